@@ -1,0 +1,19 @@
+//! Owns what the business is made of: money, event time, orders, inventory decisions and their JSON; stops at bytes.
+//!
+//! Rank 0: uses nothing else of this crate. No clock, no randomness, no Kafka.
+
+mod bad_record;
+mod decision;
+mod decode;
+mod encode;
+mod money;
+mod order;
+mod time;
+
+pub use bad_record::{BadRecord, BadReason};
+pub use decision::{Action, Decision, DecisionRecord, Reason, Source};
+pub use decode::{decode_decision, decode_order};
+pub use encode::{encode_decision, encode_order};
+pub use money::Cents;
+pub use order::{Lines, Order, OrderLine, OrderRecord, OrderStatus};
+pub use time::{EventTime, Minute, TimeError};

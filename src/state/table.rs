@@ -1,0 +1,160 @@
+//! Owns a keyed table whose changes since the last commit can be listed, kept or dropped.
+//!
+//! This is the overlay of the transactional loop: what a transaction changed is written to the changelog once per key,
+//! folded in when the transaction has committed, and forgotten when it was aborted.
+
+use std::hash::Hash;
+
+use hashbrown::DefaultHashBuilder;
+use indexmap::{Equivalent, IndexMap};
+
+/// A table of values with an overlay of uncommitted changes.
+#[derive(Debug)]
+pub struct Table<K, V> {
+    slots: IndexMap<K, Slot<V>, DefaultHashBuilder>,
+    changed: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    committed: Option<V>,
+    current: Option<V>,
+    changed: bool,
+}
+
+/// A place in a [`Table`], found once and used for several reads and writes of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(usize);
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { slots: IndexMap::default(), changed: Vec::new() }
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Table<K, V> {
+    /// The current value of a key, uncommitted changes included.
+    pub fn get<Q: ?Sized + Hash + Equivalent<K>>(&self, key: &Q) -> Option<&V> {
+        self.slots.get(key)?.current.as_ref()
+    }
+
+    /// The place of a key; a key never seen gets one without a value, for which `make` builds the owned key.
+    pub fn place<Q: ?Sized + Hash + Equivalent<K>>(&mut self, key: &Q, make: impl FnOnce() -> K) -> Place {
+        if let Some(index) = self.slots.get_index_of(key) {
+            return Place(index);
+        }
+        let (index, _) = self.slots.insert_full(make(), Slot { committed: None, current: None, changed: false });
+        Place(index)
+    }
+
+    /// The current value at a place.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Option<&V> {
+        self.slots[place.0].current.as_ref()
+    }
+
+    /// The current value at a place, made by `default` where there is none; counts as changed from now on.
+    pub fn change(&mut self, place: Place, default: impl FnOnce() -> V) -> &mut V {
+        let slot = &mut self.slots[place.0];
+        if !slot.changed {
+            slot.changed = true;
+            self.changed.push(place.0);
+        }
+        slot.current.get_or_insert_with(default)
+    }
+
+    /// Takes over a value from the changelog: committed, and no change of this transaction.
+    pub fn restore(&mut self, key: K, value: Option<V>) {
+        self.slots.insert(key, Slot { committed: value.clone(), current: value, changed: false });
+    }
+
+    /// The changes since the last commit, once per key, in the order of each key's first change.
+    pub fn changes(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.changed.iter().filter_map(|&index| {
+            let (key, slot) = self.slots.get_index(index)?;
+            Some((key, slot.current.as_ref()?))
+        })
+    }
+
+    /// The transaction has committed: its changes become the committed values.
+    pub fn commit(&mut self) {
+        for index in self.changed.drain(..) {
+            let slot = &mut self.slots[index];
+            slot.committed.clone_from(&slot.current);
+            slot.changed = false;
+        }
+    }
+
+    /// The transaction was aborted: its changes are forgotten.
+    pub fn abort(&mut self) {
+        for index in self.changed.drain(..) {
+            let slot = &mut self.slots[index];
+            slot.current.clone_from(&slot.committed);
+            slot.changed = false;
+        }
+    }
+
+    /// Every key with a value, uncommitted changes included, in the order in which the keys were first seen.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.slots.iter().filter_map(|(key, slot)| Some((key, slot.current.as_ref()?)))
+    }
+
+    /// Number of keys ever seen.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no key was ever seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_aborted_change_is_forgotten_and_a_committed_one_kept() {
+        let mut table: Table<Box<str>, u32> = Table::default();
+        let place = table.place("a", || "a".into());
+        *table.change(place, || 0) += 5;
+        table.commit();
+        *table.change(place, || 0) += 7;
+        let other = table.place("b", || "b".into());
+        *table.change(other, || 0) += 1;
+        assert_eq!(table.changes().count(), 2);
+        table.abort();
+        assert_eq!(table.get("a"), Some(&5));
+        assert_eq!(table.get("b"), None);
+        assert_eq!(table.changes().count(), 0);
+    }
+
+    proptest! {
+        /// Any history of changes, commits and aborts leaves what a plain map with snapshots would hold.
+        #[test]
+        fn it_agrees_with_a_map_and_its_snapshot(steps in prop::collection::vec((0u8..8, 0u8..5), 0..200)) {
+            let mut table: Table<u8, u32> = Table::default();
+            let mut model: BTreeMap<u8, u32> = BTreeMap::new();
+            let mut snapshot = model.clone();
+            for (step, key) in steps {
+                match step {
+                    0 => { table.commit(); snapshot.clone_from(&model); }
+                    1 => { table.abort(); model.clone_from(&snapshot); }
+                    n => {
+                        let place = table.place(&key, || key);
+                        *table.change(place, || 0) += u32::from(n);
+                        *model.entry(key).or_default() += u32::from(n);
+                    }
+                }
+            }
+            let held: BTreeMap<u8, u32> = table.iter().map(|(k, v)| (*k, *v)).collect();
+            prop_assert_eq!(held, model);
+        }
+    }
+}

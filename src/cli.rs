@@ -1,0 +1,294 @@
+//! Owns what can be typed: commands, flags and their help. No input or output, no environment; `settings` says what it means.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use humantime::Duration;
+
+use crate::domain::{EventTime, TimeError};
+use crate::inventory::{DEFAULT_OPENING, Opening};
+use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Rate, Share};
+
+/// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "foodstream",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  foodstream produce --count 10000 --seed 7
+  foodstream inventory --until-end
+  foodstream analytics --from-beginning
+  foodstream replay
+
+Exit codes: 0 done, 2 usage, 3 verification failed, 4 broker unreachable, 5 refused by the broker,
+6 fenced, 7 refused to protect data, 8 output not written, 130 and 143 stopped before the goal."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Publish a seeded, reproducible workload of orders on `order-events`
+    #[command(after_help = "Examples:
+  foodstream produce --count 10000 --seed 7      the same records every time, as fast as the broker takes them
+  foodstream produce --rate 500/s --duration 1m  open loop: event i is due at start + i/500 s
+  foodstream produce --poison-rate 1%            one record in a hundred is malformed on purpose")]
+    Produce(Produce),
+    /// Reserve stock for each order and emit `inventory-events`, exactly once
+    #[command(after_help = "Examples:
+  foodstream inventory                     until stopped; start more of them to share the partitions
+  foodstream inventory --until-end         up to the orders that stand there now
+  foodstream inventory --throttle 500/s    fall behind on purpose")]
+    Inventory(Inventory),
+    /// Compute orders per minute, failure and rejection rates
+    #[command(after_help = "Examples:
+  foodstream analytics                     live, going on where the group stood
+  foodstream analytics --from-beginning    one fast pass over the whole log; its result becomes the group's
+  foodstream analytics --until-end --output json")]
+    Analytics(Analytics),
+    /// Rewind the analytics group, recompute its metrics and prove them equal, or say why not
+    #[command(after_help = "Examples:
+  foodstream replay --dry-run      show what would be read again
+  foodstream replay                rewind to the log's start, read again, compare every metric
+  foodstream replay --shadow       recompute beside a live group, and leave it alone
+  foodstream replay --undo         go back to where the group stood before the last replay")]
+    Replay(Replay),
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Kafka's address, `host:port` and more after commas [env: FOODSTREAM_BOOTSTRAP_SERVERS] [default: localhost:9092]
+    #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"])]
+    pub bootstrap_servers: Option<String>,
+    /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
+    #[arg(short = 'X', global = true, value_name = "KEY=VALUE")]
+    pub properties: Vec<String>,
+    /// A file of librdkafka properties, one `key=value` a line
+    #[arg(short = 'F', long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Put this before every topic, group and transactional id, so that several runs share a cluster
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Bound of every single wait for the broker
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s")]
+    pub timeout: Duration,
+    /// Form of the answer on stdout
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub output: Output,
+    /// Also write the answer's JSON document to this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// How progress is shown on stderr
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub progress: Progress,
+    /// Whether words on stderr are coloured
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub color: Color,
+    /// Only the answer, warnings and errors
+    #[arg(short = 'q', long, global = true)]
+    pub quiet: bool,
+    /// More of what is going on, librdkafka's messages included
+    #[arg(short = 'v', long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+/// Form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar on a terminal, a line every ten seconds elsewhere.
+    Auto,
+    /// Lines.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// Whether words are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `produce`
+#[derive(Debug, Clone, Args)]
+pub struct Produce {
+    /// Number of records [default: 10000, or as many as fit with --duration]
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+    /// Stop after this time
+    #[arg(long, value_name = "DURATION")]
+    pub duration: Option<Duration>,
+    /// Open loop: event i is due at start + i/RATE, and its event time is that instant
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<Rate>,
+    /// Makes the records reproducible [default: chosen and told]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Event time of the first order [default: the last full hour that lets the run's event time end before now]
+    #[arg(long, value_name = "TIME", value_parser = event_time)]
+    pub start_time: Option<EventTime>,
+    /// Orders in a minute of event time; not for a run whose event time follows --rate
+    #[arg(long, value_name = "N")]
+    pub orders_per_minute: Option<NonZeroU64>,
+    /// Share of orders whose payment failed, as in `5%` or `0.05`
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE)]
+    pub failure_rate: Share,
+    /// Number of restaurants
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RESTAURANTS)]
+    pub restaurants: NonZeroU32,
+    /// Number of items on each restaurant's menu
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ITEMS)]
+    pub items: NonZeroU32,
+    /// Number of users
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_USERS)]
+    pub users: NonZeroU32,
+    /// Partitions of topics that are created [default: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    pub partitions: Option<i32>,
+    /// Share of records that are malformed on purpose
+    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE)]
+    pub poison_rate: Share,
+    /// Share of records that repeat an earlier one byte for byte
+    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE)]
+    pub duplicate_rate: Share,
+}
+
+/// `inventory`
+#[derive(Debug, Clone, Args)]
+pub struct Inventory {
+    /// Stop when the group has reached the ends that the partitions have now
+    #[arg(long)]
+    pub until_end: bool,
+    /// Take no more than this many orders in a time
+    #[arg(long, value_name = "RATE")]
+    pub throttle: Option<Rate>,
+    /// Units of an item when it is first ordered, or `unlimited`
+    #[arg(long, value_name = "UNITS", default_value_t = DEFAULT_OPENING)]
+    pub opening_stock: Opening,
+    /// Event time after which an item is topped up again
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub restock_every: Duration,
+    /// How long orders are collected in a transaction
+    #[arg(long, value_name = "DURATION", default_value = "100ms")]
+    pub commit_interval: Duration,
+    /// Name of this instance: a restart under it takes over at once, a second process under it fences the first
+    #[arg(long, value_name = "NAME")]
+    pub instance_id: Option<String>,
+    /// Commit the ledger's position where the group's offset differs, and go on from there
+    #[arg(long)]
+    pub resume_from_ledger: bool,
+    /// The consumer group [default: inventory-consumer-group]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+}
+
+/// `analytics`
+#[derive(Debug, Clone, Args)]
+pub struct Analytics {
+    /// One pass at scan speed over the whole log; the result becomes the group's state and offsets
+    #[arg(long, conflicts_with_all = ["until_end", "throttle", "instance_id", "resume_from_state"])]
+    pub from_beginning: bool,
+    /// With --from-beginning: leave the group alone
+    #[arg(long, requires = "from_beginning")]
+    pub no_commit: bool,
+    /// Stop when the group has reached the ends that the partitions have now
+    #[arg(long)]
+    pub until_end: bool,
+    /// Take no more than this many records in a time
+    #[arg(long, value_name = "RATE")]
+    pub throttle: Option<Rate>,
+    /// How often the live metrics are shown
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub every: Duration,
+    /// Where the report goes at the end
+    #[arg(long, value_name = "FILE", default_value = "metrics_output.txt")]
+    pub metrics_file: PathBuf,
+    /// How long records are collected in a transaction
+    #[arg(long, value_name = "DURATION", default_value = "100ms", hide = true)]
+    pub commit_interval: Duration,
+    /// Name of this instance: a restart under it takes over at once, a second process under it fences the first
+    #[arg(long, value_name = "NAME")]
+    pub instance_id: Option<String>,
+    /// Commit the state's position where the group's offset differs, and go on from there
+    #[arg(long)]
+    pub resume_from_state: bool,
+    /// The consumer group [default: analytics-consumer-group]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+}
+
+/// `replay`
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// Rewind to the start of the log; this is the default
+    #[arg(long, conflicts_with_all = ["to_offset", "undo"])]
+    pub to_earliest: bool,
+    /// Rewind every partition to this offset
+    #[arg(long, value_name = "OFFSET", conflicts_with = "undo")]
+    pub to_offset: Option<i64>,
+    /// Show the plan and change nothing
+    #[arg(long, conflicts_with_all = ["shadow", "undo"])]
+    pub dry_run: bool,
+    /// Recompute beside the group and leave it alone; also while it is live
+    #[arg(long, conflicts_with = "undo")]
+    pub shadow: bool,
+    /// Go back to where the group stood before the last replay or --from-beginning: offsets and state
+    #[arg(long)]
+    pub undo: bool,
+    /// Wait this long for the group's members to leave
+    #[arg(long, value_name = "DURATION")]
+    pub wait_empty: Option<Duration>,
+    /// Where the report from before goes
+    #[arg(long, value_name = "FILE", default_value = "metrics_initial.txt")]
+    pub initial_file: PathBuf,
+    /// Where the report from after goes
+    #[arg(long, value_name = "FILE", default_value = "metrics_after_replay.txt")]
+    pub after_file: PathBuf,
+    /// The consumer group [default: analytics-consumer-group]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+}
+
+/// RFC 3339, or Kafka's spelling without a zone, which is UTC.
+fn event_time(text: &str) -> Result<EventTime, TimeError> {
+    EventTime::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

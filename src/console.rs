@@ -1,0 +1,204 @@
+//! Owns stdout and stderr: the answer goes to the one, everything else to the other. Nothing else writes to either.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::clock::Deadline;
+use crate::exit::{Code, Failure};
+
+/// How often a line of progress is written where there is no terminal.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgressMode {
+    /// A bar on a terminal, a line every ten seconds elsewhere.
+    Auto,
+    /// Lines, also on a terminal.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// Whether words are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColorMode {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The two streams and what the user wants to see on them.
+#[derive(Debug)]
+pub struct Console {
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+    progress: ProgressMode,
+    bar: Mutex<Option<ProgressBar>>,
+    drawn_lines: Mutex<usize>,
+}
+
+impl Console {
+    /// A console for this process's streams.
+    #[must_use]
+    pub fn new(quiet: bool, verbose: bool, color: ColorMode, progress: ProgressMode) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let color = match color {
+            ColorMode::Auto => terminal,
+            ColorMode::Always => true,
+            ColorMode::Never => false,
+        };
+        let progress = match progress {
+            ProgressMode::Auto if !terminal => ProgressMode::Plain,
+            other => other,
+        };
+        let progress = if quiet { ProgressMode::None } else { progress };
+        Self { quiet, verbose, color, progress, bar: Mutex::new(None), drawn_lines: Mutex::new(0) }
+    }
+
+    /// Whether the answer goes to a person at a terminal.
+    #[must_use]
+    pub fn answers_a_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Writes the answer to stdout. `false` when nobody reads it any more, which is a clean stop.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 8 when stdout cannot be written for another reason than a closed reader.
+    pub fn answer(&self, text: &str) -> Result<bool, Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::new(Code::Output, format!("stdout cannot be written: {error}"))),
+        }
+    }
+
+    /// Writes the answer over what the last redraw wrote; for a terminal only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Console::answer`].
+    pub fn redraw(&self, text: &str) -> Result<bool, Failure> {
+        let mut drawn = lock(&self.drawn_lines);
+        // Up to the first line of the last picture, and clear from there to the end of the screen.
+        let back = if *drawn == 0 { String::new() } else { format!("\x1b[{drawn}F\x1b[J") };
+        *drawn = text.lines().count();
+        self.answer(&format!("{back}{text}"))
+    }
+
+    /// Tells what is going on; silent with `-q`.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.line(text);
+        }
+    }
+
+    /// Tells what only a curious user wants to know: shown with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.line(text);
+        }
+    }
+
+    /// Tells what the user must not miss, also with `-q`.
+    pub fn warn(&self, text: &str) {
+        self.line(&format!("{}: {text}", self.paint("warning", "33")));
+    }
+
+    /// Tells why the command failed.
+    pub fn error(&self, failure: &dyn std::fmt::Display) {
+        self.line(&format!("{}: {failure}", self.paint("error", "31")));
+    }
+
+    /// Starts to show the progress of a long work; `total` in the unit of [`Progress::set`], where it is known.
+    #[must_use]
+    pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress<'_> {
+        if self.progress == ProgressMode::Auto {
+            let bar = match total {
+                Some(total) => ProgressBar::new(total).with_style(style(
+                    "{msg} [{bar:30}] {human_pos}/{human_len} {per_sec}, {eta} left",
+                )),
+                None => ProgressBar::no_length().with_style(style("{msg} {spinner} {human_pos} {per_sec}")),
+            };
+            bar.set_message(label);
+            *lock(&self.bar) = Some(bar);
+        }
+        Progress { console: self, label, total, next_line: Deadline::after(PLAIN_INTERVAL) }
+    }
+
+    fn paint(&self, word: &str, color: &str) -> String {
+        if self.color { format!("\x1b[1;{color}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+
+    fn line(&self, text: &str) {
+        let write = || {
+            // Nothing is left to tell it to when stderr is closed, and no reason to stop the work.
+            drop(writeln!(io::stderr().lock(), "{text}"));
+        };
+        match &*lock(&self.bar) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// A shown progress; gone from the screen when dropped.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    console: &'a Console,
+    label: &'static str,
+    total: Option<u64>,
+    next_line: Deadline,
+}
+
+impl Progress<'_> {
+    /// Shows how far the work is. Cheap enough for every batch, not meant for every record.
+    pub fn set(&mut self, done: u64) {
+        match self.console.progress {
+            ProgressMode::None => {}
+            ProgressMode::Auto => {
+                if let Some(bar) = &*lock(&self.console.bar) {
+                    bar.set_position(done);
+                }
+            }
+            ProgressMode::Plain if self.next_line.has_passed() => {
+                self.next_line.renew();
+                let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
+                self.console.line(&format!("{}: {done}{of}", self.label));
+            }
+            ProgressMode::Plain => {}
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = lock(&self.console.bar).take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// What these locks guard is only what is on the screen: a panic elsewhere leaves nothing to distrust.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Tells why the process ends where no [`Console`] can be reached any more.
+pub fn last_words(text: &str) {
+    drop(writeln!(io::stderr().lock(), "error: {text}"));
+}

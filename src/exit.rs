@@ -1,0 +1,104 @@
+//! Owns how the program ends: the exit codes, and a failure as a message with the way on.
+
+use std::fmt;
+
+/// How a command ended, as the shell sees it. The numbers are part of the contract with scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Done; or ran until it was stopped, and was stopped cleanly.
+    Done = 0,
+    /// Something nobody foresaw.
+    Unexpected = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// A verification failed: what was to be proved does not hold.
+    Different = 3,
+    /// The broker is unreachable, or did not answer within `--timeout`.
+    Unreachable = 4,
+    /// Authentication or an ACL refused.
+    Denied = 5,
+    /// Another process took over, or this one stood still for too long.
+    Fenced = 6,
+    /// Refused to protect data.
+    Refused = 7,
+    /// An output could not be written.
+    Output = 8,
+    /// Stopped before its goal by SIGINT.
+    Interrupted = 130,
+    /// Stopped before its goal by SIGTERM.
+    Terminated = 143,
+}
+
+impl Code {
+    /// The number for the shell.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a command could not do what it was asked, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// A lowercase fragment that names what is wrong.
+    pub message: String,
+    /// The way on: a command to type or a thing to check.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a way on.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// The same failure with the way on.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure, told from further away: `context: message`.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What a command returns.
+pub type Outcome = Result<Code, Failure>;
+
+/// Ends the process at once, from any thread, where unwinding in order is no longer possible: a second signal, or a
+/// call into the Kafka client that outlived every bound.
+pub fn abandon(code: Code) -> ! {
+    #[allow(clippy::exit, clippy::disallowed_methods, reason = "this function is the owner of that call")]
+    std::process::exit(i32::from(code.number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_shows_its_hint_on_a_line_of_its_own() {
+        let failure = Failure::new(Code::Refused, "topic is gone").hint("run produce").context("inventory");
+        assert_eq!(failure.to_string(), "inventory: topic is gone\n  hint: run produce");
+        assert_eq!(failure.code.number(), 7);
+    }
+}

@@ -1,0 +1,106 @@
+//! Owns making topics and reading what they were made with.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::client::Ear;
+use super::connection::Connection;
+use super::error;
+use crate::exit::{Code, Failure};
+
+/// A topic to be made.
+#[derive(Debug, Clone)]
+pub struct TopicFacts {
+    /// Its name.
+    pub name: String,
+    /// Its partition count.
+    pub partitions: i32,
+    /// Its own settings, beside the broker's defaults.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A client for the cluster's administration.
+pub struct Admin {
+    client: AdminClient<Ear>,
+    ear: Ear,
+    timeout: Duration,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Admin {
+    /// A client on the given runtime, which drives its waits.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 when librdkafka refuses the configuration.
+    pub fn open(connection: &Connection, runtime: &tokio::runtime::Handle) -> Result<Self, Failure> {
+        let ear = Ear::new(connection);
+        let client =
+            connection.client(&[]).create_with_context(ear.clone()).map_err(|error| error::configuration(&error))?;
+        Ok(Self { client, ear, timeout: connection.timeout, runtime: runtime.clone() })
+    }
+
+    /// Makes topics with the broker's default replication; one that exists already is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
+    pub fn create(&self, topics: &[TopicFacts]) -> Result<(), Failure> {
+        let new: Vec<NewTopic<'_>> = topics
+            .iter()
+            .map(|topic| {
+                let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+                topic.settings.iter().fold(new, |new, (key, value)| new.set(key, value))
+            })
+            .collect();
+        let results = self
+            .runtime
+            .block_on(self.client.create_topics(&new, &self.options()))
+            .map_err(|error| error::failure(&error, "creating topics", &self.ear.seen))?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    let failure = rdkafka::error::KafkaError::AdminOp(code);
+                    return Err(error::failure(&failure, &format!("creating the topic {name}"), &self.ear.seen));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A topic's effective setting.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
+    pub fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, Failure> {
+        let resource = ResourceSpecifier::Topic(topic);
+        let results = self
+            .runtime
+            .block_on(self.client.describe_configs([&resource], &self.options()))
+            .map_err(|error| error::failure(&error, &format!("reading the settings of {topic}"), &self.ear.seen))?;
+        for result in results {
+            match result {
+                Ok(resource) => return Ok(resource.get(name).and_then(|entry| entry.value.clone())),
+                Err(code) => {
+                    let failure = rdkafka::error::KafkaError::AdminOp(code);
+                    return Err(error::failure(&failure, &format!("reading the settings of {topic}"), &self.ear.seen));
+                }
+            }
+        }
+        Err(Failure::new(Code::Unexpected, format!("the broker told nothing about {topic}")))
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,201 @@
+//! Owns how a client is configured: what the user set, what the program owns, and what it chooses where nobody says.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use crate::exit::{Code, Failure};
+
+/// Takes librdkafka's own messages.
+#[derive(Clone)]
+pub struct LogSink(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogSink")
+    }
+}
+
+/// Where the broker is and what the user set about it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// librdkafka properties, later ones winning; never one that the program owns.
+    pub properties: Vec<(String, String)>,
+    /// Bound of every single wait for the broker.
+    pub timeout: Duration,
+    /// Where librdkafka's own messages go, if the user wants them.
+    pub log: Option<LogSink>,
+}
+
+/// Properties that the program owns, and why.
+const OWNED: &[(&str, &str)] = &[
+    ("isolation.level", "every reader of this program reads committed records only"),
+    ("enable.auto.commit", "offsets are committed in the transaction that holds their results"),
+    ("enable.auto.offset.store", "offsets are committed in the transaction that holds their results"),
+    ("auto.commit.interval.ms", "offsets are committed in the transaction that holds their results; use --commit-interval"),
+    ("auto.commit.enable", "offsets are committed in the transaction that holds their results"),
+    ("auto.offset.reset", "a missing offset must be refused, not guessed"),
+    ("topic.auto.offset.reset", "a missing offset must be refused, not guessed"),
+    ("enable.idempotence", "every producer of this program is idempotent"),
+    ("acks", "every producer of this program waits for all in-sync replicas"),
+    ("request.required.acks", "every producer of this program waits for all in-sync replicas"),
+    ("transactional.id", "it decides who fences whom; use --instance-id"),
+    ("group.id", "use --group"),
+    ("group.instance.id", "use --instance-id"),
+    ("group.protocol", "transactions are proved with the classic protocol"),
+    ("partition.assignment.strategy", "partition p of both topics must go to one member"),
+    ("partitioner", "keys must land where Java's murmur2 puts them"),
+    ("enable.partition.eof", "the end of a range is recognised by it"),
+    ("delivery.report.only.error", "acknowledgements are counted"),
+    ("allow.auto.create.topics", "topics are created on purpose or not at all"),
+    ("log.queue", "the client library's messages are read from it"),
+];
+
+/// Why the program does not let a property be set; `None` when it does.
+#[must_use]
+pub fn owned_property(name: &str) -> Option<&'static str> {
+    OWNED.iter().find(|(owned, _)| *owned == name).map(|(_, reason)| *reason)
+}
+
+/// Whether a property's value is a secret, judged by its name: rather one too many than one too few.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "secret", "token", "credential", "jaas", "ssl.key", ".pem", "private"].iter().any(|part| name.contains(part))
+        || name == "sasl.oauthbearer.config"
+}
+
+/// The defaults that the program prefers to librdkafka's; the user may set others.
+const PREFERRED: &[(&str, &str)] = &[
+    ("client.id", "foodstream"),
+    // The first metadata reply retires the bootstrap connection: the real one should come at once.
+    ("reconnect.backoff.ms", "20"),
+    ("reconnect.backoff.max.ms", "1000"),
+    ("retry.backoff.ms", "20"),
+    ("socket.keepalive.enable", "true"),
+];
+
+impl Connection {
+    /// The value of a property that the user set.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The bootstrap servers, for messages.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        self.property("bootstrap.servers").unwrap_or("localhost:9092")
+    }
+
+    /// Milliseconds of a timeout property: the user's, or this program's default.
+    #[must_use]
+    pub fn millis(&self, name: &str, default: u64) -> u64 {
+        self.property(name).and_then(|value| value.parse().ok()).unwrap_or(default)
+    }
+
+    /// Checks the properties with librdkafka itself.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 and librdkafka's own message for a property that it does not know or a value it does not take.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.client(&[]).create_native_config().map(drop).map_err(|error| super::error::configuration(&error))
+    }
+
+    /// A client configuration: preferred values, then the user's, then what this use of the client owns.
+    pub(super) fn client(&self, owned: &[(&str, &str)]) -> ClientConfig {
+        #[allow(clippy::disallowed_methods, reason = "this function is the owner of that call")]
+        let mut config = ClientConfig::new();
+        for (key, value) in PREFERRED {
+            config.set(*key, *value);
+        }
+        config.set("bootstrap.servers", "localhost:9092");
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        for (key, value) in owned {
+            config.set(*key, *value);
+        }
+        config.set_log_level(if self.log.is_some() { RDKafkaLogLevel::Info } else { RDKafkaLogLevel::Warning });
+        config
+    }
+
+    /// As [`Connection::client`], with preferred values of this use of the client below the user's.
+    pub(super) fn client_with(&self, preferred: &[(&str, &str)], owned: &[(&str, &str)]) -> ClientConfig {
+        let mut config = self.client(owned);
+        for (key, value) in preferred {
+            if self.property(key).is_none() {
+                config.set(*key, *value);
+            }
+        }
+        config
+    }
+}
+
+/// The order of the timeouts that exactly-once depends on.
+///
+/// # Errors
+///
+/// With exit code 2, both names and both values, when they are not in order.
+pub fn check_timeouts(connection: &Connection, commit_interval: Duration) -> Result<(), Failure> {
+    let commit = u64::try_from(commit_interval.as_millis()).unwrap_or(u64::MAX);
+    let chain = [
+        ("--commit-interval", commit),
+        ("transaction.timeout.ms", connection.millis("transaction.timeout.ms", super::transaction::TIMEOUT_MS)),
+        ("session.timeout.ms", connection.millis("session.timeout.ms", super::member::SESSION_MS)),
+        ("max.poll.interval.ms", connection.millis("max.poll.interval.ms", super::member::POLL_INTERVAL_MS)),
+    ];
+    for pair in chain.windows(2) {
+        if pair[0].1 >= pair[1].1 {
+            return Err(Failure::new(
+                Code::Usage,
+                format!("{} ({} ms) must be below {} ({} ms)", pair[0].0, pair[0].1, pair[1].0, pair[1].1),
+            )
+            .hint("a transaction has to end before its member is given up, and a member before its poll is missed"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(properties: &[(&str, &str)]) -> Connection {
+        Connection {
+            properties: properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            timeout: Duration::from_secs(30),
+            log: None,
+        }
+    }
+
+    #[test]
+    fn what_a_use_owns_wins_over_the_user_and_the_user_over_what_is_preferred() {
+        let config = connection(&[("client.id", "mine"), ("linger.ms", "7")])
+            .client_with(&[("linger.ms", "1"), ("batch.size", "10")], &[("acks", "all")]);
+        assert_eq!(config.get("client.id"), Some("mine"));
+        assert_eq!(config.get("linger.ms"), Some("7"));
+        assert_eq!(config.get("batch.size"), Some("10"));
+        assert_eq!(config.get("acks"), Some("all"));
+    }
+
+    #[test]
+    fn an_unknown_property_is_refused_with_the_librarys_own_words() {
+        let failure = connection(&[("linger.mss", "7")]).check().expect_err("refused");
+        assert_eq!(failure.code, Code::Usage);
+        assert!(failure.message.contains("linger.mss"), "{failure}");
+    }
+
+    #[test]
+    fn timeouts_out_of_order_are_refused_by_both_names() {
+        let bad = connection(&[("session.timeout.ms", "6000")]);
+        let failure = check_timeouts(&bad, Duration::from_millis(100)).expect_err("10 s is above 6 s");
+        assert!(failure.message.contains("transaction.timeout.ms") && failure.message.contains("session.timeout.ms"));
+        assert!(check_timeouts(&connection(&[]), Duration::from_secs(11)).is_err());
+        assert!(check_timeouts(&connection(&[]), Duration::from_millis(100)).is_ok());
+    }
+}

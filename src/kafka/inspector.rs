@@ -1,0 +1,284 @@
+//! Owns looking at a cluster without taking part: topics, ends, committed offsets, members of a group.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Ear;
+use super::connection::Connection;
+use super::{TopicPartition, error};
+use crate::clock::Deadline;
+use crate::exit::{Code, Failure};
+use crate::shutdown::Shutdown;
+
+/// How long a transaction that a dead writer left open is waited for: the broker ends it within its timeout and the ten
+/// seconds between two looks of the coordinator.
+const HUNG_TRANSACTION: Duration = Duration::from_secs(60);
+
+/// Which end of a partition is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// The last stable offset: behind no open transaction.
+    Committed,
+    /// The high watermark.
+    Uncommitted,
+}
+
+/// Whether a group has members, as the broker tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Liveness {
+    /// The group's state in Kafka's words; `Dead` for a group that does not exist.
+    pub state: String,
+    /// `client id at host` of each member.
+    pub members: Vec<String>,
+}
+
+/// A client that reads offsets and metadata, and never joins its group.
+pub struct Inspector {
+    stable: BaseConsumer<Ear>,
+    latest: BaseConsumer<Ear>,
+    ear: Ear,
+    timeout: Duration,
+}
+
+impl Inspector {
+    /// A client for the offsets of `group`; nothing is asked of the broker yet.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 when librdkafka refuses the configuration.
+    pub fn open(connection: &Connection, group: &str) -> Result<Self, Failure> {
+        let ear = Ear::new(connection);
+        let client = |isolation: &str| -> Result<BaseConsumer<Ear>, Failure> {
+            connection
+                .client(&[
+                    ("group.id", group),
+                    ("isolation.level", isolation),
+                    ("enable.auto.commit", "false"),
+                    ("enable.auto.offset.store", "false"),
+                    ("allow.auto.create.topics", "false"),
+                ])
+                .create_with_context(ear.clone())
+                .map_err(|error| error::configuration(&error))
+        };
+        let (stable, latest) = (client("read_committed")?, client("read_uncommitted")?);
+        Ok(Self { stable, latest, ear, timeout: connection.timeout })
+    }
+
+    /// Every topic that this principal may see, with its partition count, in the order of the names.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when no broker answers within the timeout, 5 when it refuses.
+    pub fn topics(&self) -> Result<Vec<(String, i32)>, Failure> {
+        let metadata = self.latest.fetch_metadata(None, self.timeout).map_err(|error| self.failed(&error, "reading the topics"))?;
+        let mut topics: Vec<(String, i32)> = metadata
+            .topics()
+            .iter()
+            .filter(|topic| topic.error().is_none())
+            .map(|topic| (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
+            .collect();
+        topics.sort();
+        Ok(topics)
+    }
+
+    /// The ends of partitions, in their order.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 for a missing topic.
+    pub fn ends(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<i64>, Failure> {
+        self.bounds(partitions, isolation, Offset::End)
+    }
+
+    /// The log start offsets of partitions, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::ends`].
+    pub fn starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+        self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning)
+    }
+
+    /// One request per broker for all partitions: an offset query whose "time" is one of the two ends.
+    fn bounds(&self, partitions: &[TopicPartition], isolation: Isolation, end: Offset) -> Result<Vec<i64>, Failure> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = match isolation {
+            Isolation::Committed => &self.stable,
+            Isolation::Uncommitted => &self.latest,
+        };
+        let mut query = TopicPartitionList::with_capacity(partitions.len());
+        for TopicPartition { topic, partition } in partitions {
+            query.add_partition_offset(topic, *partition, end).map_err(|error| self.failed(&error, "asking for offsets"))?;
+        }
+        let deadline = Deadline::after(self.timeout);
+        loop {
+            let mut problem = None;
+            match client.offsets_for_times(query.clone(), deadline.remaining().max(Duration::from_millis(1))) {
+                Err(error) => problem = Some(error),
+                Ok(answer) => {
+                    let mut found = Vec::with_capacity(partitions.len());
+                    for TopicPartition { topic, partition } in partitions {
+                        let Some(element) = answer.find_partition(topic, *partition) else { continue };
+                        match (element.error(), element.offset()) {
+                            (Ok(()), Offset::Offset(offset)) => found.push(offset),
+                            (Ok(()), _) => {}
+                            (Err(error), _) => problem = Some(error),
+                        }
+                    }
+                    if found.len() == partitions.len() {
+                        return Ok(found);
+                    }
+                }
+            }
+            // A topic that was just created, or a leader that just moved: ask again until the bound.
+            let error = problem.unwrap_or(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable));
+            let passing = error.rdkafka_error_code().is_some_and(|code| {
+                error::is_passing(code) || matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition)
+            });
+            if deadline.has_passed() || !passing {
+                return Err(self.failed(&error, "asking for offsets"));
+            }
+            crate::clock::pause(Duration::from_millis(20));
+        }
+    }
+
+    /// The group's committed offsets, in the order of the partitions; waits for pending transactional ones.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer, or a pending transaction is not decided within 60 s; 5 when it
+    /// refuses; the signal's code when a stop was asked for.
+    pub fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        shutdown: &Shutdown,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Option<i64>>, Failure> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = TopicPartitionList::with_capacity(partitions.len());
+        for TopicPartition { topic, partition } in partitions {
+            query.add_partition(topic, *partition);
+        }
+        let bound = Deadline::after(HUNG_TRANSACTION.max(self.timeout));
+        let silence = Deadline::after(self.timeout);
+        let mut told = false;
+        loop {
+            shutdown.check()?;
+            let slice = bound.remaining().min(Duration::from_secs(1)).max(Duration::from_millis(1));
+            match self.stable.committed_offsets(query.clone(), slice) {
+                Ok(answer) => {
+                    let mut offsets = Vec::with_capacity(partitions.len());
+                    for TopicPartition { topic, partition } in partitions {
+                        let element = answer.find_partition(topic, *partition);
+                        if let Some(Err(error)) = element.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error) {
+                            return Err(self.failed(&error, "reading committed offsets"));
+                        }
+                        offsets.push(element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0));
+                    }
+                    return Ok(offsets);
+                }
+                Err(error) if error.rdkafka_error_code().is_some_and(error::is_passing) && !bound.has_passed() => {
+                    // An unstable offset is retried inside the library and surfaces as a time-out; so does a dead broker.
+                    if self.ear.seen.denial().is_some() || (silence.has_passed() && !self.answers()) {
+                        return Err(self.failed(&error, "reading committed offsets"));
+                    }
+                    if !told {
+                        told = true;
+                        tell("waiting for a transaction of a dead writer to end before the committed offsets can be read (up to 60 s)");
+                    }
+                }
+                Err(error) => return Err(self.failed(&error, "reading committed offsets")),
+            }
+        }
+    }
+
+    /// Waits until the last stable offset has reached `ends`: until then a reader of committed records does not see
+    /// what was written below them.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when a transaction below them stays open for more than 60 s or the broker does not answer.
+    pub fn wait_stable(
+        &self,
+        partitions: &[TopicPartition],
+        ends: &[i64],
+        shutdown: &Shutdown,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<(), Failure> {
+        let bound = Deadline::after(HUNG_TRANSACTION);
+        let mut told = Deadline::after(Duration::from_secs(2));
+        loop {
+            shutdown.check()?;
+            let stable = self.ends(partitions, Isolation::Committed)?;
+            let Some(behind) = stable.iter().zip(ends).position(|(stable, end)| stable < end) else { return Ok(()) };
+            let place = &partitions[behind];
+            if bound.has_passed() {
+                return Err(Failure::new(
+                    Code::Unreachable,
+                    format!("a transaction on {place} has been open for more than 60 s: stable to {}, end {}", stable[behind], ends[behind]),
+                )
+                .hint("find the writer with kafka-transactions find-hanging, or wait for its timeout"));
+            }
+            if told.has_passed() {
+                told = Deadline::after(HUNG_TRANSACTION);
+                tell(&format!("waiting for a transaction on {place} to end (up to 60 s)"));
+            }
+            crate::clock::pause(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether the group has members.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
+    pub fn liveness(&self, group: &str) -> Result<Liveness, Failure> {
+        let deadline = Deadline::after(self.timeout);
+        loop {
+            match self.latest.client().fetch_group_list(Some(group), deadline.remaining().max(Duration::from_millis(1))) {
+                Ok(list) => {
+                    let found = list.groups().iter().find(|found| found.name() == group);
+                    return Ok(match found {
+                        None => Liveness { state: "Dead".to_owned(), members: Vec::new() },
+                        Some(found) => Liveness {
+                            state: found.state().to_owned(),
+                            members: found
+                                .members()
+                                .iter()
+                                .map(|member| format!("{} at {}", member.client_id(), member.client_host()))
+                                .collect(),
+                        },
+                    });
+                }
+                Err(error) => {
+                    let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
+                    if !passing || deadline.has_passed() {
+                        return Err(self.failed(&error, "listing the group's members"));
+                    }
+                    crate::clock::pause(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+
+    fn answers(&self) -> bool {
+        self.latest.fetch_metadata(Some("__consumer_offsets"), Duration::from_secs(2)).is_ok()
+    }
+
+    fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
+        error::failure(error, doing, &self.ear.seen)
+    }
+}
+
+impl std::fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inspector").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}

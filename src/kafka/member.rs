@@ -1,0 +1,366 @@
+//! Owns membership in a consumer group: records, and rebalances handed to the caller instead of being dealt with here.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Ear;
+use super::connection::Connection;
+use super::{TopicPartition, error};
+use crate::clock::{self, Deadline};
+use crate::exit::{Code, Failure};
+
+/// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it.
+pub(super) const SESSION_MS: u64 = 12_000;
+/// Default of `max.poll.interval.ms`.
+pub(super) const POLL_INTERVAL_MS: u64 = 300_000;
+
+/// Which group to join, and as whom.
+#[derive(Debug, Clone)]
+pub struct MemberSettings {
+    /// The group.
+    pub group: String,
+    /// `group.instance.id` of a static member.
+    pub instance_id: Option<String>,
+    /// The topics to subscribe to.
+    pub topics: Vec<String>,
+}
+
+/// A member's identity and generation, taken when it was assigned its partitions.
+///
+/// Taken later it may belong to a newer generation, or to no member at all, and a transaction would be accepted in the
+/// name of somebody who no longer owns the partitions.
+#[derive(Clone)]
+pub struct GroupMetadata(Arc<ConsumerGroupMetadata>);
+
+impl GroupMetadata {
+    pub(super) fn native(&self) -> &ConsumerGroupMetadata {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for GroupMetadata {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GroupMetadata")
+    }
+}
+
+/// What a poll brought.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// A record of an assigned partition.
+    Record(Record<'a>),
+    /// The group gave this member partitions; it reads nothing until [`Member::read_from`].
+    Assigned(Vec<TopicPartition>, GroupMetadata),
+    /// The group takes every partition back, and waits for [`Member::give_back`]; `lost` when others may own them already.
+    Revoked {
+        /// Whether the membership itself is gone.
+        lost: bool,
+    },
+    /// Nothing within the time given.
+    Nothing,
+    /// The client cannot reach its brokers at the moment, and keeps trying.
+    Trouble(String),
+}
+
+/// A record, borrowed from the client.
+#[derive(Debug)]
+pub struct Record<'a> {
+    message: BorrowedMessage<'a>,
+    /// Place of its topic in [`MemberSettings::topics`].
+    pub topic: usize,
+}
+
+impl Record<'_> {
+    /// Its partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.message.partition()
+    }
+
+    /// Its offset.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.message.offset()
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.message.key()
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        self.message.payload()
+    }
+
+    /// Its timestamp in milliseconds since the epoch.
+    #[must_use]
+    pub fn timestamp_millis(&self) -> Option<i64> {
+        self.message.timestamp().to_millis()
+    }
+}
+
+enum GroupEvent {
+    Assigned(Vec<TopicPartition>, Option<GroupMetadata>),
+    Revoked { lost: bool },
+}
+
+struct MemberEar {
+    ear: Ear,
+    events: Mutex<VecDeque<GroupEvent>>,
+    leaving: AtomicBool,
+}
+
+impl ClientContext for MemberEar {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.ear.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.ear.error(error, reason);
+    }
+}
+
+impl ConsumerContext for MemberEar {
+    /// Remembers what the group wants; the loop answers with `assign` or `unassign` when its transaction allows it.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if self.leaving.load(Ordering::Relaxed) {
+            // A member that closes must answer at once, or the close never ends.
+            drop(consumer.unassign());
+            return;
+        }
+        let event = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            let assigned =
+                partitions.elements().iter().map(|place| TopicPartition::new(place.topic(), place.partition())).collect();
+            GroupEvent::Assigned(assigned, consumer.group_metadata().map(|metadata| GroupMetadata(Arc::new(metadata))))
+        } else {
+            GroupEvent::Revoked { lost: consumer.assignment_lost() }
+        };
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
+    }
+}
+
+/// A member of a consumer group.
+pub struct Member {
+    consumer: BaseConsumer<MemberEar>,
+    topics: Vec<String>,
+    instance_id: Option<String>,
+}
+
+impl Member {
+    /// Subscribes; the group's answer comes as [`Happening::Assigned`].
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 when librdkafka refuses the configuration.
+    pub fn join(connection: &Connection, settings: &MemberSettings) -> Result<Self, Failure> {
+        let (session, poll_interval) = (SESSION_MS.to_string(), POLL_INTERVAL_MS.to_string());
+        let mut config = connection.client_with(
+            &[
+                ("session.timeout.ms", &session),
+                ("heartbeat.interval.ms", "3000"),
+                ("max.poll.interval.ms", &poll_interval),
+                // The default idles for a second once a fast reader has drained the queue.
+                ("fetch.queue.backoff.ms", "5"),
+                ("queued.min.messages", "10000"),
+                ("fetch.wait.max.ms", "100"),
+            ],
+            &[
+                ("group.id", &settings.group),
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("partition.assignment.strategy", "range"),
+                ("allow.auto.create.topics", "false"),
+            ],
+        );
+        if let Some(instance_id) = &settings.instance_id {
+            config.set("group.instance.id", instance_id);
+        }
+        let ear = MemberEar { ear: Ear::new(connection), events: Mutex::default(), leaving: AtomicBool::new(false) };
+        let consumer: BaseConsumer<MemberEar> =
+            config.create_with_context(ear).map_err(|error| error::configuration(&error))?;
+        let member = Self { consumer, topics: settings.topics.clone(), instance_id: settings.instance_id.clone() };
+        let topics: Vec<&str> = member.topics.iter().map(String::as_str).collect();
+        member.consumer.subscribe(&topics).map_err(|error| member.failed(&error, "joining the group"))?;
+        Ok(member)
+    }
+
+    /// Waits for something to happen, for at most `bound`.
+    ///
+    /// # Errors
+    ///
+    /// When the member cannot go on: fenced by another with its instance id, refused by an ACL, or its next offset is
+    /// gone from the log.
+    pub fn poll(&self, bound: Duration) -> Result<Happening<'_>, Failure> {
+        if let Some(event) = self.event() {
+            return event;
+        }
+        match self.consumer.poll(bound) {
+            Some(Ok(message)) => {
+                let name = message.topic();
+                let topic = self.topics.iter().position(|topic| topic == name).unwrap_or(0);
+                Ok(Happening::Record(Record { message, topic }))
+            }
+            Some(Err(error)) => self.trouble(&error),
+            None => self.event().unwrap_or(Ok(Happening::Nothing)),
+        }
+    }
+
+    fn event(&self) -> Option<Result<Happening<'_>, Failure>> {
+        let event = self.consumer.context().events.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+        Some(match event {
+            GroupEvent::Assigned(partitions, Some(metadata)) => Ok(Happening::Assigned(partitions, metadata)),
+            GroupEvent::Assigned(_, None) => Err(Failure::new(Code::Unexpected, "the client has no group metadata")),
+            GroupEvent::Revoked { lost } => Ok(Happening::Revoked { lost }),
+        })
+    }
+
+    fn trouble(&self, error: &KafkaError) -> Result<Happening<'_>, Failure> {
+        if let Some((code, text)) = self.consumer.client().fatal_error() {
+            return Err(self.fatal(code, &text));
+        }
+        match error.rdkafka_error_code() {
+            Some(code) if error::is_denial(code) => Err(self.failed(error, "consuming")),
+            Some(Rd::AutoOffsetReset | Rd::OffsetOutOfRange) => Err(Failure::new(
+                Code::Refused,
+                format!("the next record to read is gone from the log: {}", self.consumer.context().ear.seen.last().unwrap_or_default()),
+            )
+            .hint("retention or a deletion overtook this consumer; analytics goes on with `analytics --from-beginning`, inventory with a fresh --prefix")),
+            Some(Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition) => Err(Failure::new(
+                Code::Refused,
+                format!("a topic of this group is gone: {}", self.consumer.context().ear.seen.last().unwrap_or_default()),
+            )
+            .hint("a topic was deleted while this command ran; start again with `produce` under a fresh --prefix")),
+            _ => Ok(Happening::Trouble(error.to_string())),
+        }
+    }
+
+    fn fatal(&self, code: Rd, text: &str) -> Failure {
+        if code == Rd::FencedInstanceId {
+            return fenced(self.instance_id.as_deref(), text);
+        }
+        if error::is_denial(code) {
+            return error::denied_failure("consuming", text);
+        }
+        Failure::new(Code::Unexpected, format!("the consumer failed: {text}"))
+    }
+
+    /// Answers an assignment: reads each partition from its offset on. Also goes back to earlier offsets.
+    ///
+    /// # Errors
+    ///
+    /// When the client refuses the assignment.
+    pub fn read_from(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), Failure> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (TopicPartition { topic, partition }, offset) in offsets {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                .map_err(|error| self.failed(&error, "assigning partitions"))?;
+        }
+        self.consumer.assign(&list).map_err(|error| self.failed(&error, "assigning partitions"))?;
+        // The client forgets the old positions a moment later, on a thread of its own. Until then they would be taken
+        // for what was read since; and as nothing is polled meanwhile, none can be new.
+        let forgotten = Deadline::after(Duration::from_secs(10));
+        while !self.positions()?.is_empty() {
+            if forgotten.has_passed() {
+                return Err(Failure::new(Code::Unexpected, "the client did not let go of its old positions"));
+            }
+            clock::pause(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Answers a revocation: the group may give the partitions to others.
+    ///
+    /// # Errors
+    ///
+    /// When the client refuses.
+    pub fn give_back(&self) -> Result<(), Failure> {
+        self.consumer.unassign().map_err(|error| self.failed(&error, "giving partitions back"))
+    }
+
+    /// Stops fetching, and stays a member.
+    ///
+    /// # Errors
+    ///
+    /// When the client refuses.
+    pub fn pause(&self) -> Result<(), Failure> {
+        let assignment = self.consumer.assignment().map_err(|error| self.failed(&error, "pausing"))?;
+        self.consumer.pause(&assignment).map_err(|error| self.failed(&error, "pausing"))
+    }
+
+    /// Fetches again.
+    ///
+    /// # Errors
+    ///
+    /// When the client refuses.
+    pub fn resume(&self) -> Result<(), Failure> {
+        let assignment = self.consumer.assignment().map_err(|error| self.failed(&error, "resuming"))?;
+        self.consumer.resume(&assignment).map_err(|error| self.failed(&error, "resuming"))
+    }
+
+    /// Where this member's reading stands, markers and aborted records behind it included, for partitions that have
+    /// been read from.
+    ///
+    /// # Errors
+    ///
+    /// When the client refuses.
+    pub fn positions(&self) -> Result<Vec<(TopicPartition, i64)>, Failure> {
+        let positions = self.consumer.position().map_err(|error| self.failed(&error, "reading positions"))?;
+        Ok(positions
+            .elements()
+            .iter()
+            .filter_map(|place| Some((TopicPartition::new(place.topic(), place.partition()), place.offset().to_raw()?)))
+            .filter(|(_, offset)| *offset >= 0)
+            .collect())
+    }
+
+    /// Leaves the group, or gives up waiting for that after five seconds: the session's timeout does the rest.
+    pub fn leave(self) {
+        self.consumer.context().leaving.store(true, Ordering::Relaxed);
+        let (done, ended) = mpsc::channel();
+        let closing = std::thread::Builder::new().name("leave group".to_owned()).spawn(move || {
+            drop(self.consumer);
+            done.send(()).unwrap_or_default();
+        });
+        if closing.is_ok() {
+            ended.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
+        }
+    }
+
+    fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
+        error::failure(error, doing, &self.consumer.context().ear.seen)
+    }
+}
+
+/// The failure of a process whose identity was taken over.
+#[must_use]
+pub fn fenced(instance_id: Option<&str>, text: &str) -> Failure {
+    let name = instance_id.map_or_else(String::new, |name| format!(" --instance-id {name}"));
+    Failure::new(
+        Code::Fenced,
+        format!(
+            "fenced: another process with{name} took over, or this one stood still for longer than the transaction timeout ({text})"
+        ),
+    )
+    .hint("if no other process runs under this name, start the command again: it goes on where the last commit stands")
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("topics", &self.topics).finish_non_exhaustive()
+    }
+}

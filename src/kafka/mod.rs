@@ -1,0 +1,116 @@
+//! Owns everything that talks to Kafka; nothing else of this crate names rdkafka. Decides nothing about orders.
+//!
+//! Rank 20. Calls block, each with a bound, and belong on plain threads.
+
+mod admin;
+mod client;
+mod connection;
+mod error;
+mod inspector;
+mod member;
+mod native;
+mod publisher;
+mod scan;
+mod transaction;
+mod watchdog;
+
+pub use admin::{Admin, TopicFacts};
+pub use connection::{Connection, LogSink, check_timeouts, is_secret, owned_property};
+pub use error::TransactionError;
+pub use inspector::{Inspector, Isolation, Liveness};
+pub use member::{GroupMetadata, fenced, Happening, Member, MemberSettings, Record};
+pub use publisher::{Delivered, Publisher};
+pub use scan::{Range, Reader, ScanRecord, scan};
+pub use transaction::{Output, Transactions};
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// The partition of that topic.
+    pub fn new(topic: impl Into<String>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+
+    /// Every partition of a topic.
+    #[must_use]
+    pub fn all(topic: &str, partitions: i32) -> Vec<Self> {
+        (0..partitions).map(|partition| Self::new(topic, partition)).collect()
+    }
+}
+
+impl std::fmt::Display for TopicPartition {
+    /// `topic/partition`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// The partition of a key, as Java's default partitioner computes it, so that JVM producers and ours agree.
+///
+/// Source: `org.apache.kafka.common.utils.Utils.murmur2` and `toPositive`, as described in Kafka's protocol guide.
+#[must_use]
+pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
+    let positive = murmur2(key) & 0x7fff_ffff;
+    // Both fit: the hash lost its sign bit, and a partition count is a positive i32.
+    i32::try_from(positive % partitions.max(1).unsigned_abs()).unwrap_or(0)
+}
+
+/// MurmurHash2, 32 bits, with the seed that Kafka's Java client uses.
+fn murmur2(data: &[u8]) -> u32 {
+    const MULTIPLIER: u32 = 0x5bd1_e995;
+    const SHIFT: u32 = 24;
+    const SEED: u32 = 0x9747_b28c;
+    // A key is at most a record long, far below 4 GiB.
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let mut hash = SEED ^ length;
+    let mut words = data.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        k = k.wrapping_mul(MULTIPLIER);
+        k ^= k >> SHIFT;
+        k = k.wrapping_mul(MULTIPLIER);
+        hash = hash.wrapping_mul(MULTIPLIER) ^ k;
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        for (index, byte) in rest.iter().enumerate() {
+            hash ^= u32::from(*byte) << (8 * index);
+        }
+        hash = hash.wrapping_mul(MULTIPLIER);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(MULTIPLIER);
+    hash ^ (hash >> 15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of Kafka's own `UtilsTest.testMurmur2`.
+    #[test]
+    fn keys_hash_as_in_the_java_client() {
+        let signed = |text: &str| i32::from_ne_bytes(murmur2(text.as_bytes()).to_ne_bytes());
+        assert_eq!(signed("21"), -973_932_308);
+        assert_eq!(signed("foobar"), -790_332_482);
+        assert_eq!(signed("a-little-bit-long-string"), -985_981_536);
+        assert_eq!(signed("a-little-bit-longer-string"), -1_486_304_829);
+        assert_eq!(signed("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58_897_971);
+        assert_eq!(signed("abc"), 479_470_107);
+    }
+
+    #[test]
+    fn a_partition_is_within_the_count() {
+        for count in 1..20 {
+            let partition = partition_of_key(b"restaurant_07", count);
+            assert!((0..count).contains(&partition));
+        }
+    }
+}

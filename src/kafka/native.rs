@@ -1,0 +1,225 @@
+//! Owns the few calls that go past the rdkafka crate to librdkafka itself, and the reason for each.
+//!
+//! Everything unsafe of this crate stands here. The pointers come from clients that the callers keep alive.
+#![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
+
+use std::ffi::{CStr, CString};
+use std::os::raw::c_void;
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafka;
+
+/// The result of a transactional call, with the three flags that say what to do next.
+#[derive(Debug, Clone)]
+pub struct CallError {
+    pub code: RDKafkaErrorCode,
+    pub text: String,
+    pub fatal: bool,
+    pub retriable: bool,
+    pub requires_abort: bool,
+}
+
+/// Milliseconds for a C call that takes an int.
+fn millis(bound: Duration) -> i32 {
+    i32::try_from(bound.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Commits without the crate's own flush, whose polling costs up to 100 ms a transaction: librdkafka flushes by itself,
+/// and a polling thread serves the delivery reports meanwhile.
+pub fn commit_transaction(client: *mut RDKafka, bound: Duration) -> Result<(), CallError> {
+    // SAFETY: `client` is a live producer; the returned error is owned by us and destroyed in `take`.
+    unsafe { take(rd::rd_kafka_commit_transaction(client, millis(bound))) }
+}
+
+/// Waits until everything is acknowledged or refused, without the crate's slices of 100 ms.
+pub fn flush(client: *mut RDKafka, bound: Duration) -> bool {
+    // SAFETY: `client` is a live producer.
+    let code = unsafe { rd::rd_kafka_flush(client, millis(bound)) };
+    code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// # Safety
+///
+/// `error` is null or a live error owned by the caller.
+unsafe fn take(error: *mut rd::rd_kafka_error_t) -> Result<(), CallError> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: by this function's contract; the string is copied before the error is destroyed.
+    unsafe {
+        let result = CallError {
+            code: rd::rd_kafka_error_code(error).into(),
+            text: CStr::from_ptr(rd::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
+            fatal: rd::rd_kafka_error_is_fatal(error) != 0,
+            retriable: rd::rd_kafka_error_is_retriable(error) != 0,
+            requires_abort: rd::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        rd::rd_kafka_error_destroy(error);
+        Err(result)
+    }
+}
+
+/// A topic handle kept for many records: the crate's own send looks the topic up and copies its name for each.
+#[derive(Debug)]
+pub struct TopicHandle(*mut rd::rd_kafka_topic_t);
+
+// SAFETY: librdkafka's topic objects are thread safe.
+unsafe impl Send for TopicHandle {}
+
+/// What became of a record that was handed to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// The client has it and will report on it.
+    Taken,
+    /// The client's queue is full: wait and hand it over again.
+    QueueFull,
+    /// The client refuses it.
+    Refused(RDKafkaErrorCode),
+}
+
+impl TopicHandle {
+    /// A handle on a client that outlives it.
+    pub fn new(client: *mut RDKafka, topic: &str) -> Option<Self> {
+        let name = CString::new(topic).ok()?;
+        // SAFETY: `client` is a live producer; a null configuration means the client's default topic configuration.
+        let handle = unsafe { rd::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()) };
+        (!handle.is_null()).then_some(Self(handle))
+    }
+
+    /// Hands a record over; the client copies it.
+    pub fn produce(&self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Handed {
+        let (value, value_length) = raw(value);
+        let (key, key_length) = raw(key);
+        // SAFETY: the handle is live; F_COPY makes librdkafka copy both buffers before it returns.
+        let result = unsafe {
+            rd::rd_kafka_produce(
+                self.0,
+                partition,
+                rd::RD_KAFKA_MSG_F_COPY,
+                value.cast_mut(),
+                value_length,
+                key,
+                key_length,
+                ptr::null_mut(),
+            )
+        };
+        if result == 0 {
+            return Handed::Taken;
+        }
+        // SAFETY: reads the calling thread's last error of librdkafka.
+        match unsafe { rd::rd_kafka_last_error() } {
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL => Handed::QueueFull,
+            other => Handed::Refused(other.into()),
+        }
+    }
+}
+
+impl Drop for TopicHandle {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from `rd_kafka_topic_new` and is destroyed once.
+        unsafe { rd::rd_kafka_topic_destroy(self.0) }
+    }
+}
+
+/// A null pointer means null to Kafka; a pointer to nothing means empty.
+fn raw(bytes: Option<&[u8]>) -> (*const c_void, usize) {
+    bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr().cast(), bytes.len()))
+}
+
+/// A consumer's queue, read in batches: one call for many records instead of one each.
+#[derive(Debug)]
+pub struct BatchQueue {
+    queue: *mut rd::rd_kafka_queue_t,
+    buffer: Vec<*mut rd::rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's queues are thread safe, and the buffer is owned.
+unsafe impl Send for BatchQueue {}
+
+/// One element of a batch.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A record.
+    Record { topic: TopicTag, partition: i32, offset: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]> },
+    /// Everything that a reader of this isolation gets up to `offset` was delivered.
+    End { topic: TopicTag, partition: i32, offset: i64 },
+    /// An error of the consumer or of a partition.
+    Error { code: RDKafkaErrorCode, text: String },
+}
+
+/// The identity of a topic within one client; compares without touching the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicTag(*mut rd::rd_kafka_topic_t);
+
+impl TopicTag {
+    /// The topic's name.
+    pub fn name(self) -> String {
+        // SAFETY: tags live within the batch that they came with, which keeps the topic alive; the name is copied.
+        unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(self.0)).to_string_lossy().into_owned() }
+    }
+}
+
+impl BatchQueue {
+    /// The queue of a consumer with a manual assignment. Not for a subscribed one: nobody would serve its rebalances.
+    pub fn new(client: *mut RDKafka, batch: usize) -> Option<Self> {
+        // SAFETY: `client` is a live consumer that outlives this queue.
+        let queue = unsafe { rd::rd_kafka_queue_get_consumer(client) };
+        (!queue.is_null()).then(|| Self { queue, buffer: Vec::with_capacity(batch) })
+    }
+
+    /// Waits for records for at most `bound` and shows each; `false` when none came.
+    pub fn read(&mut self, bound: Duration, mut each: impl FnMut(Item<'_>)) -> bool {
+        let capacity = self.buffer.capacity();
+        // SAFETY: the buffer has room for `capacity` pointers; librdkafka fills in as many as it returns.
+        unsafe {
+            let count = rd::rd_kafka_consume_batch_queue(self.queue, millis(bound), self.buffer.as_mut_ptr(), capacity);
+            self.buffer.set_len(usize::try_from(count).unwrap_or(0));
+        }
+        let some = !self.buffer.is_empty();
+        for pointer in self.buffer.drain(..) {
+            // SAFETY: each message is ours until it is destroyed below; what `each` borrows does not outlive the call.
+            unsafe {
+                let message = &*pointer;
+                let topic = TopicTag(message.rkt);
+                let (partition, offset) = (message.partition, message.offset);
+                match message.err {
+                    rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => each(Item::Record {
+                        topic,
+                        partition,
+                        offset,
+                        key: bytes(message.key, message.key_len),
+                        value: bytes(message.payload, message.len),
+                    }),
+                    rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                        each(Item::End { topic, partition, offset });
+                    }
+                    error => {
+                        let text = rd::rd_kafka_message_errstr(pointer);
+                        let text = if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
+                        each(Item::Error { code: error.into(), text });
+                    }
+                }
+                rd::rd_kafka_message_destroy(pointer);
+            }
+        }
+        some
+    }
+}
+
+impl Drop for BatchQueue {
+    fn drop(&mut self) {
+        // SAFETY: the reference came from `rd_kafka_queue_get_consumer` and is given back once.
+        unsafe { rd::rd_kafka_queue_destroy(self.queue) }
+    }
+}
+
+/// # Safety
+///
+/// `pointer` is null or points to `length` bytes that outlive the result.
+unsafe fn bytes<'a>(pointer: *const c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: by this function's contract.
+    (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer.cast(), length) })
+}

@@ -1,0 +1,262 @@
+//! Owns publishing in bulk: idempotent, acks=all, every acknowledgement counted by partition.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+
+use super::client::Ear;
+use super::connection::Connection;
+use super::native::{self, Handed, TopicHandle};
+use super::error;
+use crate::clock::{self, Deadline};
+use crate::exit::{Code, Failure};
+
+/// What was acknowledged on one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// The partition.
+    pub partition: i32,
+    /// Number of acknowledged records.
+    pub records: u64,
+    /// Offset of the first one.
+    pub first_offset: i64,
+    /// Offset of the last one.
+    pub last_offset: i64,
+}
+
+/// Counts acknowledgements; called on the producer's polling thread only, read from others.
+pub(super) struct Reports {
+    ear: Ear,
+    partitions: Vec<PartitionReports>,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    first_error: Mutex<Option<RDKafkaErrorCode>>,
+}
+
+struct PartitionReports {
+    records: AtomicU64,
+    first: AtomicI64,
+    last: AtomicI64,
+}
+
+impl Reports {
+    pub(super) fn new(ear: Ear, partitions: i32) -> Self {
+        let none = |_| PartitionReports { records: AtomicU64::new(0), first: AtomicI64::new(i64::MAX), last: AtomicI64::new(-1) };
+        Self {
+            ear,
+            partitions: (0..partitions).map(none).collect(),
+            acknowledged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            first_error: Mutex::new(None),
+        }
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.ear.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.ear.error(error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(message) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                let index = usize::try_from(message.partition()).unwrap_or(usize::MAX);
+                if let Some(partition) = self.partitions.get(index) {
+                    partition.records.fetch_add(1, Ordering::Relaxed);
+                    partition.first.fetch_min(message.offset(), Ordering::Relaxed);
+                    partition.last.fetch_max(message.offset(), Ordering::Relaxed);
+                }
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code();
+                self.ear.seen.hear(code, &error.to_string());
+                self.first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(code.unwrap_or(RDKafkaErrorCode::Unknown));
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Asks for metadata in the background until `done`, or for two seconds.
+///
+/// The first metadata reply retires the bootstrap connection before the real one is up, and an idempotent producer then
+/// waits a hard-coded 500 ms in librdkafka; any later metadata reply runs its state machine again. Without this thread
+/// everything works all the same, half a second later.
+pub(super) fn hasten(producer: &ThreadedProducer<Reports>, topic: &str, done: impl Fn(&Reports) -> bool + Send + 'static) {
+    let (producer, topic) = (producer.clone(), topic.to_owned());
+    drop(std::thread::Builder::new().name("metadata".to_owned()).spawn(move || {
+        let bound = Deadline::after(Duration::from_secs(2));
+        while !done(producer.client().context()) && !bound.has_passed() {
+            if producer.client().fetch_metadata(Some(&topic), Duration::from_millis(500)).is_err() {
+                break;
+            }
+            clock::pause(Duration::from_millis(3));
+        }
+    }));
+}
+
+/// A producer for many records on one topic.
+pub struct Publisher {
+    // Before the producer: a handle must be gone when its client goes.
+    handle: TopicHandle,
+    producer: ThreadedProducer<Reports>,
+    timeout: Duration,
+    sent: u64,
+}
+
+impl Publisher {
+    /// A producer for `topic`, connected in the background.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 when librdkafka refuses the configuration.
+    pub fn open(connection: &Connection, topic: &str, partitions: i32) -> Result<Self, Failure> {
+        let timeout = connection.timeout.as_millis().to_string();
+        let config = connection.client_with(
+            &[("linger.ms", "5"), ("batch.size", "1000000"), ("message.timeout.ms", &timeout)],
+            &[("enable.idempotence", "true"), ("acks", "all")],
+        );
+        let reports = Reports::new(Ear::new(connection), partitions);
+        let producer: ThreadedProducer<Reports> =
+            config.create_with_context(reports).map_err(|error| error::configuration(&error))?;
+        let handle = TopicHandle::new(producer.client().native_ptr(), topic)
+            .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))?;
+        hasten(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
+        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0 })
+    }
+
+    /// Hands a record to the client, which copies it; waits while the client's queue is full.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when nothing is acknowledged for the whole timeout, or the code of the client's refusal.
+    pub fn send(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Failure> {
+        match self.handle.produce(partition, key, value) {
+            Handed::Taken => {
+                self.sent += 1;
+                Ok(())
+            }
+            Handed::Refused(code) => Err(self.refused(code)),
+            Handed::QueueFull => self.send_when_there_is_room(partition, key, value),
+        }
+    }
+
+    #[cold]
+    fn send_when_there_is_room(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Failure> {
+        let mut stalled = Deadline::after(self.timeout);
+        let mut settled = self.settled();
+        loop {
+            clock::pause(Duration::from_millis(1));
+            match self.handle.produce(partition, key, value) {
+                Handed::Taken => {
+                    self.sent += 1;
+                    return Ok(());
+                }
+                Handed::Refused(code) => return Err(self.refused(code)),
+                Handed::QueueFull if settled != self.settled() => {
+                    settled = self.settled();
+                    stalled.renew();
+                }
+                Handed::QueueFull if stalled.has_passed() => {
+                    return Err(error::unreachable_failure("publishing", "nothing was acknowledged in time", &self.reports().ear.seen));
+                }
+                Handed::QueueFull => {}
+            }
+        }
+    }
+
+    /// Waits until every record is acknowledged or refused.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when some record is neither within the timeout.
+    pub fn finish(&self) -> Result<(), Failure> {
+        // Each record is given up by the client after the timeout; a little more lets the reports arrive.
+        let bound = self.timeout + Duration::from_secs(2);
+        if native::flush(self.producer.client().native_ptr(), bound) && self.settled() == self.sent {
+            return Ok(());
+        }
+        // The flush returns when the client's queue is empty; the last reports may still be on their way to the counters.
+        let deadline = Deadline::after(Duration::from_secs(2));
+        while self.settled() < self.sent && !deadline.has_passed() {
+            clock::pause(Duration::from_millis(1));
+        }
+        if self.settled() == self.sent {
+            return Ok(());
+        }
+        Err(error::unreachable_failure("publishing", "not every record was acknowledged in time", &self.reports().ear.seen))
+    }
+
+    /// Records handed to the client.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Records that the broker acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.reports().acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Records that were refused or given up so far, and why the first one was.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(u64, Failure)> {
+        let code = (*self.reports().first_error.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some((self.reports().failed.load(Ordering::Relaxed), self.refused(code)))
+    }
+
+    /// What was acknowledged, by partition; partitions without a record are left out.
+    #[must_use]
+    pub fn delivered(&self) -> Vec<Delivered> {
+        (0i32..)
+            .zip(&self.reports().partitions)
+            .map(|(partition, reports)| Delivered {
+                partition,
+                records: reports.records.load(Ordering::Relaxed),
+                first_offset: reports.first.load(Ordering::Relaxed),
+                last_offset: reports.last.load(Ordering::Relaxed),
+            })
+            .filter(|delivered| delivered.records > 0)
+            .collect()
+    }
+
+    /// Ends without the client's own farewell, which takes up to 100 ms: only for a process that is about to end, when
+    /// nothing is in flight.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    fn settled(&self) -> u64 {
+        self.acknowledged() + self.reports().failed.load(Ordering::Relaxed)
+    }
+
+    fn reports(&self) -> &Arc<Reports> {
+        self.producer.client().context()
+    }
+
+    fn refused(&self, code: RDKafkaErrorCode) -> Failure {
+        error::failure(&KafkaError::MessageProduction(code), "publishing", &self.reports().ear.seen)
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("sent", &self.sent).finish_non_exhaustive()
+    }
+}

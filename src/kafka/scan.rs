@@ -1,0 +1,335 @@
+//! Owns reading frozen ranges at full speed: no group, batches, one thread per share of the partitions.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Ear;
+use super::connection::Connection;
+use super::native::{BatchQueue, Item, TopicTag};
+use super::{TopicPartition, error};
+use crate::clock::{self, Deadline};
+use crate::exit::{Code, Failure};
+use crate::shutdown::Shutdown;
+
+/// Records taken from the client at once.
+const BATCH: usize = 4_096;
+
+/// The records of a partition from `start` to before `end`; both are positions, so markers count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The partition.
+    pub place: TopicPartition,
+    /// First offset.
+    pub start: i64,
+    /// One past the last offset.
+    pub end: i64,
+}
+
+impl Range {
+    /// Offsets in the range, markers and gaps included.
+    #[must_use]
+    pub fn offsets(&self) -> u64 {
+        u64::try_from(self.end.saturating_sub(self.start)).unwrap_or(0)
+    }
+}
+
+/// A record of a scan, borrowed from the client's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanRecord<'a> {
+    /// Place of its range in the list given to [`scan`].
+    pub range: usize,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What folds the records of one share. It is locked once per batch, so that others can look at it between batches.
+pub trait Reader: Send {
+    /// Takes the next record of a range; within a range they come in the order of their offsets.
+    ///
+    /// # Errors
+    ///
+    /// To end the scan.
+    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure>;
+
+    /// Everything of a range before `position` was given, markers behind the last record included.
+    fn reached(&mut self, range: usize, position: i64);
+}
+
+/// Reads every range to its end, as a reader of committed records, on one thread per share.
+///
+/// Each range goes whole to one share, so that the shares' offsets are about even; `tick` is called on the calling
+/// thread about every 50 ms with the number of records read so far. Wait for the ends to be stable first.
+///
+/// # Errors
+///
+/// With exit code 4 when nothing comes for the connection's timeout, 5 when an ACL refuses, 7 when the start of a range
+/// is gone from the log; what a reader or `tick` returns; the signal's code when a stop was asked for.
+pub fn scan<R: Reader>(
+    connection: &Connection,
+    group: &str,
+    ranges: &[Range],
+    shares: &[Mutex<R>],
+    shutdown: &Shutdown,
+    mut tick: impl FnMut(u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (records, ended, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let dealt = deal(ranges, shares.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = dealt
+            .iter()
+            .zip(shares)
+            .filter(|(own, _)| !own.is_empty())
+            .map(|(own, share)| {
+                let (records, ended, stop) = (&records, &ended, &stop);
+                scope.spawn(move || {
+                    let result = Share::new(connection, group, ranges, own).and_then(|mut own| own.run(share, records, stop, shutdown));
+                    if result.is_err() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    ended.fetch_add(1, Ordering::Release);
+                    result
+                })
+            })
+            .collect();
+        let mut ticked = Ok(());
+        let mut next_tick = Deadline::after(Duration::from_millis(50));
+        while ended.load(Ordering::Acquire) < threads.len() as u64 {
+            clock::pause(Duration::from_millis(2));
+            if ticked.is_ok() && next_tick.has_passed() {
+                next_tick.renew();
+                ticked = tick(records.load(Ordering::Relaxed));
+                if ticked.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        let mut result = ticked;
+        for thread in threads {
+            let one = thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "a scanning thread panicked")));
+            result = result.and(one);
+        }
+        result.and_then(|()| tick(records.load(Ordering::Relaxed)))
+    })
+}
+
+/// Deals ranges out to shares: the largest first, each to the share that has the least.
+fn deal(ranges: &[Range], shares: usize) -> Vec<Vec<usize>> {
+    let mut dealt = vec![Vec::new(); shares];
+    let mut loads = vec![0u64; shares];
+    let mut order: Vec<usize> = (0..ranges.len()).filter(|&index| ranges[index].offsets() > 0).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(ranges[index].offsets()));
+    for index in order {
+        if let Some(least) = (0..shares).min_by_key(|&share| loads[share]) {
+            loads[least] += ranges[index].offsets();
+            dealt[least].push(index);
+        }
+    }
+    dealt
+}
+
+/// One thread's client and the ranges that it reads.
+struct Share<'a> {
+    // Before the consumer: the queue's reference must be gone when its client goes.
+    queue: BatchQueue,
+    consumer: BaseConsumer<Ear>,
+    ranges: &'a [Range],
+    own: Vec<OwnRange>,
+    /// Place in `own` of each (topic, partition), found by the client's topic object rather than by its name.
+    places: Vec<(TopicTag, Vec<Option<usize>>)>,
+    timeout: Duration,
+}
+
+struct OwnRange {
+    index: usize,
+    position: i64,
+    done: bool,
+}
+
+impl<'a> Share<'a> {
+    fn new(connection: &Connection, group: &str, ranges: &'a [Range], own: &[usize]) -> Result<Self, Failure> {
+        let mut config = connection.client_with(
+            &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000"), ("fetch.wait.max.ms", "50")],
+            &[
+                ("group.id", group),
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("enable.partition.eof", "true"),
+                ("allow.auto.create.topics", "false"),
+            ],
+        );
+        // Log lines would arrive among the records of the batch queue, which knows no log lines.
+        config.set_log_level(RDKafkaLogLevel::Emerg);
+        let consumer: BaseConsumer<Ear> =
+            config.create_with_context(Ear::new(connection)).map_err(|error| error::configuration(&error))?;
+        let failed = |error: &_, doing: &str| error::failure(error, doing, &consumer.context().seen);
+        let mut list = TopicPartitionList::with_capacity(own.len());
+        for &index in own {
+            let Range { place, start, .. } = &ranges[index];
+            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*start))
+                .map_err(|error| failed(&error, "assigning partitions"))?;
+        }
+        consumer.assign(&list).map_err(|error| failed(&error, "assigning partitions"))?;
+        let queue = BatchQueue::new(consumer.client().native_ptr(), BATCH)
+            .ok_or_else(|| Failure::new(Code::Unexpected, "the client has no consumer queue"))?;
+        let own = own.iter().map(|&index| OwnRange { index, position: ranges[index].start, done: false }).collect();
+        Ok(Self { queue, consumer, ranges, own, places: Vec::new(), timeout: connection.timeout })
+    }
+
+    fn run<R: Reader>(
+        &mut self,
+        share: &Mutex<R>,
+        records: &AtomicU64,
+        stop: &AtomicBool,
+        shutdown: &Shutdown,
+    ) -> Result<(), Failure> {
+        let mut stalled = Deadline::after(self.timeout);
+        while self.own.iter().any(|own| !own.done) {
+            shutdown.check()?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if self.batch(share, records)? {
+                stalled.renew();
+            } else if stalled.has_passed() {
+                return Err(self.stalled());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one batch; `false` when none came within a moment.
+    fn batch<R: Reader>(&mut self, share: &Mutex<R>, records: &AtomicU64) -> Result<bool, Failure> {
+        let Self { queue, ranges, own, places, .. } = self;
+        let mut guard = None;
+        let (mut count, mut result, mut finished) = (0u64, Ok(()), Vec::new());
+        let some = queue.read(Duration::from_millis(20), |item| {
+            if result.is_err() {
+                return;
+            }
+            // Locked with the batch's first item: an empty wait must not hold what others want to look at.
+            let reader = guard.get_or_insert_with(|| share.lock().unwrap_or_else(PoisonError::into_inner));
+            let (topic, partition, position, record) = match item {
+                Item::Record { topic, partition, offset, key, value } => (topic, partition, offset, Some((key, value))),
+                Item::End { topic, partition, offset } => (topic, partition, offset, None),
+                Item::Error { code, text } => {
+                    if !error::is_passing(code) {
+                        result = Err(scan_failure(code, &text));
+                    }
+                    return;
+                }
+            };
+            let Some(place) = find(places, ranges, own, topic, partition) else { return };
+            let range = &mut own[place];
+            if range.done {
+                return;
+            }
+            let end = ranges[range.index].end;
+            match record {
+                Some((key, value)) if position < end => {
+                    count += 1;
+                    result = reader.record(ScanRecord { range: range.index, offset: position, key, value });
+                    range.position = position + 1;
+                }
+                // The first position at or behind the end: whatever lies before it was given, or is no committed record.
+                _ => range.position = range.position.max(position.min(end)),
+            }
+            if range.position >= end {
+                range.done = true;
+                finished.push(range.index);
+                reader.reached(range.index, end);
+            } else if record.is_none() {
+                reader.reached(range.index, range.position);
+            }
+        });
+        drop(guard);
+        result?;
+        records.fetch_add(count, Ordering::Relaxed);
+        if !finished.is_empty() {
+            let mut list = TopicPartitionList::new();
+            for index in finished {
+                list.add_partition(&self.ranges[index].place.topic, self.ranges[index].place.partition);
+            }
+            // What is fetched behind the end is dropped anyway; the pause only spares the work.
+            drop(self.consumer.pause(&list));
+        }
+        Ok(some)
+    }
+
+    fn stalled(&self) -> Failure {
+        let waiting = self.own.iter().find(|own| !own.done);
+        let at = waiting.map_or_else(String::new, |own| {
+            let range = &self.ranges[own.index];
+            format!(" at {} offset {} of {}", range.place, own.position, range.end)
+        });
+        error::unreachable_failure("reading", &format!("nothing came{at}"), &self.consumer.context().seen)
+    }
+}
+
+fn find(
+    places: &mut Vec<(TopicTag, Vec<Option<usize>>)>,
+    ranges: &[Range],
+    own: &[OwnRange],
+    topic: TopicTag,
+    partition: i32,
+) -> Option<usize> {
+    let partition = usize::try_from(partition).ok()?;
+    let known = places.iter().position(|(tag, _)| *tag == topic).unwrap_or_else(|| {
+        let name = topic.name();
+        let mut table = Vec::new();
+        for (place, own) in own.iter().enumerate() {
+            let range = &ranges[own.index].place;
+            if range.topic == name
+                && let Ok(partition) = usize::try_from(range.partition)
+            {
+                if table.len() <= partition {
+                    table.resize(partition + 1, None);
+                }
+                table[partition] = Some(place);
+            }
+        }
+        places.push((topic, table));
+        places.len() - 1
+    });
+    *places[known].1.get(partition)?
+}
+
+fn scan_failure(code: rdkafka::error::RDKafkaErrorCode, text: &str) -> Failure {
+    use rdkafka::error::RDKafkaErrorCode as Rd;
+    match code {
+        Rd::AutoOffsetReset | Rd::OffsetOutOfRange => Failure::new(Code::Refused, format!("records are gone from the log: {text}"))
+            .hint("retention or a deletion overtook the reading; run the command again"),
+        code if error::is_denial(code) => error::denied_failure("reading", text),
+        Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition => {
+            Failure::new(Code::Refused, format!("a topic went away while it was read: {text}"))
+                .hint("run the command again once the topic is back")
+        }
+        _ => Failure::new(Code::Unexpected, format!("reading: {code}: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_dealt_evenly_and_empty_ones_not_at_all() {
+        let range = |partition, offsets| Range { place: TopicPartition::new("t", partition), start: 10, end: 10 + offsets };
+        let ranges = [range(0, 5), range(1, 0), range(2, 9), range(3, 4), range(4, 1)];
+        let dealt = deal(&ranges, 2);
+        let loads: Vec<u64> = dealt.iter().map(|own| own.iter().map(|&index| ranges[index].offsets()).sum()).collect();
+        assert_eq!(loads.iter().sum::<u64>(), 19);
+        assert!(loads.iter().all(|load| (9..=10).contains(load)), "{loads:?}");
+        assert!(!dealt.iter().flatten().any(|&index| index == 1));
+    }
+}

@@ -1,0 +1,299 @@
+//! Owns transactions: one producer, its calls, and what each error means for what was done in the transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Ear;
+use super::connection::Connection;
+use super::error::{self, TransactionError};
+use super::member::GroupMetadata;
+use super::native::{self, CallError, Handed, TopicHandle};
+use super::publisher::{Reports, hasten};
+use super::watchdog::guarded;
+use super::TopicPartition;
+use crate::clock::{self, Deadline};
+use crate::exit::{Code, Failure};
+use crate::shutdown::Shutdown;
+
+/// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open.
+pub(super) const TIMEOUT_MS: u64 = 10_000;
+
+/// A topic that the transactions write to, by its place in the list given to [`Transactions::open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output(pub usize);
+
+/// A transactional producer.
+///
+/// After an error other than [`TransactionError::Abort`] and [`TransactionError::Stale`] it must be dropped: librdkafka
+/// has no KIP-890, so a late EndTxn of a call in doubt could end a later transaction of the same producer.
+pub struct Transactions {
+    // Before the producer: a handle must be gone when its client goes.
+    handles: Vec<TopicHandle>,
+    topics: Vec<String>,
+    producer: ThreadedProducer<Reports>,
+    ear: Ear,
+    timeout: Duration,
+}
+
+impl Transactions {
+    /// Takes over the transactional id: fences a predecessor and ends the transaction that it left open.
+    ///
+    /// `max_message` is the largest record that will be written, in bytes, where that is more than librdkafka's default.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the coordinator does not answer within the timeout, 5 when it refuses, 2 for a wrong
+    /// configuration; the signal's code when a stop was asked for.
+    pub fn open(
+        connection: &Connection,
+        id: &str,
+        topics: &[String],
+        max_message: Option<u64>,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Failure> {
+        let (timeout, size) = (TIMEOUT_MS.to_string(), max_message.unwrap_or(1_000_000).max(1_000_000).to_string());
+        let config = connection.client_with(
+            &[("transaction.timeout.ms", &timeout), ("linger.ms", "5"), ("batch.size", "1000000"), ("message.max.bytes", &size)],
+            &[("transactional.id", id), ("enable.idempotence", "true"), ("acks", "all")],
+        );
+        let ear = Ear::new(connection);
+        let producer: ThreadedProducer<Reports> =
+            config.create_with_context(Reports::new(ear.clone(), 0)).map_err(|error| error::configuration(&error))?;
+        let handle = |topic: &String| {
+            TopicHandle::new(producer.client().native_ptr(), topic)
+                .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))
+        };
+        let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
+        let transactions =
+            Self { handles, topics: topics.to_vec(), producer, ear, timeout: connection.timeout };
+        transactions.initialize(shutdown)?;
+        Ok(transactions)
+    }
+
+    fn initialize(&self, shutdown: &Shutdown) -> Result<(), Failure> {
+        let done = Arc::new(AtomicBool::new(false));
+        if let Some(topic) = self.topics.first() {
+            let done = Arc::clone(&done);
+            hasten(&self.producer, topic, move |_| done.load(Ordering::Relaxed));
+        }
+        let deadline = Deadline::after(self.timeout);
+        let result = loop {
+            if let Err(stop) = shutdown.check() {
+                break Err(stop);
+            }
+            let slice = deadline.remaining().min(Duration::from_secs(1)).max(Duration::from_millis(1));
+            match self.producer.init_transactions(slice) {
+                Ok(()) => break Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !deadline.has_passed() && self.ear.seen.denial().is_none() => {}
+                Err(error) => break Err(error::failure(&error, "taking over the transactional id", &self.ear.seen)),
+            }
+        };
+        done.store(true, Ordering::Relaxed);
+        result
+    }
+
+    /// Begins a transaction; the broker learns of it with the first record.
+    ///
+    /// # Errors
+    ///
+    /// When the producer is fenced or unusable.
+    pub fn begin(&self) -> Result<(), TransactionError> {
+        self.producer.begin_transaction().map_err(|error| self.classify_kafka(&error, "beginning a transaction"))
+    }
+
+    /// Writes a record in the open transaction; `None` for a value is a tombstone.
+    ///
+    /// # Errors
+    ///
+    /// When the transaction has failed already, or the client refuses the record.
+    pub fn send(&self, topic: Output, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), TransactionError> {
+        let stalled = Deadline::after(self.timeout);
+        loop {
+            match self.handles[topic.0].produce(partition, key, value) {
+                Handed::Taken => return Ok(()),
+                Handed::Refused(code) => return Err(self.refused(topic, code)),
+                Handed::QueueFull => self.wait_for_room(&stalled)?,
+            }
+        }
+    }
+
+    /// As [`Transactions::send`], with headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transactions::send`].
+    pub fn send_with_headers(
+        &self,
+        topic: Output,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+    ) -> Result<(), TransactionError> {
+        let stalled = Deadline::after(self.timeout);
+        let built = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |built, (key, value)| {
+            built.insert(Header { key, value: Some(*value) })
+        });
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topics[topic.0]).partition(partition).headers(built);
+        record.key = key;
+        record.payload = value;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Rd::QueueFull), returned)) => {
+                    record = returned;
+                    self.wait_for_room(&stalled)?;
+                }
+                Err((error, _)) => return Err(self.refused(topic, error.rdkafka_error_code().unwrap_or(Rd::Unknown))),
+            }
+        }
+    }
+
+    /// Adds the group's offsets (of the next record to read) to the open transaction, in the name of the member that
+    /// `group` was taken from.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError::Stale`] when that member's generation is over.
+    pub fn send_offsets(&self, offsets: &[(TopicPartition, i64)], group: &GroupMetadata) -> Result<(), TransactionError> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (TopicPartition { topic, partition }, offset) in offsets {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                .map_err(|error| self.classify_kafka(&error, "adding offsets to the transaction"))?;
+        }
+        let deadline = Deadline::after(self.timeout);
+        loop {
+            let remaining = deadline.remaining().max(Duration::from_millis(1));
+            let result = guarded("adding offsets to a transaction", remaining + Duration::from_secs(30), || {
+                self.producer.send_offsets_to_transaction(&list, group.native(), remaining)
+            });
+            match result {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() && !deadline.has_passed() => {
+                    clock::pause(Duration::from_millis(10));
+                }
+                Err(error) => return Err(self.classify_kafka(&error, "adding offsets to the transaction")),
+            }
+        }
+    }
+
+    /// Commits the open transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::Doubt`] when nobody knows.
+    pub fn commit(&self) -> Result<(), TransactionError> {
+        let deadline = Deadline::after(self.timeout);
+        let client = self.producer.client().native_ptr();
+        loop {
+            let remaining = deadline.remaining().max(Duration::from_millis(1));
+            let result = guarded("committing a transaction", remaining + Duration::from_secs(30), || {
+                native::commit_transaction(client, remaining)
+            });
+            match result {
+                Ok(()) => return Ok(()),
+                Err(error) if error.retriable && !error.requires_abort && !deadline.has_passed() => {}
+                Err(error) => return Err(self.classify(&error, "committing the transaction")),
+            }
+        }
+    }
+
+    /// Aborts the open transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError::Doubt`] when that did not succeed in time: the broker will abort it by its timeout.
+    pub fn abort(&self) -> Result<(), TransactionError> {
+        let deadline = Deadline::after(self.timeout);
+        loop {
+            let remaining = deadline.remaining().max(Duration::from_millis(1));
+            let result = guarded("aborting a transaction", remaining + Duration::from_secs(30), || {
+                self.producer.abort_transaction(remaining)
+            });
+            match result {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !deadline.has_passed() => {}
+                Err(error) => return Err(self.classify_kafka(&error, "aborting the transaction")),
+            }
+        }
+    }
+
+    fn wait_for_room(&self, stalled: &Deadline) -> Result<(), TransactionError> {
+        if stalled.has_passed() {
+            return Err(TransactionError::Doubt("nothing was acknowledged in time".to_owned()));
+        }
+        clock::pause(Duration::from_millis(1));
+        Ok(())
+    }
+
+    fn refused(&self, topic: Output, code: Rd) -> TransactionError {
+        match code {
+            // The transaction has failed meanwhile; the abort will tell of it.
+            Rd::State | Rd::PurgeQueue | Rd::PurgeInflight => TransactionError::Abort(code.to_string()),
+            Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
+            other => TransactionError::Failed(error::failure(
+                &KafkaError::MessageProduction(other),
+                &format!("writing to {}", self.topics[topic.0]),
+                &self.ear.seen,
+            )),
+        }
+    }
+
+    fn classify_kafka(&self, error: &KafkaError, doing: &str) -> TransactionError {
+        let KafkaError::Transaction(inner) = error else {
+            return TransactionError::Failed(error::failure(error, doing, &self.ear.seen));
+        };
+        let error = CallError {
+            code: inner.code(),
+            text: inner.string(),
+            fatal: inner.is_fatal(),
+            retriable: inner.is_retriable(),
+            requires_abort: inner.txn_requires_abort(),
+        };
+        self.classify(&error, doing)
+    }
+
+    fn classify(&self, error: &CallError, doing: &str) -> TransactionError {
+        let text = format!("{doing}: {}", error.text);
+        if error::is_denial(error.code) {
+            return TransactionError::Failed(error::denied_failure(doing, &error.text));
+        }
+        if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
+            return self.fatal(doing);
+        }
+        if error.requires_abort {
+            return match error.code {
+                Rd::IllegalGeneration | Rd::UnknownMemberId | Rd::FencedInstanceId | Rd::RebalanceInProgress => TransactionError::Stale(text),
+                // A record of the transaction was refused for good: to try again would end the same way.
+                Rd::MessageSizeTooLarge | Rd::InvalidRecord => {
+                    TransactionError::Failed(Failure::new(Code::Unexpected, text))
+                }
+                _ => TransactionError::Abort(text),
+            };
+        }
+        TransactionError::Doubt(text)
+    }
+
+    fn fatal(&self, doing: &str) -> TransactionError {
+        match self.producer.client().fatal_error() {
+            Some((code, text)) if error::is_denial(code) => TransactionError::Failed(error::denied_failure(doing, &text)),
+            Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {
+                TransactionError::Fenced(format!("{doing}: {text}"))
+            }
+            Some((_, text)) => TransactionError::Doubt(format!("{doing}: {text}")),
+            None => TransactionError::Doubt(format!("{doing}: the producer failed")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Transactions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transactions").field("topics", &self.topics).finish_non_exhaustive()
+    }
+}

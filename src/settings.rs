@@ -1,0 +1,367 @@
+//! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli;
+use crate::domain::EventTime;
+use crate::exit::{Code, Failure};
+use crate::kafka::{Connection, LogSink, check_timeouts, owned_property};
+use crate::topics::Names;
+use crate::workload::{self, Rate, WorkloadSettings};
+
+/// The environment variable of the bootstrap servers.
+pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";
+
+/// What every command needs.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// The broker and how to talk to it.
+    pub connection: Connection,
+    /// The names behind the prefix.
+    pub names: Names,
+    /// Whether the answer is a JSON document.
+    pub json: bool,
+    /// Where the JSON document also goes.
+    pub report: Option<PathBuf>,
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Code::Usage, message)
+}
+
+/// A duration that must not be zero.
+fn above_zero(name: &str, duration: humantime::Duration) -> Result<Duration, Failure> {
+    let duration: Duration = duration.into();
+    if duration.is_zero() {
+        return Err(usage(format!("{name} must be above zero")).hint(format!("as in {name} 500ms")));
+    }
+    Ok(duration)
+}
+
+/// The settings that all commands share: flag, `-X`, environment, file, default, the first that says something.
+///
+/// # Errors
+///
+/// With exit code 2 and the fix for whatever is wrong.
+pub fn common(global: &cli::Global, environment: Option<String>, log: LogSink) -> Result<Common, Failure> {
+    let mut properties = match &global.config {
+        Some(path) => properties_file(path)?,
+        None => Vec::new(),
+    };
+    if let Some(servers) = environment.filter(|servers| !servers.is_empty()) {
+        properties.push(("bootstrap.servers".to_owned(), servers));
+    }
+    for typed in &global.properties {
+        let (key, value) = typed
+            .split_once('=')
+            .ok_or_else(|| usage(format!("-X {typed}: no value")).hint("write -X key=value, as in -X linger.ms=20"))?;
+        properties.push(property(key.trim(), value, &format!("-X {}", key.trim()))?);
+    }
+    if let Some(servers) = &global.bootstrap_servers {
+        properties.push(("bootstrap.servers".to_owned(), servers.clone()));
+    }
+    for (key, value) in &mut properties {
+        // Java's and Kafka's tools know this property by the second name.
+        if key == "metadata.broker.list" {
+            "bootstrap.servers".clone_into(key);
+        }
+        if key == "bootstrap.servers" && value.trim().is_empty() {
+            return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
+        }
+    }
+    let connection =
+        Connection { properties, timeout: above_zero("--timeout", global.timeout)?, log: global.verbose.then_some(log) };
+    connection.check()?;
+    let prefix = global.prefix.clone().unwrap_or_default();
+    check_name("--prefix", &prefix, 200)?;
+    Ok(Common {
+        connection,
+        names: Names::new(prefix),
+        json: global.output == cli::Output::Json,
+        report: global.report.clone(),
+    })
+}
+
+/// Kafka's rule for topic names, which groups share here because they share the prefix.
+fn check_name(flag: &str, name: &str, longest: usize) -> Result<(), Failure> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.len() > longest || !name.bytes().all(legal) {
+        return Err(usage(format!("{flag} {name:?} cannot be part of a topic's name"))
+            .hint(format!("letters, digits, '.', '_' and '-', at most {longest} of them")));
+    }
+    Ok(())
+}
+
+fn check_group(group: Option<&str>) -> Result<(), Failure> {
+    match group {
+        Some("") => Err(usage("--group is empty").hint("leave it out for the usual group")),
+        Some(name) if name.len() > 249 => Err(usage("--group is longer than 249 bytes")),
+        _ => Ok(()),
+    }
+}
+
+fn check_instance(instance: Option<&str>) -> Result<(), Failure> {
+    match instance {
+        Some("") => Err(usage("--instance-id is empty").hint("leave it out for a process of its own")),
+        Some(name) => check_name("--instance-id", name, 200),
+        None => Ok(()),
+    }
+}
+
+fn property(key: &str, value: &str, place: &str) -> Result<(String, String), Failure> {
+    if let Some(reason) = owned_property(key) {
+        return Err(usage(format!("{place}: the program owns this property: {reason}")).hint("leave it out"));
+    }
+    if key.is_empty() {
+        return Err(usage(format!("{place}: a property without a name")));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn properties_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| usage(format!("{} cannot be read: {error}", path.display())).hint("check -F and the file's permissions"))?;
+    let mut properties = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', '!']) {
+            continue;
+        }
+        let place = format!("{}:{number}", path.display());
+        let (key, value) =
+            line.split_once('=').ok_or_else(|| usage(format!("{place}: no value")).hint("write key=value"))?;
+        properties.push(property(key.trim(), value.trim(), &place)?);
+    }
+    Ok(properties)
+}
+
+/// What `produce` is to do.
+#[derive(Debug, Clone)]
+pub struct ProduceSettings {
+    /// Number of records; `None` for as many as fit into the duration.
+    pub count: Option<u64>,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// The pace, where there is one.
+    pub rate: Option<Rate>,
+    /// The workload; its start is the run's own when `follows_the_clock`.
+    pub workload: WorkloadSettings,
+    /// Event time is the instant at which an event is due, so its start is when the run starts.
+    pub follows_the_clock: bool,
+    /// Partitions of a topic that is created.
+    pub partitions: Option<i32>,
+}
+
+/// The settings of `produce`, for a clock and a seed to fall back on.
+///
+/// # Errors
+///
+/// With exit code 2 and the fix for whatever is wrong.
+pub fn produce(typed: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<ProduceSettings, Failure> {
+    let duration = typed.duration.map(|duration| above_zero("--duration", duration)).transpose()?;
+    let mut count = match (typed.count, duration) {
+        (Some(count), _) => Some(count.get()),
+        (None, Some(_)) => None,
+        (None, None) => Some(workload::DEFAULT_COUNT.get()),
+    };
+    if let (Some(rate), Some(duration)) = (typed.rate, duration) {
+        // Known beforehand, and then the same whatever the machine does.
+        let due = rate.due_before(duration);
+        count = Some(count.map_or(due, |count| count.min(due)));
+    }
+    let follows_the_clock = typed.rate.is_some() && typed.start_time.is_none();
+    let spacing = match (typed.rate, typed.orders_per_minute) {
+        (Some(_), Some(_)) if follows_the_clock => {
+            return Err(usage("--orders-per-minute has no effect with --rate: event time follows the rate")
+                .hint("add --start-time for an event time of its own, or leave --orders-per-minute out"));
+        }
+        (Some(rate), _) if follows_the_clock => rate,
+        (_, density) => Rate::per_minute(density.unwrap_or(workload::DEFAULT_ORDERS_PER_MINUTE)),
+    };
+    let start = match typed.start_time {
+        Some(start) => Some(start),
+        None if follows_the_clock => EventTime::from_millis(now_millis),
+        // How many will fit into a duration is not known: its event time starts at the last full hour.
+        None => workload::default_start(now_millis, count.unwrap_or(1), spacing),
+    };
+    let start = start.ok_or_else(|| {
+        usage("the run's event time does not fit between 1970 and now").hint("give --start-time, fewer records or more --orders-per-minute")
+    })?;
+    let settings = WorkloadSettings {
+        seed: typed.seed.unwrap_or(any_seed),
+        start,
+        spacing,
+        failure_rate: typed.failure_rate,
+        poison_rate: typed.poison_rate,
+        duplicate_rate: typed.duplicate_rate,
+        restaurants: typed.restaurants,
+        items: typed.items,
+        users: typed.users,
+    };
+    if let Some(count) = count
+        && settings.event_time(count.saturating_sub(1)).is_none()
+    {
+        return Err(usage("the run's event time ends after the year 9999").hint("give an earlier --start-time or fewer records"));
+    }
+    Ok(ProduceSettings { count, duration, rate: typed.rate, workload: settings, follows_the_clock, partitions: typed.partitions })
+}
+
+/// What `inventory` and live `analytics` share.
+#[derive(Debug, Clone)]
+pub struct ConsumerSettings {
+    /// Stop at the ends that the partitions have now.
+    pub until_end: bool,
+    /// Records a second, where the pace is limited.
+    pub throttle: Option<f64>,
+    /// How long records are collected before a commit.
+    pub commit_interval: Duration,
+    /// The static member's name.
+    pub instance_id: Option<String>,
+    /// Take the state's position as committed.
+    pub resume: bool,
+    /// The user's own group name.
+    pub group: Option<String>,
+}
+
+fn consumer(settings: ConsumerSettings, connection: &Connection) -> Result<ConsumerSettings, Failure> {
+    check_group(settings.group.as_deref())?;
+    check_instance(settings.instance_id.as_deref())?;
+    check_timeouts(connection, settings.commit_interval)?;
+    Ok(settings)
+}
+
+/// Records a second of a rate.
+fn per_second(rate: Rate) -> f64 {
+    // The time of a million records keeps more than enough digits of the rate.
+    1e6 / rate.due(1_000_000).as_secs_f64().max(1e-9)
+}
+
+/// The settings of `inventory`'s loop; those of its stock are `StockSettings`.
+///
+/// # Errors
+///
+/// With exit code 2 and the fix for whatever is wrong.
+pub fn inventory(typed: &cli::Inventory, connection: &Connection) -> Result<ConsumerSettings, Failure> {
+    consumer(
+        ConsumerSettings {
+            until_end: typed.until_end,
+            throttle: typed.throttle.map(per_second),
+            commit_interval: above_zero("--commit-interval", typed.commit_interval)?,
+            instance_id: typed.instance_id.clone(),
+            resume: typed.resume_from_ledger,
+            group: typed.group.clone(),
+        },
+        connection,
+    )
+}
+
+/// The settings of live `analytics`.
+///
+/// # Errors
+///
+/// With exit code 2 and the fix for whatever is wrong.
+pub fn analytics(typed: &cli::Analytics, connection: &Connection) -> Result<(ConsumerSettings, Duration), Failure> {
+    let every = above_zero("--every", typed.every)?;
+    let settings = consumer(
+        ConsumerSettings {
+            until_end: typed.until_end,
+            throttle: typed.throttle.map(per_second),
+            commit_interval: above_zero("--commit-interval", typed.commit_interval)?,
+            instance_id: typed.instance_id.clone(),
+            resume: typed.resume_from_state,
+            group: typed.group.clone(),
+        },
+        connection,
+    )?;
+    Ok((settings, every))
+}
+
+/// Checks what `replay` was given beyond its target.
+///
+/// # Errors
+///
+/// With exit code 2 and the fix for whatever is wrong.
+pub fn replay(typed: &cli::Replay) -> Result<(), Failure> {
+    check_group(typed.group.as_deref())?;
+    if typed.to_offset.is_some_and(|offset| offset < 0) {
+        return Err(usage("--to-offset must not be negative").hint("leave it out to rewind to the start of the log"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn typed(words: &str) -> Cli {
+        Cli::try_parse_from(words.split_whitespace()).expect("parses")
+    }
+
+    fn meant(words: &str, environment: Option<&str>) -> Result<Common, Failure> {
+        common(&typed(words).global, environment.map(str::to_owned), LogSink(std::sync::Arc::new(|_| {})))
+    }
+
+    fn produced(words: &str) -> Result<ProduceSettings, Failure> {
+        let Command::Produce(produce) = typed(words).command else { unreachable!("only produce is typed here") };
+        super::produce(&produce, 1_800_000_000_000, 1)
+    }
+
+    #[test]
+    fn the_flag_wins_over_x_over_the_environment_over_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("client.properties");
+        std::fs::write(&file, "# a comment\nbootstrap.servers=file:1\nlinger.ms = 7\n").expect("written");
+        let file = file.display();
+        let bootstrap = |words: String, environment| meant(&words, environment).expect("meant").connection.bootstrap().to_owned();
+        assert_eq!(bootstrap("foodstream replay".into(), None), "localhost:9092");
+        assert_eq!(bootstrap(format!("foodstream replay -F {file}"), None), "file:1");
+        assert_eq!(bootstrap(format!("foodstream replay -F {file}"), Some("env:2")), "env:2");
+        assert_eq!(bootstrap(format!("foodstream replay -F {file} -X bootstrap.servers=x:3"), Some("env:2")), "x:3");
+        assert_eq!(bootstrap(format!("foodstream replay -F {file} -X bootstrap.servers=x:3 -b flag:4"), Some("env:2")), "flag:4");
+        assert_eq!(meant(&format!("foodstream replay -F {file}"), None).expect("meant").connection.property("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_and_the_fix() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("client.properties");
+        std::fs::write(&file, "linger.ms=7\nisolation.level=read_uncommitted\n").expect("written");
+        let cases = [
+            ("foodstream replay -X enable.idempotence=false".to_owned(), "enable.idempotence"),
+            ("foodstream replay -X nothing".to_owned(), "-X nothing"),
+            ("foodstream replay -X no.such.property=1".to_owned(), "no.such.property"),
+            (format!("foodstream replay -F {}", file.display()), "client.properties:2"),
+            (format!("foodstream replay -F {}", folder.path().join("missing").display()), "missing"),
+            ("foodstream replay --prefix a/b".to_owned(), "--prefix"),
+            ("foodstream replay --timeout 0s".to_owned(), "--timeout"),
+        ];
+        for (words, named) in cases {
+            let failure = meant(&words, None).expect_err(&words);
+            assert_eq!(failure.code, Code::Usage, "{words}");
+            assert!(failure.message.contains(named), "{words}: {failure}");
+        }
+    }
+
+    #[test]
+    fn a_rate_sets_event_time_unless_a_start_is_given() {
+        let paced = produced("foodstream produce --rate 500/s --duration 2s").expect("meant");
+        assert!(paced.follows_the_clock);
+        assert_eq!(paced.count, Some(1000));
+        let fixed = produced("foodstream produce --rate 500/s --start-time 2026-11-22T12:00:00Z").expect("meant");
+        let free = produced("foodstream produce --start-time 2026-11-22T12:00:00Z").expect("meant");
+        assert_eq!(fixed.workload, free.workload, "the rate must not change a record whose start is given");
+        assert!(produced("foodstream produce --rate 500/s --orders-per-minute 10").is_err());
+    }
+
+    #[test]
+    fn the_default_start_is_a_full_hour_that_lets_the_run_end_before_now() {
+        let run = produced("foodstream produce").expect("meant");
+        assert_eq!(run.workload.start.millis() % 3_600_000, 0);
+        let end = run.workload.event_time(9_999).expect("in range").millis();
+        assert!(end < 1_800_000_000_000 && end > 1_800_000_000_000 - 2 * 3_600_000, "{end}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Owns the wish to stop: the first signal asks, the second ends the process at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use crate::clock::{self, Deadline};
+use crate::exit::{self, Code, Failure};
+
+/// Which signal asked the process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, as Ctrl-C sends it.
+    Interrupt,
+    /// SIGTERM, as service managers send it.
+    Terminate,
+}
+
+impl Signal {
+    /// The exit code of a command that was stopped before its goal.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Interrupt => Code::Interrupted,
+            Self::Terminate => Code::Terminated,
+        }
+    }
+}
+
+/// A handle that every long-running part looks at; cheap to clone and to ask.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown(Arc<AtomicU8>);
+
+impl Shutdown {
+    /// The signal that asked to stop, if one did.
+    #[must_use]
+    pub fn requested(&self) -> Option<Signal> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Signal::Interrupt),
+            _ => Some(Signal::Terminate),
+        }
+    }
+
+    /// Tells of a signal. The first is remembered and `true` is returned; a later one returns `false`: the caller insists.
+    pub fn request(&self, signal: Signal) -> bool {
+        let mark = match signal {
+            Signal::Interrupt => 1,
+            Signal::Terminate => 2,
+        };
+        self.0.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// An error once a stop was asked for: for work that is abandoned rather than finished.
+    ///
+    /// # Errors
+    ///
+    /// With the signal's exit code when a stop was asked for.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.requested() {
+            None => Ok(()),
+            Some(signal) => Err(Failure::new(signal.code(), "stopped before it was done")),
+        }
+    }
+
+    /// Pauses for a while, at most until a stop is asked for.
+    pub fn pause(&self, duration: Duration) {
+        let deadline = Deadline::after(duration);
+        while !deadline.has_passed() && self.requested().is_none() {
+            clock::pause(deadline.remaining().min(Duration::from_millis(20)));
+        }
+    }
+
+    /// Listens for SIGINT and SIGTERM on the current tokio runtime, until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses the handlers.
+    pub fn listen(&self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [(SignalKind::interrupt(), Signal::Interrupt), (SignalKind::terminate(), Signal::Terminate)];
+        for (kind, meaning) in kinds {
+            let mut signals = signal(kind)?;
+            let shutdown = self.clone();
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if !shutdown.request(meaning) {
+                        exit::abandon(meaning.code());
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_asks_and_the_second_insists() {
+        let shutdown = Shutdown::default();
+        assert_eq!(shutdown.requested(), None);
+        assert!(shutdown.check().is_ok());
+        assert!(shutdown.request(Signal::Terminate));
+        assert!(!shutdown.request(Signal::Interrupt));
+        assert_eq!(shutdown.requested(), Some(Signal::Terminate));
+        assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::Terminated);
+    }
+}

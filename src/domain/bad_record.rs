@@ -55,3 +55,83 @@ impl fmt::Display for BadRecord {
         write!(f, "{}: {}", self.reason.as_str(), self.detail)
     }
 }
+
+/// A fault before it is put into words.
+///
+/// It is `Copy`, so that noting the faults of a record that turns out to be skipped costs no allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    place: Place,
+    reason: BadReason,
+    problem: &'static str,
+}
+
+/// Where in a record a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A byte of the value, from 0.
+    Byte(usize),
+    /// A field by its path from the outer object.
+    Field(&'static str),
+    /// A line of an order, from 0.
+    Line(usize),
+    /// A field of a line.
+    LineField(usize, &'static str),
+}
+
+impl Fault {
+    /// The record has no value.
+    pub(super) const NO_VALUE: Self =
+        Self { place: Place::Field("value"), reason: BadReason::NoValue, problem: "is null" };
+
+    /// The bytes themselves are at fault, from this one on.
+    pub(super) const fn at_byte(byte: usize, reason: BadReason, problem: &'static str) -> Self {
+        Self { place: Place::Byte(byte), reason, problem }
+    }
+
+    /// A known field stands twice.
+    pub(super) const fn duplicate(field: &'static str) -> Self {
+        Self { place: Place::Field(field), reason: BadReason::DuplicateField, problem: "stands twice" }
+    }
+
+    /// A required field is missing.
+    pub(super) const fn missing(field: &'static str) -> Self {
+        Self { place: Place::Field(field), reason: BadReason::MissingField, problem: "is missing" }
+    }
+
+    /// A field has another JSON type.
+    pub(super) const fn wrong_type(field: &'static str, problem: &'static str) -> Self {
+        Self { place: Place::Field(field), reason: BadReason::WrongType, problem }
+    }
+
+    /// A field has a value that is not allowed.
+    pub(super) const fn bad_value(field: &'static str, problem: &'static str) -> Self {
+        Self { place: Place::Field(field), reason: BadReason::BadValue, problem }
+    }
+
+    /// A line is no JSON object.
+    pub(super) const fn line_is_no_object(line: usize) -> Self {
+        Self { place: Place::Line(line), reason: BadReason::WrongType, problem: "is not an object" }
+    }
+
+    /// The same fault of a field, told of that line's field.
+    pub(super) const fn in_line(self, line: usize) -> Self {
+        match self.place {
+            Place::Field(field) => Self { place: Place::LineField(line, field), ..self },
+            Place::Byte(_) | Place::Line(_) | Place::LineField(..) => self,
+        }
+    }
+}
+
+impl From<Fault> for BadRecord {
+    fn from(fault: Fault) -> Self {
+        let problem = fault.problem;
+        let detail = match fault.place {
+            Place::Byte(byte) => format!("byte {byte}: {problem}"),
+            Place::Field(field) => format!("{field} {problem}"),
+            Place::Line(line) => format!("items[{line}] {problem}"),
+            Place::LineField(line, field) => format!("items[{line}].{field} {problem}"),
+        };
+        Self { reason: fault.reason, detail }
+    }
+}

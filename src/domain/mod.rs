@@ -6,11 +6,12 @@ mod bad_record;
 mod decision;
 mod decode;
 mod encode;
+mod json;
 mod money;
 mod order;
 mod time;
 
-pub use bad_record::{BadRecord, BadReason};
+pub use bad_record::{BadReason, BadRecord};
 pub use decision::{Action, Decision, DecisionRecord, Reason, Source};
 pub use decode::{decode_decision, decode_order};
 pub use encode::{encode_decision, encode_order};

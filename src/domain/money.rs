@@ -1,4 +1,4 @@
-//! Owns money: integer cents, and the one conversion from JSON's floating point.
+//! Owns money: integer cents, their spelling, and the one conversion from JSON's floating point.
 
 use std::fmt;
 
@@ -10,18 +10,39 @@ impl Cents {
     /// The largest price or total an event may state: 10,000,000.00.
     pub const LIMIT: Self = Self(1_000_000_000);
 
+    /// [`Cents::LIMIT`] in currency units.
+    const LIMIT_UNITS: f64 = 10_000_000.0;
+
+    /// How far from a whole cent an amount may be, in cents: 0.000001 units, by section 3 of the contract.
+    const NOISE: f64 = 0.000_1;
+
     /// Reads an amount in currency units as cents, forgiving float noise of up to 0.000001 units.
     ///
     /// `None` for what is not finite, negative, above [`Cents::LIMIT`], or further than the noise from a whole cent.
+    /// `-0.0` is 0.
     #[must_use]
     pub fn from_units(units: f64) -> Option<Self> {
-        // Below the limit a product's rounding error is at most 1.2e-7 cents: far under the noise allowed.
-        let cents = (units * 100.0).round();
-        let is_whole = (units * 100.0 - cents).abs() <= 0.0001 + 1e-9;
-        #[allow(clippy::cast_precision_loss, reason = "the limit is far below 2^53")]
-        let limit = Self::LIMIT.0 as f64;
-        #[allow(clippy::cast_possible_truncation, reason = "checked against the limit")]
-        (is_whole && (0.0..=limit).contains(&cents)).then_some(Self(cents as i64))
+        if !(0.0..=Self::LIMIT_UNITS).contains(&units) {
+            return None;
+        }
+        let exact = units * 100.0;
+        let cents = exact.round();
+        // A double and a product are each half an ulp off at most: an amount at the edge of the noise is within it.
+        let rounding = exact * f64::EPSILON;
+        #[allow(clippy::cast_possible_truncation, reason = "whole, and checked against the limit")]
+        ((exact - cents).abs() <= Self::NOISE + rounding).then_some(Self(cents as i64))
+    }
+
+    /// Appends currency units with two decimals, as in `8.50`: a JSON number.
+    pub fn write(self, out: &mut Vec<u8>) {
+        if self.0 < 0 {
+            out.push(b'-');
+        }
+        let magnitude = self.0.unsigned_abs();
+        out.extend_from_slice(itoa::Buffer::new().format(magnitude / 100).as_bytes());
+        let hundredths = magnitude % 100;
+        #[allow(clippy::cast_possible_truncation, reason = "single digits")]
+        out.extend_from_slice(&[b'.', b'0' + (hundredths / 10) as u8, b'0' + (hundredths % 10) as u8]);
     }
 }
 
@@ -31,5 +52,60 @@ impl fmt::Display for Cents {
         let sign = if self.0 < 0 { "-" } else { "" };
         let magnitude = self.0.unsigned_abs();
         write!(f, "{sign}{}.{:02}", magnitude / 100, magnitude % 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_amounts_within_the_limit_are_amounts() {
+        for (units, cents) in [
+            (0.0, Some(0)),
+            (-0.0, Some(0)),
+            (0.01, Some(1)),
+            (10_000_000.0, Some(1_000_000_000)),
+            (10_000_000.000_000_1, None),
+            (10_000_000.01, None),
+            (-0.01, None),
+            (-0.000_000_1, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+            (f64::NEG_INFINITY, None),
+            (f64::MAX, None),
+            (f64::MIN_POSITIVE, Some(0)),
+        ] {
+            assert_eq!(Cents::from_units(units), cents.map(Cents), "{units}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_amount_survives_its_spelling(cents in 0..=Cents::LIMIT.0) {
+            let units: f64 = Cents(cents).to_string().parse().expect("a number");
+            prop_assert_eq!(Cents::from_units(units), Some(Cents(cents)));
+        }
+
+        #[test]
+        fn a_millionth_is_noise_and_a_little_more_is_not(cents in 1..Cents::LIMIT.0, above: bool) {
+            let near = |micros: i64| {
+                // In ten-millionths of a unit, so that the text is exact.
+                let value = cents * 100_000 + if above { micros } else { -micros };
+                let text = format!("{}.{:07}", value / 10_000_000, value % 10_000_000);
+                Cents::from_units(text.parse().expect("a number"))
+            };
+            prop_assert_eq!(near(10), Some(Cents(cents)));
+            prop_assert_eq!(near(11), None);
+        }
+
+        #[test]
+        fn write_spells_as_display_does(cents: i64) {
+            let mut written = Vec::new();
+            Cents(cents).write(&mut written);
+            prop_assert_eq!(String::from_utf8(written).expect("ASCII"), Cents(cents).to_string());
+        }
     }
 }

@@ -26,11 +26,18 @@ pub enum TimeError {
     OutOfRange,
 }
 
+const MINUTE_MILLIS: i64 = 60_000;
+const DAY_MINUTES: i64 = 24 * 60;
+const DAY_MILLIS: i64 = DAY_MINUTES * MINUTE_MILLIS;
+
 impl EventTime {
+    /// The last instant, 9999-12-31T23:59:59.999Z.
+    pub const MAX: Self = Self((days_before_year(10_000) - EPOCH_DAYS) * DAY_MILLIS - 1);
+
     /// The instant that many milliseconds after the epoch; `None` outside the years 1970 to 9999.
     #[must_use]
-    pub fn from_millis(_millis: i64) -> Option<Self> {
-        todo!("domain helper")
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        (0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
     }
 
     /// Milliseconds since the epoch.
@@ -41,35 +48,194 @@ impl EventTime {
 
     /// Reads RFC 3339 with 0 to 9 decimals (what is finer than a millisecond is cut off); without a zone it is UTC.
     ///
+    /// Date and time are parted by `T`, `t` or a space, as RFC 3339, section 5.6, allows. An offset may carry a local
+    /// time outside the years 1970 to 9999 into them, and the other way round.
+    ///
     /// # Errors
     ///
     /// When it does not parse, names second 60, or lies outside the years 1970 to 9999.
-    pub fn parse(_text: &str) -> Result<Self, TimeError> {
-        todo!("domain helper")
+    pub fn parse(text: &str) -> Result<Self, TimeError> {
+        let (local, rest) = local_millis(text.as_bytes())?;
+        let (fraction, rest) = fraction_millis(rest)?;
+        let offset = offset_millis(rest)?;
+        Self::from_millis(local + fraction - offset).ok_or(TimeError::OutOfRange)
     }
 
     /// The minute this instant falls in.
     #[must_use]
     pub const fn minute(self) -> Minute {
-        Minute(self.0.div_euclid(60_000))
+        Minute(self.0.div_euclid(MINUTE_MILLIS))
     }
 
     /// Appends `YYYY-MM-DDTHH:mm:ss.SSSZ`.
-    pub fn write(self, _out: &mut Vec<u8>) {
-        todo!("domain helper")
+    pub fn write(self, out: &mut Vec<u8>) {
+        let date = Date::of_day(self.0 / DAY_MILLIS);
+        let millis = self.0 % DAY_MILLIS;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        put_digits(&mut text[0..4], date.year);
+        put_digits(&mut text[5..7], date.month);
+        put_digits(&mut text[8..10], date.day);
+        put_digits(&mut text[11..13], millis / 3_600_000);
+        put_digits(&mut text[14..16], millis / MINUTE_MILLIS % 60);
+        put_digits(&mut text[17..19], millis / 1_000 % 60);
+        put_digits(&mut text[20..23], millis % 1_000);
+        out.extend_from_slice(&text);
     }
 }
 
 impl fmt::Display for EventTime {
     /// `YYYY-MM-DDTHH:mm:ss.SSSZ`
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!("domain helper")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Date { year, month, day } = Date::of_day(self.0 / DAY_MILLIS);
+        let millis = self.0 % DAY_MILLIS;
+        let (hour, minute) = (millis / 3_600_000, millis / MINUTE_MILLIS % 60);
+        let (second, milli) = (millis / 1_000 % 60, millis % 1_000);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
     }
 }
 
 impl fmt::Display for Minute {
     /// `YYYY-MM-DDTHH:mmZ`
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!("domain helper")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Date { year, month, day } = Date::of_day(self.0.div_euclid(DAY_MINUTES));
+        let minutes = self.0.rem_euclid(DAY_MINUTES);
+        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}Z", minutes / 60, minutes % 60)
     }
 }
+
+/// Reads `YYYY-MM-DDTHH:mm:ss`: milliseconds since the epoch as if it were UTC, and what follows.
+fn local_millis(text: &[u8]) -> Result<(i64, &[u8]), TimeError> {
+    let (text, rest) = text.split_first_chunk::<19>().ok_or(TimeError::Malformed)?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T' | b't' | b' ', time @ ..] = *text else {
+        return Err(TimeError::Malformed);
+    };
+    let [h0, h1, b':', n0, n1, b':', s0, s1] = time else {
+        return Err(TimeError::Malformed);
+    };
+    let (year, month, day) = (digits(&[y0, y1, y2, y3])?, digits(&[m0, m1])?, digits(&[d0, d1])?);
+    let (hour, minute, second) = (digits(&[h0, h1])?, digits(&[n0, n1])?, digits(&[s0, s1])?);
+    let days = Date { year, month, day }.days().ok_or(TimeError::Malformed)?;
+    if hour > 23 || minute > 59 || second > 60 {
+        return Err(TimeError::Malformed);
+    }
+    if second == 60 {
+        return Err(TimeError::LeapSecond);
+    }
+    Ok((((days * 24 + hour) * 60 + minute) * MINUTE_MILLIS + second * 1_000, rest))
+}
+
+/// Reads an optional fraction of a second: whole milliseconds, and what follows.
+fn fraction_millis(text: &[u8]) -> Result<(i64, &[u8]), TimeError> {
+    let [b'.', text @ ..] = text else {
+        return Ok((0, text));
+    };
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (decimals, rest) = text.split_at(count);
+    let millis = match decimals {
+        [tenths] => digits(&[*tenths])? * 100,
+        [tenths, hundredths] => digits(&[*tenths, *hundredths])? * 10,
+        [milli @ .., _, _, _, _, _, _] if count == 9 => digits(milli)?,
+        [first, second, third, ..] if count < 9 => digits(&[*first, *second, *third])?,
+        _ => return Err(TimeError::Malformed),
+    };
+    Ok((millis, rest))
+}
+
+/// Reads an optional zone, to the end: how far local time is ahead of UTC, in milliseconds.
+fn offset_millis(text: &[u8]) -> Result<i64, TimeError> {
+    match *text {
+        [] | [b'Z' | b'z'] => Ok(0),
+        [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
+            let (hours, minutes) = (digits(&[h0, h1])?, digits(&[m0, m1])?);
+            if hours > 23 || minutes > 59 {
+                return Err(TimeError::Malformed);
+            }
+            let ahead = (hours * 60 + minutes) * MINUTE_MILLIS;
+            Ok(if sign == b'-' { -ahead } else { ahead })
+        }
+        _ => Err(TimeError::Malformed),
+    }
+}
+
+fn digits(text: &[u8]) -> Result<i64, TimeError> {
+    text.iter().try_fold(0, |value, byte| match byte {
+        b'0'..=b'9' => Ok(value * 10 + i64::from(byte - b'0')),
+        _ => Err(TimeError::Malformed),
+    })
+}
+
+/// Fills `text` with the decimal digits of a number that is not negative and no longer than it.
+fn put_digits(text: &mut [u8], number: i64) {
+    let mut left = number;
+    for byte in text.iter_mut().rev() {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a single digit")]
+        let digit = (left % 10) as u8;
+        *byte = b'0' + digit;
+        left /= 10;
+    }
+}
+
+/// A day of the proleptic Gregorian calendar.
+struct Date {
+    year: i64,
+    month: i64,
+    day: i64,
+}
+
+/// Days before each month of a common and of a leap year, and in the whole year.
+const DAYS_BEFORE_MONTH: [[i64; 13]; 2] = [
+    [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365],
+    [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335, 366],
+];
+
+/// Days from 0000-01-01 to the epoch.
+const EPOCH_DAYS: i64 = days_before_year(1970);
+
+/// Days from 0000-01-01 to the year's first day.
+const fn days_before_year(year: i64) -> i64 {
+    let last = year - 1;
+    // Year 0 is a leap year, and none of the three divisions counts it.
+    let leap_years = last.div_euclid(4) - last.div_euclid(100) + last.div_euclid(400) + 1;
+    year * 365 + leap_years
+}
+
+const fn months_of_year(year: i64) -> &'static [i64; 13] {
+    let leap = days_before_year(year + 1) - days_before_year(year) == 366;
+    &DAYS_BEFORE_MONTH[leap as usize]
+}
+
+impl Date {
+    /// Days since the epoch; `None` if the calendar has no such day.
+    fn days(&self) -> Option<i64> {
+        let month = usize::try_from(self.month).ok().filter(|month| (1..=12).contains(month))?;
+        let months = months_of_year(self.year);
+        let day_of_year = months[month - 1] + self.day - 1;
+        (self.day >= 1 && day_of_year < months[month]).then(|| days_before_year(self.year) - EPOCH_DAYS + day_of_year)
+    }
+
+    /// The date that many days after the epoch.
+    fn of_day(day: i64) -> Self {
+        let days = day + EPOCH_DAYS;
+        // 400 years have 146,097 days, so the quotient is at most one year off.
+        let mut year = (days * 400).div_euclid(146_097);
+        if days < days_before_year(year) {
+            year -= 1;
+        } else if days >= days_before_year(year + 1) {
+            year += 1;
+        }
+        let months = months_of_year(year);
+        let day_of_year = days - days_before_year(year);
+        // No month has 32 days, so the quotient is never beyond the month, and at most one before it.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 365")]
+        let mut month = (day_of_year / 32) as usize;
+        if day_of_year >= months[month + 1] {
+            month += 1;
+        }
+        #[allow(clippy::cast_possible_wrap, reason = "at most 12")]
+        Self { year, month: month as i64 + 1, day: day_of_year - months[month] + 1 }
+    }
+}
+
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;

@@ -8,4 +8,4 @@ mod table;
 
 pub use digest::Digest;
 pub use position::{Checkpoint, Position, PositionKey};
-pub use table::Table;
+pub use table::{Place, Table};

@@ -26,6 +26,14 @@ struct Slot<V> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(usize);
 
+impl Place {
+    /// The place's number: keys are numbered densely from 0 in the order in which they were first seen.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Self { slots: IndexMap::default(), changed: Vec::new() }

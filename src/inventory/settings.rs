@@ -1,0 +1,247 @@
+//! Owns the two settings on which stock depends: what an item opens with, and how often it is topped up.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::domain::EventTime;
+
+/// What an item opens with unless told otherwise; together with the workload's defaults it makes a few items sell out.
+pub const DEFAULT_OPENING: Opening = Opening::Units(100);
+
+/// How often items are topped up unless told otherwise.
+pub const DEFAULT_RESTOCK_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// What an item has when it is first named, and again after each top-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// That many units.
+    Units(u64),
+    /// Stock that is counted but never refuses.
+    Unlimited,
+}
+
+/// The settings of a ledger; a ledger that was begun with others must not be continued with these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StockSettings {
+    #[serde(rename = "opening_stock")]
+    opening: Opening,
+    #[serde(rename = "restock_every_ms", deserialize_with = "at_least_one")]
+    restock_every_millis: i64,
+}
+
+/// Why a text or a duration is no stock setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum StockSettingsError {
+    /// The opening stock is neither a number nor `unlimited`.
+    #[error("opening stock is a whole number of units or `unlimited`")]
+    Opening,
+    /// The restock interval is not a positive, representable number of whole milliseconds.
+    #[error("stock is topped up every so many whole milliseconds, at least 1ms")]
+    RestockEvery,
+}
+
+impl StockSettings {
+    /// Puts the settings together.
+    ///
+    /// # Errors
+    ///
+    /// When `restock_every` is zero, no whole number of milliseconds, or above `i64::MAX` milliseconds.
+    pub fn new(opening: Opening, restock_every: Duration) -> Result<Self, StockSettingsError> {
+        let restock_every_millis = i64::try_from(restock_every.as_millis())
+            .ok()
+            .filter(|&millis| millis > 0 && restock_every.subsec_nanos() % 1_000_000 == 0)
+            .ok_or(StockSettingsError::RestockEvery)?;
+        Ok(Self { opening, restock_every_millis })
+    }
+
+    /// What an item opens with and is topped up to.
+    #[must_use]
+    pub const fn opening(&self) -> Opening {
+        self.opening
+    }
+
+    /// Length of a period of event time.
+    #[must_use]
+    pub const fn restock_every(&self) -> Duration {
+        Duration::from_millis(self.restock_every_millis.unsigned_abs())
+    }
+
+    /// The period that an instant of stream time falls in, rounded toward minus infinity (contract, "Stock", step 1).
+    #[must_use]
+    pub const fn period(&self, stream_time: EventTime) -> i64 {
+        stream_time.millis().div_euclid(self.restock_every_millis)
+    }
+
+    /// The JSON kept in the position record.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        serde_json::json!({ "opening_stock": self.opening, "restock_every_ms": self.restock_every_millis })
+    }
+
+    /// Reads the JSON kept in a position record.
+    ///
+    /// # Errors
+    ///
+    /// When these are not the settings of a ledger of this version.
+    pub fn from_value(kept: &Value) -> serde_json::Result<Self> {
+        Self::deserialize(kept)
+    }
+
+    /// Whether a ledger whose position record keeps `kept` may be continued with these settings.
+    #[must_use]
+    pub fn agree_with(&self, kept: &Value) -> bool {
+        Self::from_value(kept).is_ok_and(|kept| kept == *self)
+    }
+}
+
+impl Default for StockSettings {
+    fn default() -> Self {
+        Self { opening: DEFAULT_OPENING, restock_every_millis: 60 * 60 * 1000 }
+    }
+}
+
+impl fmt::Display for StockSettings {
+    /// The flags that give these settings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let every = humantime::format_duration(self.restock_every()).to_string().replace(' ', "");
+        write!(f, "--opening-stock {} --restock-every {every}", self.opening)
+    }
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let millis = i64::deserialize(deserializer)?;
+    if millis > 0 { Ok(millis) } else { Err(D::Error::custom(StockSettingsError::RestockEvery)) }
+}
+
+/// The word for stock without a limit, on the command line and in the position record.
+const UNLIMITED: &str = "unlimited";
+
+impl FromStr for Opening {
+    type Err = StockSettingsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == UNLIMITED {
+            return Ok(Self::Unlimited);
+        }
+        // Rust's parser would take a leading plus.
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(StockSettingsError::Opening);
+        }
+        text.parse().map(Self::Units).map_err(|_| StockSettingsError::Opening)
+    }
+}
+
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Units(units) => units.fmt(f),
+            Self::Unlimited => UNLIMITED.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Opening {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Units(units) => serializer.serialize_u64(*units),
+            Self::Unlimited => serializer.serialize_str(UNLIMITED),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Opening {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Kept {
+            Units(u64),
+            Word(String),
+        }
+        match Kept::deserialize(deserializer) {
+            Ok(Kept::Units(units)) => Ok(Self::Units(units)),
+            Ok(Kept::Word(word)) if word == UNLIMITED => Ok(Self::Unlimited),
+            _ => Err(D::Error::custom(StockSettingsError::Opening)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn opening_stock_is_a_number_or_a_word() {
+        for (text, opening) in [
+            ("0", Opening::Units(0)),
+            ("18446744073709551615", Opening::Units(u64::MAX)),
+            ("unlimited", Opening::Unlimited),
+        ] {
+            assert_eq!(text.parse(), Ok(opening));
+            assert_eq!(opening.to_string(), text);
+        }
+        for text in ["", "-1", "+1", "1.5", "18446744073709551616", "Unlimited", " 1"] {
+            assert_eq!(text.parse::<Opening>(), Err(StockSettingsError::Opening), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_kept_settings_are_the_contracts_json_and_come_back() {
+        let limited = StockSettings::default();
+        assert_eq!(limited.to_value().to_string(), r#"{"opening_stock":100,"restock_every_ms":3600000}"#);
+        assert_eq!(serde_json::to_value(limited).expect("serializes"), limited.to_value());
+        let unlimited = StockSettings::new(Opening::Unlimited, Duration::from_millis(1)).expect("valid");
+        assert_eq!(unlimited.to_value().to_string(), r#"{"opening_stock":"unlimited","restock_every_ms":1}"#);
+        for settings in [limited, unlimited] {
+            assert_eq!(StockSettings::from_value(&settings.to_value()).expect("reads"), settings);
+            assert!(settings.agree_with(&settings.to_value()));
+        }
+        assert!(!limited.agree_with(&unlimited.to_value()));
+        assert!(
+            limited.agree_with(&json!({"restock_every_ms": 3_600_000, "opening_stock": 100})),
+            "order is no matter"
+        );
+    }
+
+    #[test]
+    fn foreign_settings_never_agree() {
+        let settings = StockSettings::default();
+        for kept in [
+            json!(null),
+            json!({}),
+            json!({"opening_stock": 100}),
+            json!({"opening_stock": "100", "restock_every_ms": 3_600_000}),
+            json!({"opening_stock": 100.0, "restock_every_ms": 3_600_000}),
+            json!({"opening_stock": 100, "restock_every_ms": 0}),
+            json!({"opening_stock": 100, "restock_every_ms": 3_600_000, "surge": 2}),
+        ] {
+            assert!(StockSettings::from_value(&kept).is_err(), "{kept}");
+            assert!(!settings.agree_with(&kept), "{kept}");
+        }
+    }
+
+    #[test]
+    fn a_period_has_a_positive_whole_number_of_milliseconds() {
+        for bad in [Duration::ZERO, Duration::from_micros(1500), Duration::MAX] {
+            assert_eq!(StockSettings::new(DEFAULT_OPENING, bad), Err(StockSettingsError::RestockEvery), "{bad:?}");
+        }
+        let default = StockSettings::new(DEFAULT_OPENING, DEFAULT_RESTOCK_EVERY).expect("valid");
+        assert_eq!(default, StockSettings::default());
+        assert_eq!(default.restock_every(), DEFAULT_RESTOCK_EVERY);
+    }
+
+    #[test]
+    fn settings_are_told_as_the_flags_that_give_them() {
+        let settings = StockSettings::new(Opening::Unlimited, Duration::from_millis(5_400_250)).expect("valid");
+        assert_eq!(settings.to_string(), "--opening-stock unlimited --restock-every 1h30m250ms");
+        assert_eq!(StockSettings::default().to_string(), "--opening-stock 100 --restock-every 1h");
+        assert_eq!(humantime::parse_duration("1h30m250ms").expect("parses"), settings.restock_every());
+    }
+}

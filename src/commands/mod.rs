@@ -1,0 +1,68 @@
+//! Owns the commands, one file each: where the pure core meets Kafka and the console.
+//!
+//! Rank 40. A command gets resolved settings and returns an outcome; only `main` ends the process.
+
+pub mod analytics;
+pub mod inventory;
+pub mod produce;
+pub mod replay;
+
+mod epoch;
+mod follower;
+mod group;
+mod metrics_scan;
+mod topology;
+
+use serde::Serialize;
+
+use crate::console::Console;
+use crate::exit::{Code, Failure};
+use crate::output::OutputFile;
+use crate::settings::Common;
+use crate::shutdown::Shutdown;
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The settings that all commands share.
+    pub common: Common,
+    /// The two streams.
+    pub console: Console,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+    /// The runtime of signals, timers and administration.
+    pub runtime: tokio::runtime::Handle,
+    /// A number that no other process has.
+    pub process_id: String,
+}
+
+impl Context {
+    /// Opens the `--report` file before the work, if one was asked for.
+    fn open_report(&self) -> Result<Option<OutputFile>, Failure> {
+        self.common.report.as_deref().map(OutputFile::open).transpose()
+    }
+
+    /// Answers with a document: as JSON or as `text`, and to the `--report` file.
+    fn answer<D: Serialize>(&self, document: &D, text: &str, report: Option<OutputFile>) -> Result<(), Failure> {
+        let json = || -> Result<String, Failure> {
+            let mut json = serde_json::to_string_pretty(document)
+                .map_err(|error| Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}")))?;
+            json.push('\n');
+            Ok(json)
+        };
+        if let Some(report) = report {
+            report.finish(&json()?)?;
+        }
+        let answer = if self.common.json { json()? } else { text.to_owned() };
+        // Nobody reading any more is no failure.
+        self.console.answer(&answer).map(drop)
+    }
+
+    /// The code of a finite command that has told its result: done, or stopped before its goal.
+    fn end(&self, reached: bool) -> Code {
+        match self.shutdown.requested() {
+            Some(signal) if !reached => signal.code(),
+            _ => Code::Done,
+        }
+    }
+}

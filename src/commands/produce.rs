@@ -1,0 +1,148 @@
+//! Owns `produce`: the workload onto the topic, every record acknowledged or counted as failed.
+
+use std::time::Duration;
+
+use super::Context;
+use super::topology::{self, Topic};
+use crate::clock;
+use crate::domain::EventTime;
+use crate::exit::{Code, Failure, Outcome};
+use crate::kafka::{Inspector, Publisher, partition_of_key};
+use crate::report;
+use crate::settings::ProduceSettings;
+use crate::workload::{Buffers, Lateness, ProduceDocument, ProducedPartition, Rate, Workload};
+
+/// Records between two looks at the clock, the signals and the progress, when nothing paces them.
+const LOOK_EVERY: u64 = 512;
+
+/// Publishes the workload.
+///
+/// # Errors
+///
+/// With exit code 4 when the broker does not acknowledge in time, and whatever code fits a record that it refuses.
+pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
+    let report = context.open_report()?;
+    let names = &context.common.names;
+    let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None))?;
+    let topology = topology::ensure(context, &inspector, &[Topic::Orders], settings.partitions)?;
+    let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions)?;
+
+    let started = clock::now();
+    let mut workload = settings.workload;
+    if settings.follows_the_clock {
+        workload.start = EventTime::from_millis(clock::wall_millis())
+            .ok_or_else(|| Failure::new(Code::Usage, "the wall clock is outside the years 1970 to 9999"))?;
+    }
+    let workload = Workload::new(workload).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+    context.console.note(&format!(
+        "producing to {} ({} partitions), seed {}, event time from {}",
+        names.orders(),
+        topology.partitions,
+        workload.settings().seed,
+        workload.settings().start
+    ));
+    let places: Vec<i32> = workload.keys().map(|key| partition_of_key(key.as_bytes(), topology.partitions)).collect();
+    let mut lateness = settings.rate.map(|_| Lateness::new());
+    let sent = send(context, settings, &workload, &places, &mut publisher, lateness.as_mut());
+    // What was handed over is settled even when the sending failed: the count in the failure is the truth.
+    let finished = publisher.finish();
+    let elapsed = started.elapsed();
+
+    let mut document = ProduceDocument::of(workload.settings(), publisher.sent(), publisher.acknowledged(), elapsed);
+    document.failed = document.produced - document.acknowledged;
+    document.partitions = publisher
+        .delivered()
+        .iter()
+        .map(|delivered| ProducedPartition {
+            partition: delivered.partition,
+            records: delivered.records,
+            first_offset: Some(delivered.first_offset),
+            last_offset: Some(delivered.last_offset),
+        })
+        .collect();
+    if let Some(lateness) = &lateness {
+        document = document.with_lateness(lateness);
+    }
+    context.answer(&document, &report::produce_report(&document), report)?;
+    if let Some((failed, refusal)) = publisher.refusal() {
+        return Err(refusal.context(format!("{failed} of {} records were not acknowledged", document.produced)));
+    }
+    sent?;
+    finished.map_err(|failure| {
+        failure.context(format!("{} of {} records were not acknowledged", document.failed, document.produced))
+    })?;
+    publisher.leave();
+    let reached = settings.count.is_none_or(|count| document.acknowledged == count);
+    Ok(context.end(reached && (settings.count.is_some() || context.shutdown.requested().is_none())))
+}
+
+fn send(
+    context: &Context,
+    settings: &ProduceSettings,
+    workload: &Workload,
+    places: &[i32],
+    publisher: &mut Publisher,
+    lateness: Option<&mut Lateness>,
+) -> Result<(), Failure> {
+    let mut progress = context.console.progress("produced", settings.count);
+    match (settings.rate, lateness) {
+        (Some(rate), Some(lateness)) => paced(context, settings, workload, places, publisher, rate, lateness, &mut progress),
+        _ => unpaced(context, settings, workload, places, publisher, &mut progress),
+    }
+}
+
+fn unpaced(
+    context: &Context,
+    settings: &ProduceSettings,
+    workload: &Workload,
+    places: &[i32],
+    publisher: &mut Publisher,
+    progress: &mut crate::console::Progress<'_>,
+) -> Result<(), Failure> {
+    let (mut buffers, started) = (Buffers::new(), clock::now());
+    for index in 0..settings.count.unwrap_or(u64::MAX) {
+        if index % LOOK_EVERY == 0 {
+            progress.set(publisher.acknowledged());
+            let over = settings.duration.is_some_and(|duration| started.elapsed() >= duration);
+            if over || context.shutdown.requested().is_some() || publisher.refusal().is_some() {
+                break;
+            }
+        }
+        let event = workload.event(index, &mut buffers);
+        publisher.send(places[event.restaurant], Some(event.key), event.value)?;
+    }
+    Ok(())
+}
+
+/// The open loop: when an event is due does not depend on how the events before it fared.
+#[allow(clippy::too_many_arguments, reason = "the parts of one run, used nowhere else")]
+fn paced(
+    context: &Context,
+    settings: &ProduceSettings,
+    workload: &Workload,
+    places: &[i32],
+    publisher: &mut Publisher,
+    rate: Rate,
+    lateness: &mut Lateness,
+    progress: &mut crate::console::Progress<'_>,
+) -> Result<(), Failure> {
+    let (mut buffers, started) = (Buffers::new(), clock::now());
+    for index in 0..settings.count.unwrap_or(u64::MAX) {
+        let due = rate.due(index);
+        loop {
+            if context.shutdown.requested().is_some() || publisher.refusal().is_some() {
+                return Ok(());
+            }
+            let early = due.saturating_sub(started.elapsed());
+            if early.is_zero() {
+                break;
+            }
+            progress.set(publisher.acknowledged());
+            clock::pause(early.min(Duration::from_millis(50)));
+        }
+        let event = workload.event(index, &mut buffers);
+        publisher.send(places[event.restaurant], Some(event.key), event.value)?;
+        lateness.record(started.elapsed().saturating_sub(due));
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Owns the topics of a command: those that must exist, those that are made, and that all have the same partitions.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::clock::{self, Deadline};
+use crate::exit::{Code, Failure};
+use crate::kafka::{Admin, Inspector, TopicFacts};
+use crate::topics::{COMPACTED, DEAD_LETTER_ROOM, DEFAULT_PARTITIONS, Names};
+
+/// One of the five topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Orders,
+    Decisions,
+    Ledger,
+    DeadLetters,
+    AnalyticsState,
+}
+
+impl Topic {
+    const ALL: [Self; 5] = [Self::Orders, Self::Decisions, Self::Ledger, Self::DeadLetters, Self::AnalyticsState];
+
+    fn name(self, names: &Names) -> String {
+        match self {
+            Self::Orders => names.orders(),
+            Self::Decisions => names.decisions(),
+            Self::Ledger => names.ledger(),
+            Self::DeadLetters => names.dead_letters(),
+            Self::AnalyticsState => names.analytics_state(),
+        }
+    }
+}
+
+/// What was found on the cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Topology {
+    /// Partition count of every topic.
+    pub partitions: i32,
+    /// The topics that exist.
+    existing: Vec<Topic>,
+}
+
+impl Topology {
+    /// Whether a topic exists.
+    pub fn has(&self, topic: Topic) -> bool {
+        self.existing.contains(&topic)
+    }
+}
+
+/// Looks at the topics of this prefix; `None` without `order-events`.
+pub(super) fn look(context: &Context, inspector: &Inspector) -> Result<Option<Topology>, Failure> {
+    let names = &context.common.names;
+    let topics = inspector.topics()?;
+    let count = |topic: Topic| {
+        let name = topic.name(names);
+        topics.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions)
+    };
+    let Some(partitions) = count(Topic::Orders) else { return Ok(None) };
+    let existing: Vec<Topic> = Topic::ALL.into_iter().filter(|topic| count(*topic).is_some()).collect();
+    for topic in &existing {
+        check_count(names, *topic, count(*topic), partitions)?;
+    }
+    Ok(Some(Topology { partitions, existing }))
+}
+
+/// As [`look`], for a command that cannot do without orders.
+pub(super) fn require(context: &Context, inspector: &Inspector) -> Result<Topology, Failure> {
+    if let Some(topology) = look(context, inspector)? {
+        return Ok(topology);
+    }
+    let names = &context.common.names;
+    let prefixes: Vec<String> = inspector
+        .topics()?
+        .iter()
+        .filter_map(|(topic, _)| Names::prefix_of_orders(topic))
+        .map(|prefix| if prefix.is_empty() { "no prefix".to_owned() } else { format!("--prefix {prefix}") })
+        .collect();
+    let hint = if prefixes.is_empty() {
+        "place some orders first: `foodstream produce`".to_owned()
+    } else {
+        format!("order topics exist with {}; or place orders here: `foodstream produce`", prefixes.join(", "))
+    };
+    Err(Failure::new(Code::Refused, format!("there is no topic {}", names.orders())).hint(hint))
+}
+
+fn check_count(names: &Names, topic: Topic, found: Option<i32>, wanted: i32) -> Result<(), Failure> {
+    match found {
+        Some(found) if found != wanted => Err(Failure::new(
+            Code::Refused,
+            format!("{} has {found} partitions, {} has {wanted}: all topics must have the same", topic.name(names), names.orders()),
+        )
+        .hint("use a fresh --prefix, or delete the topic that is wrong")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the topics that are missing, with the partition count of `order-events`.
+///
+/// `partitions` is what the user asked for; it must be what exists.
+pub(super) fn ensure(
+    context: &Context,
+    inspector: &Inspector,
+    topics: &[Topic],
+    partitions: Option<i32>,
+) -> Result<Topology, Failure> {
+    let names = &context.common.names;
+    let found = look(context, inspector)?;
+    if let (Some(found), Some(asked)) = (&found, partitions)
+        && found.partitions != asked
+    {
+        return Err(Failure::new(
+            Code::Refused,
+            format!("--partitions {asked}: {} exists with {} partitions", names.orders(), found.partitions),
+        )
+        .hint("leave --partitions out, or use a fresh --prefix"));
+    }
+    let count = found.as_ref().map_or(partitions.unwrap_or(DEFAULT_PARTITIONS), |found| found.partitions);
+    let exists = |topic: Topic| found.as_ref().is_some_and(|found| found.has(topic));
+    let mut missing: Vec<Topic> = topics.iter().copied().filter(|topic| !exists(*topic)).collect();
+    if found.is_none() && !missing.is_empty() {
+        // Without orders nothing was looked at: what exists of the others must fit too.
+        let all = inspector.topics()?;
+        for topic in Topic::ALL {
+            let name = topic.name(names);
+            let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
+            check_count(names, topic, found, count)?;
+            if found.is_some() {
+                missing.retain(|missing| *missing != topic);
+            }
+        }
+    }
+    let needs_admin = !missing.is_empty() || topics.contains(&Topic::DeadLetters);
+    if needs_admin {
+        let admin = Admin::open(&context.common.connection, &context.runtime)?;
+        // The orders first: the dead letters' size depends on theirs.
+        let (orders, others): (Vec<Topic>, Vec<Topic>) = missing.iter().partition(|topic| **topic == Topic::Orders);
+        make(context, inspector, &admin, &orders, count)?;
+        make(context, inspector, &admin, &others, count)?;
+        if topics.contains(&Topic::DeadLetters) {
+            check_dead_letters(names, &admin)?;
+        }
+    }
+    look(context, inspector)?.ok_or_else(|| {
+        Failure::new(Code::Refused, format!("{} went away while the topics were made", names.orders())).hint("run the command again")
+    })
+}
+
+fn make(context: &Context, inspector: &Inspector, admin: &Admin, topics: &[Topic], partitions: i32) -> Result<(), Failure> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let names = &context.common.names;
+    let facts = |topic: Topic| -> Result<TopicFacts, Failure> {
+        let owned = |settings: &[(&str, &str)]| {
+            settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let settings = match topic {
+            Topic::Orders | Topic::Decisions => Vec::new(),
+            Topic::Ledger | Topic::AnalyticsState => owned(COMPACTED),
+            Topic::DeadLetters => {
+                let size = (max_message(admin, &names.orders())? + DEAD_LETTER_ROOM).to_string();
+                owned(&[("max.message.bytes", size.as_str())])
+            }
+        };
+        Ok(TopicFacts { name: topic.name(names), partitions, settings })
+    };
+    let facts: Vec<TopicFacts> = topics.iter().map(|topic| facts(*topic)).collect::<Result<_, _>>()?;
+    admin.create(&facts)?;
+    let deadline = Deadline::after(context.common.connection.timeout);
+    loop {
+        let known = inspector.topics()?;
+        let missing = facts.iter().find(|facts| !known.iter().any(|(name, _)| *name == facts.name));
+        match missing {
+            None => return Ok(()),
+            Some(missing) if deadline.has_passed() => {
+                return Err(Failure::new(Code::Unreachable, format!("the topic {} was created and did not appear in time", missing.name))
+                    .hint("look at the broker's log, or give more --timeout"));
+            }
+            Some(_) => clock::pause(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// The largest record that a topic takes, in bytes.
+fn max_message(admin: &Admin, topic: &str) -> Result<u64, Failure> {
+    let setting = admin.setting(topic, "max.message.bytes")?;
+    setting.and_then(|value| value.parse().ok()).ok_or_else(|| {
+        Failure::new(Code::Unexpected, format!("the broker does not tell max.message.bytes of {topic}"))
+    })
+}
+
+/// Otherwise a bad record at the size limit would stop its partition for ever.
+fn check_dead_letters(names: &Names, admin: &Admin) -> Result<(), Failure> {
+    let needed = max_message(admin, &names.orders())? + DEAD_LETTER_ROOM;
+    let found = max_message(admin, &names.dead_letters())?;
+    if found >= needed {
+        return Ok(());
+    }
+    let topic = names.dead_letters();
+    Err(Failure::new(
+        Code::Refused,
+        format!("{topic} takes records of {found} bytes at most; a bad record of {} needs {needed}", names.orders()),
+    )
+    .hint(format!(
+        "kafka-configs --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes={needed}"
+    )))
+}
+
+/// The largest record that the dead letters may have to take, in bytes: what the producer must allow.
+pub(super) fn largest_dead_letter(context: &Context) -> Result<u64, Failure> {
+    let admin = Admin::open(&context.common.connection, &context.runtime)?;
+    Ok(max_message(&admin, &context.common.names.orders())? + DEAD_LETTER_ROOM)
+}

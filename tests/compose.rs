@@ -10,7 +10,7 @@ const COMPOSE: &str = include_str!("../docker-compose.yml");
 
 /// The documented broker settings by image, as printed by `tests/compose/BrokerSettings.java` from the jars of that Kafka.
 ///
-/// Confluent's 7.9 images hold Apache Kafka 3.9.
+/// The 7.9 images of Confluent hold Apache Kafka 3.9.
 const BROKER_IMAGES: [(&str, &str); 2] = [
     ("apache/kafka:4.1.0", include_str!("compose/broker-settings-4.1.0.txt")),
     ("confluentinc/cp-kafka:7.9.6", include_str!("compose/broker-settings-3.9.1.txt")),
@@ -27,7 +27,7 @@ const SINGLE_NODE: [(&str, &str); 7] = [
     ("auto.create.topics.enable", "false"),
 ];
 
-/// What Kafka needs in KRaft mode once the image's own defaults are dropped.
+/// What Kafka needs without ZooKeeper once the image's own defaults are dropped.
 const KRAFT: [&str; 7] = [
     "node.id",
     "process.roles",

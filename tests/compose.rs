@@ -27,7 +27,7 @@ const SINGLE_NODE: [(&str, &str); 7] = [
     ("auto.create.topics.enable", "false"),
 ];
 
-/// What Kafka needs without ZooKeeper once the image's own defaults are dropped.
+/// What a broker that is its own controller needs once the image's own defaults are dropped.
 const KRAFT: [&str; 7] = [
     "node.id",
     "process.roles",

@@ -1,1 +1,3 @@
+//! Runs foodstream: the one place that ends the process.
+
 fn main() {}

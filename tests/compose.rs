@@ -1,0 +1,321 @@
+//! Owns the promises of `docker-compose.yml`: pinned images, health before dependants, loopback only, and settings that
+//! Kafka really has; and the proof that a broken copy is caught.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+const COMPOSE: &str = include_str!("../docker-compose.yml");
+
+/// The documented broker settings by image, as printed by `tests/compose/BrokerSettings.java` from the jars of that Kafka.
+///
+/// The 7.9 images of Confluent hold Apache Kafka 3.9.
+const BROKER_IMAGES: [(&str, &str); 2] = [
+    ("apache/kafka:4.1.0", include_str!("compose/broker-settings-4.1.0.txt")),
+    ("confluentinc/cp-kafka:7.9.6", include_str!("compose/broker-settings-3.9.1.txt")),
+];
+
+/// What a single node needs before a first transaction can commit, and what foodstream expects of a tidy cluster.
+const SINGLE_NODE: [(&str, &str); 7] = [
+    ("default.replication.factor", "1"),
+    ("min.insync.replicas", "1"),
+    ("offsets.topic.replication.factor", "1"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("auto.create.topics.enable", "false"),
+];
+
+/// What a broker that is its own controller needs once the image's own defaults are dropped.
+const KRAFT: [&str; 7] = [
+    "node.id",
+    "process.roles",
+    "listeners",
+    "advertised.listeners",
+    "listener.security.protocol.map",
+    "controller.listener.names",
+    "controller.quorum.voters",
+];
+
+/// Each service and the profile that starts it; `None` is started always.
+const PROFILES: [(&str, Option<&str>); 4] =
+    [("kafka", None), ("kafka-zookeeper", Some("zookeeper")), ("ui", Some("ui")), ("zookeeper", Some("zookeeper"))];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Compose {
+    #[serde(rename = "name")]
+    _name: String,
+    services: BTreeMap<String, Service>,
+    volumes: BTreeMap<String, Option<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    image: String,
+    #[serde(default, rename = "hostname")]
+    _hostname: Option<String>,
+    #[serde(default)]
+    profiles: Vec<String>,
+    #[serde(default)]
+    ports: Vec<String>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    depends_on: BTreeMap<String, Dependency>,
+    #[serde(default)]
+    volumes: Vec<String>,
+    #[serde(default)]
+    healthcheck: Option<HealthCheck>,
+    #[serde(default, rename = "stop_grace_period")]
+    _stop_grace_period: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dependency {
+    condition: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthCheck {
+    test: Vec<String>,
+    #[serde(rename = "interval")]
+    _interval: String,
+    #[serde(rename = "timeout")]
+    _timeout: String,
+    #[serde(rename = "retries")]
+    _retries: u32,
+}
+
+/// Every promise that the compose file breaks, one sentence each; empty when it keeps them all.
+fn problems(yaml: &str) -> Vec<String> {
+    let compose: Compose = match serde_saphyr::from_str(yaml) {
+        Ok(compose) => compose,
+        Err(error) => return vec![format!("it does not parse: {error}")],
+    };
+    let mut problems = Vec::new();
+    for (name, service) in &compose.services {
+        let found = [
+            image_problem(service),
+            health_problem(service),
+            service.ports.iter().find_map(|port| port_problem(port)),
+            service.depends_on.iter().find_map(|(target, dependency)| dependency_problem(&compose, target, dependency)),
+            service.volumes.iter().find_map(|volume| volume_problem(&compose, volume)),
+        ];
+        problems.extend(found.into_iter().flatten().map(|problem| format!("{name}: {problem}")));
+        problems.extend(setting_problems(service).into_iter().map(|problem| format!("{name}: {problem}")));
+    }
+    problems.extend(host_port_problems(&compose));
+    problems.extend(unused_volumes(&compose));
+    problems.extend(profile_problems(&compose));
+    problems
+}
+
+/// An image is pinned when it names a version: a tag with a digit, and not one that moves.
+fn image_problem(service: &Service) -> Option<String> {
+    let image = &service.image;
+    let Some((_, tag)) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) else {
+        return Some(format!("image {image} has no tag"));
+    };
+    let numbers = tag.trim_start_matches('v').split('.').filter(|part| part.parse::<u32>().is_ok()).count();
+    (numbers < 3).then(|| format!("image {image} is not pinned to an exact version"))
+}
+
+fn health_problem(service: &Service) -> Option<String> {
+    match &service.healthcheck {
+        None => Some("it has no healthcheck".to_owned()),
+        Some(check) if check.test.first().is_none_or(|kind| kind != "CMD") || check.test.len() < 2 => {
+            Some("its healthcheck runs no command".to_owned())
+        }
+        Some(_) => None,
+    }
+}
+
+fn port_problem(port: &str) -> Option<String> {
+    (!port.starts_with("127.0.0.1:")).then(|| format!("port {port} is not bound to loopback"))
+}
+
+fn dependency_problem(compose: &Compose, target: &str, dependency: &Dependency) -> Option<String> {
+    if dependency.condition != "service_healthy" {
+        return Some(format!("it does not wait until {target} is healthy"));
+    }
+    match compose.services.get(target) {
+        None => Some(format!("it depends on {target}, which does not exist")),
+        Some(service) if service.healthcheck.is_none() => {
+            Some(format!("it waits for {target}, which has no healthcheck"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn volume_problem(compose: &Compose, volume: &str) -> Option<String> {
+    let name = volume.split(':').next().unwrap_or(volume);
+    (!compose.volumes.contains_key(name)).then(|| format!("volume {name} is not declared"))
+}
+
+fn host_port_problems(compose: &Compose) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let ports = compose.services.values().flat_map(|service| &service.ports);
+    let host = |port: &String| port.rsplit_once(':').map_or(port.clone(), |(host, _)| host.to_owned());
+    ports
+        .map(host)
+        .filter(|host| !taken.insert(host.clone()))
+        .map(|host| format!("two services share {host}"))
+        .collect()
+}
+
+fn unused_volumes(compose: &Compose) -> Vec<String> {
+    let is_used = |name: &str| {
+        let mut mounts = compose.services.values().flat_map(|service| &service.volumes);
+        mounts.any(|mount| mount.split(':').next() == Some(name))
+    };
+    compose
+        .volumes
+        .keys()
+        .filter(|name| !is_used(name))
+        .map(|name| format!("volume {name} is mounted nowhere"))
+        .collect()
+}
+
+fn profile_problems(compose: &Compose) -> Vec<String> {
+    let found: Vec<_> = compose
+        .services
+        .iter()
+        .map(|(name, service)| (name.as_str(), service.profiles.first().map(String::as_str)))
+        .collect();
+    let several = compose.services.iter().filter(|(_, service)| service.profiles.len() > 1);
+    let mut problems: Vec<_> = several.map(|(name, _)| format!("{name}: it has several profiles")).collect();
+    if found != PROFILES {
+        problems.push(format!("services and their profiles are {found:?}"));
+    }
+    problems
+}
+
+/// The broker setting that the images derive from a variable: `KAFKA_A_B` is `a.b`, `__` is `_`, `___` is `-`.
+fn setting_of(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix("KAFKA_")?.to_lowercase();
+    Some(name.replace("___", "-").replace("__", "\0").replace('_', ".").replace('\0', "_"))
+}
+
+/// What is wrong with a service's environment, if it is a broker.
+fn setting_problems(service: &Service) -> Vec<String> {
+    let variables = service.environment.keys();
+    let Some((_, documented)) = BROKER_IMAGES.iter().find(|(image, _)| *image == service.image) else {
+        // Every other image has variables of its own; only a broker's `KAFKA_` means a broker setting.
+        let foreign = service.image.contains("kafka") && !service.image.contains("kafka-ui");
+        return if foreign { vec![format!("the settings of {} are not known", service.image)] } else { Vec::new() };
+    };
+    let documented: BTreeSet<_> = documented.lines().filter(|line| !line.starts_with('#')).collect();
+    let settings: BTreeMap<_, _> = service
+        .environment
+        .iter()
+        .filter_map(|(variable, value)| Some((setting_of(variable)?, value.as_str())))
+        .collect();
+
+    let unknown =
+        variables.filter(|variable| setting_of(variable).is_some_and(|name| !documented.contains(name.as_str())));
+    let mut problems: Vec<_> =
+        unknown.map(|variable| format!("{variable} is no documented setting of this Kafka")).collect();
+    for (name, value) in SINGLE_NODE {
+        if settings.get(name) != Some(&value) {
+            problems.push(format!("{name} is not {value}"));
+        }
+    }
+    if settings.contains_key("process.roles") {
+        let missing = KRAFT.iter().filter(|name| !settings.contains_key(**name));
+        problems.extend(missing.map(|name| format!("KRaft needs {name}")));
+    } else if !settings.contains_key("zookeeper.connect") {
+        problems.push("neither KRaft nor ZooKeeper is set up".to_owned());
+    }
+    let logs = settings.get("log.dirs").copied().unwrap_or_default();
+    if !service.volumes.iter().any(|volume| volume.split(':').nth(1) == Some(logs)) {
+        problems.push(format!("log.dirs, {logs:?}, is on no volume"));
+    }
+    problems
+}
+
+#[test]
+fn the_compose_file_keeps_every_promise() {
+    assert_eq!(problems(COMPOSE), Vec::<String>::new());
+}
+
+#[test]
+fn each_broken_promise_is_caught_by_name() {
+    let cases = [
+        (
+            "apache/kafka:4.1.0",
+            "apache/kafka:latest",
+            "kafka: image apache/kafka:latest is not pinned to an exact version",
+        ),
+        ("apache/kafka:4.1.0", "apache/kafka", "kafka: image apache/kafka has no tag"),
+        ("apache/kafka:4.1.0", "apache/kafka:4.1.1", "kafka: the settings of apache/kafka:4.1.1 are not known"),
+        ("kafka-ui:v1.5.0", "kafka-ui:v1.5", "ui: image kafbat/kafka-ui:v1.5 is not pinned to an exact version"),
+        ("127.0.0.1:9092:9092", "9092:9092", "kafka: port 9092:9092 is not bound to loopback"),
+        ("127.0.0.1:9093:9093", "127.0.0.1:9092:9093", "two services share 127.0.0.1:9092"),
+        ("service_healthy", "service_started", "ui: it does not wait until kafka is healthy"),
+        ("[\"CMD\", \"bash\"", "[\"NONE\", \"bash\"", "zookeeper: its healthcheck runs no command"),
+        (
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR: \"1\"",
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR: \"2\"",
+            "kafka: transaction.state.log.min.isr is not 1",
+        ),
+        (
+            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: \"1\"",
+            "",
+            "kafka-zookeeper: offsets.topic.replication.factor is not 1",
+        ),
+        (
+            "KAFKA_AUTO_CREATE_TOPICS_ENABLE",
+            "KAFKA_AUTO_CREATE_TOPIC_ENABLE",
+            "kafka: KAFKA_AUTO_CREATE_TOPIC_ENABLE is no documented setting of this Kafka",
+        ),
+        ("KAFKA_ZOOKEEPER_CONNECT: \"zookeeper:2181\"", "", "kafka-zookeeper: neither KRaft nor ZooKeeper is set up"),
+        (
+            "KAFKA_NODE_ID",
+            "KAFKA_ZOOKEEPER_CONNECT",
+            "kafka: KAFKA_ZOOKEEPER_CONNECT is no documented setting of this Kafka",
+        ),
+        ("KAFKA_CONTROLLER_LISTENER_NAMES: \"CONTROLLER\"", "", "kafka: KRaft needs controller.listener.names"),
+        ("      - kafka-data:/var", "      - kafka-dato:/var", "kafka: volume kafka-dato is not declared"),
+        ("      - kafka-data:/var", "      - zookeeper-log:/var", "volume kafka-data is mounted nowhere"),
+        (
+            "KAFKA_LOG_DIRS: \"/var/lib",
+            "KAFKA_LOG_DIRS: \"/tmp",
+            "kafka: log.dirs, \"/tmp/kafka/data\", is on no volume",
+        ),
+        ("profiles: [ui]", "profiles: []", "services and their profiles are"),
+        ("profiles: [ui]", "profiles: [ui, all]", "ui: it has several profiles"),
+        ("    hostname: kafka\n", "    hostnaem: kafka\n", "it does not parse:"),
+        ("      KAFKA_NODE_ID: \"1\"", "      CLUSTER_ID: \"1\"", "it does not parse:"),
+    ];
+    for (sound, broken, problem) in cases {
+        let copy = COMPOSE.replace(sound, broken);
+        assert_ne!(copy, COMPOSE, "{sound:?} is not in the compose file any more");
+        let found = problems(&copy);
+        assert!(
+            found.iter().any(|found| found.starts_with(problem)),
+            "{sound:?} became {broken:?}; found only {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_dependency_without_a_healthcheck_is_caught() {
+    let start = COMPOSE.find("    healthcheck:").expect("kafka has a healthcheck");
+    let end = COMPOSE.find("    stop_grace_period").expect("kafka has a grace period");
+    let copy = format!("{}{}", &COMPOSE[..start], &COMPOSE[end..]);
+    let found = problems(&copy);
+    assert_eq!(found, ["kafka: it has no healthcheck", "ui: it waits for kafka, which has no healthcheck"]);
+}
+
+#[test]
+fn variables_become_settings_as_the_images_do_it() {
+    assert_eq!(setting_of("KAFKA_ABC_DEF").as_deref(), Some("abc.def"));
+    assert_eq!(setting_of("KAFKA_ABC__DEF").as_deref(), Some("abc_def"));
+    assert_eq!(setting_of("KAFKA_ABC___DEF").as_deref(), Some("abc-def"));
+    assert_eq!(setting_of("CLUSTER_ID"), None);
+}

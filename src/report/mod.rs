@@ -1,1 +1,11 @@
-//! Owns nothing yet.
+//! Owns the text that people read: pure functions of the documents, one file a document; no I/O and no colour.
+//!
+//! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
+
+mod metrics;
+mod replay;
+mod text;
+
+pub use metrics::{metrics_line, metrics_report};
+pub use replay::{plan_report, replay_report};
+pub use text::printable;

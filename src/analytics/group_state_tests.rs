@@ -1,0 +1,390 @@
+//! Tests of `group_state`: what of a changelog shows, when, and what is left of it.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{
+    Counted, Feed, GroupState, Metrics, StateError, StateKey, StateOwner, Tallies, Tally, Totals, View,
+    testing::{Log, Record, TOPICS, any_record, minute, order},
+};
+use crate::state::{Digest, Position, PositionKey};
+
+const TOPIC: &str = "order-events";
+const BOTH: [&str; 2] = ["order-events", "inventory-events"];
+
+fn state_key(group: &str, epoch: &str, counted: Counted<'_>) -> Vec<u8> {
+    StateKey { group: group.into(), epoch: epoch.into(), topic: TOPIC.into(), partition: 0, counted }.encode()
+}
+
+fn position_key(group: &str) -> Vec<u8> {
+    PositionKey::Shared { group: group.into(), topic: TOPIC.into(), partition: 0 }.encode()
+}
+
+fn position(group: &str, epoch: &str, next_offset: i64) -> Position {
+    Position {
+        next_offset,
+        log_start: 0,
+        group: group.into(),
+        epoch: Some(epoch.into()),
+        settings: None,
+        counts: BTreeMap::new(),
+        digest: Digest::default(),
+        until: None,
+        previous: None,
+    }
+}
+
+fn total(orders: u64) -> Vec<u8> {
+    let tally = Tally { total: orders, ..Tally::default() };
+    serde_json::to_vec(&Totals { tally, ..Totals::default() }).expect("serializes")
+}
+
+/// A follower of group `g`, its key of the totals, and what it shows of them.
+struct Follower(GroupState);
+
+impl Follower {
+    fn new() -> Self {
+        Self(GroupState::new("g"))
+    }
+
+    fn counts(&mut self, epoch: &str, orders: u64) {
+        self.0.apply(&state_key("g", epoch, Counted::Totals), Some(&total(orders))).expect("applies");
+    }
+
+    fn deletes(&mut self, epoch: &str) {
+        self.0.apply(&state_key("g", epoch, Counted::Totals), None).expect("applies");
+    }
+
+    fn stands(&mut self, position: &Position) {
+        self.0.apply(&position_key("g"), Some(&position.encode())).expect("applies");
+    }
+
+    fn shows(&self) -> Option<u64> {
+        Some(self.0.tallies(TOPIC, 0)?.totals().tally.total)
+    }
+
+    fn stale(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        self.0.stale_keys(&mut |stale| {
+            assert_eq!((stale.topic, stale.partition), (TOPIC, 0));
+            keys.push(String::from_utf8(stale.key.to_vec()).expect("JSON"));
+        });
+        keys
+    }
+}
+
+#[test]
+fn a_count_shows_when_its_position_arrives_and_not_before() {
+    let mut follower = Follower::new();
+    assert!(follower.0.is_empty());
+    follower.counts("e1", 5);
+    assert!(!follower.0.is_empty(), "buffered is not nothing");
+    assert_eq!(follower.shows(), None);
+    assert_eq!(follower.0.positions().count(), 0);
+    follower.stands(&position("g", "e1", 5));
+    assert_eq!(follower.shows(), Some(5));
+    follower.counts("e1", 9);
+    assert_eq!(follower.shows(), Some(5), "behind the last position");
+    follower.counts("e1", 8);
+    follower.stands(&position("g", "e1", 8));
+    assert_eq!(follower.shows(), Some(8), "the latest value of the key");
+    follower.deletes("e1");
+    assert_eq!(follower.shows(), Some(8), "a deletion waits for its position too");
+    follower.stands(&position("g", "e1", 9));
+    assert_eq!(follower.shows(), Some(0));
+}
+
+#[test]
+fn a_switch_shows_what_was_written_under_the_new_epoch_and_keeps_the_old_one_for_an_undo() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 5);
+    let old = position("g", "e1", 5);
+    follower.stands(&old);
+    follower.counts("e2", 3);
+    assert_eq!(follower.shows(), Some(5));
+    let new = Position { previous: old.checkpoint(), ..position("g", "e2", 3) };
+    follower.stands(&new);
+    assert_eq!(follower.shows(), Some(3));
+    let before = follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint");
+    assert_eq!(before.totals().tally.total, 5);
+    assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e1", "e2"]);
+    assert!(follower.stale().is_empty(), "both are wanted");
+
+    let undone = Position { previous: new.checkpoint(), ..old };
+    follower.stands(&undone);
+    assert_eq!(follower.shows(), Some(5));
+    let document = follower.0.metrics(BOTH, |_, _, _| View::BeforeSwitch).document();
+    assert_eq!((document.total_orders, document.range[0].end), (3, 3));
+}
+
+#[test]
+fn a_switch_to_an_epoch_of_which_nothing_is_written_begins_from_nothing() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 5);
+    follower.stands(&position("g", "e1", 5));
+    follower.stands(&position("g", "e2", 0));
+    assert_eq!(follower.shows(), Some(0));
+    assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e1"]);
+}
+
+/// Compaction drops the older of two position records, not the counts that it made visible.
+#[test]
+fn the_state_before_a_switch_shows_without_the_position_record_that_it_had() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 5);
+    follower.counts("e2", 3);
+    let previous = position("g", "e1", 5).checkpoint();
+    follower.stands(&Position { previous, ..position("g", "e2", 3) });
+    assert_eq!(follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint").totals().tally.total, 5);
+}
+
+#[test]
+fn stale_keys_are_those_of_every_epoch_but_two_and_tombstones_end_them() {
+    let mut follower = Follower::new();
+    for epoch in ["e1", "e2", "e3"] {
+        follower.counts(epoch, 1);
+    }
+    assert_eq!(follower.stale().len(), 3, "nothing stands anywhere yet");
+    let previous = position("g", "e2", 1).checkpoint();
+    follower.stands(&Position { previous, ..position("g", "e3", 1) });
+    assert_eq!(follower.stale(), [r#"["g","e1","order-events",0,"totals"]"#]);
+    follower.deletes("e1");
+    assert!(follower.stale().is_empty());
+    assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e2", "e3"]);
+    assert_eq!(follower.shows(), Some(1));
+}
+
+#[test]
+fn a_group_whose_records_are_all_deleted_has_nothing() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 1);
+    follower.stands(&position("g", "e1", 1));
+    follower.0.apply(&position_key("g"), None).expect("applies");
+    assert_eq!((follower.shows(), follower.0.is_empty()), (None, false));
+    follower.deletes("e1");
+    assert!(follower.0.is_empty());
+}
+
+#[test]
+fn memory_does_not_grow_with_history() {
+    let mut follower = Follower::new();
+    follower.stands(&position("g", "e1", 0));
+    for orders in 0..1_000 {
+        follower.counts("e1", orders);
+        follower.counts("e2", orders);
+    }
+    let size = format!("{:?}", follower.0).len();
+    for orders in 1_000..9_000 {
+        follower.counts("e1", orders);
+        follower.counts("e2", orders);
+    }
+    assert!(format!("{:?}", follower.0).len() <= size + 2);
+}
+
+#[test]
+fn a_corrupt_record_is_named_and_changes_nothing() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 5);
+    follower.stands(&position("g", "e1", 5));
+    let minute = state_key("g", "e1", Counted::Minute(minute(0)));
+    let foreign = position("other", "e1", 7).encode();
+    let no_epoch = Position { epoch: None, ..position("g", "", 7) }.encode();
+    let long = format!(r#"["g","{}"]"#, "x".repeat(5_000));
+    let cases: [(&[u8], &[u8], &str); 7] = [
+        (br#"["g","e1","order-events",0,"hour","x"]"#, b"{}", "hour"),
+        (b"[\"g\",\x1b", b"{}", "\\x1b"),
+        (long.as_bytes(), b"{}", "…"),
+        (br#"["@position","g","order-events","0"]"#, b"{}", "@position"),
+        (&minute, b"not json", "order-events-0"),
+        (&position_key("g"), &foreign, "`other`"),
+        (&position_key("g"), &no_epoch, "order-events-0"),
+    ];
+    for (key, value, named) in cases {
+        let error = follower.0.apply(key, Some(value)).expect_err("corrupt");
+        let text = error.to_string();
+        assert!(text.contains(named) && text.len() < 600, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert_eq!(follower.shows(), Some(5));
+    }
+    let error = follower.0.apply(&position_key("g"), Some(b"{}")).expect_err("corrupt");
+    assert!(matches!(error, StateError::Value { partition: 0, .. }));
+}
+
+#[test]
+fn records_of_other_groups_are_passed_over_whatever_they_are() {
+    let mut follower = Follower::new();
+    for key in ["", "x", "[", r#"["g2","e1"]"#, r#"["@position","g2","t",0]"#, r#"["@position","g","t",7,"totals"]"#] {
+        follower.0.apply(key.as_bytes(), Some(b"not json")).expect("passes over");
+    }
+    assert!(follower.0.is_empty());
+}
+
+#[test]
+fn even_a_group_called_position_keeps_to_its_own() {
+    let mut state = GroupState::new("@position");
+    state.apply(&position_key("g"), Some(&position("g", "e1", 5).encode())).expect("passes over");
+    assert!(state.is_empty());
+    state.apply(&state_key("@position", "g", Counted::Totals), Some(&total(4))).expect("applies");
+    state.apply(&position_key("@position"), Some(&position("@position", "g", 4).encode())).expect("applies");
+    assert_eq!(state.tallies(TOPIC, 0).expect("stands").totals().tally.total, 4);
+}
+
+#[test]
+fn only_the_topics_asked_for_count() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 5);
+    follower.stands(&position("g", "e1", 5));
+    assert_eq!(follower.0.metrics(BOTH, |_, _, _| View::Current).document().total_orders, 5);
+    let other = follower.0.metrics(["lab.order-events", "lab.inventory-events"], |_, _, _| View::Current);
+    assert_eq!(other, Metrics::default());
+}
+
+/// What a writer does next with one of its partitions.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Counts records and commits them, or aborts.
+    Batch { records: [Vec<Record>; 2], commit: bool },
+    /// Switches to a new epoch that holds a prefix of what was counted, and goes on from there.
+    Rewind { keep: prop::sample::Index, twice: bool },
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let records = |feed| prop::collection::vec(any_record(feed), 0..6);
+    prop_oneof![
+        4 => (records(TOPICS[0].1), records(TOPICS[1].1), prop::bool::weighted(0.8))
+            .prop_map(|(decisions, orders, commit)| Step::Batch { records: [decisions, orders], commit }),
+        1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(keep, twice)| Step::Rewind { keep, twice }),
+    ]
+}
+
+/// One partition as its writer sees it, and the changelog it writes.
+struct Writer {
+    group: &'static str,
+    log: Log,
+    tallies: Tallies,
+    epoch: u32,
+    previous: Option<crate::state::Checkpoint>,
+    changelog: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Writer {
+    fn new(group: &'static str, topic: (&'static str, Feed)) -> Self {
+        let log = Log::new(topic, 0, 3, Vec::new());
+        Self { group, log, tallies: Tallies::default(), epoch: 0, previous: None, changelog: Vec::new() }
+    }
+
+    fn owner(&self) -> StateOwner {
+        StateOwner::new(self.group, &format!("e{}", self.epoch), self.log.topic, 0)
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            log_start: self.log.start,
+            digest: self.log.digest(),
+            previous: self.previous.clone(),
+            ..position(self.group, &format!("e{}", self.epoch), self.log.end)
+        }
+    }
+
+    fn stand(&mut self) {
+        let key = PositionKey::Shared { group: self.group.into(), topic: self.log.topic.into(), partition: 0 }.encode();
+        self.changelog.push((key, Some(self.position().encode())));
+    }
+
+    fn batch(&mut self, records: &[Record], commit: bool) {
+        for record in records {
+            self.tallies.record(self.log.feed, record.as_deref());
+        }
+        if !commit {
+            return self.tallies.abort();
+        }
+        let owner = self.owner();
+        self.tallies.changes(&owner, &mut |key, value| self.changelog.push((key.into(), Some(value.into()))));
+        self.tallies.commit();
+        self.log.append(records.to_vec());
+        self.stand();
+    }
+
+    fn rewind(&mut self, keep: prop::sample::Index, twice: bool) {
+        self.previous = self.position().checkpoint();
+        let kept = keep.index(self.log.records.len() + 1);
+        self.log.cut(self.log.start + i64::try_from(kept).expect("few"));
+        self.tallies = self.log.tallies();
+        self.tallies.commit();
+        // The switch is a transaction of its own; a writer that dies before it leaves an epoch that nobody names.
+        for _ in 0..=u8::from(twice) {
+            self.epoch += 1;
+            let owner = self.owner();
+            self.tallies.everything(&owner, &mut |key, value| self.changelog.push((key.into(), Some(value.into()))));
+        }
+        self.stand();
+    }
+}
+
+proptest! {
+    /// Followed from the start, or read back compacted: the metrics are those of the records that count.
+    #[test]
+    fn the_changelog_gives_back_the_fold(steps in prop::collection::vec(any_step(), 0..12), compacted: bool) {
+        let mut writers: Vec<Writer> =
+            ["g", "g2"].into_iter().flat_map(|group| TOPICS.map(|topic| Writer::new(group, topic))).collect();
+        let mut state = GroupState::new("g");
+        let mut changelog = Vec::new();
+        for step in steps {
+            for (index, writer) in writers.iter_mut().enumerate() {
+                match &step {
+                    Step::Batch { records, commit } => writer.batch(&records[index % 2], *commit),
+                    Step::Rewind { keep, twice } => writer.rewind(*keep, *twice),
+                }
+            }
+            // Two transactions' records stand interleaved on the topic.
+            let mut written: Vec<_> = writers.iter_mut().map(|writer| std::mem::take(&mut writer.changelog).into_iter()).collect();
+            while written.iter().any(|records| records.len() > 0) {
+                changelog.extend(written.iter_mut().filter_map(Iterator::next));
+            }
+            if !compacted {
+                for (key, value) in changelog.drain(..) { state.apply(&key, value.as_deref()).expect("applies"); }
+                let mut expected = Metrics::default();
+                for writer in writers.iter().filter(|writer| writer.group == "g" && state.position(writer.log.topic, 0).is_some()) {
+                    expected.add(&writer.tallies);
+                    expected.add_range(writer.log.topic, 0, writer.log.start, writer.log.end, writer.log.digest());
+                }
+                prop_assert_eq!(state.metrics(BOTH, |_, _, _| View::Current).document(), expected.document());
+            }
+        }
+        if compacted {
+            let last: BTreeMap<_, _> = changelog.iter().enumerate().map(|(index, (key, _))| (key, index)).collect();
+            let latest = changelog.iter().enumerate().filter(|(index, (key, _))| last[key] == *index);
+            for (_, (key, value)) in latest {
+                state.apply(key, value.as_deref()).expect("applies");
+            }
+        }
+        for writer in writers.iter().filter(|writer| writer.group == "g") {
+            let Some(tallies) = state.tallies(writer.log.topic, 0) else { continue };
+            prop_assert_eq!(dump(&tallies), dump(&writer.tallies));
+            prop_assert_eq!(dump(&tallies), dump(&writer.log.tallies()), "and that is the fold of the records");
+            prop_assert_eq!(state.position(writer.log.topic, 0), Some(&writer.position()));
+        }
+    }
+}
+
+fn dump(tallies: &Tallies) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut written = BTreeMap::new();
+    tallies.everything(&StateOwner::new("", "", "", 0), &mut |key, value| {
+        written.insert(key.to_vec(), value.to_vec());
+    });
+    written
+}
+
+#[test]
+fn a_restored_partition_goes_on_counting() {
+    let mut follower = Follower::new();
+    follower.counts("e1", 5);
+    follower.stands(&position("g", "e1", 5));
+    let mut tallies = follower.0.tallies(TOPIC, 0).expect("stands");
+    tallies.abort();
+    tallies.record(Feed::Orders, order(0, "r", false).as_deref());
+    assert_eq!(tallies.totals().tally.total, 6);
+    tallies.abort();
+    assert_eq!(tallies.totals().tally.total, 5, "what was restored is committed");
+}

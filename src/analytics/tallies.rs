@@ -1,0 +1,238 @@
+//! Owns what one source partition has counted, with the changes of one transaction on top.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::{Counted, Revenue, StateOwner, Tally, Totals};
+use crate::{
+    domain::{
+        Action, Decision, DecisionRecord, Minute, Order, OrderRecord, OrderStatus, Reason, decode_decision,
+        decode_order,
+    },
+    state::Table,
+};
+
+/// What the records of a source topic are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Feed {
+    /// `order-events`.
+    Orders,
+    /// `inventory-events`.
+    Decisions,
+}
+
+/// What one source partition has counted: by minute, by restaurant, and in all.
+///
+/// Records go into an overlay: [`Tallies::changes`] lists it for the changelog, [`Tallies::commit`] keeps it,
+/// [`Tallies::abort`] drops it. Everything else here sees the uncommitted changes too.
+#[derive(Debug, Default)]
+pub struct Tallies {
+    minutes: Table<Minute, Tally>,
+    restaurants: Table<Box<str>, Tally>,
+    totals: Table<(), Totals>,
+}
+
+/// One value of the changelog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    Tally(Tally),
+    // Boxed: there is one for a partition, but thousands of tallies.
+    Totals(Box<Totals>),
+}
+
+impl Item {
+    pub(super) fn decode(counted: &Counted<'_>, value: &[u8]) -> serde_json::Result<Self> {
+        match counted {
+            Counted::Minute(_) | Counted::Restaurant(_) => serde_json::from_slice(value).map(Self::Tally),
+            Counted::Totals => serde_json::from_slice(value).map(Self::Totals),
+        }
+    }
+}
+
+impl Tallies {
+    /// Counts one record; what is no order and no decision is counted as skipped or bad.
+    pub fn record(&mut self, feed: Feed, value: Option<&[u8]>) {
+        match feed {
+            Feed::Orders => match decode_order(value) {
+                Ok(OrderRecord::Order(order)) => self.order(&order),
+                Ok(OrderRecord::Skipped) => self.skipped(),
+                Err(_) => self.bad(),
+            },
+            Feed::Decisions => match decode_decision(value) {
+                Ok(DecisionRecord::Decision(decision)) => self.decision(&decision),
+                Ok(DecisionRecord::Skipped) => self.skipped(),
+                Err(_) => self.bad(),
+            },
+        }
+    }
+
+    fn order(&mut self, order: &Order<'_>) {
+        let failed = u64::from(order.status == OrderStatus::Failed);
+        let tally = Tally { total: 1, failed, ..Tally::default() };
+        self.count(order.timestamp.minute(), &order.restaurant_id, &tally);
+    }
+
+    fn decision(&mut self, decision: &Decision<'_>) {
+        // An order has a decision for each line and counts once: at its first one.
+        let orders = u64::from(decision.line == 0);
+        let mut tally = Tally::default();
+        match decision.action {
+            Action::Reserve => {
+                tally.reserved = orders;
+                tally.revenue = Revenue::of_line(decision.quantity, decision.price);
+            }
+            Action::Reject => tally.rejected = orders,
+            Action::Release => tally.released = orders,
+        }
+        if !tally.is_zero() {
+            self.count(decision.timestamp.minute(), &decision.restaurant_id, &tally);
+        }
+        match decision.reason {
+            Some(Reason::OutOfStock) => self.total(&Totals { out_of_stock: 1, ..Totals::default() }),
+            Some(Reason::OrderIncomplete) => self.total(&Totals { order_incomplete: 1, ..Totals::default() }),
+            None => {}
+        }
+    }
+
+    fn skipped(&mut self) {
+        self.total(&Totals { skipped: 1, ..Totals::default() });
+    }
+
+    fn bad(&mut self) {
+        self.total(&Totals { bad: 1, ..Totals::default() });
+    }
+
+    fn count(&mut self, minute: Minute, restaurant: &str, tally: &Tally) {
+        let place = self.minutes.place(&minute, || minute);
+        self.minutes.change(place, Tally::default).add(tally);
+        let place = self.restaurants.place(restaurant, || restaurant.into());
+        self.restaurants.change(place, Tally::default).add(tally);
+        self.total(&Totals { tally: *tally, ..Totals::default() });
+    }
+
+    fn total(&mut self, totals: &Totals) {
+        let place = self.totals.place(&(), || ());
+        self.totals.change(place, Totals::default).add(totals);
+    }
+
+    /// Hands `each` the changelog records (key, value) of what was changed since the last commit, once per item.
+    pub fn changes(&self, owner: &StateOwner, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut record = Record::new(owner);
+        for (minute, tally) in self.minutes.changes() {
+            record.write(&Counted::Minute(*minute), tally, each);
+        }
+        for (name, tally) in self.restaurants.changes() {
+            record.write(&Counted::Restaurant(Cow::Borrowed(name)), tally, each);
+        }
+        for ((), totals) in self.totals.changes() {
+            record.write(&Counted::Totals, totals, each);
+        }
+    }
+
+    /// Hands `each` the changelog records (key, value) of the whole state: what puts it under a new epoch.
+    pub fn everything(&self, owner: &StateOwner, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut record = Record::new(owner);
+        for (minute, tally) in self.minutes() {
+            record.write(&Counted::Minute(minute), tally, each);
+        }
+        for (name, tally) in self.restaurants() {
+            record.write(&Counted::Restaurant(Cow::Borrowed(name)), tally, each);
+        }
+        if let Some(totals) = self.totals.get(&()) {
+            record.write(&Counted::Totals, totals, each);
+        }
+    }
+
+    /// Hands `each` the changelog key of every item: what is deleted with this state's epoch.
+    pub fn keys(&self, owner: &StateOwner, each: &mut dyn FnMut(&[u8])) {
+        let mut key = Vec::new();
+        let minutes = self.minutes().map(|(minute, _)| Counted::Minute(minute));
+        let restaurants = self.restaurants().map(|(name, _)| Counted::Restaurant(Cow::Borrowed(name)));
+        let totals = self.totals.get(&()).map(|_| Counted::Totals);
+        for counted in minutes.chain(restaurants).chain(totals) {
+            owner.write_key(&counted, &mut key);
+            each(&key);
+        }
+    }
+
+    /// Takes over one record of the changelog as committed; `None` deletes the item.
+    ///
+    /// # Errors
+    ///
+    /// When the value is no value of what is counted; the state is then unchanged.
+    pub fn restore(&mut self, counted: Counted<'_>, value: Option<&[u8]>) -> serde_json::Result<()> {
+        if let Some(value) = value {
+            let item = Item::decode(&counted, value)?;
+            self.put(counted, item);
+        } else {
+            match counted {
+                Counted::Minute(minute) => self.minutes.restore(minute, None),
+                Counted::Restaurant(name) => self.restaurants.restore(name.into(), None),
+                Counted::Totals => self.totals.restore((), None),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over one item as committed. An item that was decoded for its key always fits it.
+    pub(super) fn put(&mut self, counted: Counted<'_>, item: Item) {
+        match (counted, item) {
+            (Counted::Minute(minute), Item::Tally(tally)) => self.minutes.restore(minute, Some(tally)),
+            (Counted::Restaurant(name), Item::Tally(tally)) => self.restaurants.restore(name.into(), Some(tally)),
+            (Counted::Totals, Item::Totals(totals)) => self.totals.restore((), Some(*totals)),
+            (Counted::Totals, Item::Tally(_)) | (_, Item::Totals(_)) => {}
+        }
+    }
+
+    /// The transaction has committed: its changes stay.
+    pub fn commit(&mut self) {
+        self.minutes.commit();
+        self.restaurants.commit();
+        self.totals.commit();
+    }
+
+    /// The transaction was aborted: its changes are forgotten.
+    pub fn abort(&mut self) {
+        self.minutes.abort();
+        self.restaurants.abort();
+        self.totals.abort();
+    }
+
+    /// The minutes, in the order in which they were first seen.
+    pub(super) fn minutes(&self) -> impl Iterator<Item = (Minute, &Tally)> {
+        self.minutes.iter().map(|(minute, tally)| (*minute, tally))
+    }
+
+    /// The restaurants, in the order in which they were first seen.
+    pub(super) fn restaurants(&self) -> impl Iterator<Item = (&str, &Tally)> {
+        self.restaurants.iter().map(|(name, tally)| (name.as_ref(), tally))
+    }
+
+    /// What was counted in all.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals.get(&()).copied().unwrap_or_default()
+    }
+}
+
+/// One record of the changelog, its buffers used again for the next.
+struct Record<'a> {
+    owner: &'a StateOwner,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<'a> Record<'a> {
+    const fn new(owner: &'a StateOwner) -> Self {
+        Self { owner, key: Vec::new(), value: Vec::new() }
+    }
+
+    fn write(&mut self, counted: &Counted<'_>, value: &impl Serialize, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.owner.write_key(counted, &mut self.key);
+        self.value.clear();
+        // Integers and strings always serialize, and a vector takes every byte.
+        serde_json::to_writer(&mut self.value, value).unwrap_or_default();
+        each(&self.key, &self.value);
+    }
+}

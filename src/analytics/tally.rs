@@ -1,0 +1,124 @@
+//! Owns what is counted: one tally for orders and decisions alike, and the totals that go with it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Revenue;
+
+/// How many orders, and what became of them.
+///
+/// A record of `order-events` adds to `total` and `failed`, one of `inventory-events` to the rest, so that the tallies of
+/// both topics add up to the whole picture in any order. Sums stay at the largest value rather than wrap around: a
+/// changelog that someone else wrote to must not bring the program down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tally {
+    /// Orders, failed ones included.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub total: u64,
+    /// Orders whose payment failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// Orders of which every line was reserved.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reserved: u64,
+    /// Orders of which every line was rejected.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rejected: u64,
+    /// Failed orders that the inventory has seen.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub released: u64,
+    /// Sum of quantity × price over reserved lines.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub revenue: Revenue,
+}
+
+/// What a source partition has counted altogether.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Totals {
+    /// Over all minutes and restaurants.
+    #[serde(skip_serializing_if = "Tally::is_zero")]
+    pub tally: Tally,
+    /// Records of another event type.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Records that are bad by the contract's list.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bad: u64,
+    /// Lines rejected because their own item was short.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub out_of_stock: u64,
+    /// Lines rejected because another line of their order was short.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub order_incomplete: u64,
+}
+
+impl Tally {
+    /// Adds another tally.
+    pub const fn add(&mut self, other: &Self) {
+        self.total = self.total.saturating_add(other.total);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.reserved = self.reserved.saturating_add(other.reserved);
+        self.rejected = self.rejected.saturating_add(other.rejected);
+        self.released = self.released.saturating_add(other.released);
+        self.revenue = self.revenue.plus(other.revenue);
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Totals {
+    /// Adds other totals.
+    pub const fn add(&mut self, other: &Self) {
+        self.tally.add(&other.tally);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.bad = self.bad.saturating_add(other.bad);
+        self.out_of_stock = self.out_of_stock.saturating_add(other.out_of_stock);
+        self.order_incomplete = self.order_incomplete.saturating_add(other.order_incomplete);
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_nothing(revenue: &Revenue) -> bool {
+    *revenue == Revenue::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_changelog_value_is_compact_and_survives() {
+        let tally = Tally { total: 3, reserved: 1, revenue: Revenue(1_700), ..Tally::default() };
+        let json = serde_json::to_string(&tally).expect("serializes");
+        assert_eq!(json, r#"{"total":3,"reserved":1,"revenue":"17.00"}"#);
+        assert_eq!(serde_json::from_str::<Tally>(&json).expect("parses"), tally);
+
+        let totals = Totals { tally, bad: 2, order_incomplete: 4, ..Totals::default() };
+        let json = serde_json::to_string(&totals).expect("serializes");
+        assert_eq!(serde_json::from_str::<Totals>(&json).expect("parses"), totals);
+        assert_eq!(serde_json::to_string(&Totals::default()).expect("serializes"), "{}");
+    }
+
+    #[test]
+    fn a_value_of_another_version_is_refused_rather_than_half_read() {
+        assert!(serde_json::from_str::<Tally>(r#"{"total":1,"cancelled":2}"#).is_err());
+        assert!(serde_json::from_str::<Tally>(r#"{"total":-1}"#).is_err());
+    }
+
+    #[test]
+    fn a_full_tally_stays_full() {
+        let mut full = Tally { total: u64::MAX, revenue: Revenue(u128::MAX), ..Tally::default() };
+        full.add(&Tally { total: 1, revenue: Revenue(1), ..Tally::default() });
+        assert_eq!((full.total, full.revenue), (u64::MAX, Revenue(u128::MAX)));
+    }
+}

@@ -1,0 +1,56 @@
+//! Owns the replay document, `foodstream.replay/1`: its fields, their names and their order.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Difference, PlanRow};
+use crate::analytics::MetricsDocument;
+
+/// The name and version of the document; any other is refused when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplaySchema {
+    /// `foodstream.replay/1`
+    #[serde(rename = "foodstream.replay/1")]
+    Version1,
+}
+
+/// The answer to: do these records still give those metrics?
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayDocument {
+    /// What this document is.
+    pub schema: ReplaySchema,
+    /// The answer.
+    pub verdict: Verdict,
+    /// Records read again.
+    pub records: u64,
+    /// From where to where each partition went.
+    pub plan: Vec<PlanRow>,
+    /// Every metric that is not the same.
+    pub differences: Vec<Difference>,
+    /// Why.
+    pub causes: Vec<Cause>,
+    /// What must be known to read the verdict rightly; an optional field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
+    /// The metrics from the group's state.
+    pub before: MetricsDocument,
+    /// The metrics from the records read again.
+    pub after: MetricsDocument,
+}
+
+/// Whether the metrics are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every metric and every digest is the same, and nothing speaks against them.
+    Identical,
+    /// Something is not, or nothing could be proved.
+    Different,
+}
+
+/// What must be known to read a verdict rightly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// The group had neither offsets nor state: `before` is what a first pass counted, just before the replay.
+    FirstPass,
+}

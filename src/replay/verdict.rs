@@ -1,0 +1,142 @@
+//! Owns the verdict: what the differences between two metrics documents are, and which causes explain them.
+
+use super::{Cause, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, Verdict, differences};
+use crate::{
+    analytics::MetricsDocument,
+    state::{Checkpoint, Digest, Position},
+};
+
+/// All that a replay has found.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// From where to where each partition went.
+    pub plan: Vec<PlanRow>,
+    /// Records read again, over all partitions.
+    pub records: u64,
+    /// Every source partition of the group, those that did not move included; ordered by topic and partition.
+    pub partitions: Vec<PartitionEvidence>,
+    /// What must be known to read the verdict rightly.
+    pub note: Option<Note>,
+    /// The metrics from the group's state.
+    pub before: MetricsDocument,
+    /// The metrics from the records.
+    pub after: MetricsDocument,
+}
+
+/// What is known of one source partition.
+#[derive(Debug, Clone)]
+pub struct PartitionEvidence {
+    /// The log now, and the group's offset at which the range was frozen.
+    pub facts: PartitionFacts,
+    /// The state that `before` was made of; `None` where there was no position record.
+    pub state: Option<StateFacts>,
+    /// Records from the log start to the frozen end, as read now.
+    pub records: u64,
+}
+
+/// What a position record says of the state it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateFacts {
+    /// The offset of the next record to count.
+    pub position: i64,
+    /// The log start when the state began.
+    pub log_start: i64,
+    /// Records counted; `None` where the position record does not say.
+    pub records: Option<u64>,
+}
+
+impl From<&Position> for StateFacts {
+    fn from(position: &Position) -> Self {
+        let records = position.counts.get("records").copied();
+        Self { position: position.next_offset, log_start: position.log_start, records }
+    }
+}
+
+impl From<&Checkpoint> for StateFacts {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        let records = checkpoint.counts.get("records").copied();
+        Self { position: checkpoint.next_offset, log_start: checkpoint.log_start, records }
+    }
+}
+
+/// Compares, explains, and decides: identical only if nothing differs and nothing speaks against it.
+#[must_use]
+pub fn judge(evidence: Evidence) -> ReplayDocument {
+    let Evidence { plan, records, partitions, note, before, after } = evidence;
+    let differences = differences(&before, &after);
+    let mut causes: Vec<_> = partitions.iter().filter_map(|partition| cause(partition, &before, &after)).collect();
+    if causes.is_empty() && !differences.is_empty() {
+        causes.push(Cause::Defect { differences: differences.len() as u64 });
+    }
+    if records == 0 {
+        causes.push(Cause::NothingRead);
+    }
+    let proved = differences.is_empty() && causes.is_empty();
+    let verdict = if proved { Verdict::Identical } else { Verdict::Different };
+    ReplayDocument { schema: ReplaySchema::Version1, verdict, records, plan, differences, causes, note, before, after }
+}
+
+/// What is wrong with one partition: the first of these that holds, as each makes the later ones meaningless.
+fn cause(evidence: &PartitionEvidence, before: &MetricsDocument, after: &MetricsDocument) -> Option<Cause> {
+    let PartitionEvidence { facts, state, records: records_after } = evidence;
+    let PartitionFacts { topic, partition, log_start, high_watermark, committed } = facts;
+    let (topic, partition, records_after) = (topic.clone(), *partition, *records_after);
+    let end = committed.or(state.map(|state| state.position))?;
+    if end > *high_watermark || state.is_some_and(|state| state.log_start > *log_start) {
+        return Some(Cause::TopicRecreated {
+            topic,
+            partition,
+            end,
+            high_watermark: *high_watermark,
+            log_start_before: state.map(|state| state.log_start),
+            log_start_after: *log_start,
+        });
+    }
+    let (state, committed) = match (state, committed) {
+        (Some(state), Some(committed)) => (state, *committed),
+        (None, Some(committed)) => return Some(Cause::StateLost { topic, partition, committed: *committed }),
+        (Some(state), None) => return Some(Cause::OffsetsLost { topic, partition, position: state.position }),
+        (None, None) => return None,
+    };
+    let records_before = state.records;
+    let foreign = |topic| Cause::StateForeign {
+        topic,
+        partition,
+        position: state.position,
+        committed,
+        records_before,
+        records_after,
+    };
+    if state.position != committed {
+        return Some(foreign(topic));
+    }
+    let gone = |topic| Cause::RecordsGone {
+        topic,
+        partition,
+        log_start_before: state.log_start,
+        log_start_after: *log_start,
+        records_before,
+        records_after,
+    };
+    if *log_start > state.log_start {
+        return Some(gone(topic));
+    }
+    let digest_before = digest_of(before, &topic, partition);
+    let digest_after = digest_of(after, &topic, partition);
+    match records_before {
+        Some(records) if digest_before == digest_after && records == records_after => None,
+        None if digest_before == digest_after => None,
+        Some(records) if records_after < records && digest_before != digest_after => Some(gone(topic)),
+        Some(records) if records_after == records => {
+            Some(Cause::RecordsChanged { topic, partition, records, digest_before, digest_after })
+        }
+        // More records than a log can gain below an offset, a count that its own digest belies, or no count at all.
+        _ => Some(foreign(topic)),
+    }
+}
+
+/// The digest of a partition's range; of none, that of an empty one.
+fn digest_of(document: &MetricsDocument, topic: &str, partition: i32) -> Digest {
+    let row = document.range.iter().find(|row| row.topic == topic && row.partition == partition);
+    row.map(|row| row.digest).unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! Owns the text of a metrics document: the original's report first, then what we add to it.
+
+use std::fmt::{self, Write};
+
+use super::text::{Align, Table, printable};
+use crate::analytics::MetricsDocument;
+
+/// The report that goes to `metrics_output.txt`, `metrics_initial.txt`, `metrics_after_replay.txt` and stdout.
+///
+/// The labels above the first blank line are the original's, and readers of its files rely on them.
+#[must_use]
+pub fn metrics_report(document: &MetricsDocument) -> String {
+    let mut out = String::new();
+    // A string takes every text.
+    write_report(&mut out, document).unwrap_or_default();
+    out
+}
+
+fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
+    writeln!(out, "Total Orders: {}", document.total_orders)?;
+    writeln!(out, "Failed Orders: {}", document.failed_orders)?;
+    writeln!(out, "Failure Rate: {}%", document.failure_rate_percent)?;
+    writeln!(out, "Average Orders per Minute: {}", document.average_orders_per_minute)?;
+    writeln!(out, "Current Orders per Minute: {}", document.current_orders_per_minute)?;
+    writeln!(out, "Orders by Minute:")?;
+    for (minute, orders) in &document.orders_by_minute {
+        writeln!(out, "  {}: {orders}", spoken(minute))?;
+    }
+    if document.orders_by_minute.is_empty() {
+        writeln!(out, "  none")?;
+    }
+
+    let inventory = &document.inventory;
+    writeln!(out, "\nInventory:")?;
+    writeln!(out, "  Reserved Orders: {}", inventory.reserved_orders)?;
+    writeln!(out, "  Rejected Orders: {}", inventory.rejected_orders)?;
+    writeln!(out, "  Released Orders: {}", inventory.released_orders)?;
+    writeln!(out, "  Pending Orders: {}", inventory.pending_orders)?;
+    writeln!(out, "  Rejection Rate: {}%", inventory.rejection_rate_percent)?;
+    writeln!(out, "  Unfulfilled Rate: {}%", inventory.unfulfilled_rate_percent)?;
+    writeln!(out, "  Reserved Revenue: {}", inventory.reserved_revenue)?;
+    for (reason, lines) in &inventory.rejected_by_reason {
+        writeln!(out, "  Rejected Lines, {}: {lines}", printable(reason))?;
+    }
+
+    writeln!(out, "\nBy Restaurant:")?;
+    let counts = ["total", "failed", "reserved", "rejected", "released", "revenue"].map(|name| (name, Align::Right));
+    let [total, failed, reserved, rejected, released, revenue] = counts;
+    let restaurant = ("restaurant", Align::Left);
+    let mut table = Table::new([restaurant, total, failed, reserved, rejected, released, revenue]);
+    for row in &document.by_restaurant {
+        let name = if row.restaurant.is_empty() { "(none)".into() } else { printable(&row.restaurant) };
+        let [total, failed, reserved, rejected, released] =
+            [row.total, row.failed, row.reserved, row.rejected, row.released].map(|count| count.to_string());
+        table.row([name.into(), total, failed, reserved, rejected, released, row.reserved_revenue.to_string()]);
+    }
+    write!(out, "{table}")?;
+
+    writeln!(out, "\nSkipped Records: {}", document.skipped_records)?;
+    writeln!(out, "Bad Records: {}", document.bad_records)?;
+
+    writeln!(out, "\nRange:")?;
+    let mut table = Table::new([
+        ("topic", Align::Left),
+        ("partition", Align::Right),
+        ("start", Align::Right),
+        ("end", Align::Right),
+        ("digest", Align::Left),
+    ]);
+    for row in &document.range {
+        let [partition, start, end] = [row.partition.into(), row.start, row.end].map(|number: i64| number.to_string());
+        table.row([printable(&row.topic).into(), partition, start, end, row.digest.to_string()]);
+    }
+    write!(out, "{table}")
+}
+
+/// The metrics on one line, for a live view that is no terminal; without a line break at its end.
+#[must_use]
+pub fn metrics_line(document: &MetricsDocument) -> String {
+    let inventory = &document.inventory;
+    let newest = document.orders_by_minute.keys().next_back();
+    let newest = newest.map(|minute| format!(" at {}", spoken(minute))).unwrap_or_default();
+    format!(
+        "orders {} ({} failed, {}%), {} a minute, {} now{newest}; reserved {}, rejected {} ({}%), released {}, pending {}",
+        document.total_orders,
+        document.failed_orders,
+        document.failure_rate_percent,
+        document.average_orders_per_minute,
+        document.current_orders_per_minute,
+        inventory.reserved_orders,
+        inventory.rejected_orders,
+        inventory.rejection_rate_percent,
+        inventory.released_orders,
+        inventory.pending_orders,
+    )
+}
+
+/// `2026-11-22T12:00Z` as the original spelled it: `2026-11-22 12:00`.
+fn spoken(minute: &str) -> String {
+    printable(minute.trim_end_matches('Z')).replacen('T', " ", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analytics::{Metrics, testing::example};
+
+    #[test]
+    fn the_report_is_the_originals_and_then_ours() {
+        insta::assert_snapshot!("metrics_report", metrics_report(&example()));
+    }
+
+    #[test]
+    fn a_report_of_nothing_has_the_same_shape() {
+        insta::assert_snapshot!("metrics_report_of_nothing", metrics_report(&Metrics::default().document()));
+    }
+
+    #[test]
+    fn the_line_says_it_in_one() {
+        let line = metrics_line(&example());
+        insta::assert_snapshot!("metrics_line", line);
+        assert!(!line.contains('\n'));
+        assert!(metrics_line(&Metrics::default().document()).contains("0 now;"));
+    }
+
+    #[test]
+    fn names_from_records_cannot_steer_a_terminal() {
+        let report = metrics_report(&example());
+        assert!(!report.chars().any(|character| character.is_control() && character != '\n'));
+        assert!(report.contains(r"a \u{1b}[31mred\u{202e} name\n"));
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure};
+use crate::inventory::StockSettings;
 use crate::kafka::{Connection, LogSink, check_timeouts, owned_property};
 use crate::topics::Names;
 use crate::workload::{self, Rate, WorkloadSettings};
@@ -237,13 +238,15 @@ fn per_second(rate: Rate) -> f64 {
     1e6 / rate.due(1_000_000).as_secs_f64().max(1e-9)
 }
 
-/// The settings of `inventory`'s loop; those of its stock are `StockSettings`.
+/// The settings of `inventory`: of its loop and of its stock.
 ///
 /// # Errors
 ///
 /// With exit code 2 and the fix for whatever is wrong.
-pub fn inventory(typed: &cli::Inventory, connection: &Connection) -> Result<ConsumerSettings, Failure> {
-    consumer(
+pub fn inventory(typed: &cli::Inventory, connection: &Connection) -> Result<(ConsumerSettings, StockSettings), Failure> {
+    let stock = StockSettings::new(typed.opening_stock, typed.restock_every.into())
+        .map_err(|error| usage(format!("--restock-every: {error}")))?;
+    let settings = consumer(
         ConsumerSettings {
             until_end: typed.until_end,
             throttle: typed.throttle.map(per_second),
@@ -253,7 +256,8 @@ pub fn inventory(typed: &cli::Inventory, connection: &Connection) -> Result<Cons
             group: typed.group.clone(),
         },
         connection,
-    )
+    )?;
+    Ok((settings, stock))
 }
 
 /// The settings of live `analytics`.

@@ -8,6 +8,7 @@ pub mod produce;
 pub mod replay;
 
 mod epoch;
+mod first_pass;
 mod follower;
 mod group;
 mod metrics_scan;

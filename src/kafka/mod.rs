@@ -20,7 +20,7 @@ pub use error::TransactionError;
 pub use inspector::{Inspector, Isolation, Liveness};
 pub use member::{GroupMetadata, fenced, Happening, Member, MemberSettings, Record};
 pub use publisher::{Delivered, Publisher};
-pub use scan::{Range, Reader, ScanRecord, scan};
+pub use scan::{Range, Reader, ScanRecord, follow, scan};
 pub use transaction::{Output, Transactions};
 
 /// A partition of a topic.

@@ -121,6 +121,29 @@ pub fn scan<R: Reader>(
     })
 }
 
+/// Reads partitions from their starts on, and then whatever is committed to them, until `stop` is set.
+///
+/// # Errors
+///
+/// With exit code 5 when an ACL refuses, 7 when a start is gone from the log; what the reader returns.
+pub fn follow<R: Reader>(
+    connection: &Connection,
+    group: &str,
+    starts: &[(TopicPartition, i64)],
+    reader: &Mutex<R>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let ranges: Vec<Range> =
+        starts.iter().map(|(place, start)| Range { place: place.clone(), start: *start, end: i64::MAX }).collect();
+    let all: Vec<usize> = (0..ranges.len()).collect();
+    let mut share = Share::new(connection, group, &ranges, &all)?;
+    let records = AtomicU64::new(0);
+    while !stop.load(Ordering::Relaxed) {
+        share.batch(reader, &records)?;
+    }
+    Ok(())
+}
+
 /// Deals ranges out to shares: the largest first, each to the share that has the least.
 fn deal(ranges: &[Range], shares: usize) -> Vec<Vec<usize>> {
     let mut dealt = vec![Vec::new(); shares];

@@ -1,0 +1,155 @@
+//! Owns a new epoch of the group's state: written in ordinary transactions, then made valid by one small one that also
+//! sets the offsets. A rewind, an installation and an undo are this one mechanism.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::group::{self, Hold, Place};
+use super::metrics_scan::Fold;
+use super::topology::Topology;
+use crate::analytics::StateOwner;
+use crate::exit::{Code, Failure};
+use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions, fenced};
+use crate::state::{Checkpoint, Position, PositionKey};
+
+/// The only topic that is written to.
+const STATE: Output = Output(0);
+/// Records in one ordinary transaction at most: far from any transaction timeout.
+const CHUNK: usize = 20_000;
+
+/// A changelog record: partition, key, and value or tombstone.
+type Change = (i32, Vec<u8>, Option<Vec<u8>>);
+
+/// Writes the group's state under an epoch of its own.
+pub(super) struct EpochWriter<'a> {
+    context: &'a Context,
+    group: &'a str,
+    /// The epoch's name: nobody else has this process's id.
+    epoch: String,
+    transactions: Transactions,
+}
+
+/// A partition's place in a switch.
+#[derive(Debug, Clone)]
+pub(super) struct Switched {
+    pub source: TopicPartition,
+    pub position: Position,
+}
+
+impl<'a> EpochWriter<'a> {
+    pub fn open(context: &'a Context, group: &'a str) -> Result<Self, Failure> {
+        let id = format!("{group}-switch-{}", context.process_id);
+        let topics = [context.common.names.analytics_state()];
+        let transactions = Transactions::open(&context.common.connection, &id, &topics, None, &context.shutdown)?;
+        Ok(Self { context, group, epoch: context.process_id.clone(), transactions })
+    }
+
+    /// The position of a place in this epoch.
+    pub fn position(&self, fold: &Fold, log_start: i64, end: i64, previous: Option<Checkpoint>) -> Position {
+        Position {
+            next_offset: fold.position,
+            log_start,
+            group: self.group.to_owned(),
+            epoch: Some(self.epoch.clone()),
+            settings: None,
+            counts: BTreeMap::from([("records".to_owned(), fold.records)]),
+            digest: fold.digest,
+            until: (fold.position < end).then_some(end),
+            previous,
+        }
+    }
+
+    fn owner(&self, source: &TopicPartition) -> StateOwner {
+        StateOwner::new(self.group, &self.epoch, &source.topic, source.partition)
+    }
+
+    /// Writes whole folds under this epoch; nobody sees them before the switch.
+    pub fn write_base(&self, places: &[Place], folds: &mut [Fold]) -> Result<(), Failure> {
+        let mut changes: Vec<Change> = Vec::new();
+        for (place, fold) in places.iter().zip(folds) {
+            let source = &place.source;
+            fold.tallies.everything(&self.owner(source), &mut |key, value| {
+                changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
+            });
+            fold.tallies.commit();
+        }
+        self.write(&changes)
+    }
+
+    /// What a fold has changed since it was last asked, as this epoch's records.
+    pub fn take_changes(&self, place: &Place, fold: &mut Fold, changes: &mut Vec<Change>) {
+        let source = &place.source;
+        fold.tallies.changes(&self.owner(source), &mut |key, value| {
+            changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
+        });
+        fold.tallies.commit();
+    }
+
+    /// The switch itself, or a step within the epoch: changes, positions and offsets, in one transaction.
+    pub fn switch(&self, hold: &Hold, changes: &[Change], switched: &[Switched]) -> Result<(), Failure> {
+        self.transaction(|transactions| {
+            send(transactions, changes)?;
+            for Switched { source, position } in switched {
+                let TopicPartition { topic, partition } = source.clone();
+                let key = PositionKey::Shared { group: self.group.to_owned(), topic, partition }.encode();
+                transactions.send(STATE, partition, Some(&key), Some(&position.encode()))?;
+            }
+            let offsets: Vec<(TopicPartition, i64)> =
+                switched.iter().map(|switched| (switched.source.clone(), switched.position.next_offset)).collect();
+            transactions.send_offsets(&offsets, hold.metadata())
+        })
+    }
+
+    /// Deletes the epochs that nothing refers to any more: what earlier switches and killed attempts have left.
+    pub fn collect_garbage(&self, inspector: &Inspector, topology: &Topology) -> Result<(), Failure> {
+        let state = group::read_state(self.context, inspector, topology, self.group)?;
+        let mut tombstones: Vec<Change> = Vec::new();
+        state.stale_keys(&mut |stale| tombstones.push((stale.partition, stale.key.to_vec(), None)));
+        self.write(&tombstones)
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<(), Failure> {
+        for chunk in changes.chunks(CHUNK) {
+            self.context.shutdown.check()?;
+            self.transaction(|transactions| send(transactions, chunk))?;
+        }
+        Ok(())
+    }
+
+    fn transaction(&self, fill: impl Fn(&Transactions) -> Result<(), TransactionError>) -> Result<(), Failure> {
+        let transactions = &self.transactions;
+        let result = transactions.begin().and_then(|()| fill(transactions)).and_then(|()| transactions.commit());
+        result.map_err(|error| {
+            if matches!(error, TransactionError::Abort(_) | TransactionError::Stale(_) | TransactionError::Failed(_)) {
+                // The error is the one to tell; what cannot be aborted now is aborted by its timeout.
+                transactions.abort().unwrap_or_default();
+            }
+            self.failure(error)
+        })
+    }
+
+    fn failure(&self, error: TransactionError) -> Failure {
+        match error {
+            TransactionError::Failed(failure) => failure,
+            TransactionError::Stale(_) => group::joined(self.group),
+            TransactionError::Fenced(text) => fenced(None, &text),
+            TransactionError::Abort(text) | TransactionError::Doubt(text) => Failure::new(Code::Unreachable, text)
+                .hint("the group's offsets and state agree; run the command again"),
+        }
+    }
+
+    /// Waits until the next command sees what was written here.
+    pub fn wait_visible(&self, inspector: &Inspector, topology: &Topology, places: &[Place]) -> Result<(), Failure> {
+        let state = TopicPartition::all(&self.context.common.names.analytics_state(), topology.partitions);
+        let ends = inspector.ends(&state, Isolation::Uncommitted)?;
+        inspector.wait_stable(&state, &ends, &self.context.shutdown, &mut |text| self.context.console.note(text))?;
+        group::offsets(self.context, inspector, places).map(drop)
+    }
+}
+
+fn send(transactions: &Transactions, changes: &[Change]) -> Result<(), TransactionError> {
+    for (partition, key, value) in changes {
+        transactions.send(STATE, *partition, Some(key), value.as_deref())?;
+    }
+    Ok(())
+}

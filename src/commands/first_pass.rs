@@ -1,0 +1,88 @@
+//! Owns the pass over the whole log: counted at scan speed, then made the group's state and offsets.
+
+use super::Context;
+use super::epoch::{EpochWriter, Switched};
+use super::group::{self, Hold, Place};
+use super::metrics_scan::{self, Fold};
+use super::topology::{self, Topic, Topology};
+use crate::analytics::MetricsDocument;
+use crate::exit::Failure;
+use crate::kafka::{Inspector, Isolation, TopicPartition};
+
+/// What a pass has counted.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub places: Vec<Place>,
+    pub folds: Vec<Fold>,
+    pub starts: Vec<i64>,
+}
+
+impl Pass {
+    pub fn document(&self) -> MetricsDocument {
+        metrics_scan::metrics(&self.places, &self.folds, &self.starts).document()
+    }
+
+    pub fn records(&self) -> u64 {
+        self.folds.iter().map(|fold| fold.records).sum()
+    }
+}
+
+/// Counts everything from the log's start to the end that stands now.
+pub(super) fn count(context: &Context, inspector: &Inspector, topology: &Topology, group: &str) -> Result<Pass, Failure> {
+    let places = group::places(context, topology);
+    let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
+    let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
+    inspector.wait_stable(&sources, &ends, &context.shutdown, &mut |text| context.console.note(text))?;
+    let starts = inspector.starts(&sources)?;
+    let offsets = ends.iter().zip(&starts).map(|(end, start)| u64::try_from(end - start).unwrap_or(0)).sum();
+    let mut progress = context.console.progress("records counted", Some(offsets));
+    let folds = starts.iter().map(|start| Fold::empty(*start)).collect();
+    let folds = metrics_scan::fold(context, group, &places, folds, &ends, |_, records| {
+        progress.set(records);
+        Ok(())
+    })?;
+    Ok(Pass { places, folds, starts })
+}
+
+/// Makes a pass the state and the offsets of the empty group: written under a new epoch, then switched.
+///
+/// # Errors
+///
+/// With exit code 7 when the group is or becomes live; it is then as it was before.
+pub(super) fn install(context: &Context, inspector: &Inspector, group: &str, pass: &mut Pass) -> Result<(), Failure> {
+    let topology = topology::ensure(context, inspector, &[Topic::AnalyticsState], None)?;
+    let writer = EpochWriter::open(context, group)?;
+    group::wait_empty(context, inspector, group, None)?;
+    let hold = Hold::take(context, group, &pass.places)?;
+    let result = installed(context, inspector, group, pass, &topology, &writer, &hold);
+    hold.release();
+    result?;
+    writer.wait_visible(inspector, &topology, &pass.places)
+}
+
+fn installed(
+    context: &Context,
+    inspector: &Inspector,
+    group: &str,
+    pass: &mut Pass,
+    topology: &Topology,
+    writer: &EpochWriter<'_>,
+    hold: &Hold,
+) -> Result<(), Failure> {
+    // Read while the group is held: what stands now is what an undo goes back to.
+    let state = group::read_state(context, inspector, topology, group)?;
+    writer.write_base(&pass.places, &mut pass.folds)?;
+    hold.serve(group)?;
+    let switched: Vec<Switched> = pass
+        .places
+        .iter()
+        .zip(&pass.folds)
+        .zip(&pass.starts)
+        .map(|((place, fold), start)| {
+            let previous = state.position(&place.source.topic, place.source.partition).and_then(crate::state::Position::checkpoint);
+            Switched { source: place.source.clone(), position: writer.position(fold, *start, fold.position, previous) }
+        })
+        .collect();
+    writer.switch(hold, &[], &switched)?;
+    writer.collect_garbage(inspector, topology)
+}

@@ -1,0 +1,81 @@
+//! Owns following the whole group's state live: every instance shows the sum, whoever counted it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::Context;
+use super::topology::Topology;
+use crate::analytics::{GroupState, MetricsDocument, View};
+use crate::exit::{Code, Failure};
+use crate::kafka::{Inspector, Reader, ScanRecord, TopicPartition, follow};
+
+/// A thread that folds `analytics-state` as it grows.
+#[derive(Debug)]
+pub(super) struct Follower {
+    state: Arc<Mutex<Following>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), Failure>>>,
+    topics: [String; 2],
+}
+
+#[derive(Debug)]
+struct Following(GroupState);
+
+impl Reader for Following {
+    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
+        let Some(key) = record.key else { return Ok(()) };
+        self.0.apply(key, record.value).map_err(|error| {
+            Failure::new(Code::Refused, error.to_string()).hint("another program wrote to analytics-state; use a fresh --prefix")
+        })
+    }
+
+    fn reached(&mut self, _range: usize, _position: i64) {}
+}
+
+impl Follower {
+    pub fn start(context: &Context, inspector: &Inspector, topology: &Topology, group: &str) -> Result<Self, Failure> {
+        let names = &context.common.names;
+        let places = TopicPartition::all(&names.analytics_state(), topology.partitions);
+        let starts = inspector.starts(&places)?;
+        let starts: Vec<(TopicPartition, i64)> = places.into_iter().zip(starts).collect();
+        let state = Arc::new(Mutex::new(Following(GroupState::new(group))));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (connection, group) = (context.common.connection.clone(), group.to_owned());
+        let (shared, stopped) = (Arc::clone(&state), Arc::clone(&stop));
+        let thread = std::thread::Builder::new()
+            .name("follow state".to_owned())
+            .spawn(move || follow(&connection, &group, &starts, &shared, &stopped))
+            .map_err(|error| Failure::new(Code::Unexpected, format!("no thread: {error}")))?;
+        Ok(Self { state, stop, thread: Some(thread), topics: [names.orders(), names.decisions()] })
+    }
+
+    /// The group's metrics as far as they were followed.
+    ///
+    /// # Errors
+    ///
+    /// What ended the following, if something did.
+    pub fn metrics(&mut self) -> Result<MetricsDocument, Failure> {
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(thread) = self.thread.take()
+        {
+            thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "the following thread panicked")))?;
+        }
+        let [orders, decisions] = &self.topics;
+        Ok(locked(&self.state).0.metrics([orders, decisions], |_, _, _| View::Current).document())
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Its result was for whoever asked; now nobody does.
+            drop(thread.join());
+        }
+    }
+}
+
+fn locked(state: &Mutex<Following>) -> MutexGuard<'_, Following> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! Owns the fold of frozen ranges into tallies: what `analytics --from-beginning` and `replay` read.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Context;
+use super::group::Place;
+use crate::analytics::{Feed, Metrics, Tallies};
+use crate::exit::Failure;
+use crate::kafka::{Range, Reader, ScanRecord, scan};
+use crate::state::Digest;
+
+/// What a source partition has counted up to a position.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    pub tallies: Tallies,
+    pub digest: Digest,
+    pub records: u64,
+    /// Everything below it is counted.
+    pub position: i64,
+}
+
+impl Fold {
+    /// Nothing, up to the log start.
+    pub fn empty(log_start: i64) -> Self {
+        Self { position: log_start, ..Self::default() }
+    }
+}
+
+/// The folds while they are being read, each in the share that reads its range.
+#[derive(Debug)]
+pub(super) struct Folding {
+    shares: Vec<Mutex<Share>>,
+    /// Folds whose range nobody has begun to read.
+    waiting: Arc<Mutex<Vec<Option<Fold>>>>,
+}
+
+#[derive(Debug)]
+struct Share {
+    feeds: Arc<[Feed]>,
+    folds: Vec<Option<Fold>>,
+    waiting: Arc<Mutex<Vec<Option<Fold>>>>,
+}
+
+impl Share {
+    fn fold(&mut self, range: usize) -> &mut Fold {
+        let waiting = &self.waiting;
+        self.folds[range].get_or_insert_with(|| locked(waiting)[range].take().unwrap_or_default())
+    }
+}
+
+impl Reader for Share {
+    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
+        let feed = self.feeds[record.range];
+        let fold = self.fold(record.range);
+        fold.tallies.record(feed, record.value);
+        fold.digest.add(record.offset, record.key, record.value);
+        fold.records += 1;
+        fold.position = record.offset + 1;
+        Ok(())
+    }
+
+    fn reached(&mut self, range: usize, position: i64) {
+        let fold = self.fold(range);
+        fold.position = fold.position.max(position);
+    }
+}
+
+impl Folding {
+    fn new(places: &[Place], folds: Vec<Fold>) -> Self {
+        let feeds: Arc<[Feed]> = places.iter().map(|place| place.feed).collect();
+        let waiting = Arc::new(Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>()));
+        // One thread per core: beyond that the client's own threads are what the cores are busy with.
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(places.len()).max(1);
+        let share = || {
+            Mutex::new(Share {
+                feeds: Arc::clone(&feeds),
+                folds: places.iter().map(|_| None).collect(),
+                waiting: Arc::clone(&waiting),
+            })
+        };
+        Self { shares: (0..threads).map(|_| share()).collect(), waiting }
+    }
+
+    /// Shows each fold that has been begun, with the place of its range; readers of the others go on meanwhile.
+    pub fn each(&self, mut show: impl FnMut(usize, &mut Fold)) {
+        for share in &self.shares {
+            for (range, fold) in locked(share).folds.iter_mut().enumerate() {
+                if let Some(fold) = fold {
+                    show(range, fold);
+                }
+            }
+        }
+    }
+
+    fn into_folds(self) -> Vec<Fold> {
+        let mut folds: Vec<Option<Fold>> = std::mem::take(&mut *locked(&self.waiting));
+        for share in self.shares {
+            let share = share.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for (place, fold) in folds.iter_mut().zip(share.folds) {
+                if fold.is_some() {
+                    *place = fold;
+                }
+            }
+        }
+        folds.into_iter().map(Option::unwrap_or_default).collect()
+    }
+}
+
+/// A panicking reader has failed its scan already; what it left is not used.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads every place from its fold's position to its end, at scan speed.
+///
+/// `tick` is called about every 50 ms with the records read so far, and may look at the folds.
+pub(super) fn fold(
+    context: &Context,
+    group: &str,
+    places: &[Place],
+    folds: Vec<Fold>,
+    ends: &[i64],
+    mut tick: impl FnMut(&Folding, u64) -> Result<(), Failure>,
+) -> Result<Vec<Fold>, Failure> {
+    let ranges: Vec<Range> = places
+        .iter()
+        .zip(&folds)
+        .zip(ends)
+        .map(|((place, fold), end)| Range { place: place.source.clone(), start: fold.position, end: *end })
+        .collect();
+    let folding = Folding::new(places, folds);
+    if ranges.iter().any(|range| range.offsets() > 0) {
+        let connection = &context.common.connection;
+        scan(connection, group, &ranges, &folding.shares, &context.shutdown, |records| tick(&folding, records))?;
+    }
+    Ok(folding.into_folds())
+}
+
+/// The metrics of folds that began at the given log starts.
+pub(super) fn metrics(places: &[Place], folds: &[Fold], starts: &[i64]) -> Metrics {
+    let mut metrics = Metrics::default();
+    for ((place, fold), start) in places.iter().zip(folds).zip(starts) {
+        metrics.add(&fold.tallies);
+        metrics.add_range(&place.source.topic, place.source.partition, *start, fold.position, fold.digest);
+    }
+    metrics
+}

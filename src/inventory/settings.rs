@@ -14,7 +14,7 @@ use crate::domain::EventTime;
 pub const DEFAULT_OPENING: Opening = Opening::Units(100);
 
 /// How often items are topped up unless told otherwise.
-pub const DEFAULT_RESTOCK_EVERY: Duration = Duration::from_secs(60 * 60);
+pub const DEFAULT_RESTOCK_EVERY: Duration = Duration::from_hours(1);
 
 /// What an item has when it is first named, and again after each top-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl StockSettings {
     pub fn new(opening: Opening, restock_every: Duration) -> Result<Self, StockSettingsError> {
         let restock_every_millis = i64::try_from(restock_every.as_millis())
             .ok()
-            .filter(|&millis| millis > 0 && restock_every.subsec_nanos() % 1_000_000 == 0)
+            .filter(|&millis| millis > 0 && restock_every.subsec_nanos().is_multiple_of(1_000_000))
             .ok_or(StockSettingsError::RestockEvery)?;
         Ok(Self { opening, restock_every_millis })
     }

@@ -1,0 +1,183 @@
+//! Owns the workload itself: the bytes of the i-th event, a pure function of the settings and i.
+
+use std::borrow::Cow;
+
+use super::menu::Menu;
+use super::poison::Poison;
+use super::random::{Draws, order_id};
+use super::settings::MOST_NAMES;
+use super::{WorkloadError, WorkloadSettings};
+use crate::domain::{Cents, EventTime, Lines, Order, OrderLine, OrderStatus, encode_order};
+
+/// How far back a repeated record lies at most, in events.
+const REPEAT_WITHIN: u64 = 1_000;
+
+/// The most lines of an order; as many as its lines hold without an allocation.
+const MOST_LINES: usize = 4;
+
+/// A stream of events, each computed from the settings and its index alone.
+///
+/// So the records are equal byte for byte whatever computes them: one thread or several, from the start or from the
+/// middle, at any speed.
+#[derive(Debug)]
+pub struct Workload {
+    settings: WorkloadSettings,
+    menu: Menu,
+}
+
+/// Memory that an event is written into, used again for the next.
+#[derive(Debug)]
+pub struct Buffers {
+    value: Vec<u8>,
+    user: String,
+    order_id: [u8; 36],
+}
+
+/// One record of `order-events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Number of the restaurant, from 0: the key's, so that its partition is computed once a restaurant.
+    pub restaurant: usize,
+    /// The record's key.
+    pub key: &'a [u8],
+    /// The record's value; `None` for one kind of poison.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What an event is, beside its content.
+#[derive(Debug)]
+enum Kind {
+    Order,
+    Poison,
+}
+
+impl Workload {
+    /// Prepares a workload.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than [`MOST_NAMES`] restaurants or items.
+    pub fn new(settings: WorkloadSettings) -> Result<Self, WorkloadError> {
+        for (count, name) in [(settings.restaurants, "restaurants"), (settings.items, "items")] {
+            if count.get() > MOST_NAMES {
+                return Err(WorkloadError::TooMany(name));
+            }
+        }
+        Ok(Self { menu: Menu::new(&settings), settings })
+    }
+
+    /// The settings it was made from.
+    #[must_use]
+    pub const fn settings(&self) -> &WorkloadSettings {
+        &self.settings
+    }
+
+    /// The keys of all restaurants, by their number.
+    #[must_use]
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.menu.restaurants()).map(|restaurant| self.menu.restaurant_id(restaurant))
+    }
+
+    /// The event with an index.
+    ///
+    /// Event time stays at the last millisecond of the year 9999 once it is there; [`WorkloadSettings::event_time`] tells
+    /// beforehand whether a run gets so far.
+    pub fn event<'a>(&'a self, index: u64, buffers: &'a mut Buffers) -> Event<'a> {
+        let (index, kind, mut draws) = self.original(index);
+        let restaurant = self.write_order(index, &mut draws, buffers);
+        let key = self.menu.restaurant_id(restaurant).as_bytes();
+        let value = match kind {
+            Kind::Order => Some(&*buffers.value),
+            Kind::Poison => Poison::draw(&mut draws).spoil(&mut buffers.value),
+        };
+        Event { restaurant, key, value }
+    }
+
+    /// The event that an event repeats, itself if it repeats none, with what is drawn for it.
+    ///
+    /// A repetition of a repetition goes on to what that one repeats: 1 / (1 − rate) steps on average.
+    fn original(&self, mut index: u64) -> (u64, Kind, Draws) {
+        loop {
+            // The same words are drawn whatever the rates, so that no rate changes what the other events are.
+            let mut draws = Draws::of(self.settings.seed, index);
+            let poison = draws.is_among(self.settings.poison_rate);
+            let repeats = draws.is_among(self.settings.duplicate_rate);
+            let back = 1 + draws.below(index.min(REPEAT_WITHIN));
+            if poison {
+                return (index, Kind::Poison, draws);
+            }
+            if !repeats || index == 0 {
+                return (index, Kind::Order, draws);
+            }
+            index -= back;
+        }
+    }
+
+    /// Writes an order's JSON and tells its restaurant.
+    fn write_order(&self, index: u64, draws: &mut Draws, buffers: &mut Buffers) -> usize {
+        let Buffers { value, user, order_id: id } = buffers;
+        let restaurant = self.menu.draw_restaurant(draws);
+        user.truncate(Buffers::USER.len());
+        user.push_str(itoa::Buffer::new().format(1 + draws.below(self.settings.users.get().into())));
+        let failed = draws.is_among(self.settings.failure_rate);
+        let mut total = 0;
+        let lines = self.lines(restaurant, draws, &mut total);
+        let order = Order {
+            order_id: Cow::Borrowed(order_id(self.settings.seed, index, id)),
+            user_id: Cow::Borrowed(user),
+            restaurant_id: Cow::Borrowed(self.menu.restaurant_id(restaurant)),
+            lines,
+            total: Cents(total),
+            status: if failed { OrderStatus::Failed } else { OrderStatus::Placed },
+            timestamp: self.settings.event_time(index).unwrap_or(EventTime::MAX),
+        };
+        value.clear();
+        encode_order(&order, value);
+        restaurant
+    }
+
+    /// One to four lines of different items; adds what they cost to `total`.
+    fn lines(&self, restaurant: usize, draws: &mut Draws, total: &mut i64) -> Lines<'_> {
+        let count = match draws.below(20) {
+            0..8 => 1,
+            8..14 => 2,
+            14..18 => 3,
+            _ => MOST_LINES,
+        };
+        let mut items = [0; MOST_LINES];
+        let mut lines = Lines::new();
+        for line in 0..count.min(self.menu.items()) {
+            let mut item = self.menu.draw_item(restaurant, draws);
+            while items[..line].contains(&item) {
+                item = self.menu.next_item(item);
+            }
+            items[line] = item;
+            let quantity = match draws.below(20) {
+                0..12 => 1,
+                12..18 => 2,
+                18 => 3,
+                _ => 4,
+            };
+            let price = Menu::price(restaurant, item);
+            *total += i64::from(quantity) * price.0;
+            lines.push(OrderLine { item_id: Cow::Borrowed(self.menu.item_id(item)), quantity, price });
+        }
+        lines
+    }
+}
+
+impl Buffers {
+    const USER: &str = "user_";
+
+    /// Room for an ordinary event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { value: Vec::with_capacity(512), user: Self::USER.to_owned(), order_id: [0; 36] }
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,204 @@
+//! Owns rates: how many events in how long, when each of them is due, in exact integers.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A steady rate: so many events in so many nanoseconds, in lowest terms.
+///
+/// It is the schedule of an open loop, where event *i* is due *i*/R after the start whatever became of the events before
+/// it; and it is the density of a workload in event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    events: NonZeroU64,
+    nanos: NonZeroU64,
+}
+
+/// Why a text is no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RateError {
+    /// It is not spelled as a rate.
+    #[error("a rate is a number of events per time, as in 500/s, 30/m or 1/10s; without a unit it is per second")]
+    Malformed,
+    /// It is zero, or its time is.
+    #[error("a rate is above zero")]
+    Zero,
+    /// Its terms do not fit 64 bits of events and of nanoseconds.
+    #[error("the rate is too extreme to be kept exactly")]
+    TooExtreme,
+}
+
+impl Rate {
+    /// So many events a minute.
+    #[must_use]
+    pub const fn per_minute(events: NonZeroU64) -> Self {
+        const MINUTE: NonZeroU64 = NonZeroU64::new(60 * SECOND).expect("not zero");
+        Self::reduced(events, MINUTE)
+    }
+
+    const fn reduced(events: NonZeroU64, nanos: NonZeroU64) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "a common divisor is no larger than either term")]
+        let divisor = common_divisor(events.get() as u128, nanos.get() as u128) as u64;
+        match (NonZeroU64::new(events.get() / divisor), NonZeroU64::new(nanos.get() / divisor)) {
+            (Some(events), Some(nanos)) => Self { events, nanos },
+            // Out of reach for the same reason, and right all the same.
+            _ => Self { events, nanos },
+        }
+    }
+
+    /// When an event is due, after the start: index / rate, rounded down to a nanosecond.
+    #[must_use]
+    pub fn due(self, index: u64) -> Duration {
+        let nanos = u128::from(index) * u128::from(self.nanos.get()) / u128::from(self.events.get());
+        let seconds = u64::try_from(nanos / u128::from(SECOND)).unwrap_or(u64::MAX);
+        #[allow(clippy::cast_possible_truncation, reason = "a remainder below a billion")]
+        let rest = (nanos % u128::from(SECOND)) as u32;
+        Duration::new(seconds, rest)
+    }
+
+    /// How many events are due before that time after the start: those with `due(index) < elapsed`.
+    #[must_use]
+    pub fn due_before(self, elapsed: Duration) -> u64 {
+        // 584 years of nanoseconds fit 64 bits, and then the product fits 128.
+        let elapsed = elapsed.as_nanos().min(u64::MAX.into());
+        let events = (elapsed * u128::from(self.events.get())).div_ceil(self.nanos.get().into());
+        u64::try_from(events).unwrap_or(u64::MAX)
+    }
+}
+
+const fn common_divisor(left: u128, right: u128) -> u128 {
+    let (mut divisor, mut rest) = (left, right);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    divisor
+}
+
+impl FromStr for Rate {
+    type Err = RateError;
+
+    /// Reads `500/s`, `30/m`, `2.5/h`, `1/10s`, or `500` for per second.
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let (number, time) = text.split_once('/').unwrap_or((text, "s"));
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || (number.contains('.') && !is_number(decimals)) {
+            return Err(RateError::Malformed);
+        }
+        let one = if time.starts_with(|first: char| first.is_ascii_alphabetic()) { "1" } else { "" };
+        let time = humantime::parse_duration(&format!("{one}{time}")).map_err(|_| RateError::Malformed)?;
+
+        // So many decimals less in the events are so many zeros more in the time.
+        let decimals = decimals.trim_end_matches('0');
+        let scale = u32::try_from(decimals.len()).ok().and_then(|count| 10u128.checked_pow(count));
+        let nanos = scale.and_then(|scale| scale.checked_mul(time.as_nanos())).ok_or(RateError::TooExtreme)?;
+        let events: u128 = format!("{whole}{decimals}").parse().map_err(|_| RateError::TooExtreme)?;
+        if events == 0 || nanos == 0 {
+            return Err(RateError::Zero);
+        }
+        let divisor = common_divisor(events, nanos);
+        let term =
+            |term: u128| u64::try_from(term / divisor).ok().and_then(NonZeroU64::new).ok_or(RateError::TooExtreme);
+        Ok(Self { events: term(events)?, nanos: term(nanos)? })
+    }
+}
+
+impl fmt::Display for Rate {
+    /// The shortest unit that leaves a whole number of events, as in `500/s`; otherwise events by time, as in `2/3s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, seconds) in [("s", 1), ("m", 60), ("h", 60 * 60), ("day", 24 * 60 * 60)] {
+            let events = u128::from(self.events.get()) * u128::from(seconds * SECOND);
+            if events.is_multiple_of(self.nanos.get().into()) {
+                return write!(f, "{}/{unit}", events / u128::from(self.nanos.get()));
+            }
+        }
+        let time = humantime::format_duration(Duration::from_nanos(self.nanos.get())).to_string();
+        write!(f, "{}/{}", self.events, time.replace(' ', ""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rate(text: &str) -> Rate {
+        text.parse().expect("a rate")
+    }
+
+    #[test]
+    fn rates_are_read_as_people_write_them_and_shown_so() {
+        for (text, shown) in [
+            ("500", "500/s"),
+            ("500/s", "500/s"),
+            ("30/m", "30/m"),
+            ("60/min", "1/s"),
+            ("90/h", "90/h"),
+            ("1/10s", "6/m"),
+            ("0.5/s", "30/m"),
+            ("2.50/s", "150/m"),
+            ("1/500ms", "2/s"),
+            ("3/7s", "3/7s"),
+            ("2/7s", "1/3s500ms"),
+            ("1000000/s", "1000000/s"),
+            ("3/day", "3/day"),
+        ] {
+            assert_eq!(rate(text).to_string(), shown, "{text}");
+        }
+        for text in ["", "/s", "-1/s", "+1/s", "1/", "1/x", ".5/s", "1./s", "1e3/s", "1/s/s", "1 000/s", "NaN"] {
+            assert_eq!(text.parse::<Rate>(), Err(RateError::Malformed), "{text:?}");
+        }
+        for text in ["0", "0/s", "0.0/m", "5/0s"] {
+            assert_eq!(text.parse::<Rate>(), Err(RateError::Zero), "{text:?}");
+        }
+        for text in ["18446744073709551617/s", "0.00000000000000000001/s", &format!("1.{}1", "0".repeat(60))] {
+            assert_eq!(text.parse::<Rate>(), Err(RateError::TooExtreme), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn events_are_due_at_start_plus_index_by_rate() {
+        assert_eq!(rate("500/s").due(1), Duration::from_millis(2));
+        assert_eq!(rate("3/s").due(1), Duration::from_nanos(333_333_333));
+        assert_eq!(rate("3/s").due(3_000_000_000_000), Duration::from_secs(1_000_000_000_000), "no error piles up");
+        assert_eq!(rate("1/day").due(u64::MAX), Duration::from_secs(u64::MAX).min(rate("1/day").due(u64::MAX)));
+        assert_eq!(
+            Rate::per_minute(NonZeroU64::new(250).expect("not zero")).due(9_999),
+            Duration::from_millis(2_399_760)
+        );
+    }
+
+    #[test]
+    fn a_second_of_events_is_the_rate() {
+        assert_eq!(rate("500/s").due_before(Duration::from_secs(1)), 500);
+        assert_eq!(rate("500/s").due_before(Duration::ZERO), 0);
+        assert_eq!(rate("500/s").due_before(Duration::from_nanos(1)), 1, "the first is due at once");
+        assert_eq!(rate("18446744073709551615/s").due_before(Duration::MAX), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn due_and_due_before_are_each_others_inverse(
+            events in 1u64..1_000_000, time in 1u64..100_000_000_000, index in 0u64..1_000_000_000,
+        ) {
+            let rate: Rate = format!("{events}/{time}ns").parse().expect("a rate");
+            let due = rate.due(index);
+            prop_assert!(rate.due_before(due) <= index);
+            prop_assert!(rate.due_before(due + Duration::from_nanos(1)) > index);
+            prop_assert!(rate.due(index + 1) >= due);
+        }
+
+        #[test]
+        fn a_rate_survives_its_text(events in 1u64.., nanos in 1u64..) {
+            let (Some(events), Some(nanos)) = (NonZeroU64::new(events), NonZeroU64::new(nanos)) else { return Ok(()) };
+            let rate = Rate::reduced(events, nanos);
+            prop_assert_eq!(rate.to_string().parse(), Ok(rate));
+        }
+    }
+}

@@ -202,3 +202,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub fn last_words(text: &str) {
     drop(writeln!(io::stderr().lock(), "error: {text}"));
 }
+
+/// Passes on a line of the client library, from whatever thread it speaks on.
+pub fn aside(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}

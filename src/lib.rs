@@ -1,23 +1,27 @@
 //! foodstream runs a campus food-ordering service on Kafka and proves what it claims.
 //!
-//! The map of the house, by rank; a file uses only what stands below it (`docs/ARCHITECTURE.md` says why):
+//! The map of the house; a file uses only what stands below it (`docs/ARCHITECTURE.md` has the ranks and says why):
 //!
+//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`replay`], [`report`]
+//! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
 //! - what was typed and meant: [`cli`], [`settings`]
-//! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`]
-//! - pure core: [`domain`], [`state`], [`topics`], [`workload`], [`inventory`], [`analytics`], [`replay`], [`report`]
 //! - Kafka: [`kafka`] (the door), [`stream`] (the transactional loop), [`processors`]
 //! - [`commands`]: one file a command
 
 pub mod analytics;
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod console;
 pub mod domain;
 pub mod exit;
 pub mod inventory;
 pub mod kafka;
 pub mod output;
+pub mod processors;
 pub mod replay;
 pub mod report;
+pub mod settings;
 pub mod shutdown;
 pub mod state;
 pub mod stream;

@@ -21,10 +21,6 @@ impl Pass {
     pub fn document(&self) -> MetricsDocument {
         metrics_scan::metrics(&self.places, &self.folds, &self.starts).document()
     }
-
-    pub fn records(&self) -> u64 {
-        self.folds.iter().map(|fold| fold.records).sum()
-    }
 }
 
 /// Counts everything from the log's start to the end that stands now.

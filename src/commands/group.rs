@@ -8,6 +8,7 @@ use crate::analytics::{Feed, GroupState};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{GroupMetadata, Happening, Inspector, Member, MemberSettings, TopicPartition};
+use crate::shutdown::Shutdown;
 use crate::stream::changelog;
 
 /// A source partition of the metrics.
@@ -37,6 +38,16 @@ pub(super) fn read_state(
     topology: &Topology,
     group: &str,
 ) -> Result<GroupState, Failure> {
+    read_state_until(context, inspector, topology, group, &context.shutdown)
+}
+
+fn read_state_until(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group: &str,
+    shutdown: &Shutdown,
+) -> Result<GroupState, Failure> {
     let mut state = GroupState::new(group);
     if !topology.has(Topic::AnalyticsState) {
         return Ok(state);
@@ -47,7 +58,7 @@ pub(super) fn read_state(
         inspector,
         group,
         topic: &topic,
-        shutdown: &context.shutdown,
+        shutdown,
     };
     let partitions: Vec<i32> = (0..topology.partitions).collect();
     changelog::read(source, &partitions, &mut |text| context.console.note(text), |partition, key, value| {
@@ -57,6 +68,16 @@ pub(super) fn read_state(
         })
     })?;
     Ok(state)
+}
+
+/// As [`read_state`], also when a stop was asked for: the last word of a command that was stopped is still told.
+pub(super) fn read_final_state(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group: &str,
+) -> Result<GroupState, Failure> {
+    read_state_until(context, inspector, topology, group, &Shutdown::default())
 }
 
 /// The group's committed offsets of the places, in their order.

@@ -54,3 +54,28 @@ pub enum Note {
     /// The group had neither offsets nor state: `before` is what a first pass counted, just before the replay.
     FirstPass,
 }
+
+/// The name and version of the document; any other is refused when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlanSchema {
+    /// `foodstream.plan/1`
+    #[serde(rename = "foodstream.plan/1")]
+    Version1,
+}
+
+/// What a replay would do: the answer of `--dry-run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanDocument {
+    /// What this document is.
+    pub schema: PlanSchema,
+    /// From where to where each partition would go.
+    pub plan: Vec<PlanRow>,
+}
+
+impl PlanDocument {
+    /// The document of a plan.
+    #[must_use]
+    pub const fn new(plan: Vec<PlanRow>) -> Self {
+        Self { schema: PlanSchema::Version1, plan }
+    }
+}

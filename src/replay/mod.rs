@@ -12,6 +12,6 @@ mod verdict_tests;
 
 pub use cause::Cause;
 pub use compare::{Difference, differences};
-pub use document::{Note, ReplayDocument, ReplaySchema, Verdict};
+pub use document::{Note, PlanDocument, PlanSchema, ReplayDocument, ReplaySchema, Verdict};
 pub use plan::{PartitionFacts, PlanNote, PlanRow, Target, plan};
 pub use verdict::{Evidence, PartitionEvidence, StateFacts, judge};

@@ -2,10 +2,14 @@
 //!
 //! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
 
+mod inventory;
 mod metrics;
+mod produce;
 mod replay;
 mod text;
 
+pub use inventory::inventory_report;
 pub use metrics::{metrics_line, metrics_report};
+pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};
 pub use text::printable;

@@ -1,0 +1,152 @@
+//! Owns `analytics`: the group's metrics, live on the loop or in one pass over the whole log.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::follower::Follower;
+use super::topology::{self, Topic};
+use super::{Context, first_pass, group};
+use crate::analytics::{Feed, MetricsDocument, View};
+use crate::clock::Deadline;
+use crate::exit::{Code, Outcome};
+use crate::kafka::{Inspector, Isolation};
+use crate::output::OutputFile;
+use crate::processors::{STATE, TallyKeeper};
+use crate::report;
+use crate::settings::ConsumerSettings;
+use crate::stream::{self, Event, LoopSettings, Words};
+
+const WORDS: Words = Words {
+    command: "analytics",
+    resume: "--resume-from-state",
+    state: "state",
+    state_gone: "name another group with --group, or delete this one with kafka-consumer-groups --delete",
+    records_gone: "count what is left of the log: `foodstream analytics --from-beginning`",
+};
+
+/// Runs live, until stopped or until the group has reached the ends that stand now.
+///
+/// # Errors
+///
+/// With the exit code of whatever stopped it; every commit before stands.
+pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, metrics_file: &Path) -> Outcome {
+    let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
+    let connection = &context.common.connection;
+    let names = &context.common.names;
+    let group_name = names.analytics_group(settings.group.as_deref());
+    let inspector = Inspector::open(connection, &group_name)?;
+    let topics = [Topic::Orders, Topic::Decisions, Topic::AnalyticsState];
+    let topology = topology::ensure(context, &inspector, &topics, None)?;
+    let places = group::places(context, &topology);
+    let until = if settings.until_end {
+        let sources: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
+        let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
+        Some(sources.into_iter().zip(ends).collect())
+    } else {
+        None
+    };
+    let mut keeper = TallyKeeper::new(&group_name, &[Feed::Orders, Feed::Decisions], context.process_id.clone());
+    let loop_settings = LoopSettings {
+        group: group_name.clone(),
+        instance_id: settings.instance_id.clone(),
+        process_id: context.process_id.clone(),
+        sources: vec![names.orders(), names.decisions()],
+        partitions: topology.partitions,
+        outputs: vec![names.analytics_state()],
+        changelog: STATE,
+        max_message: None,
+        commit_interval: settings.commit_interval,
+        throttle: settings.throttle,
+        until,
+        resume: settings.resume,
+        words: WORDS,
+    };
+    let mut follower = Follower::start(context, &inspector, &topology, &group_name)?;
+    let mut next = Deadline::after(every);
+    let ended = {
+        let draws = context.console.answers_a_terminal() && !context.common.json;
+        let mut progress = context.console.progress("records counted", None);
+        stream::run(connection, &loop_settings, &mut keeper, &inspector, &context.shutdown, &mut |event| {
+            match event {
+                Event::Note(text) => context.console.note(text),
+                Event::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
+                Event::Progress(ended) => {
+                    progress.set(ended.records);
+                    if !settings.until_end && !context.common.json && next.has_passed() {
+                        next.renew();
+                        let document = follower.metrics()?;
+                        return if draws {
+                            context.console.redraw(&report::metrics_report(&document))
+                        } else {
+                            context.console.answer(&format!("{}\n", report::metrics_line(&document)))
+                        };
+                    }
+                }
+            }
+            Ok(true)
+        })?
+    };
+    drop(follower);
+    // The last word is read anew: what the whole group has committed, not what was followed of it so far.
+    let state = group::read_final_state(context, &inspector, &topology, &group_name)?;
+    let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
+    finish(context, &document, report, file)?;
+    Ok(context.end(ended.reached || !settings.until_end))
+}
+
+fn finish(
+    context: &Context,
+    document: &MetricsDocument,
+    report: Option<OutputFile>,
+    file: OutputFile,
+) -> Result<(), crate::exit::Failure> {
+    let text = report::metrics_report(document);
+    file.finish(&text)?;
+    context.answer(document, &text, report)
+}
+
+/// Counts the whole log at scan speed; the result becomes the group's state and offsets, unless that is not wanted or
+/// the group is live.
+///
+/// # Errors
+///
+/// With exit code 7 when the group is none of analytics; the group then stands as it was.
+pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metrics_file: &Path) -> Outcome {
+    let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
+    let names = &context.common.names;
+    let group_name = names.analytics_group(group);
+    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let topology = topology::require(context, &inspector)?;
+    if !topology.has(Topic::Decisions) {
+        context.console.note(&format!("there is no topic {}: it counts as empty", names.decisions()));
+    }
+    let mut installs = commit;
+    if commit {
+        let places = group::places(context, &topology);
+        let has_offsets = group::offsets(context, &inspector, &places)?.iter().any(Option::is_some);
+        if has_offsets && group::read_state(context, &inspector, &topology, &group_name)?.is_empty() {
+            return Err(group::refuse_foreign(&group_name));
+        }
+        let liveness = inspector.liveness(&group_name)?;
+        if !liveness.members.is_empty() {
+            installs = false;
+            context.console.warn(&format!(
+                "the group {group_name} is live ({}): it is left alone, these metrics are only shown",
+                liveness.members.join(", ")
+            ));
+        }
+    }
+    let mut pass = first_pass::count(context, &inspector, &topology, &group_name)?;
+    let document = pass.document();
+    if installs {
+        match first_pass::install(context, &inspector, &group_name, &mut pass) {
+            // Somebody joined since: the group is left alone, as a live one.
+            Err(failure) if failure.code == Code::Refused => {
+                context.console.warn(&format!("{}: it is left alone, these metrics are only shown", failure.message));
+            }
+            other => other?,
+        }
+    }
+    finish(context, &document, report, file)?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,420 @@
+//! Owns `replay`: the group rewound for real, its metrics recomputed from the same records and compared with what it had.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::epoch::{EpochWriter, Switched};
+use super::group::{self, Hold, Place};
+use super::metrics_scan::{self, Fold, Folding};
+use super::topology::{self, Topology};
+use super::{Context, first_pass};
+use crate::analytics::{GroupState, MetricsDocument, View};
+use crate::clock::Deadline;
+use crate::exit::{Code, Failure, Outcome};
+use crate::kafka::{Inspector, Isolation, TopicPartition};
+use crate::output::OutputFile;
+use crate::replay::{
+    Evidence, Note, PartitionEvidence, PartitionFacts, PlanDocument, PlanRow, ReplayDocument, StateFacts, Target, Verdict, judge,
+};
+use crate::report;
+use crate::state::{Checkpoint, Position};
+
+/// How often progress is committed, so that Kafka's own tools see the group move.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// What a replay is to do.
+#[derive(Debug, Clone)]
+pub struct ReplayJob {
+    /// Where to rewind to.
+    pub target: Target,
+    /// Leave the group alone.
+    pub shadow: bool,
+    /// Wait this long for members to leave.
+    pub wait_empty: Option<Duration>,
+    /// The user's own group name.
+    pub group: Option<String>,
+}
+
+/// Everything that is frozen before anything moves.
+struct Frozen {
+    places: Vec<Place>,
+    partitions: Vec<Partition>,
+    before: MetricsDocument,
+}
+
+/// One source partition, frozen.
+struct Partition {
+    /// `committed` is the frozen end: the group's offset, or the one before a replay that was killed.
+    facts: PartitionFacts,
+    row: PlanRow,
+    state: Option<StateFacts>,
+    /// What an undo of this replay goes back to.
+    previous: Option<Checkpoint>,
+    /// The group's offset and its state's position are equal.
+    agrees: bool,
+}
+
+impl Partition {
+    /// Whether the range can be read at all, and rewound: state and offset agree, and the log reaches that far.
+    fn is_sound(&self) -> bool {
+        self.agrees && self.row.end <= self.facts.high_watermark
+    }
+
+    /// The end as far as there is a log.
+    fn readable_end(&self) -> i64 {
+        self.row.end.min(self.facts.high_watermark)
+    }
+}
+
+fn freeze(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    state: &GroupState,
+    target: Target,
+) -> Result<Frozen, Failure> {
+    let names = &context.common.names;
+    let places = group::places(context, topology);
+    let offsets = group::offsets(context, inspector, &places)?;
+    let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
+    let starts = inspector.starts(&sources)?;
+    let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
+    let interrupted = interrupted_epoch(state);
+    let view = |_: &str, _: i32, position: &Position| {
+        if interrupted.is_some() && position.epoch == interrupted { View::BeforeSwitch } else { View::Current }
+    };
+    let before = state.metrics([&names.orders(), &names.decisions()], view).document();
+    let mut partitions = Vec::with_capacity(places.len());
+    for (index, TopicPartition { topic, partition }) in sources.into_iter().enumerate() {
+        let position = state.position(&topic, partition);
+        let agrees = position.map(|position| position.next_offset) == offsets[index];
+        let before = position.and_then(|position| match view(&topic, partition, position) {
+            View::BeforeSwitch => position.previous.clone(),
+            View::Current => position.checkpoint(),
+        });
+        // After a replay that was killed, the end is where the group stood before it.
+        let frozen = if agrees { before.as_ref().map(|before| before.next_offset) } else { offsets[index] };
+        let facts = PartitionFacts { topic, partition, log_start: starts[index], high_watermark: ends[index], committed: frozen };
+        let mut row = PlanRow::new(target, &facts);
+        row.from = offsets[index];
+        partitions.push(Partition { row, state: before.as_ref().map(StateFacts::from), previous: before, facts, agrees });
+    }
+    Ok(Frozen { places, partitions, before })
+}
+
+/// The epoch of a replay that was killed before it reached its end; its positions still say how far it was to go.
+fn interrupted_epoch(state: &GroupState) -> Option<String> {
+    state.positions().find(|(_, _, position)| position.until.is_some()).and_then(|(_, _, position)| position.epoch.clone())
+}
+
+/// What the group has, for a replay: refused for a group that is none of analytics.
+fn look(context: &Context, inspector: &Inspector, group_name: &str) -> Result<(Topology, GroupState, bool), Failure> {
+    let topology = topology::require(context, inspector)?;
+    let state = group::read_state(context, inspector, &topology, group_name)?;
+    let places = group::places(context, &topology);
+    let has_offsets = group::offsets(context, inspector, &places)?.iter().any(Option::is_some);
+    if has_offsets && state.is_empty() {
+        return Err(group::refuse_foreign(group_name));
+    }
+    let fresh = !has_offsets && state.is_empty();
+    Ok((topology, state, fresh))
+}
+
+/// Shows what a replay would do, and changes nothing.
+///
+/// # Errors
+///
+/// With exit code 7 for a group that is none of analytics.
+pub fn dry_run(context: &Context, job: &ReplayJob) -> Outcome {
+    let report = context.open_report()?;
+    let group_name = context.common.names.analytics_group(job.group.as_deref());
+    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let (topology, state, fresh) = look(context, &inspector, &group_name)?;
+    if fresh {
+        context.console.note(&format!("the group {group_name} has neither offsets nor state: a replay would begin with a first pass"));
+    }
+    let frozen = freeze(context, &inspector, &topology, &state, job.target)?;
+    let document = PlanDocument::new(frozen.partitions.into_iter().map(|partition| partition.row).collect());
+    context.answer(&document, &report::plan_report(&document.plan), report)?;
+    Ok(Code::Done)
+}
+
+/// Rewinds, recomputes and compares; or, as a shadow, only the last two.
+///
+/// # Errors
+///
+/// With exit code 7 when the group is live or none of analytics; it then stands as it was.
+pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: &Path) -> Outcome {
+    let report = context.open_report()?;
+    let (initial, after) = (OutputFile::open(initial_file)?, OutputFile::open(after_file)?);
+    let group_name = context.common.names.analytics_group(job.group.as_deref());
+    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let (mut topology, mut state, fresh) = look(context, &inspector, &group_name)?;
+    let mut note = None;
+    if !job.shadow {
+        group::wait_empty(context, &inspector, &group_name, job.wait_empty)?;
+        if fresh {
+            context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
+            let mut pass = first_pass::count(context, &inspector, &topology, &group_name)?;
+            first_pass::install(context, &inspector, &group_name, &mut pass)?;
+            note = Some(Note::FirstPass);
+            topology = topology::require(context, &inspector)?;
+            state = group::read_state(context, &inspector, &topology, &group_name)?;
+        }
+    }
+    let frozen = freeze(context, &inspector, &topology, &state, job.target)?;
+    let sound = frozen.partitions.iter().all(Partition::is_sound);
+    let reads = frozen.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
+    let replay = Replay { context, inspector: &inspector, topology: &topology, group: &group_name, frozen };
+    // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
+    let read = if job.shadow || !sound || !reads { replay.shadow()? } else { replay.rewind()? };
+    let document = replay.judge(read, note);
+
+    initial.finish(&report::metrics_report(&document.before))?;
+    after.finish(&report::metrics_report(&document.after))?;
+    let text = format!("{}\n{}", report::metrics_report(&document.after), report::replay_report(&document));
+    context.answer(&document, &text, report)?;
+    Ok(match document.verdict {
+        Verdict::Identical => Code::Done,
+        Verdict::Different => Code::Different,
+    })
+}
+
+/// What was read again.
+struct Read {
+    folds: Vec<Fold>,
+    /// Records between the targets and the ends.
+    records: u64,
+}
+
+/// A replay under way.
+struct Replay<'a> {
+    context: &'a Context,
+    inspector: &'a Inspector,
+    topology: &'a Topology,
+    group: &'a str,
+    frozen: Frozen,
+}
+
+impl Replay<'_> {
+    /// The state at the targets, recomputed from the log; nothing where the target is the log's start.
+    fn base(&self) -> Result<Vec<Fold>, Failure> {
+        let folds = self.frozen.partitions.iter().map(|partition| Fold::empty(partition.facts.log_start)).collect();
+        let targets: Vec<i64> =
+            self.frozen.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
+        self.wait_stable()?;
+        let mut folds = metrics_scan::fold(self.context, self.group, &self.frozen.places, folds, &targets, |_, _| Ok(()))?;
+        for (fold, target) in folds.iter_mut().zip(targets) {
+            fold.position = fold.position.max(target);
+        }
+        Ok(folds)
+    }
+
+    fn wait_stable(&self) -> Result<(), Failure> {
+        let sources: Vec<TopicPartition> = self.frozen.places.iter().map(|place| place.source.clone()).collect();
+        let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
+        let tell = &mut |text: &str| self.context.console.note(text);
+        self.inspector.wait_stable(&sources, &ends, &self.context.shutdown, tell)
+    }
+
+    /// Reads from the base's positions to the frozen ends.
+    fn read(&self, base: Vec<Fold>, mut tick: impl FnMut(&Folding) -> Result<(), Failure>) -> Result<Read, Failure> {
+        let before: u64 = base.iter().map(|fold| fold.records).sum();
+        let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
+        let total = self.frozen.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
+        let mut progress = self.context.console.progress("records read again", u64::try_from(total).ok());
+        let mut folds = metrics_scan::fold(self.context, self.group, &self.frozen.places, base, &ends, |folding, records| {
+            progress.set(records);
+            tick(folding)
+        })?;
+        for (fold, end) in folds.iter_mut().zip(&ends) {
+            fold.position = fold.position.max(*end);
+        }
+        let records = folds.iter().map(|fold| fold.records).sum::<u64>() - before;
+        Ok(Read { folds, records })
+    }
+
+    /// Recomputes beside the group.
+    fn shadow(&self) -> Result<Read, Failure> {
+        self.read(self.base()?, |_| Ok(()))
+    }
+
+    /// Rewinds the group, and reads again in its name.
+    fn rewind(&self) -> Result<Read, Failure> {
+        let mut base = self.base()?;
+        let writer = EpochWriter::open(self.context, self.group)?;
+        let hold = Hold::take(self.context, self.group, &self.frozen.places)?;
+        let result = self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
+        hold.release();
+        let read = result.map_err(|failure| self.interrupted(failure))?;
+        writer.wait_visible(self.inspector, self.topology, &self.frozen.places)?;
+        Ok(read)
+    }
+
+    /// The rewind: offsets to the targets and the state to a new epoch, in one transaction.
+    fn rewound(&self, base: &mut [Fold], writer: &EpochWriter<'_>, hold: &Hold) -> Result<(), Failure> {
+        self.check_still(hold)?;
+        writer.write_base(&self.frozen.places, base)?;
+        hold.serve(self.group)?;
+        writer.switch(hold, &[], &self.switched(writer, base.iter().map(Some)))?;
+        writer.collect_garbage(self.inspector, self.topology)
+    }
+
+    /// The group is held now: its offsets must still be the frozen ones, or somebody was here in between.
+    fn check_still(&self, hold: &Hold) -> Result<(), Failure> {
+        hold.serve(self.group)?;
+        let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
+        if offsets.iter().zip(&self.frozen.partitions).all(|(now, partition)| *now == partition.row.from) {
+            return Ok(());
+        }
+        Err(group::joined(self.group))
+    }
+
+    /// The positions of partitions that have an offset, as far as their folds are known.
+    fn switched<'f>(&self, writer: &EpochWriter<'_>, folds: impl Iterator<Item = Option<&'f Fold>>) -> Vec<Switched> {
+        self.frozen
+            .partitions
+            .iter()
+            .zip(&self.frozen.places)
+            .zip(folds)
+            .filter(|((partition, _), _)| partition.facts.committed.is_some())
+            .filter_map(|((partition, place), fold)| {
+                let position = writer.position(fold?, partition.facts.log_start, partition.row.end, partition.previous.clone());
+                Some(Switched { source: place.source.clone(), position })
+            })
+            .collect()
+    }
+
+    fn read_as_the_group(&self, base: Vec<Fold>, writer: &EpochWriter<'_>, hold: &Hold) -> Result<Read, Failure> {
+        let mut next = Deadline::after(PROGRESS);
+        let mut read = self.read(base, |folding| {
+            hold.serve(self.group)?;
+            if !next.has_passed() {
+                return Ok(());
+            }
+            next.renew();
+            let mut changes = Vec::new();
+            let mut switched = Vec::new();
+            folding.each(|range, fold| {
+                let place = &self.frozen.places[range];
+                writer.take_changes(place, fold, &mut changes);
+                let partition = &self.frozen.partitions[range];
+                if partition.facts.committed.is_some() {
+                    let position = writer.position(fold, partition.facts.log_start, partition.row.end, partition.previous.clone());
+                    switched.push(Switched { source: place.source.clone(), position });
+                }
+            });
+            if switched.is_empty() { Ok(()) } else { writer.switch(hold, &changes, &switched) }
+        })?;
+        let mut changes = Vec::new();
+        for (place, fold) in self.frozen.places.iter().zip(&mut read.folds) {
+            writer.take_changes(place, fold, &mut changes);
+        }
+        hold.serve(self.group)?;
+        writer.switch(hold, &changes, &self.switched(writer, read.folds.iter().map(Some)))?;
+        Ok(read)
+    }
+
+    fn interrupted(&self, mut failure: Failure) -> Failure {
+        if matches!(failure.code, Code::Interrupted | Code::Terminated) {
+            failure.hint = Some(format!(
+                "the group {} may stand rewound; offsets and state agree: run `foodstream replay` again to compare with the same state, or `foodstream replay --undo`",
+                self.group
+            ));
+        }
+        failure
+    }
+
+    fn judge(self, read: Read, note: Option<Note>) -> ReplayDocument {
+        let Frozen { places, partitions, before } = self.frozen;
+        let starts: Vec<i64> = partitions.iter().map(|partition| partition.facts.log_start).collect();
+        let counted: Vec<usize> =
+            (0..partitions.len()).filter(|&index| partitions[index].facts.committed.is_some() || partitions[index].state.is_some()).collect();
+        let mut after = crate::analytics::Metrics::default();
+        for &index in &counted {
+            let (source, fold) = (&places[index].source, &read.folds[index]);
+            after.add(&fold.tallies);
+            after.add_range(&source.topic, source.partition, starts[index], fold.position, fold.digest);
+        }
+        let after = after.document();
+        let mut plan: Vec<PlanRow> = partitions.iter().map(|partition| partition.row.clone()).collect();
+        plan.sort_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
+        let mut evidence: Vec<PartitionEvidence> = partitions
+            .into_iter()
+            .zip(&read.folds)
+            .map(|(partition, fold)| PartitionEvidence { facts: partition.facts, state: partition.state, records: fold.records })
+            .collect();
+        evidence.sort_by(|left, right| {
+            (&left.facts.topic, left.facts.partition).cmp(&(&right.facts.topic, right.facts.partition))
+        });
+        judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after })
+    }
+}
+
+/// Goes back to where the group stood before the last switch, offsets and state, in one transaction.
+///
+/// # Errors
+///
+/// With exit code 7 when there is nothing to go back to, or the group is live.
+pub fn undo(context: &Context, group: Option<&str>, wait_empty: Option<Duration>) -> Outcome {
+    let report = context.open_report()?;
+    let names = &context.common.names;
+    let group_name = names.analytics_group(group);
+    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let topology = topology::require(context, &inspector)?;
+    group::wait_empty(context, &inspector, &group_name, wait_empty)?;
+    let places = group::places(context, &topology);
+    let nothing = || {
+        Failure::new(Code::Refused, format!("the group {group_name} has no switch to undo"))
+            .hint("an undo goes back behind the last `replay` or `analytics --from-beginning` of a group that had state before it")
+    };
+    let state = group::read_state(context, &inspector, &topology, &group_name)?;
+    if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
+        return Err(nothing());
+    }
+    let writer = EpochWriter::open(context, &group_name)?;
+    let hold = Hold::take(context, &group_name, &places)?;
+    let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
+    hold.release();
+    result?;
+    writer.wait_visible(&inspector, &topology, &places)?;
+    let state = group::read_state(context, &inspector, &topology, &group_name)?;
+    let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
+    context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
+    context.answer(&document, &report::metrics_report(&document), report)?;
+    Ok(Code::Done)
+}
+
+fn undone(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group_name: &str,
+    places: &[Place],
+    writer: &EpochWriter<'_>,
+    hold: &Hold,
+) -> Result<(), Failure> {
+    let state = group::read_state(context, inspector, topology, group_name)?;
+    let switched: Vec<Switched> = places
+        .iter()
+        .filter_map(|place| {
+            let now = state.position(&place.source.topic, place.source.partition)?;
+            let back = now.previous.clone()?;
+            let position = Position {
+                next_offset: back.next_offset,
+                log_start: back.log_start,
+                group: group_name.to_owned(),
+                epoch: Some(back.epoch),
+                settings: None,
+                counts: back.counts,
+                digest: back.digest,
+                until: None,
+                previous: now.checkpoint(),
+            };
+            Some(Switched { source: place.source.clone(), position })
+        })
+        .collect();
+    hold.serve(group_name)?;
+    writer.switch(hold, &[], &switched)
+}
+

@@ -1,0 +1,65 @@
+//! Owns the text of a run of `produce`: what was acknowledged, how fast, and where it lies.
+
+use std::fmt::{self, Write};
+
+use super::text::{Align, Table};
+use crate::workload::ProduceDocument;
+
+/// What a run of `produce` did.
+#[must_use]
+pub fn produce_report(document: &ProduceDocument) -> String {
+    let mut out = String::new();
+    // A string takes every text.
+    write_report(&mut out, document).unwrap_or_default();
+    out
+}
+
+fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
+    writeln!(out, "Records acknowledged: {} of {}", document.acknowledged, document.produced)?;
+    if document.failed > 0 {
+        writeln!(out, "Records failed: {}", document.failed)?;
+    }
+    writeln!(out, "Seed: {}", document.seed)?;
+    if let (Some(first), Some(last)) = (document.first_timestamp, document.last_timestamp) {
+        writeln!(out, "Event time: {first} to {last}")?;
+    }
+    writeln!(out, "Time: {:.3} s, {:.0} orders/s", document.elapsed_seconds, document.orders_per_second)?;
+    if let (Some(p99), Some(max)) = (document.late_p99_ms, document.late_max_ms) {
+        writeln!(out, "Late: 99 % of the records at most {p99:.3} ms, the latest {max:.3} ms")?;
+    }
+    let columns = ["partition", "records", "first offset", "last offset"].map(|name| (name, Align::Right));
+    let mut table = Table::new(columns);
+    let offset = |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
+    for row in &document.partitions {
+        table.row([row.partition.to_string(), row.records.to_string(), offset(row.first_offset), offset(row.last_offset)]);
+    }
+    write!(out, "{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::EventTime;
+    use crate::workload::{ProducedPartition, WorkloadSettings};
+
+    #[test]
+    fn it_tells_what_was_acknowledged_and_where_it_lies() {
+        let settings = WorkloadSettings::with_defaults(7, EventTime::from_millis(1_795_348_800_000).expect("in range"));
+        let mut document = ProduceDocument::of(&settings, 250, 250, Duration::from_millis(100));
+        document.partitions = vec![
+            ProducedPartition { partition: 0, records: 200, first_offset: Some(0), last_offset: Some(199) },
+            ProducedPartition { partition: 4, records: 50, first_offset: Some(10), last_offset: Some(59) },
+        ];
+        insta::assert_snapshot!(produce_report(&document), @r"
+        Records acknowledged: 250 of 250
+        Seed: 7
+        Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
+        Time: 0.100 s, 2500 orders/s
+          partition  records  first offset  last offset
+                  0      200             0          199
+                  4       50            10           59
+        ");
+    }
+}

@@ -125,9 +125,8 @@ impl Console {
     pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress<'_> {
         if self.progress == ProgressMode::Auto {
             let bar = match total {
-                Some(total) => ProgressBar::new(total).with_style(style(
-                    "{msg} [{bar:30}] {human_pos}/{human_len} {per_sec}, {eta} left",
-                )),
+                Some(total) => ProgressBar::new(total)
+                    .with_style(style("{msg} [{bar:30}] {human_pos}/{human_len} {per_sec}, {eta} left")),
                 None => ProgressBar::no_length().with_style(style("{msg} {spinner} {human_pos} {per_sec}")),
             };
             bar.set_message(label);

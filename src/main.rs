@@ -63,8 +63,13 @@ fn start(typed: Cli, console: Console) -> eyre::Result<Code> {
     };
     #[allow(clippy::disallowed_methods, reason = "randomness is drawn here and nowhere else")]
     let random = uuid::Uuid::new_v4();
-    let context =
-        Context { common, console, shutdown, runtime: runtime.handle().clone(), process_id: random.simple().to_string() };
+    let context = Context {
+        common,
+        console,
+        shutdown,
+        runtime: runtime.handle().clone(),
+        process_id: random.simple().to_string(),
+    };
     let outcome = run(&context, &typed.command, random.as_u64_pair().1);
     runtime.shutdown_background();
     Ok(outcome.unwrap_or_else(|failure| {

@@ -71,8 +71,11 @@ pub fn common(global: &cli::Global, environment: Option<String>, log: LogSink) -
             return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
         }
     }
-    let connection =
-        Connection { properties, timeout: above_zero("--timeout", global.timeout)?, log: global.verbose.then_some(log) };
+    let connection = Connection {
+        properties,
+        timeout: above_zero("--timeout", global.timeout)?,
+        log: global.verbose.then_some(log),
+    };
     connection.check()?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
@@ -121,8 +124,9 @@ fn property(key: &str, value: &str, place: &str) -> Result<(String, String), Fai
 }
 
 fn properties_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| usage(format!("{} cannot be read: {error}", path.display())).hint("check -F and the file's permissions"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        usage(format!("{} cannot be read: {error}", path.display())).hint("check -F and the file's permissions")
+    })?;
     let mut properties = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -187,7 +191,8 @@ pub fn produce(typed: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<P
         None => workload::default_start(now_millis, count.unwrap_or(1), spacing),
     };
     let start = start.ok_or_else(|| {
-        usage("the run's event time does not fit between 1970 and now").hint("give --start-time, fewer records or more --orders-per-minute")
+        usage("the run's event time does not fit between 1970 and now")
+            .hint("give --start-time, fewer records or more --orders-per-minute")
     })?;
     let settings = WorkloadSettings {
         seed: typed.seed.unwrap_or(any_seed),
@@ -203,9 +208,17 @@ pub fn produce(typed: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<P
     if let Some(count) = count
         && settings.event_time(count.saturating_sub(1)).is_none()
     {
-        return Err(usage("the run's event time ends after the year 9999").hint("give an earlier --start-time or fewer records"));
+        return Err(usage("the run's event time ends after the year 9999")
+            .hint("give an earlier --start-time or fewer records"));
     }
-    Ok(ProduceSettings { count, duration, rate: typed.rate, workload: settings, follows_the_clock, partitions: typed.partitions })
+    Ok(ProduceSettings {
+        count,
+        duration,
+        rate: typed.rate,
+        workload: settings,
+        follows_the_clock,
+        partitions: typed.partitions,
+    })
 }
 
 /// What `inventory` and live `analytics` share.
@@ -243,7 +256,10 @@ fn per_second(rate: Rate) -> f64 {
 /// # Errors
 ///
 /// With exit code 2 and the fix for whatever is wrong.
-pub fn inventory(typed: &cli::Inventory, connection: &Connection) -> Result<(ConsumerSettings, StockSettings), Failure> {
+pub fn inventory(
+    typed: &cli::Inventory,
+    connection: &Connection,
+) -> Result<(ConsumerSettings, StockSettings), Failure> {
     let stock = StockSettings::new(typed.opening_stock, typed.restock_every.into())
         .map_err(|error| usage(format!("--restock-every: {error}")))?;
     let settings = consumer(
@@ -320,13 +336,20 @@ mod tests {
         let file = folder.path().join("client.properties");
         std::fs::write(&file, "# a comment\nbootstrap.servers=file:1\nlinger.ms = 7\n").expect("written");
         let file = file.display();
-        let bootstrap = |words: String, environment| meant(&words, environment).expect("meant").connection.bootstrap().to_owned();
+        let bootstrap =
+            |words: String, environment| meant(&words, environment).expect("meant").connection.bootstrap().to_owned();
         assert_eq!(bootstrap("foodstream replay".into(), None), "localhost:9092");
         assert_eq!(bootstrap(format!("foodstream replay -F {file}"), None), "file:1");
         assert_eq!(bootstrap(format!("foodstream replay -F {file}"), Some("env:2")), "env:2");
         assert_eq!(bootstrap(format!("foodstream replay -F {file} -X bootstrap.servers=x:3"), Some("env:2")), "x:3");
-        assert_eq!(bootstrap(format!("foodstream replay -F {file} -X bootstrap.servers=x:3 -b flag:4"), Some("env:2")), "flag:4");
-        assert_eq!(meant(&format!("foodstream replay -F {file}"), None).expect("meant").connection.property("linger.ms"), Some("7"));
+        assert_eq!(
+            bootstrap(format!("foodstream replay -F {file} -X bootstrap.servers=x:3 -b flag:4"), Some("env:2")),
+            "flag:4"
+        );
+        assert_eq!(
+            meant(&format!("foodstream replay -F {file}"), None).expect("meant").connection.property("linger.ms"),
+            Some("7")
+        );
     }
 
     #[test]

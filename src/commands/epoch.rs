@@ -133,8 +133,9 @@ impl<'a> EpochWriter<'a> {
             TransactionError::Failed(failure) => failure,
             TransactionError::Stale(_) => group::joined(self.group),
             TransactionError::Fenced(text) => fenced(None, &text),
-            TransactionError::Abort(text) | TransactionError::Doubt(text) => Failure::new(Code::Unreachable, text)
-                .hint("the group's offsets and state agree; run the command again"),
+            TransactionError::Abort(text) | TransactionError::Doubt(text) => {
+                Failure::new(Code::Unreachable, text).hint("the group's offsets and state agree; run the command again")
+            }
         }
     }
 

@@ -24,7 +24,12 @@ impl Pass {
 }
 
 /// Counts everything from the log's start to the end that stands now.
-pub(super) fn count(context: &Context, inspector: &Inspector, topology: &Topology, group: &str) -> Result<Pass, Failure> {
+pub(super) fn count(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group: &str,
+) -> Result<Pass, Failure> {
     let places = group::places(context, topology);
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
     let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
@@ -75,7 +80,9 @@ fn installed(
         .zip(&pass.folds)
         .zip(&pass.starts)
         .map(|((place, fold), start)| {
-            let previous = state.position(&place.source.topic, place.source.partition).and_then(crate::state::Position::checkpoint);
+            let previous = state
+                .position(&place.source.topic, place.source.partition)
+                .and_then(crate::state::Position::checkpoint);
             Switched { source: place.source.clone(), position: writer.position(fold, *start, fold.position, previous) }
         })
         .collect();

@@ -26,7 +26,8 @@ impl Reader for Following {
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
         let Some(key) = record.key else { return Ok(()) };
         self.0.apply(key, record.value).map_err(|error| {
-            Failure::new(Code::Refused, error.to_string()).hint("another program wrote to analytics-state; use a fresh --prefix")
+            Failure::new(Code::Refused, error.to_string())
+                .hint("another program wrote to analytics-state; use a fresh --prefix")
         })
     }
 

@@ -53,18 +53,14 @@ fn read_state_until(
         return Ok(state);
     }
     let topic = context.common.names.analytics_state();
-    let source = changelog::Source {
-        connection: &context.common.connection,
-        inspector,
-        group,
-        topic: &topic,
-        shutdown,
-    };
+    let source =
+        changelog::Source { connection: &context.common.connection, inspector, group, topic: &topic, shutdown };
     let partitions: Vec<i32> = (0..topology.partitions).collect();
     changelog::read(source, &partitions, &mut |text| context.console.note(text), |partition, key, value| {
         state.apply(key, value).map_err(|error| {
-            Failure::new(Code::Refused, format!("{topic}/{partition}: {error}"))
-                .hint("another program wrote to this topic, or a newer foodstream did; use that one, or a fresh --prefix")
+            Failure::new(Code::Refused, format!("{topic}/{partition}: {error}")).hint(
+                "another program wrote to this topic, or a newer foodstream did; use that one, or a fresh --prefix",
+            )
         })
     })?;
     Ok(state)
@@ -88,8 +84,11 @@ pub(super) fn offsets(context: &Context, inspector: &Inspector, places: &[Place]
 
 /// Offsets without state are another program's group.
 pub(super) fn refuse_foreign(group: &str) -> Failure {
-    Failure::new(Code::Refused, format!("the group {group} has offsets on these topics and no analytics state: it is not an analytics group"))
-        .hint("name another with --group, or delete this one with kafka-consumer-groups --delete")
+    Failure::new(
+        Code::Refused,
+        format!("the group {group} has offsets on these topics and no analytics state: it is not an analytics group"),
+    )
+    .hint("name another with --group, or delete this one with kafka-consumer-groups --delete")
 }
 
 /// Refuses a group that has members; waits for them to leave for as long as the user said.

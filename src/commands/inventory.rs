@@ -73,7 +73,9 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     let document = document(&keeper, &ended, started.elapsed());
     let ahead = keeper.total().ahead;
     if ahead > 0 {
-        context.console.warn(&format!("{ahead} orders are more than a day ahead of their record's timestamp; they were decided all the same"));
+        context.console.warn(&format!(
+            "{ahead} orders are more than a day ahead of their record's timestamp; they were decided all the same"
+        ));
     }
     context.answer(&document, &report::inventory_report(&document), report)?;
     // Without --until-end to be stopped is the goal.

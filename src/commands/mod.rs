@@ -46,8 +46,9 @@ impl Context {
     /// Answers with a document: as JSON or as `text`, and to the `--report` file.
     fn answer<D: Serialize>(&self, document: &D, text: &str, report: Option<OutputFile>) -> Result<(), Failure> {
         let json = || -> Result<String, Failure> {
-            let mut json = serde_json::to_string_pretty(document)
-                .map_err(|error| Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}")))?;
+            let mut json = serde_json::to_string_pretty(document).map_err(|error| {
+                Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}"))
+            })?;
             json.push('\n');
             Ok(json)
         };

@@ -86,7 +86,9 @@ fn send(
 ) -> Result<(), Failure> {
     let mut progress = context.console.progress("produced", settings.count);
     match (settings.rate, lateness) {
-        (Some(rate), Some(lateness)) => paced(context, settings, workload, places, publisher, rate, lateness, &mut progress),
+        (Some(rate), Some(lateness)) => {
+            paced(context, settings, workload, places, publisher, rate, lateness, &mut progress)
+        }
         _ => unpaced(context, settings, workload, places, publisher, &mut progress),
     }
 }

@@ -14,7 +14,8 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Inspector, Isolation, TopicPartition};
 use crate::output::OutputFile;
 use crate::replay::{
-    Evidence, Note, PartitionEvidence, PartitionFacts, PlanDocument, PlanRow, ReplayDocument, StateFacts, Target, Verdict, judge,
+    Evidence, Note, PartitionEvidence, PartitionFacts, PlanDocument, PlanRow, ReplayDocument, StateFacts, Target,
+    Verdict, judge,
 };
 use crate::report;
 use crate::state::{Checkpoint, Position};
@@ -94,17 +95,32 @@ fn freeze(
         });
         // After a replay that was killed, the end is where the group stood before it.
         let frozen = if agrees { before.as_ref().map(|before| before.next_offset) } else { offsets[index] };
-        let facts = PartitionFacts { topic, partition, log_start: starts[index], high_watermark: ends[index], committed: frozen };
+        let facts = PartitionFacts {
+            topic,
+            partition,
+            log_start: starts[index],
+            high_watermark: ends[index],
+            committed: frozen,
+        };
         let mut row = PlanRow::new(target, &facts);
         row.from = offsets[index];
-        partitions.push(Partition { row, state: before.as_ref().map(StateFacts::from), previous: before, facts, agrees });
+        partitions.push(Partition {
+            row,
+            state: before.as_ref().map(StateFacts::from),
+            previous: before,
+            facts,
+            agrees,
+        });
     }
     Ok(Frozen { places, partitions, before })
 }
 
 /// The epoch of a replay that was killed before it reached its end; its positions still say how far it was to go.
 fn interrupted_epoch(state: &GroupState) -> Option<String> {
-    state.positions().find(|(_, _, position)| position.until.is_some()).and_then(|(_, _, position)| position.epoch.clone())
+    state
+        .positions()
+        .find(|(_, _, position)| position.until.is_some())
+        .and_then(|(_, _, position)| position.epoch.clone())
 }
 
 /// What the group has, for a replay: refused for a group that is none of analytics.
@@ -131,7 +147,9 @@ pub fn dry_run(context: &Context, job: &ReplayJob) -> Outcome {
     let inspector = Inspector::open(&context.common.connection, &group_name)?;
     let (topology, state, fresh) = look(context, &inspector, &group_name)?;
     if fresh {
-        context.console.note(&format!("the group {group_name} has neither offsets nor state: a replay would begin with a first pass"));
+        context.console.note(&format!(
+            "the group {group_name} has neither offsets nor state: a replay would begin with a first pass"
+        ));
     }
     let frozen = freeze(context, &inspector, &topology, &state, job.target)?;
     let document = PlanDocument::new(frozen.partitions.into_iter().map(|partition| partition.row).collect());
@@ -154,7 +172,9 @@ pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: 
     if !job.shadow {
         group::wait_empty(context, &inspector, &group_name, job.wait_empty)?;
         if fresh {
-            context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
+            context
+                .console
+                .note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
             let mut pass = first_pass::count(context, &inspector, &topology, &group_name)?;
             first_pass::install(context, &inspector, &group_name, &mut pass)?;
             note = Some(Note::FirstPass);
@@ -203,7 +223,8 @@ impl Replay<'_> {
         let targets: Vec<i64> =
             self.frozen.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
         self.wait_stable()?;
-        let mut folds = metrics_scan::fold(self.context, self.group, &self.frozen.places, folds, &targets, |_, _| Ok(()))?;
+        let mut folds =
+            metrics_scan::fold(self.context, self.group, &self.frozen.places, folds, &targets, |_, _| Ok(()))?;
         for (fold, target) in folds.iter_mut().zip(targets) {
             fold.position = fold.position.max(target);
         }
@@ -223,10 +244,11 @@ impl Replay<'_> {
         let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
         let total = self.frozen.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
         let mut progress = self.context.console.progress("records read again", u64::try_from(total).ok());
-        let mut folds = metrics_scan::fold(self.context, self.group, &self.frozen.places, base, &ends, |folding, records| {
-            progress.set(records);
-            tick(folding)
-        })?;
+        let mut folds =
+            metrics_scan::fold(self.context, self.group, &self.frozen.places, base, &ends, |folding, records| {
+                progress.set(records);
+                tick(folding)
+            })?;
         for (fold, end) in folds.iter_mut().zip(&ends) {
             fold.position = fold.position.max(*end);
         }
@@ -244,7 +266,8 @@ impl Replay<'_> {
         let mut base = self.base()?;
         let writer = EpochWriter::open(self.context, self.group)?;
         let hold = Hold::take(self.context, self.group, &self.frozen.places)?;
-        let result = self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
+        let result =
+            self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
         hold.release();
         let read = result.map_err(|failure| self.interrupted(failure))?;
         writer.wait_visible(self.inspector, self.topology, &self.frozen.places)?;
@@ -279,7 +302,8 @@ impl Replay<'_> {
             .zip(folds)
             .filter(|((partition, _), _)| partition.facts.committed.is_some())
             .filter_map(|((partition, place), fold)| {
-                let position = writer.position(fold?, partition.facts.log_start, partition.row.end, partition.previous.clone());
+                let position =
+                    writer.position(fold?, partition.facts.log_start, partition.row.end, partition.previous.clone());
                 Some(Switched { source: place.source.clone(), position })
             })
             .collect()
@@ -300,7 +324,8 @@ impl Replay<'_> {
                 writer.take_changes(place, fold, &mut changes);
                 let partition = &self.frozen.partitions[range];
                 if partition.facts.committed.is_some() {
-                    let position = writer.position(fold, partition.facts.log_start, partition.row.end, partition.previous.clone());
+                    let position =
+                        writer.position(fold, partition.facts.log_start, partition.row.end, partition.previous.clone());
                     switched.push(Switched { source: place.source.clone(), position });
                 }
             });
@@ -328,8 +353,9 @@ impl Replay<'_> {
     fn judge(self, read: Read, note: Option<Note>) -> ReplayDocument {
         let Frozen { places, partitions, before } = self.frozen;
         let starts: Vec<i64> = partitions.iter().map(|partition| partition.facts.log_start).collect();
-        let counted: Vec<usize> =
-            (0..partitions.len()).filter(|&index| partitions[index].facts.committed.is_some() || partitions[index].state.is_some()).collect();
+        let counted: Vec<usize> = (0..partitions.len())
+            .filter(|&index| partitions[index].facts.committed.is_some() || partitions[index].state.is_some())
+            .collect();
         let mut after = crate::analytics::Metrics::default();
         for &index in &counted {
             let (source, fold) = (&places[index].source, &read.folds[index]);
@@ -342,7 +368,11 @@ impl Replay<'_> {
         let mut evidence: Vec<PartitionEvidence> = partitions
             .into_iter()
             .zip(&read.folds)
-            .map(|(partition, fold)| PartitionEvidence { facts: partition.facts, state: partition.state, records: fold.records })
+            .map(|(partition, fold)| PartitionEvidence {
+                facts: partition.facts,
+                state: partition.state,
+                records: fold.records,
+            })
             .collect();
         evidence.sort_by(|left, right| {
             (&left.facts.topic, left.facts.partition).cmp(&(&right.facts.topic, right.facts.partition))
@@ -417,4 +447,3 @@ fn undone(
     hold.serve(group_name)?;
     writer.switch(hold, &[], &switched)
 }
-

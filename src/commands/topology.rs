@@ -88,7 +88,11 @@ fn check_count(names: &Names, topic: Topic, found: Option<i32>, wanted: i32) -> 
     match found {
         Some(found) if found != wanted => Err(Failure::new(
             Code::Refused,
-            format!("{} has {found} partitions, {} has {wanted}: all topics must have the same", topic.name(names), names.orders()),
+            format!(
+                "{} has {found} partitions, {} has {wanted}: all topics must have the same",
+                topic.name(names),
+                names.orders()
+            ),
         )
         .hint("use a fresh --prefix, or delete the topic that is wrong")),
         _ => Ok(()),
@@ -142,11 +146,18 @@ pub(super) fn ensure(
         }
     }
     look(context, inspector)?.ok_or_else(|| {
-        Failure::new(Code::Refused, format!("{} went away while the topics were made", names.orders())).hint("run the command again")
+        Failure::new(Code::Refused, format!("{} went away while the topics were made", names.orders()))
+            .hint("run the command again")
     })
 }
 
-fn make(context: &Context, inspector: &Inspector, admin: &Admin, topics: &[Topic], partitions: i32) -> Result<(), Failure> {
+fn make(
+    context: &Context,
+    inspector: &Inspector,
+    admin: &Admin,
+    topics: &[Topic],
+    partitions: i32,
+) -> Result<(), Failure> {
     if topics.is_empty() {
         return Ok(());
     }
@@ -174,8 +185,11 @@ fn make(context: &Context, inspector: &Inspector, admin: &Admin, topics: &[Topic
         match missing {
             None => return Ok(()),
             Some(missing) if deadline.has_passed() => {
-                return Err(Failure::new(Code::Unreachable, format!("the topic {} was created and did not appear in time", missing.name))
-                    .hint("look at the broker's log, or give more --timeout"));
+                return Err(Failure::new(
+                    Code::Unreachable,
+                    format!("the topic {} was created and did not appear in time", missing.name),
+                )
+                .hint("look at the broker's log, or give more --timeout"));
             }
             Some(_) => clock::pause(Duration::from_millis(10)),
         }
@@ -185,9 +199,9 @@ fn make(context: &Context, inspector: &Inspector, admin: &Admin, topics: &[Topic
 /// The largest record that a topic takes, in bytes.
 fn max_message(admin: &Admin, topic: &str) -> Result<u64, Failure> {
     let setting = admin.setting(topic, "max.message.bytes")?;
-    setting.and_then(|value| value.parse().ok()).ok_or_else(|| {
-        Failure::new(Code::Unexpected, format!("the broker does not tell max.message.bytes of {topic}"))
-    })
+    setting
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| Failure::new(Code::Unexpected, format!("the broker does not tell max.message.bytes of {topic}")))
 }
 
 /// Otherwise a bad record at the size limit would stop its partition for ever.

@@ -35,7 +35,10 @@ const OWNED: &[(&str, &str)] = &[
     ("isolation.level", "every reader of this program reads committed records only"),
     ("enable.auto.commit", "offsets are committed in the transaction that holds their results"),
     ("enable.auto.offset.store", "offsets are committed in the transaction that holds their results"),
-    ("auto.commit.interval.ms", "offsets are committed in the transaction that holds their results; use --commit-interval"),
+    (
+        "auto.commit.interval.ms",
+        "offsets are committed in the transaction that holds their results; use --commit-interval",
+    ),
     ("auto.commit.enable", "offsets are committed in the transaction that holds their results"),
     ("auto.offset.reset", "a missing offset must be refused, not guessed"),
     ("topic.auto.offset.reset", "a missing offset must be refused, not guessed"),
@@ -64,7 +67,9 @@ pub fn owned_property(name: &str) -> Option<&'static str> {
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["password", "secret", "token", "credential", "jaas", "ssl.key", ".pem", "private"].iter().any(|part| name.contains(part))
+    ["password", "secret", "token", "credential", "jaas", "ssl.key", ".pem", "private"]
+        .iter()
+        .any(|part| name.contains(part))
         || name == "sasl.oauthbearer.config"
 }
 

@@ -54,9 +54,11 @@ fn code_of(code: Rd) -> Option<Code> {
         | Rd::KafkaStorageError
         | Rd::SSL => Code::Unreachable,
         Rd::FencedInstanceId | Rd::ProducerFenced | Rd::Fenced => Code::Fenced,
-        Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition | Rd::OffsetOutOfRange | Rd::AutoOffsetReset => {
-            Code::Refused
-        }
+        Rd::UnknownTopicOrPartition
+        | Rd::UnknownTopic
+        | Rd::UnknownPartition
+        | Rd::OffsetOutOfRange
+        | Rd::AutoOffsetReset => Code::Refused,
         Rd::InvalidArgument => Code::Usage,
         _ => return None,
     })
@@ -82,7 +84,8 @@ pub(super) fn configuration(error: &KafkaError) -> Failure {
         KafkaError::ClientCreation(text) => text.clone(),
         other => other.to_string(),
     };
-    Failure::new(Code::Usage, message).hint("check the -X options and the properties file against librdkafka's CONFIGURATION.md")
+    Failure::new(Code::Usage, message)
+        .hint("check the -X options and the properties file against librdkafka's CONFIGURATION.md")
 }
 
 /// A failed call as a failure; `doing` names the work in the user's words, `seen` what the client heard meanwhile.

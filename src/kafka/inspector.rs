@@ -73,7 +73,10 @@ impl Inspector {
     ///
     /// With exit code 4 when no broker answers within the timeout, 5 when it refuses.
     pub fn topics(&self) -> Result<Vec<(String, i32)>, Failure> {
-        let metadata = self.latest.fetch_metadata(None, self.timeout).map_err(|error| self.failed(&error, "reading the topics"))?;
+        let metadata = self
+            .latest
+            .fetch_metadata(None, self.timeout)
+            .map_err(|error| self.failed(&error, "reading the topics"))?;
         let mut topics: Vec<(String, i32)> = metadata
             .topics()
             .iter()
@@ -113,7 +116,9 @@ impl Inspector {
         };
         let mut query = TopicPartitionList::with_capacity(partitions.len());
         for TopicPartition { topic, partition } in partitions {
-            query.add_partition_offset(topic, *partition, end).map_err(|error| self.failed(&error, "asking for offsets"))?;
+            query
+                .add_partition_offset(topic, *partition, end)
+                .map_err(|error| self.failed(&error, "asking for offsets"))?;
         }
         let deadline = Deadline::after(self.timeout);
         loop {
@@ -138,7 +143,8 @@ impl Inspector {
             // A topic that was just created, or a leader that just moved: ask again until the bound.
             let error = problem.unwrap_or(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable));
             let passing = error.rdkafka_error_code().is_some_and(|code| {
-                error::is_passing(code) || matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition)
+                error::is_passing(code)
+                    || matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition)
             });
             if deadline.has_passed() || !passing {
                 return Err(self.failed(&error, "asking for offsets"));
@@ -177,10 +183,13 @@ impl Inspector {
                     let mut offsets = Vec::with_capacity(partitions.len());
                     for TopicPartition { topic, partition } in partitions {
                         let element = answer.find_partition(topic, *partition);
-                        if let Some(Err(error)) = element.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error) {
+                        if let Some(Err(error)) =
+                            element.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+                        {
                             return Err(self.failed(&error, "reading committed offsets"));
                         }
-                        offsets.push(element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0));
+                        offsets
+                            .push(element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0));
                     }
                     return Ok(offsets);
                 }
@@ -191,7 +200,9 @@ impl Inspector {
                     }
                     if !told {
                         told = true;
-                        tell("waiting for a transaction of a dead writer to end before the committed offsets can be read (up to 60 s)");
+                        tell(
+                            "waiting for a transaction of a dead writer to end before the committed offsets can be read (up to 60 s)",
+                        );
                     }
                 }
                 Err(error) => return Err(self.failed(&error, "reading committed offsets")),
@@ -222,7 +233,10 @@ impl Inspector {
             if bound.has_passed() {
                 return Err(Failure::new(
                     Code::Unreachable,
-                    format!("a transaction on {place} has been open for more than 60 s: stable to {}, end {}", stable[behind], ends[behind]),
+                    format!(
+                        "a transaction on {place} has been open for more than 60 s: stable to {}, end {}",
+                        stable[behind], ends[behind]
+                    ),
                 )
                 .hint("find the writer with kafka-transactions find-hanging, or wait for its timeout"));
             }
@@ -242,7 +256,8 @@ impl Inspector {
     pub fn liveness(&self, group: &str) -> Result<Liveness, Failure> {
         let deadline = Deadline::after(self.timeout);
         loop {
-            match self.latest.client().fetch_group_list(Some(group), deadline.remaining().max(Duration::from_millis(1))) {
+            match self.latest.client().fetch_group_list(Some(group), deadline.remaining().max(Duration::from_millis(1)))
+            {
                 Ok(list) => {
                     let found = list.groups().iter().find(|found| found.name() == group);
                     return Ok(match found {

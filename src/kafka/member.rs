@@ -142,8 +142,11 @@ impl ConsumerContext for MemberEar {
             return;
         }
         let event = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let assigned =
-                partitions.elements().iter().map(|place| TopicPartition::new(place.topic(), place.partition())).collect();
+            let assigned = partitions
+                .elements()
+                .iter()
+                .map(|place| TopicPartition::new(place.topic(), place.partition()))
+                .collect();
             GroupEvent::Assigned(assigned, consumer.group_metadata().map(|metadata| GroupMetadata(Arc::new(metadata))))
         } else {
             GroupEvent::Revoked { lost: consumer.assignment_lost() }

@@ -18,7 +18,7 @@ pub use admin::{Admin, TopicFacts};
 pub use connection::{Connection, LogSink, check_timeouts, is_secret, owned_property};
 pub use error::TransactionError;
 pub use inspector::{Inspector, Isolation, Liveness};
-pub use member::{GroupMetadata, fenced, Happening, Member, MemberSettings, Record};
+pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record, fenced};
 pub use publisher::{Delivered, Publisher};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
 pub use transaction::{Output, Transactions};

@@ -198,7 +198,11 @@ impl BatchQueue {
                     }
                     error => {
                         let text = rd::rd_kafka_message_errstr(pointer);
-                        let text = if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
+                        let text = if text.is_null() {
+                            String::new()
+                        } else {
+                            CStr::from_ptr(text).to_string_lossy().into_owned()
+                        };
                         each(Item::Error { code: error.into(), text });
                     }
                 }

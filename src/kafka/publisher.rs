@@ -12,8 +12,8 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use super::client::Ear;
 use super::connection::Connection;
-use super::native::{self, Handed, TopicHandle};
 use super::error;
+use super::native::{self, Handed, TopicHandle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 
@@ -47,7 +47,11 @@ struct PartitionReports {
 
 impl Reports {
     pub(super) fn new(ear: Ear, partitions: i32) -> Self {
-        let none = |_| PartitionReports { records: AtomicU64::new(0), first: AtomicI64::new(i64::MAX), last: AtomicI64::new(-1) };
+        let none = |_| PartitionReports {
+            records: AtomicU64::new(0),
+            first: AtomicI64::new(i64::MAX),
+            last: AtomicI64::new(-1),
+        };
         Self {
             ear,
             partitions: (0..partitions).map(none).collect(),
@@ -85,7 +89,10 @@ impl ProducerContext for Reports {
             Err((error, _)) => {
                 let code = error.rdkafka_error_code();
                 self.ear.seen.hear(code, &error.to_string());
-                self.first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(code.unwrap_or(RDKafkaErrorCode::Unknown));
+                self.first_error
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(code.unwrap_or(RDKafkaErrorCode::Unknown));
                 self.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -97,7 +104,11 @@ impl ProducerContext for Reports {
 /// The first metadata reply retires the bootstrap connection before the real one is up, and an idempotent producer then
 /// waits a hard-coded 500 ms in librdkafka; any later metadata reply runs its state machine again. Without this thread
 /// everything works all the same, half a second later.
-pub(super) fn hasten(producer: &ThreadedProducer<Reports>, topic: &str, done: impl Fn(&Reports) -> bool + Send + 'static) {
+pub(super) fn hasten(
+    producer: &ThreadedProducer<Reports>,
+    topic: &str,
+    done: impl Fn(&Reports) -> bool + Send + 'static,
+) {
     let (producer, topic) = (producer.clone(), topic.to_owned());
     drop(std::thread::Builder::new().name("metadata".to_owned()).spawn(move || {
         let bound = Deadline::after(Duration::from_secs(2));
@@ -157,7 +168,12 @@ impl Publisher {
     }
 
     #[cold]
-    fn send_when_there_is_room(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Failure> {
+    fn send_when_there_is_room(
+        &mut self,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Failure> {
         let mut stalled = Deadline::after(self.timeout);
         let mut settled = self.settled();
         loop {
@@ -173,7 +189,11 @@ impl Publisher {
                     stalled.renew();
                 }
                 Handed::QueueFull if stalled.has_passed() => {
-                    return Err(error::unreachable_failure("publishing", "nothing was acknowledged in time", &self.reports().ear.seen));
+                    return Err(error::unreachable_failure(
+                        "publishing",
+                        "nothing was acknowledged in time",
+                        &self.reports().ear.seen,
+                    ));
                 }
                 Handed::QueueFull => {}
             }
@@ -199,7 +219,11 @@ impl Publisher {
         if self.settled() == self.sent {
             return Ok(());
         }
-        Err(error::unreachable_failure("publishing", "not every record was acknowledged in time", &self.reports().ear.seen))
+        Err(error::unreachable_failure(
+            "publishing",
+            "not every record was acknowledged in time",
+            &self.reports().ear.seen,
+        ))
     }
 
     /// Records handed to the client.

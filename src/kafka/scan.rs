@@ -91,7 +91,8 @@ pub fn scan<R: Reader>(
             .map(|(own, share)| {
                 let (records, ended, stop) = (&records, &ended, &stop);
                 scope.spawn(move || {
-                    let result = Share::new(connection, group, ranges, own).and_then(|mut own| own.run(share, records, stop, shutdown));
+                    let result = Share::new(connection, group, ranges, own)
+                        .and_then(|mut own| own.run(share, records, stop, shutdown));
                     if result.is_err() {
                         stop.store(true, Ordering::Relaxed);
                     }
@@ -114,7 +115,8 @@ pub fn scan<R: Reader>(
         }
         let mut result = ticked;
         for thread in threads {
-            let one = thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "a scanning thread panicked")));
+            let one =
+                thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "a scanning thread panicked")));
             result = result.and(one);
         }
         result.and_then(|()| tick(records.load(Ordering::Relaxed)))
@@ -330,8 +332,10 @@ fn find(
 fn scan_failure(code: rdkafka::error::RDKafkaErrorCode, text: &str) -> Failure {
     use rdkafka::error::RDKafkaErrorCode as Rd;
     match code {
-        Rd::AutoOffsetReset | Rd::OffsetOutOfRange => Failure::new(Code::Refused, format!("records are gone from the log: {text}"))
-            .hint("retention or a deletion overtook the reading; run the command again"),
+        Rd::AutoOffsetReset | Rd::OffsetOutOfRange => {
+            Failure::new(Code::Refused, format!("records are gone from the log: {text}"))
+                .hint("retention or a deletion overtook the reading; run the command again")
+        }
         code if error::is_denial(code) => error::denied_failure("reading", text),
         Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition => {
             Failure::new(Code::Refused, format!("a topic went away while it was read: {text}"))
@@ -347,7 +351,8 @@ mod tests {
 
     #[test]
     fn ranges_are_dealt_evenly_and_empty_ones_not_at_all() {
-        let range = |partition, offsets| Range { place: TopicPartition::new("t", partition), start: 10, end: 10 + offsets };
+        let range =
+            |partition, offsets| Range { place: TopicPartition::new("t", partition), start: 10, end: 10 + offsets };
         let ranges = [range(0, 5), range(1, 0), range(2, 9), range(3, 4), range(4, 1)];
         let dealt = deal(&ranges, 2);
         let loads: Vec<u64> = dealt.iter().map(|own| own.iter().map(|&index| ranges[index].offsets()).sum()).collect();

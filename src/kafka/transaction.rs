@@ -9,6 +9,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::TopicPartition;
 use super::client::Ear;
 use super::connection::Connection;
 use super::error::{self, TransactionError};
@@ -16,7 +17,6 @@ use super::member::GroupMetadata;
 use super::native::{self, CallError, Handed, TopicHandle};
 use super::publisher::{Reports, hasten};
 use super::watchdog::guarded;
-use super::TopicPartition;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::shutdown::Shutdown;
@@ -59,7 +59,12 @@ impl Transactions {
     ) -> Result<Self, Failure> {
         let (timeout, size) = (TIMEOUT_MS.to_string(), max_message.unwrap_or(1_000_000).max(1_000_000).to_string());
         let config = connection.client_with(
-            &[("transaction.timeout.ms", &timeout), ("linger.ms", "5"), ("batch.size", "1000000"), ("message.max.bytes", &size)],
+            &[
+                ("transaction.timeout.ms", &timeout),
+                ("linger.ms", "5"),
+                ("batch.size", "1000000"),
+                ("message.max.bytes", &size),
+            ],
             &[("transactional.id", id), ("enable.idempotence", "true"), ("acks", "all")],
         );
         let ear = Ear::new(connection);
@@ -70,8 +75,7 @@ impl Transactions {
                 .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))
         };
         let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
-        let transactions =
-            Self { handles, topics: topics.to_vec(), producer, ear, timeout: connection.timeout };
+        let transactions = Self { handles, topics: topics.to_vec(), producer, ear, timeout: connection.timeout };
         transactions.initialize(shutdown)?;
         Ok(transactions)
     }
@@ -90,7 +94,8 @@ impl Transactions {
             let slice = deadline.remaining().min(Duration::from_secs(1)).max(Duration::from_millis(1));
             match self.producer.init_transactions(slice) {
                 Ok(()) => break Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !deadline.has_passed() && self.ear.seen.denial().is_none() => {}
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && !deadline.has_passed() && self.ear.seen.denial().is_none() => {}
                 Err(error) => break Err(error::failure(&error, "taking over the transactional id", &self.ear.seen)),
             }
         };
@@ -112,7 +117,13 @@ impl Transactions {
     /// # Errors
     ///
     /// When the transaction has failed already, or the client refuses the record.
-    pub fn send(&self, topic: Output, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), TransactionError> {
+    pub fn send(
+        &self,
+        topic: Output,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), TransactionError> {
         let stalled = Deadline::after(self.timeout);
         loop {
             match self.handles[topic.0].produce(partition, key, value) {
@@ -140,7 +151,8 @@ impl Transactions {
         let built = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |built, (key, value)| {
             built.insert(Header { key, value: Some(*value) })
         });
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topics[topic.0]).partition(partition).headers(built);
+        let mut record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&self.topics[topic.0]).partition(partition).headers(built);
         record.key = key;
         record.payload = value;
         loop {
@@ -161,7 +173,11 @@ impl Transactions {
     /// # Errors
     ///
     /// [`TransactionError::Stale`] when that member's generation is over.
-    pub fn send_offsets(&self, offsets: &[(TopicPartition, i64)], group: &GroupMetadata) -> Result<(), TransactionError> {
+    pub fn send_offsets(
+        &self,
+        offsets: &[(TopicPartition, i64)],
+        group: &GroupMetadata,
+    ) -> Result<(), TransactionError> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (TopicPartition { topic, partition }, offset) in offsets {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
@@ -175,7 +191,9 @@ impl Transactions {
             });
             match result {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() && !deadline.has_passed() => {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && !error.txn_requires_abort() && !deadline.has_passed() =>
+                {
                     clock::pause(Duration::from_millis(10));
                 }
                 Err(error) => return Err(self.classify_kafka(&error, "adding offsets to the transaction")),
@@ -269,7 +287,9 @@ impl Transactions {
         }
         if error.requires_abort {
             return match error.code {
-                Rd::IllegalGeneration | Rd::UnknownMemberId | Rd::FencedInstanceId | Rd::RebalanceInProgress => TransactionError::Stale(text),
+                Rd::IllegalGeneration | Rd::UnknownMemberId | Rd::FencedInstanceId | Rd::RebalanceInProgress => {
+                    TransactionError::Stale(text)
+                }
                 // A record of the transaction was refused for good: to try again would end the same way.
                 Rd::MessageSizeTooLarge | Rd::InvalidRecord => {
                     TransactionError::Failed(Failure::new(Code::Unexpected, text))
@@ -282,7 +302,9 @@ impl Transactions {
 
     fn fatal(&self, doing: &str) -> TransactionError {
         match self.producer.client().fatal_error() {
-            Some((code, text)) if error::is_denial(code) => TransactionError::Failed(error::denied_failure(doing, &text)),
+            Some((code, text)) if error::is_denial(code) => {
+                TransactionError::Failed(error::denied_failure(doing, &text))
+            }
             Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {
                 TransactionError::Fenced(format!("{doing}: {text}"))
             }

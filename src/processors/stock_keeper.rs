@@ -66,7 +66,13 @@ impl StockKeeper {
     /// A keeper for a group on an order topic.
     #[must_use]
     pub fn new(group: &str, topic: &str, settings: StockSettings) -> Self {
-        Self { group: group.to_owned(), topic: topic.to_owned(), settings, total: Counted::default(), value: Vec::new() }
+        Self {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            settings,
+            total: Counted::default(),
+            value: Vec::new(),
+        }
     }
 
     /// What was decided in committed transactions of this process.
@@ -123,7 +129,10 @@ impl Processor for StockKeeper {
                 let kept = kept.map_or_else(|| "settings of another version".to_owned(), |kept| kept.to_string());
                 Err(Failure::new(
                     Code::Refused,
-                    format!("the ledger of {source} was kept with {kept}, this run has {}: every decision depends on them", self.settings),
+                    format!(
+                        "the ledger of {source} was kept with {kept}, this run has {}: every decision depends on them",
+                        self.settings
+                    ),
                 )
                 .hint(format!("go on with `foodstream inventory {kept}`, or begin another topic set with --prefix")))
             }
@@ -236,7 +245,12 @@ impl Processor for StockKeeper {
 }
 
 /// Writes a bad record to the dead letters: its bytes untouched, and where it came from in the headers.
-fn bury(topic: &str, record: &SourceRecord<'_>, bad: &BadRecord, outputs: &mut dyn Outputs) -> Result<(), TransactionError> {
+fn bury(
+    topic: &str,
+    record: &SourceRecord<'_>,
+    bad: &BadRecord,
+    outputs: &mut dyn Outputs,
+) -> Result<(), TransactionError> {
     let reason = bad.to_string();
     let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
     let timestamp = record.timestamp_millis.map_or_else(String::new, |millis| millis.to_string());

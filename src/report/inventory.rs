@@ -40,7 +40,8 @@ mod tests {
         let counts = Counts { orders: 10, reserved: 8, rejected: 1, released: 1 };
         let mut document = InventoryDocument::of(counts, Duration::from_millis(500));
         document.transactions_committed = 3;
-        document.committed = vec![CommittedOffset { partition: 0, offset: 7 }, CommittedOffset { partition: 1, offset: 3 }];
+        document.committed =
+            vec![CommittedOffset { partition: 0, offset: 7 }, CommittedOffset { partition: 1, offset: 3 }];
         insta::assert_snapshot!(inventory_report(&document), @r"
         Orders decided: 10
           reserved 8, rejected 1, released 1

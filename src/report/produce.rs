@@ -31,7 +31,12 @@ fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
     let mut table = Table::new(columns);
     let offset = |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     for row in &document.partitions {
-        table.row([row.partition.to_string(), row.records.to_string(), offset(row.first_offset), offset(row.last_offset)]);
+        table.row([
+            row.partition.to_string(),
+            row.records.to_string(),
+            offset(row.first_offset),
+            offset(row.last_offset),
+        ]);
     }
     write!(out, "{table}")
 }

@@ -55,7 +55,8 @@ pub fn read(
     tell: &mut dyn FnMut(&str),
     each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
 ) -> Result<u64, Failure> {
-    let places: Vec<TopicPartition> = partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
+    let places: Vec<TopicPartition> =
+        partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
     let ends = source.inspector.ends(&places, Isolation::Uncommitted)?;
     let starts = source.inspector.starts(&places)?;
     source.inspector.wait_stable(&places, &ends, source.shutdown, tell)?;
@@ -94,7 +95,8 @@ pub fn positions(
     let mut partitions: Vec<i32> = wanted.iter().map(|(partition, _)| *partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
-    let places: Vec<TopicPartition> = partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
+    let places: Vec<TopicPartition> =
+        partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
     let ends = source.inspector.ends(&places, Isolation::Uncommitted)?;
     let starts = source.inspector.starts(&places)?;
     source.inspector.wait_stable(&places, &ends, source.shutdown, tell)?;
@@ -106,7 +108,10 @@ pub fn positions(
         let mut ranges = Vec::new();
         let mut shortened = false;
         for ((place, &start), &end) in places.iter().zip(&starts).zip(&ends) {
-            let missing = wanted.iter().zip(&found).any(|((partition, _), found)| *partition == place.partition && found.is_none());
+            let missing = wanted
+                .iter()
+                .zip(&found)
+                .any(|((partition, _), found)| *partition == place.partition && found.is_none());
             if missing {
                 let from = start.max(end.saturating_sub(look_back));
                 shortened |= from > start;
@@ -136,7 +141,10 @@ pub fn positions(
 
 fn decode(topic: &str, partition: i32, value: &[u8]) -> Result<Position, Failure> {
     Position::decode(value).map_err(|error| {
-        Failure::new(Code::Refused, format!("{topic}/{partition} holds a position record that this version cannot read: {error}"))
-            .hint("another program wrote to this topic, or a newer foodstream did; use that one, or a fresh --prefix")
+        Failure::new(
+            Code::Refused,
+            format!("{topic}/{partition} holds a position record that this version cannot read: {error}"),
+        )
+        .hint("another program wrote to this topic, or a newer foodstream did; use that one, or a fresh --prefix")
     })
 }

@@ -341,7 +341,8 @@ impl<P: Processor> Engine<'_, P> {
         if self.open.is_none() && !self.begin(member)? {
             return Ok(());
         }
-        let (Some(task), Some(transactions)) = (self.tasks.of(record.topic, record.partition), &self.transactions) else {
+        let (Some(task), Some(transactions)) = (self.tasks.of(record.topic, record.partition), &self.transactions)
+        else {
             return Ok(());
         };
         let mut outputs = Into { transactions, partition: record.partition };
@@ -397,8 +398,11 @@ impl<P: Processor> Engine<'_, P> {
     fn failed(&mut self, error: TransactionError, member: &Member) -> Result<(), Failure> {
         self.failed_in_a_row += 1;
         if self.failed_in_a_row > 50 {
-            return Err(Failure::new(Code::Unreachable, format!("fifty transactions in a row failed, the last one: {error}"))
-                .hint("look at the broker's log; what was committed stands, start again to go on from there"));
+            return Err(Failure::new(
+                Code::Unreachable,
+                format!("fifty transactions in a row failed, the last one: {error}"),
+            )
+            .hint("look at the broker's log; what was committed stands, start again to go on from there"));
         }
         match error {
             TransactionError::Abort(reason) => {
@@ -407,7 +411,8 @@ impl<P: Processor> Engine<'_, P> {
                     return self.recover(false, member);
                 }
                 // Grows to two seconds: a broker in trouble is not helped by a hundred tries a second.
-                self.shutdown.pause(Duration::from_millis(10 << self.failed_in_a_row.min(8)).min(Duration::from_secs(2)));
+                self.shutdown
+                    .pause(Duration::from_millis(10 << self.failed_in_a_row.min(8)).min(Duration::from_secs(2)));
                 member.read_from(&self.tasks.offsets())
             }
             TransactionError::Stale(reason) => {
@@ -474,7 +479,12 @@ impl<P: Processor> Engine<'_, P> {
         Ok(())
     }
 
-    fn assigned(&mut self, partitions: &[TopicPartition], generation: GroupMetadata, member: &Member) -> Result<(), Failure> {
+    fn assigned(
+        &mut self,
+        partitions: &[TopicPartition],
+        generation: GroupMetadata,
+        member: &Member,
+    ) -> Result<(), Failure> {
         self.ended.assignments += 1;
         let settings = self.settings;
         let assigning = Assigning {

@@ -91,12 +91,16 @@ impl<T> Tasks<T> {
         let offsets = assigning.inspector.committed(partitions, assigning.shutdown, tell)?;
         let starts = assigning.inspector.starts(partitions)?;
         let ends = assigning.inspector.ends(partitions, Isolation::Uncommitted)?;
-        let wanted: Vec<_> = partitions.iter().map(|source| (source.partition, processor.position_key(source))).collect();
+        let wanted: Vec<_> =
+            partitions.iter().map(|source| (source.partition, processor.position_key(source))).collect();
         let mut kept: BTreeMap<TopicPartition, Task<T>> = BTreeMap::new();
         if !self.tasks.is_empty() {
             let positions = changelog::positions(assigning.changelog, &wanted, tell)?;
             for task in self.tasks.drain(..) {
-                let now = partitions.iter().position(|source| *source == task.source).and_then(|index| positions[index].as_ref());
+                let now = partitions
+                    .iter()
+                    .position(|source| *source == task.source)
+                    .and_then(|index| positions[index].as_ref());
                 if now == Some(&task.position) && !task.must_commit {
                     kept.insert(task.source.clone(), task);
                 }
@@ -202,8 +206,16 @@ impl<T> Tasks<T> {
 
 impl<T> Task<T> {
     fn new(source: TopicPartition, state: T, position: Position, must_commit: bool) -> Self {
-        let mut task =
-            Self { source, state, position, next_offset: 0, records: 0, digest: Digest::default(), changed: false, must_commit };
+        let mut task = Self {
+            source,
+            state,
+            position,
+            next_offset: 0,
+            records: 0,
+            digest: Digest::default(),
+            changed: false,
+            must_commit,
+        };
         task.rewind();
         task
     }
@@ -306,14 +318,14 @@ fn unequal(source: &TopicPartition, offset: Option<i64>, position: Option<&Posit
     let (stands, hint) = match position {
         Some(position) => (
             position.next_offset.to_string(),
-            format!("the {} is the truth: `foodstream {} {}` commits its offset and goes on from there", words.state, words.command, words.resume),
+            format!(
+                "the {} is the truth: `foodstream {} {}` commits its offset and goes on from there",
+                words.state, words.command, words.resume
+            ),
         ),
         None => (
             "none".to_owned(),
-            format!(
-                "the {} is gone, or the offsets are another program's: {}",
-                words.state, words.state_gone
-            ),
+            format!("the {} is gone, or the offsets are another program's: {}", words.state, words.state_gone),
         ),
     };
     Failure::new(

@@ -1,0 +1,37 @@
+//! Owns the broker suite: the program against a real Kafka, told by `FOODSTREAM_TEST_BROKER=host:port`.
+//!
+//! Without that variable no test of it runs, and it says so; with it, every one does. Each test has a topic prefix of
+//! its own, so that all can share the broker and run side by side.
+
+mod pipeline;
+mod support;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A test: its name and what it does in a laboratory of its own.
+pub type Case = (&'static str, fn(&support::Lab));
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let broker = support::broker();
+    let cases: Vec<Case> = [pipeline::CASES].concat();
+    if broker.is_none() && !arguments.list {
+        eprintln!();
+        eprintln!("!!! THE BROKER SUITE DID NOT RUN: {} tests need a Kafka and none was named.", cases.len());
+        eprintln!("!!! Start one with `scripts/kafka start 29092` and run:");
+        eprintln!("!!!   FOODSTREAM_TEST_BROKER=127.0.0.1:29092 cargo test --release --test broker");
+        eprintln!();
+    }
+    let trials = cases
+        .into_iter()
+        .map(|(name, case)| {
+            Trial::test(name, move || {
+                let lab = support::Lab::new(name);
+                case(&lab);
+                Ok::<(), Failed>(())
+            })
+            .with_ignored_flag(broker.is_none())
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}

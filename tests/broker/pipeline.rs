@@ -1,0 +1,38 @@
+//! Owns the first run: produce, inventory, analytics and replay, recounted independently.
+
+use std::collections::BTreeMap;
+
+use super::Case;
+use super::support::Lab;
+
+pub const CASES: &[Case] = &[("pipeline::totals_agree_with_a_recount_and_the_replay_is_identical", totals_agree)];
+
+fn totals_agree(lab: &Lab) {
+    let produced = lab.document("produce --count 10000 --seed 7");
+    assert_eq!(produced["acknowledged"], 10_000);
+    lab.run("inventory --until-end").expect(0);
+    let metrics = lab.document("analytics --from-beginning");
+    let replay = lab.document("replay");
+    assert_eq!(replay["verdict"], "identical");
+
+    let orders = lab.read("order-events");
+    let decisions = lab.read("inventory-events");
+    assert_eq!(metrics["total_orders"], orders.len());
+    let failed = orders.iter().filter(|order| order.json()["status"] == "failed").count();
+    assert_eq!(metrics["failed_orders"], failed);
+    let mut lines: BTreeMap<(i64, i64, i64), u32> = BTreeMap::new();
+    for decision in &decisions {
+        let decision = decision.json();
+        let place = |field: &str| decision["source"][field].as_i64().expect("a number");
+        *lines
+            .entry((place("partition"), place("offset"), decision["line"].as_i64().expect("a number")))
+            .or_default() += 1;
+    }
+    for order in &orders {
+        for line in 0..order.json()["items"].as_array().expect("lines").len() {
+            let key = (i64::from(order.partition), order.offset, i64::try_from(line).expect("small"));
+            assert_eq!(lines.remove(&key), Some(1), "exactly one decision for {key:?}");
+        }
+    }
+    assert!(lines.is_empty(), "decisions without an order: {lines:?}");
+}

@@ -1,0 +1,377 @@
+//! Owns a laboratory: a topic prefix and a folder of its own, the program run in it, and a look at the topics that does
+//! not go through the program's own code.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// The variable that names the broker.
+const VARIABLE: &str = "FOODSTREAM_TEST_BROKER";
+
+/// No single step of a test takes longer; whoever hits it has found a hang.
+pub const BOUND: Duration = Duration::from_secs(180);
+
+/// The broker to test against.
+pub fn broker() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|broker| !broker.is_empty())
+}
+
+/// Waits until something holds, and fails with what was missing.
+pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = holds() {
+            return value;
+        }
+        assert!(start.elapsed() < BOUND, "{what}: not within {BOUND:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A record as it stands on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub timestamp: i64,
+}
+
+impl Stored {
+    /// The value as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(self.value.as_deref().expect("a value")).expect("a JSON value")
+    }
+}
+
+/// The end of a run of the program.
+#[derive(Debug)]
+pub struct Run {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// The same, if it ended with this code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Its one JSON document.
+    pub fn document(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A running process of the program; killed when dropped.
+pub struct Running {
+    child: Child,
+    readers: Option<[std::thread::JoinHandle<String>; 2]>,
+    words: String,
+}
+
+impl Running {
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("signalled");
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("waited for");
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("waited for").is_some()
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Run {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waited for") {
+                break status;
+            }
+            if start.elapsed() > BOUND {
+                self.child.kill().expect("killed");
+                panic!("`foodstream {}` hangs", self.words);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let [stdout, stderr] = self.readers.take().expect("ended once");
+        Run { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// One test's place on the broker and on disk.
+pub struct Lab {
+    pub broker: String,
+    pub prefix: String,
+    folder: tempfile::TempDir,
+}
+
+impl Lab {
+    pub fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+        Self {
+            broker: broker().expect("the suite runs with a broker only"),
+            prefix: format!("t{since}-{}-{number}-{name}.", std::process::id()),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// Another topic set of the same test.
+    pub fn other(&self, name: &str) -> Self {
+        Self {
+            broker: self.broker.clone(),
+            prefix: format!("{}{name}.", self.prefix),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The program with the words of a command line, in this laboratory.
+    pub fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
+        command
+            .args(words.split_whitespace())
+            .args(["-b", &self.broker, "--prefix", &self.prefix])
+            .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn start(&self, words: &str) -> Running {
+        let mut command = self.command(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        Running { child, readers: Some([collect(stdout), collect(stderr)]), words: words.to_owned() }
+    }
+
+    pub fn run(&self, words: &str) -> Run {
+        self.start(words).end()
+    }
+
+    /// The JSON document of a command that ends with 0.
+    pub fn document(&self, words: &str) -> Value {
+        self.run(&format!("{words} --output json")).expect(0).document()
+    }
+
+    fn consumer(&self, isolation: &str, group: &str) -> BaseConsumer {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.broker)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", isolation)
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error")
+            .set("allow.auto.create.topics", "false")
+            .create()
+            .expect("a consumer")
+    }
+
+    pub fn partitions(&self, topic: &str) -> i32 {
+        let topic = self.topic(topic);
+        let metadata =
+            self.consumer("read_committed", "look").client().fetch_metadata(Some(&topic), BOUND).expect("metadata");
+        let topic = metadata.topics().iter().find(|found| found.name() == topic).expect("the topic");
+        i32::try_from(topic.partitions().len()).expect("a count")
+    }
+
+    /// (log start, high watermark) of every partition.
+    pub fn watermarks(&self, topic: &str) -> Vec<(i64, i64)> {
+        let name = self.topic(topic);
+        let consumer = self.consumer("read_uncommitted", "look");
+        (0..self.partitions(topic))
+            .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks"))
+            .collect()
+    }
+
+    /// Every record of a topic that a reader of committed records gets, by partition and offset.
+    pub fn read(&self, topic: &str) -> Vec<Stored> {
+        self.read_as(topic, "read_committed")
+    }
+
+    /// Every record of a topic for an isolation level.
+    pub fn read_as(&self, topic: &str, isolation: &str) -> Vec<Stored> {
+        let name = self.topic(topic);
+        let mut records = Vec::new();
+        for (partition, (low, high)) in (0..).zip(self.watermarks(topic)) {
+            if low == high {
+                continue;
+            }
+            let consumer = self.consumer(isolation, "look");
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&name, partition, Offset::Offset(low)).expect("listed");
+            consumer.assign(&list).expect("assigned");
+            let start = Instant::now();
+            loop {
+                assert!(start.elapsed() < BOUND, "{name}/{partition} cannot be read to its end");
+                match consumer.poll(Duration::from_millis(200)) {
+                    Some(Ok(message)) => records.push(stored(&message)),
+                    // The last stable offset: behind it only what is open, which a reader of committed records waits for.
+                    Some(Err(KafkaError::PartitionEOF(_))) => {
+                        let position =
+                            consumer.position().expect("positions").elements()[0].offset().to_raw().unwrap_or(low);
+                        if isolation == "read_uncommitted"
+                            || position >= high
+                            || self.stable_end(&name, partition) >= high
+                        {
+                            break;
+                        }
+                    }
+                    Some(Err(error)) => panic!("{name}/{partition}: {error}"),
+                    None => {}
+                }
+            }
+        }
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
+    }
+
+    fn stable_end(&self, topic: &str, partition: i32) -> i64 {
+        let consumer = self.consumer("read_committed", "look");
+        consumer.fetch_watermarks(topic, partition, BOUND).expect("watermarks").1
+    }
+
+    /// The group's committed offsets on a topic, by partition.
+    pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
+        let name = self.topic(topic);
+        let consumer = self.consumer("read_committed", &self.topic(group));
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&name, 0, self.partitions(topic) - 1);
+        let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
+        offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
+    }
+
+    /// Writes records, each acknowledged.
+    pub fn put(&self, topic: &str, records: &[(i32, Option<&[u8]>, Option<&[u8]>)]) {
+        let name = self.topic(topic);
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &self.broker).set("acks", "all").create().expect("a producer");
+        for (partition, key, value) in records {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&name).partition(*partition);
+            record.key = *key;
+            record.payload = *value;
+            producer.send(record).map_err(|(error, _)| error).expect("sent");
+        }
+        producer.flush(BOUND).expect("flushed");
+    }
+
+    /// An administration client and the runtime that drives it.
+    pub fn admin<T>(&self, work: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> T) -> T {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.broker).create().expect("an admin client");
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+            .block_on(work(&admin, &options))
+    }
+
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+            admin.create_topics([&topic], options).await.expect("asked")[0].as_ref().expect("created");
+        });
+        until("the topic appears", || {
+            let consumer = self.consumer("read_committed", "look");
+            let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
+            metadata
+                .topics()
+                .iter()
+                .any(|found| {
+                    found.name() == name && found.partitions().len() == usize::try_from(partitions).expect("a count")
+                })
+                .then_some(())
+        });
+    }
+
+    /// Deletes the records of a partition below an offset.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&name, partition, Offset::Offset(before)).expect("listed");
+            admin.delete_records(&list, options).await.expect("deleted");
+        });
+    }
+
+    /// One of Kafka's own tools; its stdout.
+    pub fn tool(&self, name: &str, words: &str) -> String {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+        let output = Command::new(script)
+            .args(["tool", name, "--bootstrap-server", &self.broker])
+            .args(words.split_whitespace())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the tool runs");
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{name} {words}:\n{stdout}\n{stderr}");
+        stdout.into_owned()
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+    });
+    Stored {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+        timestamp: message.timestamp().to_millis().unwrap_or(-1),
+    }
+}

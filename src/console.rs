@@ -164,7 +164,6 @@ impl Progress<'_> {
     /// Shows how far the work is. Cheap enough for every batch, not meant for every record.
     pub fn set(&mut self, done: u64) {
         match self.console.progress {
-            ProgressMode::None => {}
             ProgressMode::Auto => {
                 if let Some(bar) = &*lock(&self.console.bar) {
                     bar.set_position(done);
@@ -175,7 +174,7 @@ impl Progress<'_> {
                 let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
                 self.console.line(&format!("{}: {done}{of}", self.label));
             }
-            ProgressMode::Plain => {}
+            ProgressMode::Plain | ProgressMode::None => {}
         }
     }
 }

@@ -18,7 +18,7 @@ use foodstream::shutdown::Shutdown;
 fn main() -> ExitCode {
     let typed = Cli::parse();
     let console = console(&typed.global);
-    match start(typed, console) {
+    match start(&typed, console) {
         Ok(code) => ExitCode::from(code.number()),
         Err(report) => {
             foodstream::console::last_words(&format!("{report:?}"));
@@ -42,7 +42,7 @@ fn console(global: &cli::Global) -> Console {
 }
 
 /// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
-fn start(typed: Cli, console: Console) -> eyre::Result<Code> {
+fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -53,7 +53,7 @@ fn start(typed: Cli, console: Console) -> eyre::Result<Code> {
     runtime.block_on(async { shutdown.listen() }).wrap_err("SIGINT and SIGTERM cannot be listened to")?;
     #[allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
     let environment = std::env::var(settings::BOOTSTRAP_VARIABLE).ok();
-    let log = LogSink(Arc::new(|line| foodstream::console::aside(line)));
+    let log = LogSink(Arc::new(foodstream::console::aside));
     let common = match settings::common(&typed.global, environment, log) {
         Ok(common) => common,
         Err(failure) => {

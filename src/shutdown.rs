@@ -43,6 +43,7 @@ impl Shutdown {
     }
 
     /// Tells of a signal. The first is remembered and `true` is returned; a later one returns `false`: the caller insists.
+    #[must_use]
     pub fn request(&self, signal: Signal) -> bool {
         let mark = match signal {
             Signal::Interrupt => 1,

@@ -188,7 +188,7 @@ pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: 
     let replay = Replay { context, inspector: &inspector, topology: &topology, group: &group_name, frozen };
     // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
     let read = if job.shadow || !sound || !reads { replay.shadow()? } else { replay.rewind()? };
-    let document = replay.judge(read, note);
+    let document = replay.judge(&read, note);
 
     initial.finish(&report::metrics_report(&document.before))?;
     after.finish(&report::metrics_report(&document.after))?;
@@ -350,7 +350,7 @@ impl Replay<'_> {
         failure
     }
 
-    fn judge(self, read: Read, note: Option<Note>) -> ReplayDocument {
+    fn judge(self, read: &Read, note: Option<Note>) -> ReplayDocument {
         let Frozen { places, partitions, before } = self.frozen;
         let starts: Vec<i64> = partitions.iter().map(|partition| partition.facts.log_start).collect();
         let counted: Vec<usize> = (0..partitions.len())

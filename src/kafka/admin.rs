@@ -82,16 +82,14 @@ impl Admin {
             .runtime
             .block_on(self.client.describe_configs([&resource], &self.options()))
             .map_err(|error| error::failure(&error, &format!("reading the settings of {topic}"), &self.ear.seen))?;
-        for result in results {
-            match result {
-                Ok(resource) => return Ok(resource.get(name).and_then(|entry| entry.value.clone())),
-                Err(code) => {
-                    let failure = rdkafka::error::KafkaError::AdminOp(code);
-                    return Err(error::failure(&failure, &format!("reading the settings of {topic}"), &self.ear.seen));
-                }
+        match results.into_iter().next() {
+            Some(Ok(resource)) => Ok(resource.get(name).and_then(|entry| entry.value.clone())),
+            Some(Err(code)) => {
+                let failure = rdkafka::error::KafkaError::AdminOp(code);
+                Err(error::failure(&failure, &format!("reading the settings of {topic}"), &self.ear.seen))
             }
+            None => Err(Failure::new(Code::Unexpected, format!("the broker told nothing about {topic}"))),
         }
-        Err(Failure::new(Code::Unexpected, format!("the broker told nothing about {topic}")))
     }
 
     fn options(&self) -> AdminOptions {

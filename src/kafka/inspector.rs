@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 
 /// How long a transaction that a dead writer left open is waited for: the broker ends it within its timeout and the ten
 /// seconds between two looks of the coordinator.
-const HUNG_TRANSACTION: Duration = Duration::from_secs(60);
+const HUNG_TRANSACTION: Duration = Duration::from_mins(1);
 
 /// Which end of a partition is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,6 +288,14 @@ impl Inspector {
     }
 
     fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
+        // What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.
+        for client in [&self.stable, &self.latest] {
+            for _ in 0..100 {
+                if client.poll(Duration::ZERO).is_none() {
+                    break;
+                }
+            }
+        }
         error::failure(error, doing, &self.ear.seen)
     }
 }

@@ -62,7 +62,7 @@ pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
     i32::try_from(positive % partitions.max(1).unsigned_abs()).unwrap_or(0)
 }
 
-/// MurmurHash2, 32 bits, with the seed that Kafka's Java client uses.
+/// `MurmurHash2`, 32 bits, with the seed that Kafka's Java client uses.
 fn murmur2(data: &[u8]) -> u32 {
     const MULTIPLIER: u32 = 0x5bd1_e995;
     const SHIFT: u32 = 24;

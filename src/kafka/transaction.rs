@@ -31,7 +31,7 @@ pub struct Output(pub usize);
 /// A transactional producer.
 ///
 /// After an error other than [`TransactionError::Abort`] and [`TransactionError::Stale`] it must be dropped: librdkafka
-/// has no KIP-890, so a late EndTxn of a call in doubt could end a later transaction of the same producer.
+/// has no KIP-890, so a late `EndTxn` of a call in doubt could end a later transaction of the same producer.
 pub struct Transactions {
     // Before the producer: a handle must be gone when its client goes.
     handles: Vec<TopicHandle>,
@@ -129,7 +129,7 @@ impl Transactions {
             match self.handles[topic.0].produce(partition, key, value) {
                 Handed::Taken => return Ok(()),
                 Handed::Refused(code) => return Err(self.refused(topic, code)),
-                Handed::QueueFull => self.wait_for_room(&stalled)?,
+                Handed::QueueFull => Self::wait_for_room(&stalled)?,
             }
         }
     }
@@ -160,7 +160,7 @@ impl Transactions {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Rd::QueueFull), returned)) => {
                     record = returned;
-                    self.wait_for_room(&stalled)?;
+                    Self::wait_for_room(&stalled)?;
                 }
                 Err((error, _)) => return Err(self.refused(topic, error.rdkafka_error_code().unwrap_or(Rd::Unknown))),
             }
@@ -242,7 +242,7 @@ impl Transactions {
         }
     }
 
-    fn wait_for_room(&self, stalled: &Deadline) -> Result<(), TransactionError> {
+    fn wait_for_room(stalled: &Deadline) -> Result<(), TransactionError> {
         if stalled.has_passed() {
             return Err(TransactionError::Doubt("nothing was acknowledged in time".to_owned()));
         }

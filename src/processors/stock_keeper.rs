@@ -46,7 +46,7 @@ pub struct Counted {
 /// The stock of a source partition and what was counted on the way.
 #[derive(Debug)]
 pub struct Floor {
-    floor: ShopFloor,
+    stock: ShopFloor,
     /// As the position record keeps it: since the partition's beginning.
     kept: BTreeMap<String, u64>,
     /// Since this task began, the open transaction included; the orders are the floor's own.
@@ -83,12 +83,12 @@ impl StockKeeper {
 }
 
 impl Floor {
-    fn new(floor: ShopFloor, kept: BTreeMap<String, u64>) -> Self {
-        Self { floor, kept, counted: Counted::default(), committed: Counted::default() }
+    fn new(stock: ShopFloor, kept: BTreeMap<String, u64>) -> Self {
+        Self { stock, kept, counted: Counted::default(), committed: Counted::default() }
     }
 
     fn now(&self) -> Counted {
-        Counted { orders: self.floor.counts(), ..self.counted }
+        Counted { orders: self.stock.counts(), ..self.counted }
     }
 }
 
@@ -183,7 +183,7 @@ impl Processor for StockKeeper {
         }
         let source = Source { partition: record.partition, offset: record.offset };
         let (value, mut result) = (&mut self.value, Ok(()));
-        task.floor.decide(&order, source, &mut |decision| {
+        task.stock.decide(&order, source, &mut |decision| {
             if result.is_ok() {
                 value.clear();
                 encode_decision(decision, value);
@@ -201,7 +201,7 @@ impl Processor for StockKeeper {
         each: &mut Changed<'_>,
     ) -> Result<(), TransactionError> {
         let mut result = Ok(());
-        task.floor.changes(&mut |key, value| {
+        task.stock.changes(&mut |key, value| {
             if result.is_ok() {
                 result = each(key, value);
             }
@@ -234,12 +234,12 @@ impl Processor for StockKeeper {
         self.total.dead_letters += now.dead_letters - before.dead_letters;
         self.total.skipped += now.skipped - before.skipped;
         self.total.ahead += now.ahead - before.ahead;
-        task.floor.commit();
+        task.stock.commit();
         task.committed = now;
     }
 
     fn aborted(&mut self, task: &mut Floor) {
-        task.floor.abort();
+        task.stock.abort();
         task.counted = task.committed;
     }
 }

@@ -25,7 +25,7 @@ pub struct Source<'a> {
 
 struct Each<'a, F> {
     ranges: &'a [Range],
-    each: F,
+    show: F,
     records: u64,
 }
 
@@ -34,7 +34,7 @@ impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader f
         self.records += 1;
         // A changelog record without a key is nobody's.
         let Some(key) = record.key else { return Ok(()) };
-        (self.each)(self.ranges[record.range].place.partition, key, record.value)
+        (self.show)(self.ranges[record.range].place.partition, key, record.value)
     }
 
     fn reached(&mut self, _range: usize, _position: i64) {}
@@ -43,7 +43,7 @@ impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader f
 /// Shows every committed record of the given partitions, from the log's start to the high watermark of now; returns
 /// their number.
 ///
-/// The high watermark is a read_uncommitted client's (KAFKA-10167): a transaction that is still open below it is waited
+/// The high watermark is a `read_uncommitted` client's (KAFKA-10167): a transaction that is still open below it is waited
 /// for, as it may hold the newest state.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ fn read_ranges(
     if ranges.iter().all(|range| range.offsets() == 0) {
         return Ok(0);
     }
-    let share = [Mutex::new(Each { ranges, each, records: 0 })];
+    let share = [Mutex::new(Each { ranges, show: each, records: 0 })];
     scan(source.connection, source.group, ranges, &share, source.shutdown, |_| Ok(()))?;
     let [share] = share;
     Ok(share.into_inner().unwrap_or_else(PoisonError::into_inner).records)

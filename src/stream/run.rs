@@ -18,7 +18,7 @@ const RECORDS_PER_TRANSACTION: u64 = 100_000;
 /// How often an idle member looks at positions, ends and its watcher.
 const IDLE: Duration = Duration::from_millis(20);
 /// How long a member waits for the group's answer: others may be restoring for as long as their poll interval.
-const JOIN_BOUND: Duration = Duration::from_secs(360);
+const JOIN_BOUND: Duration = Duration::from_mins(6);
 
 /// The words of one consumer in messages.
 #[derive(Debug, Clone)]

@@ -37,7 +37,7 @@ pub(super) struct Task<T> {
 
 /// All tasks of this member.
 pub(super) struct Tasks<T> {
-    tasks: Vec<Task<T>>,
+    all: Vec<Task<T>>,
     /// Place of each source partition's task, by topic and partition.
     places: Vec<Vec<Option<usize>>>,
     sources: Vec<String>,
@@ -54,26 +54,26 @@ pub(super) struct Assigning<'a> {
 
 impl<T> Tasks<T> {
     pub fn new(sources: &[String]) -> Self {
-        Self { tasks: Vec::new(), places: vec![Vec::new(); sources.len()], sources: sources.to_vec() }
+        Self { all: Vec::new(), places: vec![Vec::new(); sources.len()], sources: sources.to_vec() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Task<T>> {
-        self.tasks.iter()
+        self.all.iter()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.all.is_empty()
     }
 
     /// The task of a record's partition.
     pub fn of(&mut self, topic: usize, partition: i32) -> Option<&mut Task<T>> {
         let place = (*self.places.get(topic)?.get(usize::try_from(partition).ok()?)?)?;
-        self.tasks.get_mut(place)
+        self.all.get_mut(place)
     }
 
     /// Forgets every task, its state with it.
     pub fn clear(&mut self) {
-        self.tasks.clear();
+        self.all.clear();
         self.places.iter_mut().for_each(Vec::clear);
     }
 
@@ -94,9 +94,9 @@ impl<T> Tasks<T> {
         let wanted: Vec<_> =
             partitions.iter().map(|source| (source.partition, processor.position_key(source))).collect();
         let mut kept: BTreeMap<TopicPartition, Task<T>> = BTreeMap::new();
-        if !self.tasks.is_empty() {
+        if !self.all.is_empty() {
             let positions = changelog::positions(assigning.changelog, &wanted, tell)?;
-            for task in self.tasks.drain(..) {
+            for task in self.all.drain(..) {
                 let now = partitions
                     .iter()
                     .position(|source| *source == task.source)
@@ -134,19 +134,19 @@ impl<T> Tasks<T> {
         if table.len() <= partition {
             table.resize(partition + 1, None);
         }
-        table[partition] = Some(self.tasks.len());
-        self.tasks.push(task);
+        table[partition] = Some(self.all.len());
+        self.all.push(task);
     }
 
     /// Where each task is to be read from.
     pub fn offsets(&self) -> Vec<(TopicPartition, i64)> {
-        self.tasks.iter().map(|task| (task.source.clone(), task.position.next_offset)).collect()
+        self.all.iter().map(|task| (task.source.clone(), task.position.next_offset)).collect()
     }
 
     /// Moves tasks behind markers and aborted records that the member's reading has passed.
     pub fn pass(&mut self, positions: &[(TopicPartition, i64)]) {
         for (source, position) in positions {
-            if let Some(task) = self.tasks.iter_mut().find(|task| task.source == *source) {
+            if let Some(task) = self.all.iter_mut().find(|task| task.source == *source) {
                 task.next_offset = task.next_offset.max(*position);
             }
         }
@@ -154,7 +154,7 @@ impl<T> Tasks<T> {
 
     /// Whether some task stands elsewhere than its committed offset.
     pub fn have_moved(&self) -> bool {
-        self.tasks.iter().any(Task::has_moved)
+        self.all.iter().any(Task::has_moved)
     }
 
     /// Writes the changed state and the positions of every task that moved, positions last, and returns the offsets.
@@ -165,7 +165,7 @@ impl<T> Tasks<T> {
         changelog: Output,
     ) -> Result<Vec<(TopicPartition, i64)>, TransactionError> {
         let mut offsets = Vec::new();
-        for task in self.tasks.iter().filter(|task| task.has_moved()) {
+        for task in self.all.iter().filter(|task| task.has_moved()) {
             let position = task.position_now(processor);
             let partition = task.source.partition;
             if task.changed {
@@ -182,7 +182,7 @@ impl<T> Tasks<T> {
 
     /// The transaction was committed.
     pub fn committed<P: Processor<Task = T>>(&mut self, processor: &mut P) {
-        for task in &mut self.tasks {
+        for task in &mut self.all {
             if task.has_moved() {
                 task.position = task.position_now(processor);
                 task.must_commit = false;
@@ -195,7 +195,7 @@ impl<T> Tasks<T> {
 
     /// The transaction was aborted: every task stands where its last commit left it.
     pub fn aborted<P: Processor<Task = T>>(&mut self, processor: &mut P) {
-        for task in &mut self.tasks {
+        for task in &mut self.all {
             if std::mem::take(&mut task.changed) {
                 processor.aborted(&mut task.state);
             }
@@ -269,6 +269,7 @@ impl<T> Task<T> {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
 struct Facts {
     offset: Option<i64>,
     start: i64,

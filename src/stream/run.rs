@@ -322,7 +322,12 @@ impl<P: Processor> Engine<'_, P> {
             }
         }
         let (places, ends): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        let offsets = self.inspector.committed(&places, self.shutdown, &mut |_| {})?;
+        let offsets = match self.inspector.committed(&places, self.shutdown, &mut |_| {}) {
+            Ok(offsets) => offsets,
+            // The stop is dealt with in order by the loop.
+            Err(_) if self.shutdown.requested().is_some() => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
         Ok(offsets.iter().zip(ends).all(|(offset, end)| offset.is_some_and(|offset| offset >= end)))
     }
 

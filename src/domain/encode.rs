@@ -3,7 +3,7 @@
 //! By hand, because the field order and the two decimals of a price are promised (section 3 of the contract) and
 //! because a run writes millions: nothing is allocated but `out`.
 
-use super::json::plain_length;
+use super::plain::plain_length;
 use super::{Decision, Order, OrderStatus};
 
 /// Appends the order's JSON: one compact object, the contract's fields in the contract's order.

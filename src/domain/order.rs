@@ -50,6 +50,7 @@ pub enum OrderStatus {
 
 /// What a record of `order-events` is, when it is not bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every record is an order, and a box would be an allocation each")]
 pub enum OrderRecord<'a> {
     /// An `OrderPlaced` event.
     Order(Order<'a>),

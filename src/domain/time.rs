@@ -200,7 +200,7 @@ const fn days_before_year(year: i64) -> i64 {
 }
 
 const fn months_of_year(year: i64) -> &'static [i64; 13] {
-    let leap = days_before_year(year + 1) - days_before_year(year) == 366;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     &DAYS_BEFORE_MONTH[leap as usize]
 }
 

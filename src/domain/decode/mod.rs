@@ -14,41 +14,37 @@ mod oracle;
 pub use decision::decode_decision;
 pub use order::decode_order;
 
-use super::bad_record::{BadReason, Fault};
-use super::json::JsonReader;
+use super::fault::{Fault, Place, Problem};
+use super::json::{Broken, JsonReader};
 
 /// A known field: absent, or its value, or what is wrong with it, which counts only if the record is ours.
-type Slot<T> = Option<Result<T, Fault>>;
+type Slot<T, E = Problem> = Option<Result<T, E>>;
 
-/// What taking a value gives: the outer fault ends the reading, the inner one is the field's own.
-type Taken<T> = Result<Result<T, Fault>, Fault>;
+/// What taking a value gives: [`Broken`] ends the reading, the inner error is the field's own.
+type Taken<T, E = Problem> = Result<Result<T, E>, Broken>;
 
-/// Reads a record's value as exactly one JSON object, handing each field to `field`, which must take its value.
-fn read_record<'a>(
+/// Reads a record's value as exactly one JSON object, calling `known` in front of each known field's value.
+#[inline]
+fn read_record<'a, F: Copy>(
     value: Option<&'a [u8]>,
-    field: impl FnMut(&mut JsonReader<'a>, &str) -> Result<(), Fault>,
+    fields: &[(&'static str, F)],
+    known: impl FnMut(&mut JsonReader<'a>, F) -> Result<(), Broken>,
 ) -> Result<(), Fault> {
-    let bytes = value.ok_or(Fault::NO_VALUE)?;
+    let bytes = value.ok_or(Fault { place: Place::Value, problem: Problem::NoValue })?;
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| Fault::at_byte(error.valid_up_to(), BadReason::NotUtf8, "not UTF-8"))?;
+        .map_err(|error| Fault { place: Place::Byte(error.valid_up_to()), problem: Problem::NotUtf8 })?;
     let mut reader = JsonReader::new(text);
-    if reader.peek()? != b'{' {
-        return Err(reader.malformed("no JSON object begins here"));
-    }
-    reader.object(field)?;
-    reader.end()
-}
-
-/// Fills a field's slot, once.
-fn fill<T>(slot: &mut Slot<T>, name: &'static str, take: impl FnOnce(&'static str) -> Taken<T>) -> Result<(), Fault> {
-    if slot.is_some() {
-        return Err(Fault::duplicate(name));
-    }
-    *slot = Some(take(name)?);
-    Ok(())
+    reader.object(fields, known).and_then(|()| reader.end()).map_err(|broken| reader.fault(broken))
 }
 
 /// The value of a field that must be there.
+#[inline]
 fn required<T>(slot: Slot<T>, name: &'static str) -> Result<T, Fault> {
-    slot.unwrap_or(Err(Fault::missing(name)))
+    slot.unwrap_or(Err(Problem::Missing)).map_err(|problem| Fault::of_field(name, problem))
+}
+
+/// The value of a field that may be missing.
+#[inline]
+fn optional<T>(slot: Slot<T>, name: &'static str, otherwise: T) -> Result<T, Fault> {
+    slot.unwrap_or(Ok(otherwise)).map_err(|problem| Fault::of_field(name, problem))
 }

@@ -2,14 +2,51 @@
 
 use std::borrow::Cow;
 
-use super::values::{id, id_or_empty, is_event_type, money, quantity, timestamp, word};
-use super::{Slot, Taken, fill, read_record, required};
-use crate::domain::bad_record::Fault;
-use crate::domain::json::JsonReader;
+use super::values::{id, id_or_empty, money, quantity, text, timestamp};
+use super::{Slot, Taken, optional, read_record, required};
+use crate::domain::fault::{Fault, Place, Problem};
+use crate::domain::json::{Broken, JsonReader};
 use crate::domain::{BadRecord, Cents, EventTime, Lines, Order, OrderLine, OrderRecord, OrderStatus};
 
 /// The most lines an order may have.
 const MOST_LINES: usize = 10_000;
+
+/// A known field of an event on the orders' topic.
+#[derive(Clone, Copy)]
+enum Field {
+    EventType,
+    OrderId,
+    UserId,
+    RestaurantId,
+    Items,
+    TotalAmount,
+    Status,
+    Timestamp,
+}
+
+/// The fields by their names, in the order in which we write them.
+const FIELDS: [(&str, Field); 8] = [
+    ("event_type", Field::EventType),
+    ("order_id", Field::OrderId),
+    ("user_id", Field::UserId),
+    ("restaurant_id", Field::RestaurantId),
+    ("items", Field::Items),
+    ("total_amount", Field::TotalAmount),
+    ("status", Field::Status),
+    ("timestamp", Field::Timestamp),
+];
+
+/// A known field of an order's line.
+#[derive(Clone, Copy)]
+enum LineField {
+    ItemId,
+    Quantity,
+    Price,
+}
+
+/// The fields of a line by their names, in the order in which we write them.
+const LINE_FIELDS: [(&str, LineField); 3] =
+    [("item_id", LineField::ItemId), ("quantity", LineField::Quantity), ("price", LineField::Price)];
 
 /// Reads a record of `order-events`, by section 3 of the contract. An ordinary record costs no allocation.
 ///
@@ -17,66 +54,67 @@ const MOST_LINES: usize = 10_000;
 ///
 /// When the record is bad by the contract's list.
 pub fn decode_order(value: Option<&[u8]>) -> Result<OrderRecord<'_>, BadRecord> {
-    let mut fields = OrderFields::default();
-    read_record(value, |reader, key| fields.take(reader, key))?;
-    Ok(fields.judge()?)
+    let mut slots = OrderSlots::default();
+    read_record(value, &FIELDS, |reader, field| slots.take(reader, field))?;
+    Ok(slots.judge()?)
 }
 
 #[derive(Default)]
-struct OrderFields<'a> {
-    is_order: Slot<bool>,
+struct OrderSlots<'a> {
+    event_type: Slot<Cow<'a, str>>,
     order_id: Slot<Cow<'a, str>>,
     user_id: Slot<Cow<'a, str>>,
     restaurant_id: Slot<Cow<'a, str>>,
-    lines: Slot<Lines<'a>>,
-    total: Slot<Cents>,
+    items: Slot<Lines<'a>, Fault>,
+    total_amount: Slot<Cents>,
     status: Slot<OrderStatus>,
     timestamp: Slot<EventTime>,
 }
 
-impl<'a> OrderFields<'a> {
-    fn take(&mut self, reader: &mut JsonReader<'a>, key: &str) -> Result<(), Fault> {
-        match key {
-            "event_type" => fill(&mut self.is_order, "event_type", |name| is_event_type(reader, name, "OrderPlaced")),
-            "order_id" => fill(&mut self.order_id, "order_id", |name| id(reader, name)),
-            "user_id" => fill(&mut self.user_id, "user_id", |name| id(reader, name)),
-            "restaurant_id" => fill(&mut self.restaurant_id, "restaurant_id", |name| id_or_empty(reader, name)),
-            "items" => fill(&mut self.lines, "items", |name| lines(reader, name)),
-            "total_amount" => fill(&mut self.total, "total_amount", |name| money(reader, name)),
-            "status" => fill(&mut self.status, "status", |name| status(reader, name)),
-            "timestamp" => fill(&mut self.timestamp, "timestamp", |name| timestamp(reader, name)),
-            _ => reader.skip(),
+impl<'a> OrderSlots<'a> {
+    #[inline]
+    fn take(&mut self, reader: &mut JsonReader<'a>, field: Field) -> Result<(), Broken> {
+        match field {
+            Field::EventType => self.event_type = Some(text(reader)?),
+            Field::OrderId => self.order_id = Some(id(reader)?),
+            Field::UserId => self.user_id = Some(id(reader)?),
+            Field::RestaurantId => self.restaurant_id = Some(id_or_empty(reader)?),
+            Field::Items => self.items = Some(lines(reader)?),
+            Field::TotalAmount => self.total_amount = Some(money(reader)?),
+            Field::Status => self.status = Some(status(reader)?),
+            Field::Timestamp => self.timestamp = Some(timestamp(reader)?),
         }
+        Ok(())
     }
 
     fn judge(self) -> Result<OrderRecord<'a>, Fault> {
-        if !required(self.is_order, "event_type")? {
+        if required(self.event_type, "event_type")? != "OrderPlaced" {
             return Ok(OrderRecord::Skipped);
         }
         Ok(OrderRecord::Order(Order {
             order_id: required(self.order_id, "order_id")?,
             user_id: required(self.user_id, "user_id")?,
-            restaurant_id: self.restaurant_id.unwrap_or(Ok(Cow::Borrowed("")))?,
-            lines: required(self.lines, "items")?,
-            total: required(self.total, "total_amount")?,
+            restaurant_id: optional(self.restaurant_id, "restaurant_id", Cow::Borrowed(""))?,
+            lines: self.items.unwrap_or_else(|| Err(Fault::of_field("items", Problem::Missing)))?,
+            total: required(self.total_amount, "total_amount")?,
             status: required(self.status, "status")?,
             timestamp: required(self.timestamp, "timestamp")?,
         }))
     }
 }
 
-fn status(reader: &mut JsonReader<'_>, name: &'static str) -> Taken<OrderStatus> {
-    word(reader, name, "is neither placed nor failed", |word| match word {
-        "placed" => Some(OrderStatus::Placed),
-        "failed" => Some(OrderStatus::Failed),
-        _ => None,
-    })
+fn status(reader: &mut JsonReader<'_>) -> Taken<OrderStatus> {
+    Ok(text(reader)?.and_then(|status| match &*status {
+        "placed" => Ok(OrderStatus::Placed),
+        "failed" => Ok(OrderStatus::Failed),
+        _ => Err(Problem::NoStatus),
+    }))
 }
 
-fn lines<'a>(reader: &mut JsonReader<'a>, name: &'static str) -> Taken<Lines<'a>> {
+fn lines<'a>(reader: &mut JsonReader<'a>) -> Taken<Lines<'a>, Fault> {
     if reader.peek()? != b'[' {
         reader.skip()?;
-        return Ok(Err(Fault::wrong_type(name, "is not an array")));
+        return Ok(Err(Fault::of_field("items", Problem::NoArray)));
     }
     let mut lines = Lines::new();
     let mut first_fault = None;
@@ -94,39 +132,40 @@ fn lines<'a>(reader: &mut JsonReader<'a>, name: &'static str) -> Taken<Lines<'a>
     })?;
     Ok(match first_fault {
         Some(fault) => Err(fault),
-        None if count == 0 => Err(Fault::bad_value(name, "has no lines")),
-        None if count > MOST_LINES => Err(Fault::bad_value(name, "has more than 10000 lines")),
+        None if count == 0 => Err(Fault::of_field("items", Problem::NoLines)),
+        None if count > MOST_LINES => Err(Fault::of_field("items", Problem::TooManyLines)),
         None => Ok(lines),
     })
 }
 
-fn line<'a>(reader: &mut JsonReader<'a>, index: usize) -> Taken<OrderLine<'a>> {
-    if reader.peek()? != b'{' {
-        reader.skip()?;
-        return Ok(Err(Fault::line_is_no_object(index)));
-    }
-    let mut fields = LineFields::default();
-    reader.object(|reader, key| fields.take(reader, key)).map_err(|fault| fault.in_line(index))?;
-    Ok(fields.judge().map_err(|fault| fault.in_line(index)))
-}
-
 #[derive(Default)]
-struct LineFields<'a> {
+struct LineSlots<'a> {
     item_id: Slot<Cow<'a, str>>,
     quantity: Slot<u32>,
     price: Slot<Cents>,
 }
 
-impl<'a> LineFields<'a> {
-    fn take(&mut self, reader: &mut JsonReader<'a>, key: &str) -> Result<(), Fault> {
-        match key {
-            "item_id" => fill(&mut self.item_id, "item_id", |name| id(reader, name)),
-            "quantity" => fill(&mut self.quantity, "quantity", |name| quantity(reader, name)),
-            "price" => fill(&mut self.price, "price", |name| money(reader, name)),
-            _ => reader.skip(),
-        }
+#[inline]
+fn line<'a>(reader: &mut JsonReader<'a>, index: usize) -> Taken<OrderLine<'a>, Fault> {
+    if reader.peek()? != b'{' {
+        reader.skip()?;
+        return Ok(Err(Fault { place: Place::Line(index), problem: Problem::NoObject }));
     }
+    let mut slots = LineSlots::default();
+    let read = reader.object(&LINE_FIELDS, |reader, field| {
+        match field {
+            LineField::ItemId => slots.item_id = Some(id(reader)?),
+            LineField::Quantity => slots.quantity = Some(quantity(reader)?),
+            LineField::Price => slots.price = Some(money(reader)?),
+        }
+        Ok(())
+    });
+    read.map_err(|broken| reader.refine(broken, |fault| fault.in_line(index)))?;
+    Ok(slots.judge().map_err(|fault| fault.in_line(index)))
+}
 
+impl<'a> LineSlots<'a> {
+    #[inline]
     fn judge(self) -> Result<OrderLine<'a>, Fault> {
         Ok(OrderLine {
             item_id: required(self.item_id, "item_id")?,

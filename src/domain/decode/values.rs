@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::Taken;
-use crate::domain::bad_record::Fault;
+use crate::domain::fault::Problem;
 use crate::domain::json::JsonReader;
-use crate::domain::{Cents, EventTime, TimeError};
+use crate::domain::{Cents, EventTime};
 
 /// The longest id, in bytes.
 const LONGEST_ID: usize = 256;
@@ -15,84 +15,60 @@ const LONGEST_ID: usize = 256;
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// Takes a string.
-pub(super) fn text<'a>(reader: &mut JsonReader<'a>, name: &'static str) -> Taken<Cow<'a, str>> {
+#[inline]
+pub(super) fn text<'a>(reader: &mut JsonReader<'a>) -> Taken<Cow<'a, str>> {
     if reader.peek()? != b'"' {
         reader.skip()?;
-        return Ok(Err(Fault::wrong_type(name, "is not a string")));
+        return Ok(Err(Problem::NoString));
     }
     reader.string().map(Ok)
 }
 
-/// Takes `event_type` and tells whether it is the wanted one.
-pub(super) fn is_event_type(reader: &mut JsonReader<'_>, name: &'static str, wanted: &str) -> Taken<bool> {
-    Ok(text(reader, name)?.map(|event_type| event_type == wanted))
-}
-
 /// Takes an id of 1 to 256 bytes.
-pub(super) fn id<'a>(reader: &mut JsonReader<'a>, name: &'static str) -> Taken<Cow<'a, str>> {
-    Ok(id_or_empty(reader, name)?
-        .and_then(|id| if id.is_empty() { Err(Fault::bad_value(name, "is empty")) } else { Ok(id) }))
+#[inline]
+pub(super) fn id<'a>(reader: &mut JsonReader<'a>) -> Taken<Cow<'a, str>> {
+    Ok(id_or_empty(reader)?.and_then(|id| if id.is_empty() { Err(Problem::Empty) } else { Ok(id) }))
 }
 
 /// Takes an id of 0 to 256 bytes.
-pub(super) fn id_or_empty<'a>(reader: &mut JsonReader<'a>, name: &'static str) -> Taken<Cow<'a, str>> {
-    Ok(text(reader, name)?.and_then(|id| {
-        if id.len() > LONGEST_ID { Err(Fault::bad_value(name, "is longer than 256 bytes")) } else { Ok(id) }
-    }))
-}
-
-/// Takes a string that is one of a few words.
-pub(super) fn word<T>(
-    reader: &mut JsonReader<'_>,
-    name: &'static str,
-    problem: &'static str,
-    known: impl FnOnce(&str) -> Option<T>,
-) -> Taken<T> {
-    Ok(text(reader, name)?.and_then(|word| known(&word).ok_or(Fault::bad_value(name, problem))))
+#[inline]
+pub(super) fn id_or_empty<'a>(reader: &mut JsonReader<'a>) -> Taken<Cow<'a, str>> {
+    Ok(text(reader)?.and_then(|id| if id.len() > LONGEST_ID { Err(Problem::LongerThan256) } else { Ok(id) }))
 }
 
 /// Takes a timestamp.
-pub(super) fn timestamp(reader: &mut JsonReader<'_>, name: &'static str) -> Taken<EventTime> {
-    Ok(text(reader, name)?.and_then(|text| {
-        EventTime::parse(&text).map_err(|error| {
-            let problem = match error {
-                TimeError::Malformed => "is no RFC 3339 timestamp",
-                TimeError::LeapSecond => "has second 60",
-                TimeError::OutOfRange => "lies outside the years 1970 to 9999",
-            };
-            Fault::bad_value(name, problem)
-        })
-    }))
+#[inline]
+pub(super) fn timestamp(reader: &mut JsonReader<'_>) -> Taken<EventTime> {
+    Ok(text(reader)?.and_then(|text| EventTime::parse(&text).map_err(Problem::Time)))
 }
 
 /// Takes a price or total.
-pub(super) fn money(reader: &mut JsonReader<'_>, name: &'static str) -> Taken<Cents> {
-    Ok(number(reader, name)?.and_then(|number| {
-        cents_of(number).ok_or(Fault::bad_value(name, "is not an amount in whole cents from 0 to 10000000.00"))
-    }))
+#[inline]
+pub(super) fn money(reader: &mut JsonReader<'_>) -> Taken<Cents> {
+    Ok(number(reader)?.and_then(|number| cents_of(number).ok_or(Problem::NoMoney)))
 }
 
 /// Takes a number of pieces, 1 to 1,000,000.
-pub(super) fn quantity(reader: &mut JsonReader<'_>, name: &'static str) -> Taken<u32> {
-    whole(reader, name, 1..=1_000_000, "is not a whole number from 1 to 1000000")
+#[inline]
+pub(super) fn quantity(reader: &mut JsonReader<'_>) -> Taken<u32> {
+    whole(reader, 1..=1_000_000, Problem::NoQuantity)
 }
 
-/// Takes a number that is, by its value, a whole one within the bounds.
+/// Takes a number that is, by its value, a whole one within the bounds and those of its type.
+#[inline]
 pub(super) fn whole<T: TryFrom<u64>>(
     reader: &mut JsonReader<'_>,
-    name: &'static str,
     bounds: RangeInclusive<u64>,
-    problem: &'static str,
+    otherwise: Problem,
 ) -> Taken<T> {
-    Ok(number(reader, name)?.and_then(|number| {
-        whole_of(number)
-            .filter(|value| bounds.contains(value))
-            .and_then(|value| T::try_from(value).ok())
-            .ok_or(Fault::bad_value(name, problem))
+    Ok(number(reader)?.and_then(|number| {
+        let value = whole_of(number).filter(|value| bounds.contains(value));
+        value.and_then(|value| T::try_from(value).ok()).ok_or(otherwise)
     }))
 }
 
 /// Takes `null` as `None`, and anything else with `take`.
+#[inline]
 pub(super) fn nullable<'a, T>(
     reader: &mut JsonReader<'a>,
     take: impl FnOnce(&mut JsonReader<'a>) -> Taken<T>,
@@ -104,25 +80,30 @@ pub(super) fn nullable<'a, T>(
     Ok(take(reader)?.map(Some))
 }
 
-fn number<'a>(reader: &mut JsonReader<'a>, name: &'static str) -> Taken<&'a str> {
+#[inline]
+fn number<'a>(reader: &mut JsonReader<'a>) -> Taken<&'a str> {
     if !matches!(reader.peek()?, b'-' | b'0'..=b'9') {
         reader.skip()?;
-        return Ok(Err(Fault::wrong_type(name, "is not a number")));
+        return Ok(Err(Problem::NoNumber));
     }
     reader.number().map(Ok)
 }
 
 /// The whole number that a JSON number is by value: integers exactly, `2.0` and `2e0` as doubles.
+#[inline]
 fn whole_of(number: &str) -> Option<u64> {
-    if number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return number.parse().ok();
-    }
+    number.parse().ok().or_else(|| whole_of_double(number))
+}
+
+#[cold]
+fn whole_of_double(number: &str) -> Option<u64> {
     let value: f64 = number.parse().ok()?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in bounds")]
     (value.fract() == 0.0 && (0.0..=EXACT_INTEGERS).contains(&value)).then_some(value as u64)
 }
 
 /// The amount that a JSON number is by value.
+#[inline]
 fn cents_of(number: &str) -> Option<Cents> {
     match plain_cents(number.as_bytes()) {
         Some(cents) => (cents <= Cents::LIMIT).then_some(cents),
@@ -131,18 +112,21 @@ fn cents_of(number: &str) -> Option<Cents> {
 }
 
 /// The usual spellings, `8`, `8.5` and `8.50`, without the way through a double; `None` for every other.
+#[inline]
 fn plain_cents(number: &[u8]) -> Option<Cents> {
     let (units, hundredths) = match number {
         [units @ .., b'.', tenths] => (units, digits(&[*tenths])? * 10),
         [units @ .., b'.', tenths, hundredths] => (units, digits(&[*tenths, *hundredths])?),
         units => (units, 0),
     };
+    // Ten digits are more than any amount has, and no sum of them overflows.
     if units.len() > 10 {
         return None;
     }
     Some(Cents(digits(units)? * 100 + hundredths))
 }
 
+#[inline]
 fn digits(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
 }

@@ -1,0 +1,203 @@
+//! Owns faults before they are put into words: small and `Copy`, so that noting one costs nothing until it counts.
+
+use super::{BadReason, BadRecord, TimeError};
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) place: Place,
+    pub(super) problem: Problem,
+}
+
+/// Where in a record a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The record's value as a whole.
+    Value,
+    /// A byte of the value, from 0.
+    Byte(usize),
+    /// A field of the outer object.
+    Field(&'static str),
+    /// A line of an order, from 0.
+    Line(usize),
+    /// A field of a line.
+    LineField(usize, &'static str),
+    /// A field of a decision's source.
+    SourceField(&'static str),
+}
+
+/// Everything that can be wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Problem {
+    NoValue,
+    NotUtf8,
+    Syntax(Syntax),
+    TooDeep,
+    Duplicate,
+    Missing,
+    NoString,
+    NoNumber,
+    NoArray,
+    NoObject,
+    Empty,
+    LongerThan256,
+    NoLines,
+    TooManyLines,
+    NoQuantity,
+    NoMoney,
+    NoStatus,
+    NoAction,
+    NoReason,
+    NeedlessReason,
+    MissingReason,
+    NoUnits,
+    NoLineNumber,
+    NoLineCount,
+    LineBeyondLines,
+    NoPartition,
+    NoOffset,
+    Time(TimeError),
+}
+
+/// How a text fails to be JSON at the byte where its reader stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    NoObject,
+    NoArray,
+    NoString,
+    NoValue,
+    NoColon,
+    NoCommaOrEnd,
+    NoDigits,
+    NoHexDigits,
+    NoEscape,
+    BareControl,
+    LoneSurrogate,
+    EndsEarly,
+    Trailing,
+}
+
+impl Fault {
+    /// A fault of a known field.
+    pub(super) const fn of_field(field: &'static str, problem: Problem) -> Self {
+        Self { place: Place::Field(field), problem }
+    }
+
+    /// The same fault, of that line's field if it is of a field.
+    pub(super) const fn in_line(self, line: usize) -> Self {
+        match self.place {
+            Place::Field(field) => Self { place: Place::LineField(line, field), ..self },
+            _ => self,
+        }
+    }
+
+    /// The same fault, of the source's field if it is of a field.
+    pub(super) const fn in_source(self) -> Self {
+        match self.place {
+            Place::Field(field) => Self { place: Place::SourceField(field), ..self },
+            _ => self,
+        }
+    }
+}
+
+impl From<Fault> for BadRecord {
+    fn from(Fault { place, problem }: Fault) -> Self {
+        let words = problem.words();
+        let detail = match place {
+            Place::Value => words.to_owned(),
+            Place::Byte(byte) => format!("byte {byte}: {words}"),
+            Place::Field(field) => format!("{field} {words}"),
+            Place::Line(line) => format!("items[{line}] {words}"),
+            Place::LineField(line, field) => format!("items[{line}].{field} {words}"),
+            Place::SourceField(field) => format!("source.{field} {words}"),
+        };
+        Self { reason: problem.reason(), detail }
+    }
+}
+
+impl Problem {
+    const fn reason(self) -> BadReason {
+        match self {
+            Self::NoValue => BadReason::NoValue,
+            Self::NotUtf8 => BadReason::NotUtf8,
+            Self::Syntax(_) => BadReason::NotJson,
+            Self::TooDeep => BadReason::TooDeep,
+            Self::Duplicate => BadReason::DuplicateField,
+            Self::Missing => BadReason::MissingField,
+            Self::NoString | Self::NoNumber | Self::NoArray | Self::NoObject => BadReason::WrongType,
+            Self::Empty
+            | Self::LongerThan256
+            | Self::NoLines
+            | Self::TooManyLines
+            | Self::NoQuantity
+            | Self::NoMoney
+            | Self::NoStatus
+            | Self::NoAction
+            | Self::NoReason
+            | Self::NeedlessReason
+            | Self::MissingReason
+            | Self::NoUnits
+            | Self::NoLineNumber
+            | Self::NoLineCount
+            | Self::LineBeyondLines
+            | Self::NoPartition
+            | Self::NoOffset
+            | Self::Time(_) => BadReason::BadValue,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::NoValue => "the record has no value",
+            Self::NotUtf8 => "not UTF-8",
+            Self::Syntax(syntax) => syntax.words(),
+            Self::TooDeep => "nested more than 127 deep",
+            Self::Duplicate => "stands twice",
+            Self::Missing => "is missing",
+            Self::NoString => "is not a string",
+            Self::NoNumber => "is not a number",
+            Self::NoArray => "is not an array",
+            Self::NoObject => "is not an object",
+            Self::Empty => "is empty",
+            Self::LongerThan256 => "is longer than 256 bytes",
+            Self::NoLines => "has no lines",
+            Self::TooManyLines => "has more than 10000 lines",
+            Self::NoQuantity => "is not a whole number from 1 to 1000000",
+            Self::NoMoney => "is not a whole number of cents from 0.00 to 10000000.00",
+            Self::NoStatus => "is neither placed nor failed",
+            Self::NoAction => "is neither reserve nor reject nor release",
+            Self::NoReason => "is neither out_of_stock nor order_incomplete",
+            Self::NeedlessReason => "is given though the action is not reject",
+            Self::MissingReason => "is null though the action is reject",
+            Self::NoUnits => "is not a whole number of units",
+            Self::NoLineNumber => "is not a whole number from 0 to 9999",
+            Self::NoLineCount => "is not a whole number from 1 to 10000",
+            Self::LineBeyondLines => "is not below lines",
+            Self::NoPartition => "is not a partition number",
+            Self::NoOffset => "is not an offset",
+            Self::Time(TimeError::Malformed) => "is not an RFC 3339 timestamp",
+            Self::Time(TimeError::LeapSecond) => "has second 60",
+            Self::Time(TimeError::OutOfRange) => "lies outside the years 1970 to 9999",
+        }
+    }
+}
+
+impl Syntax {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::NoObject => "no JSON object begins here",
+            Self::NoArray => "no array begins here",
+            Self::NoString => "no string begins here",
+            Self::NoValue => "no value begins here",
+            Self::NoColon => "no colon after the key",
+            Self::NoCommaOrEnd => "neither a comma nor the end of what is open",
+            Self::NoDigits => "a number lacks digits",
+            Self::NoHexDigits => "an escape without four hexadecimal digits",
+            Self::NoEscape => "no such escape",
+            Self::BareControl => "a bare control character in a string",
+            Self::LoneSurrogate => "a lone surrogate",
+            Self::EndsEarly => "the text ends early",
+            Self::Trailing => "something follows the object",
+        }
+    }
+}

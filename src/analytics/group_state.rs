@@ -209,9 +209,15 @@ impl GroupState {
     }
 
     /// Whether the changelog holds nothing at all of this group: neither a position nor a count of any epoch.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         self.sources.is_empty()
+    }
+
+    /// Whether the group has state: counts that no position names, as a killed switch leaves them, are none.
+    #[must_use]
+    pub fn has_positions(&self) -> bool {
+        self.positions().next().is_some()
     }
 
     /// The positions, ordered by topic and partition.

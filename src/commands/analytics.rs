@@ -124,7 +124,7 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
     if commit {
         let places = group::places(context, &topology);
         let has_offsets = group::offsets(context, &inspector, &places)?.iter().any(Option::is_some);
-        if has_offsets && group::read_state(context, &inspector, &topology, &group_name)?.is_empty() {
+        if has_offsets && !group::read_state(context, &inspector, &topology, &group_name)?.has_positions() {
             return Err(group::refuse_foreign(&group_name));
         }
         let liveness = inspector.liveness(&group_name)?;

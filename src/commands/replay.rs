@@ -51,6 +51,8 @@ struct Partition {
     state: Option<StateFacts>,
     /// What an undo of this replay goes back to.
     previous: Option<Checkpoint>,
+    /// Where the state stands now.
+    position: Option<Position>,
     /// The group's offset and its state's position are equal.
     agrees: bool,
 }
@@ -65,18 +67,36 @@ impl Partition {
     fn readable_end(&self) -> i64 {
         self.row.end.min(self.facts.high_watermark)
     }
+
+    /// Where the range begins: at the log's start, unless that lies behind the end already.
+    fn begin(&self) -> i64 {
+        self.facts.log_start.min(self.readable_end())
+    }
+
+    /// The same partition in the epoch that is written, or `None` where the group has no offset.
+    fn switched(&self, writer: &EpochWriter<'_>, fold: &Fold) -> Option<Switched> {
+        self.facts.committed?;
+        let position = writer.position(fold, self.begin(), self.row.end, self.previous.clone());
+        Some(Switched { source: TopicPartition::new(&self.facts.topic, self.facts.partition), position })
+    }
 }
 
-fn freeze(
-    context: &Context,
-    inspector: &Inspector,
-    topology: &Topology,
-    state: &GroupState,
-    target: Target,
-) -> Result<Frozen, Failure> {
+/// The offset that belongs to a position of the state, which was read after `earlier` and before `later`: a live group
+/// moves on meanwhile, and wherever it stood in between it stood with both.
+fn offset_beside(position: Option<i64>, earlier: Option<i64>, later: Option<i64>) -> Option<i64> {
+    let was_there = match (position, later) {
+        (Some(position), Some(later)) => earlier.is_none_or(|earlier| earlier <= position) && position <= later,
+        (None, _) => earlier.is_none(),
+        (Some(_), None) => false,
+    };
+    if was_there { position } else { later }
+}
+
+fn freeze(context: &Context, inspector: &Inspector, stands: &Stands, target: Target) -> Result<Frozen, Failure> {
     let names = &context.common.names;
-    let places = group::places(context, topology);
-    let offsets = group::offsets(context, inspector, &places)?;
+    let state = &stands.state;
+    let places = group::places(context, &stands.topology);
+    let later = group::offsets(context, inspector, &places)?;
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
     let starts = inspector.starts(&sources)?;
     let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
@@ -88,13 +108,15 @@ fn freeze(
     let mut partitions = Vec::with_capacity(places.len());
     for (index, TopicPartition { topic, partition }) in sources.into_iter().enumerate() {
         let position = state.position(&topic, partition);
-        let agrees = position.map(|position| position.next_offset) == offsets[index];
+        let stands_at = position.map(|position| position.next_offset);
+        let offset = offset_beside(stands_at, stands.offsets[index], later[index]);
+        let agrees = stands_at == offset;
         let before = position.and_then(|position| match view(&topic, partition, position) {
             View::BeforeSwitch => position.previous.clone(),
             View::Current => position.checkpoint(),
         });
         // After a replay that was killed, the end is where the group stood before it.
-        let frozen = if agrees { before.as_ref().map(|before| before.next_offset) } else { offsets[index] };
+        let frozen = if agrees { before.as_ref().map(|before| before.next_offset) } else { offset };
         let facts = PartitionFacts {
             topic,
             partition,
@@ -103,11 +125,12 @@ fn freeze(
             committed: frozen,
         };
         let mut row = PlanRow::new(target, &facts);
-        row.from = offsets[index];
+        row.from = offset;
         partitions.push(Partition {
             row,
             state: before.as_ref().map(StateFacts::from),
             previous: before,
+            position: position.cloned(),
             facts,
             agrees,
         });
@@ -123,17 +146,35 @@ fn interrupted_epoch(state: &GroupState) -> Option<String> {
         .and_then(|(_, _, position)| position.epoch.clone())
 }
 
-/// What the group has, for a replay: refused for a group that is none of analytics.
-fn look(context: &Context, inspector: &Inspector, group_name: &str) -> Result<(Topology, GroupState, bool), Failure> {
+/// What the group has.
+struct Stands {
+    topology: Topology,
+    /// Its offsets, read before the state.
+    offsets: Vec<Option<i64>>,
+    state: GroupState,
+}
+
+impl Stands {
+    /// Neither offsets nor state; what a killed first pass has written names no position and is none.
+    fn has_nothing(&self) -> bool {
+        !self.has_offsets() && !self.state.has_positions()
+    }
+
+    fn has_offsets(&self) -> bool {
+        self.offsets.iter().any(Option::is_some)
+    }
+}
+
+/// Looks at a group for a replay: refused for one that is none of analytics.
+fn look(context: &Context, inspector: &Inspector, group_name: &str) -> Result<Stands, Failure> {
     let topology = topology::require(context, inspector)?;
+    let offsets = group::offsets(context, inspector, &group::places(context, &topology))?;
     let state = group::read_state(context, inspector, &topology, group_name)?;
-    let places = group::places(context, &topology);
-    let has_offsets = group::offsets(context, inspector, &places)?.iter().any(Option::is_some);
-    if has_offsets && state.is_empty() {
+    let stands = Stands { topology, offsets, state };
+    if stands.has_offsets() && !stands.state.has_positions() {
         return Err(group::refuse_foreign(group_name));
     }
-    let fresh = !has_offsets && state.is_empty();
-    Ok((topology, state, fresh))
+    Ok(stands)
 }
 
 /// Shows what a replay would do, and changes nothing.
@@ -145,13 +186,13 @@ pub fn dry_run(context: &Context, job: &ReplayJob) -> Outcome {
     let report = context.open_report()?;
     let group_name = context.common.names.analytics_group(job.group.as_deref());
     let inspector = Inspector::open(&context.common.connection, &group_name)?;
-    let (topology, state, fresh) = look(context, &inspector, &group_name)?;
-    if fresh {
+    let stands = look(context, &inspector, &group_name)?;
+    if stands.has_nothing() {
         context.console.note(&format!(
             "the group {group_name} has neither offsets nor state: a replay would begin with a first pass"
         ));
     }
-    let frozen = freeze(context, &inspector, &topology, &state, job.target)?;
+    let frozen = freeze(context, &inspector, &stands, job.target)?;
     let document = PlanDocument::new(frozen.partitions.into_iter().map(|partition| partition.row).collect());
     context.answer(&document, &report::plan_report(&document.plan), report)?;
     Ok(Code::Done)
@@ -167,25 +208,23 @@ pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: 
     let (initial, after) = (OutputFile::open(initial_file)?, OutputFile::open(after_file)?);
     let group_name = context.common.names.analytics_group(job.group.as_deref());
     let inspector = Inspector::open(&context.common.connection, &group_name)?;
-    let (mut topology, mut state, fresh) = look(context, &inspector, &group_name)?;
-    let mut note = None;
     if !job.shadow {
+        // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, job.wait_empty)?;
-        if fresh {
-            context
-                .console
-                .note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
-            let mut pass = first_pass::count(context, &inspector, &topology, &group_name)?;
-            first_pass::install(context, &inspector, &group_name, &mut pass)?;
-            note = Some(Note::FirstPass);
-            topology = topology::require(context, &inspector)?;
-            state = group::read_state(context, &inspector, &topology, &group_name)?;
-        }
     }
-    let frozen = freeze(context, &inspector, &topology, &state, job.target)?;
+    let mut stands = look(context, &inspector, &group_name)?;
+    let mut note = None;
+    if !job.shadow && stands.has_nothing() {
+        context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
+        let mut pass = first_pass::count(context, &inspector, &stands.topology, &group_name)?;
+        first_pass::install(context, &inspector, &group_name, &mut pass)?;
+        note = Some(Note::FirstPass);
+        stands = look(context, &inspector, &group_name)?;
+    }
+    let frozen = freeze(context, &inspector, &stands, job.target)?;
     let sound = frozen.partitions.iter().all(Partition::is_sound);
     let reads = frozen.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
-    let replay = Replay { context, inspector: &inspector, topology: &topology, group: &group_name, frozen };
+    let replay = Replay { context, inspector: &inspector, topology: &stands.topology, group: &group_name, frozen };
     // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
     let read = if job.shadow || !sound || !reads { replay.shadow()? } else { replay.rewind()? };
     let document = replay.judge(&read, note);
@@ -219,7 +258,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     /// The state at the targets, recomputed from the log; nothing where the target is the log's start.
     fn base(&self) -> Result<Vec<Fold>, Failure> {
-        let folds = self.frozen.partitions.iter().map(|partition| Fold::empty(partition.facts.log_start)).collect();
+        let folds = self.frozen.partitions.iter().map(|partition| Fold::empty(partition.begin())).collect();
         let targets: Vec<i64> =
             self.frozen.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
         self.wait_stable()?;
@@ -279,34 +318,26 @@ impl Replay<'_> {
         self.check_still(hold)?;
         writer.write_base(&self.frozen.places, base)?;
         hold.serve(self.group)?;
-        writer.switch(hold, &[], &self.switched(writer, base.iter().map(Some)))?;
+        writer.switch(hold, &[], &self.switched(writer, base))?;
         writer.collect_garbage(self.inspector, self.topology)
     }
 
-    /// The group is held now: its offsets must still be the frozen ones, or somebody was here in between.
+    /// The group is held now: its offsets and state must still be the frozen ones, or somebody was here in between.
     fn check_still(&self, hold: &Hold) -> Result<(), Failure> {
         hold.serve(self.group)?;
         let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
-        if offsets.iter().zip(&self.frozen.partitions).all(|(now, partition)| *now == partition.row.from) {
-            return Ok(());
-        }
-        Err(group::joined(self.group))
+        let state = group::read_state(self.context, self.inspector, self.topology, self.group)?;
+        let stands = offsets.into_iter().zip(&self.frozen.partitions).all(|(offset, partition)| {
+            let position = state.position(&partition.facts.topic, partition.facts.partition);
+            offset == partition.row.from && position == partition.position.as_ref()
+        });
+        if stands { Ok(()) } else { Err(group::joined(self.group)) }
     }
 
-    /// The positions of partitions that have an offset, as far as their folds are known.
-    fn switched<'f>(&self, writer: &EpochWriter<'_>, folds: impl Iterator<Item = Option<&'f Fold>>) -> Vec<Switched> {
-        self.frozen
-            .partitions
-            .iter()
-            .zip(&self.frozen.places)
-            .zip(folds)
-            .filter(|((partition, _), _)| partition.facts.committed.is_some())
-            .filter_map(|((partition, place), fold)| {
-                let position =
-                    writer.position(fold?, partition.facts.log_start, partition.row.end, partition.previous.clone());
-                Some(Switched { source: place.source.clone(), position })
-            })
-            .collect()
+    /// Every partition that has an offset, as its fold stands.
+    fn switched(&self, writer: &EpochWriter<'_>, folds: &[Fold]) -> Vec<Switched> {
+        let partitions = self.frozen.partitions.iter().zip(folds);
+        partitions.filter_map(|(partition, fold)| partition.switched(writer, fold)).collect()
     }
 
     fn read_as_the_group(&self, base: Vec<Fold>, writer: &EpochWriter<'_>, hold: &Hold) -> Result<Read, Failure> {
@@ -320,14 +351,8 @@ impl Replay<'_> {
             let mut changes = Vec::new();
             let mut switched = Vec::new();
             folding.each(|range, fold| {
-                let place = &self.frozen.places[range];
-                writer.take_changes(place, fold, &mut changes);
-                let partition = &self.frozen.partitions[range];
-                if partition.facts.committed.is_some() {
-                    let position =
-                        writer.position(fold, partition.facts.log_start, partition.row.end, partition.previous.clone());
-                    switched.push(Switched { source: place.source.clone(), position });
-                }
+                writer.take_changes(&self.frozen.places[range], fold, &mut changes);
+                switched.extend(self.frozen.partitions[range].switched(writer, fold));
             });
             if switched.is_empty() { Ok(()) } else { writer.switch(hold, &changes, &switched) }
         })?;
@@ -336,7 +361,7 @@ impl Replay<'_> {
             writer.take_changes(place, fold, &mut changes);
         }
         hold.serve(self.group)?;
-        writer.switch(hold, &changes, &self.switched(writer, read.folds.iter().map(Some)))?;
+        writer.switch(hold, &changes, &self.switched(writer, &read.folds))?;
         Ok(read)
     }
 
@@ -352,7 +377,7 @@ impl Replay<'_> {
 
     fn judge(self, read: &Read, note: Option<Note>) -> ReplayDocument {
         let Frozen { places, partitions, before } = self.frozen;
-        let starts: Vec<i64> = partitions.iter().map(|partition| partition.facts.log_start).collect();
+        let starts: Vec<i64> = partitions.iter().map(Partition::begin).collect();
         let counted: Vec<usize> = (0..partitions.len())
             .filter(|&index| partitions[index].facts.committed.is_some() || partitions[index].state.is_some())
             .collect();

@@ -197,7 +197,8 @@ impl Lab {
         self.run(&format!("{words} --output json")).expect(0).document()
     }
 
-    fn consumer(&self, isolation: &str, group: &str) -> BaseConsumer {
+    /// A client in the name of a group that it never joins.
+    pub fn consumer(&self, isolation: &str, group: &str) -> BaseConsumer {
         ClientConfig::new()
             .set("bootstrap.servers", &self.broker)
             .set("group.id", group)

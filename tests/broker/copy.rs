@@ -1,0 +1,83 @@
+//! Owns copying topics record by record under another prefix, offsets kept: what a restored backup would look like.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::groups::{self, GROUP};
+use super::support::{BOUND, Lab, Stored};
+
+/// Copies the sources, the analytics state and the group's offsets; `change` may alter the records of the sources.
+pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
+    for topic in ["order-events", "inventory-events", "analytics-state"] {
+        to.create_topic(topic, from.partitions(topic));
+    }
+    for topic in groups::SOURCES {
+        let mut records = from.read(topic);
+        for record in &mut records {
+            change(topic, record);
+        }
+        copy_source(from, to, topic, &records);
+        assert_eq!(to.watermarks(topic), from.watermarks(topic), "{topic}: offsets are kept");
+        let places = |records: &[Stored]| -> Vec<(i32, i64)> {
+            records.iter().map(|record| (record.partition, record.offset)).collect()
+        };
+        assert_eq!(places(&to.read(topic)), places(&records), "{topic}: records stand where they stood");
+    }
+    let renamed = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&from.prefix, &to.prefix).into_bytes();
+    let state: Vec<(i32, Vec<u8>, Option<Vec<u8>>)> = from
+        .read("analytics-state")
+        .into_iter()
+        .map(|record| (record.partition, renamed(&record.key.expect("a key")), record.value.as_deref().map(renamed)))
+        .collect();
+    let state: Vec<(i32, Option<&[u8]>, Option<&[u8]>)> =
+        state.iter().map(|(partition, key, value)| (*partition, Some(key.as_slice()), value.as_deref())).collect();
+    to.put("analytics-state", &state);
+    groups::set_offsets(to, GROUP, &groups::offsets(from, GROUP));
+}
+
+/// Writes the records so that each gets its offset: where one offset is left out stood the marker of a transaction.
+fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &to.broker).set("acks", "all");
+    let ends: BTreeMap<i32, i64> =
+        (0..).zip(from.watermarks(topic)).map(|(partition, (_, end))| (partition, end)).collect();
+    let has_markers = usize::try_from(ends.values().sum::<i64>()).expect("a count") != records.len();
+    if has_markers {
+        config.set("transactional.id", to.topic("copy"));
+    }
+    let producer: BaseProducer = config.create().expect("a producer");
+    if !has_markers {
+        records.iter().for_each(|record| send(&producer, &to.topic(topic), record));
+        producer.flush(BOUND).expect("flushed");
+        return;
+    }
+    producer.init_transactions(BOUND).expect("initialised");
+    for (partition, end) in ends {
+        let records: Vec<&Stored> = records.iter().filter(|record| record.partition == partition).collect();
+        let after = records.iter().skip(1).map(|record| record.offset).chain([end]);
+        let mut open = false;
+        for (record, after) in records.iter().zip(after) {
+            if !open {
+                producer.begin_transaction().expect("begun");
+            }
+            send(&producer, &to.topic(topic), record);
+            open = after == record.offset + 1;
+            if !open {
+                assert_eq!(after, record.offset + 2, "one marker between transactions");
+                producer.commit_transaction(BOUND).expect("committed");
+            }
+        }
+        assert!(!open, "{topic}/{partition} ends with a marker");
+    }
+}
+
+/// With another record timestamp than the original's: nothing that is counted may depend on it.
+fn send(producer: &BaseProducer, topic: &str, record: &Stored) {
+    let mut copy: BaseRecord<'_, [u8], [u8]> =
+        BaseRecord::to(topic).partition(record.partition).timestamp(record.timestamp - 86_400_000);
+    copy.key = record.key.as_deref();
+    copy.payload = record.value.as_deref();
+    producer.send(copy).map_err(|(error, _)| error).expect("sent");
+}

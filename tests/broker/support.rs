@@ -269,6 +269,14 @@ impl Lab {
         records
     }
 
+    /// Whether some partition ends in a transaction that is still open.
+    pub fn has_open_transaction(&self, topic: &str) -> bool {
+        let (name, stable) = (self.topic(topic), self.consumer("read_committed", "look"));
+        (0..).zip(self.watermarks(topic)).any(|(partition, (_, high))| {
+            stable.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1 < high
+        })
+    }
+
     fn stable_end(&self, topic: &str, partition: i32) -> i64 {
         let consumer = self.consumer("read_committed", "look");
         consumer.fetch_watermarks(topic, partition, BOUND).expect("watermarks").1
@@ -282,6 +290,31 @@ impl Lab {
         list.add_partition_range(&name, 0, self.partitions(topic) - 1);
         let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
         offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
+    }
+
+    /// The sum of the group's committed offsets on a topic; does not wait for pending ones, so it never stands still
+    /// behind a killed writer.
+    pub fn progress(&self, group: &str, topic: &str) -> i64 {
+        let name = self.topic(topic);
+        let consumer = self.consumer("read_uncommitted", &self.topic(group));
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&name, 0, self.partitions(topic) - 1);
+        let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
+        offsets.elements().iter().filter_map(|place| place.offset().to_raw()).filter(|offset| *offset >= 0).sum()
+    }
+
+    /// The ids of the group's members.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        let name = self.topic(group);
+        let list = self.consumer("read_uncommitted", "look").client().fetch_group_list(Some(&name), BOUND);
+        let list = list.expect("the group");
+        let mut members: Vec<String> = list
+            .groups()
+            .iter()
+            .flat_map(|group| group.members().iter().map(|member| member.id().to_owned()))
+            .collect();
+        members.sort();
+        members
     }
 
     /// Writes records, each acknowledged.
@@ -308,6 +341,18 @@ impl Lab {
             .build()
             .expect("a runtime")
             .block_on(work(&admin, &options))
+    }
+
+    pub fn delete_topic(&self, topic: &str) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+        });
+        until("the topic goes away", || {
+            let metadata = self.consumer("read_committed", "look").client().fetch_metadata(None, BOUND);
+            let metadata = metadata.expect("metadata");
+            (!metadata.topics().iter().any(|found| found.name() == name)).then_some(())
+        });
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) {

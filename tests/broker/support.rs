@@ -1,6 +1,7 @@
 //! Owns a laboratory: a topic prefix and a folder of its own, the program run in it, and a look at the topics that does
 //! not go through the program's own code.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -206,6 +207,10 @@ impl Lab {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("allow.auto.create.topics", "false")
+            // The first metadata reply retires the bootstrap connection; a look at a small topic should not take a second.
+            .set("reconnect.backoff.ms", "20")
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.queue.backoff.ms", "5")
             .create()
             .expect("a consumer")
     }
@@ -236,33 +241,28 @@ impl Lab {
     pub fn read_as(&self, topic: &str, isolation: &str) -> Vec<Stored> {
         let name = self.topic(topic);
         let mut records = Vec::new();
-        for (partition, (low, high)) in (0..).zip(self.watermarks(topic)) {
-            if low == high {
-                continue;
+        let ranges = self.watermarks(topic);
+        let mut list = TopicPartitionList::new();
+        for (partition, (low, high)) in (0..).zip(&ranges) {
+            if low < high {
+                list.add_partition_offset(&name, partition, Offset::Offset(*low)).expect("listed");
             }
-            let consumer = self.consumer(isolation, "look");
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&name, partition, Offset::Offset(low)).expect("listed");
-            consumer.assign(&list).expect("assigned");
-            let start = Instant::now();
-            loop {
-                assert!(start.elapsed() < BOUND, "{name}/{partition} cannot be read to its end");
-                match consumer.poll(Duration::from_millis(200)) {
-                    Some(Ok(message)) => records.push(stored(&message)),
-                    // The last stable offset: behind it only what is open, which a reader of committed records waits for.
-                    Some(Err(KafkaError::PartitionEOF(_))) => {
-                        let position =
-                            consumer.position().expect("positions").elements()[0].offset().to_raw().unwrap_or(low);
-                        if isolation == "read_uncommitted"
-                            || position >= high
-                            || self.stable_end(&name, partition) >= high
-                        {
-                            break;
-                        }
-                    }
-                    Some(Err(error)) => panic!("{name}/{partition}: {error}"),
-                    None => {}
-                }
+        }
+        // A transaction that is open now is waited for; then the first end that the reading meets is behind all of it.
+        if isolation == "read_committed" {
+            until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
+        }
+        let mut unread: BTreeSet<i32> = list.elements().iter().map(|place| place.partition()).collect();
+        let consumer = self.consumer(isolation, "look");
+        consumer.assign(&list).expect("assigned");
+        let start = Instant::now();
+        while !unread.is_empty() {
+            assert!(start.elapsed() < BOUND, "{name} cannot be read to its end");
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => records.push(stored(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+                Some(Err(error)) => panic!("{name}: {error}"),
+                None => {}
             }
         }
         records.sort_by_key(|record| (record.partition, record.offset));
@@ -271,15 +271,14 @@ impl Lab {
 
     /// Whether some partition ends in a transaction that is still open.
     pub fn has_open_transaction(&self, topic: &str) -> bool {
-        let (name, stable) = (self.topic(topic), self.consumer("read_committed", "look"));
-        (0..).zip(self.watermarks(topic)).any(|(partition, (_, high))| {
-            stable.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1 < high
-        })
+        !self.is_stable(topic, &self.watermarks(topic))
     }
 
-    fn stable_end(&self, topic: &str, partition: i32) -> i64 {
-        let consumer = self.consumer("read_committed", "look");
-        consumer.fetch_watermarks(topic, partition, BOUND).expect("watermarks").1
+    fn is_stable(&self, topic: &str, ranges: &[(i64, i64)]) -> bool {
+        let (name, consumer) = (self.topic(topic), self.consumer("read_committed", "look"));
+        (0..).zip(ranges).all(|(partition, (_, high))| {
+            consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1 >= *high
+        })
     }
 
     /// The group's committed offsets on a topic, by partition.

@@ -4,13 +4,19 @@
 //! its own, so that all can share the broker and run side by side.
 
 mod analytics;
+mod chaos;
 mod copy;
+mod damage;
 mod groups;
 mod pipeline;
+mod recount;
+mod refusals;
 mod replay;
 mod replay_kills;
 mod replay_verdicts;
+mod sharing;
 mod support;
+mod truth;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -20,8 +26,18 @@ pub type Case = (&'static str, fn(&support::Lab));
 fn main() {
     let arguments = Arguments::from_args();
     let broker = support::broker();
-    let cases: Vec<Case> =
-        [pipeline::CASES, analytics::CASES, replay::CASES, replay_kills::CASES, replay_verdicts::CASES].concat();
+    let cases: Vec<Case> = [
+        pipeline::CASES,
+        damage::CASES,
+        analytics::CASES,
+        replay::CASES,
+        replay_kills::CASES,
+        replay_verdicts::CASES,
+        chaos::CASES,
+        refusals::CASES,
+        sharing::CASES,
+    ]
+    .concat();
     if broker.is_none() && !arguments.list {
         eprintln!();
         eprintln!("!!! THE BROKER SUITE DID NOT RUN: {} tests need a Kafka and none was named.", cases.len());

@@ -1,6 +1,7 @@
 //! Owns a laboratory: a topic prefix and a folder of its own, the program run in it, and a look at the topics that does
 //! not go through the program's own code.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -207,6 +208,10 @@ impl Lab {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("allow.auto.create.topics", "false")
+            // The first metadata reply retires the bootstrap connection; a look at a small topic should not take a second.
+            .set("reconnect.backoff.ms", "20")
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.queue.backoff.ms", "5")
             .create()
             .expect("a consumer")
     }
@@ -237,42 +242,44 @@ impl Lab {
     pub fn read_as(&self, topic: &str, isolation: &str) -> Vec<Stored> {
         let name = self.topic(topic);
         let mut records = Vec::new();
-        for (partition, (low, high)) in (0..).zip(self.watermarks(topic)) {
-            if low == high {
-                continue;
+        let ranges = self.watermarks(topic);
+        let mut list = TopicPartitionList::new();
+        for (partition, (low, high)) in (0..).zip(&ranges) {
+            if low < high {
+                list.add_partition_offset(&name, partition, Offset::Offset(*low)).expect("listed");
             }
-            let consumer = self.consumer(isolation, "look");
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&name, partition, Offset::Offset(low)).expect("listed");
-            consumer.assign(&list).expect("assigned");
-            let start = Instant::now();
-            loop {
-                assert!(start.elapsed() < BOUND, "{name}/{partition} cannot be read to its end");
-                match consumer.poll(Duration::from_millis(200)) {
-                    Some(Ok(message)) => records.push(stored(&message)),
-                    // The last stable offset: behind it only what is open, which a reader of committed records waits for.
-                    Some(Err(KafkaError::PartitionEOF(_))) => {
-                        let position =
-                            consumer.position().expect("positions").elements()[0].offset().to_raw().unwrap_or(low);
-                        if isolation == "read_uncommitted"
-                            || position >= high
-                            || self.stable_end(&name, partition) >= high
-                        {
-                            break;
-                        }
-                    }
-                    Some(Err(error)) => panic!("{name}/{partition}: {error}"),
-                    None => {}
-                }
+        }
+        // A transaction that is open now is waited for; then the first end that the reading meets is behind all of it.
+        if isolation == "read_committed" {
+            until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
+        }
+        let mut unread: BTreeSet<i32> = list.elements().iter().map(|place| place.partition()).collect();
+        let consumer = self.consumer(isolation, "look");
+        consumer.assign(&list).expect("assigned");
+        let start = Instant::now();
+        while !unread.is_empty() {
+            assert!(start.elapsed() < BOUND, "{name} cannot be read to its end");
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => records.push(stored(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+                Some(Err(error)) => panic!("{name}: {error}"),
+                None => {}
             }
         }
         records.sort_by_key(|record| (record.partition, record.offset));
         records
     }
 
-    fn stable_end(&self, topic: &str, partition: i32) -> i64 {
-        let consumer = self.consumer("read_committed", "look");
-        consumer.fetch_watermarks(topic, partition, BOUND).expect("watermarks").1
+    /// Whether some partition ends in a transaction that is still open.
+    pub fn has_open_transaction(&self, topic: &str) -> bool {
+        !self.is_stable(topic, &self.watermarks(topic))
+    }
+
+    fn is_stable(&self, topic: &str, ranges: &[(i64, i64)]) -> bool {
+        let (name, consumer) = (self.topic(topic), self.consumer("read_committed", "look"));
+        (0..).zip(ranges).all(|(partition, (_, high))| {
+            consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1 >= *high
+        })
     }
 
     /// The group's committed offsets on a topic, by partition.
@@ -283,6 +290,31 @@ impl Lab {
         list.add_partition_range(&name, 0, self.partitions(topic) - 1);
         let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
         offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
+    }
+
+    /// The sum of the group's committed offsets on a topic; does not wait for pending ones, so it never stands still
+    /// behind a killed writer.
+    pub fn progress(&self, group: &str, topic: &str) -> i64 {
+        let name = self.topic(topic);
+        let consumer = self.consumer("read_uncommitted", &self.topic(group));
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&name, 0, self.partitions(topic) - 1);
+        let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
+        offsets.elements().iter().filter_map(|place| place.offset().to_raw()).filter(|offset| *offset >= 0).sum()
+    }
+
+    /// The ids of the group's members.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        let name = self.topic(group);
+        let list = self.consumer("read_uncommitted", "look").client().fetch_group_list(Some(&name), BOUND);
+        let list = list.expect("the group");
+        let mut members: Vec<String> = list
+            .groups()
+            .iter()
+            .flat_map(|group| group.members().iter().map(|member| member.id().to_owned()))
+            .collect();
+        members.sort();
+        members
     }
 
     /// Writes records, each acknowledged.
@@ -309,6 +341,18 @@ impl Lab {
             .build()
             .expect("a runtime")
             .block_on(work(&admin, &options))
+    }
+
+    pub fn delete_topic(&self, topic: &str) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+        });
+        until("the topic goes away", || {
+            let metadata = self.consumer("read_committed", "look").client().fetch_metadata(None, BOUND);
+            let metadata = metadata.expect("metadata");
+            (!metadata.topics().iter().any(|found| found.name() == name)).then_some(())
+        });
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) {

@@ -144,7 +144,7 @@ fn look(context: &Context, inspector: &Inspector, group_name: &str) -> Result<(T
 pub fn dry_run(context: &Context, job: &ReplayJob) -> Outcome {
     let report = context.open_report()?;
     let group_name = context.common.names.analytics_group(job.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let (topology, state, fresh) = look(context, &inspector, &group_name)?;
     if fresh {
         context.console.note(&format!(
@@ -166,7 +166,7 @@ pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: 
     let report = context.open_report()?;
     let (initial, after) = (OutputFile::open(initial_file)?, OutputFile::open(after_file)?);
     let group_name = context.common.names.analytics_group(job.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let (mut topology, mut state, fresh) = look(context, &inspector, &group_name)?;
     let mut note = None;
     if !job.shadow {
@@ -390,7 +390,7 @@ pub fn undo(context: &Context, group: Option<&str>, wait_empty: Option<Duration>
     let report = context.open_report()?;
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let topology = topology::require(context, &inspector)?;
     group::wait_empty(context, &inspector, &group_name, wait_empty)?;
     let places = group::places(context, &topology);

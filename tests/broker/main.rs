@@ -3,7 +3,13 @@
 //! Without that variable no test of it runs, and it says so; with it, every one does. Each test has a topic prefix of
 //! its own, so that all can share the broker and run side by side.
 
+mod edges;
 mod pipeline;
+mod produce;
+mod readme;
+mod records;
+#[path = "../support/specimens.rs"]
+mod specimens;
 mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -14,7 +20,7 @@ pub type Case = (&'static str, fn(&support::Lab));
 fn main() {
     let arguments = Arguments::from_args();
     let broker = support::broker();
-    let cases: Vec<Case> = [pipeline::CASES].concat();
+    let cases: Vec<Case> = [pipeline::CASES, records::CASES, produce::CASES, edges::CASES, readme::CASES].concat();
     if broker.is_none() && !arguments.list {
         eprintln!();
         eprintln!("!!! THE BROKER SUITE DID NOT RUN: {} tests need a Kafka and none was named.", cases.len());

@@ -210,6 +210,14 @@ impl Lab {
             .expect("a consumer")
     }
 
+    /// The names of the cluster's topics that begin with this laboratory's prefix.
+    pub fn topics(&self) -> Vec<String> {
+        let consumer = self.consumer("read_committed", "look");
+        let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        names.filter(|name| name.starts_with(&self.prefix)).collect()
+    }
+
     pub fn partitions(&self, topic: &str) -> i32 {
         let topic = self.topic(topic);
         let metadata =
@@ -225,6 +233,12 @@ impl Lab {
         (0..self.partitions(topic))
             .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks"))
             .collect()
+    }
+
+    /// The last stable offset of every partition.
+    pub fn stable_ends(&self, topic: &str) -> Vec<i64> {
+        let name = self.topic(topic);
+        (0..self.partitions(topic)).map(|partition| self.stable_end(&name, partition)).collect()
     }
 
     /// Every record of a topic that a reader of committed records gets, by partition and offset.

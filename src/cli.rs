@@ -73,7 +73,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Kafka's address, `host:port` and more after commas [env: FOODSTREAM_BOOTSTRAP_SERVERS] [default: localhost:9092]
+    /// Kafka's address, `host:port` and more after commas [env: `FOODSTREAM_BOOTSTRAP_SERVERS`] [default: `localhost:9092`]
     #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"])]
     pub bootstrap_servers: Option<String>,
     /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
@@ -214,6 +214,7 @@ pub struct Inventory {
 
 /// `analytics`
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct Analytics {
     /// One pass at scan speed over the whole log; the result becomes the group's state and offsets
     #[arg(long, conflicts_with_all = ["until_end", "throttle", "instance_id", "resume_from_state"])]
@@ -249,6 +250,7 @@ pub struct Analytics {
 
 /// `replay`
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct Replay {
     /// Rewind to the start of the log; this is the default
     #[arg(long, conflicts_with_all = ["to_offset", "undo"])]

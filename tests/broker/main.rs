@@ -4,6 +4,8 @@
 //! its own, so that all can share the broker and run side by side.
 
 mod edges;
+mod insist;
+mod originals;
 mod pipeline;
 mod produce;
 mod readme;
@@ -20,7 +22,9 @@ pub type Case = (&'static str, fn(&support::Lab));
 fn main() {
     let arguments = Arguments::from_args();
     let broker = support::broker();
-    let cases: Vec<Case> = [pipeline::CASES, records::CASES, produce::CASES, edges::CASES, readme::CASES].concat();
+    let cases: Vec<Case> =
+        [pipeline::CASES, records::CASES, produce::CASES, originals::CASES, edges::CASES, insist::CASES, readme::CASES]
+            .concat();
     if broker.is_none() && !arguments.list {
         eprintln!();
         eprintln!("!!! THE BROKER SUITE DID NOT RUN: {} tests need a Kafka and none was named.", cases.len());

@@ -7,14 +7,22 @@ mod analytics;
 mod chaos;
 mod copy;
 mod damage;
+mod edges;
 mod groups;
+mod insist;
+mod originals;
 mod pipeline;
+mod produce;
+mod readme;
+mod records;
 mod recount;
 mod refusals;
 mod replay;
 mod replay_kills;
 mod replay_verdicts;
 mod sharing;
+#[path = "../support/specimens.rs"]
+mod specimens;
 mod support;
 mod truth;
 
@@ -29,6 +37,9 @@ fn main() {
     let cases: Vec<Case> = [
         pipeline::CASES,
         damage::CASES,
+        records::CASES,
+        produce::CASES,
+        originals::CASES,
         analytics::CASES,
         replay::CASES,
         replay_kills::CASES,
@@ -36,6 +47,9 @@ fn main() {
         chaos::CASES,
         refusals::CASES,
         sharing::CASES,
+        edges::CASES,
+        insist::CASES,
+        readme::CASES,
     ]
     .concat();
     if broker.is_none() && !arguments.list {

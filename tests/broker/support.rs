@@ -216,6 +216,14 @@ impl Lab {
             .expect("a consumer")
     }
 
+    /// The names of the cluster's topics that begin with this laboratory's prefix.
+    pub fn topics(&self) -> Vec<String> {
+        let consumer = self.consumer("read_committed", "look");
+        let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        names.filter(|name| name.starts_with(&self.prefix)).collect()
+    }
+
     pub fn partitions(&self, topic: &str) -> i32 {
         let topic = self.topic(topic);
         let metadata =
@@ -230,6 +238,14 @@ impl Lab {
         let consumer = self.consumer("read_uncommitted", "look");
         (0..self.partitions(topic))
             .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks"))
+            .collect()
+    }
+
+    /// The last stable offset of every partition.
+    pub fn stable_ends(&self, topic: &str) -> Vec<i64> {
+        let (name, consumer) = (self.topic(topic), self.consumer("read_committed", "look"));
+        (0..self.partitions(topic))
+            .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1)
             .collect()
     }
 
@@ -276,10 +292,7 @@ impl Lab {
     }
 
     fn is_stable(&self, topic: &str, ranges: &[(i64, i64)]) -> bool {
-        let (name, consumer) = (self.topic(topic), self.consumer("read_committed", "look"));
-        (0..).zip(ranges).all(|(partition, (_, high))| {
-            consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1 >= *high
-        })
+        self.stable_ends(topic).iter().zip(ranges).all(|(stable, (_, high))| stable >= high)
     }
 
     /// The group's committed offsets on a topic, by partition.

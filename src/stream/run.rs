@@ -136,7 +136,9 @@ pub fn run<P: Processor>(
     )?;
     let result = engine.drive(&member);
     // A failure's transaction is aborted in order where that is possible: nobody then has to wait for its timeout.
-    if result.is_err() && engine.open.is_some() {
+    // Who was fenced has nothing left to abort, and its try could end a transaction of the one who took over.
+    let fenced = matches!(&result, Err(failure) if failure.code == Code::Fenced);
+    if result.is_err() && !fenced && engine.open.is_some() && engine.stood_still().is_none() {
         engine.abort_quietly();
     }
     let Engine { mut ended, tasks, transactions, .. } = engine;
@@ -404,6 +406,11 @@ impl<P: Processor> Engine<'_, P> {
             )
             .hint("look at the broker's log; what was committed stands, start again to go on from there"));
         }
+        if !matches!(error, TransactionError::Failed(_))
+            && let Some(name) = self.stood_still()
+        {
+            return Err(fenced(Some(name), &error.to_string()));
+        }
         match error {
             TransactionError::Abort(reason) => {
                 (self.watch)(Event::Aborted(&reason))?;
@@ -446,8 +453,22 @@ impl<P: Processor> Engine<'_, P> {
         result
     }
 
+    /// The name of this instance, when its transaction has been open for longer than the broker allows.
+    ///
+    /// Then another may have the name, and the abort must not be tried: for records that timed out librdkafka asks for
+    /// a new epoch with its old one, and the broker (4.1.0, measured) first ends the transaction that is open under the
+    /// id, whose ever it is, and only then refuses the asker.
+    fn stood_still(&self) -> Option<&str> {
+        let open = self.open.as_ref()?;
+        let age = clock::now().saturating_duration_since(open.since);
+        self.settings.instance_id.as_deref().filter(|_| age >= self.connection.transaction_timeout())
+    }
+
     /// Aborts; `false` when that led to a recovery instead.
     fn abort_or_recover(&mut self, member: &Member) -> Result<bool, Failure> {
+        if let Some(name) = self.stood_still() {
+            return Err(fenced(Some(name), "the transaction was open for longer than its timeout"));
+        }
         match (self.abort(), &self.settings.instance_id) {
             (Ok(()), _) => Ok(true),
             // A recovery would take the name back from the process that has it now.

@@ -102,6 +102,12 @@ impl Connection {
         self.property(name).and_then(|value| value.parse().ok()).unwrap_or(default)
     }
 
+    /// How long the broker lets a transaction stay open.
+    #[must_use]
+    pub fn transaction_timeout(&self) -> Duration {
+        Duration::from_millis(self.millis("transaction.timeout.ms", super::transaction::TIMEOUT_MS))
+    }
+
     /// Checks the properties with librdkafka itself.
     ///
     /// # Errors

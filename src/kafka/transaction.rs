@@ -24,6 +24,33 @@ use crate::shutdown::Shutdown;
 /// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open.
 pub(super) const TIMEOUT_MS: u64 = 10_000;
 
+/// What a call gets beyond its time-out, once: a process that stood still finds the broker's answer waiting.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// How long a call is repeated.
+///
+/// A process that is stopped in the middle of a call wakes with its time used up. To give up at once would be doubt, and
+/// doubt takes the transactional id again, from whoever has taken over meanwhile.
+struct Patience {
+    deadline: Deadline,
+    looked: bool,
+}
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self { deadline: Deadline::after(timeout), looked: false }
+    }
+
+    fn bound(&self) -> Duration {
+        self.deadline.remaining().max(if self.looked { LAST_LOOK } else { Duration::from_millis(1) })
+    }
+
+    /// Whether the call may be repeated.
+    fn lasts(&mut self) -> bool {
+        !self.deadline.has_passed() || !std::mem::replace(&mut self.looked, true)
+    }
+}
+
 /// A topic that the transactions write to, by its place in the list given to [`Transactions::open`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output(pub usize);
@@ -182,16 +209,16 @@ impl Transactions {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| self.classify_kafka(&error, "adding offsets to the transaction"))?;
         }
-        let deadline = Deadline::after(self.timeout);
+        let mut patience = Patience::new(self.timeout);
         loop {
-            let remaining = deadline.remaining().max(Duration::from_millis(1));
-            let result = guarded("adding offsets to a transaction", remaining + Duration::from_secs(30), || {
-                self.producer.send_offsets_to_transaction(&list, group.native(), remaining)
+            let bound = patience.bound();
+            let result = guarded("adding offsets to a transaction", bound + Duration::from_secs(30), || {
+                self.producer.send_offsets_to_transaction(&list, group.native(), bound)
             });
             match result {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && !error.txn_requires_abort() && !deadline.has_passed() =>
+                    if error.is_retriable() && !error.txn_requires_abort() && patience.lasts() =>
                 {
                     clock::pause(Duration::from_millis(10));
                 }
@@ -206,16 +233,16 @@ impl Transactions {
     ///
     /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::Doubt`] when nobody knows.
     pub fn commit(&self) -> Result<(), TransactionError> {
-        let deadline = Deadline::after(self.timeout);
+        let mut patience = Patience::new(self.timeout);
         let client = self.producer.client().native_ptr();
         loop {
-            let remaining = deadline.remaining().max(Duration::from_millis(1));
-            let result = guarded("committing a transaction", remaining + Duration::from_secs(30), || {
-                native::commit_transaction(client, remaining)
+            let bound = patience.bound();
+            let result = guarded("committing a transaction", bound + Duration::from_secs(30), || {
+                native::commit_transaction(client, bound)
             });
             match result {
                 Ok(()) => return Ok(()),
-                Err(error) if error.retriable && !error.requires_abort && !deadline.has_passed() => {}
+                Err(error) if error.retriable && !error.requires_abort && patience.lasts() => {}
                 Err(error) => return Err(self.classify(&error, "committing the transaction")),
             }
         }
@@ -227,15 +254,15 @@ impl Transactions {
     ///
     /// [`TransactionError::Doubt`] when that did not succeed in time: the broker will abort it by its timeout.
     pub fn abort(&self) -> Result<(), TransactionError> {
-        let deadline = Deadline::after(self.timeout);
+        let mut patience = Patience::new(self.timeout);
         loop {
-            let remaining = deadline.remaining().max(Duration::from_millis(1));
-            let result = guarded("aborting a transaction", remaining + Duration::from_secs(30), || {
-                self.producer.abort_transaction(remaining)
+            let bound = patience.bound();
+            let result = guarded("aborting a transaction", bound + Duration::from_secs(30), || {
+                self.producer.abort_transaction(bound)
             });
             match result {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !deadline.has_passed() => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && patience.lasts() => {}
                 Err(error) => return Err(self.classify_kafka(&error, "aborting the transaction")),
             }
         }
@@ -289,11 +316,12 @@ impl Transactions {
         if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
             return self.fatal(doing);
         }
+        if error.code == Rd::FencedInstanceId {
+            return TransactionError::Fenced(text);
+        }
         if error.requires_abort {
             return match error.code {
-                Rd::IllegalGeneration | Rd::UnknownMemberId | Rd::FencedInstanceId | Rd::RebalanceInProgress => {
-                    TransactionError::Stale(text)
-                }
+                Rd::IllegalGeneration | Rd::UnknownMemberId | Rd::RebalanceInProgress => TransactionError::Stale(text),
                 // A record of the transaction was refused for good: to try again would end the same way.
                 code @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord) => TransactionError::Failed(error::failure(
                     &KafkaError::MessageProduction(code),

@@ -136,7 +136,9 @@ pub fn run<P: Processor>(
     )?;
     let result = engine.drive(&member);
     // A failure's transaction is aborted in order where that is possible: nobody then has to wait for its timeout.
-    if result.is_err() && engine.open.is_some() {
+    // Who was fenced has nothing left to abort, and its try could end a transaction of the one who took over.
+    let fenced = matches!(&result, Err(failure) if failure.code == Code::Fenced);
+    if result.is_err() && !fenced && engine.open.is_some() && engine.stood_still().is_none() {
         engine.abort_quietly();
     }
     let Engine { mut ended, tasks, transactions, .. } = engine;
@@ -416,11 +418,16 @@ impl<P: Processor> Engine<'_, P> {
             )
             .hint("look at the broker's log; what was committed stands, start again to go on from there"));
         }
+        if !matches!(error, TransactionError::Failed(_))
+            && let Some(name) = self.stood_still()
+        {
+            return Err(fenced(Some(name), &error.to_string()));
+        }
         match error {
             TransactionError::Abort(reason) => {
                 (self.watch)(Event::Aborted(&reason))?;
-                if self.abort().is_err() {
-                    return self.recover(false, member);
+                if !self.abort_or_recover(member)? {
+                    return Ok(());
                 }
                 // Grows to two seconds: a broker in trouble is not helped by a hundred tries a second.
                 self.shutdown
@@ -429,10 +436,9 @@ impl<P: Processor> Engine<'_, P> {
             }
             TransactionError::Stale(reason) => {
                 (self.watch)(Event::Aborted(&reason))?;
-                let aborted = self.abort();
                 // Others may own the partitions: nothing is done until the group has said so or given new ones.
                 self.generation = None;
-                if aborted.is_err() { self.recover(false, member) } else { Ok(()) }
+                self.abort_or_recover(member).map(drop)
             }
             TransactionError::Fenced(reason) => {
                 self.open = None;
@@ -457,6 +463,30 @@ impl<P: Processor> Engine<'_, P> {
         self.ended.aborts += 1;
         self.tasks.aborted(self.processor);
         result
+    }
+
+    /// The name of this instance, when its transaction has been open for longer than the broker allows.
+    ///
+    /// Then another may have the name, and the abort must not be tried: for records that timed out librdkafka asks for
+    /// a new epoch with its old one, and the broker (4.1.0, measured) first ends the transaction that is open under the
+    /// id, whose ever it is, and only then refuses the asker.
+    fn stood_still(&self) -> Option<&str> {
+        let open = self.open.as_ref()?;
+        let age = clock::now().saturating_duration_since(open.since);
+        self.settings.instance_id.as_deref().filter(|_| age >= self.connection.transaction_timeout())
+    }
+
+    /// Aborts; `false` when that led to a recovery instead.
+    fn abort_or_recover(&mut self, member: &Member) -> Result<bool, Failure> {
+        if let Some(name) = self.stood_still() {
+            return Err(fenced(Some(name), "the transaction was open for longer than its timeout"));
+        }
+        match (self.abort(), &self.settings.instance_id) {
+            (Ok(()), _) => Ok(true),
+            // A recovery would take the name back from the process that has it now.
+            (Err(TransactionError::Fenced(reason)), Some(name)) => Err(fenced(Some(name), &reason)),
+            (Err(_), _) => self.recover(false, member).map(|()| false),
+        }
     }
 
     fn abort_quietly(&mut self) {
@@ -531,18 +561,34 @@ impl<P: Processor> Engine<'_, P> {
     }
 
     fn revoked(&mut self, lost: bool, member: &Member) -> Result<(), Failure> {
-        if self.open.is_some() {
-            if lost {
-                if self.abort().is_err() {
-                    self.generation = None;
-                    self.recover(false, member)?;
-                }
-            } else {
-                self.commit(member)?;
+        if lost {
+            self.check_name(member)?;
+            if self.open.is_some() {
+                // Not to be acted on any more, by a recovery either.
+                self.generation = None;
+                self.abort_or_recover(member)?;
             }
+        } else if self.open.is_some() {
+            self.commit(member)?;
         }
         self.generation = None;
         member.give_back()
+    }
+
+    /// A member that was lost joins again under its name, and that would throw out a process that has taken the name
+    /// over meanwhile. The broker knows: it refuses a producer whose id another has taken. What is asked for is never
+    /// committed.
+    fn check_name(&mut self, member: &Member) -> Result<(), Failure> {
+        let Some(name) = &self.settings.instance_id else { return Ok(()) };
+        let standing: Vec<(TopicPartition, i64)> = self.tasks.offsets();
+        if standing.is_empty() || (self.open.is_none() && !self.begin(member)?) {
+            return Ok(());
+        }
+        let (Some(transactions), Some(generation)) = (&self.transactions, &self.generation) else { return Ok(()) };
+        match transactions.send_offsets(&standing, generation) {
+            Err(TransactionError::Fenced(reason)) => Err(fenced(Some(name), &reason)),
+            _ => Ok(()),
+        }
     }
 
     /// The first signal: nothing new is taken, what is open is finished.

@@ -198,27 +198,65 @@ fn woken_at(lab: &Lab, early: bool) {
 }
 
 fn woken_beside_its_twin(lab: &Lab) {
+    let labs = [lab.other("busy"), lab.other("idle")];
+    std::thread::scope(|scope| {
+        scope.spawn(|| woken_in_a_call(&labs[0]));
+        scope.spawn(|| woken_from_idling(&labs[1]));
+    });
+}
+
+/// The words of an instance that spends most of its time in calls of the transaction, so that a stop falls into one,
+/// and that doubts after three seconds.
+fn twin() -> String {
+    format!("inventory {FAST} --throttle 1000/s --timeout 3s --instance-id till --commit-interval 1ms")
+}
+
+fn is_fenced(process: Running) {
+    let ended = process.end().expect(6);
+    assert!(ended.stderr.contains("--instance-id till"), "{}", ended.stderr);
+}
+
+fn woken_in_a_call(lab: &Lab) {
     lab.run("produce --count 60000 --seed 14").expect(0);
-    // With the shortest interval the stop falls into a call of the transaction more often than not, and with the short
-    // timeout that call is in doubt when it wakes.
-    let words = format!("inventory {FAST} --throttle 1000/s --timeout 3s --instance-id till --commit-interval 1ms");
-    let mut running = vec![lab.start(&words)];
+    let mut running = vec![lab.start(&twin())];
     let mut point = 0;
-    for _ in 0..3 {
+    // Stopped for longer than the time-out of a call, and for longer than the session too.
+    for orders in [4000, 4000, 8000] {
         until_beyond(lab, point, &mut running);
         let first = running.pop().expect("running");
         first.signal(Signal::STOP);
-        running.push(lab.start(&words));
-        // Work of four seconds: longer than the timeout.
-        point = until_beyond(lab, lab.progress(GROUP, TARGET) + 4000, &mut running);
+        running.push(lab.start(&twin()));
+        point = until_beyond(lab, lab.progress(GROUP, TARGET) + orders, &mut running);
         first.signal(Signal::CONT);
-        let first = first.end().expect(6);
-        assert!(first.stderr.contains("--instance-id till"), "{}", first.stderr);
+        is_fenced(first);
         point = until_beyond(lab, point.max(lab.progress(GROUP, TARGET)) + 1000, &mut running);
     }
-    let last = running.pop().expect("running");
-    last.signal(Signal::INT);
-    last.end().expect(0);
+    stop(running);
     lab.run(&format!("inventory {FAST} --until-end --instance-id till")).expect(0);
     truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn woken_from_idling(lab: &Lab) {
+    lab.run("produce --count 600 --seed 15").expect(0);
+    let first = lab.start(&twin());
+    let all = |count| until("all is decided", || (lab.progress(GROUP, TARGET) == count).then_some(()));
+    all(600);
+    first.signal(Signal::STOP);
+    let mut running = vec![lab.start(&twin())];
+    // Seven seconds of work: longer than the session.
+    lab.run("produce --count 700 --rate 100/s --seed 16").expect(0);
+    until_beyond(lab, 600, &mut running);
+    first.signal(Signal::CONT);
+    is_fenced(first);
+    lab.run("produce --count 700 --seed 17").expect(0);
+    all(2000);
+    stop(running);
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn stop(running: Vec<Running>) {
+    for process in running {
+        process.signal(Signal::INT);
+        process.end().expect(0);
+    }
 }

@@ -351,8 +351,11 @@ mod tests {
 
     #[test]
     fn ranges_are_dealt_evenly_and_empty_ones_not_at_all() {
-        let range =
-            |partition, offsets| Range { place: TopicPartition::new("t", partition), start: 10, end: 10 + offsets };
+        let range = |partition, offsets: i64| Range {
+            place: TopicPartition::new("t", partition),
+            start: 10,
+            end: 10 + offsets,
+        };
         let ranges = [range(0, 5), range(1, 0), range(2, 9), range(3, 4), range(4, 1)];
         let dealt = deal(&ranges, 2);
         let loads: Vec<u64> = dealt.iter().map(|own| own.iter().map(|&index| ranges[index].offsets()).sum()).collect();

@@ -206,6 +206,9 @@ impl Lab {
             .set("isolation.level", isolation)
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
+            // The end of a partition is told by an empty reply, for which the broker waits this long.
+            .set("fetch.wait.max.ms", "10")
+            .set("reconnect.backoff.ms", "20")
             .set("allow.auto.create.topics", "false")
             .create()
             .expect("a consumer")
@@ -237,11 +240,16 @@ impl Lab {
     pub fn read_as(&self, topic: &str, isolation: &str) -> Vec<Stored> {
         let name = self.topic(topic);
         let mut records = Vec::new();
+        let consumer = self.consumer(isolation, "look");
         for (partition, (low, high)) in (0..).zip(self.watermarks(topic)) {
             if low == high {
                 continue;
             }
-            let consumer = self.consumer(isolation, "look");
+            // A reader of committed records ends at the last stable offset: what is open behind it is waited for.
+            until("the last stable offset at the high watermark", || {
+                let (_, end) = consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks");
+                (end >= high).then_some(())
+            });
             let mut list = TopicPartitionList::new();
             list.add_partition_offset(&name, partition, Offset::Offset(low)).expect("listed");
             consumer.assign(&list).expect("assigned");
@@ -250,29 +258,14 @@ impl Lab {
                 assert!(start.elapsed() < BOUND, "{name}/{partition} cannot be read to its end");
                 match consumer.poll(Duration::from_millis(200)) {
                     Some(Ok(message)) => records.push(stored(&message)),
-                    // The last stable offset: behind it only what is open, which a reader of committed records waits for.
-                    Some(Err(KafkaError::PartitionEOF(_))) => {
-                        let position =
-                            consumer.position().expect("positions").elements()[0].offset().to_raw().unwrap_or(low);
-                        if isolation == "read_uncommitted"
-                            || position >= high
-                            || self.stable_end(&name, partition) >= high
-                        {
-                            break;
-                        }
-                    }
+                    Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
+                    Some(Err(KafkaError::PartitionEOF(_))) | None => {}
                     Some(Err(error)) => panic!("{name}/{partition}: {error}"),
-                    None => {}
                 }
             }
         }
         records.sort_by_key(|record| (record.partition, record.offset));
         records
-    }
-
-    fn stable_end(&self, topic: &str, partition: i32) -> i64 {
-        let consumer = self.consumer("read_committed", "look");
-        consumer.fetch_watermarks(topic, partition, BOUND).expect("watermarks").1
     }
 
     /// The group's committed offsets on a topic, by partition.

@@ -1,14 +1,17 @@
 //! Owns what can be typed: commands, flags and their help. No input or output, no environment; `settings` says what it means.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use humantime::Duration;
 
-use crate::domain::{EventTime, TimeError};
+use crate::domain::EventTime;
 use crate::inventory::{DEFAULT_OPENING, Opening};
-use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Rate, Share};
+use crate::workload::{
+    DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, MOST_NAMES, Rate, Share,
+};
 
 /// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
 #[derive(Debug, Clone, Parser)]
@@ -70,9 +73,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Kafka's address, `host:port` and more after commas [default: localhost:9092]
-    ///
-    /// Without it the environment variable `FOODSTREAM_BOOTSTRAP_SERVERS` is used.
+    /// Kafka's address, `host:port` and more after commas [env: `FOODSTREAM_BOOTSTRAP_SERVERS`] [default: `localhost:9092`]
     #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"])]
     pub bootstrap_servers: Option<String>,
     /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
@@ -85,7 +86,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PREFIX")]
     pub prefix: Option<String>,
     /// Bound of every single wait for the broker
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s")]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true, value_parser = duration)]
     pub timeout: Duration,
     /// Form of the answer on stdout
     #[arg(long, global = true, value_enum, default_value = "text")]
@@ -142,43 +143,43 @@ pub enum Color {
 #[derive(Debug, Clone, Args)]
 pub struct Produce {
     /// Number of records [default: 10000, or as many as fit with --duration]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub count: Option<NonZeroU64>,
     /// Stop after this time
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub duration: Option<Duration>,
     /// Open loop: event i is due at start + i/RATE, and its event time is that instant
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub rate: Option<Rate>,
     /// Makes the records reproducible [default: chosen and told]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = seed)]
     pub seed: Option<u64>,
     /// Event time of the first order [default: the last full hour that lets the run's event time end before now]
     #[arg(long, value_name = "TIME", value_parser = event_time)]
     pub start_time: Option<EventTime>,
     /// Orders in a minute of event time; not for a run whose event time follows --rate
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub orders_per_minute: Option<NonZeroU64>,
     /// Share of orders whose payment failed, as in `5%` or `0.05`
-    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE)]
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE, allow_hyphen_values = true)]
     pub failure_rate: Share,
     /// Number of restaurants
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_RESTAURANTS)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RESTAURANTS, allow_hyphen_values = true, value_parser = names)]
     pub restaurants: NonZeroU32,
     /// Number of items on each restaurant's menu
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_ITEMS)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ITEMS, allow_hyphen_values = true, value_parser = names)]
     pub items: NonZeroU32,
     /// Number of users
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_USERS)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_USERS, allow_hyphen_values = true, value_parser = users)]
     pub users: NonZeroU32,
     /// Partitions of topics that are created [default: 6]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = partitions)]
     pub partitions: Option<i32>,
     /// Share of records that are malformed on purpose
-    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE)]
+    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE, allow_hyphen_values = true)]
     pub poison_rate: Share,
     /// Share of records that repeat an earlier one byte for byte
-    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE)]
+    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE, allow_hyphen_values = true)]
     pub duplicate_rate: Share,
 }
 
@@ -189,16 +190,16 @@ pub struct Inventory {
     #[arg(long)]
     pub until_end: bool,
     /// Take no more than this many orders in a time
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub throttle: Option<Rate>,
     /// Units of an item when it is first ordered, or `unlimited`
-    #[arg(long, value_name = "UNITS", default_value_t = DEFAULT_OPENING)]
+    #[arg(long, value_name = "UNITS", default_value_t = DEFAULT_OPENING, allow_hyphen_values = true)]
     pub opening_stock: Opening,
     /// Event time after which an item is topped up again
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    #[arg(long, value_name = "DURATION", default_value = "1h", allow_hyphen_values = true, value_parser = duration)]
     pub restock_every: Duration,
     /// How long orders are collected in a transaction
-    #[arg(long, value_name = "DURATION", default_value = "100ms")]
+    #[arg(long, value_name = "DURATION", default_value = "100ms", allow_hyphen_values = true, value_parser = duration)]
     pub commit_interval: Duration,
     /// Name of this instance: a restart under it takes over at once, a second process under it fences the first
     #[arg(long, value_name = "NAME")]
@@ -225,16 +226,16 @@ pub struct Analytics {
     #[arg(long)]
     pub until_end: bool,
     /// Take no more than this many records in a time
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub throttle: Option<Rate>,
     /// How often the live metrics are shown
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    #[arg(long, value_name = "DURATION", default_value = "5s", allow_hyphen_values = true, value_parser = duration)]
     pub every: Duration,
     /// Where the report goes at the end
     #[arg(long, value_name = "FILE", default_value = "metrics_output.txt")]
     pub metrics_file: PathBuf,
     /// How long records are collected in a transaction
-    #[arg(long, value_name = "DURATION", default_value = "100ms", hide = true)]
+    #[arg(long, value_name = "DURATION", default_value = "100ms", allow_hyphen_values = true, value_parser = duration, hide = true)]
     pub commit_interval: Duration,
     /// Name of this instance: a restart under it takes over at once, a second process under it fences the first
     #[arg(long, value_name = "NAME")]
@@ -255,7 +256,7 @@ pub struct Replay {
     #[arg(long, conflicts_with_all = ["to_offset", "undo"])]
     pub to_earliest: bool,
     /// Rewind every partition to this offset
-    #[arg(long, value_name = "OFFSET", conflicts_with = "undo")]
+    #[arg(long, value_name = "OFFSET", conflicts_with = "undo", allow_hyphen_values = true, value_parser = offset)]
     pub to_offset: Option<i64>,
     /// Show the plan and change nothing
     #[arg(long, conflicts_with_all = ["shadow", "undo"])]
@@ -267,7 +268,7 @@ pub struct Replay {
     #[arg(long)]
     pub undo: bool,
     /// Wait this long for the group's members to leave
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub wait_empty: Option<Duration>,
     /// Where the report from before goes
     #[arg(long, value_name = "FILE", default_value = "metrics_initial.txt")]
@@ -281,8 +282,54 @@ pub struct Replay {
 }
 
 /// RFC 3339, or Kafka's spelling without a zone, which is UTC.
-fn event_time(text: &str) -> Result<EventTime, TimeError> {
-    EventTime::parse(text)
+fn event_time(text: &str) -> Result<EventTime, String> {
+    EventTime::parse(text).map_err(|error| format!("{error}; as in 2026-11-22T12:00:00Z"))
+}
+
+// Numbers and durations take a leading dash as part of the value, so that `--count -5` is told what a count is, and not
+// that there is no flag `-5`.
+
+fn whole<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, String> {
+    let number = text.parse::<u64>().ok().filter(|number| range.contains(number));
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("a whole number from {} to {} is wanted", range.start(), range.end()))
+}
+
+fn positive<T: TryFrom<NonZeroU64>>(text: &str, most: u64) -> Result<T, String> {
+    let number = text.parse::<NonZeroU64>().ok().filter(|number| number.get() <= most);
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("a whole number from 1 to {most} is wanted"))
+}
+
+fn count(text: &str) -> Result<NonZeroU64, String> {
+    positive(text, u64::MAX)
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX)
+}
+
+fn names(text: &str) -> Result<NonZeroU32, String> {
+    positive(text, MOST_NAMES.into())
+}
+
+fn users(text: &str) -> Result<NonZeroU32, String> {
+    positive(text, u32::MAX.into())
+}
+
+fn partitions(text: &str) -> Result<i32, String> {
+    whole(text, 1..=100_000)
+}
+
+fn offset(text: &str) -> Result<i64, String> {
+    whole(text, 0..=i64::MAX.unsigned_abs())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse::<Duration>() {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a duration is a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m".to_owned()),
+    }
 }
 
 #[cfg(test)]

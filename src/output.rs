@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,10 @@ impl OutputFile {
             Failure::new(Code::Output, format!("{} cannot be written: {error}", path.display()))
                 .hint("choose a path in a directory that exists and is writable; nothing was done yet")
         };
+        // A path that ends so names a directory, also where there is none: the name without the slash is not what was asked for.
+        if path.as_os_str().as_bytes().ends_with(b"/") {
+            return Err(failure(&"it names a directory"));
+        }
         let target = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => return Err(failure(&"it is a directory")),
             Ok(metadata) if !metadata.is_file() => {
@@ -99,7 +104,9 @@ mod tests {
     #[test]
     fn a_path_that_cannot_be_written_is_told_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
-        for path in [folder.path().to_owned(), folder.path().join("missing/metrics.txt")] {
+        for path in
+            [folder.path().to_owned(), folder.path().join("missing/metrics.txt"), folder.path().join("missing/")]
+        {
             let failure = OutputFile::open(&path).expect_err("refused");
             assert_eq!(failure.code, Code::Output);
             assert!(failure.message.contains(&*path.to_string_lossy()));

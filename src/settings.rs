@@ -1,5 +1,6 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::cli;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure};
 use crate::inventory::StockSettings;
-use crate::kafka::{Connection, LogSink, check_timeouts, owned_property};
+use crate::kafka::{Connection, LogSink, check_timeouts, is_secret, owned_property};
 use crate::topics::Names;
 use crate::workload::{self, Rate, WorkloadSettings};
 
@@ -29,15 +30,6 @@ pub struct Common {
 
 fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Code::Usage, message)
-}
-
-/// A duration that must not be zero.
-fn above_zero(name: &str, duration: humantime::Duration) -> Result<Duration, Failure> {
-    let duration: Duration = duration.into();
-    if duration.is_zero() {
-        return Err(usage(format!("{name} must be above zero")).hint(format!("as in {name} 500ms")));
-    }
-    Ok(duration)
 }
 
 /// The settings that all commands share: flag, `-X`, environment, file, default, the first that says something.
@@ -71,11 +63,7 @@ pub fn common(global: &cli::Global, environment: Option<String>, log: LogSink) -
             return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
         }
     }
-    let connection = Connection {
-        properties,
-        timeout: above_zero("--timeout", global.timeout)?,
-        log: global.verbose.then_some(log),
-    };
+    let connection = Connection { properties, timeout: global.timeout.into(), log: global.verbose.then_some(log) };
     connection.check()?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
@@ -118,7 +106,7 @@ fn property(key: &str, value: &str, place: &str) -> Result<(String, String), Fai
         return Err(usage(format!("{place}: the program owns this property: {reason}")).hint("leave it out"));
     }
     if key.is_empty() {
-        return Err(usage(format!("{place}: a property without a name")));
+        return Err(usage(format!("{place}: a property without a name")).hint("write key=value, as in linger.ms=20"));
     }
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -127,6 +115,7 @@ fn properties_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         usage(format!("{} cannot be read: {error}", path.display())).hint("check -F and the file's permissions")
     })?;
+    let open_to_all = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
     let mut properties = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -136,7 +125,12 @@ fn properties_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
         let place = format!("{}:{number}", path.display());
         let (key, value) =
             line.split_once('=').ok_or_else(|| usage(format!("{place}: no value")).hint("write key=value"))?;
-        properties.push(property(key.trim(), value.trim(), &place)?);
+        let (key, value) = property(key.trim(), value.trim(), &place)?;
+        if open_to_all && is_secret(&key) && !key.ends_with(".location") {
+            return Err(usage(format!("{place}: {key} stands in a file that every user of this machine can read"))
+                .hint(format!("chmod 600 {}", path.display())));
+        }
+        properties.push((key, value));
     }
     Ok(properties)
 }
@@ -164,7 +158,7 @@ pub struct ProduceSettings {
 ///
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn produce(typed: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<ProduceSettings, Failure> {
-    let duration = typed.duration.map(|duration| above_zero("--duration", duration)).transpose()?;
+    let duration = typed.duration.map(Duration::from);
     let mut count = match (typed.count, duration) {
         (Some(count), _) => Some(count.get()),
         (None, Some(_)) => None,
@@ -266,7 +260,7 @@ pub fn inventory(
         ConsumerSettings {
             until_end: typed.until_end,
             throttle: typed.throttle.map(per_second),
-            commit_interval: above_zero("--commit-interval", typed.commit_interval)?,
+            commit_interval: typed.commit_interval.into(),
             instance_id: typed.instance_id.clone(),
             resume: typed.resume_from_ledger,
             group: typed.group.clone(),
@@ -282,12 +276,12 @@ pub fn inventory(
 ///
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn analytics(typed: &cli::Analytics, connection: &Connection) -> Result<(ConsumerSettings, Duration), Failure> {
-    let every = above_zero("--every", typed.every)?;
+    let every = typed.every.into();
     let settings = consumer(
         ConsumerSettings {
             until_end: typed.until_end,
             throttle: typed.throttle.map(per_second),
-            commit_interval: above_zero("--commit-interval", typed.commit_interval)?,
+            commit_interval: typed.commit_interval.into(),
             instance_id: typed.instance_id.clone(),
             resume: typed.resume_from_state,
             group: typed.group.clone(),
@@ -303,11 +297,7 @@ pub fn analytics(typed: &cli::Analytics, connection: &Connection) -> Result<(Con
 ///
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn replay(typed: &cli::Replay) -> Result<(), Failure> {
-    check_group(typed.group.as_deref())?;
-    if typed.to_offset.is_some_and(|offset| offset < 0) {
-        return Err(usage("--to-offset must not be negative").hint("leave it out to rewind to the start of the log"));
-    }
-    Ok(())
+    check_group(typed.group.as_deref())
 }
 
 #[cfg(test)]
@@ -364,7 +354,6 @@ mod tests {
             (format!("foodstream replay -F {}", file.display()), "client.properties:2"),
             (format!("foodstream replay -F {}", folder.path().join("missing").display()), "missing"),
             ("foodstream replay --prefix a/b".to_owned(), "--prefix"),
-            ("foodstream replay --timeout 0s".to_owned(), "--timeout"),
         ];
         for (words, named) in cases {
             let failure = meant(&words, None).expect_err(&words);

@@ -343,7 +343,13 @@ proptest! {
                 changelog.extend(written.iter_mut().filter_map(Iterator::next));
             }
             if !compacted {
-                for (key, value) in changelog.drain(..) { state.apply(&key, value.as_deref()).expect("applies"); }
+                for (key, value) in changelog.drain(..) {
+                    let shown = state.metrics(BOTH, |_, _, _| View::Current);
+                    state.apply(&key, value.as_deref()).expect("applies");
+                    if PositionKey::decode(&key).is_none() {
+                        prop_assert!(state.metrics(BOTH, |_, _, _| View::Current) == shown, "a count showed by itself");
+                    }
+                }
                 let mut expected = Metrics::default();
                 for writer in writers.iter().filter(|writer| writer.group == "g" && state.position(writer.log.topic, 0).is_some()) {
                     expected.add(&writer.tallies);

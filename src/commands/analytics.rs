@@ -34,7 +34,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
     let connection = &context.common.connection;
     let names = &context.common.names;
     let group_name = names.analytics_group(settings.group.as_deref());
-    let inspector = Inspector::open(connection, &group_name)?;
+    let inspector = Inspector::open(connection, &group_name, &context.shutdown)?;
     let topics = [Topic::Orders, Topic::Decisions, Topic::AnalyticsState];
     let topology = topology::ensure(context, &inspector, &topics, None)?;
     let places = group::places(context, &topology);
@@ -54,7 +54,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         partitions: topology.partitions,
         outputs: vec![names.analytics_state()],
         changelog: STATE,
-        max_message: None,
+        sizes: topology::sizes(context, &[Topic::AnalyticsState])?,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,
@@ -115,7 +115,7 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
     let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let topology = topology::require(context, &inspector)?;
     if !topology.has(Topic::Decisions) {
         context.console.note(&format!("there is no topic {}: it counts as empty", names.decisions()));

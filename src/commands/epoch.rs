@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::group::{self, Hold, Place};
 use super::metrics_scan::Fold;
-use super::topology::Topology;
+use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions, fenced};
@@ -40,7 +40,8 @@ impl<'a> EpochWriter<'a> {
     pub fn open(context: &'a Context, group: &'a str) -> Result<Self, Failure> {
         let id = format!("{group}-switch-{}", context.process_id);
         let topics = [context.common.names.analytics_state()];
-        let transactions = Transactions::open(&context.common.connection, &id, &topics, None, &context.shutdown)?;
+        let sizes = topology::sizes(context, &[Topic::AnalyticsState])?;
+        let transactions = Transactions::open(&context.common.connection, &id, &topics, sizes, &context.shutdown)?;
         Ok(Self { context, group, epoch: context.process_id.clone(), transactions })
     }
 

@@ -30,7 +30,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     let connection = &context.common.connection;
     let names = &context.common.names;
     let group = names.inventory_group(settings.group.as_deref());
-    let inspector = Inspector::open(connection, &group)?;
+    let inspector = Inspector::open(connection, &group, &context.shutdown)?;
     let topics = [Topic::Orders, Topic::Decisions, Topic::Ledger, Topic::DeadLetters];
     let topology = topology::ensure(context, &inspector, &topics, None)?;
     let orders = TopicPartition::all(&names.orders(), topology.partitions);
@@ -51,7 +51,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         partitions: topology.partitions,
         outputs: vec![names.decisions(), names.ledger(), names.dead_letters()],
         changelog: LEDGER,
-        max_message: Some(topology::largest_dead_letter(context)?),
+        sizes: topology::sizes(context, &topics[1..])?,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,

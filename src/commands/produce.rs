@@ -23,9 +23,10 @@ const LOOK_EVERY: u64 = 512;
 pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
-    let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None))?;
+    let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
     let topology = topology::ensure(context, &inspector, &[Topic::Orders], settings.partitions)?;
-    let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions)?;
+    let sizes = topology::sizes(context, &[Topic::Orders])?;
+    let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions, sizes)?;
 
     let started = clock::now();
     let mut workload = settings.workload;

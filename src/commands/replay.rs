@@ -174,7 +174,7 @@ fn look(context: &Context, inspector: &Inspector, group_name: &str) -> Result<St
 pub fn dry_run(context: &Context, job: &ReplayJob) -> Outcome {
     let report = context.open_report()?;
     let group_name = context.common.names.analytics_group(job.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let stands = look(context, &inspector, &group_name)?;
     if stands.has_nothing() {
         context.console.note(&format!(
@@ -196,7 +196,7 @@ pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: 
     let report = context.open_report()?;
     let (initial, after) = (OutputFile::open(initial_file)?, OutputFile::open(after_file)?);
     let group_name = context.common.names.analytics_group(job.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     if !job.shadow {
         // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, job.wait_empty)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Context;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Admin, Inspector, TopicFacts};
+use crate::kafka::{Admin, Inspector, Sizes, TopicFacts};
 use crate::topics::{COMPACTED, DEAD_LETTER_ROOM, DEFAULT_PARTITIONS, Names};
 
 /// One of the five topics.
@@ -142,7 +142,7 @@ pub(super) fn ensure(
         make(context, inspector, &admin, &orders, count)?;
         make(context, inspector, &admin, &others, count)?;
         if topics.contains(&Topic::DeadLetters) {
-            check_dead_letters(names, &admin)?;
+            check_dead_letters(context, &admin)?;
         }
     }
     look(context, inspector)?.ok_or_else(|| {
@@ -205,7 +205,8 @@ fn max_message(admin: &Admin, topic: &str) -> Result<u64, Failure> {
 }
 
 /// Otherwise a bad record at the size limit would stop its partition for ever.
-fn check_dead_letters(names: &Names, admin: &Admin) -> Result<(), Failure> {
+fn check_dead_letters(context: &Context, admin: &Admin) -> Result<(), Failure> {
+    let names = &context.common.names;
     let needed = max_message(admin, &names.orders())? + DEAD_LETTER_ROOM;
     let found = max_message(admin, &names.dead_letters())?;
     if found >= needed {
@@ -217,12 +218,23 @@ fn check_dead_letters(names: &Names, admin: &Admin) -> Result<(), Failure> {
         format!("{topic} takes records of {found} bytes at most; a bad record of {} needs {needed}", names.orders()),
     )
     .hint(format!(
-        "kafka-configs --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes={needed}"
+        "kafka-configs --bootstrap-server {} --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes={needed}",
+        context.common.connection.bootstrap()
     )))
 }
 
-/// The largest record that the dead letters may have to take, in bytes: what the producer must allow.
-pub(super) fn largest_dead_letter(context: &Context) -> Result<u64, Failure> {
+/// How large records and batches may be on the topics that a command writes to.
+///
+/// The client's own limit for a record is raised for the dead letters, and its batches are kept below what the topics
+/// take: three records that are each within a topic's limit are refused together otherwise.
+pub(super) fn sizes(context: &Context, topics: &[Topic]) -> Result<Sizes, Failure> {
+    let names = &context.common.names;
     let admin = Admin::open(&context.common.connection, &context.runtime)?;
-    Ok(max_message(&admin, &context.common.names.orders())? + DEAD_LETTER_ROOM)
+    let mut sizes = Sizes::default();
+    for topic in topics {
+        let limit = max_message(&admin, &topic.name(names))?;
+        sizes.batch = Some(sizes.batch.map_or(limit, |batch| batch.min(limit)));
+        sizes.record = Some(sizes.record.map_or(limit, |record| record.max(limit)));
+    }
+    Ok(sizes)
 }

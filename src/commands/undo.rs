@@ -21,7 +21,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     let report = context.open_report()?;
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
-    let inspector = Inspector::open(&context.common.connection, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let topology = topology::require(context, &inspector)?;
     group::wait_empty(context, &inspector, &group_name, wait_empty)?;
     let places = group::places(context, &topology);

@@ -105,13 +105,14 @@ fn in_ascii(json: &str) -> String {
 fn agrees_with_serde_json(text: &str) -> Result<(), TestCaseError> {
     let theirs = serde_json::from_str::<serde_json::Value>(text);
     // Only a value that is kept can be out of range; the reader under test leaves that to whoever wants the number.
-    prop_assume!(!theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range")));
-    prop_assert_eq!(reason(text).is_none(), theirs.is_ok(), "{}", text);
+    if !theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
+        prop_assert_eq!(reason(text).is_none(), theirs.is_ok(), "{}", text);
+    }
     Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn fragments_are_json_when_serde_json_says_so(text in texts()) {
@@ -151,7 +152,16 @@ fn nesting_ends_at_127_and_never_at_the_stack() {
 
 #[test]
 fn surrogates_are_judged_in_what_is_skipped() {
-    for bad in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ud83d\n""#, r#""\ud83d\ud83d""#, r#"{"\udead":1}"#] {
+    for bad in [
+        r#""\ud83d""#,
+        r#""\ude00""#,
+        r#""\ud83dx""#,
+        r#""\ud83d\n""#,
+        r#""\ud83d\ud83d""#,
+        r#""\ud83d\ue000""#,
+        r#""\ud83d\u0041""#,
+        r#"{"\udead":1}"#,
+    ] {
         assert_eq!(reason(bad), Some(BadReason::NotJson), "{bad}");
     }
     assert_eq!(reason(r#"["\ud83d\uDE00"]"#), None);

@@ -160,7 +160,10 @@ pub fn check_timeouts(connection: &Connection, commit_interval: Duration) -> Res
                 Code::Usage,
                 format!("{} ({} ms) must be below {} ({} ms)", pair[0].0, pair[0].1, pair[1].0, pair[1].1),
             )
-            .hint("a transaction has to end before its member is given up, and a member before its poll is missed"));
+            .hint(format!(
+                "lower {} or raise {}: a transaction has to end before its member is given up, and a member before its poll is missed",
+                pair[0].0, pair[1].0
+            )));
         }
     }
     Ok(())

@@ -80,7 +80,7 @@ pub(super) fn configuration(error: &KafkaError) -> Failure {
         KafkaError::ClientConfig(_, text, key, value) if super::connection::is_secret(key) => {
             format!("{key}: {}", text.replace(value, "[redacted]"))
         }
-        KafkaError::ClientConfig(_, text, key, _) => format!("{key}: {text}"),
+        KafkaError::ClientConfig(_, text, key, value) => format!("{key}={value}: {text}"),
         KafkaError::ClientCreation(text) => text.clone(),
         other => other.to_string(),
     };
@@ -106,6 +106,9 @@ pub(super) fn failure(error: &KafkaError, doing: &str, seen: &LastErrors) -> Fai
     match code.and_then(code_of) {
         Some(Code::Denied) => denied_failure(doing, &text),
         Some(Code::Unreachable) => unreachable_failure(doing, &text, seen),
+        // Of the topic, not of the client: the client's own limit is told where it is raised.
+        _ if code == Some(Rd::MessageSizeTooLarge) => Failure::new(Code::Refused, format!("{doing}: {text}"))
+            .hint("a record is larger than the topic takes: raise its max.message.bytes with kafka-configs --alter, or use a fresh --prefix"),
         Some(other) => Failure::new(other, format!("{doing}: {text}")),
         None => Failure::new(Code::Unexpected, format!("{doing}: {text}")),
     }

@@ -17,6 +17,9 @@ use crate::shutdown::Shutdown;
 /// seconds between two looks of the coordinator.
 const HUNG_TRANSACTION: Duration = Duration::from_mins(1);
 
+/// The longest single call: between two of them the wish to stop is looked at.
+const SLICE: Duration = Duration::from_secs(1);
+
 /// Which end of a partition is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
@@ -41,6 +44,8 @@ pub struct Inspector {
     latest: BaseConsumer<Ear>,
     ear: Ear,
     timeout: Duration,
+    shutdown: Shutdown,
+    bootstrap: String,
 }
 
 impl Inspector {
@@ -49,7 +54,7 @@ impl Inspector {
     /// # Errors
     ///
     /// With exit code 2 when librdkafka refuses the configuration.
-    pub fn open(connection: &Connection, group: &str) -> Result<Self, Failure> {
+    pub fn open(connection: &Connection, group: &str, shutdown: &Shutdown) -> Result<Self, Failure> {
         let ear = Ear::new(connection);
         let client = |isolation: &str| -> Result<BaseConsumer<Ear>, Failure> {
             connection
@@ -64,19 +69,41 @@ impl Inspector {
                 .map_err(|error| error::configuration(&error))
         };
         let (stable, latest) = (client("read_committed")?, client("read_uncommitted")?);
-        Ok(Self { stable, latest, ear, timeout: connection.timeout })
+        Ok(Self {
+            stable,
+            latest,
+            ear,
+            timeout: connection.timeout,
+            shutdown: shutdown.clone(),
+            bootstrap: connection.bootstrap().to_owned(),
+        })
     }
 
     /// Every topic that this principal may see, with its partition count, in the order of the names.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when no broker answers within the timeout, 5 when it refuses.
+    /// With exit code 4 when no broker answers within the timeout, 5 when it refuses; the signal's code when a stop was
+    /// asked for meanwhile: it is the first call of every command, and a wrong address is noticed here.
     pub fn topics(&self) -> Result<Vec<(String, i32)>, Failure> {
-        let metadata = self
-            .latest
-            .fetch_metadata(None, self.timeout)
-            .map_err(|error| self.failed(&error, "reading the topics"))?;
+        let deadline = Deadline::after(self.timeout);
+        let metadata = loop {
+            let slice = deadline.remaining().min(SLICE).max(Duration::from_millis(1));
+            match self.latest.fetch_metadata(None, slice) {
+                Ok(metadata) => break metadata,
+                Err(error) => {
+                    self.shutdown.check()?;
+                    let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
+                    if !passing || deadline.has_passed() || self.ear.seen.denial().is_some() {
+                        // What the client heard from the broker waits in its queue until somebody polls.
+                        drop(self.latest.poll(Duration::ZERO));
+                        return Err(self.failed(&error, &format!("asking {} for its topics", self.bootstrap)));
+                    }
+                    // An error that came at once must not be asked for again without a pause.
+                    self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
+                }
+            }
+        };
         let mut topics: Vec<(String, i32)> = metadata
             .topics()
             .iter()

@@ -23,6 +23,24 @@ pub use publisher::{Delivered, Publisher};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
 pub use transaction::{Output, Transactions};
 
+/// How large what is written may be, in bytes, where a topic's own settings say so.
+///
+/// A broker refuses a *batch* above a topic's `max.message.bytes`, and the client knows nothing of that setting.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sizes {
+    /// The largest record that will be written.
+    pub record: Option<u64>,
+    /// The largest batch that every topic written to takes.
+    pub batch: Option<u64>,
+}
+
+impl Sizes {
+    /// The client's `batch.size`: a megabyte, which binds first at records of this kind, or less where a topic takes less.
+    fn batch_size(self) -> String {
+        self.batch.unwrap_or(u64::MAX).clamp(1, 1_000_000).to_string()
+    }
+}
+
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {

@@ -12,8 +12,8 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use super::client::Ear;
 use super::connection::Connection;
-use super::error;
 use super::native::{self, Handed, TopicHandle};
+use super::{Sizes, error};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 
@@ -59,6 +59,13 @@ impl Reports {
             failed: AtomicU64::new(0),
             first_error: Mutex::new(None),
         }
+    }
+}
+
+impl Reports {
+    /// Why the first record that was refused was refused.
+    pub(super) fn first_error(&self) -> Option<RDKafkaErrorCode> {
+        *self.first_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,10 +143,10 @@ impl Publisher {
     /// # Errors
     ///
     /// With exit code 2 when librdkafka refuses the configuration.
-    pub fn open(connection: &Connection, topic: &str, partitions: i32) -> Result<Self, Failure> {
-        let timeout = connection.timeout.as_millis().to_string();
+    pub fn open(connection: &Connection, topic: &str, partitions: i32, sizes: Sizes) -> Result<Self, Failure> {
+        let (timeout, batch) = (connection.timeout.as_millis().to_string(), sizes.batch_size());
         let config = connection.client_with(
-            &[("linger.ms", "5"), ("batch.size", "1000000"), ("message.timeout.ms", &timeout)],
+            &[("linger.ms", "5"), ("batch.size", &batch), ("message.timeout.ms", &timeout)],
             &[("enable.idempotence", "true"), ("acks", "all")],
         );
         let reports = Reports::new(Ear::new(connection), partitions);
@@ -241,7 +248,7 @@ impl Publisher {
     /// Records that were refused or given up so far, and why the first one was.
     #[must_use]
     pub fn refusal(&self) -> Option<(u64, Failure)> {
-        let code = (*self.reports().first_error.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let code = self.reports().first_error()?;
         Some((self.reports().failed.load(Ordering::Relaxed), self.refused(code)))
     }
 

@@ -9,7 +9,6 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::TopicPartition;
 use super::client::Ear;
 use super::connection::Connection;
 use super::error::{self, TransactionError};
@@ -17,6 +16,7 @@ use super::member::GroupMetadata;
 use super::native::{self, CallError, Handed, TopicHandle};
 use super::publisher::{Reports, hasten};
 use super::watchdog::guarded;
+use super::{Sizes, TopicPartition};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::shutdown::Shutdown;
@@ -44,8 +44,6 @@ pub struct Transactions {
 impl Transactions {
     /// Takes over the transactional id: fences a predecessor and ends the transaction that it left open.
     ///
-    /// `max_message` is the largest record that will be written, in bytes, where that is more than librdkafka's default.
-    ///
     /// # Errors
     ///
     /// With exit code 4 when the coordinator does not answer within the timeout, 5 when it refuses, 2 for a wrong
@@ -54,15 +52,16 @@ impl Transactions {
         connection: &Connection,
         id: &str,
         topics: &[String],
-        max_message: Option<u64>,
+        sizes: Sizes,
         shutdown: &Shutdown,
     ) -> Result<Self, Failure> {
-        let (timeout, size) = (TIMEOUT_MS.to_string(), max_message.unwrap_or(1_000_000).max(1_000_000).to_string());
+        let (timeout, batch) = (TIMEOUT_MS.to_string(), sizes.batch_size());
+        let size = sizes.record.unwrap_or(1_000_000).max(1_000_000).to_string();
         let config = connection.client_with(
             &[
                 ("transaction.timeout.ms", &timeout),
                 ("linger.ms", "5"),
-                ("batch.size", "1000000"),
+                ("batch.size", &batch),
                 ("message.max.bytes", &size),
             ],
             &[("transactional.id", id), ("enable.idempotence", "true"), ("acks", "all")],
@@ -251,6 +250,11 @@ impl Transactions {
     }
 
     fn refused(&self, topic: Output, code: Rd) -> TransactionError {
+        // What failed the transaction is known by the record that did: to try again would end the same way.
+        let code = match (code, self.producer.client().context().first_error()) {
+            (Rd::State, Some(first @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord))) => first,
+            (code, _) => code,
+        };
         match code {
             // The transaction has failed meanwhile; the abort will tell of it.
             Rd::State | Rd::PurgeQueue | Rd::PurgeInflight => TransactionError::Abort(code.to_string()),
@@ -291,9 +295,11 @@ impl Transactions {
                     TransactionError::Stale(text)
                 }
                 // A record of the transaction was refused for good: to try again would end the same way.
-                Rd::MessageSizeTooLarge | Rd::InvalidRecord => {
-                    TransactionError::Failed(Failure::new(Code::Unexpected, text))
-                }
+                code @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord) => TransactionError::Failed(error::failure(
+                    &KafkaError::MessageProduction(code),
+                    doing,
+                    &self.ear.seen,
+                )),
                 _ => TransactionError::Abort(text),
             };
         }

@@ -8,7 +8,7 @@ use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Connection, GroupMetadata, Happening, Inspector, Isolation, Member, MemberSettings, Output, TopicPartition,
+    Connection, GroupMetadata, Happening, Inspector, Isolation, Member, MemberSettings, Output, Sizes, TopicPartition,
     TransactionError, Transactions, fenced,
 };
 use crate::shutdown::Shutdown;
@@ -52,8 +52,8 @@ pub struct LoopSettings {
     pub outputs: Vec<String>,
     /// The changelog among them.
     pub changelog: Output,
-    /// Largest record that will be written, in bytes, where it is beyond the client's default.
-    pub max_message: Option<u64>,
+    /// How large records and batches may be.
+    pub sizes: Sizes,
     /// How long records are collected before a commit.
     pub commit_interval: Duration,
     /// Records a second, where the pace is limited.
@@ -144,8 +144,12 @@ pub fn run<P: Processor>(
     member.leave();
     drop(transactions);
     result?;
-    if settings.until.is_some() && ended.commits > 0 {
-        wait_visible(settings, inspector, shutdown, watch)?;
+    // Who was stopped before the ends tells what was committed, and waits for nobody.
+    if ended.reached && ended.commits > 0 {
+        match wait_visible(settings, inspector, shutdown, watch) {
+            Err(_) if shutdown.requested().is_some() => ended.reached = false,
+            visible => visible?,
+        }
     }
     Ok(ended)
 }
@@ -402,6 +406,9 @@ impl<P: Processor> Engine<'_, P> {
     /// What an error of a transactional call leads to.
     fn failed(&mut self, error: TransactionError, member: &Member) -> Result<(), Failure> {
         self.failed_in_a_row += 1;
+        if self.failed_in_a_row == 5 {
+            (self.watch)(Event::Note(&format!("transactions keep failing and are tried again: {error}")))?;
+        }
         if self.failed_in_a_row > 50 {
             return Err(Failure::new(
                 Code::Unreachable,
@@ -478,8 +485,7 @@ impl<P: Processor> Engine<'_, P> {
             Some(instance) => format!("{}-{instance}", settings.group),
             None => format!("{}-{}-{}", settings.group, settings.process_id, self.incarnation),
         };
-        let transactions =
-            Transactions::open(self.connection, &id, &settings.outputs, settings.max_message, self.shutdown)?;
+        let transactions = Transactions::open(self.connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
         self.transactions = Some(transactions);
         Ok(())
     }

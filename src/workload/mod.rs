@@ -14,9 +14,6 @@ mod settings;
 
 #[cfg(test)]
 mod laws;
-#[cfg(test)]
-mod tuning;
-
 pub use document::{ProduceDocument, ProducedPartition};
 pub use events::{Buffers, Event, Workload};
 pub use lateness::Lateness;

@@ -26,7 +26,7 @@ pub enum RateError {
     #[error("a rate is a number of events per time, as in 500/s, 30/m or 1/10s; without a unit it is per second")]
     Malformed,
     /// It is zero, or its time is.
-    #[error("a rate is above zero")]
+    #[error("a rate is above zero, as in 500/s, 30/m or 1/10s")]
     Zero,
     /// Its terms do not fit 64 bits of events and of nanoseconds.
     #[error("the rate is too extreme to be kept exactly")]

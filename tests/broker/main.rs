@@ -4,13 +4,27 @@
 //! its own, so that all can share the broker and run side by side.
 
 mod analytics;
+mod chaos;
 mod copy;
+mod damage;
+mod edges;
 mod groups;
+mod insist;
+mod originals;
 mod pipeline;
+mod produce;
+mod readme;
+mod records;
+mod recount;
+mod refusals;
 mod replay;
 mod replay_kills;
 mod replay_verdicts;
+mod sharing;
+#[path = "../support/specimens.rs"]
+mod specimens;
 mod support;
+mod truth;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -20,8 +34,24 @@ pub type Case = (&'static str, fn(&support::Lab));
 fn main() {
     let arguments = Arguments::from_args();
     let broker = support::broker();
-    let cases: Vec<Case> =
-        [pipeline::CASES, analytics::CASES, replay::CASES, replay_kills::CASES, replay_verdicts::CASES].concat();
+    let cases: Vec<Case> = [
+        pipeline::CASES,
+        damage::CASES,
+        records::CASES,
+        produce::CASES,
+        originals::CASES,
+        analytics::CASES,
+        replay::CASES,
+        replay_kills::CASES,
+        replay_verdicts::CASES,
+        chaos::CASES,
+        refusals::CASES,
+        sharing::CASES,
+        edges::CASES,
+        insist::CASES,
+        readme::CASES,
+    ]
+    .concat();
     if broker.is_none() && !arguments.list {
         eprintln!();
         eprintln!("!!! THE BROKER SUITE DID NOT RUN: {} tests need a Kafka and none was named.", cases.len());

@@ -1,6 +1,7 @@
 //! Owns a laboratory: a topic prefix and a folder of its own, the program run in it, and a look at the topics that does
 //! not go through the program's own code.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -206,12 +207,21 @@ impl Lab {
             .set("isolation.level", isolation)
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
-            // The end of a partition is told by an empty reply, for which the broker waits this long.
-            .set("fetch.wait.max.ms", "10")
-            .set("reconnect.backoff.ms", "20")
             .set("allow.auto.create.topics", "false")
+            // The first metadata reply retires the bootstrap connection; a look at a small topic should not take a second.
+            .set("reconnect.backoff.ms", "20")
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.queue.backoff.ms", "5")
             .create()
             .expect("a consumer")
+    }
+
+    /// The names of the cluster's topics that begin with this laboratory's prefix.
+    pub fn topics(&self) -> Vec<String> {
+        let consumer = self.consumer("read_committed", "look");
+        let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        names.filter(|name| name.starts_with(&self.prefix)).collect()
     }
 
     pub fn partitions(&self, topic: &str) -> i32 {
@@ -231,6 +241,14 @@ impl Lab {
             .collect()
     }
 
+    /// The last stable offset of every partition.
+    pub fn stable_ends(&self, topic: &str) -> Vec<i64> {
+        let (name, consumer) = (self.topic(topic), self.consumer("read_committed", "look"));
+        (0..self.partitions(topic))
+            .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1)
+            .collect()
+    }
+
     /// Every record of a topic that a reader of committed records gets, by partition and offset.
     pub fn read(&self, topic: &str) -> Vec<Stored> {
         self.read_as(topic, "read_committed")
@@ -240,32 +258,41 @@ impl Lab {
     pub fn read_as(&self, topic: &str, isolation: &str) -> Vec<Stored> {
         let name = self.topic(topic);
         let mut records = Vec::new();
-        let consumer = self.consumer(isolation, "look");
-        for (partition, (low, high)) in (0..).zip(self.watermarks(topic)) {
-            if low == high {
-                continue;
+        let ranges = self.watermarks(topic);
+        let mut list = TopicPartitionList::new();
+        for (partition, (low, high)) in (0..).zip(&ranges) {
+            if low < high {
+                list.add_partition_offset(&name, partition, Offset::Offset(*low)).expect("listed");
             }
-            // A reader of committed records ends at the last stable offset: what is open behind it is waited for.
-            until("the last stable offset at the high watermark", || {
-                let (_, end) = consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks");
-                (end >= high).then_some(())
-            });
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&name, partition, Offset::Offset(low)).expect("listed");
-            consumer.assign(&list).expect("assigned");
-            let start = Instant::now();
-            loop {
-                assert!(start.elapsed() < BOUND, "{name}/{partition} cannot be read to its end");
-                match consumer.poll(Duration::from_millis(200)) {
-                    Some(Ok(message)) => records.push(stored(&message)),
-                    Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
-                    Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                    Some(Err(error)) => panic!("{name}/{partition}: {error}"),
-                }
+        }
+        // A transaction that is open now is waited for; then the first end that the reading meets is behind all of it.
+        if isolation == "read_committed" {
+            until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
+        }
+        let mut unread: BTreeSet<i32> = list.elements().iter().map(|place| place.partition()).collect();
+        let consumer = self.consumer(isolation, "look");
+        consumer.assign(&list).expect("assigned");
+        let start = Instant::now();
+        while !unread.is_empty() {
+            assert!(start.elapsed() < BOUND, "{name} cannot be read to its end");
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => records.push(stored(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+                Some(Err(error)) => panic!("{name}: {error}"),
+                None => {}
             }
         }
         records.sort_by_key(|record| (record.partition, record.offset));
         records
+    }
+
+    /// Whether some partition ends in a transaction that is still open.
+    pub fn has_open_transaction(&self, topic: &str) -> bool {
+        !self.is_stable(topic, &self.watermarks(topic))
+    }
+
+    fn is_stable(&self, topic: &str, ranges: &[(i64, i64)]) -> bool {
+        self.stable_ends(topic).iter().zip(ranges).all(|(stable, (_, high))| stable >= high)
     }
 
     /// The group's committed offsets on a topic, by partition.
@@ -276,6 +303,31 @@ impl Lab {
         list.add_partition_range(&name, 0, self.partitions(topic) - 1);
         let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
         offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
+    }
+
+    /// The sum of the group's committed offsets on a topic; does not wait for pending ones, so it never stands still
+    /// behind a killed writer.
+    pub fn progress(&self, group: &str, topic: &str) -> i64 {
+        let name = self.topic(topic);
+        let consumer = self.consumer("read_uncommitted", &self.topic(group));
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&name, 0, self.partitions(topic) - 1);
+        let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
+        offsets.elements().iter().filter_map(|place| place.offset().to_raw()).filter(|offset| *offset >= 0).sum()
+    }
+
+    /// The ids of the group's members.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        let name = self.topic(group);
+        let list = self.consumer("read_uncommitted", "look").client().fetch_group_list(Some(&name), BOUND);
+        let list = list.expect("the group");
+        let mut members: Vec<String> = list
+            .groups()
+            .iter()
+            .flat_map(|group| group.members().iter().map(|member| member.id().to_owned()))
+            .collect();
+        members.sort();
+        members
     }
 
     /// Writes records, each acknowledged.
@@ -302,6 +354,18 @@ impl Lab {
             .build()
             .expect("a runtime")
             .block_on(work(&admin, &options))
+    }
+
+    pub fn delete_topic(&self, topic: &str) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+        });
+        until("the topic goes away", || {
+            let metadata = self.consumer("read_committed", "look").client().fetch_metadata(None, BOUND);
+            let metadata = metadata.expect("metadata");
+            (!metadata.topics().iter().any(|found| found.name() == name)).then_some(())
+        });
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) {

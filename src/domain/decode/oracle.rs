@@ -23,6 +23,7 @@ enum Verdict {
 enum Tree {
     Null,
     Bool,
+    Natural(u64),
     Number(f64),
     Text(String),
     List(Vec<Tree>),
@@ -33,7 +34,7 @@ impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AnyTree;
 
-        #[allow(clippy::cast_precision_loss, reason = "every bound of the fields tried is far below 2^53")]
+        #[allow(clippy::cast_precision_loss, reason = "only negative numbers, and no field is one")]
         impl<'de> Visitor<'de> for AnyTree {
             type Value = Tree;
 
@@ -50,7 +51,7 @@ impl<'de> Deserialize<'de> for Tree {
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
-                Ok(Tree::Number(number as f64))
+                Ok(Tree::Natural(number))
             }
 
             fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
@@ -116,12 +117,29 @@ impl Tree {
         self.text(name).is_some_and(|word| words.contains(&word))
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "no bound that it is held against is near 2^53")]
+    fn number(&self, name: &str) -> Option<f64> {
+        match self.field(name)? {
+            Self::Natural(number) => Some(*number as f64),
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
     fn has_whole(&self, name: &str, least: f64, most: f64) -> bool {
-        matches!(self.field(name), Some(&Self::Number(value)) if value.fract() == 0.0 && (least..=most).contains(&value))
+        self.number(name).is_some_and(|value| value.fract() == 0.0 && (least..=most).contains(&value))
+    }
+
+    /// Of integers all that fit; of other spellings those that a double holds exactly.
+    fn has_natural(&self, name: &str, most: u64) -> bool {
+        match self.field(name) {
+            Some(Self::Natural(number)) => *number <= most,
+            _ => self.has_whole(name, 0.0, 2f64.powi(53)),
+        }
     }
 
     fn has_money(&self, name: &str) -> bool {
-        matches!(self.field(name), Some(&Self::Number(value)) if Cents::from_units(value).is_some())
+        self.number(name).is_some_and(|units| Cents::from_units(units).is_some())
     }
 
     fn has_time(&self) -> bool {
@@ -197,7 +215,7 @@ fn judge_decision(tree: &Tree) -> Verdict {
     match tree.text("event_type") {
         None => Verdict::Bad,
         Some("InventoryEvent") if tree.field("line").is_some() => {
-            let lines = if let Some(&Tree::Number(lines)) = tree.field("lines") { lines } else { 0.0 };
+            let lines = tree.number("lines").unwrap_or(0.0);
             let reason = if tree.has_word("action", &["reject"]) {
                 tree.has_word("reason", &["out_of_stock", "order_incomplete"])
             } else {
@@ -209,12 +227,12 @@ fn judge_decision(tree: &Tree) -> Verdict {
                 && tree.has_whole("quantity", 1.0, 1e6)
                 && tree.has_money("price")
                 && reason
-                && tree.has_whole("restocked", 0.0, 2f64.powi(53))
-                && (tree.is_null("on_hand") || tree.has_whole("on_hand", 0.0, 2f64.powi(53)))
+                && tree.has_natural("restocked", u64::MAX)
+                && (tree.is_null("on_hand") || tree.has_natural("on_hand", u64::MAX))
                 && tree.has_whole("lines", 1.0, 10_000.0)
                 && tree.has_whole("line", 0.0, lines - 1.0)
                 && source.has_whole("partition", 0.0, f64::from(i32::MAX))
-                && source.has_whole("offset", 0.0, 2f64.powi(53))
+                && source.has_natural("offset", i64::MAX as u64)
                 && tree.has_time();
             if good { Verdict::Good } else { Verdict::Bad }
         }
@@ -222,50 +240,15 @@ fn judge_decision(tree: &Tree) -> Verdict {
     }
 }
 
-/// Values that are likely to be right or wrong by a hair, in JSON.
-const VALUES: &[&str] = &[
-    "null",
-    "true",
-    "\"\"",
-    "\"a\"",
-    "0",
-    "-0",
-    "1",
-    "2.0",
-    "2e0",
-    "1.5",
-    "-1",
-    "1000000",
-    "1000001",
-    "10000000.00",
-    "10000000.01",
-    "8.505",
-    "8.499999999999999",
-    "1e400",
-    "9007199254740993",
-    "\"placed\"",
-    "\"reject\"",
-    "\"out_of_stock\"",
-    "\"OrderPlaced\"",
-    "\"InventoryEvent\"",
-    "\"Other\"",
-    "\"2026-11-22T12:00:60Z\"",
-    "[]",
-    "{}",
-    "[1]",
-    "[{}]",
-    "{\"a\":1}",
-    "\"\\ud83d\"",
-    "\"\\ud83d\\ude00\"",
-    "[[[\"\\udead\"]]]",
-    "01",
-    "+1",
-    "nul",
-    "[{\"item_id\":\"a\",\"quantity\":1,\"price\":1},{\"item_id\":\"a\",\"quantity\":0,\"price\":1,\"x\":[]}]",
-    "[{\"item_id\":\"a\",\"item_id\":\"a\",\"quantity\":1,\"price\":1}]",
-    "{\"partition\":1,\"offset\":2,\"partition\":1}",
-    "{\"offset\":2,\"partition\":-0}",
-];
+/// Values that are likely to be right or wrong by a hair: JSON without white space, parted by it.
+const VALUES: &str = r#"
+    null true "" "a" 0 -0 1 2.0 2e0 1.5 -1 1000000 1000001 10000000.00 10000000.01 8.505 8.499999999999999 1e400
+    9007199254740993 18446744073709551615 9007199254740994.0 "placed" "reject" "out_of_stock" "OrderPlaced"
+    "InventoryEvent" "Other" "2026-11-22T12:00:60Z" [] {} [1] [{}] {"a":1} "\ud83d" "\ud83d\ude00" [[["\udead"]]] 01
+    +1 nul [{"item_id":"a","quantity":1,"price":1},{"item_id":"a","quantity":0,"price":1,"x":[]}]
+    [{"item_id":"a","item_id":"a","quantity":1,"price":1}] {"partition":1,"offset":2,"partition":1}
+    {"offset":2,"partition":-0}
+"#;
 
 /// One change to a list of fields: replace a value, remove, repeat, move, or add one nobody knows.
 #[derive(Debug, Clone)]
@@ -280,12 +263,13 @@ enum Change {
 
 fn changes() -> impl Strategy<Value = Change> {
     let field = any::<Index>;
+    let value = || select(VALUES.split_whitespace().collect::<Vec<_>>());
     prop_oneof![
-        4 => (field(), select(VALUES)).prop_map(|(at, value)| Change::Replace(at, value)),
+        4 => (field(), value()).prop_map(|(at, value)| Change::Replace(at, value)),
         1 => field().prop_map(Change::Remove),
         1 => (field(), field()).prop_map(|(from, to)| Change::Repeat(from, to)),
         2 => (field(), field()).prop_map(|(from, to)| Change::Move(from, to)),
-        2 => (field(), select(VALUES)).prop_map(|(at, value)| Change::Unknown(at, value)),
+        2 => (field(), value()).prop_map(|(at, value)| Change::Unknown(at, value)),
         1 => field().prop_map(Change::EscapeKey),
     ]
 }
@@ -364,26 +348,24 @@ proptest! {
 
     #[test]
     fn orders_are_judged_as_the_oracle_judges_them(record in records(GOOD_ORDER)) {
-        let expected = judge(&record, judge_order);
-        prop_assume!(expected.is_some());
+        let Some(expected) = judge(&record, judge_order) else { return Ok(()) };
         let decoded = match decode_order(Some(&record)) {
             Ok(OrderRecord::Order(_)) => Verdict::Good,
             Ok(OrderRecord::Skipped) => Verdict::Skipped,
             Err(_) => Verdict::Bad,
         };
-        prop_assert_eq!(Some(decoded), expected, "{}", String::from_utf8_lossy(&record));
+        prop_assert_eq!(decoded, expected, "{}", String::from_utf8_lossy(&record));
     }
 
     #[test]
     fn decisions_are_judged_as_the_oracle_judges_them(record in records(GOOD_DECISION)) {
-        let expected = judge(&record, judge_decision);
-        prop_assume!(expected.is_some());
+        let Some(expected) = judge(&record, judge_decision) else { return Ok(()) };
         let decoded = match decode_decision(Some(&record)) {
             Ok(DecisionRecord::Decision(_)) => Verdict::Good,
             Ok(DecisionRecord::Skipped) => Verdict::Skipped,
             Err(_) => Verdict::Bad,
         };
-        prop_assert_eq!(Some(decoded), expected, "{}", String::from_utf8_lossy(&record));
+        prop_assert_eq!(decoded, expected, "{}", String::from_utf8_lossy(&record));
     }
 
     #[test]

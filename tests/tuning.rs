@@ -1,9 +1,9 @@
 //! Owns the promise that the defaults show something: with any seed a few orders in a hundred are rejected, as some
 //! items sell out and most do not (contract, section 4, "Stock").
 
-use super::{Buffers, DEFAULT_COUNT, Workload, WorkloadSettings};
-use crate::domain::{EventTime, OrderRecord, Reason, Source, decode_order};
-use crate::inventory::{Counts, ShopFloor, StockSettings};
+use foodstream::domain::{EventTime, OrderRecord, Reason, Source, decode_order};
+use foodstream::inventory::{Counts, ShopFloor, StockSettings};
+use foodstream::workload::{Buffers, DEFAULT_COUNT, Workload, WorkloadSettings};
 
 const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
 

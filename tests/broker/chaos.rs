@@ -1,0 +1,224 @@
+//! Owns what is done to `inventory` while it works: killed, stopped and woken, doubled; and what must hold afterwards.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the moment of a kill is random, and a run's seed is drawn from the clock"
+)]
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::Case;
+use super::support::{Lab, Running, until};
+use super::truth;
+
+pub const CASES: &[Case] = &[
+    ("chaos::killed_twenty_times_it_decides_every_line_exactly_once", killed),
+    ("chaos::a_second_process_with_the_same_instance_id_fences_the_first", doubled),
+    ("chaos::a_stopped_instance_that_wakes_beside_its_successor_commits_nothing_and_goes_on", woken),
+    ("chaos::a_stopped_instance_that_wakes_does_not_fence_the_successor_of_its_name", woken_beside_its_twin),
+];
+
+/// The group of `inventory`.
+pub const GROUP: &str = "inventory-consumer-group";
+/// The shortest timeouts that a broker with default settings takes.
+pub const FAST: &str = "-X transaction.timeout.ms=4000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500";
+/// The stock settings that `inventory` has by default.
+pub const OPENING: i64 = 100;
+/// As [`OPENING`].
+pub const RESTOCK_MILLIS: i64 = 3_600_000;
+
+const TARGET: &str = "order-events";
+
+/// SplitMix64; tells its seed when the test fails.
+struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Random {
+    fn new() -> Self {
+        let drawn = || {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+            u64::from(now.subsec_nanos())
+        };
+        let seed = std::env::var("FOODSTREAM_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(drawn);
+        Self { seed, state: seed }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// Lets a random time pass.
+    fn pause(&mut self, below_millis: u64) {
+        std::thread::sleep(Duration::from_millis(self.below(below_millis)));
+    }
+}
+
+impl Drop for Random {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the same kills again: FOODSTREAM_TEST_SEED={}", self.seed);
+        }
+    }
+}
+
+/// Waits until the group has committed beyond a point, while the processes live.
+fn until_beyond(lab: &Lab, point: i64, running: &mut Vec<Running>) -> i64 {
+    until("the group goes on", || {
+        if let Some(ended) = running.iter_mut().position(Running::has_ended) {
+            panic!("ended by itself: {:?}", running.swap_remove(ended).end());
+        }
+        Some(lab.progress(GROUP, TARGET)).filter(|progress| *progress > point)
+    })
+}
+
+fn killed(lab: &Lab) {
+    let mut random = Random::new();
+    lab.run(&format!("produce --count 100000 --poison-rate 0.5% --seed {}", random.seed)).expect(0);
+    // Half of the incarnations have a name, in random order.
+    let mut named: Vec<bool> = (0..20).map(|index| index % 2 == 0).collect();
+    for index in (1..named.len()).rev() {
+        let other = usize::try_from(random.below(index as u64 + 1)).expect("small");
+        named.swap(index, other);
+    }
+    let words = format!("inventory {FAST} --throttle 4000/s");
+    let (mut kills, mut open) = (0, 0);
+    for (index, named) in named.into_iter().enumerate() {
+        let before = lab.progress(GROUP, TARGET);
+        let mut running =
+            vec![if named { lab.start(&format!("{words} --instance-id till")) } else { lab.start(&words) }];
+        // Two in three die in the middle of work; the others while they join, restore or wait.
+        if random.below(3) > 0 {
+            until_beyond(lab, before, &mut running);
+        }
+        if [6, 13].contains(&index) {
+            running.push(lab.start(&words));
+            random.pause(1500);
+        }
+        random.pause(600);
+        for process in &mut running {
+            assert!(!process.has_ended(), "incarnation {index} ended by itself");
+            process.kill();
+            kills += 1;
+        }
+        open += i32::from(index > 0 && lab.has_open_transaction("inventory-events"));
+    }
+    let killed_at = lab.progress(GROUP, TARGET);
+    assert!(killed_at < 100_000, "all was done before the last kill");
+    let last = lab.document(&format!("inventory {FAST} --until-end"));
+    let restored = last["restored_records"].as_u64().expect("a number");
+    let written = lab.read_as("inventory-events", "read_uncommitted").len();
+    let aborted = written - lab.read("inventory-events").len();
+    eprintln!(
+        "{kills} kills, {open} in an open transaction, {killed_at} committed, {aborted} decisions aborted, {restored} restored"
+    );
+    assert!(kills >= 20 && open > 3 && aborted > 0 && restored > 0, "the kills did not hit what they were meant to");
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn doubled(lab: &Lab) {
+    lab.run("produce --count 20000 --seed 11").expect(0);
+    let words = format!("inventory {FAST} --throttle 500/s --instance-id till");
+    let mut running = vec![lab.start(&words)];
+    let before = until_beyond(lab, 0, &mut running);
+    let first = running.pop().expect("running");
+    running.push(lab.start(&words));
+    let first = first.end().expect(6);
+    assert!(first.stderr.contains("--instance-id till"), "{}", first.stderr);
+    until_beyond(lab, before.max(lab.progress(GROUP, TARGET)), &mut running);
+    let second = running.pop().expect("running");
+    second.signal(Signal::INT);
+    second.end().expect(0);
+    lab.run(&format!("inventory {FAST} --until-end --instance-id till")).expect(0);
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+/// Stops a process in the middle of a transaction that the broker knows.
+fn stop_in_transaction(lab: &Lab, process: &Running) {
+    until("a transaction is open when the process stops", || {
+        process.signal(Signal::STOP);
+        if lab.has_open_transaction("inventory-events") {
+            return Some(());
+        }
+        process.signal(Signal::CONT);
+        None
+    });
+}
+
+fn woken(lab: &Lab) {
+    // Woken as soon as the group has given its partitions to another, the transaction still open on the broker; and
+    // long after, the transaction timed out and everything decided by the other.
+    let labs = [lab.other("early"), lab.other("late")];
+    std::thread::scope(|scope| {
+        scope.spawn(|| woken_at(&labs[0], true));
+        scope.spawn(|| woken_at(&labs[1], false));
+    });
+}
+
+fn woken_at(lab: &Lab, early: bool) {
+    lab.run("produce --count 6000 --seed 12").expect(0);
+    let mut running = vec![lab.start(&format!("inventory {FAST} --commit-interval 3s --throttle 300/s"))];
+    until_beyond(lab, 0, &mut running);
+    let first = running.pop().expect("running");
+    let old = lab.members(GROUP);
+    stop_in_transaction(lab, &first);
+    let second = lab.start(&format!("inventory {FAST} --until-end --output json"));
+    if early {
+        until("the group gives the partitions to the second alone", || {
+            let members = lab.members(GROUP);
+            (members.len() == 1 && members != old).then_some(())
+        });
+        assert!(lab.has_open_transaction("inventory-events"), "the first one's transaction is over too early");
+        first.signal(Signal::CONT);
+        second.end().expect(0);
+    } else {
+        let second = second.end().expect(0).document();
+        assert_eq!(second["committed"].as_array().map(Vec::len), Some(6), "the second had every partition");
+        first.signal(Signal::CONT);
+    }
+    // Whatever it held is gone; it goes on as a member like any other.
+    lab.run("produce --count 600 --seed 13").expect(0);
+    let ends: Vec<Option<i64>> = lab.watermarks(TARGET).into_iter().map(|(_, high)| Some(high)).collect();
+    running.push(first);
+    until("the first goes on", || {
+        assert!(!running[0].has_ended(), "it did not live on: {:?}", running.pop().map(Running::end));
+        (lab.committed(GROUP, TARGET) == ends).then_some(())
+    });
+    let first = running.pop().expect("running");
+    first.signal(Signal::INT);
+    first.end().expect(0);
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn woken_beside_its_twin(lab: &Lab) {
+    lab.run("produce --count 60000 --seed 14").expect(0);
+    // With the shortest interval the stop falls into a call of the transaction more often than not, and with the short
+    // timeout that call is in doubt when it wakes.
+    let words = format!("inventory {FAST} --throttle 1000/s --timeout 3s --instance-id till --commit-interval 1ms");
+    let mut running = vec![lab.start(&words)];
+    let mut point = 0;
+    for _ in 0..3 {
+        until_beyond(lab, point, &mut running);
+        let first = running.pop().expect("running");
+        first.signal(Signal::STOP);
+        running.push(lab.start(&words));
+        // Work of four seconds: longer than the timeout.
+        point = until_beyond(lab, lab.progress(GROUP, TARGET) + 4000, &mut running);
+        first.signal(Signal::CONT);
+        let first = first.end().expect(6);
+        assert!(first.stderr.contains("--instance-id till"), "{}", first.stderr);
+        point = until_beyond(lab, point.max(lab.progress(GROUP, TARGET)) + 1000, &mut running);
+    }
+    let last = running.pop().expect("running");
+    last.signal(Signal::INT);
+    last.end().expect(0);
+    lab.run(&format!("inventory {FAST} --until-end --instance-id till")).expect(0);
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}

@@ -1,0 +1,360 @@
+//! Owns the edges of a run: stopped in the middle, nobody reading, nowhere to write, topics that do not fit.
+#![allow(clippy::disallowed_methods, reason = "how promptly a command ends is what is measured")]
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::Case;
+use super::support::{BOUND, Lab, Run, Running, until};
+
+pub const CASES: &[Case] = &[
+    ("edges::a_produce_that_is_stopped_tells_what_it_did", stopped_produce),
+    ("edges::an_inventory_that_is_stopped_leaves_no_half_transaction", stopped_inventory),
+    ("edges::an_analytics_that_is_stopped_leaves_no_half_transaction_and_whole_files", stopped_analytics),
+    ("edges::a_scan_that_is_stopped_leaves_the_group_and_the_files_alone", stopped_scans),
+    ("edges::a_replay_that_is_stopped_while_it_reads_can_be_done_again", stopped_replay),
+    ("edges::nobody_reading_is_a_clean_stop", closed_stdout),
+    ("edges::a_full_stdout_is_an_output_failure", full_stdout),
+    ("edges::a_path_that_cannot_be_written_is_told_before_anything_is_done", unwritable_paths),
+    ("edges::partition_counts_that_differ_are_refused_with_both_numbers", partition_counts),
+];
+
+/// From the signal to the end of the process. A transaction in flight takes milliseconds, leaving a group some more;
+/// ten times that is what a busy machine needs.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Shorter than any transaction's timeout here: what is still open then was left open.
+const STABLE: Duration = Duration::from_secs(3);
+
+/// Stops a running command and returns its end, which must come promptly.
+fn stop(running: Running, signal: Signal) -> Run {
+    let asked = Instant::now();
+    running.signal(signal);
+    let run = running.end();
+    assert!(asked.elapsed() < PROMPT, "{:?} after the signal\n{}", asked.elapsed(), run.stderr);
+    run
+}
+
+/// Every output topic can be read to its end by a reader of committed records.
+fn assert_nothing_is_open(lab: &Lab) {
+    let begin = Instant::now();
+    for topic in ["order-events", "inventory-events", "inventory-ledger", "order-events-dlq", "analytics-state"] {
+        if !lab.topics().contains(&lab.topic(topic)) {
+            continue;
+        }
+        let ends: Vec<i64> = lab.watermarks(topic).iter().map(|(_, end)| *end).collect();
+        while lab.stable_ends(topic) != ends {
+            assert!(begin.elapsed() < STABLE, "a transaction is open on {topic}");
+        }
+    }
+}
+
+/// The files in the laboratory's folder, hidden ones too.
+fn files(lab: &Lab) -> Vec<String> {
+    let entries = std::fs::read_dir(lab.folder()).expect("listed");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn sum(offsets: &[Option<i64>]) -> i64 {
+    offsets.iter().map(|offset| offset.unwrap_or(0)).sum()
+}
+
+fn written(lab: &Lab, topic: &str) -> i64 {
+    lab.watermarks(topic).iter().map(|(low, high)| high - low).sum()
+}
+
+fn stopped_produce(lab: &Lab) {
+    for (number, (words, signal, code)) in [
+        ("produce --rate 400/s --count 100000", Signal::INT, 130),
+        ("produce --rate 400/s --count 100000", Signal::TERM, 143),
+        ("produce --duration 10m", Signal::INT, 130),
+        ("produce --duration 10m --rate 400/s", Signal::TERM, 143),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let lab = lab.other(&number.to_string());
+        let running = lab.start(&format!("{words} --partitions 1 --output json --report report.json"));
+        until("something is produced", || {
+            (lab.topics().len() == 1 && lab.watermarks("order-events")[0].1 > 20).then_some(())
+        });
+        let run = stop(running, signal).expect(code);
+        let document = run.document();
+        assert_eq!(document["acknowledged"], written(&lab, "order-events"), "{words}: the report tells the truth");
+        assert_eq!(document["failed"], 0, "{words}");
+        let report: Value =
+            serde_json::from_str(&std::fs::read_to_string(lab.folder().join("report.json")).expect("a report"))
+                .expect("JSON");
+        assert_eq!(report, document);
+        assert_eq!(files(&lab), ["report.json"]);
+    }
+}
+
+fn stopped_inventory(lab: &Lab) {
+    lab.run("produce --count 4000 --seed 1 --partitions 2 --poison-rate 2%").expect(0);
+    for (words, signal, code) in [
+        ("inventory --until-end --throttle 300/s", Signal::INT, 130),
+        ("inventory --until-end --throttle 300/s", Signal::TERM, 143),
+        ("inventory --throttle 300/s", Signal::INT, 0),
+        ("inventory --throttle 300/s", Signal::TERM, 0),
+    ] {
+        let before = lab
+            .topics()
+            .contains(&lab.topic("inventory-events"))
+            .then(|| sum(&lab.committed("inventory-consumer-group", "order-events")))
+            .unwrap_or(0);
+        let running = lab.start(&format!("{words} --output json"));
+        until("the group moves", || {
+            (sum(&lab.committed("inventory-consumer-group", "order-events")) > before).then_some(())
+        });
+        let run = stop(running, signal).expect(code);
+        assert_nothing_is_open(lab);
+        let committed = sum(&lab.committed("inventory-consumer-group", "order-events"));
+        assert!(committed < 4_000, "it was stopped in the middle");
+        let document = run.document();
+        let told = ["orders", "dead_letters", "skipped"].map(|name| document[name].as_i64().expect("a count"));
+        assert_eq!(told.iter().sum::<i64>(), committed - before, "{words}: the report tells what was committed");
+    }
+    // All of it is decided in the end, none of it twice.
+    lab.run("inventory --until-end").expect(0);
+    let metrics = lab.document("analytics --from-beginning");
+    assert_eq!(metrics["inventory"]["pending_orders"], 0);
+    let decisions = lab.read("inventory-events");
+    let mut lines: Vec<_> = decisions
+        .iter()
+        .map(|decision| {
+            let decision = decision.json();
+            (decision["source"].to_string(), decision["line"].as_i64())
+        })
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), decisions.len(), "no line is decided twice");
+}
+
+fn stopped_analytics(lab: &Lab) {
+    lab.run("produce --count 3000 --seed 1 --partitions 2").expect(0);
+    let position = || sum(&lab.committed("analytics-consumer-group", "order-events"));
+    for (words, signal, code) in [
+        ("analytics --until-end --throttle 300/s", Signal::INT, 130),
+        ("analytics --until-end --throttle 300/s", Signal::TERM, 143),
+        ("analytics --throttle 300/s", Signal::INT, 0),
+        ("analytics --throttle 300/s --every 100ms", Signal::TERM, 0),
+    ] {
+        let before = position();
+        let running = lab.start(&format!("{words} --report report.json"));
+        until("the group moves", || (position() > before).then_some(()));
+        let run = stop(running, signal).expect(code);
+        assert_nothing_is_open(lab);
+        assert!(position() < 3_000, "it was stopped in the middle");
+        let report = std::fs::read_to_string(lab.folder().join("report.json")).expect("a report");
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        assert_eq!(report["total_orders"], position(), "{words}: what was committed is what is told");
+        let file = std::fs::read_to_string(lab.folder().join("metrics_output.txt")).expect("metrics");
+        assert!(file.starts_with(&format!("Total Orders: {}\n", position())), "{file}");
+        assert!(run.stdout.ends_with(&file), "the answer is the file's text: {}", run.stdout);
+        assert_eq!(files(lab), ["metrics_output.txt", "report.json"]);
+    }
+}
+
+/// A transaction of somebody else, open on a topic until this is dropped.
+struct OpenTransaction(BaseProducer);
+
+impl OpenTransaction {
+    fn on(lab: &Lab, topic: &str) -> Self {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &lab.broker)
+            .set("transactional.id", format!("{}foreign", lab.prefix))
+            .set("transaction.timeout.ms", "60000")
+            .create()
+            .expect("a producer");
+        producer.init_transactions(BOUND).expect("initialised");
+        producer.begin_transaction().expect("begun");
+        let name = lab.topic(topic);
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&name).partition(0).payload(b"{}");
+        producer.send(record).map_err(|(error, _)| error).expect("sent");
+        producer.flush(BOUND).expect("flushed");
+        Self(producer)
+    }
+
+    fn abort(self) {
+        self.0.abort_transaction(BOUND).expect("aborted");
+    }
+}
+
+/// What waits for another writer's transaction is in its middle for as long as a test wants.
+fn stopped_scans(lab: &Lab) {
+    lab.run("produce --count 500 --seed 1 --partitions 1").expect(0);
+    lab.run("inventory --until-end").expect(0);
+    let open = OpenTransaction::on(lab, "inventory-events");
+    for (words, signal, code) in [
+        ("analytics --from-beginning", Signal::INT, 130),
+        ("replay", Signal::TERM, 143),
+        ("analytics --until-end", Signal::INT, 130),
+    ] {
+        let before = lab.committed("analytics-consumer-group", "inventory-events");
+        let running = lab.start(&format!("{words} --report report.json --output json"));
+        // Far longer than the 500 records take; nothing tells from outside that it waits.
+        let begin = Instant::now();
+        until("it has had time to come to the open transaction", || {
+            (begin.elapsed() > Duration::from_millis(1500)).then_some(())
+        });
+        let run = stop(running, signal).expect(code);
+        if words.contains("until-end") {
+            assert_eq!(run.document()["total_orders"], 500);
+            continue;
+        }
+        assert_eq!(run.stdout, "", "{words}: half a scan is no answer");
+        assert_eq!(files(lab), Vec::<String>::new(), "{words}");
+        assert_eq!(lab.committed("analytics-consumer-group", "inventory-events"), before, "{words}");
+    }
+    open.abort();
+    assert_nothing_is_open(lab);
+    lab.run("analytics --until-end").expect(0);
+    assert_eq!(lab.document("replay")["verdict"], "identical");
+}
+
+fn stopped_replay(lab: &Lab) {
+    // Many small batches, fetched one at a time: enough of a middle to be stopped in.
+    lab.run("produce --count 1500 --seed 1 --partitions 1 -X batch.num.messages=1").expect(0);
+    lab.run("inventory --until-end").expect(0);
+    let before = lab.document("analytics --from-beginning");
+    let committed = lab.committed("analytics-consumer-group", "order-events");
+    let slow = "-X fetch.message.max.bytes=1 -X queued.min.messages=1 -X fetch.queue.backoff.ms=20";
+    for (signal, code, way_on) in [(Signal::INT, 130, "replay"), (Signal::TERM, 143, "replay --undo")] {
+        let mut running = lab.start(&format!("replay {slow}"));
+        until("the group is rewound", || {
+            assert!(!running.has_ended(), "it ended before it could be stopped");
+            (lab.committed("analytics-consumer-group", "order-events") < committed).then_some(())
+        });
+        let run = stop(running, signal).expect(code);
+        assert!(run.stderr.contains(&format!("foodstream {way_on}")), "it says the way on: {}", run.stderr);
+        assert_eq!(run.stdout, "");
+        assert_eq!(files(lab), ["metrics_output.txt"], "half a replay leaves no file");
+        assert_nothing_is_open(lab);
+
+        let document = lab.document(way_on);
+        if way_on == "replay" {
+            assert_eq!(document["verdict"], "identical");
+            assert_eq!(document["before"], before, "it compares with what stood before the one that was stopped");
+            for file in ["metrics_initial.txt", "metrics_after_replay.txt"] {
+                std::fs::remove_file(lab.folder().join(file)).expect("it was written");
+            }
+        } else {
+            assert_eq!(document, before, "the group has back what it had");
+        }
+        assert_eq!(lab.committed("analytics-consumer-group", "order-events"), committed);
+    }
+}
+
+/// The four commands, each with enough to do; live analytics goes on until its reader is gone.
+const ANSWERING: [&str; 5] = [
+    "produce --count 300 --seed 1",
+    "inventory --until-end",
+    "analytics --from-beginning",
+    "replay",
+    "analytics --every 50ms",
+];
+
+fn ended(mut command: Command, stdout: Stdio) -> (i32, String) {
+    let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("started");
+    let output = child.wait_with_output().expect("ended");
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn closed_stdout(lab: &Lab) {
+    for output in ["text", "json"] {
+        let lab = lab.other(output);
+        for words in ANSWERING.iter().take(if output == "text" { 5 } else { 4 }) {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            let (code, stderr) = ended(lab.command(&format!("{words} --output {output}")), writer.into());
+            assert_eq!(code, 0, "{words}: {stderr}");
+            assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{words}: {stderr}");
+        }
+    }
+    // Not even a descriptor: what a service manager or a careless script does.
+    let lab = lab.other("none");
+    for words in &ANSWERING[..4] {
+        let inner = lab.command(words);
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(lab.folder()).env_remove("FOODSTREAM_BOOTSTRAP_SERVERS").stdin(Stdio::null());
+        let (code, stderr) = ended(command, Stdio::null());
+        assert_eq!(code, 0, "{words}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{words}: {stderr}");
+    }
+}
+
+fn full_stdout(lab: &Lab) {
+    for words in &ANSWERING[..4] {
+        let full = File::options().write(true).open("/dev/full").expect("opened");
+        let (code, stderr) = ended(lab.command(words), full.into());
+        assert_eq!(code, 8, "{words}: {stderr}");
+        assert!(stderr.contains("stdout cannot be written") && !stderr.contains("panicked"), "{words}: {stderr}");
+    }
+    // The answer is lost, the work is not.
+    let metrics = lab.document("analytics --until-end");
+    assert_eq!((&metrics["total_orders"], &metrics["inventory"]["pending_orders"]), (&300.into(), &0.into()));
+}
+
+fn unwritable_paths(lab: &Lab) {
+    for path in ["missing/file.json", ".", "/proc/foodstream.json", "missing/"] {
+        for words in [
+            "produce --report",
+            "inventory --until-end --report",
+            "analytics --until-end --report",
+            "analytics --until-end --metrics-file",
+            "analytics --from-beginning --metrics-file",
+            "replay --report",
+            "replay --initial-file",
+            "replay --after-file",
+            "replay --dry-run --report",
+            "replay --undo --report",
+        ] {
+            let run = lab.run(&format!("{words} {path}")).expect(8);
+            assert!(run.stderr.contains(path) && run.stderr.contains("hint:"), "{words} {path}: {}", run.stderr);
+            assert_eq!(run.stdout, "");
+        }
+    }
+    assert_eq!(lab.topics(), Vec::<String>::new(), "nothing was done before the paths were tried");
+    assert_eq!(files(lab), Vec::<String>::new());
+}
+
+fn partition_counts(lab: &Lab) {
+    lab.create_topic("order-events", 3);
+    lab.create_topic("inventory-events", 2);
+    let tells = |run: &Run, numbers: [&str; 2]| {
+        assert!(numbers.iter().all(|number| run.stderr.contains(number)), "{}", run.stderr);
+        assert!(run.stderr.contains("hint:"), "{}", run.stderr);
+    };
+    for words in ["produce", "inventory --until-end", "analytics --until-end", "analytics --from-beginning", "replay"] {
+        tells(&lab.run(words).expect(7), ["inventory-events has 2 partitions", "order-events has 3"]);
+    }
+    let fitting = lab.other("fitting");
+    assert_eq!(fitting.document("produce --count 10 --partitions 4")["acknowledged"], 10);
+    assert_eq!(fitting.partitions("order-events"), 4);
+    tells(
+        &fitting.run("produce --count 10 --partitions 5").expect(7),
+        ["--partitions 5", "order-events exists with 4 partitions"],
+    );
+    assert_eq!(written(&fitting, "order-events"), 10, "a refused run writes nothing");
+    assert_eq!(fitting.document("produce --count 10 --partitions 4")["acknowledged"], 10);
+    fitting.run("inventory --until-end").expect(0);
+    for topic in ["inventory-events", "inventory-ledger", "order-events-dlq"] {
+        assert_eq!(fitting.partitions(topic), 4, "{topic}");
+    }
+    // Without orders the others decide nothing, but they must fit what would be made.
+    let orphan = lab.other("orphan");
+    orphan.create_topic("inventory-events", 2);
+    tells(&orphan.run("produce --count 10").expect(7), ["inventory-events has 2 partitions", "6"]);
+}

@@ -1,0 +1,147 @@
+//! Owns that README.md tells the truth: its console blocks are run in order, its shell blocks and links are looked at.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Case;
+use super::support::{Lab, Run};
+
+pub const CASES: &[Case] = &[
+    ("readme::what_it_shows_is_what_the_commands_print", console_blocks),
+    ("readme::its_shell_blocks_and_links_name_what_exists", shell_blocks),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).expect("README.md")
+}
+
+/// The lines of every fenced block of a language, with the number of their first line.
+fn blocks(text: &str, language: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut open: Option<(bool, usize, Vec<String>)> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(name), None) => open = Some((name == language, number + 1, Vec::new())),
+            (Some(_), Some(_)) => {
+                if let Some((true, first, lines)) = open.take() {
+                    found.push((first, lines));
+                }
+            }
+            (None, Some((_, _, lines))) => lines.push(line.to_owned()),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    found
+}
+
+/// A command line of a console block and what is to be printed.
+struct Shown {
+    line: usize,
+    words: String,
+    printed: Vec<String>,
+}
+
+fn shown(text: &str) -> Vec<Shown> {
+    let mut commands: Vec<Shown> = Vec::new();
+    for (first, lines) in blocks(text, "console") {
+        assert!(lines.first().is_some_and(|line| line.starts_with("$ ")), "line {first} is no command");
+        for (line, text) in (first..).zip(lines) {
+            match text.strip_prefix("$ ") {
+                Some(words) => commands.push(Shown { line, words: words.to_owned(), printed: Vec::new() }),
+                None => commands.last_mut().expect("a command").printed.push(text),
+            }
+        }
+    }
+    commands
+}
+
+/// Whether a line fits one in which `[..]` stands for anything, and blanks for any number of them.
+fn line_fits(shown: &str, line: &str) -> bool {
+    let single = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (shown, line) = (single(shown), single(line));
+    let mut rest = line.as_str();
+    for (index, part) in shown.split("[..]").enumerate() {
+        match (index, rest.find(part)) {
+            (0, Some(0)) => rest = &rest[part.len()..],
+            (0, _) | (_, None) => return false,
+            (_, Some(at)) => rest = &rest[at + part.len()..],
+        }
+    }
+    rest.is_empty() || shown.ends_with("[..]")
+}
+
+/// Whether lines fit those shown, in which `...` stands for any number of them.
+fn fits(shown: &[String], lines: &[&str]) -> bool {
+    match shown.split_first() {
+        None => lines.is_empty(),
+        Some((first, shown)) if first == "..." => (0..=lines.len()).any(|skipped| fits(shown, &lines[skipped..])),
+        Some((first, shown)) => lines.first().is_some_and(|line| line_fits(first, line) && fits(shown, &lines[1..])),
+    }
+}
+
+fn run(lab: &Lab, words: &str) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_foodstream"))
+        .args(words.split_whitespace())
+        .args(["--prefix", &lab.prefix])
+        .env("FOODSTREAM_BOOTSTRAP_SERVERS", &lab.broker)
+        .current_dir(lab.folder())
+        .stdin(Stdio::null())
+        .output()
+        .expect("ended");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+fn console_blocks(lab: &Lab) {
+    let commands = shown(&readme());
+    assert!(commands.len() >= 15, "{} commands", commands.len());
+    for name in ["produce", "inventory", "analytics", "replay"] {
+        let runs = |shown: &&Shown| shown.words.starts_with(&format!("foodstream {name}"));
+        assert!(commands.iter().find(runs).is_some_and(|shown| shown.printed.len() > 2), "{name} is not shown");
+    }
+    let mut last = 0;
+    for (index, Shown { line, words, printed }) in commands.iter().enumerate() {
+        if words == "echo $?" {
+            assert_eq!(printed, &[last.to_string()], "README.md:{line}");
+            last = 0;
+            continue;
+        }
+        let words = words.strip_prefix("foodstream ").unwrap_or_else(|| panic!("README.md:{line} runs {words}"));
+        let run = run(lab, words);
+        last = run.code();
+        let told = commands.get(index + 1).is_some_and(|next| next.words == "echo $?");
+        assert!(last == 0 || told, "README.md:{line}: exit {last}, and the page does not say so\n{}", run.stderr);
+        // A person sees both streams; notes come before the answer.
+        let seen = format!("{}{}", run.stderr, run.stdout).replace(&lab.prefix, "");
+        let seen: Vec<&str> = seen.lines().collect();
+        assert!(fits(printed, &seen), "README.md:{line} shows\n{}\nand it is\n{}", printed.join("\n"), seen.join("\n"));
+    }
+}
+
+fn shell_blocks(_: &Lab) {
+    let text = readme();
+    let blocks = blocks(&text, "sh");
+    let lines: Vec<String> = blocks.iter().flat_map(|(_, lines)| lines.clone()).collect();
+    for wanted in ["cargo run --release -- produce --count 10000 --seed 7", "cargo test --release"] {
+        assert!(lines.iter().any(|line| line == wanted), "`{wanted}` is what a newcomer looks for");
+    }
+    for (first, lines) in blocks {
+        let script = lines.join("\n");
+        let checked = Command::new("bash").args(["-n", "-c", &script]).status().expect("bash");
+        assert!(checked.success(), "README.md:{first}: {script}");
+        for word in script.split_whitespace().filter(|word| word.starts_with("scripts/") || word.starts_with(".ci/")) {
+            assert!(root().join(word).is_file(), "README.md:{first}: there is no {word}");
+        }
+        if script.contains("docker compose") {
+            assert!(root().join("docker-compose.yml").is_file());
+        }
+    }
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(link.starts_with("http") || root().join(Path::new(link)).is_file(), "there is no {link}");
+    }
+}

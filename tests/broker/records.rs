@@ -1,0 +1,327 @@
+//! Owns the records to try: bad ones become dead letters, accepted ones are decided, and nothing around them is disturbed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Case;
+use super::specimens::{Verdict, order_specimens};
+use super::support::{BOUND, Lab, Stored, until};
+
+pub const CASES: &[Case] = &[
+    ("records::every_bad_record_is_one_dead_letter_and_the_orders_around_it_are_undisturbed", bad_records),
+    ("records::a_bad_record_at_the_size_limit_does_not_stop_its_partition", size_limit),
+    ("records::dead_letters_that_are_too_small_are_refused_with_the_command_that_mends_it", small_dead_letters),
+    ("records::poison_and_duplicates_are_what_they_say", poison_and_duplicates),
+];
+
+/// A record to write.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+impl Outgoing {
+    pub fn new(partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Self {
+        Self { partition, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) }
+    }
+}
+
+/// What the broker said of each record, by its place.
+#[derive(Default)]
+struct Reports(Mutex<BTreeMap<usize, Result<i64, RDKafkaErrorCode>>>);
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<usize>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, place: Box<usize>) {
+        let said = match result {
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(error.rdkafka_error_code().expect("a code")),
+        };
+        self.0.lock().expect("not poisoned").insert(*place, said);
+    }
+}
+
+/// Writes records of any size, one batch each, and tells the offset or the refusal of each.
+pub fn write(lab: &Lab, topic: &str, records: &[Outgoing]) -> Vec<Result<i64, RDKafkaErrorCode>> {
+    let name = lab.topic(topic);
+    let producer: BaseProducer<Reports> = ClientConfig::new()
+        .set("bootstrap.servers", &lab.broker)
+        .set("acks", "all")
+        .set("message.max.bytes", "8000000")
+        .set("batch.num.messages", "1")
+        .create_with_context(Reports::default())
+        .expect("a producer");
+    for (place, record) in records.iter().enumerate() {
+        let mut outgoing: BaseRecord<'_, [u8], [u8], Box<usize>> =
+            BaseRecord::with_opaque_to(&name, Box::new(place)).partition(record.partition);
+        outgoing.key = record.key.as_deref();
+        outgoing.payload = record.value.as_deref();
+        // A header's value is bytes; nobody may take it for text.
+        outgoing.headers =
+            Some(OwnedHeaders::new().insert(Header { key: "trace", value: Some(b"\xff\xfe".as_slice()) }));
+        producer.send(outgoing).map_err(|(error, _)| error).expect("sent");
+    }
+    producer.flush(BOUND).expect("flushed");
+    let reports = std::mem::take(&mut *producer.context().0.lock().expect("not poisoned"));
+    assert_eq!(reports.len(), records.len());
+    reports.into_values().collect()
+}
+
+/// Makes a topic with settings of its own.
+pub fn create(lab: &Lab, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let name = lab.topic(topic);
+    lab.admin(async |admin, options| {
+        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
+        admin.create_topics([&new], options).await.expect("asked")[0].as_ref().expect("created");
+    });
+    until("the topic appears", || lab.topics().contains(&name).then_some(()));
+}
+
+fn order(id: &str, restaurant: &str, item: &str, quantity: u32, status: &str, minute: usize) -> Vec<u8> {
+    json!({
+        "event_type": "OrderPlaced", "order_id": id, "user_id": "user_1", "restaurant_id": restaurant,
+        "items": [{"item_id": item, "quantity": quantity, "price": 2.50}, {"item_id": "always", "quantity": 1, "price": 1}],
+        "total_amount": 3.5, "status": status, "timestamp": format!("2026-11-22T12:{minute:02}:00.000Z"),
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn header<'a>(record: &'a Stored, name: &str) -> &'a str {
+    let found: Vec<_> = record.headers.iter().filter(|(key, _)| key == name).collect();
+    assert_eq!(found.len(), 1, "{name} in {:?}", record.headers);
+    std::str::from_utf8(&found[0].1).expect("text")
+}
+
+/// Where a dead letter says that it comes from.
+fn grave(letter: &Stored) -> (i32, i64) {
+    let number = |name: &str| header(letter, name).parse::<i64>().expect("a number");
+    let partition = i32::try_from(number("foodstream.dlq.partition")).expect("a partition");
+    (partition, number("foodstream.dlq.offset"))
+}
+
+/// The dead letters agree with the bad records: each once, on its partition, its bytes equal, its origin told.
+fn assert_buried(lab: &Lab, bad: &BTreeMap<(i32, i64), &str>, orders: &[Stored]) {
+    let letters = lab.read("order-events-dlq");
+    let origins: Vec<_> = letters.iter().map(grave).collect();
+    let places: Vec<_> = bad.keys().copied().collect();
+    let mut sorted = origins.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, places, "each bad record exactly once, and no other record");
+    let by_place: HashMap<_, _> = orders.iter().map(|record| ((record.partition, record.offset), record)).collect();
+    for (letter, place) in letters.iter().zip(origins) {
+        let original = by_place[&place];
+        let reason = header(letter, "foodstream.dlq.reason");
+        assert!(reason.starts_with(&format!("{}: ", bad[&place])), "{place:?}: {reason}, expected {}", bad[&place]);
+        assert_eq!(letter.partition, original.partition);
+        assert_eq!(letter.key, original.key, "{place:?}");
+        assert_eq!(letter.value, original.value, "{place:?}");
+        assert_eq!(header(letter, "foodstream.dlq.topic"), lab.topic("order-events"));
+        assert_eq!(header(letter, "foodstream.dlq.timestamp"), original.timestamp.to_string());
+    }
+}
+
+fn bad_records(lab: &Lab) {
+    let clean = lab.other("clean");
+    for lab in [lab, &clean] {
+        create(lab, "order-events", 2, &[("max.message.bytes", "2000000")]);
+    }
+    let keys: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"restaurant_07"), Some(b"\xff\x00\xfe"), Some(b"order 7")];
+    let mut records = Vec::new();
+    let mut verdicts = Vec::new();
+    for (index, specimen) in order_specimens().into_iter().enumerate() {
+        let partition = i32::try_from(index % 2).expect("small");
+        let status = if index % 7 == 0 { "failed" } else { "placed" };
+        // The specimens' own restaurant and item, so that whatever they did to the stock would show here.
+        let around = order(&format!("good-{index}"), "restaurant_07", "item_3", 1, status, index % 60);
+        records.push(Outgoing::new(partition, Some(b"restaurant_07"), Some(&around)));
+        verdicts.push(Verdict::Accepted);
+        records.push(Outgoing::new(partition, keys[index % keys.len()], specimen.value.as_deref()));
+        verdicts.push(specimen.verdict);
+    }
+    let written: Vec<i64> = write(lab, "order-events", &records).into_iter().map(|said| said.expect("taken")).collect();
+    let accepted: Vec<usize> = (0..records.len()).filter(|&place| verdicts[place] == Verdict::Accepted).collect();
+    let only_accepted: Vec<Outgoing> = accepted.iter().map(|&place| records[place].clone()).collect();
+    let written_clean = write(&clean, "order-events", &only_accepted);
+
+    let bad: BTreeMap<(i32, i64), &str> = (0..records.len())
+        .filter_map(|place| match verdicts[place] {
+            Verdict::Bad(reason) => Some(((records[place].partition, written[place]), reason)),
+            _ => None,
+        })
+        .collect();
+    let skipped = verdicts.iter().filter(|verdict| **verdict == Verdict::Skipped).count();
+    assert!(bad.len() > 80 && skipped >= 5, "{} bad, {skipped} skipped", bad.len());
+
+    // Little stock, so that what is decided depends on everything decided before.
+    let command = "inventory --until-end --opening-stock 60";
+    let document = lab.document(command);
+    let expected = clean.document(command);
+    assert_eq!(document["dead_letters"], bad.len());
+    assert_eq!(document["skipped"], skipped);
+    for count in ["orders", "reserved", "rejected", "released"] {
+        assert_eq!(document[count], expected[count], "{count}");
+    }
+    assert_eq!(document["orders"], accepted.len());
+    assert!(document["rejected"].as_u64() > Some(0) && document["released"].as_u64() > Some(0), "{document}");
+    let again = lab.document(command);
+    assert_eq!((&again["orders"], &again["dead_letters"]), (&json!(0), &json!(0)), "a second run decides nothing new");
+    assert_buried(lab, &bad, &lab.read("order-events"));
+
+    // The same decisions in the same order, but for the offsets that the bad records take up.
+    let renumbered: HashMap<(i32, i64), i64> = accepted
+        .iter()
+        .zip(&written_clean)
+        .map(|(&place, clean)| ((records[place].partition, written[place]), clean.expect("taken")))
+        .collect();
+    let decisions = |lab: &Lab, renumber: bool| -> Vec<(i32, Option<Vec<u8>>, Value)> {
+        let decisions = lab.read("inventory-events").into_iter().map(|record| {
+            let mut decision = record.json();
+            if renumber {
+                let offset = decision["source"]["offset"].as_i64().expect("an offset");
+                decision["source"]["offset"] = json!(renumbered[&(record.partition, offset)]);
+            }
+            (record.partition, record.key, decision)
+        });
+        decisions.collect()
+    };
+    let (found, wanted) = (decisions(lab, true), decisions(&clean, false));
+    assert_eq!(found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert_eq!(found, wanted);
+    }
+
+    let counts = |document: &Value| {
+        ["total_orders", "bad_records", "skipped_records"].map(|name| document[name].as_u64().expect("a count"))
+    };
+    let metrics = lab.document("analytics --from-beginning");
+    assert_eq!(counts(&metrics), [accepted.len(), bad.len(), skipped].map(|count| count as u64));
+    assert_eq!(metrics["inventory"]["reserved_orders"], document["reserved"]);
+    let live = lab.document("analytics --until-end --group live");
+    assert_eq!(counts(&live), counts(&metrics));
+    assert_eq!(lab.document("replay")["verdict"], "identical");
+}
+
+/// Bytes of a batch around the value of its only record, with no key and the header that `write` gives.
+fn overhead(lab: &Lab, limit: usize) -> usize {
+    // Found by asking the broker: the largest value that it takes is `limit` less the overhead.
+    let probe = lab.other("probe");
+    create(&probe, "order-events", 1, &[("max.message.bytes", &limit.to_string())]);
+    let takes = |overhead: usize| {
+        write(&probe, "order-events", &[Outgoing::new(0, None, Some(&vec![b'x'; limit - overhead]))])[0].is_ok()
+    };
+    (60..120).find(|&overhead| takes(overhead)).expect("a batch's overhead is below 120 bytes")
+}
+
+fn size_limit(lab: &Lab) {
+    const LIMIT: usize = 100_000;
+    let at = LIMIT - overhead(lab, LIMIT);
+    create(lab, "order-events", 1, &[("max.message.bytes", &LIMIT.to_string())]);
+    let bad = |bytes: usize| Outgoing::new(0, None, Some(&vec![b'x'; bytes]));
+    let good = |id: &str| Outgoing::new(0, None, Some(&order(id, "r", "i", 1, "placed", 0)));
+    // Several at the limit in a row: together they do not fit into one batch.
+    let records = [good("a"), bad(at - 1), bad(at), bad(at), bad(at), good("b"), bad(at + 1), good("c")];
+    let said = write(lab, "order-events", &records);
+    let refused: Vec<bool> = said.iter().map(Result::is_err).collect();
+    assert_eq!(refused, [false, false, false, false, false, false, true, false]);
+    assert_eq!(said[6], Err(RDKafkaErrorCode::MessageSizeTooLarge));
+
+    let document = lab.document("inventory --until-end");
+    assert_eq!((&document["orders"], &document["dead_letters"]), (&json!(3), &json!(4)), "{document}");
+    let expected = (1..=4).map(|offset| ((0, offset), "not_json")).collect();
+    assert_buried(lab, &expected, &lab.read("order-events"));
+}
+
+fn small_dead_letters(lab: &Lab) {
+    create(lab, "order-events", 1, &[("max.message.bytes", "100000")]);
+    create(lab, "order-events-dlq", 1, &[("max.message.bytes", "100000")]);
+    let refused = lab.run("inventory --until-end").expect(7);
+    assert!(refused.stderr.contains("100000") && refused.stderr.contains("165536"), "{}", refused.stderr);
+    // The hint is the command that mends it, word for word.
+    let hint =
+        refused.stderr.lines().find_map(|line| line.trim().strip_prefix("hint: kafka-configs ")).expect("a hint");
+    let words = hint.replace(&format!("--bootstrap-server {} ", lab.broker), "");
+    assert_ne!(words, hint, "the hint says where: {hint}");
+    lab.tool("kafka-configs", &words);
+    let bad = vec![b'x'; 99_000];
+    write(lab, "order-events", &[Outgoing::new(0, None, Some(&bad))]);
+    assert_eq!(lab.document("inventory --until-end")["dead_letters"], 1);
+}
+
+/// Whether a record is bad, judged by a reader that shares nothing with the program: enough for what `--poison-rate` does.
+fn is_bad(value: Option<&[u8]>) -> bool {
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "each field must be there and have its type")]
+    struct Strict {
+        event_type: String,
+        order_id: String,
+        user_id: String,
+        restaurant_id: String,
+        items: Vec<Line>,
+        total_amount: f64,
+        status: String,
+        timestamp: String,
+    }
+    #[derive(Deserialize)]
+    struct Line {
+        quantity: u32,
+        price: f64,
+    }
+    // A `Value` as well: unlike a typed reader, it looks at unknown fields, and gives up on deep ones.
+    let whole = |value| serde_json::from_slice::<Value>(value).ok().and_then(|_| serde_json::from_slice(value).ok());
+    let Some(order): Option<Strict> = value.and_then(whole) else { return true };
+    let whole_cents = |amount: f64| (amount * 100.0 - (amount * 100.0).round()).abs() < 1e-4 && amount >= 0.0;
+    let seconds = order.timestamp.get(17..19).and_then(|seconds| seconds.parse::<u32>().ok());
+    order.order_id.is_empty()
+        || !["placed", "failed"].contains(&&*order.status)
+        || order.items.is_empty()
+        || order.items.iter().any(|line| line.quantity == 0 || !whole_cents(line.price))
+        || seconds.is_none_or(|seconds| seconds > 59)
+}
+
+fn poison_and_duplicates(lab: &Lab) {
+    const COUNT: usize = 4_000;
+    lab.run("produce --count 4000 --seed 11 --poison-rate 5% --duplicate-rate 5%").expect(0);
+    let orders = lab.read("order-events");
+    assert_eq!(orders.len(), COUNT);
+    let (bad, good): (Vec<&Stored>, Vec<&Stored>) = orders.iter().partition(|record| is_bad(record.value.as_deref()));
+    // Five percent of 4,000 are 200; forty more or less would be more than three deviations off.
+    assert!((160..=240).contains(&bad.len()), "{} bad records", bad.len());
+    let mut seen: HashMap<String, &Stored> = HashMap::new();
+    let mut repeated = 0;
+    for record in &good {
+        let id = record.json()["order_id"].as_str().expect("an id").to_owned();
+        if let Some(first) = seen.insert(id, record) {
+            repeated += 1;
+            assert_eq!((&first.key, &first.value, first.partition), (&record.key, &record.value, record.partition));
+        }
+    }
+    assert!((150..=240).contains(&repeated), "{repeated} repeated orders");
+
+    let document = lab.document("inventory --until-end");
+    assert_eq!(document["dead_letters"], bad.len());
+    assert_eq!(document["orders"], good.len(), "a repeated order is decided again");
+    let letters: BTreeSet<_> = lab.read("order-events-dlq").iter().map(grave).collect();
+    assert_eq!(letters, bad.iter().map(|record| (record.partition, record.offset)).collect());
+    let decided: BTreeSet<(i32, i64)> = lab
+        .read("inventory-events")
+        .iter()
+        .map(|decision| (decision.partition, decision.json()["source"]["offset"].as_i64().expect("an offset")))
+        .collect();
+    assert_eq!(decided, good.iter().map(|record| (record.partition, record.offset)).collect());
+}

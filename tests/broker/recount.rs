@@ -1,0 +1,207 @@
+//! Owns the recount: what must follow from the records of a partition of `order-events`, by the words of the contract
+//! (sections 3 and 4), in the plainest code that says it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::support::Stored;
+
+#[derive(Deserialize)]
+struct Head {
+    event_type: String,
+}
+
+#[derive(Deserialize)]
+struct Order {
+    order_id: String,
+    user_id: String,
+    #[serde(default)]
+    restaurant_id: String,
+    items: Vec<Line>,
+    total_amount: f64,
+    status: String,
+    timestamp: String,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    item_id: String,
+    quantity: f64,
+    price: f64,
+}
+
+enum Judged {
+    Order(Order, i64),
+    Skipped,
+    Bad,
+}
+
+/// What a record of `order-events` is (contract, section 3).
+fn judge(value: Option<&[u8]>) -> Judged {
+    // Read whole first: syntax, UTF-8, surrogates, and a nesting of at most 127, which is the parser's own limit.
+    let Some(value) = value.filter(|value| matches!(serde_json::from_slice(value), Ok(Value::Object(_)))) else {
+        return Judged::Bad;
+    };
+    match serde_json::from_slice::<Head>(value) {
+        Ok(head) if head.event_type != "OrderPlaced" => return Judged::Skipped,
+        Ok(_) => {}
+        Err(_) => return Judged::Bad,
+    }
+    let Ok(order) = serde_json::from_slice::<Order>(value) else { return Judged::Bad };
+    let short = |id: &str| id.len() <= 256;
+    let id = |id: &str| !id.is_empty() && short(id);
+    let money = |amount: f64| {
+        (0.0..=10_000_000.0).contains(&amount) && ((amount * 100.0).round() / 100.0 - amount).abs() <= 0.000_001
+    };
+    let line = |line: &Line| {
+        id(&line.item_id)
+            && line.quantity.fract() == 0.0
+            && (1.0..=1_000_000.0).contains(&line.quantity)
+            && money(line.price)
+    };
+    let good = id(&order.order_id)
+        && id(&order.user_id)
+        && short(&order.restaurant_id)
+        && (1..=10_000).contains(&order.items.len())
+        && order.items.iter().all(line)
+        && money(order.total_amount)
+        && ["placed", "failed"].contains(&order.status.as_str());
+    match millis(&order.timestamp) {
+        Some(millis) if good => Judged::Order(order, millis),
+        _ => Judged::Bad,
+    }
+}
+
+/// Milliseconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.fraction][Z]`.
+pub fn millis(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = text.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let numbers = |text: &str, mark| text.split(mark).map(str::parse).collect::<Result<Vec<i64>, _>>().ok();
+    let (date, time) = (numbers(date, '-')?, numbers(time, ':')?);
+    let [year, month, day] = date[..] else { return None };
+    let [hour, minute, second] = time[..] else { return None };
+    let legal = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !legal || hour > 23 || minute > 59 || second > 59 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // Days from the civil calendar, in years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469;
+    let fraction: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + fraction)
+}
+
+#[derive(Default)]
+pub struct Stock {
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub period: i64,
+    pub source_offset: i64,
+}
+
+/// What must follow from the records of a partition below its committed offset.
+#[derive(Default)]
+pub struct Recount<'a> {
+    /// Each decision with the record that caused it.
+    pub decisions: Vec<(&'a Stored, Value)>,
+    pub stock: BTreeMap<(String, String), Stock>,
+    pub letters: Vec<&'a Stored>,
+    pub counts: BTreeMap<&'static str, u64>,
+    stream_times: BTreeMap<String, i64>,
+}
+
+impl<'a> Recount<'a> {
+    fn count(&mut self, name: &'static str) {
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    /// The next record of the partition.
+    pub fn take(&mut self, record: &'a Stored, opening: i64, restock_millis: i64) {
+        self.count("records");
+        match judge(record.value.as_deref()) {
+            Judged::Skipped => self.count("skipped"),
+            Judged::Bad => {
+                self.count("dead_letters");
+                self.letters.push(record);
+            }
+            Judged::Order(order, time) => {
+                self.count("orders");
+                self.decide(record, &order, time, opening, restock_millis);
+            }
+        }
+    }
+
+    fn decide(&mut self, record: &'a Stored, order: &Order, time: i64, opening: i64, restock_millis: i64) {
+        let key = |line: &Line| (order.restaurant_id.clone(), line.item_id.clone());
+        if order.status == "failed" {
+            self.count("released");
+            for (index, line) in order.items.iter().enumerate() {
+                self.emit(record, order, time, index, line, ("release", None, 0, None));
+            }
+            return;
+        }
+        let stream_time = self.stream_times.entry(order.restaurant_id.clone()).or_insert(time);
+        *stream_time = time.max(*stream_time);
+        let period = stream_time.div_euclid(restock_millis);
+        let (mut wanted, mut restocked) = (BTreeMap::new(), BTreeMap::new());
+        for line in &order.items {
+            *wanted.entry(key(line)).or_insert(0) += whole(line.quantity);
+        }
+        for name in wanted.keys() {
+            let offset = record.offset;
+            let opened = Stock { on_hand: opening, reserved: 0, period, source_offset: offset };
+            let stock = self.stock.entry(name.clone()).or_insert(opened);
+            if stock.period < period {
+                restocked.insert(name.clone(), opening - stock.on_hand);
+                *stock = Stock { on_hand: opening, reserved: stock.reserved, period, source_offset: offset };
+            }
+        }
+        let short =
+            |stock: &BTreeMap<(String, String), Stock>, name: &(String, String)| stock[name].on_hand < wanted[name];
+        let any_short = wanted.keys().any(|name| short(&self.stock, name));
+        self.count(if any_short { "rejected" } else { "reserved" });
+        for (index, line) in order.items.iter().enumerate() {
+            let name = key(line);
+            let restocked = restocked.remove(&name).unwrap_or(0);
+            let (action, reason) = match any_short {
+                true if short(&self.stock, &name) => ("reject", Some("out_of_stock")),
+                true => ("reject", Some("order_incomplete")),
+                false => ("reserve", None),
+            };
+            let stock = self.stock.get_mut(&name).expect("opened above");
+            if !any_short {
+                stock.on_hand -= whole(line.quantity);
+                stock.reserved += whole(line.quantity);
+                stock.source_offset = record.offset;
+            }
+            let on_hand = Some(stock.on_hand);
+            self.emit(record, order, time, index, line, (action, reason, restocked, on_hand));
+        }
+    }
+
+    fn emit(
+        &mut self,
+        record: &'a Stored,
+        order: &Order,
+        time: i64,
+        index: usize,
+        line: &Line,
+        (action, reason, restocked, on_hand): (&str, Option<&str>, i64, Option<i64>),
+    ) {
+        let decision = json!({
+            "event_type": "InventoryEvent", "order_id": order.order_id, "restaurant_id": order.restaurant_id,
+            "item_id": line.item_id, "quantity": whole(line.quantity), "price": line.price, "action": action,
+            "reason": reason, "restocked": restocked, "on_hand": on_hand, "line": index, "lines": order.items.len(),
+            "source": { "partition": record.partition, "offset": record.offset }, "timestamp": time,
+        });
+        self.decisions.push((record, decision));
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "judged to be whole and at most a million")]
+fn whole(number: f64) -> i64 {
+    number as i64
+}

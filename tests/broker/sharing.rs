@@ -1,0 +1,97 @@
+//! Owns several instances of `inventory` in one group, and one that holds itself back.
+
+#![allow(clippy::disallowed_methods, reason = "a pace is records over time")]
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::Case;
+use super::chaos::{FAST, GROUP, OPENING, RESTOCK_MILLIS};
+use super::support::{Lab, Running, until};
+use super::truth;
+
+pub const CASES: &[Case] = &[
+    ("sharing::instances_that_join_and_leave_share_the_orders", shared),
+    ("sharing::a_throttled_instance_keeps_its_pace_and_its_membership", throttled),
+];
+
+fn shared(lab: &Lab) {
+    let producer = lab.start("produce --rate 4000/s --count 40000 --seed 31 --output json");
+    until("the orders' topic appears", || {
+        let listed = lab.run("replay --dry-run");
+        // Refused for want of the topic, until it is there.
+        (!listed.stderr.contains("there is no topic")).then_some(())
+    });
+    let words = format!("inventory {FAST} --output json");
+    let mut members: Vec<Running> = (0..3).map(|_| lab.start(&words)).collect();
+    let goes_beyond = |point: i64| {
+        until("the group goes on", || Some(lab.progress(GROUP, "order-events")).filter(|progress| *progress > point))
+    };
+    until("all three are members", || (lab.members(GROUP).len() == 3).then_some(()));
+    let point = goes_beyond(0);
+    members.push(lab.start(&words));
+    until("the fourth has joined", || (lab.members(GROUP).len() == 4).then_some(()));
+    let point = goes_beyond(point + 4000);
+    let leaver = members.remove(0);
+    leaver.signal(Signal::INT);
+    let mut orders = 0;
+    let mut ended = |run: Running| {
+        let document = run.end().expect(0).document();
+        let own = document["orders"].as_u64().expect("a number");
+        assert!(own > 0, "a member that decided nothing shared nothing: {document}");
+        orders += own;
+    };
+    ended(leaver);
+    goes_beyond(point);
+    producer.end().expect(0);
+    let ends: Vec<Option<i64>> = lab.watermarks("order-events").into_iter().map(|(_, high)| Some(high)).collect();
+    until("everything is decided", || (lab.committed(GROUP, "order-events") == ends).then_some(()));
+    members.iter().for_each(|member| member.signal(Signal::INT));
+    members.into_iter().for_each(&mut ended);
+    assert_eq!(orders, 40_000, "what each counted as its own adds up");
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn throttled(lab: &Lab) {
+    let labs = [lab.other("paced"), lab.other("slow")];
+    std::thread::scope(|scope| {
+        scope.spawn(|| paced(&labs[0]));
+        scope.spawn(|| slower_than_its_poll_interval(&labs[1]));
+    });
+}
+
+fn paced(lab: &Lab) {
+    lab.run("produce --count 5000 --seed 32").expect(0);
+    let running = lab.start(&format!("inventory {FAST} --throttle 200/s"));
+    until("the first commit", || (lab.progress(GROUP, "order-events") > 0).then_some(()));
+    let (start, from, members) = (Instant::now(), lab.progress(GROUP, "order-events"), lab.members(GROUP));
+    // Longer than the session timeout.
+    until("1,500 more are decided", || {
+        let progress = lab.progress(GROUP, "order-events") - from;
+        let most = start.elapsed().as_secs_f64() * 200.0 * 1.5 + 100.0;
+        assert!((progress as f64) < most, "{progress} orders in {:?}", start.elapsed());
+        (progress >= 1500).then_some(())
+    });
+    assert!(start.elapsed() > Duration::from_secs(5), "1,500 orders in {:?}", start.elapsed());
+    assert_eq!(lab.members(GROUP), members, "nobody was evicted");
+    let asked = Instant::now();
+    running.signal(Signal::INT);
+    running.end().expect(0);
+    assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?} to stop", asked.elapsed());
+    assert!(!lab.has_open_transaction("inventory-events"), "half a transaction was left");
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn slower_than_its_poll_interval(lab: &Lab) {
+    lab.run("produce --count 60 --seed 33").expect(0);
+    let running = lab.start(&format!("inventory {FAST} -X max.poll.interval.ms=7000 --throttle 6/m"));
+    until("the first commit", || (lab.progress(GROUP, "order-events") > 0).then_some(()));
+    let members = lab.members(GROUP);
+    // The next one comes ten seconds later: a member that had not polled meanwhile would be out by then.
+    until("the second commit", || (lab.progress(GROUP, "order-events") > 1).then_some(()));
+    assert_eq!(lab.members(GROUP), members, "nobody was evicted");
+    running.signal(Signal::INT);
+    running.end().expect(0);
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}

@@ -1,0 +1,252 @@
+//! Owns an independent checker: every decision recomputed from the orders by the contract's words alone (section 4,
+//! "Stock"), and compared with what stands on the topics. It uses nothing of the program.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::recount::{Recount, millis};
+use super::support::{Lab, Stored};
+
+/// The key of a partition's position record.
+pub const POSITION: &[u8] = b"[\"@position\"]";
+
+/// Panics with the invariants that do not hold on the topics of a laboratory at rest.
+pub fn check(lab: &Lab, opening: i64, restock_millis: i64) {
+    let violations = Evidence::gather(lab, opening, restock_millis).violations();
+    assert!(violations.is_empty(), "{}: {violations:#?}", lab.prefix);
+}
+
+/// What stands on the topics, and the settings that it depends on.
+#[derive(Clone)]
+pub struct Evidence {
+    orders: Vec<Stored>,
+    pub decisions: Vec<Stored>,
+    pub ledger: Vec<Stored>,
+    pub dead_letters: Vec<Stored>,
+    pub committed: Vec<Option<i64>>,
+    topic: String,
+    group: String,
+    opening: i64,
+    restock_millis: i64,
+}
+
+/// The first instance of each violated invariant, by its name in the reliability page.
+#[derive(Debug, Default)]
+pub struct Violations(pub BTreeMap<&'static str, String>);
+
+impl Violations {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn unless(&mut self, holds: bool, name: &'static str, what: impl FnOnce() -> String) {
+        if !holds {
+            self.0.entry(name).or_insert_with(what);
+        }
+    }
+}
+
+/// A decision as it stands, its timestamp as milliseconds.
+fn decision(record: &Stored) -> Value {
+    let mut decision = record.json();
+    // Exactly three decimals and the zone are promised.
+    let time = decision["timestamp"].as_str().filter(|text| text.len() == 24 && text.ends_with('Z')).and_then(millis);
+    decision["timestamp"] = json!(time);
+    decision
+}
+
+pub fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(i64::MIN)
+}
+
+impl Evidence {
+    /// Reads them.
+    pub fn gather(lab: &Lab, opening: i64, restock_millis: i64) -> Self {
+        let group = "inventory-consumer-group";
+        Self {
+            committed: lab.committed(group, "order-events"),
+            orders: lab.read("order-events"),
+            decisions: lab.read("inventory-events"),
+            ledger: lab.read("inventory-ledger"),
+            dead_letters: lab.read("order-events-dlq"),
+            topic: lab.topic("order-events"),
+            group: lab.topic(group),
+            opening,
+            restock_millis,
+        }
+    }
+
+    /// What does not hold.
+    pub fn violations(&self) -> Violations {
+        let mut violations = Violations::default();
+        for (partition, committed) in (0..).zip(&self.committed) {
+            violations.unless(committed.is_some(), "position-equals-offset", || format!("{partition}: no offset"));
+            let committed = committed.unwrap_or(0);
+            let of = |records: &'_ [Stored]| -> Vec<Stored> {
+                records.iter().filter(|record| record.partition == partition).cloned().collect()
+            };
+            let (orders, decisions) = (of(&self.orders), of(&self.decisions));
+            let (ledger, letters) = (of(&self.ledger), of(&self.dead_letters));
+            let mut fold = Recount::default();
+            for record in orders.iter().filter(|record| record.offset < committed) {
+                fold.take(record, self.opening, self.restock_millis);
+            }
+            check_decisions(&mut violations, &fold, &decisions);
+            self.check_stock(&mut violations, &decisions, &ledger);
+            self.check_ledger(&mut violations, &fold, &ledger, committed, orders.first().map(|first| first.offset));
+            self.check_letters(&mut violations, &fold, &letters);
+        }
+        violations
+    }
+
+    /// Follows the decisions alone: opening, top-ups and reservations must give each level that they tell.
+    fn check_stock(&self, violations: &mut Violations, decisions: &[Stored], ledger: &[Stored]) {
+        let mut levels: BTreeMap<Vec<u8>, (i64, i64, i64)> = BTreeMap::new();
+        for record in decisions {
+            let told = record.json();
+            if told["action"] == "release" {
+                continue;
+            }
+            let key = serde_json::to_vec(&json!([told["restaurant_id"], told["item_id"]])).expect("strings");
+            let (on_hand, reserved, restocked) = levels.entry(key).or_insert((self.opening, 0, 0));
+            *on_hand += number(&told["restocked"]);
+            *restocked += number(&told["restocked"]);
+            if told["action"] == "reserve" {
+                *on_hand -= number(&told["quantity"]);
+                *reserved += number(&told["quantity"]);
+            }
+            violations.unless(*on_hand >= 0, "stock-never-negative", || format!("{on_hand} after {told}"));
+            violations.unless(number(&told["on_hand"]) == *on_hand, "stock-balances", || format!("{on_hand}: {told}"));
+        }
+        for (key, value) in latest(ledger) {
+            if key == POSITION {
+                continue;
+            }
+            let value: Value = serde_json::from_slice(value).expect("JSON");
+            let (on_hand, reserved, restocked) = levels.get(key).copied().unwrap_or_default();
+            let told = (number(&value["on_hand"]), number(&value["reserved"]));
+            violations.unless(
+                told == (on_hand, reserved) && self.opening + restocked == on_hand + reserved,
+                "stock-balances",
+                || format!("{}: the decisions give {on_hand} and {reserved}: {value}", String::from_utf8_lossy(key)),
+            );
+        }
+    }
+
+    fn check_ledger(
+        &self,
+        violations: &mut Violations,
+        fold: &Recount<'_>,
+        ledger: &[Stored],
+        committed: i64,
+        first: Option<i64>,
+    ) {
+        let mut kept = latest(ledger);
+        let position: Value =
+            kept.remove(POSITION).map_or(Value::Null, |value| serde_json::from_slice(value).expect("JSON"));
+        violations.unless(
+            number(&position["next_offset"]) == committed
+                && position["group"] == self.group.as_str()
+                && first.is_none_or(|first| number(&position["log_start"]) == first)
+                && position["settings"]
+                    == json!({ "opening_stock": self.opening, "restock_every_ms": self.restock_millis }),
+            "position-equals-offset",
+            || format!("committed {committed}: {position}"),
+        );
+        for name in ["records", "orders", "reserved", "rejected", "released", "dead_letters", "skipped"] {
+            let (told, count) = (&position["counts"][name], fold.counts.get(name).copied().unwrap_or(0));
+            violations.unless(told.as_u64().unwrap_or(0) == count, "counts-agree", || {
+                format!("{name}: {count}, the position record says {told}")
+            });
+        }
+        for ((restaurant, item), stock) in &fold.stock {
+            let wanted = json!({
+                "on_hand": stock.on_hand, "reserved": stock.reserved, "period": stock.period,
+                "source_offset": stock.source_offset,
+            });
+            let key = serde_json::to_vec(&(restaurant, item)).expect("strings");
+            let told: Option<Value> = kept.remove(&key[..]).map(|value| serde_json::from_slice(value).expect("JSON"));
+            violations.unless(told.as_ref() == Some(&wanted), "ledger-agrees", || {
+                format!("{restaurant} {item}: {wanted}, the ledger says {told:?}")
+            });
+        }
+        violations.unless(kept.is_empty(), "ledger-agrees", || format!("keys without an order: {kept:?}"));
+        for (key, value) in latest(ledger).into_iter().filter(|(key, _)| *key != POSITION) {
+            let value: Value = serde_json::from_slice(value).expect("JSON");
+            violations.unless((0..committed).contains(&number(&value["source_offset"])), "ledger-agrees", || {
+                format!("{}: {value}, committed {committed}", String::from_utf8_lossy(key))
+            });
+        }
+    }
+
+    fn check_letters(&self, violations: &mut Violations, fold: &Recount<'_>, letters: &[Stored]) {
+        let wanted: Vec<_> = fold
+            .letters
+            .iter()
+            .map(|record| {
+                let place = [self.topic.clone(), record.partition.to_string(), record.offset.to_string()];
+                (&record.key, &record.value, place, record.timestamp.to_string())
+            })
+            .collect();
+        let told: Vec<_> = letters
+            .iter()
+            .map(|letter| {
+                let header = |name: &str| {
+                    let name = format!("foodstream.dlq.{name}");
+                    let found = letter.headers.iter().find(|(key, _)| *key == name);
+                    found.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned())
+                };
+                let place = ["topic", "partition", "offset"].map(header);
+                (&letter.key, &letter.value, place, header("timestamp"))
+            })
+            .collect();
+        violations.unless(told == wanted, "dead-letters-once", || {
+            let differs = wanted.iter().zip(&told).find(|(wanted, told)| wanted != told);
+            format!("{} wanted, {} stand there; {differs:?}", wanted.len(), told.len())
+        });
+    }
+}
+
+/// The last value of each key, as compaction would leave it.
+fn latest(ledger: &[Stored]) -> BTreeMap<&[u8], &[u8]> {
+    let mut latest = BTreeMap::new();
+    for record in ledger {
+        let key = record.key.as_deref().expect("a key");
+        match record.value.as_deref() {
+            Some(value) => latest.insert(key, value),
+            None => latest.remove(key),
+        };
+    }
+    latest
+}
+
+fn check_decisions(violations: &mut Violations, fold: &Recount<'_>, decisions: &[Stored]) {
+    let told: Vec<Value> = decisions.iter().map(decision).collect();
+    let place = |decision: &Value| (number(&decision["source"]["offset"]), number(&decision["line"]));
+    violations.unless(told.is_sorted_by_key(place), "order-is-kept", || "decisions not in their orders' order".into());
+    let mut lines: BTreeMap<(i64, i64), (i64, Option<&Value>)> = BTreeMap::new();
+    for (_, wanted) in &fold.decisions {
+        lines.insert(place(wanted), (0, Some(wanted)));
+    }
+    for told in &told {
+        let (count, wanted) = lines.entry(place(told)).or_default();
+        *count += 1;
+        let agrees = |wanted: &Value| {
+            ["order_id", "item_id", "quantity"].iter().all(|field| told[field] == wanted[field])
+                && told["source"] == wanted["source"]
+        };
+        violations.unless(wanted.is_some_and(agrees), "decisions-have-a-source", || told.to_string());
+    }
+    for (place, (count, wanted)) in &lines {
+        let right = i64::from(wanted.is_some());
+        violations.unless(*count == right, "one-decision-per-line", || format!("{place:?}: {count} decisions"));
+    }
+    violations.unless(told.len() == fold.decisions.len(), "decisions-recompute", || {
+        format!("{} decisions, {} recomputed", told.len(), fold.decisions.len())
+    });
+    for ((record, told), (source, wanted)) in decisions.iter().zip(&told).zip(&fold.decisions) {
+        let same = told == wanted && record.key == source.key;
+        violations.unless(same, "decisions-recompute", || format!("{told}\nis not {wanted}"));
+    }
+}

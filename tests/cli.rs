@@ -1,0 +1,163 @@
+//! Owns the command line without a broker: help, mistakes and their fix, precedence, and a broker that is not there.
+#![allow(clippy::disallowed_methods, reason = "how long a command waits for a broker is what is measured")]
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What a bounded wait may take beyond its bound on a busy machine.
+const SLACK: Duration = Duration::from_secs(8);
+
+const COMMANDS: [&str; 5] =
+    ["produce", "inventory --until-end", "analytics --until-end", "analytics --from-beginning", "replay"];
+
+fn foodstream(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
+    command.args(words).current_dir(folder).env_remove("FOODSTREAM_BOOTSTRAP_SERVERS").stdin(Stdio::null());
+    command
+}
+
+fn texts(output: &Output) -> (String, String) {
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Help, the version and mistakes, word for word; `TRYCMD=overwrite` writes what is said now.
+#[test]
+fn what_is_said_without_a_broker() {
+    trycmd::TestCases::new().case("tests/cli/*.trycmd").env("COLUMNS", "120");
+}
+
+#[test]
+fn a_properties_file_is_told_by_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("client.properties");
+    let failure = |content: &str, mode: u32| {
+        std::fs::write(&file, content).expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("permitted");
+        let output = foodstream(folder.path(), &["replay", "-F", "client.properties", "-b", "127.0.0.1:1"])
+            .args(["--timeout", "200ms", "--output", "json"])
+            .output()
+            .expect("ended");
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(stdout, "");
+        (output.status.code(), stderr)
+    };
+    for (content, mode, named, fix) in [
+        ("# a comment\nlinger.ms\n", 0o600, "client.properties:2: no value", "write key=value"),
+        ("\n\nacks=1\n", 0o600, "client.properties:3: the program owns this property", "leave it out"),
+        ("=7\n", 0o600, "client.properties:1: a property without a name", "write key=value"),
+        ("lingerms=7\n", 0o600, "No such configuration property: \"lingerms\"", "check the -X options"),
+        (
+            "linger.ms=7\nsasl.password=hush-hush\n",
+            0o644,
+            "client.properties:2: sasl.password stands in a file that every user",
+            "chmod 600",
+        ),
+    ] {
+        let (code, stderr) = failure(content, mode);
+        assert_eq!(code, Some(2), "{content}: {stderr}");
+        assert!(stderr.contains(named) && stderr.contains(fix), "{content}: {stderr}");
+        assert!(!stderr.contains("hush-hush"), "a secret is never told: {stderr}");
+    }
+    // What is in order goes on to the broker, which is not there.
+    for (content, mode) in [("linger.ms=7\n", 0o644), ("sasl.password=hush-hush\n", 0o600), ("! old\n", 0o644)] {
+        assert_eq!(failure(content, mode).0, Some(4), "{content}");
+    }
+}
+
+#[test]
+fn the_flag_wins_over_x_over_the_environment_over_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("file"), "bootstrap.servers=127.0.0.1:2\n").expect("written");
+    for (words, environment, port) in [
+        ("", None, 9092),
+        ("-F file", None, 2),
+        ("-F file", Some("127.0.0.1:3"), 3),
+        ("-F file", Some(""), 2),
+        ("-F file -X bootstrap.servers=127.0.0.1:4", Some("127.0.0.1:3"), 4),
+        ("-F file -X metadata.broker.list=127.0.0.1:4", Some("127.0.0.1:3"), 4),
+        ("-F file -X bootstrap.servers=127.0.0.1:4 -b 127.0.0.1:5", Some("127.0.0.1:3"), 5),
+    ] {
+        // Somebody's Kafka may be at the default address, and would be asked in earnest.
+        if port == 9092 && TcpStream::connect("127.0.0.1:9092").is_ok() {
+            continue;
+        }
+        let mut command = foodstream(folder.path(), &["replay", "--dry-run", "--timeout", "300ms"]);
+        command.args(words.split_whitespace());
+        if let Some(environment) = environment {
+            command.env("FOODSTREAM_BOOTSTRAP_SERVERS", environment);
+        }
+        let output = command.output().expect("ended");
+        let (_, stderr) = texts(&output);
+        let host = if port == 9092 { "localhost" } else { "127.0.0.1" };
+        assert_eq!(output.status.code(), Some(4), "{words}: {stderr}");
+        assert!(stderr.contains(&format!("asking {host}:{port} for")), "{words}: {stderr}");
+    }
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_told_within_the_timeout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // One that accepts and never says a word is as far away as one that refuses.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let mute = mute.local_addr().expect("an address").to_string();
+    for address in ["127.0.0.1:1", "no-such-host.invalid:9092", &mute] {
+        for words in COMMANDS {
+            let words: Vec<&str> = words.split_whitespace().chain(["-b", address, "--timeout", "1s"]).collect();
+            let begin = Instant::now();
+            let output = foodstream(folder.path(), &words).args(["--output", "json"]).output().expect("ended");
+            let (stdout, stderr) = texts(&output);
+            assert_eq!(output.status.code(), Some(4), "{words:?}: {stderr}");
+            assert!(begin.elapsed() < Duration::from_secs(1) + SLACK, "{words:?}: {:?}", begin.elapsed());
+            assert!(stderr.contains("hint: check -b host:port"), "{words:?}: {stderr}");
+            assert_eq!(stdout, "", "{words:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "no file is left behind");
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_for_a_broker_that_never_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for words in COMMANDS {
+            let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+            let address = mute.local_addr().expect("an address").to_string();
+            let words: Vec<&str> = words.split_whitespace().chain(["-b", &address, "--timeout", "60s"]).collect();
+            let child = foodstream(folder.path(), &words)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("started");
+            // It has begun to ask, and so to listen to signals.
+            let (mut asked, _) = mute.accept().expect("asked");
+            asked.read_exact(&mut [0]).expect("a request");
+            let begin = Instant::now();
+            kill_process(Pid::from_child(&child), signal).expect("signalled");
+            let output = child.wait_with_output().expect("ended");
+            let (stdout, stderr) = texts(&output);
+            assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
+            assert!(begin.elapsed() < SLACK, "{words:?}: {:?}", begin.elapsed());
+            assert_eq!(stdout, "", "{words:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "no file is left behind");
+}
+
+#[test]
+fn help_into_a_closed_pipe_is_no_panic() {
+    for words in [["--help", ""], ["produce", "--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let output = foodstream(Path::new("."), &words).stdout(writer).output().expect("ended");
+        let (_, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+}

@@ -100,7 +100,7 @@ fn run(context: &Context, command: &Command, any_seed: u64) -> Outcome {
             settings::replay(typed)?;
             let wait_empty = typed.wait_empty.map(Into::into);
             if typed.undo {
-                return commands::replay::undo(context, typed.group.as_deref(), wait_empty);
+                return commands::undo::run(context, typed.group.as_deref(), wait_empty);
             }
             let job = commands::replay::ReplayJob {
                 target: typed.to_offset.map_or(Target::Earliest, Target::Offset),

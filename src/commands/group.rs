@@ -82,6 +82,17 @@ pub(super) fn offsets(context: &Context, inspector: &Inspector, places: &[Place]
     inspector.committed(&sources, &context.shutdown, &mut |text| context.console.note(text))
 }
 
+/// The offset that belongs to a position of the state, which was read after `earlier` and before `later`: a live group
+/// moves on meanwhile, and wherever it stood in between it stood with both.
+pub(super) fn offset_beside(position: Option<i64>, earlier: Option<i64>, later: Option<i64>) -> Option<i64> {
+    let was_there = match (position, later) {
+        (Some(position), Some(later)) => earlier.is_none_or(|earlier| earlier <= position) && position <= later,
+        (None, _) => earlier.is_none(),
+        (Some(_), None) => false,
+    };
+    if was_there { position } else { later }
+}
+
 /// Offsets without state are another program's group.
 pub(super) fn refuse_foreign(group: &str) -> Failure {
     Failure::new(

@@ -6,6 +6,7 @@ pub mod analytics;
 pub mod inventory;
 pub mod produce;
 pub mod replay;
+pub mod undo;
 
 mod epoch;
 mod first_pass;

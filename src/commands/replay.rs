@@ -81,17 +81,6 @@ impl Partition {
     }
 }
 
-/// The offset that belongs to a position of the state, which was read after `earlier` and before `later`: a live group
-/// moves on meanwhile, and wherever it stood in between it stood with both.
-fn offset_beside(position: Option<i64>, earlier: Option<i64>, later: Option<i64>) -> Option<i64> {
-    let was_there = match (position, later) {
-        (Some(position), Some(later)) => earlier.is_none_or(|earlier| earlier <= position) && position <= later,
-        (None, _) => earlier.is_none(),
-        (Some(_), None) => false,
-    };
-    if was_there { position } else { later }
-}
-
 fn freeze(context: &Context, inspector: &Inspector, stands: &Stands, target: Target) -> Result<Frozen, Failure> {
     let names = &context.common.names;
     let state = &stands.state;
@@ -109,7 +98,7 @@ fn freeze(context: &Context, inspector: &Inspector, stands: &Stands, target: Tar
     for (index, TopicPartition { topic, partition }) in sources.into_iter().enumerate() {
         let position = state.position(&topic, partition);
         let stands_at = position.map(|position| position.next_offset);
-        let offset = offset_beside(stands_at, stands.offsets[index], later[index]);
+        let offset = group::offset_beside(stands_at, stands.offsets[index], later[index]);
         let agrees = stands_at == offset;
         let before = position.and_then(|position| match view(&topic, partition, position) {
             View::BeforeSwitch => position.previous.clone(),
@@ -404,71 +393,4 @@ impl Replay<'_> {
         });
         judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after })
     }
-}
-
-/// Goes back to where the group stood before the last switch, offsets and state, in one transaction.
-///
-/// # Errors
-///
-/// With exit code 7 when there is nothing to go back to, or the group is live.
-pub fn undo(context: &Context, group: Option<&str>, wait_empty: Option<Duration>) -> Outcome {
-    let report = context.open_report()?;
-    let names = &context.common.names;
-    let group_name = names.analytics_group(group);
-    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    let topology = topology::require(context, &inspector)?;
-    group::wait_empty(context, &inspector, &group_name, wait_empty)?;
-    let places = group::places(context, &topology);
-    let nothing = || {
-        Failure::new(Code::Refused, format!("the group {group_name} has no switch to undo"))
-            .hint("an undo goes back behind the last `replay` or `analytics --from-beginning` of a group that had state before it")
-    };
-    let state = group::read_state(context, &inspector, &topology, &group_name)?;
-    if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
-        return Err(nothing());
-    }
-    let writer = EpochWriter::open(context, &group_name)?;
-    let hold = Hold::take(context, &group_name, &places)?;
-    let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
-    hold.release();
-    result?;
-    writer.wait_visible(&inspector, &topology, &places)?;
-    let state = group::read_state(context, &inspector, &topology, &group_name)?;
-    let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
-    context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
-    context.answer(&document, &report::metrics_report(&document), report)?;
-    Ok(Code::Done)
-}
-
-fn undone(
-    context: &Context,
-    inspector: &Inspector,
-    topology: &Topology,
-    group_name: &str,
-    places: &[Place],
-    writer: &EpochWriter<'_>,
-    hold: &Hold,
-) -> Result<(), Failure> {
-    let state = group::read_state(context, inspector, topology, group_name)?;
-    let switched: Vec<Switched> = places
-        .iter()
-        .filter_map(|place| {
-            let now = state.position(&place.source.topic, place.source.partition)?;
-            let back = now.previous.clone()?;
-            let position = Position {
-                next_offset: back.next_offset,
-                log_start: back.log_start,
-                group: group_name.to_owned(),
-                epoch: Some(back.epoch),
-                settings: None,
-                counts: back.counts,
-                digest: back.digest,
-                until: None,
-                previous: now.checkpoint(),
-            };
-            Some(Switched { source: place.source.clone(), position })
-        })
-        .collect();
-    hold.serve(group_name)?;
-    writer.switch(hold, &[], &switched)
 }

@@ -1,5 +1,7 @@
 //! Owns the proof that the metrics are one and the same, whoever counts them, and whatever happens on the way.
 
+#![allow(clippy::disallowed_methods, reason = "the test of the wall clock must see it move")]
+
 use std::fs::File;
 use std::process::Stdio;
 

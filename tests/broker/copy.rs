@@ -1,5 +1,7 @@
 //! Owns copying topics record by record under another prefix, offsets kept: what a restored backup would look like.
 
+#![allow(clippy::disallowed_methods, reason = "a producer that is not the program's own")]
+
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
@@ -31,7 +33,7 @@ pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
         .into_iter()
         .map(|record| (record.partition, renamed(&record.key.expect("a key")), record.value.as_deref().map(renamed)))
         .collect();
-    let state: Vec<(i32, Option<&[u8]>, Option<&[u8]>)> =
+    let state: Vec<_> =
         state.iter().map(|(partition, key, value)| (*partition, Some(key.as_slice()), value.as_deref())).collect();
     to.put("analytics-state", &state);
     groups::set_offsets(to, GROUP, &groups::offsets(from, GROUP));
@@ -49,7 +51,9 @@ fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
     }
     let producer: BaseProducer = config.create().expect("a producer");
     if !has_markers {
-        records.iter().for_each(|record| send(&producer, &to.topic(topic), record));
+        for record in records {
+            send(&producer, &to.topic(topic), record);
+        }
         producer.flush(BOUND).expect("flushed");
         return;
     }

@@ -75,11 +75,11 @@ fn outcomes_stand(lab: &Lab) {
     let topics = ["order-events", "inventory-events", "inventory-ledger", "order-events-dlq"];
     let all = || topics.map(|topic| (lab.watermarks(topic), lab.read_as(topic, "read_uncommitted")));
     let decider = || lab.committed("inventory-consumer-group", "order-events");
-    let (before, stood) = (all(), decider());
+    let (before, inventory) = (all(), decider());
     let document = lab.document("replay");
     assert_eq!(document["before"]["inventory"], document["after"]["inventory"]);
     assert!(all() == before, "a replay wrote to the topics of orders or decisions");
-    assert_eq!(decider(), stood);
+    assert_eq!(decider(), inventory);
     let report = lab.document("inventory --until-end");
     assert_eq!(report["orders"], 0, "and there is nothing to decide again");
 }
@@ -214,7 +214,7 @@ fn first_pass(lab: &Lab) {
             (partition, String::from_utf8_lossy(&key).replace(&group, &other).into_bytes(), value)
         })
         .collect();
-    let left: Vec<(i32, Option<&[u8]>, Option<&[u8]>)> =
+    let left: Vec<_> =
         left.iter().map(|(partition, key, value)| (*partition, Some(key.as_slice()), Some(value.as_slice()))).collect();
     lab.put("analytics-state", &left);
     let document = lab.document("replay --group other");

@@ -1,0 +1,80 @@
+//! Owns `replay --undo`: the way back to where the group stood before its last switch.
+
+use std::time::Duration;
+
+use super::Context;
+use super::epoch::{EpochWriter, Switched};
+use super::group::{self, Hold, Place};
+use super::topology::{self, Topology};
+use crate::analytics::View;
+use crate::exit::{Code, Failure, Outcome};
+use crate::kafka::Inspector;
+use crate::report;
+use crate::state::Position;
+
+/// Goes back to where the group stood before the last switch, offsets and state, in one transaction.
+///
+/// # Errors
+///
+/// With exit code 7 when there is nothing to go back to, or the group is live.
+pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>) -> Outcome {
+    let report = context.open_report()?;
+    let names = &context.common.names;
+    let group_name = names.analytics_group(group);
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
+    let topology = topology::require(context, &inspector)?;
+    group::wait_empty(context, &inspector, &group_name, wait_empty)?;
+    let places = group::places(context, &topology);
+    let nothing = || {
+        Failure::new(Code::Refused, format!("the group {group_name} has no switch to undo"))
+            .hint("an undo goes back behind the last `replay` or `analytics --from-beginning` of a group that had state before it")
+    };
+    let state = group::read_state(context, &inspector, &topology, &group_name)?;
+    if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
+        return Err(nothing());
+    }
+    let writer = EpochWriter::open(context, &group_name)?;
+    let hold = Hold::take(context, &group_name, &places)?;
+    let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
+    hold.release();
+    result?;
+    writer.wait_visible(&inspector, &topology, &places)?;
+    let state = group::read_state(context, &inspector, &topology, &group_name)?;
+    let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
+    context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
+    context.answer(&document, &report::metrics_report(&document), report)?;
+    Ok(Code::Done)
+}
+
+fn undone(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group_name: &str,
+    places: &[Place],
+    writer: &EpochWriter<'_>,
+    hold: &Hold,
+) -> Result<(), Failure> {
+    let state = group::read_state(context, inspector, topology, group_name)?;
+    let switched: Vec<Switched> = places
+        .iter()
+        .filter_map(|place| {
+            let now = state.position(&place.source.topic, place.source.partition)?;
+            let back = now.previous.clone()?;
+            let position = Position {
+                next_offset: back.next_offset,
+                log_start: back.log_start,
+                group: group_name.to_owned(),
+                epoch: Some(back.epoch),
+                settings: None,
+                counts: back.counts,
+                digest: back.digest,
+                until: None,
+                previous: now.checkpoint(),
+            };
+            Some(Switched { source: place.source.clone(), position })
+        })
+        .collect();
+    hold.serve(group_name)?;
+    writer.switch(hold, &[], &switched)
+}

@@ -140,8 +140,8 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
     let document = pass.document();
     if installs {
         match first_pass::install(context, &inspector, &group_name, &mut pass) {
-            // Somebody joined since: the group is left alone, as a live one.
-            Err(failure) if failure.code == Code::Refused => {
+            // Somebody joined since: the group is left alone, as a live one. Any other refusal is one.
+            Err(failure) if failure.code == Code::Refused && !inspector.liveness(&group_name)?.members.is_empty() => {
                 context.console.warn(&format!("{}: it is left alone, these metrics are only shown", failure.message));
             }
             other => other?,

@@ -18,7 +18,7 @@ pub(super) struct Place {
     pub feed: Feed,
 }
 
-/// Every source partition, orders first; without `inventory-events` only the orders'.
+/// Every source partition, ordered by topic and number as in every document; without `inventory-events` only the orders'.
 pub(super) fn places(context: &Context, topology: &Topology) -> Vec<Place> {
     let names = &context.common.names;
     let all = |topic: String, feed: Feed| {
@@ -28,6 +28,7 @@ pub(super) fn places(context: &Context, topology: &Topology) -> Vec<Place> {
     if topology.has(Topic::Decisions) {
         places.extend(all(names.decisions(), Feed::Decisions));
     }
+    places.sort_by(|left, right| left.source.cmp(&right.source));
     places
 }
 

@@ -377,9 +377,8 @@ impl Replay<'_> {
             after.add_range(&source.topic, source.partition, starts[index], fold.position, fold.digest);
         }
         let after = after.document();
-        let mut plan: Vec<PlanRow> = partitions.iter().map(|partition| partition.row.clone()).collect();
-        plan.sort_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
-        let mut evidence: Vec<PartitionEvidence> = partitions
+        let plan = partitions.iter().map(|partition| partition.row.clone()).collect();
+        let evidence = partitions
             .into_iter()
             .zip(&read.folds)
             .map(|(partition, fold)| PartitionEvidence {
@@ -388,9 +387,6 @@ impl Replay<'_> {
                 records: fold.records,
             })
             .collect();
-        evidence.sort_by(|left, right| {
-            (&left.facts.topic, left.facts.partition).cmp(&(&right.facts.topic, right.facts.partition))
-        });
         judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after })
     }
 }

@@ -283,8 +283,8 @@ impl Inspector {
     pub fn liveness(&self, group: &str) -> Result<Liveness, Failure> {
         let deadline = Deadline::after(self.timeout);
         loop {
-            match self.latest.client().fetch_group_list(Some(group), deadline.remaining().max(Duration::from_millis(1)))
-            {
+            let slice = deadline.remaining().min(SLICE).max(Duration::from_millis(1));
+            match self.latest.client().fetch_group_list(Some(group), slice) {
                 Ok(list) => {
                     let found = list.groups().iter().find(|found| found.name() == group);
                     return Ok(match found {
@@ -300,11 +300,12 @@ impl Inspector {
                     });
                 }
                 Err(error) => {
+                    self.shutdown.check()?;
                     let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
-                    if !passing || deadline.has_passed() {
-                        return Err(self.failed(&error, "listing the group's members"));
+                    if !passing || deadline.has_passed() || self.ear.seen.denial().is_some() {
+                        return Err(self.failed(&error, &format!("asking {} for the group's members", self.bootstrap)));
                     }
-                    crate::clock::pause(Duration::from_millis(50));
+                    self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
                 }
             }
         }

@@ -31,7 +31,7 @@ pub const RESTOCK_MILLIS: i64 = 3_600_000;
 
 const TARGET: &str = "order-events";
 
-/// SplitMix64; tells its seed when the test fails.
+/// `SplitMix64`; tells its seed when the test fails.
 struct Random {
     seed: u64,
     state: u64,

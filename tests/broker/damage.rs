@@ -47,7 +47,7 @@ const DAMAGES: &[Damage] = &[
         alter(&mut evidence.decisions[0], |told| told["source"]["partition"] = json!(77));
     }),
     ("decisions-recompute", |evidence| {
-        alter(with_action(evidence, "reserve"), |told| told["action"] = json!("reject"))
+        alter(with_action(evidence, "reserve"), |told| told["action"] = json!("reject"));
     }),
     ("decisions-recompute", |evidence| alter(with_action(evidence, "reject"), |told| told["reason"] = json!(null))),
     ("decisions-recompute", |evidence| alter(with_action(evidence, "release"), |told| told["on_hand"] = json!(1))),

@@ -107,11 +107,8 @@ fn stopped_inventory(lab: &Lab) {
         ("inventory --throttle 300/s", Signal::INT, 0),
         ("inventory --throttle 300/s", Signal::TERM, 0),
     ] {
-        let before = lab
-            .topics()
-            .contains(&lab.topic("inventory-events"))
-            .then(|| sum(&lab.committed("inventory-consumer-group", "order-events")))
-            .unwrap_or(0);
+        let has_run = lab.topics().contains(&lab.topic("inventory-events"));
+        let before = if has_run { sum(&lab.committed("inventory-consumer-group", "order-events")) } else { 0 };
         let running = lab.start(&format!("{words} --output json"));
         until("the group moves", || {
             (sum(&lab.committed("inventory-consumer-group", "order-events")) > before).then_some(())

@@ -3,6 +3,12 @@
 //! Without that variable no test of it runs, and it says so; with it, every one does. Each test has a topic prefix of
 //! its own, so that all can share the broker and run side by side.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test has a clock, an environment and clients of its own, beside the program's"
+)]
+
 mod analytics;
 mod chaos;
 mod copy;

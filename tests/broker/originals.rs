@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
 
 /// What the original's consumers know of an order.
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names, reason = "the names are the event's")]
 struct Order {
     event_type: String,
     order_id: String,

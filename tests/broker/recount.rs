@@ -14,6 +14,7 @@ struct Head {
 }
 
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names, reason = "the names are the event's")]
 struct Order {
     order_id: String,
     user_id: String,

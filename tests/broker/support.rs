@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -22,7 +23,7 @@ use serde_json::Value;
 const VARIABLE: &str = "FOODSTREAM_TEST_BROKER";
 
 /// No single step of a test takes longer; whoever hits it has found a hang.
-pub const BOUND: Duration = Duration::from_secs(180);
+pub const BOUND: Duration = Duration::from_mins(3);
 
 /// The broker to test against.
 pub fn broker() -> Option<String> {
@@ -40,6 +41,9 @@ pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// A record to be written: partition, key and value.
+pub type Put<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
 
 /// A record as it stands on a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,7 +273,7 @@ impl Lab {
         if isolation == "read_committed" {
             until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
         }
-        let mut unread: BTreeSet<i32> = list.elements().iter().map(|place| place.partition()).collect();
+        let mut unread: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         let consumer = self.consumer(isolation, "look");
         consumer.assign(&list).expect("assigned");
         let start = Instant::now();
@@ -331,7 +335,7 @@ impl Lab {
     }
 
     /// Writes records, each acknowledged.
-    pub fn put(&self, topic: &str, records: &[(i32, Option<&[u8]>, Option<&[u8]>)]) {
+    pub fn put(&self, topic: &str, records: &[Put<'_>]) {
         let name = self.topic(topic);
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", &self.broker).set("acks", "all").create().expect("a producer");

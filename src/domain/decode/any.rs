@@ -245,3 +245,61 @@ impl<F> Visitor<'_> for Key<F> {
         Ok(self.names.iter().position(|(name, _)| *name == key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{BadReason, DecisionRecord, OrderRecord, decode_decision, decode_order};
+
+    fn order(json: &str) -> Result<bool, BadReason> {
+        match decode_order(Some(json.as_bytes())) {
+            Ok(record) => Ok(matches!(record, OrderRecord::Order(_))),
+            Err(bad) => Err(bad.reason),
+        }
+    }
+
+    /// The fields of an order with a value that no field may have, of each event type.
+    fn with_every_field(value: &str, judge: impl Fn(&str, &str)) {
+        for field in ["order_id", "user_id", "restaurant_id", "items", "status", "timestamp"] {
+            for event_type in ["OrderPlaced", "Other"] {
+                let others = ["order_id", "user_id", "restaurant_id", "status"].iter().filter(|name| **name != field);
+                let others: String = others.map(|name| format!(r#""{name}":"placed","#)).collect();
+                let items = if field == "items" { "" } else { r#""items":[{"item_id":"a","quantity":1,"price":1}],"# };
+                let total = r#""total_amount":1,"event_type""#;
+                judge(event_type, &format!(r#"{{{others}{items}"{field}":{value},{total}:"{event_type}"}}"#));
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_a_double_is_a_value_of_the_wrong_type_like_any_other() {
+        for value in ["1e400", "-1e400", "7", "true"] {
+            with_every_field(value, |event_type, json| {
+                let expected = if event_type == "Other" { Ok(false) } else { Err(BadReason::WrongType) };
+                assert_eq!(order(json), expected, "{json}");
+            });
+        }
+        for lines in ["[1e400]", r#"[{"item_id":1e400}]"#, r#"[{"item_id":"a","quantity":1e400,"price":1e400}]"#] {
+            assert_eq!(order(&format!(r#"{{"event_type":"Other","items":{lines}}}"#)), Ok(false), "{lines}");
+        }
+        let source = r#"{"event_type":"Other","source":1e400,"reason":1e400}"#;
+        assert_eq!(decode_decision(Some(source.as_bytes())), Ok(DecisionRecord::Skipped));
+    }
+
+    #[test]
+    fn the_first_fault_in_the_text_counts() {
+        for (json, expected) in [
+            (r#"{"status":1,"status":nul}"#, BadReason::DuplicateField),
+            (r#"{"status":1,"status" nul}"#, BadReason::NotJson),
+            (r#"{"items":[{"price":1,"price":1},nul]}"#, BadReason::DuplicateField),
+            (r#"{"items":[nul,{"price":1,"price":1}]}"#, BadReason::NotJson),
+            (r#"{"items":[1e400,{"price":1,"price":1}]}"#, BadReason::DuplicateField),
+            (r#"{"status":1,"x":"\ud83d","status":1}"#, BadReason::NotJson),
+            (r#"{"status":1,"status":1,"x":"\ud83d"}"#, BadReason::DuplicateField),
+        ] {
+            assert_eq!(order(json), Err(expected), "{json}");
+        }
+        let deep = "[".repeat(127);
+        assert_eq!(order(&format!(r#"{{"x":{deep}nul"#)), Err(BadReason::TooDeep));
+        assert_eq!(order(&format!(r#"{{"x":nul{deep}"#)), Err(BadReason::NotJson));
+    }
+}

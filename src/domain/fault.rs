@@ -31,7 +31,7 @@ pub(super) enum Place {
 pub(super) enum Problem {
     NoValue,
     NotUtf8,
-    Syntax(Syntax),
+    NotAnObject,
     TooDeep,
     Duplicate,
     Missing,
@@ -57,24 +57,6 @@ pub(super) enum Problem {
     NoPartition,
     NoOffset,
     Time(TimeError),
-}
-
-/// How a text fails to be JSON at the byte where its reader stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Syntax {
-    NoObject,
-    NoArray,
-    NoString,
-    NoValue,
-    NoColon,
-    NoCommaOrEnd,
-    NoDigits,
-    NoHexDigits,
-    NoEscape,
-    BareControl,
-    LoneSurrogate,
-    EndsEarly,
-    Trailing,
 }
 
 impl Fault {
@@ -120,7 +102,7 @@ impl Problem {
         match self {
             Self::NoValue => BadReason::NoValue,
             Self::NotUtf8 => BadReason::NotUtf8,
-            Self::Syntax(_) => BadReason::NotJson,
+            Self::NotAnObject => BadReason::NotJson,
             Self::TooDeep => BadReason::TooDeep,
             Self::Duplicate => BadReason::DuplicateField,
             Self::Missing => BadReason::MissingField,
@@ -150,7 +132,7 @@ impl Problem {
         match self {
             Self::NoValue => "the record has no value",
             Self::NotUtf8 => "not UTF-8",
-            Self::Syntax(syntax) => syntax.words(),
+            Self::NotAnObject => "no JSON object begins here",
             Self::TooDeep => "nested more than 127 deep",
             Self::Duplicate => "stands twice",
             Self::Missing => "is missing",
@@ -178,26 +160,6 @@ impl Problem {
             Self::Time(TimeError::Malformed) => "is not an RFC 3339 timestamp",
             Self::Time(TimeError::LeapSecond) => "has second 60",
             Self::Time(TimeError::OutOfRange) => "lies outside the years 1970 to 9999",
-        }
-    }
-}
-
-impl Syntax {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::NoObject => "no JSON object begins here",
-            Self::NoArray => "no array begins here",
-            Self::NoString => "no string begins here",
-            Self::NoValue => "no value begins here",
-            Self::NoColon => "no colon after the key",
-            Self::NoCommaOrEnd => "neither a comma nor the end of what is open",
-            Self::NoDigits => "a number lacks digits",
-            Self::NoHexDigits => "an escape without four hexadecimal digits",
-            Self::NoEscape => "no such escape",
-            Self::BareControl => "a bare control character in a string",
-            Self::LoneSurrogate => "a lone surrogate",
-            Self::EndsEarly => "the text ends early",
-            Self::Trailing => "something follows the object",
         }
     }
 }

@@ -7,10 +7,8 @@ mod decision;
 mod decode;
 mod encode;
 mod fault;
-mod json;
 mod money;
 mod order;
-mod plain;
 mod time;
 
 pub use bad_record::{BadReason, BadRecord};

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 use thiserror::Error;
 
 /// An instant of event time, in whole milliseconds since 1970-01-01T00:00:00Z, in the years 1970 to 9999.
@@ -55,10 +59,11 @@ impl EventTime {
     ///
     /// When it does not parse, names second 60, or lies outside the years 1970 to 9999.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
-        let (local, rest) = local_millis(text.as_bytes())?;
-        let (fraction, rest) = fraction_millis(rest)?;
-        let offset = offset_millis(rest)?;
-        Self::from_millis(local + fraction - offset).ok_or(TimeError::OutOfRange)
+        let millis = match canonical_millis(text.as_bytes()) {
+            Some(millis) => millis,
+            None => other_millis(text)?,
+        };
+        Self::from_millis(millis).ok_or(TimeError::OutOfRange)
     }
 
     /// The minute this instant falls in.
@@ -103,65 +108,76 @@ impl fmt::Display for Minute {
     }
 }
 
-/// Reads `YYYY-MM-DDTHH:mm:ss`: milliseconds since the epoch as if it were UTC, and what follows.
-fn local_millis(text: &[u8]) -> Result<(i64, &[u8]), TimeError> {
-    let (text, rest) = text.split_first_chunk::<19>().ok_or(TimeError::Malformed)?;
-    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T' | b't' | b' ', time @ ..] = *text else {
-        return Err(TimeError::Malformed);
-    };
-    let [h0, h1, b':', n0, n1, b':', s0, s1] = time else {
-        return Err(TimeError::Malformed);
+/// Reads the spelling that we write, `YYYY-MM-DDTHH:mm:ss.SSSZ`, as milliseconds since the epoch; `None` for what is
+/// spelled otherwise or is no time.
+#[inline]
+fn canonical_millis(text: &[u8]) -> Option<i64> {
+    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', f0, f1, f2, b'Z'] =
+        text
+    else {
+        return None;
     };
     let (year, month, day) = (digits(&[y0, y1, y2, y3])?, digits(&[m0, m1])?, digits(&[d0, d1])?);
     let (hour, minute, second) = (digits(&[h0, h1])?, digits(&[n0, n1])?, digits(&[s0, s1])?);
-    let days = Date { year, month, day }.days().ok_or(TimeError::Malformed)?;
-    if hour > 23 || minute > 59 || second > 60 {
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let minutes = (Date { year, month, day }.days()? * 24 + hour) * 60 + minute;
+    Some(minutes * MINUTE_MILLIS + second * 1_000 + digits(&[f0, f1, f2])?)
+}
+
+/// Reads every other spelling, with `jiff`: milliseconds since the epoch, rounded down.
+fn other_millis(text: &str) -> Result<i64, TimeError> {
+    const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+    if !has_rfc_3339_shape(text.as_bytes()) {
         return Err(TimeError::Malformed);
     }
-    if second == 60 {
+    let pieces = Pieces::parse(text).map_err(|_| TimeError::Malformed)?;
+    let time = pieces.time().ok_or(TimeError::Malformed)?;
+    // `jiff` takes second 60 for second 59.
+    if text.as_bytes()[17..].starts_with(b"60") {
         return Err(TimeError::LeapSecond);
     }
-    Ok((((days * 24 + hour) * 60 + minute) * MINUTE_MILLIS + second * 1_000, rest))
+    let local = pieces.date().to_datetime(time).duration_since(EPOCH);
+    let ahead = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    let nanos = (local - SignedDuration::from_secs(ahead.seconds().into())).as_nanos();
+    i64::try_from(nanos.div_euclid(1_000_000)).map_err(|_| TimeError::OutOfRange)
 }
 
-/// Reads an optional fraction of a second: whole milliseconds, and what follows.
-fn fraction_millis(text: &[u8]) -> Result<(i64, &[u8]), TimeError> {
-    let [b'.', text @ ..] = text else {
-        return Ok((0, text));
-    };
-    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (decimals, rest) = text.split_at(count);
-    let millis = match decimals {
-        [tenths] => digits(&[*tenths])? * 100,
-        [tenths, hundredths] => digits(&[*tenths, *hundredths])? * 10,
-        [milli @ .., _, _, _, _, _, _] if count == 9 => digits(milli)?,
-        [first, second, third, ..] if count < 9 => digits(&[*first, *second, *third])?,
-        _ => return Err(TimeError::Malformed),
-    };
-    Ok((millis, rest))
-}
-
-/// Reads an optional zone, to the end: how far local time is ahead of UTC, in milliseconds.
-fn offset_millis(text: &[u8]) -> Result<i64, TimeError> {
-    match *text {
-        [] | [b'Z' | b'z'] => Ok(0),
-        [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
-            let (hours, minutes) = (digits(&[h0, h1])?, digits(&[m0, m1])?);
-            if hours > 23 || minutes > 59 {
-                return Err(TimeError::Malformed);
+/// Whether a text looks like RFC 3339 (section 5.6), with a zone or without: `jiff` reads what ISO 8601 and RFC 9557
+/// allow beyond it. Which digits make a time is for `jiff` to say, but for an hour of the offset.
+fn has_rfc_3339_shape(text: &[u8]) -> bool {
+    let Some((local, rest)) = text.split_first_chunk::<19>() else { return false };
+    let looks_local = local.iter().zip(b"0000-00-00T00:00:00").all(|(byte, wanted)| match wanted {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        _ => byte == wanted,
+    });
+    let zone = match rest {
+        [b'.', rest @ ..] => {
+            let decimals = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=9).contains(&decimals) {
+                return false;
             }
-            let ahead = (hours * 60 + minutes) * MINUTE_MILLIS;
-            Ok(if sign == b'-' { -ahead } else { ahead })
+            &rest[decimals..]
         }
-        _ => Err(TimeError::Malformed),
-    }
+        _ => rest,
+    };
+    let looks_zoned = match zone {
+        [] | [b'Z' | b'z'] => true,
+        [b'+' | b'-', hours @ .., b':', m0, m1] => {
+            matches!(hours, [b'0' | b'1', b'0'..=b'9'] | [b'2', b'0'..=b'3'])
+                && [m0, m1].iter().all(|m| m.is_ascii_digit())
+        }
+        _ => false,
+    };
+    looks_local && looks_zoned
 }
 
-fn digits(text: &[u8]) -> Result<i64, TimeError> {
-    text.iter().try_fold(0, |value, byte| match byte {
-        b'0'..=b'9' => Ok(value * 10 + i64::from(byte - b'0')),
-        _ => Err(TimeError::Malformed),
-    })
+#[inline]
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
 /// Fills `text` with the decimal digits of a number that is not negative and no longer than it.

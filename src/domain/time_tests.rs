@@ -164,6 +164,15 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_is_the_way_through_jiff(
+        (year, month, day) in (0..=9_999_u32, 0..=13_u32, 0..=32_u32),
+        (hour, minute, second, milli) in (0..=24_u32, 0..=60_u32, 0..=61_u32, 0..=999_u32),
+    ) {
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
+        prop_assert_eq!(canonical_millis(text.as_bytes()), other_millis(&text).ok(), "{}", text);
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,40}|[0-9TtZz:.+ -]{0,35}") {
         let read = EventTime::parse(&text);
         if let Ok(time) = read {

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::values::{id, id_or_empty, money, nullable, quantity, text, timestamp, whole};
+use serde::de::MapAccess;
+
+use super::any::{FieldValue, Fields, Reading, Wanted, read_fields};
+use super::values::{id, id_or_empty, money, quantity, text, text_or_null, timestamp, whole, whole_or_null};
 use super::{Slot, Taken, optional, read_record, required};
 use crate::domain::fault::{Fault, Problem};
-use crate::domain::json::{Broken, JsonReader};
 use crate::domain::{Action, BadRecord, Cents, Decision, DecisionRecord, EventTime, Reason, Source};
 
 /// A known field of an event on the decisions' topic.
@@ -27,24 +29,6 @@ enum Field {
     Timestamp,
 }
 
-/// The fields by their names, in the order in which we write them.
-const FIELDS: [(&str, Field); 14] = [
-    ("event_type", Field::EventType),
-    ("order_id", Field::OrderId),
-    ("restaurant_id", Field::RestaurantId),
-    ("item_id", Field::ItemId),
-    ("quantity", Field::Quantity),
-    ("price", Field::Price),
-    ("action", Field::Action),
-    ("reason", Field::Reason),
-    ("restocked", Field::Restocked),
-    ("on_hand", Field::OnHand),
-    ("line", Field::Line),
-    ("lines", Field::Lines),
-    ("source", Field::Source),
-    ("timestamp", Field::Timestamp),
-];
-
 /// A known field of a decision's source.
 #[derive(Clone, Copy)]
 enum SourceField {
@@ -52,19 +36,13 @@ enum SourceField {
     Offset,
 }
 
-/// The fields of a source by their names, in the order in which we write them.
-const SOURCE_FIELDS: [(&str, SourceField); 2] =
-    [("partition", SourceField::Partition), ("offset", SourceField::Offset)];
-
 /// Reads a record of `inventory-events`, by section 3 of the contract. An ordinary record costs no allocation.
 ///
 /// # Errors
 ///
 /// When the record is bad by the contract's list, read for the fields of an `InventoryEvent`.
 pub fn decode_decision(value: Option<&[u8]>) -> Result<DecisionRecord<'_>, BadRecord> {
-    let mut slots = DecisionSlots::default();
-    read_record(value, &FIELDS, |reader, field| slots.take(reader, field))?;
-    Ok(slots.judge()?)
+    Ok(read_record::<DecisionSlots>(value)?.judge()?)
 }
 
 #[derive(Default)]
@@ -85,28 +63,49 @@ struct DecisionSlots<'a> {
     timestamp: Slot<EventTime>,
 }
 
-impl<'a> DecisionSlots<'a> {
+impl<'a> Fields<'a> for DecisionSlots<'a> {
+    type Field = Field;
+
+    const NAMES: &'static [(&'static str, Field)] = &[
+        ("event_type", Field::EventType),
+        ("order_id", Field::OrderId),
+        ("restaurant_id", Field::RestaurantId),
+        ("item_id", Field::ItemId),
+        ("quantity", Field::Quantity),
+        ("price", Field::Price),
+        ("action", Field::Action),
+        ("reason", Field::Reason),
+        ("restocked", Field::Restocked),
+        ("on_hand", Field::OnHand),
+        ("line", Field::Line),
+        ("lines", Field::Lines),
+        ("source", Field::Source),
+        ("timestamp", Field::Timestamp),
+    ];
+
     #[inline]
-    fn take(&mut self, reader: &mut JsonReader<'a>, field: Field) -> Result<(), Broken> {
+    fn take<A: MapAccess<'a>>(&mut self, field: Field, value: FieldValue<'_, A>) -> Result<(), A::Error> {
         match field {
-            Field::EventType => self.event_type = Some(text(reader)?),
-            Field::OrderId => self.order_id = Some(id(reader)?),
-            Field::RestaurantId => self.restaurant_id = Some(id_or_empty(reader)?),
-            Field::ItemId => self.item_id = Some(id(reader)?),
-            Field::Quantity => self.quantity = Some(quantity(reader)?),
-            Field::Price => self.price = Some(money(reader)?),
-            Field::Action => self.action = Some(action(reader)?),
-            Field::Reason => self.reason = Some(nullable(reader, reason)?),
-            Field::Restocked => self.restocked = Some(units(reader)?),
-            Field::OnHand => self.on_hand = Some(nullable(reader, units)?),
-            Field::Line => self.line = Some(whole(reader, 0..=9_999, Problem::NoLineNumber)?),
-            Field::Lines => self.lines = Some(whole(reader, 1..=10_000, Problem::NoLineCount)?),
-            Field::Source => self.source = Some(source(reader)?),
-            Field::Timestamp => self.timestamp = Some(timestamp(reader)?),
+            Field::EventType => self.event_type = Some(text(value)?),
+            Field::OrderId => self.order_id = Some(id(value)?),
+            Field::RestaurantId => self.restaurant_id = Some(id_or_empty(value)?),
+            Field::ItemId => self.item_id = Some(id(value)?),
+            Field::Quantity => self.quantity = Some(quantity(value)?),
+            Field::Price => self.price = Some(money(value)?),
+            Field::Action => self.action = Some(action(value)?),
+            Field::Reason => self.reason = Some(reason(value)?),
+            Field::Restocked => self.restocked = Some(whole(value, 0..=u64::MAX, Problem::NoUnits)?),
+            Field::OnHand => self.on_hand = Some(whole_or_null(value, 0..=u64::MAX, Problem::NoUnits)?),
+            Field::Line => self.line = Some(whole(value, 0..=9_999, Problem::NoLineNumber)?),
+            Field::Lines => self.lines = Some(whole(value, 1..=10_000, Problem::NoLineCount)?),
+            Field::Source => self.source = Some(value.read(SourceObject)?),
+            Field::Timestamp => self.timestamp = Some(timestamp(value)?),
         }
         Ok(())
     }
+}
 
+impl<'a> DecisionSlots<'a> {
     fn judge(self) -> Result<DecisionRecord<'a>, Fault> {
         if required(self.event_type, "event_type")? != "InventoryEvent" || self.line.is_none() {
             return Ok(DecisionRecord::Skipped);
@@ -137,8 +136,8 @@ impl<'a> DecisionSlots<'a> {
     }
 }
 
-fn action(reader: &mut JsonReader<'_>) -> Taken<Action> {
-    Ok(text(reader)?.and_then(|action| match &*action {
+fn action<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Action, A::Error> {
+    Ok(text(value)?.and_then(|action| match &*action {
         "reserve" => Ok(Action::Reserve),
         "reject" => Ok(Action::Reject),
         "release" => Ok(Action::Release),
@@ -146,33 +145,58 @@ fn action(reader: &mut JsonReader<'_>) -> Taken<Action> {
     }))
 }
 
-fn reason(reader: &mut JsonReader<'_>) -> Taken<Reason> {
-    Ok(text(reader)?.and_then(|reason| match &*reason {
-        "out_of_stock" => Ok(Reason::OutOfStock),
-        "order_incomplete" => Ok(Reason::OrderIncomplete),
-        _ => Err(Problem::NoReason),
+fn reason<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Option<Reason>, A::Error> {
+    Ok(text_or_null(value)?.and_then(|reason| match reason.as_deref() {
+        None => Ok(None),
+        Some("out_of_stock") => Ok(Some(Reason::OutOfStock)),
+        Some("order_incomplete") => Ok(Some(Reason::OrderIncomplete)),
+        Some(_) => Err(Problem::NoReason),
     }))
 }
 
-fn units(reader: &mut JsonReader<'_>) -> Taken<u64> {
-    whole(reader, 0..=u64::MAX, Problem::NoUnits)
+/// A decision's source.
+struct SourceObject;
+
+impl<'a> Wanted<'a> for SourceObject {
+    type Value = Result<Source, Fault>;
+
+    fn wrong(self) -> Self::Value {
+        Err(Fault::of_field("source", Problem::NoObject))
+    }
+
+    #[inline]
+    fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<Self::Value, A::Error> {
+        let mut slots = SourceSlots::default();
+        read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(Fault::in_source))?;
+        Ok(slots.judge().map_err(Fault::in_source))
+    }
 }
 
-fn source(reader: &mut JsonReader<'_>) -> Taken<Source, Fault> {
-    if reader.peek()? != b'{' {
-        reader.skip()?;
-        return Ok(Err(Fault::of_field("source", Problem::NoObject)));
-    }
-    let (mut partition, mut offset) = (Slot::default(), Slot::default());
-    let read = reader.object(&SOURCE_FIELDS, |reader, field| {
+#[derive(Default)]
+struct SourceSlots {
+    partition: Slot<i32>,
+    offset: Slot<i64>,
+}
+
+impl<'a> Fields<'a> for SourceSlots {
+    type Field = SourceField;
+
+    const NAMES: &'static [(&'static str, SourceField)] =
+        &[("partition", SourceField::Partition), ("offset", SourceField::Offset)];
+
+    #[inline]
+    fn take<A: MapAccess<'a>>(&mut self, field: SourceField, value: FieldValue<'_, A>) -> Result<(), A::Error> {
         match field {
-            SourceField::Partition => partition = Some(whole(reader, 0..=u64::MAX, Problem::NoPartition)?),
-            SourceField::Offset => offset = Some(whole(reader, 0..=u64::MAX, Problem::NoOffset)?),
+            SourceField::Partition => self.partition = Some(whole(value, 0..=u64::MAX, Problem::NoPartition)?),
+            SourceField::Offset => self.offset = Some(whole(value, 0..=u64::MAX, Problem::NoOffset)?),
         }
         Ok(())
-    });
-    read.map_err(|broken| reader.refine(broken, Fault::in_source))?;
-    let source = required(partition, "partition")
-        .and_then(|partition| Ok(Source { partition, offset: required(offset, "offset")? }));
-    Ok(source.map_err(Fault::in_source))
+    }
+}
+
+impl SourceSlots {
+    #[inline]
+    fn judge(self) -> Result<Source, Fault> {
+        Ok(Source { partition: required(self.partition, "partition")?, offset: required(self.offset, "offset")? })
+    }
 }

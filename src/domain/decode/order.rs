@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::de::{MapAccess, SeqAccess};
+
+use super::any::{Any, FieldValue, Fields, Reading, Wanted, read_fields};
 use super::values::{id, id_or_empty, money, quantity, text, timestamp};
 use super::{Slot, Taken, optional, read_record, required};
 use crate::domain::fault::{Fault, Place, Problem};
-use crate::domain::json::{Broken, JsonReader};
 use crate::domain::{BadRecord, Cents, EventTime, Lines, Order, OrderLine, OrderRecord, OrderStatus};
 
 /// The most lines an order may have.
@@ -24,18 +26,6 @@ enum Field {
     Timestamp,
 }
 
-/// The fields by their names, in the order in which we write them.
-const FIELDS: [(&str, Field); 8] = [
-    ("event_type", Field::EventType),
-    ("order_id", Field::OrderId),
-    ("user_id", Field::UserId),
-    ("restaurant_id", Field::RestaurantId),
-    ("items", Field::Items),
-    ("total_amount", Field::TotalAmount),
-    ("status", Field::Status),
-    ("timestamp", Field::Timestamp),
-];
-
 /// A known field of an order's line.
 #[derive(Clone, Copy)]
 enum LineField {
@@ -44,19 +34,13 @@ enum LineField {
     Price,
 }
 
-/// The fields of a line by their names, in the order in which we write them.
-const LINE_FIELDS: [(&str, LineField); 3] =
-    [("item_id", LineField::ItemId), ("quantity", LineField::Quantity), ("price", LineField::Price)];
-
 /// Reads a record of `order-events`, by section 3 of the contract. An ordinary record costs no allocation.
 ///
 /// # Errors
 ///
 /// When the record is bad by the contract's list.
 pub fn decode_order(value: Option<&[u8]>) -> Result<OrderRecord<'_>, BadRecord> {
-    let mut slots = OrderSlots::default();
-    read_record(value, &FIELDS, |reader, field| slots.take(reader, field))?;
-    Ok(slots.judge()?)
+    Ok(read_record::<OrderSlots>(value)?.judge()?)
 }
 
 #[derive(Default)]
@@ -71,22 +55,37 @@ struct OrderSlots<'a> {
     timestamp: Slot<EventTime>,
 }
 
-impl<'a> OrderSlots<'a> {
+impl<'a> Fields<'a> for OrderSlots<'a> {
+    type Field = Field;
+
+    const NAMES: &'static [(&'static str, Field)] = &[
+        ("event_type", Field::EventType),
+        ("order_id", Field::OrderId),
+        ("user_id", Field::UserId),
+        ("restaurant_id", Field::RestaurantId),
+        ("items", Field::Items),
+        ("total_amount", Field::TotalAmount),
+        ("status", Field::Status),
+        ("timestamp", Field::Timestamp),
+    ];
+
     #[inline]
-    fn take(&mut self, reader: &mut JsonReader<'a>, field: Field) -> Result<(), Broken> {
+    fn take<A: MapAccess<'a>>(&mut self, field: Field, value: FieldValue<'_, A>) -> Result<(), A::Error> {
         match field {
-            Field::EventType => self.event_type = Some(text(reader)?),
-            Field::OrderId => self.order_id = Some(id(reader)?),
-            Field::UserId => self.user_id = Some(id(reader)?),
-            Field::RestaurantId => self.restaurant_id = Some(id_or_empty(reader)?),
-            Field::Items => self.items = Some(lines(reader)?),
-            Field::TotalAmount => self.total_amount = Some(money(reader)?),
-            Field::Status => self.status = Some(status(reader)?),
-            Field::Timestamp => self.timestamp = Some(timestamp(reader)?),
+            Field::EventType => self.event_type = Some(text(value)?),
+            Field::OrderId => self.order_id = Some(id(value)?),
+            Field::UserId => self.user_id = Some(id(value)?),
+            Field::RestaurantId => self.restaurant_id = Some(id_or_empty(value)?),
+            Field::Items => self.items = Some(value.read(Items)?),
+            Field::TotalAmount => self.total_amount = Some(money(value)?),
+            Field::Status => self.status = Some(status(value)?),
+            Field::Timestamp => self.timestamp = Some(timestamp(value)?),
         }
         Ok(())
     }
+}
 
+impl<'a> OrderSlots<'a> {
     fn judge(self) -> Result<OrderRecord<'a>, Fault> {
         if required(self.event_type, "event_type")? != "OrderPlaced" {
             return Ok(OrderRecord::Skipped);
@@ -103,39 +102,66 @@ impl<'a> OrderSlots<'a> {
     }
 }
 
-fn status(reader: &mut JsonReader<'_>) -> Taken<OrderStatus> {
-    Ok(text(reader)?.and_then(|status| match &*status {
+fn status<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<OrderStatus, A::Error> {
+    Ok(text(value)?.and_then(|status| match &*status {
         "placed" => Ok(OrderStatus::Placed),
         "failed" => Ok(OrderStatus::Failed),
         _ => Err(Problem::NoStatus),
     }))
 }
 
-fn lines<'a>(reader: &mut JsonReader<'a>) -> Taken<Lines<'a>, Fault> {
-    if reader.peek()? != b'[' {
-        reader.skip()?;
-        return Ok(Err(Fault::of_field("items", Problem::NoArray)));
+/// The lines of an order.
+struct Items;
+
+impl<'a> Wanted<'a> for Items {
+    type Value = Result<Lines<'a>, Fault>;
+
+    fn wrong(self) -> Self::Value {
+        Err(Fault::of_field("items", Problem::NoArray))
     }
-    let mut lines = Lines::new();
-    let mut first_fault = None;
-    let mut count = 0;
-    reader.array(|reader| {
-        let line = line(reader, count)?;
-        count += 1;
-        match line {
-            // What is beyond the bound is judged as JSON and dropped: a bad record must not decide how much is kept.
-            Ok(line) if count <= MOST_LINES => lines.push(line),
-            Ok(_) => {}
-            Err(fault) => first_fault = first_fault.or(Some(fault)),
+
+    #[inline]
+    fn array<A: SeqAccess<'a>>(self, mut elements: A, reading: &Reading) -> Result<Self::Value, A::Error> {
+        let mut lines = Lines::new();
+        let mut first_fault = None;
+        let mut count = 0;
+        while let Some(line) = elements.next_element_seed(Any { wanted: Line { index: count }, reading })? {
+            count += 1;
+            match line {
+                // What is beyond the bound is judged as JSON and dropped: a bad record must not decide how much is kept.
+                Ok(line) if count <= MOST_LINES => lines.push(line),
+                Ok(_) => {}
+                Err(fault) => first_fault = first_fault.or(Some(fault)),
+            }
         }
-        Ok(())
-    })?;
-    Ok(match first_fault {
-        Some(fault) => Err(fault),
-        None if count == 0 => Err(Fault::of_field("items", Problem::NoLines)),
-        None if count > MOST_LINES => Err(Fault::of_field("items", Problem::TooManyLines)),
-        None => Ok(lines),
-    })
+        Ok(match first_fault {
+            Some(fault) => Err(fault),
+            None if count == 0 => Err(Fault::of_field("items", Problem::NoLines)),
+            None if count > MOST_LINES => Err(Fault::of_field("items", Problem::TooManyLines)),
+            None => Ok(lines),
+        })
+    }
+}
+
+/// A line of an order, from 0.
+struct Line {
+    index: usize,
+}
+
+impl<'a> Wanted<'a> for Line {
+    type Value = Result<OrderLine<'a>, Fault>;
+
+    fn wrong(self) -> Self::Value {
+        Err(Fault { place: Place::Line(self.index), problem: Problem::NoObject })
+    }
+
+    #[inline]
+    fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<Self::Value, A::Error> {
+        let mut slots = LineSlots::default();
+        let told = |fault: Fault| fault.in_line(self.index);
+        read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(told))?;
+        Ok(slots.judge().map_err(told))
+    }
 }
 
 #[derive(Default)]
@@ -145,23 +171,21 @@ struct LineSlots<'a> {
     price: Slot<Cents>,
 }
 
-#[inline]
-fn line<'a>(reader: &mut JsonReader<'a>, index: usize) -> Taken<OrderLine<'a>, Fault> {
-    if reader.peek()? != b'{' {
-        reader.skip()?;
-        return Ok(Err(Fault { place: Place::Line(index), problem: Problem::NoObject }));
-    }
-    let mut slots = LineSlots::default();
-    let read = reader.object(&LINE_FIELDS, |reader, field| {
+impl<'a> Fields<'a> for LineSlots<'a> {
+    type Field = LineField;
+
+    const NAMES: &'static [(&'static str, LineField)] =
+        &[("item_id", LineField::ItemId), ("quantity", LineField::Quantity), ("price", LineField::Price)];
+
+    #[inline]
+    fn take<A: MapAccess<'a>>(&mut self, field: LineField, value: FieldValue<'_, A>) -> Result<(), A::Error> {
         match field {
-            LineField::ItemId => slots.item_id = Some(id(reader)?),
-            LineField::Quantity => slots.quantity = Some(quantity(reader)?),
-            LineField::Price => slots.price = Some(money(reader)?),
+            LineField::ItemId => self.item_id = Some(id(value)?),
+            LineField::Quantity => self.quantity = Some(quantity(value)?),
+            LineField::Price => self.price = Some(money(value)?),
         }
         Ok(())
-    });
-    read.map_err(|broken| reader.refine(broken, |fault| fault.in_line(index)))?;
-    Ok(slots.judge().map_err(|fault| fault.in_line(index)))
+    }
 }
 
 impl<'a> LineSlots<'a> {

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
+
 use super::Taken;
+use super::any::{FieldValue, Wanted};
 use crate::domain::fault::Problem;
-use crate::domain::json::JsonReader;
 use crate::domain::{Cents, EventTime};
 
 /// The longest id, in bytes.
@@ -14,79 +17,125 @@ const LONGEST_ID: usize = 256;
 /// Integers up to here are exact as a double (RFC 8259, section 6, on what readers of JSON agree about).
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
+/// A string.
+struct Text;
+
+impl<'a> Wanted<'a> for Text {
+    type Value = Result<Cow<'a, str>, Problem>;
+
+    #[inline]
+    fn wrong(self) -> Self::Value {
+        Err(Problem::NoString)
+    }
+
+    #[inline]
+    fn text(self, text: Cow<'a, str>) -> Self::Value {
+        Ok(text)
+    }
+}
+
+/// A string, or `null`.
+struct TextOrNull;
+
+impl<'a> Wanted<'a> for TextOrNull {
+    type Value = Result<Option<Cow<'a, str>>, Problem>;
+
+    fn wrong(self) -> Self::Value {
+        Err(Problem::NoString)
+    }
+
+    fn null(self) -> Self::Value {
+        Ok(None)
+    }
+
+    fn text(self, text: Cow<'a, str>) -> Self::Value {
+        Ok(Some(text))
+    }
+}
+
 /// Takes a string.
 #[inline]
-pub(super) fn text<'a>(reader: &mut JsonReader<'a>) -> Taken<Cow<'a, str>> {
-    if reader.peek()? != b'"' {
-        reader.skip()?;
-        return Ok(Err(Problem::NoString));
-    }
-    reader.string().map(Ok)
+pub(super) fn text<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cow<'a, str>, A::Error> {
+    value.read(Text)
+}
+
+/// Takes a string or `null`.
+#[inline]
+pub(super) fn text_or_null<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Option<Cow<'a, str>>, A::Error> {
+    value.read(TextOrNull)
 }
 
 /// Takes an id of 1 to 256 bytes.
 #[inline]
-pub(super) fn id<'a>(reader: &mut JsonReader<'a>) -> Taken<Cow<'a, str>> {
-    Ok(id_or_empty(reader)?.and_then(|id| if id.is_empty() { Err(Problem::Empty) } else { Ok(id) }))
+pub(super) fn id<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cow<'a, str>, A::Error> {
+    Ok(id_or_empty(value)?.and_then(|id| if id.is_empty() { Err(Problem::Empty) } else { Ok(id) }))
 }
 
 /// Takes an id of 0 to 256 bytes.
 #[inline]
-pub(super) fn id_or_empty<'a>(reader: &mut JsonReader<'a>) -> Taken<Cow<'a, str>> {
-    Ok(text(reader)?.and_then(|id| if id.len() > LONGEST_ID { Err(Problem::LongerThan256) } else { Ok(id) }))
+pub(super) fn id_or_empty<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cow<'a, str>, A::Error> {
+    Ok(text(value)?.and_then(|id| if id.len() > LONGEST_ID { Err(Problem::LongerThan256) } else { Ok(id) }))
 }
 
 /// Takes a timestamp.
 #[inline]
-pub(super) fn timestamp(reader: &mut JsonReader<'_>) -> Taken<EventTime> {
-    Ok(text(reader)?.and_then(|text| EventTime::parse(&text).map_err(Problem::Time)))
+pub(super) fn timestamp<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<EventTime, A::Error> {
+    Ok(text(value)?.and_then(|text| EventTime::parse(&text).map_err(Problem::Time)))
 }
 
 /// Takes a price or total.
 #[inline]
-pub(super) fn money(reader: &mut JsonReader<'_>) -> Taken<Cents> {
-    Ok(number(reader)?.and_then(|number| cents_of(number).ok_or(Problem::NoMoney)))
+pub(super) fn money<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cents, A::Error> {
+    Ok(number(value.json()?).and_then(|number| cents_of(number).ok_or(Problem::NoMoney)))
 }
 
 /// Takes a number of pieces, 1 to 1,000,000.
 #[inline]
-pub(super) fn quantity(reader: &mut JsonReader<'_>) -> Taken<u32> {
-    whole(reader, 1..=1_000_000, Problem::NoQuantity)
+pub(super) fn quantity<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<u32, A::Error> {
+    whole(value, 1..=1_000_000, Problem::NoQuantity)
 }
 
 /// Takes a number that is, by its value, a whole one within the bounds and those of its type.
 #[inline]
-pub(super) fn whole<T: TryFrom<u64>>(
-    reader: &mut JsonReader<'_>,
+pub(super) fn whole<'a, T: TryFrom<u64>, A: MapAccess<'a>>(
+    value: FieldValue<'_, A>,
     bounds: RangeInclusive<u64>,
     otherwise: Problem,
-) -> Taken<T> {
-    Ok(number(reader)?.and_then(|number| {
-        let value = whole_of(number).filter(|value| bounds.contains(value));
-        value.and_then(|value| T::try_from(value).ok()).ok_or(otherwise)
-    }))
+) -> Taken<T, A::Error> {
+    Ok(whole_within(value.json()?, bounds, otherwise))
 }
 
-/// Takes `null` as `None`, and anything else with `take`.
+/// The same, or `null`.
 #[inline]
-pub(super) fn nullable<'a, T>(
-    reader: &mut JsonReader<'a>,
-    take: impl FnOnce(&mut JsonReader<'a>) -> Taken<T>,
-) -> Taken<Option<T>> {
-    if reader.peek()? == b'n' {
-        reader.skip()?;
-        return Ok(Ok(None));
-    }
-    Ok(take(reader)?.map(Some))
+pub(super) fn whole_or_null<'a, T: TryFrom<u64>, A: MapAccess<'a>>(
+    value: FieldValue<'_, A>,
+    bounds: RangeInclusive<u64>,
+    otherwise: Problem,
+) -> Taken<Option<T>, A::Error> {
+    let json = value.json()?;
+    Ok(if json.get() == "null" { Ok(None) } else { whole_within(json, bounds, otherwise).map(Some) })
 }
 
 #[inline]
-fn number<'a>(reader: &mut JsonReader<'a>) -> Taken<&'a str> {
-    if !matches!(reader.peek()?, b'-' | b'0'..=b'9') {
-        reader.skip()?;
-        return Ok(Err(Problem::NoNumber));
-    }
-    reader.number().map(Ok)
+fn whole_within<T: TryFrom<u64>>(
+    json: &RawValue,
+    bounds: RangeInclusive<u64>,
+    otherwise: Problem,
+) -> Result<T, Problem> {
+    let value = whole_of(number(json)?).filter(|value| bounds.contains(value));
+    value.and_then(|value| T::try_from(value).ok()).ok_or(otherwise)
+}
+
+/// The text of a number, which follows the grammar of JSON.
+#[inline]
+fn number(json: &RawValue) -> Result<&str, Problem> {
+    if is_number(json) { Ok(json.get()) } else { Err(Problem::NoNumber) }
+}
+
+/// Whether a JSON text is a number.
+#[inline]
+pub(super) fn is_number(json: &RawValue) -> bool {
+    matches!(json.get().as_bytes(), [b'-' | b'0'..=b'9', ..])
 }
 
 /// The whole number that a JSON number is by value: integers exactly, `2.0` and `2e0` as doubles.

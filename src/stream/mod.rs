@@ -4,11 +4,14 @@
 //! Rank 30. Knows records, state and positions; knows nothing of orders.
 
 pub mod changelog;
+mod job;
+mod recovery;
 mod run;
 mod tasks;
 mod throttle;
 
-pub use run::{Ended, Event, LoopSettings, Words, run};
+pub use job::{Ended, Event, LoopSettings, Words};
+pub use run::run;
 pub use tasks::Standing;
 pub use throttle::Throttle;
 

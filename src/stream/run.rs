@@ -1,15 +1,16 @@
-//! Owns the loop: poll, process, commit; and what it does on abort, doubt, rebalance, fencing, throttle and stop.
+//! Owns the loop: poll, process, commit; and what it does on rebalance, throttle and stop. `recovery` owns its failures.
 
 use std::time::{Duration, Instant};
 
 use super::changelog::Source;
-use super::tasks::{Assigning, Standing, Tasks};
+use super::job::{Ended, Event, LoopSettings};
+use super::tasks::{Assigning, Tasks};
 use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Connection, GroupMetadata, Happening, Inspector, Isolation, Member, MemberSettings, Output, Sizes, TopicPartition,
-    TransactionError, Transactions, fenced,
+    Connection, GroupMetadata, Happening, Inspector, Isolation, Member, MemberSettings, Output, TopicPartition,
+    TransactionError, Transactions,
 };
 use crate::shutdown::Shutdown;
 
@@ -19,82 +20,6 @@ const RECORDS_PER_TRANSACTION: u64 = 100_000;
 const IDLE: Duration = Duration::from_millis(20);
 /// How long a member waits for the group's answer: others may be restoring for as long as their poll interval.
 const JOIN_BOUND: Duration = Duration::from_mins(6);
-
-/// The words of one consumer in messages.
-#[derive(Debug, Clone)]
-pub struct Words {
-    /// The command, as in `inventory`.
-    pub command: &'static str,
-    /// Its flag that takes the position as committed.
-    pub resume: &'static str,
-    /// What its state is called.
-    pub state: &'static str,
-    /// The way on when the state is gone.
-    pub state_gone: &'static str,
-    /// The way on when unread records are gone.
-    pub records_gone: &'static str,
-}
-
-/// What the loop is to do.
-#[derive(Debug, Clone)]
-pub struct LoopSettings {
-    /// The consumer group.
-    pub group: String,
-    /// The static member's name.
-    pub instance_id: Option<String>,
-    /// Makes the transactional ids of a process without an instance id its own.
-    pub process_id: String,
-    /// The source topics.
-    pub sources: Vec<String>,
-    /// Partitions of each source topic.
-    pub partitions: i32,
-    /// The topics written to; a processor names them by their place.
-    pub outputs: Vec<String>,
-    /// The changelog among them.
-    pub changelog: Output,
-    /// How large records and batches may be.
-    pub sizes: Sizes,
-    /// How long records are collected before a commit.
-    pub commit_interval: Duration,
-    /// Records a second, where the pace is limited.
-    pub throttle: Option<f64>,
-    /// The ends at which the work is done; without them it goes on until stopped.
-    pub until: Option<Vec<(TopicPartition, i64)>>,
-    /// Take a position as committed where the group's offset differs.
-    pub resume: bool,
-    /// The words for messages.
-    pub words: Words,
-}
-
-/// What the loop tells while it runs.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Something worth a line.
-    Note(&'a str),
-    /// A transaction was aborted; its records are processed again.
-    Aborted(&'a str),
-    /// A transaction was committed, or some time has passed.
-    Progress(&'a Ended),
-}
-
-/// What the loop has done.
-#[derive(Debug, Clone, Default)]
-pub struct Ended {
-    /// Records processed in committed transactions.
-    pub records: u64,
-    /// Committed transactions.
-    pub commits: u64,
-    /// Aborted transactions.
-    pub aborts: u64,
-    /// Changelog records read to restore state.
-    pub restored: u64,
-    /// Assignments got from the group.
-    pub assignments: u64,
-    /// Where this member's partitions stand.
-    pub standing: Vec<Standing>,
-    /// Whether the ends were reached, rather than a stop asked for.
-    pub reached: bool,
-}
 
 /// Runs a processor until its ends are reached, a stop is asked for, or `watch` returns `false`.
 ///
@@ -177,28 +102,28 @@ fn wait_visible(
 }
 
 /// An open transaction.
-struct Open {
-    since: Instant,
+pub(super) struct Open {
+    pub(super) since: Instant,
     records: u64,
 }
 
-struct Engine<'a, P: Processor> {
-    connection: &'a Connection,
-    settings: &'a LoopSettings,
-    processor: &'a mut P,
-    inspector: &'a Inspector,
-    shutdown: &'a Shutdown,
-    watch: &'a mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
-    transactions: Option<Transactions>,
+pub(super) struct Engine<'a, P: Processor> {
+    pub(super) connection: &'a Connection,
+    pub(super) settings: &'a LoopSettings,
+    pub(super) processor: &'a mut P,
+    pub(super) inspector: &'a Inspector,
+    pub(super) shutdown: &'a Shutdown,
+    pub(super) watch: &'a mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
+    pub(super) transactions: Option<Transactions>,
     /// Number of transactional ids that this process has used up.
-    incarnation: u32,
-    tasks: Tasks<P::Task>,
+    pub(super) incarnation: u32,
+    pub(super) tasks: Tasks<P::Task>,
     /// The member as it was when it got its partitions; `None` while it has none, or must not act on them.
-    generation: Option<GroupMetadata>,
-    open: Option<Open>,
-    failed_in_a_row: u32,
-    throttle: Option<Throttle>,
-    ended: Ended,
+    pub(super) generation: Option<GroupMetadata>,
+    pub(super) open: Option<Open>,
+    pub(super) failed_in_a_row: u32,
+    pub(super) throttle: Option<Throttle>,
+    pub(super) ended: Ended,
 }
 
 /// Writes into the open transaction, on the partition number of the source.
@@ -372,7 +297,7 @@ impl<P: Processor> Engine<'_, P> {
     }
 
     /// Begins a transaction; `false` when that led to a recovery instead.
-    fn begin(&mut self, member: &Member) -> Result<bool, Failure> {
+    pub(super) fn begin(&mut self, member: &Member) -> Result<bool, Failure> {
         let begun = self.transactions.as_ref().map_or(Ok(()), Transactions::begin);
         match begun {
             Ok(()) => {
@@ -405,122 +330,7 @@ impl<P: Processor> Engine<'_, P> {
         }
     }
 
-    /// What an error of a transactional call leads to.
-    fn failed(&mut self, error: TransactionError, member: &Member) -> Result<(), Failure> {
-        self.failed_in_a_row += 1;
-        if self.failed_in_a_row == 5 {
-            (self.watch)(Event::Note(&format!("transactions keep failing and are tried again: {error}")))?;
-        }
-        if self.failed_in_a_row > 50 {
-            return Err(Failure::new(
-                Code::Unreachable,
-                format!("fifty transactions in a row failed, the last one: {error}"),
-            )
-            .hint("look at the broker's log; what was committed stands, start again to go on from there"));
-        }
-        if !matches!(error, TransactionError::Failed(_))
-            && let Some(name) = self.stood_still()
-        {
-            return Err(fenced(Some(name), &error.to_string()));
-        }
-        match error {
-            TransactionError::Abort(reason) => {
-                (self.watch)(Event::Aborted(&reason))?;
-                if !self.abort_or_recover(member)? {
-                    return Ok(());
-                }
-                // Grows to two seconds: a broker in trouble is not helped by a hundred tries a second.
-                self.shutdown
-                    .pause(Duration::from_millis(10 << self.failed_in_a_row.min(8)).min(Duration::from_secs(2)));
-                member.read_from(&self.tasks.offsets())
-            }
-            TransactionError::Stale(reason) => {
-                (self.watch)(Event::Aborted(&reason))?;
-                // Others may own the partitions: nothing is done until the group has said so or given new ones.
-                self.generation = None;
-                self.abort_or_recover(member).map(drop)
-            }
-            TransactionError::Fenced(reason) => {
-                self.open = None;
-                if self.settings.instance_id.is_some() {
-                    return Err(fenced(self.settings.instance_id.as_deref(), &reason));
-                }
-                // Nobody else can have this process's id: the broker gave up on a transaction that took too long.
-                (self.watch)(Event::Aborted(&reason))?;
-                self.recover(true, member)
-            }
-            TransactionError::Doubt(reason) => {
-                (self.watch)(Event::Aborted(&reason))?;
-                self.recover(false, member)
-            }
-            TransactionError::Failed(failure) => Err(failure),
-        }
-    }
-
-    fn abort(&mut self) -> Result<(), TransactionError> {
-        let result = self.transactions.as_ref().map_or(Ok(()), Transactions::abort);
-        self.open = None;
-        self.ended.aborts += 1;
-        self.tasks.aborted(self.processor);
-        result
-    }
-
-    /// The name of this instance, when its transaction has been open for longer than the broker allows.
-    ///
-    /// Then another may have the name, and the abort must not be tried: for records that timed out librdkafka asks for
-    /// a new epoch with its old one, and the broker (4.1.0, measured) first ends the transaction that is open under the
-    /// id, whose ever it is, and only then refuses the asker.
-    fn stood_still(&self) -> Option<&str> {
-        let open = self.open.as_ref()?;
-        let age = clock::now().saturating_duration_since(open.since);
-        self.settings.instance_id.as_deref().filter(|_| age >= self.connection.transaction_timeout())
-    }
-
-    /// Aborts; `false` when that led to a recovery instead.
-    fn abort_or_recover(&mut self, member: &Member) -> Result<bool, Failure> {
-        if let Some(name) = self.stood_still() {
-            return Err(fenced(Some(name), "the transaction was open for longer than its timeout"));
-        }
-        match (self.abort(), &self.settings.instance_id) {
-            (Ok(()), _) => Ok(true),
-            // A recovery would take the name back from the process that has it now.
-            (Err(TransactionError::Fenced(reason)), Some(name)) => Err(fenced(Some(name), &reason)),
-            (Err(_), _) => self.recover(false, member).map(|()| false),
-        }
-    }
-
-    fn abort_quietly(&mut self) {
-        // The failure that led here is the one to tell; the broker aborts by its timeout what could not be aborted now.
-        self.abort().unwrap_or_default();
-    }
-
-    /// After doubt: a new producer, which ends whatever the old one left open, and state from the topics alone.
-    fn recover(&mut self, new_id: bool, member: &Member) -> Result<(), Failure> {
-        self.open = None;
-        self.ended.aborts += 1;
-        self.transactions = None;
-        self.incarnation += u32::from(new_id);
-        let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.source.clone()).collect();
-        self.tasks.clear();
-        self.open_producer()?;
-        match self.generation.take() {
-            Some(generation) => self.assigned(&partitions, generation, member),
-            None => Ok(()),
-        }
-    }
-
-    fn open_producer(&mut self) -> Result<(), Failure> {
-        let settings = self.settings;
-        let id = match &settings.instance_id {
-            Some(instance) => format!("{}-{instance}", settings.group),
-            None => format!("{}-{}-{}", settings.group, settings.process_id, self.incarnation),
-        };
-        let transactions = Transactions::open(self.connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
-        self.transactions = Some(transactions);
-        Ok(())
-    }
-
-    fn assigned(
+    pub(super) fn assigned(
         &mut self,
         partitions: &[TopicPartition],
         generation: GroupMetadata,
@@ -573,22 +383,6 @@ impl<P: Processor> Engine<'_, P> {
         }
         self.generation = None;
         member.give_back()
-    }
-
-    /// A member that was lost joins again under its name, and that would throw out a process that has taken the name
-    /// over meanwhile. The broker knows: it refuses a producer whose id another has taken. What is asked for is never
-    /// committed.
-    fn check_name(&mut self, member: &Member) -> Result<(), Failure> {
-        let Some(name) = &self.settings.instance_id else { return Ok(()) };
-        let standing: Vec<(TopicPartition, i64)> = self.tasks.offsets();
-        if standing.is_empty() || (self.open.is_none() && !self.begin(member)?) {
-            return Ok(());
-        }
-        let (Some(transactions), Some(generation)) = (&self.transactions, &self.generation) else { return Ok(()) };
-        match transactions.send_offsets(&standing, generation) {
-            Err(TransactionError::Fenced(reason)) => Err(fenced(Some(name), &reason)),
-            _ => Ok(()),
-        }
     }
 
     /// The first signal: nothing new is taken, what is open is finished.

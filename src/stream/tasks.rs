@@ -9,7 +9,7 @@ use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionErro
 use crate::shutdown::Shutdown;
 use crate::state::{Digest, Position};
 
-use super::run::Words;
+use super::job::Words;
 
 /// How far a source partition is, as the last commit left it.
 #[derive(Debug, Clone, PartialEq, Eq)]

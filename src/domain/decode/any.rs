@@ -262,7 +262,8 @@ mod tests {
         for field in ["order_id", "user_id", "restaurant_id", "items", "status", "timestamp"] {
             for event_type in ["OrderPlaced", "Other"] {
                 let others = ["order_id", "user_id", "restaurant_id", "status"].iter().filter(|name| **name != field);
-                let others: String = others.map(|name| format!(r#""{name}":"placed","#)).collect();
+                let others: Vec<String> = others.map(|name| format!(r#""{name}":"placed","#)).collect();
+                let others = others.concat();
                 let items = if field == "items" { "" } else { r#""items":[{"item_id":"a","quantity":1,"price":1}],"# };
                 let total = r#""total_amount":1,"event_type""#;
                 judge(event_type, &format!(r#"{{{others}{items}"{field}":{value},{total}:"{event_type}"}}"#));

@@ -1,0 +1,82 @@
+//! Owns what the loop is asked to do, what it tells while it runs, and what it has done at the end.
+
+use std::time::Duration;
+
+use super::Standing;
+use crate::kafka::{Output, Sizes, TopicPartition};
+
+/// The words of one consumer in messages.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// The command, as in `inventory`.
+    pub command: &'static str,
+    /// Its flag that takes the position as committed.
+    pub resume: &'static str,
+    /// What its state is called.
+    pub state: &'static str,
+    /// The way on when the state is gone.
+    pub state_gone: &'static str,
+    /// The way on when unread records are gone.
+    pub records_gone: &'static str,
+}
+
+/// What the loop is to do.
+#[derive(Debug, Clone)]
+pub struct LoopSettings {
+    /// The consumer group.
+    pub group: String,
+    /// The static member's name.
+    pub instance_id: Option<String>,
+    /// Makes the transactional ids of a process without an instance id its own.
+    pub process_id: String,
+    /// The source topics.
+    pub sources: Vec<String>,
+    /// Partitions of each source topic.
+    pub partitions: i32,
+    /// The topics written to; a processor names them by their place.
+    pub outputs: Vec<String>,
+    /// The changelog among them.
+    pub changelog: Output,
+    /// How large records and batches may be.
+    pub sizes: Sizes,
+    /// How long records are collected before a commit.
+    pub commit_interval: Duration,
+    /// Records a second, where the pace is limited.
+    pub throttle: Option<f64>,
+    /// The ends at which the work is done; without them it goes on until stopped.
+    pub until: Option<Vec<(TopicPartition, i64)>>,
+    /// Take a position as committed where the group's offset differs.
+    pub resume: bool,
+    /// The words for messages.
+    pub words: Words,
+}
+
+/// What the loop tells while it runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Something worth a line.
+    Note(&'a str),
+    /// A transaction was aborted; its records are processed again.
+    Aborted(&'a str),
+    /// A transaction was committed, or some time has passed.
+    Progress(&'a Ended),
+}
+
+/// What the loop has done.
+#[derive(Debug, Clone, Default)]
+pub struct Ended {
+    /// Records processed in committed transactions.
+    pub records: u64,
+    /// Committed transactions.
+    pub commits: u64,
+    /// Aborted transactions.
+    pub aborts: u64,
+    /// Changelog records read to restore state.
+    pub restored: u64,
+    /// Assignments got from the group.
+    pub assignments: u64,
+    /// Where this member's partitions stand.
+    pub standing: Vec<Standing>,
+    /// Whether the ends were reached, rather than a stop asked for.
+    pub reached: bool,
+}

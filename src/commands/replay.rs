@@ -198,6 +198,7 @@ pub fn run(context: &Context, job: &ReplayJob, initial_file: &Path, after_file: 
     let group_name = context.common.names.analytics_group(job.group.as_deref());
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     if !job.shadow {
+        topology::require(context, &inspector)?;
         // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, job.wait_empty)?;
     }

@@ -232,7 +232,12 @@ pub(super) fn sizes(context: &Context, topics: &[Topic]) -> Result<Sizes, Failur
     let admin = Admin::open(&context.common.connection, &context.runtime)?;
     let mut sizes = Sizes::default();
     for topic in topics {
-        let limit = max_message(&admin, &topic.name(names))?;
+        let limit = match max_message(&admin, &topic.name(names)) {
+            Ok(limit) => limit,
+            // Without the right to read a topic's settings the client's own defaults have to do.
+            Err(failure) if failure.code == Code::Denied => continue,
+            Err(failure) => return Err(failure),
+        };
         sizes.batch = Some(sizes.batch.map_or(limit, |batch| batch.min(limit)));
         sizes.record = Some(sizes.record.map_or(limit, |record| record.max(limit)));
     }

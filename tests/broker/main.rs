@@ -18,6 +18,7 @@ mod groups;
 mod insist;
 mod originals;
 mod pipeline;
+mod process;
 mod produce;
 mod readme;
 mod records;

@@ -2,9 +2,8 @@
 //! not go through the program's own code.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,8 +15,9 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+pub use super::process::{Run, Running};
 
 /// The variable that names the broker.
 const VARIABLE: &str = "FOODSTREAM_TEST_BROKER";
@@ -60,78 +60,6 @@ impl Stored {
     /// The value as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(self.value.as_deref().expect("a value")).expect("a JSON value")
-    }
-}
-
-/// The end of a run of the program.
-#[derive(Debug)]
-pub struct Run {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Run {
-    pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or(-1)
-    }
-
-    /// The same, if it ended with this code.
-    pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code(), code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Its one JSON document.
-    pub fn document(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
-    }
-}
-
-/// A running process of the program; killed when dropped.
-pub struct Running {
-    child: Child,
-    readers: Option<[std::thread::JoinHandle<String>; 2]>,
-    words: String,
-}
-
-impl Running {
-    pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
-        kill_process(pid, signal).expect("signalled");
-    }
-
-    pub fn kill(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("waited for");
-    }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("waited for").is_some()
-    }
-
-    /// Waits for its end.
-    pub fn end(mut self) -> Run {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("waited for") {
-                break status;
-            }
-            if start.elapsed() > BOUND {
-                self.child.kill().expect("killed");
-                panic!("`foodstream {}` hangs", self.words);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let [stdout, stderr] = self.readers.take().expect("ended once");
-        Run { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -185,12 +113,7 @@ impl Lab {
     }
 
     pub fn start(&self, words: &str) -> Running {
-        let mut command = self.command(words);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("started");
-        let stdout = child.stdout.take().expect("piped");
-        let stderr = child.stderr.take().expect("piped");
-        Running { child, readers: Some([collect(stdout), collect(stderr)]), words: words.to_owned() }
+        Running::start(self.command(words), words)
     }
 
     pub fn run(&self, words: &str) -> Run {
@@ -414,14 +337,6 @@ impl Lab {
         assert!(output.status.success(), "{name} {words}:\n{stdout}\n{stderr}");
         stdout.into_owned()
     }
-}
-
-fn collect(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).expect("read");
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }
 
 fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {

@@ -1,0 +1,99 @@
+//! Owns a running process of the program: its signals, its end, and what it wrote.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::support::BOUND;
+
+/// The end of a run of the program.
+#[derive(Debug)]
+pub struct Run {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// The same, if it ended with this code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Its one JSON document.
+    pub fn document(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A running process of the program; killed when dropped.
+pub struct Running {
+    child: Child,
+    readers: Option<[std::thread::JoinHandle<String>; 2]>,
+    words: String,
+}
+
+impl Running {
+    /// Starts a command; `words` are what a hang is told by.
+    pub fn start(mut command: Command, words: &str) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        Self { child, readers: Some([collect(stdout), collect(stderr)]), words: words.to_owned() }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("signalled");
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("waited for");
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("waited for").is_some()
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Run {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waited for") {
+                break status;
+            }
+            if start.elapsed() > BOUND {
+                self.child.kill().expect("killed");
+                panic!("`foodstream {}` hangs", self.words);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let [stdout, stderr] = self.readers.take().expect("ended once");
+        Run { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

@@ -145,6 +145,10 @@ pub(super) fn ensure(
             check_dead_letters(context, &admin)?;
         }
     }
+    if let (Some(found), true) = (found, missing.is_empty()) {
+        return Ok(found);
+    }
+    // What was made is looked at, as somebody else may have made it meanwhile, and otherwise.
     look(context, inspector)?.ok_or_else(|| {
         Failure::new(Code::Refused, format!("{} went away while the topics were made", names.orders()))
             .hint("run the command again")

@@ -1,5 +1,6 @@
 //! Owns making topics and reading what they were made with.
 
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -22,8 +23,10 @@ pub struct TopicFacts {
 }
 
 /// A client for the cluster's administration.
+///
+/// It ends with the process, as the library's farewell would take 100 ms; a command opens one or two.
 pub struct Admin {
-    client: AdminClient<Ear>,
+    client: ManuallyDrop<AdminClient<Ear>>,
     ear: Ear,
     timeout: Duration,
     runtime: tokio::runtime::Handle,
@@ -39,7 +42,7 @@ impl Admin {
         let ear = Ear::new(connection);
         let client =
             connection.client(&[]).create_with_context(ear.clone()).map_err(|error| error::configuration(&error))?;
-        Ok(Self { client, ear, timeout: connection.timeout, runtime: runtime.clone() })
+        Ok(Self { client: ManuallyDrop::new(client), ear, timeout: connection.timeout, runtime: runtime.clone() })
     }
 
     /// Makes topics with the broker's default replication; one that exists already is left as it is.

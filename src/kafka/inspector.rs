@@ -1,5 +1,6 @@
 //! Owns looking at a cluster without taking part: topics, ends, committed offsets, members of a group.
 
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -39,9 +40,12 @@ pub struct Liveness {
 }
 
 /// A client that reads offsets and metadata, and never joins its group.
+///
+/// There is one a command, and it ends with the process: the library's farewell would take 100 ms a client, and a client
+/// that joined nothing has nobody to say it to.
 pub struct Inspector {
-    stable: BaseConsumer<Ear>,
-    latest: BaseConsumer<Ear>,
+    stable: ManuallyDrop<BaseConsumer<Ear>>,
+    latest: ManuallyDrop<BaseConsumer<Ear>>,
     ear: Ear,
     timeout: Duration,
     shutdown: Shutdown,
@@ -70,8 +74,8 @@ impl Inspector {
         };
         let (stable, latest) = (client("read_committed")?, client("read_uncommitted")?);
         Ok(Self {
-            stable,
-            latest,
+            stable: ManuallyDrop::new(stable),
+            latest: ManuallyDrop::new(latest),
             ear,
             timeout: connection.timeout,
             shutdown: shutdown.clone(),

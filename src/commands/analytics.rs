@@ -65,18 +65,21 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
     let mut next = Deadline::after(every);
     let ended = {
         let draws = context.console.answers_a_terminal() && !context.common.json;
-        let mut progress = context.console.progress("records counted", None);
+        // A picture that is redrawn shows the progress itself, and a bar below it would be drawn over.
+        let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
         stream::run(connection, &loop_settings, &mut keeper, &inspector, &context.shutdown, &mut |event| {
             match event {
                 Event::Note(text) => context.console.note(text),
                 Event::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
                 Event::Progress(ended) => {
-                    progress.set(ended.records);
+                    if let Some(progress) = &mut progress {
+                        progress.set(ended.records);
+                    }
                     if !settings.until_end && !context.common.json && next.has_passed() {
                         next.renew();
                         let document = follower.metrics()?;
                         return if draws {
-                            context.console.redraw(&report::metrics_report(&document))
+                            context.console.redraw(&report::metrics_picture(&document))
                         } else {
                             context.console.answer(&format!("{}\n", report::metrics_line(&document)))
                         };

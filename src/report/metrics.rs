@@ -16,20 +16,38 @@ pub fn metrics_report(document: &MetricsDocument) -> String {
     out
 }
 
-fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
+/// Minutes that the picture of a live view shows: with what stands around them it fits a terminal of 24 lines, and what
+/// does not fit cannot be drawn over.
+const LIVE_MINUTES: usize = 5;
+
+/// The picture of a live view on a terminal: the report's head, its newest minutes, and the inventory.
+#[must_use]
+pub fn metrics_picture(document: &MetricsDocument) -> String {
+    let mut out = String::new();
+    // A string takes every text.
+    write_head(&mut out, document, LIVE_MINUTES).and_then(|()| write_inventory(&mut out, document)).unwrap_or_default();
+    out
+}
+
+fn write_head(out: &mut String, document: &MetricsDocument, minutes: usize) -> fmt::Result {
     writeln!(out, "Total Orders: {}", document.total_orders)?;
     writeln!(out, "Failed Orders: {}", document.failed_orders)?;
     writeln!(out, "Failure Rate: {}%", document.failure_rate_percent)?;
     writeln!(out, "Average Orders per Minute: {}", document.average_orders_per_minute)?;
     writeln!(out, "Current Orders per Minute: {}", document.current_orders_per_minute)?;
-    writeln!(out, "Orders by Minute:")?;
-    for (minute, orders) in &document.orders_by_minute {
+    let earlier = document.orders_by_minute.len().saturating_sub(minutes);
+    let scope = if earlier > 0 { format!(" (the newest {minutes})") } else { String::new() };
+    writeln!(out, "Orders by Minute{scope}:")?;
+    for (minute, orders) in document.orders_by_minute.iter().skip(earlier) {
         writeln!(out, "  {}: {orders}", spoken(minute))?;
     }
     if document.orders_by_minute.is_empty() {
         writeln!(out, "  none")?;
     }
+    Ok(())
+}
 
+fn write_inventory(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     let inventory = &document.inventory;
     writeln!(out, "\nInventory:")?;
     writeln!(out, "  Reserved Orders: {}", inventory.reserved_orders)?;
@@ -42,6 +60,12 @@ fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     for (reason, lines) in &inventory.rejected_by_reason {
         writeln!(out, "  Rejected Lines, {}: {lines}", printable(reason))?;
     }
+    Ok(())
+}
+
+fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
+    write_head(out, document, usize::MAX)?;
+    write_inventory(out, document)?;
 
     writeln!(out, "\nBy Restaurant:")?;
     let counts = ["total", "failed", "reserved", "rejected", "released", "revenue"].map(|name| (name, Align::Right));
@@ -104,6 +128,16 @@ fn spoken(minute: &str) -> String {
 mod tests {
     use super::*;
     use crate::analytics::{Metrics, testing::example};
+
+    #[test]
+    fn a_live_picture_fits_a_terminal_and_shows_the_newest_minutes() {
+        let mut document = example();
+        document.orders_by_minute = (0..60).map(|minute| (format!("2026-11-22T12:{minute:02}Z"), minute)).collect();
+        let picture = metrics_picture(&document);
+        assert!(picture.lines().count() < 24, "{picture}");
+        assert!(picture.contains("Orders by Minute (the newest 5):\n  2026-11-22 12:55: 55\n"), "{picture}");
+        assert!(picture.contains("  2026-11-22 12:59: 59\n\nInventory:\n"), "{picture}");
+    }
 
     #[test]
     fn the_report_is_the_originals_and_then_ours() {

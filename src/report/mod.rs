@@ -9,7 +9,7 @@ mod replay;
 mod text;
 
 pub use inventory::inventory_report;
-pub use metrics::{metrics_line, metrics_report};
+pub use metrics::{metrics_line, metrics_picture, metrics_report};
 pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};
 pub use text::printable;

@@ -8,7 +8,7 @@ use super::group::{self, Hold, Place};
 use super::metrics_scan::{self, Fold, Folding};
 use super::topology::{self, Topology};
 use super::{Context, first_pass};
-use crate::analytics::{GroupState, MetricsDocument, View};
+use crate::analytics::{GroupState, Metrics, MetricsDocument, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Inspector, Isolation, TopicPartition};
@@ -366,16 +366,15 @@ impl Replay<'_> {
     }
 
     fn judge(self, read: &Read, note: Option<Note>) -> ReplayDocument {
-        let Frozen { places, partitions, before } = self.frozen;
-        let starts: Vec<i64> = partitions.iter().map(Partition::begin).collect();
-        let counted: Vec<usize> = (0..partitions.len())
-            .filter(|&index| partitions[index].facts.committed.is_some() || partitions[index].state.is_some())
-            .collect();
-        let mut after = crate::analytics::Metrics::default();
-        for &index in &counted {
-            let (source, fold) = (&places[index].source, &read.folds[index]);
-            after.add(&fold.tallies);
-            after.add_range(&source.topic, source.partition, starts[index], fold.position, fold.digest);
+        let Frozen { partitions, before, .. } = self.frozen;
+        let mut after = Metrics::default();
+        for (partition, fold) in partitions.iter().zip(&read.folds) {
+            // A partition with neither offset nor state is none of the group's.
+            if partition.facts.committed.is_some() || partition.state.is_some() {
+                after.add(&fold.tallies);
+                let PartitionFacts { topic, partition: number, .. } = &partition.facts;
+                after.add_range(topic, *number, partition.begin(), fold.position, fold.digest);
+            }
         }
         let after = after.document();
         let plan = partitions.iter().map(|partition| partition.row.clone()).collect();

@@ -1,0 +1,3 @@
+//! The embedded broker: a small single-node Kafka.
+
+pub mod wire;

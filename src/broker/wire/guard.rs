@@ -71,8 +71,7 @@ pub fn check(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<(
 /// What is left behind the request.
 fn walk(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<&[u8], Rubbish> {
     let shape = shapes::of(api).ok_or(Rubbish::UnknownApi(api as i16))?;
-    let versions = api.valid_versions();
-    if !(versions.min..=versions.max).contains(&version) {
+    if !(shape.versions.min..=shape.versions.max).contains(&version) {
         return Err(Rubbish::UnknownVersion { api, version });
     }
     let mut walk = Walk { left: body, version, flexible: version >= shape.flexible, elements: 0, limits };
@@ -221,3 +220,7 @@ fn signed(length: i32, field: &'static str, null: bool) -> Result<usize, Rubbish
         Err(_) => Err(Rubbish::Negative { field }),
     }
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,11 +1,15 @@
 //! How a request's bytes are laid out: the notation in which the shapes are written.
 
+use kafka_protocol::protocol::VersionRange;
+
 /// Of a request that never became flexible (KIP-482).
 pub(super) const NEVER: i16 = i16::MAX;
 
 /// One request in all its versions.
 #[derive(Debug)]
 pub(super) struct Shape {
+    /// Those that the protocol crate decodes.
+    pub(super) versions: VersionRange,
     /// The first version with compact lengths and tagged fields.
     pub(super) flexible: i16,
     /// What it consists of.

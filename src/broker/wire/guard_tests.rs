@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::samples::{self, Sample, sample, understood};
+use super::super::samples::{self, Sample, is_decoded, sample, understood, with_null};
 use super::*;
 
 const LIMITS: Limits = Limits { elements: 100_000 };
@@ -20,6 +20,11 @@ fn any_version() -> impl Strategy<Value = (ApiKey, i16)> {
 fn any_sample() -> impl Strategy<Value = (ApiKey, i16, Sample)> {
     (any_version(), vec(any::<u8>(), 0..200), any::<bool>())
         .prop_map(|((api, version), choices, full)| (api, version, sample(api, version, &choices, full)))
+}
+
+/// Enough for the largest sample.
+fn all_choices() -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(2_000).collect()
 }
 
 /// Checks, and decodes what has passed: that must not panic, whatever it says.
@@ -40,7 +45,7 @@ fn is_kafkas(api: ApiKey, version: i16, sample: &Sample) -> Result<(), TestCaseE
 
 #[test]
 fn all_fields_of_every_version_are_walked_as_the_crate_decodes_them() {
-    let choices = (0..=u8::MAX).cycle().take(2_000).collect::<Vec<_>>();
+    let choices = all_choices();
     let versions = samples::versions().inspect(|&(api, version)| {
         let sample = sample(api, version, &choices, true);
         is_kafkas(api, version, &sample).unwrap_or_else(|failure| panic!("{api:?} {version}: {failure}"));
@@ -50,7 +55,7 @@ fn all_fields_of_every_version_are_walked_as_the_crate_decodes_them() {
 
 #[test]
 fn every_request_cut_off_anywhere_is_refused() {
-    let choices = (0..=u8::MAX).cycle().take(2_000).collect::<Vec<_>>();
+    let choices = all_choices();
     for (api, version) in samples::versions() {
         let bytes = sample(api, version, &choices, true).bytes;
         for end in 0..bytes.len() {
@@ -62,7 +67,7 @@ fn every_request_cut_off_anywhere_is_refused() {
 
 #[test]
 fn every_length_and_count_blown_up_is_refused() {
-    let choices = (0..=u8::MAX).cycle().take(2_000).collect::<Vec<_>>();
+    let choices = all_choices();
     for (api, version) in samples::versions() {
         let sample = sample(api, version, &choices, true);
         for &length in &sample.lengths {
@@ -70,6 +75,33 @@ fn every_length_and_count_blown_up_is_refused() {
             assert!(matches!(verdict, Err(Rubbish::BeyondTheEnd { .. })), "{api:?} {version}: {verdict:?}");
         }
     }
+}
+
+/// The crate's decoders take null for any field that some version has nullable. Kafka does not, and nor does the guard.
+const ONLY_LATER_NULLABLE: &[(ApiKey, std::ops::RangeInclusive<i16>)] =
+    &[(ApiKey::Metadata, 0..=9), (ApiKey::OffsetFetch, 1..=1)];
+
+#[test]
+fn null_passes_where_the_crate_decodes_it() {
+    let choices = all_choices();
+    let mut passed = 0;
+    for (api, version) in samples::versions() {
+        let nulls = (0..).map_while(|place| with_null(api, version, &choices, place));
+        for (place, sample) in nulls.enumerate() {
+            let verdict = check(api, version, &sample.bytes, LIMITS);
+            let decoded = is_decoded(api, version, &mut Bytes::copy_from_slice(&sample.bytes));
+            let excused = ONLY_LATER_NULLABLE.iter().any(|(of, versions)| *of == api && versions.contains(&version));
+            match verdict {
+                Ok(()) => assert!(decoded, "{api:?} {version}: null at {place} is not decoded"),
+                Err(Rubbish::Negative { field }) => {
+                    assert!(!decoded || excused, "{api:?} {version}: {field} may be null");
+                }
+                Err(refusal) => panic!("{api:?} {version}: {refusal}"),
+            }
+            passed += usize::from(verdict.is_ok());
+        }
+    }
+    assert!(passed > 100, "{passed}");
 }
 
 proptest! {
@@ -135,7 +167,8 @@ proptest! {
         let mut frame = BytesMut::new();
         sent.encode(&mut frame, header_version).unwrap();
         let end = cut.index(frame.len());
-        prop_assert!(header(&mut Bytes::copy_from_slice(&frame[..end])).is_err());
+        let cut = header(&mut Bytes::copy_from_slice(&frame[..end]));
+        prop_assert!(matches!(cut, Err(Rubbish::BeyondTheEnd { .. })), "{cut:?}");
         frame.put_slice(&sample.bytes);
         let mut frame = frame.freeze();
         prop_assert_eq!(header(&mut frame), Ok((api, sent)));
@@ -158,6 +191,20 @@ fn a_header_of_a_version_to_come_is_read_for_all_that() {
     assert_eq!(&bytes[..], [0xff]);
     let verdict = check(api, 99, &bytes, LIMITS);
     assert_eq!(verdict, Err(Rubbish::UnknownVersion { api: ApiKey::ApiVersions, version: 99 }));
+}
+
+#[test]
+fn tagged_fields_of_a_header_are_counted() {
+    let header = |count: u32| {
+        let mut frame = BytesMut::from(&[0, 18, 0, 3, 0, 0, 0, 7, 0, 0][..]);
+        frame.extend(
+            [0x80 | (count & 0x7f), 0x80 | (count >> 7 & 0x7f), count >> 14].map(|byte| u8::try_from(byte).unwrap()),
+        );
+        frame.put_bytes(0, 2 * count as usize);
+        header(&mut frame.freeze()).map(|(api, _)| api)
+    };
+    assert_eq!(header(100_000), Ok(ApiKey::ApiVersions));
+    assert_eq!(header(100_001), Err(Rubbish::TooManyElements { limit: 100_000 }));
 }
 
 #[test]

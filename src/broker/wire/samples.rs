@@ -13,6 +13,14 @@ use super::shapes;
 /// Every request that has a shape, and how the protocol crate decodes and encodes it.
 macro_rules! requests {
     ($($api:ident $request:ident),* $(,)?) => {
+        /// Whether the protocol crate decodes it.
+        pub(super) fn is_decoded(api: ApiKey, version: i16, body: &mut Bytes) -> bool {
+            match api {
+                $(ApiKey::$api => messages::$request::decode(body, version).is_ok(),)*
+                _ => false,
+            }
+        }
+
         /// Decodes a request, and encodes what was understood.
         pub(super) fn understood(api: ApiKey, version: i16, body: &mut Bytes) -> Option<Vec<u8>> {
             let mut bytes = Vec::new();
@@ -85,16 +93,28 @@ impl Sample {
 ///
 /// A full one has every field that the version has, every array with elements, and nothing null.
 pub(super) fn sample(api: ApiKey, version: i16, choices: &[u8], full: bool) -> Sample {
+    make(api, version, choices, full, None).sample
+}
+
+/// A full sample but for one value that is null, may it be or not. Nothing if it has not so many.
+pub(super) fn with_null(api: ApiKey, version: i16, choices: &[u8], place: usize) -> Option<Sample> {
+    let maker = make(api, version, choices, true, Some(place));
+    maker.null.is_none().then_some(maker.sample)
+}
+
+fn make(api: ApiKey, version: i16, choices: &[u8], full: bool, null: Option<usize>) -> Maker<'_> {
     let shape = shapes::of(api).expect("a request with a shape");
     let sample = Sample { bytes: Vec::new(), lengths: Vec::new() };
-    let mut maker = Maker { choices, full, version, flexible: version >= shape.flexible, sample };
+    let mut maker = Maker { choices, full, null, version, flexible: version >= shape.flexible, sample };
     maker.structure(shape.fields);
-    maker.sample
+    maker
 }
 
 struct Maker<'a> {
     choices: &'a [u8],
     full: bool,
+    /// How many values come before the one that is to be null.
+    null: Option<usize>,
     version: i16,
     flexible: bool,
     sample: Sample,
@@ -169,6 +189,11 @@ impl Maker<'_> {
             return self.structure(fields);
         }
         let wide = !matches!(field.layout, Layout::String);
+        let is_next = self.null == Some(0);
+        self.null = self.null.and_then(|before| before.checked_sub(1));
+        if is_next {
+            return self.length(None, wide);
+        }
         if !self.full && field.tag.is_none() && field.may_be_null(self.version) && self.choose() % 4 == 1 {
             return self.length(None, wide);
         }

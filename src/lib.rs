@@ -5,10 +5,11 @@
 //! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`replay`], [`report`]
 //! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
 //! - what was typed and meant: [`cli`], [`settings`]
-//! - Kafka: [`kafka`] (the door), [`stream`] (the transactional loop), [`processors`]
+//! - Kafka: [`broker`] (an embedded one), [`kafka`] (the door), [`stream`] (the transactional loop), [`processors`]
 //! - [`commands`]: one file a command
 
 pub mod analytics;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod commands;

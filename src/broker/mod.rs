@@ -32,6 +32,7 @@ mod refusals;
 mod server;
 mod topics;
 mod transactions;
+pub mod wire;
 
 pub use answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
 pub use clock::Clock;

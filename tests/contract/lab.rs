@@ -158,6 +158,15 @@ impl Lab {
         self.target_with(name, partitions, &[])
     }
 
+    /// Deletes a topic of the case, and waits until the broker has heard of it.
+    pub fn delete_topic(&mut self, name: &str) {
+        let name = self.name(name);
+        let deleted = self.client.ask(5, &requests::delete_topic(&name));
+        assert_eq!(deleted.responses[0].error_code, 0, "the topic is deleted");
+        let gone = ResponseError::UnknownTopicOrPartition.code();
+        self.put_until(12, &requests::metadata(&[&name]), |answer| answer.topics[0].error_code == gone);
+    }
+
     /// Waits until the broker leads every partition: it hears of a topic after the one who made it does.
     pub fn await_topic(&mut self, name: &StrBytes) {
         let partitions = self.put_until(12, &requests::metadata(&[name]), |answer| answer.topics[0].error_code == 0);

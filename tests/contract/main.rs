@@ -22,8 +22,11 @@
 
 mod batch;
 mod client;
+mod fetch;
 mod handshake;
+mod idempotence;
 mod lab;
+mod list_offsets;
 mod names;
 mod produce;
 mod requests;
@@ -58,7 +61,8 @@ fn main() {
     // Most of a case's time is waiting for the other side.
     arguments.test_threads = arguments.test_threads.or(Some(12));
     let brokers = brokers_under_test();
-    let cases: Vec<Case> = [handshake::CASES, produce::CASES].concat();
+    let cases: Vec<Case> =
+        [handshake::CASES, produce::CASES, idempotence::CASES, fetch::CASES, list_offsets::CASES].concat();
     if brokers.is_empty() && !arguments.list {
         eprintln!();
         eprintln!("!!! THE CONTRACT SUITE DID NOT RUN: {} cases need a broker and none was named.", cases.len());

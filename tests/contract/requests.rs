@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest,
-    ProduceRequest, TopicName, TransactionalId,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, BrokerId, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, GroupId, InitProducerIdRequest,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
+    TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -121,4 +124,35 @@ pub fn text(text: &str) -> StrBytes {
 pub fn find_coordinator(version: i16, kind: i8, key: &StrBytes) -> FindCoordinatorRequest {
     let request = FindCoordinatorRequest::default().with_key_type(kind);
     if version < 4 { request.with_key(key.clone()) } else { request.with_coordinator_keys(vec![key.clone()]) }
+}
+
+/// The offset of the first partition of an answer.
+pub fn first_offset(answer: &ListOffsetsResponse) -> i64 {
+    answer.topics[0].partitions[0].offset
+}
+
+/// A producer id for a transactional id, or for nobody's.
+pub fn init_producer_id(id: Option<&StrBytes>) -> InitProducerIdRequest {
+    InitProducerIdRequest::default()
+        .with_transactional_id(id.map(|id| TransactionalId(id.clone())))
+        .with_transaction_timeout_ms(60_000)
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1)
+}
+
+/// Deletes what lies before offsets of one topic's partitions.
+pub fn delete_records(name: &StrBytes, before: &[(i32, i64)]) -> DeleteRecordsRequest {
+    let partitions = before
+        .iter()
+        .map(|(partition, offset)| {
+            DeleteRecordsPartition::default().with_partition_index(*partition).with_offset(*offset)
+        })
+        .collect();
+    let topic = DeleteRecordsTopic::default().with_name(TopicName(name.clone())).with_partitions(partitions);
+    DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS)
+}
+
+/// Deletes a topic, below version 6.
+pub fn delete_topic(name: &StrBytes) -> DeleteTopicsRequest {
+    DeleteTopicsRequest::default().with_topic_names(vec![TopicName(name.clone())]).with_timeout_ms(TIMEOUT_MS)
 }

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 /// No answer takes longer; whoever hits it has found a hang.
-const BOUND: Duration = Duration::from_secs(40);
+const BOUND: Duration = Duration::from_secs(5);
 
 /// The client id of every request, which groups repeat in their members.
 pub const CLIENT_ID: &str = "contract";
@@ -65,13 +65,13 @@ impl Client {
 
     /// The answer to the oldest request that has none; `None` when the broker closed the connection instead.
     pub fn receive<R: Request>(&mut self, version: i16) -> Option<R::Response> {
-        let mut frame = self.frame()?;
+        let api = ApiKey::try_from(R::KEY).expect("a known API");
+        let mut frame = self.frame(api)?;
         let correlation = self.unanswered.remove(0);
         assert_eq!(frame.get_i32(), correlation, "answers come in the order of their requests");
         if R::Response::header_version(version) > 0 {
             assert_eq!(frame.get_u8(), 0, "no tags in a response header");
         }
-        let api = ApiKey::try_from(R::KEY).expect("a known API");
         let response = R::Response::decode(&mut frame, version)
             .unwrap_or_else(|error| panic!("the answer to {api:?} v{version} cannot be read: {error}"));
         assert!(frame.is_empty(), "the answer to {api:?} v{version} has {} bytes too many", frame.len());
@@ -84,10 +84,10 @@ impl Client {
         self.receive::<R>(version).expect("the broker answers and keeps the connection")
     }
 
-    fn frame(&mut self) -> Option<Bytes> {
+    fn frame(&mut self, api: ApiKey) -> Option<Bytes> {
         let mut length = [0; 4];
         if let Err(error) = self.stream.read_exact(&mut length) {
-            assert!(is_closed(error.kind()), "no answer: {error}");
+            assert!(is_closed(error.kind()), "no answer to {api:?}: {error}");
             return None;
         }
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(length)).expect("a length")];

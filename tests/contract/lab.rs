@@ -40,14 +40,19 @@ impl Lab {
         let prefix = format!("c{}.", Uuid::new_v4().simple());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
         let zero = i64::try_from(now).expect("a timestamp") - HOUR;
-        Self {
+        let mut lab = Self {
             address: address.to_owned(),
             client: Client::connect(address),
             names: Names::new(prefix.clone(), zero),
             prefix,
             zero,
             transcript: String::new(),
+        };
+        // Who coordinates is decided when somebody asks for the first time.
+        for kind in [0, 1] {
+            lab.put(4, &requests::find_coordinator(4, kind, &lab.name("coordinator")));
         }
+        lab
     }
 
     pub fn transcript(self) -> String {

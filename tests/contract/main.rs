@@ -22,16 +22,23 @@
 
 mod batch;
 mod client;
+mod configs;
 mod fetch;
+mod group_admin;
+mod groups;
 mod handshake;
 mod idempotence;
 mod lab;
 mod list_offsets;
+mod membership;
 mod names;
+mod offsets;
 mod produce;
 mod requests;
 mod snapshots;
+mod static_members;
 mod telling;
+mod topics;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -61,8 +68,20 @@ fn main() {
     // Most of a case's time is waiting for the other side.
     arguments.test_threads = arguments.test_threads.or(Some(12));
     let brokers = brokers_under_test();
-    let cases: Vec<Case> =
-        [handshake::CASES, produce::CASES, idempotence::CASES, fetch::CASES, list_offsets::CASES].concat();
+    let cases: Vec<Case> = [
+        handshake::CASES,
+        produce::CASES,
+        idempotence::CASES,
+        fetch::CASES,
+        list_offsets::CASES,
+        topics::CASES,
+        configs::CASES,
+        groups::CASES,
+        static_members::CASES,
+        group_admin::CASES,
+        offsets::CASES,
+    ]
+    .concat();
     if brokers.is_empty() && !arguments.list {
         eprintln!();
         eprintln!("!!! THE CONTRACT SUITE DID NOT RUN: {} cases need a broker and none was named.", cases.len());

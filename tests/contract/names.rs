@@ -52,6 +52,9 @@ const SILENT: &[(&str, &str)] = &[
     ("topic_config_error_code", "NONE"),
 ];
 
+/// Fields that are different in every run.
+const RANDOM: &[&str] = &["topic_id", "member_id", "producer_id"];
+
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 /// How far around its beginning a case's own timestamps reach.
@@ -86,7 +89,7 @@ impl Names {
             ),
             Told::List(items) => self.list(field, items),
             Told::Bytes(bytes) if field == "records" => self.batches(Batch::read(bytes)),
-            Told::Bytes(bytes) => Told::Bytes(bytes),
+            Told::Bytes(bytes) => self.text(field, String::from_utf8_lossy(&bytes).into_owned()),
             Told::Text(text) => self.text(field, text),
             Told::Word(word) => Told::Word(self.word(field, word)),
         };
@@ -95,11 +98,14 @@ impl Names {
     }
 
     /// Kafka keeps most things in hash maps; but a list of numbers or of what happened in a log has an order.
-    fn list(&mut self, field: &str, items: Vec<Told>) -> Told {
-        let mut items: Vec<Told> = items.into_iter().filter_map(|item| self.tell("", item)).collect();
-        if field != "aborted_transactions" {
-            items.sort_by_key(Told::compact);
+    fn list(&mut self, field: &str, mut items: Vec<Told>) -> Told {
+        if field == "aborted_transactions" {
+            return Told::List(items.into_iter().filter_map(|item| self.tell("", item)).collect());
         }
+        // Ids are numbered as they appear, so what the list is sorted by at first has to do without them.
+        items.sort_by_key(|item| item.without(RANDOM).compact());
+        let mut items: Vec<Told> = items.into_iter().filter_map(|item| self.tell("", item)).collect();
+        items.sort_by_key(Told::compact);
         Told::List(items)
     }
 

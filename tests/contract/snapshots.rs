@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
@@ -29,7 +30,11 @@ fn path(name: &str) -> PathBuf {
 /// Plays a case against a broker and holds its transcript against the recorded one.
 pub fn hold(name: &str, case: fn(&mut Lab), broker: &Broker) -> Outcome {
     let mut lab = Lab::new(&broker.address);
-    case(&mut lab);
+    // A case that cannot go on says how far it came.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| case(&mut lab))) {
+        eprintln!("{name} came as far as this:\n{}", lab.transcript());
+        resume_unwind(panic);
+    }
     let transcript = lab.transcript();
     if broker.records {
         fs::write(path(name), transcript)?;

@@ -45,6 +45,18 @@ impl Told {
         }
     }
 
+    /// The tree without some fields.
+    pub fn without(&self, names: &[&str]) -> Self {
+        match self {
+            Self::Struct(fields) => {
+                let kept = fields.iter().filter(|(name, _)| !names.contains(&&**name));
+                Self::Struct(kept.map(|(name, value)| (name.clone(), value.without(names))).collect())
+            }
+            Self::List(items) => Self::List(items.iter().map(|item| item.without(names)).collect()),
+            other => other.clone(),
+        }
+    }
+
     /// On one line.
     pub fn compact(&self) -> String {
         match self {

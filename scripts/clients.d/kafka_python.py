@@ -38,6 +38,7 @@ def until(what, probe):
     while True:
         value = probe()
         if value:
+            print("holds:", what, flush=True)
             return value
         if time.monotonic() > deadline:
             sys.exit(f"WRONG: {what}: not within {LIMIT} s")

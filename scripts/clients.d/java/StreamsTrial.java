@@ -28,7 +28,7 @@ import org.apache.kafka.common.serialization.LongDeserializer;
 final class StreamsTrial {
     private static final int PARTITIONS = 2;
     private static final int RESTAURANTS = 7;
-    private static final int HALF = 1_500;
+    private static final int ORDERS = 3_000;
 
     private final String broker;
     private final String application;
@@ -64,7 +64,7 @@ final class StreamsTrial {
             .start();
     }
 
-    /** Orders of one half: order n goes to restaurant n modulo their number. */
+    /** Orders from one number to before another: order n goes to restaurant n modulo their number. */
     private void place(KafkaProducer<String, String> producer, int from, int to) {
         for (int n = from; n < to; n++) {
             producer.send(new ProducerRecord<>(orders, n % PARTITIONS, "order " + n, "restaurant " + n % RESTAURANTS));
@@ -94,12 +94,12 @@ final class StreamsTrial {
     private void run() throws Exception {
         Trial.get(admin.createTopics(List.of(new NewTopic(orders, PARTITIONS, (short) 1), new NewTopic(counts, PARTITIONS, (short) 1))).all());
         try (var producer = new KafkaProducer<String, String>(Trial.settings(broker, "acks", "all"))) {
-            place(producer, 0, 200);
+            place(producer, 0, ORDERS / 3);
             Process counter = start();
             try {
                 Trial.until("the application commits outputs", () -> end(counts, IsolationLevel.READ_COMMITTED) > 0);
                 int placed = killInTheMiddle(producer, counter);
-                place(producer, placed, 2 * HALF);
+                place(producer, placed, ORDERS);
                 counter = start();
                 verify(counter);
             } finally {
@@ -113,23 +113,20 @@ final class StreamsTrial {
      * Returns how many orders were placed.
      */
     private int killInTheMiddle(KafkaProducer<String, String> producer, Process counter) throws Exception {
-        int placed = 200;
-        while (true) {
-            if (placed >= HALF) {
-                throw new Trial.Wrong("the application was never seen in a transaction");
-            }
-            place(producer, placed, placed += 20);
+        for (int placed = ORDERS / 3; placed < ORDERS; placed += 20) {
+            place(producer, placed, placed + 20);
             // What is under way when it stops has ended when two looks in a row see the same.
             if (open()) {
                 signal(counter, "STOP");
                 if (open() && open()) {
                     counter.destroyForcibly().waitFor();
-                    Trial.holds("killed with a transaction open, after " + placed + " orders");
-                    return placed;
+                    Trial.holds("killed with a transaction open, after " + (placed + 20) + " orders");
+                    return placed + 20;
                 }
                 signal(counter, "CONT");
             }
         }
+        throw new Trial.Wrong("the application was never seen in a transaction");
     }
 
     private static Map<String, List<String>> byKey(List<ConsumerRecord<String, String>> records) {
@@ -141,13 +138,13 @@ final class StreamsTrial {
     private void verify(Process counter) throws Exception {
         var expected = new TreeMap<String, List<String>>();
         var totals = new TreeMap<String, Long>();
-        for (int n = 0; n < 2 * HALF; n++) {
+        for (int n = 0; n < ORDERS; n++) {
             var outputs = expected.computeIfAbsent("restaurant " + n % RESTAURANTS, key -> new ArrayList<>());
             outputs.add(Integer.toString(outputs.size() + 1));
             totals.merge("restaurant " + n % RESTAURANTS, 1L, Long::sum);
         }
         Trial.until("the application goes on", counter::isAlive);
-        Trial.until("all orders are counted", 500, () -> Trial.read(broker, "read_committed", partitions(counts)).size() >= 2 * HALF);
+        Trial.until("all orders are counted", 500, () -> Trial.read(broker, "read_committed", partitions(counts)).size() >= ORDERS);
 
         counter.outputWriter().append("store\n").flush();
         String store = new BufferedReader(new InputStreamReader(counter.getInputStream(), StandardCharsets.UTF_8)).readLine();

@@ -79,6 +79,10 @@ fn a_join_is_refused_without_a_group_a_session_or_a_protocol() {
     let untyped = Joins { protocol_type: "", ..Joins::default() };
     assert_eq!(refused(&mut bed, untyped), ResponseError::InconsistentGroupProtocol.code());
     bed.stable_of_one();
+    for (version, name) in [(6, Some("")), (7, None)] {
+        let answer = bed.join_now(Joins { version, ..of_member("stranger") });
+        assert_eq!(answer.protocol_name.as_deref(), name, "no protocol is an empty name before version 7");
+    }
     let connect = Joins { protocol_type: "connect", ..Joins::default() };
     assert_eq!(refused(&mut bed, connect), ResponseError::InconsistentGroupProtocol.code());
     let sticky = Joins { protocols: vec![("sticky", Bytes::new())], ..Joins::default() };

@@ -14,7 +14,7 @@ use super::{Groups, Surroundings, coordinator};
 use crate::broker::answer::{Answer, Call, Deferred, Ticket};
 use crate::broker::core::{Core, NodeSettings};
 use crate::broker::entry::Entry;
-use crate::broker::transactions::Speaker;
+use crate::broker::transactions::{Entrance, Speaker};
 
 impl Surroundings for Core {
     fn settings(&self) -> &NodeSettings {
@@ -36,8 +36,8 @@ impl Surroundings for Core {
         joins: bool,
         now: i64,
     ) -> Result<Option<Entry>, ResponseError> {
-        let entry = self.transactions.enter_group(speaker, group, joins, now)?;
-        Ok(entry.map(Entry::Transaction))
+        let entrance = if joins { Entrance::Joins } else { Entrance::Added };
+        self.enter_group(speaker, group, entrance, now).map(|()| None)
     }
 
     fn ticket(&mut self) -> Ticket {

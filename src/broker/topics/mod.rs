@@ -24,7 +24,6 @@ mod offsets;
 mod open;
 
 pub use configs::Overrides;
-pub use metadata::cluster_id_text;
 
 /// All partitions of all topics together may be as many as this: each costs memory, and files of the process.
 /// One request of Kafka's may ask for as many.

@@ -19,6 +19,17 @@ mod requests;
 mod sync;
 mod timers;
 
+#[cfg(test)]
+mod membership_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod offset_tests;
+#[cfg(test)]
+mod restart_tests;
+#[cfg(test)]
+mod testbed;
+
 use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;

@@ -174,10 +174,16 @@ impl Core {
         let entries = self.groups.tick(now, &mut self.outbox);
         // What could not be journalled is only that members are gone; they will be found gone again.
         self.record(&entries).ok();
-        [self.parked.next_deadline(), self.groups.next_deadline(), self.transactions.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        self.clean(now);
+        [
+            self.parked.next_deadline(),
+            self.groups.next_deadline(),
+            self.transactions.next_deadline(),
+            self.topics.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Leaves everything so that the next start need not check it.

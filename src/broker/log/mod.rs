@@ -9,6 +9,8 @@ mod aborted;
 mod append;
 mod batch;
 mod body;
+mod cleaner;
+mod compaction;
 mod compression;
 mod header;
 mod index;
@@ -17,6 +19,7 @@ mod producers;
 mod records;
 mod recovery;
 mod retention;
+mod rewrite;
 mod segment;
 mod settings;
 mod slice;
@@ -24,6 +27,7 @@ mod slice;
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
+pub use compaction::{Compacted, Compaction};
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
 pub use settings::{LogSettings, LogStorage};
@@ -53,8 +57,12 @@ pub struct Log {
     end: i64,
     producers: Producers,
     aborted: AbortedTransactions,
+    /// Below this a compacted log holds each key once.
+    cleaned_to: i64,
     /// A write has failed and left something behind that could not be taken back: nothing may follow it.
     refuses: bool,
+    /// Files are left that are to be looked at when the log is opened, before anything else is compacted.
+    refuses_compaction: bool,
 }
 
 impl Log {
@@ -130,6 +138,8 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

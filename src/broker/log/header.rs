@@ -163,6 +163,13 @@ impl Header {
         self.base_timestamp = horizon;
     }
 
+    /// Makes it the header of a batch without records: no codec, no delete horizon.
+    pub fn forget_records(&mut self) {
+        self.attributes &= !(COMPRESSION | DELETE_HORIZON);
+        self.base_timestamp = self.max_timestamp;
+        self.count = 0;
+    }
+
     /// Sequence of the last record, -1 for none.
     #[must_use]
     pub fn last_sequence(&self) -> i32 {

@@ -9,6 +9,8 @@ mod aborted;
 mod append;
 mod batch;
 mod body;
+mod cleaner;
+mod compaction;
 mod compression;
 mod header;
 mod index;
@@ -17,6 +19,7 @@ mod producers;
 mod records;
 mod recovery;
 mod retention;
+mod rewrite;
 mod segment;
 mod settings;
 mod slice;
@@ -25,6 +28,7 @@ pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
 pub use header::says_transactional;
+pub use compaction::{Compacted, Compaction};
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
 pub use settings::{LogSettings, LogStorage};
@@ -54,8 +58,12 @@ pub struct Log {
     end: i64,
     producers: Producers,
     aborted: AbortedTransactions,
+    /// Below this a compacted log holds each key once.
+    cleaned_to: i64,
     /// A write has failed and left something behind that could not be taken back: nothing may follow it.
     refuses: bool,
+    /// Files are left that are to be looked at when the log is opened, before anything else is compacted.
+    refuses_compaction: bool,
 }
 
 impl Log {
@@ -131,6 +139,8 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

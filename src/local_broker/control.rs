@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address_file::AddressFile;
 use super::status::BrokerDocument;
@@ -155,18 +155,23 @@ impl Drop for Granted {
     }
 }
 
-/// Serves the control line until dropped: `document` is asked for the status, `stop` is called when a stop is asked for.
-pub async fn serve<D, S>(listener: TcpListener, id: String, leases: Leases, document: D, stop: S)
-where
-    D: Fn() -> BrokerDocument + Clone + Send + 'static,
-    S: Fn() + Clone + Send + 'static,
-{
+/// What is asked of the broker's host over the control line.
+#[derive(Debug)]
+pub enum Request {
+    /// To tell how the broker stands.
+    Status(oneshot::Sender<BrokerDocument>),
+    /// To end.
+    Stop,
+}
+
+/// Serves the control line until dropped.
+pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: mpsc::Sender<Request>) {
     loop {
         match listener.accept().await {
             Ok((line, _)) => {
-                let (id, leases, document, stop) = (id.clone(), leases.clone(), document.clone(), stop.clone());
+                let (id, leases, requests) = (id.clone(), leases.clone(), requests.clone());
                 // One who breaks off has taken everything with him.
-                tokio::spawn(async move { drop(converse(line, &id, &leases, document, stop).await) });
+                tokio::spawn(async move { drop(converse(line, &id, &leases, &requests).await) });
             }
             // No file descriptor is free: some come back with the next connection that ends.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -178,8 +183,7 @@ async fn converse(
     line: tokio::net::TcpStream,
     id: &str,
     leases: &Leases,
-    document: impl Fn() -> BrokerDocument,
-    stop: impl Fn(),
+    requests: &mpsc::Sender<Request>,
 ) -> io::Result<()> {
     line.set_nodelay(true)?;
     let (reader, mut writer) = line.into_split();
@@ -199,14 +203,19 @@ async fn converse(
             while reader.read(&mut rest).await? > 0 {}
         }
         "status" => {
-            let document = serde_json::to_string(&document())?;
-            writer.write_all(format!("{document}\n").as_bytes()).await?;
+            let (sender, receiver) = oneshot::channel();
+            if requests.send(Request::Status(sender)).await.is_ok()
+                && let Ok(document) = receiver.await
+            {
+                let document = serde_json::to_string(&document)?;
+                writer.write_all(format!("{document}\n").as_bytes()).await?;
+            }
         }
         "stop" => {
             writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
-            stop();
+            // A host that no longer listens is ending already.
+            drop(requests.send(Request::Stop).await);
             // Held until the process is gone, which is what the other side waits for.
-            while reader.read(&mut rest).await? > 0 {}
             std::future::pending::<()>().await;
         }
         _ => {}
@@ -240,10 +249,19 @@ pub(super) mod tests {
         let file = claim(folder, id, listener.local_addr().expect("an address"));
         let (leases, stop) = (Leases::default(), Arc::new(AtomicBool::new(false)));
         let (held, asked) = (leases.clone(), Arc::clone(&stop));
-        let document = move || BrokerDocument { clients: Some(held.count()), ..BrokerDocument::default() };
-        let served =
-            serve(listener, id.to_owned(), leases.clone(), document, move || asked.store(true, Ordering::SeqCst));
-        runtime.spawn(served);
+        let (sender, mut requests) = mpsc::channel(1);
+        runtime.spawn(serve(listener, id.to_owned(), leases.clone(), sender));
+        runtime.spawn(async move {
+            while let Some(request) = requests.recv().await {
+                match request {
+                    Request::Stop => asked.store(true, Ordering::SeqCst),
+                    Request::Status(reply) => {
+                        let document = BrokerDocument { clients: Some(held.count()), ..BrokerDocument::default() };
+                        reply.send(document).expect("awaited");
+                    }
+                }
+            }
+        });
         Broker { file, leases, stop, runtime }
     }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use address_file::AddressFile;
 pub use background::{FirstWord, Starter, find, idle_argument};
 pub use choice::{Chosen, Word, choose};
-pub use control::{Lease, Leases, Stopped, serve, status, stop};
+pub use control::{Lease, Leases, Request, Stopped, serve, status, stop};
 pub use folder::prepare;
 pub use status::{BrokerDocument, GroupRow, TopicRow, broker_report};
 

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
-use super::answer::Outbox;
+use super::answer::{Deferred, Outbox, Ticket};
 use super::entry::Entry;
+use super::fetch::Parked;
 use super::groups::Groups;
 use super::journal::{Journal, JournalError};
-use super::log::LogStorage;
+use super::log::{Log, LogStorage};
 use super::notice::Notice;
 use super::topics::Topics;
 use super::transactions::Transactions;
@@ -80,6 +81,7 @@ pub struct Core {
     pub(super) groups: Groups,
     pub(super) transactions: Transactions,
     pub(super) journal: Journal,
+    pub(super) parked: Parked,
     pub(super) outbox: Outbox,
     pub(super) notices: Vec<Notice>,
 }
@@ -104,6 +106,7 @@ impl Core {
             groups: Groups::default(),
             transactions: Transactions::default(),
             journal,
+            parked: Parked::default(),
             outbox: Outbox::default(),
             notices,
         };
@@ -139,5 +142,36 @@ impl Core {
             self.notices.push(Notice::Trouble { what: format!("the journal cannot be written: {error}") });
             ResponseError::KafkaStorageError
         })
+    }
+
+    /// Takes the answers that have become ready.
+    pub fn take_ready(&mut self) -> Vec<(Ticket, Deferred)> {
+        self.outbox.take()
+    }
+
+    /// Takes what there is to tell.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Does what is due at this time, and says when there is something to do next.
+    pub fn tick(&mut self, now: i64) -> Option<i64> {
+        self.tick_fetches(now);
+        let entries = self.groups.tick(now, &mut self.outbox);
+        // What could not be journalled is only that members are gone; they will be found gone again.
+        self.record(&entries).ok();
+        [self.parked.next_deadline(), self.groups.next_deadline(), self.transactions.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Leaves everything so that the next start need not check it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn close(&mut self) -> std::io::Result<()> {
+        self.topics.logs_mut().try_for_each(Log::close)
     }
 }

@@ -150,8 +150,11 @@ pub fn broker(typed: &cli::Broker, global: &cli::Global) -> Result<BrokerSetting
             .hint("--listen says where it listens, --data which folder it is about"));
     }
     if typed.listen.ip().is_unspecified() && typed.advertise.is_none() {
-        return Err(usage(format!("--listen {} is every address of this machine, and none that a client can be told", typed.listen))
-            .hint("add --advertise HOST:PORT with the name by which clients reach this machine"));
+        return Err(usage(format!(
+            "--listen {} is every address of this machine, and none that a client can be told",
+            typed.listen
+        ))
+        .hint("add --advertise HOST:PORT with the name by which clients reach this machine"));
     }
     Ok(BrokerSettings {
         listen: typed.listen,

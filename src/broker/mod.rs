@@ -42,4 +42,4 @@ pub use folder::FolderError;
 pub use hall::Listener;
 pub use journal::JournalError;
 pub use notice::Notice;
-pub use server::{Config, Server, StartError, Status};
+pub use server::{Config, Server, StartError, Status, TopicStatus};

@@ -19,6 +19,7 @@ use super::faults::Faults;
 use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
 use super::journal::JournalError;
+use super::topics::Topic;
 
 /// Connections that are served at a time; more wait in the system's queue.
 const MOST_CONNECTIONS: usize = 1_000;
@@ -92,6 +93,19 @@ pub struct Status {
     pub cluster_id: Uuid,
     /// Connections that are open.
     pub connections: usize,
+    /// Topics, by name.
+    pub topics: Vec<TopicStatus>,
+}
+
+/// A topic in a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicStatus {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// Offsets from the start to the end of its logs, control records included.
+    pub records: i64,
 }
 
 /// A broker at work. Dropped, it stops as if it had been killed; `stop` ends it cleanly.
@@ -161,7 +175,16 @@ impl Server {
     /// What it is doing.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections() }
+        let topics = self.hall.tell(|core, _| {
+            let records = |topic: &Topic| topic.logs.iter().map(|log| log.high_watermark() - log.start_offset()).sum();
+            let row = |topic: &Topic| TopicStatus {
+                name: topic.name.clone(),
+                partitions: topic.logs.len(),
+                records: records(topic),
+            };
+            core.topics.iter().map(row).collect()
+        });
+        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics }
     }
 
     /// Closes the connections, and leaves the data so that the next start need not check it.

@@ -11,13 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
-use crate::broker::{Config, Notice, Server, StartError};
+use crate::broker::{Config, FolderError, JournalError, NodeSettings, Notice, Server, StartError};
 use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{
-    AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, prepare, serve,
+    AddressFile, BrokerDocument, FirstWord, Leases, Request, TopicRow, prepare, serve, unwritable,
 };
+use crate::report::printable;
 use crate::settings::BrokerSettings;
 
 /// How often a broker looks whether its folder is still its own.
@@ -67,8 +68,9 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
     let config = Config {
         listen: settings.listen,
         advertise: settings.advertise.clone(),
-        fsync: settings.fsync,
-        notices: Arc::new(move |notice| drop(notices.send(notice))),
+        settings: NodeSettings { fsync: settings.fsync, ..NodeSettings::default() },
+        // A host that no longer listens is ending.
+        listener: Arc::new(move |notice| drop(notices.send(notice.clone()))),
         ..folder.as_deref().map_or_else(Config::memory, Config::folder)
     };
     let server = Server::start(config).await.map_err(|error| start_failure(error, settings))?;
@@ -111,7 +113,7 @@ impl Host<'_> {
     async fn open_control(&mut self, folder: Option<PathBuf>) -> Result<mpsc::Receiver<Request>, Failure> {
         let (sender, requests) = mpsc::channel(8);
         let Some(folder) = folder else { return Ok(requests) };
-        let unwritable = |error: std::io::Error| crate::local_broker::unwritable(&folder, &error);
+        let unwritable = |error: std::io::Error| unwritable(&folder, &error);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unwritable)?;
         let claim = AddressFile {
             id: self.context.process_id.clone(),
@@ -142,10 +144,11 @@ impl Host<'_> {
                 first_word(self.context, &FirstWord::Ready { broker: claim.clone(), notes })
             }
             _ => {
-                let data = self.settings.folder.as_ref().map_or_else(
-                    || "in memory".to_owned(),
-                    |folder| format!("in {}", folder.display()),
-                );
+                let data = self
+                    .settings
+                    .folder
+                    .as_ref()
+                    .map_or_else(|| "in memory".to_owned(), |folder| format!("in {}", folder.display()));
                 let text = format!("listening on {}, data {data}\n", self.server.address());
                 self.context.answer(&self.document(), &text, report)
             }
@@ -181,20 +184,28 @@ impl Host<'_> {
     /// The folder was deleted or replaced under the broker: what stands at its path now is not its own.
     fn evicted(&self) -> Failure {
         let folder = self.claim.as_ref().map_or_else(String::new, |(folder, _)| folder.display().to_string());
-        Failure::new(Code::Output, format!("{folder} no longer names this broker: it was deleted, or another's took its place"))
-            .hint("end a broker with `foodstream broker --stop` before its folder is deleted")
+        Failure::new(
+            Code::Output,
+            format!("{folder} no longer names this broker: it was deleted, or another's took its place"),
+        )
+        .hint("end a broker with `foodstream broker --stop` before its folder is deleted")
     }
 
     async fn end(self, outcome: Outcome) -> Outcome {
+        let mut folder_name = None;
         if let Some((folder, claim)) = &self.claim {
             if !claim.stands_in(folder) {
                 // Its files are gone with their names: there is nothing to close, and nothing of another's to touch.
                 return outcome;
             }
             claim.remove(folder);
+            folder_name = Some(folder.clone());
         }
-        self.server.stop().await;
-        outcome
+        let stopped = self.server.stop().await;
+        match (stopped, folder_name) {
+            (Err(error), Some(folder)) => outcome.and(Err(unwritable(&folder, &error))),
+            _ => outcome,
+        }
     }
 
     fn document(&self) -> BrokerDocument {
@@ -214,11 +225,6 @@ impl Host<'_> {
                 .topics
                 .into_iter()
                 .map(|topic| TopicRow { name: topic.name, partitions: topic.partitions, records: topic.records })
-                .collect(),
-            groups: status
-                .groups
-                .into_iter()
-                .map(|group| GroupRow { name: group.name, state: group.state, members: group.members })
                 .collect(),
             ..BrokerDocument::default()
         }
@@ -240,6 +246,60 @@ impl Host<'_> {
             let now = EventTime::from_millis(clock::wall_millis()).map_or_else(String::new, |now| format!("{now} "));
             self.context.console.note(&format!("{now}{text}"));
         }
+    }
+}
+
+/// Why the broker did not start, with the way on.
+fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
+    let message = error.to_string();
+    let refused = |hint: String| StartFailure::Other(Failure::new(Code::Refused, message.clone()).hint(hint));
+    match error {
+        StartError::Bind { .. } => StartFailure::Other(
+            Failure::new(Code::Usage, message)
+                .hint("--listen takes another address; port 0 is any that is free. A Kafka that is there already is named with -b"),
+        ),
+        StartError::Folder(FolderError::Locked { folder, holder }) => {
+            let who = holder.map_or_else(String::new, |pid| format!(", process {pid}"));
+            let data = settings.folder.as_deref().unwrap_or(&folder).display();
+            StartFailure::Locked(Failure::new(Code::Refused, format!("another broker works on {data}{who}")).hint(format!(
+                "`foodstream broker --status --data {data}` says where it listens, --stop ends it; or take another folder with --data"
+            )))
+        }
+        StartError::Folder(FolderError::Newer { .. }) => {
+            refused("use the version of foodstream that wrote it or a newer one, or another folder".to_owned())
+        }
+        StartError::Folder(FolderError::Foreign { .. }) => {
+            refused("it may not be a broker's folder: take another one with --data DIR or -b embedded:DIR".to_owned())
+        }
+        StartError::Journal(JournalError::Damaged { .. }) => refused(
+            "the file was changed by something else than this program: put a copy of the folder back, or begin with another one"
+                .to_owned(),
+        ),
+        StartError::Folder(FolderError::Storage { .. }) | StartError::Journal(JournalError::Storage { .. }) => {
+            let folder = settings.folder.as_deref().unwrap_or(Path::new("."));
+            StartFailure::Other(unwritable(folder, &message))
+        }
+    }
+}
+
+/// A notice in words.
+fn sentence(notice: &Notice) -> String {
+    match notice {
+        Notice::TailCut { path, bytes } => format!(
+            "{}: the last {bytes} bytes were never acknowledged and are cut off: the broker before was killed while it wrote",
+            path.display()
+        ),
+        Notice::TopicCreated { name, partitions } => format!("topic {name} created, {partitions} partitions"),
+        Notice::TopicDeleted { name } => format!("topic {name} deleted"),
+        Notice::Connected { peer } => format!("{peer} connected"),
+        Notice::Disconnected { peer, client_id, rubbish } => {
+            let client = printable(client_id);
+            match rubbish {
+                Some(rubbish) => format!("{peer} ({client}) disconnected: {}", printable(rubbish)),
+                None => format!("{peer} ({client}) disconnected"),
+            }
+        }
+        Notice::Trouble { what } => what.clone(),
     }
 }
 

@@ -13,8 +13,8 @@ use crate::local_broker::{self, AddressFile, BrokerDocument, Stopped, broker_rep
 /// When the answer cannot be written.
 pub fn status(context: &Context, folder: &Path) -> Outcome {
     let report = context.open_report()?;
-    let running = AddressFile::read(folder)
-        .and_then(|broker| local_broker::status(&broker, context.common.connection.timeout));
+    let running =
+        AddressFile::read(folder).and_then(|broker| local_broker::status(&broker, context.common.connection.timeout));
     let code = if running.is_some() { Code::Done } else { Code::Different };
     let document = running.unwrap_or_else(|| nothing(folder));
     context.answer(&document, &broker_report(&document), report)?;
@@ -37,9 +37,16 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
         (Stopped::Lingers, Some(broker)) => {
             return Err(Failure::new(
                 Code::Unreachable,
-                format!("the broker over {}, process {}, was asked to end and has not within {timeout:?}", folder.display(), broker.pid),
+                format!(
+                    "the broker over {}, process {}, was asked to end and has not within {timeout:?}",
+                    folder.display(),
+                    broker.pid
+                ),
             )
-            .hint(format!("--timeout sets how long to wait; kill -9 {} loses nothing that was acknowledged", broker.pid)));
+            .hint(format!(
+                "--timeout sets how long to wait; kill -9 {} loses nothing that was acknowledged",
+                broker.pid
+            )));
         }
         (Stopped::Gone, Some(broker)) => match document.clients {
             Some(clients) if clients > 0 => {

@@ -88,14 +88,12 @@ pub enum FirstWord {
 }
 
 /// A duration as the command line takes it.
-#[must_use]
-pub fn idle_argument(idle: Duration) -> String {
+fn idle_argument(idle: Duration) -> String {
     format!("{}ms", idle.as_millis().max(1))
 }
 
 /// The running broker over a folder, held; `None` when none answers.
-#[must_use]
-pub fn find(folder: &Path, timeout: Duration) -> Option<(AddressFile, Lease)> {
+pub(super) fn find(folder: &Path, timeout: Duration) -> Option<(AddressFile, Lease)> {
     let broker = AddressFile::read(folder)?;
     let lease = Lease::take(&broker, timeout.min(ANSWER))?;
     Some((broker, lease))

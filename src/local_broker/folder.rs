@@ -23,6 +23,7 @@ pub fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// The folder cannot be written: told with the ways around it.
+#[must_use]
 pub fn unwritable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Code::Output, format!("the embedded broker's folder {} cannot be written: {error}", folder.display()))
         .hint(

@@ -14,10 +14,10 @@ mod status;
 use std::path::{Path, PathBuf};
 
 pub use address_file::AddressFile;
-pub use background::{FirstWord, Starter, find, idle_argument};
+pub use background::{FirstWord, Starter};
 pub use choice::{Chosen, Word, choose};
 pub use control::{Lease, Leases, Request, Stopped, serve, status, stop};
-pub use folder::prepare;
+pub use folder::{prepare, unwritable};
 pub use status::{BrokerDocument, GroupRow, TopicRow, broker_report};
 
 use crate::exit::{Code, Failure};

@@ -5,7 +5,9 @@ use std::fmt::Display;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader,
+    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, ProduceRequest, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
@@ -16,6 +18,7 @@ use super::faults::Fault;
 use super::hall::{Called, Hall};
 use super::produce::CheckedProduce;
 use super::refusals::Refusable;
+use super::wire::{self, Limits};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -66,30 +69,20 @@ impl Asked {
     }
 }
 
-/// Answers one request. `frame` is what stands behind the length on the wire.
+/// Answers one request. `frame` is what stands behind the length on the wire; nothing of it is believed yet.
 pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served {
-    let (Some(key), Some(version)) = (read_i16(&frame, 0), read_i16(&frame, 2)) else {
-        return Served::Close("a frame without a header".to_owned());
-    };
-    let Ok(api) = ApiKey::try_from(key) else {
-        return Served::Close(format!("a request of unknown kind {key}"));
-    };
-    // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
-    let unknown_dialect = api == ApiKey::ApiVersions && !apis::is_answered(api, version);
-    if !unknown_dialect && !apis::is_answered(api, version) {
-        return Served::Close(format!("{api:?} version {version} is not offered"));
-    }
-    if unknown_dialect {
-        let Some(correlation_id) = read_i32(&frame, 4) else {
-            return Served::Close("a frame without a header".to_owned());
-        };
-        return Asked { api, version, correlation_id }.encode(0, &apis::api_versions(false));
-    }
-    let header = match RequestHeader::decode(&mut frame, api.request_header_version(version)) {
+    let (api, header) = match wire::header(&mut frame) {
         Ok(header) => header,
-        Err(error) => return Served::Close(format!("{api:?} version {version}: its header: {error}")),
+        Err(rubbish) => return Served::Close(rubbish.to_string()),
     };
-    let asked = Asked { api, version, correlation_id: header.correlation_id };
+    let asked = Asked { api, version: header.request_api_version, correlation_id: header.correlation_id };
+    // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
+    if api == ApiKey::ApiVersions && !apis::is_answered(api, asked.version) {
+        return asked.encode(0, &apis::api_versions(false));
+    }
+    if let Err(rubbish) = wire::check(api, asked.version, &frame, Limits::default()) {
+        return asked.close(rubbish);
+    }
     if let Some(id) = &header.client_id
         && client.id != id.as_str()
     {
@@ -104,14 +97,6 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     let passage = Passage { hall, client, asked, fault };
     let served = passage.route(frame).await;
     if fault == Some(Fault::ApplyAndCut) { asked.close("answer dropped on demand") } else { served }
-}
-
-fn read_i16(frame: &[u8], at: usize) -> Option<i16> {
-    Some(i16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn read_i32(frame: &[u8], at: usize) -> Option<i32> {
-    Some(i32::from_be_bytes(frame.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// One request on its way through the broker.
@@ -255,6 +240,74 @@ impl Passage<'_> {
                 Ok(_) => self.asked.reply(&apis::api_versions(true)),
                 Err(served) => served,
             },
+            ApiKey::JoinGroup => {
+                self.in_time(
+                    body,
+                    |core, request: JoinGroupRequest, call| core.join_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Join(response) => Some(response),
+                        _ => None,
+                    },
+                )
+                .await
+            }
+            ApiKey::SyncGroup => {
+                self.in_time(
+                    body,
+                    |core, request: SyncGroupRequest, call| core.sync_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Sync(response) => Some(response),
+                        _ => None,
+                    },
+                )
+                .await
+            }
+            ApiKey::ListOffsets => self.at_once(body, Core::list_offsets),
+            ApiKey::Metadata => self.at_once(body, Core::metadata),
+            ApiKey::OffsetCommit => {
+                self.at_once::<OffsetCommitRequest>(body, |core, request, call| core.offset_commit(&request, call))
+            }
+            ApiKey::OffsetFetch => {
+                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call))
+            }
+            ApiKey::FindCoordinator => self
+                .at_once::<FindCoordinatorRequest>(body, |core, request, call| core.find_coordinator(&request, call)),
+            ApiKey::Heartbeat => {
+                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call))
+            }
+            ApiKey::LeaveGroup => {
+                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call))
+            }
+            ApiKey::DescribeGroups => {
+                self.at_once::<DescribeGroupsRequest>(body, |core, request, call| core.describe_groups(&request, call))
+            }
+            ApiKey::ListGroups => {
+                self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request))
+            }
+            ApiKey::CreateTopics => self.at_once(body, Core::create_topics),
+            ApiKey::DeleteTopics => self.at_once(body, Core::delete_topics),
+            ApiKey::DeleteRecords => self.at_once(body, Core::delete_records),
+            ApiKey::InitProducerId => self.at_once(body, Core::init_producer_id),
+            ApiKey::OffsetForLeaderEpoch => self.at_once(body, Core::offset_for_leader_epoch),
+            ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn),
+            ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn),
+            ApiKey::EndTxn => self.at_once(body, Core::end_txn),
+            ApiKey::TxnOffsetCommit => self
+                .at_once::<TxnOffsetCommitRequest>(body, |core, request, call| core.txn_offset_commit(&request, call)),
+            ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs),
+            ApiKey::AlterConfigs => self.at_once(body, Core::alter_configs),
+            ApiKey::CreatePartitions => self.at_once(body, Core::create_partitions),
+            ApiKey::DeleteGroups => {
+                self.at_once::<DeleteGroupsRequest>(body, |core, request, _| core.delete_groups(&request))
+            }
+            ApiKey::IncrementalAlterConfigs => self.at_once(body, Core::incremental_alter_configs),
+            ApiKey::OffsetDelete => {
+                self.at_once::<OffsetDeleteRequest>(body, |core, request, _| core.offset_delete(&request))
+            }
+            ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster),
+            ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers),
+            ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions),
+            ApiKey::ListTransactions => self.at_once(body, Core::list_transactions),
             _ => self.asked.close("is not offered"),
         }
     }

@@ -32,6 +32,7 @@ mod refusals;
 mod server;
 mod topics;
 mod transactions;
+pub mod wire;
 
 pub use answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
 pub use clock::Clock;
@@ -41,5 +42,7 @@ pub use faults::{Fault, Faults, Rule};
 pub use folder::FolderError;
 pub use hall::Listener;
 pub use journal::JournalError;
+pub use kafka_protocol::error::ResponseError;
+pub use kafka_protocol::messages::ApiKey;
 pub use notice::Notice;
-pub use server::{Config, Server, StartError, Status, TopicStatus};
+pub use server::{Config, GroupStatus, Server, StartError, Status, TopicStatus};

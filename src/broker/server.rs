@@ -19,7 +19,6 @@ use super::faults::Faults;
 use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
 use super::journal::JournalError;
-use super::topics::Topic;
 
 /// Connections that are served at a time; more wait in the system's queue.
 const MOST_CONNECTIONS: usize = 1_000;
@@ -95,6 +94,8 @@ pub struct Status {
     pub connections: usize,
     /// Topics, by name.
     pub topics: Vec<TopicStatus>,
+    /// Consumer groups, by name.
+    pub groups: Vec<GroupStatus>,
 }
 
 /// A topic in a [`Status`].
@@ -106,6 +107,17 @@ pub struct TopicStatus {
     pub partitions: usize,
     /// Offsets from the start to the end of its logs, control records included.
     pub records: i64,
+}
+
+/// A consumer group in a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// Kafka's name of its state.
+    pub state: &'static str,
+    /// How many members it has.
+    pub members: usize,
 }
 
 /// A broker at work. Dropped, it stops as if it had been killed; `stop` ends it cleanly.
@@ -175,16 +187,17 @@ impl Server {
     /// What it is doing.
     #[must_use]
     pub fn status(&self) -> Status {
-        let topics = self.hall.tell(|core, _| {
-            let records = |topic: &Topic| topic.logs.iter().map(|log| log.high_watermark() - log.start_offset()).sum();
-            let row = |topic: &Topic| TopicStatus {
+        let (topics, groups) = self.hall.tell(|core, _| {
+            let topics = core.topics.iter().map(|topic| TopicStatus {
                 name: topic.name.clone(),
                 partitions: topic.logs.len(),
-                records: records(topic),
-            };
-            core.topics.iter().map(row).collect()
+                records: topic.logs.iter().map(|log| log.high_watermark() - log.start_offset()).sum(),
+            });
+            let groups = core.groups.summary();
+            let groups = groups.map(|(name, state, members)| GroupStatus { name: name.to_owned(), state, members });
+            (topics.collect(), groups.collect())
         });
-        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics }
+        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics, groups }
     }
 
     /// Closes the connections, and leaves the data so that the next start need not check it.

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{
-    AddressFile, BrokerDocument, FirstWord, Leases, Request, TopicRow, prepare, serve, unwritable,
+    AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, prepare, serve, unwritable,
 };
 use crate::report::printable;
 use crate::settings::BrokerSettings;
@@ -159,7 +159,10 @@ impl Host<'_> {
         let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
-                _ = self.context.shutdown.asked() => return Ok(Code::Done),
+                _ = self.context.shutdown.asked() => {
+                    self.log("ended by a signal");
+                    return Ok(Code::Done);
+                }
                 () = deserted(&self.server, &self.leases, self.settings.idle) => {
                     if self.leases.close_if_none() {
                         self.log("nobody is left: leaving");
@@ -168,7 +171,10 @@ impl Host<'_> {
                 }
                 Some(notice) = self.heard.recv() => self.tell(&notice),
                 Some(request) = requests.recv() => match request {
-                    Request::Stop => return Ok(Code::Done),
+                    Request::Stop => {
+                        self.log("asked to end");
+                        return Ok(Code::Done);
+                    }
                     // One who no longer waits needs no answer.
                     Request::Status(reply) => drop(reply.send(self.document())),
                 },
@@ -225,6 +231,11 @@ impl Host<'_> {
                 .topics
                 .into_iter()
                 .map(|topic| TopicRow { name: topic.name, partitions: topic.partitions, records: topic.records })
+                .collect(),
+            groups: status
+                .groups
+                .into_iter()
+                .map(|group| GroupRow { name: group.name, state: group.state.to_owned(), members: group.members })
                 .collect(),
             ..BrokerDocument::default()
         }

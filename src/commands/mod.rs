@@ -66,6 +66,18 @@ impl Context {
         self.console.answer(&answer).map(drop)
     }
 
+    /// A failure as the user of this broker needs it: what is no matter of `-b` is not told as one.
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
+        match (&self.common.connection.name, failure.code) {
+            (Some(name), Code::Unreachable) => failure.hint(format!(
+                "`foodstream broker --status` tells how {name} stands, and broker.log in its folder what it said; \
+                 --timeout sets how long to wait"
+            )),
+            _ => failure,
+        }
+    }
+
     /// The code of a finite command that has told its result: done, or stopped before its goal.
     fn end(&self, reached: bool) -> Code {
         match self.shutdown.requested() {

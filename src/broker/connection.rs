@@ -11,9 +11,8 @@ use super::answer::Client;
 use super::dispatch::{self, Served};
 use super::hall::Hall;
 use super::notice::Notice;
+use super::wire::{Frames, Rubbish};
 
-/// `socket.request.max.bytes`. Apache's default is 100 MiB; no client of one machine sends a tenth of that, and every byte of it may be held for each connection.
-const LONGEST_FRAME: usize = 32 << 20;
 /// A buffer that grew beyond this is given back once it is empty.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -32,7 +31,7 @@ async fn converse(hall: &Hall, stream: &mut TcpStream, client: &mut Client) -> O
         let frame = match next_frame(stream, &mut buffer).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
-            Err(rubbish) => return Some(rubbish),
+            Err(rubbish) => return Some(rubbish.to_string()),
         };
         match dispatch::serve(hall, client, frame).await {
             Served::Reply(reply) => {
@@ -50,18 +49,10 @@ async fn converse(hall: &Hall, stream: &mut TcpStream, client: &mut Client) -> O
 }
 
 /// The next frame, or nothing when the client has left.
-async fn next_frame(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
+async fn next_frame(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Option<Bytes>, Rubbish> {
     loop {
-        if let Some(length) = buffer.first_chunk::<4>() {
-            let length = i32::from_be_bytes(*length);
-            let length = usize::try_from(length)
-                .ok()
-                .filter(|length| *length <= LONGEST_FRAME)
-                .ok_or_else(|| format!("a frame of {length} bytes"))?;
-            if buffer.len() >= 4 + length {
-                let mut frame = buffer.split_to(4 + length);
-                return Ok(Some(frame.split_off(4).freeze()));
-            }
+        if let Some(frame) = Frames::default().next(buffer)? {
+            return Ok(Some(frame));
         }
         match stream.read_buf(buffer).await {
             Ok(0) | Err(_) => return Ok(None),

@@ -4,9 +4,7 @@ use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader,
-};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use super::answer::{Answer, Call, Client, Deferred};
@@ -16,6 +14,7 @@ use super::faults::Fault;
 use super::hall::{Called, Hall};
 use super::produce::CheckedProduce;
 use super::refusals::Refusable;
+use super::wire::{self, Limits};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -68,28 +67,20 @@ impl Asked {
 
 /// Answers one request. `frame` is what stands behind the length on the wire.
 pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served {
-    let (Some(key), Some(version)) = (read_i16(&frame, 0), read_i16(&frame, 2)) else {
-        return Served::Close("a frame without a header".to_owned());
+    let (api, header) = match wire::header(&mut frame) {
+        Ok(known) => known,
+        Err(rubbish) => return Served::Close(rubbish.to_string()),
     };
-    let Ok(api) = ApiKey::try_from(key) else {
-        return Served::Close(format!("a request of unknown kind {key}"));
-    };
-    // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
-    let unknown_dialect = api == ApiKey::ApiVersions && !apis::is_answered(api, version);
-    if !unknown_dialect && !apis::is_answered(api, version) {
-        return Served::Close(format!("{api:?} version {version} is not offered"));
-    }
-    if unknown_dialect {
-        let Some(correlation_id) = read_i32(&frame, 4) else {
-            return Served::Close("a frame without a header".to_owned());
-        };
-        return Asked { api, version, correlation_id }.encode(0, &apis::api_versions(false));
-    }
-    let header = match RequestHeader::decode(&mut frame, api.request_header_version(version)) {
-        Ok(header) => header,
-        Err(error) => return Served::Close(format!("{api:?} version {version}: its header: {error}")),
-    };
+    let version = header.request_api_version;
     let asked = Asked { api, version, correlation_id: header.correlation_id };
+    if !apis::is_answered(api, version) {
+        // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
+        let is_dialect = api == ApiKey::ApiVersions;
+        return if is_dialect { asked.encode(0, &apis::api_versions(false)) } else { asked.close("is not offered") };
+    }
+    if let Err(rubbish) = wire::check(api, version, &frame, Limits::default()) {
+        return asked.close(rubbish);
+    }
     if let Some(id) = &header.client_id
         && client.id != id.as_str()
     {
@@ -104,14 +95,6 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     let passage = Passage { hall, client, asked, fault };
     let served = passage.route(frame).await;
     if fault == Some(Fault::ApplyAndCut) { asked.close("answer dropped on demand") } else { served }
-}
-
-fn read_i16(frame: &[u8], at: usize) -> Option<i16> {
-    Some(i16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn read_i32(frame: &[u8], at: usize) -> Option<i32> {
-    Some(i32::from_be_bytes(frame.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// One request on its way through the broker.

@@ -4,7 +4,11 @@ use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, ResponseHeader};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, ProduceRequest, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use super::answer::{Answer, Call, Client, Deferred};
@@ -65,20 +69,18 @@ impl Asked {
     }
 }
 
-/// Answers one request. `frame` is what stands behind the length on the wire.
+/// Answers one request. `frame` is what stands behind the length on the wire; nothing of it is believed yet.
 pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served {
     let (api, header) = match wire::header(&mut frame) {
-        Ok(known) => known,
+        Ok(header) => header,
         Err(rubbish) => return Served::Close(rubbish.to_string()),
     };
-    let version = header.request_api_version;
-    let asked = Asked { api, version, correlation_id: header.correlation_id };
-    if !apis::is_answered(api, version) {
-        // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
-        let is_dialect = api == ApiKey::ApiVersions;
-        return if is_dialect { asked.encode(0, &apis::api_versions(false)) } else { asked.close("is not offered") };
+    let asked = Asked { api, version: header.request_api_version, correlation_id: header.correlation_id };
+    // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
+    if api == ApiKey::ApiVersions && !apis::is_answered(api, asked.version) {
+        return asked.encode(0, &apis::api_versions(false));
     }
-    if let Err(rubbish) = wire::check(api, version, &frame, Limits::default()) {
+    if let Err(rubbish) = wire::check(api, asked.version, &frame, Limits::default()) {
         return asked.close(rubbish);
     }
     if let Some(id) = &header.client_id
@@ -238,6 +240,74 @@ impl Passage<'_> {
                 Ok(_) => self.asked.reply(&apis::api_versions(true)),
                 Err(served) => served,
             },
+            ApiKey::JoinGroup => {
+                self.in_time(
+                    body,
+                    |core, request: JoinGroupRequest, call| core.join_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Join(response) => Some(response),
+                        _ => None,
+                    },
+                )
+                .await
+            }
+            ApiKey::SyncGroup => {
+                self.in_time(
+                    body,
+                    |core, request: SyncGroupRequest, call| core.sync_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Sync(response) => Some(response),
+                        _ => None,
+                    },
+                )
+                .await
+            }
+            ApiKey::ListOffsets => self.at_once(body, Core::list_offsets),
+            ApiKey::Metadata => self.at_once(body, Core::metadata),
+            ApiKey::OffsetCommit => {
+                self.at_once::<OffsetCommitRequest>(body, |core, request, call| core.offset_commit(&request, call))
+            }
+            ApiKey::OffsetFetch => {
+                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call))
+            }
+            ApiKey::FindCoordinator => self
+                .at_once::<FindCoordinatorRequest>(body, |core, request, call| core.find_coordinator(&request, call)),
+            ApiKey::Heartbeat => {
+                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call))
+            }
+            ApiKey::LeaveGroup => {
+                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call))
+            }
+            ApiKey::DescribeGroups => {
+                self.at_once::<DescribeGroupsRequest>(body, |core, request, call| core.describe_groups(&request, call))
+            }
+            ApiKey::ListGroups => {
+                self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request))
+            }
+            ApiKey::CreateTopics => self.at_once(body, Core::create_topics),
+            ApiKey::DeleteTopics => self.at_once(body, Core::delete_topics),
+            ApiKey::DeleteRecords => self.at_once(body, Core::delete_records),
+            ApiKey::InitProducerId => self.at_once(body, Core::init_producer_id),
+            ApiKey::OffsetForLeaderEpoch => self.at_once(body, Core::offset_for_leader_epoch),
+            ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn),
+            ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn),
+            ApiKey::EndTxn => self.at_once(body, Core::end_txn),
+            ApiKey::TxnOffsetCommit => self
+                .at_once::<TxnOffsetCommitRequest>(body, |core, request, call| core.txn_offset_commit(&request, call)),
+            ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs),
+            ApiKey::AlterConfigs => self.at_once(body, Core::alter_configs),
+            ApiKey::CreatePartitions => self.at_once(body, Core::create_partitions),
+            ApiKey::DeleteGroups => {
+                self.at_once::<DeleteGroupsRequest>(body, |core, request, _| core.delete_groups(&request))
+            }
+            ApiKey::IncrementalAlterConfigs => self.at_once(body, Core::incremental_alter_configs),
+            ApiKey::OffsetDelete => {
+                self.at_once::<OffsetDeleteRequest>(body, |core, request, _| core.offset_delete(&request))
+            }
+            ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster),
+            ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers),
+            ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions),
+            ApiKey::ListTransactions => self.at_once(body, Core::list_transactions),
             _ => self.asked.close("is not offered"),
         }
     }

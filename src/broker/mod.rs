@@ -42,5 +42,7 @@ pub use faults::{Fault, Faults, Rule};
 pub use folder::FolderError;
 pub use hall::Listener;
 pub use journal::JournalError;
+pub use kafka_protocol::error::ResponseError;
+pub use kafka_protocol::messages::ApiKey;
 pub use notice::Notice;
 pub use server::{Config, Server, StartError, Status};

@@ -1,20 +1,18 @@
 //! Owns produce requests: which batch goes to which log, and what each partition is answered.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
+use kafka_protocol::messages::TransactionalId;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::answer::Call;
 use super::core::Core;
-use super::entry::Entry;
 use super::log::{AppendError, Appended, Batch, BatchError};
-use super::transactions::Speaker;
+use super::transactions::{Entrance, Speaker};
 
 /// From this version on a produce names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
-/// From this version on a produce makes its partitions part of the transaction by itself (KIP-890).
-const JOINS: i16 = 12;
 
 /// A produce request whose batches were looked through. That costs the most of it, and needs nothing of the broker.
 #[derive(Debug)]
@@ -23,6 +21,14 @@ pub struct CheckedProduce {
     request: ProduceRequest,
     /// Each partition's batch, in the request's order.
     batches: Vec<Result<Batch, Refusal>>,
+}
+
+/// A batch and where it is to go.
+#[derive(Debug)]
+struct Write<'a> {
+    topic: &'a str,
+    partition: i32,
+    batch: Batch,
 }
 
 /// Why a partition's batch was not appended.
@@ -52,6 +58,8 @@ impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         let code = match error {
             AppendError::OutOfOrderSequence => ResponseError::OutOfOrderSequenceNumber,
+            AppendError::InvalidTransactionState => ResponseError::InvalidTxnState,
+            AppendError::LargerThanSegment => ResponseError::RecordListTooLarge,
             AppendError::InvalidProducerEpoch => ResponseError::InvalidProducerEpoch,
             AppendError::TooLarge => ResponseError::MessageTooLarge,
             AppendError::InvalidTimestamp => ResponseError::InvalidTimestamp,
@@ -115,65 +123,72 @@ impl Core {
         } else {
             Some(ResponseError::InvalidRequiredAcks)
         };
-        let transactional_id = request.transactional_id.as_ref().map(|id| id.0.as_str());
-        let mut batches = batches.into_iter();
-        let mut responses = Vec::with_capacity(request.topic_data.len());
-        for topic in &request.topic_data {
-            let name = if call.version >= TOPIC_IDS {
-                self.topics.by_id(topic.topic_id).map(|topic| topic.name.clone()).ok_or(ResponseError::UnknownTopicId)
-            } else {
-                Ok(topic.name.to_string())
-            };
-            let mut partitions = Vec::with_capacity(topic.partition_data.len());
-            for partition in &topic.partition_data {
-                let batch = batches.next();
-                let outcome = match (refused, &name, batch) {
-                    (Some(error), _, _) => Err(error.into()),
-                    (None, Err(error), _) => Err((*error).into()),
-                    (None, Ok(name), Some(Ok(batch))) => {
-                        self.append(name, partition.index, &batch, transactional_id, call)
-                    }
-                    (None, Ok(name), Some(Err(refusal))) => Err(match self.topics.log(name, partition.index) {
-                        Some(_) => refusal,
-                        None => ResponseError::UnknownTopicOrPartition.into(),
-                    }),
-                    (None, Ok(_), None) => Err(ResponseError::InvalidRequest.into()),
-                };
-                partitions.push(answer(partition, outcome));
-            }
-            responses.push(
-                TopicProduceResponse::default()
-                    .with_name(topic.name.clone())
-                    .with_topic_id(topic.topic_id)
-                    .with_partition_responses(partitions),
-            );
+        let names: Vec<_> = request.topic_data.iter().map(|topic| self.produced_topic(topic, call.version)).collect();
+        let places = || {
+            request.topic_data.iter().zip(&names).flat_map(|(topic, name)| {
+                topic.partition_data.iter().map(move |partition| (name.as_deref(), partition.index))
+            })
+        };
+        // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
+        let mut writes: Vec<Result<Write<'_>, Refusal>> = places()
+            .zip(batches)
+            .map(|((name, partition), batch)| match (refused, name) {
+                (Some(error), _) => Err(error.into()),
+                (None, Err(error)) => Err((*error).into()),
+                (None, Ok(topic)) if self.topics.log(topic, partition).is_none() => {
+                    Err(ResponseError::UnknownTopicOrPartition.into())
+                }
+                (None, Ok(topic)) => batch.map(|batch| Write { topic, partition, batch }),
+            })
+            .collect();
+        if let Some(id) = &request.transactional_id {
+            self.enter(id, &mut writes, call);
         }
-        ProduceResponse::default().with_responses(responses)
+        let mut outcomes = writes.into_iter().map(|write| self.append(&write?, call)).collect::<Vec<_>>().into_iter();
+        let topics = request.topic_data.iter().map(|topic| {
+            let partitions = topic.partition_data.iter().zip(&mut outcomes);
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone())
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(partitions.map(|(asked, outcome)| answer(asked, outcome)).collect())
+        });
+        ProduceResponse::default().with_responses(topics.collect())
     }
 
-    fn append(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        batch: &Batch,
-        transactional_id: Option<&str>,
-        call: &Call<'_>,
-    ) -> Result<(Appended, i64), Refusal> {
-        if self.topics.log(topic, partition).is_none() {
-            return Err(ResponseError::UnknownTopicOrPartition.into());
+    fn produced_topic(&self, topic: &TopicProduceData, version: i16) -> Result<String, ResponseError> {
+        if version < TOPIC_IDS {
+            return Ok(topic.name.to_string());
         }
-        if let Some(transactional_id) = transactional_id.filter(|_| batch.is_transactional()) {
-            let speaker = Speaker { transactional_id, producer_id: batch.producer_id(), epoch: batch.producer_epoch() };
-            let joins = call.version >= JOINS;
-            if let Some(entry) = self.transactions.enter_partition(speaker, topic, partition, joins, call.now)? {
-                self.record(&[Entry::Transaction(entry)])?;
+        self.topics.by_id(topic.topic_id).map(|topic| topic.name.clone()).ok_or(ResponseError::UnknownTopicId)
+    }
+
+    /// Asks the transaction about what is to be written in it, all at once: a request's first partition may begin it.
+    fn enter(&mut self, id: &TransactionalId, writes: &mut [Result<Write<'_>, Refusal>], call: &Call<'_>) {
+        let (mut speaker, mut places, mut asked) = (None, Vec::new(), Vec::new());
+        for (index, write) in writes.iter().enumerate() {
+            let Ok(write) = write else { continue };
+            if write.batch.is_transactional() {
+                let (producer_id, epoch) = (write.batch.producer_id(), write.batch.producer_epoch());
+                speaker = Some(Speaker { transactional_id: id.0.as_str(), producer_id, epoch });
+                places.push((write.topic, write.partition));
+                asked.push(index);
             }
         }
-        let log = self.topics.log_mut(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        let appended = log.append(batch, call.now)?;
+        let Some(speaker) = speaker else { return };
+        let verdicts = self.enter_partitions(speaker, &places, Entrance::of_produce(call.version), call.now);
+        for (index, verdict) in asked.into_iter().zip(verdicts) {
+            if let Err(error) = verdict {
+                writes[index] = Err(error.into());
+            }
+        }
+    }
+
+    fn append(&mut self, write: &Write<'_>, call: &Call<'_>) -> Result<(Appended, i64), Refusal> {
+        let log = self.topics.log_mut(write.topic, write.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        let appended = log.append(&write.batch, call.now)?;
         let log_start = log.start_offset();
         if !appended.duplicate {
-            self.wake(topic, partition);
+            self.wake(write.topic, write.partition);
         }
         Ok((appended, log_start))
     }

@@ -23,6 +23,7 @@
 mod batch;
 mod client;
 mod configs;
+mod fencing;
 mod fetch;
 mod group_admin;
 mod groups;
@@ -39,6 +40,11 @@ mod snapshots;
 mod static_members;
 mod telling;
 mod topics;
+mod transaction_admin;
+mod transaction_offsets;
+mod transactional;
+mod transactions;
+mod transactions_v2;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -80,6 +86,11 @@ fn main() {
         static_members::CASES,
         group_admin::CASES,
         offsets::CASES,
+        transactions::CASES,
+        fencing::CASES,
+        transactions_v2::CASES,
+        transaction_offsets::CASES,
+        transaction_admin::CASES,
     ]
     .concat();
     if brokers.is_empty() && !arguments.list {

@@ -99,14 +99,13 @@ impl Core {
         let (mut moved, mut chores) = (Vec::new(), Vec::new());
         for _ in 0..LOGS_A_TICK {
             let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
+            let busy = self.topics.cleaning.busy.contains(&(id, partition));
             let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else {
                 self.topics.cleaning.forget(id);
                 self.plan_cleaning(id, now);
                 continue;
             };
-            if !self.topics.cleaning.busy.contains(&(id, partition))
-                && let Some(compaction) = log.compaction(now)
-            {
+            if !busy && let Some(compaction) = log.compaction(now) {
                 chores.push(Chore { place: (id, partition), compaction });
             }
             match log.clean(now) {

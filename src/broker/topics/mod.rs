@@ -23,6 +23,7 @@ mod names;
 mod offsets;
 mod open;
 
+pub use cleaning::{CompactionJob, CompactionResult};
 pub use configs::Overrides;
 pub use metadata::cluster_id_text;
 

@@ -124,6 +124,7 @@ impl Core {
             }
         }
         core.open_topics(now)?;
+        core.finish_prepared(now);
         Ok(core)
     }
 
@@ -140,9 +141,7 @@ impl Core {
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
         match self.topic_folder(topic) {
             None => LogStorage::Memory,
-            Some(folder) => {
-                LogStorage::Folder { path: folder.join(partition.to_string()), fsync: self.settings.fsync }
-            }
+            Some(folder) => LogStorage::Folder { path: folder.join(partition.to_string()), fsync: self.settings.fsync },
         }
     }
 
@@ -171,10 +170,13 @@ impl Core {
     /// Does what is due at this time, and says when there is something to do next.
     pub fn tick(&mut self, now: i64) -> Option<i64> {
         self.tick_fetches(now);
+        self.tick_transactions(now);
         let entries = self.groups.tick(now, &mut self.outbox);
         // What could not be journalled is only that members are gone; they will be found gone again.
         self.record(&entries).ok();
         self.clean(now);
+        self.shorten_journal();
+        self.wake_all();
         [
             self.parked.next_deadline(),
             self.groups.next_deadline(),
@@ -184,6 +186,20 @@ impl Core {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Writes the journal anew when most of it is history. If that fails, the long one is as good.
+    fn shorten_journal(&mut self) {
+        if !self.journal.is_long() {
+            return;
+        }
+        let entries: Vec<Entry> = (self.topics.snapshot().into_iter().map(Entry::Topic))
+            .chain(self.groups.snapshot().into_iter().map(Entry::Group))
+            .chain(self.transactions.snapshot().into_iter().map(Entry::Transaction))
+            .collect();
+        if let Err(error) = self.journal.rewrite(&entries) {
+            self.notices.push(Notice::Trouble { what: format!("the journal cannot be shortened: {error}") });
+        }
     }
 
     /// Leaves everything so that the next start need not check it.

@@ -4,7 +4,11 @@ use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, ResponseHeader};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, ProduceRequest, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use super::answer::{Answer, Call, Client, Deferred};
@@ -74,7 +78,7 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     let asked = Asked { api, version: header.request_api_version, correlation_id: header.correlation_id };
     // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
     if api == ApiKey::ApiVersions && !apis::is_answered(api, asked.version) {
-        return asked.encode(0, &apis::api_versions(false));
+        return asked.encode(0, &apis::unknown_version());
     }
     if let Err(rubbish) = wire::check(api, asked.version, &frame, Limits::default()) {
         return asked.close(rubbish);
@@ -233,9 +237,77 @@ impl Passage<'_> {
             ApiKey::Produce => self.produce(body),
             ApiKey::Fetch => self.fetch(body).await,
             ApiKey::ApiVersions => match self.decode::<ApiVersionsRequest>(body) {
-                Ok(_) => self.asked.reply(&apis::api_versions(true)),
+                Ok(request) => self.asked.reply(&apis::api_versions(&request, self.asked.version)),
                 Err(served) => served,
             },
+            ApiKey::JoinGroup => {
+                self.in_time(
+                    body,
+                    |core, request: JoinGroupRequest, call| core.join_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Join(response) => Some(response),
+                        _ => None,
+                    },
+                )
+                .await
+            }
+            ApiKey::SyncGroup => {
+                self.in_time(
+                    body,
+                    |core, request: SyncGroupRequest, call| core.sync_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Sync(response) => Some(response),
+                        _ => None,
+                    },
+                )
+                .await
+            }
+            ApiKey::ListOffsets => self.at_once(body, Core::list_offsets),
+            ApiKey::Metadata => self.at_once(body, Core::metadata),
+            ApiKey::OffsetCommit => {
+                self.at_once::<OffsetCommitRequest>(body, |core, request, call| core.offset_commit(&request, call))
+            }
+            ApiKey::OffsetFetch => {
+                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call))
+            }
+            ApiKey::FindCoordinator => self
+                .at_once::<FindCoordinatorRequest>(body, |core, request, call| core.find_coordinator(&request, call)),
+            ApiKey::Heartbeat => {
+                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call))
+            }
+            ApiKey::LeaveGroup => {
+                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call))
+            }
+            ApiKey::DescribeGroups => {
+                self.at_once::<DescribeGroupsRequest>(body, |core, request, call| core.describe_groups(&request, call))
+            }
+            ApiKey::ListGroups => {
+                self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request))
+            }
+            ApiKey::CreateTopics => self.at_once(body, Core::create_topics),
+            ApiKey::DeleteTopics => self.at_once(body, Core::delete_topics),
+            ApiKey::DeleteRecords => self.at_once(body, Core::delete_records),
+            ApiKey::InitProducerId => self.at_once(body, Core::init_producer_id),
+            ApiKey::OffsetForLeaderEpoch => self.at_once(body, Core::offset_for_leader_epoch),
+            ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn),
+            ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn),
+            ApiKey::EndTxn => self.at_once(body, Core::end_txn),
+            ApiKey::TxnOffsetCommit => self
+                .at_once::<TxnOffsetCommitRequest>(body, |core, request, call| core.txn_offset_commit(&request, call)),
+            ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs),
+            ApiKey::AlterConfigs => self.at_once(body, Core::alter_configs),
+            ApiKey::CreatePartitions => self.at_once(body, Core::create_partitions),
+            ApiKey::DeleteGroups => {
+                self.at_once::<DeleteGroupsRequest>(body, |core, request, _| core.delete_groups(&request))
+            }
+            ApiKey::IncrementalAlterConfigs => self.at_once(body, Core::incremental_alter_configs),
+            ApiKey::OffsetDelete => {
+                self.at_once::<OffsetDeleteRequest>(body, |core, request, _| core.offset_delete(&request))
+            }
+            ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster),
+            ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers),
+            ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions),
+            ApiKey::ListTransactions => self.at_once(body, Core::list_transactions),
             _ => self.asked.close("is not offered"),
         }
     }

@@ -45,4 +45,4 @@ pub use journal::JournalError;
 pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages::ApiKey;
 pub use notice::Notice;
-pub use server::{Config, Server, StartError, Status};
+pub use server::{Config, GroupStatus, Server, StartError, Status, TopicStatus};

@@ -10,7 +10,7 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
 use super::entry::{Generation, GroupEntry};
-use super::member::{Member, fenced_join, refused_sync};
+use super::member::{Member, refused_join, refused_sync};
 use super::offsets::Offsets;
 use super::timers::Timer;
 use super::{Turn, wire};
@@ -243,7 +243,7 @@ impl Group {
     /// Gives a static member's place to one with a new id, and fences the old one (KIP-345).
     pub(super) fn replace(&mut self, old: &str, new: &str, turn: &mut Turn<'_>) {
         let Some((at, _, mut member)) = self.members.shift_remove_full(old) else { return };
-        member.answer_join(turn, |version| fenced_join(old, ResponseError::FencedInstanceId, version));
+        member.answer_join(turn, refused_join(old, ResponseError::FencedInstanceId));
         member.answer_sync(turn, refused_sync(ResponseError::FencedInstanceId));
         member.is_new = false;
         new.clone_into(&mut member.id);

@@ -5,7 +5,7 @@ use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
 use super::entry::GroupEntry;
 use super::group::{Group, State};
-use super::member::{Joining, Member, fenced_join, protocols_of, rebalance_timeout_of, refused_join};
+use super::member::{Joining, Member, protocols_of, rebalance_timeout_of, refused_join, spelled};
 use super::{Groups, Surroundings, Turn, refusal_of};
 use crate::broker::answer::{Answer, Call, Deferred, Ticket};
 
@@ -42,6 +42,18 @@ impl Asked<'_> {
 impl Groups {
     /// Answers `JoinGroup`.
     pub(super) fn join(
+        &mut self,
+        around: &mut dyn Surroundings,
+        request: &JoinGroupRequest,
+        call: &Call<'_>,
+    ) -> Answer<JoinGroupResponse> {
+        match self.try_join(around, request, call) {
+            Answer::Now(answer) => Answer::Now(spelled(answer, call.version)),
+            later @ Answer::Later(_) => later,
+        }
+    }
+
+    fn try_join(
         &mut self,
         around: &mut dyn Surroundings,
         request: &JoinGroupRequest,
@@ -128,7 +140,7 @@ impl Group {
             return self.admit(member, asked, turn);
         }
         if let Err(error) = self.check_member(member, asked.instance()) {
-            return Outcome::Answered(fenced_join(member, error, asked.call.version));
+            return Outcome::Answered(refused_join(member, error));
         }
         let same = self.members[member].matches(&asked.request.protocols);
         match self.state {
@@ -199,7 +211,7 @@ impl Group {
                 self.recorded = Some(record);
                 let answer = self.kept(&before, new, asked.call.version);
                 if let Some(member) = self.members.get_mut(new) {
-                    member.answer_join(turn, |_| answer);
+                    member.answer_join(turn, answer);
                 }
             }
             Some(_) => self.rebalance(turn),

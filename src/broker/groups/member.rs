@@ -121,9 +121,9 @@ impl Member {
     }
 
     /// Answers the join that waits. Returns whether there was one.
-    pub(super) fn answer_join(&mut self, turn: &mut Turn<'_>, answer: impl FnOnce(i16) -> JoinGroupResponse) -> bool {
+    pub(super) fn answer_join(&mut self, turn: &mut Turn<'_>, answer: JoinGroupResponse) -> bool {
         let Some(joining) = self.joining.take() else { return false };
-        turn.answers.push((joining.ticket, Deferred::Join(answer(joining.version))));
+        turn.answers.push((joining.ticket, Deferred::Join(spelled(answer, joining.version))));
         true
     }
 
@@ -137,7 +137,7 @@ impl Member {
     /// Lets a join wait. One that waited already is told to try again: Kafka forgets it, but a ticket wants an answer.
     pub(super) fn await_join(&mut self, turn: &mut Turn<'_>, joining: Joining) {
         let id = self.id.clone();
-        self.answer_join(turn, |_| refused_join(&id, ResponseError::RebalanceInProgress));
+        self.answer_join(turn, refused_join(&id, ResponseError::RebalanceInProgress));
         self.joining = Some(joining);
     }
 
@@ -149,7 +149,7 @@ impl Member {
 
     /// Answers whatever waits, because the member is no longer one. Kafka leaves a waiting sync unanswered here.
     pub(super) fn dismiss(mut self, turn: &mut Turn<'_>) {
-        self.answer_join(turn, |_| refused_join("", ResponseError::UnknownMemberId));
+        self.answer_join(turn, refused_join("", ResponseError::UnknownMemberId));
         self.answer_sync(turn, refused_sync(ResponseError::UnknownMemberId));
     }
 
@@ -167,13 +167,15 @@ impl Member {
 
 /// A join that failed.
 pub(super) fn refused_join(member: &str, error: ResponseError) -> JoinGroupResponse {
-    JoinGroupResponse::default().with_member_id(wire(member)).with_error_code(error.code())
+    JoinGroupResponse::default().with_member_id(wire(member)).with_protocol_name(None).with_error_code(error.code())
 }
 
-/// A join that failed, of one that was known: no protocol, which versions before 7 cannot say but by an empty name.
-pub(super) fn fenced_join(member: &str, error: ResponseError, version: i16) -> JoinGroupResponse {
-    let refused = refused_join(member, error);
-    if version < 7 { refused } else { refused.with_protocol_name(None) }
+/// An answer as this version can say it: before version 7 no protocol is an empty name.
+pub(super) fn spelled(mut answer: JoinGroupResponse, version: i16) -> JoinGroupResponse {
+    if version < 7 {
+        answer.protocol_name.get_or_insert_default();
+    }
+    answer
 }
 
 /// A sync that failed.

@@ -105,7 +105,7 @@ impl Group {
                 answer.members = self.roster();
             }
             if let Some(member) = self.members.get_mut(&id) {
-                member.answer_join(turn, |_| answer);
+                member.answer_join(turn, answer);
                 member.is_new = false;
             }
             self.heard_of(&id, turn);

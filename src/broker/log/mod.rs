@@ -27,6 +27,7 @@ mod slice;
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
+pub use header::says_transactional;
 pub use compaction::{Compacted, Compaction};
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;

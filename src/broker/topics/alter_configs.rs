@@ -55,7 +55,13 @@ impl Core {
             let done = if twice.contains(&(to.resource_type, to.resource_name.clone())) {
                 Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."))
             } else {
-                self.alter((to.resource_type, &to.resource_name), &changes, Base::Present, request.validate_only, call.now)
+                self.alter(
+                    (to.resource_type, &to.resource_name),
+                    &changes,
+                    Base::Present,
+                    request.validate_only,
+                    call.now,
+                )
             };
             let (error_code, error_message) = told(done);
             responses.push(
@@ -82,7 +88,13 @@ impl Core {
             let done = if twice.contains(&(to.resource_type, to.resource_name.clone())) {
                 Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."))
             } else {
-                self.alter((to.resource_type, &to.resource_name), &changes, Base::Nothing, request.validate_only, call.now)
+                self.alter(
+                    (to.resource_type, &to.resource_name),
+                    &changes,
+                    Base::Nothing,
+                    request.validate_only,
+                    call.now,
+                )
             };
             let (error_code, error_message) = told(done);
             responses.push(

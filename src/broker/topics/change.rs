@@ -25,8 +25,7 @@ impl Core {
         now: i64,
     ) -> Result<Uuid, ResponseError> {
         let id = new_id();
-        let created =
-            TopicEntry::Created { id, name: name.to_owned(), partitions, overrides: overrides.clone() };
+        let created = TopicEntry::Created { id, name: name.to_owned(), partitions, overrides: overrides.clone() };
         self.record(&[Entry::Topic(created)])?;
         let logs = match self.open_logs(id, 0..partitions, &overrides, now) {
             Ok(logs) => logs,

@@ -73,10 +73,9 @@ impl Kind {
                 Err(_) => about(value, "Not a number of type INT"),
                 Ok(number) if (min..=max).contains(&number) || or == Some(number) => None,
                 Ok(number) => match or {
-                    Some(or) => about(
-                        &number.to_string(),
-                        &format!("Value must be between {min} and {max} or equal to {or}"),
-                    ),
+                    Some(or) => {
+                        about(&number.to_string(), &format!("Value must be between {min} and {max} or equal to {or}"))
+                    }
                     None => about(&number.to_string(), &outside(number < min, &min, &max)),
                 },
             },
@@ -104,8 +103,7 @@ impl Kind {
                 .and_then(|part| about(part, &format!("String must be one of: {}", words.join(", ")))),
             Kind::Replicas => {
                 let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                let is_replica =
-                    |part: &str| part.split_once(':').is_some_and(|(a, b)| is_number(a) && is_number(b));
+                let is_replica = |part: &str| part.split_once(':').is_some_and(|(a, b)| is_number(a) && is_number(b));
                 if value == "*" || parts(value).all(is_replica) {
                     return None;
                 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::super::answer::Call;
 use super::super::core::{Core, NODE_ID};
-use super::metadata::index;
 use super::change::new_id;
+use super::metadata::index;
 use super::{MAX_PARTITIONS, Overrides, Refusal, Topic, configs, describe_configs, names};
 
 /// The only replication factor that one node can give.
@@ -27,10 +27,8 @@ impl Core {
     pub fn create_topics(&mut self, request: CreateTopicsRequest, call: &Call<'_>) -> CreateTopicsResponse {
         let mut topics = Vec::new();
         if self.too_many_at_once(&request.topics) {
-            let refusal = Refusal::new(
-                ResponseError::PolicyViolation,
-                "Excessively large number of partitions per request.",
-            );
+            let refusal =
+                Refusal::new(ResponseError::PolicyViolation, "Excessively large number of partitions per request.");
             let refused = request.topics.into_iter().map(|topic| not_created(topic.name, refusal.clone()));
             return CreateTopicsResponse::default().with_topics(refused.collect());
         }
@@ -47,9 +45,11 @@ impl Core {
                 Err(refusal) => not_created(name, refusal),
             });
         }
-        topics.extend(twice.into_iter().map(|name| {
-            not_created(name, Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))
-        }));
+        topics.extend(
+            twice
+                .into_iter()
+                .map(|name| not_created(name, Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))),
+        );
         CreateTopicsResponse::default().with_topics(topics)
     }
 
@@ -98,8 +98,7 @@ impl Core {
             return Err(Refusal::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
         }
         // Kafka compares with the topics that were there before the request only.
-        let collides =
-            |other: &&Topic| names::collide(&other.name, name) && !batch.names.contains(&other.name);
+        let collides = |other: &&Topic| names::collide(&other.name, name) && !batch.names.contains(&other.name);
         match self.topics.iter().find(collides) {
             None => Ok(()),
             Some(other) => {

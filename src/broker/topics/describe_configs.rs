@@ -172,7 +172,12 @@ impl Core {
             property("broker.id", ANY_INT, &node, Some("-1")),
             property("default.replication.factor", ANY_INT, 1, Some("1")),
             property("delete.topic.enable", Kind::Boolean, true, Some("true")),
-            property("group.initial.rebalance.delay.ms", ANY_INT, settings.group_initial_rebalance_delay_ms, Some("3000")),
+            property(
+                "group.initial.rebalance.delay.ms",
+                ANY_INT,
+                settings.group_initial_rebalance_delay_ms,
+                Some("3000"),
+            ),
             property("group.max.session.timeout.ms", ANY_INT, settings.group_max_session_timeout_ms, Some("1800000")),
             property("group.min.session.timeout.ms", ANY_INT, settings.group_min_session_timeout_ms, Some("6000")),
             property("log.cleaner.backoff.ms", ANY_LONG, settings.log_cleaner_backoff_ms, Some("15000")),

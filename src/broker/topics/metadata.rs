@@ -60,8 +60,7 @@ impl Core {
             None => self.topics.iter().map(|topic| told(topic, operations)).collect(),
             // Names are not looked at when there are ids, as in Kafka.
             Some(topics) if topics.iter().any(|topic| !topic.topic_id.is_nil()) => {
-                let ids: BTreeSet<Uuid> =
-                    topics.iter().map(|topic| topic.topic_id).filter(|id| !id.is_nil()).collect();
+                let ids: BTreeSet<Uuid> = topics.iter().map(|topic| topic.topic_id).filter(|id| !id.is_nil()).collect();
                 ids.into_iter().map(|id| self.told_by_id(id, operations)).collect()
             }
             Some(topics) => {
@@ -198,9 +197,8 @@ impl Core {
             let end = topic.logs.len().min(begin.saturating_add(left));
             let partitions: Vec<_> = (begin..end).map(page_partition).collect();
             left -= partitions.len();
-            let cut = (end < topic.logs.len()).then(|| {
-                Cursor::default().with_topic_name(name.clone()).with_partition_index(index(end))
-            });
+            let cut = (end < topic.logs.len())
+                .then(|| Cursor::default().with_topic_name(name.clone()).with_partition_index(index(end)));
             response.topics.push(
                 DescribeTopicPartitionsResponseTopic::default()
                     .with_name(Some(name))

@@ -25,7 +25,6 @@ mod open;
 
 pub use cleaning::{CompactionJob, CompactionResult};
 pub use configs::Overrides;
-pub use metadata::cluster_id_text;
 
 /// All partitions of all topics together may be as many as this: each costs memory, and files of the process.
 /// One request of Kafka's may ask for as many.

@@ -17,7 +17,9 @@ pub fn refusal(name: &str) -> Option<String> {
         _ if name.len() > MAX_LENGTH => {
             format!("the length of '{name}' is longer than the max allowed length {MAX_LENGTH}")
         }
-        _ if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) => return None,
+        _ if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) => {
+            return None;
+        }
         _ => format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
     };
     Some(format!("Topic name is invalid: {why}"))

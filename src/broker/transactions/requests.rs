@@ -188,12 +188,10 @@ impl Core {
 
     /// `AddOffsetsToTxn`
     pub fn add_offsets_to_txn(&mut self, request: AddOffsetsToTxnRequest, call: &Call<'_>) -> AddOffsetsToTxnResponse {
-        let speaker = Speaker {
-            transactional_id: &request.transactional_id,
-            producer_id: request.producer_id.0,
-            epoch: request.producer_epoch,
-        };
-        let groups = BTreeSet::from([request.group_id.to_string()]);
+        let AddOffsetsToTxnRequest { transactional_id, producer_id, producer_epoch, group_id, .. } = request;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let groups = BTreeSet::from([group_id.to_string()]);
         let error = self.enter(speaker, Partitions::new(), groups, call.now).err();
         let error = error.map_or(0, |error| fenced_before(2, call.version, error).code());
         AddOffsetsToTxnResponse::default().with_error_code(error)
@@ -201,12 +199,10 @@ impl Core {
 
     /// `EndTxn`: from version 5 on the epoch is bumped and returned (KIP-890).
     pub fn end_txn(&mut self, request: EndTxnRequest, call: &Call<'_>) -> EndTxnResponse {
-        let speaker = Speaker {
-            transactional_id: &request.transactional_id,
-            producer_id: request.producer_id.0,
-            epoch: request.producer_epoch,
-        };
-        let outcome = if request.committed { Outcome::Commit } else { Outcome::Abort };
+        let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = request;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let outcome = if committed { Outcome::Commit } else { Outcome::Abort };
         let protocol = if call.version >= 5 { Protocol::Bumping } else { Protocol::Classic };
         match self.end(speaker, outcome, protocol, call.now) {
             Err(error) => EndTxnResponse::default().with_error_code(fenced_before(2, call.version, error).code()),
@@ -243,3 +239,7 @@ fn results(
     };
     topics.into_iter().map(of_topic).collect()
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

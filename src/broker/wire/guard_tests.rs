@@ -1,11 +1,14 @@
 //! Laws of the guard, for every request in every version.
 
+use std::collections::BTreeSet;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::super::apis;
 use super::super::samples::{self, Sample, is_decoded, sample, understood, with_null};
 use super::*;
 
@@ -51,6 +54,14 @@ fn all_fields_of_every_version_are_walked_as_the_crate_decodes_them() {
         is_kafkas(api, version, &sample).unwrap_or_else(|failure| panic!("{api:?} {version}: {failure}"));
     });
     assert_eq!(versions.count(), 191);
+}
+
+#[test]
+fn every_request_that_is_answered_has_a_shape_and_no_other() {
+    let answered =
+        apis::APIS.iter().flat_map(|(api, versions)| (versions.min..=versions.max).map(|v| (*api as i16, v)));
+    let shaped = samples::versions().map(|(api, version)| (api as i16, version));
+    assert_eq!(answered.collect::<BTreeSet<_>>(), shaped.collect::<BTreeSet<_>>());
 }
 
 #[test]

@@ -14,7 +14,6 @@ use kafka_protocol::messages::ApiKey;
 
 pub use frame::{Frames, SOCKET_REQUEST_MAX_BYTES};
 pub use guard::{Limits, check, header};
-pub use shapes::versions;
 
 /// Why bytes are not a request. Apache Kafka answers each of these by closing the connection, and says no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,193 @@
+//! Owns appending: what a topic demands of a batch, where it goes, and the marker that ends a transaction.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::aborted::{Aborted, AbortedTransaction};
+use super::batch::{Batch, Placed};
+use super::header::{Header, marker_header};
+use super::records::Marker;
+use super::segment::{Segment, flush_folder};
+use super::{Log, LogStorage};
+
+/// Where a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: i64,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// The append's time for a topic with `LogAppendTime`, otherwise -1. For a duplicate the time of the earlier batch, as Kafka has it.
+    pub log_append_time: i64,
+    /// It stood there already: a duplicate of one of the producer's last five batches; nothing was appended.
+    pub duplicate: bool,
+}
+
+/// Why a batch was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// `OUT_OF_ORDER_SEQUENCE_NUMBER`
+    #[error("the sequence has a gap")]
+    OutOfOrderSequence,
+    /// `INVALID_PRODUCER_EPOCH`
+    #[error("the producer's epoch is old")]
+    InvalidProducerEpoch,
+    /// `INVALID_TXN_STATE`: no part of a transaction, from a producer that has one open here.
+    #[error("the producer has a transaction open here and the batch is no part of it")]
+    InvalidTransactionState,
+    /// `MESSAGE_TOO_LARGE`
+    #[error("the batch is larger than max.message.bytes")]
+    TooLarge,
+    /// `RECORD_LIST_TOO_LARGE`
+    #[error("the batch is larger than segment.bytes")]
+    LargerThanSegment,
+    /// `INVALID_TIMESTAMP`: of these records, counted in the batch from 0.
+    #[error("a timestamp lies outside of what the topic allows")]
+    InvalidTimestamp(Vec<i32>),
+    /// `INVALID_RECORD`: these records, counted in the batch from 0, have no key, and the topic is compacted.
+    #[error("a compacted topic takes no record without a key")]
+    NoKey(Vec<i32>),
+    /// `KAFKA_STORAGE_ERROR`
+    #[error("the log could not be written")]
+    Storage(#[from] io::Error),
+}
+
+impl Log {
+    /// Appends a client's batch.
+    ///
+    /// # Errors
+    ///
+    /// When the batch may not stand here; the log is then as it was.
+    pub fn append(&mut self, batch: &Batch, now: i64) -> Result<Appended, AppendError> {
+        self.admits(batch, now)?;
+        if let Some(earlier) = self.producers.check(&batch.header, batch.begins_at_zero)? {
+            return Ok(Appended {
+                base_offset: earlier.base_offset,
+                last_offset: earlier.last_offset,
+                log_append_time: earlier.timestamp,
+                duplicate: true,
+            });
+        }
+        let append_time = self.settings.log_append_time.then_some(now);
+        let (header, placed) = batch.placed(self.end, append_time);
+        self.write(&header, &placed, now)?;
+        self.producers.wrote(&header);
+        Ok(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            log_append_time: append_time.unwrap_or(-1),
+            duplicate: false,
+        })
+    }
+
+    /// What the topic demands, in the order in which Kafka looks.
+    fn admits(&self, batch: &Batch, now: i64) -> Result<(), AppendError> {
+        let settings = &self.settings;
+        if settings.compact && !batch.keyed {
+            return Err(AppendError::NoKey(batch.records_of_which(|has_key, _| !has_key)));
+        }
+        if !settings.log_append_time {
+            let early = |timestamp| now.saturating_sub(timestamp) > settings.timestamp_before_max_ms;
+            let late = |timestamp: i64| timestamp.saturating_sub(now) > settings.timestamp_after_max_ms;
+            if batch.timestamps.is_some_and(|(least, most)| early(least) || late(most)) {
+                let out = |_, timestamp| timestamp != -1 && (early(timestamp) || late(timestamp));
+                return Err(AppendError::InvalidTimestamp(batch.records_of_which(out)));
+            }
+        }
+        if batch.size() as u64 > u64::from(settings.max_message_bytes) {
+            return Err(AppendError::TooLarge);
+        }
+        if batch.size() as u64 > settings.segment_bytes {
+            return Err(AppendError::LargerThanSegment);
+        }
+        Ok(())
+    }
+
+    /// Writes the marker that ends a producer's transaction; `None` and no marker if it is known to have a newer epoch.
+    /// Kafka writes a marker for a partition that was added to a transaction and got no record, too.
+    ///
+    /// # Errors
+    ///
+    /// When the segment cannot be written.
+    pub fn end_transaction(
+        &mut self,
+        producer_id: i64,
+        epoch: i16,
+        commit: bool,
+        coordinator_epoch: i32,
+        now: i64,
+    ) -> io::Result<Option<i64>> {
+        if self.producers.epoch(producer_id).is_some_and(|known| known > epoch) {
+            return Ok(None);
+        }
+        let marker = Marker { commit, coordinator_epoch };
+        let mut header = marker_header(self.end, producer_id, epoch, now);
+        if self.settings.log_append_time {
+            header.set_log_append_time(now);
+        }
+        let bytes = header.write(&marker.record());
+        header.size = bytes.len();
+        self.write(&header, &Placed { front: bytes, rest: Bytes::new() }, now)?;
+        self.ended(&header, marker);
+        Ok(Some(header.base_offset))
+    }
+
+    /// Takes in a marker that stands in the log.
+    pub(super) fn ended(&mut self, header: &Header, marker: Marker) {
+        let Some(ended) = self.producers.ended(header, marker) else { return };
+        if !marker.commit {
+            self.aborted.push(Aborted {
+                transaction: AbortedTransaction { producer_id: header.producer_id, first_offset: ended.first_offset },
+                last_offset: header.last_offset(),
+                last_stable_offset: ended.last_stable_offset,
+            });
+        }
+    }
+
+    fn write(&mut self, header: &Header, placed: &Placed, now: i64) -> io::Result<()> {
+        if self.refuses {
+            return Err(io::Error::other("an earlier write has failed and could not be taken back"));
+        }
+        let (size, last_offset) = (placed.size(), header.last_offset());
+        let (segment_bytes, segment_ms) = (self.settings.segment_bytes, self.settings.segment_ms);
+        let active = self.active();
+        if active.is_full(size, last_offset, segment_bytes) || active.is_old(header.max_timestamp, now, segment_ms) {
+            self.roll(now)?;
+        }
+        let fsync = self.storage.fsync();
+        if let Err((error, torn)) = self.active().append(header, placed, fsync) {
+            self.refuses |= torn;
+            return Err(error);
+        }
+        self.end = last_offset + 1;
+        Ok(())
+    }
+
+    /// Closes the active segment and begins another one.
+    pub(super) fn roll(&mut self, now: i64) -> io::Result<()> {
+        let segment = self.storage.segment(self.end, now)?;
+        self.segments.push(segment);
+        Ok(())
+    }
+}
+
+impl LogStorage {
+    fn fsync(&self) -> bool {
+        matches!(self, Self::Folder { fsync: true, .. })
+    }
+
+    /// A new segment.
+    pub(super) fn segment(&self, base_offset: i64, now: i64) -> io::Result<Segment> {
+        match self {
+            Self::Memory => Ok(Segment::in_memory(base_offset, now)),
+            Self::Folder { path, fsync } => {
+                let segment = Segment::in_folder(path, base_offset, now)?;
+                if *fsync {
+                    flush_folder(path)?;
+                }
+                Ok(segment)
+            }
+        }
+    }
+}

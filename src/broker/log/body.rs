@@ -1,0 +1,238 @@
+//! Owns the bytes of a segment: pieces in memory or a file as Kafka's, and walking over its batches.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::batch::Placed;
+use super::header::{HEADER, Header};
+
+/// Read ahead while walking over small batches.
+const AHEAD: u64 = 64 << 10;
+/// Read at a header where the batches are large: a header, and a marker's record too.
+const GLANCE: u64 = 512;
+
+/// Read at once where everything is read.
+const AT_ONCE: u64 = 1 << 20;
+
+/// Where a batch lies in a body. In a file a byte's position, in memory the number of its piece: each batch is a piece of its own.
+pub type Position = u64;
+
+/// The bytes of a segment. A clone reads the same bytes, also when the segment is gone.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// One piece a batch.
+    Memory(Vec<Bytes>),
+    /// A file, opened to be appended.
+    File(Arc<File>),
+}
+
+impl Body {
+    /// Writes a batch behind `size` bytes and tells where. After an error nothing of it is left, or `Err` has `true`.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; with whether a part of it may be there.
+    pub fn append(&mut self, batch: &Placed, size: u64, fsync: bool) -> Result<Position, (io::Error, bool)> {
+        match self {
+            Self::Memory(pieces) => {
+                let mut piece = Vec::with_capacity(batch.size());
+                piece.extend_from_slice(&batch.front);
+                piece.extend_from_slice(&batch.rest);
+                pieces.push(piece.into());
+                Ok(pieces.len() as u64 - 1)
+            }
+            Self::File(file) => {
+                write_both(file, &batch.front, &batch.rest).map_err(|error| (error, file.set_len(size).is_err()))?;
+                if fsync {
+                    // After a failed flush nobody knows what the disk holds: no second try would be honest.
+                    file.sync_data().map_err(|error| {
+                        let gone = file.set_len(size);
+                        (gone.err().unwrap_or(error), true)
+                    })?;
+                }
+                Ok(size)
+            }
+        }
+    }
+
+    /// The bytes of a batch.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub fn read(&self, position: Position, size: usize) -> io::Result<Bytes> {
+        match self {
+            Self::Memory(pieces) => {
+                let piece = usize::try_from(position).ok().and_then(|at| pieces.get(at));
+                piece.cloned().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+            Self::File(file) => {
+                let mut bytes = vec![0; size];
+                file.read_exact_at(&mut bytes, position)?;
+                Ok(bytes.into())
+            }
+        }
+    }
+
+    /// All batches with their records, up to `end` bytes of a file.
+    #[must_use]
+    pub fn batches(&self, end: u64) -> Batches<'_> {
+        Batches { body: self, position: 0, end, ahead: Bytes::new() }
+    }
+
+    /// The batches from a position on, up to `end` bytes of a file.
+    #[must_use]
+    pub fn walk(&self, from: Position, end: u64) -> Walk<'_> {
+        Walk { body: self, position: from, end, ahead: Vec::new(), ahead_at: 0, small: true }
+    }
+}
+
+/// Whole batches one after the other, read in large pieces.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    body: &'a Body,
+    position: Position,
+    end: u64,
+    ahead: Bytes,
+}
+
+impl Batches<'_> {
+    /// The next batch; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
+    pub fn next(&mut self) -> io::Result<Option<(Header, Bytes)>> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no whole batch stands here");
+        match self.body {
+            Body::Memory(pieces) => {
+                let Some(piece) = usize::try_from(self.position).ok().and_then(|at| pieces.get(at)) else {
+                    return Ok(None);
+                };
+                self.position += 1;
+                Ok(Some((Header::read(piece).ok_or_else(invalid)?, piece.clone())))
+            }
+            Body::File(file) => {
+                if self.position >= self.end {
+                    return Ok(None);
+                }
+                if self.ahead.len() < HEADER {
+                    self.fill(file, AT_ONCE)?;
+                }
+                let header = Header::read(&self.ahead).ok_or_else(invalid)?;
+                if self.ahead.len() < header.size {
+                    if self.position + header.size as u64 > self.end {
+                        return Err(invalid());
+                    }
+                    self.fill(file, AT_ONCE.max(header.size as u64))?;
+                }
+                self.position += header.size as u64;
+                Ok(Some((header, self.ahead.split_to(header.size))))
+            }
+        }
+    }
+
+    fn fill(&mut self, file: &File, size: u64) -> io::Result<()> {
+        let size = usize::try_from(size.min(self.end - self.position)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, self.position)?;
+        self.ahead = bytes.into();
+        Ok(())
+    }
+}
+
+fn write_both(mut file: &File, mut front: &[u8], mut rest: &[u8]) -> io::Result<()> {
+    while !front.is_empty() {
+        match file.write_vectored(&[IoSlice::new(front), IoSlice::new(rest)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                let of_front = written.min(front.len());
+                front = &front[of_front..];
+                rest = &rest[written - of_front..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    file.write_all(rest)
+}
+
+/// A batch that a walk came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Where it lies.
+    pub position: Position,
+    /// Its header.
+    pub header: Header,
+}
+
+/// Goes from batch to batch and reads headers only.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    body: &'a Body,
+    position: Position,
+    end: u64,
+    ahead: Vec<u8>,
+    ahead_at: u64,
+    small: bool,
+}
+
+impl Walk<'_> {
+    /// Where it stands: in front of the next batch, or of what is none.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The next batch; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
+    pub fn next(&mut self) -> io::Result<Option<Found>> {
+        let position = self.position;
+        let header = match self.body {
+            Body::Memory(pieces) => {
+                let Some(piece) = usize::try_from(position).ok().and_then(|at| pieces.get(at)) else { return Ok(None) };
+                self.position += 1;
+                Header::read(piece)
+            }
+            Body::File(file) => {
+                if position >= self.end {
+                    return Ok(None);
+                }
+                let header = self.header_at(file)?.filter(|header| position + header.size as u64 <= self.end);
+                if let Some(header) = header {
+                    self.small = (header.size as u64) < INTERESTING;
+                    self.position += header.size as u64;
+                }
+                header
+            }
+        };
+        let header = header.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no whole batch stands here"))?;
+        Ok(Some(Found { position, header }))
+    }
+
+    fn header_at(&mut self, file: &File) -> io::Result<Option<Header>> {
+        let held = self.ahead_at..self.ahead_at + self.ahead.len() as u64;
+        let whole = self.position + HEADER as u64;
+        if whole > self.end {
+            return Ok(None);
+        }
+        if self.position < held.start || whole > held.end {
+            let size = if self.small { AHEAD } else { GLANCE }.min(self.end - self.position);
+            self.ahead.resize(usize::try_from(size).expect("AHEAD at most"), 0);
+            self.ahead_at = self.position;
+            file.read_exact_at(&mut self.ahead, self.position)?;
+        }
+        let at = usize::try_from(self.position - self.ahead_at).expect("within what was read");
+        Ok(Header::read(&self.ahead[at..]))
+    }
+}
+
+/// Batches of this size and more are not worth reading on the way to the next header.
+const INTERESTING: u64 = 8 << 10;

@@ -1,0 +1,82 @@
+//! Owns finding records by their time.
+
+use std::io;
+
+use super::body::Found;
+use super::records::Records;
+use super::segment::Segment;
+use super::{Isolation, Log};
+
+/// A record found by its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedOffset {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in milliseconds.
+    pub timestamp: i64,
+}
+
+impl Log {
+    /// The first record at or after this time.
+    ///
+    /// # Errors
+    ///
+    /// When a segment cannot be read.
+    pub fn offset_for_time(&self, timestamp: i64, isolation: Isolation) -> io::Result<Option<TimedOffset>> {
+        let limit = self.end_offset(isolation);
+        for segment in self.segments.iter().filter(|segment| segment.max_timestamp >= timestamp) {
+            let mut walk = segment.body.walk(segment.index.floor_of_time(timestamp), segment.size);
+            while let Some(found) = walk.next()? {
+                if found.header.base_offset >= limit {
+                    return Ok(None);
+                }
+                if found.header.max_timestamp < timestamp || found.header.last_offset() < self.start {
+                    continue;
+                }
+                let at = |it: TimedOffset| it.timestamp >= timestamp && it.offset >= self.start;
+                if let Some(record) = segment.first_record(&found, at)? {
+                    return Ok((record.offset < limit).then_some(record));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp, the first of them.
+    ///
+    /// # Errors
+    ///
+    /// When a segment cannot be read.
+    pub fn max_timestamp(&self) -> io::Result<Option<TimedOffset>> {
+        let Some(largest) = self.segments.iter().map(|segment| segment.max_timestamp).max().filter(|it| *it >= 0)
+        else {
+            return Ok(None);
+        };
+        let Some(segment) = self.segments.iter().find(|segment| segment.max_timestamp == largest) else {
+            return Ok(None);
+        };
+        let mut walk = segment.body.walk(segment.index.floor_of_time(largest), segment.size);
+        while let Some(found) = walk.next()? {
+            if found.header.max_timestamp == largest {
+                return segment.first_record(&found, |it| it.timestamp == largest);
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Segment {
+    /// The first record of a batch of which this holds.
+    fn first_record(&self, found: &Found, holds: impl Fn(TimedOffset) -> bool) -> io::Result<Option<TimedOffset>> {
+        let bytes = self.body.read(found.position, found.header.size)?;
+        let records = Records::of(&found.header, &bytes)?;
+        for record in records.iter() {
+            let record = record?;
+            let here = TimedOffset { offset: records.offset(&record), timestamp: records.timestamp(&record) };
+            if holds(here) {
+                return Ok(Some(here));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,147 @@
+//! Owns the log of one partition: batches as they came, in segments, with what readers and producers must know of them.
+//!
+//! A log knows no topic and no protocol message: batches go in, slices of batches come out. Offsets, positions and
+//! transactions are counted here and nowhere else. The files are Kafka's, byte for byte: its tools read them.
+
+use std::io;
+
+mod aborted;
+mod append;
+mod batch;
+mod body;
+mod cleaner;
+mod compaction;
+mod compression;
+mod header;
+mod index;
+mod lookup;
+mod producers;
+mod records;
+mod recovery;
+mod retention;
+mod rewrite;
+mod segment;
+mod settings;
+mod slice;
+
+pub use aborted::AbortedTransaction;
+pub use append::{AppendError, Appended};
+pub use batch::{Batch, BatchError};
+pub use header::says_transactional;
+pub use compaction::{Compacted, Compaction};
+pub use lookup::TimedOffset;
+pub use producers::ProducerState;
+pub use settings::{LogSettings, LogStorage};
+pub use slice::Slice;
+
+use aborted::AbortedTransactions;
+use producers::Producers;
+use segment::Segment;
+
+/// What a reader is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything below the high watermark.
+    ReadUncommitted,
+    /// Everything below the last stable offset.
+    ReadCommitted,
+}
+
+/// The log of one partition.
+#[derive(Debug)]
+pub struct Log {
+    storage: LogStorage,
+    settings: LogSettings,
+    /// By base offset; never none, and the last one is appended to.
+    segments: Vec<Segment>,
+    start: i64,
+    end: i64,
+    producers: Producers,
+    aborted: AbortedTransactions,
+    /// Below this a compacted log holds each key once.
+    cleaned_to: i64,
+    /// A write has failed and left something behind that could not be taken back: nothing may follow it.
+    refuses: bool,
+    /// Files are left that are to be looked at when the log is opened, before anything else is compacted.
+    refuses_compaction: bool,
+}
+
+impl Log {
+    /// Takes other settings from here on.
+    pub fn configure(&mut self, settings: LogSettings) {
+        self.settings = settings;
+    }
+
+    /// The first offset that can be read.
+    #[must_use]
+    pub fn start_offset(&self) -> i64 {
+        self.start
+    }
+
+    /// The next offset to be written: on a single node also the high watermark.
+    #[must_use]
+    pub fn high_watermark(&self) -> i64 {
+        self.end
+    }
+
+    /// The first offset of the oldest open transaction, or the high watermark.
+    #[must_use]
+    pub fn last_stable_offset(&self) -> i64 {
+        self.producers.first_open().map_or(self.end, |first| first.max(self.start))
+    }
+
+    /// Where a reader of this isolation must stop.
+    #[must_use]
+    pub fn end_offset(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.high_watermark(),
+            Isolation::ReadCommitted => self.last_stable_offset(),
+        }
+    }
+
+    /// Bytes of the segments.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// The transactions aborted in these offsets, as a fetch of `read_committed` needs them.
+    #[must_use]
+    pub fn aborted(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
+        self.aborted.within(from, to)
+    }
+
+    /// The producers that wrote here and are not forgotten.
+    #[must_use]
+    pub fn producers(&self) -> Vec<ProducerState> {
+        self.producers.states()
+    }
+
+    /// Removes its files.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be removed.
+    pub fn remove(self) -> io::Result<()> {
+        match &self.storage {
+            LogStorage::Memory => Ok(()),
+            LogStorage::Folder { path, .. } => std::fs::remove_dir_all(path),
+        }
+    }
+
+    /// Number of the segment in which this offset lies or would lie.
+    fn segment_of(&self, offset: i64) -> usize {
+        self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
+    }
+
+    fn active(&mut self) -> &mut Segment {
+        self.segments.last_mut().expect("a log has an active segment")
+    }
+}
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

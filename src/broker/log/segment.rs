@@ -1,0 +1,182 @@
+//! Owns a segment: a stretch of a log's batches with what is known of them, so that most questions need no reading.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::batch::Placed;
+use super::body::{Body, Position};
+use super::header::Header;
+use super::index::Index;
+
+/// A segment of a log.
+#[derive(Debug)]
+pub struct Segment {
+    /// The offset in its name: nothing in it lies below.
+    pub base_offset: i64,
+    /// Its bytes.
+    pub body: Body,
+    /// Its file.
+    pub path: Option<PathBuf>,
+    /// How many bytes.
+    pub size: u64,
+    /// Where to look in it.
+    pub index: Index,
+    /// The last offset in it; the one before its base while it is empty.
+    pub last_offset: i64,
+    /// The largest timestamp, -1 for none.
+    pub max_timestamp: i64,
+    /// The largest timestamp of its first batch: what `segment.ms` is counted from.
+    pub first_timestamp: i64,
+    /// When it was made, or opened.
+    pub created: i64,
+    /// Size of its largest batch.
+    pub largest_batch: usize,
+    /// Whether something was written that the disk may not have yet.
+    pub unflushed: bool,
+}
+
+impl Segment {
+    /// An empty segment in memory.
+    #[must_use]
+    pub fn in_memory(base_offset: i64, now: i64) -> Self {
+        Self::over(base_offset, Body::Memory(Vec::new()), None, now)
+    }
+
+    /// An empty segment in a new file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be made.
+    pub fn in_folder(folder: &Path, base_offset: i64, now: i64) -> io::Result<Self> {
+        let path = path_of(folder, base_offset);
+        let segment = Self::open(&path, base_offset, now)?;
+        if let Body::File(file) = &segment.body {
+            file.set_len(0)?;
+        }
+        Ok(segment)
+    }
+
+    /// A file as it is, of which nothing is known yet.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened.
+    pub fn open(path: &Path, base_offset: i64, now: i64) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        Ok(Self::over(base_offset, Body::File(Arc::new(file)), Some(path.to_owned()), now))
+    }
+
+    /// An empty segment over these bytes.
+    #[must_use]
+    pub fn over(base_offset: i64, body: Body, path: Option<PathBuf>, now: i64) -> Self {
+        Self {
+            base_offset,
+            body,
+            path,
+            size: 0,
+            index: Index::default(),
+            last_offset: base_offset - 1,
+            max_timestamp: -1,
+            first_timestamp: -1,
+            created: now,
+            largest_batch: 0,
+            unflushed: false,
+        }
+    }
+
+    /// Writes a batch; after an error the segment is as it was, unless the error comes with `true`.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; with whether a part of it may be there.
+    pub fn append(&mut self, header: &Header, batch: &Placed, fsync: bool) -> Result<(), (io::Error, bool)> {
+        let position = self.body.append(batch, self.size, fsync)?;
+        self.note(header, position);
+        self.unflushed = !fsync;
+        Ok(())
+    }
+
+    /// Takes in a batch that stands in the body.
+    pub fn note(&mut self, header: &Header, position: Position) {
+        if self.size == 0 {
+            self.first_timestamp = header.max_timestamp;
+        }
+        self.index.note(header.base_offset, position, header.size as u64, self.max_timestamp);
+        self.size += header.size as u64;
+        self.last_offset = header.last_offset();
+        self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
+        self.largest_batch = self.largest_batch.max(header.size);
+    }
+
+    /// Whether a batch of this size and with this last offset must go into the next segment.
+    #[must_use]
+    pub fn is_full(&self, size: usize, last_offset: i64, segment_bytes: u64) -> bool {
+        let bytes = self.size + size as u64 > segment_bytes.min(i32::MAX.cast_unsigned().into());
+        self.size > 0 && (bytes || last_offset - self.base_offset > i32::MAX.into())
+    }
+
+    /// Whether `segment.ms` are over: counted by the records' times where they have some.
+    #[must_use]
+    pub fn is_old(&self, timestamp: i64, now: i64, segment_ms: i64) -> bool {
+        let waited = if self.first_timestamp >= 0 && timestamp >= 0 {
+            timestamp - self.first_timestamp
+        } else {
+            now - self.created
+        };
+        self.size > 0 && waited > segment_ms
+    }
+
+    /// How old its newest record is, or itself where no record has a time.
+    #[must_use]
+    pub fn newest(&self) -> i64 {
+        if self.max_timestamp >= 0 { self.max_timestamp } else { self.created }
+    }
+
+    /// Makes the disk have it.
+    ///
+    /// # Errors
+    ///
+    /// When that fails.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if let Body::File(file) = &self.body
+            && self.unflushed
+        {
+            file.sync_data()?;
+        }
+        self.unflushed = false;
+        Ok(())
+    }
+
+    /// Removes its file. Who reads it still can.
+    ///
+    /// # Errors
+    ///
+    /// When that fails.
+    pub fn remove(&self) -> io::Result<()> {
+        self.path.as_ref().map_or(Ok(()), std::fs::remove_file)
+    }
+}
+
+/// Kafka's name for a segment's file.
+#[must_use]
+pub fn path_of(folder: &Path, base_offset: i64) -> PathBuf {
+    folder.join(format!("{base_offset:020}.log"))
+}
+
+/// The base offset in a segment's file name.
+#[must_use]
+pub fn base_offset_of(name: &str) -> Option<i64> {
+    let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 20)?;
+    digits.parse().ok().filter(|offset| *offset >= 0)
+}
+
+/// Makes the disk have a folder's entries.
+///
+/// # Errors
+///
+/// When that fails.
+pub fn flush_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,244 @@
+//! Owns reading batches: planned under the broker's lock, done outside of it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::body::Body;
+use super::header::{HEADER, Header};
+use super::index::INTERVAL;
+use super::segment::Segment;
+use super::{Isolation, Log};
+
+/// How far behind its index entry a batch's header can end.
+const SEARCH: u64 = INTERVAL + HEADER as u64;
+
+/// A stretch of whole batches of a log, to be read outside of the broker's lock: it stays readable when its segment is deleted.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    inner: Inner,
+}
+
+#[derive(Debug, Clone)]
+enum Inner {
+    Pieces { pieces: Vec<Bytes>, size: usize },
+    Stretch(Stretch),
+}
+
+/// A part of a file in which the batches lie, somewhere.
+#[derive(Debug, Clone)]
+struct Stretch {
+    file: Arc<File>,
+    from: u64,
+    to: u64,
+    largest_batch: usize,
+    wanted: Wanted,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    offset: i64,
+    limit: i64,
+    max_bytes: usize,
+    at_least_one: bool,
+}
+
+impl Slice {
+    /// Nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { inner: Inner::Pieces { pieces: Vec::new(), size: 0 } }
+    }
+
+    /// An upper bound of its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.inner {
+            Inner::Pieces { size, .. } => *size,
+            Inner::Stretch(stretch) => {
+                let wanted = stretch.wanted;
+                let most = if wanted.at_least_one { stretch.largest_batch } else { 0 };
+                usize::try_from(stretch.to - stretch.from).map_or(usize::MAX, |all| all.min(wanted.max_bytes.max(most)))
+            }
+        }
+    }
+
+    /// The batches: the first holds the offset asked for, the last ends below the limit of the reader's isolation.
+    ///
+    /// # Errors
+    ///
+    /// When the segment cannot be read.
+    pub fn read(&self) -> io::Result<Bytes> {
+        match &self.inner {
+            Inner::Pieces { pieces, size } => Ok(match pieces.as_slice() {
+                [one] => one.clone(),
+                many => {
+                    let mut bytes = Vec::with_capacity(*size);
+                    for piece in many {
+                        bytes.extend_from_slice(piece);
+                    }
+                    bytes.into()
+                }
+            }),
+            Inner::Stretch(stretch) => stretch.read(),
+        }
+    }
+}
+
+impl Stretch {
+    fn read(&self) -> io::Result<Bytes> {
+        let mut from = self.from;
+        while from < self.to {
+            let size = (self.to - from).min(SEARCH.saturating_add(self.wanted.max_bytes as u64));
+            let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+            self.file.read_exact_at(&mut bytes, from)?;
+            let mut at = 0;
+            while let Some(header) = Header::read(&bytes[at..]) {
+                if header.base_offset >= self.wanted.limit {
+                    return Ok(Bytes::new());
+                }
+                if header.last_offset() >= self.wanted.offset {
+                    return self.cut(bytes, from, at, &header);
+                }
+                at += header.size;
+                if at >= bytes.len() {
+                    break;
+                }
+            }
+            if at == 0 {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "no batch stands here"));
+            }
+            // Behind a large batch a hole begins, in which the offset lies.
+            from += at as u64;
+        }
+        Ok(Bytes::new())
+    }
+
+    /// What was read at a position, from its first batch to the last one that may be had.
+    fn cut(&self, mut bytes: Vec<u8>, position: u64, start: usize, first: &Header) -> io::Result<Bytes> {
+        let wanted = self.wanted;
+        let mut end = start;
+        if first.size > wanted.max_bytes {
+            if !wanted.at_least_one {
+                return Ok(Bytes::new());
+            }
+            end = start + first.size;
+            let here = bytes.len();
+            if here < end {
+                bytes.resize(end, 0);
+                self.file.read_exact_at(&mut bytes[here..], position + here as u64)?;
+            }
+        }
+        let room = bytes.len().min(start.saturating_add(wanted.max_bytes));
+        while let Some(header) = Header::read(&bytes[end..]) {
+            if header.base_offset >= wanted.limit || end + header.size > room {
+                break;
+            }
+            end += header.size;
+        }
+        Ok(Bytes::from(bytes).slice(start..end))
+    }
+}
+
+impl Log {
+    /// Batches from the one that holds `offset` on, at most `max_bytes` of them but at least one if `at_least_one`.
+    /// The offset lies within the log (the caller has looked). Where a segment ends, fewer come.
+    #[must_use]
+    pub fn read(&self, offset: i64, max_bytes: usize, isolation: Isolation, at_least_one: bool) -> Slice {
+        let limit = self.end_offset(isolation);
+        if offset >= limit || (max_bytes == 0 && !at_least_one) {
+            return Slice::empty();
+        }
+        let Some(segment) = self.segments[self.segment_of(offset)..].iter().find(|it| it.last_offset >= offset) else {
+            return Slice::empty();
+        };
+        let wanted = Wanted { offset, limit, max_bytes, at_least_one };
+        let from = segment.index.floor(offset);
+        match &segment.body {
+            Body::Memory(_) => pieces(segment, from, wanted),
+            Body::File(file) => {
+                let end = if limit > segment.last_offset { None } else { segment.index.ceiling(limit) };
+                Slice {
+                    inner: Inner::Stretch(Stretch {
+                        file: Arc::clone(file),
+                        from,
+                        to: end.unwrap_or(segment.size),
+                        largest_batch: segment.largest_batch,
+                        wanted,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Bytes that a reader at this offset could have now, counted no further than `enough`.
+    #[must_use]
+    pub fn available(&self, offset: i64, isolation: Isolation, enough: usize) -> usize {
+        let limit = self.end_offset(isolation);
+        let mut available = 0;
+        if offset >= limit {
+            return 0;
+        }
+        for segment in &self.segments[self.segment_of(offset)..] {
+            if segment.base_offset >= limit || available >= enough {
+                break;
+            }
+            available += segment.bytes_within(offset, limit, enough - available);
+        }
+        available.min(enough)
+    }
+}
+
+fn pieces(segment: &Segment, from: u64, wanted: Wanted) -> Slice {
+    let (mut pieces, mut size) = (Vec::new(), 0);
+    let mut walk = segment.body.walk(from, segment.size);
+    while let Ok(Some(found)) = walk.next() {
+        let header = found.header;
+        if header.base_offset >= wanted.limit {
+            break;
+        }
+        if header.last_offset() < wanted.offset {
+            continue;
+        }
+        let fits = size + header.size <= wanted.max_bytes || (pieces.is_empty() && wanted.at_least_one);
+        let Ok(piece) = segment.body.read(found.position, header.size) else { break };
+        if !fits {
+            break;
+        }
+        size += header.size;
+        pieces.push(piece);
+    }
+    Slice { inner: Inner::Pieces { pieces, size } }
+}
+
+impl Segment {
+    /// Bytes of the batches within these offsets; those of memory are counted one by one, no further than `enough`.
+    fn bytes_within(&self, from: i64, to: i64, enough: usize) -> usize {
+        if from > self.last_offset {
+            return 0;
+        }
+        if let Body::File(_) = self.body {
+            let start = self.index.floor(from);
+            let end = if to > self.last_offset { self.size } else { self.index.ceiling(to).unwrap_or(self.size) };
+            let beyond = if to > self.last_offset { 0 } else { SEARCH + self.largest_batch as u64 };
+            // Only where the index leaves it open is it worth a look at the headers.
+            if (end - start).saturating_sub(SEARCH + beyond) >= enough as u64 {
+                return enough;
+            }
+        }
+        let mut bytes = 0;
+        let mut walk = self.body.walk(self.index.floor(from), self.size);
+        while bytes < enough
+            && let Ok(Some(found)) = walk.next()
+            && found.header.base_offset < to
+        {
+            if found.header.last_offset() >= from {
+                bytes += found.header.size;
+            }
+        }
+        bytes
+    }
+}

@@ -1,0 +1,168 @@
+//! What a log promises, over memory and over files.
+
+use kafka_protocol::records::Compression;
+
+use super::testing::*;
+use super::*;
+
+fn both(check: impl Fn(&LogStorage)) {
+    check(&LogStorage::Memory);
+    let folder = tempfile::tempdir().unwrap();
+    check(&in_folder(&folder.path().join("0")));
+}
+
+#[test]
+fn what_was_appended_is_read_from_its_offset_on() {
+    both(|storage| {
+        let (mut log, _) = open(storage, settings());
+        for number in 0..40_i64 {
+            let rows = [row("a", &number.to_string(), NOW), row("b", "x", NOW + number)];
+            let appended = log.append(&batch(NOBODY, &rows), NOW).unwrap();
+            assert_eq!((appended.base_offset, appended.last_offset), (number * 2, number * 2 + 1));
+        }
+        assert_eq!((log.start_offset(), log.high_watermark(), log.last_stable_offset()), (0, 80, 80));
+        for from in 0..80 {
+            let seen = consume(&log, from, Isolation::ReadUncommitted);
+            assert_eq!(seen.len(), usize::try_from(80 - from).unwrap());
+            assert_eq!(seen[0].offset, from);
+        }
+    });
+}
+
+#[test]
+fn a_read_keeps_to_its_bytes_but_gives_one_batch_if_asked() {
+    both(|storage| {
+        let (mut log, _) = open(storage, settings());
+        let one = batch(NOBODY, &[row("a", &"v".repeat(9_000), NOW)]);
+        for _ in 0..5 {
+            log.append(&one, NOW).unwrap();
+        }
+        let size = one.size();
+        let read =
+            |max, at_least_one| log.read(2, max, Isolation::ReadUncommitted, at_least_one).read().unwrap().len() / size;
+        assert_eq!(read(size * 2 + 5, false), 2);
+        assert_eq!(read(size, false), 1);
+        assert_eq!(read(size - 1, false), 0);
+        assert_eq!(read(size - 1, true), 1);
+        assert_eq!(read(0, true), 1);
+        assert_eq!(read(0, false), 0);
+        assert_eq!(read(usize::MAX / 2, false), 3);
+        assert_eq!(log.available(2, Isolation::ReadUncommitted, usize::MAX), size * 3);
+        assert_eq!(log.available(5, Isolation::ReadUncommitted, 1), 0);
+        assert_eq!(log.available(4, Isolation::ReadUncommitted, 1), 1);
+    });
+}
+
+#[test]
+fn a_duplicate_batch_is_answered_with_its_first_offset() {
+    both(|storage| {
+        let (mut log, _) = open(storage, settings());
+        let rows = [row("a", "1", NOW), row("a", "2", NOW)];
+        for number in 0..7 {
+            log.append(&batch(producer(9, 0, number * 2), &rows), NOW).unwrap();
+        }
+        let again = log.append(&batch(producer(9, 0, 4), &rows), NOW).unwrap();
+        assert_eq!((again.base_offset, again.last_offset, again.duplicate), (4, 5, true));
+        assert_eq!(log.high_watermark(), 14);
+        let forgotten = log.append(&batch(producer(9, 0, 2), &rows), NOW);
+        assert!(matches!(forgotten, Err(AppendError::OutOfOrderSequence)), "{forgotten:?}");
+        let old =
+            log.append(&batch(producer(9, 1, 0), &rows), NOW).and(log.append(&batch(producer(9, 0, 14), &rows), NOW));
+        assert!(matches!(old, Err(AppendError::InvalidProducerEpoch)), "{old:?}");
+        let gap = log.append(&batch(producer(9, 2, 1), &rows), NOW);
+        assert!(matches!(gap, Err(AppendError::OutOfOrderSequence)), "{gap:?}");
+    });
+}
+
+#[test]
+fn an_open_transaction_holds_the_last_stable_offset_until_its_marker() {
+    both(|storage| {
+        let (mut log, _) = open(storage, settings());
+        let rows = [row("a", "1", NOW)];
+        log.append(&batch(NOBODY, &rows), NOW).unwrap();
+        log.append(&batch(in_transaction(1, 0, 0), &rows), NOW).unwrap();
+        log.append(&batch(in_transaction(2, 0, 0), &rows), NOW).unwrap();
+        assert_eq!(log.last_stable_offset(), 1);
+        assert_eq!(consume(&log, 0, Isolation::ReadCommitted).len(), 1);
+        assert_eq!(log.available(1, Isolation::ReadCommitted, 1), 0);
+        assert_eq!(log.end_transaction(1, 0, false, 3, NOW).unwrap(), Some(3));
+        assert_eq!(log.last_stable_offset(), 2);
+        assert_eq!(log.end_transaction(2, 0, true, 3, NOW).unwrap(), Some(4));
+        assert_eq!(log.last_stable_offset(), 5);
+        assert_eq!(log.aborted(0, 5), [AbortedTransaction { producer_id: 1, first_offset: 1 }]);
+        let seen: Vec<i64> = consume(&log, 0, Isolation::ReadCommitted).iter().map(|seen| seen.offset).collect();
+        assert_eq!(seen, [0, 2]);
+        assert_eq!(log.end_transaction(2, -1, true, 3, NOW).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_log_that_is_opened_again_knows_what_it_knew() {
+    for clean in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = in_folder(folder.path());
+        let (mut log, _) = open(&storage, LogSettings { segment_bytes: 400, ..settings() });
+        let rows = [row("a", "1", NOW), row("b", "1", NOW)];
+        for number in 0..10 {
+            log.append(&batch(in_transaction(1, 0, number * 2), &rows), NOW).unwrap();
+            log.append(&batch(in_transaction(2, 0, number * 2), &rows), NOW).unwrap();
+            log.end_transaction(1, 0, number % 3 == 0, 7, NOW).unwrap();
+        }
+        let before = (log.producers(), log.last_stable_offset(), log.high_watermark(), log.aborted(0, 99), log.size());
+        let records = batches(&log);
+        if clean {
+            log.close().unwrap();
+        }
+        let (log, notices) = open(&storage, settings());
+        assert_eq!(notices, []);
+        assert!(log.segments.len() > 5);
+        assert_eq!(
+            before,
+            (log.producers(), log.last_stable_offset(), log.high_watermark(), log.aborted(0, 99), log.size())
+        );
+        assert_eq!(records, batches(&log));
+    }
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = in_folder(folder.path());
+    let (mut log, _) = open(&storage, settings());
+    let one = batch(NOBODY, &[row("a", "1", NOW)]);
+    for _ in 0..3 {
+        log.append(&one, NOW).unwrap();
+    }
+    let path = folder.path().join("00000000000000000000.log");
+    let bytes = std::fs::read(&path).unwrap();
+    for cut in 0..bytes.len() {
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        let (log, notices) = open(&storage, settings());
+        let whole = cut / one.size();
+        assert_eq!(log.high_watermark(), i64::try_from(whole).unwrap());
+        let torn = (cut - whole * one.size()) as u64;
+        let told = (torn > 0).then(|| Notice::TailCut { path: path.clone(), bytes: torn });
+        assert_eq!(notices, Vec::from_iter(told));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), log.size());
+    }
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &flipped).unwrap();
+    assert_eq!(open(&storage, settings()).0.high_watermark(), 2);
+}
+
+#[test]
+fn codecs_are_read_and_bombs_are_not() {
+    let rows = [row("a", &"v".repeat(5_000), NOW), row("b", "2", NOW + 5)];
+    for codec in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+        let batch = Batch::parse(encode(NOBODY, &rows, codec)).unwrap();
+        assert!(batch.keyed);
+        assert_eq!(batch.timestamps, Some((NOW, NOW + 5)));
+    }
+    let many: Vec<Row> = (0..70).map(|_| row("a", &"v".repeat(1 << 20), NOW)).collect();
+    for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+        assert!(matches!(Batch::parse(encode(NOBODY, &many, codec)), Err(BatchError::Invalid(_))));
+    }
+}
+
+use super::super::notice::Notice;

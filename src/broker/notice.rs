@@ -1,0 +1,47 @@
+//! Owns what the broker tells its host beside its answers: found at the start, or worth a line while it runs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A file ended in the middle of something that was never acknowledged; that much was cut off.
+    TailCut {
+        /// The file.
+        path: PathBuf,
+        /// Bytes cut.
+        bytes: u64,
+    },
+    /// A topic was created.
+    TopicCreated {
+        /// Its name.
+        name: String,
+        /// Its partitions.
+        partitions: usize,
+    },
+    /// A topic was deleted.
+    TopicDeleted {
+        /// Its name.
+        name: String,
+    },
+    /// A client has connected.
+    Connected {
+        /// From here.
+        peer: SocketAddr,
+    },
+    /// A connection has ended.
+    Disconnected {
+        /// From here.
+        peer: SocketAddr,
+        /// What the client called itself; empty if it never said.
+        client_id: String,
+        /// What was wrong with what it sent, where that ended it.
+        rubbish: Option<String>,
+    },
+    /// Something went wrong that no client was waiting for.
+    Trouble {
+        /// In words.
+        what: String,
+    },
+}

@@ -1,11 +1,13 @@
 //! Owns when logs are cleaned: each topic at its time, a few logs a tick.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::entry::Entry;
+use super::super::log::{Compacted, Compaction};
 use super::super::notice::Notice;
 use super::{TopicEntry, Topics, configs};
 
@@ -19,6 +21,32 @@ pub(super) struct Schedule {
     due: BTreeMap<Uuid, i64>,
     /// A topic that is being cleaned, and its next partition.
     current: Option<(Uuid, usize)>,
+    /// Compactions that wait for somebody to do them.
+    chores: Vec<Chore>,
+    /// Partitions whose compaction waits or is being done: there may be one at a time.
+    busy: BTreeSet<(Uuid, usize)>,
+}
+
+/// A compaction that is due: to be done outside of the broker's lock, since it takes its time.
+#[derive(Debug)]
+pub struct Chore {
+    place: (Uuid, usize),
+    compaction: Compaction,
+}
+
+/// A chore that is done, to be put in place.
+#[derive(Debug)]
+pub struct Done {
+    place: (Uuid, usize),
+    compacted: io::Result<Compacted>,
+}
+
+impl Chore {
+    /// Does it.
+    #[must_use]
+    pub fn run(self) -> Done {
+        Done { place: self.place, compacted: self.compaction.run() }
+    }
 }
 
 impl Schedule {
@@ -68,14 +96,18 @@ impl Topics {
 impl Core {
     /// Cleans logs whose time has come: segments roll, are dropped or compacted.
     pub fn clean(&mut self, now: i64) {
-        let mut moved = Vec::new();
+        let (mut moved, mut chores) = (Vec::new(), Vec::new());
         for _ in 0..LOGS_A_TICK {
             let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
+            let busy = self.topics.cleaning.busy.contains(&(id, partition));
             let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else {
                 self.topics.cleaning.forget(id);
                 self.plan_cleaning(id, now);
                 continue;
             };
+            if !busy && let Some(compaction) = log.compaction(now) {
+                chores.push(Chore { place: (id, partition), compaction });
+            }
             match log.clean(now) {
                 Ok(false) => {}
                 Ok(true) => {
@@ -87,9 +119,26 @@ impl Core {
                 }
             }
         }
+        self.topics.cleaning.busy.extend(chores.iter().map(|chore| chore.place));
+        self.topics.cleaning.chores.append(&mut chores);
         if !moved.is_empty() {
             // The records are gone either way, and a start finds the log's start by its first segment, too: the trouble is told, no more.
             self.record(&moved).ok();
+        }
+    }
+
+    /// Takes the compactions that are due.
+    pub fn take_chores(&mut self) -> Vec<Chore> {
+        std::mem::take(&mut self.topics.cleaning.chores)
+    }
+
+    /// Puts a compacted log in place of what it was made from.
+    pub fn finish_chore(&mut self, done: Done) {
+        let (id, partition) = done.place;
+        self.topics.cleaning.busy.remove(&done.place);
+        let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else { return };
+        if let Err(error) = done.compacted.and_then(|compacted| log.finish(compacted)) {
+            self.notices.push(Notice::Trouble { what: format!("a log cannot be compacted: {error}") });
         }
     }
 

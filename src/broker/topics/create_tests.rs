@@ -170,8 +170,7 @@ fn grow(core: &mut Core, topics: &[(&str, i32)], validate_only: bool) -> Vec<(St
     let topics = topics.iter().map(|(topic, count)| {
         CreatePartitionsTopic::default().with_name(name(topic)).with_count(*count).with_assignments(None)
     });
-    let request =
-        CreatePartitionsRequest::default().with_topics(topics.collect()).with_validate_only(validate_only);
+    let request = CreatePartitionsRequest::default().with_topics(topics.collect()).with_validate_only(validate_only);
     let results = ask(3, |call| core.create_partitions(request, call)).results;
     let row = |result: CreatePartitionsTopicResult| {
         (result.name.to_string(), result.error_code, result.error_message.map(|why| why.to_string()))

@@ -27,7 +27,7 @@ mod slice;
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
-pub use compaction::{Compacted, Compaction};
+pub use compaction::{Compacted, Compaction, Replaced};
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
 pub use settings::{LogSettings, LogStorage};
@@ -138,6 +138,8 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+mod compaction_tests;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

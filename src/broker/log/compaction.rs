@@ -38,7 +38,6 @@ pub struct Compacted {
 #[derive(Debug)]
 #[must_use = "it is dropped outside of the lock"]
 pub struct Replaced {
-    #[expect(dead_code, reason = "it is here to be dropped")]
     segments: Vec<Segment>,
 }
 

@@ -130,7 +130,9 @@ fn what_was_removed_while_it_was_compacted_stays_removed() {
     let before = batches(&log);
     drop(log.finish(compacted).unwrap());
     assert_eq!(batches(&log), before);
-    assert!(std::fs::read_dir(folder.path()).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned")));
+    assert!(
+        std::fs::read_dir(folder.path()).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned"))
+    );
 }
 
 fn table(log: &Log) -> BTreeMap<String, Option<String>> {
@@ -152,11 +154,9 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("0");
     let (mut log, _) = open(&in_folder(&path), compacted());
-    let mut sequence = 0;
-    for number in 0..60 {
+    for (sequence, number) in (0..).zip(0..60) {
         let rows = [row(["a", "b", "c"][number % 3], &number.to_string(), NOW)];
         log.append(&batch(in_transaction(1, 0, sequence), &rows), NOW).unwrap();
-        sequence += 1;
         if number % 4 == 3 {
             log.end_transaction(1, 0, number % 8 == 3, 0, NOW).unwrap();
         }

@@ -103,9 +103,17 @@ impl Hall {
     }
 
     /// Makes time pass for the core, for ever.
-    pub async fn keep_time(&self) {
+    pub async fn keep_time(self: Arc<Self>) {
         loop {
-            let (now, next) = self.tell(|core, now| (now, core.tick(now)));
+            let (now, next, chore) = self.tell(|core, now| (now, core.tick(now), core.take_chore()));
+            if let Some(chore) = chore {
+                let hall = Arc::clone(&self);
+                tokio::task::spawn_blocking(move || {
+                    let done = chore.run();
+                    hall.tell(|core, _| core.finish_chore(done));
+                    hall.rouse();
+                });
+            }
             let until_due = next.map_or(LONGEST_SLEEP, |due| {
                 Duration::from_millis(u64::try_from(due - now).unwrap_or(0)).min(LONGEST_SLEEP)
             });

@@ -155,8 +155,7 @@ impl Server {
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&hall), listener, count, quitting));
-        let timekeeper = Arc::clone(&hall);
-        let timer = tokio::spawn(async move { timekeeper.keep_time().await });
+        let timer = tokio::spawn(Arc::clone(&hall).keep_time());
         Ok(Self { hall, address, cluster_id, connections, quit, accepting, timer, folder })
     }
 

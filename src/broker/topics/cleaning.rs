@@ -1,6 +1,6 @@
-//! Owns when logs are cleaned: each topic at its time, a few logs a tick; and compactions, which are run outside of the broker's lock.
+//! Owns when logs are cleaned: each topic at its time, a few logs a tick; compactions are done outside of the broker's lock, one at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use uuid::Uuid;
@@ -21,33 +21,33 @@ pub(super) struct Schedule {
     due: BTreeMap<Uuid, i64>,
     /// A topic that is being cleaned, and its next partition.
     current: Option<(Uuid, usize)>,
-    /// Partitions that may be worth a compaction.
-    candidates: BTreeSet<(Uuid, usize)>,
-    /// A compaction is being run: there is one cleaner, as by default in Kafka.
+    /// Compactions that wait for somebody to do them.
+    chores: VecDeque<Chore>,
+    /// Partitions whose compaction waits or is being done: there may be one at a time.
+    busy: BTreeSet<(Uuid, usize)>,
+    /// One is being done.
     is_compacting: bool,
 }
 
-/// A compaction of one partition, to be run by a thread that does not hold the broker's lock.
+/// A compaction that is due: to be done outside of the broker's lock, since it takes its time.
 #[derive(Debug)]
-pub struct CompactionJob {
-    topic: Uuid,
-    partition: usize,
+pub struct Chore {
+    place: (Uuid, usize),
     compaction: Compaction,
 }
 
-/// What it came to, to be put in place under the lock.
+/// A chore that is done, to be put in place.
 #[derive(Debug)]
-pub struct CompactionResult {
-    topic: Uuid,
-    partition: usize,
+pub struct Done {
+    place: (Uuid, usize),
     compacted: io::Result<Compacted>,
 }
 
-impl CompactionJob {
-    /// Does it: as much work as the log is long.
+impl Chore {
+    /// Does it.
     #[must_use]
-    pub fn run(self) -> CompactionResult {
-        CompactionResult { topic: self.topic, partition: self.partition, compacted: self.compaction.run() }
+    pub fn run(self) -> Done {
+        Done { place: self.place, compacted: self.compaction.run() }
     }
 }
 
@@ -70,13 +70,12 @@ impl Schedule {
 
     /// The next partition whose turn it is; partitions are counted on until the topic has no more and is planned anew.
     fn turn(&mut self, now: i64) -> Option<(Uuid, usize)> {
-        let (topic, partition) = match self.current {
-            Some(current) => current,
-            None => {
-                let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
-                self.forget(topic);
-                (topic, 0)
-            }
+        let (topic, partition) = if let Some(current) = self.current {
+            current
+        } else {
+            let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
+            self.forget(topic);
+            (topic, 0)
         };
         self.current = Some((topic, partition + 1));
         Some((topic, partition))
@@ -96,22 +95,21 @@ impl Topics {
 }
 
 impl Core {
-    /// Cleans logs whose time has come: segments roll or are dropped, and [`Core::take_compaction`] has something to give.
+    /// Cleans logs whose time has come: segments roll, are dropped or compacted.
     pub fn clean(&mut self, now: i64) {
         let mut moved = Vec::new();
         for _ in 0..LOGS_A_TICK {
             let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
-            let Some(topic) = self.topics.by_id_mut(id).filter(|topic| partition < topic.logs.len()) else {
+            let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else {
                 self.topics.cleaning.forget(id);
                 self.plan_cleaning(id, now);
                 continue;
             };
-            let compacts = configs::has_policy(&topic.overrides, "compact");
-            let log = &mut topic.logs[partition];
             let cleaned = log.clean(now);
-            let offset = log.start_offset();
-            if compacts {
-                self.topics.cleaning.candidates.insert((id, partition));
+            let (offset, compaction) = (log.start_offset(), log.compaction(now));
+            let place = (id, partition);
+            if let Some(compaction) = compaction.filter(|_| self.topics.cleaning.busy.insert(place)) {
+                self.topics.cleaning.chores.push_back(Chore { place, compaction });
             }
             match cleaned {
                 Ok(false) => {}
@@ -127,29 +125,28 @@ impl Core {
         }
     }
 
-    /// A compaction that is due, to be run without the lock and given back to [`Core::finish_compaction`]; none while another one is
-    /// being run.
-    pub fn take_compaction(&mut self, now: i64) -> Option<CompactionJob> {
+    /// Takes a compaction that is due, if none is being done: there is one cleaner, as by default in Kafka.
+    pub fn take_chore(&mut self) -> Option<Chore> {
         if self.topics.cleaning.is_compacting {
             return None;
         }
-        while let Some((topic, partition)) = self.topics.cleaning.candidates.pop_first() {
-            let log = self.topics.by_id(topic).and_then(|topic| topic.logs.get(partition));
-            if let Some(compaction) = log.and_then(|log| log.compaction(now)) {
+        while let Some(chore) = self.topics.cleaning.chores.pop_front() {
+            if self.topics.by_id(chore.place.0).is_some() {
                 self.topics.cleaning.is_compacting = true;
-                return Some(CompactionJob { topic, partition, compaction });
+                return Some(chore);
             }
+            self.topics.cleaning.busy.remove(&chore.place);
         }
         None
     }
 
-    /// Puts a compaction's result in its place.
-    pub fn finish_compaction(&mut self, result: CompactionResult) {
+    /// Puts a compacted log in place of what it was made from.
+    pub fn finish_chore(&mut self, done: Done) {
+        let (id, partition) = done.place;
+        self.topics.cleaning.busy.remove(&done.place);
         self.topics.cleaning.is_compacting = false;
-        // A topic that was deleted meanwhile has taken its files with it.
-        let log = self.topics.by_id_mut(result.topic).and_then(|topic| topic.logs.get_mut(result.partition));
-        let Some(log) = log else { return };
-        if let Err(error) = result.compacted.and_then(|compacted| log.finish(compacted)) {
+        let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else { return };
+        if let Err(error) = done.compacted.and_then(|compacted| log.finish(compacted)) {
             self.notices.push(Notice::Trouble { what: format!("a log cannot be compacted: {error}") });
         }
     }

@@ -104,7 +104,10 @@ fn operations_are_told_to_those_who_ask() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     let response = ask(8, |call| core.metadata(by_name(&["a"]), call));
-    assert_eq!((response.topics[0].topic_authorized_operations, response.cluster_authorized_operations), (i32::MIN, i32::MIN));
+    assert_eq!(
+        (response.topics[0].topic_authorized_operations, response.cluster_authorized_operations),
+        (i32::MIN, i32::MIN)
+    );
     let request =
         by_name(&["a"]).with_include_topic_authorized_operations(true).with_include_cluster_authorized_operations(true);
     let response = ask(8, |call| core.metadata(request, call));
@@ -156,8 +159,7 @@ fn the_cluster_is_described_and_its_controllers_are_not() {
 
 fn page(core: &mut Core, names: &[&str], limit: i32, from: Option<(&str, i32)>) -> DescribeTopicPartitionsResponse {
     let topics = names.iter().map(|topic| TopicRequest::default().with_name(name(topic)));
-    let cursor =
-        from.map(|(topic, index)| From::default().with_topic_name(name(topic)).with_partition_index(index));
+    let cursor = from.map(|(topic, index)| From::default().with_topic_name(name(topic)).with_partition_index(index));
     let request = DescribeTopicPartitionsRequest::default()
         .with_topics(topics.collect())
         .with_response_partition_limit(limit)

@@ -107,13 +107,15 @@ fn check<'a>(
 }
 
 fn refused(partition: &FetchPartition, error: ResponseError) -> PartitionData {
+    // Kafka finds out about these before it comes to transactions; the others leave the list out.
+    let unknown = matches!(error, ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId);
     PartitionData::default()
         .with_partition_index(partition.partition)
         .with_error_code(error.code())
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
-        .with_aborted_transactions(None)
+        .with_aborted_transactions(unknown.then(Vec::new))
         .with_preferred_read_replica(BrokerId(-1))
         .with_records(Some(bytes::Bytes::new()))
 }

@@ -77,7 +77,12 @@ impl From<AppendError> for Refusal {
             AppendError::NoKey(records) => (ResponseError::InvalidRecord, records),
             AppendError::Storage(_) => (ResponseError::KafkaStorageError, Vec::new()),
         };
-        Self { error, message, log_asked: true, records }
+        // Kafka tells the log's start with what is wrong with the records, and not with what is wrong with the batch as a whole.
+        let log_asked = !matches!(
+            error,
+            ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge | ResponseError::KafkaStorageError
+        );
+        Self { error, message, log_asked, records }
     }
 }
 

@@ -77,13 +77,13 @@ fn dirty(core: &mut Core, name: &str) -> Uuid {
 fn a_dirty_log_is_compacted_outside_and_put_in_place() {
     let mut core = broker();
     dirty(&mut core, "a");
-    assert!(core.take_chore().is_none());
+    assert!(core.take_compaction(NOW).is_none());
     let later = NOW + 15_000;
     run_until(&mut core, later);
     let before = core.topics.log("a", 0).unwrap().size();
-    let job = core.take_chore().unwrap();
-    assert!(core.take_chore().is_none());
-    core.finish_chore(job.run());
+    let job = core.take_compaction(later).unwrap();
+    assert!(core.take_compaction(later).is_none());
+    core.finish_compaction(job.run());
     let log = core.topics.log("a", 0).unwrap();
     assert!(log.size() < before / 2, "{} of {before}", log.size());
     assert_eq!((log.start_offset(), log.high_watermark()), (0, 10));
@@ -96,12 +96,12 @@ fn one_compaction_is_run_at_a_time_and_a_deleted_topic_does_not_block_others() {
     let first = dirty(&mut core, "a");
     let second = dirty(&mut core, "b");
     run_until(&mut core, NOW + 15_000);
-    let job = core.take_chore().unwrap();
-    assert!(core.take_chore().is_none());
-    let (running, other) = if job.place.0 == first { (first, second) } else { (second, first) };
+    let job = core.take_compaction(NOW + 15_000).unwrap();
+    assert!(core.take_compaction(NOW + 15_000).is_none());
+    let (running, other) = if job.topic == first { (first, second) } else { (second, first) };
     core.remove_topic(running).unwrap();
-    core.finish_chore(job.run());
-    let next = core.take_chore().unwrap();
-    assert_eq!(next.place.0, other);
-    core.finish_chore(next.run());
+    core.finish_compaction(job.run());
+    let next = core.take_compaction(NOW + 15_000).unwrap();
+    assert_eq!(next.topic, other);
+    core.finish_compaction(next.run());
 }

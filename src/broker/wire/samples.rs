@@ -49,6 +49,7 @@ requests! {
     IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
     DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
     DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
+    DescribeTopicPartitions DescribeTopicPartitionsRequest,
 }
 
 /// Every request in every version that the protocol crate decodes.

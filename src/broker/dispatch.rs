@@ -194,7 +194,7 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse(&request, error);
         }
-        let checked = CheckedProduce::new(request);
+        let checked = CheckedProduce::new(request, self.asked.version);
         let is_answered = checked.is_answered();
         let response = self.hall.tell(|core, now| core.produce(checked, &self.call(now)));
         if is_answered {

@@ -64,26 +64,44 @@ pub fn is_answered(api: ApiKey, version: i16) -> bool {
     APIS.iter().any(|(key, versions)| *key == api && (versions.min..=versions.max).contains(&version))
 }
 
-/// The answer to `ApiVersions`; with an error for a version that is not known, which is then answered as version 0.
+/// The answer to `ApiVersions` in a version that is not known: as version 0, with an error and the versions that are (KIP-511).
 #[must_use]
-pub fn api_versions(known: bool) -> ApiVersionsResponse {
-    let keys = APIS.iter().map(|(api, versions)| {
+pub fn unknown_version() -> ApiVersionsResponse {
+    ApiVersionsResponse::default().with_api_keys(keys()).with_error_code(ResponseError::UnsupportedVersion.code())
+}
+
+fn keys() -> Vec<ApiVersion> {
+    let key = |(api, versions): &(ApiKey, VersionRange)| {
         // librdkafka takes the range's start as a sign of what compression a broker knows, so Apache claims 0 and refuses it (KAFKA-18659).
         let min = if *api == ApiKey::Produce { 0 } else { versions.min };
         ApiVersion::default().with_api_key(*api as i16).with_min_version(min).with_max_version(versions.max)
-    });
-    let transactions = StrBytes::from_static_str("transaction.version");
-    let response = ApiVersionsResponse::default().with_api_keys(keys.collect());
-    if !known {
-        return response.with_error_code(ResponseError::UnsupportedVersion.code());
+    };
+    APIS.iter().map(key).collect()
+}
+
+/// The answer to `ApiVersions`.
+#[must_use]
+pub fn api_versions(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
+    let named = |text: &StrBytes| {
+        let alphanumeric = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = text.as_bytes();
+        alphanumeric(bytes.first())
+            && alphanumeric(bytes.last())
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+    };
+    if version >= 3 && !(named(&request.client_software_name) && named(&request.client_software_version)) {
+        return ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code());
     }
     // Version 2 of transactions (KIP-890) is how clients learn that Produce 12 and EndTxn 5 mean what they mean here.
-    response
-        .with_supported_features(vec![
-            SupportedFeatureKey::default().with_name(transactions.clone()).with_min_version(0).with_max_version(2),
-        ])
+    let transactions = StrBytes::from_static_str("transaction.version");
+    let supported =
+        SupportedFeatureKey::default().with_name(transactions.clone()).with_min_version(0).with_max_version(2);
+    let finalized =
+        FinalizedFeatureKey::default().with_name(transactions).with_min_version_level(2).with_max_version_level(2);
+    ApiVersionsResponse::default()
+        .with_api_keys(keys())
+        // Clients of version 3 cannot read a feature whose range begins at 0 (KIP-1022).
+        .with_supported_features(if version >= 4 { vec![supported] } else { Vec::new() })
         .with_finalized_features_epoch(0)
-        .with_finalized_features(vec![
-            FinalizedFeatureKey::default().with_name(transactions).with_min_version_level(2).with_max_version_level(2),
-        ])
+        .with_finalized_features(vec![finalized])
 }

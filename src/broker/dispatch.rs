@@ -78,7 +78,7 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     let asked = Asked { api, version: header.request_api_version, correlation_id: header.correlation_id };
     // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
     if api == ApiKey::ApiVersions && !apis::is_answered(api, asked.version) {
-        return asked.encode(0, &apis::api_versions(false));
+        return asked.encode(0, &apis::unknown_version());
     }
     if let Err(rubbish) = wire::check(api, asked.version, &frame, Limits::default()) {
         return asked.close(rubbish);
@@ -194,7 +194,7 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse(&request, error);
         }
-        let checked = CheckedProduce::new(request);
+        let checked = CheckedProduce::new(request, self.asked.version);
         let is_answered = checked.is_answered();
         let response = self.hall.tell(|core, now| core.produce(checked, &self.call(now)));
         if is_answered {
@@ -237,7 +237,7 @@ impl Passage<'_> {
             ApiKey::Produce => self.produce(body),
             ApiKey::Fetch => self.fetch(body).await,
             ApiKey::ApiVersions => match self.decode::<ApiVersionsRequest>(body) {
-                Ok(_) => self.asked.reply(&apis::api_versions(true)),
+                Ok(request) => self.asked.reply(&apis::api_versions(&request, self.asked.version)),
                 Err(served) => served,
             },
             ApiKey::JoinGroup => {

@@ -24,8 +24,8 @@ const TOPIC_IDS: i16 = 13;
 const MOST_BYTES: usize = 8 << 20;
 /// The epoch of the only leader that a partition ever has.
 const LEADER_EPOCH: i32 = 0;
-/// Says that a request belongs to no session, or is the first of one.
-const NO_SESSION: i32 = 0;
+/// Epochs of requests that name everything they want: the first of a session, and one that belongs to none.
+const FULL: [i32; 2] = [0, -1];
 
 /// An answer whose bytes are still to be read.
 #[derive(Debug)]
@@ -75,11 +75,6 @@ impl Parked {
     pub fn next_deadline(&self) -> Option<i64> {
         self.readers.values().map(|reader| reader.until).min()
     }
-
-    /// Forgets a reader whose connection is gone.
-    pub fn forget(&mut self, ticket: Ticket) {
-        self.readers.remove(&ticket);
-    }
 }
 
 fn isolation(request: &FetchRequest) -> Isolation {
@@ -96,6 +91,10 @@ fn check<'a>(
     if partition.current_leader_epoch > LEADER_EPOCH {
         return Err(ResponseError::UnknownLeaderEpoch);
     }
+    // There was no later epoch in which anything could have been fetched.
+    if partition.last_fetched_epoch > LEADER_EPOCH {
+        return Err(ResponseError::OffsetOutOfRange);
+    }
     if partition.fetch_offset < log.start_offset() || partition.fetch_offset > log.high_watermark() {
         return Err(ResponseError::OffsetOutOfRange);
     }
@@ -103,12 +102,16 @@ fn check<'a>(
 }
 
 fn refused(partition: &FetchPartition, error: ResponseError) -> PartitionData {
+    // Kafka finds out about these before it comes to transactions; the others leave the list out.
+    let unknown = matches!(error, ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId);
     PartitionData::default()
         .with_partition_index(partition.partition)
         .with_error_code(error.code())
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
+        .with_aborted_transactions(unknown.then(Vec::new))
+        .with_preferred_read_replica(BrokerId(-1))
         .with_records(Some(bytes::Bytes::new()))
 }
 
@@ -141,7 +144,7 @@ impl Core {
     pub fn plan(&self, request: &FetchRequest, call: &Call<'_>) -> FetchPlan {
         let mut response = FetchResponse::default();
         let mut slices = Vec::new();
-        if request.session_id != NO_SESSION {
+        if !FULL.contains(&request.session_epoch) {
             response.error_code = ResponseError::FetchSessionIdNotFound.code();
             return FetchPlan { response, slices };
         }

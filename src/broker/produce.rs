@@ -3,16 +3,21 @@
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::TransactionalId;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::protocol::StrBytes;
 
 use super::answer::Call;
 use super::core::Core;
-use super::log::{AppendError, Appended, Batch, BatchError};
+use super::log::{self, AppendError, Appended, Batch, BatchError, Log};
 use super::transactions::{Entrance, Speaker};
 
 /// From this version on a produce names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
+
+/// From this version on a batch may be compressed with zstd (KIP-110).
+const ZSTD: i16 = 7;
 
 /// A produce request whose batches were looked through. That costs the most of it, and needs nothing of the broker.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct CheckedProduce {
     request: ProduceRequest,
     /// Each partition's batch, in the request's order.
     batches: Vec<Result<Batch, Refusal>>,
+    /// Whether one of them says that it belongs to a transaction, valid or not.
+    transactional: bool,
 }
 
 /// A batch and where it is to go.
@@ -36,54 +43,76 @@ struct Write<'a> {
 struct Refusal {
     error: ResponseError,
     message: Option<String>,
+    /// Whether the log was asked; then its start is told.
+    log_asked: bool,
+    /// Which records are to blame, counted in the batch from 0.
+    records: Vec<i32>,
 }
 
 impl From<ResponseError> for Refusal {
     fn from(error: ResponseError) -> Self {
-        Self { error, message: None }
+        Self { error, message: None, log_asked: false, records: Vec::new() }
     }
 }
 
 impl From<BatchError> for Refusal {
     fn from(error: BatchError) -> Self {
-        let code = match error {
-            BatchError::Corrupt => ResponseError::CorruptMessage,
-            BatchError::OldFormat | BatchError::Invalid(_) => ResponseError::InvalidRecord,
+        let (code, log_asked) = match error {
+            BatchError::Corrupt => (ResponseError::CorruptMessage, false),
+            BatchError::NotOne(_) => (ResponseError::InvalidRecord, false),
+            BatchError::Invalid(_) => (ResponseError::InvalidRecord, true),
+            BatchError::Compression => (ResponseError::UnknownServerError, true),
         };
-        Self { error: code, message: Some(error.to_string()) }
+        Self { error: code, message: Some(error.to_string()), log_asked, records: Vec::new() }
     }
 }
 
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
-        let code = match error {
-            AppendError::OutOfOrderSequence => ResponseError::OutOfOrderSequenceNumber,
-            AppendError::InvalidTransactionState => ResponseError::InvalidTxnState,
-            AppendError::LargerThanSegment => ResponseError::RecordListTooLarge,
-            AppendError::InvalidProducerEpoch => ResponseError::InvalidProducerEpoch,
-            AppendError::TooLarge => ResponseError::MessageTooLarge,
-            AppendError::InvalidTimestamp => ResponseError::InvalidTimestamp,
-            AppendError::Invalid(_) => ResponseError::InvalidRecord,
-            AppendError::Storage(_) => ResponseError::KafkaStorageError,
+        let message = Some(error.to_string());
+        let (error, records) = match error {
+            AppendError::OutOfOrderSequence => (ResponseError::OutOfOrderSequenceNumber, Vec::new()),
+            AppendError::InvalidTransactionState => (ResponseError::InvalidTxnState, Vec::new()),
+            AppendError::InvalidProducerEpoch => (ResponseError::InvalidProducerEpoch, Vec::new()),
+            AppendError::TooLarge => (ResponseError::MessageTooLarge, Vec::new()),
+            AppendError::LargerThanSegment => (ResponseError::RecordListTooLarge, Vec::new()),
+            AppendError::InvalidTimestamp(records) => (ResponseError::InvalidTimestamp, records),
+            AppendError::NoKey(records) => (ResponseError::InvalidRecord, records),
+            AppendError::Storage(_) => (ResponseError::KafkaStorageError, Vec::new()),
         };
-        Self { error: code, message: Some(error.to_string()) }
+        // Kafka tells the log's start with what is wrong with the records, and not with what is wrong with the batch as a whole.
+        let log_asked = !matches!(
+            error,
+            ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge | ResponseError::KafkaStorageError
+        );
+        Self { error, message, log_asked, records }
     }
 }
 
 impl CheckedProduce {
     /// Looks through the batches of a request.
     #[must_use]
-    pub fn new(mut request: ProduceRequest) -> Self {
+    pub fn new(mut request: ProduceRequest, version: i16) -> Self {
+        let transactional = request
+            .topic_data
+            .iter()
+            .flat_map(|topic| &topic.partition_data)
+            .any(|partition| partition.records.as_deref().is_some_and(log::says_transactional));
         let batches = request
             .topic_data
             .iter_mut()
             .flat_map(|topic| &mut topic.partition_data)
             .map(|partition| match partition.records.take() {
-                Some(records) => Batch::parse(records).map_err(Refusal::from),
-                None => Err(Refusal::from(BatchError::Invalid("no batch"))),
+                Some(records) => match Batch::parse(records) {
+                    Ok(batch) if batch.is_zstd() && version < ZSTD => {
+                        Err(ResponseError::UnsupportedCompressionType.into())
+                    }
+                    batch => batch.map_err(Refusal::from),
+                },
+                None => Err(BatchError::NotOne("there is none").into()),
             })
             .collect();
-        Self { request, batches }
+        Self { request, batches, transactional }
     }
 
     /// Whether the client waits for an answer.
@@ -93,29 +122,36 @@ impl CheckedProduce {
     }
 }
 
-fn answer(partition: &PartitionProduceData, outcome: Result<(Appended, i64), Refusal>) -> PartitionProduceResponse {
+fn answer(
+    partition: &PartitionProduceData,
+    outcome: Result<Appended, Refusal>,
+    log_start: i64,
+) -> PartitionProduceResponse {
     let answer = PartitionProduceResponse::default().with_index(partition.index);
     match outcome {
-        Ok((appended, log_start)) => answer
+        Ok(appended) => answer
             .with_base_offset(appended.base_offset)
             .with_log_append_time_ms(appended.log_append_time)
             .with_log_start_offset(log_start),
-        Err(refusal) => answer
-            .with_error_code(refusal.error.code())
-            .with_base_offset(-1)
-            .with_log_append_time_ms(-1)
-            .with_log_start_offset(-1)
-            .with_error_message(refusal.message.map(StrBytes::from_string)),
+        Err(refusal) => {
+            let blame = |index| BatchIndexAndErrorMessage::default().with_batch_index(index);
+            answer
+                .with_error_code(refusal.error.code())
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(if refusal.log_asked { log_start } else { -1 })
+                .with_record_errors(refusal.records.into_iter().map(blame).collect())
+                .with_error_message(refusal.message.map(StrBytes::from_string))
+        }
     }
 }
 
 impl Core {
     /// Appends what a produce brings, each partition by itself.
     pub fn produce(&mut self, checked: CheckedProduce, call: &Call<'_>) -> ProduceResponse {
-        let CheckedProduce { request, batches } = checked;
+        let CheckedProduce { request, batches, transactional } = checked;
         // Kafka checks the right to the transactional id once for the request, and nobody has the right to none.
-        let unnamed = request.transactional_id.is_none()
-            && batches.iter().any(|batch| batch.as_ref().is_ok_and(Batch::is_transactional));
+        let unnamed = request.transactional_id.is_none() && transactional;
         let refused = if unnamed {
             Some(ResponseError::TransactionalIdAuthorizationFailed)
         } else if matches!(request.acks, -1..=1) {
@@ -129,6 +165,7 @@ impl Core {
                 topic.partition_data.iter().map(move |partition| (name.as_deref(), partition.index))
             })
         };
+        let joins = transactional && Entrance::of_produce(call.version) == Entrance::Joins;
         // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
         let mut writes: Vec<Result<Write<'_>, Refusal>> = places()
             .zip(batches)
@@ -138,19 +175,28 @@ impl Core {
                 (None, Ok(topic)) if self.topics.log(topic, partition).is_none() => {
                     Err(ResponseError::UnknownTopicOrPartition.into())
                 }
-                (None, Ok(topic)) => batch.map(|batch| Write { topic, partition, batch }),
+                (None, Ok(topic)) => batch.map(|batch| {
+                    let batch = if joins { batch.beginning_at_zero() } else { batch };
+                    Write { topic, partition, batch }
+                }),
             })
             .collect();
         if let Some(id) = &request.transactional_id {
             self.enter(id, &mut writes, call);
         }
-        let mut outcomes = writes.into_iter().map(|write| self.append(&write?, call)).collect::<Vec<_>>().into_iter();
+        let outcomes: Vec<_> = writes.into_iter().map(|write| self.append(&write?, call.now)).collect();
+        let log_start = |(name, partition): (Result<&str, &ResponseError>, i32)| {
+            name.ok().and_then(|topic| self.topics.log(topic, partition)).map_or(-1, Log::start_offset)
+        };
+        let mut outcomes = outcomes.into_iter().zip(places().map(log_start));
         let topics = request.topic_data.iter().map(|topic| {
             let partitions = topic.partition_data.iter().zip(&mut outcomes);
             TopicProduceResponse::default()
                 .with_name(topic.name.clone())
                 .with_topic_id(topic.topic_id)
-                .with_partition_responses(partitions.map(|(asked, outcome)| answer(asked, outcome)).collect())
+                .with_partition_responses(
+                    partitions.map(|(asked, (outcome, start))| answer(asked, outcome, start)).collect(),
+                )
         });
         ProduceResponse::default().with_responses(topics.collect())
     }
@@ -183,13 +229,12 @@ impl Core {
         }
     }
 
-    fn append(&mut self, write: &Write<'_>, call: &Call<'_>) -> Result<(Appended, i64), Refusal> {
+    fn append(&mut self, write: &Write<'_>, now: i64) -> Result<Appended, Refusal> {
         let log = self.topics.log_mut(write.topic, write.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        let appended = log.append(&write.batch, call.now)?;
-        let log_start = log.start_offset();
+        let appended = log.append(&write.batch, now)?;
         if !appended.duplicate {
             self.wake(write.topic, write.partition);
         }
-        Ok((appended, log_start))
+        Ok(appended)
     }
 }

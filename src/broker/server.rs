@@ -92,6 +92,32 @@ pub struct Status {
     pub cluster_id: Uuid,
     /// Connections that are open.
     pub connections: usize,
+    /// Topics, by name.
+    pub topics: Vec<TopicStatus>,
+    /// Consumer groups, by name.
+    pub groups: Vec<GroupStatus>,
+}
+
+/// A topic in a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicStatus {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// Offsets from the start to the end of its logs, control records included.
+    pub records: i64,
+}
+
+/// A consumer group in a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// Kafka's name of its state.
+    pub state: &'static str,
+    /// How many members it has.
+    pub members: usize,
 }
 
 /// A broker at work. Dropped, it stops as if it had been killed; `stop` ends it cleanly.
@@ -129,8 +155,7 @@ impl Server {
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&hall), listener, count, quitting));
-        let timekeeper = Arc::clone(&hall);
-        let timer = tokio::spawn(async move { timekeeper.keep_time().await });
+        let timer = tokio::spawn(Arc::clone(&hall).keep_time());
         Ok(Self { hall, address, cluster_id, connections, quit, accepting, timer, folder })
     }
 
@@ -161,7 +186,17 @@ impl Server {
     /// What it is doing.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections() }
+        let (topics, groups) = self.hall.tell(|core, _| {
+            let topics = core.topics.iter().map(|topic| TopicStatus {
+                name: topic.name.clone(),
+                partitions: topic.logs.len(),
+                records: topic.logs.iter().map(|log| log.high_watermark() - log.start_offset()).sum(),
+            });
+            let groups = core.groups.summary();
+            let groups = groups.map(|(name, state, members)| GroupStatus { name: name.to_owned(), state, members });
+            (topics.collect(), groups.collect())
+        });
+        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics, groups }
     }
 
     /// Closes the connections, and leaves the data so that the next start need not check it.

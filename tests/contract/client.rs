@@ -9,7 +9,7 @@ use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 /// No answer takes longer; whoever hits it has found a hang.
-const BOUND: Duration = Duration::from_secs(5);
+const BOUND: Duration = Duration::from_secs(20);
 
 /// The client id of every request, which groups repeat in their members.
 pub const CLIENT_ID: &str = "contract";

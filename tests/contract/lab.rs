@@ -14,7 +14,7 @@ use super::requests::{self, Target};
 use super::telling::Told;
 
 /// No condition is waited for longer.
-const BOUND: Duration = Duration::from_secs(40);
+const BOUND: Duration = Duration::from_secs(30);
 
 /// What a coordinator says while it is not ready: every client asks again, and how often is not the point.
 const AGAIN: &[ResponseError] = &[

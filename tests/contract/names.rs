@@ -164,7 +164,12 @@ impl Names {
             let kind =
                 batch.records.first().and_then(|record| record.key.as_ref()).expect("a control record has a key");
             assert_eq!(batch.records.len(), 1, "a control batch has one record");
-            words.push(if kind[..] == [0, 0, 0, 1] { "COMMIT".to_owned() } else { format!("ABORT{:?}", &kind[3..]) });
+            // Version 0, then which.
+            words.push(match kind[..] {
+                [0, 0, 0, 0] => "ABORT".to_owned(),
+                [0, 0, 0, 1] => "COMMIT".to_owned(),
+                _ => panic!("a marker of an unknown kind: {kind:?}"),
+            });
         }
         if batch.producer_id >= 0 {
             let id = self.producer(batch.producer_id.to_string());

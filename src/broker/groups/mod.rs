@@ -146,6 +146,11 @@ impl From<GroupEntry> for Entry {
 }
 
 impl Groups {
+    /// All of them, by id: Kafka's name of the state, and how many members there are.
+    pub fn summary(&self) -> impl Iterator<Item = (&str, &'static str, usize)> {
+        self.by_id.values().map(|group| (group.id.as_str(), group.state.name(), group.members.len()))
+    }
+
     /// Takes in what the journal remembers. Members have their session time-out from now on to be heard of.
     pub fn restore(&mut self, entry: GroupEntry, now: i64) {
         let GroupEntry::Generation(record) = entry else { return self.apply(entry) };

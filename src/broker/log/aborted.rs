@@ -1,5 +1,7 @@
 //! Owns the list of transactions that were aborted in a partition.
 
+use std::collections::BTreeSet;
+
 /// A transaction that was aborted, as a fetch tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AbortedTransaction {
@@ -53,6 +55,11 @@ impl AbortedTransactions {
     pub fn forget_before(&mut self, offset: i64) {
         let gone = self.list.partition_point(|aborted| aborted.last_offset < offset);
         self.list.drain(..gone);
+    }
+
+    /// Forgets those whose markers are gone.
+    pub fn forget(&mut self, markers: &BTreeSet<i64>) {
+        self.list.retain(|aborted| !markers.contains(&aborted.last_offset));
     }
 
     /// All of them.

@@ -15,6 +15,9 @@ const AHEAD: u64 = 64 << 10;
 /// Read at a header where the batches are large: a header, and a marker's record too.
 const GLANCE: u64 = 512;
 
+/// Read at once where everything is read.
+const AT_ONCE: u64 = 1 << 20;
+
 /// Where a batch lies in a body. In a file a byte's position, in memory the number of its piece: each batch is a piece of its own.
 pub type Position = u64;
 
@@ -75,10 +78,70 @@ impl Body {
         }
     }
 
+    /// All batches with their records, up to `end` bytes of a file.
+    #[must_use]
+    pub fn batches(&self, end: u64) -> Batches<'_> {
+        Batches { body: self, position: 0, end, ahead: Bytes::new() }
+    }
+
     /// The batches from a position on, up to `end` bytes of a file.
     #[must_use]
     pub fn walk(&self, from: Position, end: u64) -> Walk<'_> {
         Walk { body: self, position: from, end, ahead: Vec::new(), ahead_at: 0, small: true }
+    }
+}
+
+/// Whole batches one after the other, read in large pieces.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    body: &'a Body,
+    position: Position,
+    end: u64,
+    ahead: Bytes,
+}
+
+impl Batches<'_> {
+    /// The next batch; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
+    pub fn next(&mut self) -> io::Result<Option<(Header, Bytes)>> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no whole batch stands here");
+        match self.body {
+            Body::Memory(pieces) => {
+                let Some(piece) = usize::try_from(self.position).ok().and_then(|at| pieces.get(at)) else {
+                    return Ok(None);
+                };
+                self.position += 1;
+                Ok(Some((Header::read(piece).ok_or_else(invalid)?, piece.clone())))
+            }
+            Body::File(file) => {
+                if self.position >= self.end {
+                    return Ok(None);
+                }
+                if self.ahead.len() < HEADER {
+                    self.fill(file, AT_ONCE)?;
+                }
+                let header = Header::read(&self.ahead).ok_or_else(invalid)?;
+                if self.ahead.len() < header.size {
+                    if self.position + header.size as u64 > self.end {
+                        return Err(invalid());
+                    }
+                    self.fill(file, AT_ONCE.max(header.size as u64))?;
+                }
+                self.position += header.size as u64;
+                Ok(Some((header, self.ahead.split_to(header.size))))
+            }
+        }
+    }
+
+    fn fill(&mut self, file: &File, size: u64) -> io::Result<()> {
+        let size = usize::try_from(size.min(self.end - self.position)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, self.position)?;
+        self.ahead = bytes.into();
+        Ok(())
     }
 }
 

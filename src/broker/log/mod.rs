@@ -9,6 +9,8 @@ mod aborted;
 mod append;
 mod batch;
 mod body;
+mod cleaner;
+mod compaction;
 mod compression;
 mod header;
 mod index;
@@ -17,6 +19,7 @@ mod producers;
 mod records;
 mod recovery;
 mod retention;
+mod rewrite;
 mod segment;
 mod settings;
 mod slice;
@@ -24,6 +27,8 @@ mod slice;
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
+pub use compaction::{Compacted, Compaction, Replaced};
+pub use header::says_transactional;
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
 pub use settings::{LogSettings, LogStorage};
@@ -53,8 +58,12 @@ pub struct Log {
     end: i64,
     producers: Producers,
     aborted: AbortedTransactions,
+    /// Below this a compacted log holds each key once.
+    cleaned_to: i64,
     /// A write has failed and left something behind that could not be taken back: nothing may follow it.
     refuses: bool,
+    /// Files are left that are to be looked at when the log is opened, before anything else is compacted.
+    refuses_compaction: bool,
 }
 
 impl Log {
@@ -116,7 +125,12 @@ impl Log {
     pub fn remove(self) -> io::Result<()> {
         match &self.storage {
             LogStorage::Memory => Ok(()),
-            LogStorage::Folder { path, .. } => std::fs::remove_dir_all(path),
+            LogStorage::Folder { path, .. } => {
+                // A compaction that is on its way may put a file there in between.
+                let again = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
+                std::fs::remove_dir_all(path)
+                    .or_else(|error| if again(&error) { std::fs::remove_dir_all(path) } else { Err(error) })
+            }
         }
     }
 
@@ -130,6 +144,14 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+mod batch_tests;
+#[cfg(test)]
+mod compaction_tests;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

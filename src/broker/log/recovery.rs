@@ -41,7 +41,9 @@ impl Log {
             end: log_start,
             producers: Producers::default(),
             aborted: AbortedTransactions::default(),
+            cleaned_to: 0,
             refuses: false,
+            refuses_compaction: false,
         };
         if let LogStorage::Folder { path, .. } = storage {
             log.load(path, now, notices)?;
@@ -57,6 +59,7 @@ impl Log {
         if log.segments.is_empty() {
             log.segments.push(storage.segment(log_start, now)?);
         }
+        log.load_checkpoint();
         log.start = log_start.max(log.segments[0].base_offset);
         log.producers.expire(now);
         log.aborted.forget_before(log.start);
@@ -131,13 +134,16 @@ impl Log {
             if check || header.is_control() {
                 bytes = body.read(found.position, header.size)?;
             }
-            if check && !crc_agrees(&header, &bytes) {
+            if check && !crc_agrees(&bytes) {
                 break;
             }
             if !header.is_control() {
                 self.producers.wrote(&header);
             } else if let Some(marker) = Marker::of(&header, &bytes) {
                 self.ended(&header, marker);
+            } else {
+                // Compaction has emptied it, and kept it for its epoch.
+                self.producers.reached_epoch(&header);
             }
             segment.note(&header, found.position);
         }

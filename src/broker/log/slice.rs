@@ -90,51 +90,56 @@ impl Slice {
 
 impl Stretch {
     fn read(&self) -> io::Result<Bytes> {
-        let most = self.to - self.from;
-        let size = most.min(SEARCH + self.wanted.max_bytes as u64);
-        let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut bytes, self.from)?;
-        let mut start = 0;
-        let first = loop {
-            // A stretch that ends here, or a hole that reaches to the limit.
-            let Some(header) = Header::read(&bytes[start..]).filter(|header| header.base_offset < self.wanted.limit)
-            else {
-                return Ok(Bytes::new());
-            };
-            if header.last_offset() >= self.wanted.offset {
-                break header;
+        let mut from = self.from;
+        while from < self.to {
+            let size = (self.to - from).min(SEARCH.saturating_add(self.wanted.max_bytes as u64));
+            let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+            self.file.read_exact_at(&mut bytes, from)?;
+            let mut at = 0;
+            while let Some(header) = Header::read(&bytes[at..]) {
+                if header.base_offset >= self.wanted.limit {
+                    return Ok(Bytes::new());
+                }
+                if header.last_offset() >= self.wanted.offset {
+                    return self.cut(bytes, from, at, &header);
+                }
+                at += header.size;
+                if at >= bytes.len() {
+                    break;
+                }
             }
-            start += header.size;
-            if start >= bytes.len() {
-                return Ok(Bytes::new());
+            if at == 0 {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "no batch stands here"));
             }
-        };
-        if first.size > self.wanted.max_bytes {
-            if !self.wanted.at_least_one {
-                return Ok(Bytes::new());
-            }
-            let here = bytes.len();
-            bytes.resize(start + first.size, 0);
-            if here < bytes.len() {
-                self.file.read_exact_at(&mut bytes[here..], self.from + here as u64)?;
-            }
-            return Ok(Bytes::from(bytes).slice(start..));
+            // Behind a large batch a hole begins, in which the offset lies.
+            from += at as u64;
         }
-        let end = self.end(&bytes, start);
-        Ok(Bytes::from(bytes).slice(start..end))
+        Ok(Bytes::new())
     }
 
-    /// Where the last batch ends that may be had.
-    fn end(&self, bytes: &[u8], start: usize) -> usize {
-        let room = bytes.len().min(start + self.wanted.max_bytes);
+    /// What was read at a position, from its first batch to the last one that may be had.
+    fn cut(&self, mut bytes: Vec<u8>, position: u64, start: usize, first: &Header) -> io::Result<Bytes> {
+        let wanted = self.wanted;
         let mut end = start;
+        if first.size > wanted.max_bytes {
+            if !wanted.at_least_one {
+                return Ok(Bytes::new());
+            }
+            end = start + first.size;
+            let here = bytes.len();
+            if here < end {
+                bytes.resize(end, 0);
+                self.file.read_exact_at(&mut bytes[here..], position + here as u64)?;
+            }
+        }
+        let room = bytes.len().min(start.saturating_add(wanted.max_bytes));
         while let Some(header) = Header::read(&bytes[end..]) {
-            if header.base_offset >= self.wanted.limit || end + header.size > room {
+            if header.base_offset >= wanted.limit || end + header.size > room {
                 break;
             }
             end += header.size;
         }
-        end
+        Ok(Bytes::from(bytes).slice(start..end))
     }
 }
 

@@ -383,3 +383,15 @@ fn as_produce_says(error: ResponseError) -> ResponseError {
         error => as_writers_know_it(error),
     }
 }
+
+#[cfg(test)]
+#[path = "bench.rs"]
+pub(super) mod bench;
+
+#[cfg(test)]
+#[path = "coordinator_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "coordinator_laws.rs"]
+mod laws;

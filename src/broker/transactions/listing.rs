@@ -46,7 +46,7 @@ impl Core {
 
     /// `ListTransactions`: by state and producer id, from version 1 on by duration, from 2 on by a pattern (KIP-994, KIP-1152).
     pub fn list_transactions(&mut self, request: ListTransactionsRequest, call: &Call<'_>) -> ListTransactionsResponse {
-        match self.transactions.list(&request, call.now) {
+        match self.transactions.list(request, call.now) {
             Ok((listed, unknown)) => {
                 ListTransactionsResponse::default().with_transaction_states(listed).with_unknown_state_filters(unknown)
             }
@@ -75,17 +75,19 @@ impl Transactions {
     }
 
     /// What the filters let through, and the states that they name and nobody knows.
-    fn list(&self, request: &ListTransactionsRequest, now: i64) -> Result<(Vec<Listed>, Vec<StrBytes>), ResponseError> {
-        let pattern = request.transactional_id_pattern.as_ref().filter(|pattern| !pattern.is_empty());
-        let pattern = pattern.map(|pattern| whole(pattern)).transpose()?;
-        let (known, unknown): (Vec<&StrBytes>, Vec<&StrBytes>) =
-            request.state_filters.iter().partition(|name| STATE_NAMES.contains(&name.as_str()));
-        let states: BTreeSet<&str> = known.into_iter().map(StrBytes::as_str).collect();
-        let producers: BTreeSet<i64> = request.producer_id_filters.iter().map(|id| id.0).collect();
+    fn list(&self, request: ListTransactionsRequest, now: i64) -> Result<(Vec<Listed>, Vec<StrBytes>), ResponseError> {
+        let ListTransactionsRequest { state_filters, producer_id_filters, duration_filter, .. } = request;
+        let pattern = request.transactional_id_pattern.filter(|pattern| !pattern.is_empty());
+        let pattern = pattern.map(|pattern| whole(&pattern)).transpose()?;
+        let any_state = state_filters.is_empty();
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            state_filters.into_iter().partition(|name| STATE_NAMES.contains(&name.as_str()));
+        let producers: BTreeSet<i64> = producer_id_filters.iter().map(|id| id.0).collect();
         let is_wanted = |id: &str, transaction: &Transaction| {
-            (request.state_filters.is_empty() || states.contains(transaction.state.name()))
+            (any_state || known.iter().any(|name| name.as_str() == transaction.state.name()))
                 && (producers.is_empty() || producers.contains(&transaction.producer_id))
-                && (request.duration_filter < 0 || now - transaction.started > request.duration_filter)
+                // Without a transaction its start is -1, long ago: Kafka lists it, too.
+                && (duration_filter < 0 || now - transaction.started > duration_filter)
                 && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
         };
         let listed = self.iter().filter(|(id, transaction)| is_wanted(id, transaction)).map(|(id, transaction)| {
@@ -94,7 +96,7 @@ impl Transactions {
                 .with_producer_id(ProducerId(transaction.producer_id))
                 .with_transaction_state(StrBytes::from_static_str(transaction.state.name()))
         });
-        Ok((listed.collect(), unknown.into_iter().cloned().collect()))
+        Ok((listed.collect(), unknown))
     }
 }
 

@@ -38,8 +38,13 @@ impl Coordinator for Core {
     fn mark(&mut self, marker: &Marker, now: i64) -> io::Result<()> {
         let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
         let Producer { id, epoch } = marker.producer;
-        // No offset means a newer epoch stands there, whose transaction this marker has no say in.
-        log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now).map(|_| ())
+        // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
+        let marked = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now)?;
+        if marked.is_some() {
+            // Readers of what is committed may go on.
+            self.wake(&marker.topic, marker.partition);
+        }
+        Ok(())
     }
 
     fn is_open(&self, topic: &str, partition: i32, producer_id: i64) -> bool {
@@ -188,12 +193,10 @@ impl Core {
 
     /// `AddOffsetsToTxn`
     pub fn add_offsets_to_txn(&mut self, request: AddOffsetsToTxnRequest, call: &Call<'_>) -> AddOffsetsToTxnResponse {
-        let speaker = Speaker {
-            transactional_id: &request.transactional_id,
-            producer_id: request.producer_id.0,
-            epoch: request.producer_epoch,
-        };
-        let groups = BTreeSet::from([request.group_id.to_string()]);
+        let AddOffsetsToTxnRequest { transactional_id, producer_id, producer_epoch, group_id, .. } = request;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let groups = BTreeSet::from([group_id.to_string()]);
         let error = self.enter(speaker, Partitions::new(), groups, call.now).err();
         let error = error.map_or(0, |error| fenced_before(2, call.version, error).code());
         AddOffsetsToTxnResponse::default().with_error_code(error)
@@ -201,12 +204,10 @@ impl Core {
 
     /// `EndTxn`: from version 5 on the epoch is bumped and returned (KIP-890).
     pub fn end_txn(&mut self, request: EndTxnRequest, call: &Call<'_>) -> EndTxnResponse {
-        let speaker = Speaker {
-            transactional_id: &request.transactional_id,
-            producer_id: request.producer_id.0,
-            epoch: request.producer_epoch,
-        };
-        let outcome = if request.committed { Outcome::Commit } else { Outcome::Abort };
+        let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = request;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let outcome = if committed { Outcome::Commit } else { Outcome::Abort };
         let protocol = if call.version >= 5 { Protocol::Bumping } else { Protocol::Classic };
         match self.end(speaker, outcome, protocol, call.now) {
             Err(error) => EndTxnResponse::default().with_error_code(fenced_before(2, call.version, error).code()),
@@ -243,3 +244,11 @@ fn results(
     };
     topics.into_iter().map(of_topic).collect()
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod node_tests;

@@ -1,11 +1,14 @@
 //! Laws of the guard, for every request in every version.
 
+use std::collections::BTreeSet;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::super::apis;
 use super::super::samples::{self, Sample, is_decoded, sample, understood, with_null};
 use super::*;
 
@@ -25,6 +28,11 @@ fn any_sample() -> impl Strategy<Value = (ApiKey, i16, Sample)> {
 /// Enough for the largest sample.
 fn all_choices() -> Vec<u8> {
     (0..=u8::MAX).cycle().take(2_000).collect()
+}
+
+/// Whether a length or count was too great for what is left.
+fn is_beyond_the_end(verdict: Result<(), Rubbish>) -> bool {
+    matches!(verdict, Err(Rubbish::BeyondTheEnd { .. } | Rubbish::CountBeyondTheEnd { .. }))
 }
 
 /// Checks, and decodes what has passed: that must not panic, whatever it says.
@@ -54,13 +62,21 @@ fn all_fields_of_every_version_are_walked_as_the_crate_decodes_them() {
 }
 
 #[test]
+fn every_request_that_is_answered_has_a_shape_and_no_other() {
+    let answered =
+        apis::APIS.iter().flat_map(|(api, versions)| (versions.min..=versions.max).map(|v| (*api as i16, v)));
+    let shaped = samples::versions().map(|(api, version)| (api as i16, version));
+    assert_eq!(answered.collect::<BTreeSet<_>>(), shaped.collect::<BTreeSet<_>>());
+}
+
+#[test]
 fn every_request_cut_off_anywhere_is_refused() {
     let choices = all_choices();
     for (api, version) in samples::versions() {
         let bytes = sample(api, version, &choices, true).bytes;
         for end in 0..bytes.len() {
             let verdict = check(api, version, &bytes[..end], LIMITS);
-            assert!(matches!(verdict, Err(Rubbish::BeyondTheEnd { .. })), "{api:?} {version} at {end}: {verdict:?}");
+            assert!(is_beyond_the_end(verdict), "{api:?} {version} at {end}: {verdict:?}");
         }
     }
 }
@@ -72,7 +88,7 @@ fn every_length_and_count_blown_up_is_refused() {
         let sample = sample(api, version, &choices, true);
         for &length in &sample.lengths {
             let verdict = check(api, version, &sample.blown_up(length), LIMITS);
-            assert!(matches!(verdict, Err(Rubbish::BeyondTheEnd { .. })), "{api:?} {version}: {verdict:?}");
+            assert!(is_beyond_the_end(verdict), "{api:?} {version}: {verdict:?}");
         }
     }
 }
@@ -168,7 +184,7 @@ proptest! {
         sent.encode(&mut frame, header_version).unwrap();
         let end = cut.index(frame.len());
         let cut = header(&mut Bytes::copy_from_slice(&frame[..end]));
-        prop_assert!(matches!(cut, Err(Rubbish::BeyondTheEnd { .. })), "{cut:?}");
+        prop_assert!(is_beyond_the_end(cut.clone().map(drop)), "{cut:?}");
         frame.put_slice(&sample.bytes);
         let mut frame = frame.freeze();
         prop_assert_eq!(header(&mut frame), Ok((api, sent)));
@@ -219,10 +235,10 @@ fn a_request_of_another_broker_is_unknown() {
 #[test]
 fn a_count_of_four_thousand_million_in_thirty_bytes_is_refused() {
     let body = [0x7f, 0xff, 0xff, 0xff];
-    let refused = Rubbish::BeyondTheEnd { field: "topics", wanted: 0x7fff_ffff, left: 0 };
+    let refused = Rubbish::CountBeyondTheEnd { field: "topics", count: 0x7fff_ffff, left: 0 };
     assert_eq!(check(ApiKey::Metadata, 1, &body, LIMITS), Err(refused));
     let body = [0xff, 0xff, 0xff, 0xff, 0x0f, 0];
-    let refused = Rubbish::BeyondTheEnd { field: "topics", wanted: 0xffff_fffe, left: 1 };
+    let refused = Rubbish::CountBeyondTheEnd { field: "topics", count: 0xffff_fffe, left: 1 };
     assert_eq!(check(ApiKey::Metadata, 12, &body, LIMITS), Err(refused));
 }
 

@@ -108,10 +108,10 @@ pub(super) const fn structure(fields: &'static [Field]) -> Field {
     Field::new(Layout::Structure(fields))
 }
 
-/// Fields with their names, in a constant of its own so that it may be referred to for ever.
+/// Fields with their names, in a constant of their own so that they may be referred to for ever.
 macro_rules! fields {
     ($($name:ident: $field:expr),* $(,)?) => {{
-        const FIELDS: &[$crate::broker::wire::layout::Field] = &[$($field.named(stringify!($name))),*];
+        const FIELDS: &[Field] = &[$($field.named(stringify!($name))),*];
         FIELDS
     }};
 }

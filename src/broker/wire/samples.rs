@@ -54,7 +54,7 @@ requests! {
 /// Every request in every version that the protocol crate decodes.
 pub(super) fn versions() -> impl Iterator<Item = (ApiKey, i16)> {
     shapes::APIS.iter().flat_map(|&api| {
-        let versions = shapes::versions(api).expect("a request with a shape");
+        let versions = shapes::of(api).expect("a request with a shape").versions;
         (versions.min..=versions.max).map(move |version| (api, version))
     })
 }

@@ -4,10 +4,10 @@
 //! Versions are named where they matter: a field without any is in all of them.
 
 use kafka_protocol::messages::{self, ApiKey};
-use kafka_protocol::protocol::{Message, VersionRange};
+use kafka_protocol::protocol::Message;
 
 use super::layout::{
-    BOOL, BYTES, INT8, INT16, INT32, INT64, NEVER, STRING, Shape, UUID, array, array_of, fields, structure,
+    BOOL, BYTES, Field, INT8, INT16, INT32, INT64, NEVER, STRING, Shape, UUID, array, array_of, fields, structure,
 };
 
 macro_rules! shapes {
@@ -31,14 +31,6 @@ macro_rules! shapes {
         #[cfg(test)]
         pub(super) const APIS: &[ApiKey] = &[$(ApiKey::$api),*];
     };
-}
-
-/// The versions in which a request can be decoded, if it is one that this broker answers.
-///
-/// [`ApiKey::valid_versions`] does not tell: it counts versions that are in the making and that no decoder knows.
-#[must_use]
-pub fn versions(api: ApiKey) -> Option<VersionRange> {
-    of(api).map(|shape| shape.versions)
 }
 
 shapes! {

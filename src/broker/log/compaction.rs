@@ -1,0 +1,240 @@
+//! Owns compaction of a log in three steps: planned under the broker's lock, done outside of it, put in place under it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::body::Body;
+use super::cleaner::{Cleaner, Keys, Rules, Source};
+use super::recovery::CLEANED;
+use super::segment::{Segment, flush_folder, path_of};
+use super::{Log, LogStorage};
+
+/// Written at once.
+const AT_ONCE: usize = 1 << 20;
+/// Up to where the keys are known to be unique, in decimal; without it everything is looked at again.
+const CHECKPOINT: &str = "cleaner-offset-checkpoint";
+
+/// A compaction that is due. It holds all that it needs; one at a time may exist for a log.
+#[derive(Debug)]
+pub struct Compaction {
+    folder: Option<PathBuf>,
+    sources: Vec<Source>,
+    groups: Vec<Range<usize>>,
+    dirty_from: i64,
+    rules: Rules,
+}
+
+/// What it came to.
+#[derive(Debug)]
+pub struct Compacted {
+    groups: Vec<(Vec<i64>, Segment)>,
+    cleaned_to: i64,
+    dropped_markers: std::collections::BTreeSet<i64>,
+}
+
+/// The segments from which others were made. Their bytes go with this, which takes a file system its time.
+#[derive(Debug)]
+#[must_use = "it is dropped outside of the lock"]
+pub struct Replaced {
+    segments: Vec<Segment>,
+}
+
+impl Log {
+    /// Whether and what is to be compacted now. Segments are Kafka's unit: closed ones, below the last stable offset and
+    /// older than `min.compaction.lag.ms`, once their dirty part exceeds `min.cleanable.dirty.ratio`.
+    #[must_use]
+    pub fn compaction(&self, now: i64) -> Option<Compaction> {
+        if !self.settings.compact || self.refuses_compaction {
+            return None;
+        }
+        let stable = self.last_stable_offset();
+        let lag = self.settings.min_compaction_lag_ms;
+        let pairs = self.segments.iter().zip(&self.segments[1..]);
+        let cleanable = pairs
+            .take_while(|(segment, next)| next.base_offset <= stable && (lag <= 0 || segment.newest() <= now - lag))
+            .count();
+        let cleanable = &self.segments[..cleanable];
+        let total: u64 = cleanable.iter().map(|segment| segment.size).sum();
+        let dirty = cleanable.iter().filter(|segment| segment.last_offset >= self.cleaned_to);
+        let dirty: u64 = dirty.map(|segment| segment.size).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 53 bits")]
+        let ratio = dirty as f64 / total.max(1) as f64;
+        if dirty == 0 || ratio <= self.settings.min_cleanable_dirty_ratio {
+            return None;
+        }
+        let mut rules = Rules {
+            now,
+            horizon: now.saturating_add(self.settings.delete_retention_ms),
+            last_written: self.producers.last_written(),
+            aborted: std::collections::BTreeMap::new(),
+        };
+        rules.take_aborted(self.aborted.all());
+        let source = |segment: &Segment| Source {
+            base_offset: segment.base_offset,
+            last_offset: segment.last_offset,
+            body: segment.body.clone(),
+            size: segment.size,
+            created: segment.created,
+        };
+        Some(Compaction {
+            folder: self.storage.folder().map(Path::to_owned),
+            sources: cleanable.iter().map(source).collect(),
+            groups: groups(cleanable, self.settings.segment_bytes),
+            dirty_from: self.cleaned_to,
+            rules,
+        })
+    }
+
+    /// Puts compacted segments in the place of what they were made from, one file after the other: at each moment the files on
+    /// the disk make a log that says the same. Nothing happens if segments were removed meanwhile. What comes back is to be
+    /// dropped outside of the lock.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be renamed or removed.
+    pub fn finish(&mut self, compacted: Compacted) -> io::Result<Replaced> {
+        let mut gone = Replaced { segments: Vec::new() };
+        let made_from = compacted.groups.iter().flat_map(|(bases, _)| bases);
+        let here = self.segments.iter().map(|segment| &segment.base_offset).take(self.segments.len() - 1);
+        let mut here = here.map(Some).chain(std::iter::repeat(None));
+        if !made_from.map(Some).all(|base| here.next() == Some(base)) {
+            compacted.groups.iter().try_for_each(|(_, segment)| segment.remove())?;
+            return Ok(gone);
+        }
+        for (bases, mut segment) in compacted.groups {
+            if let (Some(folder), Some(path)) = (self.storage.folder(), segment.path.take()) {
+                let place = path_of(folder, segment.base_offset);
+                fs::rename(path, &place)?;
+                segment.path = Some(place);
+            }
+            let at = self.segment_of(segment.base_offset);
+            let replaced: Vec<Segment> = self.segments.splice(at..at + bases.len(), [segment]).collect();
+            for merged in &replaced[1..] {
+                // A segment that is merged and still there is understood when the log is opened, but only until its
+                // markers and tombstones are compacted away elsewhere.
+                merged.remove().inspect_err(|_| self.refuses_compaction = true)?;
+            }
+            gone.segments.extend(replaced);
+        }
+        self.aborted.forget(&compacted.dropped_markers);
+        self.cleaned_to = compacted.cleaned_to;
+        if let LogStorage::Folder { path, fsync } = &self.storage {
+            fs::write(path.join(CHECKPOINT), self.cleaned_to.to_string())?;
+            if *fsync {
+                flush_folder(path)?;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Reads how far the keys are unique.
+    pub(super) fn load_checkpoint(&mut self) {
+        let Some(folder) = self.storage.folder() else { return };
+        let known = fs::read_to_string(folder.join(CHECKPOINT)).ok().and_then(|text| text.parse().ok());
+        // What does not lie in the log was written for another one.
+        self.cleaned_to = known.filter(|offset| *offset <= self.end).unwrap_or(0);
+    }
+}
+
+impl LogStorage {
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Memory => None,
+            Self::Folder { path, .. } => Some(path),
+        }
+    }
+}
+
+/// Neighbours that fit into one segment together.
+fn groups(segments: &[Segment], segment_bytes: u64) -> Vec<Range<usize>> {
+    let most = segment_bytes.min(i32::MAX.cast_unsigned().into());
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut size = 0;
+    for (number, segment) in segments.iter().enumerate() {
+        size += segment.size;
+        match groups.last_mut() {
+            Some(group)
+                if size <= most && segment.last_offset - segments[group.start].base_offset <= i32::MAX.into() =>
+            {
+                group.end = number + 1;
+            }
+            _ => {
+                groups.push(number..number + 1);
+                size = segment.size;
+            }
+        }
+    }
+    groups
+}
+
+impl Compaction {
+    /// Reads everything and writes what stays beside it. This takes its time and needs no lock.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read or written. The log is as it was.
+    pub fn run(self) -> io::Result<Compacted> {
+        let keys = Keys::of(&self.sources, self.dirty_from, &self.rules)?;
+        let last_offset = keys.last_offset;
+        let now = self.rules.now;
+        let mut cleaner = Cleaner::new(self.rules, keys);
+        let mut groups = Vec::new();
+        for group in self.groups {
+            let sources = &self.sources[group];
+            if sources[0].base_offset > last_offset {
+                break;
+            }
+            let made_from = sources.iter().map(|source| source.base_offset).collect();
+            groups.push((made_from, merge(self.folder.as_deref(), sources, &mut cleaner, now)?));
+        }
+        Ok(Compacted { groups, cleaned_to: last_offset + 1, dropped_markers: cleaner.dropped_markers })
+    }
+}
+
+/// One segment from several, without what goes.
+fn merge(folder: Option<&Path>, sources: &[Source], cleaner: &mut Cleaner, now: i64) -> io::Result<Segment> {
+    let base_offset = sources[0].base_offset;
+    let mut new = match folder {
+        None => Segment::in_memory(base_offset, now),
+        Some(folder) => {
+            let path = folder.join(format!("{base_offset:020}{CLEANED}"));
+            let segment = Segment::open(&path, base_offset, now)?;
+            if let Body::File(file) = &segment.body {
+                file.set_len(0)?;
+            }
+            segment
+        }
+    };
+    new.created = sources.iter().map(|source| source.created).max().unwrap_or(now);
+    let mut unwritten = Vec::with_capacity(AT_ONCE);
+    for source in sources {
+        let mut batches = source.body.batches(source.size);
+        while let Some((header, batch)) = batches.next()? {
+            let Some((header, batch)) = cleaner.clean(&header, &batch)? else { continue };
+            match &mut new.body {
+                Body::Memory(pieces) => {
+                    pieces.push(batch);
+                    let position = pieces.len() as u64 - 1;
+                    new.note(&header, position);
+                }
+                Body::File(file) => {
+                    let position = new.size;
+                    unwritten.extend_from_slice(&batch);
+                    if unwritten.len() >= AT_ONCE {
+                        (&**file).write_all(&unwritten)?;
+                        unwritten.clear();
+                    }
+                    new.note(&header, position);
+                }
+            }
+        }
+    }
+    if let Body::File(file) = &new.body {
+        (&**file).write_all(&unwritten)?;
+        // It replaces what the disk has had for long.
+        file.sync_all()?;
+    }
+    Ok(new)
+}

@@ -25,6 +25,8 @@
 
 mod batch;
 mod client;
+mod codec;
+mod compression;
 mod configs;
 mod fencing;
 mod fetch;
@@ -114,6 +116,7 @@ fn main() {
     let cases: Vec<Case> = [
         handshake::CASES,
         produce::CASES,
+        compression::CASES,
         idempotence::CASES,
         fetch::CASES,
         list_offsets::CASES,

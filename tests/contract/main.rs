@@ -30,6 +30,7 @@ mod compression;
 mod configs;
 mod fencing;
 mod fetch;
+mod frames;
 mod group_admin;
 mod groups;
 mod handshake;
@@ -115,6 +116,7 @@ fn main() {
     let (brokers, embedded) = brokers_under_test();
     let cases: Vec<Case> = [
         handshake::CASES,
+        frames::CASES,
         produce::CASES,
         compression::CASES,
         idempotence::CASES,

@@ -17,13 +17,10 @@ use super::entry::{CommittedOffsets, GroupEntry, PartitionOffset};
 use super::group::{Group, State};
 use super::{Groups, Surroundings, Turn, refusal_of, wire};
 use crate::broker::answer::Call;
-use crate::broker::entry::Entry;
-use crate::broker::transactions::Speaker;
+use crate::broker::transactions::{Entrance, Speaker};
 
 /// From this version on a commit in the name of a member of an unknown group says so (KIP-848).
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 9;
-/// From this version on a group joins the transaction with its offsets (KIP-890).
-const JOINS_TRANSACTION_SINCE: i16 = 5;
 
 /// An offset that is to be committed.
 struct Wish<'a> {
@@ -104,7 +101,7 @@ impl Groups {
             match self.may_commit(&committer, call.version) {
                 Ok(()) => {
                     self.heard_of_committer(&committer, call.now);
-                    self.store(around, &committer, &known, Vec::new(), call.now, &mut verdicts);
+                    self.store(around, &committer, &known, call.now, &mut verdicts);
                 }
                 Err(error) => verdicts.refuse(&known, error),
             }
@@ -170,18 +167,12 @@ impl Groups {
         if committer.group.is_empty() {
             return verdicts.refuse(known, ResponseError::InvalidGroupId);
         }
-        let joins = call.version >= JOINS_TRANSACTION_SINCE;
-        let ahead = match around.enter_transaction(speaker, committer.group, joins, call.now) {
-            Ok(entry) => Vec::from_iter(entry),
-            Err(error) => return verdicts.refuse(known, error),
-        };
-        match self.may_commit(committer, call.version) {
-            Ok(()) => self.store(around, committer, known, ahead, call.now, verdicts),
-            Err(error) => {
-                // The transaction has the group now, whether or not its offsets are taken.
-                let kept = ahead.is_empty() || around.record(&ahead).is_ok();
-                verdicts.refuse(known, if kept { error } else { ResponseError::NotCoordinator });
-            }
+        // The transaction has the group then, whether or not its offsets are taken.
+        let entrance = Entrance::of_offset_commit(call.version);
+        let entered = around.enter_transaction(speaker, committer.group, entrance, call.now);
+        match entered.and_then(|()| self.may_commit(committer, call.version)) {
+            Ok(()) => self.store(around, committer, known, call.now, verdicts),
+            Err(error) => verdicts.refuse(known, error),
         }
     }
 
@@ -212,7 +203,6 @@ impl Groups {
         around: &mut dyn Surroundings,
         committer: &Committer<'_>,
         wishes: &[Wish<'_>],
-        mut entries: Vec<Entry>,
         now: i64,
         verdicts: &mut Verdicts,
     ) {
@@ -230,19 +220,18 @@ impl Groups {
                 metadata: wish.metadata.map(ToString::to_string).unwrap_or_default(),
             });
         }
-        let commit = (!topics.is_empty()).then(|| CommittedOffsets {
-            group: committer.group.to_owned(),
-            producer_id: committer.producer_id,
-            position: self.position + 1,
-            time: now,
-            expires: committer.expires,
-            topics,
-        });
-        entries.extend(commit.clone().map(|commit| Entry::Group(GroupEntry::Offsets(commit))));
-        if let Err(error) = if entries.is_empty() { Ok(()) } else { around.record(&entries) } {
-            return verdicts.refuse(wishes, refusal_of(error));
-        }
-        if let Some(commit) = commit {
+        if !topics.is_empty() {
+            let commit = CommittedOffsets {
+                group: committer.group.to_owned(),
+                producer_id: committer.producer_id,
+                position: self.position + 1,
+                time: now,
+                expires: committer.expires,
+                topics,
+            };
+            if let Err(error) = around.record(&[GroupEntry::Offsets(commit.clone()).into()]) {
+                return verdicts.refuse(wishes, refusal_of(error));
+            }
             self.take_offsets(commit);
         }
         for wish in wishes {

@@ -44,7 +44,7 @@ use self::timers::{Timer, Timers};
 use super::answer::{Deferred, Outbox, Ticket};
 use super::core::NodeSettings;
 use super::entry::Entry;
-use super::transactions::Speaker;
+use super::transactions::{Entrance, Speaker};
 
 /// `offsets.retention.check.interval.ms`
 const CLEANUP_INTERVAL_MS: i64 = 10 * 60 * 1000;
@@ -73,14 +73,14 @@ pub(super) trait Surroundings {
     /// Whether this partition exists.
     fn has_partition(&self, topic: &str, partition: i32) -> bool;
 
-    /// Whether this producer may write offsets of this group in its transaction; what the journal must keep of it.
+    /// Whether this producer may write offsets of this group in its transaction, of which the group becomes part.
     fn enter_transaction(
         &mut self,
         speaker: Speaker<'_>,
         group: &str,
-        joins: bool,
+        entrance: Entrance,
         now: i64,
-    ) -> Result<Option<Entry>, ResponseError>;
+    ) -> Result<(), ResponseError>;
 
     /// A ticket that nobody has.
     fn ticket(&mut self) -> Ticket;

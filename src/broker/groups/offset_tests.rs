@@ -19,6 +19,7 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 
 use super::testbed::{Bed, GROUP, Joins, SESSION_MS, later, subscription};
 use super::wire;
+use crate::broker::transactions::Entrance;
 
 const NOTHING: (i64, i16) = (-1, 0);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -236,7 +237,10 @@ fn a_group_is_part_of_the_transaction_first_and_joins_it_from_version_5_on() {
     let unknown = ResponseError::UnknownTopicOrPartition.code();
     assert_eq!(codes(&mut bed, 5, asked(GROUP, vec![topic("unknown")])), [unknown]);
     assert_eq!(codes(&mut bed, 5, asked("", vec![topic("orders")])), [ResponseError::InvalidGroupId.code()]);
-    assert_eq!(bed.around.entered, [(GROUP.to_owned(), false), (GROUP.to_owned(), true)]);
+    assert_eq!(
+        bed.around.entered,
+        [(GROUP.to_owned(), Entrance::AddedOrAbortable), (GROUP.to_owned(), Entrance::Joins)]
+    );
     bed.around.refuses_transactions = Some(ResponseError::InvalidTxnState);
     let refused = ResponseError::InvalidTxnState.code();
     assert_eq!(codes(&mut bed, 5, asked("h", vec![topic("unknown"), topic("orders")])), [unknown, refused]);

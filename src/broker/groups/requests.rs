@@ -33,11 +33,10 @@ impl Surroundings for Core {
         &mut self,
         speaker: Speaker<'_>,
         group: &str,
-        joins: bool,
+        entrance: Entrance,
         now: i64,
-    ) -> Result<Option<Entry>, ResponseError> {
-        let entrance = if joins { Entrance::Joins } else { Entrance::Added };
-        self.enter_group(speaker, group, entrance, now).map(|()| None)
+    ) -> Result<(), ResponseError> {
+        self.enter_group(speaker, group, entrance, now)
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -64,63 +63,67 @@ impl Core {
     }
 
     /// Answers `FindCoordinator`.
-    pub fn find_coordinator(&mut self, request: FindCoordinatorRequest, call: &Call<'_>) -> FindCoordinatorResponse {
-        coordinator::find(&self.settings, &request, call.version)
+    #[must_use]
+    pub fn find_coordinator(&self, request: &FindCoordinatorRequest, call: &Call<'_>) -> FindCoordinatorResponse {
+        coordinator::find(&self.settings, request, call.version)
     }
 
     /// Answers `JoinGroup`, later if others are waited for.
-    pub fn join_group(&mut self, request: JoinGroupRequest, call: &Call<'_>) -> Answer<JoinGroupResponse> {
-        self.with_groups(|groups, core| groups.join(core, &request, call))
+    pub fn join_group(&mut self, request: &JoinGroupRequest, call: &Call<'_>) -> Answer<JoinGroupResponse> {
+        self.with_groups(|groups, core| groups.join(core, request, call))
     }
 
     /// Answers `SyncGroup`, later if the leader is waited for.
-    pub fn sync_group(&mut self, request: SyncGroupRequest, call: &Call<'_>) -> Answer<SyncGroupResponse> {
-        self.with_groups(|groups, core| groups.sync(core, &request, call))
+    pub fn sync_group(&mut self, request: &SyncGroupRequest, call: &Call<'_>) -> Answer<SyncGroupResponse> {
+        self.with_groups(|groups, core| groups.sync(core, request, call))
     }
 
     /// Answers `Heartbeat`.
-    pub fn heartbeat(&mut self, request: HeartbeatRequest, call: &Call<'_>) -> HeartbeatResponse {
-        let error = self.groups.heartbeat(&request, call.now).err();
+    pub fn heartbeat(&mut self, request: &HeartbeatRequest, call: &Call<'_>) -> HeartbeatResponse {
+        let error = self.groups.heartbeat(request, call.now).err();
         HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code()))
     }
 
     /// Answers `LeaveGroup`.
-    pub fn leave_group(&mut self, request: LeaveGroupRequest, call: &Call<'_>) -> LeaveGroupResponse {
-        self.with_groups(|groups, core| groups.leave(core, &request, call))
+    pub fn leave_group(&mut self, request: &LeaveGroupRequest, call: &Call<'_>) -> LeaveGroupResponse {
+        self.with_groups(|groups, core| groups.leave(core, request, call))
     }
 
     /// Answers `OffsetCommit`.
-    pub fn offset_commit(&mut self, request: OffsetCommitRequest, call: &Call<'_>) -> OffsetCommitResponse {
-        self.with_groups(|groups, core| groups.commit(core, &request, call))
+    pub fn offset_commit(&mut self, request: &OffsetCommitRequest, call: &Call<'_>) -> OffsetCommitResponse {
+        self.with_groups(|groups, core| groups.commit(core, request, call))
     }
 
     /// Answers `TxnOffsetCommit`.
-    pub fn txn_offset_commit(&mut self, request: TxnOffsetCommitRequest, call: &Call<'_>) -> TxnOffsetCommitResponse {
-        self.with_groups(|groups, core| groups.commit_in_transaction(core, &request, call))
+    pub fn txn_offset_commit(&mut self, request: &TxnOffsetCommitRequest, call: &Call<'_>) -> TxnOffsetCommitResponse {
+        self.with_groups(|groups, core| groups.commit_in_transaction(core, request, call))
     }
 
     /// Answers `OffsetFetch`.
-    pub fn offset_fetch(&mut self, request: OffsetFetchRequest, call: &Call<'_>) -> OffsetFetchResponse {
-        self.groups.fetch(&request, call)
+    #[must_use]
+    pub fn offset_fetch(&self, request: &OffsetFetchRequest, call: &Call<'_>) -> OffsetFetchResponse {
+        self.groups.fetch(request, call)
     }
 
     /// Answers `OffsetDelete`.
-    pub fn offset_delete(&mut self, request: OffsetDeleteRequest, _call: &Call<'_>) -> OffsetDeleteResponse {
-        self.with_groups(|groups, core| groups.delete_offsets(core, &request))
+    pub fn offset_delete(&mut self, request: &OffsetDeleteRequest) -> OffsetDeleteResponse {
+        self.with_groups(|groups, core| groups.delete_offsets(core, request))
     }
 
     /// Answers `ListGroups`.
-    pub fn list_groups(&mut self, request: ListGroupsRequest, _call: &Call<'_>) -> ListGroupsResponse {
-        self.groups.list(&request)
+    #[must_use]
+    pub fn list_groups(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
+        self.groups.list(request)
     }
 
     /// Answers `DescribeGroups`.
-    pub fn describe_groups(&mut self, request: DescribeGroupsRequest, call: &Call<'_>) -> DescribeGroupsResponse {
-        self.groups.describe(&request, call)
+    #[must_use]
+    pub fn describe_groups(&self, request: &DescribeGroupsRequest, call: &Call<'_>) -> DescribeGroupsResponse {
+        self.groups.describe(request, call)
     }
 
     /// Answers `DeleteGroups`.
-    pub fn delete_groups(&mut self, request: DeleteGroupsRequest, _call: &Call<'_>) -> DeleteGroupsResponse {
-        self.with_groups(|groups, core| groups.delete(core, &request))
+    pub fn delete_groups(&mut self, request: &DeleteGroupsRequest) -> DeleteGroupsResponse {
+        self.with_groups(|groups, core| groups.delete(core, request))
     }
 }

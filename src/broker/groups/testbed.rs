@@ -23,7 +23,7 @@ use super::{Groups, Surroundings, wire};
 use crate::broker::answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
 use crate::broker::core::NodeSettings;
 use crate::broker::entry::Entry;
-use crate::broker::transactions::Speaker;
+use crate::broker::transactions::{Entrance, Speaker};
 
 /// The group of all tests that need but one.
 pub(super) const GROUP: &str = "g";
@@ -41,8 +41,8 @@ pub(super) struct Around {
     pub(super) broken: bool,
     /// What `enter_transaction` answers, if not yes.
     pub(super) refuses_transactions: Option<ResponseError>,
-    /// Group, and whether it joined, for every transaction entered.
-    pub(super) entered: Vec<(String, bool)>,
+    /// Groups for which a transaction was entered, and how.
+    pub(super) entered: Vec<(String, Entrance)>,
     pub(super) outbox: Outbox,
     ids: u128,
 }
@@ -69,11 +69,11 @@ impl Surroundings for Around {
         &mut self,
         _speaker: Speaker<'_>,
         group: &str,
-        joins: bool,
+        entrance: Entrance,
         _now: i64,
-    ) -> Result<Option<Entry>, ResponseError> {
-        self.entered.push((group.to_owned(), joins));
-        self.refuses_transactions.map_or(Ok(None), Err)
+    ) -> Result<(), ResponseError> {
+        self.entered.push((group.to_owned(), entrance));
+        self.refuses_transactions.map_or(Ok(()), Err)
     }
 
     fn ticket(&mut self) -> Ticket {

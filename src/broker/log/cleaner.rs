@@ -158,8 +158,9 @@ impl Cleaner {
     ///
     /// When its records cannot be read.
     pub fn clean(&mut self, header: &Header, batch: &Bytes) -> io::Result<Option<(Header, Bytes)>> {
+        let last = header.last_offset() == self.keys.last_offset;
         let mut keep = Keep {
-            header: header.producer_id >= 0 && self.rules.is_last_of_its_producer(header),
+            header: last || (header.producer_id >= 0 && self.rules.is_last_of_its_producer(header)),
             horizon: self.rules.horizon,
             idle_marker: false,
         };

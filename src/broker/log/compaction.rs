@@ -34,6 +34,13 @@ pub struct Compacted {
     dropped_markers: std::collections::BTreeSet<i64>,
 }
 
+/// The segments from which others were made. Their bytes go with this, which takes a file system its time.
+#[derive(Debug)]
+#[must_use = "it is dropped outside of the lock"]
+pub struct Replaced {
+    segments: Vec<Segment>,
+}
+
 impl Log {
     /// Whether and what is to be compacted now. Segments are Kafka's unit: closed ones, below the last stable offset and
     /// older than `min.compaction.lag.ms`, once their dirty part exceeds `min.cleanable.dirty.ratio`.
@@ -81,17 +88,20 @@ impl Log {
     }
 
     /// Puts compacted segments in the place of what they were made from, one file after the other: at each moment the files on
-    /// the disk make a log that says the same. Nothing happens if segments were removed meanwhile.
+    /// the disk make a log that says the same. Nothing happens if segments were removed meanwhile. What comes back is to be
+    /// dropped outside of the lock.
     ///
     /// # Errors
     ///
     /// When a file cannot be renamed or removed.
-    pub fn finish(&mut self, compacted: Compacted) -> io::Result<()> {
+    pub fn finish(&mut self, compacted: Compacted) -> io::Result<Replaced> {
+        let mut gone = Replaced { segments: Vec::new() };
         let made_from = compacted.groups.iter().flat_map(|(bases, _)| bases);
         let here = self.segments.iter().map(|segment| &segment.base_offset).take(self.segments.len() - 1);
         let mut here = here.map(Some).chain(std::iter::repeat(None));
         if !made_from.map(Some).all(|base| here.next() == Some(base)) {
-            return compacted.groups.iter().try_for_each(|(_, segment)| segment.remove());
+            compacted.groups.iter().try_for_each(|(_, segment)| segment.remove())?;
+            return Ok(gone);
         }
         for (bases, mut segment) in compacted.groups {
             if let (Some(folder), Some(path)) = (self.storage.folder(), segment.path.take()) {
@@ -106,6 +116,7 @@ impl Log {
                 // markers and tombstones are compacted away elsewhere.
                 merged.remove().inspect_err(|_| self.refuses_compaction = true)?;
             }
+            gone.segments.extend(replaced);
         }
         self.aborted.forget(&compacted.dropped_markers);
         self.cleaned_to = compacted.cleaned_to;
@@ -115,7 +126,7 @@ impl Log {
                 flush_folder(path)?;
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Reads how far the keys are unique.

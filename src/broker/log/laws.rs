@@ -203,7 +203,7 @@ impl World {
                 self.now += later;
                 if let Some(compaction) = self.log.compaction(self.now) {
                     let compacted = compaction.run().unwrap();
-                    self.log.finish(compacted).unwrap();
+                    drop(self.log.finish(compacted).unwrap());
                 }
             }
         }

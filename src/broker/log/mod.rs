@@ -27,7 +27,7 @@ mod slice;
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
-pub use compaction::{Compacted, Compaction};
+pub use compaction::{Compacted, Compaction, Replaced};
 pub use header::says_transactional;
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
@@ -125,7 +125,12 @@ impl Log {
     pub fn remove(self) -> io::Result<()> {
         match &self.storage {
             LogStorage::Memory => Ok(()),
-            LogStorage::Folder { path, .. } => std::fs::remove_dir_all(path),
+            LogStorage::Folder { path, .. } => {
+                // A compaction that is on its way may put a file there in between.
+                let again = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
+                std::fs::remove_dir_all(path)
+                    .or_else(|error| if again(&error) { std::fs::remove_dir_all(path) } else { Err(error) })
+            }
         }
     }
 
@@ -140,7 +145,13 @@ impl Log {
 }
 
 #[cfg(test)]
+mod batch_tests;
+#[cfg(test)]
+mod compaction_tests;
+#[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -41,8 +41,9 @@ pub struct Written {
     pub timestamp: i64,
 }
 
+/// What is known of one.
 #[derive(Debug)]
-struct Producer {
+pub(super) struct Producer {
     epoch: i16,
     batches: VecDeque<Written>,
     last_timestamp: i64,
@@ -113,19 +114,25 @@ impl Producers {
         Ok(None)
     }
 
+    /// Takes in the epoch of any batch that stands in the log.
+    pub(super) fn reached_epoch(&mut self, batch: &Header) -> &mut Producer {
+        let producer = self.known.entry(batch.producer_id).or_insert_with(|| Producer {
+            epoch: batch.producer_epoch,
+            batches: VecDeque::new(),
+            last_timestamp: batch.max_timestamp,
+            coordinator_epoch: -1,
+            transaction_start: None,
+        });
+        producer.begin_epoch(batch.producer_epoch);
+        producer
+    }
+
     /// Takes in a batch of records that stands in the log.
     pub fn wrote(&mut self, batch: &Header) {
         if batch.producer_id < 0 {
             return;
         }
-        let producer = self.known.entry(batch.producer_id).or_insert_with(|| Producer {
-            epoch: batch.producer_epoch,
-            batches: VecDeque::new(),
-            last_timestamp: -1,
-            coordinator_epoch: -1,
-            transaction_start: None,
-        });
-        producer.begin_epoch(batch.producer_epoch);
+        let producer = self.reached_epoch(batch);
         if producer.batches.len() == REMEMBERED {
             producer.batches.pop_front();
         }
@@ -145,14 +152,7 @@ impl Producers {
 
     /// Takes in a marker that stands in the log; the transaction that it ended, if there was one.
     pub fn ended(&mut self, batch: &Header, marker: Marker) -> Option<Ended> {
-        let producer = self.known.entry(batch.producer_id).or_insert_with(|| Producer {
-            epoch: batch.producer_epoch,
-            batches: VecDeque::new(),
-            last_timestamp: -1,
-            coordinator_epoch: -1,
-            transaction_start: None,
-        });
-        producer.begin_epoch(batch.producer_epoch);
+        let producer = self.reached_epoch(batch);
         producer.coordinator_epoch = marker.coordinator_epoch;
         producer.last_timestamp = batch.max_timestamp;
         let first_offset = producer.transaction_start.take()?;

@@ -141,6 +141,9 @@ impl Log {
                 self.producers.wrote(&header);
             } else if let Some(marker) = Marker::of(&header, &bytes) {
                 self.ended(&header, marker);
+            } else {
+                // Compaction has emptied it, and kept it for its epoch.
+                self.producers.reached_epoch(&header);
             }
             segment.note(&header, found.position);
         }

@@ -11,7 +11,8 @@ use super::records::{Record, Records, put_varlong};
 /// What is to be kept of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// The header stays even when no record does: the producer's last sequence or epoch stands nowhere else.
+    /// The header stays even when no record does: the producer's last sequence or epoch stands nowhere else, or the last offset
+    /// up to which the log is compact.
     pub header: bool,
     /// Give it this delete horizon if it has none and there is something in it that is to go one day.
     pub horizon: i64,

@@ -38,8 +38,13 @@ impl Coordinator for Core {
     fn mark(&mut self, marker: &Marker, now: i64) -> io::Result<()> {
         let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
         let Producer { id, epoch } = marker.producer;
-        // No offset means a newer epoch stands there, whose transaction this marker has no say in.
-        log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now).map(|_| ())
+        // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
+        let marked = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now)?;
+        if marked.is_some() {
+            // Readers of what is committed may go on.
+            self.wake(&marker.topic, marker.partition);
+        }
+        Ok(())
     }
 
     fn is_open(&self, topic: &str, partition: i32, producer_id: i64) -> bool {
@@ -243,3 +248,7 @@ fn results(
 #[cfg(test)]
 #[path = "requests_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod node_tests;

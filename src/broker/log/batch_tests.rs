@@ -1,0 +1,88 @@
+//! Which bytes are a batch, and which are not.
+
+use bytes::Bytes;
+use kafka_protocol::records::Compression;
+
+use super::header::{HEADER, Header};
+use super::testing::*;
+use super::*;
+
+fn rows() -> [Row; 2] {
+    [row("a", "1", NOW), row("b", "2", NOW + 1)]
+}
+
+fn changed(change: impl FnOnce(&mut Header)) -> Bytes {
+    let bytes = encode(producer(1, 0, 0), &rows(), Compression::None);
+    let mut header = Header::read(&bytes).unwrap();
+    change(&mut header);
+    header.write(&bytes[HEADER..]).into()
+}
+
+#[test]
+fn a_batch_is_exactly_one_batch_of_format_2() {
+    let good = changed(|_| ());
+    assert!(Batch::parse(good.clone()).is_ok());
+    for cut in 0..good.len() {
+        assert_eq!(Batch::parse(good.slice(..cut)).unwrap_err(), BatchError::Corrupt, "cut at {cut}");
+    }
+    assert!(matches!(Batch::parse([&good[..], &good[..]].concat().into()), Err(BatchError::Invalid(_))));
+    for at in 21..good.len() {
+        let mut flipped = good.to_vec();
+        flipped[at] ^= 4;
+        assert!(Batch::parse(flipped.into()).is_err(), "flipped at {at}");
+    }
+    for magic in [0, 1] {
+        let mut old = good.to_vec();
+        old[16] = magic;
+        assert_eq!(Batch::parse(old.into()).unwrap_err(), BatchError::OldFormat);
+    }
+}
+
+#[test]
+fn a_batch_that_contradicts_itself_is_refused() {
+    let refused = |change: fn(&mut Header)| matches!(Batch::parse(changed(change)), Err(BatchError::Invalid(_)));
+    assert!(refused(|header| header.base_offset = 1));
+    assert!(refused(|header| header.attributes |= 0x20), "control");
+    assert!(refused(|header| header.count = 1));
+    assert!(refused(|header| header.count = 0));
+    assert!(refused(|header| header.last_offset_delta = 2));
+    assert!(refused(|header| (header.count, header.last_offset_delta) = (3, 2)));
+    assert!(refused(|header| (header.count, header.last_offset_delta) = (1, 0)));
+    assert!(refused(|header| header.base_sequence = -1));
+    assert!(refused(|header| header.attributes |= 7), "a codec that does not exist");
+    assert!(refused(|header| header.attributes |= 1), "a codec that it was not written with");
+    assert!(refused(|header| (header.producer_id, header.attributes) = (-1, 0x10)));
+}
+
+#[test]
+fn a_wrong_largest_timestamp_is_put_right() {
+    let (mut log, _) = open(&LogStorage::Memory, settings());
+    log.append(&Batch::parse(changed(|header| header.max_timestamp = NOW + 77)).unwrap(), NOW).unwrap();
+    let (header, bytes) = &batches(&log)[0];
+    assert_eq!(header.max_timestamp, NOW + 1);
+    assert!(header::crc_agrees(header, bytes));
+}
+
+#[test]
+fn what_is_stored_differs_from_what_came_in_offset_and_leader_epoch_only() {
+    let (mut log, _) = open(&LogStorage::Memory, settings());
+    let came = changed(|_| ());
+    log.append(&batch(NOBODY, &rows()), NOW).unwrap();
+    log.append(&Batch::parse(came.clone()).unwrap(), NOW).unwrap();
+    let (header, stored) = &batches(&log)[1];
+    assert_eq!(header.base_offset, 2);
+    assert_eq!((&stored[8..12], &stored[12..16], &stored[16..]), (&came[8..12], &[0; 4][..], &came[16..]));
+}
+
+#[test]
+fn records_with_headers_and_empty_fields_are_read() {
+    use super::records::Records;
+    let rows = [(Some(""), Some(String::new()), 0), (None, None, NOW), (Some("k"), None, -1)];
+    let bytes = encode(NOBODY, &rows, Compression::None);
+    let header = Header::read(&bytes).unwrap();
+    let records = Records::of(&header, &bytes).unwrap();
+    let read: Vec<_> = records.iter().map(|it| it.unwrap()).collect();
+    assert_eq!(read.iter().map(|it| it.key).collect::<Vec<_>>(), [Some(&b""[..]), None, Some(&b"k"[..])]);
+    assert_eq!(read.iter().map(|it| it.has_value).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(records.timestamp(&read[0]), 0);
+}

@@ -1,0 +1,208 @@
+//! What compaction promises beyond the table that stays the same.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kafka_protocol::records::Compression;
+
+use super::testing::*;
+use super::*;
+
+fn compacted() -> LogSettings {
+    LogSettings {
+        compact: true,
+        delete: false,
+        segment_bytes: 400,
+        delete_retention_ms: 1_000,
+        min_cleanable_dirty_ratio: 0.01,
+        ..settings()
+    }
+}
+
+fn compact(log: &mut Log, now: i64) {
+    let compacted = log.compaction(now).expect("it is due").run().unwrap();
+    drop(log.finish(compacted).unwrap());
+}
+
+/// Fills the log until the next compaction reaches everything that is there now.
+fn fill(log: &mut Log, now: i64) {
+    let before = log.high_watermark();
+    while log.segments.last().unwrap().base_offset < before {
+        log.append(&batch(NOBODY, &[row("filler", "", now)]), now).unwrap();
+    }
+}
+
+fn keys(log: &Log) -> Vec<(i64, String)> {
+    let seen = consume(log, log.start_offset(), Isolation::ReadUncommitted).into_iter();
+    seen.map(|seen| (seen.offset, seen.key.unwrap())).filter(|(_, key)| key != "filler").collect()
+}
+
+fn tombstone(key: &'static str) -> Row {
+    (Some(key), None, NOW)
+}
+
+#[test]
+fn a_tombstone_stays_for_its_time_and_goes_with_the_next_compaction() {
+    for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
+        let (mut log, _) = open(&storage, compacted());
+        log.append(&batch(NOBODY, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
+        log.append(&batch(NOBODY, &[tombstone("a")]), NOW).unwrap();
+        fill(&mut log, NOW);
+        compact(&mut log, NOW);
+        let gone = [(1, "b".to_owned()), (2, "a".to_owned())];
+        assert_eq!(keys(&log), gone);
+        let seen = consume(&log, 2, Isolation::ReadUncommitted);
+        assert_eq!((seen[0].timestamp, &seen[0].value), (NOW, &None), "a horizon changes no timestamp");
+        fill(&mut log, NOW);
+        compact(&mut log, NOW + 999);
+        assert_eq!(keys(&log), gone);
+        fill(&mut log, NOW);
+        compact(&mut log, NOW + 1_000);
+        assert_eq!(keys(&log), gone[..1]);
+        log.remove().unwrap();
+    }
+}
+
+#[test]
+fn a_marker_goes_when_nothing_of_its_transaction_is_left() {
+    let (mut log, _) = open(&LogStorage::Memory, compacted());
+    let markers = |log: &Log| batches(log).iter().filter(|(header, _)| header.is_control()).count();
+    log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
+    log.end_transaction(1, 0, false, 0, NOW).unwrap();
+    log.append(&batch(in_transaction(1, 0, 1), &[row("a", "2", NOW)]), NOW).unwrap();
+    log.end_transaction(1, 0, true, 0, NOW).unwrap();
+    log.append(&batch(NOBODY, &[row("a", "3", NOW)]), NOW).unwrap();
+    for (later, left, aborted) in [(0, 2, 1), (0, 2, 1), (999, 2, 1), (1_000, 1, 0)] {
+        fill(&mut log, NOW);
+        compact(&mut log, NOW + later);
+        // The last batch of the producer stays, and with it its marker.
+        assert_eq!((markers(&log), log.aborted(0, 99).len()), (left, aborted), "after {later}");
+    }
+    assert_eq!(log.last_stable_offset(), log.high_watermark());
+}
+
+#[test]
+fn a_compressed_batch_stays_compressed() {
+    let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    let (mut log, _) = open(&LogStorage::Memory, LogSettings { segment_bytes: 100_000, ..compacted() });
+    for (codec, key) in codecs.into_iter().zip(["b", "c", "d", "e"]) {
+        let rows = [row("a", &"1".repeat(40_000), NOW), row(key, &"2".repeat(40_000), NOW)];
+        log.append(&Batch::parse(encode(NOBODY, &rows, codec)).unwrap(), NOW).unwrap();
+    }
+    log.roll(NOW).unwrap();
+    compact(&mut log, NOW);
+    let left: Vec<_> = batches(&log).iter().map(|(header, _)| (header.codec(), header.count)).collect();
+    assert_eq!(left, [(1, 1), (2, 1), (3, 1), (4, 2)]);
+    assert_eq!(keys(&log), [(1, "b"), (3, "c"), (5, "d"), (6, "a"), (7, "e")].map(|(at, key)| (at, key.to_owned())));
+}
+
+#[test]
+fn what_is_open_young_active_or_clean_enough_is_left_alone() {
+    let settings = LogSettings { min_compaction_lag_ms: 100, min_cleanable_dirty_ratio: 0.5, ..compacted() };
+    let (mut log, _) = open(&LogStorage::Memory, settings.clone());
+    log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap();
+    assert!(log.compaction(NOW + 500).is_none(), "it is active");
+    fill(&mut log, NOW);
+    assert!(log.compaction(NOW + 99).is_none(), "it is young");
+    assert!(log.compaction(NOW + 100).is_some());
+    let cleaned_to = log.segments.last().unwrap().base_offset;
+    log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
+    compact(&mut log, NOW + 100);
+    assert_eq!(log.cleaned_to, cleaned_to);
+    fill(&mut log, NOW);
+    fill(&mut log, NOW);
+    assert!(log.compaction(NOW + 500).is_none(), "it is open");
+    log.end_transaction(1, 0, true, 0, NOW).unwrap();
+    assert!(log.compaction(NOW + 500).is_some());
+    log.configure(LogSettings { compact: false, ..settings });
+    assert!(log.compaction(NOW + 500).is_none());
+}
+
+#[test]
+fn what_was_removed_while_it_was_compacted_stays_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    for _ in 0..20 {
+        log.append(&batch(NOBODY, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
+    }
+    let compacted = log.compaction(NOW).unwrap().run().unwrap();
+    log.delete_records_before(25).unwrap();
+    let before = batches(&log);
+    drop(log.finish(compacted).unwrap());
+    assert_eq!(batches(&log), before);
+    assert!(
+        std::fs::read_dir(folder.path()).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned"))
+    );
+}
+
+fn table(log: &Log) -> BTreeMap<String, Option<String>> {
+    let seen = consume(log, log.start_offset(), Isolation::ReadCommitted).into_iter();
+    seen.map(|seen| (seen.key.unwrap(), seen.value)).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+/// Each step of putting files in place may be the last one.
+#[test]
+fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("0");
+    let (mut log, _) = open(&in_folder(&path), compacted());
+    for (sequence, number) in (0..).zip(0..60) {
+        let rows = [row(["a", "b", "c"][number % 3], &number.to_string(), NOW)];
+        log.append(&batch(in_transaction(1, 0, sequence), &rows), NOW).unwrap();
+        if number % 4 == 3 {
+            log.end_transaction(1, 0, number % 8 == 3, 0, NOW).unwrap();
+        }
+    }
+    log.configure(LogSettings { segment_bytes: 1_500, ..compacted() });
+    let expected = table(&log);
+    let before: Vec<_> = log.segments.iter().map(|segment| segment.path.clone().unwrap()).collect();
+    let compacted_log = log.compaction(NOW).unwrap().run().unwrap();
+    let cleaned = folder.path().join("cleaned");
+    copy(&path, &cleaned);
+    drop(log.finish(compacted_log).unwrap());
+    let after: Vec<_> = log.segments.iter().map(|segment| segment.path.clone().unwrap()).collect();
+    assert!(after.len() + 3 < before.len() && after.len() > 3, "{} of {}", after.len(), before.len());
+    // What a kill leaves: the first renames and removals done, the others not.
+    let mut files = Vec::new();
+    for old in before.iter().filter(|old| **old != *before.last().unwrap()) {
+        files.push((old.file_name().unwrap().to_owned(), after.contains(old)));
+    }
+    for done in 0..=files.len() {
+        let here = folder.path().join(format!("killed-{done}"));
+        copy(&cleaned, &here);
+        for (name, renamed) in &files[..done] {
+            let new = here.join(format!("{}.cleaned", name.to_str().unwrap()));
+            if *renamed {
+                std::fs::rename(new, here.join(name)).unwrap();
+            } else {
+                std::fs::remove_file(here.join(name)).unwrap();
+            }
+        }
+        let (killed, notices) = open(&in_folder(&here), compacted());
+        assert_eq!(notices, []);
+        assert_eq!(table(&killed), expected, "killed after {done}");
+        assert_eq!(killed.last_stable_offset(), log.last_stable_offset());
+        assert!(std::fs::read_dir(&here).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned")));
+    }
+}
+
+#[test]
+fn what_was_compacted_is_not_compacted_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    fill(&mut log, NOW);
+    log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap();
+    fill(&mut log, NOW);
+    compact(&mut log, NOW);
+    let (log, _) = open(&in_folder(folder.path()), compacted());
+    assert!(log.cleaned_to > 0);
+    assert!(log.compaction(NOW).is_none());
+}

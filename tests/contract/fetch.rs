@@ -127,7 +127,7 @@ fn empty(lab: &mut Lab) {
 fn wakes_up(lab: &mut Lab) {
     let target = lab.target("topic", 2);
     for version in VERSIONS {
-        let end = if version == VERSIONS[0] { 0 } else { requests::first_offset(&lab.put(7, &ends(&target))) };
+        let end = requests::first_offset(&lab.put(7, &requests::list_offsets(&target.name, &[(0, -1)], 0)));
         let mut reader = lab.connect();
         reader.send(version, &waiting(version, &target, &[(0, end), (1, 0)], 600_000));
         fill(lab, &target, 0, 1);
@@ -150,10 +150,6 @@ fn minimum(lab: &mut Lab) {
     fill(lab, &target, 0, 1);
     let answer = reader.receive::<FetchRequest>(12).expect("an answer");
     lab.tell_answer::<FetchRequest>(12, &answer);
-}
-
-fn ends(target: &Target) -> kafka_protocol::messages::ListOffsetsRequest {
-    requests::list_offsets(&target.name, &[(0, -1)], 0)
 }
 
 fn errors_at_once(lab: &mut Lab) {

@@ -1,5 +1,6 @@
 //! Owns what can be typed: commands, flags and their help. No input or output, no environment; `settings` says what it means.
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use humantime::Duration;
 
 use crate::domain::EventTime;
 use crate::inventory::{DEFAULT_OPENING, Opening};
+use crate::local_broker::DEFAULT_FOLDER;
 use crate::workload::{
     DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, MOST_NAMES, Rate, Share,
 };
@@ -67,13 +69,30 @@ pub enum Command {
   foodstream replay --shadow       recompute beside a live group, and leave it alone
   foodstream replay --undo         go back to where the group stood before the last replay")]
     Replay(Replay),
+    /// Be a Kafka for this machine, or look after the one that runs in the background
+    #[command(
+        long_about = "Be a Kafka for this machine: a broker of one node, for a machine without Kafka.
+
+Commands start one in the background by themselves where no Kafka answers at localhost:9092; its data is in .foodstream/ of
+the working directory, and it leaves 30 s after its last client (FOODSTREAM_BROKER_IDLE sets another time). This command
+runs one in the foreground, for any Kafka client, until it is stopped; --status and --stop look after the one of a folder.
+What was acknowledged survives the end of the process, also by kill -9; a loss of power only with --fsync.",
+        after_help = "Examples:
+  foodstream broker                       at 127.0.0.1:9092, data in .foodstream/
+  foodstream broker --memory --listen 127.0.0.1:0
+  foodstream broker --data /var/tmp/lab   the broker that `-b embedded:/var/tmp/lab` names
+  foodstream broker --status              what runs over .foodstream/; exit 3 when nothing does
+  foodstream broker --stop                end it; its data stays"
+    )]
+    Broker(Broker),
 }
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Kafka's address, `host:port` and more after commas [env: `FOODSTREAM_BOOTSTRAP_SERVERS`] [default: `localhost:9092`]
+    /// Kafka's address, `host:port` and more after commas; or `embedded`, `embedded:DIR` for the broker of .foodstream/ or DIR
+    /// [env: `FOODSTREAM_BOOTSTRAP_SERVERS`] [default: `localhost:9092` if a Kafka answers there, else `embedded`]
     #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"])]
     pub bootstrap_servers: Option<String>,
     /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
@@ -281,6 +300,39 @@ pub struct Replay {
     pub group: Option<String>,
 }
 
+/// `broker`
+#[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
+pub struct Broker {
+    /// Where it listens; port 0 for any that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9092", value_parser = listen)]
+    pub listen: SocketAddr,
+    /// Folder of its data
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    pub data: PathBuf,
+    /// Keep everything in memory, gone with the process
+    #[arg(long, conflicts_with = "data")]
+    pub memory: bool,
+    /// What clients are told to connect to, where it differs from --listen
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub advertise: Option<(String, u16)>,
+    /// Flush to the disk before anything is acknowledged
+    #[arg(long)]
+    pub fsync: bool,
+    /// Leave this long after the last client [default: never]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
+    pub idle: Option<Duration>,
+    /// Tell what runs over the folder: exit 0 if a broker does, 3 if none
+    #[arg(long, conflicts_with_all = ["stop", "memory", "listen", "advertise", "fsync", "idle"])]
+    pub status: bool,
+    /// End the broker over the folder and wait until it is gone; none running is no error
+    #[arg(long, conflicts_with_all = ["memory", "listen", "advertise", "fsync", "idle"])]
+    pub stop: bool,
+    /// What commands start: the first line on stdout is for them
+    #[arg(long, hide = true, conflicts_with_all = ["status", "stop", "memory"])]
+    pub background: bool,
+}
+
 /// RFC 3339, or Kafka's spelling without a zone, which is UTC.
 fn event_time(text: &str) -> Result<EventTime, String> {
     EventTime::parse(text).map_err(|error| format!("{error}; as in 2026-11-22T12:00:00Z"))
@@ -323,6 +375,20 @@ fn partitions(text: &str) -> Result<i32, String> {
 
 fn offset(text: &str) -> Result<i64, String> {
     whole(text, 0..=i64::MAX.unsigned_abs())
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    numeric.parse().map_err(|_| "an address of this machine and a port, as in 127.0.0.1:9092 or [::1]:9092".to_owned())
+}
+
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let split = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let port = split.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port > 0);
+    match (split, port) {
+        (Some((host, _)), Some(port)) => Ok((host.trim_matches(['[', ']']).to_owned(), port)),
+        _ => Err("a host and a port, as in my-machine:9092".to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -35,6 +35,17 @@ impl Code {
     pub const fn number(self) -> u8 {
         self as u8
     }
+
+    /// The code of a number, as another process of this program told it.
+    #[must_use]
+    pub fn of(number: u8) -> Option<Self> {
+        use Code::{
+            Denied, Different, Done, Fenced, Interrupted, Output, Refused, Terminated, Unexpected, Unreachable, Usage,
+        };
+        [Done, Unexpected, Usage, Different, Unreachable, Denied, Fenced, Refused, Output, Interrupted, Terminated]
+            .into_iter()
+            .find(|code| code.number() == number)
+    }
 }
 
 /// Why a command could not do what it was asked, and what to do about it.
@@ -100,5 +111,7 @@ mod tests {
         let failure = Failure::new(Code::Refused, "topic is gone").hint("run produce").context("inventory");
         assert_eq!(failure.to_string(), "inventory: topic is gone\n  hint: run produce");
         assert_eq!(failure.code.number(), 7);
+        assert_eq!(Code::of(7), Some(Code::Refused));
+        assert_eq!(Code::of(9), None);
     }
 }

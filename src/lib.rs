@@ -5,7 +5,8 @@
 //! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`replay`], [`report`]
 //! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
 //! - what was typed and meant: [`cli`], [`settings`]
-//! - Kafka: [`broker`] (an embedded one), [`kafka`] (the door), [`stream`] (the transactional loop), [`processors`]
+//! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
+//!   (the transactional loop), [`processors`]
 //! - [`commands`]: one file a command
 
 pub mod analytics;
@@ -18,6 +19,7 @@ pub mod domain;
 pub mod exit;
 pub mod inventory;
 pub mod kafka;
+pub mod local_broker;
 pub mod output;
 pub mod processors;
 pub mod replay;

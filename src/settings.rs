@@ -1,5 +1,6 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,16 +10,36 @@ use crate::domain::EventTime;
 use crate::exit::{Code, Failure};
 use crate::inventory::StockSettings;
 use crate::kafka::{Connection, LogSink, check_timeouts, is_secret, owned_property};
+use crate::local_broker::Wanted;
 use crate::topics::Names;
 use crate::workload::{self, Rate, WorkloadSettings};
 
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";
 
+/// The environment variable of the time that a background broker stays after its last client.
+pub const IDLE_VARIABLE: &str = "FOODSTREAM_BROKER_IDLE";
+
+/// How long a background broker stays after its last client where nobody says.
+const DEFAULT_IDLE: Duration = Duration::from_secs(30);
+
+/// What the environment says.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `FOODSTREAM_BOOTSTRAP_SERVERS`
+    pub bootstrap: Option<String>,
+    /// `FOODSTREAM_BROKER_IDLE`
+    pub broker_idle: Option<String>,
+}
+
 /// What every command needs.
 #[derive(Debug, Clone)]
 pub struct Common {
-    /// The broker and how to talk to it.
+    /// What was said about which broker it is to be.
+    pub wanted: Wanted,
+    /// How long a broker that is started in the background stays after its last client.
+    pub broker_idle: Duration,
+    /// The broker and how to talk to it; its address is chosen where none was named.
     pub connection: Connection,
     /// The names behind the prefix.
     pub names: Names,
@@ -37,12 +58,12 @@ fn usage(message: impl Into<String>) -> Failure {
 /// # Errors
 ///
 /// With exit code 2 and the fix for whatever is wrong.
-pub fn common(global: &cli::Global, environment: Option<String>, log: LogSink) -> Result<Common, Failure> {
+pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> Result<Common, Failure> {
     let mut properties = match &global.config {
         Some(path) => properties_file(path)?,
         None => Vec::new(),
     };
-    if let Some(servers) = environment.filter(|servers| !servers.is_empty()) {
+    if let Some(servers) = environment.bootstrap.filter(|servers| !servers.is_empty()) {
         properties.push(("bootstrap.servers".to_owned(), servers));
     }
     for typed in &global.properties {
@@ -63,15 +84,85 @@ pub fn common(global: &cli::Global, environment: Option<String>, log: LogSink) -
             return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
         }
     }
-    let connection = Connection { properties, timeout: global.timeout.into(), log: global.verbose.then_some(log) };
+    let connection =
+        Connection { properties, name: None, timeout: global.timeout.into(), log: global.verbose.then_some(log) };
     connection.check()?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
     Ok(Common {
+        wanted: wanted(&connection)?,
+        broker_idle: broker_idle(environment.broker_idle.as_deref())?,
         connection,
         names: Names::new(prefix),
         json: global.output == cli::Output::Json,
         report: global.report.clone(),
+    })
+}
+
+fn wanted(connection: &Connection) -> Result<Wanted, Failure> {
+    let wanted = Wanted::of(connection.property("bootstrap.servers"))?;
+    let protocol = connection.property("security.protocol").filter(|name| !name.eq_ignore_ascii_case("plaintext"));
+    match (wanted, protocol) {
+        (Wanted::Embedded(_), Some(protocol)) => {
+            Err(usage(format!("security.protocol={protocol}: the embedded broker speaks plain text only"))
+                .hint("leave it out, or name the broker that it is for with -b HOST:PORT"))
+        }
+        // Whoever sets this has a Kafka of his own in mind, which does not answer a question in plain text.
+        (Wanted::Nearest, Some(_)) => Ok(Wanted::Named),
+        (wanted, _) => Ok(wanted),
+    }
+}
+
+fn broker_idle(typed: Option<&str>) -> Result<Duration, Failure> {
+    let Some(typed) = typed.filter(|typed| !typed.is_empty()) else { return Ok(DEFAULT_IDLE) };
+    let idle = typed.parse::<humantime::Duration>().ok().map(Duration::from).filter(|idle| !idle.is_zero());
+    idle.ok_or_else(|| {
+        usage(format!("{IDLE_VARIABLE}={typed}: no duration"))
+            .hint("a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m")
+    })
+}
+
+/// What `broker` is to be.
+#[derive(Debug, Clone)]
+pub struct BrokerSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What clients are told to connect to, where it differs.
+    pub advertise: Option<(String, u16)>,
+    /// The folder of its data; `None` for memory.
+    pub folder: Option<PathBuf>,
+    /// Flush before anything is acknowledged.
+    pub fsync: bool,
+    /// How long it stays after its last client; `None` for ever.
+    pub idle: Option<Duration>,
+    /// Started by a command, which waits for its first line.
+    pub background: bool,
+}
+
+/// The settings of `broker`.
+///
+/// # Errors
+///
+/// With exit code 2 and the fix for whatever is wrong.
+pub fn broker(typed: &cli::Broker, global: &cli::Global) -> Result<BrokerSettings, Failure> {
+    if global.bootstrap_servers.is_some() {
+        return Err(usage("-b names a broker to talk to, and this command is one")
+            .hint("--listen says where it listens, --data which folder it is about"));
+    }
+    if typed.listen.ip().is_unspecified() && typed.advertise.is_none() {
+        return Err(usage(format!(
+            "--listen {} is every address of this machine, and none that a client can be told",
+            typed.listen
+        ))
+        .hint("add --advertise HOST:PORT with the name by which clients reach this machine"));
+    }
+    Ok(BrokerSettings {
+        listen: typed.listen,
+        advertise: typed.advertise.clone(),
+        folder: (!typed.memory).then(|| typed.data.clone()),
+        fsync: typed.fsync,
+        idle: typed.idle.map(Duration::from),
+        background: typed.background,
     })
 }
 
@@ -312,7 +403,8 @@ mod tests {
     }
 
     fn meant(words: &str, environment: Option<&str>) -> Result<Common, Failure> {
-        common(&typed(words).global, environment.map(str::to_owned), LogSink(std::sync::Arc::new(|_| {})))
+        let environment = Environment { bootstrap: environment.map(str::to_owned), broker_idle: None };
+        common(&typed(words).global, environment, LogSink(std::sync::Arc::new(|_| {})))
     }
 
     fn produced(words: &str) -> Result<ProduceSettings, Failure> {
@@ -360,6 +452,43 @@ mod tests {
             assert_eq!(failure.code, Code::Usage, "{words}");
             assert!(failure.message.contains(named), "{words}: {failure}");
         }
+    }
+
+    #[test]
+    fn the_broker_is_chosen_only_where_nothing_speaks_of_another() {
+        let wanted = |words: &str, environment| meant(words, environment).map(|common| common.wanted);
+        assert_eq!(wanted("foodstream replay", None), Ok(Wanted::Nearest));
+        assert_eq!(wanted("foodstream replay", Some("embedded")), Ok(Wanted::Embedded(".foodstream".into())));
+        assert_eq!(wanted("foodstream replay -X bootstrap.servers=embedded:x", None), Ok(Wanted::Embedded("x".into())));
+        assert_eq!(wanted("foodstream replay -b localhost:9092", Some("embedded")), Ok(Wanted::Named));
+        assert_eq!(wanted("foodstream replay -X security.protocol=sasl_plaintext", None), Ok(Wanted::Named));
+        let refused = wanted("foodstream replay -b embedded -X security.protocol=sasl_plaintext", None);
+        assert!(refused.expect_err("refused").message.contains("plain text"));
+    }
+
+    #[test]
+    fn how_long_a_broker_stays_is_a_duration() {
+        assert_eq!(broker_idle(None), Ok(Duration::from_secs(30)));
+        assert_eq!(broker_idle(Some("5m")), Ok(Duration::from_mins(5)));
+        for typed in ["30", "0s", "soon"] {
+            assert!(broker_idle(Some(typed)).expect_err(typed).message.contains("FOODSTREAM_BROKER_IDLE"));
+        }
+    }
+
+    #[test]
+    fn a_broker_that_listens_everywhere_must_say_how_it_is_reached() {
+        let settings = |words: &str| {
+            let typed = typed(words);
+            let Command::Broker(broker) = &typed.command else { unreachable!("only broker is typed here") };
+            super::broker(broker, &typed.global)
+        };
+        assert_eq!(settings("foodstream broker").expect("meant").folder, Some(".foodstream".into()));
+        assert_eq!(settings("foodstream broker --memory").expect("meant").folder, None);
+        let refused = settings("foodstream broker --listen 0.0.0.0:9092").expect_err("refused");
+        assert!(refused.hint.expect("a hint").contains("--advertise"));
+        let told = settings("foodstream broker --listen 0.0.0.0:9092 --advertise lab:9092").expect("meant");
+        assert_eq!(told.advertise, Some(("lab".to_owned(), 9092)));
+        assert!(settings("foodstream broker -b localhost:9092").is_err());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::clock::{self, Deadline};
 use crate::exit::{self, Code, Failure};
 
@@ -29,13 +31,19 @@ impl Signal {
 
 /// A handle that every long-running part looks at; cheap to clone and to ask.
 #[derive(Debug, Clone, Default)]
-pub struct Shutdown(Arc<AtomicU8>);
+pub struct Shutdown(Arc<Wish>);
+
+#[derive(Debug, Default)]
+struct Wish {
+    mark: AtomicU8,
+    asked: Notify,
+}
 
 impl Shutdown {
     /// The signal that asked to stop, if one did.
     #[must_use]
     pub fn requested(&self) -> Option<Signal> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.mark.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Signal::Interrupt),
             _ => Some(Signal::Terminate),
@@ -49,7 +57,21 @@ impl Shutdown {
             Signal::Interrupt => 1,
             Signal::Terminate => 2,
         };
-        self.0.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let first = self.0.mark.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        self.0.asked.notify_waiters();
+        first
+    }
+
+    /// Resolves once a stop was asked for.
+    pub async fn asked(&self) -> Signal {
+        loop {
+            // Made before the look: a signal between look and wait is not missed.
+            let asked = self.0.asked.notified();
+            if let Some(signal) = self.requested() {
+                return signal;
+            }
+            asked.await;
+        }
     }
 
     /// An error once a stop was asked for: for work that is abandoned rather than finished.
@@ -108,5 +130,14 @@ mod tests {
         assert!(!shutdown.request(Signal::Interrupt));
         assert_eq!(shutdown.requested(), Some(Signal::Terminate));
         assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::Terminated);
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_the_wish_ends_with_it_and_at_once_after_it() {
+        let shutdown = Shutdown::default();
+        let (signal, first) = tokio::join!(shutdown.asked(), async { shutdown.request(Signal::Interrupt) });
+        assert!(first);
+        assert_eq!(signal, Signal::Interrupt);
+        assert_eq!(shutdown.asked().await, Signal::Interrupt);
     }
 }

@@ -44,6 +44,8 @@ pub enum Deferred {
     Join(JoinGroupResponse),
     /// The leader has spoken.
     Sync(SyncGroupResponse),
+    /// Enough is there to be read, or the time is up: the fetch is to be planned now.
+    Fetch,
 }
 
 /// The answers that have become ready, in the order in which they did.

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
-use super::answer::Outbox;
+use super::answer::{Deferred, Outbox, Ticket};
 use super::entry::Entry;
+use super::fetch::Parked;
 use super::groups::Groups;
 use super::journal::{Journal, JournalError};
-use super::log::LogStorage;
+use super::log::{Log, LogStorage};
 use super::notice::Notice;
 use super::topics::Topics;
 use super::transactions::Transactions;
@@ -47,6 +48,10 @@ pub struct NodeSettings {
     pub group_initial_rebalance_delay_ms: i32,
     /// `offset.metadata.max.bytes`
     pub offset_metadata_max_bytes: usize,
+    /// `log.retention.check.interval.ms`
+    pub log_retention_check_interval_ms: i64,
+    /// `log.cleaner.backoff.ms`
+    pub log_cleaner_backoff_ms: i64,
     /// Flush to the disk before anything is acknowledged.
     pub fsync: bool,
 }
@@ -63,6 +68,8 @@ impl Default for NodeSettings {
             // Apache's default of 3 s waits for a fleet to start; here the first member is usually the only one.
             group_initial_rebalance_delay_ms: 0,
             offset_metadata_max_bytes: 4_096,
+            log_retention_check_interval_ms: 300_000,
+            log_cleaner_backoff_ms: 15_000,
             fsync: false,
         }
     }
@@ -80,6 +87,7 @@ pub struct Core {
     pub(super) groups: Groups,
     pub(super) transactions: Transactions,
     pub(super) journal: Journal,
+    pub(super) parked: Parked,
     pub(super) outbox: Outbox,
     pub(super) notices: Vec<Notice>,
 }
@@ -104,28 +112,36 @@ impl Core {
             groups: Groups::default(),
             transactions: Transactions::default(),
             journal,
+            parked: Parked::default(),
             outbox: Outbox::default(),
             notices,
         };
         for entry in entries {
             match entry {
-                Entry::Topic(_) => {}
+                Entry::Topic(entry) => core.topics.restore(entry),
                 Entry::Group(entry) => core.groups.restore(entry, now),
                 Entry::Transaction(entry) => core.transactions.restore(entry),
             }
         }
+        core.open_topics(now)?;
+        core.finish_prepared(now);
         Ok(core)
     }
 
-    /// Where a partition's log is kept: by the topic's id, since names may differ in their case only.
+    /// Where a topic is kept: by its id, since names may differ in their case only.
+    pub(super) fn topic_folder(&self, topic: Uuid) -> Option<PathBuf> {
+        match &self.storage {
+            Storage::Memory => None,
+            Storage::Folder(folder) => Some(folder.join("topics").join(topic.to_string())),
+        }
+    }
+
+    /// Where a partition's log is kept.
     #[must_use]
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
-        match &self.storage {
-            Storage::Memory => LogStorage::Memory,
-            Storage::Folder(folder) => LogStorage::Folder {
-                path: folder.join("topics").join(topic.to_string()).join(partition.to_string()),
-                fsync: self.settings.fsync,
-            },
+        match self.topic_folder(topic) {
+            None => LogStorage::Memory,
+            Some(folder) => LogStorage::Folder { path: folder.join(partition.to_string()), fsync: self.settings.fsync },
         }
     }
 
@@ -139,5 +155,59 @@ impl Core {
             self.notices.push(Notice::Trouble { what: format!("the journal cannot be written: {error}") });
             ResponseError::KafkaStorageError
         })
+    }
+
+    /// Takes the answers that have become ready.
+    pub fn take_ready(&mut self) -> Vec<(Ticket, Deferred)> {
+        self.outbox.take()
+    }
+
+    /// Takes what there is to tell.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Does what is due at this time, and says when there is something to do next.
+    pub fn tick(&mut self, now: i64) -> Option<i64> {
+        self.tick_fetches(now);
+        self.tick_transactions(now);
+        let entries = self.groups.tick(now, &mut self.outbox);
+        // What could not be journalled is only that members are gone; they will be found gone again.
+        self.record(&entries).ok();
+        self.clean(now);
+        self.shorten_journal();
+        self.wake_all();
+        [
+            self.parked.next_deadline(),
+            self.groups.next_deadline(),
+            self.transactions.next_deadline(),
+            self.topics.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Writes the journal anew when most of it is history. If that fails, the long one is as good.
+    fn shorten_journal(&mut self) {
+        if !self.journal.is_long() {
+            return;
+        }
+        let entries: Vec<Entry> = (self.topics.snapshot().into_iter().map(Entry::Topic))
+            .chain(self.groups.snapshot().into_iter().map(Entry::Group))
+            .chain(self.transactions.snapshot().into_iter().map(Entry::Transaction))
+            .collect();
+        if let Err(error) = self.journal.rewrite(&entries) {
+            self.notices.push(Notice::Trouble { what: format!("the journal cannot be shortened: {error}") });
+        }
+    }
+
+    /// Leaves everything so that the next start need not check it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn close(&mut self) -> std::io::Result<()> {
+        self.topics.logs_mut().try_for_each(Log::close)
     }
 }

@@ -13,16 +13,36 @@
 #![allow(dead_code, reason = "the wing is being built")]
 
 mod answer;
+mod apis;
+mod clock;
+mod connection;
 mod core;
+mod dispatch;
 mod entry;
+mod faults;
+mod fetch;
+mod folder;
 mod groups;
+mod hall;
 mod journal;
 mod log;
 mod notice;
+mod produce;
+mod refusals;
+mod server;
 mod topics;
 mod transactions;
+pub mod wire;
 
 pub use answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
+pub use clock::Clock;
 pub use core::{Core, NODE_ID, NodeSettings, Storage};
 pub use entry::Entry;
+pub use faults::{Fault, Faults, Rule};
+pub use folder::FolderError;
+pub use hall::Listener;
+pub use journal::JournalError;
+pub use kafka_protocol::error::ResponseError;
+pub use kafka_protocol::messages::ApiKey;
 pub use notice::Notice;
+pub use server::{Config, GroupStatus, Server, StartError, Status, TopicStatus};

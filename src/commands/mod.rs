@@ -3,6 +3,8 @@
 //! Rank 40. A command gets resolved settings and returns an outcome; only `main` ends the process.
 
 pub mod analytics;
+pub mod broker;
+pub mod broker_control;
 pub mod inventory;
 pub mod produce;
 pub mod replay;
@@ -15,10 +17,13 @@ mod group;
 mod metrics_scan;
 mod topology;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::console::Console;
 use crate::exit::{Code, Failure};
+use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
 use crate::settings::Common;
 use crate::shutdown::Shutdown;
@@ -61,6 +66,18 @@ impl Context {
         self.console.answer(&answer).map(drop)
     }
 
+    /// A failure as the user of this broker needs it: what is no matter of `-b` is not told as one.
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
+        match (&self.common.connection.name, failure.code) {
+            (Some(name), Code::Unreachable) => failure.hint(format!(
+                "`foodstream broker --status` tells how {name} stands, and broker.log in its folder what it said; \
+                 --timeout sets how long to wait"
+            )),
+            _ => failure,
+        }
+    }
+
     /// The code of a finite command that has told its result: done, or stopped before its goal.
     fn end(&self, reached: bool) -> Code {
         match self.shutdown.requested() {
@@ -68,4 +85,21 @@ impl Context {
             _ => Code::Done,
         }
     }
+}
+
+/// Chooses the broker of a command, says which it is, and holds it: for as long as the lease is kept.
+///
+/// # Errors
+///
+/// When the embedded broker is to be used and cannot be had.
+pub fn reach(context: &mut Context, home: &Path, starter: &Starter) -> Result<Option<Lease>, Failure> {
+    let Some(chosen) = choose(&context.common.wanted, home, starter)? else { return Ok(None) };
+    for word in &chosen.words {
+        match word {
+            Word::Note(text) => context.console.note(text),
+            Word::Warning(text) => context.console.warn(text),
+        }
+    }
+    context.common.connection.use_broker(chosen.address, chosen.name);
+    Ok(chosen.lease)
 }

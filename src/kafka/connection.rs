@@ -24,6 +24,8 @@ impl fmt::Debug for LogSink {
 pub struct Connection {
     /// librdkafka properties, later ones winning; never one that the program owns.
     pub properties: Vec<(String, String)>,
+    /// How messages name the broker, where its address alone says too little.
+    pub name: Option<String>,
     /// Bound of every single wait for the broker.
     pub timeout: Duration,
     /// Where librdkafka's own messages go, if the user wants them.
@@ -90,7 +92,19 @@ impl Connection {
         self.properties.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The bootstrap servers, for messages.
+    /// Uses the broker at an address, whatever was set before.
+    pub fn use_broker(&mut self, address: String, name: Option<String>) {
+        self.properties.push(("bootstrap.servers".to_owned(), address));
+        self.name = name;
+    }
+
+    /// The broker, for messages.
+    #[must_use]
+    pub fn broker(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.bootstrap())
+    }
+
+    /// The bootstrap servers.
     #[must_use]
     pub fn bootstrap(&self) -> &str {
         self.property("bootstrap.servers").unwrap_or("localhost:9092")
@@ -182,9 +196,19 @@ mod tests {
     fn connection(properties: &[(&str, &str)]) -> Connection {
         Connection {
             properties: properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            name: None,
             timeout: Duration::from_secs(30),
             log: None,
         }
+    }
+
+    #[test]
+    fn a_chosen_broker_is_used_by_its_address_and_told_by_its_name() {
+        let mut chosen = connection(&[("bootstrap.servers", "embedded")]);
+        chosen.use_broker("127.0.0.1:41233".into(), Some("the one over there".into()));
+        assert_eq!(chosen.client(&[]).get("bootstrap.servers"), Some("127.0.0.1:41233"));
+        assert_eq!(chosen.bootstrap(), "127.0.0.1:41233");
+        assert_eq!(chosen.broker(), "the one over there");
     }
 
     #[test]

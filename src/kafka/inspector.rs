@@ -49,7 +49,7 @@ pub struct Inspector {
     ear: Ear,
     timeout: Duration,
     shutdown: Shutdown,
-    bootstrap: String,
+    broker: String,
 }
 
 impl Inspector {
@@ -79,7 +79,7 @@ impl Inspector {
             ear,
             timeout: connection.timeout,
             shutdown: shutdown.clone(),
-            bootstrap: connection.bootstrap().to_owned(),
+            broker: connection.broker().to_owned(),
         })
     }
 
@@ -101,7 +101,7 @@ impl Inspector {
                     if !passing || deadline.has_passed() || self.ear.seen.denial().is_some() {
                         // What the client heard from the broker waits in its queue until somebody polls.
                         drop(self.latest.poll(Duration::ZERO));
-                        return Err(self.failed(&error, &format!("asking {} for its topics", self.bootstrap)));
+                        return Err(self.failed(&error, &format!("asking {} for its topics", self.broker)));
                     }
                     // An error that came at once must not be asked for again without a pause.
                     self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
@@ -307,7 +307,7 @@ impl Inspector {
                     self.shutdown.check()?;
                     let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
                     if !passing || deadline.has_passed() || self.ear.seen.denial().is_some() {
-                        return Err(self.failed(&error, &format!("asking {} for the group's members", self.bootstrap)));
+                        return Err(self.failed(&error, &format!("asking {} for the group's members", self.broker)));
                     }
                     self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
                 }

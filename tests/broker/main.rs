@@ -1,7 +1,8 @@
-//! Owns the broker suite: the program against a real Kafka, told by `FOODSTREAM_TEST_BROKER=host:port`.
+//! Owns the broker suite: the program against an embedded broker in this process, or against the Kafka that
+//! `FOODSTREAM_TEST_BROKER=host:port` names.
 //!
-//! Without that variable no test of it runs, and it says so; with it, every one does. Each test has a topic prefix of
-//! its own, so that all can share the broker and run side by side.
+//! The cases are the same on both, but for those that need Kafka's own tools, or a broker that fails on demand. Each case
+//! has a topic prefix of its own, so that all can share a broker and run side by side.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,10 +11,13 @@
 )]
 
 mod analytics;
+mod broker_kills;
+mod brokers;
 mod chaos;
 mod copy;
 mod damage;
 mod edges;
+mod faults;
 mod groups;
 mod insist;
 mod originals;
@@ -40,8 +44,7 @@ pub type Case = (&'static str, fn(&support::Lab));
 
 fn main() {
     let arguments = Arguments::from_args();
-    let broker = support::broker();
-    let cases: Vec<Case> = [
+    let mut cases: Vec<Case> = [
         pipeline::CASES,
         damage::CASES,
         records::CASES,
@@ -59,22 +62,18 @@ fn main() {
         readme::CASES,
     ]
     .concat();
-    if broker.is_none() && !arguments.list {
-        eprintln!();
-        eprintln!("!!! THE BROKER SUITE DID NOT RUN: {} tests need a Kafka and none was named.", cases.len());
-        eprintln!("!!! Start one with `scripts/kafka start 29092` and run:");
-        eprintln!("!!!   FOODSTREAM_TEST_BROKER=127.0.0.1:29092 cargo test --release --test broker");
-        eprintln!();
+    match brokers::named() {
+        Some(_) => cases.extend_from_slice(produce::KAFKA_CASES),
+        None => cases.extend([faults::CASES, broker_kills::CASES].concat()),
     }
     let trials = cases
         .into_iter()
         .map(|(name, case)| {
             Trial::test(name, move || {
-                let lab = support::Lab::new(name);
+                let lab = support::Lab::new(name, brokers::shared());
                 case(&lab);
                 Ok::<(), Failed>(())
             })
-            .with_ignored_flag(broker.is_none())
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -13,10 +13,12 @@ use super::support::{Lab, Stored};
 
 pub const CASES: &[Case] = &[
     ("produce::the_same_seed_start_and_flags_give_the_same_topic_whatever_the_rate", same_topic),
-    ("produce::keys_land_where_kafkas_own_producer_puts_them", java_partitions),
     ("produce::the_document_agrees_with_the_topic", document_is_true),
     ("produce::a_refused_record_fails_the_run_and_is_counted", refused),
 ];
+
+/// Those that need Kafka's own tools.
+pub const KAFKA_CASES: &[Case] = &[("produce::keys_land_where_kafkas_own_producer_puts_them", java_partitions)];
 
 /// What must be equal: everything but the record's timestamp, which is the wall clock's.
 fn bytes(records: &[Stored]) -> Vec<Stored> {

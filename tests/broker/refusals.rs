@@ -32,14 +32,13 @@ fn second_run(lab: &Lab) {
 fn moved(lab: &Lab) {
     prepare(lab, 3000);
     let kept = lab.committed(GROUP, "order-events");
-    lab.tool(
-        "kafka-consumer-groups",
-        &format!(
-            "--reset-offsets --to-earliest --execute --group {} --topic {}",
-            lab.topic(GROUP),
-            lab.topic("order-events")
-        ),
-    );
+    if lab.is_kafka() {
+        let (group, topic) = (lab.topic(GROUP), lab.topic("order-events"));
+        let words = format!("--reset-offsets --to-earliest --execute --group {group} --topic {topic}");
+        lab.tool("kafka-consumer-groups", &words);
+    } else {
+        lab.set_offsets(GROUP, "order-events", &[0, 1, 2, 3, 4, 5].map(|partition| (partition, 0)));
+    }
     assert_eq!(lab.committed(GROUP, "order-events"), [Some(0); 6]);
     let refused = lab.run("inventory --until-end").expect(7);
     let named = kept.iter().flatten().any(|offset| refused.stderr.contains(&format!("({offset})")));

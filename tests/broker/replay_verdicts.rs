@@ -129,11 +129,8 @@ fn offsets_of_others(lab: &Lab) {
     let stood = offsets(lab, GROUP);
     let group = lab.topic(GROUP);
 
-    // Moved by Kafka's own tool.
-    lab.tool(
-        "kafka-consumer-groups",
-        &format!("--group {group} --reset-offsets --to-offset 7 --topic {} --execute", lab.topic("order-events:0")),
-    );
+    // Moved by another client.
+    lab.set_offsets(GROUP, "order-events", &[(0, 7)]);
     let refused = lab.run("analytics --until-end").expect(7);
     let end = stood[0][0].expect("an offset");
     assert!(refused.stderr.contains("(7)") && refused.stderr.contains(&format!("({end})")), "{}", refused.stderr);
@@ -150,7 +147,7 @@ fn offsets_of_others(lab: &Lab) {
     assert_eq!(offsets(lab, GROUP), stood);
 
     // Deleted.
-    lab.tool("kafka-consumer-groups", &format!("--group {group} --delete"));
+    lab.delete_group(GROUP);
     let lost = lab.run("replay --output json").expect(3).document();
     assert!(causes(&lost).contains(&"offsets_lost"), "{lost}");
     assert_eq!(lost["before"], metrics);

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -19,16 +19,8 @@ use serde_json::Value;
 
 pub use super::process::{Run, Running};
 
-/// The variable that names the broker.
-const VARIABLE: &str = "FOODSTREAM_TEST_BROKER";
-
 /// No single step of a test takes longer; whoever hits it has found a hang.
 pub const BOUND: Duration = Duration::from_mins(3);
-
-/// The broker to test against.
-pub fn broker() -> Option<String> {
-    std::env::var(VARIABLE).ok().filter(|broker| !broker.is_empty())
-}
 
 /// Waits until something holds, and fails with what was missing.
 pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
@@ -71,13 +63,13 @@ pub struct Lab {
 }
 
 impl Lab {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, broker: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
         Self {
-            broker: broker().expect("the suite runs with a broker only"),
+            broker: broker.to_owned(),
             prefix: format!("t{since}-{}-{number}-{name}.", std::process::id()),
             folder: tempfile::tempdir().expect("a folder"),
         }
@@ -90,6 +82,13 @@ impl Lab {
             prefix: format!("{}{name}.", self.prefix),
             folder: tempfile::tempdir().expect("a folder"),
         }
+    }
+
+    /// The same place on another broker.
+    pub fn on(&self, broker: &str) -> Self {
+        let mut lab = self.other("");
+        broker.clone_into(&mut lab.broker);
+        lab
     }
 
     pub fn folder(&self) -> &Path {
@@ -322,6 +321,38 @@ impl Lab {
             list.add_partition_offset(&name, partition, Offset::Offset(before)).expect("listed");
             admin.delete_records(&list, options).await.expect("deleted");
         });
+    }
+
+    /// Sets a group's offsets from outside, as Kafka's own tool does; the group has no members.
+    pub fn set_offsets(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
+        let (name, consumer) = (self.topic(topic), self.consumer("read_uncommitted", &self.topic(group)));
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&name, *partition, Offset::Offset(*offset)).expect("listed");
+        }
+        consumer.commit(&list, CommitMode::Sync).expect("committed");
+    }
+
+    /// Deletes a group with its offsets; it has no members.
+    pub fn delete_group(&self, group: &str) {
+        let name = self.topic(group);
+        self.admin(async |admin, options| {
+            admin.delete_groups(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+        });
+    }
+
+    /// Makes this the only config that is set for a topic.
+    pub fn set_config(&self, topic: &str, key: &str, value: &str) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            let config = AlterConfig::new(ResourceSpecifier::Topic(&name)).set(key, value);
+            admin.alter_configs([&config], options).await.expect("asked")[0].as_ref().expect("altered");
+        });
+    }
+
+    /// Whether the broker is a Kafka, to which Kafka's own tools belong.
+    pub fn is_kafka(&self) -> bool {
+        super::brokers::named().is_some_and(|named| named == self.broker)
     }
 
     /// One of Kafka's own tools; its stdout.

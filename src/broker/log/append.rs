@@ -42,12 +42,12 @@ pub enum AppendError {
     /// `RECORD_LIST_TOO_LARGE`
     #[error("the batch is larger than segment.bytes")]
     LargerThanSegment,
-    /// `INVALID_TIMESTAMP`
+    /// `INVALID_TIMESTAMP`: of these records, counted in the batch from 0.
     #[error("a timestamp lies outside of what the topic allows")]
-    InvalidTimestamp,
-    /// `INVALID_RECORD`: a record without a key for a compacted topic, …
-    #[error("the batch is not valid here: {0}")]
-    Invalid(&'static str),
+    InvalidTimestamp(Vec<i32>),
+    /// `INVALID_RECORD`: these records, counted in the batch from 0, have no key, and the topic is compacted.
+    #[error("a compacted topic takes no record without a key")]
+    NoKey(Vec<i32>),
     /// `KAFKA_STORAGE_ERROR`
     #[error("the log could not be written")]
     Storage(#[from] io::Error),
@@ -61,7 +61,7 @@ impl Log {
     /// When the batch may not stand here; the log is then as it was.
     pub fn append(&mut self, batch: &Batch, now: i64) -> Result<Appended, AppendError> {
         self.admits(batch, now)?;
-        if let Some(earlier) = self.producers.check(&batch.header)? {
+        if let Some(earlier) = self.producers.check(&batch.header, batch.begins_at_zero)? {
             return Ok(Appended {
                 base_offset: earlier.base_offset,
                 last_offset: earlier.last_offset,
@@ -85,16 +85,14 @@ impl Log {
     fn admits(&self, batch: &Batch, now: i64) -> Result<(), AppendError> {
         let settings = &self.settings;
         if settings.compact && !batch.keyed {
-            return Err(AppendError::Invalid("a record without a key in a compacted topic"));
+            return Err(AppendError::NoKey(batch.records_of_which(|has_key, _| !has_key)));
         }
         if !settings.log_append_time {
-            // Only a broker sets that attribute.
-            let early = |least| now.saturating_sub(least) > settings.timestamp_before_max_ms;
-            let late = |most: i64| most.saturating_sub(now) > settings.timestamp_after_max_ms;
-            if batch.header.is_log_append_time()
-                || batch.timestamps.is_some_and(|(least, most)| early(least) || late(most))
-            {
-                return Err(AppendError::InvalidTimestamp);
+            let early = |timestamp| now.saturating_sub(timestamp) > settings.timestamp_before_max_ms;
+            let late = |timestamp: i64| timestamp.saturating_sub(now) > settings.timestamp_after_max_ms;
+            if batch.timestamps.is_some_and(|(least, most)| early(least) || late(most)) {
+                let out = |_, timestamp| timestamp != -1 && (early(timestamp) || late(timestamp));
+                return Err(AppendError::InvalidTimestamp(batch.records_of_which(out)));
             }
         }
         if batch.size() as u64 > u64::from(settings.max_message_bytes) {

@@ -3,8 +3,13 @@
 use bytes::Bytes;
 
 use super::compression::ZSTD;
-use super::header::{HEADER, Header, PATCHED, crc_agrees};
+use super::header::{HEADER, Header, OVERHEAD, PATCHED, crc_agrees};
 use super::records::Records;
+
+/// The length field of the smallest batch of any format.
+const LEAST_LENGTH: usize = 14;
+/// Where the format's number stands.
+const MAGIC_AT: usize = 16;
 
 /// One record batch (format v2) that came off the wire and is whole: length, magic, CRC and record count agree.
 /// Made outside of the broker's lock, because the CRC costs the most.
@@ -16,41 +21,63 @@ pub struct Batch {
     pub(super) timestamps: Option<(i64, i64)>,
     /// Whether each record has a key.
     pub(super) keyed: bool,
+    /// Whether its header is stored otherwise than it came.
+    rewrite: bool,
+    /// Whether a producer that is not known yet must begin with sequence 0.
+    pub(super) begins_at_zero: bool,
 }
 
 /// What is wrong with a batch, before a log was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// Cut short, longer than its length says, or its CRC differs.
+    /// `CORRUPT_MESSAGE`: its length or its magic cannot be, or its CRC differs.
     #[error("the batch is corrupt")]
     Corrupt,
-    /// Not format v2.
-    #[error("the batch has an old format")]
-    OldFormat,
-    /// Anything else that Kafka answers `INVALID_RECORD`: no records, counts that disagree, control records from a client, …
+    /// `INVALID_RECORD`: the request holds something else than one batch of format v2, so no log is asked.
+    #[error("a partition's records are not one batch of format 2: {0}")]
+    NotOne(&'static str),
+    /// `INVALID_RECORD`: a log would not have it.
     #[error("the batch is not valid: {0}")]
     Invalid(&'static str),
+    /// `UNKNOWN_SERVER_ERROR`, which is what Kafka makes of a codec that it does not know or that fails.
+    #[error("the batch's records cannot be uncompressed")]
+    Compression,
+}
+
+/// Bytes of the batch at the front, as Kafka's reader of memory finds them.
+fn front(bytes: &[u8]) -> Result<Option<usize>, BatchError> {
+    let Some(length) = bytes.get(8..OVERHEAD).and_then(|length| length.try_into().ok()).map(i32::from_be_bytes) else {
+        return Ok(None);
+    };
+    let size = usize::try_from(length).ok().filter(|length| *length >= LEAST_LENGTH).ok_or(BatchError::Corrupt)?;
+    let Some(magic) = bytes.get(MAGIC_AT) else { return Ok(None) };
+    if *magic > 2 {
+        return Err(BatchError::Corrupt);
+    }
+    Ok(Some(size + OVERHEAD).filter(|size| *size <= bytes.len()))
 }
 
 impl Batch {
     /// Takes what stands in a produce request for one partition: exactly one batch, as Kafka demands from version 3 on.
+    /// Half a batch behind it is dropped, as Kafka does.
     ///
     /// # Errors
     ///
     /// When it is not one whole valid batch.
-    pub fn parse(bytes: Bytes) -> Result<Self, BatchError> {
-        match bytes.get(16) {
-            None => return Err(BatchError::Corrupt),
-            Some(0 | 1) => return Err(BatchError::OldFormat),
-            Some(_) => {}
+    pub fn parse(mut bytes: Bytes) -> Result<Self, BatchError> {
+        let size = front(&bytes)?.ok_or(BatchError::NotOne("none is whole"))?;
+        if bytes[MAGIC_AT] < 2 {
+            return Err(BatchError::NotOne("an old format"));
         }
-        let header = Header::read(&bytes).ok_or(BatchError::Corrupt)?;
-        if bytes.len() > header.size {
-            return Err(BatchError::Invalid("more than one batch"));
+        if front(&bytes[size..])?.is_some() {
+            return Err(BatchError::NotOne("there are more"));
         }
-        if bytes.len() < header.size || !crc_agrees(&header, &bytes) {
+        bytes.truncate(size);
+        if size < HEADER || !crc_agrees(&bytes) {
             return Err(BatchError::Corrupt);
         }
+        let counts = BatchError::Invalid("the record count and the last offset disagree");
+        let mut header = Header::read(&bytes).ok_or(counts)?;
         if header.base_offset != 0 {
             return Err(BatchError::Invalid("the base offset is not 0"));
         }
@@ -58,25 +85,31 @@ impl Batch {
             return Err(BatchError::Invalid("a client wrote a control batch"));
         }
         if header.count == 0 || header.count - 1 != header.last_offset_delta {
-            return Err(BatchError::Invalid("the record count and the last offset disagree"));
+            return Err(counts);
         }
-        if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
-            return Err(BatchError::Invalid("a producer without epoch or sequence"));
+        if header.producer_id >= 0 && header.base_sequence < 0 {
+            return Err(BatchError::Invalid("a producer without a sequence"));
         }
-        if header.producer_id < 0 && header.is_transactional() {
-            return Err(BatchError::Invalid("a transaction without producer"));
-        }
+        // Only a broker says so; from a client it means nothing.
+        let came_so = header.is_log_append_time();
+        header.clear_log_append_time();
         let (timestamps, keyed) = Self::look_inside(&header, &bytes)?;
-        Ok(Self { bytes, header, timestamps, keyed })
+        Ok(Self { bytes, header, timestamps, keyed, rewrite: came_so, begins_at_zero: false })
+    }
+
+    /// The same, and a producer that is not known yet has to begin with sequence 0: one that adds its partitions by producing (KIP-890).
+    #[must_use]
+    pub fn beginning_at_zero(mut self) -> Self {
+        self.begins_at_zero = true;
+        self
     }
 
     fn look_inside(header: &Header, bytes: &[u8]) -> Result<(Option<(i64, i64)>, bool), BatchError> {
-        let unreadable = |_| BatchError::Invalid("its records cannot be read");
-        let records = Records::of(header, bytes).map_err(unreadable)?;
+        let records = Records::of(header, bytes).map_err(|_| BatchError::Compression)?;
         let mut timestamps = None;
         let mut keyed = true;
         for (expected, record) in (0..).zip(records.iter()) {
-            let record = record.map_err(unreadable)?;
+            let record = record.map_err(|_| BatchError::Invalid("its records cannot be read"))?;
             if record.offset_delta != expected {
                 return Err(BatchError::Invalid("its offsets have gaps"));
             }
@@ -88,6 +121,14 @@ impl Batch {
             }
         }
         Ok((timestamps, keyed))
+    }
+
+    /// The numbers of the records, counted in the batch from 0, of which this holds; it is given whether there is a key, and the timestamp.
+    pub(super) fn records_of_which(&self, holds: impl Fn(bool, i64) -> bool) -> Vec<i32> {
+        let Ok(records) = Records::of(&self.header, &self.bytes) else { return Vec::new() };
+        let wanted = records.iter().filter_map(Result::ok);
+        let wanted = wanted.filter(|record| holds(record.key.is_some(), records.timestamp(record)));
+        wanted.map(|record| record.offset_delta).collect()
     }
 
     /// The producer id, -1 for none.
@@ -135,7 +176,10 @@ impl Batch {
         if let Some(now) = append_time {
             header.set_log_append_time(now);
         }
-        if header.attributes == self.header.attributes && header.max_timestamp == self.header.max_timestamp {
+        if !self.rewrite
+            && header.attributes == self.header.attributes
+            && header.max_timestamp == self.header.max_timestamp
+        {
             let front = header.patch(base_offset).to_vec();
             return (header, Placed { front, rest: self.bytes.slice(PATCHED..) });
         }

@@ -134,6 +134,11 @@ impl Header {
         self.max_timestamp = now;
     }
 
+    /// Lets each record have its own timestamp.
+    pub fn clear_log_append_time(&mut self) {
+        self.attributes &= !LOG_APPEND_TIME;
+    }
+
     /// Whether it belongs to a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
@@ -198,6 +203,17 @@ pub fn sequence_after(sequence: i32, records: i32) -> i32 {
 
 /// Whether the CRC of a whole batch agrees.
 #[must_use]
-pub fn crc_agrees(header: &Header, batch: &[u8]) -> bool {
-    batch.get(COVERED..).is_some_and(|covered| crc32c::crc32c(covered) == header.crc)
+pub fn crc_agrees(batch: &[u8]) -> bool {
+    let crc = batch.get(CRC..COVERED).and_then(|crc| crc.try_into().ok()).map(u32::from_be_bytes);
+    batch.get(COVERED..).is_some_and(|covered| crc == Some(crc32c::crc32c(covered)))
+}
+
+/// Whether something that may be a batch says that it belongs to a transaction.
+#[must_use]
+pub fn says_transactional(bytes: &[u8]) -> bool {
+    bytes
+        .get(COVERED..COVERED + 2)
+        .and_then(|attributes| attributes.try_into().ok())
+        .map(i16::from_be_bytes)
+        .is_some_and(|attributes| attributes & TRANSACTIONAL != 0)
 }

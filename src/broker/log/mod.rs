@@ -28,6 +28,7 @@ pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
 pub use compaction::{Compacted, Compaction, Replaced};
+pub use header::says_transactional;
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
 pub use settings::{LogSettings, LogStorage};

@@ -83,12 +83,16 @@ pub struct Producers {
 
 impl Producers {
     /// Whether a client's batch may follow what its producer wrote; the earlier batch if it is one of the last five again.
+    /// A producer that is not known may begin anywhere, as after its state expired, unless it has to begin at 0.
     ///
     /// # Errors
     ///
     /// When it may not.
-    pub fn check(&self, batch: &Header) -> Result<Option<Written>, AppendError> {
-        let Some(producer) = self.known.get(&batch.producer_id) else { return Ok(None) };
+    pub fn check(&self, batch: &Header, begins_at_zero: bool) -> Result<Option<Written>, AppendError> {
+        let Some(producer) = self.known.get(&batch.producer_id) else {
+            let gap = begins_at_zero && batch.base_sequence > 0;
+            return if gap { Err(AppendError::OutOfOrderSequence) } else { Ok(None) };
+        };
         if batch.producer_epoch == producer.epoch {
             let sequences = (batch.base_sequence, batch.last_sequence());
             let mut earlier = producer.batches.iter();

@@ -134,7 +134,7 @@ impl Log {
             if check || header.is_control() {
                 bytes = body.read(found.position, header.size)?;
             }
-            if check && !crc_agrees(&header, &bytes) {
+            if check && !crc_agrees(&bytes) {
                 break;
             }
             if !header.is_control() {

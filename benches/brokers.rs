@@ -1,0 +1,225 @@
+//! Owns the figures about the embedded broker: records a second through it and through a Kafka, with the same client in the same run,
+//! its memory, and what its start costs the first order.
+//!
+//! `cargo bench --bench brokers` measures the embedded broker, in memory and over files; with `FOODSTREAM_TEST_BROKER=host:port` also that
+//! Kafka, in turns. `FOODSTREAM_BENCH_RECORDS` sets the number of records (2000000), `FOODSTREAM_BENCH_ROUNDS` the rounds (3).
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark has a clock, an environment, clients and an output of its own"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const PARTITIONS: i32 = 6;
+const BYTES: usize = 300;
+const BOUND: Duration = Duration::from_mins(5);
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// A broker in a process of its own.
+struct Process {
+    child: Child,
+    address: String,
+}
+
+impl Process {
+    fn start(words: &[&str], folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_foodstream"))
+            .args(["broker", "--listen", "127.0.0.1:0"])
+            .args(words)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let address = line
+            .split(|byte: char| !(byte.is_ascii_digit() || byte == '.' || byte == ':'))
+            .find(|word| word.starts_with("127.0.0.1:"))
+            .unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self { address: address.to_owned(), child }
+    }
+
+    /// Resident memory in MB: now without mapped files, and at its peak.
+    fn memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+            line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) / 1024
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn create(broker: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        admin.create_topics([&topic], &options).await.expect("asked")[0].as_ref().expect("created");
+    });
+}
+
+/// Seconds to produce this many records, all acknowledged.
+fn produce(broker: &str, topic: &str, records: u64) -> f64 {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "20")
+        .set("batch.size", "1000000")
+        .set("delivery.report.only.error", "true")
+        .set("reconnect.backoff.ms", "20")
+        .create()
+        .expect("a producer");
+    let payload = [b'x'; BYTES];
+    let start = Instant::now();
+    for index in 0..records {
+        let partition = i32::try_from(index / 1_000 % u64::from(PARTITIONS.unsigned_abs())).expect("small");
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition).payload(&payload);
+        while let Err((_, refused)) = producer.send(record) {
+            record = refused;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    producer.flush(BOUND).expect("flushed");
+    start.elapsed().as_secs_f64()
+}
+
+/// Seconds to read them all.
+fn consume(broker: &str, topic: &str, records: u64) -> f64 {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("group.id", "bench")
+        .set("enable.auto.commit", "false")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("queued.min.messages", "100000")
+        .set("max.partition.fetch.bytes", "8388608")
+        .create()
+        .expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(topic, partition, Offset::Beginning).expect("listed");
+    }
+    let start = Instant::now();
+    consumer.assign(&list).expect("assigned");
+    let (mut seen, mut bytes) = (0, 0);
+    while seen < records {
+        assert!(start.elapsed() < BOUND, "only {seen} of {records} records came");
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            seen += 1;
+            bytes += message.payload_len();
+        }
+    }
+    assert_eq!(bytes as u64, records * BYTES as u64);
+    start.elapsed().as_secs_f64()
+}
+
+fn middle(mut figures: Vec<f64>) -> String {
+    figures.sort_by(f64::total_cmp);
+    let at = |index: usize| figures.get(index).copied().unwrap_or_default();
+    format!("{:.3} s ({:.3} to {:.3})", at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
+}
+
+fn throughput(records: u64, rounds: u64) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = Process::start(&["--memory"], folder.path());
+    let data = folder.path().join("data");
+    let files = Process::start(&["--data", data.to_str().expect("a path")], folder.path());
+    let kafka = std::env::var("FOODSTREAM_TEST_BROKER").ok().filter(|broker| !broker.is_empty());
+    let mut brokers =
+        vec![("embedded, in memory", memory.address.clone()), ("embedded, over files", files.address.clone())];
+    brokers.extend(kafka.map(|kafka| ("Kafka", kafka)));
+    println!(
+        "{records} records of {BYTES} bytes, {PARTITIONS} partitions, idempotent; median of {rounds} (least to most)"
+    );
+    let mut figures = vec![(Vec::new(), Vec::new()); brokers.len()];
+    for round in 0..rounds {
+        for ((_, broker), (produced, consumed)) in brokers.iter().zip(&mut figures) {
+            let topic = format!("bench-{}-{round}", std::process::id());
+            create(broker, &topic);
+            produced.push(produce(broker, &topic, records));
+            consumed.push(consume(broker, &topic, records));
+            if *broker == memory.address {
+                // The next round finds the memory as this one did.
+                delete(broker, &topic);
+            }
+        }
+    }
+    for ((name, _), (produced, consumed)) in brokers.iter().zip(figures) {
+        println!("{name:<22} produce {:<28} consume {}", middle(produced), middle(consumed));
+    }
+    let (now, peak) = files.memory();
+    println!("memory of the broker over files: {now} MB resident, {peak} MB at its peak");
+}
+
+fn delete(broker: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        admin.delete_topics(&[topic], &AdminOptions::new()).await.expect("asked")[0].as_ref().expect("deleted");
+    });
+}
+
+/// Seconds of one order, whole process.
+fn one_order(words: &[&str], folder: &Path) -> f64 {
+    let start = Instant::now();
+    let status = Command::new(env!("CARGO_BIN_EXE_foodstream"))
+        .args(["produce", "--count", "1", "-q"])
+        .args(words)
+        .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+        .env("FOODSTREAM_BROKER_IDLE", "1s")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .expect("ended");
+    assert!(status.success());
+    start.elapsed().as_secs_f64()
+}
+
+fn first_order(rounds: u64) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Process::start(&["--data", "data"], folder.path());
+    let (mut started, mut there) = (Vec::new(), Vec::new());
+    for round in 0..rounds * 3 {
+        let name = format!("embedded:{}", folder.path().join(format!("new{round}")).display());
+        started.push(one_order(&["-b", &name], folder.path()));
+        let prefix = format!("p{round}.");
+        there.push(one_order(&["-b", &running.address, "--prefix", &prefix], folder.path()));
+    }
+    println!("one order, no broker running: {}", middle(started));
+    println!("one order, a broker running:  {}", middle(there));
+}
+
+fn main() {
+    // `cargo test` runs benchmarks too, to see that they start.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let rounds = number("FOODSTREAM_BENCH_ROUNDS", 3);
+    first_order(rounds);
+    throughput(number("FOODSTREAM_BENCH_RECORDS", 2_000_000), rounds);
+}

@@ -1,0 +1,282 @@
+//! Owns fetch requests: what a reader gets now, and the readers that wait for more.
+//!
+//! A fetch makes a plan under the broker's lock; the bytes are read by whoever answers, outside of it. A fetch whose minimum of bytes is not
+//! there yet is parked under a ticket, and asked again when enough has been appended or its time is up.
+//! Fetch sessions (KIP-227) are an optimisation that a broker may decline: every answer carries session id 0, and clients then send full requests.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use kafka_protocol::messages::{BrokerId, ProducerId};
+
+use super::answer::{Answer, Call, Deferred, Ticket};
+use super::core::Core;
+use super::log::{Isolation, Log, Slice};
+
+/// From this version on a fetch names its topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
+/// Bytes of batches in one answer, whatever was asked for: what is in flight to all readers together must stay small.
+const MOST_BYTES: usize = 8 << 20;
+/// The epoch of the only leader that a partition ever has.
+const LEADER_EPOCH: i32 = 0;
+/// Epochs of requests that name everything they want: the first of a session, and one that belongs to none.
+const FULL: [i32; 2] = [0, -1];
+
+/// An answer whose bytes are still to be read.
+#[derive(Debug)]
+pub struct FetchPlan {
+    response: FetchResponse,
+    /// Which topic and partition of the response each slice belongs to.
+    slices: Vec<(usize, usize, Slice)>,
+}
+
+impl FetchPlan {
+    /// Reads the bytes, without the broker's lock.
+    ///
+    /// # Errors
+    ///
+    /// When a segment cannot be read.
+    pub fn read(mut self) -> io::Result<FetchResponse> {
+        for (topic, partition, slice) in self.slices {
+            let records = slice.read()?;
+            if let Some(data) =
+                self.response.responses.get_mut(topic).and_then(|topic| topic.partitions.get_mut(partition))
+            {
+                data.records = Some(records);
+            }
+        }
+        Ok(self.response)
+    }
+}
+
+/// The readers that wait for more than there is.
+#[derive(Debug, Default)]
+pub struct Parked {
+    readers: BTreeMap<Ticket, Reader>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    /// Milliseconds by the broker's clock at which it is answered with whatever there is.
+    until: i64,
+    min_bytes: usize,
+    isolation: Isolation,
+    positions: Vec<(String, i32, i64)>,
+}
+
+impl Parked {
+    /// When the first of them is to be answered.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.readers.values().map(|reader| reader.until).min()
+    }
+
+    /// Forgets a reader whose connection is gone.
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.readers.remove(&ticket);
+    }
+}
+
+fn isolation(request: &FetchRequest) -> Isolation {
+    if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+}
+
+/// Checks one partition's part of a request against its log.
+fn check<'a>(
+    log: Option<&'a Log>,
+    unknown: ResponseError,
+    partition: &FetchPartition,
+) -> Result<&'a Log, ResponseError> {
+    let log = log.ok_or(unknown)?;
+    if partition.current_leader_epoch > LEADER_EPOCH {
+        return Err(ResponseError::UnknownLeaderEpoch);
+    }
+    // There was no later epoch in which anything could have been fetched.
+    if partition.last_fetched_epoch > LEADER_EPOCH {
+        return Err(ResponseError::OffsetOutOfRange);
+    }
+    if partition.fetch_offset < log.start_offset() || partition.fetch_offset > log.high_watermark() {
+        return Err(ResponseError::OffsetOutOfRange);
+    }
+    Ok(log)
+}
+
+fn refused(partition: &FetchPartition, error: ResponseError) -> PartitionData {
+    // Kafka finds out about these before it comes to transactions; the others leave the list out.
+    let unknown = matches!(error, ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId);
+    PartitionData::default()
+        .with_partition_index(partition.partition)
+        .with_error_code(error.code())
+        .with_high_watermark(-1)
+        .with_last_stable_offset(-1)
+        .with_log_start_offset(-1)
+        .with_aborted_transactions(unknown.then(Vec::new))
+        .with_preferred_read_replica(BrokerId(-1))
+        .with_records(Some(bytes::Bytes::new()))
+}
+
+impl Core {
+    /// Answers a fetch, or parks it until more is there or its time is up.
+    pub fn fetch(&mut self, request: &FetchRequest, call: &Call<'_>) -> Answer<FetchPlan> {
+        let plan = self.plan(request, call);
+        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MOST_BYTES);
+        let bytes: usize = plan.slices.iter().map(|(_, _, slice)| slice.size()).sum();
+        let failed = plan.response.error_code != 0
+            || plan.response.responses.iter().flat_map(|topic| &topic.partitions).any(|data| data.error_code != 0);
+        // As Kafka: a request that asks for nothing, has an error to tell or may not wait is answered at once.
+        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || plan.response.responses.is_empty() {
+            return Answer::Now(plan);
+        }
+        let ticket = self.outbox.ticket();
+        let mut positions = Vec::new();
+        for topic in &request.topics {
+            let Some(name) = self.name_in(topic, call.version) else { continue };
+            positions.extend(topic.partitions.iter().map(|asked| (name.clone(), asked.partition, asked.fetch_offset)));
+        }
+        let until = call.now.saturating_add(i64::from(request.max_wait_ms));
+        let reader = Reader { until, min_bytes, isolation: isolation(request), positions };
+        self.parked.readers.insert(ticket, reader);
+        Answer::Later(ticket)
+    }
+
+    /// What a fetch is answered when it may not wait any longer.
+    #[must_use]
+    pub fn plan(&self, request: &FetchRequest, call: &Call<'_>) -> FetchPlan {
+        let mut response = FetchResponse::default();
+        let mut slices = Vec::new();
+        if !FULL.contains(&request.session_epoch) {
+            response.error_code = ResponseError::FetchSessionIdNotFound.code();
+            return FetchPlan { response, slices };
+        }
+        let isolation = isolation(request);
+        let mut left = usize::try_from(request.max_bytes).unwrap_or(0).min(MOST_BYTES);
+        let mut nothing_yet = true;
+        for topic in &request.topics {
+            let name = self.name_in(topic, call.version);
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for asked in &topic.partitions {
+                let unknown = if call.version >= TOPIC_IDS && name.is_none() {
+                    ResponseError::UnknownTopicId
+                } else {
+                    ResponseError::UnknownTopicOrPartition
+                };
+                let log = name.as_deref().and_then(|name| self.topics.log(name, asked.partition));
+                let data = match check(log, unknown, asked) {
+                    Err(error) => refused(asked, error),
+                    Ok(log) => {
+                        let most = left.min(usize::try_from(asked.partition_max_bytes).unwrap_or(0));
+                        let slice = if most > 0 || nothing_yet {
+                            log.read(asked.fetch_offset, most, isolation, nothing_yet)
+                        } else {
+                            Slice::empty()
+                        };
+                        let data = readable(asked, log, isolation);
+                        if slice.size() > 0 {
+                            nothing_yet = false;
+                            left = left.saturating_sub(slice.size());
+                            slices.push((response.responses.len(), partitions.len(), slice));
+                        }
+                        data
+                    }
+                };
+                partitions.push(data);
+            }
+            response.responses.push(
+                FetchableTopicResponse::default()
+                    .with_topic(topic.topic.clone())
+                    .with_topic_id(topic.topic_id)
+                    .with_partitions(partitions),
+            );
+        }
+        FetchPlan { response, slices }
+    }
+
+    fn name_in(&self, topic: &FetchTopic, version: i16) -> Option<String> {
+        if version >= TOPIC_IDS {
+            return self.topics.by_id(topic.topic_id).map(|topic| topic.name.clone());
+        }
+        Some(topic.topic.to_string())
+    }
+
+    /// Something was appended to a partition: answers the readers for whom that is enough.
+    pub(super) fn wake(&mut self, topic: &str, partition: i32) {
+        self.wake_if(|reader| reader.positions.iter().any(|(name, index, _)| *index == partition && name == topic));
+    }
+
+    /// Anything may have changed: answers the readers for whom there is enough now, or who would be told of an error.
+    pub(super) fn wake_all(&mut self) {
+        self.wake_if(|_| true);
+    }
+
+    fn wake_if(&mut self, concerns: impl Fn(&Reader) -> bool) {
+        if self.parked.readers.is_empty() {
+            return;
+        }
+        let topics = &self.topics;
+        let has_enough = |reader: &Reader| {
+            let mut bytes = 0;
+            for (name, partition, offset) in &reader.positions {
+                let Some(log) = topics.log(name, *partition).filter(|log| log.start_offset() <= *offset) else {
+                    return true;
+                };
+                bytes += log.available(*offset, reader.isolation, reader.min_bytes - bytes);
+                if bytes >= reader.min_bytes {
+                    return true;
+                }
+            }
+            false
+        };
+        let ready: Vec<Ticket> = self
+            .parked
+            .readers
+            .iter()
+            .filter(|(_, reader)| concerns(reader) && has_enough(reader))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        self.release(&ready);
+    }
+
+    /// Answers the readers whose time is up.
+    pub(super) fn tick_fetches(&mut self, now: i64) {
+        let due: Vec<Ticket> =
+            self.parked.readers.iter().filter(|(_, reader)| reader.until <= now).map(|(ticket, _)| *ticket).collect();
+        self.release(&due);
+    }
+
+    fn release(&mut self, tickets: &[Ticket]) {
+        for ticket in tickets {
+            self.parked.readers.remove(ticket);
+            self.outbox.put(*ticket, Deferred::Fetch);
+        }
+    }
+}
+
+/// The answer for a partition that can be read, its batches still missing.
+fn readable(asked: &FetchPartition, log: &Log, isolation: Isolation) -> PartitionData {
+    let aborted = match isolation {
+        Isolation::ReadUncommitted => None,
+        Isolation::ReadCommitted => Some(
+            log.aborted(asked.fetch_offset, log.last_stable_offset())
+                .into_iter()
+                .map(|aborted| {
+                    AbortedTransaction::default()
+                        .with_producer_id(ProducerId(aborted.producer_id))
+                        .with_first_offset(aborted.first_offset)
+                })
+                .collect(),
+        ),
+    };
+    PartitionData::default()
+        .with_partition_index(asked.partition)
+        .with_high_watermark(log.high_watermark())
+        .with_last_stable_offset(log.last_stable_offset())
+        .with_log_start_offset(log.start_offset())
+        .with_aborted_transactions(aborted)
+        .with_preferred_read_replica(BrokerId(-1))
+        .with_records(Some(bytes::Bytes::new()))
+}

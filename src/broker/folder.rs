@@ -1,0 +1,163 @@
+//! Owns the data folder as a whole: its lock, its format's version and the cluster's id.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The version of what stands in a data folder. A broker opens its own and older ones.
+pub const FORMAT: u32 = 1;
+
+/// Why a data folder could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another broker works on it.
+    #[error("another broker works on {folder}")]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// The other one's process, if it has said.
+        holder: Option<u32>,
+    },
+    /// A newer version has written it.
+    #[error("{folder} has format {found}, and this version knows no newer one than {FORMAT}")]
+    Newer {
+        /// The folder.
+        folder: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It holds something else than a broker's data.
+    #[error("{path} does not say what this folder holds: {reason}")]
+    Foreign {
+        /// The file that should say it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It cannot be read or written.
+    #[error("{path}: {source}")]
+    Storage {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What the file `format.json` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    format: u32,
+    cluster_id: Uuid,
+}
+
+/// A data folder that nobody else works on, for as long as this lives.
+#[derive(Debug)]
+pub struct DataFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The id of the cluster whose data it holds.
+    pub cluster_id: Uuid,
+    /// The operating system lets go of it with the process, however that ends: no lock is ever stale.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes the folder if it is missing, locks it and looks at its format.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has it, it is a newer version's or something else's, or it cannot be read or written.
+    pub fn open(path: &Path, process: u32) -> Result<Self, FolderError> {
+        let storage = |path: &Path| {
+            let path = path.to_owned();
+            move |source| FolderError::Storage { path, source }
+        };
+        std::fs::create_dir_all(path).map_err(storage(path))?;
+        let lock_path = path.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(storage(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = lock.read_to_string(&mut holder);
+                let holder = read.ok().and_then(|_| holder.trim().parse().ok());
+                return Err(FolderError::Locked { folder: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(storage(&lock_path)(error)),
+        }
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{process}"))
+            .map_err(storage(&lock_path))?;
+        let cluster_id = cluster_id(path)?;
+        Ok(Self { path: path.to_owned(), cluster_id, _lock: lock })
+    }
+}
+
+/// Reads the folder's format and cluster id, and writes them into a new folder.
+#[allow(clippy::disallowed_methods, reason = "a new cluster's id is the one thing here that is random")]
+fn cluster_id(folder: &Path) -> Result<Uuid, FolderError> {
+    let path = folder.join("format.json");
+    let storage = |source| FolderError::Storage { path: path.clone(), source };
+    let foreign = |reason: String| FolderError::Foreign { path: path.clone(), reason };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let meta = Meta { format: FORMAT, cluster_id: Uuid::new_v4() };
+            let text = serde_json::to_string(&meta).map_err(|error| foreign(error.to_string()))?;
+            let beside = path.with_extension("new");
+            std::fs::write(&beside, text + "\n").and_then(|()| std::fs::rename(&beside, &path)).map_err(storage)?;
+            return Ok(meta.cluster_id);
+        }
+        Err(error) => return Err(storage(error)),
+    };
+    // A newer format may hold what this one cannot read, so its version is looked at alone first.
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| foreign(error.to_string()))?;
+    let found = value.get("format").and_then(serde_json::Value::as_u64).and_then(|found| u32::try_from(found).ok());
+    match found {
+        Some(found) if found > FORMAT => Err(FolderError::Newer { folder: folder.to_owned(), found }),
+        Some(_) => serde_json::from_value::<Meta>(value)
+            .map(|meta| meta.cluster_id)
+            .map_err(|error| foreign(error.to_string())),
+        None => Err(foreign("no format".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_broker_is_kept_out_and_told_by_whom() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = DataFolder::open(folder.path(), 4711).expect("opens");
+        let second = DataFolder::open(folder.path(), 4712).expect_err("is locked");
+        assert!(matches!(second, FolderError::Locked { holder: Some(4711), .. }), "{second}");
+        let cluster_id = first.cluster_id;
+        drop(first);
+        assert_eq!(DataFolder::open(folder.path(), 4712).expect("opens").cluster_id, cluster_id);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_another_file_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("format.json"), r#"{"format":2,"shards":[]}"#).expect("written");
+        let newer = DataFolder::open(folder.path(), 1).expect_err("is newer");
+        assert!(matches!(newer, FolderError::Newer { found: 2, .. }), "{newer}");
+        for text in ["", "{}", "[1]", r#"{"format":1}"#, r#"{"format":-1}"#] {
+            std::fs::write(folder.path().join("format.json"), text).expect("written");
+            let foreign = DataFolder::open(folder.path(), 1).expect_err(text);
+            assert!(matches!(foreign, FolderError::Foreign { .. }), "{text}: {foreign}");
+        }
+    }
+}

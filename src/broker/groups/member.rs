@@ -1,0 +1,184 @@
+//! Owns one member of a group: what it said when it joined, what it was given, and the answers it waits for.
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::describe_groups_response::DescribedGroupMember;
+use kafka_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
+use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
+
+use super::entry::MemberOfGeneration;
+use super::{Turn, wire};
+use crate::broker::answer::{Call, Deferred, Ticket};
+
+/// A join that waits for the end of the rebalance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Joining {
+    pub(super) ticket: Ticket,
+    /// Answers differ by version.
+    pub(super) version: i16,
+}
+
+/// A member.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) instance: Option<String>,
+    pub(super) client_id: String,
+    pub(super) client_host: String,
+    pub(super) rebalance_timeout_ms: i32,
+    pub(super) session_timeout_ms: i32,
+    /// Names and metadata, the member's favourite first.
+    pub(super) protocols: Vec<(String, Bytes)>,
+    pub(super) assignment: Bytes,
+    pub(super) joining: Option<Joining>,
+    pub(super) syncing: Option<Ticket>,
+    /// It was never answered yet, so it does not know its id and cannot be heard of.
+    pub(super) is_new: bool,
+}
+
+/// Copies, because what a request holds keeps its whole frame alive.
+pub(super) fn protocols_of(protocols: &[JoinGroupRequestProtocol]) -> Vec<(String, Bytes)> {
+    protocols.iter().map(|protocol| (protocol.name.to_string(), Bytes::copy_from_slice(&protocol.metadata))).collect()
+}
+
+/// Version 0 knows one time-out for both.
+pub(super) fn rebalance_timeout_of(request: &JoinGroupRequest, version: i16) -> i32 {
+    if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms }
+}
+
+impl Member {
+    pub(super) fn new(id: String, request: &JoinGroupRequest, call: &Call<'_>) -> Self {
+        Self {
+            id,
+            instance: request.group_instance_id.as_ref().map(ToString::to_string),
+            client_id: call.client.id.clone(),
+            client_host: call.client.host.clone(),
+            rebalance_timeout_ms: rebalance_timeout_of(request, call.version),
+            session_timeout_ms: request.session_timeout_ms,
+            protocols: protocols_of(&request.protocols),
+            assignment: Bytes::new(),
+            joining: None,
+            syncing: None,
+            is_new: true,
+        }
+    }
+
+    /// Puts the member back as the journal remembers it.
+    pub(super) fn restore(record: &MemberOfGeneration, protocol: &str) -> Self {
+        Self {
+            id: record.id.clone(),
+            instance: record.instance.clone(),
+            client_id: record.client_id.clone(),
+            client_host: record.client_host.clone(),
+            rebalance_timeout_ms: record.rebalance_timeout_ms,
+            session_timeout_ms: record.session_timeout_ms,
+            protocols: vec![(protocol.to_owned(), record.subscription.clone())],
+            assignment: record.assignment.clone(),
+            joining: None,
+            syncing: None,
+            is_new: false,
+        }
+    }
+
+    /// As the journal is to remember it.
+    pub(super) fn record(&self, protocol: Option<&str>, assignment: Bytes) -> MemberOfGeneration {
+        MemberOfGeneration {
+            id: self.id.clone(),
+            instance: self.instance.clone(),
+            client_id: self.client_id.clone(),
+            client_host: self.client_host.clone(),
+            rebalance_timeout_ms: self.rebalance_timeout_ms,
+            session_timeout_ms: self.session_timeout_ms,
+            subscription: self.metadata(protocol),
+            assignment,
+        }
+    }
+
+    /// What it said under this protocol.
+    pub(super) fn metadata(&self, protocol: Option<&str>) -> Bytes {
+        let found = self.protocols.iter().find(|(name, _)| Some(name.as_str()) == protocol);
+        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
+    }
+
+    /// Whether it can work with this protocol.
+    pub(super) fn supports(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|(name, _)| name == protocol)
+    }
+
+    /// Whether it says the same as before, in the same order.
+    pub(super) fn matches(&self, protocols: &[JoinGroupRequestProtocol]) -> bool {
+        self.protocols.len() == protocols.len()
+            && self
+                .protocols
+                .iter()
+                .zip(protocols)
+                .all(|((name, metadata), asked)| *name == *asked.name && *metadata == asked.metadata)
+    }
+
+    /// A member that waits in a rebalance need not be heard of, unless it was never answered: nobody may be there.
+    pub(super) fn is_excused(&self) -> bool {
+        !self.is_new && (self.joining.is_some() || self.syncing.is_some())
+    }
+
+    /// Answers the join that waits. Returns whether there was one.
+    pub(super) fn answer_join(&mut self, turn: &mut Turn<'_>, answer: JoinGroupResponse) -> bool {
+        let Some(joining) = self.joining.take() else { return false };
+        turn.answers.push((joining.ticket, Deferred::Join(spelled(answer, joining.version))));
+        true
+    }
+
+    /// Answers the sync that waits. Returns whether there was one.
+    pub(super) fn answer_sync(&mut self, turn: &mut Turn<'_>, answer: SyncGroupResponse) -> bool {
+        let Some(ticket) = self.syncing.take() else { return false };
+        turn.answers.push((ticket, Deferred::Sync(answer)));
+        true
+    }
+
+    /// Lets a join wait. One that waited already is told to try again: Kafka forgets it, but a ticket wants an answer.
+    pub(super) fn await_join(&mut self, turn: &mut Turn<'_>, joining: Joining) {
+        let id = self.id.clone();
+        self.answer_join(turn, refused_join(&id, ResponseError::RebalanceInProgress));
+        self.joining = Some(joining);
+    }
+
+    /// Lets a sync wait; see `await_join`.
+    pub(super) fn await_sync(&mut self, turn: &mut Turn<'_>, ticket: Ticket) {
+        self.answer_sync(turn, refused_sync(ResponseError::RebalanceInProgress));
+        self.syncing = Some(ticket);
+    }
+
+    /// Answers whatever waits, because the member is no longer one. Kafka leaves a waiting sync unanswered here.
+    pub(super) fn dismiss(mut self, turn: &mut Turn<'_>) {
+        self.answer_join(turn, refused_join("", ResponseError::UnknownMemberId));
+        self.answer_sync(turn, refused_sync(ResponseError::UnknownMemberId));
+    }
+
+    /// As administrators see it; what it subscribes to is only shown of a stable group.
+    pub(super) fn describe(&self, protocol: Option<&str>) -> DescribedGroupMember {
+        DescribedGroupMember::default()
+            .with_member_id(wire(&self.id))
+            .with_group_instance_id(self.instance.as_deref().map(wire))
+            .with_client_id(wire(&self.client_id))
+            .with_client_host(wire(&self.client_host))
+            .with_member_metadata(self.metadata(protocol))
+            .with_member_assignment(self.assignment.clone())
+    }
+}
+
+/// A join that failed.
+pub(super) fn refused_join(member: &str, error: ResponseError) -> JoinGroupResponse {
+    JoinGroupResponse::default().with_member_id(wire(member)).with_protocol_name(None).with_error_code(error.code())
+}
+
+/// An answer as this version can say it: before version 7 no protocol is an empty name.
+pub(super) fn spelled(mut answer: JoinGroupResponse, version: i16) -> JoinGroupResponse {
+    if version < 7 {
+        answer.protocol_name.get_or_insert_default();
+    }
+    answer
+}
+
+/// A sync that failed.
+pub(super) fn refused_sync(error: ResponseError) -> SyncGroupResponse {
+    SyncGroupResponse::default().with_error_code(error.code())
+}

@@ -1,0 +1,129 @@
+//! Owns the door from the core: one method per request about groups.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, FindCoordinatorRequest,
+    FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse,
+    SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+};
+use uuid::Uuid;
+
+use super::{Groups, Surroundings, coordinator};
+use crate::broker::answer::{Answer, Call, Deferred, Ticket};
+use crate::broker::core::{Core, NodeSettings};
+use crate::broker::entry::Entry;
+use crate::broker::transactions::{Entrance, Speaker};
+
+impl Surroundings for Core {
+    fn settings(&self) -> &NodeSettings {
+        &self.settings
+    }
+
+    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+        self.record(entries)
+    }
+
+    fn has_partition(&self, topic: &str, partition: i32) -> bool {
+        self.topics.log(topic, partition).is_some()
+    }
+
+    fn enter_transaction(
+        &mut self,
+        speaker: Speaker<'_>,
+        group: &str,
+        entrance: Entrance,
+        now: i64,
+    ) -> Result<(), ResponseError> {
+        self.enter_group(speaker, group, entrance, now)
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.outbox.ticket()
+    }
+
+    fn put(&mut self, ticket: Ticket, answer: Deferred) {
+        self.outbox.put(ticket, answer);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "member ids must differ from those of any other start of the broker")]
+    fn fresh_id(&mut self) -> Uuid {
+        Uuid::new_v4()
+    }
+}
+
+impl Core {
+    /// Lets the groups work with the rest of the core.
+    fn with_groups<R>(&mut self, work: impl FnOnce(&mut Groups, &mut Self) -> R) -> R {
+        let mut groups = std::mem::take(&mut self.groups);
+        let result = work(&mut groups, self);
+        self.groups = groups;
+        result
+    }
+
+    /// Answers `FindCoordinator`.
+    #[must_use]
+    pub fn find_coordinator(&self, request: &FindCoordinatorRequest, call: &Call<'_>) -> FindCoordinatorResponse {
+        coordinator::find(&self.settings, request, call.version)
+    }
+
+    /// Answers `JoinGroup`, later if others are waited for.
+    pub fn join_group(&mut self, request: &JoinGroupRequest, call: &Call<'_>) -> Answer<JoinGroupResponse> {
+        self.with_groups(|groups, core| groups.join(core, request, call))
+    }
+
+    /// Answers `SyncGroup`, later if the leader is waited for.
+    pub fn sync_group(&mut self, request: &SyncGroupRequest, call: &Call<'_>) -> Answer<SyncGroupResponse> {
+        self.with_groups(|groups, core| groups.sync(core, request, call))
+    }
+
+    /// Answers `Heartbeat`.
+    pub fn heartbeat(&mut self, request: &HeartbeatRequest, call: &Call<'_>) -> HeartbeatResponse {
+        let error = self.groups.heartbeat(request, call.now).err();
+        HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code()))
+    }
+
+    /// Answers `LeaveGroup`.
+    pub fn leave_group(&mut self, request: &LeaveGroupRequest, call: &Call<'_>) -> LeaveGroupResponse {
+        self.with_groups(|groups, core| groups.leave(core, request, call))
+    }
+
+    /// Answers `OffsetCommit`.
+    pub fn offset_commit(&mut self, request: &OffsetCommitRequest, call: &Call<'_>) -> OffsetCommitResponse {
+        self.with_groups(|groups, core| groups.commit(core, request, call))
+    }
+
+    /// Answers `TxnOffsetCommit`.
+    pub fn txn_offset_commit(&mut self, request: &TxnOffsetCommitRequest, call: &Call<'_>) -> TxnOffsetCommitResponse {
+        self.with_groups(|groups, core| groups.commit_in_transaction(core, request, call))
+    }
+
+    /// Answers `OffsetFetch`.
+    #[must_use]
+    pub fn offset_fetch(&self, request: &OffsetFetchRequest, call: &Call<'_>) -> OffsetFetchResponse {
+        self.groups.fetch(request, call)
+    }
+
+    /// Answers `OffsetDelete`.
+    pub fn offset_delete(&mut self, request: &OffsetDeleteRequest) -> OffsetDeleteResponse {
+        self.with_groups(|groups, core| groups.delete_offsets(core, request))
+    }
+
+    /// Answers `ListGroups`.
+    #[must_use]
+    pub fn list_groups(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
+        self.groups.list(request)
+    }
+
+    /// Answers `DescribeGroups`.
+    #[must_use]
+    pub fn describe_groups(&self, request: &DescribeGroupsRequest, call: &Call<'_>) -> DescribeGroupsResponse {
+        self.groups.describe(request, call)
+    }
+
+    /// Answers `DeleteGroups`.
+    pub fn delete_groups(&mut self, request: &DeleteGroupsRequest) -> DeleteGroupsResponse {
+        self.with_groups(|groups, core| groups.delete(core, request))
+    }
+}

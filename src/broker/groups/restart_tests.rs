@@ -1,0 +1,150 @@
+//! Owns the claims about what a restart remembers, and the law that a snapshot tells all of it.
+
+use super::entry::{CommittedOffsets, Generation, GroupEntry, MemberOfGeneration, PartitionOffset};
+use super::testbed::{Bed, GROUP, Joins, SESSION_MS, restored, subscription};
+use kafka_protocol::ResponseError;
+
+#[test]
+fn members_go_on_after_a_restart_without_a_rebalance() {
+    let mut before = Bed::default();
+    let (leader, follower) = before.stable_of_two();
+    before.commit(&leader, 2, "orders", 0, 7);
+    let mut bed = before.restarted();
+    assert_eq!((bed.state(), bed.generation()), ("Stable", 2));
+    assert_eq!(bed.heartbeat(&leader, 2), Ok(()));
+    assert_eq!(bed.sync_now(&follower, 2, &[]).assignment, "rest");
+    assert_eq!(bed.commit(&follower, 2, "orders", 0, 8), 0);
+    assert_eq!(bed.fetch(0, true), (8, 0));
+    let waits = bed.join_later(Joins { member: &leader, ..Joins::default() });
+    assert_eq!(bed.join_now(Joins { member: &follower, ..Joins::default() }).generation_id, 3);
+    assert_eq!(bed.join_of(waits).members.len(), 2);
+}
+
+#[test]
+fn members_that_stay_away_after_a_restart_are_out_after_their_session() {
+    let mut before = Bed::default();
+    before.stable_of_two();
+    let mut bed = before.restarted();
+    bed.pass(i64::from(SESSION_MS) - 1);
+    assert_eq!(bed.state(), "Stable");
+    bed.pass(1);
+    assert_eq!((bed.state(), bed.generation()), ("Empty", 3));
+}
+
+#[test]
+fn the_generation_of_an_empty_group_is_remembered() {
+    let mut before = Bed::default();
+    let member = before.stable_of_one();
+    before.leave(&[(&member, None)]);
+    let mut bed = before.restarted();
+    assert_eq!((bed.state(), bed.generation()), ("Empty", 2));
+    let (_, joined) = bed.enters(Joins::default());
+    assert_eq!(super::testbed::now(joined).generation_id, 3);
+}
+
+#[test]
+fn a_static_members_new_id_is_remembered() {
+    let mut before = Bed::default();
+    let of_a = || Joins { instance: Some("a"), ..Joins::default() };
+    let old = before.join_now(of_a()).member_id;
+    before.sync_now(&old, 1, &[(&old, "all")]);
+    let new = before.join_now(of_a()).member_id;
+    let mut bed = before.restarted();
+    assert_eq!(bed.heartbeat_as(&new, Some("a"), 1), Ok(()));
+    assert_eq!(bed.heartbeat_as(&old, Some("a"), 1), Err(ResponseError::FencedInstanceId));
+}
+
+#[test]
+fn a_rebalance_that_a_restart_interrupts_never_was() {
+    let mut before = Bed::default();
+    let (leader, follower) = before.stable_of_two();
+    before.leave(&[(&follower, None)]);
+    let bed = before.restarted();
+    assert_eq!((bed.state(), bed.generation()), ("Stable", 2));
+    assert_eq!(restored(before.groups.snapshot(), 0).snapshot(), bed.groups.snapshot());
+    before.join_now(Joins { member: &leader, ..Joins::default() });
+    assert_eq!(restored(before.groups.snapshot(), 0).snapshot(), bed.groups.snapshot());
+}
+
+#[test]
+fn pending_offsets_wait_for_their_end_across_a_restart() {
+    let mut before = Bed::default();
+    before.commit_in_transaction(4, "", -1, 0, 10);
+    before.commit("", -1, "orders", 0, 5);
+    before.commit("", -1, "orders", 1, 5);
+    before.commit_in_transaction(4, "", -1, 1, 11);
+    for mut bed in [before.restarted(), Bed { groups: restored(before.groups.snapshot(), 0), ..Bed::default() }] {
+        assert_eq!(bed.fetch(0, true).1, ResponseError::UnstableOffsetCommit.code());
+        bed.end_transaction(4, true);
+        assert_eq!((bed.fetch(0, true), bed.fetch(1, true)), ((5, 0), (11, 0)), "the newer one stays");
+    }
+}
+
+#[test]
+fn deletions_are_remembered() {
+    let mut before = Bed::default();
+    before.commit("", -1, "orders", 0, 5);
+    let topic = before.groups.topic_deleted("orders");
+    before.around.journal.extend(topic);
+    let mut bed = before.restarted();
+    assert_eq!(bed.fetch(0, true), (-1, 0));
+    before.pass(600_000);
+    assert_eq!(before.state(), "Dead");
+    assert_eq!(before.restarted().state(), "Dead");
+}
+
+#[test]
+fn the_journal_s_lines_are_these() {
+    let entries = [
+        GroupEntry::Generation(Generation {
+            group: GROUP.to_owned(),
+            number: 3,
+            protocol_type: Some("consumer".to_owned()),
+            protocol: Some("range".to_owned()),
+            leader: Some("m".to_owned()),
+            since: 9,
+            members: vec![MemberOfGeneration {
+                id: "m".to_owned(),
+                instance: None,
+                client_id: "c".to_owned(),
+                client_host: "/127.0.0.1".to_owned(),
+                rebalance_timeout_ms: 1,
+                session_timeout_ms: 2,
+                subscription: subscription(&["t"]),
+                assignment: bytes::Bytes::from_static(&[0, 171]),
+            }],
+        }),
+        GroupEntry::Offsets(CommittedOffsets {
+            group: GROUP.to_owned(),
+            producer_id: None,
+            position: 4,
+            time: 9,
+            expires: None,
+            topics: [(
+                "t".to_owned(),
+                vec![PartitionOffset { partition: 0, offset: 5, leader_epoch: -1, metadata: String::new() }],
+            )]
+            .into(),
+        }),
+    ];
+    let lines = entries.each_ref().map(|entry| serde_json::to_string(entry).unwrap());
+    assert_eq!(
+        lines,
+        [
+            concat!(
+                r#"{"generation":{"group":"g","number":3,"protocol_type":"consumer","protocol":"range","leader":"m","#,
+                r#""since":9,"members":[{"id":"m","client_id":"c","client_host":"/127.0.0.1","rebalance_timeout_ms":1,"#,
+                r#""session_timeout_ms":2,"subscription":"0001000000010001"#,
+                r#"74ffffffff","assignment":"00ab"}]}}"#,
+            ),
+            concat!(r#"{"offsets":{"group":"g","position":4,"time":9,"topics":{"t":[{"partition":0,"offset":5}]}}}"#),
+        ]
+    );
+    assert_eq!(lines.map(|line| serde_json::from_str::<GroupEntry>(&line).unwrap()), entries);
+    for bad in ["abc", "zz"] {
+        let line = format!(
+            r#"{{"generation":{{"group":"g","number":0,"since":0,"members":[{{"id":"","client_id":"","client_host":"","rebalance_timeout_ms":0,"session_timeout_ms":0,"subscription":"","assignment":"{bad}"}}]}}}}"#
+        );
+        assert!(serde_json::from_str::<GroupEntry>(&line).is_err());
+    }
+}

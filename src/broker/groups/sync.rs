@@ -1,0 +1,111 @@
+//! Owns `SyncGroup` and `Heartbeat`: how the leader's assignment reaches everybody, and how members are heard of.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{HeartbeatRequest, SyncGroupRequest, SyncGroupResponse};
+
+use super::entry::GroupEntry;
+use super::group::{Group, State};
+use super::member::refused_sync;
+use super::{Groups, Surroundings, Turn, refusal_of};
+use crate::broker::answer::{Answer, Call, Deferred};
+
+/// From this version on the protocol must be named (KIP-559).
+const PROTOCOL_NAMED_SINCE: i16 = 5;
+
+impl Groups {
+    /// Answers `SyncGroup`.
+    pub(super) fn sync(
+        &mut self,
+        around: &mut dyn Surroundings,
+        request: &SyncGroupRequest,
+        call: &Call<'_>,
+    ) -> Answer<SyncGroupResponse> {
+        let named = request.protocol_type.is_some() && request.protocol_name.is_some();
+        if call.version >= PROTOCOL_NAMED_SINCE && !named {
+            return Answer::Now(refused_sync(ResponseError::InconsistentGroupProtocol));
+        }
+        if request.group_id.is_empty() {
+            return Answer::Now(refused_sync(ResponseError::InvalidGroupId));
+        }
+        let ticket = around.ticket();
+        let Self { by_id: groups, timers, .. } = self;
+        let Some(group) = groups.get_mut(request.group_id.as_str()) else {
+            return Answer::Now(refused_sync(ResponseError::UnknownMemberId));
+        };
+        if let Err(error) = group.check_sync(request) {
+            return Answer::Now(refused_sync(error));
+        }
+        let mut turn = Turn::new(call.now, timers);
+        let member = request.member_id.as_str();
+        group.has_synced(member, &mut turn);
+        if group.state == State::Stable {
+            let answer = group.synced(group.members[member].assignment.clone());
+            turn.finish(around, None);
+            return Answer::Now(answer);
+        }
+        group.members[member].await_sync(&mut turn, ticket);
+        if group.is_leader(member) {
+            let given: BTreeMap<String, Bytes> = request
+                .assignments
+                .iter()
+                .map(|given| (given.member_id.to_string(), Bytes::copy_from_slice(&given.assignment)))
+                .collect();
+            let record = group.record(&given, group.since);
+            match around.record(&[GroupEntry::Generation(record.clone()).into()]) {
+                Ok(()) => group.assign(record, &mut turn),
+                Err(error) => {
+                    group.drop_assignments(refusal_of(error), &mut turn);
+                    group.prepare(&mut turn);
+                }
+            }
+        }
+        match turn.finish(around, Some(ticket)) {
+            Some(Deferred::Sync(answer)) => Answer::Now(answer),
+            _ => Answer::Later(ticket),
+        }
+    }
+
+    /// Answers `Heartbeat`.
+    ///
+    /// # Errors
+    ///
+    /// What the response says.
+    pub(super) fn heartbeat(&mut self, request: &HeartbeatRequest, now: i64) -> Result<(), ResponseError> {
+        if request.group_id.is_empty() {
+            return Err(ResponseError::InvalidGroupId);
+        }
+        let Self { by_id: groups, timers, .. } = self;
+        let group = groups.get(request.group_id.as_str()).ok_or(ResponseError::UnknownMemberId)?;
+        group.check_member(&request.member_id, request.group_instance_id.as_deref())?;
+        if request.generation_id != group.generation {
+            return Err(ResponseError::IllegalGeneration);
+        }
+        group.heard_of(&request.member_id, &mut Turn::new(now, timers));
+        if group.state == State::PreparingRebalance { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+    }
+}
+
+impl Group {
+    fn check_sync(&self, request: &SyncGroupRequest) -> Result<(), ResponseError> {
+        let differs = |asked: Option<&str>, ours: Option<&str>| asked.is_some() && ours.is_some() && asked != ours;
+        if self.state == State::Empty {
+            return Err(ResponseError::UnknownMemberId);
+        }
+        self.check_member(&request.member_id, request.group_instance_id.as_deref())?;
+        if request.generation_id != self.generation {
+            return Err(ResponseError::IllegalGeneration);
+        }
+        if differs(request.protocol_type.as_deref(), self.protocol_type.as_deref())
+            || differs(request.protocol_name.as_deref(), self.protocol.as_deref())
+        {
+            return Err(ResponseError::InconsistentGroupProtocol);
+        }
+        if self.state == State::PreparingRebalance {
+            return Err(ResponseError::RebalanceInProgress);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! Owns produce requests: which batch goes to which log, and what each partition is answered.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::TransactionalId;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::answer::Call;
+use super::core::Core;
+use super::log::{self, AppendError, Appended, Batch, BatchError, Log};
+use super::transactions::{Entrance, Speaker};
+
+/// From this version on a produce names its topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
+
+/// A produce request whose batches were looked through. That costs the most of it, and needs nothing of the broker.
+#[derive(Debug)]
+pub struct CheckedProduce {
+    /// The request, its batches taken out.
+    request: ProduceRequest,
+    /// Each partition's batch, in the request's order.
+    batches: Vec<Result<Batch, Refusal>>,
+    /// Whether one of them says that it belongs to a transaction, valid or not.
+    transactional: bool,
+}
+
+/// A batch and where it is to go.
+#[derive(Debug)]
+struct Write<'a> {
+    topic: &'a str,
+    partition: i32,
+    batch: Batch,
+}
+
+/// Why a partition's batch was not appended.
+#[derive(Debug, Clone)]
+struct Refusal {
+    error: ResponseError,
+    message: Option<String>,
+    /// Whether the log was asked; then its start is told.
+    log_asked: bool,
+    /// Which records are to blame, counted in the batch from 0.
+    records: Vec<i32>,
+}
+
+impl From<ResponseError> for Refusal {
+    fn from(error: ResponseError) -> Self {
+        Self { error, message: None, log_asked: false, records: Vec::new() }
+    }
+}
+
+impl From<BatchError> for Refusal {
+    fn from(error: BatchError) -> Self {
+        let (code, log_asked) = match error {
+            BatchError::Corrupt => (ResponseError::CorruptMessage, false),
+            BatchError::NotOne(_) => (ResponseError::InvalidRecord, false),
+            BatchError::Invalid(_) => (ResponseError::InvalidRecord, true),
+            BatchError::Compression => (ResponseError::UnknownServerError, true),
+        };
+        Self { error: code, message: Some(error.to_string()), log_asked, records: Vec::new() }
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        let message = Some(error.to_string());
+        let (error, records) = match error {
+            AppendError::OutOfOrderSequence => (ResponseError::OutOfOrderSequenceNumber, Vec::new()),
+            AppendError::InvalidTransactionState => (ResponseError::InvalidTxnState, Vec::new()),
+            AppendError::InvalidProducerEpoch => (ResponseError::InvalidProducerEpoch, Vec::new()),
+            AppendError::TooLarge => (ResponseError::MessageTooLarge, Vec::new()),
+            AppendError::LargerThanSegment => (ResponseError::RecordListTooLarge, Vec::new()),
+            AppendError::InvalidTimestamp(records) => (ResponseError::InvalidTimestamp, records),
+            AppendError::NoKey(records) => (ResponseError::InvalidRecord, records),
+            AppendError::Storage(_) => (ResponseError::KafkaStorageError, Vec::new()),
+        };
+        // Kafka tells the log's start with what is wrong with the records, and not with what is wrong with the batch as a whole.
+        let log_asked = !matches!(
+            error,
+            ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge | ResponseError::KafkaStorageError
+        );
+        Self { error, message, log_asked, records }
+    }
+}
+
+impl CheckedProduce {
+    /// Looks through the batches of a request.
+    #[must_use]
+    pub fn new(mut request: ProduceRequest) -> Self {
+        let transactional = request
+            .topic_data
+            .iter()
+            .flat_map(|topic| &topic.partition_data)
+            .any(|partition| partition.records.as_deref().is_some_and(log::says_transactional));
+        let batches = request
+            .topic_data
+            .iter_mut()
+            .flat_map(|topic| &mut topic.partition_data)
+            .map(|partition| match partition.records.take() {
+                Some(records) => Batch::parse(records).map_err(Refusal::from),
+                None => Err(BatchError::NotOne("there is none").into()),
+            })
+            .collect();
+        Self { request, batches, transactional }
+    }
+
+    /// Whether the client waits for an answer.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.request.acks != 0
+    }
+}
+
+fn answer(
+    partition: &PartitionProduceData,
+    outcome: Result<Appended, Refusal>,
+    log_start: i64,
+) -> PartitionProduceResponse {
+    let answer = PartitionProduceResponse::default().with_index(partition.index);
+    match outcome {
+        Ok(appended) => answer
+            .with_base_offset(appended.base_offset)
+            .with_log_append_time_ms(appended.log_append_time)
+            .with_log_start_offset(log_start),
+        Err(refusal) => {
+            let blame = |index| BatchIndexAndErrorMessage::default().with_batch_index(index);
+            answer
+                .with_error_code(refusal.error.code())
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(if refusal.log_asked { log_start } else { -1 })
+                .with_record_errors(refusal.records.into_iter().map(blame).collect())
+                .with_error_message(refusal.message.map(StrBytes::from_string))
+        }
+    }
+}
+
+impl Core {
+    /// Appends what a produce brings, each partition by itself.
+    pub fn produce(&mut self, checked: CheckedProduce, call: &Call<'_>) -> ProduceResponse {
+        let CheckedProduce { request, batches, transactional } = checked;
+        // Kafka checks the right to the transactional id once for the request, and nobody has the right to none.
+        let unnamed = request.transactional_id.is_none() && transactional;
+        let refused = if unnamed {
+            Some(ResponseError::TransactionalIdAuthorizationFailed)
+        } else if matches!(request.acks, -1..=1) {
+            None
+        } else {
+            Some(ResponseError::InvalidRequiredAcks)
+        };
+        let names: Vec<_> = request.topic_data.iter().map(|topic| self.produced_topic(topic, call.version)).collect();
+        let places = || {
+            request.topic_data.iter().zip(&names).flat_map(|(topic, name)| {
+                topic.partition_data.iter().map(move |partition| (name.as_deref(), partition.index))
+            })
+        };
+        let joins = transactional && Entrance::of_produce(call.version) == Entrance::Joins;
+        // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
+        let mut writes: Vec<Result<Write<'_>, Refusal>> = places()
+            .zip(batches)
+            .map(|((name, partition), batch)| match (refused, name) {
+                (Some(error), _) => Err(error.into()),
+                (None, Err(error)) => Err((*error).into()),
+                (None, Ok(topic)) if self.topics.log(topic, partition).is_none() => {
+                    Err(ResponseError::UnknownTopicOrPartition.into())
+                }
+                (None, Ok(topic)) => batch.map(|batch| {
+                    let batch = if joins { batch.beginning_at_zero() } else { batch };
+                    Write { topic, partition, batch }
+                }),
+            })
+            .collect();
+        if let Some(id) = &request.transactional_id {
+            self.enter(id, &mut writes, call);
+        }
+        let outcomes: Vec<_> = writes.into_iter().map(|write| self.append(&write?, call.now)).collect();
+        let log_start = |(name, partition): (Result<&str, &ResponseError>, i32)| {
+            name.ok().and_then(|topic| self.topics.log(topic, partition)).map_or(-1, Log::start_offset)
+        };
+        let mut outcomes = outcomes.into_iter().zip(places().map(log_start));
+        let topics = request.topic_data.iter().map(|topic| {
+            let partitions = topic.partition_data.iter().zip(&mut outcomes);
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone())
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(
+                    partitions.map(|(asked, (outcome, start))| answer(asked, outcome, start)).collect(),
+                )
+        });
+        ProduceResponse::default().with_responses(topics.collect())
+    }
+
+    fn produced_topic(&self, topic: &TopicProduceData, version: i16) -> Result<String, ResponseError> {
+        if version < TOPIC_IDS {
+            return Ok(topic.name.to_string());
+        }
+        self.topics.by_id(topic.topic_id).map(|topic| topic.name.clone()).ok_or(ResponseError::UnknownTopicId)
+    }
+
+    /// Asks the transaction about what is to be written in it, all at once: a request's first partition may begin it.
+    fn enter(&mut self, id: &TransactionalId, writes: &mut [Result<Write<'_>, Refusal>], call: &Call<'_>) {
+        let (mut speaker, mut places, mut asked) = (None, Vec::new(), Vec::new());
+        for (index, write) in writes.iter().enumerate() {
+            let Ok(write) = write else { continue };
+            if write.batch.is_transactional() {
+                let (producer_id, epoch) = (write.batch.producer_id(), write.batch.producer_epoch());
+                speaker = Some(Speaker { transactional_id: id.0.as_str(), producer_id, epoch });
+                places.push((write.topic, write.partition));
+                asked.push(index);
+            }
+        }
+        let Some(speaker) = speaker else { return };
+        let verdicts = self.enter_partitions(speaker, &places, Entrance::of_produce(call.version), call.now);
+        for (index, verdict) in asked.into_iter().zip(verdicts) {
+            if let Err(error) = verdict {
+                writes[index] = Err(error.into());
+            }
+        }
+    }
+
+    fn append(&mut self, write: &Write<'_>, now: i64) -> Result<Appended, Refusal> {
+        let log = self.topics.log_mut(write.topic, write.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        let appended = log.append(&write.batch, now)?;
+        if !appended.duplicate {
+            self.wake(write.topic, write.partition);
+        }
+        Ok(appended)
+    }
+}

@@ -1,0 +1,256 @@
+//! Owns the broker as its host sees it: started over a storage, listening, and stopped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
+
+use super::clock::Clock;
+use super::connection;
+use super::core::{Core, NodeSettings, Storage};
+use super::faults::Faults;
+use super::folder::{DataFolder, FolderError};
+use super::hall::{Hall, Listener};
+use super::journal::JournalError;
+
+/// Connections that are served at a time; more wait in the system's queue.
+const MOST_CONNECTIONS: usize = 1_000;
+
+/// What a broker is started with.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen; port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// Host and port that clients are told, where that is another one.
+    pub advertise: Option<(String, u16)>,
+    /// Where everything is kept.
+    pub storage: Storage,
+    /// What the node is configured with; its advertised address is filled in.
+    pub settings: NodeSettings,
+    /// Its time.
+    pub clock: Clock,
+    /// What is done to which request.
+    pub faults: Faults,
+    /// Hears what there is to tell beside the answers.
+    pub listener: Listener,
+}
+
+impl Config {
+    /// A broker in memory, on a port of loopback that the system chooses.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            storage: Storage::Memory,
+            settings: NodeSettings::default(),
+            clock: Clock::default(),
+            faults: Faults::default(),
+            listener: Arc::new(|_| {}),
+        }
+    }
+
+    /// The same over a folder, which is made if it is missing.
+    #[must_use]
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self { storage: Storage::Folder(path.into()), ..Self::memory() }
+    }
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen there.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data folder cannot be had.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// What it holds cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// What a broker is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The cluster's id.
+    pub cluster_id: Uuid,
+    /// Connections that are open.
+    pub connections: usize,
+    /// Topics, by name.
+    pub topics: Vec<TopicStatus>,
+    /// Consumer groups, by name.
+    pub groups: Vec<GroupStatus>,
+}
+
+/// A topic in a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicStatus {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// Offsets from the start to the end of its logs, control records included.
+    pub records: i64,
+}
+
+/// A consumer group in a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// Kafka's name of its state.
+    pub state: &'static str,
+    /// How many members it has.
+    pub members: usize,
+}
+
+/// A broker at work. Dropped, it stops as if it had been killed; `stop` ends it cleanly.
+pub struct Server {
+    hall: Arc<Hall>,
+    address: SocketAddr,
+    cluster_id: Uuid,
+    connections: watch::Receiver<usize>,
+    quit: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    timer: JoinHandle<()>,
+    folder: Option<DataFolder>,
+}
+
+impl Server {
+    /// Starts a broker on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// When its address or its folder cannot be had, or what the folder holds cannot be used.
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        // The folder comes first: who loses the race for it must not have taken a port.
+        let folder = match &config.storage {
+            Storage::Memory => None,
+            Storage::Folder(path) => Some(DataFolder::open(path, std::process::id())?),
+        };
+        #[allow(clippy::disallowed_methods, reason = "a cluster in memory gets a random id, as one in a folder does")]
+        let cluster_id = folder.as_ref().map_or_else(Uuid::new_v4, |folder| folder.cluster_id);
+        let bind = |source| StartError::Bind { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        config.settings.advertised = config.advertise.unwrap_or_else(|| (advertised_host(address), address.port()));
+        let core = Core::open(config.storage, config.settings, cluster_id, config.clock.now())?;
+        let hall = Arc::new(Hall::new(core, config.clock, config.faults, config.listener));
+        let (count, connections) = watch::channel(0);
+        let (quit, quitting) = watch::channel(false);
+        let accepting = tokio::spawn(accept(Arc::clone(&hall), listener, count, quitting));
+        let timer = tokio::spawn(Arc::clone(&hall).keep_time());
+        Ok(Self { hall, address, cluster_id, connections, quit, accepting, timer, folder })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        *self.connections.borrow()
+    }
+
+    /// Returns once nobody has been connected for this long.
+    pub async fn vacant(&self, for_how_long: Duration) {
+        let mut connections = self.connections.clone();
+        loop {
+            let empty = *connections.borrow_and_update() == 0;
+            tokio::select! {
+                () = tokio::time::sleep(for_how_long), if empty => return,
+                changed = connections.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (topics, groups) = self.hall.tell(|core, _| {
+            let topics = core.topics.iter().map(|topic| TopicStatus {
+                name: topic.name.clone(),
+                partitions: topic.logs.len(),
+                records: topic.logs.iter().map(|log| log.high_watermark() - log.start_offset()).sum(),
+            });
+            let groups = core.groups.summary();
+            let groups = groups.map(|(name, state, members)| GroupStatus { name: name.to_owned(), state, members });
+            (topics.collect(), groups.collect())
+        });
+        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics, groups }
+    }
+
+    /// Closes the connections, and leaves the data so that the next start need not check it.
+    ///
+    /// # Errors
+    ///
+    /// When the data cannot be written.
+    pub async fn stop(mut self) -> io::Result<()> {
+        self.quit.send_replace(true);
+        // It ends by itself once told, and its panic, if it had one, is not the caller's.
+        (&mut self.accepting).await.ok();
+        self.timer.abort();
+        let closed = self.hall.tell(|core, _| core.close());
+        drop(self.folder.take());
+        closed
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.timer.abort();
+    }
+}
+
+/// An address that a client can connect to, for one that means all interfaces.
+fn advertised_host(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() }
+}
+
+async fn accept(
+    hall: Arc<Hall>,
+    listener: TcpListener,
+    count: watch::Sender<usize>,
+    mut quitting: watch::Receiver<bool>,
+) {
+    // Dropped with this task, and with it every connection.
+    let mut connections = JoinSet::new();
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+                Ok((stream, peer)) => {
+                    number += 1;
+                    // An answer is one write; waiting for more to come would only delay it.
+                    if stream.set_nodelay(true).is_err() { continue }
+                    connections.spawn(connection::serve(Arc::clone(&hall), stream, peer, number));
+                }
+                // Out of file descriptors, most likely: what is connected goes on, and some of it will end.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+            _ = quitting.changed() => return,
+        }
+        count.send_replace(connections.len());
+    }
+}

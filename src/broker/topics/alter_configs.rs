@@ -1,0 +1,243 @@
+//! Owns how configs are altered: `AlterConfigs`, which replaces all that a topic has, and `IncrementalAlterConfigs` (KIP-339).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    alter_configs_response, incremental_alter_configs_response,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::super::answer::Call;
+use super::super::core::{Core, NODE_ID};
+use super::describe_configs::resource;
+use super::{Overrides, Refusal, configs, names};
+
+/// What is to become of one config.
+struct Change<'a> {
+    name: &'a StrBytes,
+    value: Option<&'a StrBytes>,
+    operation: i8,
+}
+
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+/// Whether the changes are to what is there, or are all that there is to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Present,
+    Nothing,
+}
+
+impl Core {
+    /// `IncrementalAlterConfigs`, versions 0 and 1.
+    pub fn incremental_alter_configs(
+        &mut self,
+        request: IncrementalAlterConfigsRequest,
+        call: &Call<'_>,
+    ) -> IncrementalAlterConfigsResponse {
+        let twice = named_twice(request.resources.iter().map(|to| (to.resource_type, &to.resource_name)));
+        let mut responses = Vec::with_capacity(request.resources.len());
+        for to in request.resources {
+            let changes: Vec<Change<'_>> = to
+                .configs
+                .iter()
+                .map(|config| Change {
+                    name: &config.name,
+                    value: config.value.as_ref(),
+                    operation: config.config_operation,
+                })
+                .collect();
+            let done = if twice.contains(&(to.resource_type, to.resource_name.clone())) {
+                Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."))
+            } else {
+                self.alter(
+                    (to.resource_type, &to.resource_name),
+                    &changes,
+                    Base::Present,
+                    request.validate_only,
+                    call.now,
+                )
+            };
+            let (error_code, error_message) = told(done);
+            responses.push(
+                incremental_alter_configs_response::AlterConfigsResourceResponse::default()
+                    .with_error_code(error_code)
+                    .with_error_message(error_message)
+                    .with_resource_type(to.resource_type)
+                    .with_resource_name(to.resource_name),
+            );
+        }
+        IncrementalAlterConfigsResponse::default().with_responses(responses)
+    }
+
+    /// `AlterConfigs`, versions 0 to 2.
+    pub fn alter_configs(&mut self, request: AlterConfigsRequest, call: &Call<'_>) -> AlterConfigsResponse {
+        let twice = named_twice(request.resources.iter().map(|to| (to.resource_type, &to.resource_name)));
+        let mut responses = Vec::with_capacity(request.resources.len());
+        for to in request.resources {
+            let changes: Vec<Change<'_>> = to
+                .configs
+                .iter()
+                .map(|config| Change { name: &config.name, value: config.value.as_ref(), operation: SET })
+                .collect();
+            let done = if twice.contains(&(to.resource_type, to.resource_name.clone())) {
+                Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."))
+            } else {
+                self.alter(
+                    (to.resource_type, &to.resource_name),
+                    &changes,
+                    Base::Nothing,
+                    request.validate_only,
+                    call.now,
+                )
+            };
+            let (error_code, error_message) = told(done);
+            responses.push(
+                alter_configs_response::AlterConfigsResourceResponse::default()
+                    .with_error_code(error_code)
+                    .with_error_message(error_message)
+                    .with_resource_type(to.resource_type)
+                    .with_resource_name(to.resource_name),
+            );
+        }
+        AlterConfigsResponse::default().with_responses(responses)
+    }
+
+    fn alter(
+        &mut self,
+        (kind, name): (i8, &str),
+        changes: &[Change<'_>],
+        base: Base,
+        validate_only: bool,
+        now: i64,
+    ) -> Result<(), Refusal> {
+        make_sense(changes)?;
+        match kind {
+            resource::TOPIC => {}
+            resource::BROKER => return alter_broker(name, changes),
+            _ if resource::is_known(kind) => {
+                return Err(Refusal::new(ResponseError::InvalidRequest, "This broker has no such configs."));
+            }
+            _ => return Err(Refusal::new(ResponseError::InvalidRequest, format!("Unknown resource type {kind}"))),
+        }
+        if name.is_empty() {
+            return Err(Refusal::new(ResponseError::InvalidRequest, "Default topic resources are not allowed."));
+        }
+        if let Some(why) = names::refusal(name) {
+            return Err(Refusal::new(ResponseError::InvalidTopicException, why));
+        }
+        let topic = self.topics.get(name);
+        let present = topic.filter(|_| base == Base::Present).map(|topic| topic.overrides.clone()).unwrap_or_default();
+        let overrides = changed(present, changes)?;
+        configs::validate(&overrides).map_err(|why| Refusal::new(ResponseError::InvalidConfig, why))?;
+        // Kafka looks at the configs first.
+        let Some(topic) = topic else {
+            let why = format!("The topic '{name}' does not exist.");
+            return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, why));
+        };
+        let id = topic.id;
+        if validate_only || topic.overrides == overrides {
+            return Ok(());
+        }
+        Ok(self.configure_topic(id, overrides, now)?)
+    }
+}
+
+/// Whether the changes could be made to any resource.
+fn make_sense(changes: &[Change<'_>]) -> Result<(), Refusal> {
+    let nulls: Vec<&str> = changes
+        .iter()
+        .filter(|change| change.operation != DELETE && change.value.is_none())
+        .map(|change| change.name.as_str())
+        .collect();
+    if !nulls.is_empty() {
+        let why = format!("Null value not supported for : {}", nulls.join(","));
+        return Err(Refusal::new(ResponseError::InvalidRequest, why));
+    }
+    let mut names = BTreeSet::new();
+    if changes.iter().all(|change| names.insert(change.name)) {
+        Ok(())
+    } else {
+        Err(Refusal::new(ResponseError::InvalidRequest, "Error due to duplicate config keys"))
+    }
+}
+
+/// Nothing of the broker can be altered while it runs.
+fn alter_broker(name: &str, changes: &[Change<'_>]) -> Result<(), Refusal> {
+    let invalid = |why| Err(Refusal::new(ResponseError::InvalidRequest, why));
+    match name.parse::<i32>() {
+        Err(_) if !name.is_empty() => return invalid(format!("Node id must be an integer, but it is: {name}")),
+        Ok(id) if id != NODE_ID => {
+            return invalid(format!("Unexpected broker id, expected {NODE_ID}, but received {id}"));
+        }
+        _ => {}
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
+    invalid(format!("Cannot update these configs dynamically: Set({})", names.join(", ")))
+}
+
+/// The overrides after the changes.
+fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides, Refusal> {
+    for Change { name, value, operation } in changes {
+        let name = name.as_str();
+        let value = value.map(StrBytes::as_str).unwrap_or_default();
+        match *operation {
+            SET => {
+                overrides.insert(name.to_owned(), value.to_owned());
+            }
+            DELETE => {
+                overrides.remove(name);
+            }
+            operation @ (APPEND | SUBTRACT) => {
+                let config = configs::find(name);
+                let Some(config) = config.filter(|config| config.kind.is_list()) else {
+                    let what = if operation == APPEND { "APPEND" } else { "SUBTRACT" };
+                    let why = format!("Can't {what} to key {name} because its type is not LIST.");
+                    return Err(Refusal::new(ResponseError::InvalidConfig, why));
+                };
+                let present = overrides.get(name).map_or(config.default, String::as_str);
+                let mut parts: Vec<&str> = present.split(',').filter(|part| !part.is_empty()).collect();
+                for part in value.split(',') {
+                    if operation == SUBTRACT {
+                        parts.retain(|present| *present != part);
+                    } else if !parts.contains(&part) {
+                        parts.push(part);
+                    }
+                }
+                let joined = parts.join(",");
+                overrides.insert(name.to_owned(), joined);
+            }
+            // Kafka stumbles over it.
+            _ => return Err(ResponseError::UnknownServerError.into()),
+        }
+    }
+    Ok(overrides)
+}
+
+/// Resources that a request has more than once.
+fn named_twice<'a>(resources: impl Iterator<Item = (i8, &'a StrBytes)>) -> BTreeSet<(i8, StrBytes)> {
+    let mut seen = BTreeMap::new();
+    for (kind, name) in resources {
+        *seen.entry((kind, name.clone())).or_insert(0) += 1;
+    }
+    seen.into_iter().filter(|(_, times)| *times > 1).map(|(resource, _)| resource).collect()
+}
+
+fn told(done: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
+    match done {
+        Ok(()) => (0, None),
+        Err(refusal) => (refusal.error.code(), refusal.text()),
+    }
+}
+
+#[cfg(test)]
+#[path = "alter_configs_tests.rs"]
+mod tests;

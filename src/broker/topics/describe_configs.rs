@@ -1,0 +1,243 @@
+//! Owns how configs are shown: `DescribeConfigs` for topics and for the broker itself.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use super::super::answer::Call;
+use super::super::core::{Core, NODE_ID, Storage};
+use super::configs::{CONFIGS, Kind};
+use super::{INVALID_REQUEST, Overrides, Refusal, names};
+
+/// Kinds of resources that have configs, by their number on the wire.
+pub(super) mod resource {
+    /// A topic.
+    pub const TOPIC: i8 = 2;
+    /// A broker; with an empty name all of them.
+    pub const BROKER: i8 = 4;
+    /// The levels of a broker's log.
+    pub const BROKER_LOGGER: i8 = 8;
+    /// Subscriptions to clients' metrics (KIP-714).
+    pub const CLIENT_METRICS: i8 = 16;
+    /// A group of the protocol of KIP-848.
+    pub const GROUP: i8 = 32;
+
+    /// Whether Kafka knows such a resource.
+    pub fn is_known(kind: i8) -> bool {
+        matches!(kind, TOPIC | BROKER | BROKER_LOGGER | CLIENT_METRICS | GROUP)
+    }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Set for the topic.
+    Topic,
+    /// Set for the broker when it was started.
+    Static,
+    /// Kafka's default.
+    Default,
+}
+
+impl Source {
+    /// Its number on the wire.
+    pub fn code(self) -> i8 {
+        match self {
+            Source::Topic => 1,
+            Source::Static => 4,
+            Source::Default => 5,
+        }
+    }
+}
+
+/// One config as it is shown.
+pub(super) struct Shown {
+    /// The key.
+    pub name: &'static str,
+    /// What holds.
+    pub value: String,
+    /// Where that comes from.
+    pub source: Source,
+    /// It cannot be altered.
+    read_only: bool,
+    kind: Kind,
+    documentation: &'static str,
+    /// Every value that there is for it, the one that holds first.
+    synonyms: Vec<(&'static str, String, Source)>,
+}
+
+/// All configs of a topic with these overrides.
+pub(super) fn topic_configs(overrides: &Overrides) -> impl Iterator<Item = Shown> {
+    CONFIGS.iter().map(|config| {
+        let set = overrides.get(config.name);
+        let own = set.map(|value| (config.name, value.clone(), Source::Topic));
+        let default = config.broker_name.map(|name| (name, config.default.to_owned(), Source::Default));
+        Shown {
+            name: config.name,
+            value: set.map_or(config.default, String::as_str).to_owned(),
+            source: if set.is_some() { Source::Topic } else { Source::Default },
+            read_only: false,
+            kind: config.kind,
+            documentation: config.documentation,
+            synonyms: own.into_iter().chain(default).collect(),
+        }
+    })
+}
+
+const ANY_INT: Kind = Kind::Int(i32::MIN, i32::MAX, None);
+const ANY_LONG: Kind = Kind::Long(i64::MIN);
+/// A string of any kind is told as a string; the words are for validation only.
+const ANY_STRING: Kind = Kind::OneOf(&[]);
+
+impl Core {
+    /// `DescribeConfigs`, versions 1 to 4.
+    pub fn describe_configs(&mut self, request: DescribeConfigsRequest, _call: &Call<'_>) -> DescribeConfigsResponse {
+        // As in Kafka, one resource of an unknown kind spoils the request.
+        let spoilt = request.resources.iter().any(|resource| !resource::is_known(resource.resource_type));
+        let results = request.resources.iter().map(|resource| {
+            let configs = if spoilt {
+                Err(Refusal::new(ResponseError::InvalidRequest, INVALID_REQUEST))
+            } else {
+                self.configs_of(resource)
+            };
+            let result = DescribeConfigsResult::default()
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name.clone());
+            let configs = match configs {
+                Ok(configs) => configs,
+                Err(refusal) => {
+                    // Kafka has an empty message here where others have none.
+                    return result
+                        .with_error_code(refusal.error.code())
+                        .with_error_message(Some(refusal.text().unwrap_or_default()));
+                }
+            };
+            let wanted = |config: &Shown| match resource.configuration_keys.as_deref() {
+                None | Some([]) => true,
+                Some(keys) => keys.iter().any(|key| key.as_str() == config.name),
+            };
+            let shown = configs
+                .into_iter()
+                .filter(wanted)
+                .map(|config| on_the_wire(config, request.include_synonyms, request.include_documentation));
+            result.with_configs(shown.collect())
+        });
+        let results = results.collect();
+        DescribeConfigsResponse::default().with_results(results)
+    }
+
+    fn configs_of(&self, resource: &DescribeConfigsResource) -> Result<Vec<Shown>, Refusal> {
+        let name = resource.resource_name.as_str();
+        match resource.resource_type {
+            resource::TOPIC => {
+                if let Some(why) = names::refusal(name) {
+                    return Err(Refusal::new(ResponseError::InvalidTopicException, why));
+                }
+                let topic = self.topics.get(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
+                Ok(topic_configs(&topic.overrides).collect())
+            }
+            // What was set for all brokers: nothing.
+            resource::BROKER if name.is_empty() => Ok(Vec::new()),
+            resource::BROKER => match name.parse() {
+                Ok(NODE_ID) => Ok(self.broker_configs()),
+                Ok(other) => Err(Refusal::new(
+                    ResponseError::InvalidRequest,
+                    format!("Unexpected broker id, expected {NODE_ID} or empty string, but received {other}"),
+                )),
+                Err(_) => Err(Refusal::new(
+                    ResponseError::InvalidRequest,
+                    format!("Broker id must be an integer, but it is: {name}"),
+                )),
+            },
+            // There are none of these here.
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What is in force of Kafka's broker properties.
+    fn broker_configs(&self) -> Vec<Shown> {
+        let settings = &self.settings;
+        let (host, port) = &settings.advertised;
+        let listener = format!("PLAINTEXT://{host}:{port}");
+        let node = NODE_ID.to_string();
+        let flush = if settings.fsync { 1 } else { i64::MAX };
+        let retention = settings.log_retention_check_interval_ms;
+        let mut shown = vec![
+            property("advertised.listeners", ANY_STRING, listener, None),
+            property("auto.create.topics.enable", Kind::Boolean, settings.auto_create_topics, Some("true")),
+            property("broker.id", ANY_INT, &node, Some("-1")),
+            property("default.replication.factor", ANY_INT, 1, Some("1")),
+            property("delete.topic.enable", Kind::Boolean, true, Some("true")),
+            property(
+                "group.initial.rebalance.delay.ms",
+                ANY_INT,
+                settings.group_initial_rebalance_delay_ms,
+                Some("3000"),
+            ),
+            property("group.max.session.timeout.ms", ANY_INT, settings.group_max_session_timeout_ms, Some("1800000")),
+            property("group.min.session.timeout.ms", ANY_INT, settings.group_min_session_timeout_ms, Some("6000")),
+            property("log.cleaner.backoff.ms", ANY_LONG, settings.log_cleaner_backoff_ms, Some("15000")),
+            property("log.flush.interval.messages", ANY_LONG, flush, Some("9223372036854775807")),
+            property("log.retention.check.interval.ms", ANY_LONG, retention, Some("300000")),
+            property("node.id", ANY_INT, &node, None),
+            property("num.partitions", ANY_INT, settings.num_partitions, Some("1")),
+            property("offset.metadata.max.bytes", ANY_INT, settings.offset_metadata_max_bytes, Some("4096")),
+            property("transaction.max.timeout.ms", ANY_INT, settings.transaction_max_timeout_ms, Some("900000")),
+        ];
+        if let Storage::Folder(folder) = &self.storage {
+            shown.push(property("log.dirs", ANY_STRING, folder.display(), None));
+        }
+        // The defaults of topics, by the names that they have here.
+        let defaults = CONFIGS.iter().filter_map(|config| Some((config.broker_name?, config)));
+        shown.extend(defaults.map(|(name, config)| Shown {
+            documentation: config.documentation,
+            ..property(name, config.kind, config.default, Some(config.default))
+        }));
+        shown.sort_by_key(|config| config.name);
+        shown.dedup_by_key(|config| config.name);
+        shown
+    }
+}
+
+/// A broker property with its value, and its default where it has one; none of them can be altered while the broker runs.
+fn property(name: &'static str, kind: Kind, value: impl ToString, default: Option<&str>) -> Shown {
+    let value = value.to_string();
+    let default = default.map(|default| (name, default.to_owned(), Source::Default));
+    let is_default = default.as_ref().is_some_and(|(_, default, _)| *default == value);
+    let source = if is_default { Source::Default } else { Source::Static };
+    let own = (!is_default).then(|| (name, value.clone(), Source::Static));
+    Shown {
+        name,
+        value,
+        source,
+        read_only: true,
+        kind,
+        documentation: "",
+        synonyms: own.into_iter().chain(default).collect(),
+    }
+}
+
+fn on_the_wire(config: Shown, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
+    let synonyms = config.synonyms.into_iter().filter(|_| synonyms).map(|(name, value, source)| {
+        DescribeConfigsSynonym::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_value(Some(StrBytes::from_string(value)))
+            .with_source(source.code())
+    });
+    DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_static_str(config.name))
+        .with_value(Some(StrBytes::from_string(config.value)))
+        .with_read_only(config.read_only)
+        .with_config_source(config.source.code())
+        .with_synonyms(synonyms.collect())
+        .with_config_type(config.kind.code())
+        .with_documentation(documentation.then(|| StrBytes::from_static_str(config.documentation)))
+}
+
+#[cfg(test)]
+#[path = "describe_configs_tests.rs"]
+mod tests;

@@ -1,0 +1,62 @@
+//! Owns what the tests of topics share: a broker in memory, callers, and answers that can be written in their version.
+
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::{CreateTopicsRequest, TopicName};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use uuid::Uuid;
+
+use super::super::answer::{Call, Client};
+use super::super::core::{Core, NodeSettings, Storage};
+
+/// The time at which everything begins.
+pub const NOW: i64 = 1_800_000_000_000;
+
+/// A broker without topics that makes none by itself.
+pub fn broker() -> Core {
+    open(Storage::Memory)
+}
+
+/// The same in some storage.
+pub fn open(storage: Storage) -> Core {
+    let settings = NodeSettings { auto_create_topics: false, ..NodeSettings::default() };
+    Core::open(storage, settings, Uuid::from_u128(7), NOW).expect("a broker opens")
+}
+
+/// Asks in a version, and holds the answer to what can be written in it.
+pub fn ask<T: Encodable>(version: i16, question: impl FnOnce(&Call<'_>) -> T) -> T {
+    let client = Client { connection: 1, id: "test".to_owned(), host: "/127.0.0.1".to_owned() };
+    let answer = question(&Call { version, now: NOW, client: &client });
+    let mut bytes = Vec::new();
+    answer.encode(&mut bytes, version).expect("an answer fits its version");
+    answer
+}
+
+/// A string of the protocol.
+pub fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// A topic's name.
+pub fn name(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+/// A topic to be made.
+pub fn topic(name_: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
+    let config = |(key, value): &(&str, &str)| {
+        CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
+    };
+    CreatableTopic::default()
+        .with_name(name(name_))
+        .with_num_partitions(partitions)
+        .with_replication_factor(-1)
+        .with_configs(configs.iter().map(config).collect())
+}
+
+/// Makes a topic.
+pub fn make(core: &mut Core, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
+    let request = CreateTopicsRequest::default().with_topics(vec![topic(name, partitions, configs)]);
+    let response = ask(7, |call| core.create_topics(request, call));
+    assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
+    response.topics[0].topic_id
+}

@@ -1,0 +1,196 @@
+//! Owns the tests of what clients are told of the cluster; the expected answers are those of a real Kafka 4.1.0.
+
+use kafka_protocol::messages::describe_topic_partitions_request::{Cursor as From, TopicRequest};
+
+use super::super::fixture::{ask, broker, make, name};
+use super::*;
+
+fn by_name(names: &[&str]) -> MetadataRequest {
+    let topics = names.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic))));
+    MetadataRequest::default().with_topics(Some(topics.collect()))
+}
+
+fn by_id(id: Uuid) -> MetadataRequest {
+    let topic = MetadataRequestTopic::default().with_topic_id(id).with_name(None);
+    MetadataRequest::default().with_topics(Some(vec![topic]))
+}
+
+/// Name, error, partitions.
+fn rows(response: &MetadataResponse) -> Vec<(Option<&str>, i16, usize)> {
+    response
+        .topics
+        .iter()
+        .map(|topic| (topic.name.as_ref().map(|name| name.as_str()), topic.error_code, topic.partitions.len()))
+        .collect()
+}
+
+#[test]
+fn a_cluster_id_is_written_as_kafka_writes_it() {
+    let id = Uuid::from_u128(0xb21e_6e87_590a_4888_a9e1_ba8a_847b_e553);
+    assert_eq!(cluster_id_text(id), "sh5uh1kKSIip4bqKhHvlUw");
+    assert_eq!(cluster_id_text(Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(cluster_id_text(Uuid::max()), "_____________________w");
+}
+
+#[test]
+fn version_0_asks_for_all_with_an_empty_list_and_later_ones_for_none() {
+    let mut core = broker();
+    make(&mut core, "b", 2, &[]);
+    make(&mut core, "a", 1, &[]);
+    let all = [(Some("a"), 0, 1), (Some("b"), 0, 2)];
+    assert_eq!(rows(&ask(0, |call| core.metadata(by_name(&[]), call))), all);
+    for version in 1..=13 {
+        assert_eq!(rows(&ask(version, |call| core.metadata(by_name(&[]), call))), []);
+        let request = MetadataRequest::default().with_topics(None);
+        assert_eq!(rows(&ask(version, |call| core.metadata(request, call))), all);
+    }
+}
+
+#[test]
+fn every_version_tells_the_one_broker_that_leads_everything() {
+    let mut core = broker();
+    make(&mut core, "a", 3, &[]);
+    for version in 0..=13 {
+        let response = ask(version, |call| core.metadata(by_name(&["a"]), call));
+        let broker = &response.brokers[0];
+        assert_eq!((*broker.node_id, broker.host.as_str(), broker.port), (1, "127.0.0.1", 9092));
+        assert_eq!(*response.controller_id, 1);
+        assert_eq!(response.cluster_id.as_ref().unwrap().as_str(), "AAAAAAAAAAAAAAAAAAAABw");
+        for (number, partition) in (0..).zip(&response.topics[0].partitions) {
+            assert_eq!((partition.partition_index, *partition.leader_id, partition.leader_epoch), (number, 1, 0));
+            assert_eq!((&partition.replica_nodes[..], &partition.isr_nodes[..]), (&[1.into()][..], &[1.into()][..]));
+        }
+    }
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_unknown_and_a_bad_name_is_invalid() {
+    let mut core = broker();
+    make(&mut core, "a", 1, &[]);
+    for version in 0..=13 {
+        let response = ask(version, |call| core.metadata(by_name(&["nope", "bad name", "a", "", "a"]), call));
+        let expected = [(Some(""), 17, 0), (Some("a"), 0, 1), (Some("bad name"), 17, 0), (Some("nope"), 3, 0)];
+        assert_eq!(rows(&response), expected);
+    }
+}
+
+#[test]
+fn a_topic_is_found_by_its_id() {
+    let mut core = broker();
+    let id = make(&mut core, "a", 1, &[]);
+    let response = ask(12, |call| core.metadata(by_id(id), call));
+    assert_eq!(rows(&response), [(Some("a"), 0, 1)]);
+    let response = ask(12, |call| core.metadata(by_id(Uuid::from_u128(1)), call));
+    assert_eq!(rows(&response), [(None, 100, 0)]);
+    assert_eq!(response.topics[0].topic_id, Uuid::from_u128(1));
+    // The name beside an id is not looked at.
+    let mut both = by_id(Uuid::from_u128(1));
+    both.topics.as_mut().unwrap()[0].name = Some(name("a"));
+    assert_eq!(rows(&ask(13, |call| core.metadata(both, call))), [(None, 100, 0)]);
+}
+
+#[test]
+fn an_id_before_version_12_and_nothing_at_all_are_refused_whole() {
+    let mut core = broker();
+    for (version, error) in [(10, 42), (11, 42), (12, -1), (13, -1)] {
+        let response = ask(version, |call| core.metadata(by_id(Uuid::nil()), call));
+        assert_eq!(rows(&response), [(Some(""), error, 0)]);
+        assert!(response.brokers.is_empty() && response.cluster_id.is_none());
+    }
+}
+
+#[test]
+fn operations_are_told_to_those_who_ask() {
+    let mut core = broker();
+    make(&mut core, "a", 1, &[]);
+    let response = ask(8, |call| core.metadata(by_name(&["a"]), call));
+    assert_eq!(
+        (response.topics[0].topic_authorized_operations, response.cluster_authorized_operations),
+        (i32::MIN, i32::MIN)
+    );
+    let request =
+        by_name(&["a"]).with_include_topic_authorized_operations(true).with_include_cluster_authorized_operations(true);
+    let response = ask(8, |call| core.metadata(request, call));
+    assert_eq!((response.topics[0].topic_authorized_operations, response.cluster_authorized_operations), (3576, 8096));
+}
+
+#[test]
+fn a_topic_is_made_when_it_is_asked_for_if_broker_and_request_allow_it() {
+    for (broker_allows, request_allows, made) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut core = broker();
+        core.settings.auto_create_topics = broker_allows;
+        core.settings.num_partitions = 3;
+        let request = by_name(&["new"]).with_allow_auto_topic_creation(request_allows);
+        let response = ask(4, |call| core.metadata(request, call));
+        assert_eq!(rows(&response), [(Some("new"), if made { 0 } else { 3 }, if made { 3 } else { 0 })]);
+        assert_eq!(core.topics.get("new").is_some(), made);
+    }
+}
+
+#[test]
+fn no_topic_is_made_by_asking_whose_name_collides_or_for_which_there_is_no_room() {
+    let mut core = broker();
+    core.settings.auto_create_topics = true;
+    make(&mut core, "a.b", 1, &[]);
+    assert_eq!(rows(&ask(4, |call| core.metadata(by_name(&["a_b"]), call))), [(Some("a_b"), 3, 0)]);
+    core.settings.num_partitions = i32::try_from(MAX_PARTITIONS).unwrap();
+    assert_eq!(rows(&ask(4, |call| core.metadata(by_name(&["c"]), call))), [(Some("c"), 3, 0)]);
+    // Asking for all makes nothing.
+    let all = ask(4, |call| core.metadata(MetadataRequest::default().with_topics(None), call));
+    assert_eq!(rows(&all), [(Some("a.b"), 0, 1)]);
+}
+
+#[test]
+fn the_cluster_is_described_and_its_controllers_are_not() {
+    let mut core = broker();
+    for version in 0..=2 {
+        let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
+        let response = ask(version, |call| core.describe_cluster(request, call));
+        assert_eq!((response.error_code, response.brokers.len(), *response.controller_id), (0, 1, 1));
+        assert_eq!(response.cluster_authorized_operations, 8096);
+        assert_eq!(response.cluster_id.as_str(), "AAAAAAAAAAAAAAAAAAAABw");
+    }
+    for (endpoints, error) in [(2, 114), (3, 115)] {
+        let request = DescribeClusterRequest::default().with_endpoint_type(endpoints);
+        let response = ask(1, |call| core.describe_cluster(request, call));
+        assert_eq!((response.error_code, response.brokers.len()), (error, 0));
+    }
+}
+
+fn page(core: &mut Core, names: &[&str], limit: i32, from: Option<(&str, i32)>) -> DescribeTopicPartitionsResponse {
+    let topics = names.iter().map(|topic| TopicRequest::default().with_name(name(topic)));
+    let cursor = from.map(|(topic, index)| From::default().with_topic_name(name(topic)).with_partition_index(index));
+    let request = DescribeTopicPartitionsRequest::default()
+        .with_topics(topics.collect())
+        .with_response_partition_limit(limit)
+        .with_cursor(cursor);
+    ask(0, |call| core.describe_topic_partitions(request, call))
+}
+
+/// Name, error and partitions of a page, and where the next one begins.
+type Page = (Vec<(String, i16, Vec<i32>)>, Option<(String, i32)>);
+
+fn seen(response: &DescribeTopicPartitionsResponse) -> Page {
+    let topics = response.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| partition.partition_index).collect();
+        (topic.name.as_ref().unwrap().to_string(), topic.error_code, partitions)
+    });
+    let next = response.next_cursor.as_ref().map(|next| (next.topic_name.to_string(), next.partition_index));
+    (topics.collect(), next)
+}
+
+#[test]
+fn partitions_are_described_a_page_at_a_time() {
+    let mut core = broker();
+    make(&mut core, "b", 2, &[]);
+    make(&mut core, "c", 1, &[]);
+    let row = |topic: &str, error, partitions: &[i32]| (topic.to_owned(), error, partitions.to_vec());
+    let whole = seen(&page(&mut core, &["b", "nope", "b", "bad name"], 2000, None));
+    assert_eq!(whole, (vec![row("b", 0, &[0, 1]), row("bad name", 17, &[]), row("nope", 3, &[])], None));
+    let first = seen(&page(&mut core, &["b", "a"], 1, None));
+    assert_eq!(first, (vec![row("a", 3, &[]), row("b", 0, &[0])], Some(("b".to_owned(), 1))));
+    assert_eq!(seen(&page(&mut core, &["b", "a"], 1, Some(("b", 1)))), (vec![row("b", 0, &[1])], None));
+    // Without names: all.
+    assert_eq!(seen(&page(&mut core, &[], 2, None)), (vec![row("b", 0, &[0, 1])], Some(("c".to_owned(), 0))));
+    assert_eq!(page(&mut core, &["b"], 5, Some(("b", -1))).topics[0].error_code, 42);
+}

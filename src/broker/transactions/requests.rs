@@ -1,0 +1,254 @@
+//! Owns the requests of transactional producers: what each field means, and which version knows which error.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
+use kafka_protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
+};
+use kafka_protocol::messages::{
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
+    EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse, ProducerId,
+};
+
+use super::transaction::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
+use super::{Coordinator, Entrance, Marker, Outcome, Partitions, Producer, Protocol, Speaker, Transactions};
+use crate::broker::answer::Call;
+use crate::broker::core::Core;
+use crate::broker::entry::Entry;
+
+/// The epoch of the only coordinator there ever is.
+const COORDINATOR_EPOCH: i32 = 0;
+
+impl Coordinator for Core {
+    fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    fn transactions_mut(&mut self) -> &mut Transactions {
+        &mut self.transactions
+    }
+
+    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+        Self::record(self, entries)
+    }
+
+    fn mark(&mut self, marker: &Marker, now: i64) -> io::Result<()> {
+        let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
+        let Producer { id, epoch } = marker.producer;
+        // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
+        let marked = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now)?;
+        if marked.is_some() {
+            // Readers of what is committed may go on.
+            self.wake(&marker.topic, marker.partition);
+        }
+        Ok(())
+    }
+
+    fn is_open(&self, topic: &str, partition: i32, producer_id: i64) -> bool {
+        self.topics.log(topic, partition).is_some_and(|log| {
+            log.producers()
+                .iter()
+                .any(|producer| producer.producer_id == producer_id && producer.transaction_start.is_some())
+        })
+    }
+
+    fn end_offsets(&mut self, producer_id: i64, outcome: Outcome, now: i64) -> Vec<Entry> {
+        self.groups.end_transaction(producer_id, outcome == Outcome::Commit, now)
+    }
+
+    fn trouble(&mut self, what: String) {
+        self.notices.push(crate::broker::notice::Notice::Trouble { what });
+    }
+}
+
+impl Core {
+    /// Whether a producer may write to these partitions, which are known to exist, in its transaction. One answer for each, in their order;
+    /// an error is what the produce is to answer.
+    pub(in crate::broker) fn enter_partitions(
+        &mut self,
+        speaker: Speaker<'_>,
+        partitions: &[(&str, i32)],
+        entrance: Entrance,
+        now: i64,
+    ) -> Vec<Result<(), ResponseError>> {
+        Coordinator::enter_partitions(self, speaker, partitions, entrance, now)
+    }
+
+    /// Whether a producer may commit offsets of this group in its transaction.
+    ///
+    /// # Errors
+    ///
+    /// What the request is to answer.
+    pub(in crate::broker) fn enter_group(
+        &mut self,
+        speaker: Speaker<'_>,
+        group: &str,
+        entrance: Entrance,
+        now: i64,
+    ) -> Result<(), ResponseError> {
+        Coordinator::enter_group(self, speaker, group, entrance, now)
+    }
+
+    /// Finishes the ends that were decided before the broker went down. Nobody may be served before.
+    pub fn finish_prepared(&mut self, now: i64) {
+        Coordinator::finish_prepared(self, now);
+    }
+
+    /// Does what is due for transactions: time-outs, ends that could not be written, transactional ids that nobody uses.
+    pub fn tick_transactions(&mut self, now: i64) {
+        Coordinator::tick(self, now);
+    }
+
+    /// `InitProducerId`
+    pub fn init_producer_id(&mut self, request: InitProducerIdRequest, call: &Call<'_>) -> InitProducerIdResponse {
+        let (error, producer) = match self.initialise_for(request, call) {
+            Ok(producer) => (0, producer),
+            Err(error) => (fenced_before(4, call.version, error).code(), Producer::NONE),
+        };
+        InitProducerIdResponse::default()
+            .with_error_code(error)
+            .with_producer_id(ProducerId(producer.id))
+            .with_producer_epoch(producer.epoch)
+    }
+
+    fn initialise_for(&mut self, request: InitProducerIdRequest, call: &Call<'_>) -> Result<Producer, ResponseError> {
+        let expected = match (request.producer_id.0, request.producer_epoch) {
+            (NO_PRODUCER_ID, NO_PRODUCER_EPOCH) => None,
+            (NO_PRODUCER_ID, _) | (_, NO_PRODUCER_EPOCH) => return Err(ResponseError::InvalidRequest),
+            (id, epoch) => Some(Producer { id, epoch }),
+        };
+        let Some(transactional_id) = request.transactional_id else {
+            // A producer that is only idempotent: each call is a new one.
+            return Ok(Producer { id: self.fresh_producer_id()?, epoch: 0 });
+        };
+        if transactional_id.is_empty() {
+            return Err(ResponseError::InvalidRequest);
+        }
+        let timeout_ms = request.transaction_timeout_ms;
+        if timeout_ms <= 0 || timeout_ms > self.settings.transaction_max_timeout_ms {
+            return Err(ResponseError::InvalidTransactionTimeout);
+        }
+        self.initialise(&transactional_id, expected, timeout_ms, call.now)
+    }
+
+    /// `AddPartitionsToTxn`: up to version 3 one producer's, from 4 on a batch as brokers send each other, which clients may send as well.
+    pub fn add_partitions_to_txn(
+        &mut self,
+        request: AddPartitionsToTxnRequest,
+        call: &Call<'_>,
+    ) -> AddPartitionsToTxnResponse {
+        if call.version >= 4 {
+            let results = request.transactions.into_iter().map(|transaction| {
+                AddPartitionsToTxnResult::default()
+                    .with_transactional_id(transaction.transactional_id.clone())
+                    .with_topic_results(self.add_partitions(transaction, call))
+            });
+            return AddPartitionsToTxnResponse::default().with_results_by_transaction(results.collect());
+        }
+        let transaction = AddPartitionsToTxnTransaction::default()
+            .with_transactional_id(request.v3_and_below_transactional_id)
+            .with_producer_id(request.v3_and_below_producer_id)
+            .with_producer_epoch(request.v3_and_below_producer_epoch)
+            .with_topics(request.v3_and_below_topics);
+        let results = self.add_partitions(transaction, call);
+        AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results)
+    }
+
+    fn add_partitions(
+        &mut self,
+        transaction: AddPartitionsToTxnTransaction,
+        call: &Call<'_>,
+    ) -> Vec<AddPartitionsToTxnTopicResult> {
+        let AddPartitionsToTxnTransaction {
+            transactional_id, producer_id, producer_epoch, verify_only, topics, ..
+        } = transaction;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let exists = |topic: &str, partition: i32| self.topics.log(topic, partition).is_some();
+        let all_exist =
+            topics.iter().all(|topic| topic.partitions.iter().all(|partition| exists(&topic.name, *partition)));
+        if !all_exist {
+            return results(topics, |topic, partition| {
+                Some(if exists(topic, partition) {
+                    ResponseError::OperationNotAttempted
+                } else {
+                    ResponseError::UnknownTopicOrPartition
+                })
+            });
+        }
+        if verify_only {
+            return results(topics, |topic, partition| self.verify(speaker, topic, partition).err());
+        }
+        let mut partitions = Partitions::new();
+        for topic in &topics {
+            partitions.entry(topic.name.to_string()).or_default().extend(&topic.partitions);
+        }
+        let error = self.enter(speaker, partitions, BTreeSet::new(), call.now).err();
+        let error = error.map(|error| fenced_before(2, call.version, error));
+        results(topics, |_, _| error)
+    }
+
+    /// `AddOffsetsToTxn`
+    pub fn add_offsets_to_txn(&mut self, request: AddOffsetsToTxnRequest, call: &Call<'_>) -> AddOffsetsToTxnResponse {
+        let AddOffsetsToTxnRequest { transactional_id, producer_id, producer_epoch, group_id, .. } = request;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let groups = BTreeSet::from([group_id.to_string()]);
+        let error = self.enter(speaker, Partitions::new(), groups, call.now).err();
+        let error = error.map_or(0, |error| fenced_before(2, call.version, error).code());
+        AddOffsetsToTxnResponse::default().with_error_code(error)
+    }
+
+    /// `EndTxn`: from version 5 on the epoch is bumped and returned (KIP-890).
+    pub fn end_txn(&mut self, request: EndTxnRequest, call: &Call<'_>) -> EndTxnResponse {
+        let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = request;
+        let speaker =
+            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let outcome = if committed { Outcome::Commit } else { Outcome::Abort };
+        let protocol = if call.version >= 5 { Protocol::Bumping } else { Protocol::Classic };
+        match self.end(speaker, outcome, protocol, call.now) {
+            Err(error) => EndTxnResponse::default().with_error_code(fenced_before(2, call.version, error).code()),
+            Ok(_) if protocol == Protocol::Classic => EndTxnResponse::default(),
+            Ok(producer) => {
+                EndTxnResponse::default().with_producer_id(ProducerId(producer.id)).with_producer_epoch(producer.epoch)
+            }
+        }
+    }
+}
+
+/// The error as it is said before the version that knows `PRODUCER_FENCED` (KIP-588).
+fn fenced_before(known_from: i16, version: i16, error: ResponseError) -> ResponseError {
+    if version < known_from && error == ResponseError::ProducerFenced {
+        ResponseError::InvalidProducerEpoch
+    } else {
+        error
+    }
+}
+
+/// An answer for each partition that was asked for.
+fn results(
+    topics: Vec<AddPartitionsToTxnTopic>,
+    error: impl Fn(&str, i32) -> Option<ResponseError>,
+) -> Vec<AddPartitionsToTxnTopicResult> {
+    let of_topic = |topic: AddPartitionsToTxnTopic| {
+        let of_partition = |partition: &i32| {
+            AddPartitionsToTxnPartitionResult::default()
+                .with_partition_index(*partition)
+                .with_partition_error_code(error(&topic.name, *partition).map_or(0, |error| error.code()))
+        };
+        let by_partition = topic.partitions.iter().map(of_partition).collect();
+        AddPartitionsToTxnTopicResult::default().with_name(topic.name.clone()).with_results_by_partition(by_partition)
+    };
+    topics.into_iter().map(of_topic).collect()
+}
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod node_tests;

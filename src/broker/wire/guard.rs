@@ -1,0 +1,226 @@
+//! The guard before the decoders: one walk over a request's bytes by its shape, which allocates nothing.
+//!
+//! What passes is decoded with memory in proportion to its own size: every length is within the frame, every count is at
+//! most the bytes that are left (Apache Kafka's rule too), and all arrays together have a bounded number of elements.
+//! Bytes behind the request are tolerated and ignored, as Apache does; so is the size of a tagged field that the version
+//! knows, which says nothing that the field does not say itself.
+
+use bytes::{Buf, Bytes};
+use kafka_protocol::messages::{ApiKey, RequestHeader};
+use kafka_protocol::protocol::decode_request_header_from_buffer;
+
+use super::Rubbish;
+use super::layout::{Field, Layout};
+use super::shapes;
+
+/// What one request may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Elements of all its arrays together, and tagged fields, each of which becomes a value of a hundred bytes or so.
+    pub elements: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { elements: 100_000 }
+    }
+}
+
+/// Names of what is not a field of Kafka's own.
+const TAGGED_FIELDS: &str = "tagged fields";
+const HEADER: &str = "the request header";
+
+/// Takes the header off a frame; what is left is the body.
+///
+/// The version is whatever the client wrote: a client that asks for the API versions in a version to come is owed an
+/// answer (KIP-511), and [`check`] refuses all others.
+///
+/// # Errors
+///
+/// When the frame does not begin with the header of a request that this broker knows.
+pub fn header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), Rubbish> {
+    let mut start = &frame[..];
+    let short = |left| Rubbish::BeyondTheEnd { field: HEADER, wanted: 4, left };
+    let key = start.try_get_i16().map_err(|_| short(frame.len()))?;
+    let version = start.try_get_i16().map_err(|_| short(frame.len()))?;
+    let api = ApiKey::try_from(key).map_err(|()| Rubbish::UnknownApi(key))?;
+    if shapes::of(api).is_none() {
+        return Err(Rubbish::UnknownApi(key));
+    }
+    let flexible = api.request_header_version(version) >= 2;
+    // KIP-482 left the client id as it was: its length is never compact.
+    let mut walk = Walk { left: start, version, flexible: false, elements: 0, limits: Limits::default() };
+    walk.skip(4, "correlation_id")?;
+    walk.string("client_id", true)?;
+    if flexible {
+        walk.tagged(&[])?;
+    }
+    let header = decode_request_header_from_buffer(frame).map_err(|_| Rubbish::Undecodable)?;
+    Ok((api, header))
+}
+
+/// Whether a request's body may be decoded.
+///
+/// # Errors
+///
+/// When it has a length, count or number that is not true of these bytes, or too many elements.
+pub fn check(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<(), Rubbish> {
+    walk(api, version, body, limits).map(drop)
+}
+
+/// What is left behind the request.
+fn walk(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<&[u8], Rubbish> {
+    let shape = shapes::of(api).ok_or(Rubbish::UnknownApi(api as i16))?;
+    if !(shape.versions.min..=shape.versions.max).contains(&version) {
+        return Err(Rubbish::UnknownVersion { api, version });
+    }
+    let mut walk = Walk { left: body, version, flexible: version >= shape.flexible, elements: 0, limits };
+    walk.structure(shape.fields)?;
+    Ok(walk.left)
+}
+
+/// A place in the bytes of a request.
+struct Walk<'a> {
+    left: &'a [u8],
+    version: i16,
+    flexible: bool,
+    elements: usize,
+    limits: Limits,
+}
+
+impl Walk<'_> {
+    fn structure(&mut self, fields: &[Field]) -> Result<(), Rubbish> {
+        for field in fields {
+            if field.tag.is_none() && field.is_in(self.version) {
+                self.value(field)?;
+            }
+        }
+        if self.flexible { self.tagged(fields) } else { Ok(()) }
+    }
+
+    /// The fields behind the others: those that the shape knows are walked, the others skipped by their size.
+    fn tagged(&mut self, fields: &[Field]) -> Result<(), Rubbish> {
+        let count = self.number(TAGGED_FIELDS)?;
+        self.count(count, TAGGED_FIELDS)?;
+        for _ in 0..count {
+            let tag = self.number(TAGGED_FIELDS)?;
+            let size = self.number(TAGGED_FIELDS)?;
+            match fields.iter().find(|field| field.tag == Some(tag)) {
+                Some(field) if field.is_in(self.version) => self.value(field)?,
+                Some(field) => return Err(Rubbish::TagTooNew { field: field.name }),
+                None => self.skip(size as usize, TAGGED_FIELDS)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, field: &Field) -> Result<(), Rubbish> {
+        let null = field.may_be_null(self.version);
+        match field.layout {
+            Layout::Fixed(width) => self.skip(width, field.name),
+            Layout::String => self.string(field.name, null),
+            Layout::Bytes => {
+                let length = self.length(field.name, null)?;
+                self.skip(length, field.name)
+            }
+            Layout::Structure(fields) => self.structure(fields),
+            Layout::Structures(fields) => {
+                for _ in 0..self.elements(field.name, null)? {
+                    self.structure(fields)?;
+                }
+                Ok(())
+            }
+            Layout::Values(value) => {
+                let value = value.named(field.name);
+                for _ in 0..self.elements(field.name, null)? {
+                    self.value(&value)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn string(&mut self, field: &'static str, null: bool) -> Result<(), Rubbish> {
+        let length = if self.flexible {
+            self.compact(field, null)?
+        } else {
+            let length = self.left.try_get_i16().map_err(|_| self.beyond(field, 2))?;
+            signed(i32::from(length), field, null)?
+        };
+        self.skip(length, field)
+    }
+
+    /// How many elements an array has; none if it is null.
+    fn elements(&mut self, field: &'static str, null: bool) -> Result<u32, Rubbish> {
+        let count = self.length(field, null)?;
+        let count = u32::try_from(count).map_err(|_| self.beyond(field, count))?;
+        self.count(count, field)?;
+        Ok(count)
+    }
+
+    /// Takes elements into account, of which each has at least a byte.
+    fn count(&mut self, count: u32, field: &'static str) -> Result<(), Rubbish> {
+        let count = count as usize;
+        if count > self.left.len() {
+            return Err(self.beyond(field, count));
+        }
+        self.elements += count;
+        if self.elements > self.limits.elements {
+            return Err(Rubbish::TooManyElements { limit: self.limits.elements });
+        }
+        Ok(())
+    }
+
+    /// A length or count of four bytes, or compact; 0 for null.
+    fn length(&mut self, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+        if self.flexible {
+            return self.compact(field, null);
+        }
+        let length = self.left.try_get_i32().map_err(|_| self.beyond(field, 4))?;
+        signed(length, field, null)
+    }
+
+    /// One more than a length, so that 0 says null.
+    fn compact(&mut self, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+        match self.number(field)?.checked_sub(1) {
+            Some(length) => Ok(length as usize),
+            None if null => Ok(0),
+            None => Err(Rubbish::Negative { field }),
+        }
+    }
+
+    /// Seven bits a byte, the lowest first. Bits beyond the 32nd are dropped, as everybody's decoder does.
+    fn number(&mut self, field: &'static str) -> Result<u32, Rubbish> {
+        let mut number = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.left.try_get_u8().map_err(|_| self.beyond(field, 1))?;
+            number |= u32::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(Rubbish::EndlessNumber { field })
+    }
+
+    fn skip(&mut self, bytes: usize, field: &'static str) -> Result<(), Rubbish> {
+        self.left = self.left.get(bytes..).ok_or_else(|| self.beyond(field, bytes))?;
+        Ok(())
+    }
+
+    fn beyond(&self, field: &'static str, wanted: usize) -> Rubbish {
+        Rubbish::BeyondTheEnd { field, wanted, left: self.left.len() }
+    }
+}
+
+/// A length or count that says null by being -1. Apache takes any negative one for null; its clients write -1 only.
+fn signed(length: i32, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+    match usize::try_from(length) {
+        Ok(length) => Ok(length),
+        Err(_) if null && length == -1 => Ok(0),
+        Err(_) => Err(Rubbish::Negative { field }),
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,0 +1,298 @@
+//! Laws of the guard, for every request in every version.
+
+use std::collections::BTreeSet;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::super::apis;
+use super::super::samples::{self, Sample, is_decoded, sample, understood, with_null};
+use super::*;
+
+const LIMITS: Limits = Limits { elements: 100_000 };
+
+/// Any request in any version.
+fn any_version() -> impl Strategy<Value = (ApiKey, i16)> {
+    select(samples::versions().collect::<Vec<_>>())
+}
+
+/// Any sample of any request, every other one full.
+fn any_sample() -> impl Strategy<Value = (ApiKey, i16, Sample)> {
+    (any_version(), vec(any::<u8>(), 0..200), any::<bool>())
+        .prop_map(|((api, version), choices, full)| (api, version, sample(api, version, &choices, full)))
+}
+
+/// Enough for the largest sample.
+fn all_choices() -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(2_000).collect()
+}
+
+/// Checks, and decodes what has passed: that must not panic, whatever it says.
+fn check_and_decode(api: ApiKey, version: i16, bytes: &[u8]) -> Result<Option<Vec<u8>>, Rubbish> {
+    check(api, version, bytes, LIMITS)?;
+    Ok(understood(api, version, &mut Bytes::copy_from_slice(bytes)))
+}
+
+/// The guard and the crate both take the sample to its last byte, and it is what the crate itself would have written.
+fn is_kafkas(api: ApiKey, version: i16, sample: &Sample) -> Result<(), TestCaseError> {
+    prop_assert_eq!(walk(api, version, &sample.bytes, LIMITS), Ok(&[][..]));
+    let mut body = Bytes::copy_from_slice(&sample.bytes);
+    let understood = understood(api, version, &mut body);
+    prop_assert_eq!(understood.as_deref(), Some(&sample.bytes[..]));
+    prop_assert!(body.is_empty(), "the crate leaves {} bytes", body.len());
+    Ok(())
+}
+
+#[test]
+fn all_fields_of_every_version_are_walked_as_the_crate_decodes_them() {
+    let choices = all_choices();
+    let versions = samples::versions().inspect(|&(api, version)| {
+        let sample = sample(api, version, &choices, true);
+        is_kafkas(api, version, &sample).unwrap_or_else(|failure| panic!("{api:?} {version}: {failure}"));
+    });
+    assert_eq!(versions.count(), 191);
+}
+
+#[test]
+fn every_request_that_is_answered_has_a_shape_and_no_other() {
+    let answered =
+        apis::APIS.iter().flat_map(|(api, versions)| (versions.min..=versions.max).map(|v| (*api as i16, v)));
+    let shaped = samples::versions().map(|(api, version)| (api as i16, version));
+    assert_eq!(answered.collect::<BTreeSet<_>>(), shaped.collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn every_request_cut_off_anywhere_is_refused() {
+    let choices = all_choices();
+    for (api, version) in samples::versions() {
+        let bytes = sample(api, version, &choices, true).bytes;
+        for end in 0..bytes.len() {
+            let verdict = check(api, version, &bytes[..end], LIMITS);
+            assert!(matches!(verdict, Err(Rubbish::BeyondTheEnd { .. })), "{api:?} {version} at {end}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn every_length_and_count_blown_up_is_refused() {
+    let choices = all_choices();
+    for (api, version) in samples::versions() {
+        let sample = sample(api, version, &choices, true);
+        for &length in &sample.lengths {
+            let verdict = check(api, version, &sample.blown_up(length), LIMITS);
+            assert!(matches!(verdict, Err(Rubbish::BeyondTheEnd { .. })), "{api:?} {version}: {verdict:?}");
+        }
+    }
+}
+
+/// The crate's decoders take null for any field that some version has nullable. Kafka does not, and nor does the guard.
+const ONLY_LATER_NULLABLE: &[(ApiKey, std::ops::RangeInclusive<i16>)] =
+    &[(ApiKey::Metadata, 0..=9), (ApiKey::OffsetFetch, 1..=1)];
+
+#[test]
+fn null_passes_where_the_crate_decodes_it() {
+    let choices = all_choices();
+    let mut passed = 0;
+    for (api, version) in samples::versions() {
+        let nulls = (0..).map_while(|place| with_null(api, version, &choices, place));
+        for (place, sample) in nulls.enumerate() {
+            let verdict = check(api, version, &sample.bytes, LIMITS);
+            let decoded = is_decoded(api, version, &mut Bytes::copy_from_slice(&sample.bytes));
+            let excused = ONLY_LATER_NULLABLE.iter().any(|(of, versions)| *of == api && versions.contains(&version));
+            match verdict {
+                Ok(()) => assert!(decoded, "{api:?} {version}: null at {place} is not decoded"),
+                Err(Rubbish::Negative { field }) => {
+                    assert!(!decoded || excused, "{api:?} {version}: {field} may be null");
+                }
+                Err(refusal) => panic!("{api:?} {version}: {refusal}"),
+            }
+            passed += usize::from(verdict.is_ok());
+        }
+    }
+    assert!(passed > 100, "{passed}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_request_is_walked_to_its_last_byte((api, version, sample) in any_sample()) {
+        is_kafkas(api, version, &sample)?;
+    }
+
+    #[test]
+    fn bytes_behind_a_request_are_ignored((api, version, sample) in any_sample(), more in vec(any::<u8>(), 0..9)) {
+        let bytes = [&sample.bytes[..], &more].concat();
+        prop_assert_eq!(walk(api, version, &bytes, LIMITS), Ok(&more[..]));
+    }
+
+    #[test]
+    fn a_request_with_some_bytes_replaced_is_refused_or_decoded(
+        (api, version, sample) in any_sample(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = sample.bytes;
+        prop_assume!(!bytes.is_empty());
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        drop(check_and_decode(api, version, &bytes));
+    }
+
+    #[test]
+    fn random_bytes_are_refused_or_decoded((api, version) in any_version(), bytes in vec(any::<u8>(), 0..300)) {
+        drop(check_and_decode(api, version, &bytes));
+    }
+
+    #[test]
+    fn what_passes_one_limit_passes_a_higher_one(
+        (api, version, sample) in any_sample(),
+        elements in 0_usize..20,
+    ) {
+        let passes = |elements| check(api, version, &sample.bytes, Limits { elements }).is_ok();
+        prop_assert!(!passes(elements) || passes(elements + 1));
+        prop_assert!(passes(sample.bytes.len()), "an element has at least a byte");
+    }
+
+    #[test]
+    fn a_header_leaves_the_body(
+        (api, version, sample) in any_sample(),
+        correlation in any::<i32>(),
+        client in proptest::option::of("[a-zé]{0,5}"),
+        tag in proptest::option::of(vec(any::<u8>(), 0..5)),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let header_version = api.request_header_version(version);
+        let mut sent = RequestHeader::default()
+            .with_request_api_key(api as i16)
+            .with_request_api_version(version)
+            .with_correlation_id(correlation)
+            .with_client_id(client.map(StrBytes::from_string));
+        if let Some(tag) = tag.filter(|_| header_version >= 2) {
+            sent = sent.with_unknown_tagged_field(9, tag.into());
+        }
+        let mut frame = BytesMut::new();
+        sent.encode(&mut frame, header_version).unwrap();
+        let end = cut.index(frame.len());
+        let cut = header(&mut Bytes::copy_from_slice(&frame[..end]));
+        prop_assert!(matches!(cut, Err(Rubbish::BeyondTheEnd { .. })), "{cut:?}");
+        frame.put_slice(&sample.bytes);
+        let mut frame = frame.freeze();
+        prop_assert_eq!(header(&mut frame), Ok((api, sent)));
+        prop_assert_eq!(&frame[..], &sample.bytes[..]);
+    }
+
+    #[test]
+    fn any_frame_has_a_header_or_none(bytes in vec(any::<u8>(), 0..60)) {
+        drop(header(&mut Bytes::from(bytes)));
+    }
+}
+
+/// Most random bytes name no request, so these name one.
+#[test]
+fn a_header_of_a_version_to_come_is_read_for_all_that() {
+    let frame = [0, 18, 0, 99, 0, 0, 0, 7, 0, 1, b'x', 0, 0xff];
+    let mut bytes = Bytes::copy_from_slice(&frame);
+    let (api, header) = header(&mut bytes).unwrap();
+    assert_eq!((api, header.request_api_version, header.correlation_id), (ApiKey::ApiVersions, 99, 7));
+    assert_eq!(&bytes[..], [0xff]);
+    let verdict = check(api, 99, &bytes, LIMITS);
+    assert_eq!(verdict, Err(Rubbish::UnknownVersion { api: ApiKey::ApiVersions, version: 99 }));
+}
+
+#[test]
+fn tagged_fields_of_a_header_are_counted() {
+    let header = |count: u32| {
+        let mut frame = BytesMut::from(&[0, 18, 0, 3, 0, 0, 0, 7, 0, 0][..]);
+        frame.extend(
+            [0x80 | (count & 0x7f), 0x80 | (count >> 7 & 0x7f), count >> 14].map(|byte| u8::try_from(byte).unwrap()),
+        );
+        frame.put_bytes(0, 2 * count as usize);
+        header(&mut frame.freeze()).map(|(api, _)| api)
+    };
+    assert_eq!(header(100_000), Ok(ApiKey::ApiVersions));
+    assert_eq!(header(100_001), Err(Rubbish::TooManyElements { limit: 100_000 }));
+}
+
+#[test]
+fn a_request_of_another_broker_is_unknown() {
+    let frame = [0, 17, 0, 1, 0, 0, 0, 7, 0, 1, b'x'];
+    assert_eq!(header(&mut Bytes::copy_from_slice(&frame)), Err(Rubbish::UnknownApi(17)));
+    assert_eq!(check(ApiKey::SaslHandshake, 1, &[], LIMITS), Err(Rubbish::UnknownApi(17)));
+    let frame = [0x7f, 0xff, 0, 1, 0, 0, 0, 7, 0, 1, b'x'];
+    assert_eq!(header(&mut Bytes::copy_from_slice(&frame)), Err(Rubbish::UnknownApi(0x7fff)));
+}
+
+#[test]
+fn a_count_of_four_thousand_million_in_thirty_bytes_is_refused() {
+    let body = [0x7f, 0xff, 0xff, 0xff];
+    let refused = Rubbish::BeyondTheEnd { field: "topics", wanted: 0x7fff_ffff, left: 0 };
+    assert_eq!(check(ApiKey::Metadata, 1, &body, LIMITS), Err(refused));
+    let body = [0xff, 0xff, 0xff, 0xff, 0x0f, 0];
+    let refused = Rubbish::BeyondTheEnd { field: "topics", wanted: 0xffff_fffe, left: 1 };
+    assert_eq!(check(ApiKey::Metadata, 12, &body, LIMITS), Err(refused));
+}
+
+#[test]
+fn small_elements_are_counted_over_all_arrays() {
+    let limits = Limits { elements: 10 };
+    let topic = |partitions: u8| {
+        let mut topic = vec![2, b't', partitions + 1];
+        topic.extend(vec![0; 4 * usize::from(partitions)]);
+        topic.push(0);
+        topic
+    };
+    // Describing producers, 0: topics of name and partitions.
+    let body = |partitions| [vec![3], topic(partitions), topic(4), vec![0]].concat();
+    assert_eq!(check(ApiKey::DescribeProducers, 0, &body(4), limits), Ok(()));
+    let refused = Rubbish::TooManyElements { limit: 10 };
+    assert_eq!(check(ApiKey::DescribeProducers, 0, &body(5), limits), Err(refused));
+}
+
+#[test]
+fn tagged_fields_are_counted_as_elements() {
+    let mut body = vec![2, b'a', 2, b'b', 11];
+    (0..11).for_each(|tag| body.extend([tag, 0]));
+    assert_eq!(check(ApiKey::ApiVersions, 3, &body, Limits { elements: 11 }), Ok(()));
+    let refused = Rubbish::TooManyElements { limit: 10 };
+    assert_eq!(check(ApiKey::ApiVersions, 3, &body, Limits { elements: 10 }), Err(refused));
+}
+
+#[test]
+fn a_tagged_field_before_its_version_is_refused() {
+    let fetch = |version| sample(ApiKey::Fetch, version, &[], false).bytes;
+    let mut body = fetch(14);
+    assert_eq!(body.pop(), Some(0), "no tagged fields");
+    body.extend([1, 1, 0]);
+    let refused = Rubbish::TagTooNew { field: "replica_state" };
+    assert_eq!(check(ApiKey::Fetch, 14, &body, LIMITS), Err(refused));
+}
+
+#[test]
+fn null_is_refused_where_the_version_does_not_have_it() {
+    let null = [0xff, 0xff, 0xff, 0xff];
+    assert_eq!(check(ApiKey::Metadata, 0, &null, LIMITS), Err(Rubbish::Negative { field: "topics" }));
+    assert_eq!(check(ApiKey::Metadata, 1, &null, LIMITS), Ok(()));
+    let less = [0xff, 0xff, 0xff, 0xfe];
+    assert_eq!(check(ApiKey::Metadata, 1, &less, LIMITS), Err(Rubbish::Negative { field: "topics" }));
+}
+
+#[test]
+fn a_number_of_five_bytes_ends_with_the_fifth() {
+    let names = |length: &[u8]| [length, &[b'a', 2, b'b', 0]].concat();
+    let check = |length| check(ApiKey::ApiVersions, 3, &names(length), LIMITS);
+    assert_eq!(check(&[2]), Ok(()));
+    assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x10]), Ok(()));
+    let refused = Rubbish::EndlessNumber { field: "client_software_name" };
+    assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x80, 0]), Err(refused));
+}
+
+#[test]
+fn text_that_is_not_utf8_passes_the_guard_and_is_refused_by_the_crate() {
+    let body = [0, 0, 0, 1, 0, 1, 0xff];
+    assert_eq!(check_and_decode(ApiKey::Metadata, 1, &body), Ok(None));
+}

@@ -1,0 +1,349 @@
+//! Owns `broker`: the embedded broker as a process, in the foreground or behind other commands, from its start to a clean end.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use super::Context;
+use crate::broker::{Config, FolderError, JournalError, NodeSettings, Notice, Server, StartError};
+use crate::clock;
+use crate::domain::EventTime;
+use crate::exit::{Code, Failure, Outcome};
+use crate::local_broker::{
+    AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, prepare, serve, unwritable,
+};
+use crate::report::printable;
+use crate::settings::BrokerSettings;
+
+/// How often a broker looks whether its folder is still its own.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Runs a broker until it is stopped, or left alone for as long as it was told to wait.
+///
+/// # Errors
+///
+/// With exit code 2 when the address cannot be had, 7 when the data must not be touched, 8 when it cannot be written.
+pub fn run(context: &Context, settings: &BrokerSettings) -> Outcome {
+    let outcome = context.runtime.block_on(start_and_serve(context, settings));
+    match outcome {
+        // Another process is the broker then, and whoever started this one finds it.
+        Err(StartFailure::Locked(_)) if settings.background => {
+            first_word(context, &FirstWord::Locked).map(|()| Code::Done)
+        }
+        Err(StartFailure::Locked(failure) | StartFailure::Other(failure)) => {
+            if settings.background {
+                let Failure { code, message, hint } = failure.clone();
+                first_word(context, &FirstWord::Failed { code: code.number(), message, hint })?;
+            }
+            Err(failure)
+        }
+        Ok(outcome) => outcome,
+    }
+}
+
+enum StartFailure {
+    Locked(Failure),
+    Other(Failure),
+}
+
+impl From<Failure> for StartFailure {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// The failure of a start, or the outcome of what was started.
+async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result<Outcome, StartFailure> {
+    let report = context.open_report()?;
+    let folder = settings.folder.as_deref().map(prepare).transpose()?;
+    let hangup = settings.background.then(|| signal(SignalKind::hangup())).transpose();
+    let hangup = hangup.map_err(|error| Failure::new(Code::Unexpected, format!("SIGHUP cannot be heard: {error}")))?;
+    let (notices, heard) = mpsc::unbounded_channel();
+    let config = Config {
+        listen: settings.listen,
+        advertise: settings.advertise.clone(),
+        settings: NodeSettings { fsync: settings.fsync, ..NodeSettings::default() },
+        // A host that no longer listens is ending.
+        listener: Arc::new(move |notice| drop(notices.send(notice.clone()))),
+        ..folder.as_deref().map_or_else(Config::memory, Config::folder)
+    };
+    let server = Server::start(config).await.map_err(|error| start_failure(error, settings))?;
+    if !settings.listen.ip().is_loopback() {
+        context.console.warn(&format!(
+            "whoever reaches {} can read and write everything: there is no TLS and no authentication",
+            server.address()
+        ));
+    }
+    let mut host = Host { context, settings, server, heard, claim: None, leases: Leases::default(), _hangup: hangup };
+    let requests = host.open_control(folder).await?;
+    let outcome = match host.announce(report) {
+        Ok(()) => host.serve(requests).await,
+        Err(failure) => Err(failure),
+    };
+    Ok(host.end(outcome).await)
+}
+
+/// The first line of a background broker: the only one that its parent reads.
+fn first_word(context: &Context, word: &FirstWord) -> Result<(), Failure> {
+    let line = serde_json::to_string(word).map_err(|error| Failure::new(Code::Unexpected, error.to_string()))?;
+    // A parent that is gone does not need it.
+    context.console.answer(&format!("{line}\n")).map(drop)
+}
+
+struct Host<'a> {
+    context: &'a Context,
+    settings: &'a BrokerSettings,
+    server: Server,
+    heard: UnboundedReceiver<Notice>,
+    /// The folder and what stands in its address file; none for memory.
+    claim: Option<(PathBuf, AddressFile)>,
+    leases: Leases,
+    /// A terminal that closes does not end a broker in the background: heard, and ignored.
+    _hangup: Option<Signal>,
+}
+
+impl Host<'_> {
+    /// Says in the folder where the broker is, and listens to who asks for it there.
+    async fn open_control(&mut self, folder: Option<PathBuf>) -> Result<mpsc::Receiver<Request>, Failure> {
+        let (sender, requests) = mpsc::channel(8);
+        let Some(folder) = folder else { return Ok(requests) };
+        let unwritable = |error: std::io::Error| unwritable(&folder, &error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unwritable)?;
+        let claim = AddressFile {
+            id: self.context.process_id.clone(),
+            pid: std::process::id(),
+            address: reachable(self.server.address()),
+            control: listener.local_addr().map_err(unwritable)?,
+            since_millis: clock::wall_millis(),
+            inode: AddressFile::inode_of(&folder).map_err(unwritable)?,
+        };
+        tokio::spawn(serve(listener, claim.id.clone(), self.leases.clone(), sender));
+        claim.write(&folder).map_err(unwritable)?;
+        self.claim = Some((folder, claim));
+        Ok(requests)
+    }
+
+    /// Tells where it listens: to the parent, or on stdout.
+    fn announce(&mut self, report: Option<crate::output::OutputFile>) -> Result<(), Failure> {
+        let mut notes = Vec::new();
+        while let Ok(notice) = self.heard.try_recv() {
+            if let Notice::TailCut { .. } | Notice::Trouble { .. } = notice {
+                notes.push(sentence(&notice));
+            }
+            self.tell(&notice);
+        }
+        match &self.claim {
+            Some((_, claim)) if self.settings.background => {
+                self.log(&format!("listening on {}, process {}", claim.address, claim.pid));
+                first_word(self.context, &FirstWord::Ready { broker: claim.clone(), notes })
+            }
+            _ => {
+                let data = self
+                    .settings
+                    .folder
+                    .as_ref()
+                    .map_or_else(|| "in memory".to_owned(), |folder| format!("in {}", folder.display()));
+                let text = format!("listening on {}, data {data}\n", self.server.address());
+                self.context.answer(&self.document(), &text, report)
+            }
+        }
+    }
+
+    async fn serve(&mut self, mut requests: mpsc::Receiver<Request>) -> Outcome {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                _ = self.context.shutdown.asked() => {
+                    self.log("ended by a signal");
+                    return Ok(Code::Done);
+                }
+                () = deserted(&self.server, &self.leases, self.settings.idle) => {
+                    if self.leases.close_if_none() {
+                        self.log("nobody is left: leaving");
+                        return Ok(Code::Done);
+                    }
+                }
+                Some(notice) = self.heard.recv() => self.tell(&notice),
+                Some(request) = requests.recv() => match request {
+                    Request::Stop => {
+                        self.log("asked to end");
+                        return Ok(Code::Done);
+                    }
+                    // One who no longer waits needs no answer.
+                    Request::Status(reply) => drop(reply.send(self.document())),
+                },
+                _ = look.tick() => {
+                    if self.claim.as_ref().is_some_and(|(folder, claim)| !claim.stands_in(folder)) {
+                        return Err(self.evicted());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The folder was deleted or replaced under the broker: what stands at its path now is not its own.
+    fn evicted(&self) -> Failure {
+        let folder = self.claim.as_ref().map_or_else(String::new, |(folder, _)| folder.display().to_string());
+        Failure::new(
+            Code::Output,
+            format!("{folder} no longer names this broker: it was deleted, or another's took its place"),
+        )
+        .hint("end a broker with `foodstream broker --stop` before its folder is deleted")
+    }
+
+    async fn end(self, outcome: Outcome) -> Outcome {
+        let mut folder_name = None;
+        if let Some((folder, claim)) = &self.claim {
+            if !claim.stands_in(folder) {
+                // Its files are gone with their names: there is nothing to close, and nothing of another's to touch.
+                return outcome;
+            }
+            claim.remove(folder);
+            folder_name = Some(folder.clone());
+        }
+        let stopped = self.server.stop().await;
+        match (stopped, folder_name) {
+            (Err(error), Some(folder)) => outcome.and(Err(unwritable(&folder, &error))),
+            _ => outcome,
+        }
+    }
+
+    fn document(&self) -> BrokerDocument {
+        let status = self.server.status();
+        let since = self.claim.as_ref().and_then(|(_, claim)| EventTime::from_millis(claim.since_millis));
+        BrokerDocument {
+            running: true,
+            data: self.settings.folder.as_ref().map(|folder| folder.display().to_string()),
+            address: Some(status.address.to_string()),
+            pid: Some(std::process::id()),
+            since: since.map(|since| since.to_string()),
+            cluster_id: Some(status.cluster_id.to_string()),
+            clients: Some(self.leases.count()),
+            connections: Some(self.server.connections()),
+            bytes: self.claim.as_ref().map(|(folder, _)| size(folder)),
+            topics: status
+                .topics
+                .into_iter()
+                .map(|topic| TopicRow { name: topic.name, partitions: topic.partitions, records: topic.records })
+                .collect(),
+            groups: status
+                .groups
+                .into_iter()
+                .map(|group| GroupRow { name: group.name, state: group.state.to_owned(), members: group.members })
+                .collect(),
+            ..BrokerDocument::default()
+        }
+    }
+
+    /// What the broker noticed: damage is for everybody, the rest for the curious.
+    fn tell(&self, notice: &Notice) {
+        let sentence = sentence(notice);
+        match notice {
+            Notice::TailCut { .. } | Notice::Trouble { .. } if self.settings.background => self.log(&sentence),
+            Notice::TailCut { .. } | Notice::Trouble { .. } => self.context.console.warn(&sentence),
+            _ => self.context.console.detail(&sentence),
+        }
+    }
+
+    /// A line of the background broker's log, which has the time in it.
+    fn log(&self, text: &str) {
+        if self.settings.background {
+            let now = EventTime::from_millis(clock::wall_millis()).map_or_else(String::new, |now| format!("{now} "));
+            self.context.console.note(&format!("{now}{text}"));
+        }
+    }
+}
+
+/// Why the broker did not start, with the way on.
+fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
+    let message = error.to_string();
+    let refused = |hint: String| StartFailure::Other(Failure::new(Code::Refused, message.clone()).hint(hint));
+    match error {
+        StartError::Bind { .. } => StartFailure::Other(
+            Failure::new(Code::Usage, message)
+                .hint("--listen takes another address; port 0 is any that is free. A Kafka that is there already is named with -b"),
+        ),
+        StartError::Folder(FolderError::Locked { folder, holder }) => {
+            let who = holder.map_or_else(String::new, |pid| format!(", process {pid}"));
+            let data = settings.folder.as_deref().unwrap_or(&folder).display();
+            StartFailure::Locked(Failure::new(Code::Refused, format!("another broker works on {data}{who}")).hint(format!(
+                "`foodstream broker --status --data {data}` says where it listens, --stop ends it; or take another folder with --data"
+            )))
+        }
+        StartError::Folder(FolderError::Newer { .. }) => {
+            refused("use the version of foodstream that wrote it or a newer one, or another folder".to_owned())
+        }
+        StartError::Folder(FolderError::Foreign { .. }) => {
+            refused("it may not be a broker's folder: take another one with --data DIR or -b embedded:DIR".to_owned())
+        }
+        StartError::Journal(JournalError::Damaged { .. }) => refused(
+            "the file was changed by something else than this program: put a copy of the folder back, or begin with another one"
+                .to_owned(),
+        ),
+        StartError::Folder(FolderError::Storage { .. }) | StartError::Journal(JournalError::Storage { .. }) => {
+            let folder = settings.folder.as_deref().unwrap_or(Path::new("."));
+            StartFailure::Other(unwritable(folder, &message))
+        }
+    }
+}
+
+/// A notice in words.
+fn sentence(notice: &Notice) -> String {
+    match notice {
+        Notice::TailCut { path, bytes } => format!(
+            "{}: the last {bytes} bytes were never acknowledged and are cut off: the broker before was killed while it wrote",
+            path.display()
+        ),
+        Notice::TopicCreated { name, partitions } => format!("topic {name} created, {partitions} partitions"),
+        Notice::TopicDeleted { name } => format!("topic {name} deleted"),
+        Notice::Connected { peer } => format!("{peer} connected"),
+        Notice::Disconnected { peer, client_id, rubbish } => {
+            let client = printable(client_id);
+            match rubbish {
+                Some(rubbish) => format!("{peer} ({client}) disconnected: {}", printable(rubbish)),
+                None => format!("{peer} ({client}) disconnected"),
+            }
+        }
+        Notice::Trouble { what } => what.clone(),
+    }
+}
+
+/// Resolves once no process holds the broker and no client is connected, for as long as it is to stay; never without that.
+async fn deserted(server: &Server, leases: &Leases, idle: Option<Duration>) {
+    let Some(idle) = idle else { return std::future::pending().await };
+    loop {
+        leases.none().await;
+        let alone = async { tokio::join!(server.vacant(idle), tokio::time::sleep(idle)) };
+        tokio::select! {
+            _ = alone => return,
+            () = leases.some() => {}
+        }
+    }
+}
+
+/// Where a process of this machine reaches what listens there.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Bytes of the files below a folder; what goes away meanwhile counts nothing.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
+}

@@ -1,0 +1,313 @@
+//! Owns the control line of a running broker, both ends of it: one word and the broker's id, one line of JSON back.
+//!
+//! `lease` keeps the broker as long as the connection stands, which is as long as the process that asked lives.
+//! `status` asks for its document. `stop` asks it to end, and the connection ends with its process.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::address_file::AddressFile;
+use super::status::BrokerDocument;
+use crate::clock::Deadline;
+
+/// One who says nothing for so long wants nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longer than any request, and short enough for anybody's.
+const LONGEST_REQUEST: u64 = 200;
+
+const GRANTED: &str = "{\"granted\":true}";
+
+/// The broker stays while this is held. The kernel lets go of it with the process, however that ends.
+#[derive(Debug)]
+pub struct Lease {
+    _line: TcpStream,
+}
+
+impl Lease {
+    /// Asks for the broker to stay. `None` when it is not there, is another, or is leaving already.
+    #[must_use]
+    pub fn take(broker: &AddressFile, bound: Duration) -> Option<Self> {
+        let (line, reply) = ask(broker, "lease", bound).ok()?;
+        (reply == GRANTED).then_some(Self { _line: line })
+    }
+}
+
+/// The document of the running broker. `None` when the one that the file names is not there.
+#[must_use]
+pub fn status(broker: &AddressFile, bound: Duration) -> Option<BrokerDocument> {
+    let (_, reply) = ask(broker, "status", bound).ok()?;
+    serde_json::from_str(&reply).ok()
+}
+
+/// How the wish that a broker ends turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The one that the file names is not there.
+    NotThere,
+    /// Its process has ended.
+    Gone,
+    /// It heard, and was still there when the bound had passed.
+    Lingers,
+}
+
+/// Asks the broker to end and waits until its process has.
+#[must_use]
+pub fn stop(broker: &AddressFile, bound: Duration) -> Stopped {
+    let deadline = Deadline::after(bound);
+    let Ok((mut line, _)) = ask(broker, "stop", bound) else { return Stopped::NotThere };
+    loop {
+        let remaining = deadline.remaining();
+        if remaining.is_zero() || line.set_read_timeout(Some(remaining)).is_err() {
+            return Stopped::Lingers;
+        }
+        match line.read(&mut [0; 64]) {
+            Ok(more) if more > 0 => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Stopped::Lingers;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Closed or reset: the process is gone.
+            _ => return Stopped::Gone,
+        }
+    }
+}
+
+fn ask(broker: &AddressFile, word: &str, bound: Duration) -> io::Result<(TcpStream, String)> {
+    let deadline = Deadline::after(bound);
+    let remaining = || deadline.remaining().max(Duration::from_millis(1));
+    let mut line = TcpStream::connect_timeout(&broker.control, remaining())?;
+    line.set_nodelay(true)?;
+    line.set_write_timeout(Some(remaining()))?;
+    line.set_read_timeout(Some(remaining()))?;
+    line.write_all(format!("{word} {}\n", broker.id).as_bytes())?;
+    let mut reply = String::new();
+    BufReader::new(&line).read_line(&mut reply)?;
+    match reply.strip_suffix('\n') {
+        Some(reply) => Ok((line, reply.to_owned())),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Who holds the broker. Once it is closed nobody can.
+#[derive(Debug, Clone)]
+pub struct Leases(watch::Sender<Held>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    count: usize,
+    closed: bool,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self(watch::Sender::new(Held::default()))
+    }
+}
+
+impl Leases {
+    /// How many are held now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.borrow().count
+    }
+
+    /// Grants no more, if none is held: in one step, so that nobody is granted one by a broker that leaves.
+    #[must_use]
+    pub fn close_if_none(&self) -> bool {
+        self.0.send_if_modified(|held| {
+            held.closed |= held.count == 0;
+            held.closed
+        })
+    }
+
+    /// Resolves once none is held.
+    pub async fn none(&self) {
+        // The sender is this one's own: it cannot be gone.
+        drop(self.0.subscribe().wait_for(|held| held.count == 0).await);
+    }
+
+    /// Resolves once one is held.
+    pub async fn some(&self) {
+        drop(self.0.subscribe().wait_for(|held| held.count > 0).await);
+    }
+
+    fn grant(&self) -> Option<Granted> {
+        let granted = self.0.send_if_modified(|held| {
+            held.count += usize::from(!held.closed);
+            !held.closed
+        });
+        granted.then(|| Granted(self.clone()))
+    }
+}
+
+/// One granted lease, given back when dropped.
+struct Granted(Leases);
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|held| held.count -= 1);
+    }
+}
+
+/// What is asked of the broker's host over the control line.
+#[derive(Debug)]
+pub enum Request {
+    /// To tell how the broker stands.
+    Status(oneshot::Sender<BrokerDocument>),
+    /// To end.
+    Stop,
+}
+
+/// Serves the control line until dropped.
+pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: mpsc::Sender<Request>) {
+    loop {
+        match listener.accept().await {
+            Ok((line, _)) => {
+                let (id, leases, requests) = (id.clone(), leases.clone(), requests.clone());
+                // One who breaks off has taken everything with him.
+                tokio::spawn(async move { drop(converse(line, &id, &leases, &requests).await) });
+            }
+            // No file descriptor is free: some come back with the next connection that ends.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+async fn converse(
+    line: tokio::net::TcpStream,
+    id: &str,
+    leases: &Leases,
+    requests: &mpsc::Sender<Request>,
+) -> io::Result<()> {
+    line.set_nodelay(true)?;
+    let (reader, mut writer) = line.into_split();
+    let mut reader = tokio::io::BufReader::new(reader.take(LONGEST_REQUEST));
+    let mut request = String::new();
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut request)).await??;
+    let Some((word, told)) = request.trim_end().split_once(' ') else { return Ok(()) };
+    if told != id {
+        return Ok(());
+    }
+    let mut reader = reader.into_inner().into_inner();
+    let mut rest = [0; 64];
+    match word {
+        "lease" => {
+            let Some(_granted) = leases.grant() else { return Ok(()) };
+            writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
+            while reader.read(&mut rest).await? > 0 {}
+        }
+        "status" => {
+            let (sender, receiver) = oneshot::channel();
+            if requests.send(Request::Status(sender)).await.is_ok()
+                && let Ok(document) = receiver.await
+            {
+                let document = serde_json::to_string(&document)?;
+                writer.write_all(format!("{document}\n").as_bytes()).await?;
+            }
+        }
+        "stop" => {
+            writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
+            // A host that no longer listens is ending already.
+            drop(requests.send(Request::Stop).await);
+            // Held until the process is gone, which is what the other side waits for.
+            std::future::pending::<()>().await;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::address_file::tests::claim;
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    pub struct Broker {
+        pub file: AddressFile,
+        pub leases: Leases,
+        stop: Arc<AtomicBool>,
+        runtime: tokio::runtime::Runtime,
+    }
+
+    /// The control line of a broker, as if it had this folder.
+    pub fn broker(folder: &Path, id: &str) -> Broker {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("built");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("bound");
+        let file = claim(folder, id, listener.local_addr().expect("an address"));
+        let (leases, stop) = (Leases::default(), Arc::new(AtomicBool::new(false)));
+        let (held, asked) = (leases.clone(), Arc::clone(&stop));
+        let (sender, mut requests) = mpsc::channel(1);
+        runtime.spawn(serve(listener, id.to_owned(), leases.clone(), sender));
+        runtime.spawn(async move {
+            while let Some(request) = requests.recv().await {
+                match request {
+                    Request::Stop => asked.store(true, Ordering::SeqCst),
+                    Request::Status(reply) => {
+                        let document = BrokerDocument { clients: Some(held.count()), ..BrokerDocument::default() };
+                        reply.send(document).expect("awaited");
+                    }
+                }
+            }
+        });
+        Broker { file, leases, stop, runtime }
+    }
+
+    #[test]
+    fn a_lease_holds_the_broker_until_its_connection_ends() {
+        let broker = broker(Path::new("."), "one");
+        let lease = Lease::take(&broker.file, LONG).expect("granted");
+        let second = Lease::take(&broker.file, LONG).expect("granted");
+        assert_eq!(status(&broker.file, LONG).and_then(|document| document.clients), Some(2));
+        assert!(!broker.leases.close_if_none());
+        drop((lease, second));
+        broker.runtime.block_on(broker.leases.none());
+        assert!(broker.leases.close_if_none());
+        assert!(Lease::take(&broker.file, LONG).is_none(), "one that leaves grants nothing");
+    }
+
+    #[test]
+    fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
+        let broker = broker(Path::new("."), "one");
+        let stranger = AddressFile { id: "two".to_owned(), ..broker.file.clone() };
+        assert!(Lease::take(&stranger, LONG).is_none());
+        assert!(status(&stranger, LONG).is_none());
+        assert_eq!(stop(&stranger, LONG), Stopped::NotThere);
+        assert!(!broker.stop.load(Ordering::SeqCst));
+        assert_eq!(broker.leases.count(), 0);
+        // Nor does a long or an empty request hurt it.
+        for request in ["x".repeat(100_000), String::new(), "\n".to_owned()] {
+            let mut line = TcpStream::connect(broker.file.control).expect("connected");
+            drop(line.write_all(request.as_bytes()));
+            drop(line.shutdown(std::net::Shutdown::Write));
+            drop(line.read(&mut [0; 8]));
+        }
+        assert!(Lease::take(&broker.file, LONG).is_some());
+    }
+
+    #[test]
+    fn a_stop_is_heard_and_over_when_the_process_is() {
+        let broker = broker(Path::new("."), "one");
+        assert_eq!(stop(&broker.file, Duration::from_millis(50)), Stopped::Lingers);
+        assert!(broker.stop.load(Ordering::SeqCst));
+        let file = broker.file.clone();
+        let waiting = std::thread::spawn(move || stop(&file, LONG));
+        // As the end of the process would: the runtime goes, and with it every connection.
+        broker.runtime.shutdown_background();
+        let stopped = waiting.join().expect("ended");
+        assert!(matches!(stopped, Stopped::Gone | Stopped::NotThere), "{stopped:?}");
+        assert_eq!(stop(&broker.file, LONG), Stopped::NotThere);
+    }
+}

@@ -1,0 +1,122 @@
+//! Owns the question whether a Kafka answers at an address: one `ApiVersions` request, within a bound.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::clock::Deadline;
+
+/// How long a Kafka has to answer: the contract's number.
+pub const BOUND: Duration = Duration::from_millis(500);
+
+/// Kafka's port on both loopback addresses: `localhost` is the one or the other.
+pub const LOCALHOST: [&str; 2] = ["127.0.0.1:9092", "[::1]:9092"];
+
+const CORRELATION: u32 = 0x666f_6f64;
+
+/// Whether a Kafka answers at one of these addresses, all of them together within the bound. A refusal costs nothing.
+#[must_use]
+pub fn answers(addresses: &[SocketAddr], bound: Duration) -> bool {
+    let deadline = Deadline::after(bound);
+    addresses.iter().any(|address| ask(*address, &deadline).unwrap_or(false))
+}
+
+/// `ApiVersions` in its version 0, which every Kafka since 0.10 answers, whatever else it lacks.
+fn request() -> Vec<u8> {
+    const CLIENT: &[u8] = b"foodstream";
+    let mut body = Vec::new();
+    body.extend_from_slice(&18_i16.to_be_bytes());
+    body.extend_from_slice(&0_i16.to_be_bytes());
+    body.extend_from_slice(&CORRELATION.to_be_bytes());
+    body.extend_from_slice(&10_i16.to_be_bytes());
+    body.extend_from_slice(CLIENT);
+    let mut frame = u32::try_from(body.len()).unwrap_or_default().to_be_bytes().to_vec();
+    frame.extend_from_slice(&body);
+    frame
+}
+
+fn ask(address: SocketAddr, deadline: &Deadline) -> io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&address, remaining(deadline)?)?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(remaining(deadline)?))?;
+    stream.write_all(&request())?;
+    // Length, correlation id, error code: what no other protocol answers by chance.
+    let mut head = [0; 10];
+    let mut got = 0;
+    while got < head.len() {
+        stream.set_read_timeout(Some(remaining(deadline)?))?;
+        match stream.read(&mut head[got..])? {
+            0 => return Ok(false),
+            more => got += more,
+        }
+    }
+    let [l0, l1, l2, l3, c0, c1, c2, c3, e0, e1] = head;
+    let length = u32::from_be_bytes([l0, l1, l2, l3]);
+    let correlation = u32::from_be_bytes([c0, c1, c2, c3]);
+    Ok((6..65_536).contains(&length) && correlation == CORRELATION && [e0, e1] == [0, 0])
+}
+
+/// What is left, which no socket takes as zero.
+fn remaining(deadline: &Deadline) -> io::Result<Duration> {
+    let remaining = deadline.remaining();
+    if remaining.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(remaining) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// One that accepts once and does this with the connection.
+    fn peer(serve: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = listener.local_addr().expect("an address");
+        (address, thread::spawn(move || serve(listener.accept().expect("asked").0)))
+    }
+
+    fn kafka(mut stream: TcpStream) {
+        let mut asked = [0; 24];
+        stream.read_exact(&mut asked).expect("a request");
+        assert_eq!(asked[..8], [0, 0, 0, 20, 0, 18, 0, 0], "20 bytes of ApiVersions, version 0");
+        let mut reply = vec![0, 0, 0, 10];
+        reply.extend_from_slice(&asked[8..12]);
+        reply.extend_from_slice(&[0, 0, 0, 0, 0, 0]);
+        for byte in reply {
+            // Who knows enough may hang up before the end.
+            drop(stream.write_all(&[byte]));
+        }
+    }
+
+    #[test]
+    fn a_kafka_is_heard_however_its_answer_is_cut() {
+        let (address, peer) = peer(kafka);
+        assert!(answers(&[address], Duration::from_secs(30)));
+        peer.join().expect("asked rightly");
+    }
+
+    #[test]
+    fn a_second_address_is_asked_where_the_first_refuses() {
+        let refusing = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address");
+        let (address, peer) = peer(kafka);
+        assert!(answers(&[refusing, address], Duration::from_secs(30)));
+        peer.join().expect("asked rightly");
+        assert!(!answers(&[refusing], Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn who_speaks_something_else_or_nothing_is_no_kafka() {
+        let (address, web) = peer(|mut stream| {
+            let _asked = stream.read(&mut [0; 64]).expect("a request");
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("answered");
+        });
+        assert!(!answers(&[address], Duration::from_secs(30)));
+        web.join().expect("asked");
+        let (address, closing) = peer(drop);
+        assert!(!answers(&[address], Duration::from_secs(30)));
+        closing.join().expect("asked");
+        let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+        assert!(!answers(&[mute.local_addr().expect("an address")], Duration::from_millis(20)));
+    }
+}

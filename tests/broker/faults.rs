@@ -1,0 +1,176 @@
+//! Owns what the pipeline makes of a broker that refuses, forgets its answers, is slow or ends transactions: embedded brokers of its own, failing on demand.
+//!
+//! Whatever is done to it, `inventory` either ends with one decision per line, or stops with a documented code and goes on rightly when it is started again.
+
+use std::time::Duration;
+
+use foodstream::broker::{ApiKey, Config, Fault, ResponseError, Rule};
+
+use super::Case;
+use super::brokers::Embedded;
+use super::chaos::{FAST, GROUP, OPENING, RESTOCK_MILLIS};
+use super::support::{Lab, Running, until};
+use super::truth;
+
+pub const CASES: &[Case] = &[
+    ("faults::the_replies_of_ended_transactions_are_lost", lost_ends),
+    ("faults::coordinators_move_load_and_are_busy", busy_coordinators),
+    ("faults::offsets_are_unstable_for_a_while", unstable_offsets),
+    ("faults::the_producers_epoch_is_refused", refused_epochs),
+    ("faults::a_named_instance_that_is_fenced_stops_and_goes_on_when_started_again", fenced_by_name),
+    ("faults::a_produce_times_out_after_it_was_applied", applied_produces),
+    ("faults::connections_are_cut_in_front_of_every_request_of_the_loop", cuts),
+    ("faults::transactions_time_out_under_a_working_instance", timeouts),
+    ("faults::answers_are_slow", slow_answers),
+];
+
+/// Every request with which a transactional producer talks to its coordinators.
+const TRANSACTIONAL: [ApiKey; 5] = [
+    ApiKey::InitProducerId,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::TxnOffsetCommit,
+    ApiKey::EndTxn,
+];
+
+/// A broker that fails on demand, with orders on it.
+struct Place {
+    lab: Lab,
+    config: Config,
+    _broker: Embedded,
+}
+
+impl Place {
+    fn new(lab: &Lab, orders: u32) -> Self {
+        let config = Config::memory();
+        let broker = Embedded::start(config.clone());
+        let place = Self { lab: lab.on(&broker.address()), config, _broker: broker };
+        place.lab.run(&format!("produce --count {orders} --poison-rate 1% --seed 31")).expect(0);
+        place
+    }
+
+    fn fail(&self, rule: Rule) {
+        self.config.faults.add(rule);
+    }
+
+    /// Runs `inventory` while the faults last and again without them, if it had stopped; then everything must be there once.
+    fn survives(&self, words: &str, codes: &[i32]) -> i32 {
+        let first = self.lab.run(&format!("inventory {FAST} --until-end {words}"));
+        assert!(codes.contains(&first.code()), "exit {}: {}", first.code(), first.stderr);
+        let done = self.config.faults.done();
+        assert!(done > 0, "nothing was done to it");
+        self.config.faults.clear();
+        self.lab.run(&format!("inventory {FAST} --until-end {words}")).expect(0);
+        truth::check(&self.lab, OPENING, RESTOCK_MILLIS);
+        first.code()
+    }
+}
+
+fn lost_ends(lab: &Lab) {
+    let place = Place::new(lab, 6_000);
+    place.fail(Rule::new(ApiKey::EndTxn, Fault::ApplyAndCut).every(2));
+    place.survives("--throttle 6000/s --commit-interval 50ms", &[0]);
+}
+
+fn busy_coordinators(lab: &Lab) {
+    let errors = [
+        ResponseError::NotCoordinator,
+        ResponseError::CoordinatorLoadInProgress,
+        ResponseError::CoordinatorNotAvailable,
+        ResponseError::ConcurrentTransactions,
+    ];
+    std::thread::scope(|scope| {
+        for error in errors {
+            scope.spawn(move || {
+                let place = Place::new(&lab.other(&format!("{}.", error.code())), 2_000);
+                for api in TRANSACTIONAL {
+                    // Nobody answers the commit of offsets with a word about other transactions.
+                    if (api, error) != (ApiKey::TxnOffsetCommit, ResponseError::ConcurrentTransactions) {
+                        place.fail(Rule::new(api, Fault::Refuse(error)).every(2).times(6));
+                    }
+                }
+                place.survives("--throttle 2000/s", &[0]);
+            });
+        }
+    });
+}
+
+fn unstable_offsets(lab: &Lab) {
+    let place = Place::new(lab, 2_000);
+    place.fail(Rule::new(ApiKey::OffsetFetch, Fault::Refuse(ResponseError::UnstableOffsetCommit)).times(8));
+    place.survives("", &[0]);
+}
+
+fn refused_epochs(lab: &Lab) {
+    std::thread::scope(|scope| {
+        for error in [ResponseError::InvalidProducerEpoch, ResponseError::ProducerFenced] {
+            scope.spawn(move || {
+                for api in [ApiKey::Produce, ApiKey::AddPartitionsToTxn, ApiKey::TxnOffsetCommit, ApiKey::EndTxn] {
+                    let place = Place::new(&lab.other(&format!("{}.{}.", error.code(), api as i16)), 2_000);
+                    place.fail(Rule::new(api, Fault::Refuse(error)).only(3));
+                    // Without a name nobody else can have the producer's id: it was not fenced by a twin, so it goes on under another one.
+                    place.survives("--throttle 4000/s", &[0]);
+                }
+            });
+        }
+    });
+}
+
+fn fenced_by_name(lab: &Lab) {
+    let place = Place::new(lab, 2_000);
+    place.fail(Rule::new(ApiKey::EndTxn, Fault::Refuse(ResponseError::ProducerFenced)).only(2));
+    assert_eq!(place.survives("--throttle 4000/s --instance-id till", &[6]), 6);
+}
+
+fn applied_produces(lab: &Lab) {
+    let config = Config::memory();
+    let broker = Embedded::start(config.clone());
+    let lab = lab.on(&broker.address());
+    config.faults.add(Rule::new(ApiKey::Produce, Fault::ApplyAndRefuse(ResponseError::RequestTimedOut)).every(3));
+    config.faults.add(Rule::new(ApiKey::Produce, Fault::ApplyAndCut).every(7));
+    let document = lab.document("produce --count 20000 --seed 32 -X batch.num.messages=300");
+    assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
+    assert_eq!(lab.read("order-events").len(), 20_000, "each order once");
+    assert!(config.faults.done() > 10);
+    let place = Place { lab, config, _broker: broker };
+    place.survives("--throttle 30000/s --commit-interval 30ms", &[0]);
+}
+
+fn cuts(lab: &Lab) {
+    let place = Place::new(lab, 4_000);
+    for api in TRANSACTIONAL.into_iter().chain([ApiKey::Produce, ApiKey::Fetch, ApiKey::OffsetFetch]) {
+        place.fail(Rule::new(api, Fault::Cut).every(5).times(4));
+    }
+    place.survives("--throttle 4000/s", &[0]);
+}
+
+fn timeouts(lab: &Lab) {
+    let place = Place::new(lab, 6_000);
+    let mut running = vec![place.lab.start(&format!("inventory {FAST} --throttle 1500/s --commit-interval 1s"))];
+    for _ in 0..3 {
+        until("a transaction is open", || {
+            assert!(
+                !running.iter_mut().any(Running::has_ended),
+                "ended by itself: {:?}",
+                running.pop().map(Running::end)
+            );
+            place.lab.has_open_transaction("inventory-events").then_some(())
+        });
+        let before = place.lab.progress(GROUP, "order-events");
+        // Beyond the transaction's time-out, and short of the session's.
+        place.config.clock.advance(Duration::from_millis(4_500));
+        until("it goes on", || (place.lab.progress(GROUP, "order-events") > before).then_some(()));
+    }
+    running.iter_mut().for_each(Running::kill);
+    let last = place.lab.document(&format!("inventory {FAST} --until-end"));
+    assert!(last["restored_records"].as_u64().is_some_and(|records| records > 0), "{last}");
+    truth::check(&place.lab, OPENING, RESTOCK_MILLIS);
+}
+
+fn slow_answers(lab: &Lab) {
+    let place = Place::new(lab, 2_000);
+    for api in TRANSACTIONAL {
+        place.fail(Rule::new(api, Fault::Delay(Duration::from_millis(700))).every(3).times(4));
+    }
+    place.survives("--throttle 2000/s", &[0]);
+}

@@ -1,0 +1,221 @@
+//! Owns what may differ between two brokers and two runs: names, ids and times are told by the order of their appearance,
+//! and what says nothing is left out.
+
+use kafka_protocol::ResponseError;
+
+use super::batch::Batch;
+use super::telling::Told;
+
+/// Fields that no transcript tells: where the broker is, how busy it is, and how it words its errors.
+const UNTOLD: &[&str] = &[
+    "throttle_time_ms",
+    "error_message",
+    "batch_index_error_message",
+    "host",
+    "port",
+    "cluster_id",
+    "node_endpoints",
+    "unknown_tagged_fields",
+    // A broker need not keep fetch sessions: it then says 0.
+    "session_id",
+    // Counts the starts of a transaction coordinator.
+    "coordinator_epoch",
+    "finalized_features_epoch",
+    "documentation",
+];
+
+/// Values by which a field says that there is nothing to say; most are what a version without the field reads as.
+const SILENT: &[(&str, &str)] = &[
+    ("record_errors", "[]"),
+    ("log_append_time_ms", "-1"),
+    ("current_leader", "{leader_id=-1 leader_epoch=-1}"),
+    ("diverging_epoch", "{epoch=-1 end_offset=-1}"),
+    ("snapshot_id", "{end_offset=-1 epoch=-1}"),
+    ("preferred_read_replica", "-1"),
+    ("topic_id", NIL),
+    ("name", "\"\""),
+    ("topic", "\"\""),
+    ("cluster_authorized_operations", "-2147483648"),
+    ("topic_authorized_operations", "-2147483648"),
+    ("authorized_operations", "-2147483648"),
+    ("ongoing_txn_producer_id", "-1"),
+    ("ongoing_txn_producer_epoch", "-1"),
+    ("offline_replicas", "[]"),
+    ("is_internal", "false"),
+    ("zk_migration_ready", "false"),
+    ("supported_features", "[]"),
+    ("finalized_features", "[]"),
+    ("api_keys", "[]"),
+    ("coordinators", "[]"),
+    ("is_sensitive", "false"),
+    ("is_fenced", "false"),
+    ("topic_config_error_code", "NONE"),
+];
+
+/// Fields that are different in every run.
+const RANDOM: &[&str] = &["topic_id", "member_id", "producer_id"];
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+/// How far around its beginning a case's own timestamps reach.
+const REACH: i64 = HOUR / 2;
+
+pub const HOUR: i64 = 3_600_000;
+
+/// The names by which a transcript calls what has another name in every run.
+pub struct Names {
+    prefix: String,
+    /// The case's own zero of time, in the past: what lies close to it is told as the distance from it.
+    zero: i64,
+    members: Vec<String>,
+    producers: Vec<String>,
+    topics: Vec<String>,
+}
+
+impl Names {
+    pub fn new(prefix: String, zero: i64) -> Self {
+        Self { prefix, zero, members: Vec::new(), producers: Vec::new(), topics: Vec::new() }
+    }
+
+    /// The value of a field as a transcript tells it, if it does.
+    pub fn tell(&mut self, field: &str, value: Told) -> Option<Told> {
+        if UNTOLD.contains(&field) {
+            return None;
+        }
+        let value = match value {
+            Told::Nothing => return None,
+            Told::Struct(fields) => Told::Struct(
+                fields.into_iter().filter_map(|(name, value)| Some((name.clone(), self.tell(&name, value)?))).collect(),
+            ),
+            Told::List(items) => self.list(field, items),
+            Told::Bytes(bytes) if field == "records" => self.batches(Batch::read(bytes)),
+            Told::Bytes(bytes) => self.text(field, String::from_utf8_lossy(&bytes).into_owned()),
+            Told::Text(text) => self.text(field, text),
+            Told::Word(word) => Told::Word(self.word(field, word)),
+        };
+        let silent = SILENT.iter().any(|(name, silent)| *name == field && *silent == value.compact());
+        (!silent).then_some(value)
+    }
+
+    /// Kafka keeps most things in hash maps; but a list of numbers or of what happened in a log has an order.
+    fn list(&mut self, field: &str, mut items: Vec<Told>) -> Told {
+        if field == "aborted_transactions" {
+            return Told::List(items.into_iter().filter_map(|item| self.tell("", item)).collect());
+        }
+        // Ids are numbered as they appear, so what the list is sorted by at first has to do without them.
+        items.sort_by_key(|item| item.without(RANDOM).compact());
+        let mut items: Vec<Told> = items.into_iter().filter_map(|item| self.tell("", item)).collect();
+        items.sort_by_key(Told::compact);
+        Told::List(items)
+    }
+
+    fn text(&mut self, field: &str, text: String) -> Told {
+        match field {
+            "member_id" | "leader" if !text.is_empty() => Told::Word(self.member(text)),
+            "client_host" if text.starts_with('/') => Told::word("an-address"),
+            _ => Told::Text(text.replace(&self.prefix, "")),
+        }
+    }
+
+    fn member(&mut self, id: String) -> String {
+        // A member of the case's own invention is told as it is.
+        if id.starts_with("no-") { id } else { format!("M{}", place(&mut self.members, id)) }
+    }
+
+    fn word(&mut self, field: &str, word: String) -> String {
+        match field {
+            name if name.ends_with("error_code") => error_name(word.parse().expect("a code")),
+            "producer_id" if word.starts_with('-') => word,
+            "producer_id" => self.producer(word),
+            "topic_id" if word != NIL => format!("T{}", place(&mut self.topics, word)),
+            "log_append_time_ms" | "timestamp" | "last_timestamp" | "transaction_start_time_ms" => {
+                self.time(word.parse().expect("a time"))
+            }
+            _ => word,
+        }
+    }
+
+    fn producer(&mut self, id: String) -> String {
+        format!("P{}", place(&mut self.producers, id))
+    }
+
+    fn time(&self, time: i64) -> String {
+        let distance = time - self.zero;
+        match distance.abs() {
+            ..REACH => format!("t{distance:+}"),
+            // The zero is an hour ago.
+            _ if (REACH..HOUR + 120_000).contains(&distance) => "now".to_owned(),
+            _ => time.to_string(),
+        }
+    }
+
+    fn batches(&mut self, (batches, cut): (Vec<Batch>, usize)) -> Told {
+        let mut told: Vec<Told> = batches.iter().map(|batch| Told::word(self.batch(batch))).collect();
+        if cut > 0 {
+            told.push(Told::word("(a cut batch)"));
+        }
+        Told::List(told)
+    }
+
+    fn batch(&mut self, batch: &Batch) -> String {
+        let (first, last) = (batch.base_offset, batch.base_offset + i64::from(batch.last_offset_delta));
+        let mut words = vec![if first == last { format!("@{first}") } else { format!("@{first}..{last}") }];
+        if batch.is_control() {
+            let kind =
+                batch.records.first().and_then(|record| record.key.as_ref()).expect("a control record has a key");
+            assert_eq!(batch.records.len(), 1, "a control batch has one record");
+            // Version 0, then which.
+            words.push(match kind[..] {
+                [0, 0, 0, 0] => "ABORT".to_owned(),
+                [0, 0, 0, 1] => "COMMIT".to_owned(),
+                _ => panic!("a marker of an unknown kind: {kind:?}"),
+            });
+        }
+        if batch.producer_id >= 0 {
+            let id = self.producer(batch.producer_id.to_string());
+            words.push(format!("{id}/{} sequence {}", batch.producer_epoch, batch.base_sequence));
+        }
+        if batch.is_transactional() {
+            words.push("transactional".to_owned());
+        }
+        words.push(format!("epoch {}", batch.leader_epoch));
+        let clock = if batch.is_log_append_time() { "appended" } else { "created" };
+        let times: Vec<String> =
+            batch.records.iter().map(|record| self.time(batch.first_timestamp + record.timestamp_delta)).collect();
+        words.push(format!("{clock} {} max {}", times.join(","), self.time(batch.max_timestamp)));
+        if !batch.is_control() {
+            let values: Vec<String> = batch
+                .records
+                .iter()
+                .map(|record| match &record.value {
+                    Some(value) if value.len() > 40 => format!("{} bytes", value.len()),
+                    Some(value) => format!("{:?}", String::from_utf8_lossy(value)),
+                    None => "null".to_owned(),
+                })
+                .collect();
+            words.push(values.join(","));
+        }
+        format!("({})", words.join(" "))
+    }
+}
+
+/// Where a name stands among those seen so far, counted from one.
+fn place(seen: &mut Vec<String>, name: String) -> usize {
+    seen.iter().position(|known| *known == name).unwrap_or_else(|| {
+        seen.push(name);
+        seen.len() - 1
+    }) + 1
+}
+
+/// Kafka's own name of an error code.
+fn error_name(code: i16) -> String {
+    let Some(error) = ResponseError::try_from_code(code) else { return "NONE".to_owned() };
+    let mut name = String::new();
+    for c in format!("{error:?}").chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}

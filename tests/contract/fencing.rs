@@ -59,7 +59,7 @@ fn with_epoch(lab: &mut Lab) {
         lab.ask(version, &first.at(99).init_again());
     }
     lab.note("an id that was never asked for, with a producer id");
-    let stranger = Producer { id: lab.name("stranger"), producer_id: 7_000_000_000, epoch: 3, time: lab.zero };
+    let stranger = Producer { id: lab.name("stranger"), number: 7_000_000_000, epoch: 3, time: lab.zero };
     lab.ask(4, &stranger.init_again());
 }
 
@@ -140,7 +140,7 @@ fn timed_out(lab: &mut Lab) {
     let target = lab.target("topic", 1);
     let id = lab.name("id");
     let answer = lab.ask(4, &requests::init_producer_id(Some(&id)).with_transaction_timeout_ms(100));
-    let producer = Producer { id, producer_id: *answer.producer_id, epoch: answer.producer_epoch, time: lab.zero };
+    let producer = Producer { id, number: *answer.producer_id, epoch: answer.producer_epoch, time: lab.zero };
     lab.ask(0, &producer.add(&target.name, &[0]));
     lab.ask(9, &producer.produce(9, (&target, 0), 0, &["a"]));
     producer.await_state(lab, "CompleteAbort");

@@ -269,13 +269,11 @@ fn sync(lab: &mut Lab) {
     lab.ask(3, &second.member.sync(&[(&second.member, "stolen")]));
     lab.ask(3, &first.member.sync(&[(&first.member, "changed")]));
     lab.note("with names of type and protocol");
-    for version in [5] {
-        lab.ask(version, &first.member.sync_in(version, &[]));
-        lab.ask(version, &first.member.sync_in(version, &[]).with_protocol_name(Some(text("other"))));
-        lab.ask(version, &first.member.sync_in(version, &[]).with_protocol_type(Some(text("other"))));
-        let nameless = first.member.sync_in(version, &[]).with_protocol_name(None).with_protocol_type(None);
-        lab.ask(version, &nameless);
-    }
+    let member = &first.member;
+    lab.ask(5, &member.sync_in(5, &[]));
+    lab.ask(5, &member.sync_in(5, &[]).with_protocol_name(Some(text("other"))));
+    lab.ask(5, &member.sync_in(5, &[]).with_protocol_type(Some(text("other"))));
+    lab.ask(5, &member.sync_in(5, &[]).with_protocol_name(None).with_protocol_type(None));
     lab.note("an assignment for one of two");
     let group = lab.name("half");
     let (first, mut second) = membership::pair(lab, 5, &group);

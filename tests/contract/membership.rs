@@ -30,7 +30,7 @@ impl Member {
     }
 
     /// The member under an instance id (KIP-345).
-    pub fn as_instance(mut self, instance: &str) -> Self {
+    pub fn under_instance(mut self, instance: &str) -> Self {
         self.instance = Some(text(instance));
         self
     }

@@ -31,7 +31,7 @@ fn joins(lab: &mut Lab) {
     for version in [5, 6, 9] {
         let group = lab.name(&format!("group{version}"));
         let answer = lab.ask(version, &join(&group, &text(""), "a"));
-        let member = Member::of(&group, &answer).as_instance("a");
+        let member = Member::of(&group, &answer).under_instance("a");
         lab.ask(3, &member.sync(&[(&member, "all")]));
         lab.ask(3, &member.heartbeat());
         lab.ask(5, &membership::describe(&group));
@@ -51,7 +51,7 @@ fn leader_comes_back(lab: &mut Lab) {
         let before = stable(lab, &group, "a");
         let answer = lab.ask(version, &join(&group, &text(""), "a"));
         assert_ne!(answer.member_id, before.id, "another member id");
-        let after = Member::of(&group, &answer).as_instance("a");
+        let after = Member::of(&group, &answer).under_instance("a");
         lab.ask(3, &after.sync(&[]));
         lab.ask(3, &after.heartbeat());
     }
@@ -63,9 +63,9 @@ fn pair(lab: &mut Lab, group: &StrBytes) -> (Member, Member) {
     let mut client = lab.connect();
     client.send(5, &join(group, &text(""), "b"));
     lab.put_until(3, &first.heartbeat(), |answer| answer.error_code != 0);
-    let first = Member::of(group, &lab.put(5, &join(group, &first.id, "a"))).as_instance("a");
+    let first = Member::of(group, &lab.put(5, &join(group, &first.id, "a"))).under_instance("a");
     let second = client.receive::<JoinGroupRequest>(5).expect("an answer");
-    let second = Member::of(group, &second).as_instance("b");
+    let second = Member::of(group, &second).under_instance("b");
     lab.put(3, &first.sync(&[(&first, "one"), (&second, "two")]));
     lab.put(3, &second.sync(&[]));
     (first, second)
@@ -77,7 +77,7 @@ fn follower_comes_back(lab: &mut Lab) {
         let group = lab.name(&format!("group{version}"));
         let (first, _) = pair(lab, &group);
         let answer = lab.ask(version, &join(&group, &text(""), "b"));
-        let second = Member::of(&group, &answer).as_instance("b");
+        let second = Member::of(&group, &answer).under_instance("b");
         lab.ask(3, &second.sync(&[]));
         lab.ask(3, &first.heartbeat());
         lab.ask(3, &second.heartbeat());
@@ -89,7 +89,7 @@ fn fenced(lab: &mut Lab) {
     let group = lab.name("group");
     let before = stable(lab, &group, "a");
     let answer = lab.ask(5, &join(&group, &text(""), "a"));
-    let after = Member::of(&group, &answer).as_instance("a");
+    let after = Member::of(&group, &answer).under_instance("a");
     lab.note("whoever was the instance before");
     lab.ask(3, &before.heartbeat());
     lab.ask(4, &before.heartbeat());
@@ -103,7 +103,7 @@ fn fenced(lab: &mut Lab) {
     lab.ask(3, &nameless.heartbeat());
     lab.ask(5, &membership::join(&group, &nameless.id));
     lab.note("an instance that is not in the group");
-    lab.ask(3, &after.clone().as_instance("b").heartbeat());
+    lab.ask(3, &after.clone().under_instance("b").heartbeat());
     lab.note("the instance's member id without the instance");
     lab.ask(3, &Member { instance: None, ..after.clone() }.heartbeat());
     lab.note("the instance itself");

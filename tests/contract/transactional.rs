@@ -1,5 +1,6 @@
 //! Owns transactional producers: their requests, and waiting for what a coordinator does after it has answered.
 
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
@@ -19,7 +20,8 @@ use super::requests::{self, Target, text};
 #[derive(Clone)]
 pub struct Producer {
     pub id: StrBytes,
-    pub producer_id: i64,
+    /// Its producer id.
+    pub number: i64,
     pub epoch: i16,
     /// The timestamp of its records.
     pub time: i64,
@@ -31,7 +33,7 @@ impl Producer {
         let id = lab.name(name);
         let answer = lab.put(4, &requests::init_producer_id(Some(&id)));
         assert_eq!(answer.error_code, 0, "a producer id");
-        Self { id, producer_id: *answer.producer_id, epoch: answer.producer_epoch, time: lab.zero }
+        Self { id, number: *answer.producer_id, epoch: answer.producer_epoch, time: lab.zero }
     }
 
     pub fn at(&self, epoch: i16) -> Self {
@@ -40,7 +42,7 @@ impl Producer {
 
     /// The producer after an answer that gave it another epoch.
     pub fn go_on(&mut self, producer_id: ProducerId, epoch: i16) {
-        (self.producer_id, self.epoch) = (*producer_id, epoch);
+        (self.number, self.epoch) = (*producer_id, epoch);
     }
 
     fn transactional_id(&self) -> TransactionalId {
@@ -50,7 +52,7 @@ impl Producer {
     /// `InitProducerId` with what the producer believes of itself.
     pub fn init_again(&self) -> InitProducerIdRequest {
         requests::init_producer_id(Some(&self.id))
-            .with_producer_id(ProducerId(self.producer_id))
+            .with_producer_id(ProducerId(self.number))
             .with_producer_epoch(self.epoch)
     }
 
@@ -60,7 +62,7 @@ impl Producer {
             AddPartitionsToTxnTopic::default().with_name(TopicName(topic.clone())).with_partitions(partitions.to_vec());
         AddPartitionsToTxnRequest::default()
             .with_v3_and_below_transactional_id(self.transactional_id())
-            .with_v3_and_below_producer_id(ProducerId(self.producer_id))
+            .with_v3_and_below_producer_id(ProducerId(self.number))
             .with_v3_and_below_producer_epoch(self.epoch)
             .with_v3_and_below_topics(vec![topic])
     }
@@ -68,13 +70,13 @@ impl Producer {
     pub fn add_offsets(&self, group: &StrBytes) -> AddOffsetsToTxnRequest {
         AddOffsetsToTxnRequest::default()
             .with_transactional_id(self.transactional_id())
-            .with_producer_id(ProducerId(self.producer_id))
+            .with_producer_id(ProducerId(self.number))
             .with_producer_epoch(self.epoch)
             .with_group_id(group.clone().into())
     }
 
     pub fn batch(&self, sequence: i32, values: &[&str]) -> Batch {
-        Batch::of(self.time, values).by((self.producer_id, self.epoch), sequence).in_transaction()
+        Batch::of(self.time, values).by((self.number, self.epoch), sequence).in_transaction()
     }
 
     pub fn produce(&self, version: i16, to: (&Target, i32), sequence: i32, values: &[&str]) -> ProduceRequest {
@@ -99,7 +101,7 @@ impl Producer {
         TxnOffsetCommitRequest::default()
             .with_transactional_id(self.transactional_id())
             .with_group_id(member.group.clone().into())
-            .with_producer_id(ProducerId(self.producer_id))
+            .with_producer_id(ProducerId(self.number))
             .with_producer_epoch(self.epoch)
             .with_member_id(member.id.clone())
             .with_generation_id(member.generation)
@@ -110,7 +112,7 @@ impl Producer {
     pub fn end(&self, committed: bool) -> EndTxnRequest {
         EndTxnRequest::default()
             .with_transactional_id(self.transactional_id())
-            .with_producer_id(ProducerId(self.producer_id))
+            .with_producer_id(ProducerId(self.number))
             .with_producer_epoch(self.epoch)
             .with_committed(committed)
     }
@@ -130,4 +132,12 @@ pub fn tell_ends(lab: &mut Lab, target: &Target, partition: i32) {
     for (at, isolation) in [(-2, 0), (-1, 0), (-1, 1)] {
         lab.ask(7, &requests::list_offsets(&target.name, &[(partition, at)], isolation));
     }
+}
+
+/// What is said of a partition that is not in the transaction, to those who know the newer word and to those who do not.
+///
+/// Kafka asks its coordinator about several producers at once, and then tells all of them in the words of the first one's
+/// version (KIP-890). Another answer than the version's own is to be asked for again.
+pub fn not_in_transaction(newer: bool) -> i16 {
+    if newer { ResponseError::TransactionAbortable } else { ResponseError::InvalidTxnState }.code()
 }

@@ -1,6 +1,5 @@
 //! Owns the cases about transactions as librdkafka makes them: every partition is added before it is written to.
 
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{FetchRequest, ProduceRequest, ProducerId};
 
 use super::Case;
@@ -211,12 +210,8 @@ fn empty(lab: &mut Lab) {
 }
 
 /// Asks for an append to a partition that is not in the transaction.
-///
-/// Kafka asks its coordinator for several producers at once, and then tells all of them in the words of the first one's
-/// version (KIP-890): another answer than the version's own is asked for again.
 fn refused(lab: &mut Lab, version: i16, request: &ProduceRequest) {
-    let expected =
-        if version < 11 { ResponseError::InvalidTxnState } else { ResponseError::TransactionAbortable }.code();
+    let expected = transactional::not_in_transaction(version >= 11);
     lab.ask_until(version, request, |answer| answer.responses[0].partition_responses[0].error_code == expected);
 }
 
@@ -236,7 +231,7 @@ fn not_added(lab: &mut Lab) {
     }
     lab.note("records that are not transactional, of a producer with a transactional id");
     let producer = Producer::init(lab, "plain");
-    let batch = Batch::of(lab.zero, &["a"]).by((producer.producer_id, producer.epoch), 0).bytes();
+    let batch = Batch::of(lab.zero, &["a"]).by((producer.number, producer.epoch), 0).bytes();
     lab.ask(9, &requests::produce_in_transaction(9, &target, &producer.id, 0, batch.clone()));
     lab.ask(9, &requests::produce(9, &target, &[(0, batch)]));
     transactional::tell_ends(lab, &target, 0);
@@ -257,11 +252,11 @@ fn add_refused(lab: &mut Lab) {
         lab.ask(version, &Producer { id: lab.name("unknown"), ..producer.clone() }.add(&target.name, &[0]));
         lab.ask(version, &Producer { id: requests::text(""), ..producer.clone() }.add(&target.name, &[0]));
         lab.note("another's producer id");
-        let other = Producer { producer_id: i64::MAX - 7, ..producer.clone() };
+        let other = Producer { number: i64::MAX - 7, ..producer.clone() };
         lab.ask(version, &other.add(&target.name, &[0]));
     }
     lab.note("another's producer id in the other calls");
-    let other = Producer { producer_id: i64::MAX - 7, ..producer.clone() };
+    let other = Producer { number: i64::MAX - 7, ..producer.clone() };
     lab.ask(1, &other.end(true));
     lab.ask(0, &other.add_offsets(&lab.name("group")));
     lab.ask(4, &other.init_again());

@@ -149,6 +149,7 @@ fn sequences(lab: &mut Lab) {
     lab.ask(12, &producer.produce(12, (&target, 0), 2, &["c"]));
     lab.ask(12, &producer.produce(12, (&target, 0), 0, &["c"]));
     end(lab, &mut producer, false);
+    producer.await_state(lab, "CompleteAbort");
     tell_all(lab, &target);
 }
 

@@ -1,4 +1,4 @@
-//! Owns when logs are cleaned: each topic at its time, a few logs a tick.
+//! Owns when logs are cleaned: each topic at its time, a few logs a tick; and compactions, which are run outside of the broker's lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,31 +21,33 @@ pub(super) struct Schedule {
     due: BTreeMap<Uuid, i64>,
     /// A topic that is being cleaned, and its next partition.
     current: Option<(Uuid, usize)>,
-    /// Compactions that wait for somebody to do them.
-    chores: Vec<Chore>,
-    /// Partitions whose compaction waits or is being done: there may be one at a time.
-    busy: BTreeSet<(Uuid, usize)>,
+    /// Partitions that may be worth a compaction.
+    candidates: BTreeSet<(Uuid, usize)>,
+    /// A compaction is being run: there is one cleaner, as by default in Kafka.
+    is_compacting: bool,
 }
 
-/// A compaction that is due: to be done outside of the broker's lock, since it takes its time.
+/// A compaction of one partition, to be run by a thread that does not hold the broker's lock.
 #[derive(Debug)]
-pub struct Chore {
-    place: (Uuid, usize),
+pub struct CompactionJob {
+    topic: Uuid,
+    partition: usize,
     compaction: Compaction,
 }
 
-/// A chore that is done, to be put in place.
+/// What it came to, to be put in place under the lock.
 #[derive(Debug)]
-pub struct Done {
-    place: (Uuid, usize),
+pub struct CompactionResult {
+    topic: Uuid,
+    partition: usize,
     compacted: io::Result<Compacted>,
 }
 
-impl Chore {
-    /// Does it.
+impl CompactionJob {
+    /// Does it: as much work as the log is long.
     #[must_use]
-    pub fn run(self) -> Done {
-        Done { place: self.place, compacted: self.compaction.run() }
+    pub fn run(self) -> CompactionResult {
+        CompactionResult { topic: self.topic, partition: self.partition, compacted: self.compaction.run() }
     }
 }
 
@@ -94,50 +96,60 @@ impl Topics {
 }
 
 impl Core {
-    /// Cleans logs whose time has come: segments roll, are dropped or compacted.
+    /// Cleans logs whose time has come: segments roll or are dropped, and [`Core::take_compaction`] has something to give.
     pub fn clean(&mut self, now: i64) {
-        let (mut moved, mut chores) = (Vec::new(), Vec::new());
+        let mut moved = Vec::new();
         for _ in 0..LOGS_A_TICK {
             let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
-            let busy = self.topics.cleaning.busy.contains(&(id, partition));
-            let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else {
+            let Some(topic) = self.topics.by_id_mut(id).filter(|topic| partition < topic.logs.len()) else {
                 self.topics.cleaning.forget(id);
                 self.plan_cleaning(id, now);
                 continue;
             };
-            if !busy && let Some(compaction) = log.compaction(now) {
-                chores.push(Chore { place: (id, partition), compaction });
+            let compacts = configs::has_policy(&topic.overrides, "compact");
+            let log = &mut topic.logs[partition];
+            let cleaned = log.clean(now);
+            let offset = log.start_offset();
+            if compacts {
+                self.topics.cleaning.candidates.insert((id, partition));
             }
-            match log.clean(now) {
+            match cleaned {
                 Ok(false) => {}
-                Ok(true) => {
-                    let offset = log.start_offset();
-                    moved.push(Entry::Topic(TopicEntry::LogStart { id, partition, offset }));
-                }
+                Ok(true) => moved.push(Entry::Topic(TopicEntry::LogStart { id, partition, offset })),
                 Err(error) => {
                     self.notices.push(Notice::Trouble { what: format!("a log cannot be cleaned: {error}") });
                 }
             }
         }
-        self.topics.cleaning.busy.extend(chores.iter().map(|chore| chore.place));
-        self.topics.cleaning.chores.append(&mut chores);
         if !moved.is_empty() {
             // The records are gone either way, and a start finds the log's start by its first segment, too: the trouble is told, no more.
             self.record(&moved).ok();
         }
     }
 
-    /// Takes the compactions that are due.
-    pub fn take_chores(&mut self) -> Vec<Chore> {
-        std::mem::take(&mut self.topics.cleaning.chores)
+    /// A compaction that is due, to be run without the lock and given back to [`Core::finish_compaction`]; none while another one is
+    /// being run.
+    pub fn take_compaction(&mut self, now: i64) -> Option<CompactionJob> {
+        if self.topics.cleaning.is_compacting {
+            return None;
+        }
+        while let Some((topic, partition)) = self.topics.cleaning.candidates.pop_first() {
+            let log = self.topics.by_id(topic).and_then(|topic| topic.logs.get(partition));
+            if let Some(compaction) = log.and_then(|log| log.compaction(now)) {
+                self.topics.cleaning.is_compacting = true;
+                return Some(CompactionJob { topic, partition, compaction });
+            }
+        }
+        None
     }
 
-    /// Puts a compacted log in place of what it was made from.
-    pub fn finish_chore(&mut self, done: Done) {
-        let (id, partition) = done.place;
-        self.topics.cleaning.busy.remove(&done.place);
-        let Some(log) = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition)) else { return };
-        if let Err(error) = done.compacted.and_then(|compacted| log.finish(compacted)) {
+    /// Puts a compaction's result in its place.
+    pub fn finish_compaction(&mut self, result: CompactionResult) {
+        self.topics.cleaning.is_compacting = false;
+        // A topic that was deleted meanwhile has taken its files with it.
+        let log = self.topics.by_id_mut(result.topic).and_then(|topic| topic.logs.get_mut(result.partition));
+        let Some(log) = log else { return };
+        if let Err(error) = result.compacted.and_then(|compacted| log.finish(compacted)) {
             self.notices.push(Notice::Trouble { what: format!("a log cannot be compacted: {error}") });
         }
     }
@@ -153,3 +165,7 @@ impl Core {
         self.topics.cleaning.plan(id, now.saturating_add(interval));
     }
 }
+
+#[cfg(test)]
+#[path = "cleaning_tests.rs"]
+mod tests;

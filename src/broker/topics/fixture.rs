@@ -1,12 +1,15 @@
 //! Owns what the tests of topics share: a broker in memory, callers, and answers that can be written in their version.
 
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::{CreateTopicsRequest, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use uuid::Uuid;
 
 use super::super::answer::{Call, Client};
 use super::super::core::{Core, NodeSettings, Storage};
+use super::super::log::Batch;
 
 /// The time at which everything begins.
 pub const NOW: i64 = 1_800_000_000_000;
@@ -59,4 +62,34 @@ pub fn make(core: &mut Core, name: &str, partitions: i32, configs: &[(&str, &str
     let response = ask(7, |call| core.create_topics(request, call));
     assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
     response.topics[0].topic_id
+}
+
+/// Appends a batch of one record.
+pub fn append(core: &mut Core, topic: &str, key: &'static str, value: &str, timestamp: i64) {
+    append_as(core, topic, -1, key, value, timestamp);
+}
+
+/// The same by a producer, in a transaction if it has an id.
+pub fn append_as(core: &mut Core, topic: &str, producer: i64, key: &'static str, value: &str, timestamp: i64) {
+    let anonymous = producer < 0;
+    let record = Record {
+        transactional: !anonymous,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: -1,
+        producer_id: producer,
+        producer_epoch: if anonymous { -1 } else { 0 },
+        timestamp_type: TimestampType::Creation,
+        offset: 0,
+        sequence: if anonymous { -1 } else { 0 },
+        timestamp,
+        key: Some(Bytes::from_static(key.as_bytes())),
+        value: Some(Bytes::from(value.to_owned())),
+        headers: indexmap::IndexMap::new(),
+    };
+    let mut bytes = BytesMut::new();
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+    RecordBatchEncoder::encode(&mut bytes, &[record], &options).expect("a batch");
+    let batch = Batch::parse(bytes.freeze()).expect("a batch");
+    core.topics.log_mut(topic, 0).expect("the topic").append(&batch, NOW).expect("appended");
 }

@@ -105,3 +105,7 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

@@ -101,7 +101,7 @@ impl Walk<'_> {
     /// The fields behind the others: those that the shape knows are walked, the others skipped by their size.
     fn tagged(&mut self, fields: &[Field]) -> Result<(), Rubbish> {
         let count = self.number(TAGGED_FIELDS)?;
-        self.count(count, TAGGED_FIELDS)?;
+        self.count(count as usize, TAGGED_FIELDS)?;
         for _ in 0..count {
             let tag = self.number(TAGGED_FIELDS)?;
             let size = self.number(TAGGED_FIELDS)?;
@@ -151,18 +151,16 @@ impl Walk<'_> {
     }
 
     /// How many elements an array has; none if it is null.
-    fn elements(&mut self, field: &'static str, null: bool) -> Result<u32, Rubbish> {
+    fn elements(&mut self, field: &'static str, null: bool) -> Result<usize, Rubbish> {
         let count = self.length(field, null)?;
-        let count = u32::try_from(count).map_err(|_| self.beyond(field, count))?;
         self.count(count, field)?;
         Ok(count)
     }
 
     /// Takes elements into account, of which each has at least a byte.
-    fn count(&mut self, count: u32, field: &'static str) -> Result<(), Rubbish> {
-        let count = count as usize;
+    fn count(&mut self, count: usize, field: &'static str) -> Result<(), Rubbish> {
         if count > self.left.len() {
-            return Err(self.beyond(field, count));
+            return Err(Rubbish::CountBeyondTheEnd { field, count, left: self.left.len() });
         }
         self.elements += count;
         if self.elements > self.limits.elements {

@@ -45,9 +45,19 @@ pub enum Rubbish {
     BeyondTheEnd {
         /// Name of the field.
         field: &'static str,
-        /// How many bytes the value takes; of an array, how many elements it has, since each takes at least one.
+        /// How many bytes the value takes.
         wanted: usize,
         /// How many there are.
+        left: usize,
+    },
+    /// An array has more elements than bytes are left, and each takes at least one.
+    #[error("{field} has {count} elements in {left} bytes")]
+    CountBeyondTheEnd {
+        /// Name of the field.
+        field: &'static str,
+        /// As the request claims.
+        count: usize,
+        /// How many bytes there are.
         left: usize,
     },
     /// A length or count below zero, or none in a field that is never null in this version.

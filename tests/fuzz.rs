@@ -1,0 +1,309 @@
+//! Requests that somebody bent: guard and decoders hold, a broker lives on, and neither takes more memory than bytes explain.
+//!
+//! Every run with the same seed tries the same cases. A longer one, of other cases:
+//! `FOODSTREAM_FUZZ_SEED=7 FOODSTREAM_FUZZ_CASES=20000000 cargo test --release --test fuzz`.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Once;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use foodstream::broker::wire::{Frames, Limits, Rubbish, check, header};
+use foodstream::broker::{Config, Server};
+use kafka_protocol::messages::ApiKey;
+use rand_xoshiro::Xoshiro256StarStar;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+#[path = "../src/broker/wire/layout.rs"]
+#[expect(dead_code, reason = "only the guard tells the names of fields")]
+mod layout;
+#[path = "../src/broker/wire/samples.rs"]
+#[expect(dead_code, reason = "the laws of the guard use the rest")]
+mod samples;
+#[path = "../src/broker/wire/shapes.rs"]
+mod shapes;
+
+/// What the process may take beyond what it has at the start, most of it only set aside by the allocator for its threads.
+/// A count believed is a hundred times as much.
+const ADDRESS_SPACE: u64 = 2 << 30;
+/// What it may really use of that, in KiB.
+const MEMORY: u64 = 256 << 10;
+
+/// Few enough that a request of some hundred bytes has too many.
+const LIMITS: Limits = Limits { elements: 100 };
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
+}
+
+/// A figure of this process, in KiB.
+fn memory(figure: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)).unwrap();
+    line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().unwrap()
+}
+
+/// A reservation beyond the limit ends the process, as it would end a broker.
+fn limit_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let limit = Some(memory("VmSize") * 1024 + ADDRESS_SPACE);
+        setrlimit(Resource::As, Rlimit { current: limit, maximum: limit }).unwrap();
+    });
+}
+
+/// Makes requests, and bends them.
+struct Bender(Xoshiro256StarStar);
+
+impl Bender {
+    fn new(salt: u64) -> Self {
+        Self(Xoshiro256StarStar::seed_from_u64(setting("FOODSTREAM_FUZZ_SEED", 1).wrapping_add(salt << 32)))
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.0.next_u64() % bound.max(1) as u64).unwrap()
+    }
+
+    fn one_in(&mut self, chances: usize) -> bool {
+        self.below(chances) == 0
+    }
+
+    fn choices(&mut self) -> Vec<u8> {
+        let mut choices = vec![0; self.below(150)];
+        self.0.fill_bytes(&mut choices);
+        choices
+    }
+
+    /// The bytes of a connection: some frames, some of them bent.
+    fn stream(&mut self) -> Vec<u8> {
+        let mut stream = Vec::new();
+        for _ in 0..=self.below(3) {
+            let mut frame = self.request();
+            if self.one_in(16) {
+                let glued = self.request();
+                frame.extend(glued);
+            }
+            let length = self.length(frame.len());
+            stream.extend(length.to_be_bytes());
+            stream.extend(frame);
+        }
+        if self.one_in(16) {
+            stream.truncate(self.below(stream.len()));
+        }
+        stream
+    }
+
+    /// Mostly the true one.
+    fn length(&mut self, length: usize) -> i32 {
+        let length = i32::try_from(length).unwrap();
+        match self.below(64) {
+            0 => length - 1,
+            1 => length + 1,
+            2 => self.0.next_u32().cast_signed(),
+            3 => length | 1 << 24,
+            _ => length,
+        }
+    }
+
+    fn request(&mut self) -> Vec<u8> {
+        let versions = samples::versions().count();
+        let (api, version) = samples::versions().nth(self.below(versions)).unwrap();
+        let choices = self.choices();
+        let sample = samples::sample(api, version, &choices, self.one_in(2));
+        let mut body = sample.bytes.clone();
+        if self.one_in(4) && !sample.lengths.is_empty() {
+            body = sample.blown_up(sample.lengths[self.below(sample.lengths.len())]);
+        }
+        if self.one_in(2) {
+            for _ in 0..=self.below(3) {
+                self.bend(&mut body);
+            }
+        }
+        let mut frame = Vec::new();
+        frame.extend((api as i16).to_be_bytes());
+        frame.extend(version.to_be_bytes());
+        frame.extend(self.0.next_u32().to_be_bytes());
+        frame.extend([0, 4, b'f', b'u', b'z', b'z']);
+        if api.request_header_version(version) >= 2 {
+            frame.push(0);
+        }
+        if self.one_in(8) {
+            self.bend(&mut frame);
+        }
+        frame.extend(body);
+        frame
+    }
+
+    /// One change of one place.
+    fn bend(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.below(bytes.len() + 1);
+        let rest = bytes.len() - at;
+        let some = 1 + self.below(8);
+        match self.below(7) {
+            0 if rest > 0 => bytes[at] ^= 1 << self.below(8),
+            1 if rest > 0 => bytes[at] = [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff][self.below(7)],
+            2 if rest >= some => drop(bytes.drain(at..at + some)),
+            3 => bytes.truncate(at),
+            4 => {
+                let inserted = self.choices();
+                bytes.splice(at..at, inserted.into_iter().take(some));
+            }
+            5 if rest > 0 => {
+                // A piece of the request once more, as many times as make a long one.
+                let piece = bytes[at..bytes.len().min(at + 40)].to_vec();
+                bytes.splice(at..at, piece.repeat(some * some));
+            }
+            _ => {
+                let other = self.choices();
+                let end = bytes.len().min(at + some);
+                bytes.splice(at..end, other.into_iter().take(some));
+            }
+        }
+    }
+}
+
+/// How often what came of a case.
+#[derive(Debug, Default)]
+struct Tally(BTreeMap<&'static str, u64>);
+
+impl Tally {
+    fn count(&mut self, outcome: &'static str) {
+        *self.0.entry(outcome).or_default() += 1;
+    }
+
+    /// The stream as a connection reads it, in pieces; the first rubbish ends it.
+    fn feed(&mut self, stream: &[u8], piece: usize) -> Option<()> {
+        let mut buffer = BytesMut::new();
+        for piece in stream.chunks(piece) {
+            buffer.extend_from_slice(piece);
+            while let Some(frame) =
+                Frames::default().next(&mut buffer).inspect_err(|_| self.count("frame refused")).ok()?
+            {
+                self.serve(frame)?;
+            }
+        }
+        Some(())
+    }
+
+    fn serve(&mut self, mut frame: Bytes) -> Option<()> {
+        let (api, header) = header(&mut frame).inspect_err(|_| self.count("header refused")).ok()?;
+        let version = header.request_api_version;
+        match check(api, version, &frame, LIMITS) {
+            Ok(()) => {
+                let decoded = samples::is_decoded(api, version, &mut frame.clone());
+                assert!(decoded || !frame.is_ascii(), "{api:?} {version}: it passed and is not decoded: {frame:02x?}");
+                self.count(if decoded { "decoded" } else { "not UTF-8" });
+                Some(())
+            }
+            Err(rubbish) => {
+                self.refused(api, version, &frame, rubbish);
+                None
+            }
+        }
+    }
+
+    /// What the guard refuses, the crate refuses too, or would have taken for something that it is not.
+    fn refused(&mut self, api: ApiKey, version: i16, body: &Bytes, rubbish: Rubbish) {
+        let is_decoded = || samples::is_decoded(api, version, &mut body.clone());
+        let (outcome, decoded) = match rubbish {
+            Rubbish::UnknownVersion { .. } => ("version refused", is_decoded()),
+            Rubbish::BeyondTheEnd { .. } => ("cut off", is_decoded()),
+            // Only here the guard says no before the crate would, which goes on to reserve memory.
+            Rubbish::CountBeyondTheEnd { .. } => ("blown up", false),
+            Rubbish::TagTooNew { .. } => ("tag refused", is_decoded()),
+            // The crate takes null in versions that do not have it yet, and a sixth byte of a number for what follows it.
+            Rubbish::Negative { .. } => ("null refused", false),
+            Rubbish::EndlessNumber { .. } => ("number refused", false),
+            Rubbish::TooManyElements { .. } => ("too many elements", false),
+            other => panic!("{api:?} {version}: {other}"),
+        };
+        assert!(!decoded, "{api:?} {version}: refused, {rubbish}, and yet decoded: {body:02x?}");
+        self.count(outcome);
+    }
+}
+
+#[test]
+fn bent_requests_are_refused_or_decoded_in_bounded_memory() {
+    limit_memory();
+    let mut bender = Bender::new(0);
+    let mut tally = Tally::default();
+    let before = memory("VmHWM");
+    for _ in 0..setting("FOODSTREAM_FUZZ_CASES", 60_000) {
+        let stream = bender.stream();
+        let piece = 1 + bender.below(stream.len());
+        tally.feed(&stream, piece);
+    }
+    println!("{tally:#?}");
+    for outcome in [
+        "frame refused",
+        "header refused",
+        "version refused",
+        "cut off",
+        "blown up",
+        "null refused",
+        "number refused",
+        "tag refused",
+        "too many elements",
+        "not UTF-8",
+        "decoded",
+    ] {
+        assert!(tally.0.contains_key(outcome), "no case was {outcome}: {tally:?}");
+    }
+    let taken = memory("VmHWM") - before;
+    assert!(taken < MEMORY, "{taken} KiB");
+}
+
+/// Sends what there is and hears the broker out: until it closes, or has nothing to say for a moment.
+fn converse(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut heard = Vec::new();
+    // A broker that has heard enough closes while it is still being written to.
+    if stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
+        match stream.read_to_end(&mut heard) {
+            Ok(_) => {}
+            Err(error) => {
+                let is_expected =
+                    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                assert!(is_expected, "{error}");
+            }
+        }
+    }
+    heard
+}
+
+/// Asks for the versions, as any client does first; an answer is a broker that lives.
+fn is_alive(address: SocketAddr) -> bool {
+    let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 42, 0, 0];
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(&request).unwrap();
+    let mut answer = [0; 10];
+    stream.read_exact(&mut answer).is_ok() && answer[4..] == [0, 0, 0, 42, 0, 0]
+}
+
+#[test]
+fn a_broker_outlives_bent_requests() {
+    limit_memory();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let server = runtime.block_on(Server::start(Config::memory())).unwrap();
+    let mut bender = Bender::new(1);
+    let before = memory("VmHWM");
+    let (mut answered, mut silent) = (0, 0);
+    for case in 0..setting("FOODSTREAM_FUZZ_CASES", 60_000) / 60 {
+        let heard = converse(server.address(), &bender.stream());
+        *if heard.is_empty() { &mut silent } else { &mut answered } += 1;
+        if case % 100 == 0 {
+            assert!(is_alive(server.address()), "after {case} cases");
+        }
+    }
+    println!("{answered} answered, {silent} not");
+    assert!(is_alive(server.address()) && answered > 0 && silent > 0);
+    runtime.block_on(server.stop()).unwrap();
+    let taken = memory("VmHWM") - before;
+    assert!(taken < MEMORY, "{taken} KiB");
+}

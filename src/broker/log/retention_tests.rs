@@ -91,7 +91,9 @@ fn a_topic_may_refuse_a_batch() {
     assert!(matches!(log.append(&keyless, NOW), Err(AppendError::NoKey(records)) if records == [1]));
     let good = batch(NOBODY, &[row("a", "1", NOW), row("a", "1", NOW - 100)]);
     assert!(matches!(log.append(&good, NOW + 1), Err(AppendError::InvalidTimestamp(records)) if records == [1]));
-    assert!(matches!(log.append(&good, NOW - 3_600_001), Err(AppendError::InvalidTimestamp(records)) if records == [0]));
+    assert!(
+        matches!(log.append(&good, NOW - 3_600_001), Err(AppendError::InvalidTimestamp(records)) if records == [0])
+    );
     assert!(log.append(&batch(NOBODY, &[row("a", "1", -1)]), NOW).is_ok(), "no timestamp is no wrong one");
     assert!(log.append(&good, NOW).is_ok());
     let size = u32::try_from(good.size()).unwrap();

@@ -24,6 +24,7 @@
 )]
 
 mod batch;
+mod chance;
 mod client;
 mod codec;
 mod compression;
@@ -133,6 +134,7 @@ fn main() {
         transactions_v2::CASES,
         transaction_offsets::CASES,
         transaction_admin::CASES,
+        chance::CASES,
     ]
     .concat();
     for broker in &brokers {

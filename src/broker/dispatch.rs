@@ -4,7 +4,11 @@ use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, ResponseHeader};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, ProduceRequest, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use super::answer::{Answer, Call, Client, Deferred};
@@ -190,7 +194,7 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse(&request, error);
         }
-        let checked = CheckedProduce::new(request);
+        let checked = CheckedProduce::new(request, self.asked.version);
         let is_answered = checked.is_answered();
         let response = self.hall.tell(|core, now| core.produce(checked, &self.call(now)));
         if is_answered {
@@ -237,28 +241,49 @@ impl Passage<'_> {
                 Err(served) => served,
             },
             ApiKey::JoinGroup => {
-                self.in_time(body, Core::join_group, |deferred| match deferred {
-                    Deferred::Join(response) => Some(response),
-                    _ => None,
-                })
+                self.in_time(
+                    body,
+                    |core, request: JoinGroupRequest, call| core.join_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Join(response) => Some(response),
+                        _ => None,
+                    },
+                )
                 .await
             }
             ApiKey::SyncGroup => {
-                self.in_time(body, Core::sync_group, |deferred| match deferred {
-                    Deferred::Sync(response) => Some(response),
-                    _ => None,
-                })
+                self.in_time(
+                    body,
+                    |core, request: SyncGroupRequest, call| core.sync_group(&request, call),
+                    |deferred| match deferred {
+                        Deferred::Sync(response) => Some(response),
+                        _ => None,
+                    },
+                )
                 .await
             }
             ApiKey::ListOffsets => self.at_once(body, Core::list_offsets),
             ApiKey::Metadata => self.at_once(body, Core::metadata),
-            ApiKey::OffsetCommit => self.at_once(body, Core::offset_commit),
-            ApiKey::OffsetFetch => self.at_once(body, Core::offset_fetch),
-            ApiKey::FindCoordinator => self.at_once(body, Core::find_coordinator),
-            ApiKey::Heartbeat => self.at_once(body, Core::heartbeat),
-            ApiKey::LeaveGroup => self.at_once(body, Core::leave_group),
-            ApiKey::DescribeGroups => self.at_once(body, Core::describe_groups),
-            ApiKey::ListGroups => self.at_once(body, Core::list_groups),
+            ApiKey::OffsetCommit => {
+                self.at_once::<OffsetCommitRequest>(body, |core, request, call| core.offset_commit(&request, call))
+            }
+            ApiKey::OffsetFetch => {
+                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call))
+            }
+            ApiKey::FindCoordinator => self
+                .at_once::<FindCoordinatorRequest>(body, |core, request, call| core.find_coordinator(&request, call)),
+            ApiKey::Heartbeat => {
+                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call))
+            }
+            ApiKey::LeaveGroup => {
+                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call))
+            }
+            ApiKey::DescribeGroups => {
+                self.at_once::<DescribeGroupsRequest>(body, |core, request, call| core.describe_groups(&request, call))
+            }
+            ApiKey::ListGroups => {
+                self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request))
+            }
             ApiKey::CreateTopics => self.at_once(body, Core::create_topics),
             ApiKey::DeleteTopics => self.at_once(body, Core::delete_topics),
             ApiKey::DeleteRecords => self.at_once(body, Core::delete_records),
@@ -267,15 +292,21 @@ impl Passage<'_> {
             ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn),
             ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn),
             ApiKey::EndTxn => self.at_once(body, Core::end_txn),
-            ApiKey::TxnOffsetCommit => self.at_once(body, Core::txn_offset_commit),
+            ApiKey::TxnOffsetCommit => self
+                .at_once::<TxnOffsetCommitRequest>(body, |core, request, call| core.txn_offset_commit(&request, call)),
             ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs),
             ApiKey::AlterConfigs => self.at_once(body, Core::alter_configs),
             ApiKey::CreatePartitions => self.at_once(body, Core::create_partitions),
-            ApiKey::DeleteGroups => self.at_once(body, Core::delete_groups),
+            ApiKey::DeleteGroups => {
+                self.at_once::<DeleteGroupsRequest>(body, |core, request, _| core.delete_groups(&request))
+            }
             ApiKey::IncrementalAlterConfigs => self.at_once(body, Core::incremental_alter_configs),
-            ApiKey::OffsetDelete => self.at_once(body, Core::offset_delete),
+            ApiKey::OffsetDelete => {
+                self.at_once::<OffsetDeleteRequest>(body, |core, request, _| core.offset_delete(&request))
+            }
             ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster),
             ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers),
+            ApiKey::DescribeTopicPartitions => self.at_once(body, Core::describe_topic_partitions),
             ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions),
             ApiKey::ListTransactions => self.at_once(body, Core::list_transactions),
             _ => self.asked.close("is not offered"),

@@ -75,11 +75,6 @@ impl Parked {
     pub fn next_deadline(&self) -> Option<i64> {
         self.readers.values().map(|reader| reader.until).min()
     }
-
-    /// Forgets a reader whose connection is gone.
-    pub fn forget(&mut self, ticket: Ticket) {
-        self.readers.remove(&ticket);
-    }
 }
 
 fn isolation(request: &FetchRequest) -> Isolation {

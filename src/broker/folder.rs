@@ -57,8 +57,6 @@ struct Meta {
 /// A data folder that nobody else works on, for as long as this lives.
 #[derive(Debug)]
 pub struct DataFolder {
-    /// Where it is.
-    pub path: PathBuf,
     /// The id of the cluster whose data it holds.
     pub cluster_id: Uuid,
     /// The operating system lets go of it with the process, however that ends: no lock is ever stale.
@@ -100,7 +98,7 @@ impl DataFolder {
             .and_then(|()| writeln!(lock, "{process}"))
             .map_err(storage(&lock_path))?;
         let cluster_id = cluster_id(path)?;
-        Ok(Self { path: path.to_owned(), cluster_id, _lock: lock })
+        Ok(Self { cluster_id, _lock: lock })
     }
 }
 

@@ -105,12 +105,15 @@ impl Hall {
     /// Makes time pass for the core, for ever.
     pub async fn keep_time(self: Arc<Self>) {
         loop {
-            let (now, next, chores) = self.tell(|core, now| (now, core.tick(now), core.take_chores()));
-            for chore in chores {
+            let (now, next, compaction) = self.tell(|core, now| (now, core.tick(now), core.take_compaction(now)));
+            if let Some(job) = compaction {
                 let hall = Arc::clone(&self);
+                // The end of it is due work again, and may be followed by the next one.
                 tokio::task::spawn_blocking(move || {
-                    let done = chore.run();
-                    hall.tell(|core, _| core.finish_chore(done));
+                    let result = job.run();
+                    // Giving back what was replaced takes a file system its time, too.
+                    drop(hall.tell(|core, _| core.finish_compaction(result)));
+                    hall.rouse();
                 });
             }
             let until_due = next.map_or(LONGEST_SLEEP, |due| {

@@ -10,8 +10,6 @@
 //! answer must wait for (a rebalance, a fetch's minimum of bytes) is kept under a [`Ticket`] and handed out later.
 //! Apache Kafka is the truth: where the two differ, this one is wrong.
 
-#![allow(dead_code, reason = "the wing is being built")]
-
 mod answer;
 mod apis;
 mod clock;

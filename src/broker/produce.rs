@@ -16,6 +16,9 @@ use super::transactions::{Entrance, Speaker};
 /// From this version on a produce names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
 
+/// From this version on a batch may be compressed with zstd (KIP-110).
+const ZSTD: i16 = 7;
+
 /// A produce request whose batches were looked through. That costs the most of it, and needs nothing of the broker.
 #[derive(Debug)]
 pub struct CheckedProduce {
@@ -89,7 +92,7 @@ impl From<AppendError> for Refusal {
 impl CheckedProduce {
     /// Looks through the batches of a request.
     #[must_use]
-    pub fn new(mut request: ProduceRequest) -> Self {
+    pub fn new(mut request: ProduceRequest, version: i16) -> Self {
         let transactional = request
             .topic_data
             .iter()
@@ -100,7 +103,12 @@ impl CheckedProduce {
             .iter_mut()
             .flat_map(|topic| &mut topic.partition_data)
             .map(|partition| match partition.records.take() {
-                Some(records) => Batch::parse(records).map_err(Refusal::from),
+                Some(records) => match Batch::parse(records) {
+                    Ok(batch) if batch.is_zstd() && version < ZSTD => {
+                        Err(ResponseError::UnsupportedCompressionType.into())
+                    }
+                    batch => batch.map_err(Refusal::from),
+                },
                 None => Err(BatchError::NotOne("there is none").into()),
             })
             .collect();

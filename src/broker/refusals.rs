@@ -1,5 +1,6 @@
 //! Owns what a request is answered when it is refused as a whole, whatever it asked: its answer's shape, with one error wherever one fits.
 
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
@@ -9,7 +10,8 @@ use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionRespon
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::txn_offset_commit_response::{
@@ -18,11 +20,11 @@ use kafka_protocol::messages::txn_offset_commit_response::{
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, BrokerId, CreatePartitionsRequest,
     CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTransactionsRequest,
-    EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
-    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
-    ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest, TxnOffsetCommitRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest, TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::Request;
 
@@ -86,6 +88,7 @@ no_error!(
     DescribeConfigsRequest,
     DescribeGroupsRequest,
     DescribeProducersRequest,
+    DescribeTopicPartitionsRequest,
     DescribeTransactionsRequest,
     IncrementalAlterConfigsRequest,
     OffsetForLeaderEpochRequest,
@@ -204,21 +207,30 @@ impl Refusable for TxnOffsetCommitRequest {
 
 impl Refusable for OffsetFetchRequest {
     fn unanswered(&self) -> Self::Response {
-        // Before version 2 an answer has no place for one error, so each partition carries it.
         let topics = self.topics.iter().flatten().map(|topic| {
             let partitions = topic.partition_indexes.iter().map(|partition| {
                 OffsetFetchResponsePartition::default().with_partition_index(*partition).with_committed_offset(-1)
             });
             OffsetFetchResponseTopic::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
         });
-        let groups =
-            self.groups.iter().map(|group| OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone()));
+        let groups = self.groups.iter().map(|group| {
+            let topics = group.topics.iter().flatten().map(|topic| {
+                let partitions = topic.partition_indexes.iter().map(|partition| {
+                    OffsetFetchResponsePartitions::default().with_partition_index(*partition).with_committed_offset(-1)
+                });
+                OffsetFetchResponseTopics::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
+            });
+            OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone()).with_topics(topics.collect())
+        });
         Self::Response::default().with_topics(topics.collect()).with_groups(groups.collect())
     }
 
     fn blame(response: &mut Self::Response, code: i16) {
-        response.error_code = code;
-        response.groups.iter_mut().for_each(|group| group.error_code = code);
+        // This one is told of partitions and never of a group.
+        if code != ResponseError::UnstableOffsetCommit.code() {
+            response.error_code = code;
+            response.groups.iter_mut().for_each(|group| group.error_code = code);
+        }
         for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.error_code = code;
         }

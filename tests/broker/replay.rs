@@ -27,9 +27,8 @@ fn records(lab: &Lab) -> usize {
 /// The lag of the group's partitions as others see it: Kafka's own tool, where there is one.
 fn seen_lags(lab: &Lab) -> Vec<i64> {
     if !lab.is_kafka() {
-        let ends = lab.stable_ends("order-events");
-        let offsets = offsets(lab, GROUP).swap_remove(0);
-        return ends.iter().zip(offsets).map(|(end, offset)| end - offset.expect("an offset")).collect();
+        let ends = ["order-events", "inventory-events"].map(|topic| lab.stable_ends(topic)).concat();
+        return ends.iter().zip(offsets(lab, GROUP).concat()).map(|(end, at)| end - at.expect("an offset")).collect();
     }
     let described = lab.tool("kafka-consumer-groups", &format!("--describe --group {}", lab.topic(GROUP)));
     described

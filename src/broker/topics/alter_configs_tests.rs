@@ -29,8 +29,7 @@ fn resource_of(kind: i8, name: &str, changes: &[(&str, i8, Option<&str>)]) -> in
 }
 
 fn alter_all(core: &mut Core, resources: Vec<incremental::AlterConfigsResource>, validate_only: bool) -> Vec<Told> {
-    let request =
-        IncrementalAlterConfigsRequest::default().with_resources(resources).with_validate_only(validate_only);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(resources).with_validate_only(validate_only);
     let responses = ask(1, |call| core.incremental_alter_configs(request, call)).responses;
     responses.into_iter().map(|told| (told.error_code, told.error_message.map(|why| why.to_string()))).collect()
 }

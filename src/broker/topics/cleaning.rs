@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::entry::Entry;
-use super::super::log::{Compacted, Compaction};
+use super::super::log::{Compacted, Compaction, Replaced};
 use super::super::notice::Notice;
 use super::{TopicEntry, Topics, configs};
 
@@ -70,13 +70,12 @@ impl Schedule {
 
     /// The next partition whose turn it is; partitions are counted on until the topic has no more and is planned anew.
     fn turn(&mut self, now: i64) -> Option<(Uuid, usize)> {
-        let (topic, partition) = match self.current {
-            Some(current) => current,
-            None => {
-                let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
-                self.forget(topic);
-                (topic, 0)
-            }
+        let (topic, partition) = if let Some(current) = self.current {
+            current
+        } else {
+            let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
+            self.forget(topic);
+            (topic, 0)
         };
         self.current = Some((topic, partition + 1));
         Some((topic, partition))
@@ -143,14 +142,17 @@ impl Core {
         None
     }
 
-    /// Puts a compaction's result in its place.
-    pub fn finish_compaction(&mut self, result: CompactionResult) {
+    /// Puts a compaction's result in its place. What it replaced is to be removed without the lock.
+    pub fn finish_compaction(&mut self, result: CompactionResult) -> Option<Replaced> {
         self.topics.cleaning.is_compacting = false;
         // A topic that was deleted meanwhile has taken its files with it.
         let log = self.topics.by_id_mut(result.topic).and_then(|topic| topic.logs.get_mut(result.partition));
-        let Some(log) = log else { return };
-        if let Err(error) = result.compacted.and_then(|compacted| log.finish(compacted)) {
-            self.notices.push(Notice::Trouble { what: format!("a log cannot be compacted: {error}") });
+        match result.compacted.and_then(|compacted| log.map(|log| log.finish(compacted)).transpose()) {
+            Ok(replaced) => replaced,
+            Err(error) => {
+                self.notices.push(Notice::Trouble { what: format!("a log cannot be compacted: {error}") });
+                None
+            }
         }
     }
 

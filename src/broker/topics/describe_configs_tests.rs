@@ -45,7 +45,12 @@ fn a_topic_shows_what_was_set_and_what_it_stands_before() {
     assert_eq!(
         rows(&result),
         [
-            row("cleanup.policy", "compact", 1, &[("cleanup.policy", "compact", 1), ("log.cleanup.policy", "delete", 5)]),
+            row(
+                "cleanup.policy",
+                "compact",
+                1,
+                &[("cleanup.policy", "compact", 1), ("log.cleanup.policy", "delete", 5)]
+            ),
             row("retention.ms", "5000", 1, &[("retention.ms", "5000", 1)]),
             row("segment.bytes", "1073741824", 5, &[("log.segment.bytes", "1073741824", 5)]),
             row("segment.ms", "604800000", 5, &[]),

@@ -23,7 +23,6 @@ mod names;
 mod offsets;
 mod open;
 
-pub use cleaning::{CompactionJob, CompactionResult};
 pub use configs::Overrides;
 
 /// All partitions of all topics together may be as many as this: each costs memory, and files of the process.

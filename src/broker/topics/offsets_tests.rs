@@ -111,13 +111,9 @@ fn epoch_0_ends_where_the_log_does() {
     make(&mut core, "a", 1, &[]);
     append(&mut core, "a", "k", "1", NOW);
     for version in 2..=4 {
-        for (current, asked, told) in [
-            (-1, 0, (0, 0, 1)),
-            (0, 1, (0, -1, -1)),
-            (0, -1, (0, -1, -1)),
-            (0, -2, (0, -2, 0)),
-            (1, 0, (75, -1, -1)),
-        ] {
+        for (current, asked, told) in
+            [(-1, 0, (0, 0, 1)), (0, 1, (0, -1, -1)), (0, -1, (0, -1, -1)), (0, -2, (0, -2, 0)), (1, 0, (75, -1, -1))]
+        {
             let partition =
                 OffsetForLeaderPartition::default().with_current_leader_epoch(current).with_leader_epoch(asked);
             let topic = OffsetForLeaderTopic::default().with_topic(name("a")).with_partitions(vec![partition]);
@@ -134,9 +130,8 @@ fn producers_of_a_partition_are_told() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     append_as(&mut core, "a", 5, "k", "1", NOW);
-    let topics = [("a", vec![0, 7]), ("nope", vec![0]), ("bad name", vec![0])].map(|(topic, partitions)| {
-        TopicRequest::default().with_name(name(topic)).with_partition_indexes(partitions)
-    });
+    let topics = [("a", vec![0, 7]), ("nope", vec![0]), ("bad name", vec![0])]
+        .map(|(topic, partitions)| TopicRequest::default().with_name(name(topic)).with_partition_indexes(partitions));
     let request = DescribeProducersRequest::default().with_topics(topics.to_vec());
     let response = ask(0, |call| core.describe_producers(request, call));
     let producer = &response.topics[0].partitions[0].active_producers[0];

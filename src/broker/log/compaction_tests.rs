@@ -207,6 +207,10 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
         assert_eq!(notices, []);
         assert_eq!(table(&killed), expected, "killed after {done}");
         assert_eq!(killed.last_stable_offset(), log.last_stable_offset());
+        assert!(
+            killed.segments.windows(2).all(|pair| pair[0].last_offset < pair[1].base_offset),
+            "killed after {done}"
+        );
         assert!(std::fs::read_dir(&here).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned")));
     }
 }

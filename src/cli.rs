@@ -73,10 +73,12 @@ pub enum Command {
     #[command(
         long_about = "Be a Kafka for this machine: a broker of one node, for a machine without Kafka.
 
-Commands start one in the background by themselves where no Kafka answers at localhost:9092; its data is in .foodstream/ of
-the working directory, and it leaves 30 s after its last client (FOODSTREAM_BROKER_IDLE sets another time). This command
-runs one in the foreground, for any Kafka client, until it is stopped; --status and --stop look after the one of a folder.
-What was acknowledged survives the end of the process, also by kill -9; a loss of power only with --fsync.",
+Commands start one in the background by themselves where no Kafka answers at localhost:9092. Its data is in .foodstream/ of \
+the working directory, and it leaves 30 s after its last client (FOODSTREAM_BROKER_IDLE sets another time).
+
+This command runs one in the foreground, for any Kafka client, until it is stopped; --status and --stop look after the one \
+of a folder, whoever started it. What was acknowledged survives the end of the process, also by kill -9; a loss of power \
+only with --fsync.",
         after_help = "Examples:
   foodstream broker                       at 127.0.0.1:9092, data in .foodstream/
   foodstream broker --memory --listen 127.0.0.1:0

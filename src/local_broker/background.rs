@@ -108,7 +108,10 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
     let mut own = None;
     loop {
         starter.shutdown.check()?;
-        if let Some((broker, lease)) = find(folder, deadline.remaining().max(LOOK)) {
+        // While one is starting for this process its own word is awaited, which says more than the file.
+        if child.is_none()
+            && let Some((broker, lease)) = find(folder, deadline.remaining().max(LOOK))
+        {
             return Ok(Found { started: own.as_ref() == Some(&broker.id), broker, lease, notes });
         }
         if deadline.has_passed() {

@@ -1,6 +1,7 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
-use std::net::SocketAddr;
+mod broker;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,14 +15,10 @@ use crate::local_broker::Wanted;
 use crate::topics::Names;
 use crate::workload::{self, Rate, WorkloadSettings};
 
+pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
+
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";
-
-/// The environment variable of the time that a background broker stays after its last client.
-pub const IDLE_VARIABLE: &str = "FOODSTREAM_BROKER_IDLE";
-
-/// How long a background broker stays after its last client where nobody says.
-const DEFAULT_IDLE: Duration = Duration::from_secs(30);
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -90,79 +87,12 @@ pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> R
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
     Ok(Common {
-        wanted: wanted(&connection)?,
-        broker_idle: broker_idle(environment.broker_idle.as_deref())?,
+        wanted: broker::wanted(&connection)?,
+        broker_idle: broker::idle(environment.broker_idle.as_deref())?,
         connection,
         names: Names::new(prefix),
         json: global.output == cli::Output::Json,
         report: global.report.clone(),
-    })
-}
-
-fn wanted(connection: &Connection) -> Result<Wanted, Failure> {
-    let wanted = Wanted::of(connection.property("bootstrap.servers"))?;
-    let protocol = connection.property("security.protocol").filter(|name| !name.eq_ignore_ascii_case("plaintext"));
-    match (wanted, protocol) {
-        (Wanted::Embedded(_), Some(protocol)) => {
-            Err(usage(format!("security.protocol={protocol}: the embedded broker speaks plain text only"))
-                .hint("leave it out, or name the broker that it is for with -b HOST:PORT"))
-        }
-        // Whoever sets this has a Kafka of his own in mind, which does not answer a question in plain text.
-        (Wanted::Nearest, Some(_)) => Ok(Wanted::Named),
-        (wanted, _) => Ok(wanted),
-    }
-}
-
-fn broker_idle(typed: Option<&str>) -> Result<Duration, Failure> {
-    let Some(typed) = typed.filter(|typed| !typed.is_empty()) else { return Ok(DEFAULT_IDLE) };
-    let idle = typed.parse::<humantime::Duration>().ok().map(Duration::from).filter(|idle| !idle.is_zero());
-    idle.ok_or_else(|| {
-        usage(format!("{IDLE_VARIABLE}={typed}: no duration"))
-            .hint("a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m")
-    })
-}
-
-/// What `broker` is to be.
-#[derive(Debug, Clone)]
-pub struct BrokerSettings {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// What clients are told to connect to, where it differs.
-    pub advertise: Option<(String, u16)>,
-    /// The folder of its data; `None` for memory.
-    pub folder: Option<PathBuf>,
-    /// Flush before anything is acknowledged.
-    pub fsync: bool,
-    /// How long it stays after its last client; `None` for ever.
-    pub idle: Option<Duration>,
-    /// Started by a command, which waits for its first line.
-    pub background: bool,
-}
-
-/// The settings of `broker`.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn broker(typed: &cli::Broker, global: &cli::Global) -> Result<BrokerSettings, Failure> {
-    if global.bootstrap_servers.is_some() {
-        return Err(usage("-b names a broker to talk to, and this command is one")
-            .hint("--listen says where it listens, --data which folder it is about"));
-    }
-    if typed.listen.ip().is_unspecified() && typed.advertise.is_none() {
-        return Err(usage(format!(
-            "--listen {} is every address of this machine, and none that a client can be told",
-            typed.listen
-        ))
-        .hint("add --advertise HOST:PORT with the name by which clients reach this machine"));
-    }
-    Ok(BrokerSettings {
-        listen: typed.listen,
-        advertise: typed.advertise.clone(),
-        folder: (!typed.memory).then(|| typed.data.clone()),
-        fsync: typed.fsync,
-        idle: typed.idle.map(Duration::from),
-        background: typed.background,
     })
 }
 
@@ -464,31 +394,6 @@ mod tests {
         assert_eq!(wanted("foodstream replay -X security.protocol=sasl_plaintext", None), Ok(Wanted::Named));
         let refused = wanted("foodstream replay -b embedded -X security.protocol=sasl_plaintext", None);
         assert!(refused.expect_err("refused").message.contains("plain text"));
-    }
-
-    #[test]
-    fn how_long_a_broker_stays_is_a_duration() {
-        assert_eq!(broker_idle(None), Ok(Duration::from_secs(30)));
-        assert_eq!(broker_idle(Some("5m")), Ok(Duration::from_mins(5)));
-        for typed in ["30", "0s", "soon"] {
-            assert!(broker_idle(Some(typed)).expect_err(typed).message.contains("FOODSTREAM_BROKER_IDLE"));
-        }
-    }
-
-    #[test]
-    fn a_broker_that_listens_everywhere_must_say_how_it_is_reached() {
-        let settings = |words: &str| {
-            let typed = typed(words);
-            let Command::Broker(broker) = &typed.command else { unreachable!("only broker is typed here") };
-            super::broker(broker, &typed.global)
-        };
-        assert_eq!(settings("foodstream broker").expect("meant").folder, Some(".foodstream".into()));
-        assert_eq!(settings("foodstream broker --memory").expect("meant").folder, None);
-        let refused = settings("foodstream broker --listen 0.0.0.0:9092").expect_err("refused");
-        assert!(refused.hint.expect("a hint").contains("--advertise"));
-        let told = settings("foodstream broker --listen 0.0.0.0:9092 --advertise lab:9092").expect("meant");
-        assert_eq!(told.advertise, Some(("lab".to_owned(), 9092)));
-        assert!(settings("foodstream broker -b localhost:9092").is_err());
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Node {
         let topic = TopicProduceData::default().with_name(TopicName(text(TOPIC))).with_partition_data(vec![data]);
         let request =
             ProduceRequest::default().with_transactional_id(Some(till())).with_acks(-1).with_topic_data(vec![topic]);
-        let answer = self.ask(version, CheckedProduce::new(request), Core::produce);
+        let answer = self.ask(version, CheckedProduce::new(request, version), Core::produce);
         answer.responses[0].partition_responses[0].error_code
     }
 

@@ -33,7 +33,9 @@ lines_in() {
   done
 }
 # Columns of a table, whatever its widths.
-columns() { awk -v wanted="$1" 'BEGIN { n = split(wanted, c, ",") } NF { for (i = 1; i <= n; i++) printf "%s%s", $c[i], (i < n ? " " : "\n") }'; }
+columns() {
+  awk -v wanted="$1" 'BEGIN { n = split(wanted, c, ",") } NF { for (i = 1; i <= n; i++) printf "%s%s", $c[i], (i < n ? " " : "\n") }'
+}
 
 # --- topics, records, settings, offsets -------------------------------------------------------------------------
 
@@ -132,7 +134,8 @@ lines_in 1 "$scratch/open"
 kill -9 "$background"
 wait "$background" 2>/dev/null || true
 background=
-same "the open transaction is listed" "$prefix-open Ongoing" "$(tool kafka-transactions list | grep "^$prefix-open[[:space:]]" | columns 1,4)"
+same "the open transaction is listed" "$prefix-open Ongoing" \
+  "$(tool kafka-transactions list | grep "^$prefix-open[[:space:]]" | columns 1,4)"
 same "and described" "$prefix-open Ongoing 600000 $ledger-0" \
   "$(tool kafka-transactions describe --transactional-id "$prefix-open" | grep "[[:space:]]$prefix-open[[:space:]]" | columns 2,5,6,9)"
 same "its partition knows where it begins" "0 0" \

@@ -109,7 +109,7 @@ final class ClientsTrial {
     private KafkaProducer<String, String> producer(String name) {
         var producer = new KafkaProducer<String, String>(Trial.settings(
             broker, "transactional.id", prefix + name, "transaction.timeout.ms", 30_000, "max.block.ms", 30_000,
-                "delivery.timeout.ms", 30_000,
+            "delivery.timeout.ms", 30_000,
             "request.timeout.ms", 15_000));
         producer.initTransactions();
         return producer;
@@ -153,11 +153,13 @@ final class ClientsTrial {
             List.of(1, described.producerId(), described.producerEpoch(), 4L),
             List.of(writing.size(), writing.get(0).producerId(), writing.get(0).producerEpoch(),
                 writing.get(0).currentTransactionStartOffset().orElse(-1)));
-        var ongoing = new ListTransactionsOptions().filterStates(Set.of(TransactionState.ONGOING)).filterProducerIds(Set.of(described.producerId()));
+        var ongoing = new ListTransactionsOptions().filterStates(Set.of(TransactionState.ONGOING))
+            .filterProducerIds(Set.of(described.producerId()));
         var listed = List.copyOf(Trial.get(admin.listTransactions(ongoing).all()));
         Trial.same("it is listed", List.of(1, id, TransactionState.ONGOING),
             List.of(listed.size(), listed.get(0).transactionalId(), listed.get(0).state()));
-        var aborting = new ListTransactionsOptions().filterStates(Set.of(TransactionState.PREPARE_ABORT)).filterProducerIds(Set.of(described.producerId()));
+        var aborting = new ListTransactionsOptions().filterStates(Set.of(TransactionState.PREPARE_ABORT))
+            .filterProducerIds(Set.of(described.producerId()));
         Trial.same("not in a state that it is not in", 0, Trial.get(admin.listTransactions(aborting).all()).size());
         Trial.same("read_committed ends before it", 4L, offset(result, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED));
         Trial.same("read_uncommitted ends behind it", 5L, offset(result, OffsetSpec.latest()));
@@ -220,8 +222,8 @@ final class ClientsTrial {
 
     private Map<TopicPartition, Long> committed() {
         var offsets = new TreeMap<TopicPartition, Long>((a, b) -> a.partition() - b.partition());
-        Trial.get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata()).forEach((partition,
-            entry) -> offsets.put(partition, entry.offset()));
+        Trial.get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata())
+            .forEach((partition, entry) -> offsets.put(partition, entry.offset()));
         return offsets;
     }
 

@@ -306,6 +306,7 @@ impl Passage<'_> {
             }
             ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster),
             ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers),
+            ApiKey::DescribeTopicPartitions => self.at_once(body, Core::describe_topic_partitions),
             ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions),
             ApiKey::ListTransactions => self.at_once(body, Core::list_transactions),
             _ => self.asked.close("is not offered"),

@@ -162,3 +162,76 @@ impl Journal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::transactions::TransactionEntry;
+
+    fn entry(number: i64) -> Entry {
+        Entry::Transaction(TransactionEntry::ProducerIds { until: number })
+    }
+
+    fn entries(numbers: std::ops::Range<i64>) -> Vec<Entry> {
+        numbers.map(entry).collect()
+    }
+
+    fn open(path: &Path) -> (Journal, Vec<Entry>, Vec<Notice>) {
+        let mut notices = Vec::new();
+        let (journal, entries) = Journal::open(path, false, &mut notices).expect("opens");
+        (journal, entries, notices)
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_a_start_wherever_the_file_is_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        open(&path).0.append(&entries(0..5)).expect("appended");
+        let whole = std::fs::read(&path).expect("read");
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).expect("written");
+            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let (mut journal, found, notices) = open(&path);
+            assert_eq!(found, entries(0..i64::try_from(lines).expect("few")), "cut at {cut}");
+            assert_eq!(notices.is_empty(), cut == 0 || whole[cut - 1] == b'\n', "cut at {cut}");
+            journal.append(&[entry(9)]).expect("appended");
+            assert_eq!(open(&path).1.last(), Some(&entry(9)), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_altered_is_damage_unless_it_is_the_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        open(&path).0.append(&entries(0..3)).expect("appended");
+        let whole = std::fs::read(&path).expect("read");
+        for at in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            std::fs::write(&path, &altered).expect("written");
+            let line = whole[..at].iter().filter(|byte| **byte == b'\n').count();
+            match Journal::open(&path, false, &mut Vec::new()) {
+                // The end of a line that is no end joins it with the next one.
+                Ok((_, found)) => assert!(line == 2 || line == 1 && whole[at] == b'\n', "byte {at}: {found:?}"),
+                Err(error) => {
+                    assert!(matches!(error, JournalError::Damaged { line: told, .. } if told == line + 1), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rewritten_journal_holds_what_it_was_rewritten_with_and_what_came_after() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let (mut journal, _, _) = open(&path);
+        let history = entries(0..1000);
+        while !journal.is_long() {
+            journal.append(&history).expect("appended");
+        }
+        journal.rewrite(&entries(0..2)).expect("rewritten");
+        assert!(!journal.is_long());
+        journal.append(&[entry(7)]).expect("appended");
+        assert_eq!(open(&path).1, [entry(0), entry(1), entry(7)]);
+    }
+}

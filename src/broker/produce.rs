@@ -210,21 +210,23 @@ impl Core {
 
     /// Asks the transaction about what is to be written in it, all at once: a request's first partition may begin it.
     fn enter(&mut self, id: &TransactionalId, writes: &mut [Result<Write<'_>, Refusal>], call: &Call<'_>) {
-        let (mut speaker, mut places, mut asked) = (None, Vec::new(), Vec::new());
-        for (index, write) in writes.iter().enumerate() {
-            let Ok(write) = write else { continue };
-            if write.batch.is_transactional() {
-                let (producer_id, epoch) = (write.batch.producer_id(), write.batch.producer_epoch());
-                speaker = Some(Speaker { transactional_id: id.0.as_str(), producer_id, epoch });
-                places.push((write.topic, write.partition));
-                asked.push(index);
-            }
-        }
-        let Some(speaker) = speaker else { return };
-        let verdicts = self.enter_partitions(speaker, &places, Entrance::of_produce(call.version), call.now);
-        for (index, verdict) in asked.into_iter().zip(verdicts) {
+        let asked: Vec<usize> = (0..writes.len())
+            .filter(|at| writes[*at].as_ref().is_ok_and(|write| write.batch.is_transactional()))
+            .collect();
+        let batches: Vec<&Write<'_>> = asked.iter().filter_map(|at| writes[*at].as_ref().ok()).collect();
+        let Some(first) = batches.first().map(|write| &write.batch) else { return };
+        let (producer_id, epoch) = (first.producer_id(), first.producer_epoch());
+        let verdicts = if batches.iter().all(|write| write.batch.producer_id() == producer_id) {
+            let places: Vec<_> = batches.iter().map(|write| (write.topic, write.partition)).collect();
+            let speaker = Speaker { transactional_id: id.0.as_str(), producer_id, epoch };
+            self.enter_partitions(speaker, &places, Entrance::of_produce(call.version), call.now)
+        } else {
+            // One request speaks for one producer.
+            vec![Err(ResponseError::InvalidProducerIdMapping); asked.len()]
+        };
+        for (at, verdict) in asked.into_iter().zip(verdicts) {
             if let Err(error) = verdict {
-                writes[index] = Err(error.into());
+                writes[at] = Err(error.into());
             }
         }
     }

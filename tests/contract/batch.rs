@@ -2,12 +2,15 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::codec;
+
 /// Where a header field begins.
 pub const MAGIC: usize = 16;
 pub const CRC: usize = 17;
 const CHECKED: usize = 21;
 const HEADER: usize = 61;
 
+const CODEC: i16 = 7;
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
@@ -82,6 +85,16 @@ impl Batch {
         self
     }
 
+    /// The batch with its records compressed.
+    pub fn compressed(mut self, codec: i16) -> Self {
+        self.attributes = self.attributes & !CODEC | codec;
+        self
+    }
+
+    pub fn codec(&self) -> i16 {
+        self.attributes & CODEC
+    }
+
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
     }
@@ -114,6 +127,7 @@ impl Batch {
         bytes.put_i16(self.producer_epoch);
         bytes.put_i32(self.base_sequence);
         bytes.put_i32(i32::try_from(self.records.len()).expect("a count"));
+        let mut records = BytesMut::new();
         for record in &self.records {
             let mut body = BytesMut::new();
             body.put_i8(0);
@@ -122,9 +136,10 @@ impl Batch {
             put_field(&mut body, record.key.as_ref());
             put_field(&mut body, record.value.as_ref());
             put_varint(&mut body, 0);
-            put_varint(&mut bytes, i64::try_from(body.len()).expect("a length"));
-            bytes.put(body);
+            put_varint(&mut records, i64::try_from(body.len()).expect("a length"));
+            records.put(body);
         }
+        bytes.put_slice(&codec::compress(self.codec(), &records));
         seal(&mut bytes);
         bytes
     }
@@ -163,8 +178,9 @@ impl Batch {
             base_sequence: bytes.get_i32(),
             records: Vec::new(),
         };
-        assert_eq!(batch.attributes & 7, 0, "the suite writes nothing compressed");
-        for _ in 0..bytes.get_i32() {
+        let count = bytes.get_i32();
+        let mut bytes = Bytes::from(codec::decompress(batch.codec(), &bytes));
+        for _ in 0..count {
             let length = usize::try_from(get_varint(&mut bytes)).expect("a length");
             let mut record = bytes.split_to(length);
             record.advance(1);

@@ -52,10 +52,20 @@ impl Client {
         let length = i32::try_from(frame.len() - 4).expect("a frame's length");
         frame[..4].copy_from_slice(&length.to_be_bytes());
         self.unanswered.push(self.correlation);
+        self.send_bytes(&frame);
+    }
+
+    /// Sends what need not be a request.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
         // A broker that has closed the connection is told by what it answers: nothing.
-        if let Err(error) = self.stream.write_all(&frame) {
+        if let Err(error) = self.stream.write_all(bytes) {
             assert!(is_closed(error.kind()), "the request cannot be sent: {error}");
         }
+    }
+
+    /// Awaits the answer to a request of the caller's own bytes.
+    pub fn expect_answer_to(&mut self, correlation: i32) {
+        self.unanswered.push(correlation);
     }
 
     /// Forgets the oldest request: Kafka never answers a produce request with acks=0.

@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("fetch_gives_a_batch_however_small_the_limits", limits),
     ("fetch_at_the_end_waits_and_answers_empty", empty),
     ("fetch_at_the_end_wakes_up_for_new_records", wakes_up),
+    ("fetch_waits_for_its_minimum_over_all_partitions", minimum),
     ("fetch_does_not_wait_with_errors", errors_at_once),
     ("fetch_holds_leader_epochs_against_its_own", leader_epochs),
     ("fetch_sessions_that_do_not_exist_are_refused", sessions),
@@ -126,7 +127,7 @@ fn empty(lab: &mut Lab) {
 fn wakes_up(lab: &mut Lab) {
     let target = lab.target("topic", 2);
     for version in VERSIONS {
-        let end = if version == VERSIONS[0] { 0 } else { requests::first_offset(&lab.put(7, &ends(&target))) };
+        let end = requests::first_offset(&lab.put(7, &requests::list_offsets(&target.name, &[(0, -1)], 0)));
         let mut reader = lab.connect();
         reader.send(version, &waiting(version, &target, &[(0, end), (1, 0)], 600_000));
         fill(lab, &target, 0, 1);
@@ -135,8 +136,20 @@ fn wakes_up(lab: &mut Lab) {
     }
 }
 
-fn ends(target: &Target) -> kafka_protocol::messages::ListOffsetsRequest {
-    requests::list_offsets(&target.name, &[(0, -1)], 0)
+fn minimum(lab: &mut Lab) {
+    let target = lab.target("topic", 2);
+    let one = i32::try_from(Batch::of(lab.zero, &["a", "b"]).bytes().len()).expect("a length");
+    let waiting = waiting(12, &target, &[(0, 0), (1, 0)], 600_000);
+    fill(lab, &target, 0, 1);
+    lab.note("the minimum is there");
+    lab.ask(12, &waiting.clone().with_min_bytes(one));
+    lab.note("it comes in two partitions");
+    let mut reader = lab.connect();
+    reader.send(12, &waiting.with_min_bytes(3 * one));
+    fill(lab, &target, 1, 1);
+    fill(lab, &target, 0, 1);
+    let answer = reader.receive::<FetchRequest>(12).expect("an answer");
+    lab.tell_answer::<FetchRequest>(12, &answer);
 }
 
 fn errors_at_once(lab: &mut Lab) {

@@ -1,8 +1,6 @@
 //! Owns the cases about groups seen from outside: describing, listing and deleting them.
 
-use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest,
-};
+use kafka_protocol::messages::{DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Case;
@@ -56,10 +54,6 @@ fn versions(lab: &mut Lab) {
     lab.note("two");
     let unknown = lab.name("unknown");
     lab.ask(5, &DescribeGroupsRequest::default().with_groups(vec![group.clone().into(), unknown.into()]));
-    lab.note("as a group of the newer protocol, which clients try first");
-    let newer = |group: &StrBytes| ConsumerGroupDescribeRequest::default().with_group_ids(vec![group.clone().into()]);
-    lab.ask(1, &newer(&group));
-    lab.ask(1, &newer(&lab.name("unknown")));
 }
 
 fn listed(lab: &mut Lab) {

@@ -20,6 +20,9 @@ pub const CASES: &[Case] = &[
     ("the_group_chooses_a_protocol_that_all_know", choice),
     ("a_member_that_joins_again_unchanged_stays", joins_again),
     ("sync_group_waits_for_the_leader", sync),
+    ("a_member_that_joins_before_the_sync_begins_a_new_rebalance", joins_before_sync),
+    ("a_member_that_leaves_ends_the_wait_for_it", leaves_the_wait),
+    ("a_leader_that_leaves_is_followed_by_another", leader_leaves),
     ("a_group_that_emptied_goes_on_with_its_generation", emptied),
 ];
 
@@ -280,6 +283,54 @@ fn sync(lab: &mut Lab) {
     lab.ask(3, &first.member.sync(&[(&first.member, "one")]));
     second.client.send(3, &second.member.sync(&[]));
     second.tell::<SyncGroupRequest>(lab, 3);
+}
+
+fn joins_before_sync(lab: &mut Lab) {
+    let group = lab.name("group");
+    let (first, mut second) = membership::pair(lab, 5, &group);
+    second.client.send(3, &second.member.sync(&[]));
+    let mut third = Joined::connect(lab, 5, &group);
+    third.client.send(5, &membership::join(&group, &third.member.id));
+    lab.note("who waits for the leader's sync, and the leader, are told to join again");
+    second.tell::<SyncGroupRequest>(lab, 3);
+    lab.ask(3, &first.member.sync(&[(&first.member, "one")]));
+    lab.ask(3, &first.member.heartbeat());
+    second.client.send(5, &membership::join(&group, &second.member.id));
+    lab.ask(5, &membership::join(&group, &first.member.id));
+    second.join_answer(lab, 5);
+    third.join_answer(lab, 5);
+}
+
+fn leaves_the_wait(lab: &mut Lab) {
+    let group = lab.name("group");
+    let (first, second) = membership::synced_pair(lab, &group);
+    let mut third = Joined::connect(lab, 5, &group);
+    third.client.send(5, &membership::join(&group, &third.member.id));
+    lab.put_until(3, &first.heartbeat(), |answer| answer.error_code != 0);
+    let mut waiting = lab.connect();
+    waiting.send(5, &membership::join(&group, &first.id));
+    lab.note("the first and the third wait for the second, which leaves");
+    lab.ask(1, &second.leave_in(1));
+    let answer = waiting.receive::<JoinGroupRequest>(5).expect("an answer");
+    lab.tell_answer::<JoinGroupRequest>(5, &answer);
+    third.join_answer(lab, 5);
+    lab.note("a member that waits for the sync leaves");
+    let first = Member::of(&group, &answer);
+    third.client.send(3, &third.member.sync(&[]));
+    lab.ask(1, &first.leave_in(1));
+    third.tell::<SyncGroupRequest>(lab, 3);
+    lab.ask(5, &membership::join(&group, &third.member.id));
+}
+
+fn leader_leaves(lab: &mut Lab) {
+    let group = lab.name("group");
+    let (first, second) = membership::synced_pair(lab, &group);
+    lab.ask(1, &first.leave_in(1));
+    lab.ask_until(3, &second.heartbeat(), |answer| answer.error_code != 0);
+    let answer = lab.ask(5, &membership::join(&group, &second.id));
+    let second = Member::of(&group, &answer);
+    lab.ask(3, &second.sync(&[(&second, "all")]));
+    lab.ask(3, &second.heartbeat());
 }
 
 fn emptied(lab: &mut Lab) {

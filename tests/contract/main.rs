@@ -25,9 +25,12 @@
 
 mod batch;
 mod client;
+mod codec;
+mod compression;
 mod configs;
 mod fencing;
 mod fetch;
+mod frames;
 mod group_admin;
 mod groups;
 mod handshake;
@@ -113,7 +116,9 @@ fn main() {
     let (brokers, embedded) = brokers_under_test();
     let cases: Vec<Case> = [
         handshake::CASES,
+        frames::CASES,
         produce::CASES,
+        compression::CASES,
         idempotence::CASES,
         fetch::CASES,
         list_offsets::CASES,

@@ -4,6 +4,7 @@
 use kafka_protocol::ResponseError;
 
 use super::batch::Batch;
+use super::codec;
 use super::telling::Told;
 
 /// Fields that no transcript tells: where the broker is, how busy it is, and how it words its errors.
@@ -177,6 +178,9 @@ impl Names {
         }
         if batch.is_transactional() {
             words.push("transactional".to_owned());
+        }
+        if batch.codec() != codec::NONE {
+            words.push(codec::name(batch.codec()).to_owned());
         }
         words.push(format!("epoch {}", batch.leader_epoch));
         let clock = if batch.is_log_append_time() { "appended" } else { "created" };

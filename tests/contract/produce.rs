@@ -118,8 +118,8 @@ fn spoilt(lab: &mut Lab) {
         ("a last offset that is too low", Batch { last_offset_delta: 0, ..good.clone() }.bytes()),
         ("a first offset other than 0", Batch { base_offset: 3, ..good.clone() }.bytes()),
         ("a control batch", Batch { attributes: 1 << 5, ..good.clone() }.bytes()),
-        ("an unknown compression", Batch { attributes: 7, ..good.clone() }.bytes()),
-        ("gzip that is none", Batch { attributes: 1, ..good.clone() }.bytes()),
+        ("an unknown compression", sealed(&|raw| raw[22] = 7)),
+        ("gzip that is none", sealed(&|raw| raw[22] = 1)),
         ("log append time", Batch { attributes: 1 << 3, ..good.clone() }.bytes()),
     ];
     for (way, bytes) in ways {

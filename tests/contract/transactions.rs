@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("a_partition_that_was_not_added_takes_no_records", not_added),
     ("add_partitions_to_txn_refuses_all_for_one", add_refused),
     ("several_transactions_follow_each_other", several),
+    ("a_transaction_outlives_a_topic_of_it", deleted_topic),
     ("records_and_markers_of_many_partitions", many_partitions),
 ];
 
@@ -278,6 +279,21 @@ fn several(lab: &mut Lab) {
     lab.ask(9, &producer.produce(9, (&target, 0), 4, &["a"]));
     end(lab, &producer, true);
     tell_readers(lab, &target, 0, 0);
+}
+
+fn deleted_topic(lab: &mut Lab) {
+    let (kept, deleted) = (lab.target("kept", 1), lab.target("deleted", 1));
+    let producer = Producer::init(lab, "id");
+    begin(lab, &producer, &kept, 0, &["a"]);
+    begin(lab, &producer, &deleted, 0, &["b"]);
+    lab.delete_topic("deleted");
+    lab.ask(9, &producer.produce(9, (&deleted, 0), 1, &["c"]));
+    lab.ask(1, &producer.end(true));
+    producer.await_state(lab, "CompleteCommit");
+    tell_readers(lab, &kept, 0, 0);
+    lab.note("a topic that is made again knows nothing of it");
+    let again = lab.target("deleted", 1);
+    transactional::tell_ends(lab, &again, 0);
 }
 
 fn many_partitions(lab: &mut Lab) {

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("the_epoch_before_the_end_is_fenced", fenced),
     ("added_partitions_and_implied_ones_are_one_transaction", mixed),
     ("a_transaction_begins_with_sequence_zero_of_its_epoch", sequences),
+    ("an_implied_transaction_refuses_what_it_does_not_know", refused),
     ("init_producer_id_fences_an_implied_transaction", init),
 ];
 
@@ -151,6 +152,33 @@ fn sequences(lab: &mut Lab) {
     end(lab, &mut producer, false);
     producer.await_state(lab, "CompleteAbort");
     tell_all(lab, &target);
+}
+
+fn refused(lab: &mut Lab) {
+    let target = lab.target("topic", 1);
+    let producer = Producer::init(lab, "id");
+    let unknown = Target { name: lab.name("unknown"), id: uuid::Uuid::from_u128(0xABCD) };
+    let group = lab.name("group");
+    for version in [12, 13] {
+        lab.note("unknown topics and partitions");
+        lab.ask(version, &producer.produce(version, (&unknown, 0), 0, &["a"]));
+        lab.ask(version, &producer.produce(version, (&target, 5), 0, &["a"]));
+    }
+    lab.ask(5, &producer.commit_offset(&group, &unknown.name, 1));
+    lab.note("which did not begin a transaction");
+    lab.ask(0, &producer.describe());
+    for (note, stranger) in [
+        ("an unknown transactional id", Producer { id: lab.name("stranger"), ..producer.clone() }),
+        ("another's producer id", Producer { number: i64::MAX - 7, ..producer.clone() }),
+    ] {
+        lab.note(note);
+        lab.ask(12, &stranger.produce(12, (&target, 0), 0, &["a"]));
+        lab.ask(11, &stranger.produce(11, (&target, 0), 0, &["a"]));
+        lab.ask(5, &stranger.commit_offset(&group, &target.name, 1));
+        lab.ask(3, &stranger.commit_offset(&group, &target.name, 1));
+        lab.ask(5, &stranger.end(true));
+        lab.ask(5, &stranger.end(false));
+    }
 }
 
 fn init(lab: &mut Lab) {

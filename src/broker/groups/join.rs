@@ -13,6 +13,8 @@ use crate::broker::answer::{Answer, Call, Deferred, Ticket};
 const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
 /// From this version on a static leader that comes back can be told to keep the assignment (KIP-814).
 const SKIP_ASSIGNMENT_SINCE: i16 = 9;
+/// How long a member is waited for that was never answered and so cannot be heard of; fixed in Kafka, too.
+const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 
 /// What a join leads to.
 enum Outcome {
@@ -235,6 +237,3 @@ impl Group {
         answer
     }
 }
-
-/// How long a member is waited for that does not know its id yet (`group.coordinator`'s new member join time-out).
-const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;

@@ -23,9 +23,9 @@ fn a_batch_is_exactly_one_batch_of_format_2() {
     let good = changed(|_| ());
     assert!(Batch::parse(good.clone()).is_ok());
     for cut in 0..good.len() {
-        assert_eq!(Batch::parse(good.slice(..cut)).unwrap_err(), BatchError::Corrupt, "cut at {cut}");
+        assert!(matches!(Batch::parse(good.slice(..cut)), Err(BatchError::NotOne(_))), "cut at {cut}");
     }
-    assert!(matches!(Batch::parse([&good[..], &good[..]].concat().into()), Err(BatchError::Invalid(_))));
+    assert!(matches!(Batch::parse([&good[..], &good[..]].concat().into()), Err(BatchError::NotOne(_))));
     for at in 21..good.len() {
         let mut flipped = good.to_vec();
         flipped[at] ^= 4;
@@ -34,7 +34,7 @@ fn a_batch_is_exactly_one_batch_of_format_2() {
     for magic in [0, 1] {
         let mut old = good.to_vec();
         old[16] = magic;
-        assert_eq!(Batch::parse(old.into()).unwrap_err(), BatchError::OldFormat);
+        assert!(matches!(Batch::parse(old.into()), Err(BatchError::NotOne(_))));
     }
 }
 
@@ -49,9 +49,10 @@ fn a_batch_that_contradicts_itself_is_refused() {
     assert!(refused(|header| (header.count, header.last_offset_delta) = (3, 2)));
     assert!(refused(|header| (header.count, header.last_offset_delta) = (1, 0)));
     assert!(refused(|header| header.base_sequence = -1));
-    assert!(refused(|header| header.attributes |= 7), "a codec that does not exist");
-    assert!(refused(|header| header.attributes |= 1), "a codec that it was not written with");
-    assert!(refused(|header| (header.producer_id, header.attributes) = (-1, 0x10)));
+    for codec in [1, 7] {
+        let other = Batch::parse(changed(|header| header.attributes |= codec));
+        assert_eq!(other.unwrap_err(), BatchError::Compression, "codec {codec}");
+    }
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn a_wrong_largest_timestamp_is_put_right() {
     log.append(&Batch::parse(changed(|header| header.max_timestamp = NOW + 77)).unwrap(), NOW).unwrap();
     let (header, bytes) = &batches(&log)[0];
     assert_eq!(header.max_timestamp, NOW + 1);
-    assert!(header::crc_agrees(header, bytes));
+    assert!(header::crc_agrees(bytes));
 }
 
 #[test]

@@ -34,7 +34,6 @@ pub fn decompress(codec: i16, bytes: &[u8]) -> io::Result<Cow<'_, [u8]>> {
         ZSTD => bounded(zstd::stream::read::Decoder::with_buffer(bytes)?),
         _ => Err(bad("the codec is unknown")),
     }
-    .map(|out: Cow<'_, [u8]>| out)
 }
 
 fn bounded(from: impl Read) -> io::Result<Cow<'static, [u8]>> {
@@ -101,4 +100,42 @@ pub fn compress(codec: i16, records: &[u8]) -> io::Result<Cow<'_, [u8]>> {
         _ => return Err(bad("the codec is unknown")),
     };
     Ok(Cow::Owned(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_compressed_comes_out_again_up_to_a_bound() {
+        for codec in [0, GZIP, SNAPPY, LZ4, ZSTD] {
+            let records = vec![7; XERIAL_BLOCK * 2 + 5];
+            let there = compress(codec, &records).unwrap();
+            assert_eq!(decompress(codec, &there).unwrap(), records);
+            assert!(codec == 0 || there.len() < 10_000);
+        }
+        let bomb = vec![0; LARGEST + 1];
+        for codec in [GZIP, SNAPPY, LZ4, ZSTD] {
+            assert!(decompress(codec, &compress(codec, &bomb).unwrap()).is_err(), "codec {codec}");
+        }
+    }
+
+    #[test]
+    fn snappy_comes_without_frames_too_and_never_larger_than_it_says() {
+        let raw = snap::raw::Encoder::new().compress_vec(b"records").unwrap();
+        assert_eq!(decompress(SNAPPY, &raw).unwrap(), &b"records"[..]);
+        // A block that claims 4 GiB.
+        assert!(decompress(SNAPPY, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).is_err());
+        let framed = compress(SNAPPY, b"records").unwrap();
+        for cut in XERIAL.len() + XERIAL_VERSIONS.len() + 1..framed.len() {
+            assert!(decompress(SNAPPY, &framed[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn rubbish_is_an_error() {
+        for codec in [GZIP, SNAPPY, LZ4, ZSTD, 5, 7] {
+            assert!(decompress(codec, b"rubbish that no codec wrote").is_err(), "codec {codec}");
+        }
+    }
 }

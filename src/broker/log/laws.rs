@@ -412,7 +412,7 @@ fn probes() -> impl Strategy<Value = Vec<Probe>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_gives_what_a_list_of_batches_gives(

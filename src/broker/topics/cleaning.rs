@@ -70,13 +70,12 @@ impl Schedule {
 
     /// The next partition whose turn it is; partitions are counted on until the topic has no more and is planned anew.
     fn turn(&mut self, now: i64) -> Option<(Uuid, usize)> {
-        let (topic, partition) = match self.current {
-            Some(current) => current,
-            None => {
-                let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
-                self.forget(topic);
-                (topic, 0)
-            }
+        let (topic, partition) = if let Some(current) = self.current {
+            current
+        } else {
+            let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
+            self.forget(topic);
+            (topic, 0)
         };
         self.current = Some((topic, partition + 1));
         Some((topic, partition))

@@ -41,7 +41,7 @@ impl Core {
             let name = topic.name.clone();
             let result = self.create_topic(&topic, request.validate_only, &mut batch, call.now);
             topics.push(match result {
-                Ok(created) => created_result(name, created, call.version),
+                Ok(created) => created_result(name, &created, call.version),
                 Err(refusal) => not_created(name, refusal),
             });
         }
@@ -260,25 +260,18 @@ fn assigned(topic: &CreatableTopic) -> Result<usize, Refusal> {
 
 fn can_be_assigned(brokers: &[BrokerId]) -> Result<(), Refusal> {
     let why = match brokers {
-        [] => "The manual partition assignment includes an empty replica list.".to_owned(),
-        _ => {
-            let mut seen = BTreeSet::new();
-            if let Some(stranger) = brokers.iter().find(|broker| ***broker != NODE_ID) {
-                format!(
-                    "The manual partition assignment includes broker {}, but no such broker is registered.",
-                    **stranger
-                )
-            } else if let Some(twice) = brokers.iter().find(|broker| !seen.insert(***broker)) {
-                format!("The manual partition assignment includes the broker {} more than once.", **twice)
-            } else {
-                return Ok(());
-            }
-        }
+        [only] if **only == NODE_ID => return Ok(()),
+        [] => "an empty replica list.".to_owned(),
+        _ => match brokers.iter().find(|broker| ***broker != NODE_ID) {
+            Some(stranger) => format!("broker {}, but no such broker is registered.", **stranger),
+            None => format!("the broker {NODE_ID} more than once."),
+        },
     };
+    let why = format!("The manual partition assignment includes {why}");
     Err(Refusal::new(ResponseError::InvalidReplicaAssignment, why))
 }
 
-fn created_result(name: TopicName, created: Created, version: i16) -> CreatableTopicResult {
+fn created_result(name: TopicName, created: &Created, version: i16) -> CreatableTopicResult {
     let mut result = CreatableTopicResult::default().with_name(name).with_error_message(None);
     if version >= 5 {
         let configs = describe_configs::topic_configs(&created.overrides).map(|config| {

@@ -96,9 +96,10 @@ const ANY_STRING: Kind = Kind::OneOf(&[]);
 impl Core {
     /// `DescribeConfigs`, versions 1 to 4.
     pub fn describe_configs(&mut self, request: DescribeConfigsRequest, _call: &Call<'_>) -> DescribeConfigsResponse {
+        let DescribeConfigsRequest { resources, include_synonyms, include_documentation, .. } = request;
         // As in Kafka, one resource of an unknown kind spoils the request.
-        let spoilt = request.resources.iter().any(|resource| !resource::is_known(resource.resource_type));
-        let results = request.resources.iter().map(|resource| {
+        let spoilt = resources.iter().any(|resource| !resource::is_known(resource.resource_type));
+        let results = resources.iter().map(|resource| {
             let configs = if spoilt {
                 Err(Refusal::new(ResponseError::InvalidRequest, INVALID_REQUEST))
             } else {
@@ -123,7 +124,7 @@ impl Core {
             let shown = configs
                 .into_iter()
                 .filter(wanted)
-                .map(|config| on_the_wire(config, request.include_synonyms, request.include_documentation));
+                .map(|config| on_the_wire(config, include_synonyms, include_documentation));
             result.with_configs(shown.collect())
         });
         let results = results.collect();
@@ -167,35 +168,35 @@ impl Core {
         let flush = if settings.fsync { 1 } else { i64::MAX };
         let retention = settings.log_retention_check_interval_ms;
         let mut shown = vec![
-            property("advertised.listeners", ANY_STRING, listener, None),
-            property("auto.create.topics.enable", Kind::Boolean, settings.auto_create_topics, Some("true")),
+            property("advertised.listeners", ANY_STRING, &listener, None),
+            property("auto.create.topics.enable", Kind::Boolean, &settings.auto_create_topics, Some("true")),
             property("broker.id", ANY_INT, &node, Some("-1")),
-            property("default.replication.factor", ANY_INT, 1, Some("1")),
-            property("delete.topic.enable", Kind::Boolean, true, Some("true")),
+            property("default.replication.factor", ANY_INT, &1, Some("1")),
+            property("delete.topic.enable", Kind::Boolean, &true, Some("true")),
             property(
                 "group.initial.rebalance.delay.ms",
                 ANY_INT,
-                settings.group_initial_rebalance_delay_ms,
+                &settings.group_initial_rebalance_delay_ms,
                 Some("3000"),
             ),
-            property("group.max.session.timeout.ms", ANY_INT, settings.group_max_session_timeout_ms, Some("1800000")),
-            property("group.min.session.timeout.ms", ANY_INT, settings.group_min_session_timeout_ms, Some("6000")),
-            property("log.cleaner.backoff.ms", ANY_LONG, settings.log_cleaner_backoff_ms, Some("15000")),
-            property("log.flush.interval.messages", ANY_LONG, flush, Some("9223372036854775807")),
-            property("log.retention.check.interval.ms", ANY_LONG, retention, Some("300000")),
+            property("group.max.session.timeout.ms", ANY_INT, &settings.group_max_session_timeout_ms, Some("1800000")),
+            property("group.min.session.timeout.ms", ANY_INT, &settings.group_min_session_timeout_ms, Some("6000")),
+            property("log.cleaner.backoff.ms", ANY_LONG, &settings.log_cleaner_backoff_ms, Some("15000")),
+            property("log.flush.interval.messages", ANY_LONG, &flush, Some("9223372036854775807")),
+            property("log.retention.check.interval.ms", ANY_LONG, &retention, Some("300000")),
             property("node.id", ANY_INT, &node, None),
-            property("num.partitions", ANY_INT, settings.num_partitions, Some("1")),
-            property("offset.metadata.max.bytes", ANY_INT, settings.offset_metadata_max_bytes, Some("4096")),
-            property("transaction.max.timeout.ms", ANY_INT, settings.transaction_max_timeout_ms, Some("900000")),
+            property("num.partitions", ANY_INT, &settings.num_partitions, Some("1")),
+            property("offset.metadata.max.bytes", ANY_INT, &settings.offset_metadata_max_bytes, Some("4096")),
+            property("transaction.max.timeout.ms", ANY_INT, &settings.transaction_max_timeout_ms, Some("900000")),
         ];
         if let Storage::Folder(folder) = &self.storage {
-            shown.push(property("log.dirs", ANY_STRING, folder.display(), None));
+            shown.push(property("log.dirs", ANY_STRING, &folder.display(), None));
         }
         // The defaults of topics, by the names that they have here.
         let defaults = CONFIGS.iter().filter_map(|config| Some((config.broker_name?, config)));
         shown.extend(defaults.map(|(name, config)| Shown {
             documentation: config.documentation,
-            ..property(name, config.kind, config.default, Some(config.default))
+            ..property(name, config.kind, &config.default, Some(config.default))
         }));
         shown.sort_by_key(|config| config.name);
         shown.dedup_by_key(|config| config.name);
@@ -204,7 +205,7 @@ impl Core {
 }
 
 /// A broker property with its value, and its default where it has one; none of them can be altered while the broker runs.
-fn property(name: &'static str, kind: Kind, value: impl ToString, default: Option<&str>) -> Shown {
+fn property(name: &'static str, kind: Kind, value: &dyn ToString, default: Option<&str>) -> Shown {
     let value = value.to_string();
     let default = default.map(|default| (name, default.to_owned(), Source::Default));
     let is_default = default.as_ref().is_some_and(|(_, default, _)| *default == value);

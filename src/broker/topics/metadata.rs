@@ -96,10 +96,11 @@ impl Core {
         if names::refusal(&name).is_some() {
             return untold(Some(name), ResponseError::InvalidTopicException);
         }
-        if create && self.auto_create(&name, now) {
-            if let Some(topic) = self.topics.get(&name) {
-                return told(topic, operations);
-            }
+        if create
+            && self.auto_create(&name, now)
+            && let Some(topic) = self.topics.get(&name)
+        {
+            return told(topic, operations);
         }
         untold(Some(name), ResponseError::UnknownTopicOrPartition)
     }
@@ -122,8 +123,9 @@ impl Core {
     pub fn describe_cluster(&mut self, request: DescribeClusterRequest, call: &Call<'_>) -> DescribeClusterResponse {
         const BROKERS: i8 = 1;
         const CONTROLLERS: i8 = 2;
+        let DescribeClusterRequest { endpoint_type, include_cluster_authorized_operations, .. } = request;
         // KIP-919: a broker knows the brokers only.
-        let asked = if call.version >= 1 { request.endpoint_type } else { BROKERS };
+        let asked = if call.version >= 1 { endpoint_type } else { BROKERS };
         let refusal = match asked {
             BROKERS => None,
             CONTROLLERS => Some((
@@ -144,7 +146,7 @@ impl Core {
             .with_cluster_id(StrBytes::from_string(cluster_id_text(self.cluster_id)))
             .with_controller_id(NODE_ID.into())
             .with_brokers(vec![broker]);
-        if request.include_cluster_authorized_operations {
+        if include_cluster_authorized_operations {
             response.cluster_authorized_operations = CLUSTER_OPERATIONS;
         }
         response

@@ -70,7 +70,7 @@ impl Core {
                     self.asked_log(&topic.name, asked.partition_index, asked.current_leader_epoch)
                         .and_then(|log| look_up(log, asked.timestamp, isolation?, call.version))
                 };
-                partitions.push(listed(asked.partition_index, answer, call.version));
+                partitions.push(listed(asked.partition_index, &answer, call.version));
             }
             topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
         }
@@ -173,17 +173,16 @@ fn look_up(log: &Log, timestamp: i64, isolation: Isolation, version: i16) -> Res
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn unreadable(_: std::io::Error) -> ResponseError {
     ResponseError::KafkaStorageError
 }
 
-fn listed(partition: i32, answer: Result<Found, ResponseError>, version: i16) -> ListOffsetsPartitionResponse {
+fn listed(partition: i32, answer: &Result<Found, ResponseError>, version: i16) -> ListOffsetsPartitionResponse {
     let mut listed = ListOffsetsPartitionResponse::default().with_partition_index(partition);
     match answer {
         Ok(Found::Offset(offset, timestamp)) => {
-            listed.offset = offset;
-            listed.timestamp = timestamp;
+            listed.offset = *offset;
+            listed.timestamp = *timestamp;
             if version >= 4 {
                 listed.leader_epoch = LEADER_EPOCH;
             }

@@ -61,7 +61,7 @@ fn batch(producer: Producer, sequence: i32) -> Bytes {
         timestamp: NOW,
         key: None,
         value: Some(Bytes::from_static(b"soup")),
-        headers: Default::default(),
+        headers: indexmap::IndexMap::default(),
     };
     let mut bytes = BytesMut::new();
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
@@ -113,7 +113,7 @@ impl Node {
         let topic = TopicProduceData::default().with_name(TopicName(text(TOPIC))).with_partition_data(vec![data]);
         let request =
             ProduceRequest::default().with_transactional_id(Some(till())).with_acks(-1).with_topic_data(vec![topic]);
-        let answer = self.ask(version, CheckedProduce::new(request), Core::produce);
+        let answer = self.ask(version, CheckedProduce::new(request, version), Core::produce);
         answer.responses[0].partition_responses[0].error_code
     }
 
@@ -302,7 +302,7 @@ fn a_transaction_ends_although_its_topic_is_gone() {
     let me = node.begin();
     assert_eq!(node.produce(12, me, 0, 0), 0);
     let request = DeleteTopicsRequest::default().with_topic_names(vec![TopicName(text(TOPIC))]);
-    node.ask(5, request, |core, ask, call| core.delete_topics(ask, call));
+    node.ask(5, request, Core::delete_topics);
     assert!(node.core.topics.get(TOPIC).is_none());
     assert_eq!(node.end(5, me, true), (0, (me.0, 1)));
     assert_eq!(node.state(), State::CompleteCommit);

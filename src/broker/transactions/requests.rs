@@ -39,8 +39,8 @@ impl Coordinator for Core {
         let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
         let Producer { id, epoch } = marker.producer;
         // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
-        let marked = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now)?;
-        if marked.is_some() {
+        let offset = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now)?;
+        if offset.is_some() {
             // Readers of what is committed may go on.
             self.wake(&marker.topic, marker.partition);
         }

@@ -123,6 +123,11 @@ impl Walk<'_> {
                 let length = self.length(field.name, null)?;
                 self.skip(length, field.name)
             }
+            Layout::Structure(fields) if null => {
+                // A byte before it says whether it is there.
+                let there = self.left.try_get_i8().map_err(|_| self.beyond(field.name, 1))?;
+                if there < 0 { Ok(()) } else { self.structure(fields) }
+            }
             Layout::Structure(fields) => self.structure(fields),
             Layout::Structures(fields) => {
                 for _ in 0..self.elements(field.name, null)? {

@@ -49,6 +49,7 @@ requests! {
     IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
     DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
     DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
+    DescribeTopicPartitions DescribeTopicPartitionsRequest,
 }
 
 /// Every request in every version that the protocol crate decodes.
@@ -186,6 +187,13 @@ impl Maker<'_> {
             return self.sample.bytes.push(value);
         }
         if let Layout::Structure(fields) = field.layout {
+            if field.may_be_null(self.version) {
+                let absent = !self.full && self.choose() % 4 == 1;
+                self.sample.bytes.push(if absent { 0xff } else { 1 });
+                if absent {
+                    return;
+                }
+            }
             return self.structure(fields);
         }
         let wide = !matches!(field.layout, Layout::String);

@@ -265,6 +265,11 @@ shapes! {
         topics: array(fields![name: STRING, partition_indexes: array_of(&INT32)]),
     }
 
+    DescribeTopicPartitions DescribeTopicPartitionsRequest, flexible since 0 {
+        topics: array(fields![name: STRING]), response_partition_limit: INT32,
+        cursor: structure(fields![topic_name: STRING, partition_index: INT32]).nullable(),
+    }
+
     DescribeTransactions DescribeTransactionsRequest, flexible since 0 {
         transactional_ids: array_of(&STRING),
     }

@@ -1,6 +1,8 @@
 //! Owns the embedded broker as a process: started by the commands of a folder and shared by them, in the foreground, asked
 //! after and stopped. What it does as a Kafka is another suite's.
 
+#![allow(clippy::disallowed_methods, reason = "a test has a clock of its own, and waits until something holds")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

@@ -1,6 +1,8 @@
 //! Owns the embedded broker as a process: started by the commands of a folder and shared by them, in the foreground, asked
 //! after and stopped. What it does as a Kafka is another suite's.
 
+#![allow(clippy::disallowed_methods, reason = "a test has a clock of its own, and waits until something holds")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -241,7 +243,8 @@ fn an_address_that_somebody_else_has_taken_is_not_believed() {
 fn it_leaves_after_its_last_client_and_not_before() {
     let home = Home::new();
     let words = "produce --count 50 -b embedded";
-    let run = home.command(words).env("FOODSTREAM_BROKER_IDLE", "300ms").output().expect("ended");
+    // Longer than it takes between two looks at its folder: those are no clients.
+    let run = home.command(words).env("FOODSTREAM_BROKER_IDLE", "2500ms").output().expect("ended");
     Run::of(words, run).expect(0);
     until("it leaves", || home.status(".foodstream").is_none().then_some(()));
     until("it takes its file back", || (!home.path(".foodstream/broker.json").exists()).then_some(()));
@@ -352,7 +355,8 @@ fn a_folder_by_name_is_used_and_no_other() {
 #[test]
 fn a_broker_in_the_foreground_is_told_used_and_ended() {
     let home = Home::new();
-    let broker = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data lab");
+    let mut broker = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data lab -v");
+    let stderr = broker.child.stderr.take().expect("piped");
     assert!(broker.line.ends_with(", data in lab\n"), "{}", broker.line);
     let second = home.run("broker --listen 127.0.0.1:0 --data lab").expect(7);
     assert!(second.stderr.contains(&format!("process {}", broker.pid())), "{}", second.stderr);
@@ -364,6 +368,10 @@ fn a_broker_in_the_foreground_is_told_used_and_ended() {
     home.run(&format!("produce --count 5 -b {}", broker.address())).expect(0);
     assert_eq!(records(&home.status("lab").expect("it runs")), 10);
     assert_eq!(broker.end(Signal::TERM), 0);
+    let told = std::io::read_to_string(stderr).expect("read");
+    for word in ["topic order-events created, 6 partitions", " connected\n", "(foodstream) disconnected\n"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
     assert!(!home.path("lab/broker.json").exists());
     let again = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data lab");
     assert_eq!(records(&home.status("lab").expect("it runs")), 10);

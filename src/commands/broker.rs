@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{
     AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, prepare, serve, unwritable,
 };
+use crate::output::OutputFile;
 use crate::report::printable;
 use crate::settings::BrokerSettings;
 
@@ -64,7 +66,7 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
     let folder = settings.folder.as_deref().map(prepare).transpose()?;
     let hangup = settings.background.then(|| signal(SignalKind::hangup())).transpose();
     let hangup = hangup.map_err(|error| Failure::new(Code::Unexpected, format!("SIGHUP cannot be heard: {error}")))?;
-    let (notices, heard) = mpsc::unbounded_channel();
+    let (notices, mut heard) = mpsc::unbounded_channel();
     let config = Config {
         listen: settings.listen,
         advertise: settings.advertise.clone(),
@@ -80,10 +82,10 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
             server.address()
         ));
     }
-    let mut host = Host { context, settings, server, heard, claim: None, leases: Leases::default(), _hangup: hangup };
+    let mut host = Host { context, settings, server, claim: None, leases: Leases::default(), _hangup: hangup };
     let requests = host.open_control(folder).await?;
-    let outcome = match host.announce(report) {
-        Ok(()) => host.serve(requests).await,
+    let outcome = match host.announce(&mut heard, report) {
+        Ok(()) => host.serve(heard, requests).await,
         Err(failure) => Err(failure),
     };
     Ok(host.end(outcome).await)
@@ -100,7 +102,6 @@ struct Host<'a> {
     context: &'a Context,
     settings: &'a BrokerSettings,
     server: Server,
-    heard: UnboundedReceiver<Notice>,
     /// The folder and what stands in its address file; none for memory.
     claim: Option<(PathBuf, AddressFile)>,
     leases: Leases,
@@ -130,9 +131,9 @@ impl Host<'_> {
     }
 
     /// Tells where it listens: to the parent, or on stdout.
-    fn announce(&mut self, report: Option<crate::output::OutputFile>) -> Result<(), Failure> {
+    fn announce(&self, heard: &mut UnboundedReceiver<Notice>, report: Option<OutputFile>) -> Result<(), Failure> {
         let mut notes = Vec::new();
-        while let Ok(notice) = self.heard.try_recv() {
+        while let Ok(notice) = heard.try_recv() {
             if let Notice::TailCut { .. } | Notice::Trouble { .. } = notice {
                 notes.push(sentence(&notice));
             }
@@ -155,21 +156,21 @@ impl Host<'_> {
         }
     }
 
-    async fn serve(&mut self, mut requests: mpsc::Receiver<Request>) -> Outcome {
+    async fn serve(&self, mut heard: UnboundedReceiver<Notice>, mut requests: mpsc::Receiver<Request>) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
+        // Kept from turn to turn: what is heard between is no client, and does not begin the wait again.
+        let mut deserted = pin!(deserted(&self.server, &self.leases, self.settings.idle));
         loop {
             tokio::select! {
                 _ = self.context.shutdown.asked() => {
                     self.log("ended by a signal");
                     return Ok(Code::Done);
                 }
-                () = deserted(&self.server, &self.leases, self.settings.idle) => {
-                    if self.leases.close_if_none() {
-                        self.log("nobody is left: leaving");
-                        return Ok(Code::Done);
-                    }
+                () = &mut deserted => {
+                    self.log("nobody is left: leaving");
+                    return Ok(Code::Done);
                 }
-                Some(notice) = self.heard.recv() => self.tell(&notice),
+                Some(notice) = heard.recv() => self.tell(&notice),
                 Some(request) = requests.recv() => match request {
                     Request::Stop => {
                         self.log("asked to end");
@@ -314,14 +315,15 @@ fn sentence(notice: &Notice) -> String {
     }
 }
 
-/// Resolves once no process holds the broker and no client is connected, for as long as it is to stay; never without that.
+/// Resolves once no process holds the broker and no client is connected, for as long as it is to stay; then nobody can hold
+/// it any more. Never without such a time.
 async fn deserted(server: &Server, leases: &Leases, idle: Option<Duration>) {
     let Some(idle) = idle else { return std::future::pending().await };
     loop {
         leases.none().await;
         let alone = async { tokio::join!(server.vacant(idle), tokio::time::sleep(idle)) };
         tokio::select! {
-            _ = alone => return,
+            _ = alone => if leases.close_if_none() { return },
             () = leases.some() => {}
         }
     }

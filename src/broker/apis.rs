@@ -12,7 +12,7 @@ use kafka_protocol::messages::{
     HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
     ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
-    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::{Message, StrBytes, VersionRange};
 
@@ -46,6 +46,7 @@ table! {
     AddPartitionsToTxn: AddPartitionsToTxnRequest,
     AddOffsetsToTxn: AddOffsetsToTxnRequest,
     EndTxn: EndTxnRequest,
+    WriteTxnMarkers: WriteTxnMarkersRequest,
     TxnOffsetCommit: TxnOffsetCommitRequest,
     DescribeConfigs: DescribeConfigsRequest,
     AlterConfigs: AlterConfigsRequest,

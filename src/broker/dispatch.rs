@@ -292,6 +292,7 @@ impl Passage<'_> {
             ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn),
             ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn),
             ApiKey::EndTxn => self.at_once(body, Core::end_txn),
+            ApiKey::WriteTxnMarkers => self.at_once(body, Core::write_txn_markers),
             ApiKey::TxnOffsetCommit => self
                 .at_once::<TxnOffsetCommitRequest>(body, |core, request, call| core.txn_offset_commit(&request, call)),
             ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs),

@@ -25,6 +25,7 @@ use kafka_protocol::messages::{
     IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
     ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
     OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest, TxnOffsetCommitRequest,
+    WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::Request;
 
@@ -92,6 +93,7 @@ no_error!(
     DescribeTransactionsRequest,
     IncrementalAlterConfigsRequest,
     OffsetForLeaderEpochRequest,
+    WriteTxnMarkersRequest,
 );
 
 impl Refusable for FindCoordinatorRequest {

@@ -5,6 +5,7 @@
 
 mod coordinator;
 mod listing;
+mod markers;
 mod requests;
 mod transaction;
 

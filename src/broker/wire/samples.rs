@@ -49,7 +49,7 @@ requests! {
     IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
     DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
     DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
-    DescribeTopicPartitions DescribeTopicPartitionsRequest,
+    DescribeTopicPartitions DescribeTopicPartitionsRequest, WriteTxnMarkers WriteTxnMarkersRequest,
 }
 
 /// Every request in every version that the protocol crate decodes.

@@ -195,6 +195,13 @@ shapes! {
         v3_and_below_topics: array(fields![name: STRING, partitions: array_of(&INT32)]).until(3),
     }
 
+    WriteTxnMarkers WriteTxnMarkersRequest, flexible since 1 {
+        markers: array(fields![
+            producer_id: INT64, producer_epoch: INT16, transaction_result: BOOL,
+            topics: array(fields![name: STRING, partition_indexes: array_of(&INT32)]), coordinator_epoch: INT32,
+        ]),
+    }
+
     AddOffsetsToTxn AddOffsetsToTxnRequest, flexible since 3 {
         transactional_id: STRING, producer_id: INT64, producer_epoch: INT16, group_id: STRING,
     }

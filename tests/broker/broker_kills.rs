@@ -41,7 +41,7 @@ fn under_inventory(lab: &Lab) {
     let lab = lab.on(&format!("127.0.0.1:{port}"));
     let mut running = broker(&lab, port);
     lab.run("produce --count 60000 --poison-rate 0.5% --seed 41").expect(0);
-    let mut inventory = lab.start(&format!("inventory {FAST} --throttle 8000/s"));
+    let mut inventory = lab.start(&format!("inventory {FAST} --throttle 2500/s"));
     let (mut kills, mut open) = (0, 0);
     for _ in 0..12 {
         let before = lab.progress(GROUP, "order-events");
@@ -49,7 +49,7 @@ fn under_inventory(lab: &Lab) {
             if inventory.has_ended() {
                 // A broker that is gone for long may end it, with a code that says so; whoever runs it starts it again.
                 let ended =
-                    std::mem::replace(&mut inventory, lab.start(&format!("inventory {FAST} --throttle 8000/s")));
+                    std::mem::replace(&mut inventory, lab.start(&format!("inventory {FAST} --throttle 2500/s")));
                 ended.end().expect(4);
             }
             (lab.progress(GROUP, "order-events") > before).then_some(())

@@ -142,6 +142,13 @@ fn shell_blocks(_: &Lab) {
         }
     }
     for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        assert!(link.starts_with("http") || root().join(Path::new(link)).is_file(), "there is no {link}");
+        let exists = match link.strip_prefix('#') {
+            Some(anchor) => text.lines().any(|line| {
+                let heading = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+                line.starts_with('#') && heading == anchor
+            }),
+            None => link.starts_with("http") || root().join(Path::new(link)).is_file(),
+        };
+        assert!(exists, "there is no {link}");
     }
 }

@@ -144,18 +144,18 @@ impl Batch {
         bytes
     }
 
-    /// The batches of a fetched partition, and how many bytes of a cut one follow them.
-    pub fn read(mut bytes: Bytes) -> (Vec<Self>, usize) {
+    /// The batches of a fetched partition, the last of which may be cut and is left out then.
+    pub fn read(mut bytes: Bytes) -> Vec<Self> {
         let mut batches = Vec::new();
         while bytes.len() >= HEADER {
-            let length =
-                usize::try_from(i32::from_be_bytes(bytes[8..12].try_into().expect("four bytes"))).expect("a length");
-            if bytes.len() < 12 + length {
+            let length = i32::from_be_bytes(bytes[8..12].try_into().expect("four bytes"));
+            let whole = 12 + usize::try_from(length).expect("a length");
+            if bytes.len() < whole {
                 break;
             }
-            batches.push(Self::read_one(bytes.split_to(12 + length)));
+            batches.push(Self::read_one(bytes.split_to(whole)));
         }
-        (batches, bytes.len())
+        batches
     }
 
     fn read_one(mut bytes: Bytes) -> Self {

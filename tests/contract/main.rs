@@ -24,6 +24,7 @@
 )]
 
 mod batch;
+mod chance;
 mod client;
 mod codec;
 mod compression;
@@ -133,6 +134,7 @@ fn main() {
         transactions_v2::CASES,
         transaction_offsets::CASES,
         transaction_admin::CASES,
+        chance::CASES,
     ]
     .concat();
     for broker in &brokers {
@@ -140,11 +142,13 @@ fn main() {
             snapshots::insist_on_apache_kafka(&broker.address);
         }
     }
-    let names: Vec<&str> = cases.iter().map(|(name, _)| *name).collect();
+    let all = cases.iter().chain(compression::APACHE_CASES);
+    let names: Vec<&str> = all.map(|(name, _)| *name).collect();
     let mut trials =
         vec![Trial::test("every_transcript_belongs_to_a_case", move || snapshots::look_for_strays(&names))];
-    for (name, case) in cases {
-        for broker in &brokers {
+    let for_all = cases.into_iter().map(|case| (case, true));
+    for ((name, case), for_all) in for_all.chain(compression::APACHE_CASES.iter().map(|case| (*case, false))) {
+        for broker in brokers.iter().filter(|_| for_all || embedded.is_empty()) {
             let broker = broker.clone();
             trials.push(Trial::test(format!("{}::{name}", broker.name), move || snapshots::hold(name, case, &broker)));
         }

@@ -154,8 +154,8 @@ func (t *trial) offsets(listed kadm.ListedOffsets, err error) []int64 {
 
 func (t *trial) member(more ...kgo.Opt) []kgo.Opt {
 	return append([]kgo.Opt{
-		kgo.SeedBrokers(t.broker), kgo.ConsumerGroup(t.group), kgo.ConsumeTopics(t.orders), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.SeedBrokers(t.broker), kgo.ConsumerGroup(t.group), kgo.ConsumeTopics(t.orders),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	}, more...)
 }
 
@@ -165,7 +165,8 @@ func (t *trial) grouping() {
 	same("the group reads all records", 20, len(records))
 	described := must(t.admin.DescribeGroups(t.ctx, t.group))[t.group]
 	done(described.Err)
-	same("the group is described", []string{"Stable", "consumer", "first"}, []string{described.State, described.ProtocolType, described.Members[0].ClientID})
+	same("the group is described", []string{"Stable", "consumer", "first"},
+		[]string{described.State, described.ProtocolType, described.Members[0].ClientID})
 	same("its member has both partitions", fmt.Sprint(map[int32]struct{}{0: {}, 1: {}}), fmt.Sprint(described.AssignedPartitions()[t.orders]))
 
 	byPartition := map[int32][]*kgo.Record{}
@@ -182,7 +183,8 @@ func (t *trial) grouping() {
 
 	member = must(kgo.NewClient(t.member(kgo.DisableAutoCommit())...))
 	rest := t.take(member.PollFetches, 9)
-	same("opened again, the group goes on where it committed", append(values(byPartition[0][4:]), values(byPartition[1][7:])...), sorted(rest))
+	same("opened again, the group goes on where it committed",
+		append(values(byPartition[0][4:]), values(byPartition[1][7:])...), sorted(rest))
 	done(member.CommitUncommittedOffsets(t.ctx))
 	member.Close()
 	fetched := must(t.admin.FetchOffsets(t.ctx, t.group))
@@ -265,9 +267,11 @@ func (t *trial) administration() {
 	for _, setting := range must(settings.On(t.orders, nil)).Configs {
 		found[setting.Key] = setting.MaybeValue()
 	}
-	same("settings are described", []string{"7200000", "delete", "producer"}, []string{found["retention.ms"], found["cleanup.policy"], found["compression.type"]})
+	same("settings are described", []string{"7200000", "delete", "producer"},
+		[]string{found["retention.ms"], found["cleanup.policy"], found["compression.type"]})
 	value := "1800000"
-	for _, answer := range must(t.admin.AlterTopicConfigs(t.ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}, t.orders)) {
+	alter := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}
+	for _, answer := range must(t.admin.AlterTopicConfigs(t.ctx, alter, t.orders)) {
 		done(answer.Err)
 	}
 	t.until("a setting can be altered", func() bool {

@@ -79,7 +79,8 @@ final class ClientsTrial {
             } finally {
                 Trial.remove(trial.admin, trial.prefix);
             }
-            Trial.until("deleted topics are gone", () -> Trial.get(trial.admin.listTopics().names()).stream().noneMatch(name -> name.startsWith(trial.prefix)));
+            Trial.until("deleted topics are gone",
+                () -> Trial.get(trial.admin.listTopics().names()).stream().noneMatch(name -> name.startsWith(trial.prefix)));
         }
     }
 
@@ -87,19 +88,28 @@ final class ClientsTrial {
         var created = admin.createTopics(List.of(
             new NewTopic(orders, 1, (short) 1).configs(Map.of("retention.ms", "7200000")), new NewTopic(results, 1, (short) 1)));
         Trial.same("creating a topic tells its settings", "7200000", Trial.get(created.config(orders)).get("retention.ms").value());
-        Trial.same("and its id", Trial.get(created.topicId(orders)), Trial.get(admin.describeTopics(List.of(orders)).allTopicNames()).get(orders).topicId());
-        Trial.refused("a topic is created once", () -> Trial.get(admin.createTopics(List.of(new NewTopic(orders, 1, (short) 1))).all()), TopicExistsException.class);
+        Trial.same("and its id", Trial.get(created.topicId(orders)),
+            Trial.get(admin.describeTopics(List.of(orders)).allTopicNames()).get(orders).topicId());
+        Trial.refused("a topic is created once",
+            () -> Trial.get(admin.createTopics(List.of(new NewTopic(orders, 1, (short) 1))).all()), TopicExistsException.class);
         Trial.get(admin.createPartitions(Map.of(orders, NewPartitions.increaseTo(2))).all());
-        Trial.until("a partition is added", () -> Trial.get(admin.describeTopics(List.of(orders)).allTopicNames()).get(orders).partitions().size() == 2);
-        Trial.refused("none is removed", () -> Trial.get(admin.createPartitions(Map.of(orders, NewPartitions.increaseTo(1))).all()), InvalidPartitionsException.class);
-        Trial.refused("what does not exist is not described", () -> Trial.get(admin.describeTopics(List.of(prefix + "-nothing")).allTopicNames()), UnknownTopicOrPartitionException.class);
+        Trial.until("a partition is added",
+            () -> Trial.get(admin.describeTopics(List.of(orders)).allTopicNames()).get(orders).partitions().size() == 2);
+        Trial.refused("none is removed",
+            () -> Trial.get(admin.createPartitions(Map.of(orders, NewPartitions.increaseTo(1))).all()),
+            InvalidPartitionsException.class);
+        Trial.refused("what does not exist is not described",
+            () -> Trial.get(admin.describeTopics(List.of(prefix + "-nothing")).allTopicNames()),
+            UnknownTopicOrPartitionException.class);
         var cluster = admin.describeCluster();
-        Trial.same("the cluster has its controller among its nodes", true, Trial.get(cluster.nodes()).stream().anyMatch(node -> node.id() == Trial.get(cluster.controller()).id()));
+        Trial.same("the cluster has its controller among its nodes", true,
+            Trial.get(cluster.nodes()).stream().anyMatch(node -> node.id() == Trial.get(cluster.controller()).id()));
     }
 
     private KafkaProducer<String, String> producer(String name) {
         var producer = new KafkaProducer<String, String>(Trial.settings(
-            broker, "transactional.id", prefix + name, "transaction.timeout.ms", 30_000, "max.block.ms", 30_000, "delivery.timeout.ms", 30_000,
+            broker, "transactional.id", prefix + name, "transaction.timeout.ms", 30_000, "max.block.ms", 30_000,
+            "delivery.timeout.ms", 30_000,
             "request.timeout.ms", 15_000));
         producer.initTransactions();
         return producer;
@@ -136,14 +146,20 @@ final class ClientsTrial {
 
         var described = Trial.get(admin.describeTransactions(Set.of(id)).description(id));
         Trial.same("an open transaction is described", List.of(TransactionState.ONGOING, Set.of(result), 30_000L, true),
-            List.of(described.state(), described.topicPartitions(), described.transactionTimeoutMs(), described.transactionStartTimeMs().isPresent()));
+            List.of(described.state(), described.topicPartitions(), described.transactionTimeoutMs(),
+                described.transactionStartTimeMs().isPresent()));
         var writing = Trial.get(admin.describeProducers(List.of(result)).partitionResult(result)).activeProducers();
-        Trial.same("the partition knows its producer and where its transaction begins", List.of(1, described.producerId(), described.producerEpoch(), 4L),
-            List.of(writing.size(), writing.get(0).producerId(), writing.get(0).producerEpoch(), writing.get(0).currentTransactionStartOffset().orElse(-1)));
-        var ongoing = new ListTransactionsOptions().filterStates(Set.of(TransactionState.ONGOING)).filterProducerIds(Set.of(described.producerId()));
+        Trial.same("the partition knows its producer and where its transaction begins",
+            List.of(1, described.producerId(), described.producerEpoch(), 4L),
+            List.of(writing.size(), writing.get(0).producerId(), writing.get(0).producerEpoch(),
+                writing.get(0).currentTransactionStartOffset().orElse(-1)));
+        var ongoing = new ListTransactionsOptions().filterStates(Set.of(TransactionState.ONGOING))
+            .filterProducerIds(Set.of(described.producerId()));
         var listed = List.copyOf(Trial.get(admin.listTransactions(ongoing).all()));
-        Trial.same("it is listed", List.of(1, id, TransactionState.ONGOING), List.of(listed.size(), listed.get(0).transactionalId(), listed.get(0).state()));
-        var aborting = new ListTransactionsOptions().filterStates(Set.of(TransactionState.PREPARE_ABORT)).filterProducerIds(Set.of(described.producerId()));
+        Trial.same("it is listed", List.of(1, id, TransactionState.ONGOING),
+            List.of(listed.size(), listed.get(0).transactionalId(), listed.get(0).state()));
+        var aborting = new ListTransactionsOptions().filterStates(Set.of(TransactionState.PREPARE_ABORT))
+            .filterProducerIds(Set.of(described.producerId()));
         Trial.same("not in a state that it is not in", 0, Trial.get(admin.listTransactions(aborting).all()).size());
         Trial.same("read_committed ends before it", 4L, offset(result, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED));
         Trial.same("read_uncommitted ends behind it", 5L, offset(result, OffsetSpec.latest()));
@@ -156,7 +172,8 @@ final class ClientsTrial {
             Trial.same("the second writes behind the marker of the abort", 6L, put(second, result, "b"));
             second.commitTransaction();
             var after = Trial.get(admin.describeTransactions(Set.of(id)).description(id));
-            Trial.until("its transaction is complete", () -> Trial.get(admin.describeTransactions(Set.of(id)).description(id)).state() == TransactionState.COMPLETE_COMMIT);
+            Trial.until("its transaction is complete",
+                () -> Trial.get(admin.describeTransactions(Set.of(id)).description(id)).state() == TransactionState.COMPLETE_COMMIT);
             Trial.same("the id has a later epoch or another producer id", true,
                 after.producerId() != described.producerId() || after.producerEpoch() > described.producerEpoch());
 
@@ -191,7 +208,8 @@ final class ClientsTrial {
     }
 
     /** One transaction of a processor: its outputs and, in the name of its membership, its positions. */
-    private void process(KafkaProducer<String, String> producer, List<ConsumerRecord<String, String>> records, ConsumerGroupMetadata membership) throws Exception {
+    private void process(KafkaProducer<String, String> producer, List<ConsumerRecord<String, String>> records,
+        ConsumerGroupMetadata membership) throws Exception {
         producer.beginTransaction();
         var positions = new TreeMap<TopicPartition, OffsetAndMetadata>((a, b) -> a.partition() - b.partition());
         for (var record : records) {
@@ -204,7 +222,8 @@ final class ClientsTrial {
 
     private Map<TopicPartition, Long> committed() {
         var offsets = new TreeMap<TopicPartition, Long>((a, b) -> a.partition() - b.partition());
-        Trial.get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata()).forEach((partition, entry) -> offsets.put(partition, entry.offset()));
+        Trial.get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata())
+            .forEach((partition, entry) -> offsets.put(partition, entry.offset()));
         return offsets;
     }
 
@@ -228,22 +247,31 @@ final class ClientsTrial {
             process(producer, records, consumer.groupMetadata());
             producer.commitTransaction();
             Trial.same("a commit takes the offsets along", Map.of(order0, 3L, order1, 3L), committed());
-            Trial.same("the member sees them", Set.of(3L), Set.copyOf(consumer.committed(Set.of(order0, order1)).values().stream().map(OffsetAndMetadata::offset).toList()));
+            Trial.same("the member sees them", Set.of(3L),
+                Set.copyOf(consumer.committed(Set.of(order0, order1)).values().stream().map(OffsetAndMetadata::offset).toList()));
 
             // KIP-447: whoever is no longer a member cannot commit in the group's name.
-            Trial.refused("a group with members is not deleted", () -> Trial.get(admin.deleteConsumerGroups(List.of(group)).all()), GroupNotEmptyException.class);
-            Trial.refused("offsets that a member reads from are not deleted", () -> Trial.get(admin.deleteConsumerGroupOffsets(group, Set.of(order0)).all()), GroupSubscribedToTopicException.class);
-            Trial.get(admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions(Set.of(new MemberToRemove("kitchen")))).all());
-            Trial.until("an administrator removes the member", () -> Trial.get(admin.describeConsumerGroups(List.of(group)).describedGroups().get(group)).groupState() == GroupState.EMPTY);
-            Trial.refused("a member that was removed cannot commit", () -> process(producer, records.subList(0, 1), consumer.groupMetadata()),
+            Trial.refused("a group with members is not deleted",
+                () -> Trial.get(admin.deleteConsumerGroups(List.of(group)).all()), GroupNotEmptyException.class);
+            Trial.refused("offsets that a member reads from are not deleted",
+                () -> Trial.get(admin.deleteConsumerGroupOffsets(group, Set.of(order0)).all()),
+                GroupSubscribedToTopicException.class);
+            Trial.get(admin.removeMembersFromConsumerGroup(group,
+                new RemoveMembersFromConsumerGroupOptions(Set.of(new MemberToRemove("kitchen")))).all());
+            Trial.until("an administrator removes the member",
+                () -> Trial.get(admin.describeConsumerGroups(List.of(group)).describedGroups().get(group)).groupState() == GroupState.EMPTY);
+            Trial.refused("a member that was removed cannot commit",
+                () -> process(producer, records.subList(0, 1), consumer.groupMetadata()),
                 CommitFailedException.class, FencedInstanceIdException.class);
             producer.abortTransaction();
             Trial.same("nor has it moved anything", Map.of(order0, 3L, order1, 3L), committed());
         }
         var done = new TreeSet<String>();
-        var all = Trial.read(broker, "read_committed", List.of(result)).stream().filter(record -> record.offset() >= begin).map(ConsumerRecord::value).toList();
+        var all = Trial.read(broker, "read_committed",
+            List.of(result)).stream().filter(record -> record.offset() >= begin).map(ConsumerRecord::value).toList();
         done.addAll(all);
-        Trial.same("each order was processed once", List.of(6, "[done: order 0, done: order 1, done: order 2, done: order 3, done: order 4, done: order 5]"),
+        Trial.same("each order was processed once",
+            List.of(6, "[done: order 0, done: order 1, done: order 2, done: order 3, done: order 4, done: order 5]"),
             List.of(all.size(), done.toString()));
     }
 
@@ -252,7 +280,8 @@ final class ClientsTrial {
     }
 
     private void alter(ConfigResource resource, AlterConfigOp.OpType operation, String name, String value) {
-        Trial.get(admin.incrementalAlterConfigs(Map.of(resource, List.of(new AlterConfigOp(new ConfigEntry(name, value), operation)))).all());
+        Trial.get(admin.incrementalAlterConfigs(Map.of(resource,
+            List.of(new AlterConfigOp(new ConfigEntry(name, value), operation)))).all());
     }
 
     private void settings() throws Exception {
@@ -261,7 +290,8 @@ final class ClientsTrial {
         Trial.until("a setting is altered", () -> setting(topic, "max.message.bytes").equals("12345"));
         alter(topic, AlterConfigOp.OpType.DELETE, "retention.ms", "");
         Trial.until("a setting is taken back", () -> !setting(topic, "retention.ms").equals("7200000"));
-        Trial.refused("a value that makes no sense is refused", () -> alter(topic, AlterConfigOp.OpType.SET, "retention.ms", "soon"), InvalidConfigurationException.class);
+        Trial.refused("a value that makes no sense is refused",
+            () -> alter(topic, AlterConfigOp.OpType.SET, "retention.ms", "soon"), InvalidConfigurationException.class);
 
         long now = System.currentTimeMillis();
         Trial.same("earliest", 0L, offset(order0, OffsetSpec.earliest()));
@@ -278,20 +308,26 @@ final class ClientsTrial {
         Trial.same("the latest timestamp is not at the end", List.of(3L, now + 600_000), List.of(latest.offset(), latest.timestamp()));
         Trial.same("a time between finds the first that is not before it", 3L, offset(order0, OffsetSpec.forTimestamp(now + 200_000)));
 
-        Trial.same("records are deleted up to an offset", 2L, Trial.get(admin.deleteRecords(Map.of(order0, RecordsToDelete.beforeOffset(2))).lowWatermarks().get(order0)).lowWatermark());
+        Trial.same("records are deleted up to an offset", 2L,
+            Trial.get(admin.deleteRecords(Map.of(order0,
+            RecordsToDelete.beforeOffset(2))).lowWatermarks().get(order0)).lowWatermark());
         Trial.same("the log begins there", 2L, offset(order0, OffsetSpec.earliest()));
         Trial.same("the first record left is at it", 2L, Trial.read(broker, "read_uncommitted", List.of(order0)).get(0).offset());
-        Trial.refused("no more can be deleted than there is", () -> Trial.get(admin.deleteRecords(Map.of(order0, RecordsToDelete.beforeOffset(99))).all()), OffsetOutOfRangeException.class);
+        Trial.refused("no more can be deleted than there is",
+            () -> Trial.get(admin.deleteRecords(Map.of(order0, RecordsToDelete.beforeOffset(99))).all()),
+            OffsetOutOfRangeException.class);
     }
 
     private void groups() throws Exception {
-        Trial.same("the group is listed", true, Trial.get(admin.listGroups().all()).stream().anyMatch(listing -> listing.groupId().equals(group)));
+        Trial.same("the group is listed", true,
+            Trial.get(admin.listGroups().all()).stream().anyMatch(listing -> listing.groupId().equals(group)));
         Trial.get(admin.alterConsumerGroupOffsets(group, Map.of(order0, new OffsetAndMetadata(2, "set by hand"))).all());
         Trial.same("offsets of a group without members are altered, with their note", new OffsetAndMetadata(2, "set by hand"),
             Trial.get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata()).get(order0));
         Trial.get(admin.deleteConsumerGroupOffsets(group, Set.of(order1)).all());
         Trial.same("and deleted", Map.of(order0, 2L), committed());
         Trial.get(admin.deleteConsumerGroups(List.of(group)).all());
-        Trial.refused("a group is deleted once", () -> Trial.get(admin.deleteConsumerGroups(List.of(group)).all()), GroupIdNotFoundException.class);
+        Trial.refused("a group is deleted once", () -> Trial.get(admin.deleteConsumerGroups(List.of(group)).all()),
+            GroupIdNotFoundException.class);
     }
 }

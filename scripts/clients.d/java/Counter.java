@@ -44,7 +44,9 @@ final class Counter {
         var builder = new StreamsBuilder();
         builder.stream(arguments[2], Consumed.with(Serdes.String(), Serdes.String()))
             .groupBy((order, restaurant) -> restaurant, Grouped.with("by-restaurant", Serdes.String(), Serdes.String()))
-            .count(Materialized.<String, Long>as(Stores.inMemoryKeyValueStore(STORE)).withKeySerde(Serdes.String()).withValueSerde(Serdes.Long()))
+            .count(Materialized.<String, Long>as(Stores.inMemoryKeyValueStore(STORE))
+                .withKeySerde(Serdes.String())
+                .withValueSerde(Serdes.Long()))
             .toStream()
             .mapValues(count -> Long.toString(count))
             .to(arguments[3], Produced.with(Serdes.String(), Serdes.String()));

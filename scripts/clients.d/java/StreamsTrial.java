@@ -59,7 +59,8 @@ final class StreamsTrial {
 
     private Process start() throws IOException {
         return new ProcessBuilder(System.getProperty("java.home") + File.separator + "bin" + File.separator + "java",
-            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", System.getProperty("java.class.path"), "Counter", broker, application, orders, counts, folder)
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", System.getProperty("java.class.path"), "Counter", broker,
+                application, orders, counts, folder)
             .redirectError(ProcessBuilder.Redirect.INHERIT)
             .start();
     }
@@ -79,7 +80,8 @@ final class StreamsTrial {
     private long end(String topic, IsolationLevel level) {
         Map<TopicPartition, OffsetSpec> latest = new TreeMap<>((a, b) -> a.partition() - b.partition());
         partitions(topic).forEach(partition -> latest.put(partition, OffsetSpec.latest()));
-        return Trial.get(admin.listOffsets(latest, new ListOffsetsOptions(level)).all()).values().stream().mapToLong(info -> info.offset()).sum();
+        return Trial.get(admin.listOffsets(latest,
+            new ListOffsetsOptions(level)).all()).values().stream().mapToLong(info -> info.offset()).sum();
     }
 
     /** Whether outputs stand in the log that belong to no finished transaction. */
@@ -92,7 +94,8 @@ final class StreamsTrial {
     }
 
     private void run() throws Exception {
-        Trial.get(admin.createTopics(List.of(new NewTopic(orders, PARTITIONS, (short) 1), new NewTopic(counts, PARTITIONS, (short) 1))).all());
+        Trial.get(admin.createTopics(List.of(new NewTopic(orders, PARTITIONS, (short) 1),
+            new NewTopic(counts, PARTITIONS, (short) 1))).all());
         try (var producer = new KafkaProducer<String, String>(Trial.settings(broker, "acks", "all"))) {
             place(producer, 0, ORDERS / 3);
             Process counter = start();
@@ -152,7 +155,8 @@ final class StreamsTrial {
         Trial.same("the application ends", true, counter.waitFor(Trial.LIMIT, TimeUnit.SECONDS) && counter.exitValue() == 0);
         // A Streams application does not leave its group when it ends: it may be back before its session is over.
         Trial.get(admin.removeMembersFromConsumerGroup(application, new RemoveMembersFromConsumerGroupOptions()).all());
-        Trial.same("its members can be removed", GroupState.EMPTY, Trial.get(admin.describeConsumerGroups(List.of(application)).all()).get(application).groupState());
+        Trial.same("its members can be removed", GroupState.EMPTY,
+            Trial.get(admin.describeConsumerGroups(List.of(application)).all()).get(application).groupState());
 
         var committed = Trial.read(broker, "read_committed", partitions(counts));
         Trial.same("each count was put out once and in order, for those who read committed records", expected, byKey(committed));

@@ -404,6 +404,19 @@ fn a_static_member_that_comes_back_takes_its_place_without_a_rebalance() {
 }
 
 #[test]
+fn a_static_member_that_comes_back_and_falls_silent_is_out_after_its_session() {
+    let mut bed = bed();
+    let a = bed.join_now(of_instance("a")).member_id;
+    bed.sync_now(&a, 1, &[]);
+    bed.pass(i64::from(SESSION_MS) - 1);
+    bed.join_now(of_instance("a"));
+    bed.pass(i64::from(SESSION_MS) - 1);
+    assert_eq!(bed.state(), "Stable");
+    bed.pass(1);
+    assert_eq!(bed.state(), "Empty");
+}
+
+#[test]
 fn a_static_leader_that_comes_back_is_told_to_keep_the_assignment() {
     let mut bed = bed();
     let (a, _) = stable_of_two_static(&mut bed);

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 use super::group::State;
 use super::testbed::{Bed, GROUP, Joins, restored};
+use super::timers::Timer;
 use crate::broker::answer::{Answer, Deferred, Ticket};
+use crate::broker::entry::Entry;
 
 /// Actors: the first two are static, the others dynamic.
 const ACTORS: usize = 5;
@@ -56,7 +58,10 @@ enum Step {
     Break {
         broken: bool,
     },
-    Restart,
+    /// From the journal as it grew, or from a fresh one.
+    Restart {
+        fresh: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -66,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(actor, anew, changed, version)| Step::Join { actor, anew, changed, version }),
         8 => actor().prop_map(|actor| Step::Sync { actor }),
         4 => actor().prop_map(|actor| Step::Heartbeat { actor }),
-        1 => actor().prop_map(|actor| Step::Leave { actor }),
+        3 => actor().prop_map(|actor| Step::Leave { actor }),
         4 => (actor(), 0..2, 0..2).prop_map(|(actor, behind, partition)| Step::Commit { actor, behind, partition }),
         1 => (0..2).prop_map(|partition| Step::CommitSimply { partition }),
         2 => (actor(), 1_i64..3, 0..2)
@@ -77,7 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop_oneof![Just(1_i64), Just(4_000), Just(9_999), Just(60_000), Just(700_000)]
             .prop_map(|ms| Step::Pass { ms }),
         1 => prop::bool::weighted(0.5).prop_map(|broken| Step::Break { broken }),
-        1 => Just(Step::Restart),
+        1 => any::<bool>().prop_map(|fresh| Step::Restart { fresh }),
     ]
 }
 
@@ -203,18 +208,28 @@ impl World {
                 self.bed.around.broken = broken;
                 self.has_gaps |= broken;
             }
-            Step::Restart => {
+            Step::Restart { fresh } => {
+                let seen = self.offsets();
+                if fresh {
+                    self.bed.around.journal = self.bed.groups.snapshot().into_iter().map(Entry::Group).collect();
+                }
                 let restarted = self.bed.restarted();
                 let around = std::mem::take(&mut self.bed.around);
                 self.bed = restarted;
                 self.bed.around = around;
                 self.bed.around.broken = false;
+                assert_eq!(self.offsets(), seen, "offsets outlive the broker");
                 // Connections are gone, and with them who waited.
                 self.waiting.clear();
                 self.highest = 0;
                 self.has_gaps = false;
             }
         }
+    }
+
+    /// What is found of the two partitions, with and without looking at open transactions.
+    fn offsets(&mut self) -> [(i64, i16); 4] {
+        [(0, false), (0, true), (1, false), (1, true)].map(|(partition, stable)| self.bed.fetch(partition, stable))
     }
 
     fn knows(&self, id: &str, generation: i32) -> bool {
@@ -251,6 +266,15 @@ impl World {
                 assert!(member.syncing.is_none() || group.state == State::CompletingRebalance);
             }
             assert!(group.unsynced.iter().all(|id| group.members.contains_key(id)));
+            for timer in self.bed.groups.timers.running() {
+                match timer {
+                    Timer::Join { .. } => assert_eq!(group.state, State::PreparingRebalance),
+                    Timer::Sync { .. } => assert!(!group.unsynced.is_empty()),
+                    Timer::Heartbeat { member, .. } => {
+                        assert!(group.members.contains_key(member) || group.pending.contains(member));
+                    }
+                }
+            }
         } else {
             self.highest = 0;
         }

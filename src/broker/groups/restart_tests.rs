@@ -134,10 +134,10 @@ fn the_journal_s_lines_are_these() {
             concat!(
                 r#"{"generation":{"group":"g","number":3,"protocol_type":"consumer","protocol":"range","leader":"m","#,
                 r#""since":9,"members":[{"id":"m","client_id":"c","client_host":"/127.0.0.1","rebalance_timeout_ms":1,"#,
-                r#""session_timeout_ms":2,"subscription":"0001000000010001"#,
-                r#"74ffffffff","assignment":"00ab"}]}}"#,
+                r#""session_timeout_ms":2,"subscription":"000100000001000174ffffffff","#,
+                r#""assignment":"00ab"}]}}"#,
             ),
-            concat!(r#"{"offsets":{"group":"g","position":4,"time":9,"topics":{"t":[{"partition":0,"offset":5}]}}}"#),
+            r#"{"offsets":{"group":"g","position":4,"time":9,"topics":{"t":[{"partition":0,"offset":5}]}}}"#,
         ]
     );
     assert_eq!(lines.map(|line| serde_json::from_str::<GroupEntry>(&line).unwrap()), entries);

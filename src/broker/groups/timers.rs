@@ -60,4 +60,10 @@ impl Timers {
         self.times.remove(&timer);
         Some(timer)
     }
+
+    /// Those that run.
+    #[cfg(test)]
+    pub(super) fn running(&self) -> impl Iterator<Item = &Timer> {
+        self.times.keys()
+    }
 }

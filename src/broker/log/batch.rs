@@ -143,12 +143,6 @@ impl Batch {
         self.header.producer_epoch
     }
 
-    /// Sequence of the first record, -1 for none.
-    #[must_use]
-    pub fn base_sequence(&self) -> i32 {
-        self.header.base_sequence
-    }
-
     /// Whether it belongs to a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {

@@ -182,12 +182,6 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Where it stands: in front of the next batch, or of what is none.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
     /// The next batch; `None` at the end.
     ///
     /// # Errors

@@ -82,6 +82,23 @@ fn a_marker_goes_when_nothing_of_its_transaction_is_left() {
 }
 
 #[test]
+fn a_fence_outlives_what_the_marker_said_and_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
+    log.end_transaction(1, 1, false, 0, NOW).unwrap();
+    for later in [0, 0, 1_000] {
+        fill(&mut log, NOW);
+        compact(&mut log, NOW + later);
+    }
+    let marker = batches(&log).into_iter().find(|(header, _)| header.is_control()).unwrap().0;
+    assert_eq!((marker.count, marker.producer_epoch), (0, 1));
+    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    let zombie = log.append(&batch(in_transaction(1, 0, 1), &[row("a", "1", NOW)]), NOW);
+    assert!(matches!(zombie, Err(AppendError::InvalidProducerEpoch)), "{zombie:?}");
+}
+
+#[test]
 fn a_compressed_batch_stays_compressed() {
     let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     let (mut log, _) = open(&LogStorage::Memory, LogSettings { segment_bytes: 100_000, ..compacted() });
@@ -190,6 +207,10 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
         assert_eq!(notices, []);
         assert_eq!(table(&killed), expected, "killed after {done}");
         assert_eq!(killed.last_stable_offset(), log.last_stable_offset());
+        assert!(
+            killed.segments.windows(2).all(|pair| pair[0].last_offset < pair[1].base_offset),
+            "killed after {done}"
+        );
         assert!(std::fs::read_dir(&here).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned")));
     }
 }

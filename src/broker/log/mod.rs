@@ -156,3 +156,5 @@ mod retention_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

@@ -93,6 +93,8 @@ impl Log {
                 }
                 notices.push(Notice::TailCut { path, bytes: cut });
             }
+            // Who wrote it was killed, maybe before the disk had it.
+            segment.unflushed |= last && !clean;
             self.end = segment.last_offset + 1;
             self.segments.push(segment);
         }

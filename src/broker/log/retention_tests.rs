@@ -62,6 +62,16 @@ fn records_that_were_deleted_stay_deleted_when_the_log_is_opened_again() {
 }
 
 #[test]
+fn a_segment_goes_when_the_log_begins_with_the_next_one() {
+    let mut log = filled(&LogStorage::Memory, small());
+    let next = log.segments[1].base_offset;
+    log.delete_records_before(next - 1).unwrap();
+    assert_eq!(log.segments[0].base_offset, 0);
+    log.delete_records_before(next).unwrap();
+    assert_eq!(log.segments[0].base_offset, next);
+}
+
+#[test]
 fn what_was_planned_is_read_although_its_segment_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     for storage in [LogStorage::Memory, in_folder(folder.path())] {

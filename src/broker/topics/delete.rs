@@ -1,6 +1,6 @@
 //! Owns what clients delete: `DeleteTopics` and `DeleteRecords`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
@@ -36,8 +36,26 @@ impl Core {
                 twice.insert(key);
             }
         }
+        // One topic by its name and by its id is asked twice as well, and told with both.
+        let mut by_name_and_id: BTreeMap<Uuid, usize> = BTreeMap::new();
+        for (name, id) in &once {
+            if let Some(topic) = name.as_ref().map_or_else(|| self.topics.by_id(*id), |name| self.topics.get(name)) {
+                *by_name_and_id.entry(topic.id).or_default() += 1;
+            }
+        }
+        by_name_and_id.retain(|_, times| *times > 1);
         let mut responses = Vec::new();
         for DeleteTopicState { name, topic_id, .. } in asked {
+            let topic = name.as_ref().map_or_else(|| self.topics.by_id(topic_id), |name| self.topics.get(name));
+            if let Some(topic) = topic.filter(|topic| by_name_and_id.contains_key(&topic.id)) {
+                if by_name_and_id.insert(topic.id, 0) != Some(0) {
+                    let twice =
+                        Refusal::new(ResponseError::InvalidRequest, "The topic is named by its name and its id.");
+                    let name = TopicName(StrBytes::from_string(topic.name.clone()));
+                    responses.push(deleted(Some(name), topic.id, Err(twice), call.version));
+                }
+                continue;
+            }
             let key = (name.clone(), topic_id);
             let told_before = twice.contains(&key) && !once.remove(&key);
             if told_before {

@@ -120,6 +120,7 @@ impl Core {
     }
 
     /// `DescribeCluster`, versions 0 to 2.
+    #[expect(clippy::needless_pass_by_value, reason = "requests are handed over, whatever is in them")]
     pub fn describe_cluster(&mut self, request: DescribeClusterRequest, call: &Call<'_>) -> DescribeClusterResponse {
         const BROKERS: i8 = 1;
         const CONTROLLERS: i8 = 2;

@@ -56,12 +56,13 @@ fn offsets_are_found_by_time() {
     assert_eq!(list(&mut core, 1, 0, NOW), (0, 0, NOW, -1));
 }
 
+const UNSUPPORTED: (i16, i64, i64, i32) = (35, -1, -1, -1);
+
 #[test]
 fn special_times_came_with_versions_and_unknown_ones_are_refused() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     append(&mut core, "a", "k", "1", NOW);
-    const UNSUPPORTED: (i16, i64, i64, i32) = (35, -1, -1, -1);
     assert_eq!(list(&mut core, 6, 0, MAX_TIMESTAMP), UNSUPPORTED);
     assert_eq!(list(&mut core, 7, 0, MAX_TIMESTAMP), (0, 0, NOW, 0));
     assert_eq!(list(&mut core, 7, 0, EARLIEST_LOCAL), UNSUPPORTED);

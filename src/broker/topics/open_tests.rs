@@ -11,7 +11,9 @@ fn started(folder: &Path) -> Core {
 }
 
 /// Name, id, partitions, overrides and the first log's offsets.
-fn seen(core: &Core) -> Vec<(String, Uuid, usize, Overrides, (i64, i64))> {
+type Seen = (String, Uuid, usize, Overrides, (i64, i64));
+
+fn seen(core: &Core) -> Vec<Seen> {
     let row = |topic: &Topic| {
         let log = &topic.logs[0];
         let offsets = (log.start_offset(), log.high_watermark());

@@ -276,6 +276,8 @@ fn commands_that_come_while_brokers_leave_are_served_all_the_same() {
             });
         }
     });
+    // The next one is to stay, so the last that was in a hurry has to be gone.
+    until("the last one leaves", || home.status(".foodstream").is_none().then_some(()));
     home.run("produce --count 5 -b embedded").expect(0);
     assert_eq!(records(&home.status(".foodstream").expect("it runs")), 95);
 }
@@ -293,7 +295,7 @@ fn it_is_told_and_stopped_by_its_folder() {
     assert!(text.contains("order-events: 6 partitions, 50 records"), "{text}");
     let stopped = home.run("broker --stop").expect(0).stdout;
     assert!(stopped.starts_with("stopped the broker at 127.0.0.1:"), "{stopped}");
-    assert!(!lives(pid), "it is gone when the command is");
+    until("its process is gone", || (!lives(pid)).then_some(()));
     assert_eq!(home.status(".foodstream"), None);
     home.run("broker --stop").expect(0);
 }
@@ -336,6 +338,9 @@ fn ctrl_c_ends_the_command_and_leaves_the_broker() {
     });
     kill_process_group(Pid::from_child(&child), Signal::INT).expect("signalled");
     Run::of("inventory", child.wait_with_output().expect("ended")).expect(0);
+    assert_eq!(home.status(".foodstream").expect("it stays")["pid"], pid["pid"]);
+    // Nor does the terminal take it along when it closes.
+    signal(home.pid(".foodstream"), Signal::HUP);
     assert_eq!(home.status(".foodstream").expect("it stays")["pid"], pid["pid"]);
 }
 
@@ -411,6 +416,23 @@ fn a_deleted_folder_ends_its_broker_and_hurts_no_other() {
     assert_eq!(home.pid(".foodstream"), second);
     assert_eq!(records(&home.status(".foodstream").expect("it runs")), 7);
     home.run("produce --count 7 -b embedded").expect(0);
+}
+
+#[test]
+fn a_broker_that_ends_under_a_command_is_told_by_its_name() {
+    let home = Home::new();
+    let words = "produce --rate 5/s --count 1000 -b embedded --timeout 2s";
+    let child = home.command(words).spawn().expect("started");
+    until("it places orders", || {
+        let status = home.status(".foodstream")?;
+        let topics = status["topics"].as_array()?;
+        topics.iter().any(|topic| topic["records"] != 0).then_some(())
+    });
+    let stopped = home.run("broker --stop").expect(0);
+    assert!(stopped.stdout.contains("foodstream processes that were using it: 1"), "{}", stopped.stdout);
+    let run = Run::of(words, child.wait_with_output().expect("ended")).expect(4);
+    assert!(run.stderr.contains("the embedded broker over .foodstream (127.0.0.1:"), "{}", run.stderr);
+    assert!(run.stderr.contains("`foodstream broker --status` tells how"), "{}", run.stderr);
 }
 
 /// The one test that needs the default address for itself.

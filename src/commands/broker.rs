@@ -35,10 +35,10 @@ pub fn run(context: &Context, settings: &BrokerSettings) -> Outcome {
     let outcome = context.runtime.block_on(start_and_serve(context, settings));
     match outcome {
         // Another process is the broker then, and whoever started this one finds it.
-        Err(StartFailure::Locked(_)) if settings.background => {
-            first_word(context, &FirstWord::Locked).map(|()| Code::Done)
+        Err(StartFailure::Locked(holder, _)) if settings.background => {
+            first_word(context, &FirstWord::Locked { holder }).map(|()| Code::Done)
         }
-        Err(StartFailure::Locked(failure) | StartFailure::Other(failure)) => {
+        Err(StartFailure::Locked(_, failure) | StartFailure::Other(failure)) => {
             if settings.background {
                 let Failure { code, message, hint } = failure.clone();
                 first_word(context, &FirstWord::Failed { code: code.number(), message, hint })?;
@@ -50,7 +50,8 @@ pub fn run(context: &Context, settings: &BrokerSettings) -> Outcome {
 }
 
 enum StartFailure {
-    Locked(Failure),
+    /// By this process, if it is known.
+    Locked(Option<u32>, Failure),
     Other(Failure),
 }
 
@@ -273,7 +274,7 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
         StartError::Folder(FolderError::Locked { folder, holder }) => {
             let who = holder.map_or_else(String::new, |pid| format!(", process {pid}"));
             let data = settings.folder.as_deref().unwrap_or(&folder).display();
-            StartFailure::Locked(Failure::new(Code::Refused, format!("another broker works on {data}{who}")).hint(format!(
+            StartFailure::Locked(holder, Failure::new(Code::Refused, format!("another broker works on {data}{who}")).hint(format!(
                 "`foodstream broker --status --data {data}` says where it listens, --stop ends it; or take another folder with --data"
             )))
         }

@@ -50,7 +50,10 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
         }
         (Stopped::Gone, Some(broker)) => match document.clients {
             Some(clients) if clients > 0 => {
-                format!("stopped the broker at {}, which {clients} foodstream processes were using\n", broker.address)
+                format!(
+                    "stopped the broker at {}; foodstream processes that were using it: {clients}\n",
+                    broker.address
+                )
             }
             _ => format!("stopped the broker at {}; its data stays in {}\n", broker.address, folder.display()),
         },

@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::exit::{Code, Failure};
+use crate::kafka::UNREACHABLE_HINT;
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
 use crate::settings::Common;
@@ -69,8 +70,8 @@ impl Context {
     /// A failure as the user of this broker needs it: what is no matter of `-b` is not told as one.
     #[must_use]
     pub fn explain(&self, failure: Failure) -> Failure {
-        match (&self.common.connection.name, failure.code) {
-            (Some(name), Code::Unreachable) => failure.hint(format!(
+        match &self.common.connection.name {
+            Some(name) if failure.hint.as_deref() == Some(UNREACHABLE_HINT) => failure.hint(format!(
                 "`foodstream broker --status` tells how {name} stands, and broker.log in its folder what it said; \
                  --timeout sets how long to wait"
             )),

@@ -26,6 +26,9 @@ pub enum TransactionError {
     Failed(Failure),
 }
 
+/// The way on where a broker does not answer, and nothing more is known than that.
+pub const UNREACHABLE_HINT: &str = "check -b host:port and that the broker is up; --timeout sets how long to wait";
+
 /// The meaning of an error code where it decides the exit code.
 fn code_of(code: Rd) -> Option<Code> {
     Some(match code {
@@ -123,6 +126,5 @@ pub(super) fn denied_failure(doing: &str, text: &str) -> Failure {
 /// The broker did not answer in time.
 pub(super) fn unreachable_failure(doing: &str, text: &str, seen: &LastErrors) -> Failure {
     let heard = seen.last().map_or_else(String::new, |last| format!("; last heard: {last}"));
-    Failure::new(Code::Unreachable, format!("{doing}: {text}{heard}"))
-        .hint("check -b host:port and that the broker is up; --timeout sets how long to wait")
+    Failure::new(Code::Unreachable, format!("{doing}: {text}{heard}")).hint(UNREACHABLE_HINT)
 }

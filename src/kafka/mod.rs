@@ -16,7 +16,7 @@ mod watchdog;
 
 pub use admin::{Admin, TopicFacts};
 pub use connection::{Connection, LogSink, check_timeouts, is_secret, owned_property};
-pub use error::TransactionError;
+pub use error::{TransactionError, UNREACHABLE_HINT};
 pub use inspector::{Inspector, Isolation, Liveness};
 pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record, fenced};
 pub use publisher::{Delivered, Publisher};

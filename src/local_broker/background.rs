@@ -75,7 +75,10 @@ pub enum FirstWord {
         notes: Vec<String>,
     },
     /// Another one has the folder, and is the broker then.
-    Locked,
+    Locked {
+        /// Its process, if it is known.
+        holder: Option<u32>,
+    },
     /// It cannot.
     Failed {
         /// The exit code.
@@ -105,7 +108,7 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
     let mut child: Option<Receiver<FirstWord>> = None;
     let mut next_start = Deadline::after(Duration::ZERO);
     let mut notes = Vec::new();
-    let mut own = None;
+    let (mut own, mut rival) = (None, None);
     loop {
         starter.shutdown.check()?;
         // While one is starting for this process its own word is awaited, which says more than the file.
@@ -115,7 +118,7 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
             return Ok(Found { started: own.as_ref() == Some(&broker.id), broker, lease, notes });
         }
         if deadline.has_passed() {
-            return Err(no_broker(folder, starter.timeout));
+            return Err(no_broker(folder, starter.timeout, rival));
         }
         if child.is_none() && next_start.has_passed() {
             child = Some(start(&prepare(folder)?, starter)?);
@@ -133,8 +136,9 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
                 return Err(Failure { code, message: format!("{}: {message}", name_of(folder)), hint });
             }
             // It is another's broker, which is about to listen, or about to be gone.
-            Ok(FirstWord::Locked) => {
+            Ok(FirstWord::Locked { holder }) => {
                 child = None;
+                rival = holder;
                 next_start = Deadline::after(START_AGAIN);
             }
             Err(RecvTimeoutError::Disconnected) => return Err(died(folder)),
@@ -144,14 +148,14 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
     }
 }
 
-fn no_broker(folder: &Path, timeout: Duration) -> Failure {
-    Failure::new(
-        Code::Unreachable,
-        format!("{} did not answer within {timeout:?}: another process has its folder and does not say where it listens", name_of(folder)),
-    )
-    .hint(format!(
-        "`foodstream broker --status --data {0}` says who; end that process, or take another folder with -b embedded:DIR",
-        folder.display()
+fn no_broker(folder: &Path, timeout: Duration, rival: Option<u32>) -> Failure {
+    let message = match rival {
+        Some(pid) => format!("process {pid} has its folder and does not say where it listens"),
+        None => "it did not say that it listens".to_owned(),
+    };
+    Failure::new(Code::Unreachable, format!("{}: not within {timeout:?}: {message}", name_of(folder))).hint(format!(
+        "--timeout sets how long to wait; look at {}, end the process, or take another folder with -b embedded:DIR",
+        folder.join(LOG).display()
     ))
 }
 
@@ -248,15 +252,16 @@ mod tests {
 
     #[test]
     fn a_folder_whose_holder_stays_silent_is_given_up_within_the_timeout() {
-        let failure = refused("echo '\"locked\"'", Duration::from_millis(120));
+        let failure = refused("echo '{\"locked\":{\"holder\":4711}}'", Duration::from_millis(120));
         assert_eq!(failure.code, Code::Unreachable);
-        assert!(failure.hint.expect("a hint").contains("--status"));
+        assert!(failure.message.contains("process 4711 has its folder"), "{failure}");
+        assert!(failure.hint.expect("a hint").contains("-b embedded:DIR"));
     }
 
     #[test]
     fn who_wants_to_stop_does_not_wait_for_a_broker() {
         let home = tempfile::tempdir().expect("a folder");
-        let starter = starter(home.path(), "echo '\"locked\"'", LONG);
+        let starter = starter(home.path(), "echo '{\"locked\":{\"holder\":4711}}'", LONG);
         assert!(starter.shutdown.request(crate::shutdown::Signal::Interrupt));
         let failure = obtain(home.path(), &starter).expect_err("stopped");
         assert_eq!(failure.code, Code::Interrupted);

@@ -127,7 +127,6 @@ fn offsets_of_others(lab: &Lab) {
     counted(lab, 600);
     let metrics = lab.document("analytics --until-end");
     let stood = offsets(lab, GROUP);
-    let group = lab.topic(GROUP);
 
     // Moved by another client.
     lab.set_offsets(GROUP, "order-events", &[(0, 7)]);

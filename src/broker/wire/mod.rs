@@ -1,7 +1,7 @@
 //! What came over the wire, before it is believed: frames, and requests whose lengths and counts have been walked.
 //!
 //! The decoders of the protocol crate reserve memory for as many elements as a count claims; thirty bytes can claim four
-//! thousand million. So nothing is decoded here or elsewhere in the broker before [`guard`] has walked it by its shape.
+//! thousand million. So nothing is decoded here or elsewhere in the broker before `guard` has walked it by its shape.
 
 mod frame;
 mod guard;

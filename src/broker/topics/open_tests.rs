@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::super::super::entry::Entry;
 use super::super::fixture::{NOW, append, make, open};
 use super::*;
+use crate::broker::entry::Entry;
 
 fn started(folder: &Path) -> Core {
     open(Storage::Folder(folder.to_owned()))

@@ -8,9 +8,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::super::apis;
 use super::super::samples::{self, Sample, is_decoded, sample, understood, with_null};
 use super::*;
+use crate::broker::apis;
 
 const LIMITS: Limits = Limits { elements: 100_000 };
 

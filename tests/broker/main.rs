@@ -43,7 +43,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub type Case = (&'static str, fn(&support::Lab));
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut cases: Vec<Case> = [
         pipeline::CASES,
         damage::CASES,

@@ -41,20 +41,24 @@ fn under_inventory(lab: &Lab) {
     let lab = lab.on(&format!("127.0.0.1:{port}"));
     let mut running = broker(&lab, port);
     lab.run("produce --count 60000 --poison-rate 0.5% --seed 41").expect(0);
-    let mut inventory = lab.start(&format!("inventory {FAST} --throttle 2500/s"));
+    // Long transactions, so that most of the time one is open.
+    let words = format!("inventory {FAST} --throttle 2500/s --commit-interval 400ms");
+    let mut inventory = lab.start(&words);
     let (mut kills, mut open) = (0, 0);
-    for _ in 0..12 {
+    for round in 0..12 {
         let before = lab.progress(GROUP, "order-events");
         until("the group goes on", || {
             if inventory.has_ended() {
                 // A broker that is gone for long may end it, with a code that says so; whoever runs it starts it again.
-                let ended =
-                    std::mem::replace(&mut inventory, lab.start(&format!("inventory {FAST} --throttle 2500/s")));
-                ended.end().expect(4);
+                std::mem::replace(&mut inventory, lab.start(&words)).end().expect(4);
             }
             (lab.progress(GROUP, "order-events") > before).then_some(())
         });
-        open += i32::from(lab.has_open_transaction("inventory-events"));
+        // Every second time not just after a commit.
+        if round % 2 == 0 {
+            until("a transaction is open", || lab.has_open_transaction("inventory-events").then_some(()));
+            open += 1;
+        }
         running.kill();
         kills += 1;
         running = broker(&lab, port);

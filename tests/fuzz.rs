@@ -222,6 +222,7 @@ impl Tally {
             Rubbish::TagTooNew { .. } => ("tag refused", is_decoded()),
             // The crate takes null in versions that do not have it yet, and a sixth byte of a number for what follows it.
             Rubbish::Negative { .. } => ("null refused", false),
+            Rubbish::NeitherNullNorThere { .. } => ("marker refused", false),
             Rubbish::EndlessNumber { .. } => ("number refused", false),
             Rubbish::TooManyElements { .. } => ("too many elements", false),
             other => panic!("{api:?} {version}: {other}"),

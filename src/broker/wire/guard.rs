@@ -123,11 +123,14 @@ impl Walk<'_> {
                 let length = self.length(field.name, null)?;
                 self.skip(length, field.name)
             }
-            Layout::Structure(fields) if null => {
-                // A byte before it says whether it is there.
-                let there = self.left.try_get_i8().map_err(|_| self.beyond(field.name, 1))?;
-                if there < 0 { Ok(()) } else { self.structure(fields) }
-            }
+            // A byte before it says whether it is there.
+            Layout::Structure(fields) if null => match self.left.try_get_i8() {
+                Err(_) => Err(self.beyond(field.name, 1)),
+                Ok(-1) => Ok(()),
+                Ok(1) => self.structure(fields),
+                // Apache reads a structure behind any that is not negative, the crate behind 1 alone: nobody means another.
+                Ok(_) => Err(Rubbish::NeitherNullNorThere { field: field.name }),
+            },
             Layout::Structure(fields) => self.structure(fields),
             Layout::Structures(fields) => {
                 for _ in 0..self.elements(field.name, null)? {

@@ -66,6 +66,12 @@ pub enum Rubbish {
         /// Name of the field.
         field: &'static str,
     },
+    /// The byte before a structure that may be null is neither -1 nor 1.
+    #[error("{field} is neither null nor there")]
+    NeitherNullNorThere {
+        /// Name of the field.
+        field: &'static str,
+    },
     /// A variable-length number of more than five bytes.
     #[error("the number in {field} does not end")]
     EndlessNumber {

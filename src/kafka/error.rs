@@ -47,6 +47,9 @@ fn code_of(code: Rd) -> Option<Code> {
         | Rd::MessageTimedOut
         | Rd::LeaderNotAvailable
         | Rd::NotLeaderForPartition
+        // A broker that has not heard of a leader yet of which its clients have: right after a topic is created.
+        | Rd::UnknownLeaderEpoch
+        | Rd::FencedLeaderEpoch
         | Rd::CoordinatorLoadInProgress
         | Rd::CoordinatorNotAvailable
         | Rd::NotCoordinator

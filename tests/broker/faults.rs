@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("faults::the_replies_of_ended_transactions_are_lost", lost_ends),
     ("faults::coordinators_move_load_and_are_busy", busy_coordinators),
     ("faults::offsets_are_unstable_for_a_while", unstable_offsets),
+    ("faults::a_broker_has_not_heard_of_a_leader_yet", unknown_leaders),
     ("faults::the_producers_epoch_is_refused", refused_epochs),
     ("faults::a_named_instance_that_is_fenced_stops_and_goes_on_when_started_again", fenced_by_name),
     ("faults::a_produce_times_out_after_it_was_applied", applied_produces),
@@ -98,6 +99,14 @@ fn busy_coordinators(lab: &Lab) {
 fn unstable_offsets(lab: &Lab) {
     let place = Place::new(lab, 2_000);
     place.fail(Rule::new(ApiKey::OffsetFetch, Fault::Refuse(ResponseError::UnstableOffsetCommit)).times(8));
+    place.survives("", &[0]);
+}
+
+fn unknown_leaders(lab: &Lab) {
+    let place = Place::new(lab, 2_000);
+    for error in [ResponseError::UnknownLeaderEpoch, ResponseError::FencedLeaderEpoch] {
+        place.fail(Rule::new(ApiKey::ListOffsets, Fault::Refuse(error)).times(3));
+    }
     place.survives("", &[0]);
 }
 

@@ -52,17 +52,8 @@ impl Core {
                     operation: config.config_operation,
                 })
                 .collect();
-            let done = if twice.contains(&(to.resource_type, to.resource_name.clone())) {
-                Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."))
-            } else {
-                self.alter(
-                    (to.resource_type, &to.resource_name),
-                    &changes,
-                    Base::Present,
-                    request.validate_only,
-                    call.now,
-                )
-            };
+            let resource = (to.resource_type, &to.resource_name);
+            let done = self.alter_once(&twice, resource, &changes, Base::Present, request.validate_only, call.now);
             let (error_code, error_message) = told(done);
             responses.push(
                 incremental_alter_configs_response::AlterConfigsResourceResponse::default()
@@ -85,17 +76,8 @@ impl Core {
                 .iter()
                 .map(|config| Change { name: &config.name, value: config.value.as_ref(), operation: SET })
                 .collect();
-            let done = if twice.contains(&(to.resource_type, to.resource_name.clone())) {
-                Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."))
-            } else {
-                self.alter(
-                    (to.resource_type, &to.resource_name),
-                    &changes,
-                    Base::Nothing,
-                    request.validate_only,
-                    call.now,
-                )
-            };
+            let resource = (to.resource_type, &to.resource_name);
+            let done = self.alter_once(&twice, resource, &changes, Base::Nothing, request.validate_only, call.now);
             let (error_code, error_message) = told(done);
             responses.push(
                 alter_configs_response::AlterConfigsResourceResponse::default()
@@ -106,6 +88,21 @@ impl Core {
             );
         }
         AlterConfigsResponse::default().with_responses(responses)
+    }
+
+    fn alter_once(
+        &mut self,
+        twice: &BTreeSet<(i8, StrBytes)>,
+        (kind, name): (i8, &StrBytes),
+        changes: &[Change<'_>],
+        base: Base,
+        validate_only: bool,
+        now: i64,
+    ) -> Result<(), Refusal> {
+        if twice.contains(&(kind, name.clone())) {
+            return Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."));
+        }
+        self.alter((kind, name), changes, base, validate_only, now)
     }
 
     fn alter(

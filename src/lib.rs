@@ -2,7 +2,8 @@
 //!
 //! The map of the house; a file uses only what stands below it (`docs/ARCHITECTURE.md` has the ranks and says why):
 //!
-//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`replay`], [`report`]
+//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`replay`],
+//!   [`scenario`], [`report`]
 //! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
 //! - what was typed and meant: [`cli`], [`settings`]
 //! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
@@ -24,6 +25,7 @@ pub mod output;
 pub mod processors;
 pub mod replay;
 pub mod report;
+pub mod scenario;
 pub mod settings;
 pub mod shutdown;
 pub mod state;

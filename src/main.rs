@@ -140,6 +140,14 @@ fn settled(common: &settings::Common, command: &Command, any_seed: u64) -> Resul
             let typed = typed.clone();
             Box::new(move |context| replay(context, &typed))
         }
+        Command::Lag(typed) => {
+            let typed = typed.clone();
+            Box::new(move |context| commands::lag::run(context, &typed))
+        }
+        Command::Clean(typed) => {
+            let typed = typed.clone();
+            Box::new(move |context| commands::clean::run(context, &typed))
+        }
         Command::Broker(_) => {
             return Err(Failure::new(Code::Unexpected, "a broker does not reach for a broker"));
         }

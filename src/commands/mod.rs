@@ -5,7 +5,9 @@
 pub mod analytics;
 pub mod broker;
 pub mod broker_control;
+pub mod clean;
 pub mod inventory;
+pub mod lag;
 pub mod produce;
 pub mod replay;
 pub mod undo;

@@ -1,21 +1,26 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
 mod broker;
+mod connection;
+mod consumers;
+mod produce;
+mod replay;
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli;
-use crate::domain::EventTime;
 use crate::exit::{Code, Failure};
-use crate::inventory::StockSettings;
-use crate::kafka::{Connection, LogSink, check_timeouts, is_secret, owned_property};
+use crate::kafka::{Connection, LogSink};
 use crate::local_broker::Wanted;
 use crate::topics::Names;
-use crate::workload::{self, Rate, WorkloadSettings};
+
+use connection::{properties_file, property};
 
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
+pub use consumers::{ConsumerSettings, analytics, inventory};
+pub use produce::{ProduceSettings, produce};
+pub use replay::replay;
 
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";
@@ -112,213 +117,6 @@ fn check_group(group: Option<&str>) -> Result<(), Failure> {
         Some(name) if name.len() > 249 => Err(usage("--group is longer than 249 bytes")),
         _ => Ok(()),
     }
-}
-
-fn check_instance(instance: Option<&str>) -> Result<(), Failure> {
-    match instance {
-        Some("") => Err(usage("--instance-id is empty").hint("leave it out for a process of its own")),
-        Some(name) => check_name("--instance-id", name, 200),
-        None => Ok(()),
-    }
-}
-
-fn property(key: &str, value: &str, place: &str) -> Result<(String, String), Failure> {
-    if let Some(reason) = owned_property(key) {
-        return Err(usage(format!("{place}: the program owns this property: {reason}")).hint("leave it out"));
-    }
-    if key.is_empty() {
-        return Err(usage(format!("{place}: a property without a name")).hint("write key=value, as in linger.ms=20"));
-    }
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-fn properties_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        usage(format!("{} cannot be read: {error}", path.display())).hint("check -F and the file's permissions")
-    })?;
-    let open_to_all = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
-    let mut properties = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', '!']) {
-            continue;
-        }
-        let place = format!("{}:{number}", path.display());
-        let (key, value) =
-            line.split_once('=').ok_or_else(|| usage(format!("{place}: no value")).hint("write key=value"))?;
-        let (key, value) = property(key.trim(), value.trim(), &place)?;
-        if open_to_all && is_secret(&key) && !key.ends_with(".location") {
-            return Err(usage(format!("{place}: {key} stands in a file that every user of this machine can read"))
-                .hint(format!("chmod 600 {}", path.display())));
-        }
-        properties.push((key, value));
-    }
-    Ok(properties)
-}
-
-/// What `produce` is to do.
-#[derive(Debug, Clone)]
-pub struct ProduceSettings {
-    /// Number of records; `None` for as many as fit into the duration.
-    pub count: Option<u64>,
-    /// Stop after this time.
-    pub duration: Option<Duration>,
-    /// The pace, where there is one.
-    pub rate: Option<Rate>,
-    /// The workload; its start is the run's own when `follows_the_clock`.
-    pub workload: WorkloadSettings,
-    /// Event time is the instant at which an event is due, so its start is when the run starts.
-    pub follows_the_clock: bool,
-    /// Partitions of a topic that is created.
-    pub partitions: Option<i32>,
-}
-
-/// The settings of `produce`, for a clock and a seed to fall back on.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn produce(typed: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<ProduceSettings, Failure> {
-    let duration = typed.duration.map(Duration::from);
-    let mut count = match (typed.count, duration) {
-        (Some(count), _) => Some(count.get()),
-        (None, Some(_)) => None,
-        (None, None) => Some(workload::DEFAULT_COUNT.get()),
-    };
-    if let (Some(rate), Some(duration)) = (typed.rate, duration) {
-        // Known beforehand, and then the same whatever the machine does.
-        let due = rate.due_before(duration);
-        count = Some(count.map_or(due, |count| count.min(due)));
-    }
-    let follows_the_clock = typed.rate.is_some() && typed.start_time.is_none();
-    let spacing = match (typed.rate, typed.orders_per_minute) {
-        (Some(_), Some(_)) if follows_the_clock => {
-            return Err(usage("--orders-per-minute has no effect with --rate: event time follows the rate")
-                .hint("add --start-time for an event time of its own, or leave --orders-per-minute out"));
-        }
-        (Some(rate), _) if follows_the_clock => rate,
-        (_, density) => Rate::per_minute(density.unwrap_or(workload::DEFAULT_ORDERS_PER_MINUTE)),
-    };
-    let start = match typed.start_time {
-        Some(start) => Some(start),
-        None if follows_the_clock => EventTime::from_millis(now_millis),
-        // How many will fit into a duration is not known: its event time starts at the last full hour.
-        None => workload::default_start(now_millis, count.unwrap_or(1), spacing),
-    };
-    let start = start.ok_or_else(|| {
-        usage("the run's event time does not fit between 1970 and now")
-            .hint("give --start-time, fewer records or more --orders-per-minute")
-    })?;
-    let settings = WorkloadSettings {
-        seed: typed.seed.unwrap_or(any_seed),
-        start,
-        spacing,
-        failure_rate: typed.failure_rate,
-        poison_rate: typed.poison_rate,
-        duplicate_rate: typed.duplicate_rate,
-        restaurants: typed.restaurants,
-        items: typed.items,
-        users: typed.users,
-    };
-    if let Some(count) = count
-        && settings.event_time(count.saturating_sub(1)).is_none()
-    {
-        return Err(usage("the run's event time ends after the year 9999")
-            .hint("give an earlier --start-time or fewer records"));
-    }
-    Ok(ProduceSettings {
-        count,
-        duration,
-        rate: typed.rate,
-        workload: settings,
-        follows_the_clock,
-        partitions: typed.partitions,
-    })
-}
-
-/// What `inventory` and live `analytics` share.
-#[derive(Debug, Clone)]
-pub struct ConsumerSettings {
-    /// Stop at the ends that the partitions have now.
-    pub until_end: bool,
-    /// Records a second, where the pace is limited.
-    pub throttle: Option<f64>,
-    /// How long records are collected before a commit.
-    pub commit_interval: Duration,
-    /// The static member's name.
-    pub instance_id: Option<String>,
-    /// Take the state's position as committed.
-    pub resume: bool,
-    /// The user's own group name.
-    pub group: Option<String>,
-}
-
-fn consumer(settings: ConsumerSettings, connection: &Connection) -> Result<ConsumerSettings, Failure> {
-    check_group(settings.group.as_deref())?;
-    check_instance(settings.instance_id.as_deref())?;
-    check_timeouts(connection, settings.commit_interval)?;
-    Ok(settings)
-}
-
-/// Records a second of a rate.
-fn per_second(rate: Rate) -> f64 {
-    // The time of a million records keeps more than enough digits of the rate.
-    1e6 / rate.due(1_000_000).as_secs_f64().max(1e-9)
-}
-
-/// The settings of `inventory`: of its loop and of its stock.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn inventory(
-    typed: &cli::Inventory,
-    connection: &Connection,
-) -> Result<(ConsumerSettings, StockSettings), Failure> {
-    let stock = StockSettings::new(typed.opening_stock, typed.restock_every.into())
-        .map_err(|error| usage(format!("--restock-every: {error}")))?;
-    let settings = consumer(
-        ConsumerSettings {
-            until_end: typed.until_end,
-            throttle: typed.throttle.map(per_second),
-            commit_interval: typed.commit_interval.into(),
-            instance_id: typed.instance_id.clone(),
-            resume: typed.resume_from_ledger,
-            group: typed.group.clone(),
-        },
-        connection,
-    )?;
-    Ok((settings, stock))
-}
-
-/// The settings of live `analytics`.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn analytics(typed: &cli::Analytics, connection: &Connection) -> Result<(ConsumerSettings, Duration), Failure> {
-    let every = typed.every.into();
-    let settings = consumer(
-        ConsumerSettings {
-            until_end: typed.until_end,
-            throttle: typed.throttle.map(per_second),
-            commit_interval: typed.commit_interval.into(),
-            instance_id: typed.instance_id.clone(),
-            resume: typed.resume_from_state,
-            group: typed.group.clone(),
-        },
-        connection,
-    )?;
-    Ok((settings, every))
-}
-
-/// Checks what `replay` was given beyond its target.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn replay(typed: &cli::Replay) -> Result<(), Failure> {
-    check_group(typed.group.as_deref())
 }
 
 #[cfg(test)]

@@ -1,0 +1,195 @@
+//! Owns what can be typed: commands, flags and their help. No input or output, no environment; `settings` says what it means.
+
+mod analytics;
+mod broker;
+mod clean;
+mod inventory;
+mod lag;
+mod produce;
+mod replay;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use humantime::Duration;
+
+use values::duration;
+
+pub use analytics::Analytics;
+pub use broker::Broker;
+pub use clean::Clean;
+pub use inventory::Inventory;
+pub use lag::{Lag, LagIsolation};
+pub use produce::Produce;
+pub use replay::Replay;
+
+/// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "foodstream",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  foodstream produce --count 10000 --seed 7
+  foodstream inventory --until-end
+  foodstream analytics --from-beginning
+  foodstream replay
+
+Exit codes: 0 done, 2 usage, 3 verification failed, 4 broker unreachable, 5 refused by the broker,
+6 fenced, 7 refused to protect data, 8 output not written, 130 and 143 stopped before the goal."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Publish a seeded, reproducible workload of orders on `order-events`
+    #[command(after_help = "Examples:
+  foodstream produce --count 10000 --seed 7      the same records every time, as fast as the broker takes them
+  foodstream produce --rate 500/s --duration 1m  open loop: event i is due at start + i/500 s
+  foodstream produce --poison-rate 1%            one record in a hundred is malformed on purpose")]
+    Produce(Produce),
+    /// Reserve stock for each order and emit `inventory-events`, exactly once
+    #[command(after_help = "Examples:
+  foodstream inventory                     until stopped; start more of them to share the partitions
+  foodstream inventory --until-end         up to the orders that stand there now
+  foodstream inventory --throttle 500/s    fall behind on purpose")]
+    Inventory(Inventory),
+    /// Compute orders per minute, failure and rejection rates
+    #[command(after_help = "Examples:
+  foodstream analytics                     live, going on where the group stood
+  foodstream analytics --from-beginning    one fast pass over the whole log; its result becomes the group's
+  foodstream analytics --until-end --output json")]
+    Analytics(Analytics),
+    /// Rewind the analytics group, recompute its metrics and prove them equal, or say why not
+    #[command(after_help = "Examples:
+  foodstream replay --dry-run      show what would be read again
+  foodstream replay                rewind to the log's start, read again, compare every metric
+  foodstream replay --shadow       recompute beside a live group, and leave it alone
+  foodstream replay --undo         go back to where the group stood before the last replay")]
+    Replay(Replay),
+    /// Show how far behind a consumer group is: any group, any topic of the cluster
+    #[command(after_help = "Examples:
+  foodstream lag                              the groups of this prefix
+  foodstream lag --group payments --watch 1s  any group, until stopped
+  foodstream lag --fail-if '>1000'            exit 3 when more messages are waiting
+  foodstream lag --output json")]
+    Lag(Lag),
+    /// Delete the topics and groups of this prefix, after listing them
+    #[command(after_help = "Examples:
+  foodstream clean --prefix lab1. --dry-run   what would be deleted
+  foodstream clean --prefix lab1.             asks first
+  foodstream clean --prefix lab1. --yes       does not ask")]
+    Clean(Clean),
+    /// Be a Kafka for this machine, or look after the one that runs in the background
+    #[command(
+        long_about = "Be a Kafka for this machine: a broker of one node, for a machine without Kafka.
+
+Commands start one in the background by themselves where no Kafka answers at localhost:9092. Its data is in .foodstream/ of \
+the working directory, and it leaves 30 s after its last client (FOODSTREAM_BROKER_IDLE sets another time).
+
+This command runs one in the foreground, for any Kafka client, until it is stopped; --status and --stop look after the one \
+of a folder, whoever started it. What was acknowledged survives the end of the process, also by kill -9; a loss of power \
+only with --fsync.",
+        after_help = "Examples:
+  foodstream broker                       at 127.0.0.1:9092, data in .foodstream/
+  foodstream broker --memory --listen 127.0.0.1:0
+  foodstream broker --data /var/tmp/lab   the broker that `-b embedded:/var/tmp/lab` names
+  foodstream broker --status              what runs over .foodstream/; exit 3 when nothing does
+  foodstream broker --stop                end it; its data stays"
+    )]
+    Broker(Broker),
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Kafka's address, `host:port` and more after commas; or `embedded`, `embedded:DIR` for the broker of .foodstream/ or DIR
+    /// [env: `FOODSTREAM_BOOTSTRAP_SERVERS`] [default: `localhost:9092` if a Kafka answers there, else `embedded`]
+    #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"])]
+    pub bootstrap_servers: Option<String>,
+    /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
+    #[arg(short = 'X', global = true, value_name = "KEY=VALUE")]
+    pub properties: Vec<String>,
+    /// A file of librdkafka properties, one `key=value` a line
+    #[arg(short = 'F', long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Put this before every topic, group and transactional id, so that several runs share a cluster
+    #[arg(long, global = true, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Bound of every single wait for the broker
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true, value_parser = duration)]
+    pub timeout: Duration,
+    /// Form of the answer on stdout
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub output: Output,
+    /// Also write the answer's JSON document to this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// How progress is shown on stderr
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub progress: Progress,
+    /// Whether words on stderr are coloured
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub color: Color,
+    /// Only the answer, warnings and errors
+    #[arg(short = 'q', long, global = true)]
+    pub quiet: bool,
+    /// More of what is going on, librdkafka's messages included
+    #[arg(short = 'v', long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+/// Form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar on a terminal, a line every ten seconds elsewhere.
+    Auto,
+    /// Lines.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// Whether words are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

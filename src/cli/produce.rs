@@ -1,0 +1,54 @@
+//! Owns what can be typed after `produce`.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use clap::Args;
+use humantime::Duration;
+
+use super::values::{count, duration, event_time, names, partitions, seed, users};
+use crate::domain::EventTime;
+use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Rate, Share};
+
+/// `produce`
+#[derive(Debug, Clone, Args)]
+pub struct Produce {
+    /// Number of records [default: 10000, or as many as fit with --duration]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
+    pub count: Option<NonZeroU64>,
+    /// Stop after this time
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Open loop: event i is due at start + i/RATE, and its event time is that instant
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub rate: Option<Rate>,
+    /// Makes the records reproducible [default: chosen and told]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = seed)]
+    pub seed: Option<u64>,
+    /// Event time of the first order [default: the last full hour that lets the run's event time end before now]
+    #[arg(long, value_name = "TIME", value_parser = event_time)]
+    pub start_time: Option<EventTime>,
+    /// Orders in a minute of event time; not for a run whose event time follows --rate
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
+    pub orders_per_minute: Option<NonZeroU64>,
+    /// Share of orders whose payment failed, as in `5%` or `0.05`
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE, allow_hyphen_values = true)]
+    pub failure_rate: Share,
+    /// Number of restaurants
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RESTAURANTS, allow_hyphen_values = true, value_parser = names)]
+    pub restaurants: NonZeroU32,
+    /// Number of items on each restaurant's menu
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ITEMS, allow_hyphen_values = true, value_parser = names)]
+    pub items: NonZeroU32,
+    /// Number of users
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_USERS, allow_hyphen_values = true, value_parser = users)]
+    pub users: NonZeroU32,
+    /// Partitions of topics that are created [default: 6]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = partitions)]
+    pub partitions: Option<i32>,
+    /// Share of records that are malformed on purpose
+    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE, allow_hyphen_values = true)]
+    pub poison_rate: Share,
+    /// Share of records that repeat an earlier one byte for byte
+    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE, allow_hyphen_values = true)]
+    pub duplicate_rate: Share,
+}

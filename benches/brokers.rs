@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench brokers` measures the embedded broker, in memory and over files; with `FOODSTREAM_TEST_BROKER=host:port` also that
 //! Kafka, in turns. `FOODSTREAM_BENCH_RECORDS` sets the number of records (2000000), `FOODSTREAM_BENCH_ROUNDS` the rounds (3).
+//! Where memory can be limited (Linux, as root), a broker over files also has to do with less than its data.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,7 +12,7 @@
 )]
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -213,6 +214,55 @@ fn first_order(rounds: u64) {
     println!("one order, a broker running:  {}", middle(there));
 }
 
+/// A limit on the memory of processes, their share of the page cache included; gone when dropped.
+struct Limit(PathBuf);
+
+impl Limit {
+    /// Either version of Linux's control groups; `None` where this user may not make one.
+    fn new(megabytes: u64) -> Option<Self> {
+        let name = format!("foodstream-bench-{}", std::process::id());
+        [("memory", "memory.limit_in_bytes"), ("", "memory.max")].into_iter().find_map(|(controller, limit)| {
+            let group = Path::new("/sys/fs/cgroup").join(controller).join(&name);
+            std::fs::create_dir(&group).ok()?;
+            let group = Self(group);
+            std::fs::write(group.0.join(limit), (megabytes << 20).to_string()).ok()?;
+            Some(group)
+        })
+    }
+
+    fn take_in(&self, process: &Process) {
+        std::fs::write(self.0.join("cgroup.procs"), process.child.id().to_string()).expect("limited");
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        std::fs::remove_dir(&self.0).ok();
+    }
+}
+
+/// More data than the page cache may hold: what the broker itself needs then.
+fn beyond_the_page_cache(records: u64) {
+    let data = records * BYTES as u64 >> 20;
+    let Some(limit) = Limit::new(data / 4) else {
+        println!("more data than the page cache holds: not measured, as this user cannot limit memory");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    {
+        let files = Process::start(&["--data", "data"], folder.path());
+        limit.take_in(&files);
+        create(&files.address, "bench");
+        produce(&files.address, "bench", records);
+        consume(&files.address, "bench", records);
+        let (now, peak) = files.memory();
+        println!(
+            "{data} MB of data, {} MB for broker and page cache: {now} MB resident, {peak} MB at its peak",
+            data / 4
+        );
+    }
+}
+
 fn main() {
     // `cargo test` runs benchmarks too, to see that they start.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -220,5 +270,7 @@ fn main() {
     }
     let rounds = number("FOODSTREAM_BENCH_ROUNDS", 3);
     first_order(rounds);
-    throughput(number("FOODSTREAM_BENCH_RECORDS", 2_000_000), rounds);
+    let records = number("FOODSTREAM_BENCH_RECORDS", 2_000_000);
+    throughput(records, rounds);
+    beyond_the_page_cache(records);
 }

@@ -2,8 +2,8 @@
 //!
 //! The map of the house; a file uses only what stands below it (`docs/ARCHITECTURE.md` has the ranks and says why):
 //!
-//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`replay`],
-//!   [`scenario`], [`report`]
+//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`lag`],
+//!   [`scenario`], [`replay`], [`report`]
 //! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
 //! - what was typed and meant: [`cli`], [`settings`]
 //! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
@@ -20,6 +20,7 @@ pub mod domain;
 pub mod exit;
 pub mod inventory;
 pub mod kafka;
+pub mod lag;
 pub mod local_broker;
 pub mod output;
 pub mod processors;

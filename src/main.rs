@@ -141,8 +141,8 @@ fn settled(common: &settings::Common, command: &Command, any_seed: u64) -> Resul
             Box::new(move |context| replay(context, &typed))
         }
         Command::Lag(typed) => {
-            let typed = typed.clone();
-            Box::new(move |context| commands::lag::run(context, &typed))
+            let settings = settings::lag(typed)?;
+            Box::new(move |context| commands::lag::run(context, &settings))
         }
         Command::Clean(typed) => {
             let typed = typed.clone();

@@ -1,14 +1,206 @@
-//! Owns `lag`: how far behind a consumer group is.
+//! Owns `lag`: how far behind consumer groups are, once or as a watch.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Context;
-use crate::cli;
+use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
+use crate::kafka::LagSampler;
+use crate::lag::{Condition, GroupLag, GroupSample, History, LagDocument, Moment, Verdict, csv_heading, csv_rows};
+use crate::output::OutputFile;
+use crate::report;
+use crate::settings::LagSettings;
 
-/// To come.
+/// Groups that a refusal names, at most.
+const NAMED: usize = 10;
+
+/// Shows the lag of groups.
 ///
 /// # Errors
 ///
-/// Always, for now.
-pub fn run(_context: &Context, _typed: &cli::Lag) -> Outcome {
-    Err(Failure::new(Code::Unexpected, "not there yet"))
+/// With exit code 3 when the condition of `--fail-if` holds, 7 when the prefix has no group or a chosen topic does not
+/// exist, and whatever ended the looking.
+pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
+    let report = context.open_report()?;
+    let csv = settings.csv.as_deref().map(OutputFile::open).transpose()?;
+    let names = &context.common.names;
+    let of_prefix = settings.groups.is_empty();
+    let groups = if of_prefix {
+        vec![names.inventory_group(None), names.analytics_group(None)]
+    } else {
+        settings.groups.clone()
+    };
+    let connection = &context.common.connection;
+    let mut sampler =
+        LagSampler::open(connection, groups, settings.topics.clone(), settings.isolation, &context.shutdown)?;
+    let mut watch = Watch::new(context, settings, of_prefix);
+    let ended = watch.run(&mut sampler);
+    // What was seen until something went wrong was seen all the same.
+    if watch.groups.iter().any(|group| group.last.is_some()) {
+        watch.finish(report, csv)?;
+    }
+    ended
+}
+
+/// What is known of one group.
+#[derive(Debug, Default)]
+struct Watched {
+    history: History,
+    samples: Vec<Moment>,
+    last: Option<GroupLag>,
+    /// Why `--fail-if` failed.
+    failed: Option<String>,
+}
+
+struct Watch<'a> {
+    context: &'a Context,
+    settings: &'a LagSettings,
+    of_prefix: bool,
+    groups: Vec<Watched>,
+    csv: String,
+    /// What was told already.
+    told: BTreeSet<String>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(context: &'a Context, settings: &'a LagSettings, of_prefix: bool) -> Self {
+        Self { context, settings, of_prefix, groups: Vec::new(), csv: csv_heading(), told: BTreeSet::new() }
+    }
+
+    /// Looks once, or until something ends it.
+    fn run(&mut self, sampler: &mut LagSampler) -> Outcome {
+        let started = Deadline::after(Duration::ZERO);
+        let mut due = Duration::ZERO;
+        loop {
+            let samples = match sampler.sample() {
+                Ok(samples) => samples,
+                // A watch runs until it is stopped, also in the middle of a look.
+                Err(_) if self.settings.watch.is_some() && self.context.shutdown.requested().is_some() => {
+                    return Ok(Code::Done);
+                }
+                Err(failure) => return Err(failure),
+            };
+            if self.groups.is_empty() && self.of_prefix && !samples.iter().any(GroupSample::exists) {
+                return Err(self.no_group(sampler));
+            }
+            self.take(&samples, sampler);
+            let failed: Vec<&str> = self.groups.iter().filter_map(|group| group.failed.as_deref()).collect();
+            let failure = (!failed.is_empty()).then(|| Failure::new(Code::Different, failed.join("; ")));
+            let Some(every) = self.settings.watch else { return failure.map_or(Ok(Code::Done), Err) };
+            let read = self.show()?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            // A look that took too long is not made up for.
+            while due <= started.elapsed() {
+                due += every;
+            }
+            self.context.shutdown.pause(due.saturating_sub(started.elapsed()));
+            if !read || self.context.shutdown.requested().is_some() {
+                return Ok(Code::Done);
+            }
+        }
+    }
+
+    fn take(&mut self, samples: &[GroupSample], sampler: &LagSampler) {
+        self.groups.resize_with(samples.len(), Watched::default);
+        let mut words = Vec::new();
+        for (group, sample) in self.groups.iter_mut().zip(samples) {
+            if self.of_prefix && group.last.is_none() && !sample.exists() {
+                continue;
+            }
+            if !sample.exists() {
+                words.push(format!("the group {} does not exist: no offsets, no members", sample.group));
+            }
+            group.history.push(sample);
+            let mut shown = GroupLag::of(sample, group.history.pace());
+            if let Some(condition) = self.settings.fail_if {
+                let verdict = condition.judge(sample);
+                shown.fails = Some(verdict == Verdict::Holds);
+                match verdict {
+                    Verdict::Holds => group.failed = Some(held(condition, &shown)),
+                    Verdict::NotKnown => words.push(format!(
+                        "--fail-if {condition} was not judged for all of {}: the lag of some partitions is not known",
+                        sample.group
+                    )),
+                    Verdict::Fine => {}
+                }
+            }
+            if self.settings.watch.is_some() {
+                group.samples.push(Moment::of(sample, group.history.pace()));
+            }
+            if self.settings.csv.is_some() {
+                self.csv.push_str(&csv_rows(sample));
+            }
+            group.last = Some(shown);
+        }
+        words.extend(sampler.forbidden().iter().map(|topic| {
+            format!("{topic} may not be read: how old its unread records are is not known (kafka-acls --add --operation READ)")
+        }));
+        for word in words {
+            if self.told.insert(word.clone()) {
+                self.context.console.note(&report::printable(&word));
+            }
+        }
+    }
+
+    /// Shows a look of a watch as it goes; `false` when nobody reads it any more.
+    fn show(&self) -> Result<bool, Failure> {
+        let console = &self.context.console;
+        if self.context.common.json {
+            return Ok(true);
+        }
+        let groups = self.shown();
+        if console.answers_a_terminal() {
+            return console.redraw(&report::lag_picture(&groups));
+        }
+        let lines: String = groups.iter().map(|group| report::lag_line(group) + "\n").collect();
+        console.answer(&lines)
+    }
+
+    fn shown(&self) -> Vec<GroupLag> {
+        self.groups.iter().filter_map(|group| group.last.clone()).collect()
+    }
+
+    /// Leaves the answer, the document and the table.
+    fn finish(&mut self, report: Option<OutputFile>, csv: Option<OutputFile>) -> Result<(), Failure> {
+        if let Some(csv) = csv {
+            csv.finish(&self.csv)?;
+        }
+        let groups: Vec<GroupLag> = self
+            .groups
+            .drain(..)
+            .filter_map(|group| Some(GroupLag { samples: group.samples, ..group.last? }))
+            .collect();
+        // A watch has shown its text already.
+        let text = if self.settings.watch.is_some() { String::new() } else { report::lag_report(&groups) };
+        let document = match <[GroupLag; 1]>::try_from(groups) {
+            Ok([group]) if self.settings.groups.len() == 1 => LagDocument::one(group),
+            Ok([group]) => LagDocument::several(vec![group]),
+            Err(groups) => LagDocument::several(groups),
+        };
+        self.context.answer(&document, &text, report)
+    }
+
+    fn no_group(&self, sampler: &LagSampler) -> Failure {
+        let names = &self.context.common.names;
+        let failure = Failure::new(
+            Code::Refused,
+            format!("there is neither a group {} nor {}", names.inventory_group(None), names.analytics_group(None)),
+        );
+        let hint = match sampler.group_names() {
+            Ok(groups) if !groups.is_empty() => {
+                let more = if groups.len() > NAMED { ", …" } else { "" };
+                let groups: Vec<_> = groups.iter().take(NAMED).map(|name| report::printable(name)).collect();
+                format!("name one with --group; the cluster has {}{more}", groups.join(", "))
+            }
+            _ => "run `foodstream inventory` or `foodstream analytics` first, or name a group with --group".to_owned(),
+        };
+        failure.hint(hint)
+    }
+}
+
+fn held(condition: Condition, group: &GroupLag) -> String {
+    format!("--fail-if {condition} holds for {}: {}", report::printable(&group.group), report::lag_total(group))
 }

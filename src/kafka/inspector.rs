@@ -45,10 +45,10 @@ pub struct Liveness {
 /// that joined nothing has nobody to say it to.
 pub struct Inspector {
     stable: ManuallyDrop<BaseConsumer<Ear>>,
-    latest: ManuallyDrop<BaseConsumer<Ear>>,
-    ear: Ear,
-    timeout: Duration,
-    shutdown: Shutdown,
+    pub(super) latest: ManuallyDrop<BaseConsumer<Ear>>,
+    pub(super) ear: Ear,
+    pub(super) timeout: Duration,
+    pub(super) shutdown: Shutdown,
     broker: String,
 }
 
@@ -124,7 +124,7 @@ impl Inspector {
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 for a missing topic.
     pub fn ends(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<i64>, Failure> {
-        self.bounds(partitions, isolation, Offset::End)
+        self.bounds(partitions, isolation, Offset::End, self.timeout)
     }
 
     /// The log start offsets of partitions, in their order.
@@ -133,11 +133,32 @@ impl Inspector {
     ///
     /// As [`Inspector::ends`].
     pub fn starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
-        self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning)
+        self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, self.timeout)
+    }
+
+    /// Log start, last stable offset and high watermark of partitions, asked for in this order; a topic that is missing is
+    /// waited for no longer than `patience`.
+    pub(super) fn all_bounds(
+        &self,
+        partitions: &[TopicPartition],
+        patience: Duration,
+    ) -> Result<Vec<(i64, i64, i64)>, Failure> {
+        let starts = self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, patience)?;
+        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
+        let ends = self.bounds(partitions, Isolation::Uncommitted, Offset::End, patience)?;
+        Ok(starts.into_iter().zip(stable).zip(ends).map(|((start, stable), end)| (start, stable, end)).collect())
     }
 
     /// One request per broker for all partitions: an offset query whose "time" is one of the two ends.
-    fn bounds(&self, partitions: &[TopicPartition], isolation: Isolation, end: Offset) -> Result<Vec<i64>, Failure> {
+    ///
+    /// A topic that is missing may be one that was just created: it is asked for again for as long as `patience`.
+    fn bounds(
+        &self,
+        partitions: &[TopicPartition],
+        isolation: Isolation,
+        end: Offset,
+        patience: Duration,
+    ) -> Result<Vec<i64>, Failure> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -173,10 +194,11 @@ impl Inspector {
             }
             // A topic that was just created, or a leader that just moved: ask again until the bound.
             let error = problem.unwrap_or(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable));
-            let passing = error.rdkafka_error_code().is_some_and(|code| {
-                error::is_passing(code)
-                    || matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition)
-            });
+            let missing =
+                |code| matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition);
+            let passing = error
+                .rdkafka_error_code()
+                .is_some_and(|code| error::is_passing(code) || missing(code) && deadline.elapsed() < patience);
             if deadline.has_passed() || !passing {
                 return Err(self.failed(&error, "asking for offsets"));
             }
@@ -319,7 +341,7 @@ impl Inspector {
         self.latest.fetch_metadata(Some("__consumer_offsets"), Duration::from_secs(2)).is_ok()
     }
 
-    fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
+    pub(super) fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
         // What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.
         for client in [&self.stable, &self.latest] {
             for _ in 0..100 {

@@ -23,7 +23,7 @@ pub struct CallError {
 }
 
 /// Milliseconds for a C call that takes an int.
-fn millis(bound: Duration) -> i32 {
+pub(super) fn millis(bound: Duration) -> i32 {
     i32::try_from(bound.as_millis()).unwrap_or(i32::MAX)
 }
 
@@ -143,11 +143,19 @@ unsafe impl Send for BatchQueue {}
 #[derive(Debug)]
 pub enum Item<'a> {
     /// A record.
-    Record { topic: TopicTag, partition: i32, offset: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]> },
+    Record {
+        topic: TopicTag,
+        partition: i32,
+        offset: i64,
+        /// Milliseconds since the epoch; `None` for a record of a format that has none.
+        timestamp: Option<i64>,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    },
     /// Everything that a reader of this isolation gets up to `offset` was delivered.
     End { topic: TopicTag, partition: i32, offset: i64 },
-    /// An error of the consumer or of a partition.
-    Error { code: RDKafkaErrorCode, text: String },
+    /// An error of the consumer, or of a topic.
+    Error { topic: Option<TopicTag>, code: RDKafkaErrorCode, text: String },
 }
 
 /// The identity of a topic within one client; compares without touching the name.
@@ -190,6 +198,7 @@ impl BatchQueue {
                         topic,
                         partition,
                         offset,
+                        timestamp: timestamp(pointer),
                         key: bytes(message.key, message.key_len),
                         value: bytes(message.payload, message.len),
                     }),
@@ -203,7 +212,8 @@ impl BatchQueue {
                         } else {
                             CStr::from_ptr(text).to_string_lossy().into_owned()
                         };
-                        each(Item::Error { code: error.into(), text });
+                        let topic = (!message.rkt.is_null()).then_some(topic);
+                        each(Item::Error { topic, code: error.into(), text });
                     }
                 }
                 rd::rd_kafka_message_destroy(pointer);
@@ -218,6 +228,16 @@ impl Drop for BatchQueue {
         // SAFETY: the reference came from `rd_kafka_queue_get_consumer` and is given back once.
         unsafe { rd::rd_kafka_queue_destroy(self.queue) }
     }
+}
+
+/// # Safety
+///
+/// `message` is a live message.
+unsafe fn timestamp(message: *const rd::rd_kafka_message_t) -> Option<i64> {
+    let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    // SAFETY: by this function's contract; the kind is written to.
+    let millis = unsafe { rd::rd_kafka_message_timestamp(message, &raw mut kind) };
+    (kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE).then_some(millis)
 }
 
 /// # Safety

@@ -245,9 +245,11 @@ impl<'a> Share<'a> {
             // Locked with the batch's first item: an empty wait must not hold what others want to look at.
             let reader = guard.get_or_insert_with(|| share.lock().unwrap_or_else(PoisonError::into_inner));
             let (topic, partition, position, record) = match item {
-                Item::Record { topic, partition, offset, key, value } => (topic, partition, offset, Some((key, value))),
+                Item::Record { topic, partition, offset, key, value, .. } => {
+                    (topic, partition, offset, Some((key, value)))
+                }
                 Item::End { topic, partition, offset } => (topic, partition, offset, None),
-                Item::Error { code, text } => {
+                Item::Error { code, text, .. } => {
                     if !error::is_passing(code) {
                         result = Err(scan_failure(code, &text));
                     }

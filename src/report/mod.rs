@@ -3,12 +3,14 @@
 //! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
 
 mod inventory;
+mod lag;
 mod metrics;
 mod produce;
 mod replay;
 mod text;
 
 pub use inventory::inventory_report;
+pub use lag::{lag_line, lag_picture, lag_report, lag_total};
 pub use metrics::{metrics_line, metrics_picture, metrics_report};
 pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};

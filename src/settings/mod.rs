@@ -3,6 +3,7 @@
 mod broker;
 mod connection;
 mod consumers;
+mod lag;
 mod produce;
 mod replay;
 
@@ -19,6 +20,7 @@ use connection::{properties_file, property};
 
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
 pub use consumers::{ConsumerSettings, analytics, inventory};
+pub use lag::{LagSettings, lag};
 pub use produce::{ProduceSettings, produce};
 pub use replay::replay;
 

@@ -1,0 +1,83 @@
+//! Owns what is asked of a cluster about any group: its state and members, and all that it has committed.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::inspector::Inspector;
+use super::native_groups::{self, CommittedOffset, Description};
+use super::{TopicPartition, error};
+use crate::clock::Deadline;
+use crate::exit::Failure;
+
+impl Inspector {
+    /// State and members of groups, in their order; `Dead` for one that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
+    /// stop was asked for.
+    pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<Description>, Failure> {
+        self.insist("asking for the state of groups", |bound, stopped| {
+            let found = native_groups::describe(self.latest.client().native_ptr(), groups, bound, stopped)?;
+            found.into_iter().collect()
+        })
+    }
+
+    /// Every offset that a group has committed, in no order. It answers at once, also while a transaction that
+    /// is to commit others is open, or was left open by a writer that died.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::describe`].
+    pub(super) fn all_committed(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>, Failure> {
+        self.insist(&format!("reading the offsets of {group}"), |bound, stopped| {
+            let found: Vec<CommittedOffset> =
+                native_groups::committed(self.latest.client().native_ptr(), group, bound, stopped)?;
+            let mut offsets = Vec::with_capacity(found.len());
+            for (place, offset) in found {
+                offsets.extend(offset?.map(|offset| (place, offset)));
+            }
+            Ok(offsets)
+        })
+    }
+
+    /// The names of the cluster's groups, in order, as far as this principal may see them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::describe`].
+    pub fn group_names(&self) -> Result<Vec<String>, Failure> {
+        let list = self
+            .latest
+            .client()
+            .fetch_group_list(None, self.timeout)
+            .map_err(|error| self.failed(&error, "asking for the groups"))?;
+        let mut names: Vec<String> = list.groups().iter().map(|group| group.name().to_owned()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Asks again while what is in the way passes, until the timeout.
+    fn insist<T>(
+        &self,
+        doing: &str,
+        mut ask: impl FnMut(Duration, &dyn Fn() -> bool) -> Result<T, RDKafkaErrorCode>,
+    ) -> Result<T, Failure> {
+        let deadline = Deadline::after(self.timeout);
+        let stopped = || self.shutdown.requested().is_some();
+        loop {
+            let code = match ask(deadline.remaining().max(Duration::from_millis(1)), &stopped) {
+                Ok(answer) => return Ok(answer),
+                Err(code) => code,
+            };
+            self.shutdown.check()?;
+            if !error::is_passing(code) || deadline.has_passed() || self.ear.seen.denial().is_some() {
+                return Err(self.failed(&KafkaError::AdminOp(code), doing));
+            }
+            // A coordinator that is being chosen, or loads: an answer that came at once is not asked for again at once.
+            self.shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
+        }
+    }
+}

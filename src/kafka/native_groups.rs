@@ -1,0 +1,245 @@
+//! Owns two questions about groups that the rdkafka crate does not ask: all offsets of any group, and its state and members.
+//!
+//! The crate's `fetch_group_list` asks every broker of the cluster and knows only classic groups; its committed offsets are
+//! those of named partitions and of the client's own group.
+#![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafka;
+
+use super::TopicPartition;
+use super::native::millis;
+use crate::clock::Deadline;
+
+/// The longest wait between two looks at the wish to stop.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A group as its coordinator describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Kafka's word; `Dead` for a group that does not exist.
+    pub state: String,
+    pub members: Vec<GroupMember>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMember {
+    /// The id that the coordinator gave it.
+    pub id: String,
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// An offset that a group has committed, or why the broker does not tell it.
+pub type CommittedOffset = (TopicPartition, Result<Option<i64>, RDKafkaErrorCode>);
+
+/// A request of the administration, and the queue that its answer comes to.
+struct Question {
+    options: *mut rd::rd_kafka_AdminOptions_t,
+    queue: *mut rd::rd_kafka_queue_t,
+}
+
+impl Question {
+    /// For a live client.
+    fn new(client: *mut RDKafka, kind: rd::rd_kafka_admin_op_t, bound: Duration) -> Self {
+        let mut words = [0 as c_char; 256];
+        // SAFETY: `client` is live; both objects are destroyed once, in `drop`; the buffer is as long as is said. A bound
+        // that is not taken leaves the library's own (a minute), and the wait below has its bound whatever it says.
+        unsafe {
+            let options = rd::rd_kafka_AdminOptions_new(client, kind);
+            let bound = millis(bound.min(Duration::from_mins(60))).max(1);
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, words.as_mut_ptr(), words.len());
+            Self { options, queue: rd::rd_kafka_queue_new(client) }
+        }
+    }
+
+    /// Waits for the answer.
+    fn answer(&self, bound: Duration, stopped: &dyn Fn() -> bool) -> Result<Answer, RDKafkaErrorCode> {
+        // The library's own bound ends the request; this one is for a client that does not keep it.
+        let deadline = Deadline::after(bound + Duration::from_secs(1));
+        loop {
+            // SAFETY: the queue is live; the event is ours, and destroyed by `Answer`.
+            let event = unsafe { rd::rd_kafka_queue_poll(self.queue, millis(SLICE)) };
+            if !event.is_null() {
+                let answer = Answer(event);
+                // SAFETY: the event is live.
+                let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_event_error(answer.0) }.into();
+                return if code == RDKafkaErrorCode::NoError { Ok(answer) } else { Err(code) };
+            }
+            if deadline.has_passed() || stopped() {
+                return Err(RDKafkaErrorCode::OperationTimedOut);
+            }
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        // SAFETY: both are ours and destroyed once; a request under way keeps a reference to the queue of its own.
+        unsafe {
+            rd::rd_kafka_queue_destroy(self.queue);
+            rd::rd_kafka_AdminOptions_destroy(self.options);
+        }
+    }
+}
+
+/// An answer; what is read from it is copied before it goes.
+struct Answer(*mut rd::rd_kafka_event_t);
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: the event came from `rd_kafka_queue_poll` and is destroyed once.
+        unsafe { rd::rd_kafka_event_destroy(self.0) }
+    }
+}
+
+/// All that a group has committed, pending transactions not waited for: a request that does not ask for stable offsets.
+pub fn committed(
+    client: *mut RDKafka,
+    group: &str,
+    bound: Duration,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
+    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+    let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
+    let question = Question::new(client, kind, bound);
+    // SAFETY: the name lives through the call and is copied, as is the request, which is destroyed here; null partitions
+    // mean all of them; options and queue are live.
+    unsafe {
+        let mut asked = [rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null())];
+        rd::rd_kafka_ListConsumerGroupOffsets(client, asked.as_mut_ptr(), 1, question.options, question.queue);
+        rd::rd_kafka_ListConsumerGroupOffsets_destroy(asked[0]);
+    }
+    let answer = question.answer(bound, stopped)?;
+    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    unsafe {
+        let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(answer.0);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let found = *groups;
+        check(rd::rd_kafka_group_result_error(found))?;
+        let offsets = partitions(rd::rd_kafka_group_result_partitions(found));
+        Ok(offsets
+            .iter()
+            .map(|element| {
+                let code: RDKafkaErrorCode = element.err.into();
+                let offset = (element.offset >= 0).then_some(element.offset);
+                (place(element), if code == RDKafkaErrorCode::NoError { Ok(offset) } else { Err(code) })
+            })
+            .collect())
+    }
+}
+
+/// State and members of groups, in their order; each asked of its own coordinator, in the newer protocol and then the classic.
+pub fn describe(
+    client: *mut RDKafka,
+    groups: &[&str],
+    bound: Duration,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Vec<Result<Description, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+    let names: Vec<CString> = groups
+        .iter()
+        .map(|group| CString::new(*group).map_err(|_| RDKafkaErrorCode::InvalidArgument))
+        .collect::<Result<_, _>>()?;
+    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    let question = Question::new(client, kind, bound);
+    // SAFETY: the names live through the call and are copied by it; options and queue are live.
+    unsafe {
+        rd::rd_kafka_DescribeConsumerGroups(
+            client,
+            pointers.as_mut_ptr(),
+            pointers.len(),
+            question.options,
+            question.queue,
+        );
+    }
+    let answer = question.answer(bound, stopped)?;
+    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeConsumerGroups_result(answer.0);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let found = rd::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+        Ok((0..count).map(|index| description(*found.add(index))).collect())
+    }
+}
+
+/// # Safety
+///
+/// `group` is a live description.
+unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> Result<Description, RDKafkaErrorCode> {
+    // SAFETY: by this function's contract; what is reached from it lives as long, and all of it is copied.
+    unsafe {
+        match check(rd::rd_kafka_ConsumerGroupDescription_error(group)) {
+            // From some version of the request on a group that does not exist is an error, not only dead.
+            Err(RDKafkaErrorCode::GroupIdNotFound) => {
+                return Ok(Description { state: "Dead".to_owned(), members: Vec::new() });
+            }
+            other => other?,
+        }
+        let state = rd::rd_kafka_ConsumerGroupDescription_state(group);
+        let state = CStr::from_ptr(rd::rd_kafka_consumer_group_state_name(state)).to_string_lossy().into_owned();
+        let members = (0..rd::rd_kafka_ConsumerGroupDescription_member_count(group))
+            .map(|index| {
+                let member = rd::rd_kafka_ConsumerGroupDescription_member(group, index);
+                let id = rd::rd_kafka_MemberDescription_consumer_id(member);
+                let assignment = rd::rd_kafka_MemberDescription_assignment(member);
+                let assigned = if assignment.is_null() {
+                    ptr::null()
+                } else {
+                    rd::rd_kafka_MemberAssignment_partitions(assignment)
+                };
+                GroupMember {
+                    id: if id.is_null() { String::new() } else { CStr::from_ptr(id).to_string_lossy().into_owned() },
+                    partitions: partitions(assigned).iter().map(|element| place(element)).collect(),
+                }
+            })
+            .collect();
+        Ok(Description { state, members })
+    }
+}
+
+/// # Safety
+///
+/// `error` is null or a live error that somebody else owns.
+unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), RDKafkaErrorCode> {
+    // SAFETY: by this function's contract; a null error is none.
+    let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_error_code(error) }.into();
+    if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
+}
+
+/// # Safety
+///
+/// `list` is null or a live list that outlives the result.
+unsafe fn partitions<'a>(list: *const rd::rd_kafka_topic_partition_list_t) -> &'a [rd::rd_kafka_topic_partition_t] {
+    // SAFETY: by this function's contract; the elements stand in one array of `cnt`, whose pointer an empty list may lack.
+    unsafe {
+        if list.is_null() || (*list).elems.is_null() {
+            return &[];
+        }
+        std::slice::from_raw_parts((*list).elems, usize::try_from((*list).cnt).unwrap_or(0))
+    }
+}
+
+/// # Safety
+///
+/// The element is one of a live list, whose topics are strings.
+unsafe fn place(element: &rd::rd_kafka_topic_partition_t) -> TopicPartition {
+    // SAFETY: by this function's contract; the name is copied.
+    let topic = unsafe { CStr::from_ptr(element.topic) }.to_string_lossy().into_owned();
+    TopicPartition { topic, partition: element.partition }
+}

@@ -1,0 +1,168 @@
+//! Owns several looks at a group in a row: how fast it is written to and read, and where that leads.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::sample::{GroupSample, in_seconds};
+
+/// Looks that a rate is taken over, at most.
+const WINDOW: usize = 10;
+
+/// A partition's end and the group's committed offset.
+type Stand = (i64, i64);
+
+/// The last looks at a group.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    looks: VecDeque<(i64, BTreeMap<(String, i32), Stand>)>,
+    waiting: Option<i64>,
+}
+
+/// How fast a group was written to and read, in offsets a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// By how much the ends grew.
+    pub produced: f64,
+    /// By how much the committed offsets did.
+    pub consumed: f64,
+    /// Where it leads.
+    pub trend: Trend,
+    /// When nothing will wait any more at this pace; only for a group that drains.
+    pub drain_seconds: Option<f64>,
+}
+
+/// Where lag is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trend {
+    /// Nothing waits.
+    CaughtUp,
+    /// It falls.
+    Draining,
+    /// It rises.
+    Growing,
+    /// It neither rises nor falls.
+    Standing,
+}
+
+impl History {
+    /// Takes the next look.
+    ///
+    /// Where an offset went back, somebody rewound the group or made the topic anew: rates begin anew with it.
+    pub fn push(&mut self, sample: &GroupSample) {
+        let stands: BTreeMap<(String, i32), Stand> = sample
+            .partitions
+            .iter()
+            .filter_map(|seen| {
+                let end = seen.bounds?.end(sample.isolation);
+                Some(((seen.topic.clone(), seen.partition), (end, seen.committed?)))
+            })
+            .collect();
+        if let Some((_, last)) = self.looks.back() {
+            let went_back = stands.iter().any(|(place, (end, committed))| {
+                last.get(place).is_some_and(|(last_end, last_committed)| end < last_end || committed < last_committed)
+            });
+            if went_back {
+                self.looks.clear();
+            }
+        }
+        self.looks.push_back((sample.at_millis, stands));
+        if self.looks.len() > WINDOW {
+            self.looks.pop_front();
+        }
+        self.waiting = sample.messages();
+    }
+
+    /// The pace over the looks, once there are two; of the partitions that were seen with an offset in the first and the last.
+    #[must_use]
+    pub fn pace(&self) -> Option<Pace> {
+        let ((begun, first), (ended, last)) = (self.looks.front()?, self.looks.back()?);
+        let elapsed = in_seconds(ended.saturating_sub(*begun));
+        let waiting = self.waiting?;
+        if elapsed <= 0.0 {
+            return None;
+        }
+        let (mut produced, mut consumed) = (0i64, 0i64);
+        for (place, (end, committed)) in last {
+            if let Some((first_end, first_committed)) = first.get(place) {
+                produced = produced.saturating_add(end.saturating_sub(*first_end));
+                consumed = consumed.saturating_add(committed.saturating_sub(*first_committed));
+            }
+        }
+        let (trend, drain_seconds) = match consumed.saturating_sub(produced) {
+            _ if waiting == 0 => (Trend::CaughtUp, None),
+            0 => (Trend::Standing, None),
+            net if net < 0 => (Trend::Growing, None),
+            net => (Trend::Draining, Some(as_number(waiting) / (as_number(net) / elapsed))),
+        };
+        let a_second = |offsets: i64| as_number(offsets) / elapsed;
+        Some(Pace { produced: a_second(produced), consumed: a_second(consumed), trend, drain_seconds })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a rate of more than 2^53 offsets needs no more digits")]
+fn as_number(offsets: i64) -> f64 {
+    offsets as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::laws::{group, partition};
+    use crate::lag::{Next, PartitionSample};
+
+    fn look(committed: i64, end: i64) -> Vec<PartitionSample> {
+        vec![partition(Some(committed), 0, end, Next::Unknown)]
+    }
+
+    fn pace(looks: &[(i64, i64, i64)]) -> Option<Pace> {
+        let mut history = History::default();
+        for (at, committed, end) in looks {
+            history.push(&group(*at, look(*committed, *end)));
+        }
+        history.pace()
+    }
+
+    #[test]
+    fn a_pace_needs_two_looks_and_time_between_them() {
+        assert_eq!(pace(&[]), None);
+        assert_eq!(pace(&[(0, 0, 10)]), None);
+        assert_eq!(pace(&[(5, 0, 10), (5, 3, 10)]), None);
+        assert_eq!(pace(&[(5, 0, 10), (4, 3, 10)]), None, "a clock that was set back");
+    }
+
+    #[test]
+    fn it_says_how_fast_and_where_to() {
+        let drains = pace(&[(0, 0, 1000), (1000, 300, 1100)]).expect("a pace");
+        assert_eq!((drains.produced, drains.consumed), (100.0, 300.0));
+        assert_eq!((drains.trend, drains.drain_seconds), (Trend::Draining, Some(4.0)));
+        let grows = pace(&[(0, 0, 1000), (2000, 100, 2000)]).expect("a pace");
+        assert_eq!((grows.produced, grows.consumed, grows.trend), (500.0, 50.0, Trend::Growing));
+        assert_eq!(grows.drain_seconds, None);
+        assert_eq!(pace(&[(0, 5, 9), (1000, 5, 9)]).expect("a pace").trend, Trend::Standing);
+        let done = pace(&[(0, 5, 9), (1000, 9, 9)]).expect("a pace");
+        assert_eq!((done.trend, done.consumed, done.drain_seconds), (Trend::CaughtUp, 4.0, None));
+    }
+
+    #[test]
+    fn only_the_last_looks_count_and_none_from_before_a_rewind() {
+        let mut looks: Vec<(i64, i64, i64)> = (0..30).map(|n| (n * 1000, 0, n * 1000)).collect();
+        looks.extend((30..40).map(|n| (n * 1000, 0, 29_000)));
+        assert_eq!(pace(&looks).expect("a pace").produced, 0.0, "what was produced before the window is forgotten");
+        let rewound = pace(&[(0, 500, 1000), (1000, 600, 1000), (2000, 0, 1000), (3000, 40, 1000)]).expect("a pace");
+        assert_eq!((rewound.consumed, rewound.trend), (40.0, Trend::Draining));
+        let recreated = pace(&[(0, 500, 1000), (1000, 500, 10)]);
+        assert_eq!(recreated, None);
+    }
+
+    #[test]
+    fn a_partition_that_came_later_does_not_count_as_consumed() {
+        let mut history = History::default();
+        history.push(&group(0, look(10, 20)));
+        let mut both = look(12, 20);
+        both.push(PartitionSample { partition: 1, ..partition(Some(900), 0, 900, Next::Unknown) });
+        history.push(&group(1000, both));
+        assert_eq!(history.pace().expect("a pace").consumed, 2.0);
+    }
+}

@@ -1,4 +1,4 @@
-//! Owns making topics and reading what they were made with.
+//! Owns making topics, reading what they were made with, and their end.
 
 use std::mem::ManuallyDrop;
 use std::time::Duration;
@@ -26,10 +26,10 @@ pub struct TopicFacts {
 ///
 /// It ends with the process, as the library's farewell would take 100 ms; a command opens one or two.
 pub struct Admin {
-    client: ManuallyDrop<AdminClient<Ear>>,
-    ear: Ear,
-    timeout: Duration,
-    runtime: tokio::runtime::Handle,
+    pub(super) client: ManuallyDrop<AdminClient<Ear>>,
+    pub(super) ear: Ear,
+    pub(super) timeout: Duration,
+    pub(super) runtime: tokio::runtime::Handle,
 }
 
 impl Admin {
@@ -95,7 +95,35 @@ impl Admin {
         }
     }
 
-    fn options(&self) -> AdminOptions {
+    /// Deletes topics with everything on them; one that is not there is none of its business.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when it deletes no topics
+    /// at all.
+    pub fn delete_topics(&self, topics: &[String]) -> Result<(), Failure> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let results = self
+            .runtime
+            .block_on(self.client.delete_topics(&names, &self.options()))
+            .map_err(|error| error::failure(&error, "deleting topics", &self.ear.seen))?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {}
+                Err((name, RDKafkaErrorCode::TopicDeletionDisabled)) => {
+                    return Err(Failure::new(Code::Refused, format!("this broker deletes no topics: {name} stays"))
+                        .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"));
+                }
+                Err((name, code)) => return Err(self.failed(code, &format!("deleting the topic {name}"))),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn options(&self) -> AdminOptions {
         AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
     }
 }

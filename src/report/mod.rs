@@ -2,12 +2,14 @@
 //!
 //! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
 
+mod clean;
 mod inventory;
 mod metrics;
 mod produce;
 mod replay;
 mod text;
 
+pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
 pub use metrics::{metrics_line, metrics_picture, metrics_report};
 pub use produce::produce_report;

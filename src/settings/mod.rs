@@ -1,6 +1,7 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
 mod broker;
+mod clean;
 mod connection;
 mod consumers;
 mod produce;
@@ -18,6 +19,7 @@ use crate::topics::Names;
 use connection::{properties_file, property};
 
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
+pub use clean::{Consent, clean};
 pub use consumers::{ConsumerSettings, analytics, inventory};
 pub use produce::{ProduceSettings, produce};
 pub use replay::replay;

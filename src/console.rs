@@ -1,7 +1,9 @@
-//! Owns stdout and stderr: the answer goes to the one, everything else to the other. Nothing else writes to either.
+//! Owns stdout and stderr: the answer goes to the one, everything else to the other. Nothing else writes to either, and
+//! nothing else asks at a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,6 +69,32 @@ impl Console {
     #[must_use]
     pub fn answers_a_terminal(&self) -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Whether a question is seen, and answered by a person.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks at the terminal; the line that is typed arrives, or nothing at the end of the input.
+    ///
+    /// The line is read on a thread of its own, which nothing waits for: whoever asks stays able to stop.
+    #[must_use]
+    pub fn ask(&self, question: &str) -> Receiver<String> {
+        let (sender, receiver) = mpsc::channel();
+        {
+            let mut stderr = io::stderr().lock();
+            drop(stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()));
+        }
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            if io::stdin().read_line(&mut line).is_ok() {
+                // Nobody waits for it any more when the process is about to end.
+                drop(sender.send(line));
+            }
+        });
+        receiver
     }
 
     /// Writes the answer to stdout. `false` when nobody reads it any more, which is a clean stop.

@@ -2,8 +2,8 @@
 //!
 //! The map of the house; a file uses only what stands below it (`docs/ARCHITECTURE.md` has the ranks and says why):
 //!
-//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`lag`],
-//!   [`scenario`], [`replay`], [`report`]
+//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`lag`], [`scenario`], [`replay`],
+//!   [`clean`], [`report`]
 //! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
 //! - what was typed and meant: [`cli`], [`settings`]
 //! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
@@ -12,6 +12,7 @@
 
 pub mod analytics;
 pub mod broker;
+pub mod clean;
 pub mod cli;
 pub mod clock;
 pub mod commands;

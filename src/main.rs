@@ -1,10 +1,10 @@
 //! Owns the process: parses what was typed, runs the command, and turns its outcome into the exit code.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use color_eyre::eyre::{self, WrapErr};
 use foodstream::cli::{self, Cli, Command};
 use foodstream::clock;
@@ -18,8 +18,13 @@ use foodstream::settings::{self, Environment};
 use foodstream::shutdown::Shutdown;
 
 fn main() -> ExitCode {
-    let typed = Cli::parse();
-    let console = console(&typed.global);
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let no_color = variable("NO_COLOR").is_some();
+    let typed = match cli::parse(arguments, no_color) {
+        Ok(typed) => typed,
+        Err(instead) => return tell(&instead),
+    };
+    let console = console(&typed.global, no_color);
     match start(&typed, console) {
         Ok(code) => ExitCode::from(code.number()),
         Err(report) => {
@@ -29,11 +34,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn console(global: &cli::Global) -> Console {
+/// Prints help, versions, or what is wrong with the command line.
+fn tell(instead: &clap::Error) -> ExitCode {
+    let code = u8::try_from(instead.exit_code()).unwrap_or(Code::Usage.number());
+    match instead.print() {
+        // A closed reader has seen enough.
+        Err(error) if !instead.use_stderr() && error.kind() != std::io::ErrorKind::BrokenPipe => {
+            foodstream::console::last_words(&format!("stdout cannot be written: {error}"));
+            ExitCode::from(Code::Output.number())
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+fn console(global: &cli::Global, no_color: bool) -> Console {
     let color = match global.color {
-        cli::Color::Auto => ColorMode::Auto,
         cli::Color::Always => ColorMode::Always,
         cli::Color::Never => ColorMode::Never,
+        cli::Color::Auto if no_color => ColorMode::Never,
+        cli::Color::Auto => ColorMode::Auto,
     };
     let progress = match global.progress {
         cli::Progress::Auto => ProgressMode::Auto,
@@ -46,6 +65,12 @@ fn console(global: &cli::Global) -> Console {
 /// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
 fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
+    if let Some(outcome) = without_broker(typed, &console) {
+        return Ok(outcome.unwrap_or_else(|failure| {
+            console.error(&failure);
+            failure.code
+        }));
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if !matches!(typed.command, Command::Broker(_)) {
         // Signals, timers and administration; a broker serves its clients on every processor.
@@ -80,9 +105,27 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     }))
 }
 
-fn environment() -> Environment {
+/// Commands about this program itself: they reach for no broker, and no setting of one is in their way.
+fn without_broker(typed: &Cli, console: &Console) -> Option<Outcome> {
+    let refused = |command| commands::man::refuse_document(command, &typed.global);
+    match &typed.command {
+        Command::Completions(typed) => {
+            Some(refused("completions").and_then(|()| commands::completions::run(console, typed.shell)))
+        }
+        Command::Man(typed) => Some(refused("man").and_then(|()| commands::man::run(console, &typed.folder))),
+        // What there is to tell was told instead of a command line.
+        Command::Help(_) => Some(Ok(Code::Done)),
+        _ => None,
+    }
+}
+
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
     #[allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
-    let variable = |name| std::env::var(name).ok();
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn environment() -> Environment {
     Environment { bootstrap: variable(settings::BOOTSTRAP_VARIABLE), broker_idle: variable(settings::IDLE_VARIABLE) }
 }
 
@@ -99,7 +142,7 @@ fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
             _ => commands::broker::run(context, &settings),
         };
     }
-    let work = settled(&context.common, &typed.command, any_seed)?;
+    let work = settled(context, &typed.command, any_seed)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
     let starter = Starter {
@@ -113,8 +156,8 @@ fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
     work(context)
 }
 
-fn settled(common: &settings::Common, command: &Command, any_seed: u64) -> Result<Work, Failure> {
-    let connection = &common.connection;
+fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, Failure> {
+    let connection = &context.common.connection;
     Ok(match command {
         Command::Produce(typed) => {
             let settings = settings::produce(typed, clock::wall_millis(), any_seed)?;
@@ -145,11 +188,11 @@ fn settled(common: &settings::Common, command: &Command, any_seed: u64) -> Resul
             Box::new(move |context| commands::lag::run(context, &settings))
         }
         Command::Clean(typed) => {
-            let typed = typed.clone();
-            Box::new(move |context| commands::clean::run(context, &typed))
+            let consent = settings::clean(typed, context.console.can_ask())?;
+            Box::new(move |context| commands::clean::run(context, consent))
         }
-        Command::Broker(_) => {
-            return Err(Failure::new(Code::Unexpected, "a broker does not reach for a broker"));
+        Command::Broker(_) | Command::Completions(_) | Command::Man(_) | Command::Help(_) => {
+            return Err(Failure::new(Code::Unexpected, "this command reaches for no broker"));
         }
     })
 }

@@ -63,6 +63,18 @@ impl Names {
         self.name(other.unwrap_or("analytics-consumer-group"))
     }
 
+    /// All five topics.
+    #[must_use]
+    pub fn topics(&self) -> [String; 5] {
+        [self.orders(), self.decisions(), self.ledger(), self.dead_letters(), self.analytics_state()]
+    }
+
+    /// Both groups, as they are called where nobody says otherwise.
+    #[must_use]
+    pub fn groups(&self) -> [String; 2] {
+        [self.inventory_group(None), self.analytics_group(None)]
+    }
+
     /// The prefix of a topic that is some run's order topic.
     #[must_use]
     pub fn prefix_of_orders(topic: &str) -> Option<&str> {

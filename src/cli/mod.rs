@@ -3,10 +3,12 @@
 mod analytics;
 mod broker;
 mod clean;
+mod help;
 mod inventory;
 mod lag;
 mod produce;
 mod replay;
+mod shell;
 mod values;
 
 use std::path::PathBuf;
@@ -19,27 +21,26 @@ use values::duration;
 pub use analytics::Analytics;
 pub use broker::Broker;
 pub use clean::Clean;
+pub use help::{command, examples, manual, parse};
 pub use inventory::Inventory;
 pub use lag::{Lag, LagIsolation};
 pub use produce::Produce;
 pub use replay::Replay;
+pub use shell::{Completions, Help, Man};
 
 /// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "foodstream",
     version,
-    propagate_version = true,
+    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
-  foodstream produce --count 10000 --seed 7
-  foodstream inventory --until-end
-  foodstream analytics --from-beginning
-  foodstream replay
-
-Exit codes: 0 done, 2 usage, 3 verification failed, 4 broker unreachable, 5 refused by the broker,
-6 fenced, 7 refused to protect data, 8 output not written, 130 and 143 stopped before the goal."
+  foodstream produce --count 10000 --seed 7   place orders; without a Kafka a broker is started for you
+  foodstream inventory --until-end            reserve stock for each of them, exactly once
+  foodstream analytics --from-beginning       compute the metrics
+  foodstream replay                           compute them again from the same records, and compare"
 )]
 pub struct Cli {
     /// What every command takes.
@@ -69,7 +70,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   foodstream analytics                     live, going on where the group stood
   foodstream analytics --from-beginning    one fast pass over the whole log; its result becomes the group's
-  foodstream analytics --until-end --output json")]
+  foodstream analytics --until-end --output json    one JSON document on stdout")]
     Analytics(Analytics),
     /// Rewind the analytics group, recompute its metrics and prove them equal, or say why not
     #[command(after_help = "Examples:
@@ -83,7 +84,7 @@ pub enum Command {
   foodstream lag                              the groups of this prefix
   foodstream lag --group payments --watch 1s  any group, until stopped
   foodstream lag --fail-if '>1000'            exit 3 when more messages are waiting
-  foodstream lag --output json")]
+  foodstream lag --output json                one JSON document on stdout")]
     Lag(Lag),
     /// Delete the topics and groups of this prefix, after listing them
     #[command(after_help = "Examples:
@@ -103,51 +104,80 @@ of a folder, whoever started it. What was acknowledged survives the end of the p
 only with --fsync.",
         after_help = "Examples:
   foodstream broker                       at 127.0.0.1:9092, data in .foodstream/
-  foodstream broker --memory --listen 127.0.0.1:0
+  foodstream broker --memory --listen 127.0.0.1:0   gone with the process, on any free port
   foodstream broker --data /var/tmp/lab   the broker that `-b embedded:/var/tmp/lab` names
   foodstream broker --status              what runs over .foodstream/; exit 3 when nothing does
   foodstream broker --stop                end it; its data stays"
     )]
     Broker(Broker),
+    /// Print a shell's completions of this command line
+    #[command(
+        visible_alias = "completion",
+        override_usage = "foodstream completions <SHELL>",
+        after_help = "Examples:
+  foodstream completions bash   for ~/.local/share/bash-completion/completions/foodstream
+  foodstream completions zsh    for a file _foodstream in a folder of fpath
+  foodstream completions fish   for ~/.config/fish/completions/foodstream.fish"
+    )]
+    Completions(Completions),
+    /// Write the manual, a page for each command
+    #[command(
+        override_usage = "foodstream man <DIR>",
+        after_help = "Examples:
+  foodstream man .   foodstream.1 and its companions here; `man -l foodstream.1` shows one"
+    )]
+    Man(Man),
+    /// Tell about a command, as its --help
+    #[command(
+        override_usage = "foodstream help [COMMAND]...",
+        after_help = "Examples:
+  foodstream help          what there is
+  foodstream help replay   all of one command"
+    )]
+    Help(Help),
 }
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Kafka's address, `host:port` and more after commas; or `embedded`, `embedded:DIR` for the broker of .foodstream/ or DIR
-    /// [env: `FOODSTREAM_BOOTSTRAP_SERVERS`] [default: `localhost:9092` if a Kafka answers there, else `embedded`]
-    #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"])]
+    /// Kafka's address, `host:port` and more after commas; or `embedded`
+    ///
+    /// `embedded` is the broker of .foodstream/, `embedded:DIR` that of DIR. [env: `FOODSTREAM_BOOTSTRAP_SERVERS`]
+    /// [default: `localhost:9092` if a Kafka answers there, else `embedded`]
+    #[arg(short = 'b', long, global = true, value_name = "HOST:PORT", visible_aliases = ["bootstrap-server", "brokers"],
+        alias = "broker-list")]
     pub bootstrap_servers: Option<String>,
     /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
-    #[arg(short = 'X', global = true, value_name = "KEY=VALUE")]
+    #[arg(short = 'X', global = true, value_name = "KEY=VALUE", hide_short_help = true)]
     pub properties: Vec<String>,
     /// A file of librdkafka properties, one `key=value` a line
-    #[arg(short = 'F', long, global = true, value_name = "FILE")]
+    #[arg(short = 'F', long, global = true, value_name = "FILE", hide_short_help = true, visible_alias = "command-config",
+        aliases = ["consumer.config", "producer.config"])]
     pub config: Option<PathBuf>,
     /// Put this before every topic, group and transactional id, so that several runs share a cluster
     #[arg(long, global = true, value_name = "PREFIX")]
     pub prefix: Option<String>,
     /// Bound of every single wait for the broker
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true, value_parser = duration)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", hide_short_help = true, allow_hyphen_values = true, value_parser = duration)]
     pub timeout: Duration,
     /// Form of the answer on stdout
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub output: Output,
     /// Also write the answer's JSON document to this file
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub report: Option<PathBuf>,
     /// How progress is shown on stderr
-    #[arg(long, global = true, value_enum, default_value = "auto")]
+    #[arg(long, global = true, value_enum, default_value = "auto", hide_short_help = true)]
     pub progress: Progress,
-    /// Whether words on stderr are coloured
-    #[arg(long, global = true, value_enum, default_value = "auto")]
+    /// Whether words are coloured; by itself not where the environment has `NO_COLOR`
+    #[arg(long, global = true, value_enum, default_value = "auto", hide_short_help = true)]
     pub color: Color,
     /// Only the answer, warnings and errors
-    #[arg(short = 'q', long, global = true)]
+    #[arg(short = 'q', long, global = true, hide_short_help = true)]
     pub quiet: bool,
     /// More of what is going on, librdkafka's messages included
-    #[arg(short = 'v', long, global = true, conflicts_with = "quiet")]
+    #[arg(short = 'v', long, global = true, hide_short_help = true, conflicts_with = "quiet")]
     pub verbose: bool,
 }
 
@@ -184,12 +214,10 @@ pub enum Color {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

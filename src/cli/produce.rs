@@ -13,7 +13,7 @@ use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, 
 #[derive(Debug, Clone, Args)]
 pub struct Produce {
     /// Number of records [default: 10000, or as many as fit with --duration]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
+    #[arg(short = 'c', long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub count: Option<NonZeroU64>,
     /// Stop after this time
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]

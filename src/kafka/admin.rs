@@ -1,10 +1,10 @@
-//! Owns making topics and reading what they were made with.
+//! Owns making topics, reading what they were made with, and their end.
 
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::Ear;
 use super::connection::Connection;
@@ -22,14 +22,23 @@ pub struct TopicFacts {
     pub settings: Vec<(String, String)>,
 }
 
+/// What became of the wish to delete a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupEnd {
+    /// It is gone, or was not there.
+    Gone,
+    /// It has members, and stays.
+    HasMembers,
+}
+
 /// A client for the cluster's administration.
 ///
 /// It ends with the process, as the library's farewell would take 100 ms; a command opens one or two.
 pub struct Admin {
-    client: ManuallyDrop<AdminClient<Ear>>,
-    ear: Ear,
-    timeout: Duration,
-    runtime: tokio::runtime::Handle,
+    pub(super) client: ManuallyDrop<AdminClient<Ear>>,
+    pub(super) ear: Ear,
+    pub(super) timeout: Duration,
+    pub(super) runtime: tokio::runtime::Handle,
 }
 
 impl Admin {
@@ -66,7 +75,7 @@ impl Admin {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
-                    let failure = rdkafka::error::KafkaError::AdminOp(code);
+                    let failure = KafkaError::AdminOp(code);
                     return Err(error::failure(&failure, &format!("creating the topic {name}"), &self.ear.seen));
                 }
             }
@@ -88,14 +97,75 @@ impl Admin {
         match results.into_iter().next() {
             Some(Ok(resource)) => Ok(resource.get(name).and_then(|entry| entry.value.clone())),
             Some(Err(code)) => {
-                let failure = rdkafka::error::KafkaError::AdminOp(code);
+                let failure = KafkaError::AdminOp(code);
                 Err(error::failure(&failure, &format!("reading the settings of {topic}"), &self.ear.seen))
             }
             None => Err(Failure::new(Code::Unexpected, format!("the broker told nothing about {topic}"))),
         }
     }
 
-    fn options(&self) -> AdminOptions {
+    /// Deletes topics with everything on them; one that is not there is none of its business.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when it deletes no topics
+    /// at all.
+    pub fn delete_topics(&self, topics: &[String]) -> Result<(), Failure> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let results = self
+            .runtime
+            .block_on(self.client.delete_topics(&names, &self.options()))
+            .map_err(|error| error::failure(&error, "deleting topics", &self.ear.seen))?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {}
+                Err((name, RDKafkaErrorCode::TopicDeletionDisabled)) => {
+                    return Err(Failure::new(Code::Refused, format!("this broker deletes no topics: {name} stays"))
+                        .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"));
+                }
+                Err((name, code)) => return Err(self.failed(code, &format!("deleting the topic {name}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes groups, and what became of each in their order: the broker leaves one that has members as it is.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
+    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupEnd>, Failure> {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let results = self
+            .runtime
+            .block_on(self.client.delete_groups(&names, &self.options()))
+            .map_err(|error| error::failure(&error, "deleting groups", &self.ear.seen))?;
+        // The answers come in any order.
+        let end = |wanted: &String| {
+            let code = results.iter().find_map(|result| match result {
+                Err((name, code)) if name == wanted => Some(*code),
+                _ => None,
+            });
+            match code {
+                None | Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(GroupEnd::Gone),
+                Some(RDKafkaErrorCode::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
+                Some(code) => Err(self.failed(code, &format!("deleting the group {wanted}"))),
+            }
+        };
+        groups.iter().map(end).collect()
+    }
+
+    pub(super) fn failed(&self, code: RDKafkaErrorCode, doing: &str) -> Failure {
+        error::failure(&KafkaError::AdminOp(code), doing, &self.ear.seen)
+    }
+
+    pub(super) fn options(&self) -> AdminOptions {
         AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
     }
 }

@@ -1,5 +1,6 @@
 //! Owns what is asked of a cluster about any group: its state and members, and all that it has committed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -9,9 +10,47 @@ use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, Description};
 use super::{TopicPartition, error};
 use crate::clock::Deadline;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
+
+/// A consumer group and what it has to do with topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// Its name.
+    pub name: String,
+    /// Kafka's name of its state.
+    pub state: String,
+    /// `client id at host` of each member.
+    pub members: Vec<String>,
+    /// The topics that it has committed offsets for, or that are assigned to its members; `None` where this principal
+    /// may not look.
+    pub topics: Option<BTreeSet<String>>,
+}
 
 impl Inspector {
+    /// Every consumer group that this principal may see, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
+    /// stop was asked for.
+    pub fn groups(&self) -> Result<Vec<GroupFacts>, Failure> {
+        let names = self.group_names()?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let descriptions = if names.is_empty() { Vec::new() } else { self.describe(&names)? };
+        let facts = |(name, description): (&&str, Description)| -> Result<GroupFacts, Failure> {
+            let Description { state, members } = description;
+            let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
+            let topics = match self.all_committed(name) {
+                Ok(offsets) => Some(offsets.into_iter().map(|(place, _)| place.topic).chain(assigned).collect()),
+                Err(failure) if failure.code == Code::Denied => None,
+                Err(failure) => return Err(failure),
+            };
+            let members = members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect();
+            Ok(GroupFacts { name: (*name).to_owned(), state, members, topics })
+        };
+        names.iter().zip(descriptions).map(facts).collect()
+    }
+
     /// State and members of groups, in their order; `Dead` for one that does not exist.
     ///
     /// # Errors
@@ -43,7 +82,7 @@ impl Inspector {
         })
     }
 
-    /// The names of the cluster's groups, in order, as far as this principal may see them.
+    /// The names of the cluster's consumer groups, in order, as far as this principal may see them.
     ///
     /// # Errors
     ///
@@ -54,7 +93,12 @@ impl Inspector {
             .client()
             .fetch_group_list(None, self.timeout)
             .map_err(|error| self.failed(&error, "asking for the groups"))?;
-        let mut names: Vec<String> = list.groups().iter().map(|group| group.name().to_owned()).collect();
+        let mut names: Vec<String> = list
+            .groups()
+            .iter()
+            .filter(|group| matches!(group.protocol_type(), "consumer" | ""))
+            .map(|group| group.name().to_owned())
+            .collect();
         names.sort();
         Ok(names)
     }

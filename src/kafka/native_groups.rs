@@ -32,6 +32,9 @@ pub struct Description {
 pub struct GroupMember {
     /// The id that the coordinator gave it.
     pub id: String,
+    /// Its client id.
+    pub client: String,
+    pub host: String,
     pub partitions: Vec<TopicPartition>,
 }
 
@@ -196,7 +199,9 @@ unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> 
         let members = (0..rd::rd_kafka_ConsumerGroupDescription_member_count(group))
             .map(|index| {
                 let member = rd::rd_kafka_ConsumerGroupDescription_member(group, index);
-                let id = rd::rd_kafka_MemberDescription_consumer_id(member);
+                let word = |text: *const c_char| {
+                    if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+                };
                 let assignment = rd::rd_kafka_MemberDescription_assignment(member);
                 let assigned = if assignment.is_null() {
                     ptr::null()
@@ -204,7 +209,9 @@ unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> 
                     rd::rd_kafka_MemberAssignment_partitions(assignment)
                 };
                 GroupMember {
-                    id: if id.is_null() { String::new() } else { CStr::from_ptr(id).to_string_lossy().into_owned() },
+                    id: word(rd::rd_kafka_MemberDescription_consumer_id(member)),
+                    client: word(rd::rd_kafka_MemberDescription_client_id(member)),
+                    host: word(rd::rd_kafka_MemberDescription_host(member)),
                     partitions: partitions(assigned).iter().map(|element| place(element)).collect(),
                 }
             })

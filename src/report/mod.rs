@@ -2,6 +2,7 @@
 //!
 //! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
 
+mod clean;
 mod inventory;
 mod lag;
 mod metrics;
@@ -9,6 +10,7 @@ mod produce;
 mod replay;
 mod text;
 
+pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
 pub use lag::{lag_line, lag_picture, lag_report, lag_total};
 pub use metrics::{metrics_line, metrics_picture, metrics_report};

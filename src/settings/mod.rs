@@ -1,6 +1,7 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
 mod broker;
+mod clean;
 mod connection;
 mod consumers;
 mod lag;
@@ -19,6 +20,7 @@ use crate::topics::Names;
 use connection::{properties_file, property};
 
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
+pub use clean::{Consent, clean};
 pub use consumers::{ConsumerSettings, analytics, inventory};
 pub use lag::{LagSettings, lag};
 pub use produce::{ProduceSettings, produce};

@@ -1,0 +1,29 @@
+//! Owns what is known of the client library itself: its version and what it was built with.
+
+use rdkafka::ClientConfig;
+
+/// librdkafka's version, and its features in its own words, as in `gzip,snappy,ssl`.
+#[must_use]
+pub fn library() -> (String, String) {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an empty configuration is asked for its defaults; no client is made of it"
+    )]
+    let config = ClientConfig::new();
+    let features = config.create_native_config().and_then(|config| config.get("builtin.features"));
+    (rdkafka::util::get_rdkafka_version().1, features.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_has_what_the_documentation_promises() {
+        let (version, features) = library();
+        assert!(version.starts_with("2."), "{version}");
+        for feature in ["gzip", "lz4", "snappy", "zstd", "ssl", "sasl_plain", "sasl_scram", "sasl_oauthbearer"] {
+            assert!(features.split(',').any(|built| built == feature), "{feature} is not among {features}");
+        }
+    }
+}

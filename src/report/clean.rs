@@ -1,0 +1,143 @@
+//! Owns the text of `clean`: what is of a prefix, who is in the way, and what was deleted.
+
+use std::fmt::{self, Write};
+
+use super::text::{Align, Table, printable};
+use crate::clean::{CleanDocument, Reason};
+
+/// What is there: topics, groups with their members, and the groups that stay.
+#[must_use]
+pub fn clean_listing(document: &CleanDocument) -> String {
+    let mut out = String::new();
+    // A string takes every text.
+    write_listing(&mut out, document).unwrap_or_default();
+    out
+}
+
+/// What became of it, in a line.
+#[must_use]
+pub fn clean_outcome(document: &CleanDocument) -> String {
+    if document.is_empty() {
+        return format!("Nothing to delete: there is no topic and no group of {}\n", prefix(document));
+    }
+    let records: i64 = document.topics.iter().map(|topic| topic.records).sum();
+    let verb = if document.deleted { "Deleted" } else { "To be deleted" };
+    format!("{verb}: {} with {}, {}\n", topics(document), many(records, "record"), groups(document))
+}
+
+/// The question before anything is deleted.
+#[must_use]
+pub fn clean_question(document: &CleanDocument) -> String {
+    format!("Delete {} and {} of {}? [y/N] ", topics(document), groups(document), prefix(document))
+}
+
+fn prefix(document: &CleanDocument) -> String {
+    if document.prefix.is_empty() { "the usual names".to_owned() } else { format!("--prefix {}", document.prefix) }
+}
+
+fn topics(document: &CleanDocument) -> String {
+    many(i64::try_from(document.topics.len()).unwrap_or(i64::MAX), "topic")
+}
+
+fn groups(document: &CleanDocument) -> String {
+    many(i64::try_from(document.groups.len()).unwrap_or(i64::MAX), "group")
+}
+
+fn many(count: i64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// Members as far as a line has room for them.
+fn members(members: &[String]) -> String {
+    match members {
+        [] => "-".to_owned(),
+        [first] => printable(first).into_owned(),
+        [first, rest @ ..] => format!("{} and {} more", printable(first), rest.len()),
+    }
+}
+
+fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
+    if !document.topics.is_empty() {
+        writeln!(out, "Topics:")?;
+        let mut table = Table::new([("topic", Align::Left), ("partitions", Align::Right), ("records", Align::Right)]);
+        for topic in &document.topics {
+            table.row([topic.name.clone(), topic.partitions.to_string(), topic.records.to_string()]);
+        }
+        write!(out, "{table}")?;
+    }
+    if !document.groups.is_empty() {
+        writeln!(out, "Groups:")?;
+        let mut table = Table::new([("group", Align::Left), ("state", Align::Left), ("members", Align::Left)]);
+        for group in &document.groups {
+            table.row([printable(&group.name).into_owned(), group.state.clone(), members(&group.members)]);
+        }
+        write!(out, "{table}")?;
+    }
+    if !document.kept.is_empty() {
+        writeln!(out, "Groups that stay:")?;
+        let mut table = Table::new([("group", Align::Left), ("why", Align::Left), ("members", Align::Left)]);
+        for group in &document.kept {
+            let why = match group.reason {
+                Reason::OtherTopics => "has read other topics too",
+                Reason::OtherName => "has another name, and there is no --prefix",
+            };
+            table.row([printable(&group.name).into_owned(), why.to_owned(), members(&group.members)]);
+        }
+        write!(out, "{table}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clean::{GroupRow, KeptRow, TopicRow};
+
+    fn document() -> CleanDocument {
+        let mut document = CleanDocument::new("lab1.");
+        document.topics = vec![
+            TopicRow { name: "lab1.inventory-events".into(), partitions: 6, records: 0 },
+            TopicRow { name: "lab1.order-events".into(), partitions: 6, records: 10_000 },
+        ];
+        document.groups = vec![GroupRow {
+            name: "lab1.inventory-consumer-group".into(),
+            state: "Stable".into(),
+            members: vec!["foodstream at /127.0.0.1".into(), "another at /127.0.0.1".into()],
+        }];
+        document.kept = vec![KeptRow {
+            name: "bills\u{1b}[2J".into(),
+            reason: Reason::OtherTopics,
+            topics: vec!["bills".into(), "lab1.order-events".into()],
+            members: Vec::new(),
+        }];
+        document
+    }
+
+    #[test]
+    fn it_lists_what_is_there_and_who_is_in_the_way() {
+        insta::assert_snapshot!(clean_listing(&document()), @r"
+        Topics:
+          topic                  partitions  records
+          lab1.inventory-events           6        0
+          lab1.order-events               6    10000
+        Groups:
+          group                          state   members
+          lab1.inventory-consumer-group  Stable  foodstream at /127.0.0.1 and 1 more
+        Groups that stay:
+          group           why                        members
+          bills\u{1b}[2J  has read other topics too  -
+        ");
+    }
+
+    #[test]
+    fn it_asks_and_tells_in_a_line() {
+        let mut document = document();
+        assert_eq!(clean_question(&document), "Delete 2 topics and 1 group of --prefix lab1.? [y/N] ");
+        assert_eq!(clean_outcome(&document), "To be deleted: 2 topics with 10000 records, 1 group\n");
+        document.deleted = true;
+        assert_eq!(clean_outcome(&document), "Deleted: 2 topics with 10000 records, 1 group\n");
+        let nothing = CleanDocument::new("");
+        assert_eq!(clean_outcome(&nothing), "Nothing to delete: there is no topic and no group of the usual names\n");
+        assert_eq!(clean_listing(&nothing), "");
+    }
+}

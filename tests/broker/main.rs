@@ -16,6 +16,7 @@ mod brokers;
 mod chaos;
 mod copy;
 mod damage;
+mod described;
 mod edges;
 mod faults;
 mod groups;
@@ -31,6 +32,8 @@ mod refusals;
 mod replay;
 mod replay_kills;
 mod replay_verdicts;
+#[path = "../support/schemas.rs"]
+mod schemas;
 mod sharing;
 #[path = "../support/specimens.rs"]
 mod specimens;
@@ -48,6 +51,7 @@ fn main() {
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut cases: Vec<Case> = [
         pipeline::CASES,
+        described::CASES,
         damage::CASES,
         records::CASES,
         produce::CASES,

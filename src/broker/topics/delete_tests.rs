@@ -73,6 +73,12 @@ fn what_cannot_be_meant_is_refused_in_kafkas_words() {
         [(a(), Uuid::nil(), 42, why("Duplicate topic name."))]
     );
     assert_eq!(delete(&mut core, vec![of_id(id), of_id(id)]), [(None, id, 42, why("Duplicate topic id."))]);
+    let by_both = (a(), id, 42, why("The topic is named by its name and its id."));
+    let nope = (Some("nope".to_owned()), Uuid::nil(), 42, why("Duplicate topic name."));
+    assert_eq!(
+        delete(&mut core, vec![of_name("nope"), of_id(id), of_name("a"), of_name("nope"), of_id(id)]),
+        [nope, by_both]
+    );
     assert!(core.topics.get("a").is_some());
 }
 

@@ -198,14 +198,15 @@ impl Core {
         Some(topic.topic.to_string())
     }
 
-    /// Something was appended to a partition: answers the readers for whom that is enough.
+    /// A partition has more to read, or begins later: answers the readers for whom there is enough now, or who would be
+    /// told of an error. Whoever changes that calls this; nobody looks for it.
     pub(super) fn wake(&mut self, topic: &str, partition: i32) {
         self.wake_if(|reader| reader.positions.iter().any(|(name, index, _)| *index == partition && name == topic));
     }
 
-    /// Anything may have changed: answers the readers for whom there is enough now, or who would be told of an error.
-    pub(super) fn wake_all(&mut self) {
-        self.wake_if(|_| true);
+    /// A topic is gone: answers the readers who wait for anything of it.
+    pub(super) fn wake_topic(&mut self, topic: &str) {
+        self.wake_if(|reader| reader.positions.iter().any(|(name, ..)| name == topic));
     }
 
     fn wake_if(&mut self, concerns: impl Fn(&Reader) -> bool) {

@@ -134,7 +134,7 @@ impl Core {
         if offset < 0 || offset > end {
             return Err(ResponseError::OffsetOutOfRange);
         }
-        let (id, start) = (topic.id, log.start_offset());
+        let (id, name, start) = (topic.id, topic.name.clone(), log.start_offset());
         if offset <= start {
             return Ok(start);
         }
@@ -144,6 +144,7 @@ impl Core {
             // The start has moved; only a file is left that should not be.
             self.notices.push(Notice::Trouble { what: format!("a segment cannot be removed: {error}") });
         }
+        self.wake(&name, partition);
         Ok(offset)
     }
 }

@@ -4,9 +4,9 @@ use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 
-use super::super::super::answer::{Answer, Client, Ticket};
 use super::super::fixture::{NOW, append, ask, broker, make, name};
 use super::*;
+use crate::broker::answer::{Answer, Client, Ticket};
 
 fn of_name(topic: &str) -> DeleteTopicState {
     DeleteTopicState::default().with_name(Some(name(topic)))

@@ -13,7 +13,6 @@ use foodstream::console::{ColorMode, Console, ProgressMode};
 use foodstream::exit::{Code, Failure, Outcome};
 use foodstream::kafka::LogSink;
 use foodstream::local_broker::Starter;
-use foodstream::replay::Target;
 use foodstream::settings::{self, Environment};
 use foodstream::shutdown::Shutdown;
 
@@ -179,9 +178,13 @@ fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, 
             })
         }
         Command::Replay(typed) => {
-            settings::replay(typed)?;
-            let typed = typed.clone();
-            Box::new(move |context| replay(context, &typed))
+            let settings = settings::replay(typed, clock::wall_millis())?;
+            let (undo, dry_run) = (typed.undo, typed.dry_run);
+            Box::new(move |context| match (undo, dry_run) {
+                (true, _) => commands::undo::run(context, settings.group.as_deref(), settings.wait_empty),
+                (_, true) => commands::replay::dry_run(context, &settings),
+                _ => commands::replay::run(context, &settings),
+            })
         }
         Command::Lag(typed) => {
             let settings = settings::lag(typed)?;
@@ -195,21 +198,4 @@ fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, 
             return Err(Failure::new(Code::Unexpected, "this command reaches for no broker"));
         }
     })
-}
-
-fn replay(context: &Context, typed: &cli::Replay) -> Outcome {
-    let wait_empty = typed.wait_empty.map(Into::into);
-    if typed.undo {
-        return commands::undo::run(context, typed.group.as_deref(), wait_empty);
-    }
-    let job = commands::replay::ReplayJob {
-        target: typed.to_offset.map_or(Target::Earliest, Target::Offset),
-        shadow: typed.shadow,
-        wait_empty,
-        group: typed.group.clone(),
-    };
-    if typed.dry_run {
-        return commands::replay::dry_run(context, &job);
-    }
-    commands::replay::run(context, &job, &typed.initial_file, &typed.after_file)
 }

@@ -127,6 +127,17 @@ impl Inspector {
         self.bounds(partitions, isolation, Offset::End, self.timeout)
     }
 
+    /// The offsets of the first records whose timestamp is at or after a time, in milliseconds since the epoch and in the
+    /// order of the partitions; `None` where there is no such record. As for Kafka's own tools, records of aborted
+    /// transactions and markers count.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::ends`].
+    pub fn since(&self, partitions: &[TopicPartition], millis: i64) -> Result<Vec<Option<i64>>, Failure> {
+        self.offsets_at(partitions, Isolation::Uncommitted, Offset::Offset(millis), self.timeout)
+    }
+
     /// The log start offsets of partitions, in their order.
     ///
     /// # Errors
@@ -149,9 +160,6 @@ impl Inspector {
         Ok(starts.into_iter().zip(stable).zip(ends).map(|((start, stable), end)| (start, stable, end)).collect())
     }
 
-    /// One request per broker for all partitions: an offset query whose "time" is one of the two ends.
-    ///
-    /// A topic that is missing may be one that was just created: it is asked for again for as long as `patience`.
     fn bounds(
         &self,
         partitions: &[TopicPartition],
@@ -159,6 +167,20 @@ impl Inspector {
         end: Offset,
         patience: Duration,
     ) -> Result<Vec<i64>, Failure> {
+        // Both ends are always somewhere.
+        Ok(self.offsets_at(partitions, isolation, end, patience)?.into_iter().flatten().collect())
+    }
+
+    /// One request per broker for all partitions: an offset query whose "time" is a time or one of the two ends.
+    ///
+    /// A topic that is missing may be one that was just created: it is asked for again for as long as `patience`.
+    fn offsets_at(
+        &self,
+        partitions: &[TopicPartition],
+        isolation: Isolation,
+        time: Offset,
+        patience: Duration,
+    ) -> Result<Vec<Option<i64>>, Failure> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -169,7 +191,7 @@ impl Inspector {
         let mut query = TopicPartitionList::with_capacity(partitions.len());
         for TopicPartition { topic, partition } in partitions {
             query
-                .add_partition_offset(topic, *partition, end)
+                .add_partition_offset(topic, *partition, time)
                 .map_err(|error| self.failed(&error, "asking for offsets"))?;
         }
         let deadline = Deadline::after(self.timeout);
@@ -182,7 +204,9 @@ impl Inspector {
                     for TopicPartition { topic, partition } in partitions {
                         let Some(element) = answer.find_partition(topic, *partition) else { continue };
                         match (element.error(), element.offset()) {
-                            (Ok(()), Offset::Offset(offset)) => found.push(offset),
+                            (Ok(()), Offset::Offset(offset)) => found.push(Some(offset)),
+                            // Where no record is as late, the answer to a time is the end.
+                            (Ok(()), Offset::End) if matches!(time, Offset::Offset(_)) => found.push(None),
                             (Ok(()), _) => {}
                             (Err(error), _) => problem = Some(error),
                         }

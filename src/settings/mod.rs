@@ -24,7 +24,7 @@ pub use clean::{Consent, clean};
 pub use consumers::{ConsumerSettings, analytics, inventory};
 pub use lag::{LagSettings, lag};
 pub use produce::{ProduceSettings, produce};
-pub use replay::replay;
+pub use replay::{ReplaySettings, replay};
 
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";

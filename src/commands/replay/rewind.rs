@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::freeze::{Frozen, Partition};
-use crate::analytics::Metrics;
 use crate::clock::Deadline;
 use crate::commands::Context;
 use crate::commands::epoch::{EpochWriter, Switched};
@@ -96,7 +95,9 @@ impl Replay<'_> {
         self.check_still(hold)?;
         writer.write_base(&self.frozen.places, base)?;
         hold.serve(self.group)?;
-        writer.switch(hold, &[], &self.switched(writer, base))?;
+        let mut switched = self.switched(writer, base);
+        switched.extend(self.frozen.partitions.iter().filter_map(Partition::kept));
+        writer.switch(hold, &[], &switched)?;
         writer.collect_garbage(self.inspector, self.topology)
     }
 
@@ -112,7 +113,7 @@ impl Replay<'_> {
         if stands { Ok(()) } else { Err(group::joined(self.group)) }
     }
 
-    /// Every partition that has an offset, as its fold stands.
+    /// Every partition that is asked for and has an offset, as its fold stands.
     fn switched(&self, writer: &EpochWriter<'_>, folds: &[Fold]) -> Vec<Switched> {
         let partitions = self.frozen.partitions.iter().zip(folds);
         partitions.filter_map(|(partition, fold)| partition.switched(writer, fold)).collect()
@@ -154,11 +155,11 @@ impl Replay<'_> {
     }
 
     pub fn judge(self, read: &Read, note: Option<Note>) -> ReplayDocument {
-        let Frozen { partitions, before, .. } = self.frozen;
-        let mut after = Metrics::default();
+        let Frozen { partitions, before, kept, .. } = self.frozen;
+        let mut after = kept;
         for (partition, fold) in partitions.iter().zip(&read.folds) {
             // A partition with neither offset nor state is none of the group's.
-            if partition.facts.committed.is_some() || partition.state.is_some() {
+            if partition.chosen && (partition.facts.committed.is_some() || partition.state.is_some()) {
                 after.add(&fold.tallies);
                 let PartitionFacts { topic, partition: number, .. } = &partition.facts;
                 after.add_range(topic, *number, partition.begin(), fold.position, fold.digest);
@@ -169,6 +170,7 @@ impl Replay<'_> {
         let evidence = partitions
             .into_iter()
             .zip(&read.folds)
+            .filter(|(partition, _)| partition.chosen)
             .map(|(partition, fold)| PartitionEvidence {
                 facts: partition.facts,
                 state: partition.state,

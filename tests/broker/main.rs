@@ -31,6 +31,7 @@ mod recount;
 mod refusals;
 mod replay;
 mod replay_kills;
+mod replay_targets;
 mod replay_verdicts;
 #[path = "../support/schemas.rs"]
 mod schemas;
@@ -59,6 +60,7 @@ fn main() {
         analytics::CASES,
         replay::CASES,
         replay_kills::CASES,
+        replay_targets::CASES,
         replay_verdicts::CASES,
         chaos::CASES,
         refusals::CASES,
@@ -69,7 +71,7 @@ fn main() {
     ]
     .concat();
     match brokers::named() {
-        Some(_) => cases.extend_from_slice(produce::KAFKA_CASES),
+        Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES].concat()),
         None => cases.extend([faults::CASES, broker_kills::CASES].concat()),
     }
     let trials = cases

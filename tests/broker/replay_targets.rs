@@ -583,13 +583,14 @@ fn killed(lab: &Lab) {
     }
 }
 
-/// Rows of a file of offsets, whatever is quoted in it.
+/// Rows of a file of offsets, whatever is quoted in it. The tool tells on stdout too where a time has found nothing.
 fn rows(text: &str) -> BTreeMap<(String, i64), i64> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.trim().as_bytes());
-    let rows = reader.records().map(|row| {
-        let row = row.expect("a row");
-        ((row[0].to_owned(), row[1].parse().expect("a partition")), row[2].parse().expect("an offset"))
-    });
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.trim().as_bytes());
+    let rows = reader
+        .records()
+        .map(|row| row.expect("a row"))
+        .filter(|row| row.len() == 3)
+        .map(|row| ((row[0].to_owned(), row[1].parse().expect("a partition")), row[2].parse().expect("an offset")));
     rows.collect()
 }
 

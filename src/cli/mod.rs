@@ -77,7 +77,14 @@ pub enum Command {
   foodstream replay --dry-run      show what would be read again
   foodstream replay                rewind to the log's start, read again, compare every metric
   foodstream replay --shadow       recompute beside a live group, and leave it alone
-  foodstream replay --undo         go back to where the group stood before the last replay")]
+  foodstream replay --undo         go back to where the group stood before the last replay
+  foodstream replay --to-offset 40                       every partition from this offset on
+  foodstream replay --to-datetime 2026-11-22T12:00:00Z   from the first record at or after this time
+  foodstream replay --by-duration 90m                    the last hour and a half; PT90M is the same
+  foodstream replay --shift-by -20                       the last 20 offsets of every partition
+  foodstream replay --topic order-events:0,1 --topic inventory-events   these partitions; all others stay as they are
+  foodstream replay --dry-run --shift-by -20 --export plan.csv   as kafka-consumer-groups reads it
+  foodstream replay --from-file plan.csv                 what it or Kafka's own tool has exported")]
     Replay(Replay),
     /// Show how far behind a consumer group is: any group, any topic of the cluster
     #[command(after_help = "Examples:

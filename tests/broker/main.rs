@@ -31,6 +31,7 @@ mod recount;
 mod refusals;
 mod replay;
 mod replay_kills;
+mod replay_log;
 mod replay_targets;
 mod replay_verdicts;
 #[path = "../support/schemas.rs"]

@@ -11,7 +11,7 @@ use foodstream::domain::{
 };
 use foodstream::inventory::{ShopFloor, StockSettings};
 use foodstream::replay::{
-    Cause, Difference, Note, PlanDocument, PlanNote, PlanRow, ReplayDocument, ReplaySchema, Verdict,
+    Cause, Difference, Note, PlanDocument, PlanNote, PlanRow, ReplayDocument, ReplaySchema, Target, Verdict,
 };
 use foodstream::scenario;
 use foodstream::state::{Digest, Position};
@@ -28,7 +28,7 @@ pub fn documents() -> Examples {
         .map(|name| (name, recorded(name)))
         .collect();
     documents.push(("lag", recorded("lag-several")));
-    documents.push(("plan", value(&PlanDocument::new(noted_rows()))));
+    documents.push(("plan", value(&PlanDocument::new(&Target::ShiftBy(-20), noted_rows()))));
     documents.push(("replay", value(&different_replay())));
     documents.push(("scenario", value(&scenario())));
     documents
@@ -78,7 +78,12 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Value {
 }
 
 fn noted_rows() -> Vec<PlanRow> {
-    let notes = [PlanNote::Raised { asked: 3 }, PlanNote::Lowered { asked: 90 }];
+    let notes = [
+        PlanNote::Raised { asked: -3 },
+        PlanNote::Lowered { asked: 90 },
+        PlanNote::NoRecordSince { asked: 95 },
+        PlanNote::Stays,
+    ];
     let rows = notes.into_iter().zip(0..).map(|(note, partition)| PlanRow {
         topic: "order-events".into(),
         partition,
@@ -89,7 +94,7 @@ fn noted_rows() -> Vec<PlanRow> {
     });
     let without = PlanRow {
         topic: "order-events".into(),
-        partition: 2,
+        partition: 4,
         from: None,
         to: 0,
         end: 0,

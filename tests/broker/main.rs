@@ -21,6 +21,7 @@ mod edges;
 mod faults;
 mod groups;
 mod insist;
+mod lag;
 mod originals;
 mod pipeline;
 mod process;
@@ -65,11 +66,12 @@ fn main() {
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        lag::CASES,
         readme::CASES,
     ]
     .concat();
     match brokers::named() {
-        Some(_) => cases.extend_from_slice(produce::KAFKA_CASES),
+        Some(_) => cases.extend([produce::KAFKA_CASES, lag::KAFKA_CASES].concat()),
         None => cases.extend([faults::CASES, broker_kills::CASES].concat()),
     }
     let trials = cases

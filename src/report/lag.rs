@@ -61,7 +61,10 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
         Isolation::ReadCommitted => "to the last stable offset",
         Isolation::ReadUncommitted => "to the high watermark",
     };
-    writeln!(out, "Lag: {} ({end})", total(group))?;
+    match group.messages {
+        Some(_) => writeln!(out, "Lag: {} ({end})", total(group))?,
+        None => writeln!(out, "Lag: {}", total(group))?,
+    }
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
         writeln!(out, "Lost: {lost} offsets were deleted before they were read")?;
     }
@@ -105,18 +108,19 @@ fn most_lagging(rows: &[PartitionLag], room: usize) -> Vec<&PartitionLag> {
 }
 
 fn total(group: &GroupLag) -> String {
-    let messages = match group.messages {
-        None => "- messages".to_owned(),
-        Some(1) => "1 message".to_owned(),
-        Some(messages) => format!("{messages} messages"),
-    };
-    let seconds = group.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
     let without = match group.without_number {
         0 => String::new(),
         1 => ", 1 partition without a number".to_owned(),
         count => format!(", {count} partitions without a number"),
     };
-    format!("{messages}, {seconds} s behind{without}")
+    let messages = match group.messages {
+        None if group.partitions.is_empty() => return "none, as nothing is committed".to_owned(),
+        None => return format!("not known{without}"),
+        Some(1) => "1 message".to_owned(),
+        Some(messages) => format!("{messages} messages"),
+    };
+    let behind = group.seconds.map_or_else(String::new, |seconds| format!(", {seconds:.1} s behind"));
+    format!("{messages}{behind}{without}")
 }
 
 fn pace(group: &GroupLag) -> Option<String> {
@@ -204,7 +208,7 @@ mod tests {
         let group = GroupLag::of(&sample(42_500, partitions), None);
         insta::assert_snapshot!(lag_report(&[group]), @r"
         Group: readers, Stable, 1 member
-        Lag: 8 messages, - s behind, 3 partitions without a number (to the last stable offset)
+        Lag: 8 messages, 3 partitions without a number (to the last stable offset)
         Lost: 2 offsets were deleted before they were read
           topic   partition  committed  end     lag  seconds  lost
           orders          0          9    9       0      0.0     0
@@ -214,6 +218,16 @@ mod tests {
           orders          4          7    9       2        -     0
           orders          5          7    -       -        -     -  there is no such partition
         ");
+    }
+
+    #[test]
+    fn without_a_commit_no_number_is_told() {
+        let text = |partitions| lag_total(&GroupLag::of(&sample(0, partitions), None));
+        assert_eq!(text(vec![]), "none, as nothing is committed");
+        assert_eq!(
+            text(vec![seen("orders", 0, None, [0, 9, 9], Next::Unknown)]),
+            "not known, 1 partition without a number"
+        );
     }
 
     #[test]

@@ -75,8 +75,8 @@ impl<'a> Watch<'a> {
         loop {
             let samples = match sampler.sample() {
                 Ok(samples) => samples,
-                // A watch runs until it is stopped, also in the middle of a look.
-                Err(_) if self.settings.watch.is_some() && self.context.shutdown.requested().is_some() => {
+                // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
+                Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
                 Err(failure) => return Err(failure),

@@ -136,17 +136,21 @@ impl Inspector {
         self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, self.timeout)
     }
 
-    /// Log start, last stable offset and high watermark of partitions, asked for in this order; a topic that is missing is
-    /// waited for no longer than `patience`.
+    /// Log start, last stable offset and high watermark of partitions; a topic that is missing is waited for no longer than
+    /// `patience`.
+    ///
+    /// The last stable offset is asked for last: the other way round, what is written between two requests would pass for
+    /// an open transaction.
     pub(super) fn all_bounds(
         &self,
         partitions: &[TopicPartition],
         patience: Duration,
     ) -> Result<Vec<(i64, i64, i64)>, Failure> {
         let starts = self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, patience)?;
-        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
         let ends = self.bounds(partitions, Isolation::Uncommitted, Offset::End, patience)?;
-        Ok(starts.into_iter().zip(stable).zip(ends).map(|((start, stable), end)| (start, stable, end)).collect())
+        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
+        let bounds = starts.into_iter().zip(stable).zip(ends);
+        Ok(bounds.map(|((start, stable), end)| (start, stable, end.max(stable))).collect())
     }
 
     /// One request per broker for all partitions: an offset query whose "time" is one of the two ends.

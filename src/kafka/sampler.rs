@@ -193,9 +193,10 @@ impl LagSampler {
             let existing: Vec<TopicPartition> = places.iter().filter(|place| exists(place)).cloned().collect();
             match self.inspector.all_bounds(&existing, PATIENCE) {
                 Ok(found) => {
-                    let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| {
-                        // Asked for one after the other: records may have been deleted up to a later end meanwhile.
-                        Bounds { log_start, last_stable, high_watermark: high_watermark.max(last_stable) }
+                    let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| Bounds {
+                        log_start,
+                        last_stable,
+                        high_watermark,
                     });
                     return Ok(existing.into_iter().zip(found).collect());
                 }

@@ -7,8 +7,12 @@ use std::time::Duration;
 use super::text::{Align, Table, printable};
 use crate::lag::{GroupLag, Isolation, PartitionLag, Trend};
 
-/// Rows of a picture: more would not fit on a terminal, and what does not fit cannot be redrawn.
-const PICTURED: usize = 20;
+/// Lines of a picture: more would not fit on every terminal, and what does not fit cannot be redrawn.
+const PICTURED: usize = 23;
+
+/// Lines of a group in a picture beside its rows: name, lag, what was lost, pace, heading, how many rows are left out, and
+/// the blank line between two groups.
+const AROUND_ROWS: usize = 7;
 
 /// Groups with all of their partitions.
 #[must_use]
@@ -20,7 +24,7 @@ pub fn lag_report(groups: &[GroupLag]) -> String {
 /// The same in as many lines as a terminal has: of many partitions those with the most lag.
 #[must_use]
 pub fn lag_picture(groups: &[GroupLag]) -> String {
-    let rows = (PICTURED / groups.len().max(1)).max(3);
+    let rows = (PICTURED / groups.len().max(1)).saturating_sub(AROUND_ROWS).max(2);
     let at = groups.first().map_or("", |group| group.at.as_str());
     let texts: Vec<String> = groups.iter().map(|group| group_text(group, rows)).collect();
     format!("{at}\n{}", texts.join("\n"))
@@ -256,10 +260,11 @@ mod tests {
             .collect();
         let mut group = GroupLag::of(&sample(0, partitions), None);
         let picture = lag_picture(std::slice::from_ref(&group));
-        assert!(picture.lines().count() <= 25, "{picture}");
+        assert!(picture.lines().count() <= 23, "{picture}");
         assert!(picture.contains("orders         59") && !picture.contains("orders         12"), "{picture}");
-        assert!(picture.ends_with("and 40 more partitions with less lag\n"), "{picture}");
-        group.partitions.truncate(20);
+        assert!(picture.ends_with("and 44 more partitions with less lag\n"), "{picture}");
+        assert!(lag_picture(&[group.clone(), group.clone()]).lines().count() <= 23);
+        group.partitions.truncate(16);
         assert!(!lag_picture(&[group]).contains("more partitions"));
     }
 

@@ -110,6 +110,13 @@ impl<'a> Watch<'a> {
             if self.of_prefix && group.last.is_none() && !sample.exists() {
                 continue;
             }
+            if sample.exists() && sample.members == 0 && sample.partitions.is_empty() {
+                words.push(format!(
+                    "the group {} exists and no offset of it is to be seen: it has none, or it has them on topics that \
+                     this principal may not describe",
+                    sample.group
+                ));
+            }
             if !sample.exists() {
                 words.push(format!("the group {} does not exist: no offsets, no members", sample.group));
             }

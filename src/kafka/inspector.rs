@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Ear;
@@ -116,6 +117,18 @@ impl Inspector {
             .collect();
         topics.sort();
         Ok(topics)
+    }
+
+    /// Why a topic is not among [`Inspector::topics`]: it does not exist, or this principal may not see it.
+    pub(super) fn missing(&self, topic: &str) -> Failure {
+        let denied = self.latest.fetch_metadata(Some(topic), self.timeout.min(SLICE)).is_ok_and(|metadata| {
+            let found = metadata.topics().iter().find(|found| found.name() == topic).and_then(MetadataTopic::error);
+            found.is_some_and(|code| error::is_denial(code.into()))
+        });
+        if denied {
+            return error::denied_failure(&format!("looking at the topic {topic}"), "DESCRIBE of it is not allowed");
+        }
+        Failure::new(Code::Refused, format!("there is no topic {topic}"))
     }
 
     /// The ends of partitions, in their order.

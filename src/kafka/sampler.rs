@@ -151,8 +151,12 @@ impl LagSampler {
         let mut chosen = BTreeSet::new();
         for TopicChoice { topic, partitions } in &self.choices {
             let Some(&count) = self.topics.get(topic) else {
-                return Err(Failure::new(Code::Refused, format!("there is no topic {topic}"))
-                    .hint("--topic takes the name that the cluster knows, its prefix included"));
+                let failure = self.inspector.missing(topic);
+                return Err(if failure.code == Code::Refused {
+                    failure.hint("--topic takes the name that the cluster knows, its prefix included")
+                } else {
+                    failure
+                });
             };
             for partition in partitions.clone().unwrap_or_else(|| (0..count).collect()) {
                 if partition >= count {

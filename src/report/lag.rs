@@ -118,7 +118,7 @@ fn total(group: &GroupLag) -> String {
         count => format!(", {count} partitions without a number"),
     };
     let messages = match group.messages {
-        None if group.partitions.is_empty() => return "none, as nothing is committed".to_owned(),
+        None if group.partitions.is_empty() => return "no offsets to be seen".to_owned(),
         None => return format!("not known{without}"),
         Some(1) => "1 message".to_owned(),
         Some(messages) => format!("{messages} messages"),
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn without_a_commit_no_number_is_told() {
         let text = |partitions| lag_total(&GroupLag::of(&sample(0, partitions), None));
-        assert_eq!(text(vec![]), "none, as nothing is committed");
+        assert_eq!(text(vec![]), "no offsets to be seen");
         assert_eq!(
             text(vec![seen("orders", 0, None, [0, 9, 9], Next::Unknown)]),
             "not known, 1 partition without a number"

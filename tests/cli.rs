@@ -13,8 +13,15 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a bounded wait may take beyond its bound on a busy machine.
 const SLACK: Duration = Duration::from_secs(8);
 
-const COMMANDS: [&str; 5] =
-    ["produce", "inventory --until-end", "analytics --until-end", "analytics --from-beginning", "replay"];
+const COMMANDS: [&str; 7] = [
+    "produce",
+    "inventory --until-end",
+    "analytics --until-end",
+    "analytics --from-beginning",
+    "replay",
+    "lag",
+    "lag --watch 1s",
+];
 
 fn foodstream(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));

@@ -90,8 +90,9 @@ pub enum Command {
     #[command(after_help = "Examples:
   foodstream lag                              the groups of this prefix
   foodstream lag --group payments --watch 1s  any group, until stopped
-  foodstream lag --fail-if '>1000'            exit 3 when more messages are waiting
-  foodstream lag --output json                one JSON document on stdout")]
+  foodstream lag --fail-if '>1000'            exit 3 when more messages wait
+  foodstream lag --fail-if '>30s' --output json
+  foodstream lag --watch 5s --csv lag.csv")]
     Lag(Lag),
     /// Delete the topics and groups of this prefix, after listing them
     #[command(after_help = "Examples:

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Ear;
@@ -118,6 +119,18 @@ impl Inspector {
         Ok(topics)
     }
 
+    /// Why a topic is not among [`Inspector::topics`]: it does not exist, or this principal may not see it.
+    pub(super) fn missing(&self, topic: &str) -> Failure {
+        let denied = self.latest.fetch_metadata(Some(topic), self.timeout.min(SLICE)).is_ok_and(|metadata| {
+            let found = metadata.topics().iter().find(|found| found.name() == topic).and_then(MetadataTopic::error);
+            found.is_some_and(|code| error::is_denial(code.into()))
+        });
+        if denied {
+            return error::denied_failure(&format!("looking at the topic {topic}"), "DESCRIBE of it is not allowed");
+        }
+        Failure::new(Code::Refused, format!("there is no topic {topic}"))
+    }
+
     /// The ends of partitions, in their order.
     ///
     /// # Errors
@@ -147,17 +160,21 @@ impl Inspector {
         self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, self.timeout)
     }
 
-    /// Log start, last stable offset and high watermark of partitions, asked for in this order; a topic that is missing is
-    /// waited for no longer than `patience`.
+    /// Log start, last stable offset and high watermark of partitions; a topic that is missing is waited for no longer than
+    /// `patience`.
+    ///
+    /// The last stable offset is asked for last: the other way round, what is written between two requests would pass for
+    /// an open transaction.
     pub(super) fn all_bounds(
         &self,
         partitions: &[TopicPartition],
         patience: Duration,
     ) -> Result<Vec<(i64, i64, i64)>, Failure> {
         let starts = self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, patience)?;
-        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
         let ends = self.bounds(partitions, Isolation::Uncommitted, Offset::End, patience)?;
-        Ok(starts.into_iter().zip(stable).zip(ends).map(|((start, stable), end)| (start, stable, end)).collect())
+        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
+        let bounds = starts.into_iter().zip(stable).zip(ends);
+        Ok(bounds.map(|((start, stable), end)| (start, stable, end.max(stable))).collect())
     }
 
     fn bounds(

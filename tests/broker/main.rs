@@ -21,6 +21,7 @@ mod edges;
 mod faults;
 mod groups;
 mod insist;
+mod lag;
 mod originals;
 mod pipeline;
 mod process;
@@ -68,11 +69,12 @@ fn main() {
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        lag::CASES,
         readme::CASES,
     ]
     .concat();
     match brokers::named() {
-        Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES].concat()),
+        Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat()),
         None => cases.extend([faults::CASES, broker_kills::CASES].concat()),
     }
     let trials = cases

@@ -14,10 +14,12 @@ mod analytics;
 mod broker_kills;
 mod brokers;
 mod chaos;
+mod clean;
 mod copy;
 mod damage;
 mod described;
 mod edges;
+mod examples;
 mod faults;
 mod groups;
 mod insist;
@@ -65,6 +67,8 @@ fn main() {
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        clean::CASES,
+        examples::CASES,
         readme::CASES,
     ]
     .concat();

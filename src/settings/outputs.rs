@@ -63,7 +63,8 @@ mod tests {
             for argument in sub.get_arguments().chain(command.get_arguments()) {
                 let names = argument.get_value_names().unwrap_or_default();
                 let id = argument.get_id().as_str();
-                if !names.iter().any(|name| ["FILE", "DIR", "CSV"].contains(&name.as_str())) || NO_OUTPUTS.contains(&id) {
+                if !names.iter().any(|name| ["FILE", "DIR", "CSV"].contains(&name.as_str())) || NO_OUTPUTS.contains(&id)
+                {
                     continue;
                 }
                 let flag = argument.get_long().expect("a flag");
@@ -89,6 +90,9 @@ mod tests {
             assert!(failure.message.contains("name the same file"), "{failure}");
         }
         assert!(found("foodstream replay --initial-file /dev/null --after-file /dev/null").is_ok());
-        assert_eq!(found("foodstream replay --undo --report metrics_initial.txt"), Ok(vec!["metrics_initial.txt".into()]));
+        assert_eq!(
+            found("foodstream replay --undo --report metrics_initial.txt"),
+            Ok(vec!["metrics_initial.txt".into()])
+        );
     }
 }

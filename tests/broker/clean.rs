@@ -78,7 +78,8 @@ fn exactly_its_prefix(lab: &Lab) {
     assert_eq!(shown["schema"], "foodstream.clean/1");
     assert_eq!(shown["deleted"], false);
     assert_eq!(names(&shown, "topics"), TOPICS.map(|topic| lab.topic(topic)));
-    let mut expected = ["analytics-consumer-group", "inventory-consumer-group", "mine"].map(|group| lab.topic(group)).to_vec();
+    let mut expected =
+        ["analytics-consumer-group", "inventory-consumer-group", "mine"].map(|group| lab.topic(group)).to_vec();
     expected.insert(0, console.clone());
     expected.sort();
     assert_eq!(names(&shown, "groups"), expected);

@@ -61,7 +61,8 @@ fn bash_completes_what_was_begun() {
             words[words.len() - 1],
             words[words.len() - 2]
         );
-        let output = Command::new("bash").args(["--norc", "-c", &asks]).current_dir(folder.path()).output().expect("bash");
+        let output =
+            Command::new("bash").args(["--norc", "-c", &asks]).current_dir(folder.path()).output().expect("bash");
         let (completed, stderr) = texts(&output);
         assert!(completed.split_whitespace().any(|word| word == wanted), "{typed}: {completed}{stderr}");
     }

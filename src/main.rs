@@ -13,6 +13,7 @@ use foodstream::console::{ColorMode, Console, ProgressMode};
 use foodstream::exit::{Code, Failure, Outcome};
 use foodstream::kafka::LogSink;
 use foodstream::local_broker::Starter;
+use foodstream::output::OutputFile;
 use foodstream::settings::{self, Environment};
 use foodstream::shutdown::Shutdown;
 
@@ -133,6 +134,9 @@ type Work = Box<dyn FnOnce(&Context) -> Outcome>;
 
 /// Settings first, the broker then: what is typed wrong starts none.
 fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
+    for path in settings::outputs(typed)? {
+        OutputFile::check(&path)?;
+    }
     if let Command::Broker(broker) = &typed.command {
         let settings = settings::broker(broker, &typed.global)?;
         return match (broker.status, broker.stop) {

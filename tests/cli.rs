@@ -1,6 +1,11 @@
 //! Owns the command line without a broker: help, mistakes and their fix, precedence, and a broker that is not there.
 #![allow(clippy::disallowed_methods, reason = "how long a command waits for a broker is what is measured")]
 
+#[path = "cli/outputs.rs"]
+mod outputs;
+#[path = "cli/shell.rs"]
+mod shell;
+
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

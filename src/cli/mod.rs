@@ -37,7 +37,7 @@ pub use shell::{Completions, Help, Man};
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
-  foodstream produce --count 10000 --seed 7   place orders; without a Kafka a broker is started for you
+  foodstream produce --count 10000 --seed 7   place orders; starts a broker where there is none
   foodstream inventory --until-end            reserve stock for each of them, exactly once
   foodstream analytics --from-beginning       compute the metrics
   foodstream replay                           compute them again from the same records, and compare"
@@ -56,7 +56,7 @@ pub struct Cli {
 pub enum Command {
     /// Publish a seeded, reproducible workload of orders on `order-events`
     #[command(after_help = "Examples:
-  foodstream produce --count 10000 --seed 7      the same records every time, as fast as the broker takes them
+  foodstream produce --count 10000 --seed 7      the same records every time, at full speed
   foodstream produce --rate 500/s --duration 1m  open loop: event i is due at start + i/500 s
   foodstream produce --poison-rate 1%            one record in a hundred is malformed on purpose")]
     Produce(Produce),
@@ -120,7 +120,7 @@ only with --fsync.",
     Broker(Broker),
     /// Print a shell's completions of this command line
     #[command(
-        visible_alias = "completion",
+        alias = "completion",
         override_usage = "foodstream completions <SHELL>",
         after_help = "Examples:
   foodstream completions bash   for ~/.local/share/bash-completion/completions/foodstream

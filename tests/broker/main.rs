@@ -14,10 +14,12 @@ mod analytics;
 mod broker_kills;
 mod brokers;
 mod chaos;
+mod clean;
 mod copy;
 mod damage;
 mod described;
 mod edges;
+mod examples;
 mod faults;
 mod groups;
 mod insist;
@@ -70,6 +72,8 @@ fn main() {
         edges::CASES,
         insist::CASES,
         lag::CASES,
+        clean::CASES,
+        examples::CASES,
         readme::CASES,
     ]
     .concat();

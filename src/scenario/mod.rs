@@ -5,7 +5,10 @@
 mod document;
 mod expectation;
 mod mistake;
+mod nearest;
+mod reading;
 mod script;
+mod words;
 
 pub use document::{
     BrokerFacts, EndedBy, EventKind, ExpectationOutcome, GroupLag, LagSample, PartitionLag, Prediction, RunEvent,
@@ -14,21 +17,11 @@ pub use document::{
 pub use expectation::{About, Claim, Expectation, LagValue, Measured, Pick, RunValue, Tolerance};
 pub use mistake::{Mistake, Mistakes};
 pub use script::{Action, Bound, Run, Script, Signal, Step, Wait, step_of};
+pub use words::command_line;
 
 /// Asks whether a command line (its words, without the program's name) is one that the program takes; else says why not:
 /// what is wrong on the first line, and the way on in a line that begins with `tip:` or `hint:`, if there is one.
 pub type CheckLine<'a> = dyn Fn(&[String]) -> Result<(), String> + 'a;
-
-impl Script {
-    /// Reads a script and checks it as a whole.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake that was found.
-    pub fn parse(_text: &[u8], _check: &CheckLine<'_>) -> Result<Self, Mistakes> {
-        unimplemented!("to come")
-    }
-}
 
 /// When each drain of a group should have been over, from the rate of its first quarter, and when it was.
 #[must_use]

@@ -156,6 +156,11 @@ pub(super) fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The same of text that has lines.
+pub(super) fn visible_lines(text: &str) -> String {
+    text.chars().map(|letter| if letter == '\n' { letter } else { shown(letter) }).collect()
+}
+
 /// A piece of a script in a message: in quotes, escaped, and not too long.
 pub(super) fn quoted(text: &str) -> String {
     let short: String = text.chars().take(60).collect();

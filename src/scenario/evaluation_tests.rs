@@ -1,0 +1,1 @@
+//! Owns the claims about what comes of expectations.

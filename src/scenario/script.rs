@@ -99,6 +99,8 @@ pub enum Bound {
     AtLeast(i64),
     /// This many or fewer.
     AtMost(i64),
+    /// This many more than when the wait began.
+    More(i64),
 }
 
 impl Script {
@@ -150,12 +152,17 @@ impl Step {
 }
 
 impl Bound {
-    /// Whether a number keeps to it; one that is not there does not.
+    /// Whether a number keeps to it, where the first that was seen since the wait began was `first`. A number that is not there
+    /// does not.
     #[must_use]
-    pub fn holds(self, number: Option<i64>) -> bool {
+    pub fn holds(self, number: Option<i64>, first: Option<i64>) -> bool {
+        let Some(number) = number else {
+            return false;
+        };
         match self {
-            Self::AtLeast(least) => number.is_some_and(|number| number >= least),
-            Self::AtMost(most) => number.is_some_and(|number| number <= most),
+            Self::AtLeast(least) => number >= least,
+            Self::AtMost(most) => number <= most,
+            Self::More(more) => first.is_some_and(|first| number.saturating_sub(first) >= more),
         }
     }
 }
@@ -201,6 +208,7 @@ impl fmt::Display for Bound {
         match self {
             Self::AtLeast(least) => write!(f, "at least {least}"),
             Self::AtMost(most) => write!(f, "at most {most}"),
+            Self::More(more) => write!(f, "{more} more than at first"),
         }
     }
 }
@@ -226,5 +234,54 @@ impl fmt::Display for Action {
             Self::Signal(signal, name) => write!(f, "{signal} {name}"),
             Self::Wait(wait) => write!(f, "wait until {wait}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_holds_of_a_number_and_never_of_none() {
+        let holds = |bound: Bound, number| bound.holds(number, Some(10));
+        for bound in [Bound::AtLeast(5), Bound::AtMost(5), Bound::More(5)] {
+            assert!(!holds(bound, None), "{bound}");
+        }
+        assert!(holds(Bound::AtLeast(5), Some(5)) && !holds(Bound::AtLeast(5), Some(4)));
+        assert!(holds(Bound::AtMost(5), Some(5)) && !holds(Bound::AtMost(5), Some(6)));
+        assert!(holds(Bound::More(5), Some(15)) && !holds(Bound::More(5), Some(14)));
+        assert!(!Bound::More(0).holds(Some(1), None), "nothing to compare with");
+    }
+
+    #[test]
+    fn a_step_that_missed_its_deadline_says_what_was_waited_for_and_what_was_there() {
+        let step = |action| Step { line: 7, deadline: Duration::from_secs(30), action };
+        let lag = Wait::Lag("inventory-consumer-group".to_owned(), Bound::AtMost(0));
+        let run = Run {
+            name: "till#2".to_owned(),
+            typed: "inventory --until-end".to_owned(),
+            words: Vec::new(),
+            background: false,
+            exit: 0,
+            throttled: false,
+            group: None,
+        };
+        let told = [
+            step(Action::Wait(lag)).missed(Some(12)),
+            step(Action::Wait(Wait::Ended("till#2".to_owned()))).missed(None),
+            step(Action::Signal(Signal::Stop, "till#2".to_owned())).missed(None),
+            step(Action::Run(run)).missed(None),
+        ];
+        insta::assert_snapshot!(super::super::failures("lab.toml", &told), @r"
+        lab.toml:7: lag of inventory-consumer-group: expected at most 0 within 30s, seen 12
+          its deadline passed, and the script ended here
+        lab.toml:7: ended of till#2: expected ended within 30s, seen nothing
+          its deadline passed, and the script ended here
+        lab.toml:7: stop of till#2: expected stopped within 30s, seen nothing
+          its deadline passed, and the script ended here
+        lab.toml:7: run.seconds of till#2: expected done within 30s, seen nothing
+          its deadline passed, and the script ended here
+        ");
+        assert_eq!((step_of("till#2"), step_of("till")), ("till", "till"));
     }
 }

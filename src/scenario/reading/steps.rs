@@ -42,7 +42,7 @@ pub(super) struct Start {
 const VERBS: [&str; 7] = ["run", "stop", "kill", "pause", "resume", "wait", "steps"];
 const KEYS: [&str; 12] =
     ["run", "name", "background", "exit", "repeat", "stop", "kill", "pause", "resume", "wait", "deadline", "steps"];
-const WAIT_KEYS: [&str; 6] = ["lag", "records", "uncommitted", "ended", "at_least", "at_most"];
+const WAIT_KEYS: [&str; 7] = ["lag", "records", "uncommitted", "ended", "at_least", "at_most", "more"];
 
 /// The keys that may stand beside a verb.
 fn beside(verb: &str) -> &'static [&'static str] {
@@ -242,7 +242,7 @@ fn wait(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<What> {
         return None;
     };
     let subject = wait.text(what, findings);
-    let bounds = wait.present(&["at_least", "at_most"]);
+    let bounds = wait.present(&["at_least", "at_most", "more"]);
     if what == "ended" {
         for bound in bounds {
             let place = wait.key(bound).unwrap_or(wait.span.clone());
@@ -253,15 +253,20 @@ fn wait(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<What> {
     }
     let [bound] = bounds[..] else {
         if bounds.is_empty() {
-            wait.missing("a wait without a number", "as in at_most = 0, or at_least = 1000", findings);
+            wait.missing("a wait without a number", "as in at_most = 0, at_least = 1000, or more = 500", findings);
         } else {
-            findings.add(wait.span, "at_least and at_most in one wait", "a step waits for one thing: make them two");
+            let message = format!("{} in one wait", bounds.join(" and "));
+            findings.add(wait.span, message, "a step waits for one thing: make them two");
         }
         return None;
     };
     let number = wait.whole(bound, 0, i64::MAX, findings);
     let (subject, number) = (subject?, number?);
-    let bound = if bound == "at_least" { Bound::AtLeast(number.is) } else { Bound::AtMost(number.is) };
+    let bound = match bound {
+        "at_least" => Bound::AtLeast(number.is),
+        "at_most" => Bound::AtMost(number.is),
+        _ => Bound::More(number.is),
+    };
     let of = subject.is.to_owned();
     let wait = match what {
         "lag" => return Some(What::Wait(Wait::Lag(of, bound), subject.span)),

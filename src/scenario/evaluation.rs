@@ -13,6 +13,9 @@ use super::{
     StepOutcome, Tolerance,
 };
 
+/// The most characters of a value that are shown.
+const LONGEST_SHOWN: usize = 200;
+
 /// Values that were looked up, one for each run of a step, one for everything else; or why there are none.
 type Seen = Result<Vec<Value>, String>;
 
@@ -44,15 +47,12 @@ pub fn failures(file: &str, outcomes: &[ExpectationOutcome]) -> String {
 
 /// A value in a line.
 fn brief(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Array(_) | Value::Object(_) => {
-            let text = value.to_string();
-            let short: String = text.chars().take(200).collect();
-            if short.len() < text.len() { format!("{short}…") } else { text }
-        }
-        _ => value.to_string(),
+    if value.is_null() {
+        return "nothing".to_owned();
     }
+    let text = value.to_string();
+    let short: String = text.chars().take(LONGEST_SHOWN).collect();
+    if short.len() < text.len() { format!("{short}…") } else { text }
 }
 
 /// What is told of a command that ended otherwise than it was to; and of one whose exit code the script names.
@@ -102,7 +102,7 @@ fn judge(expectation: &Expectation, document: &ScenarioDocument) -> ExpectationO
         about: measured.about.to_string(),
         value: measured.pick.to_string(),
         expected,
-        seen: seen.map_or(Value::Null, |seen| together(&seen)),
+        seen: seen.map_or(Value::Null, |seen| in_short(together(&seen))),
         held,
         line: *line,
         why,
@@ -115,6 +115,12 @@ fn together(values: &[Value]) -> Value {
         [one] => one.clone(),
         several => Value::Array(several.to_vec()),
     }
+}
+
+/// A list or an object of any size as text that says what it is; the step's own document has the whole.
+fn in_short(value: Value) -> Value {
+    let text = brief(&value);
+    if text.ends_with('…') { Value::String(text) } else { value }
 }
 
 fn holds(claim: &Claim, seen: &[Value], document: &ScenarioDocument) -> Result<bool, String> {

@@ -45,7 +45,7 @@ impl Amount {
     /// The nearest amount to a float; `None` for one that is not finite or too large.
     pub(super) fn approximate(float: f64) -> Option<Self> {
         let scaled = (float * 1e9).round();
-        if !(scaled.abs() < 1e27) {
+        if !scaled.is_finite() || scaled.abs() >= 1e27 {
             return None;
         }
         #[allow(clippy::cast_possible_truncation, reason = "a whole number below 10^27, looked at one line above")]

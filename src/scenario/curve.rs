@@ -284,7 +284,7 @@ mod tests {
             start in 0.0f64..1000.0, rate in 1.0f64..1_000_000.0, step in 0.05f64..1.0, count in 12i32..60,
         ) {
             let lag = |index: i32| (rate * step * f64::from(count - index)).round();
-            #[allow(clippy::cast_possible_truncation)]
+            #[allow(clippy::cast_possible_truncation, reason = "whole and small")]
             let samples: Vec<_> = (0..=count).map(|index| sample(start + step * f64::from(index), Some(lag(index) as i64 * 1000))).collect();
             let predicted = predictions(&samples);
             prop_assert_eq!(predicted.len(), 1);

@@ -1,11 +1,10 @@
 //! Owns what comes of expectations: a run held against its script, each value looked up and judged, none of them ever assumed.
 
-use std::fmt::Write;
-
 use serde_json::Value;
 
 use super::amount::Amount;
 use super::curve::Curve;
+use super::mistake::visible;
 use super::nearest::nearest;
 use super::script::step_of;
 use super::{
@@ -33,16 +32,14 @@ pub fn evaluate(script: &Script, document: &ScenarioDocument) -> Vec<Expectation
 /// of them held.
 #[must_use]
 pub fn failures(file: &str, outcomes: &[ExpectationOutcome]) -> String {
-    let mut told = String::new();
-    for outcome in outcomes.iter().filter(|outcome| !outcome.held) {
+    let failed = outcomes.iter().filter(|outcome| !outcome.held);
+    let told = failed.map(|outcome| {
         let ExpectationOutcome { about, value, expected, seen, line, why, .. } = outcome;
-        // Writing to a string does not fail.
-        let _ = writeln!(told, "{file}:{line}: {value} of {about}: expected {expected}, seen {}", brief(seen));
-        if let Some(why) = why {
-            let _ = writeln!(told, "  {why}");
-        }
-    }
-    super::mistake::visible_lines(&told)
+        let why = why.as_ref().map(|why| format!("  {}\n", visible(why))).unwrap_or_default();
+        let what = format!("{file}:{line}: {value} of {about}: expected {expected}, seen {}", brief(seen));
+        format!("{}\n{why}", visible(&what))
+    });
+    told.collect()
 }
 
 /// A value in a line.
@@ -88,7 +85,7 @@ fn judge(expectation: &Expectation, document: &ScenarioDocument) -> ExpectationO
             if let Claim::SameAs(other, _) = claim
                 && let Ok(other) = look_up(other, document)
             {
-                let _ = write!(expected, ": {}", brief(&together(&other)));
+                expected = format!("{expected}: {}", brief(&together(&other)));
             }
             holds(claim, seen, document)
         }

@@ -1,6 +1,5 @@
 //! Owns what is told of a script that is wrong: each mistake with its place, the line itself, and the way on.
 
-use std::fmt::Write;
 use std::ops::Range;
 
 /// The most mistakes that are shown one by one.
@@ -50,24 +49,23 @@ impl Mistakes {
     #[must_use]
     pub fn show(&self, file: &str) -> String {
         let file = visible(file);
-        let mut shown = String::new();
+        let mut lines = Vec::new();
         for mistake in self.mistakes.iter().take(MOST_SHOWN) {
-            // Writing to a string does not fail.
-            let _ = writeln!(shown, "{file}:{}:{}: {}", mistake.line, mistake.column, mistake.message);
+            lines.push(format!("{file}:{}:{}: {}", mistake.line, mistake.column, mistake.message));
             let number = mistake.line.to_string();
             let margin = " ".repeat(number.len());
             let before = " ".repeat(mistake.caret.start);
             let carets = "^".repeat(mistake.caret.len().max(1));
-            let _ = writeln!(shown, "  {number} | {}\n  {margin} | {before}{carets}", mistake.excerpt);
-            if let Some(hint) = &mistake.hint {
-                let _ = writeln!(shown, "  hint: {hint}");
-            }
+            lines.push(format!("  {number} | {}", mistake.excerpt));
+            lines.push(format!("  {margin} | {before}{carets}"));
+            lines.extend(mistake.hint.iter().map(|hint| format!("  hint: {hint}")));
         }
         let more = self.mistakes.len().saturating_sub(MOST_SHOWN);
         if more > 0 {
-            let _ = writeln!(shown, "{file}: and {more} more");
+            lines.push(format!("{file}: and {more} more"));
         }
-        shown
+        lines.push(String::new());
+        lines.join("\n")
     }
 }
 
@@ -154,11 +152,6 @@ fn is_visible(character: char) -> bool {
 /// Text that steers no terminal.
 pub(super) fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
-}
-
-/// The same of text that has lines.
-pub(super) fn visible_lines(text: &str) -> String {
-    text.chars().map(|letter| if letter == '\n' { letter } else { shown(letter) }).collect()
 }
 
 /// A piece of a script in a message: in quotes, escaped, and not too long.

@@ -216,13 +216,11 @@ impl fmt::Display for Bound {
 /// `lag of inventory-consumer-group at most 0`
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ended(step) => write!(f, "{step} has ended"),
-            _ => {
-                let (what, of, holds) = self.parts();
-                write!(f, "{what} of {of} {holds}")
-            }
+        if let Self::Ended(step) = self {
+            return write!(f, "{step} has ended");
         }
+        let (what, of, holds) = self.parts();
+        write!(f, "{what} of {of} {holds}")
     }
 }
 

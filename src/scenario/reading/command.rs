@@ -81,10 +81,10 @@ pub(super) fn read(typed: &str, check: &CheckLine<'_>) -> Result<Line, Vec<Wrong
         return Err(wrong);
     }
     let names = Names::new("");
-    let named = value_of(&texts, "--group");
+    let other = value_of(&texts, "--group");
     let group = match texts[0].as_str() {
-        "inventory" => Some(names.inventory_group(named)),
-        "analytics" | "replay" => Some(names.analytics_group(named)),
+        "inventory" => Some(names.inventory_group(other)),
+        "analytics" | "replay" => Some(names.analytics_group(other)),
         _ => None,
     };
     Ok(Line { throttled: value_of(&texts, "--throttle").is_some(), group, words: texts })

@@ -193,7 +193,7 @@ impl Course {
             Wait::Ended(step) => {
                 match self.in_background(step, place, "wait", findings) {
                     Some(Phase::Paused) => {
-                        findings.add(place.clone(), format!("{step} is paused, and will not end"), "resume it first")
+                        findings.add(place.clone(), format!("{step} is paused, and will not end"), "resume it first");
                     }
                     Some(Phase::Ended(before)) => {
                         let message = format!("{step} was ended on line {before}");

@@ -254,7 +254,7 @@ fn claim(
             Some(Claim::Equals(value.is, within))
         }
         ["same_as"] => Some(Claim::SameAs(other(fields, measured, course, findings)?, within)),
-        ["at_least"] | ["at_most"] | ["at_least", "at_most"] => {
+        ["at_least" | "at_most"] | ["at_least", "at_most"] => {
             if let Some(place) = fields.key("within") {
                 findings.add(place, "within beside a bound", "it goes with equals or same_as");
             }
@@ -289,20 +289,17 @@ fn other(
     findings: &mut Findings<'_>,
 ) -> Option<Measured> {
     let value = fields.get("same_as")?;
-    let other = match value.get_ref() {
-        DeValue::String(step) => {
-            let known = course.known_step(step, &value.span(), findings);
-            let other = Measured { about: About::Step(step.to_string()), pick: measured?.pick.clone() };
-            if known {
-                fitting(&other, &value.span(), course, findings);
-            }
-            other
+    let other = if let DeValue::String(step) = value.get_ref() {
+        let known = course.known_step(step, &value.span(), findings);
+        let other = Measured { about: About::Step(step.to_string()), pick: measured?.pick.clone() };
+        if known {
+            fitting(&other, &value.span(), course, findings);
         }
-        _ => {
-            let wanted = "a step, or a table as in { step = \"…\", value = \"…\" },";
-            let other = Fields::within(value, &OTHER_KEYS, wanted, findings)?;
-            self::measured(&other, measured, course, findings)?
-        }
+        other
+    } else {
+        let wanted = "a step, or a table as in { step = \"…\", value = \"…\" },";
+        let other = Fields::within(value, &OTHER_KEYS, wanted, findings)?;
+        self::measured(&other, measured, course, findings)?
     };
     if measured.is_some_and(|measured| *measured == other) {
         findings.add(value.span(), "a value compared with itself", "name another step or another value");

@@ -13,7 +13,7 @@ use super::super::nearest::nearest;
 /// The longest name of a script or a step, in bytes.
 const LONGEST_NAME: usize = 64;
 /// The longest time that may be asked for.
-const LONGEST_TIME: Duration = Duration::from_secs(60 * 60);
+const LONGEST_TIME: Duration = Duration::from_hours(1);
 
 /// Something of the script with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use course::Course;
 use fields::Fields;
 
 /// The time that a step may take where nobody says otherwise.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
+const DEFAULT_DEADLINE: Duration = Duration::from_mins(1);
 /// The time between two samples of lag where nobody says otherwise.
 const DEFAULT_SAMPLING: Duration = Duration::from_millis(200);
 /// The shortest of these.

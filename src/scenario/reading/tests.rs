@@ -1,17 +1,11 @@
 //! Owns the claims about reading scripts.
 
-use std::fmt::Write;
-
 use proptest::prelude::*;
 
 use super::super::{Action, Mistakes, Script, Signal, Wait};
 
-fn accept(_: &[String]) -> Result<(), String> {
-    Ok(())
-}
-
 fn parse(text: &str) -> Result<Script, Mistakes> {
-    Script::parse(text.as_bytes(), &accept)
+    Script::parse(text.as_bytes(), &|_| Ok(()))
 }
 
 /// What is told of a script.
@@ -82,9 +76,9 @@ fn steps_may_stand_in_a_list_and_every_key_finds_its_place() {
 
 #[test]
 fn each_kind_of_mistake_has_its_words() {
-    let mut all = String::new();
+    let mut all = Vec::new();
     let mut tell = |what: &str, text: &str| {
-        let _ = writeln!(all, "# {what}\n{}", told(text));
+        all.push(format!("# {what}\n{}", told(text)));
     };
     tell("nothing at all", "");
     tell("no TOML", "name = \"lab\nstep = [\n");
@@ -115,8 +109,7 @@ fn each_kind_of_mistake_has_its_words() {
     tell(
         "names",
         &script(&format!(
-            "{}[[step]]\nname = \"<b>\"\nrun = \"analytics\"\n[[step]]\nrun = \"replay\"\nbackground = true\n[[step]]\nrun = \"produce --seed 2\"\n",
-            ORDERS
+            "{ORDERS}[[step]]\nname = \"<b>\"\nrun = \"analytics\"\n[[step]]\nrun = \"replay\"\nbackground = true\n[[step]]\nrun = \"produce --seed 2\"\n"
         )),
     );
     tell(
@@ -159,14 +152,14 @@ fn each_kind_of_mistake_has_its_words() {
             "{ORDERS}[[step]]\nname = \"till\"\nrun = \"inventory\"\nbackground = true\n[[step]]\nkill = \"till\"\n[[expect]]\nstep = \"till\"\nvalue = \"orders\"\nequals = 1\n"
         )),
     );
-    insta::assert_snapshot!(all);
+    insta::assert_snapshot!(all.join("\n"));
 }
 
 #[test]
 fn a_hostile_script_is_refused_with_words() {
-    let mut all = String::new();
+    let mut all = Vec::new();
     let mut tell = |text: &str| {
-        let _ = writeln!(all, "{}", told(text));
+        all.push(told(text));
     };
     for line in [
         "produce; rm -rf /",
@@ -198,13 +191,14 @@ fn a_hostile_script_is_refused_with_words() {
     let ten_thousand = format!("{}{}", script(""), "[[step]]\nrun = \"produce\"\n".repeat(10_000));
     tell(&ten_thousand);
     tell(&format!("{}{}", script(ORDERS), "#".repeat(Script::LARGEST)));
+    let all = all.join("\n");
     insta::assert_snapshot!(all);
     assert!(!all.contains('\u{1b}') && !all.contains('\u{202e}'));
 }
 
 #[test]
 fn what_is_no_utf8_is_told_with_its_place() {
-    let mistakes = Script::parse(b"name = \"lab\"\n# \xff\n", &accept).expect_err("no UTF-8");
+    let mistakes = Script::parse(b"name = \"lab\"\n# \xff\n", &|_| Ok(())).expect_err("no UTF-8");
     assert!(mistakes.show("x.toml").starts_with("x.toml:2:3: not UTF-8 from here on"), "{mistakes:?}");
 }
 
@@ -273,6 +267,8 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Script::parse(&bytes, &accept);
+        if let Err(mistakes) = Script::parse(&bytes, &|_| Ok(())) {
+            prop_assert!(!mistakes.show("x").is_empty());
+        }
     }
 }

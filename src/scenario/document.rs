@@ -64,7 +64,7 @@ pub struct BrokerFacts {
 /// One process that a scenario ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepOutcome {
-    /// The step's name; unique within a run.
+    /// The step's name, with `#1`, `#2` … behind it where it is repeated; unique within a run.
     pub name: String,
     /// The command line as it stands in the script, without the program's name.
     pub run: String,
@@ -84,6 +84,10 @@ pub struct StepOutcome {
     pub document: Option<Value>,
     /// The last lines of its stderr.
     pub stderr: Vec<String>,
+    /// What stood behind the last stable offsets of the run's topics right after it was killed: records in transactions that
+    /// it left open, seen by `read_uncommitted` and not by `read_committed`. `null` for one that was not killed.
+    #[serde(default)]
+    pub uncommitted: Option<i64>,
 }
 
 /// How a process came to its end.
@@ -204,4 +208,7 @@ pub struct ExpectationOutcome {
     pub held: bool,
     /// The line of the script.
     pub line: usize,
+    /// Why it did not hold, where what was expected and what was seen do not say it: the number is not there, or is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }

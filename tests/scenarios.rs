@@ -1,0 +1,155 @@
+//! Owns the claims about scripts as people read them: those of `scenarios/`, and every block of `docs/scenarios.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use clap::Parser;
+use foodstream::cli::Cli;
+use foodstream::scenario::{Mistakes, Script};
+
+/// What the program's own parser says of a command line.
+fn check(words: &[String]) -> Result<(), String> {
+    let line = std::iter::once("foodstream").chain(words.iter().map(String::as_str));
+    Cli::try_parse_from(line).map(drop).map_err(|error| error.render().to_string())
+}
+
+fn parse(text: &str) -> Result<Script, Mistakes> {
+    Script::parse(text.as_bytes(), &check)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+const SIX: [&str; 6] = ["bad-records", "crash", "replay", "scale-out", "ten-thousand", "throttled-lag"];
+
+#[test]
+fn the_six_scripts_stand_and_have_no_mistake() {
+    let entries = fs::read_dir(root().join("scenarios")).expect("a folder");
+    let names: BTreeSet<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    for name in SIX {
+        let file = format!("scenarios/{name}.toml");
+        assert!(names.contains(&format!("{name}.toml")), "{file} is missing: {names:?}");
+        let text = read(&file);
+        let script = parse(&text).unwrap_or_else(|mistakes| panic!("{}", mistakes.show(&file)));
+        assert_eq!(script.name, name);
+        assert!(
+            text.starts_with("# ") && text.contains("# What to see here:"),
+            "{file} says what a learner should see"
+        );
+        assert!(script.expectations.len() >= 5, "{file}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_in_each_of_them_is_found_with_its_place() {
+    for name in SIX {
+        let file = format!("scenarios/{name}.toml");
+        let text = read(&file);
+        for (key, misspelt) in [
+            ("\nname = ", "\nnmae = "),
+            ("\nrun = ", "\nrnu = "),
+            ("\n[[expect]]", "\n[[exepct]]"),
+            ("\nvalue = ", "\nvaleu = "),
+        ] {
+            let at = text.find(key).unwrap_or_else(|| panic!("{file} has {key:?}"));
+            let line = text[..=at].lines().count() + 1;
+            let mistakes = parse(&text.replacen(key, misspelt, 1)).expect_err("a misspelt key");
+            let told = mistakes.show(&file);
+            let first = mistakes.all().iter().find(|mistake| mistake.line == line);
+            assert!(
+                first.is_some_and(|mistake| mistake.message.starts_with("unknown key")),
+                "{key:?} on line {line}:\n{told}"
+            );
+            assert!(told.contains(misspelt.trim()), "the line itself is shown:\n{told}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_told_in_the_programs_own_words() {
+    let mistakes = parse(&read("scenarios/ten-thousand.toml").replace("--count", "--cuont")).expect_err("no such flag");
+    let mistake = &mistakes.all()[0];
+    assert_eq!(mistake.message, "unexpected argument '--cuont' found");
+    assert_eq!(mistake.hint.as_deref(), Some("a similar argument exists: '--count'"));
+}
+
+/// The blocks of the page, each with its line.
+fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (line, text) in (1..).zip(page.lines()) {
+        match (&mut open, text.strip_prefix("```")) {
+            (None, Some(kind)) => open = Some((line, if kind == language { String::new() } else { "\0".to_owned() })),
+            (Some(_), Some(_)) => blocks.extend(open.take().filter(|(_, block)| !block.starts_with('\0'))),
+            (Some((_, block)), None) => *block += &format!("{text}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// What a part of a script stands in: the steps that the page's parts speak of.
+const AROUND: &str = "name = \"around\"\ndescription = \"What stands around a part.\"
+[[step]]\nname = \"orders\"\nrun = \"produce\"
+[[step]]\nname = \"more-orders\"\nrun = \"produce\"
+[[step]]\nname = \"live\"\nrun = \"inventory\"\nbackground = true
+[[step]]\nname = \"metrics\"\nrun = \"analytics --from-beginning\"
+[[expect]]\nstep = \"orders\"\nvalue = \"produced\"\nat_least = 1\n";
+
+#[test]
+fn every_block_of_the_page_is_a_script_or_a_part_of_one() {
+    let page = read("docs/scenarios.md");
+    let blocks = blocks(&page, "toml");
+    assert!(blocks.len() >= 9, "{} blocks", blocks.len());
+    for (line, block) in &blocks {
+        let whole = if block.starts_with("name = ") { block.clone() } else { format!("{AROUND}{block}") };
+        if let Err(mistakes) = parse(&whole) {
+            panic!("docs/scenarios.md:{line}:\n{}", mistakes.show("block"));
+        }
+    }
+}
+
+#[test]
+fn the_page_explains_every_key_and_every_named_value() {
+    let page = read("docs/scenarios.md");
+    let strange = format!(
+        "zzz = 1\n{AROUND}zzz = 1\n[[step]]\nzzz = 1\nrun = \"produce\"\nname = \"x\"
+[[step]]\nwait = {{ records = \"order-events\", at_least = 1, zzz = 1 }}
+[[expect]]\nstep = \"orders\"\nvalue = \"run.zzzzzzzzzz\"\nequals = 1
+[[expect]]\ngroup = \"inventory-consumer-group\"\nvalue = \"lag.zzzzzzzzzzzzzzzz\"\nequals = 1\n"
+    );
+    let mistakes = parse(&strange).expect_err("unknown keys");
+    let hints: Vec<_> = mistakes.all().iter().filter_map(|mistake| mistake.hint.as_deref()).collect();
+    let lists = hints
+        .iter()
+        .filter_map(|hint| hint.strip_prefix("the keys here are ").or_else(|| hint.strip_prefix("there is ")));
+    let keys: BTreeSet<_> = lists.flat_map(|list| list.split(", ")).collect();
+    assert!(
+        ["name", "background", "uncommitted", "within", "run.uncommitted", "lag.peak"]
+            .iter()
+            .all(|key| keys.contains(key)),
+        "{keys:?}"
+    );
+    for key in keys {
+        assert!(
+            page.contains(&format!("`{key}`")) || page.contains(&format!("`{key} = ")),
+            "docs/scenarios.md does not explain {key}"
+        );
+    }
+}
+
+#[test]
+fn the_mistake_on_the_page_is_what_is_told() {
+    let page = read("docs/scenarios.md");
+    let shown = blocks(&page, "text").pop().expect("one").1;
+    let script = "name = \"lab\"\ndescription = \"d\"\n\n[[expect]]\nstep = \"live\"\nvalue = \"orders\"\nat_least = 1\n\n[[step]]\nname = \"live\"\nrun = \"inventory\"\nbackgruond = true\n";
+    assert_eq!(parse(script).expect_err("a mistake").show("scenarios/lab.toml"), shown);
+}

@@ -56,15 +56,15 @@ impl LagPicture<'_> {
             .into_iter()
             .map(|tick| (tick, if self.unit == Unit::Seconds { numbers::moment(tick, y_high) } else { numbers::short(tick) }))
             .collect();
-        let left = y_labels.iter().map(|(_, label)| room_of(label)).fold(24.0, f64::max) + 10.0;
+        let left = y_labels.iter().map(|(_, label)| room_of(label)).fold(32.0, f64::max) + 10.0;
 
         let latest = samples.iter().map(|(at, _)| *at).chain([drawable(self.end).unwrap_or_default()]).fold(0.0, f64::max);
         let earliest = samples.iter().map(|(at, _)| *at).fold(0.0, f64::min);
         // A prediction far behind the end of the run must not press the run itself into a corner.
         let predicted = self.predictions.iter().filter_map(|prediction| drawable(prediction.drained_at_seconds));
         let far = predicted.fold(latest, f64::max).min(earliest + (latest - earliest) * 1.3);
-        let labels = EventLabels::of(self.events, size);
-        let right = (labels.room / 2.0 + 2.0).max(16.0);
+        let labels = EventLabels::of(self.events);
+        let right = (labels.room / 2.0 + 2.0).max(28.0);
         let x = Scale::new([earliest, far], [left, width - right]);
         let clusters = labels.clusters(self.events, &x);
         let rows = clusters.iter().map(|cluster| cluster.row + 1).max().unwrap_or_default();
@@ -81,7 +81,7 @@ impl LagPicture<'_> {
             marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text: label.clone() });
         }
         time_axis(&mut marks, &x, [left, width - right], bottom);
-        draw_events(&mut marks, &clusters, labels.room, [top, bottom]);
+        draw_events(&mut marks, &clusters, labels.room, bottom);
 
         let area: Vec<_> = unbroken(&samples);
         for run in &area {
@@ -207,12 +207,10 @@ struct EventLabels {
 }
 
 impl EventLabels {
-    fn of(events: &[(f64, EventKind)], size: Size) -> Self {
+    fn of(events: &[(f64, EventKind)]) -> Self {
         let digits = events.len().to_string().len();
         #[allow(clippy::cast_precision_loss, reason = "a number of digits")]
         let letters = (2 * digits + 1) as f64;
-        // Where every mark stands alone, it needs less.
-        let _ = size;
         Self { room: letters * LETTER + 6.0 }
     }
 
@@ -245,7 +243,7 @@ impl EventLabels {
     }
 }
 
-fn draw_events(marks: &mut Vec<Mark>, clusters: &[Cluster], widest: f64, [top, bottom]: [f64; 2]) {
+fn draw_events(marks: &mut Vec<Mark>, clusters: &[Cluster], widest: f64, bottom: f64) {
     // All lines first, so that none runs through a number.
     for cluster in clusters {
         #[allow(clippy::cast_precision_loss, reason = "three rows")]
@@ -253,7 +251,6 @@ fn draw_events(marks: &mut Vec<Mark>, clusters: &[Cluster], widest: f64, [top, b
         let class = if cluster.has_kill { "event kill" } else { "event" };
         marks.push(Mark::line(class, Place(cluster.place, from), Place(cluster.place, bottom)));
     }
-    let _ = top;
     for cluster in clusters {
         let text = if cluster.first == cluster.last {
             cluster.first.to_string()

@@ -9,6 +9,9 @@ use super::{
 /// What can become of an order, from the bottom of a bar to its top.
 pub(super) const OUTCOMES: [&str; 4] = ["reserved", "rejected", "released", "pending"];
 
+/// Bars of more orders than this end at the top of the picture: a scale knows no larger numbers.
+const LARGEST: f64 = 5e14;
+
 /// One bar: its label and the orders of each outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Minute {
@@ -51,7 +54,7 @@ impl MinutesPicture<'_> {
         let bars: Vec<_> = self.minutes.chunks(together).map(averaged).collect();
         let tallest = bars.iter().map(|(_, orders)| orders.iter().sum()).fold(0.0, f64::max);
         #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
-        let tallest = tallest.max(self.at_least as f64);
+        let tallest = tallest.max(self.at_least as f64).min(LARGEST);
         let y_step = step(tallest, 4, Unit::Count);
         let y_high = ((tallest / y_step).ceil() * y_step).max(y_step);
         let y_labels: Vec<_> = ticks([0.0, y_high], y_step).into_iter().map(|tick| (tick, numbers::short(tick))).collect();

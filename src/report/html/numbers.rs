@@ -57,20 +57,23 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
-/// A span of time as people say it: `3.2 s`, `2 min 3 s`, `1 h 2 min`.
+/// A span of time as people say it: `3.2 s`, `121.4 s`, `5 min 3 s`, `1 h 2 min`; seconds as far as [`moment`] counts in them.
 pub(super) fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
-    if !size.is_finite() || size < 59.95 {
+    if !size.is_finite() || size < 179.95 {
         return match decimal(seconds, 1) {
             nothing if nothing == NOTHING => nothing,
             number => format!("{number} s"),
         };
     }
+    if size >= 1e15 {
+        return format!("{} s", decimal(seconds, 0));
+    }
     let sign = if seconds < 0.0 { "−" } else { "" };
-    let (hours, minutes) = ((size / 3600.0).floor(), (size / 60.0).floor());
-    if size.round() < 3600.0 {
-        let minutes = (size.round() / 60.0).floor();
-        return format!("{sign}{minutes:.0} min {:.0} s", size.round() - minutes * 60.0);
+    let whole = size.round();
+    let (hours, minutes) = ((whole / 3600.0).floor(), (whole / 60.0).floor());
+    if hours < 1.0 {
+        return format!("{sign}{minutes:.0} min {:.0} s", whole - minutes * 60.0);
     }
     format!("{sign}{} h {:.0} min", decimal(hours, 0), minutes - hours * 60.0)
 }
@@ -140,8 +143,8 @@ mod tests {
 
     #[test]
     fn spans_and_moments_are_said_as_people_say_them() {
-        assert_eq!([seconds(0.04), seconds(3.25), seconds(59.94), seconds(59.96)], ["0 s", "3.2 s", "59.9 s", "1 min 0 s"]);
-        assert_eq!([seconds(123.4), seconds(3599.6), seconds(7380.0)], ["2 min 3 s", "1 h 0 min", "2 h 3 min"]);
+        assert_eq!([seconds(0.04), seconds(3.25), seconds(59.94), seconds(179.96)], ["0 s", "3.2 s", "59.9 s", "3 min 0 s"]);
+        assert_eq!([seconds(183.4), seconds(3599.6), seconds(7380.0)], ["3 min 3 s", "1 h 0 min", "2 h 3 min"]);
         assert_eq!([moment(90.0, 120.0), moment(90.0, 600.0), moment(7500.0, 9000.0)], ["90 s", "1:30", "2:05"]);
         assert_eq!(seconds(f64::NAN), NOTHING);
         assert_eq!([share(1, 3), share(1, 0)], ["33.3 %", NOTHING]);

@@ -233,7 +233,7 @@ pub(super) struct Figure {
 #[template(
     ext = "html",
     source = r#"<div class="pair">
-{% for (heading, block) in sides %}<div><h4>{{ heading }}</h4>
+{% for (heading, block) in sides %}<div><p class="side">{{ heading }}</p>
 {{ block }}</div>
 {% endfor %}</div>"#
 )]

@@ -113,6 +113,10 @@ fn table(caption: String, metrics: &[&Compared]) -> Table {
         };
         let value = |value: &Value| match value {
             Value::Number(_) | Value::Null => Cell::Number(numbers::value(value)),
+        // A sum of money is a string of digits.
+        Value::String(text) if text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+            Cell::Number(text.clone())
+        }
             _ => Cell::Code(numbers::value(value)),
         };
         vec![Cell::Text(numbers::cut(&printable(&metric.path))), value(&metric.before), value(&metric.after), verdict]

@@ -10,8 +10,8 @@ use super::{
     table::{Cell, Fold, Table},
 };
 use crate::analytics::MetricsDocument;
-use crate::replay::{Note, PlanNote, PlanRow, ReplayDocument, Verdict};
-use crate::report::printable;
+use crate::replay::{Note, PlanRow, ReplayDocument, Verdict};
+use crate::report::{printable, replay::note_text};
 
 /// Metrics of one side that are compared; a document with more of them is told of as far as that.
 const METRICS: usize = 20_000;
@@ -56,10 +56,14 @@ pub(super) fn sentence(document: &ReplayDocument) -> String {
 /// Adds what a replay found to a section. `id` keeps several replays on one page apart.
 pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocument) {
     section.paragraph(sentence(document));
-    if document.note == Some(Note::FirstPass) {
-        section.paragraph(
+    match document.note {
+        Some(Note::FirstPass) => section.paragraph(
             "The group had neither offsets nor state: what is compared with was counted by a first pass just before.",
-        );
+        ),
+        Some(Note::LeftAlone) => {
+            section.paragraph("The group was not rewound: its offsets and its state are as they were.");
+        }
+        None => {}
     }
     if !document.causes.is_empty() {
         let sentences = document.causes.iter().map(|cause| format!("{}: {}.", cause.word(), printable(&cause.to_string())));
@@ -187,12 +191,7 @@ fn name_of(row: &Value) -> String {
 fn plan_table(plan: &[PlanRow]) -> Table {
     let rows = plan.iter().map(|row| {
         let from = row.from.map_or_else(|| numbers::NOTHING.to_owned(), |from| numbers::grouped(from));
-        let note = match row.note {
-            Some(PlanNote::Raised { asked }) => format!("raised from {asked}, below the log start"),
-            Some(PlanNote::Lowered { asked }) => format!("lowered from {asked}, ahead of the group"),
-            Some(PlanNote::NoOffset) => "no offset: nothing to read again".to_owned(),
-            None => String::new(),
-        };
+        let note = row.note.map(note_text).unwrap_or_default();
         vec![
             Cell::Text(format!("{} {}", numbers::cut(&printable(&row.topic)), row.partition)),
             Cell::Number(from),

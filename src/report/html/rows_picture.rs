@@ -9,7 +9,7 @@ use super::{
 };
 use crate::scenario::EndedBy;
 
-const ROW: f64 = 31.0;
+const ROW: f64 = 37.0;
 const BAR: f64 = 11.0;
 
 /// One process on a picture of what ran when.

@@ -355,13 +355,3 @@ fn the_check_itself_finds_what_it_looks_for() {
         assert!(check(&page).is_err(), "{planted}");
     }
 }
-
-#[test]
-fn zz_dump() {
-    let write = |name: &str, page: String| std::fs::write(format!("/tmp/h/html/out/{name}.html"), page).unwrap();
-    write("scenario", scenario_page(&sample::scenario()));
-    let mut i = sample::scenario(); i.verdict = ScenarioVerdict::Interrupted;
-    write("interrupted", scenario_page(&i));
-    write("replay", replay_page(&sample::replay(false), &facts()));
-    write("lag", lag_page(&sample::lag(), &sample::events(), 121.0, &facts()));
-}

@@ -37,6 +37,9 @@ pub struct Replay {
     /// Write the plan to this file, as `kafka-consumer-groups --reset-offsets --from-file` reads it
     #[arg(long, value_name = "CSV", conflicts_with = "undo")]
     pub export: Option<PathBuf>,
+    /// Also draw before and after on a page: one HTML file that loads nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "undo"])]
+    pub html: Option<PathBuf>,
     /// Show the plan and change nothing
     #[arg(long, conflicts_with_all = ["shadow", "undo"])]
     pub dry_run: bool,

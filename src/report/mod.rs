@@ -3,6 +3,7 @@
 //! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
 
 mod clean;
+pub mod html;
 mod inventory;
 mod lag;
 mod metrics;

@@ -40,7 +40,8 @@ pub fn plan_report(rows: &[PlanRow]) -> String {
     format!("Plan:\n{table}  {offsets} offsets to read again\n")
 }
 
-fn note_text(note: PlanNote) -> String {
+/// Why a partition does not go where it was asked to.
+pub(super) fn note_text(note: PlanNote) -> String {
     match note {
         PlanNote::Raised { asked } => format!("raised from {asked}, below the log start"),
         PlanNote::Lowered { asked } => format!("lowered from {asked}, ahead of the group"),

@@ -12,6 +12,7 @@ pub mod lag;
 pub mod man;
 pub mod produce;
 pub mod replay;
+pub mod scenario;
 pub mod undo;
 
 mod epoch;

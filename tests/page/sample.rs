@@ -229,6 +229,7 @@ fn step(name: &str, run: &str, times: [f64; 2], ended_by: EndedBy, document: Opt
         } else {
             Vec::new()
         },
+        uncommitted: (ended_by == EndedBy::Kill).then_some(120),
     }
 }
 
@@ -237,7 +238,7 @@ fn expectations() -> Vec<ExpectationOutcome> {
     let mut expect = |about: &str, value: &str, expected: &str, seen: Value| {
         let line = 40 + expectations.len() * 2;
         let (about, value, expected) = (about.to_owned(), value.to_owned(), expected.to_owned());
-        expectations.push(ExpectationOutcome { about, value, expected, seen, held: true, line });
+        expectations.push(ExpectationOutcome { about, value, expected, seen, held: true, line, why: None });
     };
     for (index, name) in ["orders", "slow again", "fast", "metrics", "again"].into_iter().enumerate() {
         expect(name, "exit", "0", json!(0));

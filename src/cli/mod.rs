@@ -98,9 +98,9 @@ pub enum Command {
     Lag(Lag),
     /// Play scripts of command lines, and hold what they measured against what they expect
     #[command(after_help = "Examples:
-  foodstream scenario list                             the scripts that come along
+  foodstream scenario list                              the scripts of scenarios/ and what they show
   foodstream scenario run scenarios/ten-thousand.toml
-  foodstream scenario check mine.toml                  every mistake, with its line")]
+  foodstream scenario check scenarios                   every mistake, with its line")]
     Scenario(Scenario),
     /// Delete the topics and groups of this prefix, after listing them
     #[command(after_help = "Examples:

@@ -19,21 +19,21 @@ pub enum ScenarioCommand {
     #[command(after_help = "Examples:
   foodstream scenario run scenarios/ten-thousand.toml
   foodstream scenario run scenarios                       every script of the folder
-  foodstream scenario run scenarios/crash.toml -b localhost:9092
-  foodstream scenario run scenarios --junit results.xml --output json
+  foodstream scenario run scenarios/bad-records.toml -b localhost:9092
+  foodstream scenario run scenarios/ten-thousand.toml --junit results.xml --output json
 
 Without -b each script has an embedded broker in memory of its own. With -b it works under a prefix of its own on that
 cluster, which is deleted at the end unless --keep is given. Exit 3 when an expectation does not hold.")]
     Run(ScenarioRun),
     /// Look for every mistake in scripts, and run nothing
     #[command(after_help = "Examples:
-  foodstream scenario check scenarios
-  foodstream scenario check mine.toml --output json")]
+  foodstream scenario check scenarios                     every mistake of every script, with its line and column
+  foodstream scenario check scenarios/ten-thousand.toml --output json")]
     Check(ScenarioFiles),
     /// List the scripts of a folder and what they show
     #[command(after_help = "Examples:
   foodstream scenario list
-  foodstream scenario list my-scripts")]
+  foodstream scenario list scenarios --output json        one JSON document on stdout")]
     List(ScenarioList),
 }
 

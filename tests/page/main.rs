@@ -24,7 +24,8 @@ const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "g
 fn browser() -> Option<PathBuf> {
     #[allow(clippy::disallowed_methods, reason = "a test asks where a browser is")]
     let path = env::var_os("PATH")?;
-    let found = env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name))).find(|file| file.is_file());
+    let found =
+        env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name))).find(|file| file.is_file());
     if found.is_none() {
         println!("no Chromium on the PATH: the pages were not looked at");
     }
@@ -83,7 +84,9 @@ fn framed(pages: &[(&str, String)], widths: &[u32]) -> String {
     let frames = pages.iter().flat_map(|(name, page)| {
         let page = page.replace('&', "&amp;").replace('"', "&quot;");
         widths.iter().map(move |width| {
-            format!("<iframe title=\"{name}\" style=\"width:{width}px;height:900px;border:0\" srcdoc=\"{page}\"></iframe>\n")
+            format!(
+                "<iframe title=\"{name}\" style=\"width:{width}px;height:900px;border:0\" srcdoc=\"{page}\"></iframe>\n"
+            )
         })
     });
     let frames: String = frames.collect();
@@ -185,8 +188,11 @@ fn a_picture_of_a_page_is_not_blank_in_either_mode() {
         let file = folder.path().join("page.html");
         fs::write(&file, &pages[0].1).expect("written");
         let shot = folder.path().join(format!("{dark}.png"));
-        let mut arguments =
-            vec![format!("--screenshot={}", shot.display()), "--window-size=1280,2400".to_owned(), format!("file://{}", file.display())];
+        let mut arguments = vec![
+            format!("--screenshot={}", shot.display()),
+            "--window-size=1280,2400".to_owned(),
+            format!("file://{}", file.display()),
+        ];
         if dark {
             arguments.insert(0, "--blink-settings=preferredColorScheme=0".to_owned());
         }

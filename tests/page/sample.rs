@@ -5,7 +5,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    analytics::{Hundredths, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow, Revenue},
+    analytics::{
+        Hundredths, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow, Revenue,
+    },
     replay::{PlanRow, ReplayDocument, ReplaySchema, Verdict as ReplayVerdict, differences},
     scenario::{
         BrokerFacts, EndedBy, EventKind, ExpectationOutcome, GroupLag, LagSample, PartitionLag, Prediction, RunEvent,
@@ -87,7 +89,11 @@ pub(crate) fn metrics() -> MetricsDocument {
             rejection_rate_percent: Hundredths::percent(rejected.into(), (reserved + rejected).into()),
             unfulfilled_rate_percent: Hundredths::percent((failed + rejected).into(), total.into()),
             reserved_revenue: by_minute.iter().fold(Revenue::default(), |sum, row| sum.plus(row.reserved_revenue)),
-            rejected_by_reason: [("out_of_stock".to_owned(), rejected + 31), ("order_incomplete".to_owned(), rejected / 2)].into(),
+            rejected_by_reason: [
+                ("out_of_stock".to_owned(), rejected + 31),
+                ("order_incomplete".to_owned(), rejected / 2),
+            ]
+            .into(),
         },
         by_minute,
         by_restaurant: by_restaurant.collect(),
@@ -151,7 +157,8 @@ pub(crate) fn lag() -> Vec<GroupLag> {
             .map(|index| {
                 let at_seconds = f64::from(index) * 0.5 + 0.03;
                 let level = waiting(at_seconds) * scale;
-                let shaken = if level > 20.0 { level + f64::from(u32::try_from(dice.roll(40)).expect("small")) } else { level };
+                let shaken =
+                    if level > 20.0 { level + f64::from(u32::try_from(dice.roll(40)).expect("small")) } else { level };
                 #[allow(clippy::cast_possible_truncation, reason = "a few thousand messages")]
                 let messages = (at_seconds >= first).then_some(shaken.round() as i64);
                 let seconds = messages.map(|messages| if messages == 0 { 0.0 } else { shaken / 50.0 });
@@ -251,10 +258,14 @@ fn expectations() -> Vec<ExpectationOutcome> {
     expect("throttled-lag.inventory-consumer-group", "lag.began_to_fall", "between 60 and 75", json!(68.03));
     expect("throttled-lag.inventory-consumer-group", "lag.growth_per_second", "30 within 10 %", json!(29.6));
     expect("throttled-lag.inventory-consumer-group", "lag.drain_seconds", "31.2 within 25 %", json!(29.5));
-    for (index, value) in ["reserved", "rejected", "released", "dead_letters", "transactions_aborted"].into_iter().enumerate() {
+    for (index, value) in
+        ["reserved", "rejected", "released", "dead_letters", "transactions_aborted"].into_iter().enumerate()
+    {
         expect("sum of slow again and fast", value, "at least 0", json!(index * 317));
     }
-    for value in ["total_orders", "failed_orders", "inventory.reserved_orders", "inventory.pending_orders", "bad_records"] {
+    for value in
+        ["total_orders", "failed_orders", "inventory.reserved_orders", "inventory.pending_orders", "bad_records"]
+    {
         expect("again", value, "the same as step “metrics”", json!(9_876));
     }
     expect("again", "verdict", "\"identical\"", json!("identical"));
@@ -272,7 +283,8 @@ fn told(document: &impl serde::Serialize) -> Option<Value> {
 
 /// The run of a script like `throttled-lag`, in which one of thirty expectations did not hold.
 pub(crate) fn scenario() -> ScenarioDocument {
-    let produced = json!({"schema": "foodstream.produce/1", "produced": 4800, "acknowledged": 4800, "seed": 20_261_122_007_u64});
+    let produced =
+        json!({"schema": "foodstream.produce/1", "produced": 4800, "acknowledged": 4800, "seed": 20_261_122_007_u64});
     ScenarioDocument {
         schema: "foodstream.scenario/1".to_owned(),
         name: "throttled-lag".to_owned(),

@@ -283,7 +283,12 @@ mod tests {
             description: "It \"rises\".".to_owned(),
             marks: vec![
                 Mark::line("axis", Place(0.0, -0.04), Place(10.0, 20.26)),
-                Mark::Text { class: "tick", at: Place(1.0, 2.0), anchor: Anchor::End, text: "</svg><script>".to_owned() },
+                Mark::Text {
+                    class: "tick",
+                    at: Place(1.0, 2.0),
+                    anchor: Anchor::End,
+                    text: "</svg><script>".to_owned(),
+                },
             ],
         };
         insta::assert_snapshot!(drawing.to_string(), @r#"

@@ -93,7 +93,11 @@ fn story(group: &GroupLag) -> String {
     let mut story = if peak.1 <= 0 {
         "Nothing ever waited.".to_owned()
     } else {
-        let peak = format!("The lag peaked at {} messages {} after the start", numbers::grouped(peak.1), numbers::seconds(peak.0));
+        let peak = format!(
+            "The lag peaked at {} messages {} after the start",
+            numbers::grouped(peak.1),
+            numbers::seconds(peak.0)
+        );
         let last = match last.1 {
             0 => "at the end nothing waits".to_owned(),
             waiting => format!("at the end {} wait", numbers::grouped(waiting)),
@@ -152,8 +156,17 @@ fn events_table(events: &[RunEvent]) -> Table {
         vec![
             Cell::Number((index + 1).to_string()),
             Cell::Number(numbers::seconds(event.at_seconds)),
-            Cell::Word { class: kind_class(event.kind), sign: kind_sign(event.kind), text: kind_word(event.kind).to_owned() },
-            Cell::Text(event.step.as_deref().map_or_else(|| numbers::NOTHING.to_owned(), |step| numbers::cut(&printable(step)))),
+            Cell::Word {
+                class: kind_class(event.kind),
+                sign: kind_sign(event.kind),
+                text: kind_word(event.kind).to_owned(),
+            },
+            Cell::Text(
+                event
+                    .step
+                    .as_deref()
+                    .map_or_else(|| numbers::NOTHING.to_owned(), |step| numbers::cut(&printable(step))),
+            ),
             Cell::Text(numbers::cut(&printable(&event.text))),
         ]
     });
@@ -238,7 +251,8 @@ fn partitions_table(samples: &[LagSample]) -> Option<Table> {
     let last = samples.iter().rev().find(|sample| !sample.partitions.is_empty())?;
     let rows = last.partitions.iter().map(|row| {
         let history = samples.iter().flat_map(|sample| {
-            let same = sample.partitions.iter().find(|other| (&other.topic, other.partition) == (&row.topic, row.partition));
+            let same =
+                sample.partitions.iter().find(|other| (&other.topic, other.partition) == (&row.topic, row.partition));
             same.and_then(|same| Some((sample.at_seconds, same.messages?)))
         });
         let peak = history.max_by_key(|(_, messages)| *messages);

@@ -35,11 +35,8 @@ pub(super) struct LagPicture<'a> {
 impl LagPicture<'_> {
     /// The picture at one size.
     pub(super) fn at(&self, size: Size) -> Drawing {
-        let samples: Vec<(f64, Option<f64>)> = self
-            .samples
-            .iter()
-            .filter_map(|(at, lag)| Some((drawable(*at)?, lag.and_then(drawable))))
-            .collect();
+        let samples: Vec<(f64, Option<f64>)> =
+            self.samples.iter().filter_map(|(at, lag)| Some((drawable(*at)?, lag.and_then(drawable)))).collect();
         let width = size.width();
         let peak = samples.iter().filter_map(|(at, lag)| Some((*at, (*lag)?))).fold(None, highest);
         let lowest = samples.iter().filter_map(|(_, lag)| *lag).fold(0.0, f64::min);
@@ -54,11 +51,14 @@ impl LagPicture<'_> {
         let (y_low, y_high) = ((lowest / y_step).floor() * y_step, ((highest / y_step).ceil() * y_step).max(y_step));
         let y_labels: Vec<_> = ticks([y_low, y_high], y_step)
             .into_iter()
-            .map(|tick| (tick, if self.unit == Unit::Seconds { numbers::moment(tick, y_high) } else { numbers::short(tick) }))
+            .map(|tick| {
+                (tick, if self.unit == Unit::Seconds { numbers::moment(tick, y_high) } else { numbers::short(tick) })
+            })
             .collect();
         let left = y_labels.iter().map(|(_, label)| room_of(label)).fold(32.0, f64::max) + 10.0;
 
-        let latest = samples.iter().map(|(at, _)| *at).chain([drawable(self.end).unwrap_or_default()]).fold(0.0, f64::max);
+        let latest =
+            samples.iter().map(|(at, _)| *at).chain([drawable(self.end).unwrap_or_default()]).fold(0.0, f64::max);
         let earliest = samples.iter().map(|(at, _)| *at).fold(0.0, f64::min);
         // A prediction far behind the end of the run must not press the run itself into a corner.
         let predicted = self.predictions.iter().filter_map(|prediction| drawable(prediction.drained_at_seconds));
@@ -299,7 +299,8 @@ mod tests {
 
     #[test]
     fn nothing_and_one_sample_and_nonsense_are_drawn_too() {
-        let nonsense = vec![(f64::NAN, Some(1.0)), (1.0, Some(f64::INFINITY)), (2.0, Some(f64::NAN)), (3.0, Some(-5.0))];
+        let nonsense =
+            vec![(f64::NAN, Some(1.0)), (1.0, Some(f64::INFINITY)), (2.0, Some(f64::NAN)), (3.0, Some(-5.0))];
         for samples in [vec![], vec![(0.0, Some(0.0))], vec![(5.0, Some(7.0))], vec![(1.0, None)], nonsense] {
             for size in sizes() {
                 let drawing = picture(samples.clone(), &[], &[]).at(size);
@@ -348,7 +349,10 @@ mod tests {
         let samples = vec![(0.0, Some(0.0)), (50.0, Some(100.0)), (100.0, Some(90.0))];
         let drawing = picture(samples, &[], &[prediction]).at(Size::Wide);
         assert!(drawing.marks.iter().any(|mark| matches!(mark, Mark::Lines { class: "predicted", .. })));
-        assert!(!drawing.marks.iter().any(|mark| matches!(mark, Mark::Diamond { .. })), "its end is not on the picture");
+        assert!(
+            !drawing.marks.iter().any(|mark| matches!(mark, Mark::Diamond { .. })),
+            "its end is not on the picture"
+        );
         assert!(outside(&drawing).is_empty());
     }
 

@@ -57,7 +57,8 @@ impl MinutesPicture<'_> {
         let tallest = tallest.max(self.at_least as f64).min(LARGEST);
         let y_step = step(tallest, 4, Unit::Count);
         let y_high = ((tallest / y_step).ceil() * y_step).max(y_step);
-        let y_labels: Vec<_> = ticks([0.0, y_high], y_step).into_iter().map(|tick| (tick, numbers::short(tick))).collect();
+        let y_labels: Vec<_> =
+            ticks([0.0, y_high], y_step).into_iter().map(|tick| (tick, numbers::short(tick))).collect();
 
         let left = y_labels.iter().map(|(_, label)| room_of(label)).fold(20.0, f64::max) + 10.0;
         let right = size.width() - 8.0;

@@ -119,9 +119,13 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
             tile(numbers::seconds(seconds), "looked for"),
         ],
         description: Vec::new(),
-        sections: [lag::lag_section(groups, events, seconds), Some(facts_section(facts)), Some(not_shown(&[
-            "What happened between two samples: a lag that rose and fell again in between left no trace here.",
-        ]))]
+        sections: [
+            lag::lag_section(groups, events, seconds),
+            Some(facts_section(facts)),
+            Some(not_shown(&[
+                "What happened between two samples: a lag that rose and fell again in between left no trace here.",
+            ])),
+        ]
         .into_iter()
         .flatten()
         .collect(),

@@ -143,7 +143,10 @@ mod tests {
 
     #[test]
     fn spans_and_moments_are_said_as_people_say_them() {
-        assert_eq!([seconds(0.04), seconds(3.25), seconds(59.94), seconds(179.96)], ["0 s", "3.2 s", "59.9 s", "3 min 0 s"]);
+        assert_eq!(
+            [seconds(0.04), seconds(3.25), seconds(59.94), seconds(179.96)],
+            ["0 s", "3.2 s", "59.9 s", "3 min 0 s"]
+        );
         assert_eq!([seconds(183.4), seconds(3599.6), seconds(7380.0)], ["3 min 3 s", "1 h 0 min", "2 h 3 min"]);
         assert_eq!([moment(90.0, 120.0), moment(90.0, 600.0), moment(7500.0, 9000.0)], ["90 s", "1:30", "2:05"]);
         assert_eq!(seconds(f64::NAN), NOTHING);

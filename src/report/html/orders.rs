@@ -167,7 +167,9 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
     );
     let picture = |size| counts_picture("stock", title, &description, &counts, 1, size);
     let caption = match restaurants.len() {
-        all if all > RESTAURANTS => format!("{title}, of orders that were reserved or rejected there: the first {RESTAURANTS} of {all}."),
+        all if all > RESTAURANTS => {
+            format!("{title}, of orders that were reserved or rejected there: the first {RESTAURANTS} of {all}.")
+        }
         _ => format!("{title}, of orders that were reserved or rejected there."),
     };
     section.add(&Figure { drawings: vec![picture(Size::Wide), picture(Size::Narrow)], legend: Vec::new(), caption });

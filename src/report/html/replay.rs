@@ -66,7 +66,8 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
         None => {}
     }
     if !document.causes.is_empty() {
-        let sentences = document.causes.iter().map(|cause| format!("{}: {}.", cause.word(), printable(&cause.to_string())));
+        let sentences =
+            document.causes.iter().map(|cause| format!("{}: {}.", cause.word(), printable(&cause.to_string())));
         section.add(&Sentences { sentences: sentences.collect() });
     }
     let compared = compared(&document.before, &document.after);
@@ -104,7 +105,10 @@ fn pair(id: &str, document: &ReplayDocument) -> Pair {
         (format!("Orders per minute, {heading}"), Html::of(&figure))
     };
     Pair {
-        sides: vec![side("before: from the group’s state", "before", &before), side("after: read again", "after", &after)],
+        sides: vec![
+            side("before: from the group’s state", "before", &before),
+            side("after: read again", "after", &after),
+        ],
     }
 }
 
@@ -117,10 +121,12 @@ fn table(caption: String, metrics: &[&Compared]) -> Table {
         };
         let value = |value: &Value| match value {
             Value::Number(_) | Value::Null => Cell::Number(numbers::value(value)),
-        // A sum of money is a string of digits.
-        Value::String(text) if text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
-            Cell::Number(text.clone())
-        }
+            // A sum of money is a string of digits.
+            Value::String(text)
+                if text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') =>
+            {
+                Cell::Number(text.clone())
+            }
             _ => Cell::Code(numbers::value(value)),
         };
         vec![Cell::Text(numbers::cut(&printable(&metric.path))), value(&metric.before), value(&metric.after), verdict]
@@ -231,7 +237,8 @@ mod tests {
         after.by_minute[0].failed += 1;
         after.range[1].end += 1;
         let found = compared(&before, &after);
-        let differing: Vec<_> = found.iter().filter(|metric| !metric.is_equal()).map(|metric| metric.path.as_str()).collect();
+        let differing: Vec<_> =
+            found.iter().filter(|metric| !metric.is_equal()).map(|metric| metric.path.as_str()).collect();
         let named: Vec<_> = differences(&before, &after).into_iter().map(|difference| difference.metric).collect();
         assert_eq!(differing, named);
         assert!(found.len() > 60, "{}", found.len());

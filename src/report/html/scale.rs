@@ -57,9 +57,8 @@ pub(super) fn step(span: f64, most: usize, unit: Unit) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a handful of ticks")]
     let wanted = drawable(span).unwrap_or_default().max(f64::MIN_POSITIVE) / most.max(1) as f64;
     if unit == Unit::Seconds && wanted > 5.0 {
-        const STEPS: [f64; 13] = [
-            10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0, 86400.0,
-        ];
+        const STEPS: [f64; 13] =
+            [10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0, 86400.0];
         if let Some(step) = STEPS.into_iter().find(|step| *step >= wanted * 0.9) {
             return step;
         }

@@ -71,7 +71,9 @@ fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> Stri
     let place = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
     match (document.verdict, failed) {
         (Verdict::Passed, _) if all == 1 => format!("The one expectation held; the run took {took} on {place}."),
-        (Verdict::Passed, _) => format!("All {} expectations held; the run took {took} on {place}.", numbers::grouped(all as u64)),
+        (Verdict::Passed, _) => {
+            format!("All {} expectations held; the run took {took} on {place}.", numbers::grouped(all as u64))
+        }
         (Verdict::Failed, [first, ..]) => {
             let which = if failed.len() == 1 { "It is" } else { "The first is" };
             format!(
@@ -145,7 +147,9 @@ fn replay_section(document: &ScenarioDocument) -> Option<Section> {
     let mut section = Section::new("replay", "Before and after the replay");
     let mut found = 0;
     for step in &document.steps {
-        let Some(told) = step.document.as_ref().filter(|told| schema(told) == Some("foodstream.replay/1")) else { continue };
+        let Some(told) = step.document.as_ref().filter(|told| schema(told) == Some("foodstream.replay/1")) else {
+            continue;
+        };
         let Ok(replay) = serde_json::from_value::<ReplayDocument>(told.clone()) else { continue };
         section.heading(numbers::cut(&printable(&step.name)));
         add_replay(&mut section, &format!("replay{found}"), &replay);

@@ -112,9 +112,7 @@ pub(super) fn commands_section(document: &ScenarioDocument) -> Section {
         "Or step by step, against the same broker:"
     });
     if document.broker.embedded {
-        section.add(&Code {
-            text: format!("foodstream broker --memory --listen {}", shown(&document.broker.address)),
-        });
+        section.add(&Code { text: format!("foodstream broker --memory --listen {}", shown(&document.broker.address)) });
     }
     let commands = document.steps.iter().map(|step| Command {
         name: numbers::cut(&printable(&step.name)),
@@ -206,4 +204,3 @@ pub(super) fn facts_section(document: &ScenarioDocument) -> Section {
     section.add(&Facts { facts });
     section
 }
-

@@ -12,7 +12,11 @@ pub(super) enum Cell {
     Number(String),
     Code(String),
     /// A word with a sign before it; the class says how it looks.
-    Word { class: &'static str, sign: &'static str, text: String },
+    Word {
+        class: &'static str,
+        sign: &'static str,
+        text: String,
+    },
 }
 
 impl Cell {

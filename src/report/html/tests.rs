@@ -87,7 +87,9 @@ fn pages() -> Vec<String> {
 #[test]
 fn a_page_fetches_nothing_and_runs_nothing() {
     for page in pages() {
-        for word in ["http://", "https://", "src=", "@import", "url(", "<script", "javascript:", "<link", "<iframe", "//cdn"] {
+        for word in
+            ["http://", "https://", "src=", "@import", "url(", "<script", "javascript:", "<link", "<iframe", "//cdn"]
+        {
             assert!(!page.contains(word), "{word}");
         }
         assert!(page.contains("default-src 'none'"));
@@ -126,7 +128,15 @@ fn what_is_not_there_is_left_out() {
     document.expectations.clear();
     document.verdict = ScenarioVerdict::Interrupted;
     let page = scenario_page(&document);
-    for heading in ["Orders per minute", "Lag over time", "Before and after", "Stock that", "Every expectation", "What ran", "does not show"] {
+    for heading in [
+        "Orders per minute",
+        "Lag over time",
+        "Before and after",
+        "Stock that",
+        "Every expectation",
+        "What ran",
+        "does not show",
+    ] {
         assert!(!page.contains(&format!(">{heading}")), "{heading}");
     }
     let banner = page.find("This run was interrupted.").expect("says so");
@@ -177,14 +187,27 @@ fn contrast_is_at_least_what_aa_asks_for() {
             (one.max(other) + 0.05) / (one.min(other) + 0.05)
         };
         for (text, ground) in [
-            ("ink", "paper"), ("ink", "card"), ("quiet", "paper"), ("link", "paper"), ("good", "paper"), ("bad", "paper"),
-            ("good", "good-paper"), ("bad", "bad-paper"), ("part", "part-paper"), ("ink", "good-paper"),
-            ("ink", "bad-paper"), ("ink", "part-paper"),
+            ("ink", "paper"),
+            ("ink", "card"),
+            ("quiet", "paper"),
+            ("link", "paper"),
+            ("good", "paper"),
+            ("bad", "paper"),
+            ("good", "good-paper"),
+            ("bad", "bad-paper"),
+            ("part", "part-paper"),
+            ("ink", "good-paper"),
+            ("ink", "bad-paper"),
+            ("ink", "part-paper"),
         ] {
             assert!(contrast(text, ground) >= 4.5, "{text} on {ground}: {:.2}", contrast(text, ground));
         }
         for (mark, ground) in [
-            ("reserved", "paper"), ("rejected", "paper"), ("lag", "paper"), ("predicted", "paper"), ("strong-line", "paper"),
+            ("reserved", "paper"),
+            ("rejected", "paper"),
+            ("lag", "paper"),
+            ("predicted", "paper"),
+            ("strong-line", "paper"),
         ] {
             assert!(contrast(mark, ground) >= 3.0, "{mark} on {ground}: {:.2}", contrast(mark, ground));
         }
@@ -217,11 +240,15 @@ fn tags(page: &str) -> Result<Vec<Tag>, String> {
     let mut rest = text.as_str();
     while let Some(at) = rest.find(['<', '>']) {
         let (before, from) = rest.split_at(at);
-        let steers = |character: char| character.is_control() && character != '\n' || ('\u{202a}'..='\u{202e}').contains(&character);
+        let steers = |character: char| {
+            character.is_control() && character != '\n' || ('\u{202a}'..='\u{202e}').contains(&character)
+        };
         if before.contains(steers) {
             return Err(format!("{before:?} steers"));
         }
-        let Some(end) = from.find('>').filter(|_| from.starts_with('<')) else { return Err(format!("a bracket in {before:?}")) };
+        let Some(end) = from.find('>').filter(|_| from.starts_with('<')) else {
+            return Err(format!("a bracket in {before:?}"));
+        };
         let (inside, after) = (&from[1..end], &from[end + 1..]);
         rest = after;
         if let Some(name) = inside.strip_prefix('/') {
@@ -271,9 +298,23 @@ fn check(page: &str) -> Result<(), TestCaseError> {
 /// Text as an enemy would write it.
 fn hostile() -> impl Strategy<Value = String> {
     let sharp = [
-        "<script>alert(1)</script>", "</style><script src=//e.vil>", "\"><img src=x onerror=alert(1)>", "' onload='x", "&lt;b&gt;",
-        "</svg></title></desc>", "<!--", "]]>", "{{ 7 * 7 }}", "javascript:alert(1)", "@import url(https://e.vil/x.css)",
-        "\u{1b}[2J\u{1b}]8;;http://e.vil\u{7}", "\u{202e}txt.exe\u{202c}", "\0", "a\n\nb\tc", "\u{feff}", "",
+        "<script>alert(1)</script>",
+        "</style><script src=//e.vil>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onload='x",
+        "&lt;b&gt;",
+        "</svg></title></desc>",
+        "<!--",
+        "]]>",
+        "{{ 7 * 7 }}",
+        "javascript:alert(1)",
+        "@import url(https://e.vil/x.css)",
+        "\u{1b}[2J\u{1b}]8;;http://e.vil\u{7}",
+        "\u{202e}txt.exe\u{202c}",
+        "\0",
+        "a\n\nb\tc",
+        "\u{feff}",
+        "",
     ];
     let sharp = prop::sample::select(sharp.to_vec()).prop_map(str::to_owned);
     prop_oneof![3 => sharp.clone(), 2 => any::<String>(), 1 => (sharp.clone(), any::<String>(), sharp).prop_map(|(a, b, c)| a + &b + &c)]
@@ -350,7 +391,9 @@ proptest! {
 fn the_check_itself_finds_what_it_looks_for() {
     let page = scenario_page(&small());
     assert!(check(&page).is_ok());
-    for planted in ["<script>", "<img src=x>", "a < b", "\u{1b}[2J<b></b>", "<p onclick=\"x\"></p>", "<p>", "<a href=\"x\"></a>"] {
+    for planted in
+        ["<script>", "<img src=x>", "a < b", "\u{1b}[2J<b></b>", "<p onclick=\"x\"></p>", "<p>", "<a href=\"x\"></a>"]
+    {
         let page = page.replacen("<h1>", &format!("{planted}<h1>"), 1);
         assert!(check(&page).is_err(), "{planted}");
     }

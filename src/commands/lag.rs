@@ -74,18 +74,18 @@ impl<'a> Watch<'a> {
         let started = Deadline::after(Duration::ZERO);
         let mut due = Duration::ZERO;
         loop {
-            let samples = match sampler.sample() {
-                Ok(samples) => samples,
+            let looks = match sampler.sample() {
+                Ok(looks) => looks,
                 // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
                 Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
                 Err(failure) => return Err(failure),
             };
-            if self.groups.is_empty() && self.of_prefix && !samples.iter().any(GroupSample::exists) {
+            if self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists) {
                 return Err(self.no_group(sampler));
             }
-            self.take(&samples, sampler);
+            self.take(&looks, sampler);
             let failed: Vec<&str> = self.groups.iter().filter_map(|group| group.failed.as_deref()).collect();
             let failure = (!failed.is_empty()).then(|| Failure::new(Code::Different, failed.join("; ")));
             let Some(every) = self.settings.watch else { return failure.map_or(Ok(Code::Done), Err) };
@@ -104,10 +104,10 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn take(&mut self, samples: &[GroupSample], sampler: &LagSampler) {
-        self.groups.resize_with(samples.len(), Watched::default);
+    fn take(&mut self, looks: &[GroupSample], sampler: &LagSampler) {
+        self.groups.resize_with(looks.len(), Watched::default);
         let mut words = Vec::new();
-        for (group, sample) in self.groups.iter_mut().zip(samples) {
+        for (group, sample) in self.groups.iter_mut().zip(looks) {
             if self.of_prefix && group.last.is_none() && !sample.exists() {
                 continue;
             }

@@ -189,6 +189,7 @@ fn a_page_fits_a_phone_and_a_desk_and_fetches_nothing() {
     assert_eq!(asked, Vec::<String>::new(), "fetched something");
     assert_eq!(found.len(), pages.len() * widths.len(), "{found:?}");
     for measured in found {
+        assert!(pages.iter().any(|(name, _)| *name == measured.name), "{measured:?}");
         assert!(measured.scroll_width <= measured.width, "wider than the screen: {measured:?}");
         assert!(measured.height > 900 && measured.pictures >= 2, "something is missing: {measured:?}");
         // Narrower than a phone of today, it may be pushed and looked at closely.

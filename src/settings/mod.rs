@@ -4,6 +4,8 @@ mod broker;
 mod clean;
 mod connection;
 mod consumers;
+mod jaas;
+mod java_properties;
 mod lag;
 mod outputs;
 mod produce;

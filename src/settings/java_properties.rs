@@ -213,7 +213,9 @@ mod tests {
                 '\u{c}' => stored.push_str("\\f"),
                 '=' | ':' | '#' | '!' | '\\' => stored.extend(['\\', character]),
                 ' '..='~' => stored.push(character),
-                other => other.encode_utf16(&mut [0; 2]).iter().for_each(|unit| stored.push_str(&format!("\\u{unit:04X}"))),
+                other => {
+                    other.encode_utf16(&mut [0; 2]).iter().for_each(|unit| stored.push_str(&format!("\\u{unit:04X}")))
+                }
             }
         }
         stored

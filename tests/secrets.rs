@@ -13,6 +13,9 @@ use foodstream::cli::Cli;
 
 const CANARY: &str = "Canary7f3a9c41d2";
 
+/// A file whose name every line about its settings tells.
+const CANARY_FILE: &str = "Canary7f3a9c41d2/client.properties";
+
 /// Where the canary stands: the file's content, and what is typed.
 fn ways() -> Vec<(&'static str, String, Vec<String>)> {
     let sasl = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=alice\n";
@@ -37,6 +40,13 @@ fn ways() -> Vec<(&'static str, String, Vec<String>)> {
             "a token's claims",
             format!("{bearer}sasl.oauthbearer.config=principal=alice {CANARY} scope=x\n"),
             typed(&here),
+        ),
+        ("claims", format!("{bearer}sasl.oauthbearer.config=principal={CANARY} scope=x\n"), typed(&here)),
+        ("a value in a wrong place", format!("sasl.password={CANARY}\nsecurity.protocol={CANARY}\n"), typed(&here)),
+        (
+            "a word of the path",
+            format!("{sasl}sasl.password={CANARY}\n"),
+            typed(&["-F", CANARY_FILE, "-b", "127.0.0.1:1"]),
         ),
         ("an address", String::new(), vec!["-b".into(), format!("sasl_ssl://alice:{CANARY}@127.0.0.1:1")]),
     ]
@@ -113,10 +123,13 @@ fn a_secret_of_the_settings_is_in_nothing_that_any_command_says_or_leaves() {
             scope.spawn(move || {
                 for command in commands {
                     let folder = tempfile::tempdir().expect("a folder");
-                    fs::write(folder.path().join("client.properties"), &content).expect("written");
-                    let options =
-                        ["-F", "client.properties", "-v", "-X", "debug=all", "--timeout", "300ms", "--report", "r"];
-                    let typed = typed.iter().map(String::as_str);
+                    let elsewhere = typed.iter().any(|word| word == CANARY_FILE);
+                    let file = folder.path().join(if elsewhere { CANARY_FILE } else { "client.properties" });
+                    fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+                    fs::write(file, &content).expect("written");
+                    let file: &[&str] = if elsewhere { &[] } else { &["-F", "client.properties"] };
+                    let options = ["-v", "-X", "debug=all", "--timeout", "300ms", "--report", "r"];
+                    let typed = typed.iter().map(String::as_str).chain(file.iter().copied());
                     let all = [command.as_str()].into_iter().chain(words(command)).chain(options).chain(typed);
                     end(start(folder.path(), &all.collect::<Vec<_>>()));
                     assert!(search(folder.path(), &format!("{command} with {way}")) >= 2);

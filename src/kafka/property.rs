@@ -234,7 +234,7 @@ pub fn try_property(name: &str, value: &str) -> Result<(), Complaint> {
 mod tests {
     use super::*;
 
-    /// What librdkafka 2.12 marks as sensitive (`_RK_SENSITIVE` in its rdkafka_conf.c).
+    /// What librdkafka 2.12 marks as sensitive (`_RK_SENSITIVE` in its `rdkafka_conf.c`).
     const SENSITIVE: [&str; 12] = [
         "ssl.key.location",
         "ssl.key.password",

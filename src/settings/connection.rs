@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::effective::{Effective, Setting, Source, place, shown_name};
 use super::java::{self, Meaning};
-use super::{Environment, java_properties, stores, usage};
+use super::{java_properties, stores, usage};
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
-    Complaint, Connection, LogSink, agrees_with_owner, one_name, opens_doors, owned_property, property_names,
-    try_property,
+    Complaint, Connection, LogSink, agrees_with_owner, is_secret, one_name, opens_doors, owned_property,
+    property_names, try_property,
 };
 use crate::report::printable;
 use crate::secrets::Secrets;
@@ -36,30 +36,25 @@ struct Said {
     details: Vec<String>,
 }
 
-/// The connection: flag, `-X`, environment, file, default, the first that says something.
+/// The connection: flag, `-X`, environment (its bootstrap servers), file, default, the first that says something.
 ///
 /// # Errors
 ///
 /// With exit code 2, the place and the fix for whatever is wrong.
-pub(super) fn connection(global: &cli::Global, environment: &Environment, log: LogSink) -> Result<Meant, Failure> {
+pub(super) fn connection(global: &cli::Global, environment: Option<String>, log: LogSink) -> Result<Meant, Failure> {
     let mut said = Said::default();
     if let Some(path) = &global.config {
         said.file(path)?;
     }
-    let servers = |value: &String, source| Setting {
-        key: "bootstrap.servers".to_owned(),
-        value: value.clone(),
-        source,
-        spelled: None,
-    };
-    if let Some(value) = environment.bootstrap.as_ref().filter(|servers| !servers.is_empty()) {
+    let servers = |value: String, source| Setting { key: "bootstrap.servers".to_owned(), value, source, spelled: None };
+    if let Some(value) = environment.filter(|servers| !servers.is_empty()) {
         said.effective.say(servers(value, Source::Environment(super::BOOTSTRAP_VARIABLE)));
     }
     for (number, typed) in (1..).zip(&global.properties) {
         said.typed(number, typed.as_str())?;
     }
     if let Some(value) = &global.bootstrap_servers {
-        said.effective.say(servers(value, Source::Flag("-b")));
+        said.effective.say(servers(value.clone(), Source::Flag("-b")));
     }
     said.settled(global, log)
 }
@@ -177,8 +172,9 @@ impl Said {
         self.check_names()?;
         let holds = |key: &str| self.effective.get(key).map(|setting| setting.value.trim().to_ascii_lowercase());
         let protocol = holds("security.protocol").unwrap_or_else(|| "plaintext".to_owned());
+        let usual_method = holds("sasl.oauthbearer.method").as_deref() == Some("default");
         let module = self.effective.take(java::MODULE);
-        if holds("sasl.oauthbearer.method").as_deref() == Some("default") {
+        if usual_method {
             // Without the feature the library takes not even its own default.
             self.effective.take("sasl.oauthbearer.method");
         }
@@ -246,7 +242,12 @@ impl Said {
                     .hint("build with the cargo feature `oidc`: cargo install --path . --features oidc"));
                 }
                 Err(Complaint::Value(words) | Complaint::Unknown(words) | Complaint::NotBuiltIn(words)) => {
-                    return Err(usage(format!("{place}: {}", printable(&self.secrets.hide(&words))))
+                    let told = match &setting.source {
+                        _ if is_secret(&setting.key) => place,
+                        Source::Property => format!("{place}={}", setting.value),
+                        _ => format!("{place}: {}={}", setting.spelled.as_ref().unwrap_or(&setting.key), setting.value),
+                    };
+                    return Err(usage(printable(&self.secrets.hide(&format!("{told}: {words}"))))
                         .hint(format!("librdkafka's CONFIGURATION.md says what {} takes", setting.key)));
                 }
             }
@@ -294,16 +295,34 @@ impl Said {
                 )));
             }
         }
+        if name == "OAUTHBEARER" { self.check_tokens(mechanism) } else { Ok(()) }
+    }
+
+    /// Where tokens come from. Of claims that it cannot read the library tells late, and quotes them.
+    fn check_tokens(&self, mechanism: &Setting) -> Result<(), Failure> {
+        const CLAIMS: [&str; 5] = ["principal", "principalClaimName", "scope", "scopeClaimName", "lifeSeconds"];
         let says = |key: &str, value: &str| {
             self.effective.get(key).is_some_and(|setting| setting.value.trim().eq_ignore_ascii_case(value))
         };
-        if name == "OAUTHBEARER"
-            && !says("sasl.oauthbearer.method", "oidc")
-            && !says("enable.sasl.oauthbearer.unsecure.jwt", "true")
-        {
-            return Err(usage(format!("{here}: OAUTHBEARER without a source of tokens")).hint(
+        if says("sasl.oauthbearer.method", "oidc") {
+            return Ok(());
+        }
+        if !says("enable.sasl.oauthbearer.unsecure.jwt", "true") {
+            return Err(usage(format!("{}: OAUTHBEARER without a source of tokens", mechanism.place())).hint(
                 "sasl.oauthbearer.method=oidc asks an identity provider; enable.sasl.oauthbearer.unsecure.jwt=true makes \
                  unsigned ones, for tests",
+            ));
+        }
+        let claims = self.effective.get("sasl.oauthbearer.config").unwrap_or(mechanism);
+        let pairs: Vec<Option<(&str, &str)>> =
+            claims.value.split(' ').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=')).collect();
+        let known = |name: &str| CLAIMS.contains(&name) || name.starts_with("extension_");
+        if !pairs.iter().all(|pair| pair.is_some_and(|(name, value)| known(name) && !value.is_empty()))
+            || !pairs.iter().flatten().any(|(name, _)| *name == "principal")
+        {
+            return Err(usage(format!("{}: the claims of an unsigned token cannot be read", claims.place())).hint(
+                "as in sasl.oauthbearer.config=principal=alice scope=read,write lifeSeconds=3600, separated by blanks; \
+                 also principalClaimName=, scopeClaimName= and extension_NAME=",
             ));
         }
         Ok(())

@@ -39,8 +39,7 @@ impl Folder {
 
 fn meant(words: &[&str], environment: Option<&str>) -> Result<Meant, Failure> {
     let typed = Cli::try_parse_from([&["foodstream", "replay"], words].concat()).expect("parses");
-    let environment = Environment { bootstrap: environment.map(str::to_owned), broker_idle: None };
-    connection(&typed.global, &environment, LogSink(Arc::new(|_| {})))
+    connection(&typed.global, environment.map(str::to_owned), LogSink(Arc::new(|_| {})))
 }
 
 fn of_file(content: &str) -> Result<Meant, Failure> {
@@ -181,6 +180,17 @@ fn sasl_says_what_it_lacks_before_a_broker_is_asked() {
     assert!(sasl("").contains("client.properties:1: SASL without sasl.mechanism"));
     assert!(sasl("sasl.mechanism=GSSAPI").contains("client.properties:2: GSSAPI is Kerberos"));
     assert!(sasl("sasl.mechanism=OAUTHBEARER").contains("without a source of tokens"));
+    let claims = |claims: &str| {
+        format!(
+            "sasl.mechanism=OAUTHBEARER\nenable.sasl.oauthbearer.unsecure.jwt=true\nsasl.oauthbearer.config={claims}"
+        )
+    };
+    for wrong in ["", "principal", "principal= scope=x", "scope=x", "principal=a hush-hush", "principal=a hush-hush=1"]
+    {
+        let told = sasl(&claims(wrong));
+        assert!(told.contains("client.properties:4: the claims") && !told.contains("hush"), "{told}");
+    }
+    assert!(of_file(&format!("security.protocol=SASL_SSL\n{}", claims("principal=a extension_b=c scope=d"))).is_ok());
     let scram =
         "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username=a password=b;";
     let told = sasl(&format!("sasl.mechanism=PLAIN\n{scram}"));
@@ -216,7 +226,7 @@ fn what_is_told_of_the_library_holds_no_secret() {
     let log = LogSink(Arc::new(move |line| sink.lock().expect("lock").push(line.to_owned())));
     let typed = ["foodstream", "replay", "-v", "-X", "sasl.oauthbearer.config=principal=x Canary-7f3a9c scope=y"];
     let typed = Cli::try_parse_from(typed).expect("parses");
-    let meant = connection(&typed.global, &Environment::default(), log).expect("meant");
+    let meant = connection(&typed.global, None, log).expect("meant");
     (meant.connection.log.expect("verbose").0)("Unrecognized beginning at: Canary-7f3a9c scope=y");
     assert_eq!(*heard.lock().expect("lock"), ["Unrecognized beginning at: [redacted] scope=y"]);
     let same = of_file("sasl.username=admin-name\nsasl.password=admin-name\n").expect("meant").secrets;
@@ -235,7 +245,7 @@ fn the_examples_of_the_reference_are_read_as_they_are_meant() {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/connections").join(name);
         let text = std::fs::read_to_string(path).expect(name);
         if shown {
-            let block: String = text.lines().map(|line| format!("    {line}\n")).collect();
+            let block = format!("    {}\n", text.trim_end().replace('\n', "\n    "));
             assert!(reference.contains(&block), "{name} is not what docs/REFERENCE.md shows");
         }
         let text = ["ca.pem", "client.pem", "client.key"]

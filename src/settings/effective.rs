@@ -144,8 +144,8 @@ impl Effective {
         let mut lines: Vec<String> = defaults.iter().map(|(key, value)| format!("{key}={value} (default)")).collect();
         for said in self.0.values() {
             let Some((holds, over)) = said.split_last() else { continue };
-            let over = over.iter().rev().map(|other| format!(", over {}", other.shown())).collect::<String>();
-            lines.push(format!("{}={}{over}", printable(&holds.key), holds.shown()));
+            let told: Vec<String> = std::iter::once(holds).chain(over.iter().rev()).map(Setting::shown).collect();
+            lines.push(format!("{}={}", printable(&holds.key), told.join(", over ")));
         }
         lines.sort();
         lines

@@ -193,14 +193,8 @@ pub(super) fn meaning(name: &str, value: &str) -> Result<Option<Meaning>, Refusa
                 "give them with sasl.username and sasl.password, or sasl.oauthbearer.…",
             ));
         }
-        "partitioner.class" => {
-            return Err(Refusal::new(
-                "the program owns this property: keys must land where Java's murmur2 puts them",
-                "leave it out",
-            ));
-        }
         "partitioner.ignore.keys" if value.eq_ignore_ascii_case("false") => Meaning::Unneeded("keys are not ignored"),
-        "partitioner.ignore.keys" => {
+        "partitioner.class" | "partitioner.ignore.keys" => {
             return Err(Refusal::new(
                 "the program owns this property: keys must land where Java's murmur2 puts them",
                 "leave it out",
@@ -360,7 +354,7 @@ mod tests {
         format!("org.apache.kafka.common.security.{class} required {options};")
     }
 
-    /// The list is what Kafka 4.1's ProducerConfig, ConsumerConfig and AdminClientConfig name.
+    /// The list is what the `ProducerConfig`, `ConsumerConfig` and `AdminClientConfig` of Kafka 4.1 name.
     #[test]
     fn every_setting_of_the_java_clients_has_a_meaning_here() {
         let names = include_str!("../../tests/java/client-names.txt");

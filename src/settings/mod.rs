@@ -78,7 +78,7 @@ fn usage(message: impl Into<String>) -> Failure {
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> Result<Common, Failure> {
     let connection::Meant { connection, secrets, warnings, details } =
-        connection::connection(global, &environment, log)?;
+        connection::connection(global, environment.bootstrap, log)?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
     Ok(Common {

@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// A text and what `java.util.Properties` of OpenJDK 17 made of it.
+    /// A text and what `java.util.Properties` of Java 17 made of it.
     #[derive(Deserialize)]
     struct Recorded {
         text: String,
@@ -214,7 +214,9 @@ mod tests {
                 '=' | ':' | '#' | '!' | '\\' => stored.extend(['\\', character]),
                 ' '..='~' => stored.push(character),
                 other => {
-                    other.encode_utf16(&mut [0; 2]).iter().for_each(|unit| stored.push_str(&format!("\\u{unit:04X}")))
+                    for unit in other.encode_utf16(&mut [0; 2]) {
+                        stored.extend(format!("\\u{unit:04X}").chars());
+                    }
                 }
             }
         }
@@ -224,8 +226,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_java_stores_is_read_back(pairs in prop::collection::vec((".{1,12}", "(?s).{0,20}"), 0..6)) {
-            let text: String =
-                pairs.iter().map(|(key, value)| format!("{}={}\n", stored(key, true), stored(value, false))).collect();
+            let lines = pairs.iter().map(|(key, value)| format!("{}={}\n", stored(key, true), stored(value, false)));
+            let text = lines.collect::<Vec<_>>().concat();
             let read: Vec<(String, String)> =
                 entries(&text).expect("read").into_iter().map(|entry| (entry.key, entry.value)).collect();
             prop_assert_eq!(read, pairs);

@@ -60,6 +60,8 @@ fn words(command: &str) -> Vec<&str> {
         "analytics" => vec!["--from-beginning"],
         "clean" => vec!["--yes"],
         "broker" => vec!["--status"],
+        "completions" => vec!["bash"],
+        "man" => vec!["pages"],
         _ => vec![],
     }
 }

@@ -48,7 +48,7 @@ mod tests {
     use crate::cli;
 
     /// Flags that name a file which is read, a folder that a command makes by itself, or that `man` opens first thing.
-    const NO_OUTPUTS: &[&str] = &["config", "data", "folder"];
+    const NO_OUTPUTS: &[&str] = &["config", "data", "folder", "from_file"];
 
     fn found(words: &str) -> Result<Vec<String>, Failure> {
         let typed = Cli::try_parse_from(words.split_whitespace()).expect("parses");

@@ -168,11 +168,11 @@ fn works(lab: &Lab, words: &[String], started: &mut Started) {
         if let Some(status) = started.child.try_wait().expect("waited for") {
             panic!("{words:?} ended by itself with {status}:\n{}", started.said());
         }
-        let works = match words[0].as_str() {
+        let sign = match words[0].as_str() {
             group @ ("inventory" | "analytics") => !lab.members(&format!("{group}-consumer-group")).is_empty(),
             _ => std::fs::metadata(&started.stdout).is_ok_and(|file| file.len() > 0),
         };
-        works.then_some(())
+        sign.then_some(())
     });
 }
 

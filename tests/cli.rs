@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a bounded wait may take beyond its bound on a busy machine.
 const SLACK: Duration = Duration::from_secs(8);
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "produce",
     "inventory --until-end",
     "analytics --until-end",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 7] = [
     "replay",
     "lag",
     "lag --watch 1s",
+    "clean --yes",
 ];
 
 fn foodstream(folder: &Path, words: &[&str]) -> Command {

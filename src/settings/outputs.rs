@@ -28,6 +28,9 @@ pub fn outputs(typed: &Cli) -> Result<Vec<PathBuf>, Failure> {
         Command::Lag(lag) => files.extend(lag.csv.as_deref().map(|csv| ("--csv", csv))),
         _ => {}
     }
+    if let Command::Replay(replay) = &typed.command {
+        files.extend(replay.export.as_deref().map(|export| ("--export", export)));
+    }
     for (index, (flag, path)) in files.iter().enumerate() {
         if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_one(other, path)) {
             return Err(usage(format!("{other} and {flag} name the same file, {}", path.display()))

@@ -88,7 +88,7 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
         match (&mut open, text.strip_prefix("```")) {
             (None, Some(kind)) => open = Some((line, if kind == language { String::new() } else { "\0".to_owned() })),
             (Some(_), Some(_)) => blocks.extend(open.take().filter(|(_, block)| !block.starts_with('\0'))),
-            (Some((_, block)), None) => *block += &format!("{text}\n"),
+            (Some((_, block)), None) => block.extend([text, "\n"]),
             (None, None) => {}
         }
     }

@@ -13,7 +13,7 @@ use foodstream::console::{ColorMode, Console, ProgressMode};
 use foodstream::exit::{Code, Failure, Outcome};
 use foodstream::kafka::LogSink;
 use foodstream::local_broker::Starter;
-use foodstream::replay::Target;
+use foodstream::output::OutputFile;
 use foodstream::settings::{self, Environment};
 use foodstream::shutdown::Shutdown;
 
@@ -134,6 +134,9 @@ type Work = Box<dyn FnOnce(&Context) -> Outcome>;
 
 /// Settings first, the broker then: what is typed wrong starts none.
 fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
+    for path in settings::outputs(typed)? {
+        OutputFile::check(&path)?;
+    }
     if let Command::Broker(broker) = &typed.command {
         let settings = settings::broker(broker, &typed.global)?;
         return match (broker.status, broker.stop) {
@@ -179,9 +182,13 @@ fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, 
             })
         }
         Command::Replay(typed) => {
-            settings::replay(typed)?;
-            let typed = typed.clone();
-            Box::new(move |context| replay(context, &typed))
+            let settings = settings::replay(typed, clock::wall_millis())?;
+            let (undo, dry_run) = (typed.undo, typed.dry_run);
+            Box::new(move |context| match (undo, dry_run) {
+                (true, _) => commands::undo::run(context, settings.group.as_deref(), settings.wait_empty),
+                (_, true) => commands::replay::dry_run(context, &settings),
+                _ => commands::replay::run(context, &settings),
+            })
         }
         Command::Lag(typed) => {
             let settings = settings::lag(typed)?;
@@ -195,21 +202,4 @@ fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, 
             return Err(Failure::new(Code::Unexpected, "this command reaches for no broker"));
         }
     })
-}
-
-fn replay(context: &Context, typed: &cli::Replay) -> Outcome {
-    let wait_empty = typed.wait_empty.map(Into::into);
-    if typed.undo {
-        return commands::undo::run(context, typed.group.as_deref(), wait_empty);
-    }
-    let job = commands::replay::ReplayJob {
-        target: typed.to_offset.map_or(Target::Earliest, Target::Offset),
-        shadow: typed.shadow,
-        wait_empty,
-        group: typed.group.clone(),
-    };
-    if typed.dry_run {
-        return commands::replay::dry_run(context, &job);
-    }
-    commands::replay::run(context, &job, &typed.initial_file, &typed.after_file)
 }

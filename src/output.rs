@@ -54,11 +54,22 @@ impl OutputFile {
                     // What the user's umask leaves of it, as for any file that a program creates.
                     .permissions(fs::Permissions::from_mode(0o666))
                     .tempfile_in(folder)
-                    .map_err(|error| failure(&error))?;
+                    .map_err(|error| failure(&reason(&error)))?;
                 Target::Renamed(temporary)
             }
         };
         Ok(Self { path: path.to_owned(), target })
+    }
+
+    /// Whether [`OutputFile::open`] will succeed, as far as that can be told without touching what is there: a pipe or a
+    /// device is not opened, as its reader would take that for all that comes.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 8 when the path cannot be written.
+    pub fn check(path: &Path) -> Result<(), Failure> {
+        let special = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+        if fs::metadata(path).is_ok_and(special) { Ok(()) } else { Self::open(path).map(drop) }
     }
 
     /// Writes the whole content and makes it appear.
@@ -81,6 +92,12 @@ impl OutputFile {
             }
         }
     }
+}
+
+/// What is wrong with a folder, without the name of the temporary file in it.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map_or(text.clone(), |(reason, _)| reason.to_owned())
 }
 
 #[cfg(test)]
@@ -108,6 +125,8 @@ mod tests {
             [folder.path().to_owned(), folder.path().join("missing/metrics.txt"), folder.path().join("missing/")]
         {
             let failure = OutputFile::open(&path).expect_err("refused");
+            assert_eq!(OutputFile::check(&path), Err(failure.clone()), "looked at, or opened");
+            assert!(!failure.message.contains(".metrics.txt."), "{failure}");
             assert_eq!(failure.code, Code::Output);
             assert!(failure.message.contains(&*path.to_string_lossy()));
         }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test has a clock of its own, and waits until something holds")]
 
+#[path = "support/schemas.rs"]
+mod schemas;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -83,6 +86,7 @@ impl Run {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         let code = output.status.code().unwrap_or_else(|| panic!("{words} was killed: {stderr}"));
+        assert_eq!(schemas::output_problems(&stdout), Vec::<String>::new(), "{words}: {stdout}");
         Self { code, stdout, stderr }
     }
 
@@ -393,6 +397,7 @@ fn a_broker_in_memory_leaves_nothing_and_prints_one_document() {
         document += &lines.next().expect("a document").expect("read");
         document.push('\n');
     }
+    assert_eq!(schemas::output_problems(&document), Vec::<String>::new());
     let document: Value = serde_json::from_str(&document).expect("a document");
     assert_eq!((&document["schema"], &document["data"]), (&"foodstream.broker/1".into(), &Value::Null));
     let address = document["address"].as_str().expect("an address");

@@ -1,6 +1,11 @@
 //! Owns the command line without a broker: help, mistakes and their fix, precedence, and a broker that is not there.
 #![allow(clippy::disallowed_methods, reason = "how long a command waits for a broker is what is measured")]
 
+#[path = "cli/outputs.rs"]
+mod outputs;
+#[path = "cli/shell.rs"]
+mod shell;
+
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -13,8 +18,15 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a bounded wait may take beyond its bound on a busy machine.
 const SLACK: Duration = Duration::from_secs(8);
 
-const COMMANDS: [&str; 5] =
-    ["produce", "inventory --until-end", "analytics --until-end", "analytics --from-beginning", "replay"];
+const COMMANDS: [&str; 7] = [
+    "produce",
+    "inventory --until-end",
+    "analytics --until-end",
+    "analytics --from-beginning",
+    "replay",
+    "lag",
+    "lag --watch 1s",
+];
 
 fn foodstream(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));

@@ -282,9 +282,17 @@ impl GroupState {
     /// that was killed, or to show what an undo leads to, that is [`View::BeforeSwitch`] for the partitions that moved.
     #[must_use]
     pub fn metrics(&self, topics: [&str; 2], view: impl Fn(&str, i32, &Position) -> View) -> Metrics {
+        self.metrics_of_some(topics, |topic, partition, position| Some(view(topic, partition, position)))
+    }
+
+    /// As [`GroupState::metrics`], of the positions for which `view` chooses one: what a replay of some partitions leaves
+    /// as it is.
+    #[must_use]
+    pub fn metrics_of_some(&self, topics: [&str; 2], view: impl Fn(&str, i32, &Position) -> Option<View>) -> Metrics {
         let mut metrics = Metrics::default();
         for (topic, partition, position) in self.positions().filter(|(topic, ..)| topics.contains(topic)) {
-            let before = (view(topic, partition, position) == View::BeforeSwitch).then_some(position.previous.as_ref());
+            let Some(view) = view(topic, partition, position) else { continue };
+            let before = (view == View::BeforeSwitch).then_some(position.previous.as_ref());
             let (start, end, digest, tallies) = match before.flatten() {
                 Some(before) => {
                     (before.log_start, before.next_offset, before.digest, self.tallies_before_switch(topic, partition))

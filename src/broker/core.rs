@@ -176,7 +176,6 @@ impl Core {
         self.record(&entries).ok();
         self.clean(now);
         self.shorten_journal();
-        self.wake_all();
         [
             self.parked.next_deadline(),
             self.groups.next_deadline(),

@@ -150,12 +150,7 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse(&request, error);
         }
-        let response = self.hall.tell(|core, now| {
-            let response = apply(core, request, &self.call(now));
-            // A transaction's end, a deleted record or topic: a reader that waits may have something to be told.
-            core.wake_all();
-            response
-        });
+        let response = self.hall.tell(|core, now| apply(core, request, &self.call(now)));
         self.hall.rouse();
         self.finish::<R>(response)
     }

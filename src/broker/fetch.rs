@@ -101,9 +101,16 @@ fn check<'a>(
     Ok(log)
 }
 
+/// Errors of what does not exist. Kafka finds out about these before it comes to reading.
+const UNKNOWN: [ResponseError; 2] = [ResponseError::UnknownTopicOrPartition, ResponseError::UnknownTopicId];
+
+fn is_unknown(data: &PartitionData) -> bool {
+    UNKNOWN.iter().any(|error| error.code() == data.error_code)
+}
+
 fn refused(partition: &FetchPartition, error: ResponseError) -> PartitionData {
-    // Kafka finds out about these before it comes to transactions; the others leave the list out.
-    let unknown = matches!(error, ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId);
+    // Only where it came to reading the list is left out.
+    let unknown = UNKNOWN.contains(&error);
     PartitionData::default()
         .with_partition_index(partition.partition)
         .with_error_code(error.code())
@@ -121,17 +128,19 @@ impl Core {
         let plan = self.plan(request, call);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MOST_BYTES);
         let bytes: usize = plan.slices.iter().map(|(_, _, slice)| slice.size()).sum();
-        let failed = plan.response.error_code != 0
-            || plan.response.responses.iter().flat_map(|topic| &topic.partitions).any(|data| data.error_code != 0);
-        // As Kafka: a request that asks for nothing, has an error to tell or may not wait is answered at once.
-        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || plan.response.responses.is_empty() {
+        let told = || plan.response.responses.iter().flat_map(|topic| &topic.partitions);
+        let failed = plan.response.error_code != 0 || told().any(|data| data.error_code != 0 && !is_unknown(data));
+        // As Kafka: a request that asks for nothing that exists, has an error to tell or may not wait is answered at once.
+        // What does not exist is told with the rest, and is not waited for: not even if it is made meanwhile.
+        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || told().all(is_unknown) {
             return Answer::Now(plan);
         }
         let ticket = self.outbox.ticket();
         let mut positions = Vec::new();
         for topic in &request.topics {
             let Some(name) = self.name_in(topic, call.version) else { continue };
-            positions.extend(topic.partitions.iter().map(|asked| (name.clone(), asked.partition, asked.fetch_offset)));
+            let known = topic.partitions.iter().filter(|asked| self.topics.log(&name, asked.partition).is_some());
+            positions.extend(known.map(|asked| (name.clone(), asked.partition, asked.fetch_offset)));
         }
         let until = call.now.saturating_add(i64::from(request.max_wait_ms));
         let reader = Reader { until, min_bytes, isolation: isolation(request), positions };
@@ -198,14 +207,15 @@ impl Core {
         Some(topic.topic.to_string())
     }
 
-    /// Something was appended to a partition: answers the readers for whom that is enough.
+    /// A partition has more to read, or begins later: answers the readers for whom there is enough now, or who would be
+    /// told of an error. Whoever changes that calls this; nobody looks for it.
     pub(super) fn wake(&mut self, topic: &str, partition: i32) {
         self.wake_if(|reader| reader.positions.iter().any(|(name, index, _)| *index == partition && name == topic));
     }
 
-    /// Anything may have changed: answers the readers for whom there is enough now, or who would be told of an error.
-    pub(super) fn wake_all(&mut self) {
-        self.wake_if(|_| true);
+    /// A topic is gone: answers the readers who wait for anything of it.
+    pub(super) fn wake_topic(&mut self, topic: &str) {
+        self.wake_if(|reader| reader.positions.iter().any(|(name, ..)| name == topic));
     }
 
     fn wake_if(&mut self, concerns: impl Fn(&Reader) -> bool) {

@@ -39,9 +39,11 @@ pub(super) const WITHOUT_BROKER: &[&str] = &["completions", "man", "help"];
 #[must_use]
 pub fn command() -> clap::Command {
     let codes = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<8}  {meaning}\n")).collect::<String>();
+    // The slot in front of the help is free, as its place in the template is at the end; the summary of -h does without.
     arranged(Cli::command())
         .long_version(versions())
-        .help_template(format!("{TEMPLATE}\n\nExit codes:\n{}", codes.trim_end()))
+        .before_long_help(format!("Exit codes:\n{codes}"))
+        .help_template(format!("{TEMPLATE}\n\n{{before-help}}"))
 }
 
 fn arranged(mut command: clap::Command) -> clap::Command {
@@ -114,7 +116,8 @@ pub fn examples(command: &clap::Command) -> Vec<(String, String)> {
 /// The manual: a page for the program and one for each command, as file name and content.
 #[must_use]
 pub fn manual() -> Vec<(String, String)> {
-    let mut command = command();
+    // What the summary of -h leaves out is of the manual as well.
+    let mut command = command().mut_args(|argument| argument.hide_short_help(false));
     command.build();
     let mut pages = Vec::new();
     add_pages(command, &mut pages);
@@ -127,7 +130,11 @@ fn add_pages(command: clap::Command, pages: &mut Vec<(String, String)>) {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let root = !name.contains('-');
     let examples = examples(&command);
-    let man = Man::new(command).source(concat!("foodstream ", env!("CARGO_PKG_VERSION"))).manual("foodstream");
+    // Every flag has its paragraph below; here they would be a wall.
+    let usage = command.clone().render_usage().to_string();
+    let man = Man::new(command.override_usage(usage.trim_start_matches("Usage:").trim().to_owned()))
+        .source(concat!("foodstream ", env!("CARGO_PKG_VERSION")))
+        .manual("foodstream");
     let mut page = Vec::new();
     // A vector takes everything.
     drop(write_page(&man, &examples, root, !deeper.is_empty(), &mut page));

@@ -37,7 +37,7 @@ pub use shell::{Completions, Help, Man};
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
-  foodstream produce --count 10000 --seed 7   place orders; without a Kafka a broker is started for you
+  foodstream produce --count 10000 --seed 7   place orders; starts a broker where there is none
   foodstream inventory --until-end            reserve stock for each of them, exactly once
   foodstream analytics --from-beginning       compute the metrics
   foodstream replay                           compute them again from the same records, and compare"
@@ -56,7 +56,7 @@ pub struct Cli {
 pub enum Command {
     /// Publish a seeded, reproducible workload of orders on `order-events`
     #[command(after_help = "Examples:
-  foodstream produce --count 10000 --seed 7      the same records every time, as fast as the broker takes them
+  foodstream produce --count 10000 --seed 7      the same records every time, at full speed
   foodstream produce --rate 500/s --duration 1m  open loop: event i is due at start + i/500 s
   foodstream produce --poison-rate 1%            one record in a hundred is malformed on purpose")]
     Produce(Produce),
@@ -77,14 +77,22 @@ pub enum Command {
   foodstream replay --dry-run      show what would be read again
   foodstream replay                rewind to the log's start, read again, compare every metric
   foodstream replay --shadow       recompute beside a live group, and leave it alone
-  foodstream replay --undo         go back to where the group stood before the last replay")]
+  foodstream replay --undo         go back to where the group stood before the last replay
+  foodstream replay --to-offset 40                       every partition from this offset on
+  foodstream replay --to-datetime 2026-11-22T12:00:00Z   from the first record at or after this time
+  foodstream replay --by-duration 90m                    the last hour and a half; PT90M is the same
+  foodstream replay --shift-by -20                       the last 20 offsets of every partition
+  foodstream replay --topic order-events:0,1 --topic inventory-events   these partitions; all others stay as they are
+  foodstream replay --dry-run --shift-by -20 --export plan.csv   as kafka-consumer-groups reads it
+  foodstream replay --from-file plan.csv                 what it or Kafka's own tool has exported")]
     Replay(Replay),
     /// Show how far behind a consumer group is: any group, any topic of the cluster
     #[command(after_help = "Examples:
   foodstream lag                              the groups of this prefix
   foodstream lag --group payments --watch 1s  any group, until stopped
-  foodstream lag --fail-if '>1000'            exit 3 when more messages are waiting
-  foodstream lag --output json                one JSON document on stdout")]
+  foodstream lag --fail-if '>1000'            exit 3 when more messages wait
+  foodstream lag --fail-if '>30s' --output json
+  foodstream lag --watch 5s --csv lag.csv")]
     Lag(Lag),
     /// Delete the topics and groups of this prefix, after listing them
     #[command(after_help = "Examples:
@@ -112,7 +120,7 @@ only with --fsync.",
     Broker(Broker),
     /// Print a shell's completions of this command line
     #[command(
-        visible_alias = "completion",
+        alias = "completion",
         override_usage = "foodstream completions <SHELL>",
         after_help = "Examples:
   foodstream completions bash   for ~/.local/share/bash-completion/completions/foodstream

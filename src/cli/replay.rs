@@ -5,18 +5,38 @@ use std::path::PathBuf;
 use clap::Args;
 use humantime::Duration;
 
-use super::values::{duration, offset};
+use super::values::{duration, event_time, offset, shift, span, topic_filter};
+use crate::domain::EventTime;
+use crate::replay::TopicFilter;
 
 /// `replay`
 #[derive(Debug, Clone, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct Replay {
     /// Rewind to the start of the log; this is the default
-    #[arg(long, conflicts_with_all = ["to_offset", "undo"])]
+    #[arg(long, group = "target")]
     pub to_earliest: bool,
     /// Rewind every partition to this offset
-    #[arg(long, value_name = "OFFSET", conflicts_with = "undo", allow_hyphen_values = true, value_parser = offset)]
+    #[arg(long, value_name = "OFFSET", group = "target", allow_hyphen_values = true, value_parser = offset)]
     pub to_offset: Option<i64>,
+    /// Rewind to the first record at or after this time, by the records' own timestamps; without a zone it is UTC
+    #[arg(long, value_name = "TIME", group = "target", value_parser = event_time)]
+    pub to_datetime: Option<EventTime>,
+    /// Rewind to the first record of this last time, by the records' own timestamps: `5m`, `1h30m`, or `PT5M`, `P1DT2H`
+    #[arg(long, value_name = "DURATION", group = "target", allow_hyphen_values = true, value_parser = span)]
+    pub by_duration: Option<Duration>,
+    /// Rewind every partition by this many offsets from where the group stands
+    #[arg(long, value_name = "-N", group = "target", allow_hyphen_values = true, value_parser = shift)]
+    pub shift_by: Option<i64>,
+    /// Rewind to the offsets of this file, rows of `topic,partition,offset` as Kafka's own tool exports them
+    #[arg(long, value_name = "CSV", group = "target")]
+    pub from_file: Option<PathBuf>,
+    /// Rewind only this topic, or these of its partitions; may be repeated; all others stay as they are
+    #[arg(long, value_name = "NAME[:0,1]", conflicts_with = "undo", value_parser = topic_filter)]
+    pub topic: Vec<TopicFilter>,
+    /// Write the plan to this file, as `kafka-consumer-groups --reset-offsets --from-file` reads it
+    #[arg(long, value_name = "CSV", conflicts_with = "undo")]
+    pub export: Option<PathBuf>,
     /// Show the plan and change nothing
     #[arg(long, conflicts_with_all = ["shadow", "undo"])]
     pub dry_run: bool,
@@ -24,7 +44,7 @@ pub struct Replay {
     #[arg(long, conflicts_with = "undo")]
     pub shadow: bool,
     /// Go back to where the group stood before the last replay or --from-beginning: offsets and state
-    #[arg(long)]
+    #[arg(long, conflicts_with = "target")]
     pub undo: bool,
     /// Wait this long for the group's members to leave
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]

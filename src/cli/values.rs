@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use humantime::Duration;
 
 use crate::domain::EventTime;
+use crate::replay::{FilterError, TopicFilter};
 use crate::workload::MOST_NAMES;
 
 /// RFC 3339, or Kafka's spelling without a zone, which is UTC.
@@ -53,6 +54,19 @@ pub(super) fn offset(text: &str) -> Result<i64, String> {
     whole(text, 0..=i64::MAX.unsigned_abs())
 }
 
+/// How far a replay goes back, as a number below zero.
+pub(super) fn shift(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(shift) if shift < 0 => Ok(shift),
+        Ok(shift) => Err(format!("a replay only goes back: a number below zero is wanted, as in -{}", shift.max(1))),
+        Err(_) => Err("a whole number below zero is wanted, as in -500".to_owned()),
+    }
+}
+
+pub(super) fn topic_filter(text: &str) -> Result<TopicFilter, String> {
+    text.parse().map_err(|error: FilterError| error.to_string())
+}
+
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     numeric.parse().map_err(|_| "an address of this machine and a port, as in 127.0.0.1:9092 or [::1]:9092".to_owned())
@@ -71,5 +85,102 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match text.parse::<Duration>() {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("a duration is a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m".to_owned()),
+    }
+}
+
+/// A duration as elsewhere, or as Kafka's own tools take it: ISO 8601 in days, hours, minutes and seconds, as in `PT5M`.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let is_iso = text.starts_with(['P', 'p']);
+    let parsed = if is_iso { iso_8601(text).map(Into::into) } else { text.parse::<Duration>().ok() };
+    parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| {
+        "a duration above zero is wanted, as in 90s, 5m or 1h30m, or as Kafka spells it: PT5M, P1DT2H".to_owned()
+    })
+}
+
+/// `PnDTnHnMn.nS`, as Java's `Duration` reads it, but for signs: years, months and weeks have no place in it.
+fn iso_8601(text: &str) -> Option<std::time::Duration> {
+    let text = text.to_ascii_uppercase();
+    let (days, time) = match text.strip_prefix('P')?.split_once('T') {
+        Some((_, "")) => return None,
+        Some((days, time)) => (days, time),
+        None => (text.strip_prefix('P')?, ""),
+    };
+    let number = |digits: &str| -> Option<u64> {
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    };
+    let mut seconds = match days {
+        "" if time.is_empty() => return None,
+        "" => 0,
+        days => number(days.strip_suffix('D')?)?.checked_mul(86_400)?,
+    };
+    let (mut rest, mut nanos) = (time, 0);
+    for (unit, length) in [('H', 3_600), ('M', 60), ('S', 1)] {
+        let Some((digits, after)) = rest.split_once(unit) else { continue };
+        let whole = match digits.split_once(['.', ',']) {
+            Some((whole, decimals)) if unit == 'S' && (1..=9).contains(&decimals.len()) => {
+                nanos = u32::try_from(number(&format!("{decimals:0<9}"))?).ok()?;
+                whole
+            }
+            Some(_) => return None,
+            None => digits,
+        };
+        seconds = number(whole)?.checked_mul(length)?.checked_add(seconds)?;
+        rest = after;
+    }
+    rest.is_empty().then(|| std::time::Duration::new(seconds, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_spelled_as_here_or_as_kafka_spells_it() {
+        let seconds = |text: &str| span(text).map(|span| span.as_secs_f64());
+        for (text, wanted) in [
+            ("90s", 90.0),
+            ("1h30m", 5_400.0),
+            ("PT5M", 300.0),
+            ("P1DT2H", 93_600.0),
+            ("P2D", 172_800.0),
+            ("pt1h1m1.5s", 3_661.5),
+            ("PT0,25S", 0.25),
+        ] {
+            assert_eq!(seconds(text), Ok(wanted), "{text}");
+        }
+        for text in [
+            "",
+            "P",
+            "PT",
+            "P1DT",
+            "P1W",
+            "P1M",
+            "P1Y",
+            "P1H",
+            "PT1D",
+            "PT-5M",
+            "-PT5M",
+            "PT5",
+            "PT5M1H",
+            "PT1M2M",
+            "PT1.5M",
+            "PT.5S",
+            "PT1.S",
+            "PT0S",
+            "0s",
+            "5",
+            "PT99999999999999999999S",
+            "P999999999999999999D",
+            "PTéS",
+        ] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shift_goes_back_or_is_refused() {
+        assert_eq!(shift("-500"), Ok(-500));
+        assert_eq!(shift("500"), Err("a replay only goes back: a number below zero is wanted, as in -500".into()));
+        assert!(shift("0").is_err() && shift("far").is_err());
     }
 }

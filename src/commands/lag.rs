@@ -75,8 +75,8 @@ impl<'a> Watch<'a> {
         loop {
             let samples = match sampler.sample() {
                 Ok(samples) => samples,
-                // A watch runs until it is stopped, also in the middle of a look.
-                Err(_) if self.settings.watch.is_some() && self.context.shutdown.requested().is_some() => {
+                // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
+                Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
                 Err(failure) => return Err(failure),
@@ -109,6 +109,13 @@ impl<'a> Watch<'a> {
         for (group, sample) in self.groups.iter_mut().zip(samples) {
             if self.of_prefix && group.last.is_none() && !sample.exists() {
                 continue;
+            }
+            if sample.exists() && sample.members == 0 && sample.partitions.is_empty() {
+                words.push(format!(
+                    "the group {} exists and no offset of it is to be seen: it has none, or it has them on topics that \
+                     this principal may not describe",
+                    sample.group
+                ));
             }
             if !sample.exists() {
                 words.push(format!("the group {} does not exist: no offsets, no members", sample.group));

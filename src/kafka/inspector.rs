@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Ear;
@@ -118,6 +119,18 @@ impl Inspector {
         Ok(topics)
     }
 
+    /// Why a topic is not among [`Inspector::topics`]: it does not exist, or this principal may not see it.
+    pub(super) fn missing(&self, topic: &str) -> Failure {
+        let denied = self.latest.fetch_metadata(Some(topic), self.timeout.min(SLICE)).is_ok_and(|metadata| {
+            let found = metadata.topics().iter().find(|found| found.name() == topic).and_then(MetadataTopic::error);
+            found.is_some_and(|code| error::is_denial(code.into()))
+        });
+        if denied {
+            return error::denied_failure(&format!("looking at the topic {topic}"), "DESCRIBE of it is not allowed");
+        }
+        Failure::new(Code::Refused, format!("there is no topic {topic}"))
+    }
+
     /// The ends of partitions, in their order.
     ///
     /// # Errors
@@ -125,6 +138,17 @@ impl Inspector {
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 for a missing topic.
     pub fn ends(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<i64>, Failure> {
         self.bounds(partitions, isolation, Offset::End, self.timeout)
+    }
+
+    /// The offsets of the first records whose timestamp is at or after a time, in milliseconds since the epoch and in the
+    /// order of the partitions; `None` where there is no such record. As for Kafka's own tools, records of aborted
+    /// transactions and markers count.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::ends`].
+    pub fn since(&self, partitions: &[TopicPartition], millis: i64) -> Result<Vec<Option<i64>>, Failure> {
+        self.offsets_at(partitions, Isolation::Uncommitted, Offset::Offset(millis), self.timeout)
     }
 
     /// The log start offsets of partitions, in their order.
@@ -136,22 +160,23 @@ impl Inspector {
         self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, self.timeout)
     }
 
-    /// Log start, last stable offset and high watermark of partitions, asked for in this order; a topic that is missing is
-    /// waited for no longer than `patience`.
+    /// Log start, last stable offset and high watermark of partitions; a topic that is missing is waited for no longer than
+    /// `patience`.
+    ///
+    /// The last stable offset is asked for last: the other way round, what is written between two requests would pass for
+    /// an open transaction.
     pub(super) fn all_bounds(
         &self,
         partitions: &[TopicPartition],
         patience: Duration,
     ) -> Result<Vec<(i64, i64, i64)>, Failure> {
         let starts = self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, patience)?;
-        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
         let ends = self.bounds(partitions, Isolation::Uncommitted, Offset::End, patience)?;
-        Ok(starts.into_iter().zip(stable).zip(ends).map(|((start, stable), end)| (start, stable, end)).collect())
+        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
+        let bounds = starts.into_iter().zip(stable).zip(ends);
+        Ok(bounds.map(|((start, stable), end)| (start, stable, end.max(stable))).collect())
     }
 
-    /// One request per broker for all partitions: an offset query whose "time" is one of the two ends.
-    ///
-    /// A topic that is missing may be one that was just created: it is asked for again for as long as `patience`.
     fn bounds(
         &self,
         partitions: &[TopicPartition],
@@ -159,6 +184,20 @@ impl Inspector {
         end: Offset,
         patience: Duration,
     ) -> Result<Vec<i64>, Failure> {
+        // Both ends are always somewhere.
+        Ok(self.offsets_at(partitions, isolation, end, patience)?.into_iter().flatten().collect())
+    }
+
+    /// One request per broker for all partitions: an offset query whose "time" is a time or one of the two ends.
+    ///
+    /// A topic that is missing may be one that was just created: it is asked for again for as long as `patience`.
+    fn offsets_at(
+        &self,
+        partitions: &[TopicPartition],
+        isolation: Isolation,
+        time: Offset,
+        patience: Duration,
+    ) -> Result<Vec<Option<i64>>, Failure> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -169,7 +208,7 @@ impl Inspector {
         let mut query = TopicPartitionList::with_capacity(partitions.len());
         for TopicPartition { topic, partition } in partitions {
             query
-                .add_partition_offset(topic, *partition, end)
+                .add_partition_offset(topic, *partition, time)
                 .map_err(|error| self.failed(&error, "asking for offsets"))?;
         }
         let deadline = Deadline::after(self.timeout);
@@ -182,7 +221,9 @@ impl Inspector {
                     for TopicPartition { topic, partition } in partitions {
                         let Some(element) = answer.find_partition(topic, *partition) else { continue };
                         match (element.error(), element.offset()) {
-                            (Ok(()), Offset::Offset(offset)) => found.push(offset),
+                            (Ok(()), Offset::Offset(offset)) => found.push(Some(offset)),
+                            // Where no record is as late, the answer to a time is the end.
+                            (Ok(()), Offset::End) if matches!(time, Offset::Offset(_)) => found.push(None),
                             (Ok(()), _) => {}
                             (Err(error), _) => problem = Some(error),
                         }

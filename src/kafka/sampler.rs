@@ -151,8 +151,12 @@ impl LagSampler {
         let mut chosen = BTreeSet::new();
         for TopicChoice { topic, partitions } in &self.choices {
             let Some(&count) = self.topics.get(topic) else {
-                return Err(Failure::new(Code::Refused, format!("there is no topic {topic}"))
-                    .hint("--topic takes the name that the cluster knows, its prefix included"));
+                let failure = self.inspector.missing(topic);
+                return Err(if failure.code == Code::Refused {
+                    failure.hint("--topic takes the name that the cluster knows, its prefix included")
+                } else {
+                    failure
+                });
             };
             for partition in partitions.clone().unwrap_or_else(|| (0..count).collect()) {
                 if partition >= count {
@@ -193,9 +197,10 @@ impl LagSampler {
             let existing: Vec<TopicPartition> = places.iter().filter(|place| exists(place)).cloned().collect();
             match self.inspector.all_bounds(&existing, PATIENCE) {
                 Ok(found) => {
-                    let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| {
-                        // Asked for one after the other: records may have been deleted up to a later end meanwhile.
-                        Bounds { log_start, last_stable, high_watermark: high_watermark.max(last_stable) }
+                    let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| Bounds {
+                        log_start,
+                        last_stable,
+                        high_watermark,
                     });
                     return Ok(existing.into_iter().zip(found).collect());
                 }

@@ -74,10 +74,12 @@ impl History {
         self.waiting = sample.messages();
     }
 
-    /// The pace over the looks, once there are two; of the partitions that were seen with an offset in the first and the last.
+    /// The pace over the looks that saw every partition of the last one, once there are two of them: a partition that the
+    /// group has just begun with was not read in a moment.
     #[must_use]
     pub fn pace(&self) -> Option<Pace> {
-        let ((begun, first), (ended, last)) = (self.looks.front()?, self.looks.back()?);
+        let (ended, last) = self.looks.back()?;
+        let (begun, first) = self.looks.iter().find(|(_, look)| last.keys().all(|place| look.contains_key(place)))?;
         let elapsed = in_seconds(ended.saturating_sub(*begun));
         let waiting = self.waiting?;
         if elapsed <= 0.0 {
@@ -160,9 +162,14 @@ mod tests {
     fn a_partition_that_came_later_does_not_count_as_consumed() {
         let mut history = History::default();
         history.push(&group(0, look(10, 20)));
-        let mut both = look(12, 20);
-        both.push(PartitionSample { partition: 1, ..partition(Some(900), 0, 900, Next::Unknown) });
-        history.push(&group(1000, both));
-        assert_eq!(history.pace().expect("a pace").consumed, 2.0);
+        let both = |committed, late| {
+            let mut partitions = look(committed, 20);
+            partitions.push(PartitionSample { partition: 1, ..partition(Some(late), 0, 900, Next::Unknown) });
+            partitions
+        };
+        history.push(&group(1000, both(12, 890)));
+        assert_eq!(history.pace(), None);
+        history.push(&group(2000, both(15, 892)));
+        assert_eq!(history.pace().expect("a pace").consumed, 5.0);
     }
 }

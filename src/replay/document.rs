@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Difference, PlanRow};
+use super::{Cause, Difference, PlanRow, Target};
 use crate::analytics::MetricsDocument;
 
 /// The name and version of the document; any other is refused when it is read.
@@ -53,6 +53,9 @@ pub enum Verdict {
 pub enum Note {
     /// The group had neither offsets nor state: `before` is what a first pass counted, just before the replay.
     FirstPass,
+    /// The group was not rewound: its offsets and its state do not belong together, the records that the state at a target
+    /// is made of are gone, or there is nothing to read again. It stands as it stood.
+    LeftAlone,
 }
 
 /// The name and version of the document; any other is refused when it is read.
@@ -68,6 +71,9 @@ pub enum PlanSchema {
 pub struct PlanDocument {
     /// What this document is.
     pub schema: PlanSchema,
+    /// The flag that asks for this target; for a duration it names the time that was meant. An optional field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// From where to where each partition would go.
     pub plan: Vec<PlanRow>,
 }
@@ -75,7 +81,7 @@ pub struct PlanDocument {
 impl PlanDocument {
     /// The document of a plan.
     #[must_use]
-    pub const fn new(plan: Vec<PlanRow>) -> Self {
-        Self { schema: PlanSchema::Version1, plan }
+    pub fn new(target: &Target, plan: Vec<PlanRow>) -> Self {
+        Self { schema: PlanSchema::Version1, target: Some(target.to_string()), plan }
     }
 }

@@ -5,7 +5,10 @@
 mod cause;
 mod compare;
 mod document;
+mod offset_file;
 mod plan;
+mod selection;
+mod target;
 mod verdict;
 #[cfg(test)]
 mod verdict_tests;
@@ -13,5 +16,8 @@ mod verdict_tests;
 pub use cause::Cause;
 pub use compare::{Difference, differences};
 pub use document::{Note, PlanDocument, PlanSchema, ReplayDocument, ReplaySchema, Verdict};
-pub use plan::{PartitionFacts, PlanNote, PlanRow, Target, plan};
+pub use offset_file::{OffsetFile, RowError, RowProblem, exported};
+pub use plan::{PartitionFacts, PlanNote, PlanRow, plan};
+pub use selection::{FilterError, TopicFilter, Unfit, is_selected};
+pub use target::{Aim, Target};
 pub use verdict::{Evidence, PartitionEvidence, StateFacts, judge};

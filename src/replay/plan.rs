@@ -4,17 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a replay is to begin.
-///
-/// Targets that need the log or the group's offsets to be worked out (a time, a duration, a shift, a file) are offsets by
-/// the time they come here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The log start, wherever that is.
-    Earliest,
-    /// This offset.
-    Offset(i64),
-}
+use super::Aim;
 
 /// What is known of a source partition when the range is frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,25 +53,40 @@ pub enum PlanNote {
         /// The offset asked for.
         asked: i64,
     },
+    /// No record stands at or after the time asked for. That means the end, as for Kafka's own tool, and a replay goes
+    /// backwards only: the partition stays where the group is.
+    NoRecordSince {
+        /// The end: the high watermark.
+        asked: i64,
+    },
     /// The group has no offset here: an empty range.
     NoOffset,
+    /// It was not asked for: offset and state stay as they are, and nothing is read.
+    Stays,
 }
 
 impl PlanRow {
     /// The plan for one partition.
     #[must_use]
-    pub fn new(target: Target, facts: &PartitionFacts) -> Self {
-        let asked = match target {
-            Target::Earliest => facts.log_start,
-            Target::Offset(offset) => offset,
+    pub fn new(aim: Aim, facts: &PartitionFacts) -> Self {
+        let asked = match aim {
+            Aim::Earliest => facts.log_start,
+            Aim::Offset(offset) | Aim::Since(Some(offset)) => offset,
+            Aim::Since(None) => facts.high_watermark,
+            Aim::Stay => facts.committed.unwrap_or(facts.log_start),
         };
         // The group's offset bounds it last: a group below the log start has nothing to read, wherever it is sent.
-        let to = facts.committed.map_or(facts.log_start, |committed| asked.max(facts.log_start).min(committed));
-        let note = match (facts.committed, to.cmp(&asked)) {
-            (None, _) => Some(PlanNote::NoOffset),
-            (_, Ordering::Greater) => Some(PlanNote::Raised { asked }),
-            (_, Ordering::Less) => Some(PlanNote::Lowered { asked }),
-            (_, Ordering::Equal) => None,
+        let to = facts.committed.map_or(facts.log_start, |committed| match aim {
+            Aim::Stay => committed,
+            _ => asked.max(facts.log_start).min(committed),
+        });
+        let note = match (aim, facts.committed, to.cmp(&asked)) {
+            (Aim::Stay, ..) => Some(PlanNote::Stays),
+            (_, None, _) => Some(PlanNote::NoOffset),
+            (Aim::Since(None), ..) => Some(PlanNote::NoRecordSince { asked }),
+            (.., Ordering::Greater) => Some(PlanNote::Raised { asked }),
+            (.., Ordering::Less) => Some(PlanNote::Lowered { asked }),
+            (.., Ordering::Equal) => None,
         };
         Self {
             topic: facts.topic.clone(),
@@ -112,10 +117,10 @@ impl PlanRow {
     }
 }
 
-/// The plan for the partitions given, ordered by topic and partition; `target` says for each where it is to begin.
+/// The plan for the partitions given, ordered by topic and partition; `aim` says for each where it is to begin.
 #[must_use]
-pub fn plan(facts: &[PartitionFacts], target: impl Fn(&PartitionFacts) -> Target) -> Vec<PlanRow> {
-    let mut rows: Vec<_> = facts.iter().map(|facts| PlanRow::new(target(facts), facts)).collect();
+pub fn plan(facts: &[PartitionFacts], aim: impl Fn(&PartitionFacts) -> Aim) -> Vec<PlanRow> {
+    let mut rows: Vec<_> = facts.iter().map(|facts| PlanRow::new(aim(facts), facts)).collect();
     rows.sort_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
     rows
 }
@@ -130,33 +135,52 @@ mod tests {
         PartitionFacts { topic: "order-events".into(), partition: 0, log_start, high_watermark: 100, committed }
     }
 
-    fn to(target: Target, facts: &PartitionFacts) -> (i64, i64, Option<PlanNote>) {
-        let row = PlanRow::new(target, facts);
+    fn to(aim: Aim, facts: &PartitionFacts) -> (i64, i64, Option<PlanNote>) {
+        let row = PlanRow::new(aim, facts);
         (row.to, row.delta(), row.note)
     }
 
     #[test]
     fn a_target_within_the_log_and_behind_the_group_is_taken_as_it_is() {
-        assert_eq!(to(Target::Earliest, &facts(5, Some(40))), (5, -35, None));
-        assert_eq!(to(Target::Offset(5), &facts(5, Some(40))), (5, -35, None));
-        assert_eq!(to(Target::Offset(40), &facts(5, Some(40))), (40, 0, None));
+        assert_eq!(to(Aim::Earliest, &facts(5, Some(40))), (5, -35, None));
+        assert_eq!(to(Aim::Offset(5), &facts(5, Some(40))), (5, -35, None));
+        assert_eq!(to(Aim::Offset(40), &facts(5, Some(40))), (40, 0, None));
     }
 
     #[test]
     fn other_targets_are_raised_or_lowered_and_the_plan_says_so() {
-        assert_eq!(to(Target::Offset(-3), &facts(5, Some(40))), (5, -35, Some(PlanNote::Raised { asked: -3 })));
-        assert_eq!(to(Target::Offset(41), &facts(5, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 41 })));
+        assert_eq!(to(Aim::Offset(-3), &facts(5, Some(40))), (5, -35, Some(PlanNote::Raised { asked: -3 })));
+        assert_eq!(to(Aim::Offset(41), &facts(5, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 41 })));
     }
 
     #[test]
     fn a_group_below_the_log_start_stays_where_it_is() {
-        assert_eq!(to(Target::Earliest, &facts(50, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 50 })));
-        assert_eq!(to(Target::Offset(0), &facts(50, Some(40))), (40, 0, Some(PlanNote::Raised { asked: 0 })));
+        assert_eq!(to(Aim::Earliest, &facts(50, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 50 })));
+        assert_eq!(to(Aim::Offset(0), &facts(50, Some(40))), (40, 0, Some(PlanNote::Raised { asked: 0 })));
+    }
+
+    #[test]
+    fn a_time_is_the_first_record_since_then_or_the_end() {
+        assert_eq!(to(Aim::Since(Some(9)), &facts(5, Some(40))), (9, -31, None));
+        assert_eq!(to(Aim::Since(Some(41)), &facts(5, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 41 })));
+        assert_eq!(to(Aim::Since(None), &facts(5, Some(40))), (40, 0, Some(PlanNote::NoRecordSince { asked: 100 })));
+        assert_eq!(to(Aim::Since(None), &facts(5, Some(100))), (100, 0, Some(PlanNote::NoRecordSince { asked: 100 })));
+        assert_eq!(to(Aim::Since(None), &facts(5, None)), (5, 0, Some(PlanNote::NoOffset)));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_stays_wherever_it_is() {
+        for committed in [Some(40), Some(3), None] {
+            let row = PlanRow::new(Aim::Stay, &facts(5, committed));
+            assert_eq!((row.note, row.moves(), row.offsets_to_read()), (Some(PlanNote::Stays), false, 0));
+            assert_eq!(row.from, committed);
+        }
+        assert_eq!(PlanRow::new(Aim::Stay, &facts(5, Some(3))).to, 3, "below the log start too");
     }
 
     #[test]
     fn a_partition_without_an_offset_is_an_empty_range_that_does_not_move() {
-        let row = PlanRow::new(Target::Offset(7), &facts(5, None));
+        let row = PlanRow::new(Aim::Offset(7), &facts(5, None));
         assert_eq!((row.from, row.moves(), row.offsets_to_read()), (None, false, 0));
         assert_eq!(row.note, Some(PlanNote::NoOffset));
         let json = serde_json::to_string(&row).expect("serializes");
@@ -168,7 +192,7 @@ mod tests {
     fn each_partition_may_have_a_target_of_its_own_and_rows_are_ordered() {
         let of = |topic: &str, partition| PartitionFacts { topic: topic.into(), partition, ..facts(0, Some(9)) };
         let all = [of("order-events", 1), of("order-events", 0), of("inventory-events", 2)];
-        let rows = plan(&all, |facts| Target::Offset(facts.partition.into()));
+        let rows = plan(&all, |facts| Aim::Offset(facts.partition.into()));
         let shown: Vec<_> = rows.iter().map(|row| (row.topic.as_str(), row.partition, row.to)).collect();
         assert_eq!(shown, [("inventory-events", 2, 2), ("order-events", 0, 0), ("order-events", 1, 1)]);
     }
@@ -176,14 +200,17 @@ mod tests {
     proptest! {
         #[test]
         fn a_plan_never_goes_forwards_nor_below_the_log_start(
-            asked in -50i64..150, log_start in 0i64..100, committed in prop::option::of(0i64..100), earliest: bool,
+            asked in -50i64..150, log_start in 0i64..100, committed in prop::option::of(0i64..100), kind in 0..3,
         ) {
-            let target = if earliest { Target::Earliest } else { Target::Offset(asked) };
-            let row = PlanRow::new(target, &facts(log_start, committed));
+            let (aim, wanted) = match kind {
+                0 => (Aim::Earliest, log_start),
+                1 => (Aim::Offset(asked), asked),
+                _ => (Aim::Since(Some(asked)), asked),
+            };
+            let row = PlanRow::new(aim, &facts(log_start, committed));
             prop_assert!(row.delta() <= 0 && row.offsets_to_read() >= 0);
             prop_assert!(row.to >= log_start || !row.moves());
             prop_assert_eq!(row.offsets_to_read(), -row.delta());
-            let wanted = if earliest { log_start } else { asked };
             prop_assert_eq!(row.note.is_none(), committed.is_some() && row.to == wanted);
         }
     }

@@ -13,7 +13,8 @@ pub struct Evidence {
     pub plan: Vec<PlanRow>,
     /// Records read again, over all partitions.
     pub records: u64,
-    /// Every source partition of the group, those that did not move included; ordered by topic and partition.
+    /// Every source partition that was asked for, those that did not move included; ordered by topic and partition.
+    /// What was left alone is in `before` and `after` alike, and nothing is said about it.
     pub partitions: Vec<PartitionEvidence>,
     /// What must be known to read the verdict rightly.
     pub note: Option<Note>,

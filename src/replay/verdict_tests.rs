@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, sample::Index};
 
 use super::{
-    Cause, Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, Target, Verdict, judge, plan,
+    Aim, Cause, Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, Verdict, judge, plan,
 };
 use crate::{
     analytics::testing::{Log, TOPICS, any_logs, fold, order},
@@ -35,7 +35,7 @@ fn evidence(then: &[Log], now: &[Log]) -> Evidence {
         .collect();
     let facts: Vec<_> = partitions.iter().map(|partition| partition.facts.clone()).collect();
     Evidence {
-        plan: plan(&facts, |_| Target::Earliest),
+        plan: plan(&facts, |_| Aim::Earliest),
         records: partitions.iter().map(|partition| partition.records).sum(),
         partitions,
         note: None,

@@ -7,8 +7,12 @@ use std::time::Duration;
 use super::text::{Align, Table, printable};
 use crate::lag::{GroupLag, Isolation, PartitionLag, Trend};
 
-/// Rows of a picture: more would not fit on a terminal, and what does not fit cannot be redrawn.
-const PICTURED: usize = 20;
+/// Lines of a picture: more would not fit on every terminal, and what does not fit cannot be redrawn.
+const PICTURED: usize = 23;
+
+/// Lines of a group in a picture beside its rows: name, lag, what was lost, pace, heading, how many rows are left out, and
+/// the blank line between two groups.
+const AROUND_ROWS: usize = 7;
 
 /// Groups with all of their partitions.
 #[must_use]
@@ -20,7 +24,7 @@ pub fn lag_report(groups: &[GroupLag]) -> String {
 /// The same in as many lines as a terminal has: of many partitions those with the most lag.
 #[must_use]
 pub fn lag_picture(groups: &[GroupLag]) -> String {
-    let rows = (PICTURED / groups.len().max(1)).max(3);
+    let rows = (PICTURED / groups.len().max(1)).saturating_sub(AROUND_ROWS).max(2);
     let at = groups.first().map_or("", |group| group.at.as_str());
     let texts: Vec<String> = groups.iter().map(|group| group_text(group, rows)).collect();
     format!("{at}\n{}", texts.join("\n"))
@@ -61,7 +65,10 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
         Isolation::ReadCommitted => "to the last stable offset",
         Isolation::ReadUncommitted => "to the high watermark",
     };
-    writeln!(out, "Lag: {} ({end})", total(group))?;
+    match group.messages {
+        Some(_) => writeln!(out, "Lag: {} ({end})", total(group))?,
+        None => writeln!(out, "Lag: {}", total(group))?,
+    }
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
         writeln!(out, "Lost: {lost} offsets were deleted before they were read")?;
     }
@@ -105,18 +112,19 @@ fn most_lagging(rows: &[PartitionLag], room: usize) -> Vec<&PartitionLag> {
 }
 
 fn total(group: &GroupLag) -> String {
-    let messages = match group.messages {
-        None => "- messages".to_owned(),
-        Some(1) => "1 message".to_owned(),
-        Some(messages) => format!("{messages} messages"),
-    };
-    let seconds = group.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
     let without = match group.without_number {
         0 => String::new(),
         1 => ", 1 partition without a number".to_owned(),
         count => format!(", {count} partitions without a number"),
     };
-    format!("{messages}, {seconds} s behind{without}")
+    let messages = match group.messages {
+        None if group.partitions.is_empty() => return "no offsets to be seen".to_owned(),
+        None => return format!("not known{without}"),
+        Some(1) => "1 message".to_owned(),
+        Some(messages) => format!("{messages} messages"),
+    };
+    let behind = group.seconds.map_or_else(String::new, |seconds| format!(", {seconds:.1} s behind"));
+    format!("{messages}{behind}{without}")
 }
 
 fn pace(group: &GroupLag) -> Option<String> {
@@ -204,7 +212,7 @@ mod tests {
         let group = GroupLag::of(&sample(42_500, partitions), None);
         insta::assert_snapshot!(lag_report(&[group]), @r"
         Group: readers, Stable, 1 member
-        Lag: 8 messages, - s behind, 3 partitions without a number (to the last stable offset)
+        Lag: 8 messages, 3 partitions without a number (to the last stable offset)
         Lost: 2 offsets were deleted before they were read
           topic   partition  committed  end     lag  seconds  lost
           orders          0          9    9       0      0.0     0
@@ -214,6 +222,16 @@ mod tests {
           orders          4          7    9       2        -     0
           orders          5          7    -       -        -     -  there is no such partition
         ");
+    }
+
+    #[test]
+    fn without_a_commit_no_number_is_told() {
+        let text = |partitions| lag_total(&GroupLag::of(&sample(0, partitions), None));
+        assert_eq!(text(vec![]), "no offsets to be seen");
+        assert_eq!(
+            text(vec![seen("orders", 0, None, [0, 9, 9], Next::Unknown)]),
+            "not known, 1 partition without a number"
+        );
     }
 
     #[test]
@@ -242,10 +260,11 @@ mod tests {
             .collect();
         let mut group = GroupLag::of(&sample(0, partitions), None);
         let picture = lag_picture(std::slice::from_ref(&group));
-        assert!(picture.lines().count() <= 25, "{picture}");
+        assert!(picture.lines().count() <= 23, "{picture}");
         assert!(picture.contains("orders         59") && !picture.contains("orders         12"), "{picture}");
-        assert!(picture.ends_with("and 40 more partitions with less lag\n"), "{picture}");
-        group.partitions.truncate(20);
+        assert!(picture.ends_with("and 44 more partitions with less lag\n"), "{picture}");
+        assert!(lag_picture(&[group.clone(), group.clone()]).lines().count() <= 23);
+        group.partitions.truncate(16);
         assert!(!lag_picture(&[group]).contains("more partitions"));
     }
 

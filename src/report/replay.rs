@@ -44,7 +44,11 @@ fn note_text(note: PlanNote) -> String {
     match note {
         PlanNote::Raised { asked } => format!("raised from {asked}, below the log start"),
         PlanNote::Lowered { asked } => format!("lowered from {asked}, ahead of the group"),
+        PlanNote::NoRecordSince { asked } => {
+            format!("no record at or after that time: the end ({asked}), lowered to the group")
+        }
         PlanNote::NoOffset => "no offset: nothing to read again".to_owned(),
+        PlanNote::Stays => "stays as it is".to_owned(),
     }
 }
 
@@ -64,6 +68,9 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
             out,
             "Note: the group had neither offsets nor state; what is compared with was counted by a first pass just before"
         )?,
+        Some(Note::LeftAlone) => {
+            writeln!(out, "Note: the group was not rewound; its offsets and its state are as they were")?;
+        }
         None => {}
     }
     write!(out, "\n{}", plan_report(plan))?;
@@ -136,7 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         analytics::{MetricsDocument, testing::example},
-        replay::{Evidence, PartitionEvidence, PartitionFacts, StateFacts, Target, judge, plan},
+        replay::{Aim, Evidence, PartitionEvidence, PartitionFacts, StateFacts, judge, plan},
         state::Digest,
     };
 
@@ -158,7 +165,7 @@ mod tests {
         let mut after = example();
         change(&mut after);
         Evidence {
-            plan: plan(&facts, |_| Target::Earliest),
+            plan: plan(&facts, |_| Aim::Earliest),
             records: 16,
             partitions: vec![partition(&facts[0], 7), partition(&facts[1], 9)],
             note: None,
@@ -208,7 +215,7 @@ mod tests {
             facts("order-events", 2, 5, Some(9)),
             facts("order-events", 3, 5, None),
         ];
-        insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| Target::Offset(10))));
+        insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| Aim::Offset(10))));
         insta::assert_snapshot!("plan_of_nothing", plan_report(&[]));
     }
 

@@ -57,7 +57,7 @@ pub fn inventory(
     connection: &Connection,
 ) -> Result<(ConsumerSettings, StockSettings), Failure> {
     let stock = StockSettings::new(typed.opening_stock, typed.restock_every.into())
-        .map_err(|error| usage(format!("--restock-every: {error}")))?;
+        .map_err(|error| usage(format!("--restock-every: {error}")).hint("as in --restock-every 1h"))?;
     let settings = consumer(
         ConsumerSettings {
             until_end: typed.until_end,

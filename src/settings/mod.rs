@@ -5,6 +5,7 @@ mod clean;
 mod connection;
 mod consumers;
 mod lag;
+mod outputs;
 mod produce;
 mod replay;
 
@@ -23,8 +24,9 @@ pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
 pub use clean::{Consent, clean};
 pub use consumers::{ConsumerSettings, analytics, inventory};
 pub use lag::{LagSettings, lag};
+pub use outputs::outputs;
 pub use produce::{ProduceSettings, produce};
-pub use replay::replay;
+pub use replay::{ReplaySettings, replay};
 
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";

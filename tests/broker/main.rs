@@ -14,12 +14,16 @@ mod analytics;
 mod broker_kills;
 mod brokers;
 mod chaos;
+mod clean;
 mod copy;
 mod damage;
+mod described;
 mod edges;
+mod examples;
 mod faults;
 mod groups;
 mod insist;
+mod lag;
 mod originals;
 mod pipeline;
 mod process;
@@ -30,7 +34,11 @@ mod recount;
 mod refusals;
 mod replay;
 mod replay_kills;
+mod replay_log;
+mod replay_targets;
 mod replay_verdicts;
+#[path = "../support/schemas.rs"]
+mod schemas;
 mod sharing;
 #[path = "../support/specimens.rs"]
 mod specimens;
@@ -48,6 +56,7 @@ fn main() {
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut cases: Vec<Case> = [
         pipeline::CASES,
+        described::CASES,
         damage::CASES,
         records::CASES,
         produce::CASES,
@@ -55,17 +64,21 @@ fn main() {
         analytics::CASES,
         replay::CASES,
         replay_kills::CASES,
+        replay_targets::CASES,
         replay_verdicts::CASES,
         chaos::CASES,
         refusals::CASES,
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        lag::CASES,
+        clean::CASES,
+        examples::CASES,
         readme::CASES,
     ]
     .concat();
     match brokers::named() {
-        Some(_) => cases.extend_from_slice(produce::KAFKA_CASES),
+        Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat()),
         None => cases.extend([faults::CASES, broker_kills::CASES].concat()),
     }
     let trials = cases

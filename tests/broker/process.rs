@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::schemas::output_problems;
 use super::support::BOUND;
 
 /// The end of a run of the program.
@@ -65,7 +66,7 @@ impl Running {
         self.child.try_wait().expect("waited for").is_some()
     }
 
-    /// Waits for its end.
+    /// Waits for its end. Whatever documents it wrote are held against their schemas, in every case of the suite.
     pub fn end(mut self) -> Run {
         let start = Instant::now();
         let status = loop {
@@ -79,7 +80,10 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         };
         let [stdout, stderr] = self.readers.take().expect("ended once");
-        Run { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") }
+        let run = Run { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") };
+        let problems = output_problems(&run.stdout);
+        assert!(problems.is_empty(), "`foodstream {}`: {problems:#?}\n{}", self.words, run.stdout);
+        run
     }
 }
 

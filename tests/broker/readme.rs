@@ -86,7 +86,8 @@ fn fits(shown: &[String], lines: &[&str]) -> bool {
 
 fn run(lab: &Lab, words: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_foodstream"))
-        .args(words.split_whitespace())
+        // A condition stands in quotes, or a shell would take it for a file.
+        .args(words.split_whitespace().map(|word| word.trim_matches('\'')))
         .args(["--prefix", &lab.prefix])
         .env("FOODSTREAM_BOOTSTRAP_SERVERS", &lab.broker)
         .current_dir(lab.folder())
@@ -100,7 +101,7 @@ fn run(lab: &Lab, words: &str) -> Run {
 fn console_blocks(lab: &Lab) {
     let commands = shown(&readme());
     assert!(commands.len() >= 15, "{} commands", commands.len());
-    for name in ["produce", "inventory", "analytics", "replay"] {
+    for name in ["produce", "inventory", "analytics", "replay", "lag"] {
         let runs = |shown: &&Shown| shown.words.starts_with(&format!("foodstream {name}"));
         assert!(commands.iter().find(runs).is_some_and(|shown| shown.printed.len() > 2), "{name} is not shown");
     }

@@ -7,10 +7,14 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Case;
-use super::groups::{SHORT, Watch, assert_agree, decided, offsets, positions};
+use super::groups::{GROUP, SHORT, Watch, assert_agree, decided, members, offsets, positions};
+use super::replay_log::{HOUR, Writer, assert_recounted, now, spelled};
 use super::support::{Lab, until};
 
-pub const CASES: &[Case] = &[("replay::killed_anywhere_it_is_never_half_and_compares_with_the_same", killed)];
+pub const CASES: &[Case] = &[
+    ("replay::killed_anywhere_it_is_never_half_and_compares_with_the_same", killed),
+    ("replay::killed_in_the_middle_of_any_target_it_is_as_before_or_as_after", killed_targets),
+];
 
 /// Groups of their own, so that the dead members of one are waited for while the next is killed.
 const GROUPS: [&str; 5] = ["g0", "g1", "g2", "g3", "g4"];
@@ -71,4 +75,96 @@ fn kill_one(lab: &Lab, group: &str, round: u64, number: u64) {
     }
     replay.signal(Signal::KILL);
     assert_eq!(replay.end().code(), -1, "it was killed, not done");
+}
+
+/// Reading one batch at a time, of one record each where a producer was told so: a middle to be killed in.
+const SLOW: &str = "-X fetch.message.max.bytes=1 -X queued.min.messages=1 -X fetch.queue.backoff.ms=20";
+
+/// When a replay is killed.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    /// It holds the group: just before the rewind, or just after it.
+    Holding,
+    /// The rewind is seen.
+    Rewound,
+}
+
+fn killed_targets(lab: &Lab) {
+    let now = now();
+    let mut writer = Writer::new(lab);
+    writer.transaction(&[(20, now - 3 * HOUR), (20, now - HOUR)], true);
+    writer.transaction(&[(5, now - HOUR)], false);
+    drop(writer);
+    lab.delete_records("order-events", 0, 7);
+    lab.run("produce --count 1500 --seed 9 -X batch.num.messages=1").expect(0);
+    lab.run("inventory --until-end").expect(0);
+    let metrics = lab.document("analytics --from-beginning");
+    let stood = offsets(lab, GROUP);
+    let orders = lab.topic("order-events");
+    std::fs::write(lab.folder().join("plan.csv"), format!("{orders},0,60\n{orders},2,90\n")).expect("written");
+    let since = format!("--to-datetime {}", spelled(now));
+    let kills = [
+        ("--to-earliest", When::Rewound),
+        ("--to-offset 60", When::Rewound),
+        (&since, When::Rewound),
+        ("--by-duration 2h", When::Rewound),
+        ("--shift-by -300", When::Rewound),
+        ("--from-file plan.csv", When::Rewound),
+        ("--topic order-events:1,2 --to-offset 80", When::Rewound),
+        (&since, When::Holding),
+        ("--shift-by -300", When::Holding),
+        ("--from-file plan.csv", When::Holding),
+    ];
+    let group = |index: usize| format!("k{index}");
+    for (index, (target, when)) in kills.iter().enumerate() {
+        let group = group(index);
+        lab.run(&format!("analytics --from-beginning --group {group}")).expect(0);
+        let watch = Watch::new(lab, &group);
+        let mut replay = lab.start(&format!("replay {target} --group {group} {SLOW} {SHORT}"));
+        until("the moment to kill it", || {
+            assert!(!replay.has_ended(), "{target}: ended before it could be killed");
+            match when {
+                When::Holding => (members(lab, &group) == 1).then_some(()),
+                When::Rewound => watch.rewound().map(drop),
+            }
+        });
+        replay.signal(Signal::KILL);
+        assert_eq!(replay.end().code(), -1, "{target}: it was killed, not done");
+    }
+    let again: Vec<_> = kills
+        .iter()
+        .enumerate()
+        .map(|(index, (target, when))| {
+            let group = group(index);
+            // Waits for the open transactions of the dead.
+            assert_recounted(lab, &group);
+            let in_the_middle = positions(lab, &group).values().any(|position| position["until"].is_i64());
+            assert!(in_the_middle || offsets(lab, &group) == stood, "{target}: as before, or rewound with its state");
+            assert!(in_the_middle || *when == When::Holding, "{target}: the rewind was seen");
+            let words = match index {
+                // What was recomputed at the targets is counted on by a member like any other.
+                4 => "analytics --until-end --metrics-file live.txt".to_owned(),
+                // What this one leaves alone still stands rewound.
+                6 => "replay --topic inventory-events --to-offset 30 --wait-empty 60s".to_owned(),
+                _ => format!("replay {target} --wait-empty 60s"),
+            };
+            lab.start(&format!("{words} --group {group} --output json {SHORT}"))
+        })
+        .collect();
+    for ((index, (target, _)), run) in kills.iter().enumerate().zip(again) {
+        let (group, document) = (group(index), run.end().expect(0).document());
+        if index == 4 {
+            assert_eq!(document, metrics, "{target}: base and rest are the whole");
+        } else {
+            assert_eq!(document["verdict"], "identical", "{target}");
+            assert_eq!(document["before"], metrics, "{target}: the same as before the kill");
+        }
+        if index == 6 {
+            assert_ne!(offsets(lab, &group), stood, "{target}: the killed one is nobody else's to finish");
+            assert_recounted(lab, &group);
+            assert_eq!(lab.document(&format!("replay --undo --group {group}")), metrics, "{target}");
+        }
+        assert_eq!(offsets(lab, &group), stood, "{target}");
+        assert_recounted(lab, &group);
+    }
 }

@@ -84,6 +84,13 @@ impl Lab {
         }
     }
 
+    /// A topic set with this prefix.
+    pub fn named(&self, prefix: &str) -> Self {
+        let mut lab = self.other("");
+        prefix.clone_into(&mut lab.prefix);
+        lab
+    }
+
     /// The same place on another broker.
     pub fn on(&self, broker: &str) -> Self {
         let mut lab = self.other("");

@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("fetch_at_the_end_wakes_up_for_new_records", wakes_up),
     ("fetch_waits_for_its_minimum_over_all_partitions", minimum),
     ("fetch_does_not_wait_with_errors", errors_at_once),
+    ("fetch_waits_beside_partitions_that_do_not_exist", waits_beside_unknown),
     ("fetch_holds_leader_epochs_against_its_own", leader_epochs),
     ("fetch_sessions_that_do_not_exist_are_refused", sessions),
     ("fetch_of_a_deleted_topic_is_refused", deleted_topic),
@@ -159,6 +160,29 @@ fn errors_at_once(lab: &mut Lab) {
         lab.ask(version, &waiting(version, &target, &[(0, 0), (1, 7)], 600_000));
         lab.note("a partition that does not exist does not end the wait for another");
         lab.ask(version, &waiting(version, &target, &[(0, 0), (5, 0)], 10));
+    }
+}
+
+/// What does not exist is told when the wait is over, and does not end it.
+fn waits_beside_unknown(lab: &mut Lab) {
+    let target = lab.target("topic", 2);
+    let unknown = Target { name: lab.name("unknown"), id: Uuid::from_u128(0xABCD) };
+    for version in VERSIONS {
+        for what in ["a partition that does not exist", "a topic that does not exist"] {
+            let end = requests::first_offset(&lab.put(7, &requests::list_offsets(&target.name, &[(0, -1)], 0)));
+            lab.note(what);
+            let mut beside = waiting(version, &target, &[(0, end)], 600_000);
+            if what.starts_with("a topic") {
+                beside.topics.extend(waiting(version, &unknown, &[(0, 0)], 600_000).topics);
+            } else {
+                beside = waiting(version, &target, &[(0, end), (5, 0)], 600_000);
+            }
+            let mut reader = lab.connect();
+            reader.send(version, &beside);
+            fill(lab, &target, 0, 1);
+            let answer = reader.receive::<FetchRequest>(version).expect("an answer");
+            lab.tell_answer::<FetchRequest>(version, &answer);
+        }
     }
 }
 

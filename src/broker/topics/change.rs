@@ -92,6 +92,7 @@ impl Core {
         let Some(topic) = self.topics.remove(id) else { return Ok(()) };
         self.remove_logs(topic.logs);
         self.remove_folder(id);
+        self.wake_topic(&topic.name);
         let left = self.groups.topic_deleted(&topic.name);
         self.notices.push(Notice::TopicDeleted { name: topic.name });
         // The topic is gone whether or not this can be written: offsets of no topic are harmless.

@@ -97,7 +97,7 @@ impl Topics {
 impl Core {
     /// Cleans logs whose time has come: segments roll or are dropped, and [`Core::take_compaction`] has something to give.
     pub fn clean(&mut self, now: i64) {
-        let mut moved = Vec::new();
+        let (mut moved, mut begin_later) = (Vec::new(), Vec::new());
         for _ in 0..LOGS_A_TICK {
             let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
             let Some(topic) = self.topics.by_id_mut(id).filter(|topic| partition < topic.logs.len()) else {
@@ -114,7 +114,10 @@ impl Core {
             }
             match cleaned {
                 Ok(false) => {}
-                Ok(true) => moved.push(Entry::Topic(TopicEntry::LogStart { id, partition, offset })),
+                Ok(true) => {
+                    begin_later.push((id, partition));
+                    moved.push(Entry::Topic(TopicEntry::LogStart { id, partition, offset }));
+                }
                 Err(error) => {
                     self.notices.push(Notice::Trouble { what: format!("a log cannot be cleaned: {error}") });
                 }
@@ -123,6 +126,12 @@ impl Core {
         if !moved.is_empty() {
             // The records are gone either way, and a start finds the log's start by its first segment, too: the trouble is told, no more.
             self.record(&moved).ok();
+        }
+        for (id, partition) in begin_later {
+            let name = self.topics.by_id(id).map(|topic| topic.name.clone());
+            if let (Some(name), Ok(partition)) = (name, i32::try_from(partition)) {
+                self.wake(&name, partition);
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! Owns what clients delete: `DeleteTopics` and `DeleteRecords`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use indexmap::IndexMap;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -21,6 +20,15 @@ use super::{Refusal, TopicEntry, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, configs, names
 /// In place of an offset: everything that there is.
 const TO_THE_HIGH_WATERMARK: i64 = -1;
 
+/// What an element of `DeleteTopics` is about.
+#[derive(PartialEq, Eq, Hash)]
+enum Meant {
+    /// The topic of this id, whichever it was named by.
+    Topic(Uuid),
+    /// A name or an id, or neither, that is no topic's.
+    Nothing(Option<TopicName>, Uuid),
+}
+
 impl Core {
     /// `DeleteTopics`, versions 1 to 6; by id from version 6 on (KIP-516).
     pub fn delete_topics(&mut self, request: DeleteTopicsRequest, call: &Call<'_>) -> DeleteTopicsResponse {
@@ -29,47 +37,48 @@ impl Core {
         } else {
             request.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name))).collect()
         };
-        let (mut once, mut twice) = (BTreeSet::new(), BTreeSet::new());
-        for topic in &asked {
-            let key = (topic.name.clone(), topic.topic_id);
-            if !once.insert(key.clone()) {
-                twice.insert(key);
-            }
+        // A topic that is named more than once is told once, where it stands first.
+        let mut topics: IndexMap<Meant, Vec<DeleteTopicState>> = IndexMap::with_capacity(asked.len());
+        for state in asked {
+            topics.entry(self.meant(&state)).or_default().push(state);
         }
-        // One topic by its name and by its id is asked twice as well, and told with both.
-        let mut by_name_and_id: BTreeMap<Uuid, usize> = BTreeMap::new();
-        for (name, id) in &once {
-            if let Some(topic) = name.as_ref().map_or_else(|| self.topics.by_id(*id), |name| self.topics.get(name)) {
-                *by_name_and_id.entry(topic.id).or_default() += 1;
-            }
+        let responses = topics.into_iter().filter_map(|(meant, asked)| {
+            let mut asked = asked.into_iter();
+            let first = asked.next()?;
+            Some(self.delete_once(&meant, first, asked.as_slice(), call.version))
+        });
+        DeleteTopicsResponse::default().with_responses(responses.collect())
+    }
+
+    fn meant(&self, asked: &DeleteTopicState) -> Meant {
+        let DeleteTopicState { name, topic_id, .. } = asked;
+        let topic = name.as_ref().map_or_else(|| self.topics.by_id(*topic_id), |name| self.topics.get(name));
+        topic.map_or_else(|| Meant::Nothing(name.clone(), *topic_id), |topic| Meant::Topic(topic.id))
+    }
+
+    /// Deletes what is asked for once; what is asked for `again` is refused.
+    fn delete_once(
+        &mut self,
+        meant: &Meant,
+        asked: DeleteTopicState,
+        again: &[DeleteTopicState],
+        version: i16,
+    ) -> DeletableTopicResult {
+        let DeleteTopicState { name, topic_id, .. } = asked;
+        let twice = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
+        if let Meant::Topic(id) = meant
+            && again.iter().any(|other| (&other.name, other.topic_id) != (&name, topic_id))
+        {
+            // Told with both, whichever it was asked for by.
+            let name = self.topics.by_id(*id).map(|topic| TopicName(StrBytes::from_string(topic.name.clone())));
+            return deleted(name, *id, twice("The topic is named by its name and its id.".to_owned()), version);
         }
-        by_name_and_id.retain(|_, times| *times > 1);
-        let mut responses = Vec::new();
-        for DeleteTopicState { name, topic_id, .. } in asked {
-            let topic = name.as_ref().map_or_else(|| self.topics.by_id(topic_id), |name| self.topics.get(name));
-            if let Some(topic) = topic.filter(|topic| by_name_and_id.contains_key(&topic.id)) {
-                if by_name_and_id.insert(topic.id, 0) != Some(0) {
-                    let twice =
-                        Refusal::new(ResponseError::InvalidRequest, "The topic is named by its name and its id.");
-                    let name = TopicName(StrBytes::from_string(topic.name.clone()));
-                    responses.push(deleted(Some(name), topic.id, Err(twice), call.version));
-                }
-                continue;
-            }
-            let key = (name.clone(), topic_id);
-            let told_before = twice.contains(&key) && !once.remove(&key);
-            if told_before {
-                continue;
-            }
-            let done = if twice.contains(&key) && (name.is_some() || !topic_id.is_nil()) {
-                let what = if name.is_some() { "name" } else { "id" };
-                Err(Refusal::new(ResponseError::InvalidRequest, format!("Duplicate topic {what}.")))
-            } else {
-                self.delete_topic(name.as_ref(), topic_id)
-            };
-            responses.push(deleted(name, topic_id, done, call.version));
-        }
-        DeleteTopicsResponse::default().with_responses(responses)
+        let done = if again.is_empty() || (name.is_none() && topic_id.is_nil()) {
+            self.delete_topic(name.as_ref(), topic_id)
+        } else {
+            twice(format!("Duplicate topic {}.", if name.is_some() { "name" } else { "id" }))
+        };
+        deleted(name, topic_id, done, version)
     }
 
     /// Returns name and id of what was deleted.
@@ -125,7 +134,7 @@ impl Core {
         if offset < 0 || offset > end {
             return Err(ResponseError::OffsetOutOfRange);
         }
-        let (id, start) = (topic.id, log.start_offset());
+        let (id, name, start) = (topic.id, topic.name.clone(), log.start_offset());
         if offset <= start {
             return Ok(start);
         }
@@ -135,6 +144,7 @@ impl Core {
             // The start has moved; only a file is left that should not be.
             self.notices.push(Notice::Trouble { what: format!("a segment cannot be removed: {error}") });
         }
+        self.wake(&name, partition);
         Ok(offset)
     }
 }

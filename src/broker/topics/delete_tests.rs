@@ -1,9 +1,12 @@
 //! Owns the tests of what clients delete; the expected answers are those of a real Kafka 4.1.0.
 
+use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 
 use super::super::fixture::{NOW, append, ask, broker, make, name};
 use super::*;
+use crate::broker::answer::{Answer, Client, Ticket};
 
 fn of_name(topic: &str) -> DeleteTopicState {
     DeleteTopicState::default().with_name(Some(name(topic)))
@@ -73,6 +76,12 @@ fn what_cannot_be_meant_is_refused_in_kafkas_words() {
         [(a(), Uuid::nil(), 42, why("Duplicate topic name."))]
     );
     assert_eq!(delete(&mut core, vec![of_id(id), of_id(id)]), [(None, id, 42, why("Duplicate topic id."))]);
+    let by_both = (a(), id, 42, why("The topic is named by its name and its id."));
+    let nope = (Some("nope".to_owned()), Uuid::nil(), 42, why("Duplicate topic name."));
+    assert_eq!(
+        delete(&mut core, vec![of_name("nope"), of_id(id), of_name("a"), of_name("nope"), of_id(id)]),
+        [nope, by_both]
+    );
     assert!(core.topics.get("a").is_some());
 }
 
@@ -98,6 +107,47 @@ fn records_are_deleted_up_to_an_offset_and_never_come_back() {
     assert_eq!(delete_records(&mut core, "a", 0, 1), (2, 0));
     assert_eq!(delete_records(&mut core, "a", 0, -1), (3, 0));
     assert_eq!(core.topics.log("a", 0).unwrap().start_offset(), 3);
+}
+
+/// A reader who waits at this offset of the topic's first partition, far longer than a test.
+fn waiting(core: &mut Core, topic: &str, offset: i64) -> Ticket {
+    let asked = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
+    let asked = FetchTopic::default().with_topic(name(topic)).with_partitions(vec![asked]);
+    let request = FetchRequest::default()
+        .with_topics(vec![asked])
+        .with_session_epoch(-1)
+        .with_max_wait_ms(600_000)
+        .with_min_bytes(1_000)
+        .with_max_bytes(1 << 20);
+    let client = Client { connection: 1, id: "reader".to_owned(), host: "/127.0.0.1".to_owned() };
+    match core.fetch(&request, &Call { version: 12, now: NOW, client: &client }) {
+        Answer::Later(ticket) => ticket,
+        Answer::Now(plan) => panic!("it does not wait: {plan:?}"),
+    }
+}
+
+fn roused(core: &mut Core) -> Vec<Ticket> {
+    core.take_ready().into_iter().map(|(ticket, _)| ticket).collect()
+}
+
+#[test]
+fn who_waits_for_deleted_records_or_a_deleted_topic_is_told_and_nobody_else() {
+    let mut core = broker();
+    for topic in ["a", "b", "c"] {
+        make(&mut core, topic, 1, &[]);
+        append(&mut core, topic, "k", "1", NOW);
+        append(&mut core, topic, "k", "2", NOW);
+    }
+    let [first, second, end, other] = [("a", 0), ("a", 1), ("a", 2), ("b", 0)].map(|(t, at)| waiting(&mut core, t, at));
+    let third = waiting(&mut core, "c", 0);
+    assert_eq!(delete_records(&mut core, "a", 0, 1), (1, 0));
+    assert_eq!(roused(&mut core), [first], "what it waits for is gone");
+    core.tick(NOW + 1);
+    assert_eq!(roused(&mut core), []);
+    delete(&mut core, vec![of_name("a")]);
+    assert_eq!(roused(&mut core), [second, end]);
+    delete(&mut core, vec![of_name("b"), of_name("c")]);
+    assert_eq!(roused(&mut core), [other, third]);
 }
 
 #[test]

@@ -45,7 +45,10 @@ impl Core {
         let (id, epoch, commit) = (marker.producer_id.0, marker.producer_epoch, marker.transaction_result);
         let written = log.end_transaction(id, epoch, commit, marker.coordinator_epoch, now);
         match written.map_err(|_| ResponseError::KafkaStorageError)? {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.wake(topic, partition);
+                Ok(())
+            }
             None => Err(ResponseError::InvalidProducerEpoch),
         }
     }

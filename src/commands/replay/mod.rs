@@ -1,0 +1,112 @@
+//! Owns `replay`: the group rewound for real, its metrics recomputed from the same records and compared with what it had.
+
+mod freeze;
+mod rewind;
+
+use super::topology;
+use super::{Context, first_pass, group};
+use crate::exit::{Code, Failure, Outcome};
+use crate::kafka::Inspector;
+use crate::output::OutputFile;
+use crate::replay::{Note, PlanDocument, PlanRow, Target, Verdict, exported};
+use crate::report;
+use crate::settings::ReplaySettings;
+
+use freeze::{Frozen, Partition, check, freeze, look};
+use rewind::Replay;
+
+/// Shows what a replay would do, and changes nothing.
+///
+/// # Errors
+///
+/// With exit code 2 for a target that does not fit the topics, 7 for a group that is none of analytics.
+pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
+    let (report, export) = (context.open_report()?, open_export(settings)?);
+    let group_name = context.common.names.analytics_group(settings.group.as_deref());
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
+    check(context, settings, &topology::require(context, &inspector)?, &group_name)?;
+    let stands = look(context, &inspector, &group_name)?;
+    if stands.has_nothing() {
+        context.console.note(&format!(
+            "the group {group_name} has neither offsets nor state: a replay would begin with a first pass"
+        ));
+    }
+    tell_time(context, settings);
+    let frozen = freeze(context, &inspector, &stands, settings)?;
+    let document = PlanDocument::new(&settings.target, plan(&frozen));
+    finish_export(export, &document.plan)?;
+    context.answer(&document, &report::plan_report(&document.plan), report)?;
+    Ok(Code::Done)
+}
+
+fn plan(frozen: &Frozen) -> Vec<PlanRow> {
+    frozen.partitions.iter().map(|partition| partition.row.clone()).collect()
+}
+
+fn open_export(settings: &ReplaySettings) -> Result<Option<OutputFile>, Failure> {
+    settings.export.as_deref().map(OutputFile::open).transpose()
+}
+
+fn finish_export(export: Option<OutputFile>, plan: &[PlanRow]) -> Result<(), Failure> {
+    export.map_or(Ok(()), |export| export.finish(&exported(plan)))
+}
+
+/// A duration has become a time; who wants the same again needs to know which.
+fn tell_time(context: &Context, settings: &ReplaySettings) {
+    if let Target::Time(time) = &settings.target {
+        context
+            .console
+            .note(&format!("the target is the first record at or after {time}, by the records' own timestamps"));
+    }
+}
+
+/// Rewinds, recomputes and compares; or, as a shadow, only the last two.
+///
+/// # Errors
+///
+/// With exit code 2 for a target that does not fit the topics, 7 when the group is live or none of analytics; it then
+/// stands as it was.
+pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
+    let report = context.open_report()?;
+    let (initial, after) = (OutputFile::open(&settings.initial_file)?, OutputFile::open(&settings.after_file)?);
+    let export = open_export(settings)?;
+    let group_name = context.common.names.analytics_group(settings.group.as_deref());
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
+    check(context, settings, &topology::require(context, &inspector)?, &group_name)?;
+    if !settings.shadow {
+        // Looked at afterwards: members that are waited for go on until they leave.
+        group::wait_empty(context, &inspector, &group_name, settings.wait_empty)?;
+    }
+    let mut stands = look(context, &inspector, &group_name)?;
+    let mut note = None;
+    if !settings.shadow && stands.has_nothing() {
+        context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
+        let mut pass = first_pass::count(context, &inspector, &stands.topology, &group_name)?;
+        first_pass::install(context, &inspector, &group_name, &mut pass)?;
+        note = Some(Note::FirstPass);
+        stands = look(context, &inspector, &group_name)?;
+    }
+    tell_time(context, settings);
+    let frozen = freeze(context, &inspector, &stands, settings)?;
+    // Before anything moves: who undoes it by hand has it then, and a full disk is told while nothing was done.
+    finish_export(export, &plan(&frozen))?;
+    let sound = frozen.partitions.iter().all(Partition::is_sound);
+    let reads = frozen.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
+    let replay = Replay { context, inspector: &inspector, topology: &stands.topology, group: &group_name, frozen };
+    // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
+    let rewinds = sound && reads && !settings.shadow;
+    if !rewinds && !settings.shadow {
+        note = note.or(Some(Note::LeftAlone));
+    }
+    let read = if rewinds { replay.rewind()? } else { replay.shadow()? };
+    let document = replay.judge(&read, note);
+
+    initial.finish(&report::metrics_report(&document.before))?;
+    after.finish(&report::metrics_report(&document.after))?;
+    let text = format!("{}\n{}", report::metrics_report(&document.after), report::replay_report(&document));
+    context.answer(&document, &text, report)?;
+    Ok(match document.verdict {
+        Verdict::Identical => Code::Done,
+        Verdict::Different => Code::Different,
+    })
+}

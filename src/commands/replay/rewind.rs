@@ -1,0 +1,182 @@
+//! Owns the rewind of a group and the reading again: the state at the targets, the switch, the way back to the ends.
+
+use std::time::Duration;
+
+use super::freeze::{Frozen, Partition};
+use crate::clock::Deadline;
+use crate::commands::Context;
+use crate::commands::epoch::{EpochWriter, Switched};
+use crate::commands::group::{self, Hold};
+use crate::commands::metrics_scan::{self, Fold, Folding};
+use crate::commands::topology::Topology;
+use crate::exit::{Code, Failure};
+use crate::kafka::{Inspector, TopicPartition};
+use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, judge};
+
+/// How often progress is committed, so that Kafka's own tools see the group move.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// What was read again.
+pub(super) struct Read {
+    pub folds: Vec<Fold>,
+    /// Records between the targets and the ends.
+    pub records: u64,
+}
+
+/// A replay under way.
+pub(super) struct Replay<'a> {
+    pub context: &'a Context,
+    pub inspector: &'a Inspector,
+    pub topology: &'a Topology,
+    pub group: &'a str,
+    pub frozen: Frozen,
+}
+
+impl Replay<'_> {
+    /// The state at the targets, recomputed from the log; nothing where the target is the log's start.
+    fn base(&self) -> Result<Vec<Fold>, Failure> {
+        let folds = self.frozen.partitions.iter().map(|partition| Fold::empty(partition.begin())).collect();
+        let targets: Vec<i64> =
+            self.frozen.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
+        self.wait_stable()?;
+        let mut folds =
+            metrics_scan::fold(self.context, self.group, &self.frozen.places, folds, &targets, |_, _| Ok(()))?;
+        for (fold, target) in folds.iter_mut().zip(targets) {
+            fold.position = fold.position.max(target);
+        }
+        Ok(folds)
+    }
+
+    fn wait_stable(&self) -> Result<(), Failure> {
+        let sources: Vec<TopicPartition> = self.frozen.places.iter().map(|place| place.source.clone()).collect();
+        let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
+        let tell = &mut |text: &str| self.context.console.note(text);
+        self.inspector.wait_stable(&sources, &ends, &self.context.shutdown, tell)
+    }
+
+    /// Reads from the base's positions to the frozen ends.
+    fn read(&self, base: Vec<Fold>, mut tick: impl FnMut(&Folding) -> Result<(), Failure>) -> Result<Read, Failure> {
+        let before: u64 = base.iter().map(|fold| fold.records).sum();
+        let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
+        let total = self.frozen.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
+        let mut progress = self.context.console.progress("records read again", u64::try_from(total).ok());
+        let mut folds =
+            metrics_scan::fold(self.context, self.group, &self.frozen.places, base, &ends, |folding, records| {
+                progress.set(records);
+                tick(folding)
+            })?;
+        for (fold, end) in folds.iter_mut().zip(&ends) {
+            fold.position = fold.position.max(*end);
+        }
+        let records = folds.iter().map(|fold| fold.records).sum::<u64>() - before;
+        Ok(Read { folds, records })
+    }
+
+    /// Recomputes beside the group.
+    pub fn shadow(&self) -> Result<Read, Failure> {
+        self.read(self.base()?, |_| Ok(()))
+    }
+
+    /// Rewinds the group, and reads again in its name.
+    pub fn rewind(&self) -> Result<Read, Failure> {
+        let mut base = self.base()?;
+        let writer = EpochWriter::open(self.context, self.group)?;
+        let hold = Hold::take(self.context, self.group, &self.frozen.places)?;
+        let result =
+            self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
+        hold.release();
+        let read = result.map_err(|failure| self.interrupted(failure))?;
+        writer.wait_visible(self.inspector, self.topology, &self.frozen.places)?;
+        Ok(read)
+    }
+
+    /// The rewind: offsets to the targets and the state to a new epoch, in one transaction.
+    fn rewound(&self, base: &mut [Fold], writer: &EpochWriter<'_>, hold: &Hold) -> Result<(), Failure> {
+        self.check_still(hold)?;
+        writer.write_base(&self.frozen.places, base)?;
+        hold.serve(self.group)?;
+        let mut switched = self.switched(writer, base);
+        switched.extend(self.frozen.partitions.iter().filter_map(Partition::kept));
+        writer.switch(hold, &[], &switched)?;
+        writer.collect_garbage(self.inspector, self.topology)
+    }
+
+    /// The group is held now: its offsets and state must still be the frozen ones, or somebody was here in between.
+    fn check_still(&self, hold: &Hold) -> Result<(), Failure> {
+        hold.serve(self.group)?;
+        let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
+        let state = group::read_state(self.context, self.inspector, self.topology, self.group)?;
+        let stands = offsets.into_iter().zip(&self.frozen.partitions).all(|(offset, partition)| {
+            let position = state.position(&partition.facts.topic, partition.facts.partition);
+            offset == partition.row.from && position == partition.position.as_ref()
+        });
+        if stands { Ok(()) } else { Err(group::joined(self.group)) }
+    }
+
+    /// Every partition that is asked for and has an offset, as its fold stands.
+    fn switched(&self, writer: &EpochWriter<'_>, folds: &[Fold]) -> Vec<Switched> {
+        let partitions = self.frozen.partitions.iter().zip(folds);
+        partitions.filter_map(|(partition, fold)| partition.switched(writer, fold)).collect()
+    }
+
+    fn read_as_the_group(&self, base: Vec<Fold>, writer: &EpochWriter<'_>, hold: &Hold) -> Result<Read, Failure> {
+        let mut next = Deadline::after(PROGRESS);
+        let mut read = self.read(base, |folding| {
+            hold.serve(self.group)?;
+            if !next.has_passed() {
+                return Ok(());
+            }
+            next.renew();
+            let mut changes = Vec::new();
+            let mut switched = Vec::new();
+            folding.each(|range, fold| {
+                writer.take_changes(&self.frozen.places[range], fold, &mut changes);
+                switched.extend(self.frozen.partitions[range].switched(writer, fold));
+            });
+            if switched.is_empty() { Ok(()) } else { writer.switch(hold, &changes, &switched) }
+        })?;
+        let mut changes = Vec::new();
+        for (place, fold) in self.frozen.places.iter().zip(&mut read.folds) {
+            writer.take_changes(place, fold, &mut changes);
+        }
+        hold.serve(self.group)?;
+        writer.switch(hold, &changes, &self.switched(writer, &read.folds))?;
+        Ok(read)
+    }
+
+    fn interrupted(&self, mut failure: Failure) -> Failure {
+        if matches!(failure.code, Code::Interrupted | Code::Terminated) {
+            failure.hint = Some(format!(
+                "the group {} may stand rewound; offsets and state agree: run `foodstream replay` again to compare with the same state, or `foodstream replay --undo`",
+                self.group
+            ));
+        }
+        failure
+    }
+
+    pub fn judge(self, read: &Read, note: Option<Note>) -> ReplayDocument {
+        let Frozen { partitions, before, kept, .. } = self.frozen;
+        let mut after = kept;
+        for (partition, fold) in partitions.iter().zip(&read.folds) {
+            // A partition with neither offset nor state is none of the group's.
+            if partition.chosen && (partition.facts.committed.is_some() || partition.state.is_some()) {
+                after.add(&fold.tallies);
+                let PartitionFacts { topic, partition: number, .. } = &partition.facts;
+                after.add_range(topic, *number, partition.begin(), fold.position, fold.digest);
+            }
+        }
+        let after = after.document();
+        let plan = partitions.iter().map(|partition| partition.row.clone()).collect();
+        let evidence = partitions
+            .into_iter()
+            .zip(&read.folds)
+            .filter(|(partition, _)| partition.chosen)
+            .map(|(partition, fold)| PartitionEvidence {
+                facts: partition.facts,
+                state: partition.state,
+                records: fold.records,
+            })
+            .collect();
+        judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after })
+    }
+}

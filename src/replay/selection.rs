@@ -1,0 +1,146 @@
+//! Owns which partitions a replay is about: `--topic NAME[:0,1]`, as Kafka's own tool spells it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A topic, or some of its partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicFilter {
+    topic: String,
+    partitions: Option<Vec<i32>>,
+}
+
+/// Why a text names no topic and partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a topic, or a topic and partitions, as in order-events or order-events:0,2")]
+pub struct FilterError;
+
+/// A filter that fits no source.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unfit {
+    /// A topic that is no source of the metrics.
+    #[error("--topic {filter}: {sources} are what analytics reads")]
+    Topic {
+        /// The filter.
+        filter: TopicFilter,
+        /// The topics that can be named.
+        sources: String,
+    },
+    /// A partition that the topic does not have.
+    #[error("--topic {filter}: there is no partition {partition}, only 0 to {last}")]
+    Partition {
+        /// The filter.
+        filter: TopicFilter,
+        /// The partition.
+        partition: i32,
+        /// The last partition that there is.
+        last: i32,
+    },
+}
+
+impl TopicFilter {
+    /// A topic is named as it is called on the cluster, or without the prefix of this run.
+    fn names(&self, topic: &str, prefix: &str) -> bool {
+        self.topic == topic || topic.strip_prefix(prefix) == Some(self.topic.as_str())
+    }
+
+    fn takes(&self, topic: &str, partition: i32, prefix: &str) -> bool {
+        self.names(topic, prefix) && self.partitions.as_ref().is_none_or(|partitions| partitions.contains(&partition))
+    }
+
+    /// Requires that this names partitions that there are.
+    ///
+    /// # Errors
+    ///
+    /// When none of the topics is meant, or it has fewer partitions.
+    pub fn check(&self, prefix: &str, sources: &[String], partitions: i32) -> Result<(), Unfit> {
+        if !sources.iter().any(|topic| self.names(topic, prefix)) {
+            return Err(Unfit::Topic { filter: self.clone(), sources: sources.join(" and ") });
+        }
+        let outside = self.partitions.iter().flatten().find(|partition| !(0..partitions).contains(*partition));
+        outside.map_or(Ok(()), |partition| {
+            Err(Unfit::Partition { filter: self.clone(), partition: *partition, last: partitions - 1 })
+        })
+    }
+}
+
+/// Whether a partition is meant by one of the filters; by none, every partition is.
+#[must_use]
+pub fn is_selected(filters: &[TopicFilter], prefix: &str, topic: &str, partition: i32) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| filter.takes(topic, partition, prefix))
+}
+
+impl FromStr for TopicFilter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        // No topic's name has a colon.
+        let (topic, partitions) = match text.split_once(':') {
+            Some((topic, list)) => {
+                let number =
+                    |number: &str| number.trim().parse::<u32>().ok().and_then(|number| i32::try_from(number).ok());
+                let list = list.split(',').map(number).collect::<Option<Vec<i32>>>().ok_or(FilterError)?;
+                (topic, Some(list))
+            }
+            None => (text, None),
+        };
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if topic.is_empty() || !topic.bytes().all(legal) {
+            return Err(FilterError);
+        }
+        Ok(Self { topic: topic.to_owned(), partitions })
+    }
+}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.topic)?;
+        for (index, partition) in self.partitions.iter().flatten().enumerate() {
+            write!(f, "{}{partition}", if index == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(texts: &[&str]) -> Vec<TopicFilter> {
+        texts.iter().map(|text| text.parse().expect("parses")).collect()
+    }
+
+    #[test]
+    fn a_topic_is_all_of_it_or_the_partitions_after_the_colon() {
+        let some = filters(&["order-events:0,2", "lab.inventory-events"]);
+        let chosen = |topic: &str, partition| is_selected(&some, "lab.", topic, partition);
+        assert!(chosen("lab.order-events", 0) && chosen("lab.order-events", 2));
+        assert!(!chosen("lab.order-events", 1));
+        assert!(chosen("lab.inventory-events", 7));
+        assert!(is_selected(&[], "lab.", "lab.order-events", 1), "none is all");
+        let both = filters(&["order-events:0", "order-events:1"]);
+        assert!(is_selected(&both, "", "order-events", 0) && is_selected(&both, "", "order-events", 1));
+        assert_eq!(some[0].to_string(), "order-events:0,2");
+    }
+
+    #[test]
+    fn what_is_no_topic_or_no_partition_is_refused() {
+        for text in ["", ":0", "a:", "a:x", "a:-1", "a:0,,1", "a:0:1", "a b", "a:99999999999"] {
+            assert_eq!(text.parse::<TopicFilter>(), Err(FilterError), "{text}");
+        }
+        let sources = ["lab.inventory-events".to_owned(), "lab.order-events".to_owned()];
+        let told = |text: &str| filters(&[text])[0].check("lab.", &sources, 3).map_err(|error| error.to_string());
+        assert_eq!(told("order-events:0,2"), Ok(()));
+        assert_eq!(told("lab.order-events"), Ok(()));
+        assert_eq!(
+            told("order-events-dlq"),
+            Err("--topic order-events-dlq: lab.inventory-events and lab.order-events are what analytics reads".into())
+        );
+        assert_eq!(
+            told("order-events:0,3"),
+            Err("--topic order-events:0,3: there is no partition 3, only 0 to 2".into())
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! Owns which files a command line will leave behind, so that they are looked at before anything else is done.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::usage;
+use crate::cli::{Cli, Command};
+use crate::exit::Failure;
+
+/// The files that a command writes at its end, defaults included.
+///
+/// # Errors
+///
+/// With exit code 2 when two of them are one: the later would take the place of the earlier.
+pub fn outputs(typed: &Cli) -> Result<Vec<PathBuf>, Failure> {
+    let mut files: Vec<(&str, &Path)> = Vec::new();
+    if let Some(report) = &typed.global.report {
+        files.push(("--report", report));
+    }
+    match &typed.command {
+        Command::Analytics(analytics) => files.push(("--metrics-file", &analytics.metrics_file)),
+        Command::Replay(replay) if !replay.dry_run && !replay.undo => {
+            files.push(("--initial-file", &replay.initial_file));
+            files.push(("--after-file", &replay.after_file));
+        }
+        Command::Lag(lag) => files.extend(lag.csv.as_deref().map(|csv| ("--csv", csv))),
+        _ => {}
+    }
+    for (index, (flag, path)) in files.iter().enumerate() {
+        if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_one(other, path)) {
+            return Err(usage(format!("{other} and {flag} name the same file, {}", path.display()))
+                .hint("give each a file of its own"));
+        }
+    }
+    Ok(files.into_iter().map(|(_, path)| path.to_owned()).collect())
+}
+
+/// Whether two paths are one as they are written; a device takes whatever comes.
+fn is_one(left: &Path, right: &Path) -> bool {
+    let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
+    !left.starts_with("/dev") && plain(left) == plain(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli;
+
+    /// Flags that name a file which is read, a folder that a command makes by itself, or that `man` opens first thing.
+    const NO_OUTPUTS: &[&str] = &["config", "data", "folder"];
+
+    fn found(words: &str) -> Result<Vec<String>, Failure> {
+        let typed = Cli::try_parse_from(words.split_whitespace()).expect("parses");
+        outputs(&typed).map(|paths| paths.iter().map(|path| path.display().to_string()).collect())
+    }
+
+    #[test]
+    fn every_flag_that_takes_a_file_is_looked_at_before_the_work() {
+        let command = cli::command();
+        let mut flags = 0;
+        for sub in command.get_subcommands() {
+            for argument in sub.get_arguments().chain(command.get_arguments()) {
+                let names = argument.get_value_names().unwrap_or_default();
+                let id = argument.get_id().as_str();
+                if !names.iter().any(|name| ["FILE", "DIR", "CSV"].contains(&name.as_str())) || NO_OUTPUTS.contains(&id)
+                {
+                    continue;
+                }
+                let flag = argument.get_long().expect("a flag");
+                let words = format!("foodstream {} --{flag} some-file", sub.get_name());
+                if ["completions", "man", "help"].contains(&sub.get_name()) {
+                    continue;
+                }
+                assert!(found(&words).expect("meant").contains(&"some-file".to_owned()), "{words}");
+                flags += 1;
+            }
+        }
+        assert!(flags > 8, "{flags} flags");
+    }
+
+    #[test]
+    fn one_file_for_two_answers_is_refused() {
+        for words in [
+            "foodstream replay --initial-file same --after-file same",
+            "foodstream replay --report ./metrics_initial.txt",
+            "foodstream analytics --report x --metrics-file ./x",
+        ] {
+            let failure = found(words).expect_err(words);
+            assert!(failure.message.contains("name the same file"), "{failure}");
+        }
+        assert!(found("foodstream replay --initial-file /dev/null --after-file /dev/null").is_ok());
+        assert_eq!(
+            found("foodstream replay --undo --report metrics_initial.txt"),
+            Ok(vec!["metrics_initial.txt".into()])
+        );
+    }
+}

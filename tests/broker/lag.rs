@@ -1,0 +1,435 @@
+//! Owns `lag` against the broker: every kind of group, what it says of time and of load, and what it does to nobody.
+
+#![allow(clippy::disallowed_methods, reason = "how old a record is and how long an answer takes is what is measured")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::Case;
+use super::records::create;
+use super::support::{BOUND, Lab, Put, until};
+
+pub const CASES: &[Case] = &[
+    ("lag::every_kind_of_group_is_told_for_what_it_is", kinds),
+    ("lag::a_dead_writers_open_transaction_keeps_nobody_waiting", open_transaction),
+    ("lag::seconds_behind_are_the_age_of_the_next_record_that_can_be_read", seconds),
+    ("lag::it_rises_under_a_throttle_and_falls_to_zero_when_that_is_lifted", load),
+    ("lag::conditions_end_it_with_3_and_files_are_whole", conditions),
+    ("lag::without_groups_it_is_refused_and_it_creates_nothing", nothing),
+    ("lag::many_partitions_are_one_quick_look", quick),
+];
+
+/// Those that need Kafka's own tools.
+pub const KAFKA_CASES: &[Case] = &[("lag::every_kind_of_group_is_what_kafkas_own_tool_says", as_kafka_says)];
+
+fn now_millis() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("in range")
+}
+
+/// A member of a group: it has its partitions, commits nothing, and lives in the background.
+fn member(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> BaseConsumer {
+    let consumer = joining(lab, group, topic, settings);
+    until("the member is given partitions", || {
+        drop(consumer.poll(Duration::from_millis(20)));
+        (consumer.assignment().expect("an assignment").count() > 0).then_some(())
+    });
+    consumer
+}
+
+fn joining(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &lab.broker)
+        .set("group.id", lab.topic(group))
+        .set("enable.auto.commit", "false")
+        .set("reconnect.backoff.ms", "20");
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    consumer.subscribe(&[&lab.topic(topic)]).expect("subscribed");
+    consumer
+}
+
+fn transactional(lab: &Lab, id: &str) -> BaseProducer {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &lab.broker)
+        .set("transactional.id", lab.topic(id))
+        .set("transaction.timeout.ms", "60000")
+        .create()
+        .expect("a producer");
+    producer.init_transactions(BOUND).expect("ready");
+    producer
+}
+
+/// Writes a record to partition 0 with a timestamp.
+fn write(producer: &BaseProducer, topic: &str, millis: i64) {
+    let record: BaseRecord<'_, [u8], [u8]> =
+        BaseRecord::to(topic).partition(0).payload(b"x".as_slice()).timestamp(millis);
+    producer.send(record).map_err(|(error, _)| error).expect("sent");
+    producer.flush(BOUND).expect("flushed");
+}
+
+/// Writes, and has the group's offset on partition 0 pending, in a transaction that nobody ends.
+fn left_open(lab: &Lab, group: &str, topic: &str, offset: i64) -> BaseProducer {
+    let producer = transactional(lab, &format!("{group}-writer"));
+    producer.begin_transaction().expect("begun");
+    let name = lab.topic(topic);
+    write(&producer, &name, now_millis());
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&name, 0, Offset::Offset(offset)).expect("listed");
+    let metadata = lab.consumer("read_committed", &lab.topic(group)).group_metadata().expect("metadata");
+    producer.send_offsets_to_transaction(&offsets, &metadata, BOUND).expect("sent");
+    producer
+}
+
+fn plain(lab: &Lab, topic: &str, partition: i32, count: usize) {
+    lab.put(topic, &vec![(partition, None, Some(b"x".as_slice())); count]);
+}
+
+/// Every kind of group, and the clients that keep them so.
+struct Groups {
+    clients: Vec<BaseConsumer>,
+    /// A dead one: nobody ends its transaction.
+    _writer: BaseProducer,
+    /// The groups with their states.
+    states: BTreeMap<&'static str, &'static str>,
+}
+
+impl Groups {
+    fn new(lab: &Lab) -> Self {
+        for topic in ["foreign", "held", "gone"] {
+            create(lab, topic, 2, &[]);
+            plain(lab, topic, 0, 10);
+        }
+        plain(lab, "foreign", 1, 5);
+        lab.run("produce --count 60 --seed 3 --partitions 2").expect(0);
+        lab.run("inventory --until-end").expect(0);
+        lab.run("analytics --until-end").expect(0);
+        lab.set_offsets("empty", "foreign", &[(0, 4), (1, 5)]);
+        lab.set_offsets("stable", "foreign", &[(0, 7)]);
+        lab.set_offsets("beyond", "foreign", &[(0, 13)]);
+        lab.set_offsets("below", "foreign", &[(0, 1), (1, 2)]);
+        lab.set_offsets("pending", "held", &[(0, 2)]);
+        lab.set_offsets("deleted", "foreign", &[(1, 3)]);
+        lab.set_offsets("deleted", "gone", &[(0, 3)]);
+        lab.delete_records("foreign", 0, 3);
+        lab.delete_topic("gone");
+        let waiting = member(lab, "rebalancing", "foreign", &[]);
+        let second = joining(lab, "rebalancing", "foreign", &[]);
+        let clients = vec![
+            member(lab, "never", "foreign", &[]),
+            member(lab, "stable", "foreign", &[]),
+            member(lab, "static", "foreign", &[("group.instance.id", "one")]),
+            waiting,
+            second,
+        ];
+        until("the group waits for the member that does not poll", || {
+            drop(clients[4].poll(Duration::from_millis(10)));
+            let list = clients[4].client().fetch_group_list(Some(&lab.topic("rebalancing")), BOUND).expect("the group");
+            list.groups().iter().any(|group| group.state() == "PreparingRebalance").then_some(())
+        });
+        Self {
+            clients,
+            _writer: left_open(lab, "pending", "held", 9),
+            states: BTreeMap::from([
+                ("empty", "Empty"),
+                ("never", "Stable"),
+                ("unknown", "Dead"),
+                ("stable", "Stable"),
+                ("static", "Stable"),
+                ("rebalancing", "PreparingRebalance"),
+                ("beyond", "Empty"),
+                ("below", "Empty"),
+                ("pending", "Empty"),
+                ("deleted", "Empty"),
+                ("inventory-consumer-group", "Empty"),
+                ("analytics-consumer-group", "Empty"),
+            ]),
+        }
+    }
+
+    /// One document about all of them.
+    fn document(&self, lab: &Lab, flags: &str) -> Value {
+        let names: Vec<String> = self.states.keys().map(|name| format!("--group {}", lab.topic(name))).collect();
+        lab.document(&format!("lag {} {flags}", names.join(" ")))
+    }
+}
+
+/// The group of a document, by its name without the laboratory's prefix.
+fn group<'a>(lab: &Lab, document: &'a Value, name: &str) -> &'a Value {
+    let found = document["groups"].as_array().expect("groups").iter().find(|group| group["group"] == lab.topic(name));
+    found.unwrap_or_else(|| panic!("{name} in {document}"))
+}
+
+/// A partition's row of the document of a group.
+fn row<'a>(lab: &Lab, group: &'a Value, topic: &str, partition: i32) -> &'a Value {
+    let rows = group["partitions"].as_array().expect("partitions");
+    let found = rows.iter().find(|row| row["topic"] == lab.topic(topic) && row["partition"] == partition);
+    found.unwrap_or_else(|| panic!("{topic}/{partition} in {group}"))
+}
+
+fn kinds(lab: &Lab) {
+    let groups = Groups::new(lab);
+    let document = groups.document(lab, "");
+    for (name, state) in &groups.states {
+        assert_eq!(group(lab, &document, name)["state"], *state, "{name}");
+    }
+    // (committed, log start, end, messages, lost) on a partition of each.
+    let at = |name: &str, topic: &str, partition: i32| {
+        let row = row(lab, group(lab, &document, name), topic, partition);
+        ["committed", "log_start", "end", "messages", "lost"].map(|field| row[field].clone())
+    };
+    assert_eq!(at("empty", "foreign", 0), [json!(4), json!(3), json!(10), json!(6), json!(0)]);
+    assert_eq!(at("empty", "foreign", 1), [json!(5), json!(0), json!(5), json!(0), json!(0)]);
+    assert_eq!(at("stable", "foreign", 0), [json!(7), json!(3), json!(10), json!(3), json!(0)]);
+    let none = Value::Null;
+    assert_eq!(at("stable", "foreign", 1), [none.clone(), json!(0), json!(5), none.clone(), none.clone()]);
+    assert_eq!(at("never", "foreign", 1), [none.clone(), json!(0), json!(5), none.clone(), none.clone()]);
+    assert_eq!(at("beyond", "foreign", 0), [json!(13), json!(3), json!(10), none.clone(), json!(0)]);
+    assert_eq!(at("below", "foreign", 0), [json!(1), json!(3), json!(10), json!(9), json!(2)]);
+    assert_eq!(at("deleted", "foreign", 1), [json!(3), json!(0), json!(5), json!(2), json!(0)]);
+    let beyond = |name, partition| row(lab, group(lab, &document, name), "foreign", partition)["beyond_end"].clone();
+    assert_eq!((beyond("beyond", 0), beyond("empty", 0)), (json!(true), json!(false)));
+    let deleted = group(lab, &document, "deleted")["partitions"].as_array().expect("partitions");
+    assert!(deleted.iter().all(|row| row["topic"] == lab.topic("foreign")), "{deleted:?}");
+    let pending = row(lab, group(lab, &document, "pending"), "held", 0);
+    assert_eq!((&pending["committed"], &pending["messages"]), (&json!(2), &json!(8)), "up to the open transaction");
+    assert_eq!((&pending["last_stable_offset"], &pending["high_watermark"]), (&json!(10), &json!(11)));
+    for name in ["never", "stable", "static"] {
+        let owner = &row(lab, group(lab, &document, name), "foreign", 0)["owner"];
+        assert!(owner.is_string() && group(lab, &document, name)["members"] == 1, "{name}: {owner}");
+    }
+    assert_eq!(group(lab, &document, "unknown")["partitions"], json!([]));
+    assert_eq!(group(lab, &document, "unknown")["messages"], none);
+    assert_eq!(group(lab, &document, "never")["messages"], none, "never zero");
+    for (name, partitions) in [("inventory-consumer-group", 2), ("analytics-consumer-group", 4)] {
+        let finished = group(lab, &document, name);
+        assert_eq!((&finished["messages"], &finished["seconds"]), (&json!(0), &json!(0.0)), "{finished}");
+        assert_eq!(finished["partitions"].as_array().expect("partitions").len(), partitions);
+    }
+    // A topic that a group has nothing on is shown without numbers; another isolation counts to the other end.
+    let words = format!("lag --group {} --topic {}:1 --output json", lab.topic("pending"), lab.topic("foreign"));
+    let other = lab.run(&words).expect(0).document();
+    assert_eq!(other["partitions"].as_array().map(Vec::len), Some(1), "{other}");
+    assert_eq!((&other["partitions"][0]["committed"], &other["messages"]), (&none, &none));
+    let words = format!("lag --group {} --isolation read_uncommitted", lab.topic("pending"));
+    let uncommitted = lab.document(&words);
+    assert_eq!((&uncommitted["isolation"], &uncommitted["messages"]), (&json!("read_uncommitted"), &json!(9)));
+    let text = lab.run(&format!("lag --group {}", lab.topic("beyond"))).expect(0).stdout;
+    assert!(text.contains("committed beyond the end"), "{text}");
+    let text = lab.run(&format!("lag --group {}", lab.topic("unknown"))).expect(0);
+    assert!(text.stderr.contains("does not exist"), "{}", text.stderr);
+    for (words, named) in [("missing", "there is no topic"), ("foreign:7", "has no partition 7")] {
+        let run = lab.run(&format!("lag --group x --topic {}", lab.topic(words))).expect(7);
+        assert!(run.stderr.contains(named), "{}", run.stderr);
+    }
+}
+
+fn as_kafka_says(lab: &Lab) {
+    let mut groups = Groups::new(lab);
+    groups.clients.push(member(lab, "newer", "foreign", &[("group.protocol", "consumer")]));
+    groups.states.insert("newer", "Stable");
+    // Kafka's tool counts to the high watermark.
+    let document = groups.document(lab, "--isolation read_uncommitted");
+    let known: Vec<&str> = groups.states.iter().filter(|(_, state)| **state != "Dead").map(|(name, _)| *name).collect();
+    let flags: Vec<String> = known.iter().map(|name| format!("--group {}", lab.topic(name))).collect();
+    let table = lab.tool("kafka-consumer-groups", &format!("--describe --offsets {}", flags.join(" ")));
+    let mut rows = 0;
+    for line in table.lines() {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let [name, topic, partition, committed, end, lag, owner, ..] = cells[..] else { continue };
+        let Some(name) = name.strip_prefix(&lab.prefix) else { continue };
+        let Some(topic) = topic.strip_prefix(&lab.prefix) else { continue };
+        let ours = row(lab, group(lab, &document, name), topic, partition.parse().expect("a number"));
+        let number = |text: &str| text.parse::<i64>().map_or(Value::Null, Value::from);
+        assert_eq!((&ours["committed"], &ours["end"]), (&number(committed), &number(end)), "{line}");
+        match lag.parse::<i64>() {
+            Ok(lag) if lag < 0 => assert_eq!((&ours["messages"], &ours["beyond_end"]), (&Value::Null, &json!(true))),
+            _ => assert_eq!(ours["messages"], number(lag), "{line}"),
+        }
+        assert_eq!(ours["owner"].as_str().unwrap_or("-"), owner, "{line}");
+        rows += 1;
+    }
+    assert!(rows >= 18, "{table}");
+    // What it has no row for has no offset and no member.
+    let ours = document["groups"].as_array().expect("groups").iter().flat_map(|group| {
+        group["partitions"]
+            .as_array()
+            .expect("partitions")
+            .iter()
+            .filter(|row| !row["committed"].is_null() || !row["owner"].is_null())
+    });
+    assert_eq!(ours.count(), rows, "{table}\n{document}");
+    let states = lab.tool("kafka-consumer-groups", &format!("--describe --state {}", flags.join(" ")));
+    for name in known {
+        let line = states.lines().find(|line| line.split_whitespace().next() == Some(lab.topic(name).as_str()));
+        let cells: Vec<&str> = line.unwrap_or_else(|| panic!("{name} in {states}")).split_whitespace().collect();
+        let found = group(lab, &document, name);
+        let wanted = [found["state"].as_str().expect("a state").to_owned(), found["members"].to_string()];
+        assert_eq!(cells[cells.len() - 2..], wanted, "{name}: {states}");
+        assert_eq!(found["state"], groups.states[name], "{name}");
+    }
+}
+
+fn open_transaction(lab: &Lab) {
+    create(lab, "held", 1, &[]);
+    plain(lab, "held", 0, 10);
+    lab.set_offsets("readers", "held", &[(0, 2)]);
+    let writer = left_open(lab, "readers", "held", 9);
+    // Who asks for stable offsets waits for the writer, as this client does in vain.
+    let stable = lab.consumer("read_committed", &lab.topic("readers"));
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&lab.topic("held"), 0);
+    stable.committed_offsets(list, Duration::from_millis(700)).expect_err("it waits for the transaction");
+    let begun = Instant::now();
+    let document = lab.document(&format!("lag --group {}", lab.topic("readers")));
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!((&document["messages"], &document["partitions"][0]["committed"]), (&json!(8), &json!(2)));
+    assert_eq!(document["partitions"][0]["high_watermark"], 11);
+    writer.abort_transaction(BOUND).expect("aborted");
+}
+
+fn seconds(lab: &Lab) {
+    create(lab, "timed", 1, &[]);
+    let (name, plain, aborting) = (lab.topic("timed"), transactional(lab, "plain"), transactional(lab, "aborting"));
+    let now = now_millis();
+    let (aborted, first, second) = (now - 900_000, now - 600_000, now - 300_000);
+    // Offsets: 0 aborted, 1 its marker, 2 committed, 3 committed, 4 their marker.
+    aborting.begin_transaction().expect("begun");
+    write(&aborting, &name, aborted);
+    aborting.abort_transaction(BOUND).expect("aborted");
+    plain.begin_transaction().expect("begun");
+    write(&plain, &name, first);
+    write(&plain, &name, second);
+    plain.commit_transaction(BOUND).expect("committed");
+    until("the transaction is visible", || (lab.stable_ends("timed") == [5]).then_some(()));
+    let group = lab.topic("readers");
+    for (offset, isolation, written) in [
+        (0, "read_committed", Some(first)),
+        (0, "read_uncommitted", Some(aborted)),
+        (1, "read_uncommitted", Some(first)),
+        (3, "read_committed", Some(second)),
+        (4, "read_committed", None),
+        (4, "read_uncommitted", None),
+        (5, "read_committed", None),
+    ] {
+        lab.set_offsets("readers", "timed", &[(0, offset)]);
+        let document = lab.document(&format!("lag --group {group} --isolation {isolation}"));
+        assert_eq!(document["messages"], 5 - offset, "{document}");
+        let found = document["seconds"].as_f64().unwrap_or_else(|| panic!("{document}"));
+        #[allow(clippy::cast_precision_loss, reason = "minutes in milliseconds")]
+        let truth = written.map_or(0.0, |written| (now_millis() - written) as f64 / 1_000.0);
+        assert!((found - truth).abs() < 1.0, "at {offset}, {isolation}: {found} for {truth}");
+    }
+}
+
+fn load(lab: &Lab) {
+    lab.run("produce --count 50 --seed 1").expect(0);
+    let slow = lab.start("inventory --throttle 500/s");
+    let group = lab.topic("inventory-consumer-group");
+    let lag = || lab.document(&format!("lag --group {group}"))["messages"].as_i64();
+    until("the group has caught up", || (lag() == Some(0)).then_some(()));
+    let watch = lab.start(&format!("lag --group {group} --watch 100ms --output json"));
+    let producer = lab.start("produce --rate 1500/s --count 6000 --seed 2");
+    until("the throttled group falls behind", || (lag() > Some(1_500)).then_some(()));
+    slow.signal(Signal::INT);
+    slow.end().expect(0);
+    let fast = lab.start("inventory");
+    producer.end().expect(0);
+    until("the group catches up", || (lag() == Some(0)).then_some(()));
+    fast.signal(Signal::INT);
+    fast.end().expect(0);
+    assert_eq!(lag(), Some(0));
+    watch.signal(Signal::INT);
+    let document = watch.end().expect(0).document();
+    let samples: Vec<&Value> = document["samples"].as_array().expect("samples").iter().collect();
+    let messages: Vec<i64> = samples.iter().filter_map(|sample| sample["messages"].as_i64()).collect();
+    let peak = (0..messages.len()).max_by_key(|&index| messages[index]).expect("samples");
+    assert!(messages[peak] > 1_500 && messages[0] < messages[peak], "{messages:?}");
+    assert_eq!(messages.last(), Some(&0), "{messages:?}");
+    // It rises to the peak and falls from it, but for single looks between two commits.
+    let rising = messages[..=peak].windows(2).filter(|pair| pair[1] >= pair[0]).count();
+    assert!(rising * 3 >= peak * 2, "{messages:?}");
+    // While it rises it is written to at the producer's rate and read at the throttle's.
+    let held = |sample: &&&Value| sample["messages"].as_i64() < Some(1_500) && sample["state"] == "Stable";
+    let steady = samples[..peak].iter().rfind(held).expect("a look under the throttle");
+    let rate = |name: &str| steady[name].as_f64().unwrap_or_else(|| panic!("{steady}"));
+    // A machine that is busy produces in bursts.
+    assert!((600.0..5_000.0).contains(&rate("produced_per_second")), "{steady}");
+    assert!((100.0..900.0).contains(&rate("consumed_per_second")), "{steady}");
+    let oldest = samples.iter().filter_map(|sample| sample["seconds"].as_f64()).fold(0.0, f64::max);
+    assert!((0.5..30.0).contains(&oldest), "{oldest}");
+}
+
+fn conditions(lab: &Lab) {
+    create(lab, "foreign", 2, &[]);
+    plain(lab, "foreign", 0, 20);
+    lab.set_offsets("readers", "foreign", &[(0, 5), (1, 0)]);
+    let group = lab.topic("readers");
+    for (condition, code) in [(">14", 3), (">15", 0), (">=15", 3), (">=16", 0), (">0s", 3), (">1h", 0)] {
+        let run = lab.run(&format!("lag --group {group} --fail-if {condition} --output json")).expect(code);
+        assert_eq!(run.document()["fails"], code == 3, "the document is written all the same");
+        assert_eq!(run.stderr.contains("holds for"), code == 3, "{}", run.stderr);
+    }
+    let words = format!("lag --group {group} --watch 50ms --fail-if >20 --csv lag.csv --report lag.json");
+    let watch = lab.start(&words);
+    std::thread::scope(|scope| {
+        scope.spawn(|| plain(lab, "foreign", 1, 10));
+    });
+    let run = watch.end().expect(3);
+    let last = run.stdout.lines().last().expect("lines");
+    assert!(last.contains("25 messages"), "{last}");
+    let read = |name: &str| std::fs::read_to_string(lab.folder().join(name)).expect(name);
+    let document: Value = serde_json::from_str(&read("lag.json")).expect("JSON");
+    let samples = document["samples"].as_array().expect("samples").len();
+    assert_eq!((samples, &document["fails"]), (run.stdout.lines().count(), &json!(true)));
+    let table = read("lag.csv");
+    assert_eq!(table.lines().count(), 1 + 2 * samples, "a row per partition and sample: {table}");
+    assert!(table.starts_with("at,group,state,isolation,topic,partition,committed"), "{table}");
+    // A group without a commit is neither fine nor failed.
+    let run = lab.run(&format!("lag --group {group} --topic {} --fail-if >100", lab.topic("foreign"))).expect(0);
+    assert!(!run.stderr.contains("not judged"), "{}", run.stderr);
+    let run = lab.run(&format!("lag --group other --topic {} --fail-if >100", lab.topic("foreign"))).expect(0);
+    assert!(run.stderr.contains("not judged"), "{}", run.stderr);
+    let run = lab.run(&format!("lag --group {group} --csv missing/lag.csv")).expect(8);
+    assert_eq!(run.stdout, "", "the file is opened before the work");
+}
+
+fn nothing(lab: &Lab) {
+    let run = lab.run("lag").expect(7);
+    assert!(run.stderr.contains(&lab.topic("analytics-consumer-group")), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+    lab.run(&format!("lag --group {}", lab.topic("nobody"))).expect(0);
+    let refused = lab.run(&format!("lag --group {} --topic {}", lab.topic("nobody"), lab.topic("nothing"))).expect(7);
+    assert!(refused.stderr.contains("there is no topic"), "{}", refused.stderr);
+    assert_eq!(lab.topics(), Vec::<String>::new());
+    assert_eq!(super::groups::names(lab), std::collections::BTreeSet::new());
+    // One of the two groups is enough; without names the answer is a list, however many there are.
+    lab.run("produce --count 20 --seed 1").expect(0);
+    lab.run("inventory --until-end").expect(0);
+    let document = lab.document("lag");
+    assert_eq!(document["groups"].as_array().map(Vec::len), Some(1), "{document}");
+    assert_eq!(document["groups"][0]["messages"], 0);
+}
+
+fn quick(lab: &Lab) {
+    create(lab, "wide", 60, &[]);
+    let records: Vec<Put<'_>> = (0..180).map(|number: i32| (number % 60, None, Some(b"x".as_slice()))).collect();
+    lab.put("wide", &records);
+    lab.set_offsets("readers", "wide", &(0..60).map(|partition| (partition, 1)).collect::<Vec<_>>());
+    let begun = Instant::now();
+    let document = lab.document(&format!("lag --group {}", lab.topic("readers")));
+    // Measured: 0.1 s. One request a partition, or a wait for each, would take much longer on any machine.
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(document["messages"], 120);
+    assert!(document["partitions"].as_array().expect("rows").iter().all(|row| row["seconds"].is_f64()), "{document}");
+}

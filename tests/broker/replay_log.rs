@@ -1,0 +1,185 @@
+//! Owns a log to replay on: transactions and their markers, aborted ones, deleted records, timestamps that are told; and
+//! the recount of what a group must have counted of it.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::groups::{GROUP, SOURCES, assert_agree, positions};
+use super::recount::Recount;
+use super::support::{BOUND, Lab, Stored, until};
+use super::truth::{self, number};
+
+pub const MINUTE: i64 = 60_000;
+pub const HOUR: i64 = 60 * MINUTE;
+
+/// Writes transactions of orders with the record timestamps that it is told.
+pub struct Writer<'a> {
+    lab: &'a Lab,
+    producer: BaseProducer,
+    orders: Vec<Vec<Stored>>,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(lab: &'a Lab) -> Self {
+        let source = lab.other("orders");
+        source.run("produce --count 1500 --seed 7 --partitions 3").expect(0);
+        let mut orders = vec![Vec::new(); 3];
+        for record in source.read("order-events").into_iter().rev() {
+            orders[usize::try_from(record.partition).expect("a partition")].push(record);
+        }
+        lab.create_topic("order-events", 3);
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &lab.broker)
+            .set("transactional.id", lab.topic("writer"))
+            .create()
+            .expect("a producer");
+        producer.init_transactions(BOUND).expect("initialised");
+        Self { lab, producer, orders }
+    }
+
+    /// On every partition so many orders with each timestamp, in one transaction.
+    pub fn transaction(&mut self, runs: &[(usize, i64)], commits: bool) {
+        let (topic, producer) = (self.lab.topic("order-events"), &self.producer);
+        producer.begin_transaction().expect("begun");
+        for (count, timestamp) in runs {
+            for (partition, orders) in (0..).zip(&mut self.orders) {
+                for order in orders.split_off(orders.len() - count).iter().rev() {
+                    let mut record: BaseRecord<'_, [u8], [u8]> =
+                        BaseRecord::to(&topic).partition(partition).timestamp(*timestamp);
+                    record.key = order.key.as_deref();
+                    record.payload = order.value.as_deref();
+                    producer.send(record).map_err(|(error, _)| error).expect("sent");
+                }
+            }
+        }
+        // Acknowledged first: the crate's own flush takes its time in slices.
+        until("acknowledged", || {
+            producer.poll(std::time::Duration::from_millis(1));
+            (producer.in_flight_count() == 0).then_some(())
+        });
+        if commits {
+            producer.commit_transaction(BOUND).expect("committed");
+        } else {
+            producer.abort_transaction(BOUND).expect("aborted");
+        }
+    }
+}
+
+/// Times that find something in the log of [`log`].
+pub struct Times {
+    /// When the later decisions began, in milliseconds since the epoch.
+    pub decisions: i64,
+    /// Among the later orders, and behind every decision.
+    pub orders: i64,
+}
+
+/// Orders and decisions with markers, gaps and deleted records, all counted but for the last few orders.
+pub fn log(lab: &Lab) -> Times {
+    let now = now();
+    let mut writer = Writer::new(lab);
+    writer.transaction(&[(20, now - 3 * HOUR), (20, now - HOUR)], true);
+    writer.transaction(&[(5, now - HOUR)], false);
+    writer.transaction(&[(20, now - HOUR / 2)], true);
+    // In the middle of the oldest, and in the middle of the gap.
+    lab.delete_records("order-events", 0, 7);
+    lab.delete_records("order-events", 1, 43);
+    lab.run("inventory --until-end").expect(0);
+    let decided: Vec<i64> = lab.watermarks("inventory-events").iter().map(|(_, end)| *end).collect();
+    for minute in 1..=4 {
+        writer.transaction(&[(10, now + minute * MINUTE)], true);
+        writer.transaction(&[(3, now + minute * MINUTE)], false);
+    }
+    lab.run("inventory --until-end").expect(0);
+    truth::check(lab, 100, HOUR);
+    lab.run("analytics --until-end").expect(0);
+    let later = lab.read("inventory-events").into_iter();
+    let later =
+        later.filter(|record| record.offset >= decided[usize::try_from(record.partition).expect("a partition")]);
+    let decisions = later.map(|record| record.timestamp).min().expect("a decision");
+    writer.transaction(&[(5, now + 30 * MINUTE)], true);
+    Times { decisions, orders: now + 5 * MINUTE / 2 }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
+pub fn now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() as i64
+}
+
+/// As RFC 3339 spells it; without the `Z` as Kafka's tool does.
+pub fn spelled(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).expect("a time").strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// What the metrics of the group must be, from the orders below its offsets and nothing else.
+pub fn recounted(lab: &Lab) -> Value {
+    let (records, offsets) = (lab.read("order-events"), lab.committed(GROUP, "order-events"));
+    let (mut counts, mut minutes, mut failed, mut cents) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
+    for (partition, offset) in (0..).zip(offsets) {
+        let mut fold = Recount::default();
+        let own = records.iter().filter(|record| record.partition == partition);
+        for record in own.filter(|record| Some(record.offset) < offset) {
+            fold.take(record, 100, HOUR);
+            let order = record.json();
+            let minute = format!("{}Z", &order["timestamp"].as_str().expect("a time")[..16]);
+            *minutes.entry(minute).or_insert(0) += 1;
+            failed += i64::from(order["status"] == "failed");
+        }
+        for (name, count) in &fold.counts {
+            *counts.entry(*name).or_insert(0) += count;
+        }
+        for (_, decision) in fold.decisions.iter().filter(|(_, decision)| decision["action"] == "reserve") {
+            #[allow(clippy::cast_possible_truncation, reason = "a price in cents")]
+            let price = (decision["price"].as_f64().expect("a price") * 100.0).round() as i64;
+            cents += number(&decision["quantity"]) * price;
+        }
+    }
+    json!({
+        "total_orders": counts["orders"], "failed_orders": failed, "orders_by_minute": minutes,
+        "reserved_orders": counts["reserved"], "rejected_orders": counts.get("rejected").copied().unwrap_or(0),
+        "released_orders": counts["released"], "reserved_revenue": format!("{}.{:02}", cents / 100, cents % 100),
+    })
+}
+
+pub fn assert_metrics(document: &Value, recounted: &Value, what: &str) {
+    for (name, value) in recounted.as_object().expect("an object") {
+        let told = document.get(name).unwrap_or(&document["inventory"][name]);
+        assert_eq!(told, value, "{what}: {name}");
+    }
+}
+
+/// Requires that offsets and state agree, and that each position tells what a recount of the records below it tells: their
+/// number and their digest, also in the middle of a log.
+pub fn assert_recounted(lab: &Lab, group: &str) {
+    assert_agree(lab, group);
+    for topic in SOURCES {
+        let records = lab.read(topic);
+        for ((source, partition), position) in positions(lab, group) {
+            if source != lab.topic(topic) {
+                continue;
+            }
+            let (start, next) = (number(&position["log_start"]), number(&position["next_offset"]));
+            let own = records.iter().filter(|record| i64::from(record.partition) == partition);
+            let own: Vec<&Stored> = own.filter(|record| (start..next).contains(&record.offset)).collect();
+            assert_eq!(position["counts"]["records"], own.len(), "{group}: {source}/{partition} at {next}");
+            let digest = own.iter().fold(0u128, |sum, record| sum.wrapping_add(hash(record)));
+            assert_eq!(position["digest"], format!("{digest:032x}"), "{group}: {source}/{partition} at {next}");
+        }
+    }
+}
+
+/// By the words of the contract.
+fn hash(record: &Stored) -> u128 {
+    let mut frame = record.offset.to_le_bytes().to_vec();
+    for part in [&record.key, &record.value] {
+        let length = part.as_ref().map_or(-1, |part| i32::try_from(part.len()).expect("short"));
+        frame.extend(length.to_le_bytes());
+        frame.extend(part.iter().flatten());
+    }
+    let mut hash = Xxh3Default::new();
+    hash.update(&frame);
+    hash.digest128()
+}

@@ -163,6 +163,16 @@ impl Console {
         Progress { console: self, label, total, next_line: Deadline::after(PLAIN_INTERVAL) }
     }
 
+    /// Several lines on stderr that are drawn over and over; `None` where there is no terminal for them.
+    #[must_use]
+    pub fn picture(&self) -> Option<Picture<'_>> {
+        if self.progress != ProgressMode::Auto {
+            return None;
+        }
+        *lock(&self.bar) = Some(ProgressBar::no_length().with_style(style("{msg}")));
+        Some(Picture { console: self })
+    }
+
     fn paint(&self, word: &str, color: &str) -> String {
         if self.color { format!("\x1b[1;{color}m{word}\x1b[0m") } else { word.to_owned() }
     }
@@ -208,6 +218,30 @@ impl Progress<'_> {
 }
 
 impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = lock(&self.console.bar).take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A picture on the screen; gone from it when dropped.
+#[derive(Debug)]
+pub struct Picture<'a> {
+    console: &'a Console,
+}
+
+impl Picture<'_> {
+    /// Draws it anew.
+    pub fn draw(&mut self, text: impl FnOnce() -> String) {
+        if let Some(bar) = &*lock(&self.console.bar) {
+            bar.set_message(text());
+            bar.tick();
+        }
+    }
+}
+
+impl Drop for Picture<'_> {
     fn drop(&mut self) {
         if let Some(bar) = lock(&self.console.bar).take() {
             bar.finish_and_clear();

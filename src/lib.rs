@@ -8,6 +8,7 @@
 //! - what was typed and meant: [`cli`], [`settings`]
 //! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
 //!   (the transactional loop), [`processors`]
+//! - [`laboratory`]: scripts of command lines, played
 //! - [`commands`]: one file a command
 
 pub mod analytics;
@@ -21,6 +22,7 @@ pub mod domain;
 pub mod exit;
 pub mod inventory;
 pub mod kafka;
+pub mod laboratory;
 pub mod lag;
 pub mod local_broker;
 pub mod output;

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use color_eyre::eyre::{self, WrapErr};
-use foodstream::cli::{self, Cli, Command};
+use foodstream::cli::{self, Cli, Command, ScenarioCommand};
 use foodstream::clock;
 use foodstream::commands::{self, Context};
 use foodstream::console::{ColorMode, Console, ProgressMode};
 use foodstream::exit::{Code, Failure, Outcome};
 use foodstream::kafka::LogSink;
-use foodstream::local_broker::Starter;
+use foodstream::local_broker::{Starter, Wanted};
 use foodstream::output::OutputFile;
 use foodstream::settings::{self, Environment};
-use foodstream::shutdown::Shutdown;
+use foodstream::shutdown::{Shutdown, Signal};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -72,13 +72,16 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
         }));
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if !matches!(typed.command, Command::Broker(_)) {
+    if !matches!(typed.command, Command::Broker(_) | Command::Scenario(_)) {
         // Signals, timers and administration; a broker serves its clients on every processor.
         runtime.worker_threads(1);
     }
     let runtime = runtime.enable_all().build().wrap_err("the runtime for signals and timers could not be started")?;
     let shutdown = Shutdown::default();
     runtime.block_on(async { shutdown.listen() }).wrap_err("SIGINT and SIGTERM cannot be listened to")?;
+    if typed.global.leash {
+        leash(&shutdown).wrap_err("stdin cannot be listened to")?;
+    }
     let log = LogSink(Arc::new(foodstream::console::aside));
     let common = match settings::common(&typed.global, environment(), log) {
         Ok(common) => common,
@@ -103,6 +106,18 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
         context.console.error(&failure);
         failure.code
     }))
+}
+
+/// Asks to stop when stdin is closed.
+fn leash(shutdown: &Shutdown) -> std::io::Result<()> {
+    let shutdown = shutdown.clone();
+    std::thread::Builder::new().name("leash".to_owned()).spawn(move || {
+        // However it ends, nobody holds the other end any more.
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).unwrap_or_default();
+        // Somebody may have asked before, and then asks again when he insists.
+        let _already_asked = !shutdown.request(Signal::Terminate);
+    })?;
+    Ok(())
 }
 
 /// Commands about this program itself: they reach for no broker, and no setting of one is in their way.
@@ -154,6 +169,12 @@ fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
         timeout: context.common.connection.timeout,
         shutdown: context.shutdown.clone(),
     };
+    if let Command::Scenario(scenario) = &typed.command
+        && (context.common.wanted == Wanted::Nearest || !matches!(scenario.command, ScenarioCommand::Run(_)))
+    {
+        // A script has a private broker where none is named, and is read without any.
+        return work(context);
+    }
     // Held until the work is over: the embedded broker stays for as long.
     let _lease = commands::reach(context, Path::new(""), &starter)?;
     work(context)
@@ -193,6 +214,14 @@ fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, 
         Command::Lag(typed) => {
             let settings = settings::lag(typed)?;
             Box::new(move |context| commands::lag::run(context, &settings))
+        }
+        Command::Scenario(typed) => {
+            let typed = typed.clone();
+            Box::new(move |context| match &typed.command {
+                ScenarioCommand::Run(run) => commands::scenario::run(context, run),
+                ScenarioCommand::Check(files) => commands::scenario::check(context, files),
+                ScenarioCommand::List(folders) => commands::scenario::list(context, folders),
+            })
         }
         Command::Clean(typed) => {
             let consent = settings::clean(typed, context.console.can_ask())?;

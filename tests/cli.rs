@@ -167,3 +167,79 @@ fn help_into_a_closed_pipe_is_no_panic() {
         assert!(!stderr.contains("panicked"), "{stderr}");
     }
 }
+
+/// Each script of `scenarios/` with its first `value` misspelt: found before anything runs, with file, line, column, the line
+/// itself and the key that was meant.
+#[test]
+fn a_misspelt_key_of_a_script_is_told_with_its_place() {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(scenarios).expect("listed") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("read");
+        let misspelt = text.replacen("\nvalue = ", "\nvallue = ", 1);
+        let line = 1 + misspelt.lines().position(|line| line.starts_with("vallue = ")).expect("misspelt");
+        let file = folder.path().join(path.file_name().expect("a name"));
+        std::fs::write(&file, misspelt).expect("written");
+        let name = path.file_name().expect("a name").to_str().expect("UTF-8");
+        for command in ["run", "check", "list"] {
+            let output = foodstream(folder.path(), &["scenario", command, name]).output().expect("ended");
+            let (stdout, stderr) = texts(&output);
+            assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
+            for part in [format!("{name}:{line}:1"), "vallue = ".to_owned(), "`value`".to_owned()] {
+                assert!(stderr.contains(&part), "{name}: no {part} in {stderr}");
+            }
+            assert_eq!(stdout, "");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
+    assert!(!folder.path().join("scenario-report").exists(), "nothing was run");
+}
+
+/// What is hostile is a mistake like any other: nothing of it is run, and nothing is read behind the largest script.
+#[test]
+fn a_hostile_script_is_refused_and_does_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = |run: &str, name: &str| {
+        format!(
+            "name = {name:?}\ndescription = \"x\"\n[[step]]\nname = \"s\"\nrun = {run:?}\n[[expect]]\nstep = \"s\"\nvalue = \"run.exit\"\nequals = 0\n"
+        )
+    };
+    let refused = |text: &[u8], named: &str| {
+        std::fs::write(folder.path().join("hostile.toml"), text).expect("written");
+        let begin = Instant::now();
+        let output = foodstream(folder.path(), &["scenario", "run", "hostile.toml"]).output().expect("ended");
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(2), "{named}: {stderr}");
+        assert!(stderr.contains(named), "{named}: {stderr}");
+        assert_eq!(stdout, "");
+        assert!(begin.elapsed() < SLACK, "{named}");
+        assert!(!folder.path().join("owned").exists(), "{named}");
+    };
+    for run in [
+        "produce; touch owned",
+        "produce $(touch owned)",
+        "produce `touch owned`",
+        "produce && touch owned",
+        "touch owned",
+    ] {
+        refused(script(run, "x").as_bytes(), "hostile.toml:5:");
+    }
+    for run in [
+        "analytics --metrics-file ../owned",
+        "analytics --metrics-file /tmp/owned",
+        "produce -b somewhere:9092",
+        "broker",
+        "scenario run x",
+        "clean --yes",
+    ] {
+        refused(script(run, "x").as_bytes(), "hostile.toml:5:");
+    }
+    refused(script("produce", "<script>alert(1)</script>").as_bytes(), "hostile.toml:1:");
+    refused(script("produce", "../../owned").as_bytes(), "hostile.toml:1:");
+    let steps = "[[step]]\nrun = \"produce --count 1\"\n".repeat(10_000);
+    refused(format!("name = \"x\"\ndescription = \"x\"\n{steps}").as_bytes(), "hostile.toml");
+    refused(&vec![b'#'; 100 << 20], "hostile.toml");
+}

@@ -30,6 +30,9 @@ pub struct Lag {
     /// Also write every look to this file, a row per partition
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Also draw it over time on a page: one HTML file that loads nothing
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Which end of a partition lag is counted to.

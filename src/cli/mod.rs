@@ -8,6 +8,7 @@ mod inventory;
 mod lag;
 mod produce;
 mod replay;
+mod scenario;
 mod shell;
 mod values;
 
@@ -26,6 +27,7 @@ pub use inventory::Inventory;
 pub use lag::{Lag, LagIsolation};
 pub use produce::Produce;
 pub use replay::Replay;
+pub use scenario::{Scenario, ScenarioCommand, ScenarioFiles, ScenarioList, ScenarioRun};
 pub use shell::{Completions, Help, Man};
 
 /// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
@@ -94,6 +96,12 @@ pub enum Command {
   foodstream lag --fail-if '>30s' --output json
   foodstream lag --watch 5s --csv lag.csv")]
     Lag(Lag),
+    /// Play scripts of command lines, and hold what they measured against what they expect
+    #[command(after_help = "Examples:
+  foodstream scenario list                              the scripts of scenarios/ and what they show
+  foodstream scenario run scenarios/ten-thousand.toml
+  foodstream scenario check scenarios                   every mistake, with its line")]
+    Scenario(Scenario),
     /// Delete the topics and groups of this prefix, after listing them
     #[command(after_help = "Examples:
   foodstream clean --prefix lab1. --dry-run   what would be deleted
@@ -187,6 +195,9 @@ pub struct Global {
     /// More of what is going on, librdkafka's messages included
     #[arg(short = 'v', long, global = true, hide_short_help = true, conflicts_with = "quiet")]
     pub verbose: bool,
+    /// Stop, as by SIGTERM, when stdin is closed: whoever started this process is gone
+    #[arg(long, global = true, hide = true)]
+    pub leash: bool,
 }
 
 /// Form of the answer.

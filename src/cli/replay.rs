@@ -14,22 +14,22 @@ use crate::replay::TopicFilter;
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct Replay {
     /// Rewind to the start of the log; this is the default
-    #[arg(long, group = "target")]
+    #[arg(long, group = "target", conflicts_with = "undo")]
     pub to_earliest: bool,
     /// Rewind every partition to this offset
-    #[arg(long, value_name = "OFFSET", group = "target", allow_hyphen_values = true, value_parser = offset)]
+    #[arg(long, value_name = "OFFSET", group = "target", conflicts_with = "undo", allow_hyphen_values = true, value_parser = offset)]
     pub to_offset: Option<i64>,
     /// Rewind to the first record at or after this time, by the records' own timestamps; without a zone it is UTC
-    #[arg(long, value_name = "TIME", group = "target", value_parser = event_time)]
+    #[arg(long, value_name = "TIME", group = "target", conflicts_with = "undo", value_parser = event_time)]
     pub to_datetime: Option<EventTime>,
-    /// Rewind to the first record of this last time, by the records' own timestamps: `5m`, `1h30m`, or `PT5M`, `P1DT2H`
-    #[arg(long, value_name = "DURATION", group = "target", allow_hyphen_values = true, value_parser = span)]
+    /// Rewind to the first record that is no older than this, by the records' own timestamps: `5m`, `1h30m`, or `PT5M`, `P1DT2H`
+    #[arg(long, value_name = "DURATION", group = "target", conflicts_with = "undo", allow_hyphen_values = true, value_parser = span)]
     pub by_duration: Option<Duration>,
     /// Rewind every partition by this many offsets from where the group stands
-    #[arg(long, value_name = "-N", group = "target", allow_hyphen_values = true, value_parser = shift)]
+    #[arg(long, value_name = "-N", group = "target", conflicts_with = "undo", allow_hyphen_values = true, value_parser = shift)]
     pub shift_by: Option<i64>,
     /// Rewind to the offsets of this file, rows of `topic,partition,offset` as Kafka's own tool exports them
-    #[arg(long, value_name = "CSV", group = "target")]
+    #[arg(long, value_name = "CSV", group = "target", conflicts_with = "undo")]
     pub from_file: Option<PathBuf>,
     /// Rewind only this topic, or these of its partitions; may be repeated; all others stay as they are
     #[arg(long, value_name = "NAME[:0,1]", conflicts_with = "undo", value_parser = topic_filter)]
@@ -37,6 +37,9 @@ pub struct Replay {
     /// Write the plan to this file, as `kafka-consumer-groups --reset-offsets --from-file` reads it
     #[arg(long, value_name = "CSV", conflicts_with = "undo")]
     pub export: Option<PathBuf>,
+    /// Also draw before and after on a page: one HTML file that loads nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "undo"])]
+    pub html: Option<PathBuf>,
     /// Show the plan and change nothing
     #[arg(long, conflicts_with_all = ["shadow", "undo"])]
     pub dry_run: bool,
@@ -44,7 +47,7 @@ pub struct Replay {
     #[arg(long, conflicts_with = "undo")]
     pub shadow: bool,
     /// Go back to where the group stood before the last replay or --from-beginning: offsets and state
-    #[arg(long, conflicts_with = "target")]
+    #[arg(long)]
     pub undo: bool,
     /// Wait this long for the group's members to leave
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]

@@ -24,6 +24,7 @@ const NAMED: usize = 10;
 pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let report = context.open_report()?;
     let csv = settings.csv.as_deref().map(OutputFile::open).transpose()?;
+    let html = settings.html.as_deref().map(OutputFile::open).transpose()?;
     let names = &context.common.names;
     let of_prefix = settings.groups.is_empty();
     let groups = if of_prefix {
@@ -38,7 +39,7 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let ended = watch.run(&mut sampler);
     // What was seen until something went wrong was seen all the same.
     if watch.groups.iter().any(|group| group.last.is_some()) {
-        watch.finish(report, csv)?;
+        watch.finish(report, csv, html)?;
     }
     ended
 }
@@ -73,18 +74,18 @@ impl<'a> Watch<'a> {
         let started = Deadline::after(Duration::ZERO);
         let mut due = Duration::ZERO;
         loop {
-            let samples = match sampler.sample() {
-                Ok(samples) => samples,
+            let looks = match sampler.sample() {
+                Ok(looks) => looks,
                 // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
                 Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
                 Err(failure) => return Err(failure),
             };
-            if self.groups.is_empty() && self.of_prefix && !samples.iter().any(GroupSample::exists) {
+            if self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists) {
                 return Err(self.no_group(sampler));
             }
-            self.take(&samples, sampler);
+            self.take(&looks, sampler);
             let failed: Vec<&str> = self.groups.iter().filter_map(|group| group.failed.as_deref()).collect();
             let failure = (!failed.is_empty()).then(|| Failure::new(Code::Different, failed.join("; ")));
             let Some(every) = self.settings.watch else { return failure.map_or(Ok(Code::Done), Err) };
@@ -103,10 +104,10 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn take(&mut self, samples: &[GroupSample], sampler: &LagSampler) {
-        self.groups.resize_with(samples.len(), Watched::default);
+    fn take(&mut self, looks: &[GroupSample], sampler: &LagSampler) {
+        self.groups.resize_with(looks.len(), Watched::default);
         let mut words = Vec::new();
-        for (group, sample) in self.groups.iter_mut().zip(samples) {
+        for (group, sample) in self.groups.iter_mut().zip(looks) {
             if self.of_prefix && group.last.is_none() && !sample.exists() {
                 continue;
             }
@@ -171,7 +172,12 @@ impl<'a> Watch<'a> {
     }
 
     /// Leaves the answer, the document and the table.
-    fn finish(&mut self, report: Option<OutputFile>, csv: Option<OutputFile>) -> Result<(), Failure> {
+    fn finish(
+        &mut self,
+        report: Option<OutputFile>,
+        csv: Option<OutputFile>,
+        html: Option<OutputFile>,
+    ) -> Result<(), Failure> {
         if let Some(csv) = csv {
             csv.finish(&self.csv)?;
         }
@@ -187,7 +193,22 @@ impl<'a> Watch<'a> {
             Ok([group]) => LagDocument::several(vec![group]),
             Err(groups) => LagDocument::several(groups),
         };
+        if let Some(html) = html {
+            html.finish(&report::html::lag_document_page(&document, &self.facts()))?;
+        }
         self.context.answer(&document, &text, report)
+    }
+
+    /// What a page says of this command. Without `-X` and `-F`, which may hold secrets.
+    fn facts(&self) -> report::html::CommandFacts {
+        let mut command = "foodstream lag".to_owned();
+        for group in &self.settings.groups {
+            command += &format!(" --group {group}");
+        }
+        if let Some(every) = self.settings.watch {
+            command += &format!(" --watch {}", humantime::format_duration(every));
+        }
+        self.context.page_facts(command, self.settings.groups.join(", "))
     }
 
     fn no_group(&self, sampler: &LagSampler) -> Failure {

@@ -12,6 +12,7 @@ pub mod lag;
 pub mod man;
 pub mod produce;
 pub mod replay;
+pub mod scenario;
 pub mod undo;
 
 mod epoch;
@@ -27,9 +28,10 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::exit::{Code, Failure};
-use crate::kafka::UNREACHABLE_HINT;
+use crate::kafka::{UNREACHABLE_HINT, library};
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
+use crate::report::html::CommandFacts;
 use crate::settings::Common;
 use crate::shutdown::Shutdown;
 
@@ -52,6 +54,23 @@ impl Context {
     /// Opens the `--report` file before the work, if one was asked for.
     fn open_report(&self) -> Result<Option<OutputFile>, Failure> {
         self.common.report.as_deref().map(OutputFile::open).transpose()
+    }
+
+    /// What a page says of a command beside its document.
+    fn page_facts(&self, mut command: String, group: String) -> CommandFacts {
+        let prefix = self.common.names.prefix();
+        if !prefix.is_empty() {
+            command += &format!(" --prefix {prefix}");
+        }
+        let broker = self.common.connection.bootstrap().to_owned();
+        CommandFacts {
+            command: format!("{command} -b {broker}"),
+            group,
+            broker,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            librdkafka: library().0,
+            started: String::new(),
+        }
     }
 
     /// Answers with a document: as JSON or as `text`, and to the `--report` file.

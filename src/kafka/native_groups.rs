@@ -55,7 +55,7 @@ impl Question {
         // that is not taken leaves the library's own (a minute), and the wait below has its bound whatever it says.
         unsafe {
             let options = rd::rd_kafka_AdminOptions_new(client, kind);
-            let bound = millis(bound.min(Duration::from_mins(60))).max(1);
+            let bound = millis(bound.min(Duration::from_hours(1))).max(1);
             rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, words.as_mut_ptr(), words.len());
             Self { options, queue: rd::rd_kafka_queue_new(client) }
         }

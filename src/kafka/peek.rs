@@ -32,8 +32,18 @@ pub struct Want {
 struct Known {
     from: i64,
     offset: i64,
-    /// Of the record at `offset`; no record was met up to there otherwise.
-    record: Option<Option<i64>>,
+    met: Met,
+}
+
+/// What stands at an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    /// Nothing that was read: there was nothing up to it, and it is the end.
+    End,
+    /// A record with that timestamp.
+    Record(i64),
+    /// A record of a format without timestamps.
+    Timeless,
 }
 
 /// A client that reads one record of each partition, and what it has learnt so far.
@@ -109,11 +119,11 @@ impl Peek {
             if self.answer(reader, place, *position, *end) == Next::Unknown && !self.forbidden.contains(&place.topic) {
                 // What is known to hold nothing is not read again.
                 let from = match self.known.get(&(reader, place.clone())) {
-                    Some(known) if known.record.is_none() && (known.from..=known.offset).contains(position) => {
+                    Some(known) if known.met == Met::End && (known.from..=known.offset).contains(position) => {
                         known.offset
                     }
                     _ => {
-                        let fresh = Known { from: *position, offset: *position, record: None };
+                        let fresh = Known { from: *position, offset: *position, met: Met::End };
                         self.known.insert((reader, place.clone()), fresh);
                         *position
                     }
@@ -130,10 +140,10 @@ impl Peek {
     /// What is known already.
     fn answer(&self, reader: usize, place: &TopicPartition, position: i64, end: i64) -> Next {
         match self.known.get(&(reader, place.clone())) {
-            Some(Known { from, offset, record }) if *from <= position && position <= *offset => match record {
+            Some(Known { from, offset, met }) if *from <= position && position <= *offset => match met {
                 // A record behind the end is one of a topic that was made anew since.
-                Some(Some(millis)) if *offset < end => Next::Written(*millis),
-                None if *offset >= end => Next::Nothing,
+                Met::Record(millis) if *offset < end => Next::Written(*millis),
+                Met::End if *offset >= end => Next::Nothing,
                 _ => Next::Unknown,
             },
             _ => Next::Unknown,
@@ -171,7 +181,7 @@ impl Peek {
                     if missing.remove(&place).is_some()
                         && let Some(known) = known.get_mut(&(reader, place))
                     {
-                        (known.offset, known.record) = (offset, Some(timestamp));
+                        (known.offset, known.met) = (offset, timestamp.map_or(Met::Timeless, Met::Record));
                     }
                 }
                 Item::End { topic, partition, offset } => {

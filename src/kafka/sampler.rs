@@ -113,8 +113,9 @@ impl LagSampler {
             self.look_at_topics()?;
         }
         let chosen = self.chosen()?;
-        let places: Vec<BTreeSet<TopicPartition>> = seen.iter().map(|seen| self.places(seen, &chosen)).collect();
-        let bounds = self.bounds(places.iter().flatten().cloned().collect())?;
+        let places: Vec<BTreeSet<TopicPartition>> =
+            seen.iter().map(|seen| self.places(seen, chosen.as_ref())).collect();
+        let bounds = self.bounds(&places.iter().flatten().cloned().collect())?;
         let mut samples = Vec::with_capacity(seen.len());
         for (index, (seen, places)) in seen.into_iter().zip(places).enumerate() {
             samples.push(self.group(index, seen, places, &bounds)?);
@@ -173,7 +174,7 @@ impl LagSampler {
     }
 
     /// The partitions that a group's sample is about.
-    fn places(&self, seen: &Seen, chosen: &Option<BTreeSet<TopicPartition>>) -> BTreeSet<TopicPartition> {
+    fn places(&self, seen: &Seen, chosen: Option<&BTreeSet<TopicPartition>>) -> BTreeSet<TopicPartition> {
         let own = seen.committed.keys().chain(seen.owners.keys());
         match chosen {
             Some(chosen) => chosen.clone(),
@@ -189,7 +190,7 @@ impl LagSampler {
     }
 
     /// Where those partitions begin and end that exist.
-    fn bounds(&mut self, places: BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, Bounds>, Failure> {
+    fn bounds(&mut self, places: &BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, Bounds>, Failure> {
         loop {
             let topics = &self.topics;
             let exists =

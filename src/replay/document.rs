@@ -71,9 +71,8 @@ pub enum PlanSchema {
 pub struct PlanDocument {
     /// What this document is.
     pub schema: PlanSchema,
-    /// The flag that asks for this target; for a duration it names the time that was meant. An optional field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
+    /// The flag that asks for this target; for a duration it names the time that was meant.
+    pub target: String,
     /// From where to where each partition would go.
     pub plan: Vec<PlanRow>,
 }
@@ -82,6 +81,6 @@ impl PlanDocument {
     /// The document of a plan.
     #[must_use]
     pub fn new(target: &Target, plan: Vec<PlanRow>) -> Self {
-        Self { schema: PlanSchema::Version1, target: Some(target.to_string()), plan }
+        Self { schema: PlanSchema::Version1, target: target.to_string(), plan }
     }
 }

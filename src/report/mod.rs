@@ -3,17 +3,22 @@
 //! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
 
 mod clean;
+pub mod html;
 mod inventory;
 mod lag;
+mod live;
 mod metrics;
 mod produce;
 mod replay;
+mod scenario;
 mod text;
 
 pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
 pub use lag::{lag_line, lag_picture, lag_report, lag_total};
+pub use live::live_picture;
 pub use metrics::{metrics_line, metrics_picture, metrics_report};
 pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};
+pub use scenario::scenario_report;
 pub use text::printable;

@@ -40,7 +40,8 @@ pub fn plan_report(rows: &[PlanRow]) -> String {
     format!("Plan:\n{table}  {offsets} offsets to read again\n")
 }
 
-fn note_text(note: PlanNote) -> String {
+/// Why a partition does not go where it was asked to.
+pub(super) fn note_text(note: PlanNote) -> String {
     match note {
         PlanNote::Raised { asked } => format!("raised from {asked}, below the log start"),
         PlanNote::Lowered { asked } => format!("lowered from {asked}, ahead of the group"),
@@ -178,7 +179,9 @@ mod tests {
     fn an_identical_replay_says_so_and_what_it_read() {
         let mut evidence = evidence(|_| {});
         evidence.note = Some(Note::FirstPass);
-        insta::assert_snapshot!("replay_identical", replay_report(&judge(evidence)));
+        insta::assert_snapshot!("replay_identical", replay_report(&judge(evidence.clone())));
+        evidence.note = Some(Note::LeftAlone);
+        assert!(replay_report(&judge(evidence)).contains("Note: the group was not rewound"));
     }
 
     #[test]
@@ -217,6 +220,9 @@ mod tests {
         ];
         insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| Aim::Offset(10))));
         insta::assert_snapshot!("plan_of_nothing", plan_report(&[]));
+        let since = plan_report(&plan(&all, |_| Aim::Since(None)));
+        assert!(since.contains("  no record at or after that time: the end (60), lowered to the group\n"), "{since}");
+        assert!(plan_report(&plan(&all, |_| Aim::Stay)).contains("  stays as it is\n"));
     }
 
     /// A cause's topic is a name from the cluster, a metric's path may hold a name from a record.

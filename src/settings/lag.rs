@@ -27,6 +27,8 @@ pub struct LagSettings {
     pub fail_if: Option<Condition>,
     /// Where the samples also go.
     pub csv: Option<PathBuf>,
+    /// Where the page goes.
+    pub html: Option<PathBuf>,
 }
 
 /// The settings of `lag`.
@@ -63,6 +65,7 @@ pub fn lag(typed: &cli::Lag) -> Result<LagSettings, Failure> {
         watch,
         fail_if: fail_if.transpose()?,
         csv: typed.csv.clone(),
+        html: typed.html.clone(),
     })
 }
 

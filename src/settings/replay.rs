@@ -28,6 +28,8 @@ pub struct ReplaySettings {
     pub group: Option<String>,
     /// Where the plan goes as a file of offsets.
     pub export: Option<PathBuf>,
+    /// Where the page goes.
+    pub html: Option<PathBuf>,
     /// Where the report from before goes.
     pub initial_file: PathBuf,
     /// Where the report from after goes.
@@ -56,6 +58,7 @@ pub fn replay(typed: &cli::Replay, now: i64) -> Result<ReplaySettings, Failure> 
         wait_empty: typed.wait_empty.map(Into::into),
         group: typed.group.clone(),
         export: typed.export.clone(),
+        html: typed.html.clone(),
         initial_file: typed.initial_file.clone(),
         after_file: typed.after_file.clone(),
     })

@@ -37,6 +37,7 @@ mod replay_kills;
 mod replay_log;
 mod replay_targets;
 mod replay_verdicts;
+mod scenarios;
 #[path = "../support/schemas.rs"]
 mod schemas;
 mod sharing;
@@ -71,6 +72,7 @@ fn main() {
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        scenarios::CASES,
         lag::CASES,
         clean::CASES,
         examples::CASES,

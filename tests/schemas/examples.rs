@@ -31,6 +31,16 @@ pub fn documents() -> Examples {
     documents.push(("plan", value(&PlanDocument::new(&Target::ShiftBy(-20), noted_rows()))));
     documents.push(("replay", value(&different_replay())));
     documents.push(("scenario", value(&scenario())));
+    documents.push((
+        "scenarios",
+        json!({ "schema": "foodstream.scenarios/1", "verdict": "passed", "scenarios": [value(&scenario())] }),
+    ));
+    documents.push((
+        "scripts",
+        json!({ "schema": "foodstream.scripts/1", "scenarios": [
+            { "name": "flow", "description": "Events flow.", "file": "flow.toml", "steps": 3, "expectations": 2 },
+        ] }),
+    ));
     documents
 }
 
@@ -169,6 +179,7 @@ fn scenario() -> scenario::ScenarioDocument {
         exit_code,
         document,
         stderr: vec!["warning: …".into()],
+        uncommitted: Some(30),
     };
     scenario::ScenarioDocument {
         schema: "foodstream.scenario/1".into(),
@@ -219,6 +230,7 @@ fn scenario() -> scenario::ScenarioDocument {
             seen: json!(0),
             held: true,
             line: 12,
+            why: Some("it is no number".into()),
         }],
         not_shown: vec!["It does not show several brokers.".into()],
     }

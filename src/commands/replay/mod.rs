@@ -70,6 +70,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let report = context.open_report()?;
     let (initial, after) = (OutputFile::open(&settings.initial_file)?, OutputFile::open(&settings.after_file)?);
     let export = open_export(settings)?;
+    let html = settings.html.as_deref().map(OutputFile::open).transpose()?;
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     check(context, settings, &topology::require(context, &inspector)?, &group_name)?;
@@ -103,10 +104,21 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
 
     initial.finish(&report::metrics_report(&document.before))?;
     after.finish(&report::metrics_report(&document.after))?;
+    if let Some(html) = html {
+        html.finish(&report::html::replay_page(&document, &page_facts(context, settings, &group_name)))?;
+    }
     let text = format!("{}\n{}", report::metrics_report(&document.after), report::replay_report(&document));
     context.answer(&document, &text, report)?;
     Ok(match document.verdict {
         Verdict::Identical => Code::Done,
         Verdict::Different => Code::Different,
     })
+}
+
+/// What a page says of this command. Without `-X` and `-F`, which may hold secrets.
+fn page_facts(context: &Context, settings: &ReplaySettings, group_name: &str) -> report::html::CommandFacts {
+    let shadow = if settings.shadow { " --shadow" } else { "" };
+    let group = settings.group.as_ref().map(|group| format!(" --group {group}")).unwrap_or_default();
+    let command = format!("foodstream replay {}{shadow}{group}", settings.target);
+    context.page_facts(command, group_name.to_owned())
 }

@@ -1,0 +1,182 @@
+//! Owns `scenario`: scripts found, read and checked as a whole, then played, judged and reported.
+
+mod outputs;
+mod scripts;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Context;
+use crate::cli;
+use crate::exit::{Code, Failure, Outcome};
+use crate::laboratory::{Place, Stage, play};
+use crate::local_broker::Wanted;
+use crate::report;
+use crate::scenario::{ScenarioDocument, Script, Verdict};
+
+use outputs::Outputs;
+use scripts::{File, read};
+
+/// `foodstream.scenarios/1`: the runs of several scripts.
+#[derive(Debug, Serialize)]
+struct ScenariosDocument<'a> {
+    schema: &'static str,
+    verdict: Verdict,
+    scenarios: &'a [ScenarioDocument],
+}
+
+/// Plays scripts, one after the other.
+///
+/// # Errors
+///
+/// With exit code 2 for mistakes in any of them, before anything is run; 4 when the cluster cannot be reached, 8 when a
+/// report cannot be written.
+pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
+    let files = read(&typed.files)?;
+    let report = context.open_report()?;
+    let mut outputs = Outputs::open(&typed.out, typed.junit.as_deref(), &files)?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
+    let stage = Stage { program, console: &context.console, shutdown: &context.shutdown };
+    let mut documents: Vec<ScenarioDocument> = Vec::new();
+    for (index, File { path, script }) in files.iter().enumerate() {
+        context.console.note(&format!("{}: {}", script.name, first_line(&script.description)));
+        let document = play_one(context, typed, script, &path.display().to_string(), &stage)?;
+        outputs.write(index, &document)?;
+        documents.push(document);
+        if context.shutdown.requested().is_some() {
+            break;
+        }
+    }
+    outputs.finish(&documents)?;
+    let verdict = overall(&documents);
+    let mut text: String = documents.iter().map(report::scenario_report).collect();
+    text.push_str(&outputs.told(&documents));
+    match documents.as_slice() {
+        [document] if files.len() == 1 => context.answer(document, &text, report)?,
+        _ => {
+            let all = ScenariosDocument { schema: "foodstream.scenarios/1", verdict, scenarios: &documents };
+            context.answer(&all, &text, report)?;
+        }
+    }
+    Ok(match verdict {
+        Verdict::Passed => Code::Done,
+        Verdict::Failed => Code::Different,
+        Verdict::Interrupted => context.shutdown.requested().map_or(Code::Different, crate::shutdown::Signal::code),
+    })
+}
+
+fn overall(documents: &[ScenarioDocument]) -> Verdict {
+    let any = |verdict| documents.iter().any(|document| document.verdict == verdict);
+    if any(Verdict::Interrupted) {
+        Verdict::Interrupted
+    } else if any(Verdict::Failed) {
+        Verdict::Failed
+    } else {
+        Verdict::Passed
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.trim().lines().next().unwrap_or_default()
+}
+
+fn play_one(
+    context: &Context,
+    typed: &cli::ScenarioRun,
+    script: &Script,
+    file: &str,
+    stage: &Stage<'_>,
+) -> Result<ScenarioDocument, Failure> {
+    let common = &context.common;
+    if common.wanted == Wanted::Nearest {
+        let place = Place::private(&common.connection, common.names.prefix(), &context.runtime)?;
+        return play(script, file, &place, stage);
+    }
+    let prefix = format!("{}{}-{}.", common.names.prefix(), script.name, &context.process_id[..8]);
+    let place = Place::cluster(&common.connection, prefix, &context.runtime)?;
+    let played = play(script, file, &place, stage);
+    if typed.keep {
+        context
+            .console
+            .note(&format!("topics and groups are kept: foodstream clean --prefix {}", place.names.prefix()));
+        return played;
+    }
+    // Also when a signal asked to stop: what was begun here is taken back.
+    let removed = place.remove();
+    let document = played?;
+    removed.map_err(|failure| {
+        let prefix = place.names.prefix();
+        failure
+            .context(format!("topics of {prefix} were left behind"))
+            .hint(format!("foodstream clean --prefix {prefix}"))
+    })?;
+    Ok(document)
+}
+
+/// Looks for every mistake, and runs nothing.
+///
+/// # Errors
+///
+/// With exit code 2 and every mistake.
+pub fn check(context: &Context, typed: &cli::ScenarioFiles) -> Outcome {
+    #[derive(Serialize)]
+    struct Checked {
+        schema: &'static str,
+        scenarios: Vec<Listed>,
+    }
+    let report = context.open_report()?;
+    let files = read(&typed.files)?;
+    let listed: Vec<Listed> = files.iter().map(Listed::of).collect();
+    let text = listed.iter().fold(String::new(), |text, file| {
+        let Listed { file, steps, expectations, .. } = file;
+        format!("{text}{}: {steps} steps, {expectations} expectations, no mistake\n", report::printable(file))
+    });
+    context.answer(&Checked { schema: "foodstream.scripts/1", scenarios: listed }, &text, report)?;
+    Ok(Code::Done)
+}
+
+/// A script of a list.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    description: String,
+    file: String,
+    steps: usize,
+    expectations: usize,
+}
+
+impl Listed {
+    fn of(file: &File) -> Self {
+        let File { path, script } = file;
+        Self {
+            name: script.name.clone(),
+            description: script.description.trim().to_owned(),
+            file: path.display().to_string(),
+            steps: script.steps.len(),
+            expectations: script.expectations.len(),
+        }
+    }
+}
+
+/// Lists the scripts of folders and what they show.
+///
+/// # Errors
+///
+/// With exit code 2 for a folder that cannot be read and for every mistake.
+pub fn list(context: &Context, typed: &cli::ScenarioList) -> Outcome {
+    #[derive(Serialize)]
+    struct List {
+        schema: &'static str,
+        scenarios: Vec<Listed>,
+    }
+    let report = context.open_report()?;
+    let files: Vec<PathBuf> = typed.files.clone();
+    let listed: Vec<Listed> = read(&files)?.iter().map(Listed::of).collect();
+    let text = listed.iter().fold(String::new(), |text, Listed { name, description, file, .. }| {
+        format!("{text}{name:<20} {}\n{:<20} {}\n", first_line(description), "", report::printable(file))
+    });
+    context.answer(&List { schema: "foodstream.scripts/1", scenarios: listed }, &text, report)?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,228 @@
+//! Owns the parts about orders: orders per minute by outcome, and the stock that ran out.
+
+use super::{
+    drawing::{Mark, Place, Size},
+    minutes_picture::{Minute, MinutesPicture, OUTCOMES, minutes_a_bar, texture},
+    numbers,
+    page::{Figure, Section},
+    rows_picture::{Count, counts_picture},
+    table::{Cell, Fold, Table},
+};
+use crate::analytics::{MetricsDocument, MinuteRow, Revenue};
+use crate::report::printable;
+
+/// Restaurants on a picture; the table has them all.
+const RESTAURANTS: usize = 12;
+
+/// Orders per minute, stacked by what became of them; nothing, where there are none.
+pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Section> {
+    let minutes = minutes(metrics);
+    let (first, last) = (metrics.by_minute.first()?, metrics.by_minute.last()?);
+    let mut section = Section::new("orders", "Orders per minute");
+    section.paragraph(format!(
+        "{} orders, {} a minute on average: {} reserved, {} rejected, {} released, {} pending. Minutes are event time; \
+         the numbers are those of “{}”.",
+        numbers::grouped(metrics.total_orders),
+        metrics.average_orders_per_minute,
+        numbers::grouped(metrics.inventory.reserved_orders),
+        numbers::grouped(metrics.inventory.rejected_orders),
+        numbers::grouped(metrics.inventory.released_orders),
+        numbers::grouped(metrics.inventory.pending_orders),
+        printable(step),
+    ));
+    section.add(&minutes_figure("orders", "Orders per minute by outcome", &minutes, &[Size::Wide, Size::Narrow], 0));
+    section.add(&minutes_table(
+        &metrics.by_minute,
+        format!("Orders by minute, from {} to {}", spoken(&first.minute), spoken(&last.minute)),
+    ));
+    Some(section)
+}
+
+/// The bars of a metrics document.
+pub(super) fn minutes(metrics: &MetricsDocument) -> Vec<Minute> {
+    let minute = |row: &MinuteRow| Minute { label: clock(&row.minute), orders: outcomes(row) };
+    metrics.by_minute.iter().map(minute).collect()
+}
+
+/// Orders by outcome. What is neither reserved nor rejected nor released is pending: also a failed order that the inventory
+/// has not seen yet.
+fn outcomes(row: &MinuteRow) -> [u64; 4] {
+    let decided = row.reserved.saturating_add(row.rejected).saturating_add(row.released);
+    [row.reserved, row.rejected, row.released, row.total.saturating_sub(decided)]
+}
+
+/// The picture of minutes at these sizes.
+pub(super) fn minutes_figure(id: &str, title: &str, minutes: &[Minute], sizes: &[Size], at_least: u64) -> Figure {
+    let tallest = minutes.iter().max_by_key(|minute| minute.total());
+    let description = match (minutes, tallest) {
+        ([first, .., last], Some(tallest)) => format!(
+            "Stacked bars of {} minutes from {} to {}; the most orders are {} at {}.",
+            minutes.len(),
+            first.label,
+            last.label,
+            numbers::grouped(tallest.total()),
+            tallest.label
+        ),
+        (_, Some(only)) => format!("One bar of {} orders at {}.", numbers::grouped(only.total()), only.label),
+        _ => "No orders.".to_owned(),
+    };
+    let picture = MinutesPicture { id: id.to_owned(), title: title.to_owned(), description, minutes, at_least };
+    let shown = (0..4).filter(|outcome| minutes.iter().any(|minute| minute.orders[*outcome] > 0));
+    let legend = shown.map(|outcome| (swatch(outcome), OUTCOMES[outcome].to_owned())).collect();
+    let widest = sizes.first().map_or(1, |size| minutes_a_bar(minutes.len(), *size));
+    let narrowest = sizes.last().map_or(1, |size| minutes_a_bar(minutes.len(), *size));
+    let caption = match (widest, narrowest) {
+        (1, 1) => String::new(),
+        (1, _) => "On a narrow screen each bar is the mean of some minutes.".to_owned(),
+        (together, _) => format!("Each bar is the mean of {together} minutes, of more on a narrow screen."),
+    };
+    Figure { drawings: sizes.iter().map(|size| picture.at(*size)).collect(), legend, caption }
+}
+
+fn swatch(outcome: usize) -> Vec<Mark> {
+    let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome];
+    let area = Mark::Area { class, at: Place(1.0, 1.0), width: 24.0, height: 12.0 };
+    [area].into_iter().chain(texture(outcome, [1.0, 25.0], [1.0, 13.0])).collect()
+}
+
+fn minutes_table(rows: &[MinuteRow], caption: String) -> Table {
+    let row = |row: &MinuteRow| {
+        let [reserved, rejected, released, pending] = outcomes(row);
+        let counts = [row.total, reserved, rejected, released, pending];
+        let counts = counts.map(|count| Cell::Number(numbers::grouped(count)));
+        [Cell::Text(spoken(&row.minute))].into_iter().chain(counts).collect()
+    };
+    Table {
+        class: "",
+        caption,
+        heads: vec![
+            ("minute", false),
+            ("orders", true),
+            ("reserved", true),
+            ("rejected", true),
+            ("released", true),
+            ("pending", true),
+        ],
+        rows: rows.iter().map(row).collect(),
+        fold: Fold::Always,
+    }
+}
+
+/// Stock that ran out: rejected orders by reason and by restaurant; nothing, where nothing was rejected.
+pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
+    let inventory = &metrics.inventory;
+    if inventory.rejected_orders == 0 && inventory.rejected_by_reason.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("stock", "Stock that ran out");
+    section.paragraph(format!(
+        "{} orders were rejected, {} % of those that could have been reserved. With the failed ones, {} % of all orders \
+         were not fulfilled. Reserved revenue: {}.",
+        numbers::grouped(inventory.rejected_orders),
+        inventory.rejection_rate_percent,
+        inventory.unfulfilled_rate_percent,
+        money(inventory.reserved_revenue),
+    ));
+    let reasons = inventory.rejected_by_reason.iter();
+    section.add(&Table {
+        class: "small",
+        caption: "Rejected order lines by reason".to_owned(),
+        heads: vec![("reason", false), ("lines", true), ("meaning", false)],
+        rows: reasons
+            .map(|(reason, lines)| {
+                let meaning = match reason.as_str() {
+                    "out_of_stock" => "less on hand than was ordered",
+                    "order_incomplete" => "another line of the same order was out of stock",
+                    _ => numbers::NOTHING,
+                };
+                let reason = Cell::Code(numbers::cut(&printable(reason)));
+                vec![reason, Cell::Number(numbers::grouped(*lines)), Cell::Text(meaning.to_owned())]
+            })
+            .collect(),
+        fold: Fold::WhenLong,
+    });
+    let mut restaurants: Vec<_> = metrics.by_restaurant.iter().filter(|row| row.rejected > 0).collect();
+    restaurants.sort_by(|left, right| right.rejected.cmp(&left.rejected).then(left.restaurant.cmp(&right.restaurant)));
+    if restaurants.is_empty() {
+        return Some(section);
+    }
+    let counts: Vec<_> = restaurants
+        .iter()
+        .take(RESTAURANTS)
+        .map(|row| {
+            let tried = row.reserved.saturating_add(row.rejected);
+            Count {
+                name: restaurant(&row.restaurant),
+                count: row.rejected,
+                note: format!("of {}", numbers::grouped(tried)),
+            }
+        })
+        .collect();
+    let title = "Rejected orders by restaurant";
+    let description = format!(
+        "{} restaurants had to reject orders; the most were {} at {}.",
+        restaurants.len(),
+        counts.first().map(|most| numbers::grouped(most.count)).unwrap_or_default(),
+        counts.first().map(|most| most.name.clone()).unwrap_or_default(),
+    );
+    let picture = |size| counts_picture("stock", title, &description, &counts, 1, size);
+    let caption = match restaurants.len() {
+        all if all > RESTAURANTS => {
+            format!("{title}, of orders that were reserved or rejected there: the first {RESTAURANTS} of {all}.")
+        }
+        _ => format!("{title}, of orders that were reserved or rejected there."),
+    };
+    section.add(&Figure { drawings: vec![picture(Size::Wide), picture(Size::Narrow)], legend: Vec::new(), caption });
+    section.add(&restaurants_table(metrics));
+    Some(section)
+}
+
+fn restaurants_table(metrics: &MetricsDocument) -> Table {
+    let rows = metrics.by_restaurant.iter().map(|row| {
+        let counts = [row.total, row.failed, row.reserved, row.rejected, row.released];
+        let counts = counts.map(|count| Cell::Number(numbers::grouped(count)));
+        let share = numbers::share(row.rejected, row.reserved.saturating_add(row.rejected));
+        let last = [Cell::Number(share), Cell::Number(money(row.reserved_revenue))];
+        [Cell::Text(restaurant(&row.restaurant))].into_iter().chain(counts).chain(last).collect()
+    });
+    Table {
+        class: "",
+        caption: "Every restaurant".to_owned(),
+        heads: vec![
+            ("restaurant", false),
+            ("orders", true),
+            ("failed", true),
+            ("reserved", true),
+            ("rejected", true),
+            ("released", true),
+            ("rejected of decided", true),
+            ("revenue", true),
+        ],
+        rows: rows.collect(),
+        fold: Fold::Always,
+    }
+}
+
+fn restaurant(name: &str) -> String {
+    if name.is_empty() { "(none)".to_owned() } else { numbers::cut(&printable(name)) }
+}
+
+/// A sum of money with its thousands apart.
+pub(super) fn money(revenue: Revenue) -> String {
+    let whole = i128::try_from(revenue.0 / 100).unwrap_or(i128::MAX);
+    format!("{}.{:02}", numbers::grouped(whole), revenue.0 % 100)
+}
+
+/// `2026-11-22T12:05Z` as `2026-11-22 12:05`.
+pub(super) fn spoken(minute: &str) -> String {
+    numbers::cut(&printable(minute.trim_end_matches('Z'))).replacen('T', " ", 1)
+}
+
+/// And as `12:05`.
+fn clock(minute: &str) -> String {
+    let spoken = spoken(minute);
+    match spoken.split_once(' ') {
+        Some((_, clock)) if clock.len() == 5 => clock.to_owned(),
+        _ => spoken,
+    }
+}

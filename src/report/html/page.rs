@@ -1,0 +1,242 @@
+//! Owns the page around the parts: its head, its style, its verdict and its sections. It runs no script and fetches nothing.
+
+use std::fmt;
+
+use askama::{Template, filters::HtmlSafe};
+
+use super::drawing::{Drawing, Mark};
+
+/// Text that is HTML already, because a template made it: templates escape whatever they are given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Html(String);
+
+impl Html {
+    pub(super) fn of(template: &impl Template) -> Self {
+        // Only a template's own filters can fail, and none does.
+        Self(template.render().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Html {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl HtmlSafe for Html {}
+
+/// What a verdict is, for its colour and its sign; its word is always written beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Part,
+    Plain,
+}
+
+impl Tone {
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Part => "part",
+            Self::Plain => "plain",
+        }
+    }
+
+    pub(super) const fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Bad => "✗",
+            Self::Part => "◐",
+            Self::Plain => "●",
+        }
+    }
+}
+
+/// A number that a reader should see first, and what it counts.
+#[derive(Debug, Clone)]
+pub(super) struct Tile {
+    pub(super) number: String,
+    pub(super) what: String,
+}
+
+/// A whole page.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    whitespace = "minimize",
+    source = r##"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="foodstream">
+<title>{{ tone.sign() }} {{ title }}: {{ word }}</title>
+<style>
+{{ STYLE|safe }}</style>
+</head>
+<body>
+<header>
+<p class="kind">{{ kind }}</p>
+<h1>{{ title }}</h1>
+{% if let Some(warning) = warning %}
+<p class="warning" role="note"><strong>This run was interrupted.</strong> {{ warning }}</p>
+{% endif %}
+<div class="verdict {{ tone.class() }}">
+<p class="word"><span class="sign" aria-hidden="true">{{ tone.sign() }}</span> {{ word }}</p>
+<p>{{ sentence }}</p>
+</div>
+{{ first }}
+{% if !tiles.is_empty() %}
+<dl class="tiles">
+{% for tile in tiles %}<div><dt>{{ tile.what }}</dt><dd>{{ tile.number }}</dd></div>
+{% endfor %}
+</dl>
+{% endif %}
+{% for paragraph in description %}<p class="lead">{{ paragraph }}</p>
+{% endfor %}
+{% if sections.len() > 2 %}
+<nav aria-label="On this page"><ul>
+{% for section in sections %}<li><a href="#{{ section.id }}">{{ section.title }}</a></li>
+{% endfor %}
+</ul></nav>
+{% endif %}
+</header>
+<main>
+{% for section in sections %}
+<section id="{{ section.id }}" aria-labelledby="{{ section.id }}-heading">
+<h2 id="{{ section.id }}-heading">{{ section.title }}</h2>
+{% for block in section.blocks %}{{ block }}
+{% endfor %}
+</section>
+{% endfor %}
+</main>
+<footer>
+<p>Made by foodstream {{ version }}. This page is one file: it loads nothing and runs no script.</p>
+</footer>
+</body>
+</html>
+"##
+)]
+pub(super) struct Page {
+    /// What kind of page it is: `Scenario`, `Replay`, `Lag`.
+    pub(super) kind: &'static str,
+    pub(super) title: String,
+    pub(super) tone: Tone,
+    /// The verdict in a word.
+    pub(super) word: &'static str,
+    /// And why, in a sentence.
+    pub(super) sentence: String,
+    /// What an interrupted run must say before anything else.
+    pub(super) warning: Option<String>,
+    /// What stands right below the verdict.
+    pub(super) first: Html,
+    pub(super) tiles: Vec<Tile>,
+    pub(super) description: Vec<String>,
+    pub(super) sections: Vec<Section>,
+    pub(super) version: String,
+}
+
+/// The style sheet, which is part of each page.
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// One part of a page.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Unique on its page, of letters and dashes of ours.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    blocks: Vec<Html>,
+}
+
+impl Section {
+    pub(super) const fn new(id: &'static str, title: &'static str) -> Self {
+        Self { id, title, blocks: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, block: &impl Template) {
+        self.blocks.push(Html::of(block));
+    }
+
+    pub(super) fn paragraph(&mut self, text: impl Into<String>) {
+        self.add(&Paragraph { text: text.into() });
+    }
+
+    pub(super) fn heading(&mut self, text: impl Into<String>) {
+        self.add(&Heading { text: text.into() });
+    }
+}
+
+#[derive(Template)]
+#[template(ext = "html", source = "<p>{{ text }}</p>")]
+struct Paragraph {
+    text: String,
+}
+
+#[derive(Template)]
+#[template(ext = "html", source = "<h3>{{ text }}</h3>")]
+struct Heading {
+    text: String,
+}
+
+/// Sentences, one below the other.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<ul class="sentences">
+{% for sentence in sentences %}<li>{{ sentence }}</li>
+{% endfor %}</ul>"#
+)]
+pub(super) struct Sentences {
+    pub(super) sentences: Vec<String>,
+}
+
+/// Names and what they stand for.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<dl class="facts">
+{% for (name, fact) in facts %}<div><dt>{{ name }}</dt><dd>{{ fact }}</dd></div>
+{% endfor %}</dl>"#
+)]
+pub(super) struct Facts {
+    pub(super) facts: Vec<(String, String)>,
+}
+
+/// A picture with its legend.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    whitespace = "minimize",
+    source = r#"<figure>
+{% for drawing in drawings %}{{ drawing }}
+{% endfor %}
+<figcaption>{% if !legend.is_empty() %}<ul class="legend">
+{% for (marks, text) in legend %}<li><svg viewBox="0 0 26 14" aria-hidden="true">{% for mark in marks %}{{ mark.element() }}{% endfor %}</svg> {{ text }}</li>
+{% endfor %}
+</ul>{% endif %}{% if !caption.is_empty() %}<p>{{ caption }}</p>{% endif %}</figcaption>
+</figure>"#
+)]
+pub(super) struct Figure {
+    /// The same picture at each size that the page may need.
+    pub(super) drawings: Vec<Drawing>,
+    pub(super) legend: Vec<(Vec<Mark>, String)>,
+    pub(super) caption: String,
+}
+
+/// Two things side by side where there is room.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<div class="pair">
+{% for (heading, block) in sides %}<div><p class="side">{{ heading }}</p>
+{{ block }}</div>
+{% endfor %}</div>"#
+)]
+pub(super) struct Pair {
+    pub(super) sides: Vec<(String, Html)>,
+}

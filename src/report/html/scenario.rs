@@ -1,0 +1,207 @@
+//! Owns the page of a scenario's run: its verdict, the parts in their order, and every expectation.
+
+use serde_json::Value;
+
+use super::{
+    lag::lag_section,
+    numbers,
+    orders::{orders_section, stock_section},
+    page::{Html, Page, Section, Sentences, Tile, Tone},
+    replay::add_replay,
+    steps::{commands_section, facts_section, timeline_section},
+    table::{Cell, Fold, Table},
+};
+use crate::analytics::MetricsDocument;
+use crate::replay::ReplayDocument;
+use crate::report::printable;
+use crate::scenario::{ExpectationOutcome, ScenarioDocument, Verdict};
+
+/// Failed expectations that stand right below the verdict; the part about expectations has them all.
+const AT_THE_TOP: usize = 10;
+
+/// The page of a run.
+pub(super) fn page(document: &ScenarioDocument) -> Page {
+    let failed: Vec<_> = document.expectations.iter().filter(|expectation| !expectation.held).collect();
+    let metrics = last_metrics(document);
+    let orders = metrics.as_ref().and_then(|(metrics, step)| orders_section(metrics, step));
+    let stock = metrics.as_ref().and_then(|(metrics, _)| stock_section(metrics));
+    let sections = [
+        orders,
+        lag_section(&document.lag, &document.events, document.elapsed_seconds),
+        replay_section(document),
+        stock,
+        expectations_section(&document.expectations),
+        timeline_section(document),
+        Some(commands_section(document)),
+        Some(facts_section(document)),
+        not_shown_section(&document.not_shown),
+    ];
+    let (tone, word) = match document.verdict {
+        Verdict::Passed => (Tone::Good, "Passed"),
+        Verdict::Failed => (Tone::Bad, "Failed"),
+        Verdict::Interrupted => (Tone::Part, "Interrupted"),
+    };
+    Page {
+        kind: "Scenario",
+        title: numbers::cut(&printable(&document.name)),
+        tone,
+        word,
+        sentence: sentence(document, &failed),
+        warning: (document.verdict == Verdict::Interrupted).then(|| warning(document)),
+        first: match failed.as_slice() {
+            [] => Html::default(),
+            failed => Html::of(&expectations_table("What did not hold", &failed[..failed.len().min(AT_THE_TOP)])),
+        },
+        tiles: tiles(document, metrics.as_ref().map(|(metrics, _)| metrics)),
+        description: document.description.split("\n\n").map(paragraph).filter(|text| !text.is_empty()).collect(),
+        sections: sections.into_iter().flatten().collect(),
+        version: numbers::cut(&printable(&document.version)),
+    }
+}
+
+/// Lines of a script as one paragraph.
+fn paragraph(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    printable(&words.join(" ")).into_owned()
+}
+
+fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> String {
+    let all = document.expectations.len();
+    let took = numbers::seconds(document.elapsed_seconds);
+    let place = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
+    match (document.verdict, failed) {
+        (Verdict::Passed, _) if all == 1 => format!("The one expectation held; the run took {took} on {place}."),
+        (Verdict::Passed, _) => {
+            format!("All {} expectations held; the run took {took} on {place}.", numbers::grouped(all as u64))
+        }
+        (Verdict::Failed, [first, ..]) => {
+            let which = if failed.len() == 1 { "It is" } else { "The first is" };
+            format!(
+                "{} of {} expectations did not hold. {which} {} of {}: expected {}, seen {} (line {}).",
+                numbers::grouped(failed.len() as u64),
+                numbers::grouped(all as u64),
+                numbers::cut(&printable(&first.value)),
+                numbers::cut(&printable(&first.about)),
+                numbers::cut(&printable(&first.expected)),
+                numbers::value(&first.seen),
+                first.line,
+            )
+        }
+        (Verdict::Failed, []) => match all {
+            0 => "A step did not end as it was to, before any expectation was looked at.".to_owned(),
+            _ => "A step did not end as it was to; what could be looked at held.".to_owned(),
+        },
+        (Verdict::Interrupted, _) => {
+            format!("Stopped by a signal after {took}: nothing was shown, whatever held until then.")
+        }
+    }
+}
+
+fn warning(document: &ScenarioDocument) -> String {
+    format!(
+        "It was stopped after {}; what this page tells is told of a part, and {} expectations were looked at.",
+        numbers::seconds(document.elapsed_seconds),
+        numbers::grouped(document.expectations.len() as u64)
+    )
+}
+
+fn tiles(document: &ScenarioDocument, metrics: Option<&MetricsDocument>) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    let mut tile = |number: String, what: &str| tiles.push(Tile { number, what: what.to_owned() });
+    let held = document.expectations.iter().filter(|expectation| expectation.held).count();
+    if !document.expectations.is_empty() {
+        let all = numbers::grouped(document.expectations.len() as u64);
+        tile(format!("{} of {all}", numbers::grouped(held as u64)), "expectations held");
+    }
+    if let Some(metrics) = metrics {
+        tile(numbers::grouped(metrics.total_orders), "orders");
+        tile(numbers::grouped(metrics.inventory.reserved_orders), "reserved");
+        tile(numbers::grouped(metrics.inventory.rejected_orders), "rejected");
+    }
+    let samples = document.lag.iter().flat_map(|group| &group.samples);
+    if let Some(peak) = samples.filter_map(|sample| sample.messages).max() {
+        tile(numbers::grouped(peak), "messages waiting at the peak");
+    }
+    tile(numbers::seconds(document.elapsed_seconds), "from start to end");
+    tiles
+}
+
+/// The newest metrics of a run, and the step that told them: a metrics document, or what a replay read again.
+fn last_metrics(document: &ScenarioDocument) -> Option<(MetricsDocument, &str)> {
+    document.steps.iter().rev().find_map(|step| {
+        let found = step.document.as_ref()?;
+        let metrics = match schema(found)? {
+            "foodstream.metrics/1" => serde_json::from_value(found.clone()).ok()?,
+            "foodstream.replay/1" => serde_json::from_value::<ReplayDocument>(found.clone()).ok()?.after,
+            _ => return None,
+        };
+        Some((metrics, step.name.as_str()))
+    })
+}
+
+fn schema(document: &Value) -> Option<&str> {
+    document.get("schema")?.as_str()
+}
+
+fn replay_section(document: &ScenarioDocument) -> Option<Section> {
+    let mut section = Section::new("replay", "Before and after the replay");
+    let mut found = 0;
+    for step in &document.steps {
+        let Some(told) = step.document.as_ref().filter(|told| schema(told) == Some("foodstream.replay/1")) else {
+            continue;
+        };
+        let Ok(replay) = serde_json::from_value::<ReplayDocument>(told.clone()) else { continue };
+        section.heading(numbers::cut(&printable(&step.name)));
+        add_replay(&mut section, &format!("replay{found}"), &replay);
+        found += 1;
+    }
+    (found > 0).then_some(section)
+}
+
+fn expectations_section(expectations: &[ExpectationOutcome]) -> Option<Section> {
+    if expectations.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("expectations", "Every expectation");
+    let all: Vec<_> = expectations.iter().collect();
+    let table = expectations_table("In the order of the script, with what was seen", &all);
+    section.add(&table);
+    Some(section)
+}
+
+fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Table {
+    let rows = expectations.iter().map(|expectation| {
+        let verdict = if expectation.held {
+            Cell::Word { class: "good", sign: "✓", text: "held".to_owned() }
+        } else {
+            Cell::Word { class: "bad", sign: "✗", text: "not held".to_owned() }
+        };
+        vec![
+            Cell::Text(format!(
+                "{}: {}",
+                numbers::cut(&printable(&expectation.about)),
+                numbers::cut(&printable(&expectation.value))
+            )),
+            Cell::Text(numbers::cut(&printable(&expectation.expected))),
+            Cell::Number(numbers::value(&expectation.seen)),
+            verdict,
+            Cell::Number(expectation.line.to_string()),
+        ]
+    });
+    Table {
+        class: "expectations",
+        caption: caption.to_owned(),
+        heads: vec![("value", false), ("expected", false), ("seen", true), ("verdict", false), ("line", true)],
+        rows: rows.collect(),
+        fold: Fold::Never,
+    }
+}
+
+fn not_shown_section(sentences: &[String]) -> Option<Section> {
+    if sentences.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("not-shown", "What this run does not show");
+    section.add(&Sentences { sentences: sentences.iter().map(|sentence| paragraph(sentence)).collect() });
+    Some(section)
+}

@@ -1,0 +1,206 @@
+//! Owns the parts about what ran: when, by which commands, with which seeds, and how each ended.
+
+use askama::Template;
+use serde_json::Value;
+
+use super::{
+    drawing::{Mark, Place, Size},
+    numbers,
+    page::{Facts, Figure, Section},
+    rows_picture::{Span, spans_picture},
+    table::{Cell, Fold, Table},
+};
+use crate::report::printable;
+use crate::scenario::{EndedBy, ScenarioDocument, StepOutcome};
+
+/// Steps on a picture; the table has them all.
+const DRAWN: usize = 40;
+
+/// What ran when.
+pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
+    if document.steps.is_empty() {
+        return None;
+    }
+    let steps = &document.steps;
+    let mut section = Section::new("timeline", "What ran when");
+    let spans: Vec<_> = steps.iter().take(DRAWN).map(span).collect();
+    let title = "What ran when";
+    let description = format!("Bars of {} processes over {}.", spans.len(), numbers::seconds(document.elapsed_seconds));
+    let picture = |size| spans_picture("timeline", title, &description, &spans, document.elapsed_seconds, size);
+    let bar = |class| vec![Mark::Area { class, at: Place(1.0, 2.0), width: 24.0, height: 10.0 }];
+    let has = |wanted: &dyn Fn(&Span) -> bool| spans.iter().any(wanted);
+    let candidates = [
+        (has(&|span| !span.background && !span.failed), bar("span"), "the script waited for it"),
+        (has(&|span| span.background && !span.failed), bar("span background"), "in the background"),
+        (has(&|span| span.failed), bar("span failed"), "ended with another exit code than 0"),
+        (
+            has(&|span| span.ended_by == Some(EndedBy::Stop)),
+            vec![Mark::Diamond { class: "stopped", at: Place(13.0, 7.0), radius: 5.0 }],
+            "stopped by the script",
+        ),
+        (
+            has(&|span| span.ended_by == Some(EndedBy::Kill)),
+            vec![Mark::Cross { class: "killed", at: Place(13.0, 7.0), radius: 5.0 }],
+            "killed by the script",
+        ),
+    ];
+    let legend = candidates.into_iter().filter(|(is_shown, ..)| *is_shown);
+    section.add(&Figure {
+        drawings: vec![picture(Size::Wide), picture(Size::Narrow)],
+        legend: legend.map(|(_, marks, text)| (marks, text.to_owned())).collect(),
+        caption: match steps.len() {
+            all if all > DRAWN => format!("The first {DRAWN} of {} processes.", numbers::grouped(all as u64)),
+            _ => String::new(),
+        },
+    });
+    section.add(&steps_table(steps));
+    Some(section)
+}
+
+fn span(step: &StepOutcome) -> Span {
+    Span {
+        name: numbers::cut(&printable(&step.name)),
+        from: step.started_seconds,
+        to: step.ended_seconds,
+        background: step.background,
+        ended_by: step.ended_by,
+        failed: step.exit_code.is_some_and(|code| code != 0),
+    }
+}
+
+fn steps_table(steps: &[StepOutcome]) -> Table {
+    let rows = steps.iter().map(|step| {
+        let took = step.ended_seconds.map(|ended| numbers::seconds(ended - step.started_seconds));
+        vec![
+            Cell::Text(numbers::cut(&printable(&step.name))),
+            Cell::Number(numbers::seconds(step.started_seconds)),
+            Cell::Number(took.unwrap_or_else(|| numbers::NOTHING.to_owned())),
+            Cell::Number(step.exit_code.map_or_else(|| numbers::NOTHING.to_owned(), |code| code.to_string())),
+            Cell::Text(how_it_ended(step).to_owned()),
+        ]
+    });
+    Table {
+        class: "",
+        caption: "Every process".to_owned(),
+        heads: vec![("step", false), ("started after", true), ("took", true), ("exit code", true), ("ended", false)],
+        rows: rows.collect(),
+        fold: Fold::Always,
+    }
+}
+
+const fn how_it_ended(step: &StepOutcome) -> &'static str {
+    match step.ended_by {
+        Some(EndedBy::Itself) => "by itself",
+        Some(EndedBy::Stop) => "stopped by the script",
+        Some(EndedBy::Kill) => "killed by the script",
+        Some(EndedBy::End) => "at the end of the run",
+        None => "no end was seen",
+    }
+}
+
+/// The exact commands.
+pub(super) fn commands_section(document: &ScenarioDocument) -> Section {
+    let mut section = Section::new("commands", "The exact commands");
+    section.paragraph("The whole run again, with its expectations:");
+    section.add(&Code { text: format!("foodstream scenario run {}", shown(&document.file)) });
+    if document.steps.is_empty() {
+        return section;
+    }
+    section.paragraph(if document.broker.embedded {
+        "Or step by step. The broker of this run was private and is gone; this one, in a terminal of its own, stands in for it:"
+    } else {
+        "Or step by step, against the same broker:"
+    });
+    if document.broker.embedded {
+        section.add(&Code { text: format!("foodstream broker --memory --listen {}", shown(&document.broker.address)) });
+    }
+    let commands = document.steps.iter().map(|step| Command {
+        name: numbers::cut(&printable(&step.name)),
+        command: shown(&step.command),
+        story: story(step),
+        stderr: step.stderr.iter().map(|line| shown(line)).collect(),
+    });
+    section.add(&Commands { commands: commands.collect() });
+    section
+}
+
+/// A command line or a line of output: whole, and printable.
+fn shown(text: &str) -> String {
+    printable(text).into_owned()
+}
+
+fn story(step: &StepOutcome) -> String {
+    let background = if step.background { "in the background; " } else { "" };
+    let started = numbers::seconds(step.started_seconds);
+    let ended = match (step.ended_by, step.ended_seconds) {
+        (Some(_), Some(at)) => format!("{} after {}", how_it_ended(step), numbers::seconds(at)),
+        _ => how_it_ended(step).to_owned(),
+    };
+    let code = step.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+    format!("{background}started after {started}; ended: {ended}{code}")
+}
+
+#[derive(Template)]
+#[template(ext = "html", source = "<pre><code>{{ text }}</code></pre>")]
+struct Code {
+    text: String,
+}
+
+struct Command {
+    name: String,
+    command: String,
+    story: String,
+    stderr: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(
+    ext = "html",
+    whitespace = "minimize",
+    source = r#"<ol class="commands">
+{% for command in commands %}<li>
+<p><strong>{{ command.name }}</strong> <span class="quiet">{{ command.story }}</span></p>
+<pre><code>{{ command.command }}</code></pre>
+{% if !command.stderr.is_empty() %}<details><summary>Its last words on stderr</summary>
+<pre>{% for line in command.stderr %}{{ line }}
+{% endfor %}</pre></details>
+{% endif %}</li>
+{% endfor %}
+</ol>"#
+)]
+struct Commands {
+    commands: Vec<Command>,
+}
+
+/// Seeds, versions, places.
+pub(super) fn facts_section(document: &ScenarioDocument) -> Section {
+    let mut section = Section::new("facts", "Seeds and versions");
+    let broker = &document.broker;
+    let mut facts = vec![
+        ("script".to_owned(), numbers::cut(&printable(&document.file))),
+        ("started".to_owned(), numbers::cut(&printable(&document.started))),
+        ("took".to_owned(), numbers::seconds(document.elapsed_seconds)),
+        ("foodstream".to_owned(), numbers::cut(&printable(&document.version))),
+        ("librdkafka".to_owned(), numbers::cut(&printable(&document.librdkafka))),
+        (
+            "broker".to_owned(),
+            format!(
+                "{}{}",
+                numbers::cut(&printable(&broker.address)),
+                if broker.embedded { ", embedded, private to this run" } else { "" }
+            ),
+        ),
+        (
+            "prefix".to_owned(),
+            if broker.prefix.is_empty() { "none".to_owned() } else { numbers::cut(&printable(&broker.prefix)) },
+        ),
+    ];
+    for step in &document.steps {
+        // Without thousands apart: a seed is to be typed again.
+        if let Some(seed) = step.document.as_ref().and_then(|document| document.get("seed")).and_then(Value::as_u64) {
+            facts.push((format!("seed of “{}”", numbers::cut(&printable(&step.name))), seed.to_string()));
+        }
+    }
+    section.add(&Facts { facts });
+    section
+}

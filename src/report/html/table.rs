@@ -1,0 +1,76 @@
+//! Owns tables: with a caption, a scope for each heading, and folded where they are long.
+
+use askama::Template;
+
+/// Rows of a table that are shown without being asked for.
+const UNFOLDED: usize = 24;
+
+/// What stands in a cell.
+#[derive(Debug, Clone)]
+pub(super) enum Cell {
+    Text(String),
+    Number(String),
+    Code(String),
+    /// A word with a sign before it; the class says how it looks.
+    Word {
+        class: &'static str,
+        sign: &'static str,
+        text: String,
+    },
+}
+
+impl Cell {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "",
+            Self::Number(_) => "number",
+            Self::Code(_) => "code",
+            Self::Word { class, .. } => class,
+        }
+    }
+}
+
+/// Whether a table waits to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fold {
+    Always,
+    WhenLong,
+    Never,
+}
+
+/// A table. The first cell of each row is its heading.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    whitespace = "minimize",
+    source = r#"{% if folded() %}<details>
+<summary>{{ caption }} <span class="rows">({{ rows.len() }} rows)</span></summary>
+{% endif %}<div class="scroll" role="region" aria-label="Table" tabindex="0"><table class="{{ class }}">
+<caption>{{ caption }}</caption>
+<thead><tr>{% for (text, is_number) in heads %}<th scope="col"{% if *is_number %} class="number"{% endif %}>{{ text }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in rows %}<tr>{% for cell in row %}{% if loop.first %}<th scope="row"{% else %}<td{% endif %}{% if !cell.class().is_empty() %} class="{{ cell.class() }}"{% endif %}>{% match cell %}{% when Cell::Text(text) %}{{ text }}{% when Cell::Number(text) %}{{ text }}{% when Cell::Code(text) %}<code>{{ text }}</code>{% when Cell::Word with { class, sign, text } %}<span aria-hidden="true">{{ sign }}</span> {{ text }}{% endmatch %}{% if loop.first %}</th>{% else %}</td>{% endif %}{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table></div>{% if folded() %}
+</details>{% endif %}"#
+)]
+pub(super) struct Table {
+    /// For the style sheet; of ours.
+    pub(super) class: &'static str,
+    pub(super) caption: String,
+    /// Each heading, and whether numbers stand below it.
+    pub(super) heads: Vec<(&'static str, bool)>,
+    pub(super) rows: Vec<Vec<Cell>>,
+    pub(super) fold: Fold,
+}
+
+impl Table {
+    fn folded(&self) -> bool {
+        match self.fold {
+            Fold::Always => true,
+            Fold::WhenLong => self.rows.len() > UNFOLDED,
+            Fold::Never => false,
+        }
+    }
+}

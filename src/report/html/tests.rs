@@ -1,0 +1,400 @@
+//! Owns what is claimed of whole pages: what they say, that they fetch nothing, and that nobody's text becomes a tag.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::scenario::{ExpectationOutcome, LagSample, Verdict as ScenarioVerdict};
+
+#[path = "../../../tests/page/sample.rs"]
+mod sample;
+
+fn facts() -> CommandFacts {
+    CommandFacts {
+        command: "foodstream replay --shadow -b localhost:9092".to_owned(),
+        group: "analytics-consumer-group".to_owned(),
+        broker: "localhost:9092".to_owned(),
+        version: "0.1.0".to_owned(),
+        librdkafka: "2.12.1".to_owned(),
+        started: "2026-11-22T12:41:07.113Z".to_owned(),
+    }
+}
+
+/// A run that is short enough to be read whole.
+fn small() -> ScenarioDocument {
+    let mut document = sample::scenario();
+    document.steps.retain(|step| ["slow", "metrics"].contains(&step.name.as_str()));
+    if let Some(Value::Object(metrics)) = &mut document.steps[1].document {
+        for rows in ["by_minute", "by_restaurant", "range"] {
+            metrics[rows].as_array_mut().expect("rows").truncate(2);
+        }
+    }
+    document.events.truncate(3);
+    document.lag.truncate(1);
+    document.lag[0].samples = document.lag[0].samples.iter().step_by(40).cloned().collect();
+    document.expectations.drain(..15);
+    document.expectations.truncate(3);
+    document
+}
+
+/// A page without its style, which would be most of it.
+fn without_style(page: &str) -> String {
+    let (head, rest) = page.split_once("<style>").expect("a style");
+    let (_, tail) = rest.split_once("</style>").expect("its end");
+    format!("{head}{tail}")
+}
+
+#[test]
+fn a_small_run_makes_this_page() {
+    insta::assert_snapshot!("scenario_page", without_style(&scenario_page(&small())));
+}
+
+#[test]
+fn a_replay_makes_this_page() {
+    let mut document = sample::replay(false);
+    for side in [&mut document.before, &mut document.after] {
+        side.by_minute.truncate(6);
+        side.by_restaurant.drain(..18);
+        side.orders_by_minute = side.orders_by_minute.clone().into_iter().take(2).collect();
+        side.range.truncate(1);
+    }
+    document.plan.truncate(1);
+    insta::assert_snapshot!("replay_page", without_style(&replay_page(&document, &facts())));
+}
+
+#[test]
+fn lag_over_time_makes_this_page() {
+    let mut groups = sample::lag();
+    groups.truncate(1);
+    groups[0].samples = groups[0].samples.iter().step_by(50).cloned().collect();
+    groups[0].predictions.clear();
+    insta::assert_snapshot!("lag_page", without_style(&lag_page(&groups, &[], 121.0, &facts())));
+}
+
+/// Every page of the sample.
+fn pages() -> Vec<String> {
+    let mut interrupted = sample::scenario();
+    interrupted.verdict = ScenarioVerdict::Interrupted;
+    vec![
+        scenario_page(&sample::scenario()),
+        scenario_page(&interrupted),
+        replay_page(&sample::replay(true), &facts()),
+        replay_page(&sample::replay(false), &facts()),
+        lag_page(&sample::lag(), &sample::events(), 121.0, &facts()),
+    ]
+}
+
+#[test]
+fn a_page_fetches_nothing_and_runs_nothing() {
+    for page in pages() {
+        for word in
+            ["http://", "https://", "src=", "@import", "url(", "<script", "javascript:", "<link", "<iframe", "//cdn"]
+        {
+            assert!(!page.contains(word), "{word}");
+        }
+        assert!(page.contains("default-src 'none'"));
+    }
+}
+
+#[test]
+fn the_verdict_comes_first_and_a_failed_expectation_with_it() {
+    let page = scenario_page(&sample::scenario());
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is on the page"));
+    let order = [
+        "1 of 30 expectations did not hold",
+        "What did not hold",
+        "expectations held",
+        ">Orders per minute</h2>",
+        ">Lag over time</h2>",
+        ">Before and after the replay</h2>",
+        ">Stock that ran out</h2>",
+        ">Every expectation</h2>",
+        ">The exact commands</h2>",
+        ">Seeds and versions</h2>",
+        ">What this run does not show</h2>",
+    ];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{:?}", order.map(at));
+    assert!(page.contains("expected 31.2 within 5 %, seen 29.5 (line 72)"), "{}", &page[at("did not hold")..][..300]);
+    assert!(page.contains("20261122007"), "a seed can be typed again");
+}
+
+#[test]
+fn what_is_not_there_is_left_out() {
+    let mut document = sample::scenario();
+    document.steps.clear();
+    document.lag.clear();
+    document.events.clear();
+    document.not_shown.clear();
+    document.expectations.clear();
+    document.verdict = ScenarioVerdict::Interrupted;
+    let page = scenario_page(&document);
+    for heading in [
+        "Orders per minute",
+        "Lag over time",
+        "Before and after",
+        "Stock that",
+        "Every expectation",
+        "What ran",
+        "does not show",
+    ] {
+        assert!(!page.contains(&format!(">{heading}")), "{heading}");
+    }
+    let banner = page.find("This run was interrupted.").expect("says so");
+    assert!(banner < page.find("class=\"verdict").expect("a verdict"), "before the verdict");
+    assert!(!scenario_page(&sample::scenario()).contains("was interrupted"));
+}
+
+#[test]
+fn headings_descend_in_order_and_ids_are_unique() {
+    for page in pages() {
+        let tags = tags(&page).expect("well formed");
+        let levels: Vec<_> = tags
+            .iter()
+            .filter(|tag| tag.name.len() == 2 && tag.name.starts_with('h') && tag.name != "hr")
+            .map(|tag| tag.name[1..].parse::<u8>().expect("a level"))
+            .collect();
+        assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1);
+        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+        let mut ids: Vec<_> = tags.iter().filter_map(|tag| tag.attribute("id")).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{ids:?}");
+        for tag in &tags {
+            for target in tag.attribute("aria-labelledby").unwrap_or_default().split_whitespace() {
+                assert!(ids.contains(&target), "{target}");
+            }
+        }
+    }
+}
+
+/// The colours that text and meaning have, on each ground that they stand on, in both modes.
+#[test]
+fn contrast_is_at_least_what_aa_asks_for() {
+    let (light, rest) = page::STYLE.split_once("@media (prefers-color-scheme: dark)").expect("two modes");
+    let dark = rest.split_once("}\n}").expect("an end").0;
+    for mode in [light, dark] {
+        let colour = |name: &str| {
+            let (_, rest) = mode.split_once(&format!("--{name}: #")).unwrap_or_else(|| panic!("--{name}"));
+            let channel = |at: usize| {
+                let part = f64::from(u8::from_str_radix(&rest[at..at + 2], 16).expect("hex")) / 255.0;
+                if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+        };
+        let contrast = |one: &str, other: &str| {
+            let (one, other) = (colour(one), colour(other));
+            (one.max(other) + 0.05) / (one.min(other) + 0.05)
+        };
+        for (text, ground) in [
+            ("ink", "paper"),
+            ("ink", "card"),
+            ("quiet", "paper"),
+            ("link", "paper"),
+            ("good", "paper"),
+            ("bad", "paper"),
+            ("good", "good-paper"),
+            ("bad", "bad-paper"),
+            ("part", "part-paper"),
+            ("ink", "good-paper"),
+            ("ink", "bad-paper"),
+            ("ink", "part-paper"),
+        ] {
+            assert!(contrast(text, ground) >= 4.5, "{text} on {ground}: {:.2}", contrast(text, ground));
+        }
+        for (mark, ground) in [
+            ("reserved", "paper"),
+            ("rejected", "paper"),
+            ("lag", "paper"),
+            ("predicted", "paper"),
+            ("strong-line", "paper"),
+        ] {
+            assert!(contrast(mark, ground) >= 3.0, "{mark} on {ground}: {:.2}", contrast(mark, ground));
+        }
+    }
+}
+
+// --- nobody's text becomes a tag ------------------------------------------------------------------------------------
+
+/// A tag of a page.
+struct Tag {
+    name: String,
+    attributes: Vec<(String, String)>,
+}
+
+impl Tag {
+    fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads a page strictly: its tags, closed in order, with quoted attributes, and no bracket or control character in its text.
+fn tags(page: &str) -> Result<Vec<Tag>, String> {
+    let (head, rest) = page.split_once("<style>").ok_or("no style")?;
+    let (style, tail) = rest.split_once("</style>").ok_or("no end of the style")?;
+    if style != format!("\n{}", page::STYLE) {
+        return Err("the style is not ours".to_owned());
+    }
+    let text = format!("{}{tail}", head.strip_prefix("<!doctype html>").ok_or("no doctype")?);
+    let (mut tags, mut open) = (Vec::new(), Vec::new());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(['<', '>']) {
+        let (before, from) = rest.split_at(at);
+        let steers = |character: char| {
+            character.is_control() && character != '\n' || ('\u{202a}'..='\u{202e}').contains(&character)
+        };
+        if before.contains(steers) {
+            return Err(format!("{before:?} steers"));
+        }
+        let Some(end) = from.find('>').filter(|_| from.starts_with('<')) else {
+            return Err(format!("a bracket in {before:?}"));
+        };
+        let (inside, after) = (&from[1..end], &from[end + 1..]);
+        rest = after;
+        if let Some(name) = inside.strip_prefix('/') {
+            let last = open.pop();
+            if last.as_deref() != Some(name) {
+                return Err(format!("</{name}> closes {last:?}"));
+            }
+            continue;
+        }
+        let (inside, is_empty) = inside.strip_suffix('/').map_or((inside, false), |inside| (inside, true));
+        let (name, mut given) = inside.split_once(' ').unwrap_or((inside, ""));
+        let mut attributes = Vec::new();
+        while !given.trim().is_empty() {
+            let (attribute, value) = given.trim_start().split_once("=\"").ok_or_else(|| format!("{inside:?}"))?;
+            let (value, further) = value.split_once('"').ok_or_else(|| format!("{inside:?}"))?;
+            attributes.push((attribute.to_owned(), value.to_owned()));
+            given = further;
+        }
+        if !is_empty && name != "meta" {
+            open.push(name.to_owned());
+        }
+        tags.push(Tag { name: name.to_owned(), attributes });
+    }
+    if open.is_empty() { Ok(tags) } else { Err(format!("{open:?} stay open")) }
+}
+
+const NAMES: &str = "html head meta title style body header p h1 h2 h3 strong div span dl dt dd nav ul ol li a main section \
+    figure figcaption svg desc path rect circle text table caption thead tbody tr th td code pre details summary footer";
+const ATTRIBUTES: &str = "lang charset name content http-equiv class role aria-hidden aria-label aria-labelledby id href \
+    viewBox x y width height d cx cy r text-anchor scope tabindex";
+
+/// That a page has only tags and attributes of ours, and no attribute that could hold text of others.
+fn check(page: &str) -> Result<(), TestCaseError> {
+    let tags = tags(page).map_err(TestCaseError::fail)?;
+    for tag in &tags {
+        prop_assert!(NAMES.split_whitespace().any(|name| name == tag.name), "<{}>", tag.name);
+        for (name, value) in &tag.attributes {
+            prop_assert!(ATTRIBUTES.split_whitespace().any(|known| known == name), "<{} {}>", tag.name, name);
+            let is_ours = value.chars().all(|c| c.is_ascii_alphanumeric() || " -_.,;:='/#".contains(c));
+            prop_assert!(is_ours, "{}={:?}", name, value);
+            prop_assert!(name != "href" || value.starts_with('#'), "{}", value);
+        }
+    }
+    Ok(())
+}
+
+/// Text as an enemy would write it.
+fn hostile() -> impl Strategy<Value = String> {
+    let sharp = [
+        "<script>alert(1)</script>",
+        "</style><script src=//e.vil>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onload='x",
+        "&lt;b&gt;",
+        "</svg></title></desc>",
+        "<!--",
+        "]]>",
+        "{{ 7 * 7 }}",
+        "javascript:alert(1)",
+        "@import url(https://e.vil/x.css)",
+        "\u{1b}[2J\u{1b}]8;;http://e.vil\u{7}",
+        "\u{202e}txt.exe\u{202c}",
+        "\0",
+        "a\n\nb\tc",
+        "\u{feff}",
+        "",
+    ];
+    let sharp = prop::sample::select(sharp.to_vec()).prop_map(str::to_owned);
+    prop_oneof![3 => sharp.clone(), 2 => any::<String>(), 1 => (sharp.clone(), any::<String>(), sharp).prop_map(|(a, b, c)| a + &b + &c)]
+}
+
+/// Puts hostile text into every string of a document, the names of its fields and the words of its enums left alone.
+fn poisoned(value: &Value, words: &mut dyn FnMut() -> String, is_data: bool) -> Value {
+    const KEPT: [&str; 5] = ["schema", "verdict", "kind", "ended_by", "cause"];
+    const TYPED: [&str; 3] = ["digest", "reserved_revenue", "started"];
+    match value {
+        Value::String(_) => Value::String(words()),
+        Value::Array(values) => values.iter().map(|value| poisoned(value, words, is_data)).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| {
+                if KEPT.contains(&name.as_str()) || TYPED.contains(&name.as_str()) && value.is_string() {
+                    return (name.clone(), value.clone());
+                }
+                let is_named_by_data = name == "orders_by_minute" || name == "rejected_by_reason";
+                let name = if is_data { words() } else { name.clone() };
+                (name, poisoned(value, words, is_named_by_data))
+            })
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+fn poison<T: serde::Serialize + serde::de::DeserializeOwned>(document: &T, texts: &[String]) -> T {
+    let mut next = texts.iter().cycle();
+    let mut words = || next.next().cloned().unwrap_or_default();
+    let value = serde_json::to_value(document).expect("serializes");
+    serde_json::from_value(poisoned(&value, &mut words, false)).expect("is a document still")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn hostile_text_anywhere_stays_text(texts in prop::collection::vec(hostile(), 1..24)) {
+        let mut run = small();
+        run.steps.push(sample::scenario().steps.pop().expect("a replay"));
+        run.verdict = ScenarioVerdict::Interrupted;
+        let run = poison(&run, &texts);
+        prop_assert!(run.steps.last().and_then(|step| step.document.clone()).is_some());
+        let page = scenario_page(&run);
+        prop_assert!(page.contains("Before and after the replay"), "the parts stand there under hostile names too");
+        check(&page)?;
+        let text = |index: usize| texts[index % texts.len()].clone();
+        let facts = CommandFacts {
+            command: text(0), group: text(1), broker: text(2), version: text(3), librdkafka: text(4), started: text(5),
+        };
+        check(&replay_page(&poison(&sample::replay(false), &texts), &facts))?;
+        check(&lag_page(&poison(&sample::lag()[..1].to_vec(), &texts), &poison(&sample::events(), &texts), 9.0, &facts))?;
+    }
+
+    #[test]
+    fn numbers_that_are_none_make_a_page_too(
+        at in prop::collection::vec(any::<f64>(), 1..30), messages: Option<i64>, seen in any::<f64>(), elapsed: f64,
+    ) {
+        let mut run = small();
+        run.elapsed_seconds = elapsed;
+        run.lag[0].samples = at.iter().map(|at| LagSample { at_seconds: *at, messages, seconds: Some(-*at), partitions: vec![] }).collect();
+        for (event, at) in run.events.iter_mut().zip(&at) {
+            event.at_seconds = *at;
+        }
+        run.lag[0].predictions[0].drained_at_seconds = seen;
+        run.expectations.push(ExpectationOutcome { seen: json!(seen), ..run.expectations[0].clone() });
+        check(&scenario_page(&run))?;
+        check(&lag_page(&run.lag, &run.events, elapsed, &facts()))?;
+    }
+}
+
+#[test]
+fn the_check_itself_finds_what_it_looks_for() {
+    let page = scenario_page(&small());
+    assert!(check(&page).is_ok());
+    for planted in
+        ["<script>", "<img src=x>", "a < b", "\u{1b}[2J<b></b>", "<p onclick=\"x\"></p>", "<p>", "<a href=\"x\"></a>"]
+    {
+        let page = page.replacen("<h1>", &format!("{planted}<h1>"), 1);
+        assert!(check(&page).is_err(), "{planted}");
+    }
+}

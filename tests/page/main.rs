@@ -1,0 +1,266 @@
+//! Owns the test of the pages in a real browser: at a phone's and a desk's width nothing overflows, nothing is blank, and
+//! nothing is fetched.
+//!
+//! A page runs no script, so it is looked at from outside: a page of the test's own frames it at each width and measures it.
+//! Without a browser on the PATH the tests say so and pass.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+// The rooms that the sample names under `crate::`.
+use foodstream::{
+    analytics, replay,
+    report::html::{CommandFacts, lag_page, replay_page, scenario_page},
+    scenario, state,
+};
+
+mod sample;
+
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+fn browser() -> Option<PathBuf> {
+    #[allow(clippy::disallowed_methods, reason = "a test asks where a browser is")]
+    let path = env::var_os("PATH")?;
+    let found =
+        env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name))).find(|file| file.is_file());
+    if found.is_none() {
+        println!("no Chromium on the PATH: the pages were not looked at");
+    }
+    found
+}
+
+/// Runs the browser without a window and without a network; its stdout.
+fn run(browser: &Path, folder: &Path, arguments: &[String]) -> String {
+    let profile = folder.join("profile");
+    let output = Command::new(browser)
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=1",
+            "--virtual-time-budget=10000",
+            "--timeout=60000",
+        ])
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND")
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the browser runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn facts() -> CommandFacts {
+    CommandFacts {
+        command: "foodstream replay -b localhost:9092".to_owned(),
+        group: "analytics-consumer-group".to_owned(),
+        broker: "localhost:9092".to_owned(),
+        version: "0.1.0".to_owned(),
+        librdkafka: "2.12.1".to_owned(),
+        started: "2026-11-22T12:41:07.113Z".to_owned(),
+    }
+}
+
+fn pages() -> Vec<(&'static str, String)> {
+    vec![
+        ("scenario", scenario_page(&sample::scenario())),
+        ("replay", replay_page(&sample::replay(false), &facts())),
+        ("lag", lag_page(&sample::lag(), &sample::events(), 121.0, &facts())),
+    ]
+}
+
+/// Pages in frames of each width, and a script that writes down what it measures of them.
+fn framed(pages: &[(&str, String)], widths: &[u32]) -> String {
+    let frames = pages.iter().flat_map(|(name, page)| {
+        let page = page.replace('&', "&amp;").replace('"', "&quot;");
+        widths.iter().map(move |width| {
+            format!(
+                "<iframe title=\"{name}\" style=\"width:{width}px;height:900px;border:0\" srcdoc=\"{page}\"></iframe>\n"
+            )
+        })
+    });
+    let frames: String = frames.collect();
+    format!(
+        "<!doctype html><meta charset=utf-8><body>{frames}<pre id=found></pre><script>
+window.addEventListener('load', () => {{
+  const lines = [];
+  for (const frame of document.querySelectorAll('iframe')) {{
+    const inside = frame.contentDocument, root = inside.documentElement;
+    for (const details of inside.querySelectorAll('details')) details.open = true;
+    const shown = [...inside.querySelectorAll('svg[role=img]')].filter(svg => svg.getBoundingClientRect().width > 0);
+    const letters = shown.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width * 11);
+    const scrolled = [...inside.querySelectorAll('.expectations, .compared, .events')]
+      .filter(table => table.scrollWidth > table.parentElement.clientWidth + 1);
+    lines.push(['found', frame.title, frame.clientWidth, root.scrollWidth, root.scrollHeight, shown.length,
+      Math.floor(Math.min(99, ...letters) * 10), scrolled.length,
+      frame.contentWindow.performance.getEntriesByType('resource').length].join(' '));
+  }}
+  document.getElementById('found').textContent = lines.join('\\n');
+}});
+</script>"
+    )
+}
+
+/// What was measured of one page at one width.
+#[derive(Debug)]
+struct Measured {
+    name: String,
+    width: u32,
+    scroll_width: u32,
+    height: u32,
+    pictures: u32,
+    /// The smallest letter of a picture, in tenths of a pixel.
+    smallest_letter: u32,
+    scrolled_tables: u32,
+    fetched: u32,
+}
+
+fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u32]) -> Vec<Measured> {
+    let file = folder.join("framed.html");
+    fs::write(&file, framed(pages, widths)).expect("written");
+    let dom = run(browser, folder, &["--dump-dom".to_owned(), format!("file://{}", file.display())]);
+    let found = dom.lines().filter_map(|line| line.split_once("found ").map(|(_, rest)| rest));
+    found
+        .filter(|rest| rest.split_whitespace().count() >= 8)
+        .map(|rest| {
+            let mut words = rest.trim_end_matches("</pre>").split_whitespace();
+            let name = words.next().expect("a name").to_owned();
+            let mut number = || words.next().and_then(|word| word.split('<').next()?.parse().ok()).expect("a number");
+            Measured {
+                name,
+                width: number(),
+                scroll_width: number(),
+                height: number(),
+                pictures: number(),
+                smallest_letter: number(),
+                scrolled_tables: number(),
+                fetched: number(),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_page_fits_a_phone_and_a_desk_and_fetches_nothing() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = pages();
+    let widths = [320, 390, 640, 768, 1280];
+    let found = measure(&browser, folder.path(), &pages, &widths);
+    assert_eq!(found.len(), pages.len() * widths.len(), "{found:?}");
+    for measured in found {
+        assert!(measured.scroll_width <= measured.width, "wider than the screen: {measured:?}");
+        assert!(measured.height > 900 && measured.pictures >= 2, "something is missing: {measured:?}");
+        assert!(measured.smallest_letter >= 85, "letters too small to read: {measured:?}");
+        assert_eq!(measured.scrolled_tables, 0, "a table of the verdict must be pushed sideways: {measured:?}");
+        assert_eq!(measured.fetched, 0, "fetched something: {measured:?}");
+    }
+}
+
+#[test]
+fn the_measure_finds_what_it_looks_for() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = scenario_page(&sample::scenario()).replace("default-src 'none'", "default-src *");
+    let planted = "<p style=\"width:2000px\">wide</p><img src=\"missing.png\" alt=\"\"></main>";
+    let found = measure(&browser, folder.path(), &[("bent", page.replace("</main>", planted))], &[390]);
+    assert!(found[0].scroll_width > 390, "{found:?}");
+    assert_eq!(found[0].fetched, 1, "{found:?}");
+}
+
+#[test]
+fn a_picture_of_a_page_is_not_blank_in_either_mode() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = pages();
+    let mut grounds = Vec::new();
+    for dark in [false, true] {
+        let file = folder.path().join("page.html");
+        fs::write(&file, &pages[0].1).expect("written");
+        let shot = folder.path().join(format!("{dark}.png"));
+        let mut arguments = vec![
+            format!("--screenshot={}", shot.display()),
+            "--window-size=1280,2400".to_owned(),
+            format!("file://{}", file.display()),
+        ];
+        if dark {
+            arguments.insert(0, "--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        run(&browser, folder.path(), &arguments);
+        let pixels = pixels(&fs::read(&shot).expect("a screenshot"));
+        grounds.push(pixels[0]);
+        let mut colours = pixels.clone();
+        colours.sort_unstable();
+        colours.dedup();
+        assert!(colours.len() > 200, "only {} colours", colours.len());
+        let ground = pixels.iter().filter(|pixel| **pixel == pixels[0]).count();
+        assert!(ground * 100 / pixels.len() < 98, "{} of {} pixels are the ground", ground, pixels.len());
+    }
+    let brightness = |pixel: &[u8; 3]| pixel.iter().map(|channel| u32::from(*channel)).sum::<u32>();
+    assert!(brightness(&grounds[0]) > 600 && brightness(&grounds[1]) < 200, "light, then dark: {grounds:?}");
+}
+
+/// The pixels of a PNG as a browser writes it: eight bits a channel, not interlaced.
+fn pixels(png: &[u8]) -> Vec<[u8; 3]> {
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes")) as usize;
+    let (width, height) = (number(16), number(20));
+    let channels = match png[25] {
+        2 => 3,
+        6 => 4,
+        kind => panic!("colours of kind {kind}"),
+    };
+    assert_eq!((png[24], png[28]), (8, 0), "eight bits, not interlaced");
+    let mut packed = Vec::new();
+    let mut at = 8;
+    while at < png.len() {
+        let length = number(at);
+        if &png[at + 4..at + 8] == b"IDAT" {
+            packed.extend_from_slice(&png[at + 8..at + 8 + length]);
+        }
+        at += 12 + length;
+    }
+    let mut raw = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&packed[..]), &mut raw).expect("unpacks");
+    let line = width * channels;
+    let mut above = vec![0_u8; line];
+    let mut found = Vec::with_capacity(width * height);
+    for row in raw.chunks_exact(line + 1) {
+        let mut current = row[1..].to_vec();
+        for index in 0..line {
+            let left = if index >= channels { current[index - channels] } else { 0 };
+            let corner = if index >= channels { above[index - channels] } else { 0 };
+            let up = above[index];
+            let predicted = match row[0] {
+                0 => 0,
+                1 => left,
+                2 => up,
+                3 => u8::midpoint(left, up),
+                _ => {
+                    let estimate = i16::from(left) + i16::from(up) - i16::from(corner);
+                    let off = |side: u8| (estimate - i16::from(side)).abs();
+                    if off(left) <= off(up) && off(left) <= off(corner) {
+                        left
+                    } else if off(up) <= off(corner) {
+                        up
+                    } else {
+                        corner
+                    }
+                }
+            };
+            current[index] = current[index].wrapping_add(predicted);
+        }
+        found.extend(current.chunks_exact(channels).map(|pixel| [pixel[0], pixel[1], pixel[2]]));
+        above = current;
+    }
+    found
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use foodstream::cli::Cli;
 use foodstream::scenario::{Mistakes, Script};
 
@@ -80,6 +80,26 @@ fn a_wrong_flag_is_told_in_the_programs_own_words() {
     assert_eq!(mistake.hint.as_deref(), Some("a similar argument exists: '--count'"));
 }
 
+#[test]
+fn every_option_of_all_commands_is_the_runs_own_but_for_the_time_limit_and_tuning() {
+    let cli = Cli::command();
+    let mut tried = 0;
+    for option in cli.get_arguments().filter(|option| option.is_global_set()) {
+        let longs = option.get_long_and_visible_aliases().unwrap_or_default();
+        let shorts = option.get_short_and_visible_aliases().unwrap_or_default();
+        let spelt = longs.iter().map(|long| format!("--{long}")).chain(shorts.iter().map(|short| format!("-{short}")));
+        for spelt in spelt.filter(|spelt| !matches!(spelt.as_str(), "--timeout" | "-X")) {
+            let text =
+                read("scenarios/ten-thousand.toml").replace("--count 10000", &format!("--count 10000 {spelt} x"));
+            let mistakes = parse(&text).expect_err(&spelt);
+            let refused = mistakes.all().iter().any(|mistake| mistake.message.ends_with("has no place in a step"));
+            assert!(refused, "{}", mistakes.show("ten-thousand.toml"));
+            tried += 1;
+        }
+    }
+    assert!(tried >= 12, "{tried}");
+}
+
 /// The blocks of the page, each with its line.
 fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
@@ -88,7 +108,7 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
         match (&mut open, text.strip_prefix("```")) {
             (None, Some(kind)) => open = Some((line, if kind == language { String::new() } else { "\0".to_owned() })),
             (Some(_), Some(_)) => blocks.extend(open.take().filter(|(_, block)| !block.starts_with('\0'))),
-            (Some((_, block)), None) => *block += &format!("{text}\n"),
+            (Some((_, block)), None) => block.extend([text, "\n"]),
             (None, None) => {}
         }
     }

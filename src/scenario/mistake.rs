@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::nearest::nearest;
+
 /// The most mistakes that are shown one by one.
 const MOST_SHOWN: usize = 50;
 /// The most characters of a line that are shown.
@@ -28,6 +30,8 @@ pub struct Mistake {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes {
     mistakes: Vec<Mistake>,
+    /// How many were found beyond these.
+    more: usize,
 }
 
 impl Mistakes {
@@ -35,10 +39,10 @@ impl Mistakes {
     pub(super) fn unexplained() -> Self {
         let message = "not a script".to_owned();
         let mistake = Mistake { line: 1, column: 1, message, hint: None, excerpt: String::new(), caret: 0..1 };
-        Self { mistakes: vec![mistake] }
+        Self { mistakes: vec![mistake], more: 0 }
     }
 
-    /// One by one, in the order of the script.
+    /// One by one, in the order of the script: the first 50 of them.
     #[must_use]
     pub fn all(&self) -> &[Mistake] {
         &self.mistakes
@@ -50,7 +54,7 @@ impl Mistakes {
     pub fn show(&self, file: &str) -> String {
         let file = visible(file);
         let mut lines = Vec::new();
-        for mistake in self.mistakes.iter().take(MOST_SHOWN) {
+        for mistake in &self.mistakes {
             lines.push(format!("{file}:{}:{}: {}", mistake.line, mistake.column, mistake.message));
             let number = mistake.line.to_string();
             let margin = " ".repeat(number.len());
@@ -60,9 +64,8 @@ impl Mistakes {
             lines.push(format!("  {margin} | {before}{carets}"));
             lines.extend(mistake.hint.iter().map(|hint| format!("  hint: {hint}")));
         }
-        let more = self.mistakes.len().saturating_sub(MOST_SHOWN);
-        if more > 0 {
-            lines.push(format!("{file}: and {more} more"));
+        if self.more > 0 {
+            lines.push(format!("{file}: and {} more", self.more));
         }
         lines.push(String::new());
         lines.join("\n")
@@ -91,6 +94,11 @@ impl<'t> Findings<'t> {
         self.found.push((span, visible(&message.into()), hint.into().map(visible)));
     }
 
+    /// The known name that may have been meant; no longer looked for where so much is wrong that nobody reads it.
+    pub(super) fn meant<'k>(&self, written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+        if self.found.len() < MOST_SHOWN { nearest(written, known) } else { None }
+    }
+
     pub(super) fn none(&self) -> bool {
         self.found.is_empty()
     }
@@ -105,9 +113,11 @@ impl<'t> Findings<'t> {
         let mut found = std::mem::take(&mut self.found);
         found.sort_by(|left, right| (left.0.start, &left.1).cmp(&(right.0.start, &right.1)));
         found.dedup_by(|left, right| left.0.start == right.0.start && left.1 == right.1);
-        let mistakes: Vec<_> =
-            found.into_iter().map(|(span, message, hint)| self.placed(&span, message, hint)).collect();
-        (!mistakes.is_empty()).then_some(Mistakes { mistakes })
+        let more = found.len().saturating_sub(MOST_SHOWN);
+        // A line may be as long as the script: it is not looked at for each of a hundred thousand.
+        let shown = found.into_iter().take(MOST_SHOWN);
+        let mistakes: Vec<_> = shown.map(|(span, message, hint)| self.placed(&span, message, hint)).collect();
+        (!mistakes.is_empty()).then_some(Mistakes { mistakes, more })
     }
 
     fn placed(&self, span: &Range<usize>, message: String, hint: Option<String>) -> Mistake {

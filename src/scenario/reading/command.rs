@@ -26,7 +26,7 @@ const OWNED: [(&[&str], &str); 5] = [
     (&["-b", "--bootstrap-servers", "--bootstrap-server", "--brokers"], "the broker is chosen when the script is run"),
     (&["--prefix"], "each run has a prefix of its own"),
     (&["--output", "--report"], "each step writes its document for the run"),
-    (&["-F", "--config"], "a script is the same for everybody who runs it"),
+    (&["-F", "--config", "--command-config"], "a script is the same for everybody who runs it"),
     (&["--progress", "--color", "-q", "--quiet", "-v", "--verbose"], "the run shows its progress itself"),
 ];
 
@@ -235,6 +235,7 @@ mod tests {
             "--output json",
             "--output=json",
             "--report f",
+            "--command-config f",
             "-F f",
             "-Ff",
             "--config f",

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::mistake::{Findings, quoted};
-use super::super::nearest::nearest;
 use super::super::{About, Action, Expectation, Run, Signal, Step, Wait};
 use super::fields::At;
 use super::steps::{Start, What, Written};
@@ -246,7 +245,7 @@ impl Course {
     pub(super) fn known_step(&self, step: &str, place: &Range<usize>, findings: &mut Findings<'_>) -> bool {
         let known = self.lines.contains_key(step);
         if !known {
-            let hint = match nearest(step, self.lines.keys().map(String::as_str)) {
+            let hint = match findings.meant(step, self.lines.keys().map(String::as_str)) {
                 Some(meant) => format!("{meant}?"),
                 None if self.incomplete => return false,
                 None if self.lines.is_empty() => "no step runs a command".to_owned(),
@@ -263,7 +262,7 @@ impl Course {
     /// Tells of a group that no step is a member of.
     pub(super) fn known_group(&self, group: &str, place: &Range<usize>, findings: &mut Findings<'_>) {
         if !self.groups.contains(group) {
-            let hint = match nearest(group, self.groups.iter().map(String::as_str)) {
+            let hint = match findings.meant(group, self.groups.iter().map(String::as_str)) {
                 Some(meant) => format!("{meant}?"),
                 None if self.incomplete => return,
                 None if self.groups.is_empty() => "no step runs inventory, analytics or replay".to_owned(),

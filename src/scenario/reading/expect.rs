@@ -6,8 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::mistake::{Findings, quoted};
-use super::super::nearest::nearest;
-use super::super::{About, Claim, Expectation, LagValue, Measured, Pick, RunValue, Tolerance};
+use super::super::{About, Claim, Expectation, LagValue, Measured, Pick, RunValue, Script, Tolerance};
 use super::course::Course;
 use super::fields::{At, Fields, text, wrong_type};
 
@@ -98,10 +97,12 @@ fn about(fields: &Fields<'_>, subject: &str, course: &Course, findings: &mut Fin
                 wrong_type(value, "a list of steps", findings);
                 return None;
             };
-            let steps: Vec<_> = list.iter().filter_map(|step| text(step, findings)).collect();
-            if list.is_empty() {
-                findings.add(value.span(), "the total of no steps", "name them: total_of = [\"first\", \"second\"]");
+            if list.is_empty() || list.len() > Script::MOST_STEPS {
+                let message = format!("the total of {} steps", list.len());
+                findings.add(value.span(), message, "name them: total_of = [\"first\", \"second\"]");
+                return None;
             }
+            let steps: Vec<_> = list.iter().filter_map(|step| text(step, findings)).collect();
             for (at, step) in steps.iter().enumerate() {
                 course.known_step(step.is, &step.span, findings);
                 if steps[..at].iter().any(|before| before.is == step.is) {
@@ -112,7 +113,7 @@ fn about(fields: &Fields<'_>, subject: &str, course: &Course, findings: &mut Fin
                     );
                 }
             }
-            (steps.len() == list.len() && !list.is_empty())
+            (steps.len() == list.len())
                 .then(|| About::TotalOf(steps.into_iter().map(|step| step.is.to_owned()).collect()))
         }
         _ => {
@@ -171,7 +172,7 @@ fn pick(how: &str, path: &At<&str>, findings: &mut Findings<'_>) -> Option<Pick>
 fn special<T: Copy>(path: &At<&str>, named: &[(&'static str, T)], findings: &mut Findings<'_>) -> Option<T> {
     let found = named.iter().find(|(name, _)| *name == path.is);
     if found.is_none() {
-        let hint = match nearest(path.is, named.iter().map(|(name, _)| *name)) {
+        let hint = match findings.meant(path.is, named.iter().map(|(name, _)| *name)) {
             Some(meant) => format!("{meant}?"),
             None => format!("there is {}", named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")),
         };

@@ -8,7 +8,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::mistake::{Findings, quoted};
-use super::super::nearest::nearest;
 
 /// The longest name of a script or a step, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -38,7 +37,7 @@ impl<'a> Fields<'a> {
         let mut strange = false;
         for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             strange = true;
-            let hint = match nearest(key.get_ref(), known.iter().copied()) {
+            let hint = match findings.meant(key.get_ref(), known.iter().copied()) {
                 Some(meant) => format!("{meant}?"),
                 None => format!("the keys here are {}", known.join(", ")),
             };

@@ -7,7 +7,6 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::mistake::{Findings, quoted};
-use super::super::nearest::nearest;
 use super::super::{Bound, CheckLine, Run, Script, Signal, Wait};
 use super::command;
 use super::fields::{At, Fields, wrong_type};
@@ -276,7 +275,7 @@ fn wait(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<What> {
     let names = Names::new("");
     let topics = [names.orders(), names.decisions(), names.ledger(), names.dead_letters(), names.analytics_state()];
     if !topics.iter().any(|topic| topic == subject.is) {
-        let hint = match nearest(subject.is, topics.iter().map(String::as_str)) {
+        let hint = match findings.meant(subject.is, topics.iter().map(String::as_str)) {
             Some(meant) => format!("{meant}?"),
             None => format!("the topics are {}", topics.join(", ")),
         };

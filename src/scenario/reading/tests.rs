@@ -197,6 +197,29 @@ fn a_hostile_script_is_refused_with_words() {
 }
 
 #[test]
+fn the_worst_that_fits_into_a_script_is_refused_soon() {
+    let all = |many: usize, one: &dyn Fn(usize) -> String| (0..many).map(one).collect::<Vec<_>>().concat();
+    let names = |many| all(many, &|name| format!("\"{name:0>64}\","));
+    let steps = |many| all(many, &|name| format!("[[step]]\nname = \"a{name:0>63}\"\nrun = \"produce\"\n"));
+    let keys = |many| all(many, &|key| format!("k{key}=0,"));
+    for text in [
+        script(&format!("{}[[expect]]\ntotal_of = [{}]\nvalue = \"x\"\nequals = 1\n", steps(990), names(13_000))),
+        script(&format!("[[step]]\nwait = {{ {} }}\n", keys(20_000))),
+        script(&format!("{}\n", keys(20_000).replace(',', "\n"))),
+        format!("{}a = 1", "a.".repeat(100_000)),
+        format!("[{}a]", "a.".repeat(100_000)),
+        format!("a = {}", "[".repeat(500_000)),
+        format!("a = {}", "{a=".repeat(300_000)),
+        "\u{e9}".repeat(500_000),
+        "\"\\".repeat(400_000),
+    ] {
+        assert!(text.len() <= Script::LARGEST);
+        let mistakes = parse(&text).expect_err("refused");
+        assert!(mistakes.show("x").len() < 100_000);
+    }
+}
+
+#[test]
 fn what_is_no_utf8_is_told_with_its_place() {
     let mistakes = Script::parse(b"name = \"lab\"\n# \xff\n", &|_| Ok(())).expect_err("no UTF-8");
     assert!(mistakes.show("x.toml").starts_with("x.toml:2:3: not UTF-8 from here on"), "{mistakes:?}");

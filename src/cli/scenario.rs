@@ -49,7 +49,7 @@ pub struct ScenarioRun {
     /// Leave topics and groups on the cluster
     #[arg(long)]
     pub keep: bool,
-    /// Also write what held and what did not as JUnit XML
+    /// Also write what held and what did not as `JUnit` XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }

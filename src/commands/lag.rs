@@ -203,10 +203,10 @@ impl<'a> Watch<'a> {
     fn facts(&self) -> report::html::CommandFacts {
         let mut command = "foodstream lag".to_owned();
         for group in &self.settings.groups {
-            command += &format!(" --group {group}");
+            command.extend([" --group ", group]);
         }
         if let Some(every) = self.settings.watch {
-            command += &format!(" --watch {}", humantime::format_duration(every));
+            command.extend([" --watch ", &humantime::format_duration(every).to_string()]);
         }
         self.context.page_facts(command, self.settings.groups.join(", "))
     }

@@ -60,7 +60,7 @@ impl Context {
     fn page_facts(&self, mut command: String, group: String) -> CommandFacts {
         let prefix = self.common.names.prefix();
         if !prefix.is_empty() {
-            command += &format!(" --prefix {prefix}");
+            command.extend([" --prefix ", prefix]);
         }
         let broker = self.common.connection.bootstrap().to_owned();
         CommandFacts {

@@ -71,21 +71,25 @@ impl Place {
     }
 
     /// Where the processes work and write.
+    #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// A topic of this place, by its name without a prefix.
+    #[must_use]
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.names.prefix())
     }
 
     /// A group of this place, by its name without a prefix.
+    #[must_use]
     pub fn group(&self, name: &str) -> String {
         format!("{}{name}", self.names.prefix())
     }
 
     /// The command line that shows the same by hand.
+    #[must_use]
     pub fn by_hand(&self, typed: &str) -> String {
         let mut line = format!("foodstream {typed}");
         if !self.embedded {
@@ -114,6 +118,7 @@ impl Place {
     }
 
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.
+    #[must_use]
     pub fn words(&self) -> Vec<String> {
         let timeout = humantime::format_duration(self.connection.timeout).to_string();
         let mut words: Vec<String> = [

@@ -1,4 +1,4 @@
-//! Owns the files of a run: a page and a document per script, and JUnit XML; opened before anything is played.
+//! Owns the files of a run: a page and a document per script, and `JUnit` XML; opened before anything is played.
 
 use std::fs;
 use std::path::{Path, PathBuf};

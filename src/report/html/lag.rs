@@ -111,7 +111,14 @@ fn story(group: &GroupLag) -> String {
             Some(was) => format!("it was, after {}{}.", numbers::seconds(was), off_by(prediction, was)),
             None => "it was not while the run lasted.".to_owned(),
         };
-        story += &format!(" Falling by {rate} messages/s it should have been drained after {predicted}; {outcome}");
+        story.extend([
+            " Falling by ",
+            &rate,
+            " messages/s it should have been drained after ",
+            &predicted,
+            "; ",
+            &outcome,
+        ]);
     }
     story
 }
@@ -250,7 +257,7 @@ fn predictions_table(predictions: &[Prediction]) -> Table {
 fn partitions_table(samples: &[LagSample]) -> Option<Table> {
     let last = samples.iter().rev().find(|sample| !sample.partitions.is_empty())?;
     let rows = last.partitions.iter().map(|row| {
-        let history = samples.iter().flat_map(|sample| {
+        let history = samples.iter().filter_map(|sample| {
             let same =
                 sample.partitions.iter().find(|other| (&other.topic, other.partition) == (&row.topic, row.partition));
             same.and_then(|same| Some((sample.at_seconds, same.messages?)))
@@ -261,7 +268,7 @@ fn partitions_table(samples: &[LagSample]) -> Option<Table> {
             Cell::Text(format!("{} {}", numbers::cut(&printable(&row.topic)), row.partition)),
             or_nothing(peak.map(|(_, messages)| numbers::grouped(messages))),
             or_nothing(peak.map(|(at, _)| numbers::seconds(at))),
-            or_nothing(row.messages.map(|messages| numbers::grouped(messages))),
+            or_nothing(row.messages.map(numbers::grouped)),
             or_nothing(row.seconds.map(numbers::seconds)),
         ]
     });
@@ -280,7 +287,7 @@ fn samples_table(samples: &[LagSample]) -> Table {
     let shown = samples.iter().enumerate();
     let shown = shown.filter(|(index, _)| index % apart == 0 || Some(*index) == peak || index + 1 == samples.len());
     let rows = shown.map(|(_, sample)| {
-        let messages = sample.messages.map(|messages| numbers::grouped(messages));
+        let messages = sample.messages.map(numbers::grouped);
         let seconds = sample.seconds.map(numbers::seconds);
         let cells = [messages, seconds].map(|text| Cell::Number(text.unwrap_or_else(|| numbers::NOTHING.to_owned())));
         [Cell::Number(numbers::seconds(sample.at_seconds))].into_iter().chain(cells).collect()

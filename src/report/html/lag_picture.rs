@@ -38,7 +38,7 @@ impl LagPicture<'_> {
         let samples: Vec<(f64, Option<f64>)> =
             self.samples.iter().filter_map(|(at, lag)| Some((drawable(*at)?, lag.and_then(drawable)))).collect();
         let width = size.width();
-        let peak = samples.iter().filter_map(|(at, lag)| Some((*at, (*lag)?))).fold(None, highest);
+        let peak = samples.iter().filter_map(|(at, lag)| Some((*at, (*lag)?))).reduce(highest);
         let lowest = samples.iter().filter_map(|(_, lag)| *lag).fold(0.0, f64::min);
         let highest = peak.map_or(0.0, |(_, lag)| lag).max(0.0);
 
@@ -122,11 +122,9 @@ impl LagPicture<'_> {
     }
 }
 
-fn highest(best: Option<(f64, f64)>, found: (f64, f64)) -> Option<(f64, f64)> {
-    match best {
-        Some(best) if best.1 >= found.1 => Some(best),
-        _ => Some(found),
-    }
+fn highest(best: (f64, f64), found: (f64, f64)) -> (f64, f64) {
+    // A value that is none is higher than nothing.
+    if best.1 >= found.1 { best } else { found }
 }
 
 /// A line below the plot with the moments of the run on it.

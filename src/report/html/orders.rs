@@ -153,7 +153,7 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
             let tried = row.reserved.saturating_add(row.rejected);
             Count {
                 name: restaurant(&row.restaurant),
-                count: row.rejected,
+                number: row.rejected,
                 note: format!("of {}", numbers::grouped(tried)),
             }
         })
@@ -162,7 +162,7 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
     let description = format!(
         "{} restaurants had to reject orders; the most were {} at {}.",
         restaurants.len(),
-        counts.first().map(|most| numbers::grouped(most.count)).unwrap_or_default(),
+        counts.first().map(|most| numbers::grouped(most.number)).unwrap_or_default(),
         counts.first().map(|most| most.name.clone()).unwrap_or_default(),
     );
     let picture = |size| counts_picture("stock", title, &description, &counts, 1, size);

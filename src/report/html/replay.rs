@@ -196,7 +196,7 @@ fn name_of(row: &Value) -> String {
 
 fn plan_table(plan: &[PlanRow]) -> Table {
     let rows = plan.iter().map(|row| {
-        let from = row.from.map_or_else(|| numbers::NOTHING.to_owned(), |from| numbers::grouped(from));
+        let from = row.from.map_or_else(|| numbers::NOTHING.to_owned(), numbers::grouped);
         let note = row.note.map(note_text).unwrap_or_default();
         vec![
             Cell::Text(format!("{} {}", numbers::cut(&printable(&row.topic)), row.partition)),

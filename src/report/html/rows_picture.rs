@@ -65,7 +65,7 @@ pub(super) fn spans_picture(id: &str, title: &str, description: &str, spans: &[S
 #[derive(Debug, Clone)]
 pub(super) struct Count {
     pub(super) name: String,
-    pub(super) count: u64,
+    pub(super) number: u64,
     /// What is said behind the number, as in `of 1,234`.
     pub(super) note: String,
 }
@@ -81,11 +81,11 @@ pub(super) fn counts_picture(
 ) -> Drawing {
     let texts: Vec<_> = counts
         .iter()
-        .map(|row| fitting(&format!("{} {}", numbers::grouped(row.count), row.note), size.width() / 2.0))
+        .map(|row| fitting(&format!("{} {}", numbers::grouped(row.number), row.note), size.width() / 2.0))
         .collect();
     let beside = texts.iter().map(|text| room_of(text)).fold(0.0, f64::max) + 10.0;
     #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
-    let most = counts.iter().map(|row| row.count as f64).fold(1.0, f64::max);
+    let most = counts.iter().map(|row| row.number as f64).fold(1.0, f64::max);
     let left = 4.0;
     let x = Scale::new([0.0, most], [left, size.width() - beside]);
     let mut marks = Vec::new();
@@ -94,7 +94,7 @@ pub(super) fn counts_picture(
         let name = fitting(&row.name, size.width() - left);
         marks.push(Mark::Text { class: "label", at: Place(left, top + 11.0), anchor: Anchor::Start, text: name });
         #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
-        let end = x.at(row.count as f64).max(left + 1.0);
+        let end = x.at(row.number as f64).max(left + 1.0);
         let bar = top + 15.0;
         let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome % 4];
         marks.push(Mark::Area { class, at: Place(left, bar), width: end - left, height: BAR });
@@ -128,7 +128,7 @@ mod tests {
                 failed: false,
             };
             let count = |(name, _, _, count): &(String, f64, Option<f64>, u64)| {
-                Count { name: name.clone(), count: *count, note: name.clone() }
+                Count { name: name.clone(), number: *count, note: name.clone() }
             };
             let spans: Vec<_> = rows.iter().map(span).collect();
             let counts: Vec<_> = rows.iter().map(count).collect();

@@ -116,7 +116,7 @@ pub(super) fn commands_section(document: &ScenarioDocument) -> Section {
     }
     let commands = document.steps.iter().map(|step| Command {
         name: numbers::cut(&printable(&step.name)),
-        command: shown(&step.command),
+        line: shown(&step.command),
         story: story(step),
         stderr: step.stderr.iter().map(|line| shown(line)).collect(),
     });
@@ -155,7 +155,7 @@ struct Code {
 
 struct Command {
     name: String,
-    command: String,
+    line: String,
     story: String,
     stderr: Vec<String>,
 }
@@ -167,7 +167,7 @@ struct Command {
     source = r#"<ol class="commands">
 {% for command in commands %}<li>
 <p><strong>{{ command.name }}</strong> <span class="quiet">{{ command.story }}</span></p>
-<pre><code>{{ command.command }}</code></pre>
+<pre><code>{{ command.line }}</code></pre>
 {% if !command.stderr.is_empty() %}<details><summary>Its last words on stderr</summary>
 <pre>{% for line in command.stderr %}{{ line }}
 {% endfor %}</pre></details>

@@ -1,15 +1,17 @@
 //! Owns stdout and stderr: the answer goes to the one, everything else to the other. Nothing else writes to either, and
 //! nothing else asks at a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
+use crate::secrets::Secrets;
 
 /// How often a line of progress is written where there is no terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -45,6 +47,7 @@ pub struct Console {
     progress: ProgressMode,
     bar: Mutex<Option<ProgressBar>>,
     drawn_lines: Mutex<usize>,
+    secrets: OnceLock<Secrets>,
 }
 
 impl Console {
@@ -62,7 +65,21 @@ impl Console {
             other => other,
         };
         let progress = if quiet { ProgressMode::None } else { progress };
-        Self { quiet, verbose, color, progress, bar: Mutex::new(None), drawn_lines: Mutex::new(0) }
+        Self {
+            quiet,
+            verbose,
+            color,
+            progress,
+            bar: Mutex::new(None),
+            drawn_lines: Mutex::new(0),
+            secrets: OnceLock::new(),
+        }
+    }
+
+    /// Takes these values out of whatever is told from now on. The answer and hints are spared: they are this program's own
+    /// words, and have to be right to the letter.
+    pub fn keep_secret(&self, secrets: Secrets) {
+        drop(self.secrets.set(secrets));
     }
 
     /// Whether the answer goes to a person at a terminal.
@@ -178,9 +195,11 @@ impl Console {
     }
 
     fn line(&self, text: &str) {
+        let (text, hint) = text.find("\n  hint:").map_or((text, ""), |at| text.split_at(at));
+        let text = self.secrets.get().map_or(Cow::Borrowed(text), |secrets| secrets.hide(text));
         let write = || {
             // Nothing is left to tell it to when stderr is closed, and no reason to stop the work.
-            drop(writeln!(io::stderr().lock(), "{text}"));
+            drop(writeln!(io::stderr().lock(), "{text}{hint}"));
         };
         match &*lock(&self.bar) {
             Some(bar) => bar.suspend(write),

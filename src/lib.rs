@@ -4,7 +4,7 @@
 //!
 //! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`lag`], [`scenario`], [`replay`],
 //!   [`clean`], [`report`]
-//! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`]
+//! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`], [`secrets`]
 //! - what was typed and meant: [`cli`], [`settings`]
 //! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
 //!   (the transactional loop), [`processors`]
@@ -30,6 +30,7 @@ pub mod processors;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+pub mod secrets;
 pub mod settings;
 pub mod shutdown;
 pub mod state;

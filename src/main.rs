@@ -90,6 +90,9 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
             return Ok(failure.code);
         }
     };
+    console.keep_secret(common.secrets.clone());
+    common.details.iter().for_each(|line| console.detail(line));
+    common.warnings.iter().for_each(|line| console.warn(line));
     #[allow(clippy::disallowed_methods, reason = "randomness is drawn here and nowhere else")]
     let random = uuid::Uuid::new_v4();
     let mut context = Context {

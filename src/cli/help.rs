@@ -38,11 +38,11 @@ pub(super) const WITHOUT_BROKER: &[&str] = &["completions", "man", "help"];
 /// The whole command line, as it is parsed and as it presents itself.
 #[must_use]
 pub fn command() -> clap::Command {
-    let codes = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<8}  {meaning}\n")).collect::<String>();
+    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<8}  {meaning}")).collect();
     // The slot in front of the help is free, as its place in the template is at the end; the summary of -h does without.
     arranged(Cli::command())
         .long_version(versions())
-        .before_long_help(format!("Exit codes:\n{codes}"))
+        .before_long_help(format!("Exit codes:\n{}", codes.join("\n")))
         .help_template(format!("{TEMPLATE}\n\n{{before-help}}"))
 }
 
@@ -91,12 +91,12 @@ pub fn parse(arguments: Vec<OsString>, no_color: bool) -> Result<Cli, clap::Erro
 fn typed_color(arguments: &[OsString]) -> Option<Color> {
     let words: Vec<&str> =
         arguments.iter().map(|word| word.to_str().unwrap_or("")).take_while(|word| *word != "--").collect();
-    let values = words.iter().enumerate().filter_map(|(index, word)| match word.strip_prefix("--color") {
+    let mut values = words.iter().enumerate().filter_map(|(index, word)| match word.strip_prefix("--color") {
         Some("") => words.get(index + 1).copied(),
         Some(value) => value.strip_prefix('='),
         None => None,
     });
-    values.last().and_then(|value| Color::from_str(value, false).ok())
+    values.next_back().and_then(|value| Color::from_str(value, false).ok())
 }
 
 /// The command lines among a command's examples, and what is said about each.

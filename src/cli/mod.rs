@@ -29,6 +29,7 @@ pub use produce::Produce;
 pub use replay::Replay;
 pub use scenario::{Scenario, ScenarioCommand, ScenarioFiles, ScenarioList, ScenarioRun};
 pub use shell::{Completions, Help, Man};
+pub use values::Property;
 
 /// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
 #[derive(Debug, Clone, Parser)]
@@ -166,8 +167,8 @@ pub struct Global {
     pub bootstrap_servers: Option<String>,
     /// A property of librdkafka, as in `-X linger.ms=20`; may be repeated
     #[arg(short = 'X', global = true, value_name = "KEY=VALUE", hide_short_help = true)]
-    pub properties: Vec<String>,
-    /// A file of librdkafka properties, one `key=value` a line
+    pub properties: Vec<Property>,
+    /// A file of properties in librdkafka's or Java's spelling, one `key=value` a line; the place for secrets
     #[arg(short = 'F', long, global = true, value_name = "FILE", hide_short_help = true, visible_alias = "command-config",
         aliases = ["consumer.config", "producer.config"])]
     pub config: Option<PathBuf>,

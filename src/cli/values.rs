@@ -1,14 +1,43 @@
 //! Owns how a typed value is read: numbers, durations, times and addresses, each with what it should look like.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use humantime::Duration;
 
 use crate::domain::EventTime;
 use crate::replay::{FilterError, TopicFilter};
 use crate::workload::MOST_NAMES;
+
+/// `KEY=VALUE` as it was typed; the value may be a secret, so that it is not shown by `{:?}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property(String);
+
+impl Property {
+    /// The text that was typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Property {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Property(…)")
+    }
+}
 
 /// RFC 3339, or Kafka's spelling without a zone, which is UTC.
 pub(super) fn event_time(text: &str) -> Result<EventTime, String> {

@@ -18,12 +18,12 @@ pub fn run(console: &Console, folder: &Path) -> Outcome {
         let path = folder.join(name);
         files.push((OutputFile::open(&path)?, path, page));
     }
-    let mut paths = String::new();
+    let mut paths = Vec::new();
     for (file, path, page) in files {
         file.finish(&page)?;
-        paths.push_str(&format!("{}\n", path.display()));
+        paths.push(path.display().to_string() + "\n");
     }
-    console.answer(&paths).map(drop)?;
+    console.answer(&paths.concat()).map(drop)?;
     Ok(Code::Done)
 }
 

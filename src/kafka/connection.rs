@@ -7,7 +7,9 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+pub(super) use super::property::is_secret;
 use crate::exit::{Code, Failure};
+use crate::secrets::REDACTED;
 
 /// Takes librdkafka's own messages.
 #[derive(Clone)]
@@ -20,7 +22,7 @@ impl fmt::Debug for LogSink {
 }
 
 /// Where the broker is and what the user set about it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connection {
     /// librdkafka properties, later ones winning; never one that the program owns.
     pub properties: Vec<(String, String)>,
@@ -32,47 +34,17 @@ pub struct Connection {
     pub log: Option<LogSink>,
 }
 
-/// Properties that the program owns, and why.
-const OWNED: &[(&str, &str)] = &[
-    ("isolation.level", "every reader of this program reads committed records only"),
-    ("enable.auto.commit", "offsets are committed in the transaction that holds their results"),
-    ("enable.auto.offset.store", "offsets are committed in the transaction that holds their results"),
-    (
-        "auto.commit.interval.ms",
-        "offsets are committed in the transaction that holds their results; use --commit-interval",
-    ),
-    ("auto.commit.enable", "offsets are committed in the transaction that holds their results"),
-    ("auto.offset.reset", "a missing offset must be refused, not guessed"),
-    ("topic.auto.offset.reset", "a missing offset must be refused, not guessed"),
-    ("enable.idempotence", "every producer of this program is idempotent"),
-    ("acks", "every producer of this program waits for all in-sync replicas"),
-    ("request.required.acks", "every producer of this program waits for all in-sync replicas"),
-    ("transactional.id", "it decides who fences whom; use --instance-id"),
-    ("group.id", "use --group"),
-    ("group.instance.id", "use --instance-id"),
-    ("group.protocol", "transactions are proved with the classic protocol"),
-    ("partition.assignment.strategy", "partition p of both topics must go to one member"),
-    ("partitioner", "keys must land where Java's murmur2 puts them"),
-    ("enable.partition.eof", "the end of a range is recognised by it"),
-    ("delivery.report.only.error", "acknowledgements are counted"),
-    ("allow.auto.create.topics", "topics are created on purpose or not at all"),
-    ("log.queue", "the client library's messages are read from it"),
-];
-
-/// Why the program does not let a property be set; `None` when it does.
-#[must_use]
-pub fn owned_property(name: &str) -> Option<&'static str> {
-    OWNED.iter().find(|(owned, _)| *owned == name).map(|(_, reason)| *reason)
-}
-
-/// Whether a property's value is a secret, judged by its name: rather one too many than one too few.
-#[must_use]
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["password", "secret", "token", "credential", "jaas", "ssl.key", ".pem", "private"]
-        .iter()
-        .any(|part| name.contains(part))
-        || name == "sasl.oauthbearer.config"
+/// Without the values of secrets: a panic's message may hold it.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(key, value)| (key, if is_secret(key) { REDACTED } else { value });
+        let properties = self.properties.iter().map(|(key, value)| shown((key.as_str(), value.as_str())));
+        f.debug_struct("Connection")
+            .field("properties", &properties.collect::<Vec<_>>())
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The defaults that the program prefers to librdkafka's; the user may set others.
@@ -84,6 +56,10 @@ const PREFERRED: &[(&str, &str)] = &[
     ("retry.backoff.ms", "20"),
     ("socket.keepalive.enable", "true"),
 ];
+
+/// Where the certificates of a TLS connection are looked for unless told: OpenSSL is built in here, and does not know where
+/// this system has them.
+const SYSTEM_CERTIFICATES: (&str, &str) = ("ssl.ca.location", "probe");
 
 impl Connection {
     /// The value of a property that the user set.
@@ -122,21 +98,26 @@ impl Connection {
         Duration::from_millis(self.millis("transaction.timeout.ms", super::transaction::TIMEOUT_MS))
     }
 
-    /// Checks the properties with librdkafka itself.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 2 and librdkafka's own message for a property that it does not know or a value it does not take.
-    pub fn check(&self) -> Result<(), Failure> {
-        self.client(&[]).create_native_config().map(drop).map_err(|error| super::error::configuration(&error))
+    /// Whether the broker is spoken to in TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.property("security.protocol").is_some_and(|protocol| protocol.trim().to_ascii_lowercase().ends_with("ssl"))
+    }
+
+    /// The defaults that this program prefers to librdkafka's, where the user set nothing else.
+    #[must_use]
+    pub fn defaults(&self) -> Vec<(&'static str, &'static str)> {
+        let certificates = self.is_encrypted() && self.property("ssl.ca.pem").is_none();
+        let certificates = certificates.then_some(&SYSTEM_CERTIFICATES);
+        PREFERRED.iter().chain(certificates).filter(|(key, _)| self.property(key).is_none()).copied().collect()
     }
 
     /// A client configuration: preferred values, then the user's, then what this use of the client owns.
     pub(super) fn client(&self, owned: &[(&str, &str)]) -> ClientConfig {
         #[allow(clippy::disallowed_methods, reason = "this function is the owner of that call")]
         let mut config = ClientConfig::new();
-        for (key, value) in PREFERRED {
-            config.set(*key, *value);
+        for (key, value) in self.defaults() {
+            config.set(key, value);
         }
         config.set("bootstrap.servers", "localhost:9092");
         for (key, value) in &self.properties {
@@ -145,7 +126,12 @@ impl Connection {
         for (key, value) in owned {
             config.set(*key, *value);
         }
-        config.set_log_level(if self.log.is_some() { RDKafkaLogLevel::Info } else { RDKafkaLogLevel::Warning });
+        config.set_log_level(match (&self.log, self.property("debug")) {
+            (None, _) => RDKafkaLogLevel::Warning,
+            (Some(_), None) => RDKafkaLogLevel::Info,
+            // Who asks for `debug` wants to see it, which Info does not show.
+            (Some(_), Some(_)) => RDKafkaLogLevel::Debug,
+        });
         config
     }
 
@@ -222,10 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_property_is_refused_with_the_librarys_own_words() {
-        let failure = connection(&[("linger.mss", "7")]).check().expect_err("refused");
-        assert_eq!(failure.code, Code::Usage);
-        assert!(failure.message.contains("linger.mss"), "{failure}");
+    fn certificates_are_looked_for_where_the_system_has_them_unless_told() {
+        let used = |properties: &[(&str, &str)]| {
+            let config = connection(properties).client(&[]);
+            config.get("ssl.ca.location").map(str::to_owned)
+        };
+        assert_eq!(used(&[]), None);
+        assert_eq!(used(&[("security.protocol", "SASL_SSL")]), Some("probe".to_owned()));
+        assert_eq!(used(&[("security.protocol", "ssl"), ("ssl.ca.location", "/ca.pem")]), Some("/ca.pem".to_owned()));
+        assert_eq!(used(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----BEGIN")]), None);
+    }
+
+    #[test]
+    fn a_connection_that_ends_in_a_message_shows_no_secret() {
+        let shown = format!("{:?}", connection(&[("sasl.password", "hush-hush"), ("linger.ms", "7")]));
+        assert!(!shown.contains("hush-hush") && shown.contains("[redacted]") && shown.contains("linger.ms"), "{shown}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod member;
 mod native;
 mod native_groups;
 mod peek;
+mod property;
 mod publisher;
 mod sampler;
 mod scan;
@@ -20,12 +21,15 @@ mod transaction;
 mod watchdog;
 
 pub use admin::{Admin, GroupEnd, TopicFacts};
-pub use connection::{Connection, LogSink, check_timeouts, is_secret, owned_property};
+pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::{TransactionError, UNREACHABLE_HINT};
 pub use groups::GroupFacts;
 pub use inspector::{Inspector, Isolation, Liveness};
 pub use library::library;
 pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record, fenced};
+pub use property::{
+    Complaint, agrees_with_owner, is_secret, one_name, opens_doors, owned_property, property_names, try_property,
+};
 pub use publisher::{Delivered, Publisher};
 pub use sampler::{LagSampler, TopicChoice};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};

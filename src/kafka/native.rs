@@ -12,6 +12,27 @@ use rdkafka::bindings as rd;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafka;
 
+/// The names of the library's properties, of clients and of topics, without the second names that some have.
+pub fn property_names() -> Vec<String> {
+    let mut names = Vec::new();
+    let mut count = 0;
+    // SAFETY: both configurations are made, asked and destroyed here; a dump is `count` strings, names at even places, and
+    // is given back as it came.
+    unsafe {
+        let clients = rd::rd_kafka_conf_new();
+        let dump = rd::rd_kafka_conf_dump(clients, &raw mut count);
+        names.extend((0..count).step_by(2).map(|at| CStr::from_ptr(*dump.add(at)).to_string_lossy().into_owned()));
+        rd::rd_kafka_conf_dump_free(dump, count);
+        rd::rd_kafka_conf_destroy(clients);
+        let topics = rd::rd_kafka_topic_conf_new();
+        let dump = rd::rd_kafka_topic_conf_dump(topics, &raw mut count);
+        names.extend((0..count).step_by(2).map(|at| CStr::from_ptr(*dump.add(at)).to_string_lossy().into_owned()));
+        rd::rd_kafka_conf_dump_free(dump, count);
+        rd::rd_kafka_topic_conf_destroy(topics);
+    }
+    names
+}
+
 /// The result of a transactional call, with the three flags that say what to do next.
 #[derive(Debug, Clone)]
 pub struct CallError {

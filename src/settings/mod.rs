@@ -4,10 +4,15 @@ mod broker;
 mod clean;
 mod connection;
 mod consumers;
+mod effective;
+mod jaas;
+mod java;
+mod java_properties;
 mod lag;
 mod outputs;
 mod produce;
 mod replay;
+mod stores;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,9 +21,8 @@ use crate::cli;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Connection, LogSink};
 use crate::local_broker::Wanted;
+use crate::secrets::Secrets;
 use crate::topics::Names;
-
-use connection::{properties_file, property};
 
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
 pub use clean::{Consent, clean};
@@ -49,6 +53,12 @@ pub struct Common {
     pub broker_idle: Duration,
     /// The broker and how to talk to it; its address is chosen where none was named.
     pub connection: Connection,
+    /// What no message may hold.
+    pub secrets: Secrets,
+    /// What the user must not miss about the connection's settings.
+    pub warnings: Vec<String>,
+    /// For the curious: each property of the connection, its value and where it was said; no secrets.
+    pub details: Vec<String>,
     /// The names behind the prefix.
     pub names: Names,
     /// Whether the answer is a JSON document.
@@ -67,40 +77,17 @@ fn usage(message: impl Into<String>) -> Failure {
 ///
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> Result<Common, Failure> {
-    let mut properties = match &global.config {
-        Some(path) => properties_file(path)?,
-        None => Vec::new(),
-    };
-    if let Some(servers) = environment.bootstrap.filter(|servers| !servers.is_empty()) {
-        properties.push(("bootstrap.servers".to_owned(), servers));
-    }
-    for typed in &global.properties {
-        let (key, value) = typed
-            .split_once('=')
-            .ok_or_else(|| usage(format!("-X {typed}: no value")).hint("write -X key=value, as in -X linger.ms=20"))?;
-        properties.push(property(key.trim(), value, &format!("-X {}", key.trim()))?);
-    }
-    if let Some(servers) = &global.bootstrap_servers {
-        properties.push(("bootstrap.servers".to_owned(), servers.clone()));
-    }
-    for (key, value) in &mut properties {
-        // Java's and Kafka's tools know this property by the second name.
-        if key == "metadata.broker.list" {
-            "bootstrap.servers".clone_into(key);
-        }
-        if key == "bootstrap.servers" && value.trim().is_empty() {
-            return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
-        }
-    }
-    let connection =
-        Connection { properties, name: None, timeout: global.timeout.into(), log: global.verbose.then_some(log) };
-    connection.check()?;
+    let connection::Meant { connection, secrets, warnings, details } =
+        connection::connection(global, environment.bootstrap, log)?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
     Ok(Common {
         wanted: broker::wanted(&connection)?,
         broker_idle: broker::idle(environment.broker_idle.as_deref())?,
         connection,
+        secrets,
+        warnings,
+        details,
         names: Names::new(prefix),
         json: global.output == cli::Output::Json,
         report: global.report.clone(),
@@ -175,7 +162,8 @@ mod tests {
         std::fs::write(&file, "linger.ms=7\nisolation.level=read_uncommitted\n").expect("written");
         let cases = [
             ("foodstream replay -X enable.idempotence=false".to_owned(), "enable.idempotence"),
-            ("foodstream replay -X nothing".to_owned(), "-X nothing"),
+            ("foodstream replay -X linger.ms=1 -X nothing".to_owned(), "-X number 2: no value"),
+            ("foodstream replay -X linger.ms".to_owned(), "-X linger.ms: no value"),
             ("foodstream replay -X no.such.property=1".to_owned(), "no.such.property"),
             (format!("foodstream replay -F {}", file.display()), "client.properties:2"),
             (format!("foodstream replay -F {}", folder.path().join("missing").display()), "missing"),
@@ -195,8 +183,11 @@ mod tests {
         assert_eq!(wanted("foodstream replay", Some("embedded")), Ok(Wanted::Embedded(".foodstream".into())));
         assert_eq!(wanted("foodstream replay -X bootstrap.servers=embedded:x", None), Ok(Wanted::Embedded("x".into())));
         assert_eq!(wanted("foodstream replay -b localhost:9092", Some("embedded")), Ok(Wanted::Named));
-        assert_eq!(wanted("foodstream replay -X security.protocol=sasl_plaintext", None), Ok(Wanted::Named));
-        let refused = wanted("foodstream replay -b embedded -X security.protocol=sasl_plaintext", None);
+        assert_eq!(
+            wanted("foodstream replay -X security.protocol=sasl_plaintext -X sasl.mechanism=PLAIN", None),
+            Ok(Wanted::Named)
+        );
+        let refused = wanted("foodstream replay -b embedded -X security.protocol=ssl", None);
         assert!(refused.expect_err("refused").message.contains("plain text"));
     }
 

@@ -18,12 +18,18 @@ pub fn outputs(typed: &Cli) -> Result<Vec<PathBuf>, Failure> {
     }
     match &typed.command {
         Command::Analytics(analytics) => files.push(("--metrics-file", &analytics.metrics_file)),
-        Command::Replay(replay) if !replay.dry_run && !replay.undo => {
-            files.push(("--initial-file", &replay.initial_file));
-            files.push(("--after-file", &replay.after_file));
+        Command::Replay(replay) => {
+            if !replay.dry_run && !replay.undo {
+                files.push(("--initial-file", &replay.initial_file));
+                files.push(("--after-file", &replay.after_file));
+            }
+            files.extend(replay.export.as_deref().map(|csv| ("--export", csv)));
         }
         Command::Lag(lag) => files.extend(lag.csv.as_deref().map(|csv| ("--csv", csv))),
         _ => {}
+    }
+    if let Command::Replay(replay) = &typed.command {
+        files.extend(replay.export.as_deref().map(|export| ("--export", export)));
     }
     for (index, (flag, path)) in files.iter().enumerate() {
         if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_one(other, path)) {
@@ -48,7 +54,7 @@ mod tests {
     use crate::cli;
 
     /// Flags that name a file which is read, a folder that a command makes by itself, or that `man` opens first thing.
-    const NO_OUTPUTS: &[&str] = &["config", "data", "folder"];
+    const NO_OUTPUTS: &[&str] = &["config", "data", "folder", "from_file"];
 
     fn found(words: &str) -> Result<Vec<String>, Failure> {
         let typed = Cli::try_parse_from(words.split_whitespace()).expect("parses");

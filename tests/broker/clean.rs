@@ -118,7 +118,7 @@ fn exactly_its_prefix(lab: &Lab) {
             longer.topic("inventory-consumer-group"),
         ]
     );
-    assert_eq!(groups(lab, &both), [both.clone()]);
+    assert_eq!(groups(lab, &both), std::slice::from_ref(&both));
     assert_eq!(groups(lab, &console), Vec::<String>::new());
     let nothing = lab.run("clean --yes").expect(0);
     assert!(nothing.stdout.starts_with("Nothing to delete: "), "{}", nothing.stdout);

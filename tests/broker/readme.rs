@@ -101,10 +101,13 @@ fn run(lab: &Lab, words: &str) -> Run {
 fn console_blocks(lab: &Lab) {
     let commands = shown(&readme());
     assert!(commands.len() >= 15, "{} commands", commands.len());
-    for name in ["produce", "inventory", "analytics", "replay", "lag"] {
+    for name in ["produce", "inventory", "analytics", "replay", "lag", "scenario"] {
         let runs = |shown: &&Shown| shown.words.starts_with(&format!("foodstream {name}"));
         assert!(commands.iter().find(runs).is_some_and(|shown| shown.printed.len() > 2), "{name} is not shown");
     }
+    let scenarios = lab.folder().join("scenarios");
+    std::fs::create_dir(&scenarios).expect("created");
+    std::fs::copy(root().join("scenarios/ten-thousand.toml"), scenarios.join("ten-thousand.toml")).expect("copied");
     let mut last = 0;
     for (index, Shown { line, words, printed }) in commands.iter().enumerate() {
         if words == "echo $?" {

@@ -28,6 +28,7 @@ fn unwritable(folder: &Path) -> Vec<(String, &'static str)> {
     std::fs::create_dir(folder.join("folder")).expect("made");
     std::fs::write(folder.join("file"), "old").expect("written");
     let mut paths = vec![
+        ("/dev/full/x".to_owned(), "Not a directory"),
         ("missing/x".to_owned(), "No such file or directory"),
         ("folder/".to_owned(), "names a directory"),
         ("folder".to_owned(), "is a directory"),
@@ -80,6 +81,17 @@ fn a_stdout_that_is_full_is_an_output_that_could_not_be_written() {
         let (_, stderr) = texts(&output);
         assert_eq!(output.status.code(), Some(8), "{words:?}: {stderr}");
         assert!(stderr.contains("stdout cannot be written"), "{words:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_report_onto_a_full_device_is_told_and_not_called_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for words in [["broker", "--status"], ["broker", "--stop"]] {
+        let output = foodstream(folder.path(), &words).args(["--report", "/dev/full"]).output().expect("ended");
+        let (_, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(8), "{words:?}: {stderr}");
+        assert!(stderr.contains("/dev/full could not be written"), "{words:?}: {stderr}");
     }
 }
 

@@ -104,7 +104,7 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
         [only] => format!("Lag of {}", numbers::cut(&printable(&only.group))),
         _ => format!("Lag of {} groups", groups.len()),
     };
-    let tile = |number: String, what: &str| Tile { number, what: what.to_owned() };
+    let shown = |number: String, what: &str| Tile { number, what: what.to_owned() };
     let page = Page {
         kind: "Lag",
         title,
@@ -114,9 +114,9 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
         warning: None,
         first: Html::default(),
         tiles: vec![
-            tile(numbers::grouped(waiting), "messages that wait at the end"),
-            tile(numbers::grouped(samples), "samples"),
-            tile(numbers::seconds(seconds), "looked for"),
+            shown(numbers::grouped(waiting), "messages that wait at the end"),
+            shown(numbers::grouped(samples), "samples"),
+            shown(numbers::seconds(seconds), "looked for"),
         ],
         description: Vec::new(),
         sections: [

@@ -182,7 +182,12 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ta
                 numbers::cut(&printable(&expectation.about)),
                 numbers::cut(&printable(&expectation.value))
             )),
-            Cell::Text(numbers::cut(&printable(&expectation.expected))),
+            Cell::Text(match &expectation.why {
+                Some(why) => {
+                    format!("{}; {}", numbers::cut(&printable(&expectation.expected)), numbers::cut(&printable(why)))
+                }
+                None => numbers::cut(&printable(&expectation.expected)),
+            }),
             Cell::Number(numbers::value(&expectation.seen)),
             verdict,
             Cell::Number(expectation.line.to_string()),

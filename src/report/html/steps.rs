@@ -137,7 +137,14 @@ fn story(step: &StepOutcome) -> String {
         _ => how_it_ended(step).to_owned(),
     };
     let code = step.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
-    format!("{background}started after {started}; ended: {ended}{code}")
+    let open = match step.uncommitted {
+        Some(records) if records > 0 => {
+            format!("; it left {} offsets in an open transaction", numbers::grouped(records))
+        }
+        Some(_) => "; no transaction was open".to_owned(),
+        None => String::new(),
+    };
+    format!("{background}started after {started}; ended: {ended}{code}{open}")
 }
 
 #[derive(Template)]

@@ -1,0 +1,313 @@
+//! Owns what is known about the client library's properties: second names, which ones the program owns, which are secret.
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{IsError, KafkaError};
+use rdkafka::types::RDKafkaConfRes;
+
+use super::native;
+use crate::secrets::REDACTED;
+
+/// A property that the program owns.
+struct Owned {
+    name: &'static str,
+    /// Values that say what the program does anyhow.
+    agreeing: &'static [&'static str],
+    reason: &'static str,
+}
+
+const fn owned(name: &'static str, agreeing: &'static [&'static str], reason: &'static str) -> Owned {
+    Owned { name, agreeing, reason }
+}
+
+const BY_TRANSACTION: &str = "offsets are committed in the transaction that holds their results";
+
+/// Properties that the program owns, and why.
+const OWNED: &[Owned] = &[
+    owned("isolation.level", &["read_committed"], "every reader of this program reads committed records only"),
+    owned("enable.auto.commit", &["false"], BY_TRANSACTION),
+    owned("enable.auto.offset.store", &["false"], BY_TRANSACTION),
+    owned(
+        "auto.commit.interval.ms",
+        &[],
+        "offsets are committed in the transaction that holds their results; use --commit-interval",
+    ),
+    owned("auto.offset.reset", &["none", "error"], "a missing offset must be refused, not guessed"),
+    owned("enable.idempotence", &["true"], "every producer of this program is idempotent"),
+    owned("acks", &["all", "-1"], "every producer of this program waits for all in-sync replicas"),
+    owned("transactional.id", &[], "it decides who fences whom; use --instance-id"),
+    owned("group.id", &[], "use --group"),
+    owned("group.instance.id", &[], "use --instance-id"),
+    owned("group.protocol", &["classic"], "transactions are proved with the classic protocol"),
+    owned("partition.assignment.strategy", &[], "partition p of both topics must go to one member"),
+    owned("partitioner", &["murmur2", "murmur2_random"], "keys must land where Java's murmur2 puts them"),
+    owned("enable.partition.eof", &[], "the end of a range is recognised by it"),
+    owned("delivery.report.only.error", &[], "acknowledgements are counted"),
+    owned("allow.auto.create.topics", &["false"], "topics are created on purpose or not at all"),
+    owned("log.queue", &[], "the client library's messages are read from it"),
+];
+
+/// Why the program does not let a property be set; `None` when it does.
+#[must_use]
+pub fn owned_property(name: &str) -> Option<&'static str> {
+    OWNED.iter().find(|owned| owned.name == name).map(|owned| owned.reason)
+}
+
+/// Whether a value of a property that the program owns says no other than what the program does.
+#[must_use]
+pub fn agrees_with_owner(name: &str, value: &str) -> bool {
+    let value = value.trim();
+    OWNED.iter().any(|owned| owned.name == name && owned.agreeing.iter().any(|own| own.eq_ignore_ascii_case(value)))
+}
+
+/// The library's second names, and the one of the two that this program uses: a property has one name here, or two values of
+/// it would be set in no particular order.
+const SECOND_NAMES: &[(&str, &str)] = &[
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("sasl.mechanism", "sasl.mechanisms"),
+    ("sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.id"),
+    ("sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.client.secret"),
+    ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("message.send.max.retries", "retries"),
+    ("compression.codec", "compression.type"),
+    ("request.required.acks", "acks"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+    ("auto.commit.enable", "enable.auto.commit"),
+];
+
+/// Properties of topics, which the library also takes with `topic.` before them.
+const OF_TOPICS: &[&str] = &[
+    "acks",
+    "auto.commit.enable",
+    "auto.commit.interval.ms",
+    "auto.offset.reset",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "consume.callback.max.messages",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "message.timeout.ms",
+    "offset.store.method",
+    "offset.store.path",
+    "offset.store.sync.interval.ms",
+    "partitioner",
+    "produce.offset.report",
+    "queuing.strategy",
+    "request.required.acks",
+    "request.timeout.ms",
+];
+
+/// The name of a property in this program, whichever of its names the library was to be told.
+#[must_use]
+pub fn one_name(name: &str) -> &str {
+    let name = name.strip_prefix("topic.").filter(|rest| OF_TOPICS.contains(rest)).unwrap_or(name);
+    SECOND_NAMES.iter().find(|(second, _)| *second == name).map_or(name, |(_, one)| one)
+}
+
+/// Properties without a default, which the library does not list.
+const WITHOUT_DEFAULT: &[&str] = &[
+    "client.rack",
+    "debug",
+    "group.id",
+    "group.instance.id",
+    "group.remote.assignor",
+    "https.ca.location",
+    "https.ca.pem",
+    "plugin.library.paths",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.assertion.claim.aud",
+    "sasl.oauthbearer.assertion.claim.iss",
+    "sasl.oauthbearer.assertion.claim.sub",
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.private.key.pem",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.extensions",
+    "sasl.oauthbearer.scope",
+    "sasl.oauthbearer.token.endpoint.url",
+    "sasl.password",
+    "sasl.username",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.crl.location",
+    "ssl.curves.list",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.providers",
+    "ssl.sigalgs.list",
+    "topic.blacklist",
+    "transactional.id",
+];
+
+/// Every name that the library knows.
+#[must_use]
+pub fn property_names() -> Vec<String> {
+    let mut names = native::property_names();
+    let second = SECOND_NAMES.iter().flat_map(|(second, one)| [*second, *one]);
+    names.extend(second.chain(WITHOUT_DEFAULT.iter().copied()).map(str::to_owned));
+    names
+}
+
+/// Whether a property's value is not to be shown, judged by its name: rather one too many than one too few.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        "password",
+        "passphrase",
+        "secret",
+        "token",
+        "credential",
+        "jaas",
+        "ssl.key.",
+        "ssl.keystore.key",
+        ".pem",
+        "private",
+        "username",
+        "user.info",
+        "oauthbearer.config",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
+}
+
+/// Whether whoever knows the value can pose as its owner; a secret that is only a path, an address or a name does not.
+#[must_use]
+pub fn opens_doors(name: &str) -> bool {
+    let only_tells =
+        [".location", ".file", ".url", ".source", "username", "ca.pem", "certificate.pem", ".id", ".class"];
+    is_secret(name) && !only_tells.iter().any(|end| name.ends_with(end))
+}
+
+/// Why the library does not take a property, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Complaint {
+    /// It knows none of that name.
+    Unknown(String),
+    /// It was built without what the property is for.
+    NotBuiltIn(String),
+    /// It does not take that value.
+    Value(String),
+}
+
+/// How the library begins, or ends, what it says of a property or a value that it was built without.
+const NOT_BUILT_IN: [&str; 2] = ["not supported in this build", "not available at build time"];
+
+/// Asks the library whether it takes a property.
+///
+/// # Errors
+///
+/// With its complaint, which quotes no secret.
+pub fn try_property(name: &str, value: &str) -> Result<(), Complaint> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a property is only tried here; clients get theirs from connection.rs"
+    )]
+    let mut config = ClientConfig::new();
+    config.set(name, value);
+    let Err(error) = config.create_native_config() else { return Ok(()) };
+    let hidden = |text: String| if is_secret(name) && !value.is_empty() { text.replace(value, REDACTED) } else { text };
+    Err(match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, text, ..) => Complaint::Unknown(text),
+        KafkaError::ClientConfig(_, text, ..) if NOT_BUILT_IN.iter().any(|words| text.contains(words)) => {
+            Complaint::NotBuiltIn(hidden(text))
+        }
+        KafkaError::ClientConfig(result, text, ..) if result.is_error() => Complaint::Value(hidden(text)),
+        KafkaError::Nul(_) => Complaint::Value("a property cannot hold a NUL character".to_owned()),
+        other => Complaint::Value(hidden(other.to_string())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What librdkafka 2.12 marks as sensitive (`_RK_SENSITIVE` in its `rdkafka_conf.c`).
+    const SENSITIVE: [&str; 12] = [
+        "ssl.key.location",
+        "ssl.key.password",
+        "ssl.key.pem",
+        "ssl.ca.pem",
+        "ssl.keystore.password",
+        "sasl.username",
+        "sasl.password",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.assertion.private.key.file",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
+    ];
+
+    fn is_known(name: &str) -> bool {
+        !matches!(try_property(name, "x"), Err(Complaint::Unknown(_)))
+    }
+
+    #[test]
+    fn whatever_the_library_calls_sensitive_is_secret_and_what_opens_doors_is_told_apart() {
+        assert!(SENSITIVE.iter().all(|name| is_secret(name) && is_known(name)));
+        assert!(["ssl.truststore.password", "sasl.jaas.config", "basic.auth.user.info"].into_iter().all(is_secret));
+        assert!(!["linger.ms", "bootstrap.servers", "ssl.ca.location", "security.protocol"].into_iter().any(is_secret));
+        assert!(["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret"].into_iter().all(opens_doors));
+        assert!(!["sasl.username", "ssl.key.location", "ssl.ca.pem"].into_iter().any(opens_doors));
+        assert!(!["sasl.oauthbearer.token.endpoint.url", "basic.auth.credentials.source"].into_iter().any(opens_doors));
+    }
+
+    /// Two names are one property for the library: what is set by the one is got by the other.
+    #[test]
+    fn a_second_name_and_its_first_are_one_property_of_the_library() {
+        for (second, one) in SECOND_NAMES {
+            assert_eq!(one_name(second), *one);
+            if matches!(try_property(second, "x"), Err(Complaint::NotBuiltIn(_))) {
+                assert!(second.contains("oauthbearer") && is_known(one), "{second}");
+                continue;
+            }
+            let value = ["17", "gzip", "true", "PLAIN"].into_iter().find(|value| try_property(second, value).is_ok());
+            let value = value.expect(second);
+            #[allow(clippy::disallowed_methods, reason = "the library is asked")]
+            let config = ClientConfig::new().set(*second, value).create_native_config().expect("taken");
+            assert_eq!(config.get(one).expect(one), config.get(second).expect(second), "{second}");
+            assert_eq!(config.get(one).expect(one), value, "{second}");
+        }
+        for name in OF_TOPICS {
+            assert!(is_known(&format!("topic.{name}")), "{name}");
+        }
+        assert_eq!(one_name("topic.request.required.acks"), "acks");
+        assert_eq!(one_name("topic.metadata.refresh.interval.ms"), "topic.metadata.refresh.interval.ms");
+    }
+
+    #[test]
+    fn what_is_owned_is_a_property_of_the_library_under_its_one_name() {
+        for owned in OWNED {
+            assert_eq!(one_name(owned.name), owned.name);
+            assert!(is_known(owned.name), "{}", owned.name);
+        }
+        assert!(agrees_with_owner("acks", "ALL") && !agrees_with_owner("acks", "1"));
+    }
+
+    #[test]
+    fn the_library_complains_in_its_own_words_and_knows_its_names() {
+        let unknown = Complaint::Unknown("No such configuration property: \"linger.mss\"".to_owned());
+        assert_eq!(try_property("linger.mss", "hush"), Err(unknown));
+        let Err(Complaint::Value(text)) = try_property("linger.ms", "soon") else { panic!("taken") };
+        assert!(text.contains("linger.ms") || text.contains("queue.buffering.max.ms"), "{text}");
+        let names = property_names();
+        assert!(names.iter().filter(|name| !is_known(name)).eq(std::iter::empty::<&String>()), "{names:?}");
+        assert!(
+            ["queue.buffering.max.ms", "linger.ms", "acks", "request.timeout.ms", "sasl.password"]
+                .into_iter()
+                .all(|name| names.iter().any(|known| known == name))
+        );
+    }
+}

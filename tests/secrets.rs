@@ -1,0 +1,160 @@
+//! Owns the search for a canary: a secret that stands in the settings of every command, one way after the other, and is found
+//! in nothing that a command says or leaves behind.
+#![allow(clippy::disallowed_methods, reason = "a command that would never end is ended")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::CommandFactory;
+use foodstream::cli::Cli;
+
+const CANARY: &str = "Canary7f3a9c41d2";
+
+/// A file whose name every line about its settings tells.
+const CANARY_FILE: &str = "Canary7f3a9c41d2/client.properties";
+
+/// Where the canary stands: the file's content, and what is typed.
+fn ways() -> Vec<(&'static str, String, Vec<String>)> {
+    let sasl = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=alice\n";
+    let plain = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
+                 sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required";
+    let bearer =
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\nenable.sasl.oauthbearer.unsecure.jwt=true\n";
+    let typed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let here = ["-b", "127.0.0.1:1"];
+    vec![
+        ("sasl.password", format!("{sasl}sasl.password={CANARY}\n"), typed(&here)),
+        ("ssl.key.password", format!("security.protocol=SSL\nssl.key.password={CANARY}\n"), typed(&here)),
+        ("a login module", format!("{plain} username=\"alice\" \\\n  password=\"{CANARY}\";\n"), typed(&here)),
+        ("a broken login module", format!("{plain} username=\"alice\" password={CANARY}\n"), typed(&here)),
+        ("lines that are not joined", format!("{plain}\n  password=\"{CANARY}\";\n"), typed(&here)),
+        ("a malformed escape", format!("sasl.password=\\u00zz{CANARY}\n"), typed(&here)),
+        ("a line of its own", format!("{CANARY}\n"), typed(&here)),
+        ("a misspelt name", format!("sasl.pasword={CANARY}\n"), typed(&here)),
+        ("-X", sasl.to_owned(), [typed(&here), vec!["-X".into(), format!("sasl.password={CANARY}")]].concat()),
+        ("-X without a name", String::new(), [typed(&here), vec!["-X".into(), CANARY.into()]].concat()),
+        (
+            "a token's claims",
+            format!("{bearer}sasl.oauthbearer.config=principal=alice {CANARY} scope=x\n"),
+            typed(&here),
+        ),
+        ("claims", format!("{bearer}sasl.oauthbearer.config=principal={CANARY} scope=x\n"), typed(&here)),
+        ("a value in a wrong place", format!("sasl.password={CANARY}\nsecurity.protocol={CANARY}\n"), typed(&here)),
+        (
+            "a word of the path",
+            format!("{sasl}sasl.password={CANARY}\n"),
+            typed(&["-F", CANARY_FILE, "-b", "127.0.0.1:1"]),
+        ),
+        ("an address", String::new(), vec!["-b".into(), format!("sasl_ssl://alice:{CANARY}@127.0.0.1:1")]),
+    ]
+}
+
+/// What each command needs to end by itself; one that is new is found by the list of commands.
+fn words(command: &str) -> Vec<&str> {
+    match command {
+        "produce" => vec!["--count", "10"],
+        "inventory" => vec!["--until-end"],
+        "analytics" => vec!["--from-beginning"],
+        "clean" => vec!["--yes"],
+        "broker" => vec!["--status"],
+        "completions" => vec!["bash"],
+        "man" => vec!["pages"],
+        _ => vec![],
+    }
+}
+
+fn start(folder: &Path, words: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_foodstream"))
+        .args(words)
+        .current_dir(folder)
+        .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+        .env("RUST_BACKTRACE", "full")
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(folder.join("stdout")).expect("a file"))
+        .stderr(fs::File::create(folder.join("stderr")).expect("a file"))
+        .spawn()
+        .expect("started")
+}
+
+/// Waits for its end; who does not end is ended, and has said what there is to say.
+fn end(mut child: Child) -> Option<i32> {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(20) {
+        if let Some(status) = child.try_wait().expect("asked") {
+            return status.code();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended").code()
+}
+
+/// Every file of a folder, but the properties themselves.
+fn search(folder: &Path, of: &str) -> usize {
+    let mut searched = 0;
+    for entry in fs::read_dir(folder).expect("listed") {
+        let path = entry.expect("listed").path();
+        if path.is_dir() {
+            searched += search(&path, of);
+        } else if path.file_name().is_some_and(|name| name != "client.properties") {
+            // A lock or a log of a broker that is about to end may be gone by now.
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+            assert!(!found, "{of}: the canary is in {}:\n{}", path.display(), String::from_utf8_lossy(&bytes));
+            searched += 1;
+        }
+    }
+    searched
+}
+
+fn commands() -> Vec<String> {
+    let names = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect::<Vec<_>>();
+    assert!(names.len() >= 5 && names.iter().any(|name| name == "produce"), "{names:?}");
+    names
+}
+
+#[test]
+fn a_secret_of_the_settings_is_in_nothing_that_any_command_says_or_leaves() {
+    let commands = commands();
+    thread::scope(|scope| {
+        for (way, content, typed) in ways() {
+            let commands = &commands;
+            scope.spawn(move || {
+                for command in commands {
+                    let folder = tempfile::tempdir().expect("a folder");
+                    let elsewhere = typed.iter().any(|word| word == CANARY_FILE);
+                    let file = folder.path().join(if elsewhere { CANARY_FILE } else { "client.properties" });
+                    fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+                    fs::write(file, &content).expect("written");
+                    let file: &[&str] = if elsewhere { &[] } else { &["-F", "client.properties"] };
+                    let options = ["-v", "-X", "debug=all", "--timeout", "300ms", "--report", "r"];
+                    let typed = typed.iter().map(String::as_str).chain(file.iter().copied());
+                    let all = [command.as_str()].into_iter().chain(words(command)).chain(options).chain(typed);
+                    end(start(folder.path(), &all.collect::<Vec<_>>()));
+                    assert!(search(folder.path(), &format!("{command} with {way}")) >= 2);
+                }
+            });
+        }
+    });
+}
+
+/// The broker in the background, its log and its data.
+#[test]
+fn a_secret_does_not_come_to_the_embedded_broker() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("client.properties"), format!("sasl.password={CANARY}\n")).expect("written");
+    let options =
+        ["-F", "client.properties", "-v", "-X", "debug=all", "-b", "embedded", "--output", "json", "--report", "r"];
+    for command in ["produce --count 10", "inventory --until-end", "analytics --until-end", "replay"] {
+        let words: Vec<&str> = command.split_whitespace().chain(options).collect();
+        assert_eq!(end(start(folder.path(), &words)), Some(0), "{command}");
+        let debugged = fs::read_to_string(folder.path().join("stderr")).expect("read");
+        assert!(debugged.contains("librdkafka: CONF"), "{command}: debug=all shows its settings: {debugged}");
+        assert!(search(folder.path(), command) > 5, "{command}");
+    }
+    assert_eq!(end(start(folder.path(), &["broker", "--stop"])), Some(0));
+    search(folder.path(), "what is left");
+}

@@ -22,11 +22,12 @@ pub(super) type Wrong = (Range<usize>, String, Option<String>);
 const COMMANDS: [&str; 6] = ["produce", "inventory", "analytics", "replay", "lag", "audit"];
 
 /// Options that the runner gives, or that a step has no use for: each with the reason.
-const OWNED: [(&[&str], &str); 5] = [
+const OWNED: [(&[&str], &str); 6] = [
     (&["-b", "--bootstrap-servers", "--bootstrap-server", "--brokers"], "the broker is chosen when the script is run"),
     (&["--prefix"], "each run has a prefix of its own"),
     (&["--output", "--report"], "each step writes its document for the run"),
     (&["-F", "--config", "--command-config"], "a script is the same for everybody who runs it"),
+    (&["--leash"], "the run ends its steps itself"),
     (&["--progress", "--color", "-q", "--quiet", "-v", "--verbose"], "the run shows its progress itself"),
 ];
 

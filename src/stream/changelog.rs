@@ -92,12 +92,34 @@ pub fn positions(
     wanted: &[(i32, PositionKey)],
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<Option<Position>>, Failure> {
+    positions_until(source, wanted, Isolation::Uncommitted, tell)
+}
+
+/// As [`positions`], as far as they are committed already: a transaction that is open is not waited for. For a look before
+/// the work, which may be the very work that ends what a predecessor left open.
+///
+/// # Errors
+///
+/// As [`positions`].
+pub fn committed_positions(
+    source: Source<'_>,
+    wanted: &[(i32, PositionKey)],
+) -> Result<Vec<Option<Position>>, Failure> {
+    positions_until(source, wanted, Isolation::Committed, &mut |_| {})
+}
+
+fn positions_until(
+    source: Source<'_>,
+    wanted: &[(i32, PositionKey)],
+    until: Isolation,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Vec<Option<Position>>, Failure> {
     let mut partitions: Vec<i32> = wanted.iter().map(|(partition, _)| *partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
     let places: Vec<TopicPartition> =
         partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
-    let ends = source.inspector.ends(&places, Isolation::Uncommitted)?;
+    let ends = source.inspector.ends(&places, until)?;
     let starts = source.inspector.starts(&places)?;
     source.inspector.wait_stable(&places, &ends, source.shutdown, tell)?;
     let mut found: Vec<Option<Position>> = vec![None; wanted.len()];

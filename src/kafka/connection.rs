@@ -127,8 +127,8 @@ impl Connection {
             config.set(*key, *value);
         }
         config.set_log_level(match (&self.log, self.property("debug")) {
-            (None, _) => RDKafkaLogLevel::Warning,
-            (Some(_), None) => RDKafkaLogLevel::Info,
+            // Why a connection was closed is told at this level, and heard whether or not anybody wants to read it.
+            (None, _) | (Some(_), None) => RDKafkaLogLevel::Info,
             // Who asks for `debug` wants to see it, which Info does not show.
             (Some(_), Some(_)) => RDKafkaLogLevel::Debug,
         });

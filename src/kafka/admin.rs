@@ -102,6 +102,12 @@ impl Admin {
             .block_on(self.client.describe_configs([&resource], &self.options()))
             .map_err(|error| error::failure(&error, &format!("reading the settings of {topic}"), &self.ear.seen))?;
         match results.into_iter().next() {
+            // Every topic has settings: the crate drops the refusal that came in their place.
+            Some(Ok(resource)) if resource.entries.is_empty() => {
+                let refused = rdkafka::error::KafkaError::AdminOp(RDKafkaErrorCode::TopicAuthorizationFailed);
+                let needs = [Right::topic(topic, &[Operation::DescribeConfigs])];
+                Err(error::failure_of(&refused, &format!("reading the settings of {topic}"), &needs, &self.ear.seen))
+            }
             Some(Ok(resource)) => Ok(resource.get(name).and_then(|entry| entry.value.clone())),
             Some(Err(code)) => {
                 let failure = KafkaError::AdminOp(code);

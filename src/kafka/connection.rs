@@ -114,6 +114,7 @@ impl Connection {
 
     /// A client configuration: preferred values, then the user's, then what this use of the client owns.
     pub(super) fn client(&self, owned: &[(&str, &str)]) -> ClientConfig {
+        super::native::keep_tls_state();
         #[allow(clippy::disallowed_methods, reason = "this function is the owner of that call")]
         let mut config = ClientConfig::new();
         for (key, value) in self.defaults() {

@@ -26,6 +26,9 @@ const SLICE: Duration = Duration::from_secs(1);
 /// The first one: whoever cannot connect has heard why by then.
 const FIRST_SLICE: Duration = Duration::from_millis(300);
 
+/// How long a connection and a login may take before something else is said to be awaited.
+const SLOW_CONNECTION: Duration = Duration::from_secs(2);
+
 /// Which end of a partition is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
@@ -307,12 +310,12 @@ impl Inspector {
         needs.push(self.group.clone());
         let mut longest = FIRST_SLICE;
         let bound = Deadline::after(HUNG_TRANSACTION.max(self.timeout));
+        let connecting = Deadline::after(SLOW_CONNECTION);
         let silence = Deadline::after(self.timeout);
         let mut told = false;
         loop {
             shutdown.check()?;
             let slice = bound.remaining().min(longest).max(Duration::from_millis(1));
-            let patient = longest == SLICE;
             longest = SLICE;
             match self.stable.committed_offsets(query.clone(), slice) {
                 Ok(answer) => {
@@ -336,7 +339,7 @@ impl Inspector {
                     if self.ear.seen.denial(&needs).is_some() || (silence.has_passed() && !self.answers()) {
                         return Err(self.failed_of(&error, doing, &needs));
                     }
-                    if !told && patient {
+                    if !told && connecting.has_passed() {
                         told = true;
                         tell(
                             "waiting for a transaction of a dead writer to end before the committed offsets can be read (up to 60 s)",

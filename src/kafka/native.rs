@@ -46,6 +46,24 @@ pub struct CallError {
     pub requires_abort: bool,
 }
 
+// Of the OpenSSL that librdkafka is linked with.
+unsafe extern "C" {
+    fn OPENSSL_init_crypto(options: u64, settings: *const c_void) -> c_int;
+}
+
+/// Keeps OpenSSL's state for as long as there is a thread that may use it: called before the first client is made.
+///
+/// Clients end with the process here, so their threads run while it exits. OpenSSL would clean up at the exit, below them:
+/// one command in some hundred then ended by a segmentation fault, after it had told its answer (measured over TLS).
+pub fn keep_tls_state() {
+    const NO_ATEXIT: u64 = 0x0008_0000;
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: OpenSSL takes this call at any time and from any thread; null means its default settings.
+        unsafe { OPENSSL_init_crypto(NO_ATEXIT, ptr::null()) };
+    });
+}
+
 /// Milliseconds for a C call that takes an int.
 pub(super) fn millis(bound: Duration) -> i32 {
     i32::try_from(bound.as_millis()).unwrap_or(i32::MAX)

@@ -302,6 +302,9 @@ impl Transactions {
             (Rd::State, Some(first @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord))) => first,
             (code, _) => code,
         };
+        if let Some(failure) = self.heard_denial(code, "writing records", &self.needs) {
+            return TransactionError::Failed(failure);
+        }
         match code {
             // The transaction has failed meanwhile; the abort will tell of it.
             Rd::State | Rd::PurgeQueue | Rd::PurgeInflight => TransactionError::Abort(code.to_string()),
@@ -334,6 +337,9 @@ impl Transactions {
         let text = format!("{doing}: {}", error.text);
         if error::is_denial(error.code) {
             return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
+        }
+        if let Some(failure) = self.heard_denial(error.code, doing, needs) {
+            return TransactionError::Failed(failure);
         }
         if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
             return self.fatal(doing);
@@ -370,6 +376,22 @@ impl Transactions {
             clock::pause(Duration::from_millis(1));
         }
         error::denied_failure(code, doing, text, needs, &self.ear.seen)
+    }
+
+    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, and so would be
+    /// every try after it.
+    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Right]) -> Option<Failure> {
+        let told = Deadline::after(Duration::from_millis(200));
+        loop {
+            if let Some((code, text)) = self.ear.seen.denial(needs) {
+                return Some(error::denied_failure(code, doing, &text, needs, &self.ear.seen));
+            }
+            // Its line of the log comes on another thread.
+            if code != Rd::State || told.has_passed() {
+                return None;
+            }
+            clock::pause(Duration::from_millis(1));
+        }
     }
 
     fn fatal(&self, doing: &str) -> TransactionError {

@@ -25,7 +25,7 @@ use libtest_mimic::Arguments;
 fn main() {
     let mut arguments = Arguments::from_args();
     // Much of a command's time is waiting for the broker.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    arguments.test_threads = arguments.test_threads.or(Some(8));
     let Some(folder) = std::env::var_os("FOODSTREAM_TEST_SECURE") else {
         eprintln!("skipped: FOODSTREAM_TEST_SECURE names no folder of `scripts/kafka start --secure`");
         return;

@@ -9,7 +9,9 @@ use super::metrics_scan::Fold;
 use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions, fenced};
+use crate::kafka::{
+    Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions, fenced,
+};
 use crate::state::{Checkpoint, Position, PositionKey};
 
 /// The only topic that is written to.

@@ -24,7 +24,8 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
-    let topology = topology::ensure(context, &inspector, &[Topic::Orders.to(&[Operation::Write])], settings.partitions)?;
+    let topology =
+        topology::ensure(context, &inspector, &[Topic::Orders.to(&[Operation::Write])], settings.partitions)?;
     let sizes = topology::sizes(context, &[Topic::Orders])?;
     let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions, sizes)?;
 

@@ -173,7 +173,8 @@ fn name(bytes: &[u8]) -> String {
             // Other attributes as Java has them: the id, and the whole element in hexadecimal.
             _ => {
                 let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
-                let whole = [tag, length].iter().chain(value).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+                let whole =
+                    [tag, length].iter().chain(value).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
                 format!("{}=#{whole}", dotted(id))
             }
         })

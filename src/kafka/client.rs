@@ -9,8 +9,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::connection::{Connection, LogSink};
 use super::denial::{self, Right};
-use super::handshake::{self, Sign};
 use super::error;
+use super::handshake::{self, Sign};
 
 /// What a client heard last: the explanation of a time-out that the timed-out call cannot give.
 #[derive(Debug, Clone)]

@@ -235,9 +235,15 @@ mod tests {
         ];
         let told = |code| failure(code, "doing", "", &needs, &login()).to_string();
         let group = told(Rd::GroupAuthorizationFailed);
-        assert!(group.contains("lacks Read on Group g x (") && group.contains("--operation Read --group 'g x'"), "{group}");
+        assert!(
+            group.contains("lacks Read on Group g x (") && group.contains("--operation Read --group 'g x'"),
+            "{group}"
+        );
         let topic = told(Rd::TopicAuthorizationFailed);
-        assert!(topic.contains("lacks Read and Write on Topic t (") && topic.contains("--operation Read --operation Write --topic t"));
+        assert!(
+            topic.contains("lacks Read and Write on Topic t (")
+                && topic.contains("--operation Read --operation Write --topic t")
+        );
         let id = told(Rd::TransactionalIdAuthorizationFailed);
         assert!(id.contains("lacks Write on TransactionalId g-* ("), "{id}");
         assert!(id.ends_with("--operation Write --transactional-id g- --resource-pattern-type prefixed"), "{id}");
@@ -249,7 +255,8 @@ mod tests {
     fn of_several_topics_the_one_is_named_that_the_broker_named_and_otherwise_all() {
         let needs = ["order-events", "order-events-dlq"].map(|topic| Right::topic(topic, &[Operation::Write]));
         let told = |text| failure(Rd::TopicAuthorizationFailed, "writing", text, &needs, &login()).message;
-        let dead = "Failed to add partition \"order-events-dlq\" [0] to transaction: Broker: Topic authorization failed";
+        let dead =
+            "Failed to add partition \"order-events-dlq\" [0] to transaction: Broker: Topic authorization failed";
         assert!(told(dead).contains("lacks Write on Topic order-events-dlq ("), "{}", told(dead));
         assert!(told("nothing").contains("one of: Write on Topic order-events; Write on Topic order-events-dlq ("));
     }

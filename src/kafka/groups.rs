@@ -52,6 +52,24 @@ impl Inspector {
         names.iter().zip(descriptions).map(facts).collect()
     }
 
+    /// Looks at groups by their names, whether they exist or not: a list leaves out those that this principal may not see,
+    /// and they would be taken for groups that are not there. `operation` is what they are wanted for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::groups`].
+    pub fn must_see(&self, groups: &[String], operation: Operation) -> Result<(), Failure> {
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let needs: Vec<Right> = groups.iter().map(|group| Right::group(group, operation)).collect();
+        for (name, needs) in names.iter().zip(needs.chunks(1)) {
+            self.insist(&format!("looking for the group {name}"), needs, |bound, stopped| {
+                let found = native_groups::describe(self.latest.client().native_ptr(), &[name], bound, stopped)?;
+                found.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+            })?;
+        }
+        Ok(())
+    }
+
     /// State and members of groups, in their order; `Dead` for one that does not exist.
     ///
     /// # Errors

@@ -62,7 +62,11 @@ fn trouble(scheme: &str, words: &str, state: &str) -> Option<Trouble> {
     }
     if words.contains("mechanism handshake failed") {
         let offered = words.split_once("supported mechanisms:").map_or("", |(_, offered)| offered.trim());
-        return Some(if offered.is_empty() { Trouble::NoLogin } else { Trouble::Mechanism(offered.replace(',', ", ")) });
+        return Some(if offered.is_empty() {
+            Trouble::NoLogin
+        } else {
+            Trouble::Mechanism(offered.replace(',', ", "))
+        });
     }
     if let Some((_, alert)) = words.split_once("tls alert ").or_else(|| words.split_once("alert "))
         && let Some((alert, number)) = alert.split_once(": SSL alert number ")
@@ -161,19 +165,20 @@ pub(super) fn told(sign: &Sign, connection: &Connection) -> Failure {
 }
 
 fn client_certificate(place: &str, alert: &str, connection: &Connection) -> Failure {
-    let hint = "-X ssl.certificate.location=FILE -X ssl.key.location=FILE, signed by an authority that the broker trusts";
+    let hint =
+        "-X ssl.certificate.location=FILE -X ssl.key.location=FILE, signed by an authority that the broker trusts";
     match certificate::of_client(connection) {
         certificate::Client::None => {
             denied(format!("{place} wants a client certificate, and none is set ({alert})")).hint(hint)
         }
-        certificate::Client::Unread(file) => {
-            denied(format!("{place} refused the client certificate in {file} ({alert})"))
-                .hint("it may have expired, or its authority be none that the broker trusts; the broker's log tells which")
-        }
-        certificate::Client::Read { certificate: Certificate { subject, issuer, until, .. }, file } => {
-            denied(format!("{place} refused the client certificate of {subject} ({alert}): {file}, valid until {until} UTC"))
-                .hint(format!("a new one if that is over; or the broker does not trust {issuer}, who signed it"))
-        }
+        certificate::Client::Unread(file) => denied(format!(
+            "{place} refused the client certificate in {file} ({alert})"
+        ))
+        .hint("it may have expired, or its authority be none that the broker trusts; the broker's log tells which"),
+        certificate::Client::Read { certificate: Certificate { subject, issuer, until, .. }, file } => denied(format!(
+            "{place} refused the client certificate of {subject} ({alert}): {file}, valid until {until} UTC"
+        ))
+        .hint(format!("a new one if that is over; or the broker does not trust {issuer}, who signed it")),
     }
 }
 
@@ -234,8 +239,7 @@ fn answers_kafka(place: &str) -> bool {
 fn client_hello() -> Vec<u8> {
     let ciphers: &[u8] = &[0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0x00, 0x9c, 0x00, 0x2f];
     // Groups: x25519, P-256; signatures: ECDSA and RSA with SHA-256.
-    let extensions: &[u8] =
-        &[0, 10, 0, 6, 0, 4, 0, 29, 0, 23, 0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1, 0, 11, 0, 2, 1, 0];
+    let extensions: &[u8] = &[0, 10, 0, 6, 0, 4, 0, 29, 0, 23, 0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1, 0, 11, 0, 2, 1, 0];
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(0).to_be_bytes();
     let mut body = vec![3, 3];
     body.extend([7; 32]);
@@ -354,7 +358,10 @@ mod tests {
         let told = |code, words: &str| unverified(&sign, &connection(words), &(code, certificate.clone())).message;
         assert_eq!(told(62, ""), "the certificate of k.example:2 is for other.example, 10.0.0.1, not for k.example");
         assert!(told(20, "").contains("signed by CN=authority, which is not trusted here: no ssl.ca.location is set"));
-        assert!(told(19, "ssl.ca.location=/ca.pem").contains("signed by CN=other, which is not trusted here: it is not in /ca.pem"));
+        assert!(
+            told(19, "ssl.ca.location=/ca.pem")
+                .contains("signed by CN=other, which is not trusted here: it is not in /ca.pem")
+        );
         assert!(told(10, "").contains("expired at 2026-11-23 04:51:15 UTC"));
         assert!(told(99, "").contains("OpenSSL's error 99"));
     }

@@ -158,8 +158,8 @@ impl ConsumerContext for MemberEar {
                 .map(|place| TopicPartition::new(place.topic(), place.partition()))
                 .collect();
             let metadata = consumer.group_metadata();
-            let metadata = metadata
-                .map(|metadata| GroupMetadata { native: Arc::new(metadata), group: Arc::clone(&self.group) });
+            let metadata =
+                metadata.map(|metadata| GroupMetadata { native: Arc::new(metadata), group: Arc::clone(&self.group) });
             GroupEvent::Assigned(assigned, metadata)
         } else {
             GroupEvent::Revoked { lost: consumer.assignment_lost() }

@@ -103,7 +103,11 @@ impl Transactions {
                 ("batch.size", &batch),
                 ("message.max.bytes", &size),
             ],
-            &[("transactional.id", &format!("{}{}", id.family, id.member)), ("enable.idempotence", "true"), ("acks", "all")],
+            &[
+                ("transactional.id", &format!("{}{}", id.family, id.member)),
+                ("enable.idempotence", "true"),
+                ("acks", "all"),
+            ],
         );
         let mut needs = vec![Right::transactions(&id.family)];
         needs.extend(topics.iter().map(|topic| Right::topic(topic, &[Operation::Write])));
@@ -135,7 +139,9 @@ impl Transactions {
             match self.producer.init_transactions(slice) {
                 Ok(()) => break Ok(()),
                 Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && !deadline.has_passed() && self.ear.seen.denial(&self.needs).is_none() => {}
+                    if error.is_retriable()
+                        && !deadline.has_passed()
+                        && self.ear.seen.denial(&self.needs).is_none() => {}
                 Err(error) => break Err(self.failure(&error, "taking over the transactional id")),
             }
         };

@@ -15,7 +15,10 @@ const WRONG: &[Wrong] = &[
         "foodstream.properties",
         "-X sasl.password=wrong",
         5,
-        &["{sasl_ssl} refused the password of user foodstream (SCRAM-SHA-512)", "check sasl.username and sasl.password"],
+        &[
+            "{sasl_ssl} refused the password of user foodstream (SCRAM-SHA-512)",
+            "check sasl.username and sasl.password",
+        ],
     ),
     (
         "a_wrong_password_by_plain",
@@ -50,21 +53,30 @@ const WRONG: &[Wrong] = &[
         "foodstream.properties",
         "-X ssl.ca.location=",
         5,
-        &["the certificate of {sasl_ssl} is signed by CN=foodstream authority, which is not trusted here", "-X ssl.ca.location=FILE"],
+        &[
+            "the certificate of {sasl_ssl} is signed by CN=foodstream authority, which is not trusted here",
+            "-X ssl.ca.location=FILE",
+        ],
     ),
     (
         "tls_spoken_to_plaintext",
         "foodstream.properties",
         "-b {plaintext}",
         4,
-        &["{plaintext} speaks no TLS, and security.protocol=sasl_ssl asks for it", "-X security.protocol=sasl_plaintext"],
+        &[
+            "{plaintext} speaks no TLS, and security.protocol=sasl_ssl asks for it",
+            "-X security.protocol=sasl_plaintext",
+        ],
     ),
     (
         "plaintext_spoken_to_tls",
         "foodstream.properties",
         "-X security.protocol=plaintext",
         4,
-        &["{sasl_ssl} closes on what is not TLS, and security.protocol=plaintext is not", "-X security.protocol=ssl, or sasl_ssl"],
+        &[
+            "{sasl_ssl} closes on what is not TLS, and security.protocol=plaintext is not",
+            "-X security.protocol=ssl, or sasl_ssl",
+        ],
     ),
     (
         "a_login_without_tls_to_tls",
@@ -85,7 +97,10 @@ const WRONG: &[Wrong] = &[
         "foodstream.properties",
         "-X security.protocol=ssl --timeout 3s",
         4,
-        &["{sasl_ssl} closes the connection at the first request: it may want a login", "-X security.protocol=sasl_ssl"],
+        &[
+            "{sasl_ssl} closes the connection at the first request: it may want a login",
+            "-X security.protocol=sasl_ssl",
+        ],
     ),
     (
         "no_client_certificate_where_one_is_wanted",

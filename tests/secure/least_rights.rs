@@ -12,7 +12,8 @@ pub fn trials(site: &'static Site) -> Vec<Trial> {
     table::read()
         .into_iter()
         .map(|row| {
-            let name = format!("least_rights::{}_works_with_its_least_rights_and_names_each_that_is_taken_away", row.command);
+            let name =
+                format!("least_rights::{}_works_with_its_least_rights_and_names_each_that_is_taken_away", row.command);
             Trial::test(name.replace(' ', "_"), move || {
                 hold(site, &row);
                 Ok::<(), Failed>(())
@@ -22,8 +23,11 @@ pub fn trials(site: &'static Site) -> Vec<Trial> {
 }
 
 /// What is typed for a row.
-fn words(command: &str) -> String {
+fn words(command: &str, prefix: &str) -> String {
     match command {
+        "clean" => "clean --yes".to_owned(),
+        // This command takes names as the cluster knows them.
+        "lag --topic order-events" => format!("lag --topic {prefix}order-events"),
         "produce" => "produce --count 40 --seed 3".to_owned(),
         "inventory" | "analytics" => format!("{command} --until-end"),
         other => other.to_owned(),
@@ -54,9 +58,11 @@ fn prepare(place: &Place, command: &str) {
 /// the right to see it. Then the call itself is refused, and not the first look.
 fn without(needs: &[Need], lacking: &Need) -> Vec<Vec<Need>> {
     let rest: Vec<Need> = needs.iter().filter(|need| *need != lacking).cloned().collect();
-    let sees = |need: &&Need| need.kind == lacking.kind && need.name == lacking.name && need.operation != "DescribeConfigs";
+    let sees =
+        |need: &&Need| need.kind == lacking.kind && need.name == lacking.name && need.operation != "DescribeConfigs";
     let mut variants = vec![rest.clone()];
-    if lacking.operation != "Describe" && lacking.operation != "DescribeConfigs" && !rest.iter().any(|need| sees(&need)) {
+    if lacking.operation != "Describe" && lacking.operation != "DescribeConfigs" && !rest.iter().any(|need| sees(&need))
+    {
         let mut seeing = rest;
         seeing.push(Need { operation: "Describe".to_owned(), ..lacking.clone() });
         variants.push(seeing);
@@ -66,11 +72,13 @@ fn without(needs: &[Need], lacking: &Need) -> Vec<Vec<Need>> {
 
 fn hold(site: &'static Site, row: &Row) {
     let place = site.place(&row.command);
-    let words = words(&row.command);
+    let words = words(&row.command, &place.prefix);
     let mut cases: Vec<(String, &Need, usize)> = Vec::new();
     let mut grants: Vec<Grant> = Vec::new();
     for (index, lacking) in row.needs.iter().enumerate() {
-        for (variant, rest) in without(&row.needs, lacking).into_iter().enumerate() {
+        // A deletion that is refused late has deleted something; what is hidden is noticed before.
+        let variants = if row.command == "clean" { 1 } else { 2 };
+        for (variant, rest) in without(&row.needs, lacking).into_iter().take(variants).enumerate() {
             let user = place.user(&format!("{index}-{variant}"));
             grants.extend(rest.iter().map(|need| Grant::of(&user, &place.prefix, need)));
             cases.push((user, lacking, variant));
@@ -99,13 +107,20 @@ pub fn check(run: &Run, place: &Place, user: &str, lacking: &Need, case: &str) {
     assert!(message.contains(&format!("User:{user} lacks ")), "the principal: {told}");
     let star = if lacking.kind == Kind::TransactionalId { "*" } else { "" };
     let resource = format!(" on {:?} {}{}{star}", lacking.kind, place.prefix, lacking.name);
-    let named = message.split(&resource).next().filter(|before| *before != message).unwrap_or_else(|| panic!("{resource}: {told}"));
+    let named = message
+        .split(&resource)
+        .next()
+        .filter(|before| *before != message)
+        .unwrap_or_else(|| panic!("{resource}: {told}"));
     let operations = named.rsplit([':', ';']).next().expect("the last part");
     assert!(operations.split_whitespace().any(|word| word == lacking.operation), "{}: {told}", lacking.operation);
     let granted = hint.split(" ; ").any(|command| {
         command.contains(&format!("--allow-principal User:{user} "))
             && command.contains(&format!("--operation {} ", lacking.operation))
-            && command.trim_end().replace(" --resource-pattern-type prefixed", "").ends_with(&lacking.argument(&place.prefix))
+            && command
+                .trim_end()
+                .replace(" --resource-pattern-type prefixed", "")
+                .ends_with(&lacking.argument(&place.prefix))
     });
     assert!(granted, "the command that grants it: {told}");
 }

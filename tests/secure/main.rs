@@ -10,11 +10,9 @@
 )]
 
 mod connecting;
-mod grants;
 mod granting;
+mod grants;
 mod least_rights;
-#[allow(dead_code, reason = "the broker suite asks more of a process")]
-#[path = "../broker/process.rs"]
 mod process;
 mod site;
 mod support;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 
 use super::grants::{Administrator, Grant};
-use super::process::{Run, Running};
+use super::process::Run;
 
 /// What the program gets as `--timeout`; a refusal must not take as long.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -92,13 +92,12 @@ impl Place {
             .arg(file)
             .args(["--prefix", &self.prefix])
             .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null());
+            .current_dir(self.folder.path());
         if !words.contains("--timeout") {
             command.arg("--timeout").arg(format!("{}s", TIMEOUT.as_secs()));
         }
         let start = Instant::now();
-        let run = Running::start(command, words).end();
+        let run = Run::of(command, words);
         (run, start.elapsed())
     }
 

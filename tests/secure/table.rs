@@ -64,13 +64,12 @@ fn row(head: &[String], line: &str) -> Row {
     let cells = cells(line);
     let mut needs = Vec::new();
     for (column, cell) in cells.iter().enumerate().skip(1).filter(|(_, cell)| !cell.is_empty()) {
-        let (operations, name, kind) = match head[column].as_str() {
-            "group" => (before(cell), word(cell), Kind::Group),
-            "transactional ids" => (before(cell), word(cell), Kind::TransactionalId),
-            topic => (cell.clone(), topic.to_owned(), Kind::Topic),
-        };
-        for operation in operations.split(", ") {
-            needs.push(Need::new(kind, &name, operation.trim()));
+        for part in cell.split(", ") {
+            needs.push(match head[column].as_str() {
+                "groups" => Need::new(Kind::Group, &word(part), &before(part)),
+                "transactional ids" => Need::new(Kind::TransactionalId, &word(part), &before(part)),
+                topic => Need::new(Kind::Topic, topic, part),
+            });
         }
     }
     Row { command: word(&cells[0]), needs }

@@ -157,26 +157,27 @@ fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Element<'_>)> {
 /// A distinguished name as RFC 2253 has it: the last attribute first.
 fn name(bytes: &[u8]) -> String {
     let mut parts: Vec<String> = attributes(bytes)
-        .map(|(id, (tag, value))| match id {
-            [0x55, 4, kind @ (3 | 6..=11)] => {
-                let key = match kind {
-                    3 => "CN",
-                    6 => "C",
-                    7 => "L",
-                    8 => "ST",
-                    9 => "STREET",
-                    10 => "O",
-                    _ => "OU",
-                };
-                format!("{key}={}", escaped(&text(value)))
-            }
-            // Other attributes as Java has them: the id, and the whole element in hexadecimal.
-            _ => {
-                let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
-                let whole =
-                    [tag, length].iter().chain(value).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-                format!("{}=#{whole}", dotted(id))
-            }
+        .map(|(id, (tag, value))| {
+            let key = match id {
+                [0x55, 4, 3] => "CN",
+                [0x55, 4, 6] => "C",
+                [0x55, 4, 7] => "L",
+                [0x55, 4, 8] => "ST",
+                [0x55, 4, 9] => "STREET",
+                [0x55, 4, 10] => "O",
+                [0x55, 4, 11] => "OU",
+                // Other attributes as Java has them: the id, and the whole element in hexadecimal.
+                _ => {
+                    let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
+                    let whole = [tag, length].iter().chain(value);
+                    return format!(
+                        "{}=#{}",
+                        dotted(id),
+                        whole.map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+                    );
+                }
+            };
+            format!("{key}={}", escaped(&text(value)))
         })
         .collect();
     parts.reverse();
@@ -201,7 +202,8 @@ fn dotted(id: &[u8]) -> String {
     for byte in rest {
         number = number << 7 | u64::from(byte & 0x7f);
         if byte & 0x80 == 0 {
-            out.push_str(&format!(".{number}"));
+            out.push('.');
+            out.push_str(&number.to_string());
             number = 0;
         }
     }

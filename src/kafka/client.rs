@@ -107,3 +107,48 @@ impl ClientContext for Ear {
 }
 
 impl ConsumerContext for Ear {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kafka::{Operation, Right};
+
+    fn seen() -> LastErrors {
+        LastErrors::new(&Connection { properties: Vec::new(), name: None, timeout: Duration::from_secs(1), log: None })
+    }
+
+    #[test]
+    fn a_refusal_counts_only_for_a_call_that_needs_the_right() {
+        let seen = seen();
+        seen.hear(
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed),
+            "FindCoordinator response error: Group authorization failed.",
+        );
+        assert_eq!(seen.denial(&[Right::topic("t", &[Operation::Read])]), None, "nobody asked for the group");
+        assert!(seen.denial(&[Right::group("g", Operation::Read)]).is_some());
+    }
+
+    #[test]
+    fn a_refused_topic_of_a_transaction_is_found_in_the_log() {
+        let seen = seen();
+        let text = "[thrd:localhost:1/1]: localhost:1/1: Failed to add partition \"t\" [0] to transaction: Broker: Topic authorization failed";
+        seen.hear(None, text);
+        let needs = [Right::transactions("g-"), Right::topic("t", &[Operation::Write])];
+        assert_eq!(seen.denial(&needs), Some((RDKafkaErrorCode::TopicAuthorizationFailed, text.to_owned())));
+    }
+
+    #[test]
+    fn why_a_connection_fails_is_kept_until_another_trouble_is_heard() {
+        let seen = seen();
+        seen.hear(
+            None,
+            "[thrd:k:1/bootstrap]: k:1/bootstrap: Disconnected: closed (after 1ms in state APIVERSION_QUERY)",
+        );
+        seen.hear(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert!(seen.sign().is_some());
+        seen.hear(None, "[thrd:k:1/bootstrap]: k:1/bootstrap: Connect to k:1 failed: Connection refused (after 0ms in state CONNECT)");
+        assert_eq!(seen.sign(), None);
+    }
+}

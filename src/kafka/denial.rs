@@ -140,21 +140,17 @@ pub(super) fn principal(connection: &Connection) -> String {
 /// The rights of which a refusal with this code can be the lack: some of those that the call needs, or none where the
 /// call does not say.
 fn lacking<'a>(code: Rd, text: &str, needs: &'a [Right]) -> Vec<&'a Right> {
-    let fits = |right: &&Right| {
-        matches!(
-            (code, &right.resource),
-            (Rd::TopicAuthorizationFailed, Resource::Topic(_))
-                | (Rd::GroupAuthorizationFailed, Resource::Group(_))
-                | (Rd::TransactionalIdAuthorizationFailed, Resource::TransactionalIds(_))
-                // Nothing that foodstream does is the cluster's: this is how the broker refuses an idempotent producer that
-                // may write to no topic at all (KIP-679).
-                | (Rd::ClusterAuthorizationFailed, Resource::Topic(_))
-        )
+    let fits = |right: &&Right| match right.resource {
+        // Nothing that foodstream does is the cluster's: this is how the broker refuses an idempotent producer that may
+        // write to no topic at all (KIP-679).
+        Resource::Topic(_) => matches!(code, Rd::TopicAuthorizationFailed | Rd::ClusterAuthorizationFailed),
+        Resource::Group(_) => code == Rd::GroupAuthorizationFailed,
+        Resource::TransactionalIds(_) => code == Rd::TransactionalIdAuthorizationFailed,
     };
     let fitting: Vec<&Right> = needs.iter().filter(fits).collect();
     let names = |right: &&&Right| matches!(&right.resource, Resource::Topic(name) if has_name(text, name));
-    let named: Vec<&Right> = fitting.iter().filter(names).copied().collect();
-    if named.is_empty() { fitting } else { named }
+    let exact: Vec<&Right> = fitting.iter().filter(names).copied().collect();
+    if exact.is_empty() { fitting } else { exact }
 }
 
 /// Whether a text has a name in it, and not only as a part of a longer one.

@@ -169,7 +169,8 @@ fn name(bytes: &[u8]) -> String {
                 // Other attributes as Java has them: the id, and the whole element in hexadecimal.
                 _ => {
                     let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
-                    let whole = [tag, length].iter().chain(value);
+                    let head = [tag, length];
+                    let whole = head.iter().chain(value);
                     return format!(
                         "{}=#{}",
                         dotted(id),

@@ -35,8 +35,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
     let names = &context.common.names;
     let group_name = names.analytics_group(settings.group.as_deref());
     let inspector = Inspector::open(connection, &group_name, &context.shutdown)?;
-    let topics = [Topic::Orders, Topic::Decisions, Topic::AnalyticsState];
-    let topology = topology::ensure(context, &inspector, &topics, None)?;
+    let topology = topology::ensure(context, &inspector, topology::SWITCHING, None)?;
     let places = group::places(context, &topology);
     let until = if settings.until_end {
         let sources: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
@@ -119,7 +118,8 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    let topology = topology::require(context, &inspector)?;
+    let uses = if commit { topology::SWITCHING } else { topology::COUNTING };
+    let topology = topology::require(context, &inspector, uses)?;
     if !topology.has(Topic::Decisions) {
         context.console.note(&format!("there is no topic {}: it counts as empty", names.decisions()));
     }

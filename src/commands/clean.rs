@@ -7,7 +7,7 @@ use super::Context;
 use crate::clean::{self, Belonging, CleanDocument, FoundGroup, GroupRow, KeptRow, TopicRow};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::{Admin, GroupEnd, Inspector, Isolation, TopicPartition};
+use crate::kafka::{Admin, GroupEnd, Inspector, Isolation, Operation, TopicPartition};
 use crate::report;
 use crate::settings::Consent;
 
@@ -52,9 +52,18 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
 /// What is there, and the groups whose members would have the topics taken from under them.
 fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<FoundGroup>), Failure> {
     let names = &context.common.names;
-    let cluster = inspector.topics()?;
+    let mut cluster = inspector.topics()?;
     let mut document = CleanDocument::new(names.prefix());
     let ours = names.topics();
+    // What an ACL hides would be left behind, and nobody told.
+    for name in &ours {
+        if !cluster.iter().any(|(found, _)| found == name)
+            && let Some(partitions) = inspector.partitions(name, &[Operation::Delete])?
+        {
+            cluster.push((name.clone(), partitions));
+        }
+    }
+    inspector.must_see(&names.groups(), Operation::Delete)?;
     for (name, partitions) in cluster.iter().filter(|(name, _)| ours.contains(name)) {
         let places = TopicPartition::all(name, *partitions);
         let starts = inspector.starts(&places)?;

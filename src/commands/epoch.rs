@@ -9,7 +9,9 @@ use super::metrics_scan::Fold;
 use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions, fenced};
+use crate::kafka::{
+    Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions, fenced,
+};
 use crate::state::{Checkpoint, Position, PositionKey};
 
 /// The only topic that is written to.
@@ -38,7 +40,7 @@ pub(super) struct Switched {
 
 impl<'a> EpochWriter<'a> {
     pub fn open(context: &'a Context, group: &'a str) -> Result<Self, Failure> {
-        let id = format!("{group}-switch-{}", context.process_id);
+        let id = TransactionalId { family: format!("{group}-"), member: format!("switch-{}", context.process_id) };
         let topics = [context.common.names.analytics_state()];
         let sizes = topology::sizes(context, &[Topic::AnalyticsState])?;
         let transactions = Transactions::open(&context.common.connection, &id, &topics, sizes, &context.shutdown)?;

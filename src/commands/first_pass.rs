@@ -7,7 +7,7 @@ use super::metrics_scan::{self, Fold};
 use super::topology::{self, Topic, Topology};
 use crate::analytics::MetricsDocument;
 use crate::exit::Failure;
-use crate::kafka::{Inspector, Isolation, TopicPartition};
+use crate::kafka::{Inspector, Isolation, Operation, TopicPartition};
 
 /// What a pass has counted.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ pub(super) fn count(
 ///
 /// With exit code 7 when the group is or becomes live; it is then as it was before.
 pub(super) fn install(context: &Context, inspector: &Inspector, group: &str, pass: &mut Pass) -> Result<(), Failure> {
-    let topology = topology::ensure(context, inspector, &[Topic::AnalyticsState], None)?;
+    let topology =
+        topology::ensure(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Read, Operation::Write])], None)?;
     let writer = EpochWriter::open(context, group)?;
     group::wait_empty(context, inspector, group, None)?;
     let hold = Hold::take(context, group, &pass.places)?;

@@ -5,7 +5,7 @@ use super::topology::{self, Topic};
 use crate::clock;
 use crate::exit::{Failure, Outcome};
 use crate::inventory::{CommittedOffset, InventoryDocument, StockSettings};
-use crate::kafka::{Inspector, Isolation, TopicPartition};
+use crate::kafka::{Inspector, Isolation, Operation, TopicPartition};
 use crate::processors::{LEDGER, StockKeeper};
 use crate::report;
 use crate::settings::ConsumerSettings;
@@ -31,8 +31,13 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     let names = &context.common.names;
     let group = names.inventory_group(settings.group.as_deref());
     let inspector = Inspector::open(connection, &group, &context.shutdown)?;
-    let topics = [Topic::Orders, Topic::Decisions, Topic::Ledger, Topic::DeadLetters];
-    let topology = topology::ensure(context, &inspector, &topics, None)?;
+    let uses = [
+        Topic::Orders.to(&[Operation::Read]),
+        Topic::Decisions.to(&[Operation::Write]),
+        Topic::Ledger.to(&[Operation::Read, Operation::Write]),
+        Topic::DeadLetters.to(&[Operation::Write]),
+    ];
+    let topology = topology::ensure(context, &inspector, &uses, None)?;
     let orders = TopicPartition::all(&names.orders(), topology.partitions);
     let until = if settings.until_end {
         let ends = inspector.ends(&orders, Isolation::Uncommitted)?;
@@ -51,7 +56,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         partitions: topology.partitions,
         outputs: vec![names.decisions(), names.ledger(), names.dead_letters()],
         changelog: LEDGER,
-        sizes: topology::sizes(context, &topics[1..])?,
+        sizes: topology::sizes(context, &[Topic::Decisions, Topic::Ledger, Topic::DeadLetters])?,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,

@@ -7,7 +7,7 @@ use super::topology::{self, Topic};
 use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::{Inspector, Publisher, partition_of_key};
+use crate::kafka::{Inspector, Operation, Publisher, partition_of_key};
 use crate::report;
 use crate::settings::ProduceSettings;
 use crate::workload::{Buffers, Lateness, ProduceDocument, ProducedPartition, Rate, Workload};
@@ -24,7 +24,8 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
-    let topology = topology::ensure(context, &inspector, &[Topic::Orders], settings.partitions)?;
+    let topology =
+        topology::ensure(context, &inspector, &[Topic::Orders.to(&[Operation::Write])], settings.partitions)?;
     let sizes = topology::sizes(context, &[Topic::Orders])?;
     let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions, sizes)?;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Context;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Admin, Inspector, Sizes, TopicFacts};
+use crate::kafka::{Admin, Inspector, Operation, Sizes, TopicFacts};
 use crate::topics::{COMPACTED, DEAD_LETTER_ROOM, DEFAULT_PARTITIONS, Names};
 
 /// One of the five topics.
@@ -30,7 +30,39 @@ impl Topic {
             Self::AnalyticsState => names.analytics_state(),
         }
     }
+
+    /// What a command does with it; a right that is missing for that is told at the first look.
+    pub const fn to(self, operations: &'static [Operation]) -> Use {
+        Use { topic: self, operations }
+    }
 }
+
+/// What a command does with a topic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
+    topic: Topic,
+    operations: &'static [Operation],
+}
+
+const READ: &[Operation] = &[Operation::Read];
+
+/// What a plan looks at: nothing but the group's state is read.
+pub(super) const PLANNING: &[Use] = &[
+    Topic::Orders.to(&[Operation::Describe]),
+    Topic::Decisions.to(&[Operation::Describe]),
+    Topic::AnalyticsState.to(READ),
+];
+/// What a count of the log reads.
+pub(super) const COUNTING: &[Use] = &[Topic::Orders.to(READ), Topic::Decisions.to(READ)];
+/// What a comparison beside the group reads.
+pub(super) const COMPARING: &[Use] =
+    &[Topic::Orders.to(READ), Topic::Decisions.to(READ), Topic::AnalyticsState.to(READ)];
+/// What a switch of the group's state and offsets needs.
+pub(super) const SWITCHING: &[Use] = &[
+    Topic::Orders.to(READ),
+    Topic::Decisions.to(READ),
+    Topic::AnalyticsState.to(&[Operation::Read, Operation::Write]),
+];
 
 /// What was found on the cluster.
 #[derive(Debug, Clone)]
@@ -49,9 +81,21 @@ impl Topology {
 }
 
 /// Looks at the topics of this prefix; `None` without `order-events`.
-pub(super) fn look(context: &Context, inspector: &Inspector) -> Result<Option<Topology>, Failure> {
+///
+/// # Errors
+///
+/// With exit code 5 when an ACL hides one of those that the command uses: it would be taken for one that is not there.
+pub(super) fn look(context: &Context, inspector: &Inspector, uses: &[Use]) -> Result<Option<Topology>, Failure> {
     let names = &context.common.names;
-    let topics = inspector.topics()?;
+    let mut topics = inspector.topics()?;
+    for Use { topic, operations } in uses {
+        let name = topic.name(names);
+        if !topics.iter().any(|(found, _)| *found == name)
+            && let Some(partitions) = inspector.partitions(&name, operations)?
+        {
+            topics.push((name, partitions));
+        }
+    }
     let count = |topic: Topic| {
         let name = topic.name(names);
         topics.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions)
@@ -65,8 +109,8 @@ pub(super) fn look(context: &Context, inspector: &Inspector) -> Result<Option<To
 }
 
 /// As [`look`], for a command that cannot do without orders.
-pub(super) fn require(context: &Context, inspector: &Inspector) -> Result<Topology, Failure> {
-    if let Some(topology) = look(context, inspector)? {
+pub(super) fn require(context: &Context, inspector: &Inspector, uses: &[Use]) -> Result<Topology, Failure> {
+    if let Some(topology) = look(context, inspector, uses)? {
         return Ok(topology);
     }
     let names = &context.common.names;
@@ -105,11 +149,12 @@ fn check_count(names: &Names, topic: Topic, found: Option<i32>, wanted: i32) -> 
 pub(super) fn ensure(
     context: &Context,
     inspector: &Inspector,
-    topics: &[Topic],
+    uses: &[Use],
     partitions: Option<i32>,
 ) -> Result<Topology, Failure> {
     let names = &context.common.names;
-    let found = look(context, inspector)?;
+    let topics: Vec<Topic> = uses.iter().map(|used| used.topic).collect();
+    let found = look(context, inspector, uses)?;
     if let (Some(found), Some(asked)) = (&found, partitions)
         && found.partitions != asked
     {
@@ -149,7 +194,7 @@ pub(super) fn ensure(
         return Ok(found);
     }
     // What was made is looked at, as somebody else may have made it meanwhile, and otherwise.
-    look(context, inspector)?.ok_or_else(|| {
+    look(context, inspector, uses)?.ok_or_else(|| {
         Failure::new(Code::Refused, format!("{} went away while the topics were made", names.orders()))
             .hint("run the command again")
     })

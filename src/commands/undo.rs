@@ -22,7 +22,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    let topology = topology::require(context, &inspector)?;
+    let topology = topology::require(context, &inspector, topology::SWITCHING)?;
     group::wait_empty(context, &inspector, &group_name, wait_empty)?;
     let places = group::places(context, &topology);
     let nothing = || {

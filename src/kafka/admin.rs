@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::Ear;
 use super::connection::Connection;
+use super::denial::{Operation, Right};
 use super::error;
 use crate::exit::{Code, Failure};
 
@@ -76,7 +77,13 @@ impl Admin {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
                     let failure = KafkaError::AdminOp(code);
-                    return Err(error::failure(&failure, &format!("creating the topic {name}"), &self.ear.seen));
+                    let needs = [Right::topic(&name, &[Operation::Create])];
+                    return Err(error::failure_of(
+                        &failure,
+                        &format!("creating the topic {name}"),
+                        &needs,
+                        &self.ear.seen,
+                    ));
                 }
             }
         }
@@ -95,10 +102,17 @@ impl Admin {
             .block_on(self.client.describe_configs([&resource], &self.options()))
             .map_err(|error| error::failure(&error, &format!("reading the settings of {topic}"), &self.ear.seen))?;
         match results.into_iter().next() {
+            // Every topic has settings: the crate drops the refusal that came in their place.
+            Some(Ok(resource)) if resource.entries.is_empty() => {
+                let refused = rdkafka::error::KafkaError::AdminOp(RDKafkaErrorCode::TopicAuthorizationFailed);
+                let needs = [Right::topic(topic, &[Operation::DescribeConfigs])];
+                Err(error::failure_of(&refused, &format!("reading the settings of {topic}"), &needs, &self.ear.seen))
+            }
             Some(Ok(resource)) => Ok(resource.get(name).and_then(|entry| entry.value.clone())),
             Some(Err(code)) => {
                 let failure = KafkaError::AdminOp(code);
-                Err(error::failure(&failure, &format!("reading the settings of {topic}"), &self.ear.seen))
+                let needs = [Right::topic(topic, &[Operation::DescribeConfigs])];
+                Err(error::failure_of(&failure, &format!("reading the settings of {topic}"), &needs, &self.ear.seen))
             }
             None => Err(Failure::new(Code::Unexpected, format!("the broker told nothing about {topic}"))),
         }
@@ -126,7 +140,10 @@ impl Admin {
                     return Err(Failure::new(Code::Refused, format!("this broker deletes no topics: {name} stays"))
                         .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"));
                 }
-                Err((name, code)) => return Err(self.failed(code, &format!("deleting the topic {name}"))),
+                Err((name, code)) => {
+                    let needs = [Right::topic(&name, &[Operation::Delete])];
+                    return Err(self.failed_of(code, &format!("deleting the topic {name}"), &needs));
+                }
             }
         }
         Ok(())
@@ -155,14 +172,17 @@ impl Admin {
             match code {
                 None | Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(GroupEnd::Gone),
                 Some(RDKafkaErrorCode::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
-                Some(code) => Err(self.failed(code, &format!("deleting the group {wanted}"))),
+                Some(code) => {
+                    let needs = [Right::group(wanted, Operation::Delete)];
+                    Err(self.failed_of(code, &format!("deleting the group {wanted}"), &needs))
+                }
             }
         };
         groups.iter().map(end).collect()
     }
 
-    pub(super) fn failed(&self, code: RDKafkaErrorCode, doing: &str) -> Failure {
-        error::failure(&KafkaError::AdminOp(code), doing, &self.ear.seen)
+    fn failed_of(&self, code: RDKafkaErrorCode, doing: &str, needs: &[Right]) -> Failure {
+        error::failure_of(&KafkaError::AdminOp(code), doing, needs, &self.ear.seen)
     }
 
     pub(super) fn options(&self) -> AdminOptions {

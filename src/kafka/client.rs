@@ -8,17 +8,27 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::connection::{Connection, LogSink};
+use super::denial::{self, Right};
 use super::error;
+use super::handshake::{self, Sign};
 
 /// What a client heard last: the explanation of a time-out that the timed-out call cannot give.
-#[derive(Debug, Clone, Default)]
-pub struct LastErrors(Arc<Mutex<Heard>>);
+#[derive(Debug, Clone)]
+pub struct LastErrors {
+    heard: Arc<Mutex<Heard>>,
+    /// How the client is set up: whom the broker takes it for.
+    pub(super) connection: Arc<Connection>,
+}
 
 #[derive(Debug, Default)]
 struct Heard {
     last: Option<String>,
-    denial: Option<String>,
+    denials: Vec<(RDKafkaErrorCode, String)>,
+    sign: Option<Sign>,
 }
+
+/// Refusals that are kept: the first ones, as later ones repeat them, once per partition.
+const DENIALS: usize = 20;
 
 impl LastErrors {
     /// The last error or warning, if there was one.
@@ -26,21 +36,41 @@ impl LastErrors {
         self.lock().last.clone()
     }
 
-    /// The first refusal by authentication or an ACL, if there was one.
-    pub(super) fn denial(&self) -> Option<String> {
-        self.lock().denial.clone()
+    pub(super) fn new(connection: &Connection) -> Self {
+        Self { heard: Arc::default(), connection: Arc::new(connection.clone()) }
+    }
+
+    /// The first refusal that can be one of a call with these needs: what the client does beside the call (it looks up
+    /// the coordinator of a group that nobody asks for) may be refused and harm nobody.
+    pub(super) fn denial(&self, needs: &[Right]) -> Option<(RDKafkaErrorCode, String)> {
+        self.lock().denials.iter().find(|(code, _)| denial::concerns(*code, needs)).cloned()
+    }
+
+    /// Why the last connection did not come about, if that was understood.
+    pub(super) fn sign(&self) -> Option<Sign> {
+        self.lock().sign.clone()
     }
 
     pub(super) fn hear(&self, code: Option<RDKafkaErrorCode>, text: &str) {
         let mut heard = self.lock();
-        if code.is_some_and(error::is_denial) && heard.denial.is_none() {
-            heard.denial = Some(text.to_owned());
+        // A transaction's refusal says which topic only in the log, with the code in words.
+        let denied = "transaction: Broker: Topic authorization failed";
+        let code = code.or_else(|| text.ends_with(denied).then_some(RDKafkaErrorCode::TopicAuthorizationFailed));
+        if let Some(code) = code.filter(|code| error::is_denial(*code))
+            && heard.denials.len() < DENIALS
+        {
+            heard.denials.push((code, text.to_owned()));
+        }
+        let sign = handshake::read(text);
+        // Another trouble of a connection takes the place of an older one; other events say nothing about connections.
+        if sign.is_some() || code.is_none() {
+            heard.sign = sign;
         }
         heard.last = Some(text.to_owned());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,7 +83,7 @@ pub struct Ear {
 
 impl Ear {
     pub(super) fn new(connection: &Connection) -> Self {
-        Self { seen: LastErrors::default(), log: connection.log.clone() }
+        Self { seen: LastErrors::new(connection), log: connection.log.clone() }
     }
 }
 
@@ -77,3 +107,48 @@ impl ClientContext for Ear {
 }
 
 impl ConsumerContext for Ear {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kafka::{Operation, Right};
+
+    fn seen() -> LastErrors {
+        LastErrors::new(&Connection { properties: Vec::new(), name: None, timeout: Duration::from_secs(1), log: None })
+    }
+
+    #[test]
+    fn a_refusal_counts_only_for_a_call_that_needs_the_right() {
+        let seen = seen();
+        seen.hear(
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed),
+            "FindCoordinator response error: Group authorization failed.",
+        );
+        assert_eq!(seen.denial(&[Right::topic("t", &[Operation::Read])]), None, "nobody asked for the group");
+        assert!(seen.denial(&[Right::group("g", Operation::Read)]).is_some());
+    }
+
+    #[test]
+    fn a_refused_topic_of_a_transaction_is_found_in_the_log() {
+        let seen = seen();
+        let text = "[thrd:localhost:1/1]: localhost:1/1: Failed to add partition \"t\" [0] to transaction: Broker: Topic authorization failed";
+        seen.hear(None, text);
+        let needs = [Right::transactions("g-"), Right::topic("t", &[Operation::Write])];
+        assert_eq!(seen.denial(&needs), Some((RDKafkaErrorCode::TopicAuthorizationFailed, text.to_owned())));
+    }
+
+    #[test]
+    fn why_a_connection_fails_is_kept_until_another_trouble_is_heard() {
+        let seen = seen();
+        seen.hear(
+            None,
+            "[thrd:k:1/bootstrap]: k:1/bootstrap: Disconnected: closed (after 1ms in state APIVERSION_QUERY)",
+        );
+        seen.hear(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert!(seen.sign().is_some());
+        seen.hear(None, "[thrd:k:1/bootstrap]: k:1/bootstrap: Connect to k:1 failed: Connection refused (after 0ms in state CONNECT)");
+        assert_eq!(seen.sign(), None);
+    }
+}

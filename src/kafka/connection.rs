@@ -114,6 +114,7 @@ impl Connection {
 
     /// A client configuration: preferred values, then the user's, then what this use of the client owns.
     pub(super) fn client(&self, owned: &[(&str, &str)]) -> ClientConfig {
+        super::native::keep_tls_state();
         #[allow(clippy::disallowed_methods, reason = "this function is the owner of that call")]
         let mut config = ClientConfig::new();
         for (key, value) in self.defaults() {
@@ -127,8 +128,8 @@ impl Connection {
             config.set(*key, *value);
         }
         config.set_log_level(match (&self.log, self.property("debug")) {
-            (None, _) => RDKafkaLogLevel::Warning,
-            (Some(_), None) => RDKafkaLogLevel::Info,
+            // Why a connection was closed is told at this level, and heard whether or not anybody wants to read it.
+            (None, _) | (Some(_), None) => RDKafkaLogLevel::Info,
             // Who asks for `debug` wants to see it, which Info does not show.
             (Some(_), Some(_)) => RDKafkaLogLevel::Debug,
         });

@@ -4,6 +4,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use thiserror::Error;
 
 use super::client::LastErrors;
+use super::denial::{self, Right};
+use super::handshake;
 use crate::exit::{Code, Failure};
 
 /// What an error of a transactional call means for the transaction.
@@ -94,40 +96,64 @@ pub(super) fn configuration(error: &KafkaError) -> Failure {
         .hint("check the -X options and the properties file against librdkafka's CONFIGURATION.md")
 }
 
+/// The library's code of an error, also where the crate does not give it.
+pub(super) fn code(error: &KafkaError) -> Option<Rd> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
+}
+
 /// A failed call as a failure; `doing` names the work in the user's words, `seen` what the client heard meanwhile.
 pub(super) fn failure(error: &KafkaError, doing: &str, seen: &LastErrors) -> Failure {
+    failure_of(error, doing, &[], seen)
+}
+
+/// As [`failure`], for a call that needs rights: a refusal is told as the lack of one of them.
+pub(super) fn failure_of(error: &KafkaError, doing: &str, needs: &[Right], seen: &LastErrors) -> Failure {
     if let KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) = error {
         return configuration(error);
     }
-    let code = error.rdkafka_error_code();
-    // A refusal heard by the client explains a time-out better than the time-out does.
-    if let Some(denied) = seen.denial() {
-        return denied_failure(doing, &denied);
+    let code = code(error);
+    // A refusal heard by the client explains a time-out better than the time-out does, and says more than its bare code.
+    if let Some((heard, text)) = seen.denial(needs)
+        && code.is_none_or(|code| code == heard || !denial::is_of_an_acl(code))
+    {
+        return denied_failure(heard, doing, &text, needs, seen);
     }
     let text = match (error, code) {
         (KafkaError::Transaction(inner), _) => inner.string(),
         (_, Some(code)) => format!("{code}"),
         _ => error.to_string(),
     };
-    match code.and_then(code_of) {
-        Some(Code::Denied) => denied_failure(doing, &text),
-        Some(Code::Unreachable) => unreachable_failure(doing, &text, seen),
+    match code.map(|code| (code, code_of(code))) {
+        Some((code, Some(Code::Denied))) => denied_failure(code, doing, &text, needs, seen),
+        Some((_, Some(Code::Unreachable))) => unreachable_failure(doing, &text, seen),
         // Of the topic, not of the client: the client's own limit is told where it is raised.
         _ if code == Some(Rd::MessageSizeTooLarge) => Failure::new(Code::Refused, format!("{doing}: {text}"))
             .hint("a record is larger than the topic takes: raise its max.message.bytes with kafka-configs --alter, or use a fresh --prefix"),
-        Some(other) => Failure::new(other, format!("{doing}: {text}")),
-        None => Failure::new(Code::Unexpected, format!("{doing}: {text}")),
+        Some((_, Some(other))) => Failure::new(other, format!("{doing}: {text}")),
+        _ => Failure::new(Code::Unexpected, format!("{doing}: {text}")),
     }
 }
 
 /// Authentication or an ACL refused.
-pub(super) fn denied_failure(doing: &str, text: &str) -> Failure {
+pub(super) fn denied_failure(code: Rd, doing: &str, text: &str, needs: &[Right], seen: &LastErrors) -> Failure {
+    if denial::is_of_an_acl(code) {
+        return denial::failure(code, doing, text, needs, seen);
+    }
+    if let Some(sign) = handshake::read(text).or_else(|| seen.sign()) {
+        return handshake::told(&sign, &seen.connection).context(doing);
+    }
     Failure::new(Code::Denied, format!("{doing}: the broker refused: {text}"))
         .hint("check the credentials (-X sasl.…, -F) and the ACLs of this principal with kafka-acls --list")
 }
 
 /// The broker did not answer in time.
 pub(super) fn unreachable_failure(doing: &str, text: &str, seen: &LastErrors) -> Failure {
+    if let Some(sign) = seen.sign() {
+        return handshake::told(&sign, &seen.connection).context(doing);
+    }
     let heard = seen.last().map_or_else(String::new, |last| format!("; last heard: {last}"));
     Failure::new(Code::Unreachable, format!("{doing}: {text}{heard}")).hint(UNREACHABLE_HINT)
 }

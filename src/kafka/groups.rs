@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::denial::{Operation, Right};
 use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, Description};
 use super::{TopicPartition, error};
@@ -51,6 +52,24 @@ impl Inspector {
         names.iter().zip(descriptions).map(facts).collect()
     }
 
+    /// Looks at groups by their names, whether they exist or not: a list leaves out those that this principal may not see,
+    /// and they would be taken for groups that are not there. `operation` is what they are wanted for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::groups`].
+    pub fn must_see(&self, groups: &[String], operation: Operation) -> Result<(), Failure> {
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let needs: Vec<Right> = groups.iter().map(|group| Right::group(group, operation)).collect();
+        for (name, needs) in names.iter().zip(needs.chunks(1)) {
+            self.insist(&format!("looking for the group {name}"), needs, |bound, stopped| {
+                let found = native_groups::describe(self.latest.client().native_ptr(), &[name], bound, stopped)?;
+                found.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+            })?;
+        }
+        Ok(())
+    }
+
     /// State and members of groups, in their order; `Dead` for one that does not exist.
     ///
     /// # Errors
@@ -58,7 +77,8 @@ impl Inspector {
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
     /// stop was asked for.
     pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<Description>, Failure> {
-        self.insist("asking for the state of groups", |bound, stopped| {
+        let needs: Vec<Right> = groups.iter().map(|group| Right::group(*group, Operation::Describe)).collect();
+        self.insist("asking for the state of groups", &needs, |bound, stopped| {
             let found = native_groups::describe(self.latest.client().native_ptr(), groups, bound, stopped)?;
             found.into_iter().collect()
         })
@@ -71,7 +91,8 @@ impl Inspector {
     ///
     /// As [`Inspector::describe`].
     pub(super) fn all_committed(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>, Failure> {
-        self.insist(&format!("reading the offsets of {group}"), |bound, stopped| {
+        let needs = [Right::group(group, Operation::Describe)];
+        self.insist(&format!("reading the offsets of {group}"), &needs, |bound, stopped| {
             let found: Vec<CommittedOffset> =
                 native_groups::committed(self.latest.client().native_ptr(), group, bound, stopped)?;
             let mut offsets = Vec::with_capacity(found.len());
@@ -107,6 +128,7 @@ impl Inspector {
     fn insist<T>(
         &self,
         doing: &str,
+        needs: &[Right],
         mut ask: impl FnMut(Duration, &dyn Fn() -> bool) -> Result<T, RDKafkaErrorCode>,
     ) -> Result<T, Failure> {
         let deadline = Deadline::after(self.timeout);
@@ -117,8 +139,8 @@ impl Inspector {
                 Err(code) => code,
             };
             self.shutdown.check()?;
-            if !error::is_passing(code) || deadline.has_passed() || self.ear.seen.denial().is_some() {
-                return Err(self.failed(&KafkaError::AdminOp(code), doing));
+            if !error::is_passing(code) || deadline.has_passed() || self.ear.seen.denial(needs).is_some() {
+                return Err(self.failed_of(&KafkaError::AdminOp(code), doing, needs));
             }
             // A coordinator that is being chosen, or loads: an answer that came at once is not asked for again at once.
             self.shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));

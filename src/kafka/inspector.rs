@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Ear;
 use super::connection::Connection;
-use super::{TopicPartition, error};
+use super::denial::{Operation, Right};
+use super::{TopicPartition, error, handshake};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::shutdown::Shutdown;
@@ -21,6 +22,12 @@ const HUNG_TRANSACTION: Duration = Duration::from_mins(1);
 
 /// The longest single call: between two of them the wish to stop is looked at.
 const SLICE: Duration = Duration::from_secs(1);
+
+/// The first one: whoever cannot connect has heard why by then.
+const FIRST_SLICE: Duration = Duration::from_millis(300);
+
+/// How long a connection and a login may take before something else is said to be awaited.
+const SLOW_CONNECTION: Duration = Duration::from_secs(2);
 
 /// Which end of a partition is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +58,7 @@ pub struct Inspector {
     pub(super) timeout: Duration,
     pub(super) shutdown: Shutdown,
     broker: String,
+    group: Right,
 }
 
 impl Inspector {
@@ -81,7 +89,15 @@ impl Inspector {
             timeout: connection.timeout,
             shutdown: shutdown.clone(),
             broker: connection.broker().to_owned(),
+            group: Right::group(group, Operation::Read),
         })
+    }
+
+    /// The same for a command that only looks at the group: a refusal then asks for no more than that.
+    #[must_use]
+    pub fn only_looking(mut self) -> Self {
+        self.group.operations = vec![Operation::Describe];
+        self
     }
 
     /// Every topic that this principal may see, with its partition count, in the order of the names.
@@ -91,24 +107,8 @@ impl Inspector {
     /// With exit code 4 when no broker answers within the timeout, 5 when it refuses; the signal's code when a stop was
     /// asked for meanwhile: it is the first call of every command, and a wrong address is noticed here.
     pub fn topics(&self) -> Result<Vec<(String, i32)>, Failure> {
-        let deadline = Deadline::after(self.timeout);
-        let metadata = loop {
-            let slice = deadline.remaining().min(SLICE).max(Duration::from_millis(1));
-            match self.latest.fetch_metadata(None, slice) {
-                Ok(metadata) => break metadata,
-                Err(error) => {
-                    self.shutdown.check()?;
-                    let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
-                    if !passing || deadline.has_passed() || self.ear.seen.denial().is_some() {
-                        // What the client heard from the broker waits in its queue until somebody polls.
-                        drop(self.latest.poll(Duration::ZERO));
-                        return Err(self.failed(&error, &format!("asking {} for its topics", self.broker)));
-                    }
-                    // An error that came at once must not be asked for again without a pause.
-                    self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
-                }
-            }
-        };
+        let doing = format!("asking {} for its topics", self.broker);
+        let metadata = self.metadata(None, &doing, &[])?;
         let mut topics: Vec<(String, i32)> = metadata
             .topics()
             .iter()
@@ -119,16 +119,55 @@ impl Inspector {
         Ok(topics)
     }
 
-    /// Why a topic is not among [`Inspector::topics`]: it does not exist, or this principal may not see it.
-    pub(super) fn missing(&self, topic: &str) -> Failure {
-        let denied = self.latest.fetch_metadata(Some(topic), self.timeout.min(SLICE)).is_ok_and(|metadata| {
-            let found = metadata.topics().iter().find(|found| found.name() == topic).and_then(MetadataTopic::error);
-            found.is_some_and(|code| error::is_denial(code.into()))
-        });
-        if denied {
-            return error::denied_failure(&format!("looking at the topic {topic}"), "DESCRIBE of it is not allowed");
+    /// The partition count of one topic; `None` when there is none of that name.
+    ///
+    /// A list of all topics leaves out those that this principal may not see. Who asks by name is told so, and needs to say
+    /// what the topic is wanted for: `operations` are what a refusal names.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when no broker answers within the timeout, 5 when an ACL hides the topic.
+    pub fn partitions(&self, topic: &str, operations: &[Operation]) -> Result<Option<i32>, Failure> {
+        let (doing, needs) = (format!("looking for {topic}"), [Right::topic(topic, operations)]);
+        let metadata = self.metadata(Some(topic), &doing, &needs)?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => Ok(Some(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX))),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err(error::failure_of(
+                &KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed),
+                &doing,
+                &needs,
+                &self.ear.seen,
+            )),
+            Some(_) => Ok(None),
         }
-        Failure::new(Code::Refused, format!("there is no topic {topic}"))
+    }
+
+    fn metadata(&self, topic: Option<&str>, doing: &str, needs: &[Right]) -> Result<Metadata, Failure> {
+        let deadline = Deadline::after(self.timeout);
+        let mut longest = FIRST_SLICE;
+        loop {
+            let slice = deadline.remaining().min(longest).max(Duration::from_millis(1));
+            longest = (longest * 2).min(SLICE);
+            match self.latest.fetch_metadata(topic, slice) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => {
+                    self.shutdown.check()?;
+                    self.listen();
+                    if let Some(sign) = self.ear.seen.sign()
+                        && let Some(failure) = handshake::certain(&sign, &self.ear.seen.connection)
+                    {
+                        return Err(failure.context(doing));
+                    }
+                    let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
+                    if !passing || deadline.has_passed() || self.ear.seen.denial(needs).is_some() {
+                        return Err(self.failed_of(&error, doing, needs));
+                    }
+                    // An error that came at once must not be asked for again without a pause.
+                    self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
+                }
+            }
+        }
     }
 
     /// The ends of partitions, in their order.
@@ -241,7 +280,7 @@ impl Inspector {
                 .rdkafka_error_code()
                 .is_some_and(|code| error::is_passing(code) || missing(code) && deadline.elapsed() < patience);
             if deadline.has_passed() || !passing {
-                return Err(self.failed(&error, "asking for offsets"));
+                return Err(self.failed_of(&error, "asking for offsets", &of_topics(partitions, Operation::Describe)));
             }
             crate::clock::pause(Duration::from_millis(20));
         }
@@ -266,12 +305,18 @@ impl Inspector {
         for TopicPartition { topic, partition } in partitions {
             query.add_partition(topic, *partition);
         }
+        let doing = "reading committed offsets";
+        let mut needs = of_topics(partitions, Operation::Describe);
+        needs.push(self.group.clone());
+        let mut longest = FIRST_SLICE;
         let bound = Deadline::after(HUNG_TRANSACTION.max(self.timeout));
+        let connecting = Deadline::after(SLOW_CONNECTION);
         let silence = Deadline::after(self.timeout);
         let mut told = false;
         loop {
             shutdown.check()?;
-            let slice = bound.remaining().min(Duration::from_secs(1)).max(Duration::from_millis(1));
+            let slice = bound.remaining().min(longest).max(Duration::from_millis(1));
+            longest = SLICE;
             match self.stable.committed_offsets(query.clone(), slice) {
                 Ok(answer) => {
                     let mut offsets = Vec::with_capacity(partitions.len());
@@ -280,7 +325,7 @@ impl Inspector {
                         if let Some(Err(error)) =
                             element.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error)
                         {
-                            return Err(self.failed(&error, "reading committed offsets"));
+                            return Err(self.failed_of(&error, doing, &needs));
                         }
                         offsets
                             .push(element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0));
@@ -289,17 +334,19 @@ impl Inspector {
                 }
                 Err(error) if error.rdkafka_error_code().is_some_and(error::is_passing) && !bound.has_passed() => {
                     // An unstable offset is retried inside the library and surfaces as a time-out; so does a dead broker.
-                    if self.ear.seen.denial().is_some() || (silence.has_passed() && !self.answers()) {
-                        return Err(self.failed(&error, "reading committed offsets"));
+                    // Without the right to the group its coordinator is not found, and that is only heard.
+                    self.listen();
+                    if self.ear.seen.denial(&needs).is_some() || (silence.has_passed() && !self.answers()) {
+                        return Err(self.failed_of(&error, doing, &needs));
                     }
-                    if !told {
+                    if !told && connecting.has_passed() {
                         told = true;
                         tell(
                             "waiting for a transaction of a dead writer to end before the committed offsets can be read (up to 60 s)",
                         );
                     }
                 }
-                Err(error) => return Err(self.failed(&error, "reading committed offsets")),
+                Err(error) => return Err(self.failed_of(&error, doing, &needs)),
             }
         }
     }
@@ -369,8 +416,11 @@ impl Inspector {
                 Err(error) => {
                     self.shutdown.check()?;
                     let passing = error.rdkafka_error_code().is_some_and(error::is_passing);
-                    if !passing || deadline.has_passed() || self.ear.seen.denial().is_some() {
-                        return Err(self.failed(&error, &format!("asking {} for the group's members", self.broker)));
+                    let needs = std::slice::from_ref(&self.group);
+                    self.listen();
+                    if !passing || deadline.has_passed() || self.ear.seen.denial(needs).is_some() {
+                        let doing = format!("asking {} for the group's members", self.broker);
+                        return Err(self.failed_of(&error, &doing, needs));
                     }
                     self.shutdown.pause(Duration::from_millis(50).min(deadline.remaining()));
                 }
@@ -383,7 +433,16 @@ impl Inspector {
     }
 
     pub(super) fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
-        // What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.
+        self.failed_of(error, doing, &[])
+    }
+
+    pub(super) fn failed_of(&self, error: &KafkaError, doing: &str, needs: &[Right]) -> Failure {
+        self.listen();
+        error::failure_of(error, doing, needs, &self.ear.seen)
+    }
+
+    /// What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.
+    pub(super) fn listen(&self) {
         for client in [&self.stable, &self.latest] {
             for _ in 0..100 {
                 if client.poll(Duration::ZERO).is_none() {
@@ -391,8 +450,14 @@ impl Inspector {
                 }
             }
         }
-        error::failure(error, doing, &self.ear.seen)
     }
+}
+
+/// An operation on each topic of some partitions.
+fn of_topics(partitions: &[TopicPartition], operation: Operation) -> Vec<Right> {
+    let mut topics: Vec<&str> = partitions.iter().map(|place| place.topic.as_str()).collect();
+    topics.dedup();
+    topics.into_iter().map(|topic| Right::topic(topic, &[operation])).collect()
 }
 
 impl std::fmt::Debug for Inspector {

@@ -15,6 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Ear;
 use super::connection::Connection;
+use super::denial::{Operation, Right};
 use super::{TopicPartition, error};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
@@ -40,11 +41,19 @@ pub struct MemberSettings {
 /// Taken later it may belong to a newer generation, or to no member at all, and a transaction would be accepted in the
 /// name of somebody who no longer owns the partitions.
 #[derive(Clone)]
-pub struct GroupMetadata(Arc<ConsumerGroupMetadata>);
+pub struct GroupMetadata {
+    native: Arc<ConsumerGroupMetadata>,
+    group: Arc<str>,
+}
 
 impl GroupMetadata {
     pub(super) fn native(&self) -> &ConsumerGroupMetadata {
-        &self.0
+        &self.native
+    }
+
+    /// The group's name.
+    pub(super) fn group(&self) -> &str {
+        &self.group
     }
 }
 
@@ -121,6 +130,7 @@ struct MemberEar {
     ear: Ear,
     events: Mutex<VecDeque<GroupEvent>>,
     leaving: AtomicBool,
+    group: Arc<str>,
 }
 
 impl ClientContext for MemberEar {
@@ -147,7 +157,10 @@ impl ConsumerContext for MemberEar {
                 .iter()
                 .map(|place| TopicPartition::new(place.topic(), place.partition()))
                 .collect();
-            GroupEvent::Assigned(assigned, consumer.group_metadata().map(|metadata| GroupMetadata(Arc::new(metadata))))
+            let metadata = consumer.group_metadata();
+            let metadata =
+                metadata.map(|metadata| GroupMetadata { native: Arc::new(metadata), group: Arc::clone(&self.group) });
+            GroupEvent::Assigned(assigned, metadata)
         } else {
             GroupEvent::Revoked { lost: consumer.assignment_lost() }
         };
@@ -160,6 +173,8 @@ pub struct Member {
     consumer: BaseConsumer<MemberEar>,
     topics: Vec<String>,
     instance_id: Option<String>,
+    /// What membership and reading need.
+    needs: Vec<Right>,
 }
 
 impl Member {
@@ -193,10 +208,18 @@ impl Member {
         if let Some(instance_id) = &settings.instance_id {
             config.set("group.instance.id", instance_id);
         }
-        let ear = MemberEar { ear: Ear::new(connection), events: Mutex::default(), leaving: AtomicBool::new(false) };
+        let ear = MemberEar {
+            ear: Ear::new(connection),
+            events: Mutex::default(),
+            leaving: AtomicBool::new(false),
+            group: settings.group.as_str().into(),
+        };
         let consumer: BaseConsumer<MemberEar> =
             config.create_with_context(ear).map_err(|error| error::configuration(&error))?;
-        let member = Self { consumer, topics: settings.topics.clone(), instance_id: settings.instance_id.clone() };
+        let topics = settings.topics.iter().map(|topic| Right::topic(topic, &[Operation::Read]));
+        let needs = std::iter::once(Right::group(&settings.group, Operation::Read)).chain(topics).collect();
+        let (topics, instance_id) = (settings.topics.clone(), settings.instance_id.clone());
+        let member = Self { consumer, topics, instance_id, needs };
         let topics: Vec<&str> = member.topics.iter().map(String::as_str).collect();
         member.consumer.subscribe(&topics).map_err(|error| member.failed(&error, "joining the group"))?;
         Ok(member)
@@ -257,7 +280,7 @@ impl Member {
             return fenced(self.instance_id.as_deref(), text);
         }
         if error::is_denial(code) {
-            return error::denied_failure("consuming", text);
+            return error::denied_failure(code, "consuming", text, &self.needs, &self.consumer.context().ear.seen);
         }
         Failure::new(Code::Unexpected, format!("the consumer failed: {text}"))
     }
@@ -345,7 +368,7 @@ impl Member {
     }
 
     fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
-        error::failure(error, doing, &self.consumer.context().ear.seen)
+        error::failure_of(error, doing, &self.needs, &self.consumer.context().ear.seen)
     }
 }
 

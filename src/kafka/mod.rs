@@ -3,10 +3,13 @@
 //! Rank 20. Calls block, each with a bound, and belong on plain threads.
 
 mod admin;
+mod certificate;
 mod client;
 mod connection;
+mod denial;
 mod error;
 mod groups;
+mod handshake;
 mod inspector;
 mod library;
 mod member;
@@ -22,6 +25,7 @@ mod watchdog;
 
 pub use admin::{Admin, GroupEnd, TopicFacts};
 pub use connection::{Connection, LogSink, check_timeouts};
+pub use denial::{Operation, Resource, Right};
 pub use error::{TransactionError, UNREACHABLE_HINT};
 pub use groups::GroupFacts;
 pub use inspector::{Inspector, Isolation, Liveness};
@@ -33,7 +37,7 @@ pub use property::{
 pub use publisher::{Delivered, Publisher};
 pub use sampler::{LagSampler, TopicChoice};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
-pub use transaction::{Output, Transactions};
+pub use transaction::{Output, TransactionalId, Transactions};
 
 /// How large what is written may be, in bytes, where a topic's own settings say so.
 ///

@@ -4,13 +4,16 @@
 #![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
 
 use std::ffi::{CStr, CString};
-use std::os::raw::c_void;
+use std::os::raw::{c_char, c_int, c_void};
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::types::RDKafka;
+use rdkafka::types::{RDKafka, RDKafkaType};
 
 /// The names of the library's properties, of clients and of topics, without the second names that some have.
 pub fn property_names() -> Vec<String> {
@@ -41,6 +44,24 @@ pub struct CallError {
     pub fatal: bool,
     pub retriable: bool,
     pub requires_abort: bool,
+}
+
+// Of the OpenSSL that librdkafka is linked with.
+unsafe extern "C" {
+    fn OPENSSL_init_crypto(options: u64, settings: *const c_void) -> c_int;
+}
+
+/// Keeps OpenSSL's state for as long as there is a thread that may use it: called before the first client is made.
+///
+/// Clients end with the process here, so their threads run while it exits. OpenSSL would clean up at the exit, below them:
+/// one command in some hundred then ended by a segmentation fault, after it had told its answer (measured over TLS).
+pub fn keep_tls_state() {
+    const NO_ATEXIT: u64 = 0x0008_0000;
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: OpenSSL takes this call at any time and from any thread; null means its default settings.
+        unsafe { OPENSSL_init_crypto(NO_ATEXIT, ptr::null()) };
+    });
 }
 
 /// Milliseconds for a C call that takes an int.
@@ -267,4 +288,67 @@ unsafe fn timestamp(message: *const rd::rd_kafka_message_t) -> Option<i64> {
 unsafe fn bytes<'a>(pointer: *const c_void, length: usize) -> Option<&'a [u8]> {
     // SAFETY: by this function's contract.
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer.cast(), length) })
+}
+
+/// Why a broker's certificate did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFault {
+    /// OpenSSL's code: 62 for another host, 18 to 21 for an authority that is not trusted, 10 for an expired one.
+    pub code: i32,
+    /// The certificate that it is about, in DER.
+    pub der: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Look(Mutex<Option<CertificateFault>>);
+
+impl ClientContext for Look {}
+
+/// Connects once more, without a login, only to see why the broker's certificate does not pass: the client library knows
+/// and does not say. The crate has no way to set the callback that is told.
+pub fn certificate_fault(config: &ClientConfig, bound: Duration) -> Option<CertificateFault> {
+    let native = config.create_native_config().ok()?;
+    // SAFETY: the configuration is live, and `look` has the signature that the library calls.
+    let set = unsafe { rd::rd_kafka_conf_set_ssl_cert_verify_cb(native.ptr(), Some(look)) };
+    if set != rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK {
+        return None;
+    }
+    let client = Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, Look::default()).ok()?;
+    let deadline = crate::clock::Deadline::after(bound);
+    loop {
+        // Its answer does not matter: asking is what makes the client connect.
+        drop(client.fetch_metadata(None, Duration::from_millis(100)));
+        let found = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if found.is_some() || deadline.has_passed() {
+            return found;
+        }
+    }
+}
+
+/// # Safety
+///
+/// Called by the library only: `opaque` is the context that `Client::new` has set, which outlives the client's threads, and
+/// `buf` has `size` bytes for as long as the call lasts.
+unsafe extern "C" fn look(
+    _client: *mut rd::rd_kafka_t,
+    _broker: *const c_char,
+    _id: i32,
+    x509_error: *mut c_int,
+    _depth: c_int,
+    buf: *const c_char,
+    size: usize,
+    _errstr: *mut c_char,
+    _errstr_size: usize,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: by this function's contract.
+    let (code, der, look) = unsafe { (*x509_error, bytes(buf.cast(), size), &*opaque.cast::<Look>()) };
+    if code == 0 {
+        return 1;
+    }
+    look.0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert_with(|| CertificateFault { code, der: der.unwrap_or_default().to_vec() });
+    0
 }

@@ -12,6 +12,7 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use super::client::Ear;
 use super::connection::Connection;
+use super::denial::{Operation, Right};
 use super::native::{self, Handed, TopicHandle};
 use super::{Sizes, error};
 use crate::clock::{self, Deadline};
@@ -135,6 +136,7 @@ pub struct Publisher {
     producer: ThreadedProducer<Reports>,
     timeout: Duration,
     sent: u64,
+    topic: String,
 }
 
 impl Publisher {
@@ -155,7 +157,7 @@ impl Publisher {
         let handle = TopicHandle::new(producer.client().native_ptr(), topic)
             .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))?;
         hasten(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
-        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0 })
+        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned() })
     }
 
     /// Hands a record to the client, which copies it; waits while the client's queue is full.
@@ -282,7 +284,11 @@ impl Publisher {
     }
 
     fn refused(&self, code: RDKafkaErrorCode) -> Failure {
-        error::failure(&KafkaError::MessageProduction(code), "publishing", &self.reports().ear.seen)
+        // A producer that was refused its id (KIP-679) fails every record with a code that says no more than that.
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code).filter(|code| error::is_denial(*code));
+        let error = KafkaError::MessageProduction(fatal.unwrap_or(code));
+        let needs = [Right::topic(&self.topic, &[Operation::Write])];
+        error::failure_of(&error, "publishing", &needs, &self.reports().ear.seen)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::TopicPartition;
 use super::connection::Connection;
+use super::denial::Operation;
 use super::inspector::Inspector;
 use super::native_groups::Description;
 use super::peek::{Peek, Want};
@@ -151,13 +152,14 @@ impl LagSampler {
         }
         let mut chosen = BTreeSet::new();
         for TopicChoice { topic, partitions } in &self.choices {
-            let Some(&count) = self.topics.get(topic) else {
-                let failure = self.inspector.missing(topic);
-                return Err(if failure.code == Code::Refused {
-                    failure.hint("--topic takes the name that the cluster knows, its prefix included")
-                } else {
-                    failure
-                });
+            // Not listed, it may be hidden by an ACL: asked for by name it is told.
+            let count = match self.topics.get(topic) {
+                Some(count) => Some(*count),
+                None => self.inspector.partitions(topic, &[Operation::Describe])?,
+            };
+            let Some(count) = count else {
+                return Err(Failure::new(Code::Refused, format!("there is no topic {topic}"))
+                    .hint("--topic takes the name that the cluster knows, its prefix included"));
             };
             for partition in partitions.clone().unwrap_or_else(|| (0..count).collect()) {
                 if partition >= count {

@@ -8,8 +8,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Ear;
+use super::client::{Ear, LastErrors};
 use super::connection::Connection;
+use super::denial::{Operation, Right};
 use super::native::{BatchQueue, Item, TopicTag};
 use super::{TopicPartition, error};
 use crate::clock::{self, Deadline};
@@ -235,7 +236,8 @@ impl<'a> Share<'a> {
 
     /// Reads one batch; `false` when none came within a moment.
     fn batch<R: Reader>(&mut self, share: &Mutex<R>, records: &AtomicU64) -> Result<bool, Failure> {
-        let Self { queue, ranges, own, places, .. } = self;
+        let Self { queue, consumer, ranges, own, places, .. } = self;
+        let seen = &consumer.context().seen;
         let mut guard = None;
         let (mut count, mut result, mut finished) = (0u64, Ok(()), Vec::new());
         let some = queue.read(Duration::from_millis(20), |item| {
@@ -249,9 +251,12 @@ impl<'a> Share<'a> {
                     (topic, partition, offset, Some((key, value)))
                 }
                 Item::End { topic, partition, offset } => (topic, partition, offset, None),
-                Item::Error { code, text, .. } => {
-                    if !error::is_passing(code) {
-                        result = Err(scan_failure(code, &text));
+                Item::Error { topic, code, text } => {
+                    // The group is only a name here: nothing is asked of it, and the client looks for its coordinator.
+                    if error::is_passing(code) {
+                        seen.hear(Some(code), &text);
+                    } else if code != rdkafka::error::RDKafkaErrorCode::GroupAuthorizationFailed {
+                        result = Err(scan_failure(code, &text, topic, ranges, seen));
                     }
                     return;
                 }
@@ -331,14 +336,29 @@ fn find(
     *places[known].1.get(partition)?
 }
 
-fn scan_failure(code: rdkafka::error::RDKafkaErrorCode, text: &str) -> Failure {
+fn scan_failure(
+    code: rdkafka::error::RDKafkaErrorCode,
+    text: &str,
+    topic: Option<TopicTag>,
+    ranges: &[Range],
+    seen: &LastErrors,
+) -> Failure {
     use rdkafka::error::RDKafkaErrorCode as Rd;
+    if error::is_denial(code) {
+        let mut topics: Vec<String> = match topic {
+            Some(topic) => vec![topic.name()],
+            None => ranges.iter().map(|range| range.place.topic.clone()).collect(),
+        };
+        topics.dedup();
+        let doing = format!("reading {}", topics.join(" and "));
+        let needs: Vec<Right> = topics.into_iter().map(|topic| Right::topic(topic, &[Operation::Read])).collect();
+        return error::denied_failure(code, &doing, text, &needs, seen);
+    }
     match code {
         Rd::AutoOffsetReset | Rd::OffsetOutOfRange => {
             Failure::new(Code::Refused, format!("records are gone from the log: {text}"))
                 .hint("retention or a deletion overtook the reading; run the command again")
         }
-        code if error::is_denial(code) => error::denied_failure("reading", text),
         Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition => {
             Failure::new(Code::Refused, format!("a topic went away while it was read: {text}"))
                 .hint("run the command again once the topic is back")

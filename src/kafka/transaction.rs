@@ -11,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Ear;
 use super::connection::Connection;
+use super::denial::{Operation, Right};
 use super::error::{self, TransactionError};
 use super::member::GroupMetadata;
 use super::native::{self, CallError, Handed, TopicHandle};
@@ -55,6 +56,15 @@ impl Patience {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output(pub usize);
 
+/// A transactional id: unique to a process, and below a name that ACLs can be given for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionalId {
+    /// What it begins with, the same for every process.
+    pub family: String,
+    /// The rest.
+    pub member: String,
+}
+
 /// A transactional producer.
 ///
 /// After an error other than [`TransactionError::Abort`] and [`TransactionError::Stale`] it must be dropped: librdkafka
@@ -66,6 +76,8 @@ pub struct Transactions {
     producer: ThreadedProducer<Reports>,
     ear: Ear,
     timeout: Duration,
+    /// What its transactions need.
+    needs: Vec<Right>,
 }
 
 impl Transactions {
@@ -77,7 +89,7 @@ impl Transactions {
     /// configuration; the signal's code when a stop was asked for.
     pub fn open(
         connection: &Connection,
-        id: &str,
+        id: &TransactionalId,
         topics: &[String],
         sizes: Sizes,
         shutdown: &Shutdown,
@@ -91,8 +103,14 @@ impl Transactions {
                 ("batch.size", &batch),
                 ("message.max.bytes", &size),
             ],
-            &[("transactional.id", id), ("enable.idempotence", "true"), ("acks", "all")],
+            &[
+                ("transactional.id", &format!("{}{}", id.family, id.member)),
+                ("enable.idempotence", "true"),
+                ("acks", "all"),
+            ],
         );
+        let mut needs = vec![Right::transactions(&id.family)];
+        needs.extend(topics.iter().map(|topic| Right::topic(topic, &[Operation::Write])));
         let ear = Ear::new(connection);
         let producer: ThreadedProducer<Reports> =
             config.create_with_context(Reports::new(ear.clone(), 0)).map_err(|error| error::configuration(&error))?;
@@ -101,7 +119,7 @@ impl Transactions {
                 .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))
         };
         let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
-        let transactions = Self { handles, topics: topics.to_vec(), producer, ear, timeout: connection.timeout };
+        let transactions = Self { handles, topics: topics.to_vec(), producer, ear, timeout: connection.timeout, needs };
         transactions.initialize(shutdown)?;
         Ok(transactions)
     }
@@ -121,8 +139,10 @@ impl Transactions {
             match self.producer.init_transactions(slice) {
                 Ok(()) => break Ok(()),
                 Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && !deadline.has_passed() && self.ear.seen.denial().is_none() => {}
-                Err(error) => break Err(error::failure(&error, "taking over the transactional id", &self.ear.seen)),
+                    if error.is_retriable()
+                        && !deadline.has_passed()
+                        && self.ear.seen.denial(&self.needs).is_none() => {}
+                Err(error) => break Err(self.failure(&error, "taking over the transactional id")),
             }
         };
         done.store(true, Ordering::Relaxed);
@@ -209,6 +229,12 @@ impl Transactions {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| self.classify_kafka(&error, "adding offsets to the transaction"))?;
         }
+        let mut needs = self.needs.clone();
+        needs.push(Right::group(group.group(), Operation::Read));
+        let mut sources: Vec<&str> = offsets.iter().map(|(place, _)| place.topic.as_str()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        needs.extend(sources.into_iter().map(|topic| Right::topic(topic, &[Operation::Read])));
         let mut patience = Patience::new(self.timeout);
         loop {
             let bound = patience.bound();
@@ -222,7 +248,7 @@ impl Transactions {
                 {
                     clock::pause(Duration::from_millis(10));
                 }
-                Err(error) => return Err(self.classify_kafka(&error, "adding offsets to the transaction")),
+                Err(error) => return Err(self.classify_kafka_of(&error, "adding offsets to the transaction", &needs)),
             }
         }
     }
@@ -243,7 +269,7 @@ impl Transactions {
             match result {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retriable && !error.requires_abort && patience.lasts() => {}
-                Err(error) => return Err(self.classify(&error, "committing the transaction")),
+                Err(error) => return Err(self.classify(&error, "committing the transaction", &self.needs)),
             }
         }
     }
@@ -282,21 +308,26 @@ impl Transactions {
             (Rd::State, Some(first @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord))) => first,
             (code, _) => code,
         };
+        if let Some(failure) = self.heard_denial(code, "writing records", &self.needs) {
+            return TransactionError::Failed(failure);
+        }
         match code {
             // The transaction has failed meanwhile; the abort will tell of it.
             Rd::State | Rd::PurgeQueue | Rd::PurgeInflight => TransactionError::Abort(code.to_string()),
             Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
-            other => TransactionError::Failed(error::failure(
-                &KafkaError::MessageProduction(other),
-                &format!("writing to {}", self.topics[topic.0]),
-                &self.ear.seen,
-            )),
+            other => TransactionError::Failed(
+                self.failure(&KafkaError::MessageProduction(other), &format!("writing to {}", self.topics[topic.0])),
+            ),
         }
     }
 
     fn classify_kafka(&self, error: &KafkaError, doing: &str) -> TransactionError {
+        self.classify_kafka_of(error, doing, &self.needs)
+    }
+
+    fn classify_kafka_of(&self, error: &KafkaError, doing: &str, needs: &[Right]) -> TransactionError {
         let KafkaError::Transaction(inner) = error else {
-            return TransactionError::Failed(error::failure(error, doing, &self.ear.seen));
+            return TransactionError::Failed(self.failure(error, doing));
         };
         let error = CallError {
             code: inner.code(),
@@ -305,13 +336,16 @@ impl Transactions {
             retriable: inner.is_retriable(),
             requires_abort: inner.txn_requires_abort(),
         };
-        self.classify(&error, doing)
+        self.classify(&error, doing, needs)
     }
 
-    fn classify(&self, error: &CallError, doing: &str) -> TransactionError {
+    fn classify(&self, error: &CallError, doing: &str, needs: &[Right]) -> TransactionError {
         let text = format!("{doing}: {}", error.text);
         if error::is_denial(error.code) {
-            return TransactionError::Failed(error::denied_failure(doing, &error.text));
+            return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
+        }
+        if let Some(failure) = self.heard_denial(error.code, doing, needs) {
+            return TransactionError::Failed(failure);
         }
         if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
             return self.fatal(doing);
@@ -334,10 +368,42 @@ impl Transactions {
         TransactionError::Doubt(text)
     }
 
+    fn failure(&self, error: &KafkaError, doing: &str) -> Failure {
+        error::failure_of(error, doing, &self.needs, &self.ear.seen)
+    }
+
+    /// A refusal: of which topic, the library says only in a line of its log, which comes on another thread.
+    fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Right]) -> Failure {
+        let named = Deadline::after(Duration::from_millis(200));
+        while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !named.has_passed() {
+            if let Some((_, heard)) = self.ear.seen.denial(needs) {
+                return error::denied_failure(code, doing, &heard, needs, &self.ear.seen);
+            }
+            clock::pause(Duration::from_millis(1));
+        }
+        error::denied_failure(code, doing, text, needs, &self.ear.seen)
+    }
+
+    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, and so would be
+    /// every try after it.
+    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Right]) -> Option<Failure> {
+        let told = Deadline::after(Duration::from_millis(200));
+        loop {
+            if let Some((code, text)) = self.ear.seen.denial(needs) {
+                return Some(error::denied_failure(code, doing, &text, needs, &self.ear.seen));
+            }
+            // Its line of the log comes on another thread.
+            if code != Rd::State || told.has_passed() {
+                return None;
+            }
+            clock::pause(Duration::from_millis(1));
+        }
+    }
+
     fn fatal(&self, doing: &str) -> TransactionError {
         match self.producer.client().fatal_error() {
             Some((code, text)) if error::is_denial(code) => {
-                TransactionError::Failed(error::denied_failure(doing, &text))
+                TransactionError::Failed(self.denied(code, doing, &text, &self.needs))
             }
             Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {
                 TransactionError::Fenced(format!("{doing}: {text}"))

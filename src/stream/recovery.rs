@@ -7,7 +7,7 @@ use super::job::Event;
 use super::run::Engine;
 use crate::clock;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Member, TopicPartition, TransactionError, Transactions, fenced};
+use crate::kafka::{Member, TopicPartition, TransactionError, TransactionalId, Transactions, fenced};
 
 impl<P: Processor> Engine<'_, P> {
     /// What an error of a transactional call leads to.
@@ -116,10 +116,11 @@ impl<P: Processor> Engine<'_, P> {
 
     pub(super) fn open_producer(&mut self) -> Result<(), Failure> {
         let settings = self.settings;
-        let id = match &settings.instance_id {
-            Some(instance) => format!("{}-{instance}", settings.group),
-            None => format!("{}-{}-{}", settings.group, settings.process_id, self.incarnation),
+        let member = match &settings.instance_id {
+            Some(instance) => instance.clone(),
+            None => format!("{}-{}", settings.process_id, self.incarnation),
         };
+        let id = TransactionalId { family: format!("{}-", settings.group), member };
         let transactions = Transactions::open(self.connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
         self.transactions = Some(transactions);
         Ok(())

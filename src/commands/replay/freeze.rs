@@ -7,7 +7,7 @@ use crate::commands::Context;
 use crate::commands::epoch::{EpochWriter, Switched};
 use crate::commands::group::{self, Place};
 use crate::commands::metrics_scan::Fold;
-use crate::commands::topology::{self, Topology};
+use crate::commands::topology::{self, Topology, Use};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Inspector, Isolation, TopicPartition};
 use crate::replay::{Aim, PartitionFacts, PlanRow, StateFacts, Target, is_selected};
@@ -227,8 +227,13 @@ impl Stands {
 }
 
 /// Looks at a group for a replay: refused for one that is none of analytics.
-pub(super) fn look(context: &Context, inspector: &Inspector, group_name: &str) -> Result<Stands, Failure> {
-    let topology = topology::require(context, inspector)?;
+pub(super) fn look(
+    context: &Context,
+    inspector: &Inspector,
+    group_name: &str,
+    uses: &[Use],
+) -> Result<Stands, Failure> {
+    let topology = topology::require(context, inspector, uses)?;
     let offsets = group::offsets(context, inspector, &group::places(context, &topology))?;
     let state = group::read_state(context, inspector, &topology, group_name)?;
     let stands = Stands { topology, offsets, state };

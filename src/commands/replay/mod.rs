@@ -23,9 +23,9 @@ use rewind::Replay;
 pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let (report, export) = (context.open_report()?, open_export(settings)?);
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    check(context, settings, &topology::require(context, &inspector)?, &group_name)?;
-    let stands = look(context, &inspector, &group_name)?;
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?.only_looking();
+    check(context, settings, &topology::require(context, &inspector, topology::PLANNING)?, &group_name)?;
+    let stands = look(context, &inspector, &group_name, topology::PLANNING)?;
     if stands.has_nothing() {
         context.console.note(&format!(
             "the group {group_name} has neither offsets nor state: a replay would begin with a first pass"
@@ -72,20 +72,24 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let export = open_export(settings)?;
     let html = settings.html.as_deref().map(OutputFile::open).transpose()?;
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    check(context, settings, &topology::require(context, &inspector)?, &group_name)?;
+    let mut inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
+    let uses = if settings.shadow { topology::COMPARING } else { topology::SWITCHING };
+    if settings.shadow {
+        inspector = inspector.only_looking();
+    }
+    check(context, settings, &topology::require(context, &inspector, uses)?, &group_name)?;
     if !settings.shadow {
         // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, settings.wait_empty)?;
     }
-    let mut stands = look(context, &inspector, &group_name)?;
+    let mut stands = look(context, &inspector, &group_name, uses)?;
     let mut note = None;
     if !settings.shadow && stands.has_nothing() {
         context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
         let mut pass = first_pass::count(context, &inspector, &stands.topology, &group_name)?;
         first_pass::install(context, &inspector, &group_name, &mut pass)?;
         note = Some(Note::FirstPass);
-        stands = look(context, &inspector, &group_name)?;
+        stands = look(context, &inspector, &group_name, uses)?;
     }
     tell_time(context, settings);
     let frozen = freeze(context, &inspector, &stands, settings)?;

@@ -1,0 +1,157 @@
+//! Owns connections that do not come about: each ends soon, with exit 4 or 5, in words that tell which it is.
+
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+
+use super::site::Site;
+
+/// What is typed, the exit code, and words of the message and its hint. `{name}` is the address of that listener.
+type Wrong = (&'static str, &'static str, &'static str, i32, &'static [&'static str]);
+
+const WRONG: &[Wrong] = &[
+    (
+        "a_wrong_password",
+        "foodstream.properties",
+        "-X sasl.password=wrong",
+        5,
+        &[
+            "{sasl_ssl} refused the password of user foodstream (SCRAM-SHA-512)",
+            "check sasl.username and sasl.password",
+        ],
+    ),
+    (
+        "a_wrong_password_by_plain",
+        "plain.properties",
+        "-X sasl.password=wrong",
+        5,
+        &["{sasl_ssl} refused the password of user foodstream (PLAIN)"],
+    ),
+    (
+        "a_user_that_does_not_exist",
+        "foodstream.properties",
+        "-X sasl.username=nobody",
+        5,
+        &["{sasl_ssl} refused the password of user nobody"],
+    ),
+    (
+        "a_mechanism_that_is_not_enabled",
+        "foodstream.properties",
+        "-X sasl.mechanism=SCRAM-SHA-256",
+        5,
+        &["takes no login by SCRAM-SHA-256, only by ", "SCRAM-SHA-512", "-X sasl.mechanism="],
+    ),
+    (
+        "a_certificate_of_another_host",
+        "wrong-host.properties",
+        "",
+        5,
+        &["the certificate of {wrong_host} is for elsewhere.example, not for localhost"],
+    ),
+    (
+        "a_certificate_of_an_unknown_authority",
+        "foodstream.properties",
+        "-X ssl.ca.location=",
+        5,
+        &[
+            "the certificate of {sasl_ssl} is signed by CN=foodstream authority, which is not trusted here",
+            "-X ssl.ca.location=FILE",
+        ],
+    ),
+    (
+        "tls_spoken_to_plaintext",
+        "foodstream.properties",
+        "-b {plaintext}",
+        4,
+        &[
+            "{plaintext} speaks no TLS, and security.protocol=sasl_ssl asks for it",
+            "-X security.protocol=sasl_plaintext",
+        ],
+    ),
+    (
+        "plaintext_spoken_to_tls",
+        "foodstream.properties",
+        "-X security.protocol=plaintext",
+        4,
+        &[
+            "{sasl_ssl} closes on what is not TLS, and security.protocol=plaintext is not",
+            "-X security.protocol=ssl, or sasl_ssl",
+        ],
+    ),
+    (
+        "a_login_without_tls_to_tls",
+        "foodstream.properties",
+        "-X security.protocol=sasl_plaintext",
+        4,
+        &["{sasl_ssl} closes on what is not TLS", "-X security.protocol=sasl_ssl"],
+    ),
+    (
+        "a_login_where_none_is_taken",
+        "foodstream.properties",
+        "-b {plaintext} -X security.protocol=sasl_plaintext",
+        4,
+        &["{plaintext} takes no login", "-X security.protocol=plaintext"],
+    ),
+    (
+        "no_login_where_one_is_wanted",
+        "foodstream.properties",
+        "-X security.protocol=ssl --timeout 3s",
+        4,
+        &[
+            "{sasl_ssl} closes the connection at the first request: it may want a login",
+            "-X security.protocol=sasl_ssl",
+        ],
+    ),
+    (
+        "no_client_certificate_where_one_is_wanted",
+        "mutual-client.properties",
+        "-X ssl.certificate.location= -X ssl.key.location=",
+        5,
+        &["{ssl} wants a client certificate, and none is set", "-X ssl.certificate.location=FILE"],
+    ),
+    (
+        "a_client_certificate_that_has_expired",
+        "mutual-expired.properties",
+        "",
+        5,
+        &["{ssl} refused the client certificate of CN=foodstream-expired", "expired.pem, valid until 20"],
+    ),
+    (
+        "a_client_certificate_without_a_right",
+        "mutual-client.properties",
+        "",
+        5,
+        &["User:CN=foodstream-client lacks Write on Topic ", "--allow-principal User:CN=foodstream-client "],
+    ),
+    (
+        "nobody_without_a_right",
+        "foodstream.properties",
+        "-b {plaintext} -X security.protocol=plaintext",
+        5,
+        &["User:ANONYMOUS lacks Write on Topic "],
+    ),
+];
+
+pub fn trials(site: &'static Site) -> Vec<Trial> {
+    WRONG
+        .iter()
+        .map(|(name, file, words, code, told)| {
+            Trial::test(format!("connecting::{name}_is_told_as_that"), move || {
+                let address = |text: &str| {
+                    ["plaintext", "sasl_ssl", "ssl", "wrong_host"]
+                        .iter()
+                        .fold(text.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), &site.listener(name)))
+                };
+                let place = site.place(name);
+                let (run, took) = place.run_with(&site.file(file), &format!("produce --count 10 {}", address(words)));
+                assert_eq!(run.code(), *code, "{}", run.stderr);
+                for part in *told {
+                    assert!(run.stderr.contains(&address(part)), "{part} is not in:\n{}", run.stderr);
+                }
+                assert!(!run.stderr.contains("correct horse"), "{}", run.stderr);
+                assert!(took < Duration::from_secs(10), "after {took:?}: {}", run.stderr);
+                Ok::<(), Failed>(())
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,189 @@
+//! Owns users and ACLs on the secure Kafka: made in batches over librdkafka's admin calls, as a JVM per ACL takes seconds.
+
+#![allow(unsafe_code, reason = "the crate has no safe form of these admin calls; each block says why it is sound")]
+
+use std::ffi::{CStr, CString};
+use std::ptr;
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings as rd;
+use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::types::RDKafkaType;
+
+use super::support::BOUND;
+use super::table::{Kind, Need};
+
+/// A right for a user, on a name or on all names that begin with it.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    pub user: String,
+    pub kind: Kind,
+    pub name: String,
+    pub prefixed: bool,
+    pub operation: String,
+}
+
+impl Grant {
+    /// What a row of the table asks for, on the names of a prefix.
+    pub fn of(user: &str, prefix: &str, need: &Need) -> Self {
+        Self {
+            user: user.to_owned(),
+            kind: need.kind,
+            name: format!("{prefix}{}", need.name),
+            prefixed: need.kind == Kind::TransactionalId,
+            operation: need.operation.clone(),
+        }
+    }
+}
+
+/// A client for administration, as the super user.
+pub struct Administrator {
+    client: Client<DefaultClientContext>,
+}
+
+impl Administrator {
+    pub fn open(config: &ClientConfig) -> Self {
+        let native = config.create_native_config().expect("a configuration");
+        let client = Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, DefaultClientContext);
+        Self { client: client.expect("an admin client") }
+    }
+
+    /// Makes users who log in by SCRAM-SHA-512, all with this password.
+    pub fn make_users(&self, users: &[String], password: &str) {
+        // SAFETY: the strings outlive the call, which copies them; null salt means a random one; every object that is made
+        // is destroyed once, after the queue has given the answer.
+        unsafe {
+            let mut changes: Vec<_> = users
+                .iter()
+                .map(|user| {
+                    let name = CString::new(user.as_str()).expect("a name");
+                    rd::rd_kafka_UserScramCredentialUpsertion_new(
+                        name.as_ptr(),
+                        rd::rd_kafka_ScramMechanism_t::RD_KAFKA_SCRAM_MECHANISM_SHA_512,
+                        4096,
+                        password.as_ptr(),
+                        password.len(),
+                        ptr::null(),
+                        0,
+                    )
+                })
+                .collect();
+            let queue = rd::rd_kafka_queue_new(self.client.native_ptr());
+            rd::rd_kafka_AlterUserScramCredentials(
+                self.client.native_ptr(),
+                changes.as_mut_ptr(),
+                changes.len(),
+                ptr::null(),
+                queue,
+            );
+            let event = answer(queue);
+            let result = rd::rd_kafka_event_AlterUserScramCredentials_result(event);
+            let mut count = 0;
+            let responses = rd::rd_kafka_AlterUserScramCredentials_result_responses(result, &raw mut count);
+            for index in 0..count {
+                check(rd::rd_kafka_AlterUserScramCredentials_result_response_error(*responses.add(index)));
+            }
+            rd::rd_kafka_event_destroy(event);
+            rd::rd_kafka_queue_destroy(queue);
+            changes.into_iter().for_each(|change| rd::rd_kafka_UserScramCredentialAlteration_destroy(change));
+        }
+    }
+
+    /// Grants rights, and waits until the broker that decides about them knows the last one.
+    pub fn grant(&self, grants: &[Grant]) {
+        // SAFETY: as in `make_users`.
+        unsafe {
+            let mut bindings: Vec<_> = grants.iter().map(|grant| binding(grant)).collect();
+            let queue = rd::rd_kafka_queue_new(self.client.native_ptr());
+            rd::rd_kafka_CreateAcls(
+                self.client.native_ptr(),
+                bindings.as_mut_ptr(),
+                bindings.len(),
+                ptr::null(),
+                queue,
+            );
+            let event = answer(queue);
+            let result = rd::rd_kafka_event_CreateAcls_result(event);
+            let mut count = 0;
+            let acls = rd::rd_kafka_CreateAcls_result_acls(result, &raw mut count);
+            for index in 0..count {
+                check(rd::rd_kafka_acl_result_error(*acls.add(index)));
+            }
+            rd::rd_kafka_event_destroy(event);
+            rd::rd_kafka_queue_destroy(queue);
+            bindings.into_iter().for_each(|binding| rd::rd_kafka_AclBinding_destroy(binding));
+        }
+    }
+}
+
+/// # Safety
+///
+/// The result is the caller's to destroy.
+unsafe fn binding(grant: &Grant) -> *mut rd::rd_kafka_AclBinding_t {
+    let kind = match grant.kind {
+        Kind::Topic => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+        Kind::Group => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_GROUP,
+        Kind::TransactionalId => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
+    };
+    let pattern = if grant.prefixed {
+        rd::rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_PREFIXED
+    } else {
+        rd::rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_LITERAL
+    };
+    let operation = match grant.operation.as_str() {
+        "Read" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ,
+        "Write" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE,
+        "Create" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_CREATE,
+        "Delete" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DELETE,
+        "Describe" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE,
+        "DescribeConfigs" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
+        other => panic!("{other} is no operation of Kafka's"),
+    };
+    let text = |text: &str| CString::new(text).expect("no null in it");
+    let (name, principal, host) = (text(&grant.name), text(&format!("User:{}", grant.user)), text("*"));
+    let allow = rd::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW;
+    // SAFETY: the strings and the buffer for the error outlive the call.
+    let binding = unsafe {
+        rd::rd_kafka_AclBinding_new(
+            kind,
+            name.as_ptr(),
+            pattern,
+            principal.as_ptr(),
+            host.as_ptr(),
+            operation,
+            allow,
+            ptr::null_mut(),
+            0,
+        )
+    };
+    assert!(!binding.is_null(), "{grant:?} is no ACL");
+    binding
+}
+
+/// # Safety
+///
+/// `queue` is live; the event is the caller's to destroy.
+unsafe fn answer(queue: *mut rd::rd_kafka_queue_t) -> *mut rd::rd_kafka_event_t {
+    let bound = i32::try_from(BOUND.as_millis()).expect("fits");
+    // SAFETY: by this function's contract.
+    unsafe {
+        let event = rd::rd_kafka_queue_poll(queue, bound);
+        assert!(!event.is_null(), "the broker did not answer");
+        let code = rd::rd_kafka_event_error(event);
+        let text = CStr::from_ptr(rd::rd_kafka_err2str(code)).to_string_lossy();
+        assert_eq!(code, rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, "{text}");
+        event
+    }
+}
+
+/// # Safety
+///
+/// `error` is null or a live error.
+unsafe fn check(error: *const rd::rd_kafka_error_t) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if rd::rd_kafka_error_code(error) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            panic!("{}", CStr::from_ptr(rd::rd_kafka_error_string(error)).to_string_lossy());
+        }
+    }
+}

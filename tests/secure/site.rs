@@ -1,0 +1,134 @@
+//! Owns the secure Kafka as the tests see it: its listeners, its client files, and the program run as some user.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+
+use super::grants::{Administrator, Grant};
+use super::process::Run;
+
+/// What the program gets as `--timeout`; a refusal must not take as long.
+pub const TIMEOUT: Duration = Duration::from_secs(15);
+/// The password of every user that the tests make.
+const PASSWORD: &str = "correct horse";
+
+/// A secure Kafka.
+pub struct Site {
+    folder: PathBuf,
+    administrator: Administrator,
+}
+
+impl Site {
+    /// By the folder that `scripts/kafka start --secure` prints.
+    pub fn open(folder: PathBuf) -> Self {
+        let mut config = ClientConfig::new();
+        for line in read(&folder.join("admin.properties")).lines() {
+            let (key, value) = line.split_once('=').expect("a property");
+            config.set(key, value);
+        }
+        Self { administrator: Administrator::open(&config), folder }
+    }
+
+    /// A client file.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The address of a listener by its name.
+    pub fn listener(&self, name: &str) -> String {
+        let listeners = read(&self.file("listeners"));
+        let line = listeners.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).expect("a listener");
+        line.to_owned()
+    }
+
+    /// Makes users with rights, all in two calls.
+    pub fn people(&self, users: &[String], grants: &[Grant]) {
+        self.administrator.make_users(users, PASSWORD);
+        if !grants.is_empty() {
+            self.administrator.grant(grants);
+        }
+    }
+
+    /// A topic set of its own, with a folder for what commands leave.
+    pub fn place(&'static self, name: &str) -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+        Place {
+            site: self,
+            prefix: format!("s{since}-{number}-{name}."),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A topic set on the site.
+pub struct Place {
+    pub site: &'static Site,
+    pub prefix: String,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A user's name that no other place has.
+    pub fn user(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The program with a client file and other words, in this place; how long it took.
+    pub fn run_with(&self, file: &Path, words: &str) -> (Run, Duration) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
+        command
+            .args(words.split_whitespace())
+            .arg("-F")
+            .arg(file)
+            .args(["--prefix", &self.prefix])
+            .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+            .current_dir(self.folder.path());
+        if !words.contains("--timeout") {
+            command.arg("--timeout").arg(format!("{}s", TIMEOUT.as_secs()));
+        }
+        let start = Instant::now();
+        let run = Run::of(command, words);
+        (run, start.elapsed())
+    }
+
+    /// As the super user, who may do everything.
+    pub fn run_as_admin(&self, words: &str) -> Run {
+        self.run_with(&self.site.file("admin.properties"), words).0.expect(0)
+    }
+
+    /// As a user that the tests made.
+    pub fn run_as(&self, user: &str, words: &str) -> (Run, Duration) {
+        let of_another = read(&self.site.file("foodstream.properties"));
+        let mine: String = of_another
+            .lines()
+            .map(|line| match line.split_once('=').expect("a property").0 {
+                "sasl.username" => format!("sasl.username={user}\n"),
+                "sasl.password" => format!("sasl.password={PASSWORD}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let file = self.folder.path().join(format!("{user}.properties"));
+        std::fs::write(&file, mine).expect("written");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("private");
+        self.run_with(&file, words)
+    }
+
+    /// One of Kafka's own tools as the super user; its stdout.
+    pub fn tool(&self, words: &[String]) -> String {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+        let output = Command::new(script).arg("tool").args(words).stdin(Stdio::null()).output().expect("the tool runs");
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{words:?}:\n{stdout}\n{stderr}");
+        stdout.into_owned()
+    }
+}

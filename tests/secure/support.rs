@@ -1,0 +1,6 @@
+//! Owns how long a single step of this suite may take.
+
+use std::time::Duration;
+
+/// No single step takes longer; whoever hits it has found a hang.
+pub const BOUND: Duration = Duration::from_mins(2);

@@ -49,7 +49,12 @@ fn write_picture(out: &mut String, document: &ScenarioDocument, now: f64) -> std
 /// When the step ran, along the time so far.
 fn bar(step: &StepOutcome, now: f64) -> String {
     let column = |seconds: f64| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the width of the bar")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "within the width of the bar"
+        )]
         let column = (seconds / now * BAR as f64).floor().clamp(0.0, BAR as f64) as usize;
         column
     };

@@ -4,7 +4,7 @@ use libtest_mimic::{Failed, Trial};
 
 use super::grants::Grant;
 use super::least_rights::check;
-use super::site::Site;
+use super::site::{Place, Site};
 use super::table::{Kind, Need};
 
 pub fn trials(site: &'static Site) -> Vec<Trial> {
@@ -80,6 +80,6 @@ fn printed_command(site: &'static Site) {
     let (_, command) = refused.stderr.split_once("kafka-acls ").expect("a command");
     let admin = site.file("admin.java.properties").display().to_string();
     let words_of_it = command.split_whitespace().map(|word| word.replace("ADMIN.properties", &admin));
-    place.tool(&std::iter::once("kafka-acls".to_owned()).chain(words_of_it).collect::<Vec<_>>());
+    Place::tool(&std::iter::once("kafka-acls".to_owned()).chain(words_of_it).collect::<Vec<_>>());
     place.run_as(&user, words).0.expect(0);
 }

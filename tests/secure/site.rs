@@ -124,7 +124,7 @@ impl Place {
     }
 
     /// One of Kafka's own tools as the super user; its stdout.
-    pub fn tool(&self, words: &[String]) -> String {
+    pub fn tool(words: &[String]) -> String {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
         let output = Command::new(script).arg("tool").args(words).stdin(Stdio::null()).output().expect("the tool runs");
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

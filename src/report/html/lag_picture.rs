@@ -388,7 +388,7 @@ mod tests {
             lags in prop::collection::vec(0.0f64..20_000.0, 1..40),
             events in prop::collection::vec(0.0f64..120.0, 0..130),
         ) {
-            let samples = lags.iter().enumerate().map(|(index, lag)| (index as f64, Some(*lag))).collect();
+            let samples = (0_u32..).map(f64::from).zip(lags).map(|(at, lag)| (at, Some(lag))).collect();
             let events: Vec<_> = events.into_iter().map(|at| (at, EventKind::Started)).collect();
             for size in sizes() {
                 let mut drawing = picture(Vec::clone(&samples), &events, &[]).at(size);

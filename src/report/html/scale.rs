@@ -86,10 +86,10 @@ mod tests {
 
     #[test]
     fn steps_are_the_ones_that_people_count_in() {
-        assert_eq!(step(9_300.0, 5, Unit::Count), 2_000.0);
-        assert_eq!(step(3.0, 5, Unit::Count), 1.0, "no half messages");
-        assert_eq!(step(120.0, 8, Unit::Seconds), 15.0);
-        assert_eq!(step(3.0, 6, Unit::Seconds), 0.5);
+        assert_eq!(step(9_300.0, 5, Unit::Count).to_string(), "2000");
+        assert_eq!(step(3.0, 5, Unit::Count).to_string(), "1", "no half messages");
+        assert_eq!(step(120.0, 8, Unit::Seconds).to_string(), "15");
+        assert_eq!(step(3.0, 6, Unit::Seconds).to_string(), "0.5");
         assert_eq!(ticks([0.0, 60.0], 15.0), [0.0, 15.0, 30.0, 45.0, 60.0]);
     }
 

@@ -243,7 +243,7 @@ impl Drop for Limit {
 
 /// More data than the page cache may hold: what the broker itself needs then.
 fn beyond_the_page_cache(records: u64) {
-    let data = records * BYTES as u64 >> 20;
+    let data = (records * BYTES as u64) >> 20;
     let Some(limit) = Limit::new(data / 4) else {
         println!("more data than the page cache holds: not measured, as this user cannot limit memory");
         return;

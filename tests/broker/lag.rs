@@ -363,8 +363,8 @@ fn load(lab: &Lab) {
     let steady = samples[..peak].iter().rfind(held).expect("a look under the throttle");
     let rate = |name: &str| steady[name].as_f64().unwrap_or_else(|| panic!("{steady}"));
     // A machine that is busy produces in bursts, and reads more slowly than it may.
-    let (produced, consumed) = (rate("produced_per_second"), rate("consumed_per_second"));
-    assert!((600.0..5_000.0).contains(&produced) && consumed < 900.0 && consumed < produced, "{steady}");
+    let (arriving, consumed) = (rate("produced_per_second"), rate("consumed_per_second"));
+    assert!((600.0..5_000.0).contains(&arriving) && consumed < 900.0 && consumed < arriving, "{steady}");
     let oldest = samples.iter().filter_map(|sample| sample["seconds"].as_f64()).fold(0.0, f64::max);
     assert!((0.5..30.0).contains(&oldest), "{oldest}");
 }

@@ -188,7 +188,7 @@ fn a_misspelt_key_of_a_script_is_told_with_its_place() {
             let output = foodstream(folder.path(), &["scenario", command, name]).output().expect("ended");
             let (stdout, stderr) = texts(&output);
             assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
-            for part in [format!("{name}:{line}:1"), "vallue = ".to_owned(), "`value`".to_owned()] {
+            for part in [format!("{name}:{line}:1"), "vallue = ".to_owned(), "hint: value?".to_owned()] {
                 assert!(stderr.contains(&part), "{name}: no {part} in {stderr}");
             }
             assert_eq!(stdout, "");

@@ -53,10 +53,10 @@ pub struct Replay {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub wait_empty: Option<Duration>,
     /// Where the report from before goes
-    #[arg(long, value_name = "FILE", default_value = "metrics_initial.txt")]
+    #[arg(long, value_name = "FILE", default_value = "metrics_initial.txt", hide_short_help = true)]
     pub initial_file: PathBuf,
     /// Where the report from after goes
-    #[arg(long, value_name = "FILE", default_value = "metrics_after_replay.txt")]
+    #[arg(long, value_name = "FILE", default_value = "metrics_after_replay.txt", hide_short_help = true)]
     pub after_file: PathBuf,
     /// The consumer group [default: analytics-consumer-group]
     #[arg(long, value_name = "NAME")]

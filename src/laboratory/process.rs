@@ -199,7 +199,10 @@ mod tests {
 
     #[test]
     fn one_that_does_not_follow_is_ended_by_force_and_so_is_one_that_stands_still() {
-        let mut deaf = shell("trap '' INT; echo ready; while :; do sleep 0.01; done");
+        let mut deaf = shell("trap '' INT; echo deaf >&2; while :; do sleep 0.01; done");
+        while deaf.last.lock().expect("whole").is_empty() {
+            clock::pause(Duration::from_millis(1));
+        }
         deaf.end(Duration::from_millis(100));
         assert_eq!(deaf.remains().signal, Some(9));
         let mut paused = shell("while :; do sleep 0.01; done");

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::usage;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Scenario, ScenarioCommand};
 use crate::exit::Failure;
 
 /// The files that a command writes at its end, defaults included.
@@ -24,12 +24,16 @@ pub fn outputs(typed: &Cli) -> Result<Vec<PathBuf>, Failure> {
                 files.push(("--after-file", &replay.after_file));
             }
             files.extend(replay.export.as_deref().map(|csv| ("--export", csv)));
+            files.extend(replay.html.as_deref().map(|page| ("--html", page)));
         }
-        Command::Lag(lag) => files.extend(lag.csv.as_deref().map(|csv| ("--csv", csv))),
+        Command::Lag(lag) => {
+            files.extend(lag.csv.as_deref().map(|csv| ("--csv", csv)));
+            files.extend(lag.html.as_deref().map(|page| ("--html", page)));
+        }
+        Command::Scenario(Scenario { command: ScenarioCommand::Run(run) }) => {
+            files.extend(run.junit.as_deref().map(|xml| ("--junit", xml)));
+        }
         _ => {}
-    }
-    if let Command::Replay(replay) = &typed.command {
-        files.extend(replay.export.as_deref().map(|export| ("--export", export)));
     }
     for (index, (flag, path)) in files.iter().enumerate() {
         if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_one(other, path)) {
@@ -54,7 +58,7 @@ mod tests {
     use crate::cli;
 
     /// Flags that name a file which is read, a folder that a command makes by itself, or that `man` opens first thing.
-    const NO_OUTPUTS: &[&str] = &["config", "data", "folder", "from_file"];
+    const NO_OUTPUTS: &[&str] = &["config", "data", "folder", "from_file", "out"];
 
     fn found(words: &str) -> Result<Vec<String>, Failure> {
         let typed = Cli::try_parse_from(words.split_whitespace()).expect("parses");
@@ -65,7 +69,8 @@ mod tests {
     fn every_flag_that_takes_a_file_is_looked_at_before_the_work() {
         let command = cli::command();
         let mut flags = 0;
-        for sub in command.get_subcommands() {
+        let run = command.find_subcommand("scenario").and_then(|scenario| scenario.find_subcommand("run"));
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "scenario").chain(run) {
             for argument in sub.get_arguments().chain(command.get_arguments()) {
                 let names = argument.get_value_names().unwrap_or_default();
                 let id = argument.get_id().as_str();
@@ -74,7 +79,8 @@ mod tests {
                     continue;
                 }
                 let flag = argument.get_long().expect("a flag");
-                let words = format!("foodstream {} --{flag} some-file", sub.get_name());
+                let name = if sub.get_name() == "run" { "scenario run script.toml" } else { sub.get_name() };
+                let words = format!("foodstream {name} --{flag} some-file");
                 if ["completions", "man", "help"].contains(&sub.get_name()) {
                     continue;
                 }

@@ -70,3 +70,80 @@ fn cut(text: &str) -> String {
 fn fell(document: &ScenarioDocument, step: &StepOutcome) -> bool {
     !step.stderr.is_empty() && document.expectations.iter().any(|outcome| !outcome.held && outcome.about == step.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::scenario::{BrokerFacts, ExpectationOutcome};
+
+    fn outcome(value: &str, seen: serde_json::Value, held: bool) -> ExpectationOutcome {
+        ExpectationOutcome {
+            about: "orders".to_owned(),
+            value: value.to_owned(),
+            expected: "10000".to_owned(),
+            seen,
+            held,
+            line: 7,
+            why: None,
+        }
+    }
+
+    fn document(expectations: Vec<ExpectationOutcome>) -> ScenarioDocument {
+        ScenarioDocument {
+            schema: "foodstream.scenario/1".to_owned(),
+            name: "first".to_owned(),
+            description: String::new(),
+            file: "first.toml".to_owned(),
+            verdict: if expectations.iter().all(|outcome| outcome.held) { Verdict::Passed } else { Verdict::Failed },
+            broker: BrokerFacts { embedded: true, address: String::new(), prefix: String::new() },
+            version: String::new(),
+            librdkafka: String::new(),
+            started: String::new(),
+            elapsed_seconds: 1.25,
+            steps: vec![StepOutcome {
+                name: "orders".to_owned(),
+                run: "produce".to_owned(),
+                command: "foodstream produce".to_owned(),
+                background: false,
+                started_seconds: 0.0,
+                ended_seconds: Some(1.0),
+                ended_by: None,
+                exit_code: Some(0),
+                document: None,
+                stderr: vec!["a \u{1b}[31mred word".to_owned()],
+                uncommitted: None,
+            }],
+            events: Vec::new(),
+            lag: Vec::new(),
+            expectations,
+            not_shown: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_held_is_told_in_a_line_each_and_the_last_words_of_nobody() {
+        let text = scenario_report(&document(vec![outcome("acknowledged", json!(10_000), true)]));
+        assert!(text.starts_with("first: passed: 1 of 1 expectations held, 1 steps in 1.2 s\n"), "{text}");
+        assert!(!text.contains("Last words"), "{text}");
+    }
+
+    #[test]
+    fn what_did_not_is_told_with_its_place_and_with_the_last_words_of_whom_it_is_about() {
+        let seen = json!(vec!["x".repeat(100)]);
+        let held = outcome("acknowledged", json!(10_000), true);
+        let text = scenario_report(&document(vec![held, outcome("partitions", seen, false)]));
+        for part in [
+            "first: failed: 1 of 2",
+            "FAILED  orders partitions",
+            "first.toml:7",
+            "Last words of orders:",
+            r"a \u{1b}[31mred",
+        ] {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+        let table: Vec<&str> = text.lines().take(4).collect();
+        assert!(table.iter().all(|line| line.chars().count() < 140), "{text}");
+    }
+}

@@ -57,7 +57,9 @@ pub(super) fn settle(effective: &mut Effective, encrypted: bool) -> Result<(), F
     effective.keep_highest(&["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"]);
     effective.keep_highest(&["ssl.key.location", "ssl.key.pem", "ssl.keystore.location"]);
     for key in ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location"] {
-        let Some(setting) = effective.get(key).filter(|setting| encrypted && setting.value != "probe") else {
+        // Empty takes back what a file says.
+        let names_a_file = |setting: &&Setting| encrypted && !matches!(setting.value.as_str(), "" | "probe");
+        let Some(setting) = effective.get(key).filter(names_a_file) else {
             continue;
         };
         std::fs::metadata(&setting.value).map_err(|error| unreadable(setting, &error))?;
@@ -182,5 +184,6 @@ mod tests {
         }
         let refused = settled(&[("ssl.truststore.location", "/no/such/file")]).expect_err("refused");
         assert!(refused.message.contains("ssl.truststore.location cannot be read"), "{refused}");
+        assert!(settled(&[("ssl.ca.location", "")]).is_ok(), "empty takes back what a file says, and names no file");
     }
 }

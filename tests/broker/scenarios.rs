@@ -63,7 +63,8 @@ fn plays(lab: &Lab, name: &str) {
 
     let (line, text) = falsified(&fs::read_to_string(&path).expect("read"));
     fs::write(lab.folder().join("false.toml"), text).expect("written");
-    let run = ended(lab, &on_the_cluster(lab, "false.toml")).expect(3);
+    let words: Vec<&str> = on_the_cluster(lab, "false.toml").into_iter().chain(["--junit", "results.xml"]).collect();
+    let run = ended(lab, &words).expect(3);
     assert!(run.stdout.contains("FAILED") && run.stdout.contains("false.toml:"), "{}", run.stdout);
     let document: Value =
         serde_json::from_slice(&fs::read(reports.join(format!("{name}.json"))).expect("a document")).expect("JSON");
@@ -72,6 +73,9 @@ fn plays(lab: &Lab, name: &str) {
     assert_eq!(failed.len(), 1, "{failed:#?}");
     let begins = usize::try_from(failed[0]["line"].as_u64().expect("a line")).expect("small");
     assert!(begins <= line && line < begins + 8, "{failed:#?} is not what line {line} expects");
+    let results = fs::read_to_string(lab.folder().join("results.xml")).expect("results");
+    let count = |mark: &str| results.matches(mark).count();
+    assert_eq!((count("<testsuite "), count("<testcase "), count("<failure ")), (1, outcomes.len(), 1), "{results}");
     assert_eq!(lab.topics(), Vec::<String>::new(), "what a script has made is deleted");
 }
 

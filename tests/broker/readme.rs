@@ -146,13 +146,20 @@ fn shell_blocks(_: &Lab) {
         }
     }
     for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let exists = match link.strip_prefix('#') {
-            Some(anchor) => text.lines().any(|line| {
-                let heading = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
-                line.starts_with('#') && heading == anchor
-            }),
+        let exists = match link.split_once('#') {
+            Some(("", anchor)) => has_heading(&text, anchor),
+            Some((page, anchor)) => {
+                has_heading(&std::fs::read_to_string(root().join(page)).unwrap_or_default(), anchor)
+            }
             None => link.starts_with("http") || root().join(Path::new(link)).is_file(),
         };
         assert!(exists, "there is no {link}");
     }
+}
+
+fn has_heading(page: &str, anchor: &str) -> bool {
+    page.lines().any(|line| {
+        let heading = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        line.starts_with('#') && heading == anchor
+    })
 }

@@ -5,13 +5,16 @@ use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::broker::{Config, Server};
+use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Admin, Connection};
+use crate::kafka::{Admin, Connection, Inspector};
+use crate::shutdown::Shutdown;
 use crate::topics::Names;
 
 /// The file of the processes' connection within the folder.
@@ -113,8 +116,23 @@ impl Place {
     /// With exit code 4 when the broker does not answer, 5 when it refuses.
     pub fn remove(&self) -> Result<(), Failure> {
         let admin = Admin::open(&self.connection, &self.runtime)?;
-        admin.delete_topics(&self.names.topics())?;
-        admin.delete_groups(&self.names.groups()).map(drop)
+        let topics = self.names.topics();
+        admin.delete_topics(&topics)?;
+        admin.delete_groups(&self.names.groups())?;
+        // A cluster answers before each of its brokers has heard of it.
+        let shutdown = Shutdown::default();
+        let inspector = Inspector::open(&self.connection, &self.names.inventory_group(None), &shutdown)?;
+        let deadline = Deadline::after(self.connection.timeout);
+        while let Some((left, _)) = inspector.topics()?.into_iter().find(|(name, _)| topics.contains(name)) {
+            if deadline.has_passed() {
+                return Err(Failure::new(
+                    Code::Unreachable,
+                    format!("the deletion of {left} was accepted, and the topic is still there"),
+                ));
+            }
+            shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
+        }
+        Ok(())
     }
 
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.

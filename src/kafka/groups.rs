@@ -107,7 +107,7 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// As [`Inspector::describe`].
+    /// As [`Inspector::groups`].
     pub fn group_names(&self) -> Result<Vec<String>, Failure> {
         let list = self
             .latest

@@ -2,7 +2,7 @@
 //!
 //! Documents in, a string out. A page runs no script and fetches nothing; its pictures are inline SVG with a table beside
 //! each, readable without colour, and laid out for a desk, a phone and paper. Whatever comes from records, scripts or a
-//! cluster goes through [`printable`](super::printable) and a template, which escapes it.
+//! cluster goes through [`printable`] and a template, which escapes it.
 
 mod drawing;
 mod lag;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Context;
 use crate::clean::{self, Belonging, CleanDocument, FoundGroup, GroupRow, KeptRow, TopicRow};
-use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Admin, GroupEnd, Inspector, Isolation, Operation, TopicPartition};
 use crate::report;
@@ -43,7 +42,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
         ask(context, &report::clean_question(&document))?;
     }
     context.shutdown.check()?;
-    delete(context, &inspector, &admin, &document)?;
+    delete(&inspector, &admin, &document)?;
     document.deleted = true;
     context.answer(&document, &report::clean_outcome(&document), report)?;
     Ok(Code::Done)
@@ -130,7 +129,7 @@ fn ask(context: &Context, question: &str) -> Result<(), Failure> {
 
 /// Groups first: the broker refuses the deletion of one that somebody has joined since, and then every topic is still
 /// there. Whatever is left by a kill in between is found by its name again.
-fn delete(context: &Context, inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Result<(), Failure> {
+fn delete(inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Result<(), Failure> {
     let groups: Vec<String> = document.groups.iter().map(|group| group.name.clone()).collect();
     let ends = admin.delete_groups(&groups)?;
     if let Some((group, _)) = groups.iter().zip(ends).find(|(_, end)| *end == GroupEnd::HasMembers) {
@@ -142,18 +141,5 @@ fn delete(context: &Context, inspector: &Inspector, admin: &Admin, document: &Cl
     }
     let topics: Vec<String> = document.topics.iter().map(|topic| topic.name.clone()).collect();
     admin.delete_topics(&topics)?;
-    let deadline = Deadline::after(context.common.connection.timeout);
-    loop {
-        let left = inspector.topics()?;
-        let Some((left, _)) = left.iter().find(|(name, _)| topics.contains(name)) else { return Ok(()) };
-        if deadline.has_passed() {
-            return Err(Failure::new(
-                Code::Unreachable,
-                format!("the deletion of {left} was accepted, and the topic is still there"),
-            )
-            .hint("give it more --timeout, or look for a client that makes it anew: a broker with auto.create.topics.enable makes a topic for whoever asks"));
-        }
-        context.shutdown.check()?;
-        context.shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
-    }
+    inspector.wait_gone(&topics)
 }

@@ -75,17 +75,10 @@ impl Context {
 
     /// Answers with a document: as JSON or as `text`, and to the `--report` file.
     fn answer<D: Serialize>(&self, document: &D, text: &str, report: Option<OutputFile>) -> Result<(), Failure> {
-        let json = || -> Result<String, Failure> {
-            let mut json = serde_json::to_string_pretty(document).map_err(|error| {
-                Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}"))
-            })?;
-            json.push('\n');
-            Ok(json)
-        };
         if let Some(report) = report {
-            report.finish(&json()?)?;
+            report.finish(&json(document)?)?;
         }
-        let answer = if self.common.json { json()? } else { text.to_owned() };
+        let answer = if self.common.json { json(document)? } else { text.to_owned() };
         // Nobody reading any more is no failure.
         self.console.answer(&answer).map(drop)
     }
@@ -109,6 +102,14 @@ impl Context {
             _ => Code::Done,
         }
     }
+}
+
+/// A document as it is printed and written to files.
+fn json<D: Serialize>(document: &D) -> Result<String, Failure> {
+    let mut json = serde_json::to_string_pretty(document)
+        .map_err(|error| Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}")))?;
+    json.push('\n');
+    Ok(json)
 }
 
 /// Chooses the broker of a command, says which it is, and holds it: for as long as the lease is kept.

@@ -170,6 +170,28 @@ impl Inspector {
         }
     }
 
+    /// Waits until the cluster no longer names topics whose deletion it has accepted: it answers before each of its brokers
+    /// has heard of it.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 4 when one of them is still there after the timeout; the signal's code when a stop was asked for.
+    pub fn wait_gone(&self, topics: &[String]) -> Result<(), Failure> {
+        let deadline = Deadline::after(self.timeout);
+        while let Some((left, _)) = self.topics()?.into_iter().find(|(name, _)| topics.contains(name)) {
+            if deadline.has_passed() {
+                return Err(Failure::new(
+                    Code::Unreachable,
+                    format!("the deletion of {left} was accepted, and the topic is still there"),
+                )
+                .hint("give it more --timeout, or look for a client that makes it anew: a broker with auto.create.topics.enable makes a topic for whoever asks"));
+            }
+            self.shutdown.check()?;
+            self.shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
+        }
+        Ok(())
+    }
+
     /// The ends of partitions, in their order.
     ///
     /// # Errors

@@ -5,13 +5,11 @@ use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::broker::{Config, Server};
-use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Admin, Connection, Inspector};
 use crate::shutdown::Shutdown;
@@ -79,15 +77,9 @@ impl Place {
         self.folder.path()
     }
 
-    /// A topic of this place, by its name without a prefix.
+    /// A topic or group of this place, by its name without a prefix.
     #[must_use]
-    pub fn topic(&self, name: &str) -> String {
-        format!("{}{name}", self.names.prefix())
-    }
-
-    /// A group of this place, by its name without a prefix.
-    #[must_use]
-    pub fn group(&self, name: &str) -> String {
+    pub fn named(&self, name: &str) -> String {
         format!("{}{name}", self.names.prefix())
     }
 
@@ -119,20 +111,8 @@ impl Place {
         let topics = self.names.topics();
         admin.delete_topics(&topics)?;
         admin.delete_groups(&self.names.groups())?;
-        // A cluster answers before each of its brokers has heard of it.
-        let shutdown = Shutdown::default();
-        let inspector = Inspector::open(&self.connection, &self.names.inventory_group(None), &shutdown)?;
-        let deadline = Deadline::after(self.connection.timeout);
-        while let Some((left, _)) = inspector.topics()?.into_iter().find(|(name, _)| topics.contains(name)) {
-            if deadline.has_passed() {
-                return Err(Failure::new(
-                    Code::Unreachable,
-                    format!("the deletion of {left} was accepted, and the topic is still there"),
-                ));
-            }
-            shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
-        }
-        Ok(())
+        let inspector = Inspector::open(&self.connection, &self.names.inventory_group(None), &Shutdown::default())?;
+        inspector.wait_gone(&topics)
     }
 
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.

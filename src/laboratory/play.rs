@@ -307,7 +307,7 @@ impl Playing<'_> {
         match wait {
             Wait::Lag(group, bound) => {
                 let since = self.now();
-                let group = self.place.group(group);
+                let group = self.place.named(group);
                 // Only what was sampled since: what stood before says nothing about now.
                 let seen = Cell::new(Seen::default());
                 let holds = |playing: &mut Self| {
@@ -352,7 +352,7 @@ impl Playing<'_> {
 
     /// The partitions of a topic of this place; `None` for one that is not there.
     fn partitions(&self, topic: &str) -> Result<Option<Vec<TopicPartition>>, Failure> {
-        let name = self.place.topic(topic);
+        let name = self.place.named(topic);
         let topics = self.inspector.topics()?;
         let found = topics.into_iter().find(|(found, _)| *found == name);
         Ok(found.map(|(name, partitions)| TopicPartition::all(&name, partitions)))

@@ -31,7 +31,7 @@ impl Sampling {
     ///
     /// When a client cannot be made, or a thread cannot be had.
     pub fn start(place: &Place, script: &Script, started: Instant) -> Result<Self, Failure> {
-        let groups: Vec<String> = script.groups.iter().map(|group| place.group(group)).collect();
+        let groups: Vec<String> = script.groups.iter().map(|group| place.named(group)).collect();
         let series =
             groups.iter().map(|group| GroupLag { group: group.clone(), samples: Vec::new(), predictions: Vec::new() });
         let seen = Arc::new(Mutex::new(series.collect::<Vec<_>>()));

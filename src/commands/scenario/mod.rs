@@ -121,19 +121,24 @@ fn play_one(
 ///
 /// With exit code 2 and every mistake.
 pub fn check(context: &Context, typed: &cli::ScenarioFiles) -> Outcome {
-    #[derive(Serialize)]
-    struct Checked {
-        schema: &'static str,
-        scenarios: Vec<Listed>,
-    }
+    tell_scripts(context, &typed.files, |Listed { file, steps, expectations, .. }| {
+        format!("{}: {steps} steps, {expectations} expectations, no mistake\n", report::printable(file))
+    })
+}
+
+/// `foodstream.scripts/1`: scripts without a mistake.
+#[derive(Debug, Serialize)]
+struct ScriptsDocument {
+    schema: &'static str,
+    scenarios: Vec<Listed>,
+}
+
+/// Reads scripts and tells what they are, each in the words of `told`.
+fn tell_scripts(context: &Context, files: &[PathBuf], told: impl Fn(&Listed) -> String) -> Outcome {
     let report = context.open_report()?;
-    let files = read(&typed.files)?;
-    let listed: Vec<Listed> = files.iter().map(Listed::of).collect();
-    let text = listed.iter().fold(String::new(), |text, file| {
-        let Listed { file, steps, expectations, .. } = file;
-        format!("{text}{}: {steps} steps, {expectations} expectations, no mistake\n", report::printable(file))
-    });
-    context.answer(&Checked { schema: "foodstream.scripts/1", scenarios: listed }, &text, report)?;
+    let scenarios: Vec<Listed> = read(files)?.iter().map(Listed::of).collect();
+    let text: String = scenarios.iter().map(told).collect();
+    context.answer(&ScriptsDocument { schema: "foodstream.scripts/1", scenarios }, &text, report)?;
     Ok(Code::Done)
 }
 
@@ -166,17 +171,7 @@ impl Listed {
 ///
 /// With exit code 2 for a folder that cannot be read and for every mistake.
 pub fn list(context: &Context, typed: &cli::ScenarioList) -> Outcome {
-    #[derive(Serialize)]
-    struct List {
-        schema: &'static str,
-        scenarios: Vec<Listed>,
-    }
-    let report = context.open_report()?;
-    let files: Vec<PathBuf> = typed.files.clone();
-    let listed: Vec<Listed> = read(&files)?.iter().map(Listed::of).collect();
-    let text = listed.iter().fold(String::new(), |text, Listed { name, description, file, .. }| {
-        format!("{text}{name:<20} {}\n{:<20} {}\n", first_line(description), "", report::printable(file))
-    });
-    context.answer(&List { schema: "foodstream.scripts/1", scenarios: listed }, &text, report)?;
-    Ok(Code::Done)
+    tell_scripts(context, &typed.files, |Listed { name, description, file, .. }| {
+        format!("{name:<20} {}\n{:<20} {}\n", first_line(description), "", report::printable(file))
+    })
 }

@@ -48,11 +48,7 @@ impl Outputs {
     pub fn write(&mut self, index: usize, document: &ScenarioDocument) -> Result<(), Failure> {
         let Some((page, json)) = self.pairs.get_mut(index).and_then(Option::take) else { return Ok(()) };
         page.finish(&report::html::scenario_page(document))?;
-        let mut text = serde_json::to_string_pretty(document).map_err(|error| {
-            Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}"))
-        })?;
-        text.push('\n');
-        json.finish(&text)
+        json.finish(&crate::commands::json(document)?)
     }
 
     /// Writes what is told of all scripts together.

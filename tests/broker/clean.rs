@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Case;
+use super::joined::Joined;
 use super::support::{BOUND, Lab, until};
 
 pub const CASES: &[Case] = &[
@@ -151,12 +152,7 @@ fn live_groups(lab: &Lab) {
 
     // One of another program that reads the topics, and has committed nothing yet.
     let console = format!("console-{}", lab.prefix.trim_end_matches('.'));
-    let reader = lab.consumer("read_committed", &console);
-    reader.subscribe(&[&lab.topic("order-events")]).expect("subscribed");
-    until("it is assigned partitions", || {
-        drop(reader.poll(std::time::Duration::from_millis(50)));
-        reader.assignment().is_ok_and(|assigned| assigned.count() > 0).then_some(())
-    });
+    let reader = Joined::member(lab, &console, &lab.topic("order-events"), &[]);
     refused(&console);
     drop(reader);
     until("it leaves", || {

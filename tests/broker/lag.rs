@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Case;
+use super::joined::Joined;
 use super::records::create;
 use super::support::{BOUND, Lab, Put, until};
 
@@ -33,29 +34,8 @@ fn now_millis() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("in range")
 }
 
-/// A member of a group: it has its partitions, commits nothing, and lives in the background.
-fn member(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> BaseConsumer {
-    let consumer = joining(lab, group, topic, settings);
-    until("the member is given partitions", || {
-        drop(consumer.poll(Duration::from_millis(20)));
-        (consumer.assignment().expect("an assignment").count() > 0).then_some(())
-    });
-    consumer
-}
-
-fn joining(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> BaseConsumer {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &lab.broker)
-        .set("group.id", lab.topic(group))
-        .set("enable.auto.commit", "false")
-        .set("reconnect.backoff.ms", "20");
-    for (key, value) in settings {
-        config.set(*key, *value);
-    }
-    let consumer: BaseConsumer = config.create().expect("a consumer");
-    consumer.subscribe(&[&lab.topic(topic)]).expect("subscribed");
-    consumer
+fn member(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> Joined {
+    Joined::member(lab, &lab.topic(group), &lab.topic(topic), settings)
 }
 
 fn transactional(lab: &Lab, id: &str) -> BaseProducer {
@@ -96,7 +76,7 @@ fn plain(lab: &Lab, topic: &str, partition: i32, count: usize) {
 
 /// Every kind of group, and the clients that keep them so.
 struct Groups {
-    clients: Vec<BaseConsumer>,
+    clients: Vec<Joined>,
     /// A dead one: nobody ends its transaction.
     _writer: BaseProducer,
     /// The groups with their states.
@@ -123,7 +103,7 @@ impl Groups {
         lab.delete_records("foreign", 0, 3);
         lab.delete_topic("gone");
         let waiting = member(lab, "rebalancing", "foreign", &[]);
-        let second = joining(lab, "rebalancing", "foreign", &[]);
+        let second = Joined::start(lab, &lab.topic("rebalancing"), &lab.topic("foreign"), &[]);
         let clients = vec![
             member(lab, "never", "foreign", &[]),
             member(lab, "stable", "foreign", &[]),

@@ -11,6 +11,8 @@
 )]
 
 mod analytics;
+#[path = "../support/bounded.rs"]
+mod bounded;
 mod broker_kills;
 mod brokers;
 mod chaos;
@@ -23,6 +25,7 @@ mod examples;
 mod faults;
 mod groups;
 mod insist;
+mod joined;
 mod lag;
 mod originals;
 mod pipeline;
@@ -46,16 +49,30 @@ mod specimens;
 mod support;
 mod truth;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed};
 
 /// A test: its name and what it does in a laboratory of its own.
 pub type Case = (&'static str, fn(&support::Lab));
+
+const CASES: &[Case] = &[("a_case_that_hangs_fails_by_its_name", hanging)];
+
+fn hanging(_: &support::Lab) {
+    let (held, never) = std::sync::mpsc::channel::<()>();
+    let waits = move || never.recv().map_err(Failed::from);
+    let failed = bounded::within(Duration::from_millis(10), "this_one", waits).expect_err("it hangs");
+    let told = failed.message().expect("words");
+    assert!(told.starts_with("this_one hangs"), "{told}");
+    drop(held);
+}
 
 fn main() {
     let mut arguments = Arguments::from_args();
     // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back.
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut cases: Vec<Case> = [
+        CASES,
         pipeline::CASES,
         described::CASES,
         damage::CASES,
@@ -86,10 +103,9 @@ fn main() {
     let trials = cases
         .into_iter()
         .map(|(name, case)| {
-            Trial::test(name, move || {
-                let lab = support::Lab::new(name, brokers::shared());
-                case(&lab);
-                Ok::<(), Failed>(())
+            bounded::trial(name, move || {
+                case(&support::Lab::new(name, brokers::shared()));
+                Ok(())
             })
         })
         .collect();

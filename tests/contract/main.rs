@@ -24,6 +24,8 @@
 )]
 
 mod batch;
+#[path = "../support/bounded.rs"]
+mod bounded;
 mod chance;
 mod client;
 mod codec;
@@ -54,7 +56,7 @@ mod transactions;
 mod transactions_v2;
 
 use foodstream::broker::{Config, Server};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -145,12 +147,13 @@ fn main() {
     let all = cases.iter().chain(compression::APACHE_CASES);
     let names: Vec<&str> = all.map(|(name, _)| *name).collect();
     let mut trials =
-        vec![Trial::test("every_transcript_belongs_to_a_case", move || snapshots::look_for_strays(&names))];
+        vec![bounded::trial("every_transcript_belongs_to_a_case", move || snapshots::look_for_strays(&names))];
     let for_all = cases.into_iter().map(|case| (case, true));
     for ((name, case), for_all) in for_all.chain(compression::APACHE_CASES.iter().map(|case| (*case, false))) {
         for broker in brokers.iter().filter(|_| for_all || embedded.is_empty()) {
             let broker = broker.clone();
-            trials.push(Trial::test(format!("{}::{name}", broker.name), move || snapshots::hold(name, case, &broker)));
+            trials
+                .push(bounded::trial(format!("{}::{name}", broker.name), move || snapshots::hold(name, case, &broker)));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

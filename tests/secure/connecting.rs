@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
+use super::bounded::trial;
 use super::site::Site;
 
 /// What is typed, the exit code, and words of the message and its hint. `{name}` is the address of that listener.
@@ -136,7 +137,7 @@ pub fn trials(site: &'static Site) -> Vec<Trial> {
     WRONG
         .iter()
         .map(|(name, file, words, code, told)| {
-            Trial::test(format!("connecting::{name}_is_told_as_that"), move || {
+            trial(format!("connecting::{name}_is_told_as_that"), move || {
                 let address = |text: &str| {
                     ["plaintext", "sasl_ssl", "ssl", "wrong_host"]
                         .iter()

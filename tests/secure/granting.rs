@@ -2,6 +2,7 @@
 
 use libtest_mimic::{Failed, Trial};
 
+use super::bounded::trial;
 use super::grants::Grant;
 use super::least_rights::check;
 use super::site::{Place, Site};
@@ -9,7 +10,7 @@ use super::table::{Kind, Need};
 
 pub fn trials(site: &'static Site) -> Vec<Trial> {
     let case = |name: &str, case: fn(&'static Site)| {
-        Trial::test(format!("granting::{name}"), move || {
+        trial(format!("granting::{name}"), move || {
             case(site);
             Ok::<(), Failed>(())
         })

@@ -2,6 +2,7 @@
 
 use libtest_mimic::{Failed, Trial};
 
+use super::bounded::trial;
 use super::grants::Grant;
 use super::process::Run;
 use super::site::{Place, Site, TIMEOUT};
@@ -14,7 +15,7 @@ pub fn trials(site: &'static Site) -> Vec<Trial> {
         .map(|row| {
             let name =
                 format!("least_rights::{}_works_with_its_least_rights_and_names_each_that_is_taken_away", row.command);
-            Trial::test(name.replace(' ', "_"), move || {
+            trial(name.replace(' ', "_"), move || {
                 hold(site, &row);
                 Ok::<(), Failed>(())
             })

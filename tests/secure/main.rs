@@ -9,6 +9,8 @@
     reason = "a test has a clock, an environment and clients of its own, beside the program's"
 )]
 
+#[path = "../support/bounded.rs"]
+mod bounded;
 mod connecting;
 mod granting;
 mod grants;

@@ -228,7 +228,7 @@ fn is_fenced(process: Running) {
 }
 
 fn woken_in_a_call(lab: &Lab) {
-    lab.run("produce --count 60000 --seed 14").expect(0);
+    lab.run("produce --count 30000 --seed 14").expect(0);
     let mut running = vec![lab.start(&twin())];
     let mut point = 0;
     // Stopped for longer than the time-out of a call, and for longer than the session too.

@@ -44,7 +44,7 @@ fn topics(lab: &Lab) -> Vec<String> {
 
 /// The names of the groups that the broker knows, of this laboratory and of those whose prefix begins the same.
 fn groups(lab: &Lab, prefix: &str) -> Vec<String> {
-    let list = lab.consumer("read_uncommitted", "look").client().fetch_group_list(None, BOUND).expect("the groups");
+    let list = lab.look("read_uncommitted").client().fetch_group_list(None, BOUND).expect("the groups");
     let mut names: Vec<String> = list.groups().iter().map(|group| group.name().to_owned()).collect();
     names.retain(|name| name.starts_with(prefix));
     names.sort();
@@ -62,7 +62,7 @@ fn commit(lab: &Lab, group: &str, topics: &[String]) {
     for topic in topics {
         list.add_partition_offset(topic, 0, Offset::Offset(1)).expect("listed");
     }
-    lab.consumer("read_uncommitted", group).commit(&list, CommitMode::Sync).expect("committed");
+    lab.of_group("read_uncommitted", group).commit(&list, CommitMode::Sync).expect("committed");
 }
 
 fn exactly_its_prefix(lab: &Lab) {
@@ -156,7 +156,7 @@ fn live_groups(lab: &Lab) {
     refused(&console);
     drop(reader);
     until("it leaves", || {
-        let list = lab.consumer("read_uncommitted", "look").client().fetch_group_list(Some(&console), BOUND);
+        let list = lab.look("read_uncommitted").client().fetch_group_list(Some(&console), BOUND);
         list.expect("the group").groups().iter().all(|group| group.members().is_empty()).then_some(())
     });
     let done = lab.run("clean --yes").expect(0);
@@ -208,12 +208,11 @@ fn at_a_terminal(lab: &Lab, words: &str, typed: &str) -> Option<(Option<i32>, St
     let mut stdin = child.stdin.take().expect("piped");
     let mut shown = String::new();
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
-    until("it asks, or ends", || {
-        let mut byte = [0];
-        let read = std::io::Read::read(&mut stdout, &mut byte).expect("read");
+    // It asks, or ends.
+    let mut byte = [0];
+    while !shown.ends_with("[y/N] ") && std::io::Read::read(&mut stdout, &mut byte).expect("read") > 0 {
         shown.push(char::from(byte[0]));
-        (read == 0 || shown.ends_with("[y/N] ")).then_some(())
-    });
+    }
     stdin.write_all(typed.as_bytes()).expect("typed");
     std::io::Read::read_to_string(&mut stdout, &mut shown).expect("read");
     let code = child.wait().expect("ended").code();

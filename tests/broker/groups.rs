@@ -1,6 +1,7 @@
 //! Owns an outsider's look at analytics groups: offsets beside state positions, live keys, and a watch on the offsets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -90,14 +91,14 @@ pub fn epochs(lab: &Lab, group: &str) -> BTreeMap<(String, i64), BTreeSet<String
 
 /// The groups of this laboratory, as the broker lists them.
 pub fn names(lab: &Lab) -> BTreeSet<String> {
-    let list = lab.consumer("read_committed", "look").client().fetch_group_list(None, BOUND).expect("groups");
+    let list = lab.look("read_committed").client().fetch_group_list(None, BOUND).expect("groups");
     list.groups().iter().map(|group| group.name().to_owned()).filter(|name| name.starts_with(&lab.prefix)).collect()
 }
 
 /// How many members the broker counts in a group.
 pub fn members(lab: &Lab, group: &str) -> usize {
     let name = lab.topic(group);
-    let list = lab.consumer("read_committed", "look").client().fetch_group_list(Some(&name), BOUND).expect("groups");
+    let list = lab.look("read_committed").client().fetch_group_list(Some(&name), BOUND).expect("groups");
     list.groups().iter().find(|group| group.name() == name).map_or(0, |group| group.members().len())
 }
 
@@ -108,7 +109,7 @@ pub fn until_members(lab: &Lab, group: &str, count: usize) {
 
 /// Sets offsets as a plain consumer does that never joins.
 pub fn set_offsets(lab: &Lab, group: &str, offsets: &[Vec<Option<i64>>]) {
-    let consumer = lab.consumer("read_committed", &lab.topic(group));
+    let consumer = lab.of_group("read_committed", &lab.topic(group));
     let mut list = TopicPartitionList::new();
     for (source, offsets) in SOURCES.iter().zip(offsets) {
         for (partition, offset) in (0..).zip(offsets) {
@@ -122,7 +123,7 @@ pub fn set_offsets(lab: &Lab, group: &str, offsets: &[Vec<Option<i64>>]) {
 
 /// Sees a group's offsets move, look by look.
 pub struct Watch {
-    consumer: BaseConsumer,
+    consumer: Arc<BaseConsumer>,
     list: TopicPartitionList,
     before: Vec<i64>,
 }
@@ -130,7 +131,7 @@ pub struct Watch {
 impl Watch {
     pub fn new(lab: &Lab, group: &str) -> Self {
         // What is committed now, without waiting for a transaction that may be open.
-        let consumer = lab.consumer("read_uncommitted", &lab.topic(group));
+        let consumer = lab.of_group("read_uncommitted", &lab.topic(group));
         let mut list = TopicPartitionList::new();
         for source in SOURCES {
             list.add_partition_range(&lab.topic(source), 0, lab.partitions(source) - 1);

@@ -65,7 +65,7 @@ fn left_open(lab: &Lab, group: &str, topic: &str, offset: i64) -> BaseProducer {
     write(&producer, &name, now_millis());
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&name, 0, Offset::Offset(offset)).expect("listed");
-    let metadata = lab.consumer("read_committed", &lab.topic(group)).group_metadata().expect("metadata");
+    let metadata = lab.of_group("read_committed", &lab.topic(group)).group_metadata().expect("metadata");
     producer.send_offsets_to_transaction(&offsets, &metadata, BOUND).expect("sent");
     producer
 }
@@ -265,7 +265,7 @@ fn open_transaction(lab: &Lab) {
     lab.set_offsets("readers", "held", &[(0, 2)]);
     let writer = left_open(lab, "readers", "held", 9);
     // Who asks for stable offsets waits for the writer, as this client does in vain.
-    let stable = lab.consumer("read_committed", &lab.topic("readers"));
+    let stable = lab.of_group("read_committed", &lab.topic("readers"));
     let mut list = TopicPartitionList::new();
     list.add_partition(&lab.topic("held"), 0);
     stable.committed_offsets(list, Duration::from_millis(700)).expect_err("it waits for the transaction");

@@ -4,18 +4,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
+
+use super::clients::Clients;
 
 pub use super::process::{Run, Running};
 
@@ -30,7 +33,7 @@ pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
             return value;
         }
         assert!(start.elapsed() < BOUND, "{what}: not within {BOUND:?}");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(25));
     }
 }
 
@@ -60,6 +63,7 @@ pub struct Lab {
     pub broker: String,
     pub prefix: String,
     folder: tempfile::TempDir,
+    clients: Clients,
 }
 
 impl Lab {
@@ -72,6 +76,7 @@ impl Lab {
             broker: broker.to_owned(),
             prefix: format!("t{since}-{}-{number}-{name}.", std::process::id()),
             folder: tempfile::tempdir().expect("a folder"),
+            clients: Clients::default(),
         }
     }
 
@@ -81,6 +86,7 @@ impl Lab {
             broker: self.broker.clone(),
             prefix: format!("{}{name}.", self.prefix),
             folder: tempfile::tempdir().expect("a folder"),
+            clients: Clients::default(),
         }
     }
 
@@ -131,27 +137,19 @@ impl Lab {
         self.run(&format!("{words} --output json")).expect(0).document()
     }
 
-    /// A client in the name of a group that it never joins.
-    pub fn consumer(&self, isolation: &str, group: &str) -> BaseConsumer {
-        ClientConfig::new()
-            .set("bootstrap.servers", &self.broker)
-            .set("group.id", group)
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", isolation)
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            // The first metadata reply retires the bootstrap connection; a look at a small topic should not take a second.
-            .set("reconnect.backoff.ms", "20")
-            .set("fetch.wait.max.ms", "50")
-            .set("fetch.queue.backoff.ms", "5")
-            .create()
-            .expect("a consumer")
+    /// A client that asks and belongs to no group.
+    pub fn look(&self, isolation: &str) -> Arc<BaseConsumer> {
+        self.of_group(isolation, "look")
+    }
+
+    /// A client in the name of a group that it never joins. The name is a whole one.
+    pub fn of_group(&self, isolation: &str, group: &str) -> Arc<BaseConsumer> {
+        self.clients.get(&self.broker, isolation, group)
     }
 
     /// The names of the cluster's topics that begin with this laboratory's prefix.
     pub fn topics(&self) -> Vec<String> {
-        let consumer = self.consumer("read_committed", "look");
+        let consumer = self.look("read_committed");
         let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         names.filter(|name| name.starts_with(&self.prefix)).collect()
@@ -159,8 +157,7 @@ impl Lab {
 
     pub fn partitions(&self, topic: &str) -> i32 {
         let topic = self.topic(topic);
-        let metadata =
-            self.consumer("read_committed", "look").client().fetch_metadata(Some(&topic), BOUND).expect("metadata");
+        let metadata = self.look("read_committed").client().fetch_metadata(Some(&topic), BOUND).expect("metadata");
         let topic = metadata.topics().iter().find(|found| found.name() == topic).expect("the topic");
         i32::try_from(topic.partitions().len()).expect("a count")
     }
@@ -168,7 +165,7 @@ impl Lab {
     /// (log start, high watermark) of every partition.
     pub fn watermarks(&self, topic: &str) -> Vec<(i64, i64)> {
         let name = self.topic(topic);
-        let consumer = self.consumer("read_uncommitted", "look");
+        let consumer = self.look("read_uncommitted");
         (0..self.partitions(topic))
             .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks"))
             .collect()
@@ -176,7 +173,7 @@ impl Lab {
 
     /// The last stable offset of every partition.
     pub fn stable_ends(&self, topic: &str) -> Vec<i64> {
-        let (name, consumer) = (self.topic(topic), self.consumer("read_committed", "look"));
+        let (name, consumer) = (self.topic(topic), self.look("read_committed"));
         (0..self.partitions(topic))
             .map(|partition| consumer.fetch_watermarks(&name, partition, BOUND).expect("watermarks").1)
             .collect()
@@ -203,7 +200,7 @@ impl Lab {
             until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
         }
         let mut unread: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
-        let consumer = self.consumer(isolation, "look");
+        let (_one_at_a_time, consumer) = (self.clients.reading(), self.look(isolation));
         consumer.assign(&list).expect("assigned");
         let start = Instant::now();
         while !unread.is_empty() {
@@ -211,10 +208,12 @@ impl Lab {
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => records.push(stored(&message)),
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+                // Errors that tell of a broker that was away for a while; this client has looked at it before.
+                None | Some(Err(KafkaError::MessageConsumption(Rd::AllBrokersDown | Rd::BrokerTransportFailure))) => {}
                 Some(Err(error)) => panic!("{name}: {error}"),
-                None => {}
             }
         }
+        consumer.unassign().expect("unassigned");
         records.sort_by_key(|record| (record.partition, record.offset));
         records
     }
@@ -231,7 +230,7 @@ impl Lab {
     /// The group's committed offsets on a topic, by partition.
     pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
         let name = self.topic(topic);
-        let consumer = self.consumer("read_committed", &self.topic(group));
+        let consumer = self.of_group("read_committed", &self.topic(group));
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&name, 0, self.partitions(topic) - 1);
         let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
@@ -242,7 +241,7 @@ impl Lab {
     /// behind a killed writer.
     pub fn progress(&self, group: &str, topic: &str) -> i64 {
         let name = self.topic(topic);
-        let consumer = self.consumer("read_uncommitted", &self.topic(group));
+        let consumer = self.of_group("read_uncommitted", &self.topic(group));
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&name, 0, self.partitions(topic) - 1);
         let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
@@ -252,7 +251,7 @@ impl Lab {
     /// The ids of the group's members.
     pub fn members(&self, group: &str) -> Vec<String> {
         let name = self.topic(group);
-        let list = self.consumer("read_uncommitted", "look").client().fetch_group_list(Some(&name), BOUND);
+        let list = self.look("read_uncommitted").client().fetch_group_list(Some(&name), BOUND);
         let list = list.expect("the group");
         let mut members: Vec<String> = list
             .groups()
@@ -295,7 +294,7 @@ impl Lab {
             admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
         });
         until("the topic goes away", || {
-            let metadata = self.consumer("read_committed", "look").client().fetch_metadata(None, BOUND);
+            let metadata = self.look("read_committed").client().fetch_metadata(None, BOUND);
             let metadata = metadata.expect("metadata");
             (!metadata.topics().iter().any(|found| found.name() == name)).then_some(())
         });
@@ -308,7 +307,7 @@ impl Lab {
             admin.create_topics([&topic], options).await.expect("asked")[0].as_ref().expect("created");
         });
         until("the topic appears", || {
-            let consumer = self.consumer("read_committed", "look");
+            let consumer = self.look("read_committed");
             let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
             metadata
                 .topics()
@@ -332,7 +331,7 @@ impl Lab {
 
     /// Sets a group's offsets from outside, as Kafka's own tool does; the group has no members.
     pub fn set_offsets(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
-        let (name, consumer) = (self.topic(topic), self.consumer("read_uncommitted", &self.topic(group)));
+        let (name, consumer) = (self.topic(topic), self.of_group("read_uncommitted", &self.topic(group)));
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             list.add_partition_offset(&name, *partition, Offset::Offset(*offset)).expect("listed");

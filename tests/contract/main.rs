@@ -4,13 +4,13 @@
 //! taken out. The transcripts in `snapshots/` are Apache Kafka's; whoever speaks Kafka's protocol is held to the same files.
 //!
 //! ```text
-//! cargo test --release --test contract                       every case against the embedded broker
-//! cargo test --release --test contract -- produce            the cases whose name contains a word
+//! cargo test --test contract                                 every case against the embedded broker
+//! cargo test --test contract -- produce                      the cases whose name contains a word
 //!
 //! scripts/kafka start 29092
 //! export FOODSTREAM_TEST_BROKER=127.0.0.1:29092
-//! cargo test --release --test contract                       the same against Apache Kafka
-//! FOODSTREAM_CONTRACT=record cargo test --release --test contract -- produce
+//! cargo test --test contract                                 the same against Apache Kafka
+//! FOODSTREAM_CONTRACT=record cargo test --test contract -- produce
 //!                                                            writes the transcripts instead of comparing them
 //! ```
 //!

@@ -94,7 +94,7 @@ pub enum Command {
   foodstream lag                              the groups of this prefix
   foodstream lag --group payments --watch 1s  any group, until stopped
   foodstream lag --fail-if '>1000'            exit 3 when more messages wait
-  foodstream lag --fail-if '>30s' --output json
+  foodstream lag --fail-if '>30s' --output json   exit 3 when the next one has waited longer
   foodstream lag --watch 5s --csv lag.csv")]
     Lag(Lag),
     /// Play scripts of command lines, and hold what they measured against what they expect

@@ -71,7 +71,7 @@ fn hanging(_: &support::Lab) {
 fn main() {
     let mut arguments = Arguments::from_args();
     // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back.
-    arguments.test_threads = arguments.test_threads.or(Some(5));
+    arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut cases: Vec<Case> = [
         CASES,
         pipeline::CASES,

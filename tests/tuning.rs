@@ -43,7 +43,7 @@ fn play(seed: u64, count: u64, partitions: usize) -> Outcome {
 
 /// Seeds that lie near together and seeds that do not.
 fn seeds() -> impl Iterator<Item = u64> {
-    (0..8).chain((1..=12).map(|number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    (0..24).chain((1..=40).map(|number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_number_of_partitions_changes_nothing() {
 #[test]
 fn longer_runs_are_topped_up_and_go_on_selling() {
     // Their event time fills whole hours with 15,000 orders instead of 10,000, so more is sold out at the end of each.
-    for count in [100_000, 400_000] {
+    for count in [100_000, 1_000_000] {
         let counts = play(7, count, 6).counts;
         assert!((count / 20..count / 4).contains(&counts.rejected), "{counts:?}");
     }

@@ -1,12 +1,12 @@
 //! Owns consumers that are members of a group.
 
 use std::ops::Deref;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::bounded::within;
 use super::support::{Lab, until};
 
 /// A member of a group, which lives in the background and commits nothing. Dropped, it leaves.
@@ -54,11 +54,10 @@ impl Drop for Joined {
     /// (`rd_kafka_assign`, in the callback that the close serves). Then the session's timeout ends the membership.
     fn drop(&mut self) {
         let consumer = self.0.take();
-        let (done, ended) = channel::<()>();
-        std::thread::spawn(move || {
+        let leaves = move || {
             drop(consumer);
-            drop(done);
-        });
-        ended.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
+            Ok(())
+        };
+        within(Duration::from_secs(5), "leaves its group", leaves).unwrap_or_default();
     }
 }

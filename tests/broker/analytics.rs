@@ -54,7 +54,7 @@ fn drained(lab: &Lab) {
     let fast = fast.end().expect(0).document();
     assert_eq!(fast, whole);
     for (ends, offsets) in
-        [lab.watermarks("order-events"), lab.watermarks("inventory-events")].iter().zip(offsets(lab, GROUP))
+        [lab.settled("order-events"), lab.settled("inventory-events")].iter().zip(offsets(lab, GROUP))
     {
         let ends: Vec<Option<i64>> = ends.iter().map(|(_, end)| Some(*end)).collect();
         assert_eq!(offsets, ends, "the whole group was there when it spoke");
@@ -109,7 +109,7 @@ fn live(lab: &Lab) {
     let whole = lab.run("analytics --from-beginning --group pass").expect(0).stdout;
     let ends: Vec<Vec<Option<i64>>> = ["order-events", "inventory-events"]
         .iter()
-        .map(|topic| lab.watermarks(topic).iter().map(|(_, end)| Some(*end)).collect())
+        .map(|topic| lab.settled(topic).iter().map(|(_, end)| Some(*end)).collect())
         .collect();
     until("the group to reach the end", || (offsets(lab, GROUP) == ends).then_some(()));
     until("a line with all orders", || {

@@ -1,5 +1,6 @@
 //! Owns the cases about `clean`: exactly its prefix, nothing under a member's feet, and no half of it for ever.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::Case;
 use super::joined::Joined;
-use super::support::{BOUND, Lab, until};
+use super::support::{Lab, until};
 
 pub const CASES: &[Case] = &[
     ("clean::deletes_exactly_its_prefix_and_nothing_of_a_neighbour", exactly_its_prefix),
@@ -40,15 +41,6 @@ fn topics(lab: &Lab) -> Vec<String> {
     let mut topics = lab.topics();
     topics.sort();
     topics
-}
-
-/// The names of the groups that the broker knows, of this laboratory and of those whose prefix begins the same.
-fn groups(lab: &Lab, prefix: &str) -> Vec<String> {
-    let list = lab.look("read_uncommitted").client().fetch_group_list(None, BOUND).expect("the groups");
-    let mut names: Vec<String> = list.groups().iter().map(|group| group.name().to_owned()).collect();
-    names.retain(|name| name.starts_with(prefix));
-    names.sort();
-    names
 }
 
 fn names(document: &Value, list: &str) -> Vec<String> {
@@ -81,7 +73,10 @@ fn exactly_its_prefix(lab: &Lab) {
     // A group of a neighbour that has nothing but its name.
     commit(lab, &nested.topic("late-consumer-group"), &[nested.topic("order-events")]);
 
-    let before = (topics(lab), groups(lab, common), nested.watermarks("order-events"));
+    let before = (topics(lab), lab.groups(common), nested.watermarks("order-events"));
+    for topic in TOPICS {
+        lab.settled(topic);
+    }
     let shown = lab.document("clean --dry-run");
     assert_eq!(shown["schema"], "foodstream.clean/1");
     assert_eq!(shown["deleted"], false);
@@ -100,7 +95,7 @@ fn exactly_its_prefix(lab: &Lab) {
     }
     let refused = lab.run("clean").expect(2);
     assert!(refused.stderr.contains("--yes") && refused.stderr.contains("--dry-run"), "{}", refused.stderr);
-    assert_eq!((topics(lab), groups(lab, common), nested.watermarks("order-events")), before, "nothing was deleted");
+    assert_eq!((topics(lab), lab.groups(common), nested.watermarks("order-events")), before, "nothing was deleted");
 
     let text = lab.run("clean --dry-run").expect(0).stdout;
     let done = lab.document("clean --yes");
@@ -112,15 +107,15 @@ fn exactly_its_prefix(lab: &Lab) {
     assert_eq!((topics(lab), left.len()), (left, 2));
     assert_eq!(nested.watermarks("order-events"), before.2);
     assert_eq!(
-        groups(lab, common),
-        [
+        lab.groups(common),
+        BTreeSet::from([
             nested.topic("inventory-consumer-group"),
             nested.topic("late-consumer-group"),
             longer.topic("inventory-consumer-group"),
-        ]
+        ])
     );
-    assert_eq!(groups(lab, &both), std::slice::from_ref(&both));
-    assert_eq!(groups(lab, &console), Vec::<String>::new());
+    assert_eq!(lab.groups(&both), BTreeSet::from([both.clone()]));
+    assert_eq!(lab.groups(&console), BTreeSet::new());
     let nothing = lab.run("clean --yes").expect(0);
     assert!(nothing.stdout.starts_with("Nothing to delete: "), "{}", nothing.stdout);
 
@@ -130,7 +125,7 @@ fn exactly_its_prefix(lab: &Lab) {
     for lab in [&nested, &longer, lab] {
         assert_eq!(lab.document("clean --yes")["deleted"], true);
     }
-    assert_eq!((topics(lab), groups(lab, common)), (Vec::new(), Vec::new()));
+    assert_eq!((topics(lab), lab.groups(common)), (Vec::new(), BTreeSet::new()));
 }
 
 fn live_groups(lab: &Lab) {
@@ -155,10 +150,7 @@ fn live_groups(lab: &Lab) {
     let reader = Joined::member(lab, &console, &lab.topic("order-events"), &[]);
     refused(&console);
     drop(reader);
-    until("it leaves", || {
-        let list = lab.look("read_uncommitted").client().fetch_group_list(Some(&console), BOUND);
-        list.expect("the group").groups().iter().all(|group| group.members().is_empty()).then_some(())
-    });
+    until("it leaves", || lab.members_of(&console).is_empty().then_some(()));
     let done = lab.run("clean --yes").expect(0);
     assert!(done.stdout.contains("Deleted: 4 topics with "), "{}", done.stdout);
     assert_eq!(topics(lab), Vec::<String>::new());
@@ -168,7 +160,7 @@ fn killed(lab: &Lab) {
     let finishes = |what: &str| {
         lab.run("clean --yes").expect(0);
         assert_eq!(topics(lab), Vec::<String>::new(), "{what}");
-        assert_eq!(groups(lab, &lab.prefix), Vec::<String>::new(), "{what}");
+        assert_eq!(lab.groups(&lab.prefix), BTreeSet::new(), "{what}");
     };
     // At whatever point the process is when its first work is seen, or before.
     for waits in [false, true] {
@@ -176,7 +168,7 @@ fn killed(lab: &Lab) {
         let mut running = lab.start("clean --yes");
         if waits {
             until("the group goes, or the command ends", || {
-                (running.has_ended() || groups(lab, &lab.prefix).is_empty()).then_some(())
+                (running.has_ended() || lab.groups(&lab.prefix).is_empty()).then_some(())
             });
         }
         running.kill();

@@ -21,7 +21,7 @@ pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
             change(topic, record);
         }
         copy_source(from, to, topic, &records);
-        assert_eq!(to.watermarks(topic), from.watermarks(topic), "{topic}: offsets are kept");
+        assert_eq!(to.settled(topic), from.settled(topic), "{topic}: offsets are kept");
         let places = |records: &[Stored]| -> Vec<(i32, i64)> {
             records.iter().map(|record| (record.partition, record.offset)).collect()
         };
@@ -44,7 +44,7 @@ fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &to.broker).set("acks", "all");
     let ends: BTreeMap<i32, i64> =
-        (0..).zip(from.watermarks(topic)).map(|(partition, (_, end))| (partition, end)).collect();
+        (0..).zip(from.settled(topic)).map(|(partition, (_, end))| (partition, end)).collect();
     let has_markers = usize::try_from(ends.values().sum::<i64>()).expect("a count") != records.len();
     if has_markers {
         config.set("transactional.id", to.topic("copy"));

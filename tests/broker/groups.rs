@@ -89,22 +89,9 @@ pub fn epochs(lab: &Lab, group: &str) -> BTreeMap<(String, i64), BTreeSet<String
     epochs
 }
 
-/// The groups of this laboratory, as the broker lists them.
-pub fn names(lab: &Lab) -> BTreeSet<String> {
-    let list = lab.look("read_committed").client().fetch_group_list(None, BOUND).expect("groups");
-    list.groups().iter().map(|group| group.name().to_owned()).filter(|name| name.starts_with(&lab.prefix)).collect()
-}
-
-/// How many members the broker counts in a group.
-pub fn members(lab: &Lab, group: &str) -> usize {
-    let name = lab.topic(group);
-    let list = lab.look("read_committed").client().fetch_group_list(Some(&name), BOUND).expect("groups");
-    list.groups().iter().find(|group| group.name() == name).map_or(0, |group| group.members().len())
-}
-
 /// Waits until a group has this many members.
 pub fn until_members(lab: &Lab, group: &str, count: usize) {
-    until(&format!("{count} members of {group}"), || (members(lab, group) == count).then_some(()));
+    until(&format!("{count} members of {group}"), || (lab.members(group).len() == count).then_some(()));
 }
 
 /// Sets offsets as a plain consumer does that never joins.

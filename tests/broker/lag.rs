@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "how old a record is and how long an answer takes is what is measured")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
@@ -392,7 +392,7 @@ fn nothing(lab: &Lab) {
     let refused = lab.run(&format!("lag --group {} --topic {}", lab.topic("nobody"), lab.topic("nothing"))).expect(7);
     assert!(refused.stderr.contains("there is no topic"), "{}", refused.stderr);
     assert_eq!(lab.topics(), Vec::<String>::new());
-    assert_eq!(super::groups::names(lab), std::collections::BTreeSet::new());
+    assert_eq!(lab.groups(&lab.prefix), BTreeSet::new());
     // One of the two groups is enough; without names the answer is a list, however many there are.
     lab.run("produce --count 20 --seed 1").expect(0);
     lab.run("inventory --until-end").expect(0);

@@ -257,12 +257,13 @@ fn small_dead_letters(lab: &Lab) {
         refused.stderr.lines().find_map(|line| line.trim().strip_prefix("hint: kafka-configs ")).expect("a hint");
     let words = hint.replace(&format!("--bootstrap-server {} ", lab.broker), "");
     assert_ne!(words, hint, "the hint says where: {hint}");
+    let (key, value) =
+        words.trim().split_once("--add-config ").and_then(|(_, config)| config.split_once('=')).expect("a config");
     if lab.is_kafka() {
         lab.tool("kafka-configs", &words);
+        lab.until_config("order-events-dlq", key, value);
     } else {
-        let config =
-            words.split_once("--add-config ").and_then(|(_, config)| config.split_once('=')).expect("a config");
-        lab.set_config("order-events-dlq", config.0, config.1.trim());
+        lab.set_config("order-events-dlq", key, value);
     }
     let bad = vec![b'x'; 99_000];
     write(lab, "order-events", &[Outgoing::new(0, None, Some(&bad))]);

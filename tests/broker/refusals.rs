@@ -20,12 +20,12 @@ fn prepare(lab: &Lab, count: u32) {
 
 fn second_run(lab: &Lab) {
     prepare(lab, 2000);
-    let (offsets, ends) = (lab.committed(GROUP, "order-events"), lab.watermarks("inventory-events"));
+    let (offsets, ends) = (lab.committed(GROUP, "order-events"), lab.settled("inventory-events"));
     let second = lab.document("inventory --until-end");
     assert_eq!(second["orders"], 0);
     assert_eq!(second["transactions_committed"], 0);
     assert_eq!(lab.committed(GROUP, "order-events"), offsets);
-    assert_eq!(lab.watermarks("inventory-events"), ends, "nothing was written, not even a marker");
+    assert_eq!(lab.settled("inventory-events"), ends, "nothing was written, not even a marker");
     truth::check(lab, OPENING, RESTOCK_MILLIS);
 }
 
@@ -89,7 +89,7 @@ fn records_gone(lab: &Lab) {
 
 fn created_again(lab: &Lab) {
     prepare(lab, 2000);
-    let decisions = lab.watermarks("inventory-events");
+    let decisions = lab.settled("inventory-events");
     lab.delete_topic("order-events");
     lab.create_topic("order-events", 6);
     for count in [0, 500] {
@@ -101,5 +101,5 @@ fn created_again(lab: &Lab) {
             assert!(refused.stderr.contains("--prefix") || refused.stderr.contains("--resume"), "{}", refused.stderr);
         }
     }
-    assert_eq!(lab.watermarks("inventory-events"), decisions, "nothing was decided");
+    assert_eq!(lab.settled("inventory-events"), decisions, "nothing was decided");
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Case;
 use super::groups::{
-    GROUP, SHORT, Watch, assert_agree, counted, decided, epochs, live_keys, names, offsets, positions, until_members,
+    GROUP, SHORT, Watch, assert_agree, counted, decided, epochs, live_keys, offsets, positions, until_members,
 };
 use super::support::{Lab, until};
 use rustix::process::Signal;
@@ -41,7 +41,7 @@ fn seen_lags(lab: &Lab) -> Vec<i64> {
 /// The group is looked at while the replay stands still in the middle of it.
 fn the_group_itself_moves(lab: &Lab) {
     counted(lab, 20_000);
-    let (before, groups) = (offsets(lab, GROUP), names(lab));
+    let (before, groups) = (offsets(lab, GROUP), lab.groups(&lab.prefix));
     let watch = Watch::new(lab, GROUP);
     let mut replay = lab.start("replay --output json -X session.timeout.ms=60000 -X transaction.timeout.ms=50000");
     let rewound = until("an offset below the old one", || {
@@ -59,7 +59,7 @@ fn the_group_itself_moves(lab: &Lab) {
     assert!(watch.is_back(), "{:?}", watch.look());
     assert_eq!(offsets(lab, GROUP), before);
     assert_agree(lab, GROUP);
-    assert_eq!(names(lab), groups, "no other group was made");
+    assert_eq!(lab.groups(&lab.prefix), groups, "no other group was made");
     let again = lab.document("replay");
     assert_eq!(again["verdict"], "identical", "a second one too");
     assert_eq!(again["before"], document["before"]);
@@ -82,7 +82,7 @@ fn earliest_reads_everything_again(lab: &Lab) {
 fn outcomes_stand(lab: &Lab) {
     counted(lab, 2_000);
     let topics = ["order-events", "inventory-events", "inventory-ledger", "order-events-dlq"];
-    let all = || topics.map(|topic| (lab.watermarks(topic), lab.read_as(topic, "read_uncommitted")));
+    let all = || topics.map(|topic| (lab.settled(topic), lab.read_as(topic, "read_uncommitted")));
     let decider = || lab.committed("inventory-consumer-group", "order-events");
     let (before, inventory) = (all(), decider());
     let document = lab.document("replay");
@@ -161,7 +161,7 @@ fn dry_runs_and_targets(lab: &Lab) {
     counted(lab, 1_500);
     lab.delete_records("order-events", 0, 20);
     lab.run("analytics --from-beginning").expect(0);
-    let stands = |lab: &Lab| (offsets(lab, GROUP), lab.watermarks("analytics-state"), names(lab));
+    let stands = |lab: &Lab| (offsets(lab, GROUP), lab.settled("analytics-state"), lab.groups(&lab.prefix));
     let before = stands(lab);
     let plan = |words: &str| lab.document(words)["plan"].as_array().expect("rows").clone();
     let row = |plan: &[Value], topic: &str, partition: i64| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Case;
-use super::groups::{GROUP, SHORT, Watch, assert_agree, decided, members, offsets, positions};
+use super::groups::{GROUP, SHORT, Watch, assert_agree, decided, offsets, positions};
 use super::replay_log::{HOUR, Writer, assert_recounted, now, spelled};
 use super::support::{Lab, until};
 
@@ -124,7 +124,7 @@ fn killed_targets(lab: &Lab) {
         until("the moment to kill it", || {
             assert!(!replay.has_ended(), "{target}: ended before it could be killed");
             match when {
-                When::Holding => (members(lab, &group) == 1).then_some(()),
+                When::Holding => (lab.members(&group).len() == 1).then_some(()),
                 When::Rewound => watch.rewound().map(drop),
             }
         });

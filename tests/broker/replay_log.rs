@@ -88,7 +88,7 @@ pub fn log(lab: &Lab) -> Times {
     lab.delete_records("order-events", 0, 7);
     lab.delete_records("order-events", 1, 43);
     lab.run("inventory --until-end").expect(0);
-    let decided: Vec<i64> = lab.watermarks("inventory-events").iter().map(|(_, end)| *end).collect();
+    let decided: Vec<i64> = lab.settled("inventory-events").iter().map(|(_, end)| *end).collect();
     for minute in 1..=4 {
         writer.transaction(&[(10, now + minute * MINUTE)], true);
         writer.transaction(&[(3, now + minute * MINUTE)], false);

@@ -41,8 +41,7 @@ fn places(lab: &Lab) -> Vec<Place> {
     let mut places = Vec::new();
     for topic in [SOURCES[1], SOURCES[0]] {
         let (all, committed) = (lab.read_as(topic, "read_uncommitted"), lab.committed(GROUP, topic));
-        for ((partition, (log_start, high_watermark)), committed) in (0i32..).zip(lab.watermarks(topic)).zip(committed)
-        {
+        for ((partition, (log_start, high_watermark)), committed) in (0i32..).zip(lab.settled(topic)).zip(committed) {
             let own = all.iter().filter(|record| record.partition == partition);
             places.push(Place {
                 topic: lab.topic(topic),
@@ -178,7 +177,7 @@ fn verdict(document: &Value) -> (&str, Vec<&str>) {
 
 /// What nobody may change: offsets, every live key of the state, and that nothing at all was written to it.
 fn everything(lab: &Lab) -> impl PartialEq + std::fmt::Debug {
-    (offsets(lab, GROUP), live_keys(lab), lab.watermarks("analytics-state"))
+    (offsets(lab, GROUP), live_keys(lab), lab.settled("analytics-state"))
 }
 
 fn limited(lab: &Lab) {

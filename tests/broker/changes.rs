@@ -1,0 +1,121 @@
+//! Owns changing what is on a laboratory's broker, by clients that are not the program's.
+
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::support::{BOUND, Lab, until};
+
+/// A record to be written: partition, key and value.
+pub type Put<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
+
+impl Lab {
+    /// Writes records, each acknowledged.
+    pub fn put(&self, topic: &str, records: &[Put<'_>]) {
+        let name = self.topic(topic);
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &self.broker).set("acks", "all").create().expect("a producer");
+        for (partition, key, value) in records {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&name).partition(*partition);
+            record.key = *key;
+            record.payload = *value;
+            producer.send(record).map_err(|(error, _)| error).expect("sent");
+        }
+        producer.flush(BOUND).expect("flushed");
+    }
+
+    /// An administration client and the runtime that drives it.
+    pub fn admin<T>(&self, work: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> T) -> T {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.broker).create().expect("an admin client");
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+            .block_on(work(&admin, &options))
+    }
+
+    pub fn delete_topic(&self, topic: &str) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+        });
+        until("the topic goes away", || {
+            let metadata = self.look("read_committed").client().fetch_metadata(None, BOUND);
+            let metadata = metadata.expect("metadata");
+            (!metadata.topics().iter().any(|found| found.name() == name)).then_some(())
+        });
+    }
+
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+            admin.create_topics([&topic], options).await.expect("asked")[0].as_ref().expect("created");
+        });
+        until("the topic appears", || {
+            let consumer = self.look("read_committed");
+            let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
+            metadata
+                .topics()
+                .iter()
+                .any(|found| {
+                    found.name() == name && found.partitions().len() == usize::try_from(partitions).expect("a count")
+                })
+                .then_some(())
+        });
+    }
+
+    /// Deletes the records of a partition below an offset.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&name, partition, Offset::Offset(before)).expect("listed");
+            admin.delete_records(&list, options).await.expect("deleted");
+        });
+    }
+
+    /// Sets a group's offsets from outside, as Kafka's own tool does; the group has no members.
+    pub fn set_offsets(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
+        let (name, consumer) = (self.topic(topic), self.of_group("read_uncommitted", &self.topic(group)));
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&name, *partition, Offset::Offset(*offset)).expect("listed");
+        }
+        consumer.commit(&list, CommitMode::Sync).expect("committed");
+    }
+
+    /// Deletes a group with its offsets; it has no members.
+    pub fn delete_group(&self, group: &str) {
+        let name = self.topic(group);
+        self.admin(async |admin, options| {
+            admin.delete_groups(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+        });
+    }
+
+    /// Makes this the only config that is set for a topic.
+    pub fn set_config(&self, topic: &str, key: &str, value: &str) {
+        let name = self.topic(topic);
+        self.admin(async |admin, options| {
+            let config = AlterConfig::new(ResourceSpecifier::Topic(&name)).set(key, value);
+            admin.alter_configs([&config], options).await.expect("asked")[0].as_ref().expect("altered");
+        });
+        self.until_config(topic, key, value);
+    }
+
+    /// Waits until the broker says that a config has this value: Kafka answers who alters it a moment before it knows.
+    pub fn until_config(&self, topic: &str, key: &str, value: &str) {
+        let name = self.topic(topic);
+        until("the config is known", || {
+            let described = self.admin(async |admin, options| {
+                admin.describe_configs([&ResourceSpecifier::Topic(&name)], options).await.expect("asked").remove(0)
+            });
+            let config = described.expect("described");
+            (config.get(key).and_then(|entry| entry.value.as_deref()) == Some(value)).then_some(())
+        });
+    }
+}

@@ -13,9 +13,14 @@ const DEEPEST: usize = 127;
 /// fault of syntax the answer means nothing.
 #[inline]
 pub(super) fn unseen_fault(text: &str) -> Option<(usize, BadRecord)> {
-    let brackets = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    let ordinary = brackets <= DEEPEST && !text.as_bytes().contains(&b'\\');
-    if ordinary { None } else { look_closely(text) }
+    if is_plain(text.as_bytes()) { None } else { look_closely(text) }
+}
+
+/// Whether there is no escape, and not one bracket more than may be nested, wherever they close. So is nearly every record.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let mut found = memchr::memchr3_iter(b'{', b'[', b'\\', text);
+    found.by_ref().take(DEEPEST).all(|at| text[at] != b'\\') && found.next().is_none()
 }
 
 #[cold]
@@ -108,6 +113,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_not_looked_at_closely_has_no_escape_and_few_brackets(
+            brackets in "[\\[{]{120,135}", other in "[a\"\\]}\\\\]{0,2}", at in 0_usize..120,
+        ) {
+            let text = format!("{}{other}{}", &brackets[..at], &brackets[at..]);
+            prop_assert_eq!(is_plain(text.as_bytes()), brackets.len() <= DEEPEST && !other.contains('\\'));
+        }
+
         #[test]
         fn a_string_is_found_whole(text in any::<String>(), before in "[ \\[{:,1]{0,9}", after in "[ \\]},:\"]{0,9}") {
             let json = serde_json::to_string(&text).expect("a string is JSON");

@@ -72,8 +72,9 @@ fn hanging(_: &support::Lab) {
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back. A Kafka needs its share.
+    let side_by_side = if brokers::named().is_some() { 4 } else { 5 };
+    arguments.test_threads = arguments.test_threads.or(Some(side_by_side));
     let mut cases: Vec<Case> = [
         CASES,
         pipeline::CASES,

@@ -43,29 +43,19 @@ impl Lab {
         self.admin(async |admin, options| {
             admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
         });
-        until("the topic goes away", || {
-            let metadata = self.look("read_committed").client().fetch_metadata(None, BOUND);
-            let metadata = metadata.expect("metadata");
-            (!metadata.topics().iter().any(|found| found.name() == name)).then_some(())
-        });
+        until("the topic goes away", || (!self.topics().contains(&name)).then_some(()));
     }
 
-    pub fn create_topic(&self, topic: &str, partitions: i32) {
+    /// Makes a topic with settings of its own.
+    pub fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let name = self.topic(topic);
         self.admin(async |admin, options| {
-            let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-            admin.create_topics([&topic], options).await.expect("asked")[0].as_ref().expect("created");
+            let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+            let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
+            admin.create_topics([&new], options).await.expect("asked")[0].as_ref().expect("created");
         });
         until("the topic appears", || {
-            let consumer = self.look("read_committed");
-            let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
-            metadata
-                .topics()
-                .iter()
-                .any(|found| {
-                    found.name() == name && found.partitions().len() == usize::try_from(partitions).expect("a count")
-                })
-                .then_some(())
+            (self.topics().contains(&name) && self.partitions(topic) == partitions).then_some(())
         });
     }
 

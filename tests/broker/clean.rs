@@ -32,7 +32,7 @@ fn fill(lab: &Lab) {
 /// What a kill leaves to be found again: topics with records, and a group with an offset.
 fn sketch(lab: &Lab) {
     lab.run("produce --count 10 --seed 1 --partitions 2").expect(0);
-    lab.create_topic("inventory-ledger", 2);
+    lab.create_topic("inventory-ledger", 2, &[]);
     lab.set_offsets("inventory-consumer-group", "order-events", &[(0, 1)]);
 }
 

@@ -13,7 +13,7 @@ use super::support::{BOUND, Lab, Stored};
 /// Copies the sources, the analytics state and the group's offsets; `change` may alter the records of the sources.
 pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
     for topic in ["order-events", "inventory-events", "analytics-state"] {
-        to.create_topic(topic, from.partitions(topic));
+        to.create_topic(topic, from.partitions(topic), &[]);
     }
     for topic in groups::SOURCES {
         let mut records = from.read(topic);

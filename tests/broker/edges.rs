@@ -327,8 +327,8 @@ fn full_files(lab: &Lab) {
 }
 
 fn partition_counts(lab: &Lab) {
-    lab.create_topic("order-events", 3);
-    lab.create_topic("inventory-events", 2);
+    lab.create_topic("order-events", 3, &[]);
+    lab.create_topic("inventory-events", 2, &[]);
     let tells = |run: &Run, numbers: [&str; 2]| {
         assert!(numbers.iter().all(|number| run.stderr.contains(number)), "{}", run.stderr);
         assert!(run.stderr.contains("hint:"), "{}", run.stderr);
@@ -351,6 +351,6 @@ fn partition_counts(lab: &Lab) {
     }
     // Without orders the others decide nothing, but they must fit what would be made.
     let orphan = lab.other("orphan");
-    orphan.create_topic("inventory-events", 2);
+    orphan.create_topic("inventory-events", 2, &[]);
     tells(&orphan.run("produce --count 10").expect(7), ["inventory-events has 2 partitions", "6"]);
 }

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use super::Case;
 use super::joined::Joined;
-use super::records::create;
 use super::support::{BOUND, Lab, Put, until};
 
 pub const CASES: &[Case] = &[
@@ -86,7 +85,7 @@ struct Groups {
 impl Groups {
     fn new(lab: &Lab) -> Self {
         for topic in ["foreign", "held", "gone"] {
-            create(lab, topic, 2, &[]);
+            lab.create_topic(topic, 2, &[]);
             plain(lab, topic, 0, 10);
         }
         plain(lab, "foreign", 1, 5);
@@ -260,7 +259,7 @@ fn as_kafka_says(lab: &Lab) {
 }
 
 fn open_transaction(lab: &Lab) {
-    create(lab, "held", 1, &[]);
+    lab.create_topic("held", 1, &[]);
     plain(lab, "held", 0, 10);
     lab.set_offsets("readers", "held", &[(0, 2)]);
     let writer = left_open(lab, "readers", "held", 9);
@@ -278,7 +277,7 @@ fn open_transaction(lab: &Lab) {
 }
 
 fn seconds(lab: &Lab) {
-    create(lab, "timed", 1, &[]);
+    lab.create_topic("timed", 1, &[]);
     let (name, plain, aborting) = (lab.topic("timed"), transactional(lab, "plain"), transactional(lab, "aborting"));
     let now = now_millis();
     let (aborted, first, second) = (now - 900_000, now - 600_000, now - 300_000);
@@ -350,7 +349,7 @@ fn load(lab: &Lab) {
 }
 
 fn conditions(lab: &Lab) {
-    create(lab, "foreign", 2, &[]);
+    lab.create_topic("foreign", 2, &[]);
     plain(lab, "foreign", 0, 20);
     lab.set_offsets("readers", "foreign", &[(0, 5), (1, 0)]);
     let group = lab.topic("readers");
@@ -402,7 +401,7 @@ fn nothing(lab: &Lab) {
 }
 
 fn quick(lab: &Lab) {
-    create(lab, "wide", 60, &[]);
+    lab.create_topic("wide", 60, &[]);
     let records: Vec<Put<'_>> = (0..180).map(|number: i32| (number % 60, None, Some(b"x".as_slice()))).collect();
     lab.put("wide", &records);
     lab.set_offsets("readers", "wide", &(0..60).map(|partition| (partition, 1)).collect::<Vec<_>>());

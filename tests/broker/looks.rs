@@ -137,23 +137,21 @@ impl Lab {
 
     /// The group's committed offsets on a topic, by partition.
     pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
-        let name = self.topic(topic);
-        let consumer = self.of_group("read_committed", &self.topic(group));
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(&name, 0, self.partitions(topic) - 1);
-        let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
-        offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
+        self.offsets(group, topic, "read_committed")
     }
 
     /// The sum of the group's committed offsets on a topic; does not wait for pending ones, so it never stands still
     /// behind a killed writer.
     pub fn progress(&self, group: &str, topic: &str) -> i64 {
-        let name = self.topic(topic);
-        let consumer = self.of_group("read_uncommitted", &self.topic(group));
+        self.offsets(group, topic, "read_uncommitted").into_iter().flatten().sum()
+    }
+
+    fn offsets(&self, group: &str, topic: &str, isolation: &str) -> Vec<Option<i64>> {
+        let consumer = self.of_group(isolation, &self.topic(group));
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(&name, 0, self.partitions(topic) - 1);
+        list.add_partition_range(&self.topic(topic), 0, self.partitions(topic) - 1);
         let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
-        offsets.elements().iter().filter_map(|place| place.offset().to_raw()).filter(|offset| *offset >= 0).sum()
+        offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
     }
 
     /// The names of the broker's groups that begin with this.

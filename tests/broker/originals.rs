@@ -44,8 +44,8 @@ struct Decision {
 }
 
 fn originals_by_us(lab: &Lab) {
-    lab.create_topic("order-events", 3);
-    lab.create_topic("inventory-events", 3);
+    lab.create_topic("order-events", 3, &[]);
+    lab.create_topic("inventory-events", 3, &[]);
     // As `json.dumps` and `datetime.isoformat()` write them, keyed by the order's id.
     let originals = |id: &str, price: &str, total: &str, status: &str, time: &str| {
         format!(

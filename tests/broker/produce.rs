@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::Case;
-use super::records::create;
 use super::support::{Lab, Stored};
 
 pub const CASES: &[Case] = &[
@@ -49,7 +48,7 @@ fn java_partitions(lab: &Lab) {
         assert_eq!(*ours.entry(key).or_insert(record.partition), record.partition, "a key has one partition");
     }
     assert!(ours.len() >= 30, "{} keys", ours.len());
-    create(lab, "java", 7, &[]);
+    lab.create_topic("java", 7, &[]);
     let mut tool = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka"))
         .args(["tool", "kafka-console-producer", "--bootstrap-server", &lab.broker, "--topic", &lab.topic("java")])
         .args(["--property", "parse.key=true", "--property", "key.separator=:"])
@@ -128,7 +127,7 @@ fn document_is_true(lab: &Lab) {
 }
 
 fn refused(lab: &Lab) {
-    create(lab, "order-events", 2, &[("max.message.bytes", "100")]);
+    lab.create_topic("order-events", 2, &[("max.message.bytes", "100")]);
     let run = lab.run("produce --count 50 --seed 1 --output json");
     assert_eq!(run.code(), 7, "{}", run.stderr);
     assert_eq!(run.document()["acknowledged"], 0);

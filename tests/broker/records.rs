@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Case;
 use super::specimens::{Verdict, order_specimens};
-use super::support::{BOUND, Lab, Stored, until};
+use super::support::{BOUND, Lab, Stored};
 
 pub const CASES: &[Case] = &[
     ("records::every_bad_record_is_one_dead_letter_and_the_orders_around_it_are_undisturbed", bad_records),
@@ -81,17 +80,6 @@ pub fn write(lab: &Lab, topic: &str, records: &[Outgoing]) -> Vec<Result<i64, RD
     reports.into_values().collect()
 }
 
-/// Makes a topic with settings of its own.
-pub fn create(lab: &Lab, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
-    let name = lab.topic(topic);
-    lab.admin(async |admin, options| {
-        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-        let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
-        admin.create_topics([&new], options).await.expect("asked")[0].as_ref().expect("created");
-    });
-    until("the topic appears", || lab.topics().contains(&name).then_some(()));
-}
-
 fn order(id: &str, restaurant: &str, item: &str, quantity: u32, status: &str, minute: usize) -> Vec<u8> {
     json!({
         "event_type": "OrderPlaced", "order_id": id, "user_id": "user_1", "restaurant_id": restaurant,
@@ -139,7 +127,7 @@ fn assert_buried(lab: &Lab, bad: &BTreeMap<(i32, i64), &str>, orders: &[Stored])
 fn bad_records(lab: &Lab) {
     let clean = lab.other("clean");
     for lab in [lab, &clean] {
-        create(lab, "order-events", 2, &[("max.message.bytes", "2000000")]);
+        lab.create_topic("order-events", 2, &[("max.message.bytes", "2000000")]);
     }
     let keys: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"restaurant_07"), Some(b"\xff\x00\xfe"), Some(b"order 7")];
     let mut records = Vec::new();
@@ -221,7 +209,7 @@ fn bad_records(lab: &Lab) {
 fn overhead(lab: &Lab, limit: usize) -> usize {
     // Found by asking the broker: the largest value that it takes is `limit` less the overhead.
     let probe = lab.other("probe");
-    create(&probe, "order-events", 1, &[("max.message.bytes", &limit.to_string())]);
+    probe.create_topic("order-events", 1, &[("max.message.bytes", &limit.to_string())]);
     let takes = |overhead: usize| {
         write(&probe, "order-events", &[Outgoing::new(0, None, Some(&vec![b'x'; limit - overhead]))])[0].is_ok()
     };
@@ -231,7 +219,7 @@ fn overhead(lab: &Lab, limit: usize) -> usize {
 fn size_limit(lab: &Lab) {
     const LIMIT: usize = 100_000;
     let at = LIMIT - overhead(lab, LIMIT);
-    create(lab, "order-events", 1, &[("max.message.bytes", &LIMIT.to_string())]);
+    lab.create_topic("order-events", 1, &[("max.message.bytes", &LIMIT.to_string())]);
     let bad = |bytes: usize| Outgoing::new(0, None, Some(&vec![b'x'; bytes]));
     let good = |id: &str| Outgoing::new(0, None, Some(&order(id, "r", "i", 1, "placed", 0)));
     // Several at the limit in a row: together they do not fit into one batch.
@@ -248,8 +236,8 @@ fn size_limit(lab: &Lab) {
 }
 
 fn small_dead_letters(lab: &Lab) {
-    create(lab, "order-events", 1, &[("max.message.bytes", "100000")]);
-    create(lab, "order-events-dlq", 1, &[("max.message.bytes", "100000")]);
+    lab.create_topic("order-events", 1, &[("max.message.bytes", "100000")]);
+    lab.create_topic("order-events-dlq", 1, &[("max.message.bytes", "100000")]);
     let refused = lab.run("inventory --until-end").expect(7);
     assert!(refused.stderr.contains("100000") && refused.stderr.contains("165536"), "{}", refused.stderr);
     // The hint is the command that mends it, word for word.

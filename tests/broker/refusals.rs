@@ -91,7 +91,7 @@ fn created_again(lab: &Lab) {
     prepare(lab, 2000);
     let decisions = lab.settled("inventory-events");
     lab.delete_topic("order-events");
-    lab.create_topic("order-events", 6);
+    lab.create_topic("order-events", 6, &[]);
     for count in [0, 500] {
         if count > 0 {
             lab.run(&format!("produce --count {count} --seed 24")).expect(0);

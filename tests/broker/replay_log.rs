@@ -31,7 +31,7 @@ impl<'a> Writer<'a> {
         for record in source.read("order-events").into_iter().rev() {
             orders[usize::try_from(record.partition).expect("a partition")].push(record);
         }
-        lab.create_topic("order-events", 3);
+        lab.create_topic("order-events", 3, &[]);
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &lab.broker)
             .set("transactional.id", lab.topic("writer"))

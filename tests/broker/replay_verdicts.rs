@@ -165,7 +165,7 @@ fn offsets_of_others(lab: &Lab) {
 }
 
 fn nothing(lab: &Lab) {
-    lab.create_topic("order-events", 3);
+    lab.create_topic("order-events", 3, &[]);
     let document = lab.run("replay --output json").expect(3).document();
     assert_eq!(causes(&document), ["nothing_read"]);
     assert_eq!(document["records"], 0);

@@ -65,10 +65,13 @@ impl Lab {
     /// (log start, high watermark) of every partition, once no transaction is open on any of them. Kafka tells a writer
     /// that its transaction is committed as soon as that is decided; the markers are written a moment later.
     pub fn settled(&self, topic: &str) -> Vec<(i64, i64)> {
-        until("every transaction has its marker", || {
-            let (stable, ranges) = (self.stable_ends(topic), self.watermarks(topic));
-            stable.iter().eq(ranges.iter().map(|(_, high)| high)).then_some(ranges)
-        })
+        until("every transaction has its marker", || self.settled_now(topic))
+    }
+
+    /// The same, if it is so at this moment.
+    pub fn settled_now(&self, topic: &str) -> Option<Vec<(i64, i64)>> {
+        let (stable, ranges) = (self.stable_ends(topic), self.watermarks(topic));
+        stable.iter().eq(ranges.iter().map(|(_, high)| high)).then_some(ranges)
     }
 
     /// The last stable offset of every partition.

@@ -20,6 +20,7 @@ import org.apache.kafka.streams.state.Stores;
 
 final class Counter {
     static final String STORE = "counts";
+    static final int COMMIT_INTERVAL_MS = 500;
 
     private Counter() {}
 
@@ -34,7 +35,7 @@ final class Counter {
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
         // Each update of a count is written, so that the output shows every record once or betrays it.
         settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
-        settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 500);
+        settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, COMMIT_INTERVAL_MS);
         // What the killed process leaves is given up as early as a broker allows.
         settings.put(StreamsConfig.consumerPrefix("session.timeout.ms"), 6_000);
         settings.put(StreamsConfig.consumerPrefix("heartbeat.interval.ms"), 1_500);

@@ -113,23 +113,36 @@ final class StreamsTrial {
 
     /**
      * Places orders until the application, stopped for a look, has a transaction open with outputs in it; then kills it there.
-     * Returns how many orders were placed.
+     * Returns how many orders were placed. Each handful is given time to come through: placed one after the other, all of them
+     * would stand in the log before the application next commits.
      */
     private int killInTheMiddle(KafkaProducer<String, String> producer, Process counter) throws Exception {
         for (int placed = ORDERS / 3; placed < ORDERS; placed += 20) {
             place(producer, placed, placed + 20);
-            // What is under way when it stops has ended when two looks in a row see the same.
-            if (open()) {
-                signal(counter, "STOP");
-                if (open() && open()) {
-                    counter.destroyForcibly().waitFor();
+            long next = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(Counter.COMMIT_INTERVAL_MS);
+            do {
+                if (killed(counter)) {
                     Trial.holds("killed with a transaction open, after " + (placed + 20) + " orders");
                     return placed + 20;
                 }
-                signal(counter, "CONT");
-            }
+            } while (System.nanoTime() < next && counter.isAlive());
         }
         throw new Trial.Wrong("the application was never seen in a transaction");
+    }
+
+    /** Kills the application if it is in a transaction with outputs. */
+    private boolean killed(Process counter) throws Exception {
+        if (!open()) {
+            return false;
+        }
+        signal(counter, "STOP");
+        // What is under way when it stops has ended when two looks in a row see the same.
+        if (open() && open()) {
+            counter.destroyForcibly().waitFor();
+            return true;
+        }
+        signal(counter, "CONT");
+        return false;
     }
 
     private static Map<String, List<String>> byKey(List<ConsumerRecord<String, String>> records) {

@@ -91,7 +91,7 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     let fault = hall.faults.meet(api, &client.id);
     match fault {
         Some(Fault::Cut) => return asked.close("cut on demand"),
-        Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Delay(time) | Fault::RefuseLate(_, time)) => tokio::time::sleep(time).await,
         _ => {}
     }
     let passage = Passage { hall, client, asked, fault };
@@ -119,7 +119,7 @@ impl Passage<'_> {
     /// The error that is answered in place of applying the request.
     fn refusal(&self) -> Option<ResponseError> {
         match self.fault {
-            Some(Fault::Refuse(error)) => Some(error),
+            Some(Fault::Refuse(error) | Fault::RefuseLate(error, _)) => Some(error),
             _ => None,
         }
     }

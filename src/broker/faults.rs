@@ -11,6 +11,8 @@ use kafka_protocol::messages::ApiKey;
 pub enum Fault {
     /// It is not applied, and answered with this error everywhere where its answer can carry one.
     Refuse(ResponseError),
+    /// The same after this time: what the client has sent meanwhile is answered right behind it.
+    RefuseLate(ResponseError, Duration),
     /// It is applied, and answered with this error as if it had not been.
     ApplyAndRefuse(ResponseError),
     /// It is applied after this time.

@@ -58,8 +58,8 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
         .map(|delivered| ProducedPartition {
             partition: delivered.partition,
             records: delivered.records,
-            first_offset: Some(delivered.first_offset),
-            last_offset: Some(delivered.last_offset),
+            first_offset: delivered.offsets.map(|(first, _)| first),
+            last_offset: delivered.offsets.map(|(_, last)| last),
         })
         .collect();
     if let Some(lateness) = &lateness {

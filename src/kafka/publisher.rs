@@ -25,10 +25,8 @@ pub struct Delivered {
     pub partition: i32,
     /// Number of acknowledged records.
     pub records: u64,
-    /// Offset of the first one.
-    pub first_offset: i64,
-    /// Offset of the last one.
-    pub last_offset: i64,
+    /// Offsets of the first and the last one, as far as their acknowledgements name one.
+    pub offsets: Option<(i64, i64)>,
 }
 
 /// Counts acknowledgements; called on the producer's polling thread only, read from others.
@@ -36,6 +34,8 @@ pub(super) struct Reports {
     ear: Ear,
     partitions: Vec<PartitionReports>,
     acknowledged: AtomicU64,
+    /// Of them, those whose acknowledgement names no offset.
+    implied: AtomicU64,
     failed: AtomicU64,
     first_error: Mutex<Option<RDKafkaErrorCode>>,
 }
@@ -44,6 +44,13 @@ struct PartitionReports {
     records: AtomicU64,
     first: AtomicI64,
     last: AtomicI64,
+}
+
+impl PartitionReports {
+    fn offsets(&self) -> Option<(i64, i64)> {
+        let (first, last) = (self.first.load(Ordering::Relaxed), self.last.load(Ordering::Relaxed));
+        (first <= last).then_some((first, last))
+    }
 }
 
 impl Reports {
@@ -57,6 +64,7 @@ impl Reports {
             ear,
             partitions: (0..partitions).map(none).collect(),
             acknowledged: AtomicU64::new(0),
+            implied: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_error: Mutex::new(None),
         }
@@ -68,6 +76,34 @@ impl Reports {
     pub(super) fn first_error(&self) -> Option<RDKafkaErrorCode> {
         *self.first_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether records count as acknowledged that no broker has acknowledged, since this was last asked.
+    ///
+    /// When a batch is refused while the next one is in flight, and that one is taken, the library concludes that the first
+    /// one must be there and reports success without an offset. It may be wrong: a partition takes any first sequence
+    /// number from a producer that it does not know, so the first batch is lost if its broker began to lead the partition
+    /// between the two (confluentinc/confluent-kafka-go#921).
+    pub(super) fn take_implied(&self) -> bool {
+        self.implied.swap(0, Ordering::Relaxed) > 0
+    }
+
+    /// Records that were acknowledged, or failed.
+    fn settled(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire) + self.failed.load(Ordering::Acquire)
+    }
+}
+
+/// Waits until as many records as were sent are acknowledged or refused; `false` when they are not within the bound.
+pub(super) fn settle(producer: &ThreadedProducer<Reports>, sent: u64, bound: Duration) -> bool {
+    if !native::flush(producer.client().native_ptr(), bound) {
+        return false;
+    }
+    // The flush returns when the client's queue is empty; the last reports may still be on their way to the counters.
+    let deadline = Deadline::after(Duration::from_secs(2));
+    while producer.client().context().settled() < sent && !deadline.has_passed() {
+        clock::pause(Duration::from_millis(1));
+    }
+    producer.client().context().settled() == sent
 }
 
 impl ClientContext for Reports {
@@ -86,13 +122,19 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
             Ok(message) => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                let offset = message.offset();
+                if offset < 0 {
+                    self.implied.fetch_add(1, Ordering::Relaxed);
+                }
                 let index = usize::try_from(message.partition()).unwrap_or(usize::MAX);
                 if let Some(partition) = self.partitions.get(index) {
                     partition.records.fetch_add(1, Ordering::Relaxed);
-                    partition.first.fetch_min(message.offset(), Ordering::Relaxed);
-                    partition.last.fetch_max(message.offset(), Ordering::Relaxed);
+                    if offset >= 0 {
+                        partition.first.fetch_min(offset, Ordering::Relaxed);
+                        partition.last.fetch_max(offset, Ordering::Relaxed);
+                    }
                 }
+                self.acknowledged.fetch_add(1, Ordering::Release);
             }
             Err((error, _)) => {
                 let code = error.rdkafka_error_code();
@@ -101,7 +143,7 @@ impl ProducerContext for Reports {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .get_or_insert(code.unwrap_or(RDKafkaErrorCode::Unknown));
-                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.failed.fetch_add(1, Ordering::Release);
             }
         }
     }
@@ -129,7 +171,21 @@ pub(super) fn hasten(
     }));
 }
 
+/// How far a partition is known to know this producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// It was sent nothing.
+    Untouched,
+    /// It was sent one record.
+    Asked,
+    /// It has acknowledged a record.
+    Open,
+}
+
 /// A producer for many records on one topic.
+///
+/// The first record of a partition goes alone: only a partition that knows the producer refuses what comes out of turn, see
+/// [`Reports::take_implied`].
 pub struct Publisher {
     // Before the producer: a handle must be gone when its client goes.
     handle: TopicHandle,
@@ -137,6 +193,7 @@ pub struct Publisher {
     timeout: Duration,
     sent: u64,
     topic: String,
+    openings: Vec<Opening>,
 }
 
 impl Publisher {
@@ -152,20 +209,28 @@ impl Publisher {
             &[("enable.idempotence", "true"), ("acks", "all")],
         );
         let reports = Reports::new(Ear::new(connection), partitions);
+        let openings = reports.partitions.iter().map(|_| Opening::Untouched).collect();
         let producer: ThreadedProducer<Reports> =
             config.create_with_context(reports).map_err(|error| error::configuration(&error))?;
         let handle = TopicHandle::new(producer.client().native_ptr(), topic)
             .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))?;
         hasten(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
-        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned() })
+        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned(), openings })
     }
 
-    /// Hands a record to the client, which copies it; waits while the client's queue is full.
+    /// Hands a record to the client, which copies it; waits while the client's queue is full, and before the second record of
+    /// a partition until the first one is settled.
     ///
     /// # Errors
     ///
     /// With exit code 4 when nothing is acknowledged for the whole timeout, or the code of the client's refusal.
     pub fn send(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Failure> {
+        let opening = usize::try_from(partition).ok().and_then(|index| self.openings.get_mut(index));
+        match opening {
+            Some(Opening::Open) | None => {}
+            Some(opening @ Opening::Untouched) => *opening = Opening::Asked,
+            Some(Opening::Asked) => self.settle_first_records()?,
+        }
         match self.handle.produce(partition, key, value) {
             Handed::Taken => {
                 self.sent += 1;
@@ -174,6 +239,18 @@ impl Publisher {
             Handed::Refused(code) => Err(self.refused(code)),
             Handed::QueueFull => self.send_when_there_is_room(partition, key, value),
         }
+    }
+
+    #[cold]
+    fn settle_first_records(&mut self) -> Result<(), Failure> {
+        self.finish()?;
+        let partitions = &self.producer.client().context().partitions;
+        for (opening, reports) in self.openings.iter_mut().zip(partitions) {
+            if *opening == Opening::Asked && reports.records.load(Ordering::Relaxed) > 0 {
+                *opening = Opening::Open;
+            }
+        }
+        Ok(())
     }
 
     #[cold]
@@ -216,16 +293,7 @@ impl Publisher {
     /// With exit code 4 when some record is neither within the timeout.
     pub fn finish(&self) -> Result<(), Failure> {
         // Each record is given up by the client after the timeout; a little more lets the reports arrive.
-        let bound = self.timeout + Duration::from_secs(2);
-        if native::flush(self.producer.client().native_ptr(), bound) && self.settled() == self.sent {
-            return Ok(());
-        }
-        // The flush returns when the client's queue is empty; the last reports may still be on their way to the counters.
-        let deadline = Deadline::after(Duration::from_secs(2));
-        while self.settled() < self.sent && !deadline.has_passed() {
-            clock::pause(Duration::from_millis(1));
-        }
-        if self.settled() == self.sent {
+        if settle(&self.producer, self.sent, self.timeout + Duration::from_secs(2)) {
             return Ok(());
         }
         Err(error::unreachable_failure(
@@ -262,8 +330,7 @@ impl Publisher {
             .map(|(partition, reports)| Delivered {
                 partition,
                 records: reports.records.load(Ordering::Relaxed),
-                first_offset: reports.first.load(Ordering::Relaxed),
-                last_offset: reports.last.load(Ordering::Relaxed),
+                offsets: reports.offsets(),
             })
             .filter(|delivered| delivered.records > 0)
             .collect()
@@ -276,7 +343,7 @@ impl Publisher {
     }
 
     fn settled(&self) -> u64 {
-        self.acknowledged() + self.reports().failed.load(Ordering::Relaxed)
+        self.reports().settled()
     }
 
     fn reports(&self) -> &Arc<Reports> {

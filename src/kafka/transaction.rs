@@ -1,7 +1,7 @@
 //! Owns transactions: one producer, its calls, and what each error means for what was done in the transaction.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
@@ -15,7 +15,7 @@ use super::denial::{Operation, Right};
 use super::error::{self, TransactionError};
 use super::member::GroupMetadata;
 use super::native::{self, CallError, Handed, TopicHandle};
-use super::publisher::{Reports, hasten};
+use super::publisher::{Reports, hasten, settle};
 use super::watchdog::guarded;
 use super::{Sizes, TopicPartition};
 use crate::clock::{self, Deadline};
@@ -74,6 +74,8 @@ pub struct Transactions {
     handles: Vec<TopicHandle>,
     topics: Vec<String>,
     producer: ThreadedProducer<Reports>,
+    /// Records handed to the client.
+    sent: AtomicU64,
     ear: Ear,
     timeout: Duration,
     /// What its transactions need.
@@ -119,7 +121,8 @@ impl Transactions {
                 .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))
         };
         let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
-        let transactions = Self { handles, topics: topics.to_vec(), producer, ear, timeout: connection.timeout, needs };
+        let (topics, sent, timeout) = (topics.to_vec(), AtomicU64::new(0), connection.timeout);
+        let transactions = Self { handles, topics, producer, sent, ear, timeout, needs };
         transactions.initialize(shutdown)?;
         Ok(transactions)
     }
@@ -155,6 +158,8 @@ impl Transactions {
     ///
     /// When the producer is fenced or unusable.
     pub fn begin(&self) -> Result<(), TransactionError> {
+        // What an aborted transaction was told does not matter any more.
+        self.producer.client().context().take_implied();
         self.producer.begin_transaction().map_err(|error| self.classify_kafka(&error, "beginning a transaction"))
     }
 
@@ -173,7 +178,10 @@ impl Transactions {
         let stalled = Deadline::after(self.timeout);
         loop {
             match self.handles[topic.0].produce(partition, key, value) {
-                Handed::Taken => return Ok(()),
+                Handed::Taken => {
+                    self.count();
+                    return Ok(());
+                }
                 Handed::Refused(code) => return Err(self.refused(topic, code)),
                 Handed::QueueFull => Self::wait_for_room(&stalled)?,
             }
@@ -203,7 +211,10 @@ impl Transactions {
         record.payload = value;
         loop {
             match self.producer.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.count();
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(Rd::QueueFull), returned)) => {
                     record = returned;
                     Self::wait_for_room(&stalled)?;
@@ -253,13 +264,23 @@ impl Transactions {
         }
     }
 
-    /// Commits the open transaction.
+    /// Commits the open transaction, if its records are there.
     ///
     /// # Errors
     ///
     /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::Doubt`] when nobody knows.
     pub fn commit(&self) -> Result<(), TransactionError> {
         let mut patience = Patience::new(self.timeout);
+        while !settle(&self.producer, self.sent.load(Ordering::Relaxed), patience.bound()) {
+            if !patience.lasts() {
+                return Err(TransactionError::Doubt("not every record was acknowledged in time".to_owned()));
+            }
+        }
+        if self.producer.client().context().take_implied() {
+            return Err(TransactionError::Abort(
+                "records may be missing: their acknowledgements name no offset".to_owned(),
+            ));
+        }
         let client = self.producer.client().native_ptr();
         loop {
             let bound = patience.bound();
@@ -292,6 +313,10 @@ impl Transactions {
                 Err(error) => return Err(self.classify_kafka(&error, "aborting the transaction")),
             }
         }
+    }
+
+    fn count(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     fn wait_for_room(stalled: &Deadline) -> Result<(), TransactionError> {

@@ -20,6 +20,8 @@ pub const CASES: &[Case] = &[
     ("faults::the_producers_epoch_is_refused", refused_epochs),
     ("faults::a_named_instance_that_is_fenced_stops_and_goes_on_when_started_again", fenced_by_name),
     ("faults::a_produce_times_out_after_it_was_applied", applied_produces),
+    ("faults::the_first_orders_of_a_partition_meet_a_broker_that_does_not_lead_it_yet", unled_orders),
+    ("faults::the_first_decisions_of_a_partition_meet_a_broker_that_does_not_lead_it_yet", unled_decisions),
     ("faults::connections_are_cut_in_front_of_every_request_of_the_loop", cuts),
     ("faults::transactions_time_out_under_a_working_instance", timeouts),
     ("faults::answers_are_slow", slow_answers),
@@ -143,6 +145,40 @@ fn applied_produces(lab: &Lab) {
     assert!(config.faults.done() > 10);
     let place = Place { lab, config, _broker: broker };
     place.survives("--throttle 30000/s --commit-interval 30ms", &[0]);
+}
+
+/// What is sent behind the first records of a partition is in flight when these are refused, and then it is led. A partition
+/// takes any first sequence number from a producer that it does not know. The client has fewer than five records of a
+/// partition in flight at a time unless they are of one batch, so the first ones come slowly.
+fn unled(lab: &Lab, each: impl Fn(&Lab, Rule) + Sync) {
+    let late = Fault::RefuseLate(ResponseError::NotLeaderOrFollower, Duration::from_millis(300));
+    std::thread::scope(|scope| {
+        for nth in 1..=6 {
+            let (each, lab) = (&each, lab.other(&format!("{nth}.")));
+            scope.spawn(move || each(&lab, Rule::new(ApiKey::Produce, late).only(nth)));
+        }
+    });
+}
+
+fn unled_orders(lab: &Lab) {
+    unled(lab, |lab, rule| {
+        let config = Config::memory();
+        let broker = Embedded::start(config.clone());
+        let lab = lab.on(&broker.address());
+        config.faults.add(rule);
+        let document = lab.document("produce --count 600 --seed 33 --partitions 5 --rate 400/s");
+        assert_eq!((&document["acknowledged"], &document["failed"]), (&600.into(), &0.into()));
+        assert_eq!(config.faults.done(), 1);
+        assert_eq!(lab.read("order-events").len(), 600, "what was acknowledged is there");
+    });
+}
+
+fn unled_decisions(lab: &Lab) {
+    unled(lab, |lab, rule| {
+        let place = Place::new(lab, 600);
+        place.fail(rule);
+        place.survives("--throttle 300/s --commit-interval 1s", &[0]);
+    });
 }
 
 fn cuts(lab: &Lab) {

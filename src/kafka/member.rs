@@ -318,6 +318,12 @@ impl Member {
         self.consumer.unassign().map_err(|error| self.failed(&error, "giving partitions back"))
     }
 
+    /// Whether others may own the partitions already, which the next [`Happening::Revoked`] is going to tell.
+    #[must_use]
+    pub fn has_lost_its_partitions(&self) -> bool {
+        self.consumer.assignment_lost()
+    }
+
     /// Stops fetching, and stays a member.
     ///
     /// # Errors

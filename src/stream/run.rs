@@ -101,6 +101,18 @@ fn wait_visible(
     inspector.committed(&places(&settings.sources), shutdown, &mut tell).map(drop)
 }
 
+/// The group's offsets keep moving under a member that was given their partitions, and only members move them.
+fn contested(settings: &LoopSettings) -> Failure {
+    Failure::new(
+        Code::Refused,
+        format!(
+            "the offsets of {} keep moving while its state is restored: another program commits for it",
+            settings.group
+        ),
+    )
+    .hint(format!("find it with kafka-consumer-groups --describe --members --group {}, and end it", settings.group))
+}
+
 /// An open transaction.
 pub(super) struct Open {
     pub(super) since: Instant,
@@ -356,14 +368,21 @@ impl<P: Processor> Engine<'_, P> {
             // A closed reader is noticed at the next look.
             watch(Event::Note(text)).unwrap_or_default();
         };
-        let restored = match self.tasks.assign(self.processor, partitions, &assigning, &mut tell) {
-            Ok(restored) => restored,
-            // A stop during a restore is a stop like any other: nothing was begun.
-            Err(_) if self.shutdown.requested().is_some() => {
-                self.tasks.clear();
-                return Ok(());
+        let moving = Deadline::after(self.connection.timeout);
+        let restored = loop {
+            match self.tasks.assign(self.processor, partitions, &assigning, &mut tell) {
+                Ok(Some(restored)) => break restored,
+                // Who stood still for longer than its session has the partitions no more, and is about to hear it.
+                Ok(None) if member.has_lost_its_partitions() => return Ok(()),
+                Ok(None) if moving.has_passed() => return Err(contested(self.settings)),
+                Ok(None) => clock::pause(IDLE),
+                // A stop during a restore is a stop like any other: nothing was begun.
+                Err(_) if self.shutdown.requested().is_some() => {
+                    self.tasks.clear();
+                    return Ok(());
+                }
+                Err(failure) => return Err(failure),
             }
-            Err(failure) => return Err(failure),
         };
         self.ended.restored += restored;
         self.generation = Some(generation);

@@ -79,14 +79,15 @@ impl<T> Tasks<T> {
 
     /// Makes the tasks of an assignment: those in memory whose position is still the changelog's, the others restored.
     ///
-    /// Returns the number of records that were read for it.
+    /// Returns the number of records that were read for it; `None`, and no tasks, when the group's offsets moved meanwhile:
+    /// then another member is at work on the partitions, and what was read is of two moments.
     pub fn assign<P: Processor<Task = T>>(
         &mut self,
         processor: &P,
         partitions: &[TopicPartition],
         assigning: &Assigning<'_>,
         tell: &mut dyn FnMut(&str),
-    ) -> Result<u64, Failure> {
+    ) -> Result<Option<u64>, Failure> {
         // Offsets first: it waits for pending transactions, and what they wrote must be below the changelog's end then.
         let offsets = assigning.inspector.committed(partitions, assigning.shutdown, tell)?;
         let starts = assigning.inspector.starts(partitions)?;
@@ -114,6 +115,9 @@ impl<T> Tasks<T> {
         let mut restores: BTreeMap<i32, P::Restore> =
             restoring.iter().map(|&partition| (partition, processor.begin_restore())).collect();
         let records = restore_all(processor, &restoring, &mut restores, assigning, tell)?;
+        if assigning.inspector.committed(partitions, assigning.shutdown, tell)? != offsets {
+            return Ok(None);
+        }
         for (index, source) in partitions.iter().enumerate() {
             let (state, position) = match (kept.remove(source), restores.get_mut(&source.partition)) {
                 (Some(task), _) => (task.state, Some(task.position)),
@@ -124,7 +128,7 @@ impl<T> Tasks<T> {
             let task = begin(processor, source, state, position, facts, assigning)?;
             self.add(task);
         }
-        Ok(records)
+        Ok(Some(records))
     }
 
     fn add(&mut self, task: Task<T>) {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use foodstream::broker::{ApiKey, Config, Fault, ResponseError, Rule};
+use rustix::process::Signal;
 
 use super::Case;
 use super::brokers::Embedded;
@@ -23,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("faults::the_first_orders_of_a_partition_meet_a_broker_that_does_not_lead_it_yet", unled_orders),
     ("faults::the_first_decisions_of_a_partition_meet_a_broker_that_does_not_lead_it_yet", unled_decisions),
     ("faults::connections_are_cut_in_front_of_every_request_of_the_loop", cuts),
+    ("faults::a_member_that_stands_still_while_it_restores_meets_its_successors_work", overtaken),
     ("faults::transactions_time_out_under_a_working_instance", timeouts),
     ("faults::answers_are_slow", slow_answers),
 ];
@@ -209,6 +211,36 @@ fn timeouts(lab: &Lab) {
     running.iter_mut().for_each(Running::kill);
     let last = place.lab.document(&format!("inventory {FAST} --until-end"));
     assert!(last["restored_records"].as_u64().is_some_and(|records| records > 0), "{last}");
+    truth::check(&place.lab, OPENING, RESTOCK_MILLIS);
+}
+
+/// Between its look at the group's offsets and its look at the ledger another gets the partitions and commits.
+fn overtaken(lab: &Lab) {
+    let place = Place::new(lab, 6_000);
+    place.fail(Rule::new(ApiKey::ListOffsets, Fault::Delay(Duration::from_secs(1))).of_client("slow"));
+    let words = format!("inventory {FAST} --throttle 1000/s");
+    let slow = place.lab.start(&format!("{words} -X client.id=slow"));
+    until("the first is a member", || (place.lab.members(GROUP).len() == 1).then_some(()));
+    // It asks for the group's offsets now, then for starts and ends of the orders, then of the ledger.
+    let asked = place.config.faults.done();
+    until("the first knows the offsets", || (place.config.faults.done() > asked).then_some(()));
+    slow.signal(Signal::STOP);
+    place.config.faults.clear();
+    // Beyond its session.
+    place.config.clock.advance(Duration::from_millis(6_500));
+    let quick = place.lab.start(&words);
+    until("the second commits", || (place.lab.progress(GROUP, "order-events") > 500).then_some(()));
+    slow.signal(Signal::CONT);
+    let mut running = vec![slow, quick];
+    until("both are members", || {
+        assert!(!running[0].has_ended(), "it did not live on: {:?}", running.swap_remove(0).end());
+        (place.lab.members(GROUP).len() == 2).then_some(())
+    });
+    until("everything is decided", || (place.lab.progress(GROUP, "order-events") == 6_000).then_some(()));
+    for process in running {
+        process.signal(Signal::INT);
+        process.end().expect(0);
+    }
     truth::check(&place.lab, OPENING, RESTOCK_MILLIS);
 }
 

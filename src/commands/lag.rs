@@ -35,6 +35,9 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let connection = &context.common.connection;
     let mut sampler =
         LagSampler::open(connection, groups, settings.topics.clone(), settings.isolation, &context.shutdown)?;
+    if settings.watch.is_none() {
+        sampler = sampler.once_within(connection.timeout);
+    }
     let mut watch = Watch::new(context, settings, of_prefix);
     let ended = watch.run(&mut sampler);
     // What was seen until something went wrong was seen all the same.

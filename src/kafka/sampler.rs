@@ -14,7 +14,7 @@ use crate::exit::{Code, Failure};
 use crate::lag::{Bounds, GroupSample, Isolation, Lag, Next, PartitionSample};
 use crate::shutdown::Shutdown;
 
-/// How long the next unread records are looked for within one sample, at most.
+/// How long the next unread records are looked for within one sample of many, at most.
 const PEEK_BOUND: Duration = Duration::from_secs(2);
 
 /// How long a topic that the broker has just named may be unknown to it.
@@ -37,6 +37,7 @@ pub struct TopicChoice {
 pub struct LagSampler {
     inspector: Inspector,
     peek: Peek,
+    peek_bound: Duration,
     groups: Vec<String>,
     choices: Vec<TopicChoice>,
     isolation: Isolation,
@@ -72,6 +73,7 @@ impl LagSampler {
         Ok(Self {
             inspector: Inspector::open(connection, first, shutdown)?,
             peek: Peek::open(connection, first, isolation)?,
+            peek_bound: PEEK_BOUND,
             groups,
             choices,
             isolation,
@@ -79,6 +81,13 @@ impl LagSampler {
             topics: BTreeMap::new(),
             topics_known: None,
         })
+    }
+
+    /// For a single look, which has no next one to wait for: the age of unread records may take this long.
+    #[must_use]
+    pub fn once_within(mut self, bound: Duration) -> Self {
+        self.peek_bound = bound;
+        self
     }
 
     /// A look at every group, in the order in which they were named: state and members, then what is committed, then the
@@ -265,7 +274,9 @@ impl LagSampler {
         });
         let wants: Vec<Want> = waiting.iter().map(|(_, want)| want.clone()).collect();
         let stopped = || self.shutdown.requested().is_some();
-        for ((partition, _), next) in waiting.into_iter().zip(self.peek.next(index, &wants, PEEK_BOUND, &stopped)?) {
+        for ((partition, _), next) in
+            waiting.into_iter().zip(self.peek.next(index, &wants, self.peek_bound, &stopped)?)
+        {
             partition.next = next;
         }
         Ok(GroupSample {

@@ -23,6 +23,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTo
 BROKER, PREFIX = sys.argv[1], sys.argv[2]
 TOPIC, LEDGER, GROUP = PREFIX + "-topic", PREFIX + "-transactions", PREFIX + "-group"
 LIMIT = 20
+# For the broker's version a client waits two seconds by default, and takes a slow answer for that of an old broker.
+REACH = {"bootstrap_servers": BROKER, "api_version_auto_timeout_ms": LIMIT * 1000}
 # Every member there was, so that none keeps the group alive when a claim fails.
 MEMBERS = []
 RELEASE = tuple(int(part) for part in kafka.__version__.split(".")[:2])
@@ -62,7 +64,7 @@ def read(consumer, count):
 
 def member():
     consumer = KafkaConsumer(
-        TOPIC, bootstrap_servers=BROKER, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest"
+        TOPIC, **REACH, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     MEMBERS.append(consumer)
     return consumer
@@ -102,7 +104,7 @@ def configuration(answer):
 
 
 def producing():
-    producer = KafkaProducer(bootstrap_servers=BROKER, acks="all", linger_ms=5)
+    producer = KafkaProducer(**REACH, acks="all", linger_ms=5)
     sent = []
     for index in range(60):
         key = b"key %d" % (index % 7)
@@ -177,7 +179,7 @@ def committed(offset):
 def by_time(consumer):
     """Three records a minute apart, later than all others, then questions around them."""
     zero = TopicPartition(TOPIC, 0)
-    producer = KafkaProducer(bootstrap_servers=BROKER, acks="all")
+    producer = KafkaProducer(**REACH, acks="all")
     end = consumer.end_offsets([zero])[zero]
     late = int(time.time() * 1000) + 600_000
     try:
@@ -199,7 +201,7 @@ def by_time(consumer):
 def transactions(admin):
     """Releases since 2.1 know transactions."""
     admin.create_topics([NewTopic(LEDGER, num_partitions=1, replication_factor=1)])
-    producer = KafkaProducer(bootstrap_servers=BROKER, transactional_id=PREFIX + "-writer")
+    producer = KafkaProducer(**REACH, transactional_id=PREFIX + "-writer")
     producer.init_transactions()
     ends = producer.commit_transaction, producer.abort_transaction
     for word, end in ((b"kept", ends[0]), (b"dropped", ends[1]), (b"kept too", ends[0])):
@@ -209,7 +211,7 @@ def transactions(admin):
     producer.close(LIMIT)
     partition = TopicPartition(LEDGER, 0)
     for level, expected in (("read_committed", [b"kept", b"kept too"]), ("read_uncommitted", [b"kept", b"dropped", b"kept too"])):
-        consumer = KafkaConsumer(bootstrap_servers=BROKER, isolation_level=level)
+        consumer = KafkaConsumer(**REACH, isolation_level=level)
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
         same(level + " reads what it should", expected, [r.value for r in read(consumer, len(expected))])
@@ -229,7 +231,7 @@ def remove(admin):
 
 def main():
     print("kafka-python", kafka.__version__, "Python", sys.version.split()[0])
-    admin = KafkaAdminClient(bootstrap_servers=BROKER)
+    admin = KafkaAdminClient(**REACH)
     try:
         administration(admin)
         consuming(producing(), admin)

@@ -219,7 +219,7 @@ fn woken_beside_its_twin(lab: &Lab) {
 /// The words of an instance that spends most of its time in calls of the transaction, so that a stop falls into one,
 /// and that doubts after three seconds.
 fn twin() -> String {
-    format!("inventory {FAST} --throttle 1000/s --timeout 3s --instance-id till --commit-interval 1ms")
+    format!("inventory {FAST} --throttle 500/s --timeout 3s --instance-id till --commit-interval 1ms")
 }
 
 fn is_fenced(process: Running) {
@@ -232,7 +232,7 @@ fn woken_in_a_call(lab: &Lab) {
     let mut running = vec![lab.start(&twin())];
     let mut point = 0;
     // Stopped for longer than the time-out of a call, and for longer than the session too.
-    for orders in [4000, 4000, 8000] {
+    for orders in [2000, 2000, 4000] {
         until_beyond(lab, point, &mut running);
         let first = running.pop().expect("running");
         first.signal(Signal::STOP);
@@ -240,7 +240,7 @@ fn woken_in_a_call(lab: &Lab) {
         point = until_beyond(lab, lab.progress(GROUP, TARGET) + orders, &mut running);
         first.signal(Signal::CONT);
         is_fenced(first);
-        point = until_beyond(lab, point.max(lab.progress(GROUP, TARGET)) + 1000, &mut running);
+        point = until_beyond(lab, point.max(lab.progress(GROUP, TARGET)) + 500, &mut running);
     }
     stop(running);
     lab.run(&format!("inventory {FAST} --until-end --instance-id till")).expect(0);

@@ -270,7 +270,8 @@ fn open_transaction(lab: &Lab) {
     stable.committed_offsets(list, Duration::from_millis(700)).expect_err("it waits for the transaction");
     let begun = Instant::now();
     let document = lab.document(&format!("lag --group {}", lab.topic("readers")));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // To wait for it would take as long as its time-out, and a minute at that.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     assert_eq!((&document["messages"], &document["partitions"][0]["committed"]), (&json!(8), &json!(2)));
     assert_eq!(document["partitions"][0]["high_watermark"], 11);
     writer.abort_transaction(BOUND).expect("aborted");
@@ -285,6 +286,7 @@ fn seconds(lab: &Lab) {
     aborting.begin_transaction().expect("begun");
     write(&aborting, &name, aborted);
     aborting.abort_transaction(BOUND).expect("aborted");
+    lab.settled("timed");
     plain.begin_transaction().expect("begun");
     write(&plain, &name, first);
     write(&plain, &name, second);
@@ -301,12 +303,18 @@ fn seconds(lab: &Lab) {
         (5, "read_committed", None),
     ] {
         lab.set_offsets("readers", "timed", &[(0, offset)]);
+        let begun = now_millis();
         let document = lab.document(&format!("lag --group {group} --isolation {isolation}"));
         assert_eq!(document["messages"], 5 - offset, "{document}");
         let found = document["seconds"].as_f64().unwrap_or_else(|| panic!("{document}"));
+        // As old as it was at some moment between the two.
         #[allow(clippy::cast_precision_loss, reason = "minutes in milliseconds")]
-        let truth = written.map_or(0.0, |written| (now_millis() - written) as f64 / 1_000.0);
-        assert!((found - truth).abs() < 1.0, "at {offset}, {isolation}: {found} for {truth}");
+        let age = |at: i64| written.map_or(0.0, |written| (at - written) as f64 / 1_000.0);
+        let (least, most) = (age(begun), age(now_millis()));
+        assert!(
+            (least - 0.01..=most + 0.01).contains(&found),
+            "at {offset}, {isolation}: {found}, not {least} to {most}"
+        );
     }
 }
 
@@ -317,8 +325,8 @@ fn load(lab: &Lab) {
     let lag = || lab.document(&format!("lag --group {group}"))["messages"].as_i64();
     until("the group has caught up", || (lag() == Some(0)).then_some(()));
     let watch = lab.start(&format!("lag --group {group} --watch 100ms --output json"));
-    let producer = lab.start("produce --rate 1500/s --count 6000 --seed 2");
-    until("the throttled group falls behind", || (lag() > Some(1_500)).then_some(()));
+    let producer = lab.start("produce --rate 1500/s --count 9000 --seed 2");
+    until("the throttled group falls behind", || (lag() > Some(3_000)).then_some(()));
     slow.signal(Signal::INT);
     slow.end().expect(0);
     let fast = lab.start("inventory");
@@ -332,18 +340,22 @@ fn load(lab: &Lab) {
     let samples: Vec<&Value> = document["samples"].as_array().expect("samples").iter().collect();
     let messages: Vec<i64> = samples.iter().filter_map(|sample| sample["messages"].as_i64()).collect();
     let peak = (0..messages.len()).max_by_key(|&index| messages[index]).expect("samples");
-    assert!(messages[peak] > 1_500 && messages[0] < messages[peak], "{messages:?}");
-    assert_eq!(messages.last(), Some(&0), "{messages:?}");
+    assert!(messages[peak] > 3_000 && messages[0] < messages[peak], "{messages:?}");
+    // The look that the signal cut short may be older than the end.
+    assert!(messages[peak..].contains(&0), "{messages:?}");
     // It rises to the peak and falls from it, but for single looks between two commits.
     let rising = messages[..=peak].windows(2).filter(|pair| pair[1] >= pair[0]).count();
     assert!(rising * 3 >= peak * 2, "{messages:?}");
     // While it rises it is written to at the producer's rate and read at the throttle's.
-    let held = |sample: &&&Value| sample["messages"].as_i64() < Some(1_500) && sample["state"] == "Stable";
-    let steady = samples[..peak].iter().rfind(held).expect("a look under the throttle");
-    let rate = |name: &str| steady[name].as_f64().unwrap_or_else(|| panic!("{steady}"));
+    let rising = samples[..peak].iter().filter(|sample| sample["state"] == "Stable");
+    let rates: Vec<_> =
+        rising.map(|sample| (sample["produced_per_second"].as_f64(), sample["consumed_per_second"].as_f64())).collect();
     // A machine that is busy produces in bursts, and reads more slowly than it may.
-    let (arriving, consumed) = (rate("produced_per_second"), rate("consumed_per_second"));
-    assert!((600.0..5_000.0).contains(&arriving) && consumed < 900.0 && consumed < arriving, "{steady}");
+    let told = |rates: &(Option<f64>, Option<f64>)| {
+        matches!(*rates, (Some(arriving), Some(consumed))
+            if (600.0..5_000.0).contains(&arriving) && consumed < 900.0 && consumed < arriving)
+    };
+    assert!(rates.iter().any(told), "{rates:?}");
     let oldest = samples.iter().filter_map(|sample| sample["seconds"].as_f64()).fold(0.0, f64::max);
     assert!((0.5..30.0).contains(&oldest), "{oldest}");
 }
@@ -408,7 +420,8 @@ fn quick(lab: &Lab) {
     let begun = Instant::now();
     let document = lab.document(&format!("lag --group {}", lab.topic("readers")));
     // Measured: 0.1 s. One request a partition, or a wait for each, would take much longer on any machine.
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // To wait for it would take as long as its time-out, and a minute at that.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     assert_eq!(document["messages"], 120);
     assert!(document["partitions"].as_array().expect("rows").iter().all(|row| row["seconds"].is_f64()), "{document}");
 }

@@ -102,7 +102,7 @@ fn main() {
     .concat();
     match brokers::named() {
         Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat()),
-        None => cases.extend([faults::CASES, broker_kills::CASES].concat()),
+        None => cases.extend([broker_kills::CASES, faults::CASES].concat()),
     }
     let trials = cases
         .into_iter()

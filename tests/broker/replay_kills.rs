@@ -44,7 +44,7 @@ fn killed(lab: &Lab) {
         .enumerate()
         .map(|(number, group)| {
             let words = if number < 3 { "replay" } else { "replay --undo" };
-            lab.start(&format!("{words} --group {group} --wait-empty 60s --output json {SHORT}"))
+            lab.start(&format!("{words} --group {group} --wait-empty 60s --output json"))
         })
         .collect();
     for (number, (group, run)) in GROUPS.iter().zip(last).enumerate() {
@@ -64,7 +64,7 @@ fn killed(lab: &Lab) {
 /// Every other one is killed once the rewind is seen, the others at a moment of the whole run.
 fn kill_one(lab: &Lab, group: &str, round: u64, number: u64) {
     let watch = Watch::new(lab, group);
-    let mut replay = lab.start(&format!("replay --group {group} --wait-empty 60s {SHORT}"));
+    let mut replay = lab.start(&format!("replay --group {group} --wait-empty 60s {SHORT} {SLOW}"));
     if number % 2 == round {
         until("the rewind", || {
             assert!(!replay.has_ended(), "ended before it could be killed");
@@ -148,7 +148,7 @@ fn killed_targets(lab: &Lab) {
                 6 => "replay --topic inventory-events --to-offset 30 --wait-empty 60s".to_owned(),
                 _ => format!("replay {target} --wait-empty 60s"),
             };
-            lab.start(&format!("{words} --group {group} --output json {SHORT}"))
+            lab.start(&format!("{words} --group {group} --output json"))
         })
         .collect();
     for ((index, (target, _)), run) in kills.iter().enumerate().zip(again) {

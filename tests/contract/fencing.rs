@@ -139,7 +139,7 @@ fn fenced_while_open(lab: &mut Lab) {
 fn timed_out(lab: &mut Lab) {
     let target = lab.target("topic", 1);
     let id = lab.name("id");
-    let answer = lab.ask(4, &requests::init_producer_id(Some(&id)).with_transaction_timeout_ms(100));
+    let answer = lab.ask(4, &requests::init_producer_id(Some(&id)).with_transaction_timeout_ms(2_000));
     let producer = Producer { id, number: *answer.producer_id, epoch: answer.producer_epoch, time: lab.zero };
     lab.ask(0, &producer.add(&target.name, &[0]));
     lab.ask(9, &producer.produce(9, (&target, 0), 0, &["a"]));

@@ -97,13 +97,13 @@ fn rebalance(lab: &mut Lab) {
 fn missed(lab: &mut Lab) {
     let group = lab.name("group");
     let mut first = Joined::connect(lab, 5, &group);
-    let request = membership::join(&group, &first.member.id).with_rebalance_timeout_ms(500);
+    let request = membership::join(&group, &first.member.id).with_rebalance_timeout_ms(3_000);
     first.client.send(5, &request);
     first.join_answer(lab, 5);
     let all = [(&first.member, "all")];
     lab.ask(3, &first.member.sync(&all));
     let mut second = Joined::connect(lab, 5, &group);
-    second.client.send(5, &membership::join(&group, &second.member.id).with_rebalance_timeout_ms(500));
+    second.client.send(5, &membership::join(&group, &second.member.id).with_rebalance_timeout_ms(3_000));
     lab.note("the second waits for the first, in vain");
     second.join_answer(lab, 5);
     lab.ask(3, &second.member.sync(&[(&second.member, "all")]));

@@ -55,11 +55,12 @@ fn run(browser: &Path, folder: &Path, arguments: &[String]) -> (String, Vec<Stri
             }
             let length = stream.read(&mut head).unwrap_or_default();
             let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            stream.write_all(answer).unwrap_or_default();
             let line = String::from_utf8_lossy(&head[..length]).lines().next().unwrap_or_default().to_owned();
+            // Before the answer, with which the browser may end.
             if sender.send(line).is_err() {
                 return;
             }
+            stream.write_all(answer).unwrap_or_default();
         }
     });
     let profile = folder.join("profile");

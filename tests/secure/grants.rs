@@ -91,7 +91,7 @@ impl Administrator {
         }
     }
 
-    /// Grants rights, and waits until the broker that decides about them knows the last one.
+    /// Grants rights.
     pub fn grant(&self, grants: &[Grant]) {
         // SAFETY: as in `make_users`.
         unsafe {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::grants::{Administrator, Grant};
 use super::process::Run;
@@ -44,12 +45,43 @@ impl Site {
         line.to_owned()
     }
 
-    /// Makes users with rights, all in two calls.
+    /// Makes users with rights, all in two calls, and waits until the broker knows them: its controller has taken them in a
+    /// moment earlier.
     pub fn people(&self, users: &[String], grants: &[Grant]) {
-        self.administrator.make_users(users, PASSWORD);
+        // Users last: who knows them knows what was granted before.
         if !grants.is_empty() {
             self.administrator.grant(grants);
         }
+        self.administrator.make_users(users, PASSWORD);
+        if let Some(user) = users.last() {
+            self.until_known(user);
+        }
+    }
+
+    fn until_known(&self, user: &str) {
+        let mut config = ClientConfig::new();
+        for line in self.properties(user).lines() {
+            let (key, value) = line.split_once('=').expect("a property");
+            config.set(key, value);
+        }
+        let begun = Instant::now();
+        // A client that was refused is slow to try again.
+        while !logs_in(&config) {
+            assert!(begun.elapsed() < TIMEOUT, "{user} is not known to the broker");
+        }
+    }
+
+    /// The client file of a user that the tests made.
+    fn properties(&self, user: &str) -> String {
+        let of_another = read(&self.file("foodstream.properties"));
+        of_another
+            .lines()
+            .map(|line| match line.split_once('=').expect("a property").0 {
+                "sasl.username" => format!("sasl.username={user}\n"),
+                "sasl.password" => format!("sasl.password={PASSWORD}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect()
     }
 
     /// A topic set of its own, with a folder for what commands leave.
@@ -64,6 +96,11 @@ impl Site {
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
+}
+
+fn logs_in(config: &ClientConfig) -> bool {
+    let client: BaseConsumer = config.create().expect("a client");
+    client.fetch_metadata(Some("none"), Duration::from_millis(500)).is_ok()
 }
 
 fn read(path: &Path) -> String {
@@ -108,17 +145,8 @@ impl Place {
 
     /// As a user that the tests made.
     pub fn run_as(&self, user: &str, words: &str) -> (Run, Duration) {
-        let of_another = read(&self.site.file("foodstream.properties"));
-        let mine: String = of_another
-            .lines()
-            .map(|line| match line.split_once('=').expect("a property").0 {
-                "sasl.username" => format!("sasl.username={user}\n"),
-                "sasl.password" => format!("sasl.password={PASSWORD}\n"),
-                _ => format!("{line}\n"),
-            })
-            .collect();
         let file = self.folder.path().join(format!("{user}.properties"));
-        std::fs::write(&file, mine).expect("written");
+        std::fs::write(&file, self.site.properties(user)).expect("written");
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("private");
         self.run_with(&file, words)
     }

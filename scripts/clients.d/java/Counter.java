@@ -5,6 +5,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.time.Duration;
 import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StoreQueryParameters;
@@ -61,6 +62,11 @@ final class Counter {
         // A line on stdin asks for the store and the end; without one, stdin's end is the end of whoever started this.
         boolean asked = new BufferedReader(new InputStreamReader(System.in)).readLine() != null;
         if (asked) {
+            // A store cannot be asked while some thread waits for its share of the tasks.
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Trial.LIMIT);
+            while (streams.state() != KafkaStreams.State.RUNNING && System.nanoTime() < deadline) {
+                Thread.sleep(20);
+            }
             var counts = new TreeMap<String, Long>();
             var store = streams.store(StoreQueryParameters.fromNameAndType(STORE, QueryableStoreTypes.<String, Long>keyValueStore()));
             try (var entries = store.all()) {

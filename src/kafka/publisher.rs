@@ -184,8 +184,8 @@ enum Opening {
 
 /// A producer for many records on one topic.
 ///
-/// The first record of a partition goes alone: only a partition that knows the producer refuses what comes out of turn, see
-/// [`Reports::take_implied`].
+/// The first record of a partition goes alone: only a partition that knows the producer refuses what comes out of turn, and
+/// the library takes a batch behind one that was refused for proof that this one is there (confluentinc/confluent-kafka-go#921).
 pub struct Publisher {
     // Before the producer: a handle must be gone when its client goes.
     handle: TopicHandle,

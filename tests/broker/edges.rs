@@ -27,7 +27,7 @@ pub const CASES: &[Case] = &[
 
 /// From the signal to the end of the process. A transaction in flight takes milliseconds, leaving a group some more;
 /// ten times that is what a busy machine needs.
-pub const PROMPT: Duration = Duration::from_secs(5);
+const PROMPT: Duration = Duration::from_secs(5);
 
 /// Shorter than any transaction's timeout here: what is still open then was left open.
 const STABLE: Duration = Duration::from_secs(3);

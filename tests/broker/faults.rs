@@ -38,7 +38,7 @@ const TRANSACTIONAL: [ApiKey; 5] = [
     ApiKey::EndTxn,
 ];
 
-/// A broker that fails on demand, with orders on it.
+/// A broker that fails on demand.
 struct Place {
     lab: Lab,
     config: Config,
@@ -46,10 +46,15 @@ struct Place {
 }
 
 impl Place {
-    fn new(lab: &Lab, orders: u32) -> Self {
+    fn empty(lab: &Lab) -> Self {
         let config = Config::memory();
         let broker = Embedded::start(config.clone());
-        let place = Self { lab: lab.on(&broker.address()), config, _broker: broker };
+        Self { lab: lab.on(&broker.address()), config, _broker: broker }
+    }
+
+    /// With orders on it.
+    fn new(lab: &Lab, orders: u32) -> Self {
+        let place = Self::empty(lab);
         place.lab.run(&format!("produce --count {orders} --poison-rate 1% --seed 31")).expect(0);
         place
     }
@@ -136,16 +141,13 @@ fn fenced_by_name(lab: &Lab) {
 }
 
 fn applied_produces(lab: &Lab) {
-    let config = Config::memory();
-    let broker = Embedded::start(config.clone());
-    let lab = lab.on(&broker.address());
-    config.faults.add(Rule::new(ApiKey::Produce, Fault::ApplyAndRefuse(ResponseError::RequestTimedOut)).every(3));
-    config.faults.add(Rule::new(ApiKey::Produce, Fault::ApplyAndCut).every(7));
-    let document = lab.document("produce --count 20000 --seed 32 -X batch.num.messages=300");
+    let place = Place::empty(lab);
+    place.fail(Rule::new(ApiKey::Produce, Fault::ApplyAndRefuse(ResponseError::RequestTimedOut)).every(3));
+    place.fail(Rule::new(ApiKey::Produce, Fault::ApplyAndCut).every(7));
+    let document = place.lab.document("produce --count 20000 --seed 32 -X batch.num.messages=300");
     assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
-    assert_eq!(lab.read("order-events").len(), 20_000, "each order once");
-    assert!(config.faults.done() > 10);
-    let place = Place { lab, config, _broker: broker };
+    assert_eq!(place.lab.read("order-events").len(), 20_000, "each order once");
+    assert!(place.config.faults.done() > 10);
     place.survives("--throttle 30000/s --commit-interval 30ms", &[0]);
 }
 
@@ -164,14 +166,12 @@ fn unled(lab: &Lab, each: impl Fn(&Lab, Rule) + Sync) {
 
 fn unled_orders(lab: &Lab) {
     unled(lab, |lab, rule| {
-        let config = Config::memory();
-        let broker = Embedded::start(config.clone());
-        let lab = lab.on(&broker.address());
-        config.faults.add(rule);
-        let document = lab.document("produce --count 600 --seed 33 --partitions 5 --rate 400/s");
+        let place = Place::empty(lab);
+        place.fail(rule);
+        let document = place.lab.document("produce --count 600 --seed 33 --partitions 5 --rate 400/s");
         assert_eq!((&document["acknowledged"], &document["failed"]), (&600.into(), &0.into()));
-        assert_eq!(config.faults.done(), 1);
-        assert_eq!(lab.read("order-events").len(), 600, "what was acknowledged is there");
+        assert_eq!(place.config.faults.done(), 1);
+        assert_eq!(place.lab.read("order-events").len(), 600, "what was acknowledged is there");
     });
 }
 

@@ -81,7 +81,7 @@ fn paced(lab: &Lab) {
     let asked = Instant::now();
     running.signal(Signal::INT);
     running.end().expect(0);
-    assert!(asked.elapsed() < edges::PROMPT, "it took {:?} to stop", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?} to stop", asked.elapsed());
     edges::assert_nothing_is_open(lab);
     truth::check(lab, OPENING, RESTOCK_MILLIS);
 }

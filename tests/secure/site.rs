@@ -25,11 +25,7 @@ pub struct Site {
 impl Site {
     /// By the folder that `scripts/kafka start --secure` prints.
     pub fn open(folder: PathBuf) -> Self {
-        let mut config = ClientConfig::new();
-        for line in read(&folder.join("admin.properties")).lines() {
-            let (key, value) = line.split_once('=').expect("a property");
-            config.set(key, value);
-        }
+        let config = configuration(&read(&folder.join("admin.properties")));
         Self { administrator: Administrator::open(&config), folder }
     }
 
@@ -59,11 +55,7 @@ impl Site {
     }
 
     fn until_known(&self, user: &str) {
-        let mut config = ClientConfig::new();
-        for line in self.properties(user).lines() {
-            let (key, value) = line.split_once('=').expect("a property");
-            config.set(key, value);
-        }
+        let config = configuration(&self.properties(user));
         let begun = Instant::now();
         // A client that was refused is slow to try again.
         while !logs_in(&config) {
@@ -96,6 +88,11 @@ impl Site {
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
+}
+
+fn configuration(properties: &str) -> ClientConfig {
+    let property = |line: &str| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    properties.lines().map(|line| property(line).expect("a property")).collect()
 }
 
 fn logs_in(config: &ClientConfig) -> bool {

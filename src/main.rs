@@ -105,7 +105,6 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     let outcome = run(&mut context, typed, random.as_u64_pair().1);
     runtime.shutdown_background();
     Ok(outcome.unwrap_or_else(|failure| {
-        let failure = context.explain(failure);
         context.console.error(&failure);
         failure.code
     }))

@@ -27,6 +27,12 @@ impl Signal {
             Self::Terminate => Code::Terminated,
         }
     }
+
+    /// The failure of work that is abandoned because of it.
+    #[must_use]
+    pub fn failure(self) -> Failure {
+        Failure::new(self.code(), "stopped before it was done")
+    }
 }
 
 /// A handle that every long-running part looks at; cheap to clone and to ask.
@@ -80,10 +86,7 @@ impl Shutdown {
     ///
     /// With the signal's exit code when a stop was asked for.
     pub fn check(&self) -> Result<(), Failure> {
-        match self.requested() {
-            None => Ok(()),
-            Some(signal) => Err(Failure::new(signal.code(), "stopped before it was done")),
-        }
+        self.requested().map_or(Ok(()), |signal| Err(signal.failure()))
     }
 
     /// Pauses for a while, at most until a stop is asked for.

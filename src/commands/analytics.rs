@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::follower::Follower;
+use super::group::GroupError;
 use super::topology::{self, Topic};
 use super::{Context, first_pass, group};
 use crate::analytics::{Feed, MetricsDocument, View};
@@ -14,7 +15,7 @@ use crate::output::OutputFile;
 use crate::processors::{STATE, TallyKeeper};
 use crate::report;
 use crate::settings::ConsumerSettings;
-use crate::stream::{self, Event, LoopSettings, Words};
+use crate::stream::{self, Event, LoopSettings, StreamError, Words};
 
 const WORDS: Words = Words {
     command: "analytics",
@@ -53,10 +54,11 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         partitions: topology.partitions,
         outputs: vec![names.analytics_state()],
         changelog: STATE,
-        sizes: topology::sizes(context, &[Topic::AnalyticsState])?,
+        sizes: topology::sizes(context, &inspector, &[Topic::AnalyticsState])?,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,
+        survives_outages: !settings.until_end,
         resume: settings.resume,
         words: WORDS,
     };
@@ -66,32 +68,48 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         let draws = context.console.answers_a_terminal() && !context.common.json;
         // A picture that is redrawn shows the progress itself, and a bar below it would be drawn over.
         let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
+        let mut outage = None;
         stream::run(connection, &loop_settings, &mut keeper, &inspector, &context.shutdown, &mut |event| {
+            if let Event::Outage(age) = event {
+                outage = Some(age);
+            }
             match event {
                 Event::Note(text) => context.console.note(text),
                 Event::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
                 Event::Progress(ended) => {
+                    outage = None;
                     if let Some(progress) = &mut progress {
                         progress.set(ended.records);
                     }
-                    if !settings.until_end && !context.common.json && next.has_passed() {
-                        next.renew();
-                        let document = follower.metrics()?;
-                        return if draws {
-                            context.console.redraw(&report::metrics_picture(&document))
-                        } else {
-                            context.console.answer(&format!("{}\n", report::metrics_line(&document)))
-                        };
-                    }
                 }
+                Event::Outage(_) => {}
             }
-            Ok(true)
+            if settings.until_end || context.common.json || !next.has_passed() {
+                return Ok(true);
+            }
+            next.renew();
+            let document = follower.metrics()?;
+            let stale = outage.map(report::stale);
+            if draws {
+                let picture = report::metrics_picture(&document);
+                return context.console.redraw(&stale.map_or(picture.clone(), |stale| format!("{picture}{stale}\n")));
+            }
+            let line = report::metrics_line(&document);
+            let stale = stale.map_or_else(String::new, |stale| format!("; {stale}"));
+            context.console.answer(&format!("{line}{stale}\n"))
         })?
     };
-    drop(follower);
     // The last word is read anew: what the whole group has committed, not what was followed of it so far.
-    let state = group::read_final_state(context, &inspector, &topology, &group_name)?;
-    let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
+    let document = match group::read_final_state(context, &inspector, &topology, &group_name) {
+        Ok(state) => state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document(),
+        // A live one that is stopped in an outage answers with what it has shown.
+        Err(StreamError::Kafka(error)) if error.kind().passes() && !settings.until_end => {
+            context.console.warn(&format!("{error}\n  these metrics are the last ones that were read"));
+            follower.metrics()?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    drop(follower);
     finish(context, &document, report, file)?;
     Ok(context.end(ended.reached || !settings.until_end))
 }
@@ -144,7 +162,7 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
     if installs {
         match first_pass::install(context, &inspector, &group_name, &mut pass) {
             // Somebody joined since: the group is left alone, as a live one. Any other refusal is one.
-            Err(failure) if failure.code == Code::Refused && !inspector.liveness(&group_name)?.members.is_empty() => {
+            Err(GroupError::Live(failure)) => {
                 context.console.warn(&format!("{}: it is left alone, these metrics are only shown", failure.message));
             }
             other => other?,

@@ -19,7 +19,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
-    let admin = Admin::open(&context.common.connection, &context.runtime)?;
+    let admin = Admin::open(&context.common.connection, &context.runtime, &context.shutdown)?;
     let (mut document, in_the_way) = look(context, &inspector)?;
     let listing = report::clean_listing(&document);
     if document.is_empty() || consent == Consent::DryRun {
@@ -141,5 +141,5 @@ fn delete(inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Res
     }
     let topics: Vec<String> = document.topics.iter().map(|topic| topic.name.clone()).collect();
     admin.delete_topics(&topics)?;
-    inspector.wait_gone(&topics)
+    Ok(inspector.wait_gone(&topics)?)
 }

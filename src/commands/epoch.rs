@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::group::{self, Hold, Place};
+use super::group::{self, GroupError, Hold, Place};
 use super::metrics_scan::Fold;
 use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions, fenced,
+    Error, Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions,
 };
 use crate::state::{Checkpoint, Position, PositionKey};
 
@@ -39,10 +39,10 @@ pub(super) struct Switched {
 }
 
 impl<'a> EpochWriter<'a> {
-    pub fn open(context: &'a Context, group: &'a str) -> Result<Self, Failure> {
+    pub fn open(context: &'a Context, inspector: &Inspector, group: &'a str) -> Result<Self, Failure> {
         let id = TransactionalId { family: format!("{group}-"), member: format!("switch-{}", context.process_id) };
         let topics = [context.common.names.analytics_state()];
-        let sizes = topology::sizes(context, &[Topic::AnalyticsState])?;
+        let sizes = topology::sizes(context, inspector, &[Topic::AnalyticsState])?;
         let transactions = Transactions::open(&context.common.connection, &id, &topics, sizes, &context.shutdown)?;
         Ok(Self { context, group, epoch: context.process_id.clone(), transactions })
     }
@@ -67,7 +67,7 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// Writes whole folds under this epoch; nobody sees them before the switch.
-    pub fn write_base(&self, places: &[Place], folds: &mut [Fold]) -> Result<(), Failure> {
+    pub fn write_base(&self, places: &[Place], folds: &mut [Fold]) -> Result<(), GroupError> {
         let mut changes: Vec<Change> = Vec::new();
         for (place, fold) in places.iter().zip(folds) {
             let source = &place.source;
@@ -89,7 +89,7 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// The switch itself, or a step within the epoch: changes, positions and offsets, in one transaction.
-    pub fn switch(&self, hold: &Hold, changes: &[Change], switched: &[Switched]) -> Result<(), Failure> {
+    pub fn switch(&self, hold: &Hold, changes: &[Change], switched: &[Switched]) -> Result<(), GroupError> {
         self.transaction(|transactions| {
             send(transactions, changes)?;
             for Switched { source, position } in switched {
@@ -104,14 +104,14 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// Deletes the epochs that nothing refers to any more: what earlier switches and killed attempts have left.
-    pub fn collect_garbage(&self, inspector: &Inspector, topology: &Topology) -> Result<(), Failure> {
+    pub fn collect_garbage(&self, inspector: &Inspector, topology: &Topology) -> Result<(), GroupError> {
         let state = group::read_state(self.context, inspector, topology, self.group)?;
         let mut tombstones: Vec<Change> = Vec::new();
         state.stale_keys(&mut |stale| tombstones.push((stale.partition, stale.key.to_vec(), None)));
         self.write(&tombstones)
     }
 
-    fn write(&self, changes: &[Change]) -> Result<(), Failure> {
+    fn write(&self, changes: &[Change]) -> Result<(), GroupError> {
         for chunk in changes.chunks(CHUNK) {
             self.context.shutdown.check()?;
             self.transaction(|transactions| send(transactions, chunk))?;
@@ -119,7 +119,7 @@ impl<'a> EpochWriter<'a> {
         Ok(())
     }
 
-    fn transaction(&self, fill: impl Fn(&Transactions) -> Result<(), TransactionError>) -> Result<(), Failure> {
+    fn transaction(&self, fill: impl Fn(&Transactions) -> Result<(), TransactionError>) -> Result<(), GroupError> {
         let transactions = &self.transactions;
         let result = transactions.begin().and_then(|()| fill(transactions)).and_then(|()| transactions.commit());
         result.map_err(|error| {
@@ -131,13 +131,15 @@ impl<'a> EpochWriter<'a> {
         })
     }
 
-    fn failure(&self, error: TransactionError) -> Failure {
+    fn failure(&self, error: TransactionError) -> GroupError {
         match error {
-            TransactionError::Failed(failure) => failure,
-            TransactionError::Stale(_) => group::joined(self.group),
-            TransactionError::Fenced(text) => fenced(None, &text),
-            TransactionError::Abort(text) | TransactionError::Doubt(text) => {
-                Failure::new(Code::Unreachable, text).hint("the group's offsets and state agree; run the command again")
+            TransactionError::Failed(error) => error.into(),
+            TransactionError::Stale(_) => GroupError::joined(self.group),
+            TransactionError::Fenced(text) => Error::fenced(None, text).into(),
+            TransactionError::Abort(text) | TransactionError::UnknownOutcome(text) => {
+                Failure::new(Code::Unreachable, text)
+                    .hint("the group's offsets and state agree; run the command again")
+                    .into()
             }
         }
     }
@@ -146,7 +148,7 @@ impl<'a> EpochWriter<'a> {
     pub fn wait_visible(&self, inspector: &Inspector, topology: &Topology, places: &[Place]) -> Result<(), Failure> {
         let state = TopicPartition::all(&self.context.common.names.analytics_state(), topology.partitions);
         let ends = inspector.ends(&state, Isolation::Uncommitted)?;
-        inspector.wait_stable(&state, &ends, &self.context.shutdown, &mut |text| self.context.console.note(text))?;
+        inspector.wait_stable(&state, &ends, &mut |text| self.context.console.note(text))?;
         group::offsets(self.context, inspector, places).map(drop)
     }
 }

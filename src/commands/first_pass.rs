@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::epoch::{EpochWriter, Switched};
-use super::group::{self, Hold, Place};
+use super::group::{self, GroupError, Hold, Place};
 use super::metrics_scan::{self, Fold};
 use super::topology::{self, Topic, Topology};
 use crate::analytics::MetricsDocument;
@@ -33,7 +33,7 @@ pub(super) fn count(
     let places = group::places(context, topology);
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
     let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
-    inspector.wait_stable(&sources, &ends, &context.shutdown, &mut |text| context.console.note(text))?;
+    inspector.wait_stable(&sources, &ends, &mut |text| context.console.note(text))?;
     let starts = inspector.starts(&sources)?;
     let offsets = ends.iter().zip(&starts).map(|(end, start)| u64::try_from(end - start).unwrap_or(0)).sum();
     let mut progress = context.console.progress("records counted", Some(offsets));
@@ -50,16 +50,21 @@ pub(super) fn count(
 /// # Errors
 ///
 /// With exit code 7 when the group is or becomes live; it is then as it was before.
-pub(super) fn install(context: &Context, inspector: &Inspector, group: &str, pass: &mut Pass) -> Result<(), Failure> {
+pub(super) fn install(
+    context: &Context,
+    inspector: &Inspector,
+    group: &str,
+    pass: &mut Pass,
+) -> Result<(), GroupError> {
     let topology =
         topology::ensure(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Read, Operation::Write])], None)?;
-    let writer = EpochWriter::open(context, group)?;
+    let writer = EpochWriter::open(context, inspector, group)?;
     group::wait_empty(context, inspector, group, None)?;
     let hold = Hold::take(context, group, &pass.places)?;
     let result = installed(context, inspector, group, pass, &topology, &writer, &hold);
     hold.release();
     result?;
-    writer.wait_visible(inspector, &topology, &pass.places)
+    Ok(writer.wait_visible(inspector, &topology, &pass.places)?)
 }
 
 fn installed(
@@ -70,7 +75,7 @@ fn installed(
     topology: &Topology,
     writer: &EpochWriter<'_>,
     hold: &Hold,
-) -> Result<(), Failure> {
+) -> Result<(), GroupError> {
     // Read while the group is held: what stands now is what an undo goes back to.
     let state = group::read_state(context, inspector, topology, group)?;
     writer.write_base(&pass.places, &mut pass.folds)?;

@@ -23,6 +23,8 @@ pub(super) struct Follower {
 struct Following(GroupState);
 
 impl Reader for Following {
+    type Error = Failure;
+
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
         let Some(key) = record.key else { return Ok(()) };
         self.0.apply(key, record.value).map_err(|error| {

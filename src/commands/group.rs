@@ -7,9 +7,9 @@ use super::topology::{Topic, Topology};
 use crate::analytics::{Feed, GroupState};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{GroupMetadata, Happening, Inspector, Member, MemberSettings, TopicPartition};
+use crate::kafka::{self, GroupMetadata, Happening, Inspector, Member, MemberSettings, TopicPartition};
 use crate::shutdown::Shutdown;
-use crate::stream::changelog;
+use crate::stream::{StreamError, changelog};
 
 /// A source partition of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) fn read_state(
     topology: &Topology,
     group: &str,
 ) -> Result<GroupState, Failure> {
-    read_state_until(context, inspector, topology, group, &context.shutdown)
+    Ok(read_state_until(context, inspector, topology, group, &context.shutdown)?)
 }
 
 fn read_state_until(
@@ -48,7 +48,7 @@ fn read_state_until(
     topology: &Topology,
     group: &str,
     shutdown: &Shutdown,
-) -> Result<GroupState, Failure> {
+) -> Result<GroupState, StreamError> {
     let mut state = GroupState::new(group);
     if !topology.has(Topic::AnalyticsState) {
         return Ok(state);
@@ -73,14 +73,14 @@ pub(super) fn read_final_state(
     inspector: &Inspector,
     topology: &Topology,
     group: &str,
-) -> Result<GroupState, Failure> {
-    read_state_until(context, inspector, topology, group, &Shutdown::default())
+) -> Result<GroupState, StreamError> {
+    read_state_until(context, &inspector.after_a_stop(), topology, group, &Shutdown::default())
 }
 
 /// The group's committed offsets of the places, in their order.
 pub(super) fn offsets(context: &Context, inspector: &Inspector, places: &[Place]) -> Result<Vec<Option<i64>>, Failure> {
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
-    inspector.committed(&sources, &context.shutdown, &mut |text| context.console.note(text))
+    Ok(inspector.committed(&sources, &mut |text| context.console.note(text))?)
 }
 
 /// The offset that belongs to a position of the state, which was read after `earlier` and before `later`: a live group
@@ -109,7 +109,7 @@ pub(super) fn wait_empty(
     inspector: &Inspector,
     group: &str,
     wait: Option<Duration>,
-) -> Result<(), Failure> {
+) -> Result<(), GroupError> {
     let deadline = Deadline::after(wait.unwrap_or_default());
     let mut told = false;
     loop {
@@ -120,11 +120,11 @@ pub(super) fn wait_empty(
         }
         let members = liveness.members.join(", ");
         if deadline.has_passed() {
-            return Err(Failure::new(
+            return Err(GroupError::Live(Failure::new(
                 Code::Refused,
                 format!("the group {group} is live ({}), its members are: {members}", liveness.state),
             )
-            .hint("stop them, or give --wait-empty 60s; --shadow recomputes beside a live group (a killed member is listed until its session expires)"));
+            .hint("stop them, or give --wait-empty 60s; --shadow recomputes beside a live group (a killed member is listed until its session expires)")));
         }
         if !told {
             told = true;
@@ -144,7 +144,7 @@ pub(super) struct Hold {
 
 impl Hold {
     /// Joins the empty group and takes every partition.
-    pub fn take(context: &Context, group: &str, places: &[Place]) -> Result<Self, Failure> {
+    pub fn take(context: &Context, group: &str, places: &[Place]) -> Result<Self, GroupError> {
         let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
         topics.dedup();
         let settings = MemberSettings { group: group.to_owned(), instance_id: None, topics };
@@ -162,19 +162,19 @@ impl Hold {
                 // The metadata of this very assignment: what is taken later may belong to a generation with others in it.
                 Ok(Happening::Assigned(partitions, metadata)) => break Ok((partitions, metadata)),
                 Ok(_) => {}
-                Err(failure) => break Err(failure),
+                Err(error) => break Err(error.into()),
             }
         };
         let (partitions, metadata) = match result {
             Ok(assigned) => assigned,
             Err(failure) => {
                 member.leave();
-                return Err(failure);
+                return Err(GroupError::Other(failure));
             }
         };
         if partitions.len() < places.len() {
             member.leave();
-            return Err(joined(group));
+            return Err(GroupError::joined(group));
         }
         // Assigned without a fetch: nothing is read here, and nothing prefetched is thrown away.
         member.read_from(&[])?;
@@ -191,11 +191,11 @@ impl Hold {
     /// # Errors
     ///
     /// With exit code 7 when somebody joined: the group goes on from what was committed last.
-    pub fn serve(&self, group: &str) -> Result<(), Failure> {
+    pub fn serve(&self, group: &str) -> Result<(), GroupError> {
         let deadline = Deadline::after(Duration::from_millis(5));
         while !deadline.has_passed() {
             match self.member.poll(Duration::ZERO)? {
-                Happening::Revoked { .. } | Happening::Assigned(..) => return Err(joined(group)),
+                Happening::Revoked { .. } | Happening::Assigned(..) => return Err(GroupError::joined(group)),
                 Happening::Nothing => return Ok(()),
                 Happening::Record(_) | Happening::Trouble(_) => {}
             }
@@ -210,7 +210,39 @@ impl Hold {
     }
 }
 
-pub(super) fn joined(group: &str) -> Failure {
-    Failure::new(Code::Refused, format!("another member joined the group {group} meanwhile"))
-        .hint("stop it and run the command again; the group's offsets and state agree, and it goes on from them")
+/// Why the group could not be held or switched.
+#[derive(Debug)]
+pub(super) enum GroupError {
+    /// It has members, or got one.
+    Live(Failure),
+    /// Anything else.
+    Other(Failure),
+}
+
+impl GroupError {
+    pub fn joined(group: &str) -> Self {
+        let failure = Failure::new(Code::Refused, format!("another member joined the group {group} meanwhile"))
+            .hint("stop it and run the command again; the group's offsets and state agree, and it goes on from them");
+        Self::Live(failure)
+    }
+}
+
+impl From<Failure> for GroupError {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<kafka::Error> for GroupError {
+    fn from(error: kafka::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Live(failure) | GroupError::Other(failure) => failure,
+        }
+    }
 }

@@ -56,10 +56,11 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         partitions: topology.partitions,
         outputs: vec![names.decisions(), names.ledger(), names.dead_letters()],
         changelog: LEDGER,
-        sizes: topology::sizes(context, &[Topic::Decisions, Topic::Ledger, Topic::DeadLetters])?,
+        sizes: topology::sizes(context, &inspector, &[Topic::Decisions, Topic::Ledger, Topic::DeadLetters])?,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,
+        survives_outages: false,
         resume: settings.resume,
         words: WORDS,
     };
@@ -71,6 +72,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
                 Event::Note(text) => context.console.note(text),
                 Event::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
                 Event::Progress(ended) => progress.set(ended.records),
+                Event::Outage(_) => {}
             }
             Ok(true)
         })?

@@ -6,11 +6,14 @@ use std::time::Duration;
 use super::Context;
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::LagSampler;
+use crate::kafka::{self, LagSampler};
 use crate::lag::{Condition, GroupLag, GroupSample, History, LagDocument, Moment, Verdict, csv_heading, csv_rows};
 use crate::output::OutputFile;
 use crate::report;
 use crate::settings::LagSettings;
+
+/// How long each wait of a look may take, at least, before the last look is shown as stale.
+const LEAST_BOUND: Duration = Duration::from_secs(2);
 
 /// Groups that a refusal names, at most.
 const NAMED: usize = 10;
@@ -65,11 +68,24 @@ struct Watch<'a> {
     csv: String,
     /// What was told already.
     told: BTreeSet<String>,
+    /// When the last look was answered.
+    answered: Deadline,
+    /// How long the next look may take in an outage.
+    bound: Duration,
 }
 
 impl<'a> Watch<'a> {
     fn new(context: &'a Context, settings: &'a LagSettings, of_prefix: bool) -> Self {
-        Self { context, settings, of_prefix, groups: Vec::new(), csv: csv_heading(), told: BTreeSet::new() }
+        Self {
+            context,
+            settings,
+            of_prefix,
+            groups: Vec::new(),
+            csv: csv_heading(),
+            told: BTreeSet::new(),
+            answered: Deadline::after(Duration::ZERO),
+            bound: LEAST_BOUND,
+        }
     }
 
     /// Looks once, or until something ends it.
@@ -77,14 +93,23 @@ impl<'a> Watch<'a> {
         let started = Deadline::after(Duration::ZERO);
         let mut due = Duration::ZERO;
         loop {
+            let looking = Deadline::after(Duration::ZERO);
             let looks = match sampler.sample() {
                 Ok(looks) => looks,
                 // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
                 Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
-                Err(failure) => return Err(failure),
+                // What was shown stays, as old as it is; a first look has nothing to show.
+                Err(error) if !self.groups.is_empty() && self.settings.watch.is_some() && error.kind().passes() => {
+                    if !self.outlast(&error, sampler)? {
+                        return Ok(Code::Done);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
+            self.answered(looking.elapsed(), sampler);
             if self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists) {
                 return Err(self.no_group(sampler));
             }
@@ -105,6 +130,38 @@ impl<'a> Watch<'a> {
                 return Ok(Code::Done);
             }
         }
+    }
+
+    /// A look was answered: the next one of a watch may take twice as long before the last one is shown as stale.
+    fn answered(&mut self, took: Duration, sampler: &mut LagSampler) {
+        self.answered = Deadline::after(Duration::ZERO);
+        if self.settings.watch.is_some() {
+            self.bound = (took * 2).max(LEAST_BOUND).min(self.context.common.connection.timeout);
+            sampler.within(self.bound);
+        }
+    }
+
+    /// Lives through an outage: shows how old the last look is, and looks again; `false` when nobody reads it any more.
+    fn outlast(&mut self, error: &kafka::Error, sampler: &mut LagSampler) -> Result<bool, Failure> {
+        let stale = report::stale(self.answered.elapsed());
+        if self.told.insert(error.to_string()) {
+            self.context.console.note(&report::printable(&error.to_string()));
+        }
+        // A look that waits long shows nothing meanwhile; one that is too short never ends on a slow broker.
+        self.bound = (self.bound * 2).min(self.context.common.connection.timeout);
+        sampler.within(self.bound);
+        let console = &self.context.console;
+        let read = if self.context.common.json {
+            true
+        } else if console.answers_a_terminal() {
+            console.redraw(&format!("{}{stale}\n", report::lag_picture(&self.shown())))?
+        } else {
+            let lines: String =
+                self.shown().iter().map(|group| format!("{}; {stale}\n", report::lag_line(group))).collect();
+            console.answer(&lines)?
+        };
+        self.context.shutdown.pause(self.settings.watch.unwrap_or_default().min(LEAST_BOUND));
+        Ok(read && self.context.shutdown.requested().is_none())
     }
 
     fn take(&mut self, looks: &[GroupSample], sampler: &LagSampler) {

@@ -49,6 +49,8 @@ impl Share {
 }
 
 impl Reader for Share {
+    type Error = Failure;
+
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
         let feed = self.feeds[record.range];
         let fold = self.fold(record.range);

@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::exit::{Code, Failure};
-use crate::kafka::{UNREACHABLE_HINT, library};
+use crate::kafka::library;
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
 use crate::report::html::CommandFacts;
@@ -81,18 +81,6 @@ impl Context {
         let answer = if self.common.json { json(document)? } else { text.to_owned() };
         // Nobody reading any more is no failure.
         self.console.answer(&answer).map(drop)
-    }
-
-    /// A failure as the user of this broker needs it: what is no matter of `-b` is not told as one.
-    #[must_use]
-    pub fn explain(&self, failure: Failure) -> Failure {
-        match &self.common.connection.name {
-            Some(name) if failure.hint.as_deref() == Some(UNREACHABLE_HINT) => failure.hint(format!(
-                "`foodstream broker --status` tells how {name} stands, and broker.log in its folder what it said; \
-                 --timeout sets how long to wait"
-            )),
-            _ => failure,
-        }
     }
 
     /// The code of a finite command that has told its result: done, or stopped before its goal.

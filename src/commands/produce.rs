@@ -26,7 +26,7 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
     let topology =
         topology::ensure(context, &inspector, &[Topic::Orders.to(&[Operation::Write])], settings.partitions)?;
-    let sizes = topology::sizes(context, &[Topic::Orders])?;
+    let sizes = topology::sizes(context, &inspector, &[Topic::Orders])?;
     let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions, sizes)?;
 
     let started = clock::now();
@@ -67,11 +67,11 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     }
     context.answer(&document, &report::produce_report(&document), report)?;
     if let Some((failed, refusal)) = publisher.refusal() {
-        return Err(refusal.context(format!("{failed} of {} records were not acknowledged", document.produced)));
+        return Err(refusal.context(format!("{failed} of {} records were not acknowledged", document.produced)).into());
     }
     sent?;
-    finished.map_err(|failure| {
-        failure.context(format!("{} of {} records were not acknowledged", document.failed, document.produced))
+    finished.map_err(|error| {
+        error.context(format!("{} of {} records were not acknowledged", document.failed, document.produced))
     })?;
     publisher.leave();
     let reached = settings.count.is_none_or(|count| document.acknowledged == count);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Context;
-use crate::clock::{self, Deadline};
+use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Admin, Inspector, Operation, Sizes, TopicFacts};
+use crate::kafka::{Admin, Inspector, Kind, Operation, Sizes, TopicFacts};
 use crate::topics::{COMPACTED, DEAD_LETTER_ROOM, DEFAULT_PARTITIONS, Names};
 
 /// One of the five topics.
@@ -153,9 +153,22 @@ pub(super) fn ensure(
     partitions: Option<i32>,
 ) -> Result<Topology, Failure> {
     let names = &context.common.names;
-    let topics: Vec<Topic> = uses.iter().map(|used| used.topic).collect();
-    let found = look(context, inspector, uses)?;
-    if let (Some(found), Some(asked)) = (&found, partitions)
+    let found = match look(context, inspector, uses)? {
+        Some(found) => found,
+        None => {
+            // Without orders nothing was looked at: what exists of the others must fit too.
+            let (all, count) = (inspector.topics()?, partitions.unwrap_or(DEFAULT_PARTITIONS));
+            for topic in Topic::ALL {
+                let name = topic.name(names);
+                let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
+                check_count(names, topic, found, count)?;
+            }
+            // They may exist already, with another count: made by another process a moment ago.
+            make(context, inspector, &[Topic::Orders], count)?;
+            look_until(context, inspector, uses, |_| true)?
+        }
+    };
+    if let Some(asked) = partitions
         && found.partitions != asked
     {
         return Err(Failure::new(
@@ -164,49 +177,43 @@ pub(super) fn ensure(
         )
         .hint("leave --partitions out, or use a fresh --prefix"));
     }
-    let count = found.as_ref().map_or(partitions.unwrap_or(DEFAULT_PARTITIONS), |found| found.partitions);
-    let exists = |topic: Topic| found.as_ref().is_some_and(|found| found.has(topic));
-    let mut missing: Vec<Topic> = topics.iter().copied().filter(|topic| !exists(*topic)).collect();
-    if found.is_none() && !missing.is_empty() {
-        // Without orders nothing was looked at: what exists of the others must fit too.
-        let all = inspector.topics()?;
-        for topic in Topic::ALL {
-            let name = topic.name(names);
-            let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
-            check_count(names, topic, found, count)?;
-            if found.is_some() {
-                missing.retain(|missing| *missing != topic);
-            }
-        }
+    let topics: Vec<Topic> = uses.iter().map(|used| used.topic).collect();
+    let missing: Vec<Topic> = topics.iter().copied().filter(|topic| !found.has(*topic)).collect();
+    make(context, inspector, &missing, found.partitions)?;
+    if topics.contains(&Topic::DeadLetters) {
+        check_dead_letters(context, inspector)?;
     }
-    let needs_admin = !missing.is_empty() || topics.contains(&Topic::DeadLetters);
-    if needs_admin {
-        let admin = Admin::open(&context.common.connection, &context.runtime)?;
-        // The orders first: the dead letters' size depends on theirs.
-        let (orders, others): (Vec<Topic>, Vec<Topic>) = missing.iter().partition(|topic| **topic == Topic::Orders);
-        make(context, inspector, &admin, &orders, count)?;
-        make(context, inspector, &admin, &others, count)?;
-        if topics.contains(&Topic::DeadLetters) {
-            check_dead_letters(context, &admin)?;
-        }
-    }
-    if let (Some(found), true) = (found, missing.is_empty()) {
+    if missing.is_empty() {
         return Ok(found);
     }
-    // What was made is looked at, as somebody else may have made it meanwhile, and otherwise.
-    look(context, inspector, uses)?.ok_or_else(|| {
-        Failure::new(Code::Refused, format!("{} went away while the topics were made", names.orders()))
-            .hint("run the command again")
-    })
+    // What was made is looked at: it may have been made by another process, and otherwise.
+    look_until(context, inspector, uses, |found| topics.iter().all(|topic| found.has(*topic)))
 }
 
-fn make(
+/// Looks until the topics are as wanted: a cluster answers before each of its brokers has heard of a new topic.
+fn look_until(
     context: &Context,
     inspector: &Inspector,
-    admin: &Admin,
-    topics: &[Topic],
-    partitions: i32,
-) -> Result<(), Failure> {
+    uses: &[Use],
+    wanted: impl Fn(&Topology) -> bool,
+) -> Result<Topology, Failure> {
+    let deadline = Deadline::after(context.common.connection.timeout);
+    loop {
+        if let Some(found) = look(context, inspector, uses)?
+            && wanted(&found)
+        {
+            return Ok(found);
+        }
+        if deadline.has_passed() {
+            return Err(Failure::new(Code::Unreachable, "topics were created and did not appear in time")
+                .hint("look at the broker's log, or give more --timeout"));
+        }
+        context.shutdown.check()?;
+        context.shutdown.pause(Duration::from_millis(10));
+    }
+}
+
+fn make(context: &Context, inspector: &Inspector, topics: &[Topic], partitions: i32) -> Result<(), Failure> {
     if topics.is_empty() {
         return Ok(());
     }
@@ -219,45 +226,22 @@ fn make(
             Topic::Orders | Topic::Decisions => Vec::new(),
             Topic::Ledger | Topic::AnalyticsState => owned(COMPACTED),
             Topic::DeadLetters => {
-                let size = (max_message(admin, &names.orders())? + DEAD_LETTER_ROOM).to_string();
+                let size = (inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_ROOM).to_string();
                 owned(&[("max.message.bytes", size.as_str())])
             }
         };
         Ok(TopicFacts { name: topic.name(names), partitions, settings })
     };
     let facts: Vec<TopicFacts> = topics.iter().map(|topic| facts(*topic)).collect::<Result<_, _>>()?;
-    admin.create(&facts)?;
-    let deadline = Deadline::after(context.common.connection.timeout);
-    loop {
-        let known = inspector.topics()?;
-        let missing = facts.iter().find(|facts| !known.iter().any(|(name, _)| *name == facts.name));
-        match missing {
-            None => return Ok(()),
-            Some(missing) if deadline.has_passed() => {
-                return Err(Failure::new(
-                    Code::Unreachable,
-                    format!("the topic {} was created and did not appear in time", missing.name),
-                )
-                .hint("look at the broker's log, or give more --timeout"));
-            }
-            Some(_) => clock::pause(Duration::from_millis(10)),
-        }
-    }
-}
-
-/// The largest record that a topic takes, in bytes.
-fn max_message(admin: &Admin, topic: &str) -> Result<u64, Failure> {
-    let setting = admin.setting(topic, "max.message.bytes")?;
-    setting
-        .and_then(|value| value.parse().ok())
-        .ok_or_else(|| Failure::new(Code::Unexpected, format!("the broker does not tell max.message.bytes of {topic}")))
+    let admin = Admin::open(&context.common.connection, &context.runtime, &context.shutdown)?;
+    Ok(admin.create(&facts)?)
 }
 
 /// Otherwise a bad record at the size limit would stop its partition for ever.
-fn check_dead_letters(context: &Context, admin: &Admin) -> Result<(), Failure> {
+fn check_dead_letters(context: &Context, inspector: &Inspector) -> Result<(), Failure> {
     let names = &context.common.names;
-    let needed = max_message(admin, &names.orders())? + DEAD_LETTER_ROOM;
-    let found = max_message(admin, &names.dead_letters())?;
+    let needed = inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_ROOM;
+    let found = inspector.max_message_bytes(&names.dead_letters())?;
     if found >= needed {
         return Ok(());
     }
@@ -276,16 +260,15 @@ fn check_dead_letters(context: &Context, admin: &Admin) -> Result<(), Failure> {
 ///
 /// The client's own limit for a record is raised for the dead letters, and its batches are kept below what the topics
 /// take: three records that are each within a topic's limit are refused together otherwise.
-pub(super) fn sizes(context: &Context, topics: &[Topic]) -> Result<Sizes, Failure> {
+pub(super) fn sizes(context: &Context, inspector: &Inspector, topics: &[Topic]) -> Result<Sizes, Failure> {
     let names = &context.common.names;
-    let admin = Admin::open(&context.common.connection, &context.runtime)?;
     let mut sizes = Sizes::default();
     for topic in topics {
-        let limit = match max_message(&admin, &topic.name(names)) {
+        let limit = match inspector.max_message_bytes(&topic.name(names)) {
             Ok(limit) => limit,
             // Without the right to read a topic's settings the client's own defaults have to do.
-            Err(failure) if failure.code == Code::Denied => continue,
-            Err(failure) => return Err(failure),
+            Err(error) if error.kind() == Kind::Denied => continue,
+            Err(error) => return Err(error.into()),
         };
         sizes.batch = Some(sizes.batch.map_or(limit, |batch| batch.min(limit)));
         sizes.record = Some(sizes.record.map_or(limit, |record| record.max(limit)));

@@ -33,7 +33,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
         return Err(nothing());
     }
-    let writer = EpochWriter::open(context, &group_name)?;
+    let writer = EpochWriter::open(context, &inspector, &group_name)?;
     let hold = Hold::take(context, &group_name, &places)?;
     let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
     hold.release();
@@ -76,5 +76,5 @@ fn undone(
         })
         .collect();
     hold.serve(group_name)?;
-    writer.switch(hold, &[], &switched)
+    Ok(writer.switch(hold, &[], &switched)?)
 }

@@ -1,16 +1,19 @@
-//! Owns making topics, reading what they were made with, and their end.
+//! Client that creates and deletes topics, and deletes groups.
 
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
-use super::client::Ear;
+use super::client::Context;
+use super::codes::kind_of;
 use super::connection::Connection;
-use super::denial::{Operation, Right};
-use super::error;
-use crate::exit::{Code, Failure};
+use super::error::{self, Cause, Error};
+use super::permission::{Operation, Permission};
+use super::retry::{Patience, Request, Retry};
+use crate::shutdown::Shutdown;
 
 /// A topic to be made.
 #[derive(Debug, Clone)]
@@ -32,14 +35,19 @@ pub enum GroupEnd {
     HasMembers,
 }
 
+/// What the cluster answered for each name, in their order.
+type Answers = Vec<(String, Result<(), Rd>)>;
+
 /// A client for the cluster's administration.
 ///
 /// It ends with the process, as the library's farewell would take 100 ms; a command opens one or two.
 pub struct Admin {
-    pub(super) client: ManuallyDrop<AdminClient<Ear>>,
-    pub(super) ear: Ear,
-    pub(super) timeout: Duration,
-    pub(super) runtime: tokio::runtime::Handle,
+    client: ManuallyDrop<Arc<AdminClient<Context>>>,
+    context: Context,
+    connection: Connection,
+    runtime: tokio::runtime::Handle,
+    shutdown: Shutdown,
+    patience: Patience,
 }
 
 impl Admin {
@@ -47,102 +55,73 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// With exit code 2 when librdkafka refuses the configuration.
-    pub fn open(connection: &Connection, runtime: &tokio::runtime::Handle) -> Result<Self, Failure> {
-        let ear = Ear::new(connection);
-        let client =
-            connection.client(&[]).create_with_context(ear.clone()).map_err(|error| error::configuration(&error))?;
-        Ok(Self { client: ManuallyDrop::new(client), ear, timeout: connection.timeout, runtime: runtime.clone() })
+    /// [`Kind::Misconfigured`](super::Kind) when librdkafka refuses the configuration.
+    pub fn open(connection: &Connection, runtime: &tokio::runtime::Handle, shutdown: &Shutdown) -> Result<Self, Error> {
+        let context = Context::new(connection);
+        let client = connection
+            .client(&[])
+            .create_with_context(context.clone())
+            .map_err(|error| error::configuration(&error).of(&context.errors.connection))?;
+        Ok(Self {
+            client: ManuallyDrop::new(Arc::new(client)),
+            context,
+            connection: connection.clone(),
+            runtime: runtime.clone(),
+            shutdown: shutdown.clone(),
+            patience: Patience::default(),
+        })
     }
 
     /// Makes topics with the broker's default replication; one that exists already is left as it is.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
-    pub fn create(&self, topics: &[TopicFacts]) -> Result<(), Failure> {
-        let new: Vec<NewTopic<'_>> = topics
-            .iter()
-            .map(|topic| {
-                let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
-                topic.settings.iter().fold(new, |new, (key, value)| new.set(key, value))
-            })
-            .collect();
-        let results = self
-            .runtime
-            .block_on(self.client.create_topics(&new, &self.options()))
-            .map_err(|error| error::failure(&error, "creating topics", &self.ear.seen))?;
-        for result in results {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => {
-                    let failure = KafkaError::AdminOp(code);
-                    let needs = [Right::topic(&name, &[Operation::Create])];
-                    return Err(error::failure_of(
-                        &failure,
-                        &format!("creating the topic {name}"),
-                        &needs,
-                        &self.ear.seen,
-                    ));
+    /// Without an answer within the timeout, or refused.
+    pub fn create(&self, topics: &[TopicFacts]) -> Result<(), Error> {
+        let (client, runtime, wanted) = (Arc::clone(&self.client), self.runtime.clone(), topics.to_vec());
+        let answers = self.send("creating topics", move |bound| {
+            let new: Vec<NewTopic<'_>> = wanted
+                .iter()
+                .map(|topic| {
+                    let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+                    topic.settings.iter().fold(new, |new, (key, value)| new.set(key, value))
+                })
+                .collect();
+            runtime.block_on(client.create_topics(&new, &options(bound)))
+        })?;
+        for (name, answer) in answers {
+            match answer {
+                Ok(()) | Err(Rd::TopicAlreadyExists) => {}
+                Err(code) => {
+                    let needs = [Permission::topic(&name, &[Operation::Create])];
+                    return Err(self.failed(code, &format!("creating the topic {name}"), &needs));
                 }
             }
         }
         Ok(())
     }
 
-    /// A topic's effective setting.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
-    pub fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, Failure> {
-        let resource = ResourceSpecifier::Topic(topic);
-        let results = self
-            .runtime
-            .block_on(self.client.describe_configs([&resource], &self.options()))
-            .map_err(|error| error::failure(&error, &format!("reading the settings of {topic}"), &self.ear.seen))?;
-        match results.into_iter().next() {
-            // Every topic has settings: the crate drops the refusal that came in their place.
-            Some(Ok(resource)) if resource.entries.is_empty() => {
-                let refused = rdkafka::error::KafkaError::AdminOp(RDKafkaErrorCode::TopicAuthorizationFailed);
-                let needs = [Right::topic(topic, &[Operation::DescribeConfigs])];
-                Err(error::failure_of(&refused, &format!("reading the settings of {topic}"), &needs, &self.ear.seen))
-            }
-            Some(Ok(resource)) => Ok(resource.get(name).and_then(|entry| entry.value.clone())),
-            Some(Err(code)) => {
-                let failure = KafkaError::AdminOp(code);
-                let needs = [Right::topic(topic, &[Operation::DescribeConfigs])];
-                Err(error::failure_of(&failure, &format!("reading the settings of {topic}"), &needs, &self.ear.seen))
-            }
-            None => Err(Failure::new(Code::Unexpected, format!("the broker told nothing about {topic}"))),
-        }
-    }
-
     /// Deletes topics with everything on them; one that is not there is none of its business.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when it deletes no topics
-    /// at all.
-    pub fn delete_topics(&self, topics: &[String]) -> Result<(), Failure> {
+    /// Without an answer within the timeout, refused, or [`Kind::Conflict`](super::Kind) when this cluster deletes no topics at all.
+    pub fn delete_topics(&self, topics: &[String]) -> Result<(), Error> {
         if topics.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let results = self
-            .runtime
-            .block_on(self.client.delete_topics(&names, &self.options()))
-            .map_err(|error| error::failure(&error, "deleting topics", &self.ear.seen))?;
-        for result in results {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {}
-                Err((name, RDKafkaErrorCode::TopicDeletionDisabled)) => {
-                    return Err(Failure::new(Code::Refused, format!("this broker deletes no topics: {name} stays"))
-                        .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"));
-                }
-                Err((name, code)) => {
-                    let needs = [Right::topic(&name, &[Operation::Delete])];
-                    return Err(self.failed_of(code, &format!("deleting the topic {name}"), &needs));
+        let (client, runtime, wanted) = (Arc::clone(&self.client), self.runtime.clone(), topics.to_vec());
+        let answers = self.send("deleting topics", move |bound| {
+            let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            runtime.block_on(client.delete_topics(&names, &options(bound)))
+        })?;
+        for (name, answer) in answers {
+            match answer {
+                Ok(()) | Err(Rd::UnknownTopicOrPartition | Rd::UnknownTopic) => {}
+                Err(Rd::TopicDeletionDisabled) => return Err(Error::new(Cause::NoDeletion(name))),
+                Err(code) => {
+                    let needs = [Permission::topic(&name, &[Operation::Delete])];
+                    return Err(self.failed(code, &format!("deleting the topic {name}"), &needs));
                 }
             }
         }
@@ -153,41 +132,66 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
-    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupEnd>, Failure> {
+    /// Without an answer within the timeout, or refused.
+    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupEnd>, Error> {
         if groups.is_empty() {
             return Ok(Vec::new());
         }
-        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
-        let results = self
-            .runtime
-            .block_on(self.client.delete_groups(&names, &self.options()))
-            .map_err(|error| error::failure(&error, "deleting groups", &self.ear.seen))?;
+        let (client, runtime, wanted) = (Arc::clone(&self.client), self.runtime.clone(), groups.to_vec());
+        let answers = self.send("deleting groups", move |bound| {
+            let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            runtime.block_on(client.delete_groups(&names, &options(bound)))
+        })?;
         // The answers come in any order.
-        let end = |wanted: &String| {
-            let code = results.iter().find_map(|result| match result {
-                Err((name, code)) if name == wanted => Some(*code),
-                _ => None,
-            });
-            match code {
-                None | Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(GroupEnd::Gone),
-                Some(RDKafkaErrorCode::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
-                Some(code) => {
-                    let needs = [Right::group(wanted, Operation::Delete)];
-                    Err(self.failed_of(code, &format!("deleting the group {wanted}"), &needs))
-                }
+        let end = |wanted: &String| match answers
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .and_then(|(_, answer)| answer.err())
+        {
+            None | Some(Rd::GroupIdNotFound) => Ok(GroupEnd::Gone),
+            Some(Rd::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
+            Some(code) => {
+                let needs = [Permission::group(wanted, Operation::Delete)];
+                Err(self.failed(code, &format!("deleting the group {wanted}"), &needs))
             }
         };
         groups.iter().map(end).collect()
     }
 
-    fn failed_of(&self, code: RDKafkaErrorCode, doing: &str, needs: &[Right]) -> Failure {
-        error::failure_of(&KafkaError::AdminOp(code), doing, needs, &self.ear.seen)
+    /// Sends a request until no answer to it is one that passes. Each of these requests may be sent again: what an earlier
+    /// attempt has done is told by a code of its own.
+    fn send(
+        &self,
+        doing: &str,
+        attempt: impl Fn(Duration) -> Result<Vec<Result<String, (String, Rd)>>, KafkaError> + Clone + Send + 'static,
+    ) -> Result<Answers, Error> {
+        let retry = Retry {
+            connection: &self.connection,
+            log: &self.context.errors,
+            patience: &self.patience,
+            shutdown: &self.shutdown,
+            // The crate's own thread serves this client.
+            listen: &|| {},
+        };
+        let request = Request { doing, needs: &[], missing_for: Duration::ZERO, timeout: self.connection.timeout };
+        let attempt = move |bound| {
+            let answers = attempt(bound)?.into_iter().map(|answer| match answer {
+                Ok(name) => Ok((name, Ok(()))),
+                Err((_, code)) if kind_of(code).passes() => Err(KafkaError::AdminOp(code)),
+                Err((name, code)) => Ok((name, Err(code))),
+            });
+            answers.collect()
+        };
+        retry.send(&request, attempt, |_| {})
     }
 
-    pub(super) fn options(&self) -> AdminOptions {
-        AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
+    fn failed(&self, code: Rd, doing: &str, needs: &[Permission]) -> Error {
+        error::of_code(code, &code.to_string(), doing, needs, &self.context.errors)
     }
+}
+
+fn options(bound: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(bound)).operation_timeout(Some(bound))
 }
 
 impl std::fmt::Debug for Admin {

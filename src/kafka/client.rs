@@ -1,5 +1,6 @@
-//! Owns what every client hears from the library beside its calls: errors, refusals and log lines.
+//! What every client hears from the library beside its calls: errors, refusals, faults of connections and log lines.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -7,94 +8,130 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::codes::{Kind, kind_of};
 use super::connection::{Connection, LogSink};
-use super::denial::{self, Right};
-use super::error;
-use super::handshake::{self, Sign};
+use super::connection_fault::{self, ConnectionFault, FaultKind};
+use super::permission::{self, Permission};
 
-/// What a client heard last: the explanation of a time-out that the timed-out call cannot give.
+/// What a client heard: the explanation of a time-out that the call which timed out cannot give.
 #[derive(Debug, Clone)]
-pub struct LastErrors {
-    heard: Arc<Mutex<Heard>>,
-    /// How the client is set up: whom the broker takes it for.
+pub struct ErrorLog {
+    errors: Arc<Mutex<Errors>>,
+    /// How the client is set up: who the broker takes it for.
     pub(super) connection: Arc<Connection>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Errors {
+    /// The last message that names a cause, for people.
     last: Option<String>,
     denials: Vec<(RDKafkaErrorCode, String)>,
-    sign: Option<Sign>,
+    fault: Option<ConnectionFault>,
+    /// Why each address could not be connected to, as far as that is the last thing heard of it.
+    addresses: BTreeMap<String, FaultKind>,
 }
 
 /// Refusals that are kept: the first ones, as later ones repeat them, once per partition.
 const DENIALS: usize = 20;
 
-impl LastErrors {
-    /// The last error or warning, if there was one.
+impl ErrorLog {
+    pub(super) fn new(connection: &Connection) -> Self {
+        Self { errors: Arc::default(), connection: Arc::new(connection.clone()) }
+    }
+
+    /// The last error or warning, if there was one, without the names of threads.
     pub(super) fn last(&self) -> Option<String> {
         self.lock().last.clone()
     }
 
-    pub(super) fn new(connection: &Connection) -> Self {
-        Self { heard: Arc::default(), connection: Arc::new(connection.clone()) }
-    }
-
     /// The first refusal that can be one of a call with these needs: what the client does beside the call (it looks up
-    /// the coordinator of a group that nobody asks for) may be refused and harm nobody.
-    pub(super) fn denial(&self, needs: &[Right]) -> Option<(RDKafkaErrorCode, String)> {
-        self.lock().denials.iter().find(|(code, _)| denial::concerns(*code, needs)).cloned()
+    /// the coordinator of a group that nobody asks for) may be refused and harms nothing.
+    pub(super) fn denial(&self, needs: &[Permission]) -> Option<(RDKafkaErrorCode, String)> {
+        self.lock().denials.iter().find(|(code, _)| permission::applies_to(*code, needs)).cloned()
     }
 
-    /// Why the last connection did not come about, if that was understood.
-    pub(super) fn sign(&self) -> Option<Sign> {
-        self.lock().sign.clone()
+    /// How the last connection failed, if that says more than that there is none. A broker that is being stopped closes
+    /// connections as one does that wants TLS or a login: believed only while no connection has ever worked.
+    pub(super) fn fault(&self) -> Option<ConnectionFault> {
+        let fault = self.lock().fault.clone()?;
+        (!fault.kind.may_be_a_restart() || !self.connection.has_worked()).then_some(fault)
     }
 
-    pub(super) fn hear(&self, code: Option<RDKafkaErrorCode>, text: &str) {
-        let mut heard = self.lock();
+    /// Why no bootstrap address can be connected to; `None` as long as one of them may yet answer, or one ever did.
+    pub(super) fn unreachable_addresses(&self) -> Option<Vec<ConnectionFault>> {
+        if self.connection.has_worked() {
+            return None;
+        }
+        let errors = self.lock();
+        let fault = |address: String| {
+            let kind = errors.addresses.get(&address)?.clone();
+            Some(ConnectionFault { address, kind })
+        };
+        self.connection.bootstrap_addresses().into_iter().map(fault).collect()
+    }
+
+    /// The fault that no retry can mend, if the last one is such.
+    pub(super) fn confirmed_fault(&self) -> Option<ConnectionFault> {
+        connection_fault::confirm(&self.fault()?, &self.connection)
+    }
+
+    /// Remembers a message of the library; `code` where it came with one.
+    pub(super) fn record(&self, code: Option<RDKafkaErrorCode>, text: &str) {
+        let mut errors = self.lock();
         // A transaction's refusal says which topic only in the log, with the code in words.
         let denied = "transaction: Broker: Topic authorization failed";
         let code = code.or_else(|| text.ends_with(denied).then_some(RDKafkaErrorCode::TopicAuthorizationFailed));
-        if let Some(code) = code.filter(|code| error::is_denial(*code))
-            && heard.denials.len() < DENIALS
+        if let Some(code) = code.filter(|code| kind_of(*code) == Kind::Denied)
+            && errors.denials.len() < DENIALS
         {
-            heard.denials.push((code, text.to_owned()));
+            errors.denials.push((code, text.to_owned()));
         }
-        let sign = handshake::read(text);
-        // Another trouble of a connection takes the place of an older one; other events say nothing about connections.
-        if sign.is_some() || code.is_none() {
-            heard.sign = sign;
+        let fault = connection_fault::read(text);
+        match &fault {
+            Some(fault) if fault.kind.is_of_an_address() => {
+                errors.addresses.insert(fault.address.clone(), fault.kind.clone());
+            }
+            Some(fault) => {
+                errors.addresses.remove(&fault.address);
+            }
+            None => {}
         }
-        heard.last = Some(text.to_owned());
+        // Another fault of a connection replaces an older one; other events say nothing about connections.
+        if fault.is_some() || code.is_none() {
+            errors.fault = fault.filter(|fault| !fault.kind.is_of_an_address());
+        }
+        // "1/1 brokers are down" sums up what was said before, and says less.
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) || errors.last.is_none() {
+            errors.last = Some(connection_fault::readable(text).to_owned());
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Errors> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The ear of a client that has no other callbacks.
+/// The context of a client that has no other callbacks.
 #[derive(Debug, Clone)]
-pub struct Ear {
-    pub(super) seen: LastErrors,
+pub struct Context {
+    pub(super) errors: ErrorLog,
     log: Option<LogSink>,
 }
 
-impl Ear {
+impl Context {
     pub(super) fn new(connection: &Connection) -> Self {
-        Self { seen: LastErrors::new(connection), log: connection.log.clone() }
+        Self { errors: ErrorLog::new(connection), log: connection.log.clone() }
     }
 }
 
-impl ClientContext for Ear {
+impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // One set of properties serves producers and consumers: each ignores the other's, as it should.
         if facility == "CONFWARN" {
             return;
         }
         if (level as i32) <= RDKafkaLogLevel::Error as i32 || facility == "FAIL" {
-            self.seen.hear(None, message);
+            self.errors.record(None, message);
         }
         if let Some(sink) = &self.log {
             (sink.0)(&format!("librdkafka: {facility}: {message}"));
@@ -102,53 +139,92 @@ impl ClientContext for Ear {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.seen.hear(error.rdkafka_error_code(), reason);
+        self.errors.record(error.rdkafka_error_code(), reason);
     }
 }
 
-impl ConsumerContext for Ear {}
+impl ConsumerContext for Context {}
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::kafka::{Operation, Right};
+    use crate::kafka::{Operation, Permission};
 
-    fn seen() -> LastErrors {
-        LastErrors::new(&Connection { properties: Vec::new(), name: None, timeout: Duration::from_secs(1), log: None })
+    fn log(servers: &str) -> ErrorLog {
+        let properties = vec![("bootstrap.servers".to_owned(), servers.to_owned())];
+        ErrorLog::new(&Connection::new(properties, Duration::from_secs(1)))
     }
 
     #[test]
-    fn a_refusal_counts_only_for_a_call_that_needs_the_right() {
-        let seen = seen();
-        seen.hear(
+    fn a_refusal_counts_only_for_a_call_that_needs_the_permission() {
+        let log = log("k:1");
+        log.record(
             Some(RDKafkaErrorCode::GroupAuthorizationFailed),
             "FindCoordinator response error: Group authorization failed.",
         );
-        assert_eq!(seen.denial(&[Right::topic("t", &[Operation::Read])]), None, "nobody asked for the group");
-        assert!(seen.denial(&[Right::group("g", Operation::Read)]).is_some());
+        assert_eq!(log.denial(&[Permission::topic("t", &[Operation::Read])]), None, "the group was not asked for");
+        assert!(log.denial(&[Permission::group("g", Operation::Read)]).is_some());
     }
 
     #[test]
     fn a_refused_topic_of_a_transaction_is_found_in_the_log() {
-        let seen = seen();
+        let log = log("k:1");
         let text = "[thrd:localhost:1/1]: localhost:1/1: Failed to add partition \"t\" [0] to transaction: Broker: Topic authorization failed";
-        seen.hear(None, text);
-        let needs = [Right::transactions("g-"), Right::topic("t", &[Operation::Write])];
-        assert_eq!(seen.denial(&needs), Some((RDKafkaErrorCode::TopicAuthorizationFailed, text.to_owned())));
+        log.record(None, text);
+        let needs = [Permission::transactions("g-"), Permission::topic("t", &[Operation::Write])];
+        assert_eq!(log.denial(&needs), Some((RDKafkaErrorCode::TopicAuthorizationFailed, text.to_owned())));
+    }
+
+    const CLOSED: &str =
+        "[thrd:k:1/bootstrap]: k:1/bootstrap: Disconnected: closed (after 1ms in state APIVERSION_QUERY)";
+    const REFUSED: &str = "[thrd:k:1/bootstrap]: k:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
+    const UNKNOWN: &str = "[thrd:z:9092/bootstrap]: z:9092/bootstrap: Failed to resolve 'z:9092': Name or service not known (after 3ms in state CONNECT)";
+
+    #[test]
+    fn a_fault_is_kept_until_another_is_heard() {
+        let log = log("k:1");
+        log.record(None, CLOSED);
+        log.record(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert!(log.fault().is_some());
+        log.record(None, REFUSED);
+        assert_eq!(log.fault(), None);
+        assert!(log.unreachable_addresses().is_some());
     }
 
     #[test]
-    fn why_a_connection_fails_is_kept_until_another_trouble_is_heard() {
-        let seen = seen();
-        seen.hear(
-            None,
-            "[thrd:k:1/bootstrap]: k:1/bootstrap: Disconnected: closed (after 1ms in state APIVERSION_QUERY)",
+    fn a_summary_does_not_replace_the_cause() {
+        let log = log("k:1");
+        log.record(None, REFUSED);
+        log.record(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert_eq!(
+            log.last().as_deref(),
+            Some("k:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused")
         );
-        seen.hear(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
-        assert!(seen.sign().is_some());
-        seen.hear(None, "[thrd:k:1/bootstrap]: k:1/bootstrap: Connect to k:1 failed: Connection refused (after 0ms in state CONNECT)");
-        assert_eq!(seen.sign(), None);
+    }
+
+    #[test]
+    fn addresses_are_unreachable_when_each_of_them_is() {
+        let log = log("k:1, z");
+        log.record(None, REFUSED);
+        assert_eq!(log.unreachable_addresses(), None, "z may answer");
+        log.record(None, UNKNOWN);
+        let faults = log.unreachable_addresses().expect("both");
+        assert_eq!(faults[0].kind, FaultKind::NoConnection("Connection refused".to_owned()));
+        assert_eq!(faults[1].kind, FaultKind::UnknownHost("Name or service not known".to_owned()));
+        log.record(None, CLOSED);
+        assert_eq!(log.unreachable_addresses(), None, "k has answered");
+    }
+
+    /// A broker that is being stopped closes its connections like one that wants TLS.
+    #[test]
+    fn what_a_restart_looks_like_is_no_fault_once_a_connection_has_worked() {
+        let log = log("k:1");
+        log.connection.mark_worked();
+        log.record(None, CLOSED);
+        assert_eq!(log.fault(), None);
+        log.record(None, REFUSED);
+        assert_eq!(log.unreachable_addresses(), None);
     }
 }

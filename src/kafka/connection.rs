@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -30,8 +31,14 @@ pub struct Connection {
     pub name: Option<String>,
     /// Bound of every single wait for the broker.
     pub timeout: Duration,
+    /// Whether the user said how long that is. Otherwise a broker that is not there is not waited for as long.
+    pub timeout_said: bool,
     /// Where librdkafka's own messages go, if the user wants them.
     pub log: Option<LogSink>,
+    /// Where a long wait says what it waits for.
+    pub waiting: Option<LogSink>,
+    /// Whether a request of this connection, or of a clone of it, was ever answered.
+    worked: Arc<AtomicBool>,
 }
 
 /// Without the values of secrets: a panic's message may hold it.
@@ -62,6 +69,37 @@ const PREFERRED: &[(&str, &str)] = &[
 const SYSTEM_CERTIFICATES: (&str, &str) = ("ssl.ca.location", "probe");
 
 impl Connection {
+    /// A connection with these properties; its waits are bounded by `timeout` and silent.
+    #[must_use]
+    pub fn new(properties: Vec<(String, String)>, timeout: Duration) -> Self {
+        Self { properties, name: None, timeout, timeout_said: false, log: None, waiting: None, worked: Arc::default() }
+    }
+
+    /// The same connection with another bound for every wait.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// Whether a request was ever answered.
+    pub(super) fn has_worked(&self) -> bool {
+        self.worked.load(Ordering::Relaxed)
+    }
+
+    /// A request was answered.
+    pub(super) fn mark_worked(&self) {
+        self.worked.store(true, Ordering::Relaxed);
+    }
+
+    /// The bootstrap servers one by one, as `host:port`.
+    pub(super) fn bootstrap_addresses(&self) -> Vec<String> {
+        let with_port = |address: &str| match address.rsplit_once(':') {
+            Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => address.to_owned(),
+            _ => format!("{address}:9092"),
+        };
+        self.bootstrap().split(',').map(str::trim).filter(|address| !address.is_empty()).map(with_port).collect()
+    }
+
     /// The value of a property that the user set.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&str> {
@@ -181,12 +219,8 @@ mod tests {
     use super::*;
 
     fn connection(properties: &[(&str, &str)]) -> Connection {
-        Connection {
-            properties: properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            name: None,
-            timeout: Duration::from_secs(30),
-            log: None,
-        }
+        let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Connection::new(properties, Duration::from_secs(30))
     }
 
     #[test]
@@ -229,9 +263,9 @@ mod tests {
     #[test]
     fn timeouts_out_of_order_are_refused_by_both_names() {
         let bad = connection(&[("session.timeout.ms", "6000")]);
-        let failure = check_timeouts(&bad, Duration::from_millis(100)).expect_err("10 s is above 6 s");
+        let failure = check_timeouts(&bad, Duration::from_millis(100)).expect_err("20 s is above 6 s");
         assert!(failure.message.contains("transaction.timeout.ms") && failure.message.contains("session.timeout.ms"));
-        assert!(check_timeouts(&connection(&[]), Duration::from_secs(11)).is_err());
+        assert!(check_timeouts(&connection(&[]), Duration::from_secs(21)).is_err());
         assert!(check_timeouts(&connection(&[]), Duration::from_millis(100)).is_ok());
     }
 }

@@ -1,15 +1,184 @@
-//! Owns the translation of the client library's errors into failures: unreachable, denied, fenced, wrong configuration.
+//! Errors of the client layer: a [`Kind`] for control flow, and the facts that `failure/` makes message, hint and exit code of.
+
+use std::fmt;
+use std::sync::Arc;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
-use super::client::LastErrors;
-use super::denial::{self, Right};
-use super::handshake;
-use crate::exit::{Code, Failure};
+use super::TopicPartition;
+use super::client::ErrorLog;
+use super::codes::{Kind, kind_of};
+use super::connection::Connection;
+use super::connection_fault::{ConnectionFault, FaultKind};
+use super::permission::{self, Permission};
+use crate::shutdown::{Shutdown, Signal};
+
+/// An error of a call to Kafka.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    /// What was being done, in the user's words, as in "asking localhost:9092 for its topics".
+    doing: Option<String>,
+    cause: Cause,
+    /// Of the client; messages name its broker, principal and properties.
+    connection: Option<Arc<Connection>>,
+}
+
+/// The facts of an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A code of the library or a broker, in its words.
+    Code { code: Rd, words: String },
+    /// No answer in time, and what the client heard last.
+    NoAnswer { words: String, last: Option<String> },
+    /// An ACL or a login refused; what the call needs.
+    Denied { code: Rd, words: String, needs: Vec<Permission> },
+    /// A connection does not come about.
+    Connection(ConnectionFault),
+    /// None of the addresses can be connected to; each with its fault.
+    NoAddress(Vec<ConnectionFault>),
+    /// The library refuses a property.
+    Configuration(String),
+    /// A name that cannot be one of a topic.
+    TopicName(String),
+    /// A signal.
+    Stopped(Signal),
+    /// Something that this program relies on does not hold.
+    Broken(&'static str),
+    /// A topic whose deletion was accepted is still there.
+    StillThere(String),
+    /// The brokers of this cluster do not delete topics.
+    NoDeletion(String),
+    /// A topic that was chosen does not exist.
+    NoTopic(String),
+    /// A partition that was chosen does not exist; how many the topic has.
+    NoPartition { place: TopicPartition, count: i32 },
+    /// A transaction has kept the last stable offset below an end for too long.
+    OpenTransaction { place: TopicPartition, stable: i64, end: i64 },
+    /// The log ends below an end that it had.
+    EndWentBack { place: TopicPartition, frozen: i64, end: i64 },
+    /// The next record of a group member is gone from the log.
+    NextRecordGone(String),
+    /// A record of a range that is read is gone from the log.
+    RangeGone(String),
+    /// A topic went away; whether a group member read it.
+    TopicGone { words: String, member: bool },
+    /// Another process has the identity, or the broker gave up on the transaction.
+    Fenced { instance_id: Option<String>, words: String },
+    /// A record is larger than its topic takes.
+    TooLarge(String),
+}
+
+impl Cause {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Code { code, .. } => kind_of(*code),
+            Self::NoAnswer { .. } | Self::NoAddress(_) | Self::StillThere(_) | Self::OpenTransaction { .. } => {
+                Kind::Unreachable
+            }
+            Self::Denied { .. } => Kind::Denied,
+            Self::Connection(fault) => match fault.kind {
+                FaultKind::NoLogin
+                | FaultKind::NoTls
+                | FaultKind::ClosedAtOnce
+                | FaultKind::ClosedWhenAsked
+                | FaultKind::NoConnection(_)
+                | FaultKind::UnknownHost(_) => Kind::Unreachable,
+                FaultKind::TooManyFiles => Kind::Exhausted,
+                FaultKind::Login(_)
+                | FaultKind::Mechanism(_)
+                | FaultKind::Unverified(_)
+                | FaultKind::ClientCertificate(_) => Kind::Denied,
+            },
+            Self::Configuration(_) | Self::TopicName(_) => Kind::Misconfigured,
+            Self::Stopped(_) => Kind::Stopped,
+            Self::Broken(_) => Kind::Unexpected,
+            Self::NoDeletion(_) => Kind::Conflict,
+            Self::NoTopic(_) | Self::NoPartition { .. } | Self::TopicGone { .. } => Kind::Missing,
+            Self::EndWentBack { .. } | Self::NextRecordGone(_) | Self::RangeGone(_) => Kind::OutOfRange,
+            Self::Fenced { .. } => Kind::Fenced,
+            Self::TooLarge(_) => Kind::BadRecord,
+        }
+    }
+}
+
+impl Error {
+    pub(super) fn new(cause: Cause) -> Self {
+        Self(Box::new(Inner { doing: None, cause, connection: None }))
+    }
+
+    /// What the caller was doing, told in front: `doing: message`.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.0.doing = Some(match self.0.doing.take() {
+            Some(inner) => format!("{doing}: {inner}"),
+            None => doing.to_string(),
+        });
+        self
+    }
+
+    #[must_use]
+    pub(super) fn of(mut self, connection: &Arc<Connection>) -> Self {
+        self.0.connection = Some(Arc::clone(connection));
+        self
+    }
+
+    /// What control flow may ask for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.cause.kind()
+    }
+
+    pub(super) fn doing(&self) -> Option<&str> {
+        self.0.doing.as_deref()
+    }
+
+    pub(super) fn cause(&self) -> &Cause {
+        &self.0.cause
+    }
+
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        self.0.connection.as_deref()
+    }
+
+    /// The error of a process whose identity was taken over.
+    #[must_use]
+    pub fn fenced(instance_id: Option<&str>, words: impl Into<String>) -> Self {
+        Self::new(Cause::Fenced { instance_id: instance_id.map(str::to_owned), words: words.into() })
+    }
+
+    /// The log of a partition ends below an end that it had when the work began.
+    #[must_use]
+    pub fn end_went_back(place: &TopicPartition, frozen: i64, end: i64) -> Self {
+        Self::new(Cause::EndWentBack { place: place.clone(), frozen, end })
+    }
+
+    /// An error once a stop was asked for.
+    pub(super) fn check(shutdown: &Shutdown) -> Result<(), Self> {
+        shutdown.requested().map_or(Ok(()), |signal| Err(Self::new(Cause::Stopped(signal))))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&super::failure::failure(self), f)
+    }
+}
+
+/// Without the connection, which is long and says nothing about the error.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("doing", &self.0.doing).field("cause", &self.0.cause).finish()
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// What an error of a transactional call means for the transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, ThisError)]
 pub enum TransactionError {
     /// The transaction can be aborted, and everything in it tried again by the same producer.
     #[error("{0}")]
@@ -20,140 +189,89 @@ pub enum TransactionError {
     /// Another producer has this transactional id, or the broker gave up on the transaction; the client cannot tell.
     #[error("{0}")]
     Fenced(String),
-    /// Nobody knows whether the call took effect: the producer must not be used again.
+    /// Whether the call took effect is unknown: the producer must not be used again.
     #[error("{0}")]
-    Doubt(String),
-    /// The command cannot go on.
+    UnknownOutcome(String),
+    /// The command cannot continue.
     #[error("{0}")]
-    Failed(Failure),
-}
-
-/// The way on where a broker does not answer, and nothing more is known than that.
-pub const UNREACHABLE_HINT: &str = "check -b host:port and that the broker is up; --timeout sets how long to wait";
-
-/// The meaning of an error code where it decides the exit code.
-fn code_of(code: Rd) -> Option<Code> {
-    Some(match code {
-        Rd::TopicAuthorizationFailed
-        | Rd::GroupAuthorizationFailed
-        | Rd::ClusterAuthorizationFailed
-        | Rd::TransactionalIdAuthorizationFailed
-        | Rd::SaslAuthenticationFailed
-        | Rd::SecurityDisabled
-        | Rd::Authentication => Code::Denied,
-        Rd::BrokerTransportFailure
-        | Rd::AllBrokersDown
-        | Rd::Resolve
-        | Rd::OperationTimedOut
-        | Rd::RequestTimedOut
-        | Rd::MessageTimedOut
-        | Rd::LeaderNotAvailable
-        | Rd::NotLeaderForPartition
-        // A broker that has not heard of a leader yet of which its clients have: right after a topic is created.
-        | Rd::UnknownLeaderEpoch
-        | Rd::FencedLeaderEpoch
-        | Rd::CoordinatorLoadInProgress
-        | Rd::CoordinatorNotAvailable
-        | Rd::NotCoordinator
-        | Rd::WaitingForCoordinator
-        | Rd::NetworkException
-        | Rd::BrokerNotAvailable
-        | Rd::NotController
-        | Rd::KafkaStorageError
-        | Rd::SSL => Code::Unreachable,
-        Rd::FencedInstanceId | Rd::ProducerFenced | Rd::Fenced => Code::Fenced,
-        Rd::UnknownTopicOrPartition
-        | Rd::UnknownTopic
-        | Rd::UnknownPartition
-        | Rd::OffsetOutOfRange
-        | Rd::AutoOffsetReset => Code::Refused,
-        Rd::InvalidArgument => Code::Usage,
-        _ => return None,
-    })
-}
-
-/// Whether the code says that authentication or an ACL refused: such an error is never worth a retry.
-pub(super) fn is_denial(code: Rd) -> bool {
-    code_of(code) == Some(Code::Denied)
-}
-
-/// Whether a code is one of the passing ones of a running cluster, or of its restart.
-pub(super) fn is_passing(code: Rd) -> bool {
-    code_of(code) == Some(Code::Unreachable)
-}
-
-/// A configuration that the library refuses.
-pub(super) fn configuration(error: &KafkaError) -> Failure {
-    let message = match error {
-        KafkaError::ClientConfig(_, text, key, value) if super::connection::is_secret(key) => {
-            format!("{key}: {}", text.replace(value, "[redacted]"))
-        }
-        KafkaError::ClientConfig(_, text, key, value) => format!("{key}={value}: {text}"),
-        KafkaError::ClientCreation(text) => text.clone(),
-        other => other.to_string(),
-    };
-    Failure::new(Code::Usage, message)
-        .hint("check the -X options and the properties file against librdkafka's CONFIGURATION.md")
+    Failed(Error),
 }
 
 /// The library's code of an error, also where the crate does not give it.
 pub(super) fn code(error: &KafkaError) -> Option<Rd> {
     match error {
         KafkaError::AdminOp(code) => Some(*code),
+        KafkaError::Transaction(inner) => Some(inner.code()),
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => None,
         other => other.rdkafka_error_code(),
     }
 }
 
-/// A failed call as a failure; `doing` names the work in the user's words, `seen` what the client heard meanwhile.
-pub(super) fn failure(error: &KafkaError, doing: &str, seen: &LastErrors) -> Failure {
-    failure_of(error, doing, &[], seen)
+/// The kind of an error of the crate.
+pub(super) fn kind(error: &KafkaError) -> Kind {
+    match error {
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => Kind::Misconfigured,
+        other => code(other).map_or(Kind::Unexpected, kind_of),
+    }
 }
 
-/// As [`failure`], for a call that needs rights: a refusal is told as the lack of one of them.
-pub(super) fn failure_of(error: &KafkaError, doing: &str, needs: &[Right], seen: &LastErrors) -> Failure {
-    if let KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) = error {
-        return configuration(error);
-    }
-    let code = code(error);
-    // A refusal heard by the client explains a time-out better than the time-out does, and says more than its bare code.
-    if let Some((heard, text)) = seen.denial(needs)
-        && code.is_none_or(|code| code == heard || !denial::is_of_an_acl(code))
-    {
-        return denied_failure(heard, doing, &text, needs, seen);
-    }
-    let text = match (error, code) {
-        (KafkaError::Transaction(inner), _) => inner.string(),
-        (_, Some(code)) => format!("{code}"),
-        _ => error.to_string(),
+/// A configuration that the library refuses.
+pub(super) fn configuration(error: &KafkaError) -> Error {
+    Error::new(match error {
+        KafkaError::ClientConfig(_, text, key, value) if super::connection::is_secret(key) => {
+            Cause::Configuration(format!("{key}: {}", text.replace(value, "[redacted]")))
+        }
+        KafkaError::ClientConfig(_, text, key, value) => Cause::Configuration(format!("{key}={value}: {text}")),
+        KafkaError::ClientCreation(text) if text.contains("Too many open files") => {
+            Cause::Connection(ConnectionFault { address: String::new(), kind: FaultKind::TooManyFiles })
+        }
+        KafkaError::ClientCreation(text) => Cause::Configuration(text.clone()),
+        other => Cause::Configuration(other.to_string()),
+    })
+}
+
+/// The error of a failed call; `doing` names the work, `needs` the permissions that it needs, `log` what the client heard.
+pub(super) fn of_call(error: &KafkaError, doing: &str, needs: &[Permission], log: &ErrorLog) -> Error {
+    let Some(code) = code(error) else {
+        return match error {
+            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => configuration(error),
+            other => Error::new(Cause::Code { code: Rd::Fail, words: other.to_string() }).context(doing),
+        };
     };
-    match code.map(|code| (code, code_of(code))) {
-        Some((code, Some(Code::Denied))) => denied_failure(code, doing, &text, needs, seen),
-        Some((_, Some(Code::Unreachable))) => unreachable_failure(doing, &text, seen),
-        // Of the topic, not of the client: the client's own limit is told where it is raised.
-        _ if code == Some(Rd::MessageSizeTooLarge) => Failure::new(Code::Refused, format!("{doing}: {text}"))
-            .hint("a record is larger than the topic takes: raise its max.message.bytes with kafka-configs --alter, or use a fresh --prefix"),
-        Some((_, Some(other))) => Failure::new(other, format!("{doing}: {text}")),
-        _ => Failure::new(Code::Unexpected, format!("{doing}: {text}")),
-    }
+    let words = match error {
+        KafkaError::Transaction(inner) => inner.string(),
+        _ => code.to_string(),
+    };
+    of_code(code, &words, doing, needs, log)
 }
 
-/// Authentication or an ACL refused.
-pub(super) fn denied_failure(code: Rd, doing: &str, text: &str, needs: &[Right], seen: &LastErrors) -> Failure {
-    if denial::is_of_an_acl(code) {
-        return denial::failure(code, doing, text, needs, seen);
-    }
-    if let Some(sign) = handshake::read(text).or_else(|| seen.sign()) {
-        return handshake::told(&sign, &seen.connection).context(doing);
-    }
-    Failure::new(Code::Denied, format!("{doing}: the broker refused: {text}"))
-        .hint("check the credentials (-X sasl.…, -F) and the ACLs of this principal with kafka-acls --list")
+/// As [`of_call`], for a bare code and its words.
+pub(super) fn of_code(code: Rd, words: &str, doing: &str, needs: &[Permission], log: &ErrorLog) -> Error {
+    // A refusal heard by the client explains a time-out better than the time-out does, and says more than its bare code.
+    let heard = log.denial(needs).filter(|(heard, _)| code == *heard || !permission::is_of_an_acl(code));
+    let (code, words) = heard.unwrap_or_else(|| (code, words.to_owned()));
+    let cause = match kind_of(code) {
+        Kind::Denied if permission::is_of_an_acl(code) => Cause::Denied { code, words, needs: needs.to_vec() },
+        Kind::Denied => match super::connection_fault::read(&words).or_else(|| log.fault()) {
+            Some(fault) => Cause::Connection(fault),
+            None => Cause::Denied { code, words, needs: needs.to_vec() },
+        },
+        kind if kind.passes() => return no_answer(doing, &words, log),
+        // Of the topic, not of the client: the client's own limit is raised where a topic takes more.
+        Kind::BadRecord if code == Rd::MessageSizeTooLarge => Cause::TooLarge(words),
+        _ => Cause::Code { code, words },
+    };
+    Error::new(cause).context(doing).of(&log.connection)
 }
 
-/// The broker did not answer in time.
-pub(super) fn unreachable_failure(doing: &str, text: &str, seen: &LastErrors) -> Failure {
-    if let Some(sign) = seen.sign() {
-        return handshake::told(&sign, &seen.connection).context(doing);
-    }
-    let heard = seen.last().map_or_else(String::new, |last| format!("; last heard: {last}"));
-    Failure::new(Code::Unreachable, format!("{doing}: {text}{heard}")).hint(UNREACHABLE_HINT)
+/// The broker did not answer in time, or not as it should.
+pub(super) fn no_answer(doing: &str, words: &str, log: &ErrorLog) -> Error {
+    let cause = if let Some(fault) = log.fault() {
+        Cause::Connection(fault)
+    } else if let Some(faults) = log.unreachable_addresses() {
+        Cause::NoAddress(faults)
+    } else {
+        Cause::NoAnswer { words: words.to_owned(), last: log.last() }
+    };
+    Error::new(cause).context(doing).of(&log.connection)
 }

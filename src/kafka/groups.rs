@@ -1,17 +1,18 @@
-//! Owns what is asked of a cluster about any group: its state and members, and all that it has committed.
+//! Requests about any group: its state and members, all that it has committed, who holds an instance id.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
-use super::denial::{Operation, Right};
+use super::TopicPartition;
+use super::codes::Kind;
+use super::error::Error;
 use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, Description};
-use super::{TopicPartition, error};
-use crate::clock::Deadline;
-use crate::exit::{Code, Failure};
+use super::permission::{Operation, Permission};
 
 /// A consumer group and what it has to do with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,17 +35,17 @@ impl Inspector {
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
     /// stop was asked for.
-    pub fn groups(&self) -> Result<Vec<GroupFacts>, Failure> {
+    pub fn groups(&self) -> Result<Vec<GroupFacts>, Error> {
         let names = self.group_names()?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let descriptions = if names.is_empty() { Vec::new() } else { self.describe(&names)? };
-        let facts = |(name, description): (&&str, Description)| -> Result<GroupFacts, Failure> {
+        let facts = |(name, description): (&&str, Description)| -> Result<GroupFacts, Error> {
             let Description { state, members } = description;
             let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
             let topics = match self.all_committed(name) {
                 Ok(offsets) => Some(offsets.into_iter().map(|(place, _)| place.topic).chain(assigned).collect()),
-                Err(failure) if failure.code == Code::Denied => None,
-                Err(failure) => return Err(failure),
+                Err(error) if error.kind() == Kind::Denied => None,
+                Err(error) => return Err(error),
             };
             let members = members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect();
             Ok(GroupFacts { name: (*name).to_owned(), state, members, topics })
@@ -58,14 +59,10 @@ impl Inspector {
     /// # Errors
     ///
     /// As [`Inspector::groups`].
-    pub fn must_see(&self, groups: &[String], operation: Operation) -> Result<(), Failure> {
-        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
-        let needs: Vec<Right> = groups.iter().map(|group| Right::group(group, operation)).collect();
-        for (name, needs) in names.iter().zip(needs.chunks(1)) {
-            self.insist(&format!("looking for the group {name}"), needs, |bound, stopped| {
-                let found = native_groups::describe(self.latest.client().native_ptr(), &[name], bound, stopped)?;
-                found.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
-            })?;
+    pub fn must_see(&self, groups: &[String], operation: Operation) -> Result<(), Error> {
+        for group in groups {
+            let needs = [Permission::group(group, operation)];
+            self.described(&format!("looking for the group {group}"), &needs, vec![group.clone()])?;
         }
         Ok(())
     }
@@ -76,12 +73,31 @@ impl Inspector {
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
     /// stop was asked for.
-    pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<Description>, Failure> {
-        let needs: Vec<Right> = groups.iter().map(|group| Right::group(*group, Operation::Describe)).collect();
-        self.insist("asking for the state of groups", &needs, |bound, stopped| {
-            let found = native_groups::describe(self.latest.client().native_ptr(), groups, bound, stopped)?;
-            found.into_iter().collect()
+    pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<Description>, Error> {
+        let needs: Vec<Permission> =
+            groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
+        let names = groups.iter().map(|group| (*group).to_owned()).collect();
+        self.described("asking for the state of groups", &needs, names)
+    }
+
+    fn described(&self, doing: &str, needs: &[Permission], groups: Vec<String>) -> Result<Vec<Description>, Error> {
+        let client = Arc::clone(&self.latest);
+        self.request(doing, needs, Duration::ZERO, move |bound| {
+            let found = native_groups::describe(client.client().native_ptr(), &groups, bound);
+            found.and_then(|found| found.into_iter().collect()).map_err(KafkaError::AdminOp)
         })
+    }
+
+    /// The member id that holds a `group.instance.id` (KIP-345); `None` while no member has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::groups`].
+    pub fn holder(&self, group: &str, instance_id: &str) -> Result<Option<String>, Error> {
+        let description = self.describe(&[group])?.into_iter().next();
+        let members = description.map_or_else(Vec::new, |description| description.members);
+        let holder = members.into_iter().find(|member| member.instance_id.as_deref() == Some(instance_id));
+        Ok(holder.map(|member| member.id))
     }
 
     /// Every offset that a group has committed, in no order. It answers at once, also while a transaction that
@@ -90,14 +106,15 @@ impl Inspector {
     /// # Errors
     ///
     /// As [`Inspector::describe`].
-    pub(super) fn all_committed(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>, Failure> {
-        let needs = [Right::group(group, Operation::Describe)];
-        self.insist(&format!("reading the offsets of {group}"), &needs, |bound, stopped| {
+    pub(super) fn all_committed(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>, Error> {
+        let needs = [Permission::group(group, Operation::Describe)];
+        let (client, name) = (Arc::clone(&self.latest), group.to_owned());
+        self.request(&format!("reading the offsets of {group}"), &needs, Duration::ZERO, move |bound| {
             let found: Vec<CommittedOffset> =
-                native_groups::committed(self.latest.client().native_ptr(), group, bound, stopped)?;
+                native_groups::committed(client.client().native_ptr(), &name, bound).map_err(KafkaError::AdminOp)?;
             let mut offsets = Vec::with_capacity(found.len());
             for (place, offset) in found {
-                offsets.extend(offset?.map(|offset| (place, offset)));
+                offsets.extend(offset.map_err(KafkaError::AdminOp)?.map(|offset| (place, offset)));
             }
             Ok(offsets)
         })
@@ -108,42 +125,18 @@ impl Inspector {
     /// # Errors
     ///
     /// As [`Inspector::groups`].
-    pub fn group_names(&self) -> Result<Vec<String>, Failure> {
-        let list = self
-            .latest
-            .client()
-            .fetch_group_list(None, self.timeout)
-            .map_err(|error| self.failed(&error, "asking for the groups"))?;
-        let mut names: Vec<String> = list
-            .groups()
-            .iter()
-            .filter(|group| matches!(group.protocol_type(), "consumer" | ""))
-            .map(|group| group.name().to_owned())
-            .collect();
-        names.sort();
-        Ok(names)
-    }
-
-    /// Asks again while what is in the way passes, until the timeout.
-    fn insist<T>(
-        &self,
-        doing: &str,
-        needs: &[Right],
-        mut ask: impl FnMut(Duration, &dyn Fn() -> bool) -> Result<T, RDKafkaErrorCode>,
-    ) -> Result<T, Failure> {
-        let deadline = Deadline::after(self.timeout);
-        let stopped = || self.shutdown.requested().is_some();
-        loop {
-            let code = match ask(deadline.remaining().max(Duration::from_millis(1)), &stopped) {
-                Ok(answer) => return Ok(answer),
-                Err(code) => code,
-            };
-            self.shutdown.check()?;
-            if !error::is_passing(code) || deadline.has_passed() || self.ear.seen.denial(needs).is_some() {
-                return Err(self.failed_of(&KafkaError::AdminOp(code), doing, needs));
-            }
-            // A coordinator that is being chosen, or loads: an answer that came at once is not asked for again at once.
-            self.shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
-        }
+    pub fn group_names(&self) -> Result<Vec<String>, Error> {
+        let client = Arc::clone(&self.latest);
+        self.request("asking for the groups", &[], Duration::ZERO, move |bound| {
+            let list = client.client().fetch_group_list(None, bound)?;
+            let mut names: Vec<String> = list
+                .groups()
+                .iter()
+                .filter(|group| matches!(group.protocol_type(), "consumer" | ""))
+                .map(|group| group.name().to_owned())
+                .collect();
+            names.sort();
+            Ok(names)
+        })
     }
 }

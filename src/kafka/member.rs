@@ -13,15 +13,17 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Ear;
+use super::client::Context;
+use super::codes::{Kind, kind_of};
 use super::connection::Connection;
-use super::denial::{Operation, Right};
-use super::{TopicPartition, error};
+use super::error::{self, Cause, Error};
+use super::permission::{Operation, Permission};
+use super::{TopicPartition, native};
 use crate::clock::{self, Deadline};
-use crate::exit::{Code, Failure};
 
-/// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it.
-pub(super) const SESSION_MS: u64 = 12_000;
+/// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it. Above the
+/// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
+pub(super) const SESSION_MS: u64 = 25_000;
 /// Default of `max.poll.interval.ms`.
 pub(super) const POLL_INTERVAL_MS: u64 = 300_000;
 
@@ -44,11 +46,18 @@ pub struct MemberSettings {
 pub struct GroupMetadata {
     native: Arc<ConsumerGroupMetadata>,
     group: Arc<str>,
+    member_id: Option<Arc<str>>,
 }
 
 impl GroupMetadata {
     pub(super) fn native(&self) -> &ConsumerGroupMetadata {
         &self.native
+    }
+
+    /// The id that the group's coordinator gave the member.
+    #[must_use]
+    pub fn member_id(&self) -> Option<&str> {
+        self.member_id.as_deref()
     }
 
     /// The group's name.
@@ -126,24 +135,24 @@ enum GroupEvent {
     Revoked { lost: bool },
 }
 
-struct MemberEar {
-    ear: Ear,
+struct MemberContext {
+    context: Context,
     events: Mutex<VecDeque<GroupEvent>>,
     leaving: AtomicBool,
     group: Arc<str>,
 }
 
-impl ClientContext for MemberEar {
+impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.ear.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.ear.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
-impl ConsumerContext for MemberEar {
+impl ConsumerContext for MemberContext {
     /// Remembers what the group wants; the loop answers with `assign` or `unassign` when its transaction allows it.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         if self.leaving.load(Ordering::Relaxed) {
@@ -158,8 +167,11 @@ impl ConsumerContext for MemberEar {
                 .map(|place| TopicPartition::new(place.topic(), place.partition()))
                 .collect();
             let metadata = consumer.group_metadata();
-            let metadata =
-                metadata.map(|metadata| GroupMetadata { native: Arc::new(metadata), group: Arc::clone(&self.group) });
+            let metadata = metadata.map(|metadata| GroupMetadata {
+                native: Arc::new(metadata),
+                group: Arc::clone(&self.group),
+                member_id: native::member_id(consumer.client().native_ptr()).map(Arc::from),
+            });
             GroupEvent::Assigned(assigned, metadata)
         } else {
             GroupEvent::Revoked { lost: consumer.assignment_lost() }
@@ -170,11 +182,11 @@ impl ConsumerContext for MemberEar {
 
 /// A member of a consumer group.
 pub struct Member {
-    consumer: BaseConsumer<MemberEar>,
+    consumer: BaseConsumer<MemberContext>,
     topics: Vec<String>,
     instance_id: Option<String>,
     /// What membership and reading need.
-    needs: Vec<Right>,
+    needs: Vec<Permission>,
 }
 
 impl Member {
@@ -183,7 +195,7 @@ impl Member {
     /// # Errors
     ///
     /// With exit code 2 when librdkafka refuses the configuration.
-    pub fn join(connection: &Connection, settings: &MemberSettings) -> Result<Self, Failure> {
+    pub fn join(connection: &Connection, settings: &MemberSettings) -> Result<Self, Error> {
         let (session, poll_interval) = (SESSION_MS.to_string(), POLL_INTERVAL_MS.to_string());
         let mut config = connection.client_with(
             &[
@@ -208,16 +220,16 @@ impl Member {
         if let Some(instance_id) = &settings.instance_id {
             config.set("group.instance.id", instance_id);
         }
-        let ear = MemberEar {
-            ear: Ear::new(connection),
+        let context = MemberContext {
+            context: Context::new(connection),
             events: Mutex::default(),
             leaving: AtomicBool::new(false),
             group: settings.group.as_str().into(),
         };
-        let consumer: BaseConsumer<MemberEar> =
-            config.create_with_context(ear).map_err(|error| error::configuration(&error))?;
-        let topics = settings.topics.iter().map(|topic| Right::topic(topic, &[Operation::Read]));
-        let needs = std::iter::once(Right::group(&settings.group, Operation::Read)).chain(topics).collect();
+        let consumer: BaseConsumer<MemberContext> =
+            config.create_with_context(context).map_err(|error| error::configuration(&error))?;
+        let topics = settings.topics.iter().map(|topic| Permission::topic(topic, &[Operation::Read]));
+        let needs = std::iter::once(Permission::group(&settings.group, Operation::Read)).chain(topics).collect();
         let (topics, instance_id) = (settings.topics.clone(), settings.instance_id.clone());
         let member = Self { consumer, topics, instance_id, needs };
         let topics: Vec<&str> = member.topics.iter().map(String::as_str).collect();
@@ -231,7 +243,7 @@ impl Member {
     ///
     /// When the member cannot go on: fenced by another with its instance id, refused by an ACL, or its next offset is
     /// gone from the log.
-    pub fn poll(&self, bound: Duration) -> Result<Happening<'_>, Failure> {
+    pub fn poll(&self, bound: Duration) -> Result<Happening<'_>, Error> {
         if let Some(event) = self.event() {
             return event;
         }
@@ -246,43 +258,36 @@ impl Member {
         }
     }
 
-    fn event(&self) -> Option<Result<Happening<'_>, Failure>> {
+    fn event(&self) -> Option<Result<Happening<'_>, Error>> {
         let event = self.consumer.context().events.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
         Some(match event {
             GroupEvent::Assigned(partitions, Some(metadata)) => Ok(Happening::Assigned(partitions, metadata)),
-            GroupEvent::Assigned(_, None) => Err(Failure::new(Code::Unexpected, "the client has no group metadata")),
+            GroupEvent::Assigned(_, None) => Err(Error::new(Cause::Broken("the client has no group metadata"))),
             GroupEvent::Revoked { lost } => Ok(Happening::Revoked { lost }),
         })
     }
 
-    fn trouble(&self, error: &KafkaError) -> Result<Happening<'_>, Failure> {
+    fn trouble(&self, error: &KafkaError) -> Result<Happening<'_>, Error> {
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             return Err(self.fatal(code, &text));
         }
-        match error.rdkafka_error_code() {
-            Some(code) if error::is_denial(code) => Err(self.failed(error, "consuming")),
-            Some(Rd::AutoOffsetReset | Rd::OffsetOutOfRange) => Err(Failure::new(
-                Code::Refused,
-                format!("the next record to read is gone from the log: {}", self.consumer.context().ear.seen.last().unwrap_or_default()),
-            )
-            .hint("retention or a deletion overtook this consumer; analytics goes on with `analytics --from-beginning`, inventory with a fresh --prefix")),
-            Some(Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition) => Err(Failure::new(
-                Code::Refused,
-                format!("a topic of this group is gone: {}", self.consumer.context().ear.seen.last().unwrap_or_default()),
-            )
-            .hint("a topic was deleted while this command ran; start again with `produce` under a fresh --prefix")),
+        let last = || self.consumer.context().context.errors.last().unwrap_or_default();
+        match error::kind(error) {
+            Kind::Denied => Err(self.failed(error, "consuming")),
+            Kind::OutOfRange => Err(Error::new(Cause::NextRecordGone(last()))),
+            Kind::Missing => Err(Error::new(Cause::TopicGone { words: last(), member: true })),
             _ => Ok(Happening::Trouble(error.to_string())),
         }
     }
 
-    fn fatal(&self, code: Rd, text: &str) -> Failure {
-        if code == Rd::FencedInstanceId {
-            return fenced(self.instance_id.as_deref(), text);
+    fn fatal(&self, code: Rd, text: &str) -> Error {
+        match kind_of(code) {
+            Kind::Fenced => Error::fenced(self.instance_id.as_deref(), text),
+            Kind::Denied => {
+                error::of_code(code, text, "consuming", &self.needs, &self.consumer.context().context.errors)
+            }
+            _ => Error::new(Cause::Code { code, words: format!("the consumer failed: {text}") }),
         }
-        if error::is_denial(code) {
-            return error::denied_failure(code, "consuming", text, &self.needs, &self.consumer.context().ear.seen);
-        }
-        Failure::new(Code::Unexpected, format!("the consumer failed: {text}"))
     }
 
     /// Answers an assignment: reads each partition from its offset on. Also goes back to earlier offsets.
@@ -290,7 +295,7 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses the assignment.
-    pub fn read_from(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), Failure> {
+    pub fn read_from(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (TopicPartition { topic, partition }, offset) in offsets {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
@@ -302,7 +307,7 @@ impl Member {
         let forgotten = Deadline::after(Duration::from_secs(10));
         while !self.positions()?.is_empty() {
             if forgotten.has_passed() {
-                return Err(Failure::new(Code::Unexpected, "the client did not let go of its old positions"));
+                return Err(Error::new(Cause::Broken("the client did not let go of its old positions")));
             }
             clock::pause(Duration::from_millis(1));
         }
@@ -314,7 +319,7 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses.
-    pub fn give_back(&self) -> Result<(), Failure> {
+    pub fn give_back(&self) -> Result<(), Error> {
         self.consumer.unassign().map_err(|error| self.failed(&error, "giving partitions back"))
     }
 
@@ -329,7 +334,7 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses.
-    pub fn pause(&self) -> Result<(), Failure> {
+    pub fn pause(&self) -> Result<(), Error> {
         let assignment = self.consumer.assignment().map_err(|error| self.failed(&error, "pausing"))?;
         self.consumer.pause(&assignment).map_err(|error| self.failed(&error, "pausing"))
     }
@@ -339,7 +344,7 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses.
-    pub fn resume(&self) -> Result<(), Failure> {
+    pub fn resume(&self) -> Result<(), Error> {
         let assignment = self.consumer.assignment().map_err(|error| self.failed(&error, "resuming"))?;
         self.consumer.resume(&assignment).map_err(|error| self.failed(&error, "resuming"))
     }
@@ -350,7 +355,7 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses.
-    pub fn positions(&self) -> Result<Vec<(TopicPartition, i64)>, Failure> {
+    pub fn positions(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
         let positions = self.consumer.position().map_err(|error| self.failed(&error, "reading positions"))?;
         Ok(positions
             .elements()
@@ -373,22 +378,9 @@ impl Member {
         }
     }
 
-    fn failed(&self, error: &KafkaError, doing: &str) -> Failure {
-        error::failure_of(error, doing, &self.needs, &self.consumer.context().ear.seen)
+    fn failed(&self, error: &KafkaError, doing: &str) -> Error {
+        error::of_call(error, doing, &self.needs, &self.consumer.context().context.errors)
     }
-}
-
-/// The failure of a process whose identity was taken over.
-#[must_use]
-pub fn fenced(instance_id: Option<&str>, text: &str) -> Failure {
-    let name = instance_id.map_or_else(String::new, |name| format!(" --instance-id {name}"));
-    Failure::new(
-        Code::Fenced,
-        format!(
-            "fenced: another process with{name} took over, or this one stood still for longer than the transaction timeout ({text})"
-        ),
-    )
-    .hint("if no other process runs under this name, start the command again: it goes on where the last commit stands")
 }
 
 impl std::fmt::Debug for Member {

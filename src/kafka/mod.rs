@@ -3,34 +3,42 @@
 //! Rank 20. Calls block, each with a bound, and belong on plain threads.
 
 mod admin;
+mod call;
 mod certificate;
 mod client;
+mod codes;
 mod connection;
-mod denial;
+mod connection_fault;
 mod error;
+mod failure;
 mod groups;
-mod handshake;
 mod inspector;
 mod library;
 mod member;
 mod native;
+mod native_admin;
 mod native_groups;
+mod offsets;
 mod peek;
+mod permission;
+mod probe;
 mod property;
 mod publisher;
+mod retry;
 mod sampler;
 mod scan;
 mod transaction;
-mod watchdog;
 
 pub use admin::{Admin, GroupEnd, TopicFacts};
+pub use codes::Kind;
 pub use connection::{Connection, LogSink, check_timeouts};
-pub use denial::{Operation, Resource, Right};
-pub use error::{TransactionError, UNREACHABLE_HINT};
+pub use error::{Error, TransactionError};
 pub use groups::GroupFacts;
-pub use inspector::{Inspector, Isolation, Liveness};
+pub use inspector::{Inspector, Liveness};
 pub use library::library;
-pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record, fenced};
+pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record};
+pub use offsets::{Isolation, StableWait};
+pub use permission::{Operation, Permission, Resource};
 pub use property::{
     Complaint, agrees_with_owner, is_secret, one_name, opens_doors, owned_property, property_names, try_property,
 };

@@ -36,6 +36,42 @@ pub fn property_names() -> Vec<String> {
     names
 }
 
+/// Every error code that the library knows.
+#[cfg(test)]
+pub fn error_codes() -> Vec<i32> {
+    let (mut table, mut count) = (ptr::null(), 0);
+    // SAFETY: the library fills in a static table of `count` rows, in which unused codes have a null description.
+    unsafe {
+        rd::rd_kafka_get_err_descs(&raw mut table, &raw mut count);
+        let rows: &[rd::rd_kafka_err_desc] = std::slice::from_raw_parts(table, count);
+        rows.iter().filter(|row| !row.desc.is_null()).map(|row| row.code as i32).collect()
+    }
+}
+
+/// The member id that the group's coordinator gave this consumer; `None` before it has joined.
+pub fn member_id(client: *mut RDKafka) -> Option<String> {
+    // SAFETY: `client` is a live consumer; the string is ours, copied and freed once.
+    unsafe {
+        let id = rd::rd_kafka_memberid(client);
+        if id.is_null() {
+            return None;
+        }
+        let copy = CStr::from_ptr(id).to_string_lossy().into_owned();
+        rd::rd_kafka_mem_free(client, id.cast());
+        (!copy.is_empty()).then_some(copy)
+    }
+}
+
+/// The high watermark of a partition as the last answer to a fetch told it; `None` before the first one.
+pub fn known_high_watermark(client: *mut RDKafka, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: `client` is a live consumer, the name lives through the call, and both numbers are written to.
+    let code =
+        unsafe { rd::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), partition, &raw mut low, &raw mut high) };
+    (code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
 /// The result of a transactional call, with the three flags that say what to do next.
 #[derive(Debug, Clone)]
 pub struct CallError {

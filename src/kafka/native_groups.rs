@@ -13,11 +13,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafka;
 
 use super::TopicPartition;
-use super::native::millis;
-use crate::clock::Deadline;
-
-/// The longest wait between two looks at the wish to stop.
-const SLICE: Duration = Duration::from_millis(50);
+use super::native_admin::{Question, check};
 
 /// A group as its coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +28,8 @@ pub struct Description {
 pub struct GroupMember {
     /// The id that the coordinator gave it.
     pub id: String,
+    /// Its `group.instance.id`, if it is a static member.
+    pub instance_id: Option<String>,
     /// Its client id.
     pub client: String,
     pub host: String,
@@ -41,73 +39,8 @@ pub struct GroupMember {
 /// An offset that a group has committed, or why the broker does not tell it.
 pub type CommittedOffset = (TopicPartition, Result<Option<i64>, RDKafkaErrorCode>);
 
-/// A request of the administration, and the queue that its answer comes to.
-struct Question {
-    options: *mut rd::rd_kafka_AdminOptions_t,
-    queue: *mut rd::rd_kafka_queue_t,
-}
-
-impl Question {
-    /// For a live client.
-    fn new(client: *mut RDKafka, kind: rd::rd_kafka_admin_op_t, bound: Duration) -> Self {
-        let mut words = [0 as c_char; 256];
-        // SAFETY: `client` is live; both objects are destroyed once, in `drop`; the buffer is as long as is said. A bound
-        // that is not taken leaves the library's own (a minute), and the wait below has its bound whatever it says.
-        unsafe {
-            let options = rd::rd_kafka_AdminOptions_new(client, kind);
-            let bound = millis(bound.min(Duration::from_hours(1))).max(1);
-            rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, words.as_mut_ptr(), words.len());
-            Self { options, queue: rd::rd_kafka_queue_new(client) }
-        }
-    }
-
-    /// Waits for the answer.
-    fn answer(&self, bound: Duration, stopped: &dyn Fn() -> bool) -> Result<Answer, RDKafkaErrorCode> {
-        // The library's own bound ends the request; this one is for a client that does not keep it.
-        let deadline = Deadline::after(bound + Duration::from_secs(1));
-        loop {
-            // SAFETY: the queue is live; the event is ours, and destroyed by `Answer`.
-            let event = unsafe { rd::rd_kafka_queue_poll(self.queue, millis(SLICE)) };
-            if !event.is_null() {
-                let answer = Answer(event);
-                // SAFETY: the event is live.
-                let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_event_error(answer.0) }.into();
-                return if code == RDKafkaErrorCode::NoError { Ok(answer) } else { Err(code) };
-            }
-            if deadline.has_passed() || stopped() {
-                return Err(RDKafkaErrorCode::OperationTimedOut);
-            }
-        }
-    }
-}
-
-impl Drop for Question {
-    fn drop(&mut self) {
-        // SAFETY: both are ours and destroyed once; a request under way keeps a reference to the queue of its own.
-        unsafe {
-            rd::rd_kafka_queue_destroy(self.queue);
-            rd::rd_kafka_AdminOptions_destroy(self.options);
-        }
-    }
-}
-
-/// An answer; what is read from it is copied before it goes.
-struct Answer(*mut rd::rd_kafka_event_t);
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // SAFETY: the event came from `rd_kafka_queue_poll` and is destroyed once.
-        unsafe { rd::rd_kafka_event_destroy(self.0) }
-    }
-}
-
 /// All that a group has committed, pending transactions not waited for: a request that does not ask for stable offsets.
-pub fn committed(
-    client: *mut RDKafka,
-    group: &str,
-    bound: Duration,
-    stopped: &dyn Fn() -> bool,
-) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
+pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
     let question = Question::new(client, kind, bound);
@@ -118,10 +51,10 @@ pub fn committed(
         rd::rd_kafka_ListConsumerGroupOffsets(client, asked.as_mut_ptr(), 1, question.options, question.queue);
         rd::rd_kafka_ListConsumerGroupOffsets_destroy(asked[0]);
     }
-    let answer = question.answer(bound, stopped)?;
+    let answer = question.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
-        let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(answer.0);
+        let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(answer.event());
         if result.is_null() {
             return Err(RDKafkaErrorCode::Fail);
         }
@@ -147,13 +80,12 @@ pub fn committed(
 /// State and members of groups, in their order; each asked of its own coordinator, in the newer protocol and then the classic.
 pub fn describe(
     client: *mut RDKafka,
-    groups: &[&str],
+    groups: &[String],
     bound: Duration,
-    stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<Result<Description, RDKafkaErrorCode>>, RDKafkaErrorCode> {
     let names: Vec<CString> = groups
         .iter()
-        .map(|group| CString::new(*group).map_err(|_| RDKafkaErrorCode::InvalidArgument))
+        .map(|group| CString::new(group.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument))
         .collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
@@ -168,10 +100,10 @@ pub fn describe(
             question.queue,
         );
     }
-    let answer = question.answer(bound, stopped)?;
+    let answer = question.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
-        let result = rd::rd_kafka_event_DescribeConsumerGroups_result(answer.0);
+        let result = rd::rd_kafka_event_DescribeConsumerGroups_result(answer.event());
         if result.is_null() {
             return Err(RDKafkaErrorCode::Fail);
         }
@@ -208,7 +140,9 @@ unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> 
                 } else {
                     rd::rd_kafka_MemberAssignment_partitions(assignment)
                 };
+                let instance_id = word(rd::rd_kafka_MemberDescription_group_instance_id(member));
                 GroupMember {
+                    instance_id: (!instance_id.is_empty()).then_some(instance_id),
                     id: word(rd::rd_kafka_MemberDescription_consumer_id(member)),
                     client: word(rd::rd_kafka_MemberDescription_client_id(member)),
                     host: word(rd::rd_kafka_MemberDescription_host(member)),
@@ -218,15 +152,6 @@ unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> 
             .collect();
         Ok(Description { state, members })
     }
-}
-
-/// # Safety
-///
-/// `error` is null or a live error that somebody else owns.
-unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), RDKafkaErrorCode> {
-    // SAFETY: by this function's contract; a null error is none.
-    let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_error_code(error) }.into();
-    if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
 }
 
 /// # Safety

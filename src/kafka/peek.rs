@@ -8,12 +8,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Ear;
+use super::TopicPartition;
+use super::client::Context;
+use super::codes::{Kind, kind_of};
 use super::connection::Connection;
+use super::error::{self, Cause, Error};
 use super::native::{BatchQueue, Item};
-use super::{TopicPartition, error};
 use crate::clock::Deadline;
-use crate::exit::{Code, Failure};
 use crate::lag::{Isolation, Next};
 
 /// The longest single wait: between two of them the wish to stop is looked at.
@@ -51,7 +52,7 @@ enum Met {
 /// It ends with the process: the library's farewell would take 100 ms, and it has nobody to say it to.
 pub struct Peek {
     queue: BatchQueue,
-    consumer: ManuallyDrop<BaseConsumer<Ear>>,
+    consumer: ManuallyDrop<BaseConsumer<Context>>,
     /// By whose reading: each group has positions of its own.
     known: BTreeMap<(usize, TopicPartition), Known>,
     /// Whether the client was told of the cluster's topics and their leaders.
@@ -62,7 +63,7 @@ pub struct Peek {
 
 impl Peek {
     /// A client in the name of a group that it never joins; nothing is asked of the broker yet.
-    pub fn open(connection: &Connection, group: &str, isolation: Isolation) -> Result<Self, Failure> {
+    pub fn open(connection: &Connection, group: &str, isolation: Isolation) -> Result<Self, Error> {
         // One record is wanted: whatever is fetched beside it is thrown away.
         let mut config = connection.client_with(
             &[
@@ -85,11 +86,11 @@ impl Peek {
         );
         // Log lines would arrive among the records of the queue, which knows no log lines.
         config.set_log_level(RDKafkaLogLevel::Emerg);
-        let consumer: BaseConsumer<Ear> =
-            config.create_with_context(Ear::new(connection)).map_err(|error| error::configuration(&error))?;
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(Context::new(connection)).map_err(|error| error::configuration(&error))?;
         // One by one: a batch would be waited for until it is full.
         let queue = BatchQueue::new(consumer.client().native_ptr(), 1)
-            .ok_or_else(|| Failure::new(Code::Unexpected, "the client has no consumer queue"))?;
+            .ok_or_else(|| Error::new(Cause::Broken("the client has no consumer queue")))?;
         Ok(Self {
             queue,
             consumer: ManuallyDrop::new(consumer),
@@ -113,7 +114,7 @@ impl Peek {
         wants: &[Want],
         bound: Duration,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Vec<Next>, Failure> {
+    ) -> Result<Vec<Next>, Error> {
         let mut missing: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
         for Want { place, position, end } in wants {
             if self.answer(reader, place, *position, *end) == Next::Unknown && !self.forbidden.contains(&place.topic) {
@@ -156,10 +157,10 @@ impl Peek {
         mut missing: BTreeMap<TopicPartition, (i64, i64)>,
         bound: Duration,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let deadline = Deadline::after(bound);
-        let seen = self.consumer.context().seen.clone();
-        let failed = |error: &_| error::failure(error, "looking at the next records", &seen);
+        let seen = self.consumer.context().errors.clone();
+        let failed = |error: &_| error::of_call(error, "looking at the next records", &[], &seen);
         if !self.knows_leaders {
             // A client that learns of its topics by their assignment sometimes stands still for a second (measured: 7 of
             // 16 times) before it fetches. What keeps the metadata from coming, keeps the records too.
@@ -193,7 +194,7 @@ impl Peek {
                         }
                     }
                 }
-                Item::Error { topic: Some(topic), code, .. } if error::is_denial(code) => {
+                Item::Error { topic: Some(topic), code, .. } if kind_of(code) == Kind::Denied => {
                     let topic = topic.name();
                     missing.retain(|place, _| place.topic != topic);
                     forbidden.insert(topic);

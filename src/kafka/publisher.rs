@@ -1,4 +1,4 @@
-//! Owns publishing in bulk: idempotent, acks=all, every acknowledgement counted by partition.
+//! Producer for bulk: idempotent, acks=all, every acknowledgement counted by partition.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,15 +8,16 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 
-use super::client::Ear;
+use super::Sizes;
+use super::client::Context;
+use super::codes::{Kind, kind_of};
 use super::connection::Connection;
-use super::denial::{Operation, Right};
+use super::error::{self, Cause, Error};
 use super::native::{self, Handed, TopicHandle};
-use super::{Sizes, error};
+use super::permission::{Operation, Permission};
 use crate::clock::{self, Deadline};
-use crate::exit::{Code, Failure};
 
 /// What was acknowledged on one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Delivered {
 
 /// Counts acknowledgements; called on the producer's polling thread only, read from others.
 pub(super) struct Reports {
-    ear: Ear,
+    context: Context,
     partitions: Vec<PartitionReports>,
     acknowledged: AtomicU64,
     /// Of them, those whose acknowledgement names no offset.
@@ -54,14 +55,14 @@ impl PartitionReports {
 }
 
 impl Reports {
-    pub(super) fn new(ear: Ear, partitions: i32) -> Self {
+    pub(super) fn new(context: Context, partitions: i32) -> Self {
         let none = |_| PartitionReports {
             records: AtomicU64::new(0),
             first: AtomicI64::new(i64::MAX),
             last: AtomicI64::new(-1),
         };
         Self {
-            ear,
+            context,
             partitions: (0..partitions).map(none).collect(),
             acknowledged: AtomicU64::new(0),
             implied: AtomicU64::new(0),
@@ -108,11 +109,11 @@ pub(super) fn settle(producer: &ThreadedProducer<Reports>, sent: u64, bound: Dur
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.ear.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.ear.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
@@ -138,7 +139,7 @@ impl ProducerContext for Reports {
             }
             Err((error, _)) => {
                 let code = error.rdkafka_error_code();
-                self.ear.seen.hear(code, &error.to_string());
+                self.context.errors.record(code, &error.to_string());
                 self.first_error
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -202,18 +203,18 @@ impl Publisher {
     /// # Errors
     ///
     /// With exit code 2 when librdkafka refuses the configuration.
-    pub fn open(connection: &Connection, topic: &str, partitions: i32, sizes: Sizes) -> Result<Self, Failure> {
+    pub fn open(connection: &Connection, topic: &str, partitions: i32, sizes: Sizes) -> Result<Self, Error> {
         let (timeout, batch) = (connection.timeout.as_millis().to_string(), sizes.batch_size());
         let config = connection.client_with(
             &[("linger.ms", "5"), ("batch.size", &batch), ("message.timeout.ms", &timeout)],
             &[("enable.idempotence", "true"), ("acks", "all")],
         );
-        let reports = Reports::new(Ear::new(connection), partitions);
+        let reports = Reports::new(Context::new(connection), partitions);
         let openings = reports.partitions.iter().map(|_| Opening::Untouched).collect();
         let producer: ThreadedProducer<Reports> =
             config.create_with_context(reports).map_err(|error| error::configuration(&error))?;
         let handle = TopicHandle::new(producer.client().native_ptr(), topic)
-            .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))?;
+            .ok_or_else(|| Error::new(Cause::TopicName(topic.to_owned())))?;
         hasten(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
         Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned(), openings })
     }
@@ -224,7 +225,7 @@ impl Publisher {
     /// # Errors
     ///
     /// With exit code 4 when nothing is acknowledged for the whole timeout, or the code of the client's refusal.
-    pub fn send(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Failure> {
+    pub fn send(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Error> {
         let opening = usize::try_from(partition).ok().and_then(|index| self.openings.get_mut(index));
         match opening {
             Some(Opening::Open) | None => {}
@@ -242,7 +243,7 @@ impl Publisher {
     }
 
     #[cold]
-    fn settle_first_records(&mut self) -> Result<(), Failure> {
+    fn settle_first_records(&mut self) -> Result<(), Error> {
         self.finish()?;
         let partitions = &self.producer.client().context().partitions;
         for (opening, reports) in self.openings.iter_mut().zip(partitions) {
@@ -259,7 +260,7 @@ impl Publisher {
         partition: i32,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let mut stalled = Deadline::after(self.timeout);
         let mut settled = self.settled();
         loop {
@@ -275,10 +276,11 @@ impl Publisher {
                     stalled.renew();
                 }
                 Handed::QueueFull if stalled.has_passed() => {
-                    return Err(error::unreachable_failure(
+                    self.give_up();
+                    return Err(error::no_answer(
                         "publishing",
                         "nothing was acknowledged in time",
-                        &self.reports().ear.seen,
+                        &self.reports().context.errors,
                     ));
                 }
                 Handed::QueueFull => {}
@@ -291,16 +293,21 @@ impl Publisher {
     /// # Errors
     ///
     /// With exit code 4 when some record is neither within the timeout.
-    pub fn finish(&self) -> Result<(), Failure> {
+    pub fn finish(&self) -> Result<(), Error> {
+        if self.reports().first_error().is_some_and(|code| kind_of(code) == Kind::Unreachable) {
+            // The timeout is over for the first record that was given up: the others do not get another one.
+            self.give_up();
+        }
         // Each record is given up by the client after the timeout; a little more lets the reports arrive.
         if settle(&self.producer, self.sent, self.timeout + Duration::from_secs(2)) {
             return Ok(());
         }
-        Err(error::unreachable_failure(
-            "publishing",
-            "not every record was acknowledged in time",
-            &self.reports().ear.seen,
-        ))
+        Err(error::no_answer("publishing", "not every record was acknowledged in time", &self.reports().context.errors))
+    }
+
+    /// Gives up what is not acknowledged yet.
+    fn give_up(&self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
     /// Records handed to the client.
@@ -317,7 +324,7 @@ impl Publisher {
 
     /// Records that were refused or given up so far, and why the first one was.
     #[must_use]
-    pub fn refusal(&self) -> Option<(u64, Failure)> {
+    pub fn refusal(&self) -> Option<(u64, Error)> {
         let code = self.reports().first_error()?;
         Some((self.reports().failed.load(Ordering::Relaxed), self.refused(code)))
     }
@@ -350,12 +357,13 @@ impl Publisher {
         self.producer.client().context()
     }
 
-    fn refused(&self, code: RDKafkaErrorCode) -> Failure {
+    fn refused(&self, code: RDKafkaErrorCode) -> Error {
         // A producer that was refused its id (KIP-679) fails every record with a code that says no more than that.
-        let fatal = self.producer.client().fatal_error().map(|(code, _)| code).filter(|code| error::is_denial(*code));
+        let fatal =
+            self.producer.client().fatal_error().map(|(code, _)| code).filter(|code| kind_of(*code) == Kind::Denied);
         let error = KafkaError::MessageProduction(fatal.unwrap_or(code));
-        let needs = [Right::topic(&self.topic, &[Operation::Write])];
-        error::failure_of(&error, "publishing", &needs, &self.reports().ear.seen)
+        let needs = [Permission::topic(&self.topic, &[Operation::Write])];
+        error::of_call(&error, "publishing", &needs, &self.reports().context.errors)
     }
 }
 

@@ -1,21 +1,25 @@
-//! Owns looking at how far behind groups are: one sample after the other, through clients that stay.
+//! Sampler of lag: how far behind groups are, one sample after the other, through clients that stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::TopicPartition;
+use super::codes::Kind;
 use super::connection::Connection;
-use super::denial::Operation;
+use super::error::{Cause, Error};
 use super::inspector::Inspector;
 use super::native_groups::Description;
 use super::peek::{Peek, Want};
+use super::permission::Operation;
 use crate::clock::{self, Deadline};
-use crate::exit::{Code, Failure};
 use crate::lag::{Bounds, GroupSample, Isolation, Lag, Next, PartitionSample};
 use crate::shutdown::Shutdown;
 
 /// How long the next unread records are looked for within one sample of many, at most.
 const PEEK_BOUND: Duration = Duration::from_secs(2);
+
+/// What the look at them gets where the rest of the sample has used the time up.
+const LEAST_PEEK: Duration = Duration::from_secs(1);
 
 /// How long a topic that the broker has just named may be unknown to it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -68,8 +72,10 @@ impl LagSampler {
         choices: Vec<TopicChoice>,
         isolation: Isolation,
         shutdown: &Shutdown,
-    ) -> Result<Self, Failure> {
-        let Some(first) = groups.first() else { return Err(Failure::new(Code::Usage, "no group to look at")) };
+    ) -> Result<Self, Error> {
+        let Some(first) = groups.first() else {
+            return Err(Error::new(Cause::Configuration("no group to look at".to_owned())));
+        };
         Ok(Self {
             inspector: Inspector::open(connection, first, shutdown)?,
             peek: Peek::open(connection, first, isolation)?,
@@ -83,11 +89,16 @@ impl LagSampler {
         })
     }
 
-    /// For a single look, which has no next one to wait for: the age of unread records may take this long.
+    /// For a single look, which has no next one to wait for: with the age of unread records it may take this long.
     #[must_use]
     pub fn once_within(mut self, bound: Duration) -> Self {
         self.peek_bound = bound;
         self
+    }
+
+    /// Bounds every wait of the looks from now on.
+    pub fn within(&mut self, bound: Duration) {
+        self.inspector = self.inspector.within(bound);
     }
 
     /// A look at every group, in the order in which they were named: state and members, then what is committed, then the
@@ -97,7 +108,8 @@ impl LagSampler {
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when a topic or partition
     /// that was chosen does not exist; the signal's code when a stop was asked for.
-    pub fn sample(&mut self) -> Result<Vec<GroupSample>, Failure> {
+    pub fn sample(&mut self) -> Result<Vec<GroupSample>, Error> {
+        let bound = Deadline::after(self.peek_bound);
         // The first question: a wrong address is noticed here, and told in these words.
         if self.topics_known.is_none_or(|known| known.has_passed()) {
             self.look_at_topics()?;
@@ -128,7 +140,7 @@ impl LagSampler {
         let bounds = self.bounds(&places.iter().flatten().cloned().collect())?;
         let mut samples = Vec::with_capacity(seen.len());
         for (index, (seen, places)) in seen.into_iter().zip(places).enumerate() {
-            samples.push(self.group(index, seen, places, &bounds)?);
+            samples.push(self.group(index, seen, places, &bounds, &bound)?);
         }
         Ok(samples)
     }
@@ -144,18 +156,18 @@ impl LagSampler {
     /// # Errors
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses.
-    pub fn group_names(&self) -> Result<Vec<String>, Failure> {
+    pub fn group_names(&self) -> Result<Vec<String>, Error> {
         self.inspector.group_names()
     }
 
-    fn look_at_topics(&mut self) -> Result<(), Failure> {
+    fn look_at_topics(&mut self) -> Result<(), Error> {
         self.topics = self.inspector.topics()?.into_iter().collect();
         self.topics_known = Some(Deadline::after(TOPICS_AGE));
         Ok(())
     }
 
     /// The partitions of the choices, each of which exists; `None` without choices.
-    fn chosen(&self) -> Result<Option<BTreeSet<TopicPartition>>, Failure> {
+    fn chosen(&self) -> Result<Option<BTreeSet<TopicPartition>>, Error> {
         if self.choices.is_empty() {
             return Ok(None);
         }
@@ -167,16 +179,12 @@ impl LagSampler {
                 None => self.inspector.partitions(topic, &[Operation::Describe])?,
             };
             let Some(count) = count else {
-                return Err(Failure::new(Code::Refused, format!("there is no topic {topic}"))
-                    .hint("--topic takes the name that the cluster knows, its prefix included"));
+                return Err(Error::new(Cause::NoTopic(topic.clone())));
             };
             for partition in partitions.clone().unwrap_or_else(|| (0..count).collect()) {
                 if partition >= count {
-                    return Err(Failure::new(
-                        Code::Refused,
-                        format!("the topic {topic} has no partition {partition}: it has {count}, counted from 0"),
-                    )
-                    .hint(format!("as in --topic {topic}:0,1")));
+                    let place = TopicPartition::new(topic, partition);
+                    return Err(Error::new(Cause::NoPartition { place, count }));
                 }
                 chosen.insert(TopicPartition::new(topic, partition));
             }
@@ -201,7 +209,7 @@ impl LagSampler {
     }
 
     /// Where those partitions begin and end that exist.
-    fn bounds(&mut self, places: &BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, Bounds>, Failure> {
+    fn bounds(&mut self, places: &BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, Bounds>, Error> {
         loop {
             let topics = &self.topics;
             let exists =
@@ -216,17 +224,17 @@ impl LagSampler {
                     });
                     return Ok(existing.into_iter().zip(found).collect());
                 }
-                Err(failure) if failure.code == Code::Refused => {
+                Err(error) if error.kind() == Kind::Missing => {
                     // A topic went away since the topics were looked at: look again, and do without it.
                     self.look_at_topics()?;
                     let topics = &self.topics;
                     let still =
                         |place: &TopicPartition| topics.get(&place.topic).is_some_and(|count| place.partition < *count);
                     if existing.iter().all(still) {
-                        return Err(failure);
+                        return Err(error);
                     }
                 }
-                Err(failure) => return Err(failure),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -237,7 +245,8 @@ impl LagSampler {
         seen: Seen,
         places: BTreeSet<TopicPartition>,
         bounds: &BTreeMap<TopicPartition, Bounds>,
-    ) -> Result<GroupSample, Failure> {
+        bound: &Deadline,
+    ) -> Result<GroupSample, Error> {
         let Seen { description, at_millis, committed, mut owners } = seen;
         let mut partitions: Vec<PartitionSample> = places
             .into_iter()
@@ -274,9 +283,8 @@ impl LagSampler {
         });
         let wants: Vec<Want> = waiting.iter().map(|(_, want)| want.clone()).collect();
         let stopped = || self.shutdown.requested().is_some();
-        for ((partition, _), next) in
-            waiting.into_iter().zip(self.peek.next(index, &wants, self.peek_bound, &stopped)?)
-        {
+        let bound = bound.remaining().max(LEAST_PEEK);
+        for ((partition, _), next) in waiting.into_iter().zip(self.peek.next(index, &wants, bound, &stopped)?) {
             partition.next = next;
         }
         Ok(GroupSample {

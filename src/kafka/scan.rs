@@ -8,17 +8,21 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{Ear, LastErrors};
+use super::TopicPartition;
+use super::client::{Context, ErrorLog};
+use super::codes::{Kind, kind_of};
 use super::connection::Connection;
-use super::denial::{Operation, Right};
-use super::native::{BatchQueue, Item, TopicTag};
-use super::{TopicPartition, error};
+use super::error::{self, Cause, Error};
+use super::native::{self, BatchQueue, Item, TopicTag};
+use super::permission::{Operation, Permission};
 use crate::clock::{self, Deadline};
-use crate::exit::{Code, Failure};
 use crate::shutdown::Shutdown;
 
 /// Records taken from the client at once.
 const BATCH: usize = 4_096;
+
+/// How long the high watermark of a new leader may be behind the one of its predecessor: until its followers have fetched.
+const LATE_WATERMARK: Duration = Duration::from_secs(5);
 
 /// The records of a partition from `start` to before `end`; both are positions, so markers count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,12 +58,15 @@ pub struct ScanRecord<'a> {
 
 /// What folds the records of one share. It is locked once per batch, so that others can look at it between batches.
 pub trait Reader: Send {
+    /// What a reader ends a scan with.
+    type Error: From<Error> + Send;
+
     /// Takes the next record of a range; within a range they come in the order of their offsets.
     ///
     /// # Errors
     ///
     /// To end the scan.
-    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure>;
+    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Self::Error>;
 
     /// Everything of a range before `position` was given, markers behind the last record included.
     fn reached(&mut self, range: usize, position: i64);
@@ -80,8 +87,8 @@ pub fn scan<R: Reader>(
     ranges: &[Range],
     shares: &[Mutex<R>],
     shutdown: &Shutdown,
-    mut tick: impl FnMut(u64) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut tick: impl FnMut(u64) -> Result<(), R::Error>,
+) -> Result<(), R::Error> {
     let (records, ended, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let dealt = deal(ranges, shares.len());
     std::thread::scope(|scope| {
@@ -93,6 +100,7 @@ pub fn scan<R: Reader>(
                 let (records, ended, stop) = (&records, &ended, &stop);
                 scope.spawn(move || {
                     let result = Share::new(connection, group, ranges, own)
+                        .map_err(R::Error::from)
                         .and_then(|mut own| own.run(share, records, stop, shutdown));
                     if result.is_err() {
                         stop.store(true, Ordering::Relaxed);
@@ -117,7 +125,7 @@ pub fn scan<R: Reader>(
         let mut result = ticked;
         for thread in threads {
             let one =
-                thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "a scanning thread panicked")));
+                thread.join().unwrap_or_else(|_| Err(Error::new(Cause::Broken("a scanning thread panicked")).into()));
             result = result.and(one);
         }
         result.and_then(|()| tick(records.load(Ordering::Relaxed)))
@@ -135,7 +143,7 @@ pub fn follow<R: Reader>(
     starts: &[(TopicPartition, i64)],
     reader: &Mutex<R>,
     stop: &AtomicBool,
-) -> Result<(), Failure> {
+) -> Result<(), R::Error> {
     let ranges: Vec<Range> =
         starts.iter().map(|(place, start)| Range { place: place.clone(), start: *start, end: i64::MAX }).collect();
     let all: Vec<usize> = (0..ranges.len()).collect();
@@ -166,7 +174,7 @@ fn deal(ranges: &[Range], shares: usize) -> Vec<Vec<usize>> {
 struct Share<'a> {
     // Before the consumer: the queue's reference must be gone when its client goes.
     queue: BatchQueue,
-    consumer: BaseConsumer<Ear>,
+    consumer: BaseConsumer<Context>,
     ranges: &'a [Range],
     own: Vec<OwnRange>,
     /// Place in `own` of each (topic, partition), found by the client's topic object rather than by its name.
@@ -181,7 +189,7 @@ struct OwnRange {
 }
 
 impl<'a> Share<'a> {
-    fn new(connection: &Connection, group: &str, ranges: &'a [Range], own: &[usize]) -> Result<Self, Failure> {
+    fn new(connection: &Connection, group: &str, ranges: &'a [Range], own: &[usize]) -> Result<Self, Error> {
         let mut config = connection.client_with(
             &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000"), ("fetch.wait.max.ms", "50")],
             &[
@@ -196,9 +204,9 @@ impl<'a> Share<'a> {
         );
         // Log lines would arrive among the records of the batch queue, which knows no log lines.
         config.set_log_level(RDKafkaLogLevel::Emerg);
-        let consumer: BaseConsumer<Ear> =
-            config.create_with_context(Ear::new(connection)).map_err(|error| error::configuration(&error))?;
-        let failed = |error: &_, doing: &str| error::failure(error, doing, &consumer.context().seen);
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(Context::new(connection)).map_err(|error| error::configuration(&error))?;
+        let failed = |error: &_, doing: &str| error::of_call(error, doing, &[], &consumer.context().errors);
         let mut list = TopicPartitionList::with_capacity(own.len());
         for &index in own {
             let Range { place, start, .. } = &ranges[index];
@@ -207,7 +215,7 @@ impl<'a> Share<'a> {
         }
         consumer.assign(&list).map_err(|error| failed(&error, "assigning partitions"))?;
         let queue = BatchQueue::new(consumer.client().native_ptr(), BATCH)
-            .ok_or_else(|| Failure::new(Code::Unexpected, "the client has no consumer queue"))?;
+            .ok_or_else(|| Error::new(Cause::Broken("the client has no consumer queue")))?;
         let own = own.iter().map(|&index| OwnRange { index, position: ranges[index].start, done: false }).collect();
         Ok(Self { queue, consumer, ranges, own, places: Vec::new(), timeout: connection.timeout })
     }
@@ -218,26 +226,31 @@ impl<'a> Share<'a> {
         records: &AtomicU64,
         stop: &AtomicBool,
         shutdown: &Shutdown,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), R::Error> {
         let mut stalled = Deadline::after(self.timeout);
         while self.own.iter().any(|own| !own.done) {
-            shutdown.check()?;
+            Error::check(shutdown)?;
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
             if self.batch(share, records)? {
                 stalled.renew();
-            } else if stalled.has_passed() {
-                return Err(self.stalled());
+                continue;
+            }
+            if stalled.elapsed() >= LATE_WATERMARK {
+                self.check_ends()?;
+            }
+            if stalled.has_passed() {
+                return Err(self.stalled().into());
             }
         }
         Ok(())
     }
 
     /// Reads one batch; `false` when none came within a moment.
-    fn batch<R: Reader>(&mut self, share: &Mutex<R>, records: &AtomicU64) -> Result<bool, Failure> {
+    fn batch<R: Reader>(&mut self, share: &Mutex<R>, records: &AtomicU64) -> Result<bool, R::Error> {
         let Self { queue, consumer, ranges, own, places, .. } = self;
-        let seen = &consumer.context().seen;
+        let seen = &consumer.context().errors;
         let mut guard = None;
         let (mut count, mut result, mut finished) = (0u64, Ok(()), Vec::new());
         let some = queue.read(Duration::from_millis(20), |item| {
@@ -253,10 +266,10 @@ impl<'a> Share<'a> {
                 Item::End { topic, partition, offset } => (topic, partition, offset, None),
                 Item::Error { topic, code, text } => {
                     // The group is only a name here: nothing is asked of it, and the client looks for its coordinator.
-                    if error::is_passing(code) {
-                        seen.hear(Some(code), &text);
+                    if kind_of(code).passes() {
+                        seen.record(Some(code), &text);
                     } else if code != rdkafka::error::RDKafkaErrorCode::GroupAuthorizationFailed {
-                        result = Err(scan_failure(code, &text, topic, ranges, seen));
+                        result = Err(scan_error(code, &text, topic, ranges, seen).into());
                     }
                     return;
                 }
@@ -298,13 +311,28 @@ impl<'a> Share<'a> {
         Ok(some)
     }
 
-    fn stalled(&self) -> Failure {
+    /// Whether the logs still reach the ends that were frozen: one that lost its tail is waited for in vain.
+    fn check_ends(&self) -> Result<(), Error> {
+        for own in self.own.iter().filter(|own| !own.done) {
+            let Range { place, end, .. } = &self.ranges[own.index];
+            let client = self.consumer.client().native_ptr();
+            if let Some(now) = native::known_high_watermark(client, &place.topic, place.partition)
+                && now < *end
+                && own.position >= now
+            {
+                return Err(Error::end_went_back(place, *end, now));
+            }
+        }
+        Ok(())
+    }
+
+    fn stalled(&self) -> Error {
         let waiting = self.own.iter().find(|own| !own.done);
         let at = waiting.map_or_else(String::new, |own| {
             let range = &self.ranges[own.index];
             format!(" at {} offset {} of {}", range.place, own.position, range.end)
         });
-        error::unreachable_failure("reading", &format!("nothing came{at}"), &self.consumer.context().seen)
+        error::no_answer("reading", &format!("nothing came{at}"), &self.consumer.context().errors)
     }
 }
 
@@ -336,34 +364,28 @@ fn find(
     *places[known].1.get(partition)?
 }
 
-fn scan_failure(
+fn scan_error(
     code: rdkafka::error::RDKafkaErrorCode,
     text: &str,
     topic: Option<TopicTag>,
     ranges: &[Range],
-    seen: &LastErrors,
-) -> Failure {
-    use rdkafka::error::RDKafkaErrorCode as Rd;
-    if error::is_denial(code) {
-        let mut topics: Vec<String> = match topic {
-            Some(topic) => vec![topic.name()],
-            None => ranges.iter().map(|range| range.place.topic.clone()).collect(),
-        };
-        topics.dedup();
-        let doing = format!("reading {}", topics.join(" and "));
-        let needs: Vec<Right> = topics.into_iter().map(|topic| Right::topic(topic, &[Operation::Read])).collect();
-        return error::denied_failure(code, &doing, text, &needs, seen);
-    }
-    match code {
-        Rd::AutoOffsetReset | Rd::OffsetOutOfRange => {
-            Failure::new(Code::Refused, format!("records are gone from the log: {text}"))
-                .hint("retention or a deletion overtook the reading; run the command again")
+    seen: &ErrorLog,
+) -> Error {
+    match kind_of(code) {
+        Kind::Denied => {
+            let mut topics: Vec<String> = match topic {
+                Some(topic) => vec![topic.name()],
+                None => ranges.iter().map(|range| range.place.topic.clone()).collect(),
+            };
+            topics.dedup();
+            let doing = format!("reading {}", topics.join(" and "));
+            let needs: Vec<Permission> =
+                topics.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])).collect();
+            error::of_code(code, text, &doing, &needs, seen)
         }
-        Rd::UnknownTopicOrPartition | Rd::UnknownTopic | Rd::UnknownPartition => {
-            Failure::new(Code::Refused, format!("a topic went away while it was read: {text}"))
-                .hint("run the command again once the topic is back")
-        }
-        _ => Failure::new(Code::Unexpected, format!("reading: {code}: {text}")),
+        Kind::OutOfRange => Error::new(Cause::RangeGone(text.to_owned())),
+        Kind::Missing => Error::new(Cause::TopicGone { words: text.to_owned(), member: false }),
+        _ => error::of_code(code, &format!("{code}: {text}"), "reading", &[], seen),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Owns transactions: one producer, its calls, and what each error means for what was done in the transaction.
+//! Transactional producer: its calls, and what each error means for the open transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,24 +6,27 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Ear;
+use super::client::Context;
+use super::codes::{Kind, kind_of};
 use super::connection::Connection;
-use super::denial::{Operation, Right};
-use super::error::{self, TransactionError};
+use super::error::{self, Cause, Error, TransactionError};
 use super::member::GroupMetadata;
 use super::native::{self, CallError, Handed, TopicHandle};
+use super::permission::{Operation, Permission};
 use super::publisher::{Reports, hasten, settle};
-use super::watchdog::guarded;
-use super::{Sizes, TopicPartition};
+use super::{Sizes, TopicPartition, call};
 use crate::clock::{self, Deadline};
-use crate::exit::{Code, Failure};
 use crate::shutdown::Shutdown;
 
-/// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open.
-pub(super) const TIMEOUT_MS: u64 = 10_000;
+/// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open. Twice what a cluster with default
+/// settings takes to notice a dead broker (`broker.session.timeout.ms`, 9 s) and to elect its successors.
+pub(super) const TIMEOUT_MS: u64 = 20_000;
+
+/// What a call gets beyond its own time-out before it is left behind.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a call gets beyond its time-out, once: a process that stood still finds the broker's answer waiting.
 const LAST_LOOK: Duration = Duration::from_secs(2);
@@ -76,10 +79,12 @@ pub struct Transactions {
     producer: ThreadedProducer<Reports>,
     /// Records handed to the client.
     sent: AtomicU64,
-    ear: Ear,
+    context: Context,
     timeout: Duration,
+    /// How long the broker lets a transaction stay open.
+    transaction_timeout: Duration,
     /// What its transactions need.
-    needs: Vec<Right>,
+    needs: Vec<Permission>,
 }
 
 impl Transactions {
@@ -95,7 +100,7 @@ impl Transactions {
         topics: &[String],
         sizes: Sizes,
         shutdown: &Shutdown,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let (timeout, batch) = (TIMEOUT_MS.to_string(), sizes.batch_size());
         let size = sizes.record.unwrap_or(1_000_000).max(1_000_000).to_string();
         let config = connection.client_with(
@@ -111,23 +116,25 @@ impl Transactions {
                 ("acks", "all"),
             ],
         );
-        let mut needs = vec![Right::transactions(&id.family)];
-        needs.extend(topics.iter().map(|topic| Right::topic(topic, &[Operation::Write])));
-        let ear = Ear::new(connection);
-        let producer: ThreadedProducer<Reports> =
-            config.create_with_context(Reports::new(ear.clone(), 0)).map_err(|error| error::configuration(&error))?;
+        let mut needs = vec![Permission::transactions(&id.family)];
+        needs.extend(topics.iter().map(|topic| Permission::topic(topic, &[Operation::Write])));
+        let context = Context::new(connection);
+        let producer: ThreadedProducer<Reports> = config
+            .create_with_context(Reports::new(context.clone(), 0))
+            .map_err(|error| error::configuration(&error))?;
         let handle = |topic: &String| {
             TopicHandle::new(producer.client().native_ptr(), topic)
-                .ok_or_else(|| Failure::new(Code::Usage, format!("{topic:?} is no topic name")))
+                .ok_or_else(|| Error::new(Cause::TopicName(topic.clone())))
         };
         let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
         let (topics, sent, timeout) = (topics.to_vec(), AtomicU64::new(0), connection.timeout);
-        let transactions = Self { handles, topics, producer, sent, ear, timeout, needs };
+        let transaction_timeout = connection.transaction_timeout();
+        let transactions = Self { handles, topics, producer, sent, context, timeout, transaction_timeout, needs };
         transactions.initialize(shutdown)?;
         Ok(transactions)
     }
 
-    fn initialize(&self, shutdown: &Shutdown) -> Result<(), Failure> {
+    fn initialize(&self, shutdown: &Shutdown) -> Result<(), Error> {
         let done = Arc::new(AtomicBool::new(false));
         if let Some(topic) = self.topics.first() {
             let done = Arc::clone(&done);
@@ -135,7 +142,7 @@ impl Transactions {
         }
         let deadline = Deadline::after(self.timeout);
         let result = loop {
-            if let Err(stop) = shutdown.check() {
+            if let Err(stop) = Error::check(shutdown) {
                 break Err(stop);
             }
             let slice = deadline.remaining().min(Duration::from_secs(1)).max(Duration::from_millis(1));
@@ -144,7 +151,7 @@ impl Transactions {
                 Err(KafkaError::Transaction(error))
                     if error.is_retriable()
                         && !deadline.has_passed()
-                        && self.ear.seen.denial(&self.needs).is_none() => {}
+                        && self.context.errors.denial(&self.needs).is_none() => {}
                 Err(error) => break Err(self.failure(&error, "taking over the transactional id")),
             }
         };
@@ -241,17 +248,20 @@ impl Transactions {
                 .map_err(|error| self.classify_kafka(&error, "adding offsets to the transaction"))?;
         }
         let mut needs = self.needs.clone();
-        needs.push(Right::group(group.group(), Operation::Read));
+        needs.push(Permission::group(group.group(), Operation::Read));
         let mut sources: Vec<&str> = offsets.iter().map(|(place, _)| place.topic.as_str()).collect();
         sources.sort_unstable();
         sources.dedup();
-        needs.extend(sources.into_iter().map(|topic| Right::topic(topic, &[Operation::Read])));
-        let mut patience = Patience::new(self.timeout);
+        needs.extend(sources.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])));
+        // Well before the broker gives up on the transaction: this is the call that is known to hang.
+        let mut patience = Patience::new(self.timeout.min(self.transaction_timeout / 2));
+        let (list, group) = (Arc::new(list), group.clone());
         loop {
+            let (producer, list, group) = (self.producer.clone(), Arc::clone(&list), group.clone());
             let bound = patience.bound();
-            let result = guarded("adding offsets to a transaction", bound + Duration::from_secs(30), || {
-                self.producer.send_offsets_to_transaction(&list, group.native(), bound)
-            });
+            let result = self.call("adding offsets to the transaction", bound, move || {
+                producer.send_offsets_to_transaction(&list, group.native(), bound)
+            })?;
             match result {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error))
@@ -268,12 +278,13 @@ impl Transactions {
     ///
     /// # Errors
     ///
-    /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::Doubt`] when nobody knows.
+    /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::UnknownOutcome`] when it is unknown.
     pub fn commit(&self) -> Result<(), TransactionError> {
-        let mut patience = Patience::new(self.timeout);
+        // Later the broker has aborted it anyway.
+        let mut patience = Patience::new(self.timeout.min(self.transaction_timeout));
         while !settle(&self.producer, self.sent.load(Ordering::Relaxed), patience.bound()) {
             if !patience.lasts() {
-                return Err(TransactionError::Doubt("not every record was acknowledged in time".to_owned()));
+                return Err(TransactionError::UnknownOutcome("not every record was acknowledged in time".to_owned()));
             }
         }
         if self.producer.client().context().take_implied() {
@@ -281,12 +292,11 @@ impl Transactions {
                 "records may be missing: their acknowledgements name no offset".to_owned(),
             ));
         }
-        let client = self.producer.client().native_ptr();
         loop {
-            let bound = patience.bound();
-            let result = guarded("committing a transaction", bound + Duration::from_secs(30), || {
-                native::commit_transaction(client, bound)
-            });
+            let (producer, bound) = (self.producer.clone(), patience.bound());
+            let result = self.call("committing the transaction", bound, move || {
+                native::commit_transaction(producer.client().native_ptr(), bound)
+            })?;
             match result {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retriable && !error.requires_abort && patience.lasts() => {}
@@ -299,19 +309,35 @@ impl Transactions {
     ///
     /// # Errors
     ///
-    /// [`TransactionError::Doubt`] when that did not succeed in time: the broker will abort it by its timeout.
+    /// [`TransactionError::UnknownOutcome`] when that did not succeed in time: the broker will abort it by its timeout.
     pub fn abort(&self) -> Result<(), TransactionError> {
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = Patience::new(self.timeout.min(self.transaction_timeout));
         loop {
-            let bound = patience.bound();
-            let result = guarded("aborting a transaction", bound + Duration::from_secs(30), || {
-                self.producer.abort_transaction(bound)
-            });
+            let (producer, bound) = (self.producer.clone(), patience.bound());
+            let result = self.call("aborting the transaction", bound, move || producer.abort_transaction(bound))?;
             match result {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && patience.lasts() => {}
                 Err(error) => return Err(self.classify_kafka(&error, "aborting the transaction")),
             }
+        }
+    }
+
+    /// Makes a call that must be back a moment after its bound. Otherwise it is left behind with its thread, and its records
+    /// are purged, so that none of them is sent when it wakes.
+    fn call<T: Send + 'static>(
+        &self,
+        doing: &str,
+        bound: Duration,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TransactionError> {
+        match call::bounded(bound + GRACE, call, || Ok(())) {
+            Ok(Some(result)) => Ok(result),
+            Ok(None) => {
+                self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+                Err(TransactionError::UnknownOutcome(format!("{doing}: the client did not return within its bound")))
+            }
+            Err(error) => Err(TransactionError::Failed(error)),
         }
     }
 
@@ -321,7 +347,7 @@ impl Transactions {
 
     fn wait_for_room(stalled: &Deadline) -> Result<(), TransactionError> {
         if stalled.has_passed() {
-            return Err(TransactionError::Doubt("nothing was acknowledged in time".to_owned()));
+            return Err(TransactionError::UnknownOutcome("nothing was acknowledged in time".to_owned()));
         }
         clock::pause(Duration::from_millis(1));
         Ok(())
@@ -330,7 +356,7 @@ impl Transactions {
     fn refused(&self, topic: Output, code: Rd) -> TransactionError {
         // What failed the transaction is known by the record that did: to try again would end the same way.
         let code = match (code, self.producer.client().context().first_error()) {
-            (Rd::State, Some(first @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord))) => first,
+            (Rd::State, Some(first)) if kind_of(first) == Kind::BadRecord => first,
             (code, _) => code,
         };
         if let Some(failure) = self.heard_denial(code, "writing records", &self.needs) {
@@ -338,7 +364,7 @@ impl Transactions {
         }
         match code {
             // The transaction has failed meanwhile; the abort will tell of it.
-            Rd::State | Rd::PurgeQueue | Rd::PurgeInflight => TransactionError::Abort(code.to_string()),
+            code if kind_of(code) == Kind::Abortable => TransactionError::Abort(code.to_string()),
             Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
             other => TransactionError::Failed(
                 self.failure(&KafkaError::MessageProduction(other), &format!("writing to {}", self.topics[topic.0])),
@@ -350,7 +376,7 @@ impl Transactions {
         self.classify_kafka_of(error, doing, &self.needs)
     }
 
-    fn classify_kafka_of(&self, error: &KafkaError, doing: &str, needs: &[Right]) -> TransactionError {
+    fn classify_kafka_of(&self, error: &KafkaError, doing: &str, needs: &[Permission]) -> TransactionError {
         let KafkaError::Transaction(inner) = error else {
             return TransactionError::Failed(self.failure(error, doing));
         };
@@ -364,9 +390,9 @@ impl Transactions {
         self.classify(&error, doing, needs)
     }
 
-    fn classify(&self, error: &CallError, doing: &str, needs: &[Right]) -> TransactionError {
+    fn classify(&self, error: &CallError, doing: &str, needs: &[Permission]) -> TransactionError {
         let text = format!("{doing}: {}", error.text);
-        if error::is_denial(error.code) {
+        if kind_of(error.code) == Kind::Denied {
             return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
         }
         if let Some(failure) = self.heard_denial(error.code, doing, needs) {
@@ -380,42 +406,40 @@ impl Transactions {
         }
         if error.requires_abort {
             return match error.code {
-                Rd::IllegalGeneration | Rd::UnknownMemberId | Rd::RebalanceInProgress => TransactionError::Stale(text),
+                code if kind_of(code) == Kind::StaleMember => TransactionError::Stale(text),
                 // A record of the transaction was refused for good: to try again would end the same way.
-                code @ (Rd::MessageSizeTooLarge | Rd::InvalidRecord) => TransactionError::Failed(error::failure(
-                    &KafkaError::MessageProduction(code),
-                    doing,
-                    &self.ear.seen,
-                )),
+                code if kind_of(code) == Kind::BadRecord => {
+                    TransactionError::Failed(self.failure(&KafkaError::MessageProduction(code), doing))
+                }
                 _ => TransactionError::Abort(text),
             };
         }
-        TransactionError::Doubt(text)
+        TransactionError::UnknownOutcome(text)
     }
 
-    fn failure(&self, error: &KafkaError, doing: &str) -> Failure {
-        error::failure_of(error, doing, &self.needs, &self.ear.seen)
+    fn failure(&self, error: &KafkaError, doing: &str) -> Error {
+        error::of_call(error, doing, &self.needs, &self.context.errors)
     }
 
     /// A refusal: of which topic, the library says only in a line of its log, which comes on another thread.
-    fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Right]) -> Failure {
+    fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Permission]) -> Error {
         let named = Deadline::after(Duration::from_millis(200));
         while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !named.has_passed() {
-            if let Some((_, heard)) = self.ear.seen.denial(needs) {
-                return error::denied_failure(code, doing, &heard, needs, &self.ear.seen);
+            if let Some((_, heard)) = self.context.errors.denial(needs) {
+                return error::of_code(code, &heard, doing, needs, &self.context.errors);
             }
             clock::pause(Duration::from_millis(1));
         }
-        error::denied_failure(code, doing, text, needs, &self.ear.seen)
+        error::of_code(code, text, doing, needs, &self.context.errors)
     }
 
     /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, and so would be
     /// every try after it.
-    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Right]) -> Option<Failure> {
+    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
         let told = Deadline::after(Duration::from_millis(200));
         loop {
-            if let Some((code, text)) = self.ear.seen.denial(needs) {
-                return Some(error::denied_failure(code, doing, &text, needs, &self.ear.seen));
+            if let Some((code, text)) = self.context.errors.denial(needs) {
+                return Some(error::of_code(code, &text, doing, needs, &self.context.errors));
             }
             // Its line of the log comes on another thread.
             if code != Rd::State || told.has_passed() {
@@ -427,14 +451,14 @@ impl Transactions {
 
     fn fatal(&self, doing: &str) -> TransactionError {
         match self.producer.client().fatal_error() {
-            Some((code, text)) if error::is_denial(code) => {
+            Some((code, text)) if kind_of(code) == Kind::Denied => {
                 TransactionError::Failed(self.denied(code, doing, &text, &self.needs))
             }
             Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {
                 TransactionError::Fenced(format!("{doing}: {text}"))
             }
-            Some((_, text)) => TransactionError::Doubt(format!("{doing}: {text}")),
-            None => TransactionError::Doubt(format!("{doing}: the producer failed")),
+            Some((_, text)) => TransactionError::UnknownOutcome(format!("{doing}: {text}")),
+            None => TransactionError::UnknownOutcome(format!("{doing}: the producer failed")),
         }
     }
 }

@@ -107,12 +107,12 @@ impl Place {
     ///
     /// With exit code 4 when the broker does not answer, 5 when it refuses.
     pub fn remove(&self) -> Result<(), Failure> {
-        let admin = Admin::open(&self.connection, &self.runtime)?;
+        let admin = Admin::open(&self.connection, &self.runtime, &Shutdown::default())?;
         let topics = self.names.topics();
         admin.delete_topics(&topics)?;
         admin.delete_groups(&self.names.groups())?;
         let inspector = Inspector::open(&self.connection, &self.names.inventory_group(None), &Shutdown::default())?;
-        inspector.wait_gone(&topics)
+        Ok(inspector.wait_gone(&topics)?)
     }
 
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.

@@ -11,6 +11,7 @@ mod metrics;
 mod produce;
 mod replay;
 mod scenario;
+mod stale;
 mod text;
 
 pub use clean::{clean_listing, clean_outcome, clean_question};
@@ -21,4 +22,5 @@ pub use metrics::{metrics_line, metrics_picture, metrics_report};
 pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};
 pub use scenario::scenario_report;
+pub use stale::stale;
 pub use text::printable;

@@ -203,9 +203,11 @@ impl Said {
         if let Some(user) = self.effective.get("sasl.username") {
             self.secrets.tell(&user.value);
         }
-        let mut connection = Connection { properties, name: None, timeout: global.timeout.into(), log: None };
+        let mut connection = Connection::new(properties, global.timeout.into());
         self.details.extend(self.effective.lines(&connection.defaults()));
-        connection.log = global.verbose.then(|| hushed(log, self.secrets.clone()));
+        let log = hushed(log, self.secrets.clone());
+        connection.waiting = (!global.quiet).then(|| log.clone());
+        connection.log = global.verbose.then_some(log);
         Ok(Meant { connection, secrets: self.secrets, warnings: self.warnings, details: self.details })
     }
 

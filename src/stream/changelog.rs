@@ -1,8 +1,9 @@
-//! Owns reading a changelog: whole partitions to restore a state, and their tails to learn where it stands.
+//! Reader of changelogs: whole partitions to restore a state, and their tails for the last positions.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::error::StreamError;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Connection, Inspector, Isolation, Range, Reader, ScanRecord, TopicPartition, scan};
 use crate::shutdown::Shutdown;
@@ -30,11 +31,13 @@ struct Each<'a, F> {
 }
 
 impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader for Each<'_, F> {
-    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
+    type Error = StreamError;
+
+    fn record(&mut self, record: ScanRecord<'_>) -> Result<(), StreamError> {
         self.records += 1;
         // A changelog record without a key is nobody's.
         let Some(key) = record.key else { return Ok(()) };
-        (self.show)(self.ranges[record.range].place.partition, key, record.value)
+        Ok((self.show)(self.ranges[record.range].place.partition, key, record.value)?)
     }
 
     fn reached(&mut self, _range: usize, _position: i64) {}
@@ -54,12 +57,12 @@ pub fn read(
     partitions: &[i32],
     tell: &mut dyn FnMut(&str),
     each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
-) -> Result<u64, Failure> {
+) -> Result<u64, StreamError> {
     let places: Vec<TopicPartition> =
         partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
     let ends = source.inspector.ends(&places, Isolation::Uncommitted)?;
     let starts = source.inspector.starts(&places)?;
-    source.inspector.wait_stable(&places, &ends, source.shutdown, tell)?;
+    source.inspector.wait_stable(&places, &ends, tell)?;
     let ranges: Vec<Range> =
         places.into_iter().zip(starts).zip(ends).map(|((place, start), end)| Range { place, start, end }).collect();
     read_ranges(source, &ranges, each)
@@ -69,7 +72,7 @@ fn read_ranges(
     source: Source<'_>,
     ranges: &[Range],
     each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
-) -> Result<u64, Failure> {
+) -> Result<u64, StreamError> {
     if ranges.iter().all(|range| range.offsets() == 0) {
         return Ok(0);
     }
@@ -91,7 +94,7 @@ pub fn positions(
     source: Source<'_>,
     wanted: &[(i32, PositionKey)],
     tell: &mut dyn FnMut(&str),
-) -> Result<Vec<Option<Position>>, Failure> {
+) -> Result<Vec<Option<Position>>, StreamError> {
     positions_until(source, wanted, Isolation::Uncommitted, tell)
 }
 
@@ -104,7 +107,7 @@ pub fn positions(
 pub fn committed_positions(
     source: Source<'_>,
     wanted: &[(i32, PositionKey)],
-) -> Result<Vec<Option<Position>>, Failure> {
+) -> Result<Vec<Option<Position>>, StreamError> {
     positions_until(source, wanted, Isolation::Committed, &mut |_| {})
 }
 
@@ -113,7 +116,7 @@ fn positions_until(
     wanted: &[(i32, PositionKey)],
     until: Isolation,
     tell: &mut dyn FnMut(&str),
-) -> Result<Vec<Option<Position>>, Failure> {
+) -> Result<Vec<Option<Position>>, StreamError> {
     let mut partitions: Vec<i32> = wanted.iter().map(|(partition, _)| *partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
@@ -121,7 +124,7 @@ fn positions_until(
         partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
     let ends = source.inspector.ends(&places, until)?;
     let starts = source.inspector.starts(&places)?;
-    source.inspector.wait_stable(&places, &ends, source.shutdown, tell)?;
+    source.inspector.wait_stable(&places, &ends, tell)?;
     let mut found: Vec<Option<Position>> = vec![None; wanted.len()];
     let keys: BTreeMap<(i32, Vec<u8>), usize> =
         wanted.iter().enumerate().map(|(index, (partition, key))| ((*partition, key.encode()), index)).collect();

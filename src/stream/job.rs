@@ -1,4 +1,4 @@
-//! Owns what the loop is asked to do, what it tells while it runs, and what it has done at the end.
+//! Settings of the loop, the events of its run, and its summary.
 
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct LoopSettings {
     pub throttle: Option<f64>,
     /// The ends at which the work is done; without them it goes on until stopped.
     pub until: Option<Vec<(TopicPartition, i64)>>,
+    /// Whether an outage of the cluster is lived through however long it lasts, rather than for the connection's timeout.
+    pub survives_outages: bool,
     /// Take a position as committed where the group's offset differs.
     pub resume: bool,
     /// The words for messages.
@@ -60,6 +62,8 @@ pub enum Event<'a> {
     Aborted(&'a str),
     /// A transaction was committed, or some time has passed.
     Progress(&'a Ended),
+    /// Some time has passed in which the cluster did not answer: what was shown before is as old as this.
+    Outage(Duration),
 }
 
 /// What the loop has done.

@@ -3,13 +3,17 @@
 //!
 //! Rank 30. Knows records, state and positions; knows nothing of orders.
 
+mod assignment;
 pub mod changelog;
+mod ends;
+mod error;
 mod job;
 mod recovery;
 mod run;
 mod tasks;
 mod throttle;
 
+pub use error::StreamError;
 pub use job::{Ended, Event, LoopSettings, Words};
 pub use run::run;
 pub use tasks::Standing;

@@ -1,64 +1,64 @@
-//! Owns what the loop does when a transactional call fails: abort, doubt, a stale generation, fencing.
+//! Recovery of the loop: what follows when a transactional call fails, and when the cluster does not answer for a while.
+//!
+//! - *Abort*: the transaction is dropped, reading goes back to the last commit, the same producer continues.
+//! - *Stale*: the member's generation is over; the transaction is dropped, and nothing is done until the next assignment.
+//! - *Unknown outcome*, and a transaction that the broker has given up: a new producer, and state from the topics alone.
+//! - *Fenced*: an end, if the group says that another process has this instance id. Otherwise the broker gave up on the
+//!   transaction in an outage, and the loop recovers as from an unknown outcome.
 
 use std::time::Duration;
 
 use super::Processor;
+use super::error::StreamError;
 use super::job::Event;
-use super::run::Engine;
-use crate::clock;
+use super::run::{Engine, Outage};
+use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Member, TopicPartition, TransactionError, TransactionalId, Transactions, fenced};
+use crate::kafka::{Error, Member, TransactionError, TransactionalId, Transactions};
+
+/// The longest pause between two attempts: a cluster in trouble is not helped by a hundred of them a second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Failed transactions in a row after which the loop ends, whatever their errors.
+const FAILURES_IN_A_ROW: u32 = 50;
 
 impl<P: Processor> Engine<'_, P> {
     /// What an error of a transactional call leads to.
-    pub(super) fn failed(&mut self, error: TransactionError, member: &Member) -> Result<(), Failure> {
+    pub(super) fn failed(&mut self, error: TransactionError, member: &Member) -> Result<(), StreamError> {
         self.failed_in_a_row += 1;
         if self.failed_in_a_row == 5 {
             (self.watch)(Event::Note(&format!("transactions keep failing and are tried again: {error}")))?;
         }
-        if self.failed_in_a_row > 50 {
-            return Err(Failure::new(
-                Code::Unreachable,
-                format!("fifty transactions in a row failed, the last one: {error}"),
-            )
-            .hint("look at the broker's log; what was committed stands, start again to go on from there"));
-        }
-        if !matches!(error, TransactionError::Failed(_))
-            && let Some(name) = self.stood_still()
-        {
-            return Err(fenced(Some(name), &error.to_string()));
+        if self.failed_in_a_row > FAILURES_IN_A_ROW {
+            return Err(StreamError::Ended(
+                Failure::new(Code::Unreachable, format!("fifty transactions in a row failed, the last one: {error}"))
+                    .hint("look at the broker's log; what was committed stands, start again to go on from there"),
+            ));
         }
         match error {
+            TransactionError::Failed(error) => Err(error.into()),
+            error if self.is_overdue() => self.recover(&error.to_string()),
             TransactionError::Abort(reason) => {
                 (self.watch)(Event::Aborted(&reason))?;
-                if !self.abort_or_recover(member)? {
+                if !self.abort_or_recover()? {
                     return Ok(());
                 }
-                // Grows to two seconds: a broker in trouble is not helped by a hundred tries a second.
-                self.shutdown
-                    .pause(Duration::from_millis(10 << self.failed_in_a_row.min(8)).min(Duration::from_secs(2)));
-                member.read_from(&self.tasks.offsets())
+                let pause = Duration::from_millis(10 << self.failed_in_a_row.min(8));
+                self.shutdown.pause(pause.min(LONGEST_PAUSE));
+                Ok(member.read_from(&self.tasks.offsets())?)
             }
             TransactionError::Stale(reason) => {
                 (self.watch)(Event::Aborted(&reason))?;
                 // Others may own the partitions: nothing is done until the group has said so or given new ones.
                 self.generation = None;
-                self.abort_or_recover(member).map(drop)
+                self.abort_or_recover().map(drop)
             }
             TransactionError::Fenced(reason) => {
-                self.open = None;
-                if self.settings.instance_id.is_some() {
-                    return Err(fenced(self.settings.instance_id.as_deref(), &reason));
-                }
-                // Nobody else can have this process's id: the broker gave up on a transaction that took too long.
-                (self.watch)(Event::Aborted(&reason))?;
-                self.recover(true, member)
+                // Without an instance id no other process can have this one's transactional id.
+                self.incarnation += u32::from(self.settings.instance_id.is_none());
+                self.recover(&reason)
             }
-            TransactionError::Doubt(reason) => {
-                (self.watch)(Event::Aborted(&reason))?;
-                self.recover(false, member)
-            }
-            TransactionError::Failed(failure) => Err(failure),
+            TransactionError::UnknownOutcome(reason) => self.recover(&reason),
         }
     }
 
@@ -70,27 +70,24 @@ impl<P: Processor> Engine<'_, P> {
         result
     }
 
-    /// The name of this instance, when its transaction has been open for longer than the broker allows.
+    /// Whether the open transaction is older than the broker allows.
     ///
-    /// Then another may have the name, and the abort must not be tried: for records that timed out librdkafka asks for
-    /// a new epoch with its old one, and the broker (4.1.0, measured) first ends the transaction that is open under the
-    /// id, whose ever it is, and only then refuses the asker.
-    pub(super) fn stood_still(&self) -> Option<&str> {
-        let open = self.open.as_ref()?;
-        let age = clock::now().saturating_duration_since(open.since);
-        self.settings.instance_id.as_deref().filter(|_| age >= self.connection.transaction_timeout())
+    /// Then it was aborted, and under an instance id another process may have the transactional id. The abort must not be
+    /// tried: for records that timed out librdkafka asks for a new epoch with its old one, and the broker (4.1.0, measured)
+    /// first ends the transaction that is open under the id, whose ever it is, and only then refuses the asker.
+    pub(super) fn is_overdue(&self) -> bool {
+        let age = self.open.as_ref().map(|open| clock::now().saturating_duration_since(open.since));
+        age.is_some_and(|age| age >= self.connection.transaction_timeout())
     }
 
     /// Aborts; `false` when that led to a recovery instead.
-    pub(super) fn abort_or_recover(&mut self, member: &Member) -> Result<bool, Failure> {
-        if let Some(name) = self.stood_still() {
-            return Err(fenced(Some(name), "the transaction was open for longer than its timeout"));
+    pub(super) fn abort_or_recover(&mut self) -> Result<bool, StreamError> {
+        if self.is_overdue() {
+            return self.recover("the transaction was open for longer than its timeout").map(|()| false);
         }
-        match (self.abort(), &self.settings.instance_id) {
-            (Ok(()), _) => Ok(true),
-            // A recovery would take the name back from the process that has it now.
-            (Err(TransactionError::Fenced(reason)), Some(name)) => Err(fenced(Some(name), &reason)),
-            (Err(_), _) => self.recover(false, member).map(|()| false),
+        match self.abort() {
+            Ok(()) => Ok(true),
+            Err(error) => self.recover(&error.to_string()).map(|()| false),
         }
     }
 
@@ -99,45 +96,84 @@ impl<P: Processor> Engine<'_, P> {
         self.abort().unwrap_or_default();
     }
 
-    /// After doubt: a new producer, which ends whatever the old one left open, and state from the topics alone.
-    fn recover(&mut self, new_id: bool, member: &Member) -> Result<(), Failure> {
-        self.open = None;
-        self.ended.aborts += 1;
+    /// Drops the producer and the state of every task. What is assigned is prepared again by the loop, when it comes to it:
+    /// with a new producer, which ends what the old one left open, and state from the topics alone.
+    fn recover(&mut self, reason: &str) -> Result<(), StreamError> {
+        (self.watch)(Event::Aborted(reason))?;
+        self.begin_outage(reason);
+        if self.open.take().is_some() {
+            self.ended.aborts += 1;
+        }
         self.transactions = None;
-        self.incarnation += u32::from(new_id);
-        let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.source.clone()).collect();
-        self.tasks.clear();
-        self.open_producer()?;
-        match self.generation.take() {
-            Some(generation) => self.assigned(&partitions, generation, member),
-            None => Ok(()),
+        self.check_name |= self.settings.instance_id.is_some();
+        self.unprepare();
+        Ok(())
+    }
+
+    /// Counts the time from now on as an outage, unless one has begun already. It ends with the next commit or preparation.
+    pub(super) fn begin_outage(&mut self, cause: &str) {
+        self.outage.get_or_insert_with(|| Outage {
+            since: Deadline::after(self.connection.timeout),
+            cause: cause.to_owned(),
+            attempts: 0,
+            next: Deadline::after(Duration::ZERO),
+        });
+    }
+
+    /// What is left of the time that an outage may last before the loop ends.
+    pub(super) fn patience(&self) -> Duration {
+        let whole = self.connection.timeout;
+        match &self.outage {
+            // Each attempt is short, so that what is shown does not stand still meanwhile.
+            Some(outage) if self.settings.survives_outages => {
+                whole.min(Duration::from_secs(2 << outage.attempts.min(4)))
+            }
+            Some(outage) => outage.since.remaining().max(Duration::from_secs(1)),
+            None => whole,
         }
     }
 
-    pub(super) fn open_producer(&mut self) -> Result<(), Failure> {
+    /// Takes an error of a preparation: lives through it for as long as an outage may last.
+    pub(super) fn outlast(&mut self, error: StreamError) -> Result<(), StreamError> {
+        if !error.passes() || self.shutdown.requested().is_some() {
+            return Err(error);
+        }
+        self.begin_outage(&error.to_string());
+        let survives = self.settings.survives_outages;
+        if let Some(outage) = &mut self.outage {
+            if outage.since.has_passed() && !survives {
+                return Err(error);
+            }
+            let pause = Duration::from_millis(50 << outage.attempts.min(6)).min(LONGEST_PAUSE);
+            outage.next = Deadline::after(pause);
+            outage.attempts += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_producer(&mut self) -> Result<(), StreamError> {
         let settings = self.settings;
         let member = match &settings.instance_id {
             Some(instance) => instance.clone(),
             None => format!("{}-{}", settings.process_id, self.incarnation),
         };
         let id = TransactionalId { family: format!("{}-", settings.group), member };
-        let transactions = Transactions::open(self.connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
+        let connection = self.connection.within(self.patience());
+        let transactions = Transactions::open(&connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
         self.transactions = Some(transactions);
         Ok(())
     }
 
-    /// A member that was lost joins again under its name, and that would throw out a process that has taken the name
-    /// over meanwhile. The broker knows: it refuses a producer whose id another has taken. What is asked for is never
-    /// committed.
-    pub(super) fn check_name(&mut self, member: &Member) -> Result<(), Failure> {
-        let Some(name) = &self.settings.instance_id else { return Ok(()) };
-        let standing: Vec<(TopicPartition, i64)> = self.tasks.offsets();
-        if standing.is_empty() || (self.open.is_none() && !self.begin(member)?) {
-            return Ok(());
-        }
-        let (Some(transactions), Some(generation)) = (&self.transactions, &self.generation) else { return Ok(()) };
-        match transactions.send_offsets(&standing, generation) {
-            Err(TransactionError::Fenced(reason)) => Err(fenced(Some(name), &reason)),
+    /// Requires that this instance's name is still its own: the group says which member holds it (KIP-345).
+    ///
+    /// A member that was lost joins again under its name, and a recovery takes the transactional id over: either would throw
+    /// out a process that was started under the same name in the meantime.
+    pub(super) fn require_name(&self) -> Result<(), Error> {
+        let (Some(name), Some(own)) = (&self.settings.instance_id, &self.member_id) else { return Ok(()) };
+        match self.inspector.within(self.patience()).holder(&self.settings.group, name)? {
+            Some(holder) if holder != *own => {
+                Err(Error::fenced(Some(name), format!("the group's member of this name is {holder}, not {own}")))
+            }
             _ => Ok(()),
         }
     }

@@ -1,16 +1,17 @@
-//! Owns the loop: poll, process, commit; and what it does on rebalance, throttle and stop. `recovery` owns its failures.
+//! The loop: poll, process, commit; and what it does between records and when it is stopped.
 
 use std::time::{Duration, Instant};
 
-use super::changelog::Source;
+use super::ends::{EndWait, wait_visible};
+use super::error::StreamError;
 use super::job::{Ended, Event, LoopSettings};
-use super::tasks::{Assigning, Tasks};
+use super::tasks::Tasks;
 use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Connection, GroupMetadata, Happening, Inspector, Isolation, Member, MemberSettings, Output, TopicPartition,
-    TransactionError, Transactions,
+    Connection, GroupMetadata, Happening, Inspector, Member, MemberSettings, Output, TopicPartition, TransactionError,
+    Transactions,
 };
 use crate::shutdown::Shutdown;
 
@@ -18,6 +19,8 @@ use crate::shutdown::Shutdown;
 const RECORDS_PER_TRANSACTION: u64 = 100_000;
 /// How often an idle member looks at positions, ends and its watcher.
 const IDLE: Duration = Duration::from_millis(20);
+/// How long errors of the consumer are left to pass before the cluster is asked whether it answers, and how often.
+const PROBE: Duration = Duration::from_secs(1);
 /// How long a member waits for the group's answer: others may be restoring for as long as their poll interval.
 const JOIN_BOUND: Duration = Duration::from_mins(6);
 
@@ -33,7 +36,7 @@ pub fn run<P: Processor>(
     inspector: &Inspector,
     shutdown: &Shutdown,
     watch: &mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
-) -> Result<Ended, Failure> {
+) -> Result<Ended, StreamError> {
     let mut engine = Engine {
         connection,
         settings,
@@ -45,12 +48,20 @@ pub fn run<P: Processor>(
         incarnation: 0,
         tasks: Tasks::new(&settings.sources),
         generation: None,
+        pending: None,
+        member_id: None,
+        check_name: false,
+        outage: None,
+        waits: None,
         open: None,
         failed_in_a_row: 0,
         throttle: settings.throttle.map(Throttle::per_second),
         ended: Ended::default(),
     };
-    engine.open_producer()?;
+    // A name is taken over only once the group has given it to this process: until then it may be another one's.
+    if settings.instance_id.is_none() {
+        engine.open_producer()?;
+    }
     let member = Member::join(
         connection,
         &MemberSettings {
@@ -61,9 +72,9 @@ pub fn run<P: Processor>(
     )?;
     let result = engine.drive(&member);
     // A failure's transaction is aborted in order where that is possible: nobody then has to wait for its timeout.
-    // Who was fenced has nothing left to abort, and its try could end a transaction of the one who took over.
-    let fenced = matches!(&result, Err(failure) if failure.code == Code::Fenced);
-    if result.is_err() && !fenced && engine.open.is_some() && engine.stood_still().is_none() {
+    // A fenced one has nothing left to abort, and its try could end a transaction of the process that took over.
+    let fenced = result.as_ref().is_err_and(StreamError::is_fenced);
+    if result.is_err() && !fenced && engine.open.is_some() && !engine.is_overdue() {
         engine.abort_quietly();
     }
     let Engine { mut ended, tasks, transactions, .. } = engine;
@@ -73,7 +84,7 @@ pub fn run<P: Processor>(
     result?;
     // Who was stopped before the ends tells what was committed, and waits for nobody.
     if ended.reached && ended.commits > 0 {
-        match wait_visible(settings, inspector, shutdown, watch) {
+        match wait_visible(settings, inspector, watch) {
             Err(_) if shutdown.requested().is_some() => ended.reached = false,
             visible => visible?,
         }
@@ -81,42 +92,28 @@ pub fn run<P: Processor>(
     Ok(ended)
 }
 
-/// The end-transaction reply comes before the markers are written: who ends now must be seen by whoever reads next.
-fn wait_visible(
-    settings: &LoopSettings,
-    inspector: &Inspector,
-    shutdown: &Shutdown,
-    watch: &mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    let mut tell = |text: &str| {
-        // Only a closed reader can fail here, and nothing is left to stop.
-        watch(Event::Note(text)).unwrap_or_default();
-    };
-    let places = |topics: &[String]| -> Vec<TopicPartition> {
-        topics.iter().flat_map(|topic| TopicPartition::all(topic, settings.partitions)).collect()
-    };
-    let outputs = places(&settings.outputs);
-    let ends = inspector.ends(&outputs, Isolation::Uncommitted)?;
-    inspector.wait_stable(&outputs, &ends, shutdown, &mut tell)?;
-    inspector.committed(&places(&settings.sources), shutdown, &mut tell).map(drop)
-}
-
-/// The group's offsets keep moving under a member that was given their partitions, and only members move them.
-fn contested(settings: &LoopSettings) -> Failure {
-    Failure::new(
-        Code::Refused,
-        format!(
-            "the offsets of {} keep moving while its state is restored: another program commits for it",
-            settings.group
-        ),
-    )
-    .hint(format!("find it with kafka-consumer-groups --describe --members --group {}, and end it", settings.group))
-}
-
 /// An open transaction.
 pub(super) struct Open {
     pub(super) since: Instant,
     records: u64,
+}
+
+/// Partitions that were assigned and cannot be read yet.
+pub(super) struct Pending {
+    pub(super) partitions: Vec<TopicPartition>,
+    pub(super) generation: GroupMetadata,
+}
+
+/// A time in which the cluster does not answer.
+pub(super) struct Outage {
+    /// From its first error on, for as long as it may last.
+    pub(super) since: Deadline,
+    /// The first error.
+    pub(super) cause: String,
+    /// Attempts to prepare what is assigned.
+    pub(super) attempts: u32,
+    /// The next attempt.
+    pub(super) next: Deadline,
 }
 
 pub(super) struct Engine<'a, P: Processor> {
@@ -132,6 +129,14 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) tasks: Tasks<P::Task>,
     /// The member as it was when it got its partitions; `None` while it has none, or must not act on them.
     pub(super) generation: Option<GroupMetadata>,
+    /// What is assigned and not prepared; never together with a generation.
+    pub(super) pending: Option<Pending>,
+    /// This member's id, as its last assignment told it.
+    pub(super) member_id: Option<String>,
+    /// Whether another process may have taken this one's instance id since.
+    pub(super) check_name: bool,
+    pub(super) outage: Option<Outage>,
+    pub(super) waits: Option<EndWait>,
     pub(super) open: Option<Open>,
     pub(super) failed_in_a_row: u32,
     pub(super) throttle: Option<Throttle>,
@@ -139,12 +144,12 @@ pub(super) struct Engine<'a, P: Processor> {
 }
 
 /// Writes into the open transaction, on the partition number of the source.
-struct Into<'a> {
+struct TransactionOutputs<'a> {
     transactions: &'a Transactions,
     partition: i32,
 }
 
-impl Outputs for Into<'_> {
+impl Outputs for TransactionOutputs<'_> {
     fn send(&mut self, topic: Output, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), TransactionError> {
         self.transactions.send(topic, self.partition, key, value)
     }
@@ -161,15 +166,15 @@ impl Outputs for Into<'_> {
 }
 
 impl<P: Processor> Engine<'_, P> {
-    fn drive(&mut self, member: &Member) -> Result<(), Failure> {
+    fn drive(&mut self, member: &Member) -> Result<(), StreamError> {
         let mut joining = Some(Deadline::after(JOIN_BOUND));
-        let mut trouble: Option<(Deadline, String)> = None;
         let mut looked = Deadline::after(IDLE);
         let mut paused = false;
         loop {
             if self.shutdown.requested().is_some() {
                 return self.finish(member);
             }
+            self.prepare(member)?;
             let now = clock::now();
             let wait = self.throttle.as_ref().map_or(Duration::ZERO, |throttle| throttle.wait(now));
             let bound = self.until_commit(now).min(IDLE);
@@ -183,7 +188,6 @@ impl<P: Processor> Engine<'_, P> {
             } else {
                 match member.poll(bound)? {
                     Happening::Record(record) => {
-                        trouble = None;
                         let record = SourceRecord {
                             topic: record.topic,
                             partition: record.partition(),
@@ -197,21 +201,18 @@ impl<P: Processor> Engine<'_, P> {
                     Happening::Assigned(partitions, generation) => {
                         joining = None;
                         paused = false;
-                        self.assigned(&partitions, generation, member)?;
+                        self.assigned(partitions, generation);
                     }
                     Happening::Revoked { lost } => {
                         joining = Some(Deadline::after(JOIN_BOUND));
                         self.revoked(lost, member)?;
                     }
-                    Happening::Trouble(text) => {
-                        trouble.get_or_insert_with(|| (Deadline::after(self.connection.timeout), text));
-                    }
+                    Happening::Trouble(text) => self.begin_outage(&text),
                     Happening::Nothing => {}
                 }
             }
             if self.open.is_some() && self.until_commit(clock::now()).is_zero() {
                 self.commit(member)?;
-                trouble = None;
             }
             if looked.has_passed() {
                 looked.renew();
@@ -219,21 +220,16 @@ impl<P: Processor> Engine<'_, P> {
                     return Ok(());
                 }
                 if joining.as_ref().is_some_and(Deadline::has_passed) {
-                    return Err(Failure::new(Code::Unreachable, "the group gave no partitions in six minutes")
-                        .hint("look at its members with kafka-consumer-groups --describe --members"));
-                }
-                if trouble.as_ref().is_some_and(|(deadline, _)| deadline.has_passed())
-                    && let Some((_, text)) = trouble.take()
-                {
-                    // Raises the failure if the broker is really gone; otherwise it was a passing trouble.
-                    self.inspector.topics().map_err(|failure| failure.context(text))?;
+                    let failure = Failure::new(Code::Unreachable, "the group gave no partitions in six minutes")
+                        .hint("look at its members with kafka-consumer-groups --describe --members");
+                    return Err(failure.into());
                 }
             }
         }
     }
 
     /// Everything that is looked at now and then, between records; `true` when the work is done.
-    fn look(&mut self, member: &Member) -> Result<bool, Failure> {
+    fn look(&mut self, member: &Member) -> Result<bool, StreamError> {
         if self.open.is_none() && self.generation.is_some() {
             // Behind the last record there may be markers: an idle group must show no lag.
             self.tasks.pass(&member.positions()?);
@@ -242,36 +238,44 @@ impl<P: Processor> Engine<'_, P> {
                 self.commit(member)?;
             }
         }
-        if !(self.watch)(Event::Progress(&self.ended))? {
+        self.look_at_outage()?;
+        let event = match &self.outage {
+            Some(outage) if outage.since.elapsed() >= PROBE => Event::Outage(outage.since.elapsed()),
+            _ => Event::Progress(&self.ended),
+        };
+        if !(self.watch)(event)? {
             self.finish(member)?;
             return Ok(true);
         }
-        if self.open.is_none() && self.generation.is_some() && self.has_reached_the_ends()? {
-            self.ended.reached = true;
-            return Ok(true);
+        if self.open.is_none() && self.generation.is_some() {
+            if self.has_reached_the_ends()? {
+                self.ended.reached = true;
+                return Ok(true);
+            }
+            self.look_at_ends()?;
         }
         Ok(false)
     }
 
-    /// Whether the whole group has committed up to the ends: partitions may be another member's.
-    fn has_reached_the_ends(&self) -> Result<bool, Failure> {
-        let Some(until) = &self.settings.until else { return Ok(false) };
-        let mut others = Vec::new();
-        for (place, end) in until {
-            match self.tasks.iter().find(|task| task.source == *place) {
-                Some(task) if task.has_committed(*end) => {}
-                Some(_) => return Ok(false),
-                None => others.push((place.clone(), *end)),
-            }
+    /// Whether an outage that the consumer told of is over, when it has nothing to read that would show it.
+    fn look_at_outage(&mut self) -> Result<(), StreamError> {
+        let survives = self.settings.survives_outages;
+        let Some(outage) = &mut self.outage else { return Ok(()) };
+        if self.pending.is_some() || self.open.is_some() || !outage.next.has_passed() || outage.since.elapsed() < PROBE
+        {
+            return Ok(());
         }
-        let (places, ends): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        let offsets = match self.inspector.committed(&places, self.shutdown, &mut |_| {}) {
-            Ok(offsets) => offsets,
-            // The stop is dealt with in order by the loop.
-            Err(_) if self.shutdown.requested().is_some() => return Ok(false),
-            Err(failure) => return Err(failure),
-        };
-        Ok(offsets.iter().zip(ends).all(|(offset, end)| offset.is_some_and(|offset| offset >= end)))
+        if self.inspector.answers() {
+            self.outage = None;
+        } else if outage.since.has_passed() && !survives {
+            let cause = outage.cause.clone();
+            self.outage = None;
+            // Raises the error if the cluster is really gone.
+            self.inspector.within(PROBE).topics().map_err(|error| error.context(cause))?;
+        } else {
+            outage.next = Deadline::after(PROBE);
+        }
+        Ok(())
     }
 
     fn until_commit(&self, now: Instant) -> Duration {
@@ -282,7 +286,7 @@ impl<P: Processor> Engine<'_, P> {
         }
     }
 
-    fn take(&mut self, record: &SourceRecord<'_>, member: &Member) -> Result<(), Failure> {
+    fn take(&mut self, record: &SourceRecord<'_>, member: &Member) -> Result<(), StreamError> {
         if self.generation.is_none() {
             return Ok(());
         }
@@ -293,7 +297,7 @@ impl<P: Processor> Engine<'_, P> {
         else {
             return Ok(());
         };
-        let mut outputs = Into { transactions, partition: record.partition };
+        let mut outputs = TransactionOutputs { transactions, partition: record.partition };
         match task.process(self.processor, record, &mut outputs) {
             Ok(taken) => {
                 if let Some(open) = &mut self.open {
@@ -309,7 +313,7 @@ impl<P: Processor> Engine<'_, P> {
     }
 
     /// Begins a transaction; `false` when that led to a recovery instead.
-    pub(super) fn begin(&mut self, member: &Member) -> Result<bool, Failure> {
+    pub(super) fn begin(&mut self, member: &Member) -> Result<bool, StreamError> {
         let begun = self.transactions.as_ref().map_or(Ok(()), Transactions::begin);
         match begun {
             Ok(()) => {
@@ -320,7 +324,7 @@ impl<P: Processor> Engine<'_, P> {
         }
     }
 
-    fn commit(&mut self, member: &Member) -> Result<(), Failure> {
+    pub(super) fn commit(&mut self, member: &Member) -> Result<(), StreamError> {
         let (Some(transactions), Some(generation)) = (&self.transactions, &self.generation) else { return Ok(()) };
         if self.open.is_none() {
             return Ok(());
@@ -334,6 +338,7 @@ impl<P: Processor> Engine<'_, P> {
             Ok(()) => {
                 self.tasks.committed(self.processor);
                 self.failed_in_a_row = 0;
+                self.outage = None;
                 self.ended.commits += 1;
                 self.ended.records += self.open.take().map_or(0, |open| open.records);
                 Ok(())
@@ -342,70 +347,8 @@ impl<P: Processor> Engine<'_, P> {
         }
     }
 
-    pub(super) fn assigned(
-        &mut self,
-        partitions: &[TopicPartition],
-        generation: GroupMetadata,
-        member: &Member,
-    ) -> Result<(), Failure> {
-        self.ended.assignments += 1;
-        let settings = self.settings;
-        let assigning = Assigning {
-            changelog: Source {
-                connection: self.connection,
-                inspector: self.inspector,
-                group: &settings.group,
-                topic: &settings.outputs[settings.changelog.0],
-                shutdown: self.shutdown,
-            },
-            inspector: self.inspector,
-            words: &settings.words,
-            resume: settings.resume,
-            shutdown: self.shutdown,
-        };
-        let watch = &mut self.watch;
-        let mut tell = |text: &str| {
-            // A closed reader is noticed at the next look.
-            watch(Event::Note(text)).unwrap_or_default();
-        };
-        let moving = Deadline::after(self.connection.timeout);
-        let restored = loop {
-            match self.tasks.assign(self.processor, partitions, &assigning, &mut tell) {
-                Ok(Some(restored)) => break restored,
-                // Who stood still for longer than its session has the partitions no more, and is about to hear it.
-                Ok(None) if member.has_lost_its_partitions() => return Ok(()),
-                Ok(None) if moving.has_passed() => return Err(contested(self.settings)),
-                Ok(None) => clock::pause(IDLE),
-                // A stop during a restore is a stop like any other: nothing was begun.
-                Err(_) if self.shutdown.requested().is_some() => {
-                    self.tasks.clear();
-                    return Ok(());
-                }
-                Err(failure) => return Err(failure),
-            }
-        };
-        self.ended.restored += restored;
-        self.generation = Some(generation);
-        member.read_from(&self.tasks.offsets())
-    }
-
-    fn revoked(&mut self, lost: bool, member: &Member) -> Result<(), Failure> {
-        if lost {
-            self.check_name(member)?;
-            if self.open.is_some() {
-                // Not to be acted on any more, by a recovery either.
-                self.generation = None;
-                self.abort_or_recover(member)?;
-            }
-        } else if self.open.is_some() {
-            self.commit(member)?;
-        }
-        self.generation = None;
-        member.give_back()
-    }
-
     /// The first signal: nothing new is taken, what is open is finished.
-    fn finish(&mut self, member: &Member) -> Result<(), Failure> {
+    fn finish(&mut self, member: &Member) -> Result<(), StreamError> {
         if self.open.is_some() {
             self.commit(member)?;
         }

@@ -1,12 +1,12 @@
-//! Owns the tasks of a member: one per assigned source partition, restored so that state and offset are equal, or refused.
+//! Tasks of a member: one per assigned source partition, restored so that state and offset are equal, or refused.
 
 use std::collections::BTreeMap;
 
 use super::changelog::{self, Source};
+use super::error::StreamError;
 use super::{Outputs, Processor, SourceRecord};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions};
-use crate::shutdown::Shutdown;
 use crate::state::{Digest, Position};
 
 use super::job::Words;
@@ -49,7 +49,6 @@ pub(super) struct Assigning<'a> {
     pub inspector: &'a Inspector,
     pub words: &'a Words,
     pub resume: bool,
-    pub shutdown: &'a Shutdown,
 }
 
 impl<T> Tasks<T> {
@@ -87,9 +86,9 @@ impl<T> Tasks<T> {
         partitions: &[TopicPartition],
         assigning: &Assigning<'_>,
         tell: &mut dyn FnMut(&str),
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Option<u64>, StreamError> {
         // Offsets first: it waits for pending transactions, and what they wrote must be below the changelog's end then.
-        let offsets = assigning.inspector.committed(partitions, assigning.shutdown, tell)?;
+        let offsets = assigning.inspector.committed(partitions, tell)?;
         let starts = assigning.inspector.starts(partitions)?;
         let ends = assigning.inspector.ends(partitions, Isolation::Uncommitted)?;
         let wanted: Vec<_> =
@@ -115,7 +114,7 @@ impl<T> Tasks<T> {
         let mut restores: BTreeMap<i32, P::Restore> =
             restoring.iter().map(|&partition| (partition, processor.begin_restore())).collect();
         let records = restore_all(processor, &restoring, &mut restores, assigning, tell)?;
-        if assigning.inspector.committed(partitions, assigning.shutdown, tell)? != offsets {
+        if assigning.inspector.committed(partitions, tell)? != offsets {
             return Ok(None);
         }
         for (index, source) in partitions.iter().enumerate() {
@@ -346,7 +345,7 @@ fn restore_all<P: Processor>(
     restores: &mut BTreeMap<i32, P::Restore>,
     assigning: &Assigning<'_>,
     tell: &mut dyn FnMut(&str),
-) -> Result<u64, Failure> {
+) -> Result<u64, StreamError> {
     let topic = assigning.changelog.topic;
     changelog::read(assigning.changelog, partitions, tell, |partition, key, value| {
         let Some(restore) = restores.get_mut(&partition) else { return Ok(()) };

@@ -6,10 +6,10 @@ use super::freeze::{Frozen, Partition};
 use crate::clock::Deadline;
 use crate::commands::Context;
 use crate::commands::epoch::{EpochWriter, Switched};
-use crate::commands::group::{self, Hold};
+use crate::commands::group::{self, GroupError, Hold};
 use crate::commands::metrics_scan::{self, Fold, Folding};
 use crate::commands::topology::Topology;
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::kafka::{Inspector, TopicPartition};
 use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, judge};
 
@@ -51,7 +51,7 @@ impl Replay<'_> {
         let sources: Vec<TopicPartition> = self.frozen.places.iter().map(|place| place.source.clone()).collect();
         let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
         let tell = &mut |text: &str| self.context.console.note(text);
-        self.inspector.wait_stable(&sources, &ends, &self.context.shutdown, tell)
+        Ok(self.inspector.wait_stable(&sources, &ends, tell)?)
     }
 
     /// Reads from the base's positions to the frozen ends.
@@ -80,7 +80,7 @@ impl Replay<'_> {
     /// Rewinds the group, and reads again in its name.
     pub fn rewind(&self) -> Result<Read, Failure> {
         let mut base = self.base()?;
-        let writer = EpochWriter::open(self.context, self.group)?;
+        let writer = EpochWriter::open(self.context, self.inspector, self.group)?;
         let hold = Hold::take(self.context, self.group, &self.frozen.places)?;
         let result =
             self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
@@ -98,7 +98,7 @@ impl Replay<'_> {
         let mut switched = self.switched(writer, base);
         switched.extend(self.frozen.partitions.iter().filter_map(Partition::kept));
         writer.switch(hold, &[], &switched)?;
-        writer.collect_garbage(self.inspector, self.topology)
+        Ok(writer.collect_garbage(self.inspector, self.topology)?)
     }
 
     /// The group is held now: its offsets and state must still be the frozen ones, or somebody was here in between.
@@ -110,7 +110,7 @@ impl Replay<'_> {
             let position = state.position(&partition.facts.topic, partition.facts.partition);
             offset == partition.row.from && position == partition.position.as_ref()
         });
-        if stands { Ok(()) } else { Err(group::joined(self.group)) }
+        if stands { Ok(()) } else { Err(GroupError::joined(self.group).into()) }
     }
 
     /// Every partition that is asked for and has an offset, as its fold stands.
@@ -133,7 +133,7 @@ impl Replay<'_> {
                 writer.take_changes(&self.frozen.places[range], fold, &mut changes);
                 switched.extend(self.frozen.partitions[range].switched(writer, fold));
             });
-            if switched.is_empty() { Ok(()) } else { writer.switch(hold, &changes, &switched) }
+            if switched.is_empty() { Ok(()) } else { Ok(writer.switch(hold, &changes, &switched)?) }
         })?;
         let mut changes = Vec::new();
         for (place, fold) in self.frozen.places.iter().zip(&mut read.folds) {
@@ -145,7 +145,7 @@ impl Replay<'_> {
     }
 
     fn interrupted(&self, mut failure: Failure) -> Failure {
-        if matches!(failure.code, Code::Interrupted | Code::Terminated) {
+        if self.context.shutdown.requested().is_some() {
             failure.hint = Some(format!(
                 "the group {} may stand rewound; offsets and state agree: run `foodstream replay` again to compare with the same state, or `foodstream replay --undo`",
                 self.group

@@ -1,0 +1,123 @@
+//! Failures of errors: the one place where an error of the client layer gets its message, hint and exit code.
+
+mod acl;
+mod connection;
+
+use super::codes::Kind;
+use super::connection::Connection;
+use super::error::{Cause, Error};
+use super::permission;
+use crate::exit::{Code, Failure};
+
+const UNREACHABLE_HINT: &str = "check -b host:port and that the broker is up; --timeout sets how long to wait";
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        failure(&error)
+    }
+}
+
+/// The exit code of a kind.
+const fn code_of(kind: Kind) -> Code {
+    match kind {
+        Kind::Passing
+        | Kind::LeaderMoved
+        | Kind::CoordinatorMoved
+        | Kind::Unreachable
+        | Kind::StaleMember
+        | Kind::Abortable
+        | Kind::UnknownOutcome => Code::Unreachable,
+        Kind::Denied => Code::Denied,
+        Kind::Missing | Kind::Conflict | Kind::OutOfRange | Kind::BadRecord | Kind::Corrupt => Code::Refused,
+        Kind::Fenced => Code::Fenced,
+        Kind::Misconfigured => Code::Usage,
+        // A signal has its own; this arm is never asked for one.
+        Kind::Exhausted | Kind::Unsupported | Kind::Stopped | Kind::Unexpected => Code::Unexpected,
+    }
+}
+
+/// Message, hint and exit code of an error.
+pub(super) fn failure(error: &Error) -> Failure {
+    let failure = of_cause(error.cause(), error.kind(), error.connection());
+    match error.doing() {
+        Some(doing) => failure.context(doing),
+        None => failure,
+    }
+}
+
+fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failure {
+    let plain = |message: String| Failure::new(code_of(kind), message);
+    let unreachable = |message: String| plain(message).hint(unreachable_hint(connection));
+    match cause {
+        Cause::Code { words, .. } => plain(words.clone()),
+        Cause::NoAnswer { words, last } => {
+            let last = last.as_ref().filter(|last| *last != words);
+            unreachable(format!("{words}{}", last.map_or_else(String::new, |last| format!("; last heard: {last}"))))
+        }
+        Cause::Denied { code, words, needs } => match connection {
+            Some(connection) if permission::is_of_an_acl(*code) => acl::failure(*code, words, needs, connection),
+            _ => plain(format!("the broker refused: {words}")).hint(
+                "check the credentials (-X sasl.…, -F) and the ACLs of this principal with kafka-acls --list",
+            ),
+        },
+        Cause::Connection(fault) => match connection {
+            Some(connection) => connection::failure(fault, connection),
+            None => plain(format!("no connection to {}", fault.address)),
+        },
+        Cause::NoAddress(faults) => {
+            let failure = connection::no_address(faults);
+            failure.hint(unreachable_hint(connection))
+        }
+        Cause::Configuration(words) => plain(words.clone())
+            .hint("check the -X options and the properties file against librdkafka's CONFIGURATION.md"),
+        Cause::TopicName(name) => plain(format!("{name:?} is no topic name")),
+        // As for any other part of the program that is stopped.
+        Cause::Stopped(signal) => signal.failure(),
+        Cause::Broken(words) => plain((*words).to_owned()),
+        Cause::StillThere(topic) => plain(format!("the deletion of {topic} was accepted, and the topic is still there"))
+            .hint("give it more --timeout, or look for a client that makes it anew: a broker with auto.create.topics.enable makes a topic for whoever asks"),
+        Cause::NoDeletion(topic) => plain(format!("this broker deletes no topics: {topic} stays"))
+            .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"),
+        Cause::NoTopic(topic) => plain(format!("there is no topic {topic}"))
+            .hint("--topic takes the name that the cluster knows, its prefix included"),
+        Cause::NoPartition { place, count } => plain(format!(
+            "the topic {} has no partition {}: it has {count}, counted from 0",
+            place.topic, place.partition
+        ))
+        .hint(format!("as in --topic {}:0,1", place.topic)),
+        Cause::OpenTransaction { place, stable, end } => plain(format!(
+            "a transaction on {place} has been open for more than 60 s: stable to {stable}, end {end}"
+        ))
+        .hint("find the writer with kafka-transactions find-hanging, or wait for its timeout"),
+        Cause::EndWentBack { place, frozen, end } => plain(format!(
+            "{place} ended at offset {frozen} when this command began, and ends at {end} now: records are lost"
+        ))
+        .hint("an unclean leader election or a disk that lost its cache does this; look at the brokers' logs, then run the command again"),
+        Cause::NextRecordGone(words) => plain(format!("the next record to read is gone from the log: {words}"))
+            .hint("retention or a deletion overtook this consumer; analytics goes on with `analytics --from-beginning`, inventory with a fresh --prefix"),
+        Cause::RangeGone(words) => plain(format!("records are gone from the log: {words}"))
+            .hint("retention or a deletion overtook the reading; run the command again"),
+        Cause::TopicGone { words, member: true } => plain(format!("a topic of this group is gone: {words}"))
+            .hint("a topic was deleted while this command ran; start again with `produce` under a fresh --prefix"),
+        Cause::TopicGone { words, member: false } => plain(format!("a topic went away while it was read: {words}"))
+            .hint("run the command again once the topic is back"),
+        Cause::Fenced { instance_id, words } => {
+            let name = instance_id.as_ref().map_or_else(String::new, |name| format!(" --instance-id {name}"));
+            plain(format!("fenced: another process with{name} took over ({words})"))
+                .hint("if no other process runs under this name, start the command again: it goes on where the last commit stands")
+        }
+        Cause::TooLarge(words) => plain(words.clone())
+            .hint("a record is larger than the topic takes: raise its max.message.bytes with kafka-configs --alter, or use a fresh --prefix"),
+    }
+}
+
+/// The next step where a broker does not answer: with an embedded one it is no matter of `-b`.
+fn unreachable_hint(connection: Option<&Connection>) -> String {
+    match connection.and_then(|connection| connection.name.as_ref()) {
+        Some(name) => format!(
+            "`foodstream broker --status` tells how {name} stands, and broker.log in its folder what it said; \
+             --timeout sets how long to wait"
+        ),
+        None => UNREACHABLE_HINT.to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Requests of librdkafka's Admin API that the rdkafka crate does not send, or whose answers it does not give whole.
+#![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
+
+use std::ffi::{CStr, CString, c_char};
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafka;
+
+use super::native::millis;
+use crate::clock::Deadline;
+
+/// The longest single wait for an answer.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A request of the Admin API, and the queue that its answer comes to.
+pub(super) struct Question {
+    pub options: *mut rd::rd_kafka_AdminOptions_t,
+    pub queue: *mut rd::rd_kafka_queue_t,
+}
+
+impl Question {
+    /// For a live client.
+    pub fn new(client: *mut RDKafka, kind: rd::rd_kafka_admin_op_t, bound: Duration) -> Self {
+        let mut words = [0 as c_char; 256];
+        // SAFETY: `client` is live; both objects are destroyed once, in `drop`; the buffer is as long as is said. A bound
+        // that is not taken leaves the library's own (a minute), and the wait below has its bound whatever it says.
+        unsafe {
+            let options = rd::rd_kafka_AdminOptions_new(client, kind);
+            let bound = millis(bound.min(Duration::from_hours(1))).max(1);
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, words.as_mut_ptr(), words.len());
+            Self { options, queue: rd::rd_kafka_queue_new(client) }
+        }
+    }
+
+    /// Waits for the answer.
+    pub fn answer(&self, bound: Duration) -> Result<Answer, RDKafkaErrorCode> {
+        // The library's own bound ends the request; this one is for a client that does not keep it.
+        let deadline = Deadline::after(bound + Duration::from_secs(1));
+        loop {
+            // SAFETY: the queue is live; the event is ours, and destroyed by `Answer`.
+            let event = unsafe { rd::rd_kafka_queue_poll(self.queue, millis(SLICE)) };
+            if !event.is_null() {
+                let answer = Answer(event);
+                // SAFETY: the event is live.
+                let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_event_error(answer.0) }.into();
+                return if code == RDKafkaErrorCode::NoError { Ok(answer) } else { Err(code) };
+            }
+            if deadline.has_passed() {
+                return Err(RDKafkaErrorCode::OperationTimedOut);
+            }
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        // SAFETY: both are ours and destroyed once; a request under way keeps a reference to the queue of its own.
+        unsafe {
+            rd::rd_kafka_queue_destroy(self.queue);
+            rd::rd_kafka_AdminOptions_destroy(self.options);
+        }
+    }
+}
+
+/// An answer; what is read from it is copied before it goes.
+pub(super) struct Answer(*mut rd::rd_kafka_event_t);
+
+impl Answer {
+    /// The event that it came as, live for as long as the answer.
+    pub fn event(&self) -> *mut rd::rd_kafka_event_t {
+        self.0
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: the event came from `rd_kafka_queue_poll` and is destroyed once.
+        unsafe { rd::rd_kafka_event_destroy(self.0) }
+    }
+}
+
+/// # Safety
+///
+/// `error` is null or a live error that somebody else owns.
+pub(super) unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), RDKafkaErrorCode> {
+    // SAFETY: by this function's contract; a null error is none.
+    let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_error_code(error) }.into();
+    if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
+}
+
+/// A topic's effective setting; `None` where the broker knows none of that name.
+///
+/// The crate's own call drops the error that comes in place of a topic's settings.
+pub fn topic_setting(
+    client: *mut RDKafka,
+    topic: &str,
+    name: &str,
+    bound: Duration,
+) -> Result<Option<String>, RDKafkaErrorCode> {
+    let topic = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+    let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
+    let question = Question::new(client, kind, bound);
+    // SAFETY: the name lives through the call and is copied, as is the resource, which is destroyed here; options and queue
+    // are live.
+    unsafe {
+        let mut asked =
+            [rd::rd_kafka_ConfigResource_new(rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, topic.as_ptr())];
+        rd::rd_kafka_DescribeConfigs(client, asked.as_mut_ptr(), 1, question.options, question.queue);
+        rd::rd_kafka_ConfigResource_destroy(asked[0]);
+    }
+    let answer = question.answer(bound)?;
+    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeConfigs_result(answer.event());
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let resources = rd::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
+        if count == 0 {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let resource = *resources;
+        let code: RDKafkaErrorCode = rd::rd_kafka_ConfigResource_error(resource).into();
+        if code != RDKafkaErrorCode::NoError {
+            return Err(code);
+        }
+        let entries = rd::rd_kafka_ConfigResource_configs(resource, &raw mut count);
+        let word = |text: *const c_char| (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned());
+        let entry = (0..count).map(|index| *entries.add(index)).find(|entry| {
+            let found = rd::rd_kafka_ConfigEntry_name(*entry);
+            !found.is_null() && CStr::from_ptr(found).to_bytes() == name.as_bytes()
+        });
+        Ok(entry.and_then(|entry| word(rd::rd_kafka_ConfigEntry_value(entry))))
+    }
+}

@@ -1,0 +1,170 @@
+//! Assignments of the loop: partitions that the group gives and takes, and what must be done before they are read.
+
+use std::time::Duration;
+
+use super::Processor;
+use super::changelog::Source;
+use super::error::StreamError;
+use super::job::{Event, LoopSettings};
+use super::run::{Engine, Pending};
+use super::tasks::Assigning;
+use crate::clock::{self, Deadline};
+use crate::exit::{Code, Failure};
+use crate::kafka::{Connection, GroupMetadata, Member, Operation, TopicPartition};
+
+/// Between two looks at offsets that another member moves.
+const MOVING: Duration = Duration::from_millis(20);
+
+impl<P: Processor> Engine<'_, P> {
+    /// Takes an assignment. It is prepared by the loop, at once and again while what is in the way passes.
+    pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>, generation: GroupMetadata) {
+        self.ended.assignments += 1;
+        self.generation = None;
+        self.member_id = generation.member_id().map(str::to_owned);
+        self.pending = Some(Pending { partitions, generation });
+    }
+
+    /// Turns what is assigned back into an assignment that must be prepared.
+    pub(super) fn unprepare(&mut self) {
+        let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.source.clone()).collect();
+        self.tasks.clear();
+        if let Some(generation) = self.generation.take() {
+            self.pending = Some(Pending { partitions, generation });
+        }
+    }
+
+    /// Prepares a pending assignment: producer, state, positions to read from.
+    pub(super) fn prepare(&mut self, member: &Member) -> Result<(), StreamError> {
+        if self.pending.is_none() || self.outage.as_ref().is_some_and(|outage| !outage.next.has_passed()) {
+            return Ok(());
+        }
+        match self.prepared(member) {
+            Ok(()) => Ok(()),
+            // A stop in the middle is a stop like any other: nothing was begun.
+            Err(_) if self.shutdown.requested().is_some() => {
+                self.tasks.clear();
+                self.pending = None;
+                Ok(())
+            }
+            Err(error) => self.outlast(error),
+        }
+    }
+
+    fn prepared(&mut self, member: &Member) -> Result<(), StreamError> {
+        if self.check_name {
+            self.require_name()?;
+            self.check_name = false;
+        }
+        if self.transactions.is_none() {
+            self.open_producer()?;
+        }
+        self.require_partitions()?;
+        if !self.restore(member)? {
+            return Ok(());
+        }
+        let Some(Pending { generation, .. }) = self.pending.take() else { return Ok(()) };
+        self.generation = Some(generation);
+        self.outage = None;
+        Ok(member.read_from(&self.tasks.offsets())?)
+    }
+
+    /// Requires that no partitions were added: keys go to other partitions then, and the changelog has too few.
+    fn require_partitions(&self) -> Result<(), StreamError> {
+        let LoopSettings { sources, outputs, partitions: wanted, .. } = self.settings;
+        let inspector = self.inspector.within(self.patience());
+        for topic in sources {
+            if let Some(found) = inspector.partitions(topic, &[Operation::Read])?
+                && found != *wanted
+            {
+                return Err(StreamError::Ended(
+                    Failure::new(
+                        Code::Refused,
+                        format!(
+                            "{topic} has {found} partitions now, {} has {wanted}: all topics must have the same",
+                            outputs.join(" and ")
+                        ),
+                    )
+                    .hint(
+                        "partitions were added, and the keys go to other ones now: what was committed stands; continue with a fresh --prefix",
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Restores the tasks of the pending assignment; `false` when the partitions were lost meanwhile.
+    fn restore(&mut self, member: &Member) -> Result<bool, StreamError> {
+        let Some(Pending { partitions, .. }) = &self.pending else { return Ok(false) };
+        let settings = self.settings;
+        let inspector = self.inspector.within(self.patience());
+        let connection: Connection = self.connection.within(self.patience());
+        let assigning = Assigning {
+            changelog: Source {
+                connection: &connection,
+                inspector: &inspector,
+                group: &settings.group,
+                topic: &settings.outputs[settings.changelog.0],
+                shutdown: self.shutdown,
+            },
+            inspector: &inspector,
+            words: &settings.words,
+            resume: settings.resume,
+        };
+        let watch = &mut self.watch;
+        let mut tell = |text: &str| {
+            // A closed reader is noticed at the next look.
+            watch(Event::Note(text)).unwrap_or_default();
+        };
+        let moving = Deadline::after(self.connection.timeout);
+        loop {
+            match self.tasks.assign(self.processor, partitions, &assigning, &mut tell)? {
+                Some(restored) => {
+                    self.ended.restored += restored;
+                    return Ok(true);
+                }
+                // Who stood still for longer than its session has the partitions no more, and is about to hear it.
+                None if member.has_lost_its_partitions() => {
+                    self.pending = None;
+                    return Ok(false);
+                }
+                None if moving.has_passed() => return Err(contested(settings).into()),
+                None => clock::pause(MOVING),
+            }
+        }
+    }
+
+    /// Gives the partitions back: commits what is open, or aborts it when the membership is lost.
+    pub(super) fn revoked(&mut self, lost: bool, member: &Member) -> Result<(), StreamError> {
+        self.pending = None;
+        if lost {
+            match self.require_name() {
+                // Nobody can have taken the name over, as far as this process can see.
+                Err(error) if error.kind().passes() => {}
+                other => other?,
+            }
+            if self.open.is_some() {
+                // Not to be acted on any more, by a recovery either.
+                self.generation = None;
+                self.abort_or_recover()?;
+            }
+        } else if self.open.is_some() {
+            self.commit(member)?;
+        }
+        self.generation = None;
+        self.pending = None;
+        Ok(member.give_back()?)
+    }
+}
+
+/// The group's offsets keep moving under a member that was given their partitions, and only members move them.
+fn contested(settings: &LoopSettings) -> Failure {
+    Failure::new(
+        Code::Refused,
+        format!(
+            "the offsets of {} keep moving while its state is restored: another program commits for it",
+            settings.group
+        ),
+    )
+    .hint(format!("find it with kafka-consumer-groups --describe --members --group {}, and end it", settings.group))
+}

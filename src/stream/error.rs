@@ -1,0 +1,55 @@
+//! Errors of the loop: Kafka's, whose kinds decide whether the loop lives through them, and refusals, which end it.
+
+use crate::exit::Failure;
+use crate::kafka::{self, Kind};
+
+/// Why the loop cannot continue.
+#[derive(Debug, Clone)]
+pub enum StreamError {
+    /// A call to Kafka failed.
+    Kafka(kafka::Error),
+    /// State, offsets or records are not what they must be; or whoever watches the loop ended it.
+    Ended(Failure),
+}
+
+impl StreamError {
+    /// Whether the same work may succeed later.
+    pub(super) fn passes(&self) -> bool {
+        matches!(self, Self::Kafka(error) if error.kind().passes())
+    }
+
+    /// Whether another process has taken this one's identity.
+    pub(super) fn is_fenced(&self) -> bool {
+        matches!(self, Self::Kafka(error) if error.kind() == Kind::Fenced)
+    }
+}
+
+impl From<kafka::Error> for StreamError {
+    fn from(error: kafka::Error) -> Self {
+        Self::Kafka(error)
+    }
+}
+
+impl From<Failure> for StreamError {
+    fn from(failure: Failure) -> Self {
+        Self::Ended(failure)
+    }
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Kafka(error) => error.into(),
+            StreamError::Ended(failure) => failure,
+        }
+    }
+}
+
+impl std::fmt::Display for StreamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kafka(error) => error.fmt(f),
+            Self::Ended(failure) => failure.fmt(f),
+        }
+    }
+}

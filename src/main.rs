@@ -15,7 +15,7 @@ use foodstream::kafka::LogSink;
 use foodstream::local_broker::{Starter, Wanted};
 use foodstream::output::OutputFile;
 use foodstream::settings::{self, Environment};
-use foodstream::shutdown::{Shutdown, Signal};
+use foodstream::shutdown::{OnHangUp, Shutdown, Signal};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -78,7 +78,14 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     }
     let runtime = runtime.enable_all().build().wrap_err("the runtime for signals and timers could not be started")?;
     let shutdown = Shutdown::default();
-    runtime.block_on(async { shutdown.listen() }).wrap_err("SIGINT and SIGTERM cannot be listened to")?;
+    let on_hang_up = match &typed.command {
+        // It was started by a command at a terminal, and outlives both.
+        Command::Broker(broker) if broker.background => OnHangUp::Ignore,
+        _ => OnHangUp::Stop,
+    };
+    runtime
+        .block_on(async { shutdown.listen(on_hang_up) })
+        .wrap_err("SIGINT, SIGTERM and SIGHUP cannot be listened to")?;
     if typed.global.leash {
         leash(&shutdown).wrap_err("stdin cannot be listened to")?;
     }

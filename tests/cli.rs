@@ -137,7 +137,7 @@ fn a_broker_that_is_not_there_is_told_within_the_timeout() {
 #[test]
 fn ctrl_c_ends_a_wait_for_a_broker_that_never_answers() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         for words in COMMANDS {
             let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
             let address = mute.local_addr().expect("an address").to_string();
@@ -160,6 +160,29 @@ fn ctrl_c_ends_a_wait_for_a_broker_that_never_answers() {
         }
     }
     assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "no file is left behind");
+}
+
+#[test]
+fn a_process_that_was_started_with_sighup_ignored_ignores_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = mute.local_addr().expect("an address").to_string();
+    let child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_foodstream")])
+        .args(["replay", "-b", &address, "--timeout", "60s"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let (mut asked, _) = mute.accept().expect("asked");
+    asked.read_exact(&mut [0]).expect("a request");
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::HUP).expect("signalled");
+    kill_process(pid, Signal::INT).expect("signalled");
+    let output = child.wait_with_output().expect("ended");
+    // The first signal that it heard gives the code.
+    assert_eq!(output.status.code(), Some(130), "{}", texts(&output).1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::commands::epoch::{EpochWriter, Switched};
 use crate::commands::group::{self, Hold};
 use crate::commands::metrics_scan::{self, Fold, Folding};
 use crate::commands::topology::Topology;
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::kafka::{Inspector, TopicPartition};
 use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, judge};
 
@@ -145,7 +145,7 @@ impl Replay<'_> {
     }
 
     fn interrupted(&self, mut failure: Failure) -> Failure {
-        if matches!(failure.code, Code::Interrupted | Code::Terminated) {
+        if failure.code.is_stop() {
             failure.hint = Some(format!(
                 "the group {} may stand rewound; offsets and state agree: run `foodstream replay` again to compare with the same state, or `foodstream replay --undo`",
                 self.group

@@ -157,11 +157,18 @@ fn environment() -> Environment {
 /// A command with its settings, ready for a broker.
 type Work = Box<dyn FnOnce(&Context) -> Outcome>;
 
-/// Settings first, the broker then: what is typed wrong starts none.
+/// Outputs first: a command whose answer could not be written does not begin.
 fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
-    for path in settings::outputs(typed)? {
-        OutputFile::check(&path)?;
+    let outputs = settings::outputs(typed)?;
+    for path in &outputs {
+        OutputFile::check(path)?;
     }
+    let outcome = run_checked(context, typed, any_seed);
+    if settings::is_live(&typed.command) { context.end_live(outcome, &outputs) } else { outcome }
+}
+
+/// Settings first, the broker then: what is typed wrong starts none.
+fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
     if let Command::Broker(broker) = &typed.command {
         let settings = settings::broker(broker, &typed.global)?;
         return match (broker.status, broker.stop) {

@@ -10,6 +10,7 @@ use foodstream::cli::{self, Cli, Command, ScenarioCommand};
 use foodstream::clock;
 use foodstream::commands::{self, Context};
 use foodstream::console::{ColorMode, Console, ProgressMode};
+use foodstream::descriptors;
 use foodstream::exit::{Code, Failure, Outcome};
 use foodstream::kafka::LogSink;
 use foodstream::local_broker::{Starter, Wanted};
@@ -64,6 +65,7 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
 
 /// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
 fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
+    descriptors::raise();
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     if let Some(outcome) = without_broker(typed, &console) {
         return Ok(outcome.unwrap_or_else(|failure| {
@@ -174,10 +176,11 @@ fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
         return match (broker.status, broker.stop) {
             (true, _) => commands::broker_control::status(context, &broker.data),
             (_, true) => commands::broker_control::stop(context, &broker.data),
-            _ => commands::broker::run(context, &settings),
+            _ => descriptors::check().and_then(|()| commands::broker::run(context, &settings)),
         };
     }
     let work = settled(context, &typed.command, any_seed)?;
+    descriptors::check()?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
     let starter = Starter {

@@ -60,7 +60,7 @@ fn too_few(left: usize, error: Errno) -> Failure {
 }
 
 /// What to do about the limit of a process.
-const HINT: &str =
+pub const HINT: &str =
     "raise the limit in the shell that starts it, as in `ulimit -n 1024`, or with LimitNOFILE= of its service";
 
 /// What to do about the limit of the system.

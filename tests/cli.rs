@@ -238,6 +238,33 @@ fn too_few_open_files_are_told_as_what_they_are_and_at_once() {
     }
 }
 
+/// The limit is lowered under a process that has begun already, and its connection cut.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_that_finds_no_file_left_is_told_as_that() {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let folder = tempfile::tempdir().expect("a folder");
+    for line in COMMANDS {
+        let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = mute.local_addr().expect("an address").to_string();
+        let words: Vec<&str> = line.split_whitespace().chain(["-b", &address, "--timeout", "60s"]).collect();
+        let child =
+            foodstream(folder.path(), &words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        let (mut asked, _) = mute.accept().expect("asked");
+        asked.read_exact(&mut [0]).expect("a request");
+        let few = Rlimit { current: Some(3), maximum: Some(3) };
+        prlimit(Some(Pid::from_child(&child)), Resource::Nofile, few).expect("lowered");
+        drop(asked);
+        let begin = Instant::now();
+        let output = child.wait_with_output().expect("ended");
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert!(begin.elapsed() < SLACK, "{line}: {:?}", begin.elapsed());
+        assert!(stderr.contains("this process has too many open files\n  hint: raise the limit"), "{line}: {stderr}");
+        assert_eq!(stdout, "", "{line}");
+    }
+}
+
 #[test]
 fn a_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     let folder = tempfile::tempdir().expect("a folder");

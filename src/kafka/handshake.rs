@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::certificate::{self, Certificate};
 use super::connection::Connection;
 use super::native;
+use crate::descriptors;
 use crate::exit::{Code, Failure};
 
 /// How long a port is given to show what it speaks.
@@ -40,6 +41,8 @@ enum Trouble {
     ClosedWhenAsked,
     /// It refused the client's certificate, or the lack of one; TLS's name of the alert.
     ClientCertificate(String),
+    /// This process has too many files open for another connection.
+    NoFiles,
 }
 
 /// What a message of the library says about a connection; `None` for what may pass by itself.
@@ -81,6 +84,9 @@ fn trouble(scheme: &str, words: &str, state: &str) -> Option<Trouble> {
         }
         let foreign = ["PLAINTEXT broker listener", "wrong version number", "packet length too long"];
         return foreign.iter().any(|part| words.contains(part)).then_some(Trouble::NoTls);
+    }
+    if words.ends_with("Too many open files") {
+        return Some(Trouble::NoFiles);
     }
     if words.starts_with("Disconnected") {
         if state.contains("APIVERSION_QUERY") && !scheme.ends_with("ssl") {
@@ -161,6 +167,10 @@ pub(super) fn told(sign: &Sign, connection: &Connection) -> Failure {
             "-X security.protocol=sasl_{protocol} with sasl.mechanism, sasl.username and sasl.password, if it takes logins"
         )),
         Trouble::ClientCertificate(alert) => client_certificate(place, alert, connection),
+        Trouble::NoFiles => {
+            Failure::new(Code::Unexpected, format!("no connection to {place}: this process has too many open files"))
+                .hint(descriptors::HINT)
+        }
     }
 }
 
@@ -308,6 +318,11 @@ mod tests {
             "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Receive failed: error:0A000416:SSL routines::ssl/tls alert certificate unknown: SSL alert number 46 (after 10ms in state APIVERSION_QUERY)",
             "security.protocol=ssl ssl.keystore.location=/no/such.p12",
             "5 k:2 refused the client certificate in /no/such.p12 (certificate unknown)\n  hint: it may have expired",
+        ),
+        (
+            "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Failed to create socket: Too many open files (after 0ms in state CONNECT, 1 identical error(s) suppressed)",
+            "security.protocol=ssl",
+            "1 no connection to k:2: this process has too many open files\n  hint: raise the limit",
         ),
     ];
 

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::io::Errno;
 
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
@@ -40,11 +41,14 @@ pub enum ColorMode {
 
 /// The two streams and what the user wants to see on them.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the streams")]
 pub struct Console {
     quiet: bool,
     verbose: bool,
     color: bool,
     progress: ProgressMode,
+    /// Whether stdout was a terminal at the start: one that has hung up no longer says so.
+    answers_a_terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
     drawn_lines: Mutex<usize>,
     secrets: OnceLock<Secrets>,
@@ -70,6 +74,7 @@ impl Console {
             verbose,
             color,
             progress,
+            answers_a_terminal: io::stdout().is_terminal(),
             bar: Mutex::new(None),
             drawn_lines: Mutex::new(0),
             secrets: OnceLock::new(),
@@ -85,7 +90,7 @@ impl Console {
     /// Whether the answer goes to a person at a terminal.
     #[must_use]
     pub fn answers_a_terminal(&self) -> bool {
-        io::stdout().is_terminal()
+        self.answers_a_terminal
     }
 
     /// Whether a question is seen, and answered by a person.
@@ -123,9 +128,15 @@ impl Console {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) if self.has_no_reader(&error) => Ok(false),
             Err(error) => Err(Failure::new(Code::Output, format!("stdout cannot be written: {error}"))),
         }
+    }
+
+    /// Whether a failed write says that nobody reads: the reader of a pipe is gone, or the terminal was closed.
+    fn has_no_reader(&self, error: &io::Error) -> bool {
+        let hung_up = || self.answers_a_terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error());
+        error.kind() == io::ErrorKind::BrokenPipe || hung_up()
     }
 
     /// Writes the answer over what the last redraw wrote; for a terminal only.
@@ -285,4 +296,21 @@ pub fn last_words(text: &str) {
 /// Passes on a line of the client library, from whatever thread it speaks on.
 pub fn aside(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_hung_up_has_no_reader() {
+        let mut console = Console::new(true, false, ColorMode::Never, ProgressMode::None);
+        let error = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        console.answers_a_terminal = true;
+        assert!(console.has_no_reader(&error(Errno::IO)) && console.has_no_reader(&error(Errno::PIPE)));
+        assert!(!console.has_no_reader(&error(Errno::NOSPC)));
+        // Of a file it is a broken disk.
+        console.answers_a_terminal = false;
+        assert!(!console.has_no_reader(&error(Errno::IO)) && console.has_no_reader(&error(Errno::PIPE)));
+    }
 }

@@ -23,6 +23,8 @@ pub enum Code {
     Refused = 7,
     /// An output could not be written.
     Output = 8,
+    /// Stopped before its goal by SIGHUP.
+    HungUp = 129,
     /// Stopped before its goal by SIGINT.
     Interrupted = 130,
     /// Stopped before its goal by SIGTERM.
@@ -40,11 +42,30 @@ impl Code {
     #[must_use]
     pub fn of(number: u8) -> Option<Self> {
         use Code::{
-            Denied, Different, Done, Fenced, Interrupted, Output, Refused, Terminated, Unexpected, Unreachable, Usage,
+            Denied, Different, Done, Fenced, HungUp, Interrupted, Output, Refused, Terminated, Unexpected, Unreachable,
+            Usage,
         };
-        [Done, Unexpected, Usage, Different, Unreachable, Denied, Fenced, Refused, Output, Interrupted, Terminated]
-            .into_iter()
-            .find(|code| code.number() == number)
+        let all = [
+            Done,
+            Unexpected,
+            Usage,
+            Different,
+            Unreachable,
+            Denied,
+            Fenced,
+            Refused,
+            Output,
+            HungUp,
+            Interrupted,
+            Terminated,
+        ];
+        all.into_iter().find(|code| code.number() == number)
+    }
+
+    /// Whether it says that a signal stopped the command.
+    #[must_use]
+    pub const fn is_stop(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
     }
 }
 
@@ -112,6 +133,7 @@ mod tests {
         assert_eq!(failure.to_string(), "inventory: topic is gone\n  hint: run produce");
         assert_eq!(failure.code.number(), 7);
         assert_eq!(Code::of(7), Some(Code::Refused));
+        assert_eq!(Code::of(129), Some(Code::HungUp));
         assert_eq!(Code::of(9), None);
     }
 }

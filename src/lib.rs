@@ -18,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod console;
+pub mod descriptors;
 pub mod domain;
 pub mod exit;
 pub mod inventory;

@@ -10,12 +10,13 @@ use foodstream::cli::{self, Cli, Command, ScenarioCommand};
 use foodstream::clock;
 use foodstream::commands::{self, Context};
 use foodstream::console::{ColorMode, Console, ProgressMode};
+use foodstream::descriptors;
 use foodstream::exit::{Code, Failure, Outcome};
 use foodstream::kafka::LogSink;
 use foodstream::local_broker::{Starter, Wanted};
 use foodstream::output::OutputFile;
 use foodstream::settings::{self, Environment};
-use foodstream::shutdown::{Shutdown, Signal};
+use foodstream::shutdown::{OnHangUp, Shutdown, Signal};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -64,6 +65,7 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
 
 /// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
 fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
+    descriptors::raise();
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     if let Some(outcome) = without_broker(typed, &console) {
         return Ok(outcome.unwrap_or_else(|failure| {
@@ -78,7 +80,14 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     }
     let runtime = runtime.enable_all().build().wrap_err("the runtime for signals and timers could not be started")?;
     let shutdown = Shutdown::default();
-    runtime.block_on(async { shutdown.listen() }).wrap_err("SIGINT and SIGTERM cannot be listened to")?;
+    let on_hang_up = match &typed.command {
+        // It was started by a command at a terminal, and outlives both.
+        Command::Broker(broker) if broker.background => OnHangUp::Ignore,
+        _ => OnHangUp::Stop,
+    };
+    runtime
+        .block_on(async { shutdown.listen(on_hang_up) })
+        .wrap_err("SIGINT, SIGTERM and SIGHUP cannot be listened to")?;
     if typed.global.leash {
         leash(&shutdown).wrap_err("stdin cannot be listened to")?;
     }
@@ -149,20 +158,28 @@ fn environment() -> Environment {
 /// A command with its settings, ready for a broker.
 type Work = Box<dyn FnOnce(&Context) -> Outcome>;
 
-/// Settings first, the broker then: what is typed wrong starts none.
+/// Outputs first: a command whose answer could not be written does not begin.
 fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
-    for path in settings::outputs(typed)? {
-        OutputFile::check(&path)?;
+    let outputs = settings::outputs(typed)?;
+    for path in &outputs {
+        OutputFile::check(path)?;
     }
+    let outcome = run_checked(context, typed, any_seed);
+    if settings::is_live(&typed.command) { context.end_live(outcome, &outputs) } else { outcome }
+}
+
+/// Settings first, the broker then: what is typed wrong starts none.
+fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
     if let Command::Broker(broker) = &typed.command {
         let settings = settings::broker(broker, &typed.global)?;
         return match (broker.status, broker.stop) {
             (true, _) => commands::broker_control::status(context, &broker.data),
             (_, true) => commands::broker_control::stop(context, &broker.data),
-            _ => commands::broker::run(context, &settings),
+            _ => descriptors::check().and_then(|()| commands::broker::run(context, &settings)),
         };
     }
     let work = settled(context, &typed.command, any_seed)?;
+    descriptors::check()?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
     let starter = Starter {

@@ -1,9 +1,12 @@
 //! Owns the wish to stop: the first signal asks, the second ends the process at once.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
+use std::{fs, io};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::clock::{self, Deadline};
@@ -16,6 +19,19 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM, as service managers send it.
     Terminate,
+    /// SIGHUP, as a terminal sends it that is closed.
+    HangUp,
+}
+
+/// What SIGHUP does to a process.
+///
+/// A process that was started with SIGHUP ignored, as by `nohup`, goes on ignoring it in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnHangUp {
+    /// It stops, as by SIGTERM.
+    Stop,
+    /// Nothing.
+    Ignore,
 }
 
 impl Signal {
@@ -25,6 +41,7 @@ impl Signal {
         match self {
             Self::Interrupt => Code::Interrupted,
             Self::Terminate => Code::Terminated,
+            Self::HangUp => Code::HungUp,
         }
     }
 
@@ -32,6 +49,14 @@ impl Signal {
     #[must_use]
     pub fn failure(self) -> Failure {
         Failure::new(self.code(), "stopped before it was done")
+    }
+
+    /// Whether a second signal of this kind ends the process at once.
+    ///
+    /// SIGHUP never does. Closing a terminal sends two of them, one from the kernel and one from the shell, and a service
+    /// manager may send one right after its SIGTERM: neither asks for a hurry.
+    const fn insists(self) -> bool {
+        !matches!(self, Self::HangUp)
     }
 }
 
@@ -52,16 +77,18 @@ impl Shutdown {
         match self.0.mark.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Signal::Interrupt),
-            _ => Some(Signal::Terminate),
+            2 => Some(Signal::Terminate),
+            _ => Some(Signal::HangUp),
         }
     }
 
-    /// Tells of a signal. The first is remembered and `true` is returned; a later one returns `false`: the caller insists.
+    /// Tells of a signal. The first is remembered and `true` is returned; a later one returns `false`.
     #[must_use]
     pub fn request(&self, signal: Signal) -> bool {
         let mark = match signal {
             Signal::Interrupt => 1,
             Signal::Terminate => 2,
+            Signal::HangUp => 3,
         };
         let first = self.0.mark.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         self.0.asked.notify_waiters();
@@ -97,27 +124,55 @@ impl Shutdown {
         }
     }
 
-    /// Listens for SIGINT and SIGTERM on the current tokio runtime, until the process ends.
+    /// Listens for SIGINT, SIGTERM and SIGHUP on the current tokio runtime, until the process ends.
     ///
     /// # Errors
     ///
     /// When the operating system refuses the handlers.
-    pub fn listen(&self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [(SignalKind::interrupt(), Signal::Interrupt), (SignalKind::terminate(), Signal::Terminate)];
-        for (kind, meaning) in kinds {
-            let mut signals = signal(kind)?;
-            let shutdown = self.clone();
-            tokio::spawn(async move {
-                while signals.recv().await.is_some() {
-                    if !shutdown.request(meaning) {
-                        exit::abandon(meaning.code());
-                    }
-                }
-            });
+    pub fn listen(&self, on_hang_up: OnHangUp) -> io::Result<()> {
+        self.on(SignalKind::interrupt(), Some(Signal::Interrupt))?;
+        self.on(SignalKind::terminate(), Some(Signal::Terminate))?;
+        // Asked before the handler is installed: afterwards the inherited disposition is gone.
+        if !hang_up_is_ignored() {
+            self.on(SignalKind::hangup(), (on_hang_up == OnHangUp::Stop).then_some(Signal::HangUp))?;
         }
         Ok(())
     }
+
+    /// Catches one kind of signal. One without a meaning is caught all the same: its default would end the process.
+    fn on(&self, kind: SignalKind, meaning: Option<Signal>) -> io::Result<()> {
+        let mut signals = signal(kind)?;
+        let shutdown = self.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                let Some(meaning) = meaning else { continue };
+                if !shutdown.request(meaning) && meaning.insists() {
+                    exit::abandon(meaning.code());
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored, as `nohup` does; a handler would undo that.
+fn hang_up_is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").ok();
+    status.as_deref().and_then(ignored_by_status).unwrap_or_else(child_ignores_hang_up)
+}
+
+/// What Linux says about it: a mask of the ignored signals, in which SIGHUP is the lowest bit.
+fn ignored_by_status(status: &str) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok().map(|mask| mask & 1 == 1)
+}
+
+/// On other systems, asks a child, which inherits what is ignored: one that survives its own SIGHUP ignores it. To ask
+/// the system itself takes unsafe code.
+fn child_ignores_hang_up() -> bool {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "kill -HUP $$"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.status().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
@@ -133,6 +188,30 @@ mod tests {
         assert!(!shutdown.request(Signal::Interrupt));
         assert_eq!(shutdown.requested(), Some(Signal::Terminate));
         assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::Terminated);
+    }
+
+    #[test]
+    fn a_hang_up_is_remembered_and_never_insists() {
+        let shutdown = Shutdown::default();
+        assert!(shutdown.request(Signal::HangUp));
+        assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::HungUp);
+        assert!(Signal::Interrupt.insists() && Signal::Terminate.insists() && !Signal::HangUp.insists());
+    }
+
+    #[test]
+    fn linux_says_which_signals_are_ignored() {
+        let status = |mask: &str| ignored_by_status(&format!("Name:\tx\nSigBlk:\t1\nSigIgn:\t{mask}\nSigCgt:\t1\n"));
+        assert_eq!(status("0000000000001000"), Some(false));
+        assert_eq!(status("0000000000001001"), Some(true));
+        assert_eq!(status("?"), None);
+        assert_eq!(ignored_by_status("no such line"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_child_says_the_same_as_linux() {
+        let status = fs::read_to_string("/proc/self/status").expect("Linux");
+        assert_eq!(Some(child_ignores_hang_up()), ignored_by_status(&status));
     }
 
     #[tokio::test]

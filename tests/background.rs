@@ -385,6 +385,46 @@ fn a_broker_in_the_foreground_is_told_used_and_ended() {
     let again = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data lab");
     assert_eq!(records(&home.status("lab").expect("it runs")), 10);
     assert_eq!(again.end(Signal::INT), 0);
+    let hung_up = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data lab");
+    assert_eq!(records(&home.status("lab").expect("it runs")), 10);
+    assert_eq!(hung_up.end(Signal::HUP), 0);
+    assert!(!home.path("lab/broker.json").exists(), "it ended in order");
+}
+
+/// At a terminal of `script` (util-linux) that is closed: the kernel hangs up, and every write to it fails from then on.
+#[test]
+fn a_terminal_that_closes_stops_the_command_in_order_and_leaves_the_broker() {
+    let home = Home::new();
+    home.run("produce --count 50 -b embedded").expect(0);
+    let broker = home.pid(".foodstream");
+    let line = format!(
+        "{} analytics -b embedded --every 20ms --report report.json --timeout 20s",
+        env!("CARGO_BIN_EXE_foodstream")
+    );
+    let terminal = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .current_dir(home.folder.path())
+        .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut terminal) = terminal else { return };
+    let mut shown = BufReader::new(terminal.stdout.take().expect("piped"));
+    let mut text = String::new();
+    while !text.contains("Total Orders: 50") {
+        assert!(shown.read_line(&mut text).expect("read") > 0, "{text}");
+    }
+    terminal.kill().expect("killed");
+    terminal.wait().expect("ended");
+    let report = until("the report", || fs::read_to_string(home.path("report.json")).ok());
+    let report: Value = serde_json::from_str(&report).expect("whole");
+    assert_eq!(report["total_orders"], 50);
+    until("its group is empty", || {
+        let status = home.status(".foodstream").expect("it stays");
+        assert_eq!(status["pid"], broker);
+        let groups = status["groups"].as_array()?;
+        groups.iter().any(|group| group["state"] == "Empty").then_some(())
+    });
 }
 
 #[test]

@@ -18,9 +18,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What a bounded wait may take beyond its bound on a busy machine.
 const SLACK: Duration = Duration::from_secs(8);
 
-const COMMANDS: [&str; 8] = [
+/// Those of the commands that run until they are stopped.
+const LIVE: [&str; 3] = ["inventory", "analytics", "lag --watch 1s"];
+
+const COMMANDS: [&str; 10] = [
     "produce",
+    "inventory",
     "inventory --until-end",
+    "analytics",
     "analytics --until-end",
     "analytics --from-beginning",
     "replay",
@@ -137,11 +142,12 @@ fn a_broker_that_is_not_there_is_told_within_the_timeout() {
 #[test]
 fn ctrl_c_ends_a_wait_for_a_broker_that_never_answers() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        for words in COMMANDS {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        for line in COMMANDS {
+            let code = if LIVE.contains(&line) { 0 } else { code };
             let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
             let address = mute.local_addr().expect("an address").to_string();
-            let words: Vec<&str> = words.split_whitespace().chain(["-b", &address, "--timeout", "60s"]).collect();
+            let words: Vec<&str> = line.split_whitespace().chain(["-b", &address, "--timeout", "60s"]).collect();
             let child = foodstream(folder.path(), &words)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -157,9 +163,126 @@ fn ctrl_c_ends_a_wait_for_a_broker_that_never_answers() {
             assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
             assert!(begin.elapsed() < SLACK, "{words:?}: {:?}", begin.elapsed());
             assert_eq!(stdout, "", "{words:?}");
+            let told = match line {
+                "analytics" => "stopped before there was a result; not written: metrics_output.txt",
+                _ if LIVE.contains(&line) => "stopped before there was a result",
+                _ => "error: ",
+            };
+            assert!(stderr.contains(told), "{words:?}: {stderr}");
         }
     }
     assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "no file is left behind");
+}
+
+#[test]
+fn a_process_that_was_started_with_sighup_ignored_ignores_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = mute.local_addr().expect("an address").to_string();
+    let child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_foodstream")])
+        .args(["replay", "-b", &address, "--timeout", "60s"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let (mut asked, _) = mute.accept().expect("asked");
+    asked.read_exact(&mut [0]).expect("a request");
+    let pid = Pid::from_child(&child);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("Linux");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("the ignored signals");
+    assert_eq!(u64::from_str_radix(ignored.trim(), 16).expect("a mask") & 1, 1, "SIGHUP is the lowest bit: {ignored}");
+    kill_process(pid, Signal::HUP).expect("signalled");
+    kill_process(pid, Signal::INT).expect("signalled");
+    let output = child.wait_with_output().expect("ended");
+    // The first signal that it heard gives the code.
+    assert_eq!(output.status.code(), Some(130), "{}", texts(&output).1);
+}
+
+/// A shell that runs the program under a limit of open files: `limit` are the words of `ulimit`.
+fn limited(folder: &Path, limit: &str, words: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_foodstream")])
+        .args(words)
+        .current_dir(folder)
+        .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn too_few_open_files_are_told_as_what_they_are_and_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = COMMANDS.into_iter().chain(["broker --listen 127.0.0.1:0", "produce -b embedded", "replay --dry-run"]);
+    for line in lines {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        if !line.contains("broker") && !line.contains("-b") {
+            words.extend(["-b", "127.0.0.1:1", "--timeout", "60s"]);
+        }
+        let begin = Instant::now();
+        let output = limited(folder.path(), "-n 32", &words).output().expect("ended");
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert!(begin.elapsed() < SLACK, "{line}: {:?}", begin.elapsed());
+        assert!(stderr.contains(" more files and needs 80: Too many open files"), "{line}: {stderr}");
+        assert!(stderr.contains("hint: raise the limit") && stderr.contains("ulimit -n 1024"), "{line}: {stderr}");
+        assert_eq!(stdout, "", "{line}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "nothing was begun");
+    // Mistakes come first, and what asks no broker needs no files.
+    for (words, code) in [(&["produce", "-X", "nothing"][..], 2), (&["--help"], 0), (&["completions", "bash"], 0)] {
+        let output = limited(folder.path(), "-n 32", words).stdout(Stdio::null()).output().expect("ended");
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", texts(&output).1);
+    }
+}
+
+/// The limit is lowered under a process that has begun already, and its connection cut.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_that_finds_no_file_left_is_told_as_that() {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let folder = tempfile::tempdir().expect("a folder");
+    for line in COMMANDS {
+        let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = mute.local_addr().expect("an address").to_string();
+        let words: Vec<&str> = line.split_whitespace().chain(["-b", &address, "--timeout", "60s"]).collect();
+        let child =
+            foodstream(folder.path(), &words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        let (mut asked, _) = mute.accept().expect("asked");
+        asked.read_exact(&mut [0]).expect("a request");
+        let few = Rlimit { current: Some(3), maximum: Some(3) };
+        prlimit(Some(Pid::from_child(&child)), Resource::Nofile, few).expect("lowered");
+        drop(asked);
+        let begin = Instant::now();
+        let output = child.wait_with_output().expect("ended");
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert!(begin.elapsed() < SLACK, "{line}: {:?}", begin.elapsed());
+        assert!(stderr.contains("this process has too many open files\n  hint: raise the limit"), "{line}: {stderr}");
+        assert_eq!(stdout, "", "{line}");
+    }
+}
+
+#[test]
+fn a_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = mute.local_addr().expect("an address").to_string();
+    let child = limited(folder.path(), "-Sn 16", &["lag", "-b", &address, "--timeout", "60s"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let (mut asked, _) = mute.accept().expect("asked");
+    asked.read_exact(&mut [0]).expect("a request");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).expect("Linux");
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("the limit");
+    let [soft, hard, ..] = limit.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{limit}") };
+    assert_eq!(soft, hard);
+    kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130), "{}", texts(&output).1);
 }
 
 #[test]

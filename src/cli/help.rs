@@ -29,7 +29,7 @@ const EXIT_CODES: &[(&str, &str)] = &[
     ("6", "fenced by another process, or stood still for too long"),
     ("7", "refused to protect data; the message says the way on"),
     ("8", "an output could not be written"),
-    ("130, 143", "stopped before the goal by SIGINT, SIGTERM"),
+    ("129, 130, 143", "stopped before the goal by SIGHUP, SIGINT, SIGTERM"),
 ];
 
 /// Commands that talk to no broker.
@@ -38,7 +38,7 @@ pub(super) const WITHOUT_BROKER: &[&str] = &["completions", "man", "help"];
 /// The whole command line, as it is parsed and as it presents itself.
 #[must_use]
 pub fn command() -> clap::Command {
-    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<8}  {meaning}")).collect();
+    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<13}  {meaning}")).collect();
     // The slot in front of the help is free, as its place in the template is at the end; the summary of -h does without.
     arranged(Cli::command())
         .long_version(versions())

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
@@ -65,8 +64,6 @@ impl From<Failure> for StartFailure {
 async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result<Outcome, StartFailure> {
     let report = context.open_report()?;
     let folder = settings.folder.as_deref().map(prepare).transpose()?;
-    let hangup = settings.background.then(|| signal(SignalKind::hangup())).transpose();
-    let hangup = hangup.map_err(|error| Failure::new(Code::Unexpected, format!("SIGHUP cannot be heard: {error}")))?;
     let (notices, mut heard) = mpsc::unbounded_channel();
     let config = Config {
         listen: settings.listen,
@@ -83,7 +80,7 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
             server.address()
         ));
     }
-    let mut host = Host { context, settings, server, claim: None, leases: Leases::default(), _hangup: hangup };
+    let mut host = Host { context, settings, server, claim: None, leases: Leases::default() };
     let requests = host.open_control(folder).await?;
     let outcome = match host.announce(&mut heard, report) {
         Ok(()) => host.serve(heard, requests).await,
@@ -106,8 +103,6 @@ struct Host<'a> {
     /// The folder and what stands in its address file; none for memory.
     claim: Option<(PathBuf, AddressFile)>,
     leases: Leases,
-    /// A terminal that closes does not end a broker in the background: heard, and ignored.
-    _hangup: Option<Signal>,
 }
 
 impl Host<'_> {

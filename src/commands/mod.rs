@@ -22,12 +22,12 @@ mod group;
 mod metrics_scan;
 mod topology;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::console::Console;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::library;
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
@@ -81,6 +81,25 @@ impl Context {
         let answer = if self.common.json { json(document)? } else { text.to_owned() };
         // Nobody reading any more is no failure.
         self.console.answer(&answer).map(drop)
+    }
+
+    /// The outcome of a command that runs until it is stopped: one that was stopped before it had anything to tell has
+    /// reached its goal too. `outputs` are the files that it would have left.
+    ///
+    /// # Errors
+    ///
+    /// As before, unless it was a signal that stopped the command.
+    pub fn end_live(&self, outcome: Outcome, outputs: &[PathBuf]) -> Outcome {
+        if !outcome.as_ref().is_err_and(|failure| failure.code.is_stop()) {
+            return outcome;
+        }
+        if outputs.is_empty() {
+            self.console.note("stopped before there was a result");
+        } else {
+            let files: Vec<String> = outputs.iter().map(|path| path.display().to_string()).collect();
+            self.console.warn(&format!("stopped before there was a result; not written: {}", files.join(", ")));
+        }
+        Ok(Code::Done)
     }
 
     /// The code of a finite command that has told its result: done, or stopped before its goal.

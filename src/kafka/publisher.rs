@@ -245,6 +245,10 @@ impl Publisher {
     #[cold]
     fn settle_first_records(&mut self) -> Result<(), Error> {
         self.finish()?;
+        // A record that is given up has taken the whole timeout, and the first one of every partition would take it again.
+        if let Some((_, refusal)) = self.refusal() {
+            return Err(refusal);
+        }
         let partitions = &self.producer.client().context().partitions;
         for (opening, reports) in self.openings.iter_mut().zip(partitions) {
             if *opening == Opening::Asked && reports.records.load(Ordering::Relaxed) > 0 {

@@ -94,6 +94,17 @@ pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> R
     })
 }
 
+/// Whether a command runs until it is stopped, so that a stop is its goal, whenever it comes.
+#[must_use]
+pub fn is_live(command: &cli::Command) -> bool {
+    match command {
+        cli::Command::Inventory(typed) => !typed.until_end,
+        cli::Command::Analytics(typed) => !typed.until_end && !typed.from_beginning,
+        cli::Command::Lag(typed) => typed.watch.is_some(),
+        _ => false,
+    }
+}
+
 /// Kafka's rule for topic names, which groups share here because they share the prefix.
 fn check_name(flag: &str, name: &str, longest: usize) -> Result<(), Failure> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');

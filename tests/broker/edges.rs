@@ -78,6 +78,7 @@ fn stopped_produce(lab: &Lab) {
         // What is not acknowledged yet is waited for: no more than a busy broker takes in a moment.
         ("produce --duration 10m -X queue.buffering.max.messages=5000", Signal::INT, 130),
         ("produce --duration 10m --rate 400/s", Signal::TERM, 143),
+        ("produce --rate 400/s --count 100000", Signal::HUP, 129),
     ]
     .into_iter()
     .enumerate()
@@ -106,6 +107,8 @@ fn stopped_inventory(lab: &Lab) {
         ("inventory --until-end --throttle 300/s", Signal::TERM, 143),
         ("inventory --throttle 300/s", Signal::INT, 0),
         ("inventory --throttle 300/s", Signal::TERM, 0),
+        ("inventory --until-end --throttle 300/s", Signal::HUP, 129),
+        ("inventory --throttle 300/s", Signal::HUP, 0),
     ] {
         let has_run = lab.topics().contains(&lab.topic("inventory-events"));
         let before = if has_run { sum(&lab.committed("inventory-consumer-group", "order-events")) } else { 0 };
@@ -146,6 +149,8 @@ fn stopped_analytics(lab: &Lab) {
         ("analytics --until-end --throttle 300/s", Signal::TERM, 143),
         ("analytics --throttle 300/s", Signal::INT, 0),
         ("analytics --throttle 300/s --every 100ms", Signal::TERM, 0),
+        ("analytics --until-end --throttle 300/s", Signal::HUP, 129),
+        ("analytics --throttle 300/s --every 100ms", Signal::HUP, 0),
     ] {
         let before = position();
         let running = lab.start(&format!("{words} --report report.json"));

@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     ("faults::a_member_that_stands_still_while_it_restores_meets_its_successors_work", overtaken),
     ("faults::transactions_time_out_under_a_working_instance", timeouts),
     ("faults::answers_are_slow", slow_answers),
+    ("faults::orders_that_no_broker_takes_are_given_up_after_one_timeout", untaken_orders),
 ];
 
 /// Every request with which a transactional producer talks to its coordinators.
@@ -250,4 +251,15 @@ fn slow_answers(lab: &Lab) {
         place.fail(Rule::new(api, Fault::Delay(Duration::from_millis(700))).every(3).times(4));
     }
     place.survives("--throttle 2000/s", &[0]);
+}
+
+/// The first order of each partition goes alone: each of them would wait for a timeout of its own.
+fn untaken_orders(lab: &Lab) {
+    let place = Place::empty(lab);
+    place.fail(Rule::new(ApiKey::Produce, Fault::Refuse(ResponseError::NotLeaderOrFollower)));
+    let run = place.lab.run("produce --count 200 --partitions 6 --timeout 2s --output json").expect(4);
+    assert!(place.config.faults.done() > 0, "nothing was done to it");
+    let document = run.document();
+    assert_eq!(document["acknowledged"], 0);
+    assert!(document["produced"].as_i64().expect("a count") <= 6, "{document}");
 }

@@ -108,18 +108,21 @@ fn processes(lab: &Lab) -> usize {
 fn interrupted(lab: &Lab) {
     let path = script("throttled-lag");
     let words = on_the_cluster(lab, path.to_str().expect("a path"));
-    let playing = Running::start(run(lab, &words), "throttled-lag");
-    // The consumer works, and orders come.
-    until("two processes", || (processes(lab) == 2).then_some(()));
-    playing.signal(Signal::INT);
-    let run = playing.end().expect(130);
-    assert!(run.stdout.contains("interrupted"), "{}", run.stdout);
-    assert_eq!(processes(lab), 0);
-    assert_eq!(lab.topics(), Vec::<String>::new());
-    let report = lab.folder().join("scenario-report/throttled-lag.json");
-    let document: Value = serde_json::from_slice(&fs::read(report).expect("a partial report")).expect("JSON");
-    assert_eq!(document["verdict"], "interrupted");
-    assert_eq!(document["steps"].as_array().expect("a list").len(), 2, "{document:#}");
+    for (signal, code) in [(Signal::INT, 130), (Signal::HUP, 129)] {
+        let playing = Running::start(run(lab, &words), "throttled-lag");
+        // The consumer works, and orders come.
+        until("two processes", || (processes(lab) == 2).then_some(()));
+        playing.signal(signal);
+        let run = playing.end().expect(code);
+        assert!(run.stdout.contains("interrupted"), "{}", run.stdout);
+        assert_eq!(processes(lab), 0);
+        assert_eq!(lab.topics(), Vec::<String>::new());
+        let report = lab.folder().join("scenario-report/throttled-lag.json");
+        let document: Value = serde_json::from_slice(&fs::read(&report).expect("a partial report")).expect("JSON");
+        assert_eq!(document["verdict"], "interrupted");
+        assert_eq!(document["steps"].as_array().expect("a list").len(), 2, "{document:#}");
+        fs::remove_file(report).expect("removed");
+    }
 }
 
 fn orphaned(lab: &Lab) {

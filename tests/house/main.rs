@@ -17,7 +17,7 @@ const LONGEST_FILE: usize = 600;
 
 /// Rooms below this rank are the core, but for the rim.
 const CORE_BELOW: u32 = 20;
-const RIM: [&str; 5] = ["exit", "clock", "shutdown", "console", "output"];
+const RIM: [&str; 6] = ["exit", "clock", "shutdown", "descriptors", "console", "output"];
 
 /// What the core is handed instead of reaching for it.
 const WORLD: [&str; 9] = [

@@ -1,6 +1,7 @@
 //! Messages and hints for a connection that does not come about.
 
 use super::UNREACHABLE_HINT;
+use crate::descriptors;
 use crate::exit::{Code, Failure};
 use crate::kafka::certificate::{self, Certificate};
 use crate::kafka::connection::Connection;
@@ -60,8 +61,10 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
         )),
         FaultKind::ClientCertificate(alert) => client_certificate(place, alert, connection),
         FaultKind::NoConnection(_) | FaultKind::UnknownHost(_) => no_address(std::slice::from_ref(fault)),
-        FaultKind::TooManyFiles => Failure::new(Code::Unexpected, "too many open files: no file descriptor is left for a connection")
-            .hint("raise the limit, as in `ulimit -n 1024`, and run the command again"),
+        FaultKind::TooManyFiles => {
+            Failure::new(Code::Unexpected, format!("no connection to {place}: this process has too many open files"))
+                .hint(descriptors::HINT)
+        }
     }
 }
 
@@ -172,6 +175,11 @@ mod tests {
             "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Receive failed: error:0A000416:SSL routines::ssl/tls alert certificate unknown: SSL alert number 46 (after 10ms in state APIVERSION_QUERY)",
             "security.protocol=ssl ssl.keystore.location=/no/such.p12",
             "5 k:2 refused the client certificate in /no/such.p12 (certificate unknown)\n  hint: it may have expired",
+        ),
+        (
+            "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Failed to create socket: Too many open files (after 0ms in state CONNECT, 1 identical error(s) suppressed)",
+            "security.protocol=ssl",
+            "1 no connection to k:2: this process has too many open files\n  hint: raise the limit",
         ),
     ];
 

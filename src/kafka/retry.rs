@@ -164,7 +164,7 @@ impl Retry<'_> {
         {
             return Err(Error::new(Cause::NoAddress(faults.clone())).context(request.doing).of(&self.log.connection));
         }
-        if !looked.told && deadline.elapsed() >= SILENCE {
+        if !looked.told && deadline.elapsed() >= SILENCE && deadline.remaining() >= SILENCE / 2 {
             looked.told = true;
             if let Some(waiting) = &self.connection.waiting {
                 let reason = faults.map(|faults| connection_fault::in_words(&faults)).or_else(|| self.log.last());

@@ -32,7 +32,8 @@ fn shared(lab: &Lab) {
     let point = goes_beyond(0);
     members.push(lab.start(&words));
     until("the fourth has joined", || (lab.members(GROUP).len() == 4).then_some(()));
-    let point = goes_beyond(point + 4000);
+    // Long enough for each to decide something: what has waited for the rebalance is one member's.
+    let point = goes_beyond(point + 12_000);
     let leaver = members.remove(0);
     leaver.signal(Signal::INT);
     let mut orders = 0;

@@ -116,7 +116,13 @@ mod tests {
     use crate::kafka::{Operation, Right};
 
     fn seen() -> LastErrors {
-        LastErrors::new(&Connection { properties: Vec::new(), name: None, timeout: Duration::from_secs(1), log: None })
+        LastErrors::new(&Connection {
+            properties: Vec::new(),
+            name: None,
+            timeout: Duration::from_secs(1),
+            timeout_said: false,
+            log: None,
+        })
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Connection {
     pub name: Option<String>,
     /// Bound of every single wait for the broker.
     pub timeout: Duration,
+    /// Whether the user said so with `--timeout`: it is the default otherwise.
+    pub timeout_said: bool,
     /// Where librdkafka's own messages go, if the user wants them.
     pub log: Option<LogSink>,
 }
@@ -43,6 +45,7 @@ impl fmt::Debug for Connection {
             .field("properties", &properties.collect::<Vec<_>>())
             .field("name", &self.name)
             .field("timeout", &self.timeout)
+            .field("timeout_said", &self.timeout_said)
             .finish_non_exhaustive()
     }
 }
@@ -185,6 +188,7 @@ mod tests {
             properties: properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             name: None,
             timeout: Duration::from_secs(30),
+            timeout_said: false,
             log: None,
         }
     }

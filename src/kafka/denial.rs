@@ -202,7 +202,13 @@ mod tests {
 
     fn seen(properties: &[(&str, &str)]) -> LastErrors {
         let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        LastErrors::new(&Connection { properties, name: None, timeout: Duration::from_secs(1), log: None })
+        LastErrors::new(&Connection {
+            properties,
+            name: None,
+            timeout: Duration::from_secs(1),
+            timeout_said: false,
+            log: None,
+        })
     }
 
     fn login() -> LastErrors {

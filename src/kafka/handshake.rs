@@ -329,7 +329,7 @@ mod tests {
     fn connection(words: &str) -> Connection {
         let properties = words.split_whitespace().filter_map(|word| word.split_once('='));
         let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Connection { properties, name: None, timeout: Duration::from_secs(1), log: None }
+        Connection { properties, name: None, timeout: Duration::from_secs(1), timeout_said: false, log: None }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::effective::{Effective, Setting, Source, place, shown_name};
 use super::java::{self, Meaning};
@@ -16,6 +17,9 @@ use crate::kafka::{
 };
 use crate::report::printable;
 use crate::secrets::Secrets;
+
+/// Bound of every single wait for the broker where `--timeout` says none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection as it is meant, with what is to be said about it.
 pub(super) struct Meant {
@@ -203,7 +207,13 @@ impl Said {
         if let Some(user) = self.effective.get("sasl.username") {
             self.secrets.tell(&user.value);
         }
-        let mut connection = Connection { properties, name: None, timeout: global.timeout.into(), log: None };
+        let mut connection = Connection {
+            properties,
+            name: None,
+            timeout: global.timeout.map_or(DEFAULT_TIMEOUT, Into::into),
+            timeout_said: global.timeout.is_some(),
+            log: None,
+        };
         self.details.extend(self.effective.lines(&connection.defaults()));
         connection.log = global.verbose.then(|| hushed(log, self.secrets.clone()));
         Ok(Meant { connection, secrets: self.secrets, warnings: self.warnings, details: self.details })

@@ -141,6 +141,17 @@ fn credentials_in_an_address_are_refused_and_not_told() {
 }
 
 #[test]
+fn a_timeout_that_was_typed_is_known_as_such() {
+    let timeout = |words: &[&str]| {
+        let connection = meant(words, None).expect("meant").connection;
+        (connection.timeout.as_secs(), connection.timeout_said)
+    };
+    assert_eq!(timeout(&[]), (30, false));
+    assert_eq!(timeout(&["--timeout", "30s"]), (30, true));
+    assert_eq!(timeout(&["--timeout=5s"]), (5, true));
+}
+
+#[test]
 fn a_secret_that_others_can_read_is_warned_about() {
     let content = "linger.ms=7\nsasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\\n  \
                    username=\"alice\" password=\"hush-hush\";\nsasl.mechanism=PLAIN\nsecurity.protocol=SASL_SSL\n";

@@ -176,8 +176,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PREFIX")]
     pub prefix: Option<String>,
     /// Bound of every single wait for the broker
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", hide_short_help = true, allow_hyphen_values = true, value_parser = duration)]
-    pub timeout: Duration,
+    ///
+    /// [default: 30s]
+    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, allow_hyphen_values = true, value_parser = duration)]
+    pub timeout: Option<Duration>,
     /// Form of the answer on stdout
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub output: Output,

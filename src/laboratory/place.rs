@@ -118,20 +118,12 @@ impl Place {
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let timeout = humantime::format_duration(self.connection.timeout).to_string();
-        let mut words: Vec<String> = [
-            "-F",
-            PROPERTIES,
-            "--timeout",
-            &timeout.replace(' ', ""),
-            "--output",
-            "json",
-            "--progress",
-            "none",
-            "--leash",
-        ]
-        .map(str::to_owned)
-        .into();
+        let mut words: Vec<String> =
+            ["-F", PROPERTIES, "--output", "json", "--progress", "none", "--leash"].map(str::to_owned).into();
+        if self.connection.timeout_said {
+            let timeout = humantime::format_duration(self.connection.timeout).to_string();
+            words.extend(["--timeout".to_owned(), timeout.replace(' ', "")]);
+        }
         if !self.names.prefix().is_empty() {
             words.extend(["--prefix".to_owned(), self.names.prefix().to_owned()]);
         }

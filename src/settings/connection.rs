@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
+use super::addresses::{self, Malformed};
 use super::effective::{Effective, Setting, Source, place, shown_name};
 use super::java::{self, Meaning};
 use super::{java_properties, stores, usage};
@@ -14,8 +16,12 @@ use crate::kafka::{
     Complaint, Connection, LogSink, agrees_with_owner, is_secret, one_name, opens_doors, owned_property,
     property_names, try_property,
 };
+use crate::local_broker::Wanted;
 use crate::report::printable;
 use crate::secrets::Secrets;
+
+/// Bound of every single wait for the broker where `--timeout` says none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection as it is meant, with what is to be said about it.
 pub(super) struct Meant {
@@ -179,7 +185,7 @@ impl Said {
             self.effective.take("sasl.oauthbearer.method");
         }
         stores::settle(&mut self.effective, protocol.ends_with("ssl"))?;
-        self.check_servers()?;
+        self.settle_servers(&protocol)?;
         if protocol.starts_with("sasl") {
             self.check_mechanism(module.as_ref())?;
         } else if let Some(unused) = ["sasl.password", "sasl.mechanisms", "sasl.oauthbearer.config"]
@@ -203,7 +209,8 @@ impl Said {
         if let Some(user) = self.effective.get("sasl.username") {
             self.secrets.tell(&user.value);
         }
-        let mut connection = Connection::new(properties, global.timeout.into());
+        let mut connection = Connection::new(properties, global.timeout.map_or(DEFAULT_TIMEOUT, Into::into));
+        connection.timeout_said = global.timeout.is_some();
         self.details.extend(self.effective.lines(&connection.defaults()));
         let log = hushed(log, self.secrets.clone());
         connection.waiting = (!global.quiet).then(|| log.clone());
@@ -257,8 +264,8 @@ impl Said {
         Ok(())
     }
 
-    /// Addresses are told in messages, and hold no secrets.
-    fn check_servers(&self) -> Result<(), Failure> {
+    /// Addresses are told in messages, and hold no secrets. What is malformed is refused before anybody waits for it.
+    fn settle_servers(&mut self, protocol: &str) -> Result<(), Failure> {
         let Some(servers) = self.effective.get("bootstrap.servers") else { return Ok(()) };
         if servers.value.trim().is_empty() {
             return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
@@ -268,6 +275,19 @@ impl Said {
                 "give host:port alone, and the credentials with sasl.username and sasl.password in a file for -F",
             ));
         }
+        if Wanted::of(Some(&servers.value))? != Wanted::Named {
+            return Ok(());
+        }
+        let addresses = addresses::read(&servers.value, protocol).map_err(|Malformed { address, reason, hint }| {
+            let told = format!("{}: {reason}", servers.with_value(&address));
+            usage(self.secrets.hide(&told)).hint(hint)
+        })?;
+        if addresses.is_empty() {
+            return Err(
+                usage(format!("{}: there is no address in it", servers.place())).hint("as in -b localhost:9092")
+            );
+        }
+        self.effective.set("bootstrap.servers", addresses.join(","));
         Ok(())
     }
 

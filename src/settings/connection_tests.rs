@@ -141,6 +141,51 @@ fn credentials_in_an_address_are_refused_and_not_told() {
 }
 
 #[test]
+fn a_malformed_address_is_told_with_its_source_and_its_fix() {
+    let message = |words: &[&str], environment: Option<&str>| {
+        let failure = meant(words, environment).err().expect("refused");
+        assert_eq!(failure.code, Code::Usage);
+        failure.to_string()
+    };
+    let port = "the port is not a number from 1 to 65535\n  hint: as in b:9092";
+    assert_eq!(message(&["-b", "a:1,b:99999"], None), format!("-b b:99999: {port}"));
+    assert_eq!(message(&[], Some("b:x")), format!("FOODSTREAM_BOOTSTRAP_SERVERS=b:x: {port}"));
+    for name in ["bootstrap.servers", "metadata.broker.list"] {
+        let typed = format!("{name}=b:0");
+        assert_eq!(message(&["-X", &typed], None), format!("-X {name}=b:0: {port}"));
+        assert_eq!(refusal(&format!("linger.ms=7\n{typed}\n")), format!("client.properties:2: {name}=b:0: {port}"));
+    }
+    let scheme = message(&["-b", "SASL_SSL://h:1"], None);
+    assert!(
+        scheme.starts_with("-b SASL_SSL://h:1: the scheme is sasl_ssl, and security.protocol is plaintext"),
+        "{scheme}"
+    );
+    assert!(message(&["-b", " , "], None).starts_with("-b: there is no address in it"));
+    // What another value wins over is not looked at, and what is no address at all is not one of these.
+    assert_eq!(meant(&["-b", "a:1"], Some("b:x")).expect("meant").connection.bootstrap(), "a:1");
+    assert_eq!(meant(&["-b", "embedded:a b"], None).expect("meant").connection.bootstrap(), "embedded:a b");
+}
+
+#[test]
+fn addresses_go_to_the_library_without_blanks_and_schemes() {
+    let bootstrap = |content: &str| of_file(content).expect("meant").connection.bootstrap().to_owned();
+    assert_eq!(bootstrap("bootstrap.servers=a:1, b:2,"), "a:1,b:2");
+    let tls = "bootstrap.servers=SSL://a:1,[::1]:9093\nsecurity.protocol=SSL\n";
+    assert_eq!(bootstrap(tls), "a:1,[::1]:9093");
+}
+
+#[test]
+fn a_timeout_that_was_typed_is_known_as_such() {
+    let timeout = |words: &[&str]| {
+        let connection = meant(words, None).expect("meant").connection;
+        (connection.timeout.as_secs(), connection.timeout_said)
+    };
+    assert_eq!(timeout(&[]), (30, false));
+    assert_eq!(timeout(&["--timeout", "30s"]), (30, true));
+    assert_eq!(timeout(&["--timeout=5s"]), (5, true));
+}
+
+#[test]
 fn a_secret_that_others_can_read_is_warned_about() {
     let content = "linger.ms=7\nsasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\\n  \
                    username=\"alice\" password=\"hush-hush\";\nsasl.mechanism=PLAIN\nsecurity.protocol=SASL_SSL\n";

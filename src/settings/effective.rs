@@ -74,6 +74,16 @@ impl Setting {
         place(&self.source, self.spelled.as_ref().unwrap_or(&self.key))
     }
 
+    /// Where it stands and what it says, for an error about a value that is no secret.
+    pub fn with_value(&self, value: &str) -> String {
+        match &self.source {
+            Source::Flag(name) => format!("{name} {value}"),
+            Source::Environment(name) => format!("{name}={value}"),
+            Source::Property => format!("{}={value}", self.place()),
+            Source::File { .. } => format!("{}: {}={value}", self.place(), self.spelled.as_ref().unwrap_or(&self.key)),
+        }
+    }
+
     fn shown(&self) -> String {
         let value = if is_secret(&self.key) { REDACTED.into() } else { printable(&self.value) };
         format!("{value} ({})", self.origin())
@@ -111,6 +121,13 @@ impl Effective {
     /// What holds of a property.
     pub fn get(&self, key: &str) -> Option<&Setting> {
         self.0.get(key)?.last()
+    }
+
+    /// Replaces the value that holds of a property.
+    pub fn set(&mut self, key: &str, value: String) {
+        if let Some(setting) = self.0.get_mut(key).and_then(|said| said.last_mut()) {
+            setting.value = value;
+        }
     }
 
     /// Takes a property out of what holds.

@@ -1,5 +1,6 @@
 //! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
 
+mod addresses;
 mod broker;
 mod clean;
 mod connection;

@@ -34,6 +34,8 @@ mod originals;
 mod pipeline;
 mod process;
 mod produce;
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 mod readme;
 mod records;
 mod recount;
@@ -104,14 +106,18 @@ fn main() {
         Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat()),
         None => cases.extend([broker_kills::CASES, faults::CASES].concat()),
     }
-    let trials = cases
-        .into_iter()
-        .map(|(name, case)| {
-            bounded::trial(name, move || {
-                case(&support::Lab::new(name, brokers::shared()));
-                Ok(())
-            })
+    let case = |(name, case): Case| {
+        bounded::trial(name, move || {
+            case(&support::Lab::new(name, brokers::shared()));
+            Ok(())
         })
-        .collect();
+    };
+    let check = |(name, check): proxy::checks::Check| {
+        bounded::trial(name, move || {
+            check();
+            Ok(())
+        })
+    };
+    let trials = cases.into_iter().map(case).chain(proxy::checks::CHECKS.iter().copied().map(check)).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

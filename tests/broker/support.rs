@@ -75,6 +75,13 @@ impl Lab {
         lab
     }
 
+    /// The same topics through another address of the broker, as that of a proxy before it.
+    pub fn through(&self, address: &str) -> Self {
+        let mut lab = self.named(&self.prefix);
+        address.clone_into(&mut lab.broker);
+        lab
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -1,0 +1,107 @@
+//! Rewriting of brokers' addresses in replies, so that clients go on through the proxies.
+//!
+//! Metadata, `FindCoordinator` and `DescribeCluster` name brokers always. Produce and Fetch name one when a leader has
+//! moved (KIP-951); they are only decoded then. Everything else passes as bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{
+    ApiKey, DescribeClusterResponse, FetchResponse, FindCoordinatorResponse, MetadataResponse, ProduceResponse,
+    ResponseHeader,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+/// Names of the loopback interface: a broker may be asked at one and advertise another.
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
+
+/// Brokers' addresses, and the ports of their proxies on 127.0.0.1.
+pub struct Routes(BTreeMap<(String, i32), u16>);
+
+impl Routes {
+    pub fn new<'a>(pairs: impl Iterator<Item = (&'a str, u16)>) -> Self {
+        let route = |(broker, proxy): (&str, u16)| {
+            let (host, port) = broker.rsplit_once(':').expect("host:port");
+            ((one_name(host).to_owned(), port.parse().expect("a port")), proxy)
+        };
+        Self(pairs.map(route).collect())
+    }
+
+    /// Puts a proxy's address in place of a broker's.
+    fn replace(&self, host: &mut StrBytes, port: &mut i32) -> Result<(), String> {
+        // An error has no address in it.
+        if host.is_empty() {
+            return Ok(());
+        }
+        let Some(proxy) = self.0.get(&(one_name(host).to_owned(), *port)) else {
+            return Err(format!("a reply names {}:{port}, which has no proxy", host.as_str()));
+        };
+        (*host, *port) = (StrBytes::from_static_str(LOOPBACK[0]), i32::from(*proxy));
+        Ok(())
+    }
+
+    /// Whether one of the addresses is somewhere in a frame. A name stands before its port in every version.
+    fn is_in(&self, frame: &[u8]) -> bool {
+        self.0.keys().any(|(host, port)| {
+            let names: &[&str] = if host == LOOPBACK[0] { &LOOPBACK } else { &[host] };
+            let address = |name: &&str| [name.as_bytes(), &port.to_be_bytes()].concat();
+            names.iter().map(address).any(|address| memchr::memmem::find(frame, &address).is_some())
+        })
+    }
+
+    /// The frame of a reply, without its length, as a client behind the proxy is to get it.
+    pub fn rewrite(&self, api: ApiKey, version: i16, frame: Bytes) -> Result<Bytes, String> {
+        match api {
+            ApiKey::Metadata => self.replace_in(api, version, frame, |routes, reply: &mut MetadataResponse| {
+                reply.brokers.iter_mut().try_for_each(|broker| routes.replace(&mut broker.host, &mut broker.port))
+            }),
+            ApiKey::FindCoordinator => {
+                self.replace_in(api, version, frame, |routes, reply: &mut FindCoordinatorResponse| {
+                    routes.replace(&mut reply.host, &mut reply.port)?;
+                    reply.coordinators.iter_mut().try_for_each(|found| routes.replace(&mut found.host, &mut found.port))
+                })
+            }
+            ApiKey::DescribeCluster => {
+                self.replace_in(api, version, frame, |routes, reply: &mut DescribeClusterResponse| {
+                    reply.brokers.iter_mut().try_for_each(|broker| routes.replace(&mut broker.host, &mut broker.port))
+                })
+            }
+            ApiKey::Produce if self.is_in(&frame) => {
+                self.replace_in(api, version, frame, |routes, reply: &mut ProduceResponse| {
+                    reply.node_endpoints.iter_mut().try_for_each(|node| routes.replace(&mut node.host, &mut node.port))
+                })
+            }
+            ApiKey::Fetch if self.is_in(&frame) => {
+                self.replace_in(api, version, frame, |routes, reply: &mut FetchResponse| {
+                    reply.node_endpoints.iter_mut().try_for_each(|node| routes.replace(&mut node.host, &mut node.port))
+                })
+            }
+            _ => Ok(frame),
+        }
+    }
+
+    fn replace_in<T: Decodable + Encodable>(
+        &self,
+        api: ApiKey,
+        version: i16,
+        mut frame: Bytes,
+        replace: impl FnOnce(&Self, &mut T) -> Result<(), String>,
+    ) -> Result<Bytes, String> {
+        let told = |error| format!("{api:?} version {version}: {error}");
+        let header_version = api.response_header_version(version);
+        let header = ResponseHeader::decode(&mut frame, header_version).map_err(told)?;
+        let mut reply = T::decode(&mut frame, version).map_err(told)?;
+        if !frame.is_empty() {
+            return Err(format!("{api:?} version {version}: {} bytes too many", frame.len()));
+        }
+        replace(self, &mut reply)?;
+        let mut written = BytesMut::new();
+        header.encode(&mut written, header_version).map_err(told)?;
+        reply.encode(&mut written, version).map_err(told)?;
+        Ok(written.freeze())
+    }
+}
+
+fn one_name(host: &str) -> &str {
+    if LOOPBACK.contains(&host.trim_matches(['[', ']'])) { LOOPBACK[0] } else { host }
+}

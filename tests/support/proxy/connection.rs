@@ -1,0 +1,195 @@
+//! One connection through a proxy: its requests, its replies, and the replies that wait for their time.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use kafka_protocol::messages::ApiKey;
+
+use super::rule::Deed;
+use super::state::{Gate, Open, Shared, Way};
+
+/// The longest frame that is believed; Kafka's own limit.
+const LONGEST_FRAME: usize = 100 << 20;
+/// Replies that may wait for their time; then the broker waits.
+const MOST_WAITING: usize = 1_000;
+
+/// Kind and version of the requests that have no reply yet, by correlation id.
+#[derive(Clone, Default)]
+struct Unanswered(Arc<Mutex<BTreeMap<i32, (ApiKey, i16)>>>);
+
+impl Unanswered {
+    fn insert(&self, request: &[u8]) -> io::Result<()> {
+        let mut header = request;
+        if header.remaining() < 8 {
+            return Err(invalid("a frame that has no header"));
+        }
+        let (api, version, correlation) = (header.get_i16(), header.get_i16(), header.get_i32());
+        let api = ApiKey::try_from(api).map_err(|()| invalid(&format!("API key {api}")))?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(correlation, (api, version));
+        Ok(())
+    }
+
+    fn take(&self, mut reply: &[u8]) -> io::Result<(ApiKey, i16)> {
+        let correlation = reply.try_get_i32().map_err(|_| invalid("a reply that has no correlation id"))?;
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
+        found.ok_or_else(|| invalid(&format!("a reply to no request: correlation id {correlation}")))
+    }
+}
+
+/// A reply on its way to the client.
+struct Reply {
+    due: Instant,
+    deed: Option<Deed>,
+    frame: Bytes,
+}
+
+/// Joins a client to the broker. If the broker cannot be reached, the client is cut off.
+pub fn open(shared: &Arc<Shared>, client: TcpStream) {
+    shared.change(|state| state.counts.connections += 1);
+    let Ok(broker) = TcpStream::connect(&shared.broker) else { return };
+    let joined = || -> io::Result<_> {
+        client.set_nodelay(true)?;
+        broker.set_nodelay(true)?;
+        Ok((Open::new(client.try_clone()?, broker.try_clone()?), client.try_clone()?, broker.try_clone()?))
+    };
+    let (open, client_again, broker_again) = match joined() {
+        Ok(joined) => joined,
+        Err(error) => return shared.change(|state| state.problems.push(format!("a connection: {error}"))),
+    };
+    let (id, closed) = shared.change(|state| {
+        state.connections.insert(state.counts.connections, open);
+        (state.counts.connections, state.closed)
+    });
+    if closed {
+        return shared.cut(id);
+    }
+    let unanswered = Unanswered::default();
+    let (sender, receiver) = sync_channel(MOST_WAITING);
+    run(shared, {
+        let unanswered = unanswered.clone();
+        move |shared| {
+            requests(shared, id, client, broker, &unanswered)?;
+            // The client has left.
+            shared.cut(id);
+            Ok(())
+        }
+    });
+    // The broker may have closed in order: what it said before is still delivered, by the last thread.
+    run(shared, move |shared| replies(shared, broker_again, &unanswered, &sender));
+    run(shared, move |shared| {
+        let result = deliver(shared, id, client_again, &receiver);
+        shared.cut(id);
+        result
+    });
+}
+
+/// Runs a thread of a connection. Only what is no end of a connection is a problem.
+fn run(shared: &Arc<Shared>, work: impl FnOnce(&Shared) -> io::Result<()> + Send + 'static) {
+    let shared = Arc::clone(shared);
+    std::thread::spawn(move || {
+        if let Err(error) = work(&shared)
+            && error.kind() == ErrorKind::InvalidData
+        {
+            shared.change(|state| state.problems.push(error.to_string()));
+        }
+    });
+}
+
+fn requests(
+    shared: &Shared,
+    id: u64,
+    mut client: TcpStream,
+    mut broker: TcpStream,
+    unanswered: &Unanswered,
+) -> io::Result<()> {
+    while let Some(request) = next_frame(&mut client)? {
+        shared.change(|state| state.counts.requests += 1);
+        unanswered.insert(&request)?;
+        match shared.gate(id, Way::Request) {
+            Gate::Open => send(&mut broker, &request, usize::MAX)?,
+            Gate::Swallows => {}
+            Gate::Cut => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Ends with its sender, and so does who delivers.
+fn replies(
+    shared: &Shared,
+    mut broker: TcpStream,
+    unanswered: &Unanswered,
+    sender: &SyncSender<Reply>,
+) -> io::Result<()> {
+    while let Some(frame) = next_frame(&mut broker)? {
+        let (api, version) = unanswered.take(&frame)?;
+        let deed = shared.change(|state| state.meet(api));
+        let now = Instant::now();
+        let due = if let Some(Deed::Delay(by)) = deed { now + by } else { now };
+        let frame = shared.routes.rewrite(api, version, frame).map_err(|error| invalid(&error))?;
+        if sender.send(Reply { due, deed, frame }).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<Reply>) -> io::Result<()> {
+    for reply in receiver {
+        shared.wait_for(id, reply.due);
+        match shared.gate(id, Way::Reply) {
+            Gate::Open => {}
+            Gate::Swallows => continue,
+            Gate::Cut => return Ok(()),
+        }
+        let told = shared.change(|state| state.connections.get_mut(&id).and_then(|open| open.cut_after.take()));
+        match told.map(Deed::CutAfter).or(reply.deed) {
+            None | Some(Deed::Delay(_) | Deed::BlackHole(_)) => send(&mut client, &reply.frame, usize::MAX)?,
+            Some(Deed::Lose) => shared.change(|state| state.counts.lost += 1),
+            Some(Deed::LoseWithConnection) => {
+                shared.change(|state| state.counts.lost += 1);
+                return Ok(());
+            }
+            Some(Deed::CutAfter(bytes)) => {
+                send(&mut client, &reply.frame, bytes)?;
+                shared.change(|state| state.counts.cut += 1);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends a frame behind its length: all of it, or the first bytes and never the last.
+fn send(stream: &mut TcpStream, frame: &[u8], bytes: usize) -> io::Result<()> {
+    let length = u32::try_from(frame.len()).map_err(|_| invalid("a frame that is too long"))?;
+    let whole = [&length.to_be_bytes(), frame].concat();
+    stream.write_all(if bytes == usize::MAX { &whole } else { &whole[..bytes.min(whole.len() - 1)] })
+}
+
+/// The next frame without its length; nothing at the end, also at one within a frame.
+fn next_frame(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
+    let mut length = [0; 4];
+    let ended = |error: io::Error| if error.kind() == ErrorKind::UnexpectedEof { Ok(None) } else { Err(error) };
+    if let Err(error) = stream.read_exact(&mut length) {
+        return ended(error);
+    }
+    let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > LONGEST_FRAME {
+        return Err(invalid("a length that is none: the proxy forwards plaintext Kafka only"));
+    }
+    let mut frame = vec![0; length];
+    match stream.read_exact(&mut frame) {
+        Ok(()) => Ok(Some(frame.into())),
+        Err(error) => ended(error),
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.to_owned())
+}

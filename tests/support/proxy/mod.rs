@@ -1,0 +1,182 @@
+//! TCP proxy between Kafka clients and one broker, which delays, loses, cuts or holds back what passes.
+//!
+//! Clients reach the broker only through the proxy: replies that name a broker's address name the proxy's instead
+//! (`addresses.rs`). This works with any broker and without a setting of its own. A cluster has one proxy for each
+//! broker, which know each other's addresses. Plaintext only: the proxy must be able to read the frames.
+//!
+//! A connection has three threads (`connection.rs`): requests, replies, and replies that wait for their time. What is
+//! done to a reply is decided by rules (`rule.rs`) and by the proxy's state.
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
+mod addresses;
+pub mod checks;
+mod connection;
+mod rule;
+mod state;
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::ApiKey;
+
+use addresses::Routes;
+use state::Shared;
+
+pub use rule::{Deed, Rule};
+pub use state::{Counts, Hole};
+
+/// A running proxy. Clients are cut off when it is dropped.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    port: u16,
+}
+
+impl Proxy {
+    /// Starts a proxy for the only broker of a cluster, which is given as `host:port`.
+    pub fn new(broker: &str) -> Self {
+        let mut proxies = Self::for_each(&[broker]);
+        proxies.remove(0)
+    }
+
+    /// Starts a proxy for each broker of a cluster, in the same order.
+    pub fn for_each(brokers: &[&str]) -> Vec<Self> {
+        let listeners: Vec<(u16, TcpListener)> = brokers.iter().map(|_| listener(0)).collect();
+        let ports = listeners.iter().map(|(port, _)| *port);
+        let routes = Arc::new(Routes::new(brokers.iter().copied().zip(ports)));
+        let start = |(broker, (port, listener)): (&&str, (u16, TcpListener))| {
+            let shared = Arc::new(Shared::new((*broker).to_owned(), Arc::clone(&routes)));
+            let accepting = Arc::clone(&shared);
+            std::thread::spawn(move || accept(&accepting, listener, port));
+            Self { shared, port }
+        };
+        brokers.iter().zip(listeners).map(start).collect()
+    }
+
+    /// Where clients connect, as `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Adds a rule. If several match a reply, the first one added acts; all of them count it.
+    pub fn add(&self, rule: Rule) {
+        self.shared.change(|state| state.rules.push(rule));
+    }
+
+    /// Makes every reply late by this much. Replies to pipelined requests are late side by side, not one after another.
+    pub fn delay(&self, by: Duration) {
+        self.add(Rule::any(Deed::Delay(by)));
+    }
+
+    /// Removes all rules. Replies that they have delayed already stay late.
+    pub fn clear(&self) {
+        self.shared.change(|state| state.rules.clear());
+    }
+
+    /// Stops forwarding in both directions; nothing is lost. New connections are accepted, and wait too.
+    pub fn stall(&self) {
+        self.shared.change(|state| state.stalled = true);
+    }
+
+    /// Goes on after a stall.
+    pub fn resume(&self) {
+        self.shared.change(|state| state.stalled = false);
+    }
+
+    /// Throws away what passes in one direction or both, from now on. New connections are accepted and stay silent.
+    pub fn black_hole(&self, hole: Hole) {
+        self.shared.change(|state| state.begin_hole(hole));
+    }
+
+    /// Ends a black hole. Connections that lost something in it are cut: TCP has no way to go on without those bytes.
+    pub fn end_black_hole(&self) {
+        self.shared.change(state::State::end_hole);
+    }
+
+    /// When the black hole began, by command or by a rule.
+    pub fn black_hole_since(&self) -> Option<Instant> {
+        self.shared.change(|state| state.hole.map(|(_, since)| since))
+    }
+
+    /// Cuts every connection that is open now.
+    pub fn cut(&self) {
+        self.shared.change(state::State::cut_all);
+    }
+
+    /// Cuts every connection that is open now in the middle of its next reply, after this many bytes of the frame.
+    pub fn cut_within_replies(&self, bytes: usize) {
+        self.shared.change(|state| state.connections.values_mut().for_each(|open| open.cut_after = Some(bytes)));
+    }
+
+    /// Closes the port: who connects is refused. Returns when that is so. Open connections stay.
+    pub fn refuse(&self) {
+        self.shared.change(|state| state.refusing = true);
+        self.wake_listener();
+        self.shared.wait_until(|state| !state.listening);
+    }
+
+    /// Opens the port again. Returns when that is so.
+    pub fn accept(&self) {
+        self.shared.change(|state| state.refusing = false);
+        self.shared.wait_until(|state| state.listening);
+    }
+
+    /// What the proxy has done so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.change(|state| state.counts.clone())
+    }
+
+    /// How many replies of this kind came from the broker, whatever became of them.
+    pub fn replies(&self, api: ApiKey) -> u64 {
+        self.counts().by_api.get(&(api as i16)).copied().unwrap_or(0)
+    }
+
+    /// The listener only looks at the state when a client comes.
+    fn wake_listener(&self) {
+        drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let problems = self.shared.change(|state| {
+            state.closed = true;
+            state.cut_all();
+            std::mem::take(&mut state.problems)
+        });
+        self.wake_listener();
+        if !std::thread::panicking() {
+            assert!(problems.is_empty(), "the proxy before {}: {problems:#?}", self.shared.broker);
+        }
+    }
+}
+
+/// A listener at a port, or at one that the system chooses for 0.
+fn listener(port: u16) -> (u16, TcpListener) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port");
+    (listener.local_addr().expect("an address").port(), listener)
+}
+
+/// Accepts connections until the proxy is dropped.
+fn accept(shared: &Arc<Shared>, mut listener: TcpListener, port: u16) {
+    loop {
+        let accepted = listener.accept();
+        let (closed, refusing) = shared.change(|state| (state.closed, state.refusing));
+        if closed {
+            return;
+        }
+        if refusing {
+            // The kernel refuses only if nobody listens.
+            drop((listener, accepted));
+            shared.change(|state| state.listening = false);
+            shared.wait_until(|state| !state.refusing || state.closed);
+            listener = self::listener(port).1;
+            shared.change(|state| state.listening = true);
+        } else {
+            match accepted {
+                Ok((client, _)) => connection::open(shared, client),
+                Err(error) => shared.change(|state| state.problems.push(format!("accept: {error}"))),
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Rules: which replies something is done to, and what.
+
+use std::time::Duration;
+
+use kafka_protocol::messages::ApiKey;
+
+use super::state::Hole;
+
+/// What is done to a reply. The broker has applied its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It arrives later by this much; the replies behind it do not overtake it.
+    Delay(Duration),
+    /// The connection is cut after this many bytes of the frame, but always before its end.
+    CutAfter(usize),
+    /// It is lost, and the connection with it.
+    LoseWithConnection,
+    /// It is lost, and the connection goes on.
+    Lose,
+    /// A black hole begins with it.
+    BlackHole(Hole),
+}
+
+/// Which replies a deed is for.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    api: Option<ApiKey>,
+    skip: u64,
+    every: u64,
+    times: u64,
+    deed: Deed,
+    seen: u64,
+    done: u64,
+}
+
+impl Rule {
+    /// Every reply.
+    pub fn any(deed: Deed) -> Self {
+        Self { api: None, skip: 0, every: 1, times: u64::MAX, deed, seen: 0, done: 0 }
+    }
+
+    /// Every reply to requests of this kind.
+    pub fn new(api: ApiKey, deed: Deed) -> Self {
+        Self { api: Some(api), ..Self::any(deed) }
+    }
+
+    /// Only the `n`-th of them, from 1.
+    pub fn only(mut self, n: u64) -> Self {
+        (self.skip, self.every, self.times) = (n.saturating_sub(1), 1, 1);
+        self
+    }
+
+    /// Every `n`-th of them.
+    pub fn every(mut self, n: u64) -> Self {
+        (self.skip, self.every) = (n.saturating_sub(1), n.max(1));
+        self
+    }
+
+    /// At most this many times.
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = times;
+        self
+    }
+
+    fn matches(&mut self, api: ApiKey) -> Option<Deed> {
+        if self.api.is_some_and(|wanted| wanted != api) {
+            return None;
+        }
+        let number = self.seen;
+        self.seen += 1;
+        let hit = number >= self.skip && (number - self.skip).is_multiple_of(self.every) && self.done < self.times;
+        self.done += u64::from(hit);
+        hit.then_some(self.deed)
+    }
+}
+
+/// What is to be done to this reply.
+pub fn deed(rules: &mut [Rule], api: ApiKey) -> Option<Deed> {
+    rules.iter_mut().fold(None, |first, rule| {
+        let deed = rule.matches(api);
+        first.or(deed)
+    })
+}

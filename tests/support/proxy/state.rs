@@ -1,0 +1,215 @@
+//! State of a proxy: what is done to which connection now, and what was done so far. One lock guards all of it.
+
+use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use kafka_protocol::messages::ApiKey;
+
+use super::addresses::Routes;
+use super::rule::{self, Deed, Rule};
+
+/// What a black hole swallows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hole {
+    /// Requests: the broker hears nothing, its replies to earlier requests arrive.
+    Requests,
+    /// Replies: requests are applied, and nobody learns of it.
+    Replies,
+    /// Both.
+    Both,
+}
+
+/// A direction on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Request,
+    Reply,
+}
+
+/// What a proxy has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Requests read from clients.
+    pub requests: u64,
+    /// Replies read from the broker, by the kind of their request.
+    pub by_api: BTreeMap<i16, u64>,
+    /// Replies that were delayed by a rule.
+    pub late: u64,
+    /// Frames that waited for the end of a stall.
+    pub stalled: u64,
+    /// Replies that were lost by a rule.
+    pub lost: u64,
+    /// Connections that were cut within a reply.
+    pub cut: u64,
+    /// Frames that a black hole swallowed.
+    pub swallowed: u64,
+}
+
+/// An open connection: the two sockets that are joined.
+pub struct Open {
+    client: TcpStream,
+    broker: TcpStream,
+    /// It is cut within its next reply, after this many bytes.
+    pub cut_after: Option<usize>,
+    /// Something of it went into a black hole.
+    has_lost: bool,
+}
+
+impl Open {
+    pub fn new(client: TcpStream, broker: TcpStream) -> Self {
+        Self { client, broker, cut_after: None, has_lost: false }
+    }
+
+    /// Wakes the threads that read or write it; they end then.
+    fn cut(&self) {
+        for stream in [&self.client, &self.broker] {
+            // Fails if the other side was faster.
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+}
+
+/// The state of a proxy.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is switched by itself")]
+pub struct State {
+    pub rules: Vec<Rule>,
+    pub stalled: bool,
+    pub hole: Option<(Hole, Instant)>,
+    pub refusing: bool,
+    pub listening: bool,
+    pub closed: bool,
+    pub connections: BTreeMap<u64, Open>,
+    pub counts: Counts,
+    /// What the proxy could not do; fails the test when the proxy is dropped.
+    pub problems: Vec<String>,
+}
+
+impl State {
+    pub fn begin_hole(&mut self, hole: Hole) {
+        self.hole = Some((hole, Instant::now()));
+    }
+
+    pub fn end_hole(&mut self) {
+        self.hole = None;
+        self.cut_if(|open| open.has_lost);
+    }
+
+    pub fn cut_all(&mut self) {
+        self.cut_if(|_| true);
+    }
+
+    fn cut_if(&mut self, is_meant: impl Fn(&Open) -> bool) {
+        self.connections.retain(|_, open| {
+            let is_meant = is_meant(open);
+            if is_meant {
+                open.cut();
+            }
+            !is_meant
+        });
+    }
+
+    /// Counts a reply, and says what is to be done to it.
+    pub fn meet(&mut self, api: ApiKey) -> Option<Deed> {
+        *self.counts.by_api.entry(api as i16).or_default() += 1;
+        let deed = rule::deed(&mut self.rules, api);
+        match deed {
+            Some(Deed::Delay(_)) => self.counts.late += 1,
+            Some(Deed::BlackHole(hole)) => self.begin_hole(hole),
+            _ => {}
+        }
+        deed
+    }
+}
+
+/// Whether a frame may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    Open,
+    /// The frame is thrown away.
+    Swallows,
+    /// The connection is no longer open.
+    Cut,
+}
+
+/// What the threads of a proxy share.
+pub struct Shared {
+    /// The broker's address.
+    pub broker: String,
+    /// The addresses to be rewritten.
+    pub routes: Arc<Routes>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    pub fn new(broker: String, routes: Arc<Routes>) -> Self {
+        let state = Mutex::new(State { listening: true, ..State::default() });
+        Self { broker, routes, state, changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state or reads it, and wakes who waits for a change.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    pub fn wait_until(&self, holds: impl Fn(&State) -> bool) {
+        let state = self.lock();
+        drop(self.changed.wait_while(state, |state| !holds(state)));
+    }
+
+    /// Waits for a time, or until the connection is cut.
+    pub fn wait_for(&self, connection: u64, due: Instant) {
+        let mut state = self.lock();
+        while state.connections.contains_key(&connection) {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the end of a stall, then says whether a frame may pass.
+    pub fn gate(&self, connection: u64, way: Way) -> Gate {
+        let mut state = self.lock();
+        let mut has_waited = false;
+        while state.stalled && state.connections.contains_key(&connection) {
+            has_waited = true;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.counts.stalled += u64::from(has_waited);
+        let swallows = match state.hole {
+            None => false,
+            Some((Hole::Both, _)) => true,
+            Some((Hole::Requests, _)) => way == Way::Request,
+            Some((Hole::Replies, _)) => way == Way::Reply,
+        };
+        let Some(open) = state.connections.get_mut(&connection) else { return Gate::Cut };
+        if !swallows {
+            return Gate::Open;
+        }
+        open.has_lost = true;
+        state.counts.swallowed += 1;
+        Gate::Swallows
+    }
+
+    /// Cuts a connection, if it is open.
+    pub fn cut(&self, connection: u64) {
+        self.change(|state| {
+            if let Some(open) = state.connections.remove(&connection) {
+                open.cut();
+            }
+        });
+    }
+}

@@ -1,0 +1,76 @@
+//! The node that coordinates a transaction is killed at the worst moment: the offsets are in the transaction, its end is not.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, TopicPartitionList};
+use rustix::process::Signal;
+
+use super::Case;
+use super::brokers::Cluster;
+use super::processes::Processes;
+use super::support::{BOUND, Lab};
+use super::table::Rule;
+use super::workload::{self, INVENTORY, NAMED_INVENTORY};
+
+pub const CASES: &[Case] =
+    &[("coordinator_killed_between_offsets_and_end", coordinator_killed_between_offsets_and_end)];
+
+/// How long the question for stable offsets waits: longer than a commit takes whose end is already decided.
+const PENDING: Duration = Duration::from_millis(700);
+
+fn coordinator_killed_between_offsets_and_end(cluster: &Cluster, lab: &Lab) {
+    let mut processes = Processes::new(lab, Rule::Clean);
+    processes.start(workload::PRODUCE);
+    workload::until_orders_arrive(&mut processes);
+    // Hardly anything but commits, so that a stop falls into one.
+    processes.start(&format!("{NAMED_INVENTORY} --commit-interval 1ms"));
+    processes.start(workload::NAMED_ANALYTICS);
+    workload::until_at_work(&mut processes);
+    let node = coordinator(cluster, &lab.topic(&format!("{INVENTORY}-till")));
+    let node_process = cluster.process(node);
+    stop_before_end(&processes);
+    processes.disturb(&format!("node {node}, the coordinator, is killed"), || cluster.kill_at_once(node, node_process));
+    processes.signal("inventory", Signal::CONT);
+    std::thread::sleep(Duration::from_secs(12));
+    processes.disturb(&format!("node {node} is started"), || cluster.start(node));
+    cluster.until_in_sync();
+    let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
+    workload::finish("coordinator_killed_between_offsets_and_end", &mut processes, problems);
+}
+
+/// The node that coordinates the transactions of an id that begins with this.
+fn coordinator(cluster: &Cluster, id: &str) -> i32 {
+    let listed = cluster.tool("kafka-transactions", "list");
+    let line = listed.lines().find(|line| line.starts_with(id)).unwrap_or_else(|| panic!("{id} in\n{listed}"));
+    let node = line.split_whitespace().nth(1).and_then(|node| node.parse().ok());
+    node.unwrap_or_else(|| panic!("{line}"))
+}
+
+/// Stops `inventory` in the middle of a commit: its offsets are pending, and stay so while it stands still.
+fn stop_before_end(processes: &Processes<'_>) {
+    let lab = processes.fresh_lab();
+    // It waits for pending offsets as long as it is let.
+    let stable = ClientConfig::new()
+        .set("bootstrap.servers", &lab.broker)
+        .set("group.id", lab.topic(INVENTORY))
+        .set("isolation.level", "read_committed")
+        .create::<BaseConsumer>()
+        .expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(&lab.topic("order-events"), 0, lab.partitions("order-events") - 1);
+    // Connected, and answered once.
+    stable.committed_offsets(list.clone(), BOUND).expect("committed offsets");
+    let start = Instant::now();
+    loop {
+        processes.signal("inventory", Signal::STOP);
+        if stable.committed_offsets(list.clone(), PENDING).is_err() {
+            return;
+        }
+        processes.signal("inventory", Signal::CONT);
+        assert!(processes.runs("inventory"), "inventory ended before anything was done to it");
+        assert!(start.elapsed() < BOUND, "no stop fell between the offsets and the end of a transaction");
+        // Its next commits.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,93 @@
+//! The cluster suite: the program against three nodes that go away, come back and hand over their leaders while it works.
+//! `FOODSTREAM_TEST_CLUSTER` is the port of a cluster that `scripts/kafka start --nodes 3` started.
+//!
+//! A case runs processes, disturbs the cluster, stops the processes, and then looks at both: how every process ended, and
+//! whether the data is what it must be. Cases run one after another, and leave the cluster whole.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test has a clock, an environment and clients of its own, beside the program's"
+)]
+
+#[path = "../support/bounded.rs"]
+mod bounded;
+mod brokers;
+#[allow(dead_code, reason = "the broker suite uses the rest")]
+#[path = "../broker/changes.rs"]
+mod changes;
+#[path = "../broker/clients.rs"]
+mod clients;
+mod coordinators;
+#[allow(dead_code, reason = "the broker suite uses the rest")]
+#[path = "../broker/looks.rs"]
+mod looks;
+mod measured;
+mod members;
+mod moves;
+mod outages;
+#[allow(dead_code, reason = "the broker suite uses the rest")]
+#[path = "../broker/process.rs"]
+mod process;
+mod processes;
+#[path = "../broker/recount.rs"]
+mod recount;
+#[allow(dead_code, reason = "other suites use the rest")]
+#[path = "../support/schemas.rs"]
+mod schemas;
+#[allow(dead_code, unused_imports, reason = "the broker suite uses the rest")]
+#[path = "../broker/support.rs"]
+mod support;
+mod table;
+#[allow(dead_code, reason = "the broker suite uses the rest")]
+#[path = "../broker/truth.rs"]
+mod truth;
+mod workload;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+
+use brokers::Cluster;
+use support::Lab;
+
+/// A test: its name and what it does on the cluster, in a laboratory of its own.
+pub type Case = (&'static str, fn(&Cluster, &Lab));
+
+/// Runs a case on a cluster that is whole, and leaves it so however the case ends; topics of a case that fails stay.
+fn run(cluster: &Cluster, name: &str, case: fn(&Cluster, &Lab)) {
+    cluster.make_whole();
+    let lab = Lab::new(name, &cluster.bootstrap);
+    let outcome = catch_unwind(AssertUnwindSafe(|| case(cluster, &lab)));
+    cluster.make_whole();
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+    for topic in lab.named(&lab.prefix).topics() {
+        lab.delete_topic(topic.strip_prefix(&lab.prefix).expect("the prefix"));
+    }
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // There is one cluster, and each case disturbs it.
+    arguments.test_threads = Some(1);
+    let Some(cluster) = Cluster::named() else {
+        eprintln!("skipped: FOODSTREAM_TEST_CLUSTER has no port of `scripts/kafka start --nodes 3`");
+        return;
+    };
+    let cluster = Arc::new(cluster);
+    let trials = [outages::CASES, coordinators::CASES, moves::CASES, members::CASES]
+        .concat()
+        .into_iter()
+        .map(|(name, case)| {
+            let cluster = Arc::clone(&cluster);
+            bounded::trial(name, move || {
+                run(&cluster, name, case);
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -1,0 +1,78 @@
+//! Nodes that go away and come back while everything runs: stopped in turn, killed in turn, two at once, and paused.
+
+use std::time::{Duration, Instant};
+
+use super::Case;
+use super::brokers::{Cluster, NODES};
+use super::measured::Failovers;
+use super::support::Lab;
+use super::table::Rule;
+use super::workload;
+
+pub const CASES: &[Case] = &[
+    ("graceful_roll", graceful_roll),
+    ("killed_nodes", killed_nodes),
+    ("two_of_three_down", two_of_three_down),
+    ("one_node_paused", one_node_paused),
+];
+
+/// How long a killed node is away: twice as long as its session lasts.
+const AWAY: Duration = Duration::from_secs(12);
+
+/// Lets a time pass in which a node is away.
+fn away(since: Instant, time: Duration) {
+    std::thread::sleep(time.saturating_sub(since.elapsed()));
+}
+
+fn graceful_roll(cluster: &Cluster, lab: &Lab) {
+    let mut processes = workload::start(lab, Rule::Clean, "");
+    for node in NODES {
+        processes.disturb(&format!("node {node} is stopped"), || cluster.stop(node));
+        processes.disturb(&format!("node {node} is started"), || cluster.start(node));
+        processes.disturb(&format!("node {node} serves"), || cluster.until_in_sync());
+    }
+    let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
+    workload::finish("graceful_roll", &mut processes, problems);
+}
+
+fn killed_nodes(cluster: &Cluster, lab: &Lab) {
+    let mut processes = workload::start(lab, Rule::Leaderless, "");
+    let mut failovers = Failovers::default();
+    for node in NODES {
+        let killed = Instant::now();
+        processes.disturb(&format!("node {node} is killed"), || failovers.kill(cluster, lab, node));
+        away(killed, AWAY);
+        processes.disturb(&format!("node {node} is started"), || cluster.start(node));
+        processes.disturb(&format!("node {node} serves"), || cluster.until_in_sync());
+    }
+    let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
+    let table = workload::stop("killed_nodes", &mut processes);
+    eprintln!("{}", failovers.told(&processes.fresh_lab()));
+    workload::judge("killed_nodes", &processes, &table, problems);
+}
+
+fn two_of_three_down(cluster: &Cluster, lab: &Lab) {
+    // With one node nothing can be written and no leader elected, until the nodes are back, half a minute later.
+    let mut processes = workload::start(lab, Rule::Clean, "--timeout 90s");
+    let killed = Instant::now();
+    processes.disturb("nodes 2 and 3 are killed", || {
+        cluster.kill(2);
+        cluster.kill(3);
+    });
+    away(killed, AWAY);
+    processes.disturb("nodes 2 and 3 are started", || cluster.make_whole());
+    let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
+    workload::finish("two_of_three_down", &mut processes, problems);
+}
+
+fn one_node_paused(cluster: &Cluster, lab: &Lab) {
+    let mut processes = workload::start(lab, Rule::Clean, "");
+    let leader = cluster.partitions(&lab.topic("order-events"))[&(lab.topic("order-events"), 0)].leader;
+    let paused = Instant::now();
+    processes.disturb(&format!("node {leader} is paused"), || cluster.pause(leader));
+    away(paused, Duration::from_secs(10));
+    processes.disturb(&format!("node {leader} continues"), || cluster.resume(leader));
+    processes.disturb("all replicas catch up", || cluster.until_in_sync());
+    let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
+    workload::finish("one_node_paused", &mut processes, problems);
+}

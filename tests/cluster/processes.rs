@@ -1,0 +1,229 @@
+//! Processes that run while the cluster is disturbed.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{BOUND, Lab};
+use super::table::{End, Rule, Table};
+
+/// How long a process may take to end after Ctrl-C. It may have to wait for a broker, whose bound is 30 s.
+const STOP_BOUND: Duration = Duration::from_secs(45);
+
+/// Between two runs of a command that is repeated, so that they do not take all of the machine.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A process that runs until it is stopped.
+struct Process {
+    name: String,
+    started: Started,
+    rule: Rule,
+}
+
+/// The words of a run, its end, and whether that came by itself where it was not to.
+type Runs = Arc<Mutex<Vec<(String, End, bool)>>>;
+
+/// Commands that are run again and again.
+struct Repeated {
+    name: String,
+    runs: Runs,
+    thread: JoinHandle<()>,
+}
+
+/// The processes of a case; killed when dropped.
+pub struct Processes<'lab> {
+    lab: &'lab Lab,
+    begun: Instant,
+    rule: Rule,
+    disturbances: Mutex<Vec<(Instant, String)>>,
+    running: Vec<Process>,
+    repeated: Vec<Repeated>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl<'lab> Processes<'lab> {
+    pub fn new(lab: &'lab Lab, rule: Rule) -> Self {
+        Self {
+            lab,
+            begun: Instant::now(),
+            rule,
+            disturbances: Mutex::default(),
+            running: Vec::new(),
+            repeated: Vec::new(),
+            stopping: Arc::default(),
+        }
+    }
+
+    /// The laboratory with clients that know nothing of how the cluster was.
+    pub fn fresh_lab(&self) -> Lab {
+        self.lab.named(&self.lab.prefix)
+    }
+
+    /// Starts a process; its name is its command line.
+    pub fn start(&mut self, words: &str) {
+        self.start_with(words, self.rule);
+    }
+
+    /// The same with a rule of its own.
+    pub fn start_with(&mut self, words: &str, rule: Rule) {
+        let started = Started::of(&mut self.lab.command(words));
+        self.running.push(Process { name: words.to_owned(), started, rule });
+    }
+
+    /// Runs commands in turn, each to its end, until the processes are stopped.
+    pub fn repeat(&mut self, name: &str, words: &[&str]) {
+        self.repeat_with(name, words, |started, _| (started.wait(BOUND), false));
+    }
+
+    /// Runs a command that goes on until it is stopped, for a while, again and again.
+    pub fn come_and_go(&mut self, words: &str, life: Duration) {
+        self.repeat_with(words, &[words], move |started, stopping| {
+            let start = Instant::now();
+            while start.elapsed() < life && !stopping.load(Ordering::Relaxed) && started.end.get().is_none() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let by_itself = started.end.get().is_some();
+            started.signal(Signal::INT);
+            (started.wait(STOP_BOUND), by_itself)
+        });
+    }
+
+    fn repeat_with(
+        &mut self,
+        name: &str,
+        words: &[&str],
+        run: impl Fn(&Started, &AtomicBool) -> (End, bool) + Send + 'static,
+    ) {
+        let mut commands: Vec<_> = words.iter().map(|words| ((*words).to_owned(), self.lab.command(words))).collect();
+        let runs = Runs::default();
+        let (kept, stopping) = (Arc::clone(&runs), Arc::clone(&self.stopping));
+        let thread = std::thread::spawn(move || {
+            let count = commands.len();
+            for index in (0..count).cycle() {
+                if stopping.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (words, command) = &mut commands[index];
+                let (end, by_itself) = run(&Started::of(command), &stopping);
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push((words.clone(), end, by_itself));
+                std::thread::sleep(PAUSE);
+            }
+        });
+        self.repeated.push(Repeated { name: name.to_owned(), runs, thread });
+    }
+
+    /// Does something to the cluster, which the table names beside the ends that follow it.
+    pub fn disturb<T>(&self, what: &str, act: impl FnOnce() -> T) -> T {
+        self.disturbances.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), what.to_owned()));
+        act()
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = &Started> {
+        self.running.iter().filter(move |process| process.name.starts_with(name)).map(|process| &process.started)
+    }
+
+    /// Whether a process whose name begins with this still runs.
+    pub fn runs(&self, name: &str) -> bool {
+        self.named(name).any(|started| started.end.get().is_none())
+    }
+
+    /// Sends a signal to the processes whose names begin with this.
+    pub fn signal(&self, name: &str, signal: Signal) {
+        self.named(name).for_each(|started| started.signal(signal));
+    }
+
+    /// Waits for the end of the processes whose names begin with this; what still runs then is stopped like the rest.
+    pub fn until_ended(&self, name: &str, bound: Duration) {
+        let start = Instant::now();
+        while self.runs(name) && start.elapsed() < bound {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Stops everything, by Ctrl-C, and waits for all ends.
+    pub fn finish(&mut self) -> Table {
+        self.stopping.store(true, Ordering::Relaxed);
+        let disturbances = std::mem::take(&mut *self.disturbances.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut table = Table::new(self.begun, disturbances);
+        for repeated in std::mem::take(&mut self.repeated) {
+            repeated.thread.join().expect("it does not panic");
+            let runs = std::mem::take(&mut *repeated.runs.lock().unwrap_or_else(PoisonError::into_inner));
+            table.add_runs(&repeated.name, runs, self.rule);
+        }
+        let by_themselves: Vec<bool> = self.running.iter().map(|process| process.started.end.get().is_some()).collect();
+        self.signal("", Signal::INT);
+        for (process, by_itself) in std::mem::take(&mut self.running).into_iter().zip(by_themselves) {
+            table.add(&process.name, process.started.wait(STOP_BOUND), by_itself, process.rule);
+        }
+        table
+    }
+}
+
+impl Drop for Processes<'_> {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.signal("", Signal::KILL);
+    }
+}
+
+/// A process that was started.
+struct Started {
+    pid: Pid,
+    /// Set by the thread that waits for it.
+    end: Arc<OnceLock<End>>,
+}
+
+impl Started {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
+        let stdout = collect(child.stdout.take().expect("piped"));
+        let stderr = collect(child.stderr.take().expect("piped"));
+        let end = Arc::new(OnceLock::new());
+        let kept = Arc::clone(&end);
+        std::thread::spawn(move || {
+            let status = child.wait().expect("waited for");
+            let at = Instant::now();
+            let (stdout, stderr) = (stdout.join().expect("read"), stderr.join().expect("read"));
+            kept.set(End { at, code: status.code(), hung: false, stdout, stderr }).expect("set once");
+        });
+        Self { pid, end }
+    }
+
+    /// Sends a signal, unless the process has ended.
+    fn signal(&self, signal: Signal) {
+        if self.end.get().is_none() {
+            // It may end at this moment.
+            kill_process(self.pid, signal).ok();
+        }
+    }
+
+    /// Waits for its end; if it does not come to one it is killed.
+    fn wait(&self, bound: Duration) -> End {
+        let start = Instant::now();
+        let mut hung = false;
+        loop {
+            if let Some(end) = self.end.get() {
+                return End { hung, ..end.clone() };
+            }
+            if start.elapsed() > bound && !hung {
+                hung = true;
+                self.signal(Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

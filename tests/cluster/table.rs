@@ -1,0 +1,178 @@
+//! The table of how every process of a case ended, and the rules by which an end is right.
+
+use std::fmt;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::schemas::output_problems;
+
+/// How a process may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// On Ctrl-C only, with 0; a command with a goal (`produce`) with 130, and one that is repeated by itself with 0.
+    Clean,
+    /// As `Clean`; or with 4 and words that name a partition without a leader.
+    Leaderless,
+    /// By itself, with this code.
+    ByItself(i32),
+}
+
+/// The end of a process.
+#[derive(Debug, Clone)]
+pub struct End {
+    pub at: Instant,
+    /// Nothing where it was killed by a signal.
+    pub code: Option<i32>,
+    /// Killed by the harness, as it did not end.
+    pub hung: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl End {
+    fn told(&self) -> String {
+        match self.code {
+            _ if self.hung => "hung".to_owned(),
+            Some(code) => format!("exit {code}"),
+            None => "killed by a signal".to_owned(),
+        }
+    }
+
+    /// What it said at its end: from its error on, or its last lines.
+    fn last_words(&self) -> String {
+        let words = self.stderr.trim_end();
+        let from = words.rfind("error:").or_else(|| words.rmatch_indices('\n').nth(2).map(|(place, _)| place));
+        words[from.unwrap_or(0)..].trim().replace('\n', "\n      ")
+    }
+
+    /// Whether it gave up with 4 for a partition that it names and that has no leader.
+    fn is_leaderless(&self) -> bool {
+        let words = self.stderr.rsplit("error:").next().unwrap_or_default().to_lowercase();
+        let is_place = |word: &str| {
+            let number = word.rsplit_once(['/', '-', '[']).map(|(_, number)| number.trim_end_matches(']'));
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut parts = words.split(|mark: char| mark.is_whitespace() || ",;:()".contains(mark));
+        let names_partition = words.contains("partition ") || parts.any(is_place);
+        self.code == Some(4) && words.contains("leader") && names_partition
+    }
+}
+
+/// A line of the table.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    how: String,
+    is_problem: bool,
+}
+
+/// How every process ended.
+pub struct Table {
+    begun: Instant,
+    disturbances: Vec<(Instant, String)>,
+    rows: Vec<Row>,
+    ends: Vec<(String, End)>,
+    /// Of processes: all, and those that ended by themselves.
+    processes: [usize; 2],
+    /// Of runs of repeated commands: all, and those that ended as they must not.
+    runs: [usize; 2],
+}
+
+impl Table {
+    pub fn new(begun: Instant, disturbances: Vec<(Instant, String)>) -> Self {
+        let mut table =
+            Self { begun, disturbances, rows: Vec::new(), ends: Vec::new(), processes: [0; 2], runs: [0; 2] };
+        let seconds = |at: &Instant| at.saturating_duration_since(begun).as_secs_f64();
+        let line = |(at, what): &(Instant, String)| Row {
+            name: format!("({what})"),
+            how: format!("at {:.1} s", seconds(at)),
+            is_problem: false,
+        };
+        table.rows = table.disturbances.iter().map(line).collect();
+        table
+    }
+
+    /// Adds a process; whether it ended by itself, before it was to be stopped.
+    pub fn add(&mut self, name: &str, end: End, by_itself: bool, rule: Rule) {
+        let right = is_right(name, &end, by_itself, rule);
+        self.processes[0] += 1;
+        self.processes[1] += usize::from(by_itself);
+        self.push(name.to_owned(), &end, if by_itself { "by itself" } else { "on Ctrl-C" }, right);
+        self.ends.push((name.to_owned(), end));
+    }
+
+    /// Adds the runs of a repeated command: the words of each, its end, and whether that came by itself where it was not to.
+    pub fn add_runs(&mut self, name: &str, runs: Vec<(String, End, bool)>, rule: Rule) {
+        let is_wrong = |end: &End, early: bool| {
+            early && !(rule == Rule::Leaderless && end.is_leaderless())
+                || end.hung
+                || !(end.code == Some(0) || rule == Rule::Leaderless && end.is_leaderless())
+        };
+        let wrong = runs.iter().filter(|(_, end, early)| is_wrong(end, *early)).count();
+        self.runs[0] += runs.len();
+        self.runs[1] += wrong;
+        let how = format!("{} runs, {wrong} failed", runs.len());
+        self.rows.push(Row { name: name.to_owned(), how, is_problem: runs.is_empty() });
+        for (words, end, early) in runs {
+            if is_wrong(&end, early) {
+                self.push(format!("  {words}"), &end, if early { "by itself" } else { "" }, false);
+            }
+        }
+    }
+
+    fn push(&mut self, name: String, end: &End, who: &str, right: bool) {
+        let documents = output_problems(&end.stdout);
+        let mut how = vec![format!("{} {who} {}", end.told(), self.moment(end.at)).replace("  ", " ")];
+        how.extend((!right).then(|| end.last_words()));
+        how.extend((!documents.is_empty()).then(|| format!("{documents:#?}")));
+        let how = how.join("\n      ");
+        self.rows.push(Row { name, how, is_problem: !right || !documents.is_empty() });
+    }
+
+    /// Tells a moment by what was done to the cluster before.
+    fn moment(&self, at: Instant) -> String {
+        let since = |from: Instant| at.saturating_duration_since(from).as_secs_f64();
+        let before = self.disturbances.iter().rev().find(|(when, _)| *when <= at);
+        let after = before.map_or_else(String::new, |(when, what)| format!(", {:.1} s after: {what}", since(*when)));
+        format!("at {:.1} s{after}", since(self.begun))
+    }
+
+    /// The ends of the processes whose names begin with this.
+    pub fn ends<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a End> {
+        self.ends.iter().filter(move |(found, _)| found.starts_with(name)).map(|(_, end)| end)
+    }
+
+    /// The documents that the processes whose names begin with this left.
+    pub fn documents(&self, name: &str) -> Vec<Value> {
+        self.ends(name).filter_map(|end| serde_json::from_str(&end.stdout).ok()).collect()
+    }
+
+    /// What is not as it should be.
+    pub fn problems(&self) -> Vec<String> {
+        let bad = self.rows.iter().filter(|row| row.is_problem);
+        bad.map(|row| format!("{}: {}", row.name.trim_start(), row.how)).collect()
+    }
+}
+
+/// Whether a process ended as it may.
+fn is_right(name: &str, end: &End, by_itself: bool, rule: Rule) -> bool {
+    let on_request = if name.starts_with("produce") { 130 } else { 0 };
+    match rule {
+        _ if end.hung => false,
+        Rule::ByItself(code) => by_itself && end.code == Some(code),
+        Rule::Leaderless if by_itself => end.is_leaderless(),
+        Rule::Clean | Rule::Leaderless => !by_itself && end.code == Some(on_request),
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+        for row in &self.rows {
+            writeln!(to, "{} {:width$}  {}", if row.is_problem { '!' } else { ' ' }, row.name, row.how)?;
+        }
+        let ([all, early], [runs, failed]) = (self.processes, self.runs);
+        write!(to, "  {all} processes, {early} ended by themselves; {runs} runs of repeated commands, {failed} failed")
+    }
+}

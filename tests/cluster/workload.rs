@@ -1,0 +1,188 @@
+//! What runs in most cases: orders arriving at a rate, two members in each group, a watch on lag, and scans; and the check
+//! of the data that they leave.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::processes::Processes;
+use super::recount::Recount;
+use super::support::Lab;
+use super::table::{Rule, Table};
+use super::truth::Evidence;
+
+pub const INVENTORY: &str = "inventory-consumer-group";
+pub const ANALYTICS: &str = "analytics-consumer-group";
+/// The stock settings that `inventory` has by default.
+const OPENING: i64 = 100;
+const RESTOCK_MILLIS: i64 = 3_600_000;
+
+/// How long a group may take until it commits again on a cluster that is whole: a session that times out, a rebalance, and
+/// a restore, with room for a busy machine.
+const PROGRESS_BOUND: Duration = Duration::from_mins(1);
+
+/// The words of the processes whose ends other cases look at.
+pub const PRODUCE: &str = "produce --count 1000000 --rate 100/s --poison-rate 0.5% --output json";
+pub const NAMED_INVENTORY: &str = "inventory --instance-id till";
+pub const NAMED_ANALYTICS: &str = "analytics --instance-id desk";
+
+/// Starts the processes of the workload; `words` are added to each command line.
+pub fn start<'lab>(lab: &'lab Lab, rule: Rule, words: &str) -> Processes<'lab> {
+    let with = |command: &str| format!("{command} {words}").trim_end().to_owned();
+    let mut processes = Processes::new(lab, rule);
+    processes.start(&with(PRODUCE));
+    until_orders_arrive(&mut processes);
+    processes.start(&with("inventory"));
+    processes.start(&with(NAMED_INVENTORY));
+    processes.start(&with("analytics --metrics-file one.txt"));
+    processes.start(&with("analytics --instance-id desk --metrics-file desk.txt"));
+    until_at_work(&mut processes);
+    processes.start(&with("lag --watch 500ms"));
+    processes.repeat("scans", &[&with("analytics --from-beginning --no-commit --metrics-file scan.txt")]);
+    processes.repeat("shadows", &[&with("replay --shadow")]);
+    processes
+}
+
+/// Waits for the topic of the orders.
+pub fn until_orders_arrive(processes: &mut Processes<'_>) {
+    wait(processes, "orders arrive", |lab| !lab.topics().is_empty());
+}
+
+/// Waits until both groups have committed as many orders; says which of them has not.
+pub fn until_all_is_read(processes: &Processes<'_>, orders: i64) -> Vec<String> {
+    let lab = processes.fresh_lab();
+    let mut problems = Vec::new();
+    for (command, group) in [("inventory", INVENTORY), ("analytics", ANALYTICS)] {
+        let start = Instant::now();
+        while processes.runs(command) && lab.progress(group, "order-events") < orders {
+            if start.elapsed() > PROGRESS_BOUND {
+                problems.push(format!("{command}: not all is read after {PROGRESS_BOUND:?}"));
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    problems
+}
+
+/// Waits for the first commits of both groups.
+pub fn until_at_work(processes: &mut Processes<'_>) {
+    wait(processes, "inventory commits", |lab| lab.progress(INVENTORY, "order-events") > 0);
+    wait(processes, "analytics commits", |lab| lab.progress(ANALYTICS, "inventory-events") > 0);
+}
+
+/// Waits until both groups have committed beyond where they are now, and says which of them does not.
+pub fn until_progress(processes: &Processes<'_>) -> Vec<String> {
+    let lab = processes.fresh_lab();
+    let groups = [("inventory", INVENTORY), ("analytics", ANALYTICS)];
+    let mut problems = Vec::new();
+    let before = groups.map(|(_, group)| lab.progress(group, "order-events"));
+    for ((command, group), before) in groups.into_iter().zip(before) {
+        let start = Instant::now();
+        // Who has ended is in the table, and nothing more comes of it.
+        while processes.runs(command) && processes.runs("produce") && lab.progress(group, "order-events") <= before {
+            if start.elapsed() > PROGRESS_BOUND {
+                problems.push(format!("{command}: no commit for {PROGRESS_BOUND:?} on a cluster that is whole"));
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    problems
+}
+
+fn wait(processes: &mut Processes<'_>, what: &str, holds: impl Fn(&Lab) -> bool) {
+    let lab = processes.fresh_lab();
+    let start = Instant::now();
+    while !holds(&lab) {
+        assert!(start.elapsed() < PROGRESS_BOUND, "{what}: not within {PROGRESS_BOUND:?}\n{}", processes.finish());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Stops everything, and prints how it ended.
+pub fn stop(name: &str, processes: &mut Processes<'_>) -> Table {
+    let table = processes.finish();
+    eprintln!("{name}:\n{table}");
+    table
+}
+
+/// Lets both groups read to the end, and fails with whatever is not as it should be: ends, data, and what the case found
+/// itself.
+pub fn judge(name: &str, processes: &Processes<'_>, table: &Table, mut problems: Vec<String>) {
+    problems.extend(table.problems());
+    match data(&processes.fresh_lab(), table.documents("produce").first()) {
+        Ok(told) => eprintln!("  {told}"),
+        Err(wrong) => problems.extend(wrong),
+    }
+    assert!(problems.is_empty(), "{name}:\n{}", problems.join("\n"));
+}
+
+/// [`stop`] and [`judge`].
+pub fn finish(name: &str, processes: &mut Processes<'_>, problems: Vec<String>) {
+    let table = stop(name, processes);
+    judge(name, processes, &table, problems);
+}
+
+/// Checks all data of a laboratory at rest: every order decided once, every metric recounted, nothing lost that `produce` says
+/// was acknowledged.
+pub fn data(lab: &Lab, produced: Option<&Value>) -> Result<String, Vec<String>> {
+    let mut problems = Vec::new();
+    // The named members are still listed in their groups for as long as their session lasts: who comes under the name
+    // need not wait for that.
+    let commands = [format!("{NAMED_INVENTORY} --until-end"), format!("{NAMED_ANALYTICS} --until-end --output json")];
+    let mut metrics = Value::Null;
+    for words in commands {
+        let run = lab.run(&words);
+        if run.code() == 0 {
+            metrics = serde_json::from_str(&run.stdout).unwrap_or_default();
+        } else {
+            problems.push(format!("`{words}` after it: exit {}\n{}", run.code(), run.stderr));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let violations = Evidence::gather(lab, OPENING, RESTOCK_MILLIS).violations();
+    problems.extend(violations.0.into_iter().map(|(name, what)| format!("{name}: {what}")));
+
+    let orders = lab.read("order-events");
+    let mut counts = BTreeMap::<&str, u64>::new();
+    let mut ids = BTreeMap::<String, u64>::new();
+    for partition in 0..lab.partitions("order-events") {
+        let mut fold = Recount::default();
+        for record in orders.iter().filter(|record| record.partition == partition) {
+            fold.take(record, OPENING, RESTOCK_MILLIS);
+        }
+        for (name, count) in fold.counts {
+            *counts.entry(name).or_default() += count;
+        }
+        for (_, decision) in fold.decisions.iter().filter(|(_, decision)| decision["line"] == 0) {
+            *ids.entry(decision["order_id"].to_string()).or_default() += 1;
+        }
+    }
+    problems
+        .extend(ids.iter().filter(|(_, count)| **count > 1).map(|(id, count)| format!("order {id}: {count} times")));
+    let stock = &metrics["inventory"];
+    let told = [
+        ("orders", &metrics["total_orders"]),
+        ("reserved", &stock["reserved_orders"]),
+        ("rejected", &stock["rejected_orders"]),
+        ("released", &stock["released_orders"]),
+    ];
+    for (name, told) in told {
+        let count = counts.get(name).copied().unwrap_or(0);
+        if told.as_u64() != Some(count) {
+            problems.push(format!("metrics: {count} {name}, analytics says {told}"));
+        }
+    }
+    if let Some(produced) = produced {
+        let (told, failed) = (&produced["acknowledged"], &produced["failed"]);
+        if told.as_u64() != u64::try_from(orders.len()).ok() || *failed != 0 {
+            problems.push(format!("produce: {told} acknowledged, {failed} failed; {} records", orders.len()));
+        }
+    }
+    let count = counts.get("orders").copied().unwrap_or(0);
+    if problems.is_empty() { Ok(format!("{count} orders, none lost, none double")) } else { Err(problems) }
+}

@@ -17,7 +17,7 @@ pub enum Code {
     Unreachable = 4,
     /// Authentication or an ACL refused.
     Denied = 5,
-    /// Another process took over, or this one stood still for too long.
+    /// Another process took over.
     Fenced = 6,
     /// Refused to protect data.
     Refused = 7,

@@ -26,7 +26,7 @@ const EXIT_CODES: &[(&str, &str)] = &[
     ("3", "a verification failed"),
     ("4", "the broker is unreachable, or did not answer within --timeout"),
     ("5", "authentication or an ACL refused"),
-    ("6", "fenced by another process, or stood still for too long"),
+    ("6", "fenced: another process took over this --instance-id"),
     ("7", "refused to protect data; the message says the way on"),
     ("8", "an output could not be written"),
     ("129, 130, 143", "stopped before the goal by SIGHUP, SIGINT, SIGTERM"),

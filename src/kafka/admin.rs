@@ -11,6 +11,7 @@ use super::client::Context;
 use super::codes::kind_of;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
+use super::native_admin::COORDINATOR_BOUND;
 use super::permission::{Operation, Permission};
 use super::retry::{Patience, Request, Retry};
 use crate::shutdown::Shutdown;
@@ -138,9 +139,9 @@ impl Admin {
             return Ok(Vec::new());
         }
         let (client, runtime, wanted) = (Arc::clone(&self.client), self.runtime.clone(), groups.to_vec());
-        let answers = self.send("deleting groups", move |bound| {
+        let answers = self.send("deleting groups", move |_| {
             let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
-            runtime.block_on(client.delete_groups(&names, &options(bound)))
+            runtime.block_on(client.delete_groups(&names, &options(COORDINATOR_BOUND)))
         })?;
         // The answers come in any order.
         let end = |wanted: &String| match answers

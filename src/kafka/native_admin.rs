@@ -11,6 +11,11 @@ use rdkafka::types::RDKafka;
 use super::native::millis;
 use crate::clock::Deadline;
 
+/// The library's own bound for requests to a coordinator: the longest that it takes. A request that times out inside the
+/// library before its coordinator is connected to is freed, and used again once it is: the process ends by an assertion then
+/// (librdkafka issue 4605). So it must not time out there; the caller's own bound ends the wait, and the late answer is freed.
+pub(super) const COORDINATOR_BOUND: Duration = Duration::from_hours(1);
+
 /// The longest single wait for an answer.
 const SLICE: Duration = Duration::from_millis(50);
 
@@ -28,7 +33,7 @@ impl Question {
         // that is not taken leaves the library's own (a minute), and the wait below has its bound whatever it says.
         unsafe {
             let options = rd::rd_kafka_AdminOptions_new(client, kind);
-            let bound = millis(bound.min(Duration::from_hours(1))).max(1);
+            let bound = millis(bound.min(COORDINATOR_BOUND)).max(1);
             rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, words.as_mut_ptr(), words.len());
             Self { options, queue: rd::rd_kafka_queue_new(client) }
         }
@@ -36,8 +41,7 @@ impl Question {
 
     /// Waits for the answer.
     pub fn answer(&self, bound: Duration) -> Result<Answer, RDKafkaErrorCode> {
-        // The library's own bound ends the request; this one is for a client that does not keep it.
-        let deadline = Deadline::after(bound + Duration::from_secs(1));
+        let deadline = Deadline::after(bound);
         loop {
             // SAFETY: the queue is live; the event is ours, and destroyed by `Answer`.
             let event = unsafe { rd::rd_kafka_queue_poll(self.queue, millis(SLICE)) };

@@ -13,7 +13,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafka;
 
 use super::TopicPartition;
-use super::native_admin::{Question, check};
+use super::native_admin::{COORDINATOR_BOUND, Question, check};
 
 /// A group as its coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub type CommittedOffset = (TopicPartition, Result<Option<i64>, RDKafkaErrorCode
 pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-    let question = Question::new(client, kind, bound);
+    let question = Question::new(client, kind, COORDINATOR_BOUND);
     // SAFETY: the name lives through the call and is copied, as is the request, which is destroyed here; null partitions
     // mean all of them; options and queue are live.
     unsafe {
@@ -89,7 +89,7 @@ pub fn describe(
         .collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    let question = Question::new(client, kind, bound);
+    let question = Question::new(client, kind, COORDINATOR_BOUND);
     // SAFETY: the names live through the call and are copied by it; options and queue are live.
     unsafe {
         rd::rd_kafka_DescribeConsumerGroups(

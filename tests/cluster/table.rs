@@ -148,10 +148,10 @@ impl Table {
         self.ends(name).filter_map(|end| serde_json::from_str(&end.stdout).ok()).collect()
     }
 
-    /// What is not as it should be.
+    /// What is not as it should be, a line each.
     pub fn problems(&self) -> Vec<String> {
         let bad = self.rows.iter().filter(|row| row.is_problem);
-        bad.map(|row| format!("{}: {}", row.name.trim_start(), row.how)).collect()
+        bad.map(|row| format!("{}: {}", row.name.trim_start(), row.how.lines().next().unwrap_or_default())).collect()
     }
 }
 

@@ -27,6 +27,25 @@ const SINGLE_NODE: [(&str, &str); 7] = [
     ("auto.create.topics.enable", "false"),
 ];
 
+/// The same for the nodes of a cluster: everything has three replicas, and a write needs two of them.
+const CLUSTER_NODE: [(&str, &str); 8] = [
+    ("default.replication.factor", "3"),
+    ("min.insync.replicas", "2"),
+    ("offsets.topic.replication.factor", "3"),
+    ("transaction.state.log.replication.factor", "3"),
+    ("transaction.state.log.min.isr", "2"),
+    ("unclean.leader.election.enable", "false"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("auto.create.topics.enable", "false"),
+];
+
+/// The profile whose services are one cluster, with their node ids.
+const CLUSTER: &str = "cluster";
+const NODES: [(&str, &str); 3] = [("kafka-1", "1"), ("kafka-2", "2"), ("kafka-3", "3")];
+
+/// Variables that begin like a setting and are for the JVM.
+const JVM: [&str; 1] = ["KAFKA_HEAP_OPTS"];
+
 /// What a broker that is its own controller needs once the image's own defaults are dropped.
 const KRAFT: [&str; 7] = [
     "node.id",
@@ -39,8 +58,15 @@ const KRAFT: [&str; 7] = [
 ];
 
 /// Each service and the profile that starts it; `None` is started always.
-const PROFILES: [(&str, Option<&str>); 4] =
-    [("kafka", None), ("kafka-zookeeper", Some("zookeeper")), ("ui", Some("ui")), ("zookeeper", Some("zookeeper"))];
+const PROFILES: [(&str, Option<&str>); 7] = [
+    ("kafka", None),
+    ("kafka-1", Some(CLUSTER)),
+    ("kafka-2", Some(CLUSTER)),
+    ("kafka-3", Some(CLUSTER)),
+    ("kafka-zookeeper", Some("zookeeper")),
+    ("ui", Some("ui")),
+    ("zookeeper", Some("zookeeper")),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +138,7 @@ fn problems(yaml: &str) -> Vec<String> {
     problems.extend(host_port_problems(&compose));
     problems.extend(unused_volumes(&compose));
     problems.extend(profile_problems(&compose));
+    problems.extend(cluster_problems(&compose));
     problems
 }
 
@@ -195,8 +222,34 @@ fn profile_problems(compose: &Compose) -> Vec<String> {
     problems
 }
 
+/// What keeps the nodes of the cluster from being one.
+fn cluster_problems(compose: &Compose) -> Vec<String> {
+    let voters: Vec<_> = NODES.iter().map(|(name, id)| format!("{id}@{name}:29093")).collect();
+    let first = compose.services.get(NODES[0].0).map(|service| &service.environment);
+    let mut problems = Vec::new();
+    for (name, id) in NODES {
+        let Some(service) = compose.services.get(name) else { continue };
+        let variable = |name: &str| service.environment.get(name).map(String::as_str);
+        if variable("KAFKA_NODE_ID") != Some(id) {
+            problems.push(format!("{name}: its node id is not {id}"));
+        }
+        if variable("KAFKA_CONTROLLER_QUORUM_VOTERS") != Some(&voters.join(",")) {
+            problems.push(format!("{name}: its quorum is not of the three nodes"));
+        }
+        if variable("CLUSTER_ID").is_none()
+            || first.and_then(|first| first.get("CLUSTER_ID")).map(String::as_str) != variable("CLUSTER_ID")
+        {
+            problems.push(format!("{name}: its cluster id is not the first node's"));
+        }
+    }
+    problems
+}
+
 /// The broker setting that the images derive from a variable: `KAFKA_A_B` is `a.b`, `__` is `_`, `___` is `-`.
 fn setting_of(variable: &str) -> Option<String> {
+    if JVM.contains(&variable) {
+        return None;
+    }
     let name = variable.strip_prefix("KAFKA_")?.to_lowercase();
     Some(name.replace("___", "-").replace("__", "\0").replace('_', ".").replace('\0', "_"))
 }
@@ -220,8 +273,10 @@ fn setting_problems(service: &Service) -> Vec<String> {
         variables.filter(|variable| setting_of(variable).is_some_and(|name| !documented.contains(name.as_str())));
     let mut problems: Vec<_> =
         unknown.map(|variable| format!("{variable} is no documented setting of this Kafka")).collect();
-    for (name, value) in SINGLE_NODE {
-        if settings.get(name) != Some(&value) {
+    let of_cluster = service.profiles.iter().any(|profile| profile == CLUSTER);
+    let wanted = if of_cluster { &CLUSTER_NODE[..] } else { &SINGLE_NODE[..] };
+    for (name, value) in wanted {
+        if settings.get(*name) != Some(value) {
             problems.push(format!("{name} is not {value}"));
         }
     }
@@ -287,6 +342,15 @@ fn each_broken_promise_is_caught_by_name() {
             "KAFKA_LOG_DIRS: \"/tmp",
             "kafka: log.dirs, \"/tmp/kafka/data\", is on no volume",
         ),
+        (
+            "KAFKA_MIN_INSYNC_REPLICAS: \"2\"",
+            "KAFKA_MIN_INSYNC_REPLICAS: \"1\"",
+            "kafka-2: min.insync.replicas is not 2",
+        ),
+        ("KAFKA_NODE_ID: \"3\"", "KAFKA_NODE_ID: \"2\"", "kafka-3: its node id is not 3"),
+        ("1@kafka-1:29093,2@kafka-2:29093,", "", "kafka-1: its quorum is not of the three nodes"),
+        ("127.0.0.1:9192:9192", "127.0.0.1:9191:9192", "two services share 127.0.0.1:9191"),
+        ("kafka-3-data:/var", "kafka-2-data:/var", "volume kafka-3-data is mounted nowhere"),
         ("profiles: [ui]", "profiles: []", "services and their profiles are"),
         ("profiles: [ui]", "profiles: [ui, all]", "ui: it has several profiles"),
         ("    hostname: kafka\n", "    hostnaem: kafka\n", "it does not parse:"),
@@ -313,9 +377,18 @@ fn a_dependency_without_a_healthcheck_is_caught() {
 }
 
 #[test]
+fn a_node_of_another_cluster_is_caught() {
+    let start = COMPOSE.find("\n  kafka-2:").expect("the second node");
+    let id = COMPOSE[start..].find("hV1u").expect("its cluster id") + start;
+    let copy = format!("{}Other{}", &COMPOSE[..id], &COMPOSE[id + 5..]);
+    assert_eq!(problems(&copy), ["kafka-2: its cluster id is not the first node's"]);
+}
+
+#[test]
 fn variables_become_settings_as_the_images_do_it() {
     assert_eq!(setting_of("KAFKA_ABC_DEF").as_deref(), Some("abc.def"));
     assert_eq!(setting_of("KAFKA_ABC__DEF").as_deref(), Some("abc_def"));
     assert_eq!(setting_of("KAFKA_ABC___DEF").as_deref(), Some("abc-def"));
     assert_eq!(setting_of("CLUSTER_ID"), None);
+    assert_eq!(setting_of("KAFKA_HEAP_OPTS"), None);
 }

@@ -22,14 +22,19 @@ pub const NODES: [i32; 3] = [1, 2, 3];
 /// A topic and a partition of it.
 pub type Place = (String, i32);
 
+/// The port that was named.
+fn port() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|port| !port.is_empty())
+}
+
 /// The bootstrap list of the cluster that was named.
 pub fn named() -> Option<String> {
-    std::env::var(VARIABLE).ok().filter(|port| !port.is_empty()).map(|port| Cluster::at(&port).bootstrap)
+    Cluster::named().map(|cluster| cluster.bootstrap)
 }
 
 /// A cluster of `scripts/kafka start --nodes 3`.
 pub struct Cluster {
-    port: u16,
+    port: String,
     pub bootstrap: String,
 }
 
@@ -49,23 +54,21 @@ impl Replication {
 }
 
 impl Cluster {
-    /// The one that was named.
+    /// The one that was named, whether its nodes run or not.
     pub fn named() -> Option<Self> {
-        std::env::var(VARIABLE).ok().filter(|port| !port.is_empty()).map(|port| Self::at(&port))
-    }
-
-    fn at(port: &str) -> Self {
-        let port: u16 = port.parse().unwrap_or_else(|error| panic!("{VARIABLE}={port}: {error}"));
-        let addresses: Vec<String> =
-            NODES.iter().map(|node| format!("127.0.0.1:{}", broker_port(port, *node))).collect();
-        Self { port, bootstrap: addresses.join(",") }
+        let mut cluster = Self { port: port()?, bootstrap: String::new() };
+        let (told, _) = cluster.script(&["status"], &[0, 1, 3]);
+        let bootstrap = told.lines().find_map(|line| line.strip_prefix("bootstrap: ")).unwrap_or_default();
+        assert_eq!(bootstrap.split(',').count(), NODES.len(), "{VARIABLE}={}: no cluster there: {told}", cluster.port);
+        bootstrap.clone_into(&mut cluster.bootstrap);
+        Some(cluster)
     }
 
     /// Runs `scripts/kafka`; its stdout and stderr, if it ends with one of these codes.
     fn script(&self, words: &[&str], codes: &[i32]) -> (String, String) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
         let mut command = Command::new(script);
-        command.args(words).arg(self.port.to_string()).stdin(Stdio::null());
+        command.args(words).arg(&self.port).stdin(Stdio::null());
         let output = command.output().expect("the script runs");
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -156,9 +159,7 @@ impl Cluster {
     /// Leader and replicas of the partitions whose topics begin with a prefix.
     pub fn partitions(&self, prefix: &str) -> BTreeMap<Place, Replication> {
         let observer = self.observer();
-        let (_, mut partitions) = until("metadata", || observer.look());
-        partitions.retain(|(topic, _), _| topic.starts_with(prefix));
-        partitions
+        until("metadata", || observer.partitions(&[prefix]))
     }
 
     /// One of Kafka's own tools; its stdout, if it succeeds.
@@ -176,11 +177,6 @@ impl Cluster {
     }
 }
 
-/// The port of a node's broker, as `scripts/kafka` lays them out.
-fn broker_port(port: u16, node: i32) -> u16 {
-    port + 2 * u16::try_from(node - 1).expect("a node's number")
-}
-
 /// A client that asks the cluster about itself.
 pub struct Observer {
     client: BaseConsumer,
@@ -191,6 +187,13 @@ impl Observer {
     pub fn look(&self) -> Option<(usize, BTreeMap<Place, Replication>)> {
         let metadata = self.client.fetch_metadata(None, Duration::from_millis(500)).ok()?;
         Some((metadata.brokers().len(), partitions(&metadata)))
+    }
+
+    /// The partitions whose topics begin with one of these prefixes.
+    pub fn partitions(&self, prefixes: &[&str]) -> Option<BTreeMap<Place, Replication>> {
+        let (_, mut partitions) = self.look()?;
+        partitions.retain(|(topic, _), _| prefixes.iter().any(|prefix| topic.starts_with(prefix)));
+        Some(partitions)
     }
 }
 

@@ -27,6 +27,7 @@ fn coordinator_killed_between_offsets_and_end(cluster: &Cluster, lab: &Lab) {
     processes.start(&format!("{NAMED_INVENTORY} --commit-interval 1ms"));
     processes.start(workload::NAMED_ANALYTICS);
     workload::until_at_work(&mut processes);
+    workload::replays(&mut processes, "");
     let node = coordinator(cluster, &lab.topic(&format!("{INVENTORY}-till")));
     let node_process = cluster.process(node);
     stop_before_end(&processes);

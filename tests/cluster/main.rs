@@ -78,7 +78,7 @@ fn main() {
         return;
     };
     let cluster = Arc::new(cluster);
-    let trials = [outages::CASES, coordinators::CASES, moves::CASES, members::CASES]
+    let trials = [table::CASES, outages::CASES, coordinators::CASES, moves::CASES, members::CASES]
         .concat()
         .into_iter()
         .map(|(name, case)| {

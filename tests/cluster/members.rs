@@ -1,4 +1,4 @@
-//! Members that start all at once on new topics, or come and go, and replays, while nodes are stopped and killed.
+//! Members that start all at once on new topics, and members that come and go while nodes are stopped and killed.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use super::support::Lab;
 use super::table::Rule;
 use super::workload;
 
-pub const CASES: &[Case] =
-    &[("first_starts", first_starts), ("members_come_and_go_and_replays_run", members_come_and_go_and_replays_run)];
+pub const CASES: &[Case] = &[("first_starts", first_starts), ("members_come_and_go", members_come_and_go)];
 
 /// How many times everything is started on new topics.
 const ROUNDS: usize = 8;
@@ -43,42 +42,30 @@ fn first_starts(_: &Cluster, lab: &Lab) {
     assert!(problems.is_empty(), "first_starts:\n{}", problems.join("\n"));
 }
 
-fn members_come_and_go_and_replays_run(cluster: &Cluster, lab: &Lab) {
-    let replayed = lab.other("replayed");
-    replayed.run("produce --count 5000 --seed 6").expect(0);
-    replayed.run("inventory --until-end").expect(0);
-    replayed.run("analytics --until-end").expect(0);
-    let mut replays = Processes::new(&replayed, Rule::Clean);
-    replays.repeat("replays", &["replay", "replay --undo"]);
-
+fn members_come_and_go(cluster: &Cluster, lab: &Lab) {
     let mut processes = Processes::new(lab, Rule::Clean);
     processes.start(workload::PRODUCE);
     workload::until_orders_arrive(&mut processes);
     processes.start("inventory");
     processes.start("analytics --metrics-file one.txt");
     workload::until_at_work(&mut processes);
+    workload::replays(&mut processes, "");
     for number in 0..4 {
         // One after another, and none as long as another.
         let life = Duration::from_millis(3000 + 700 * number);
         processes.come_and_go("inventory", life);
         processes.come_and_go(&format!("analytics --metrics-file member{number}.txt"), life);
     }
-    for (index, node) in NODES.into_iter().enumerate() {
-        let (what, act): (_, fn(&Cluster, i32)) =
-            if index == 1 { ("killed", Cluster::kill) } else { ("stopped", Cluster::stop) };
-        for processes in [&processes, &replays] {
-            processes.disturb(&format!("node {node} is {what}"), || ());
+    for node in NODES {
+        // The second is killed, and back before its session has ended.
+        if node == 2 {
+            processes.disturb(&format!("node {node} is killed"), || cluster.kill(node));
+        } else {
+            processes.disturb(&format!("node {node} is stopped"), || cluster.stop(node));
         }
-        act(cluster, node);
-        for processes in [&processes, &replays] {
-            processes.disturb(&format!("node {node} is started"), || ());
-        }
-        cluster.start(node);
-        cluster.until_in_sync();
+        processes.disturb(&format!("node {node} is started"), || cluster.start(node));
+        processes.disturb(&format!("node {node} serves"), || cluster.until_in_sync());
     }
-    let mut problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
-    let table = workload::stop("replays", &mut replays);
-    problems.extend(table.problems());
-    problems.extend(workload::data(&replays.fresh_lab(), None).err().unwrap_or_default());
-    workload::finish("members_come_and_go_and_replays_run", &mut processes, problems);
+    let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
+    workload::finish("members_come_and_go", &mut processes, problems);
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Case;
-use super::brokers::{Cluster, NODES};
+use super::brokers::{Cluster, NODES, Place};
 use super::processes::Processes;
 use super::support::{Lab, until};
 use super::table::Rule;
@@ -21,7 +21,7 @@ const NOTICE_BOUND: Duration = Duration::from_secs(45);
 fn leaders_elected_and_every_partition_reassigned(cluster: &Cluster, lab: &Lab) {
     let mut processes = workload::start(lab, Rule::Clean, "");
     // Another replica is preferred each time, and an election makes it the leader.
-    for turn in 0..3 {
+    for turn in 0..2 {
         let replicas = |partition| turned(partition + turn);
         processes.disturb(&format!("other leaders are preferred, round {turn}"), || reassign(cluster, lab, replicas));
         processes.disturb("the preferred leaders are elected", || {
@@ -48,8 +48,9 @@ fn turned(by: i32) -> Vec<i32> {
 /// Gives every partition of the laboratory and of the internal topics the replicas that are asked for by its number, and
 /// waits until it has them.
 fn reassign(cluster: &Cluster, lab: &Lab, replicas: impl Fn(i32) -> Vec<i32>) {
-    let mut wanted = cluster.partitions(&lab.prefix);
-    wanted.extend(cluster.partitions("__"));
+    let observer = cluster.observer();
+    let look = || observer.partitions(&[&lab.prefix, "__"]);
+    let wanted = until("metadata", look);
     let mut plan = String::new();
     for (topic, partition) in wanted.keys() {
         let replicas = replicas(*partition);
@@ -61,19 +62,13 @@ fn reassign(cluster: &Cluster, lab: &Lab, replicas: impl Fn(i32) -> Vec<i32>) {
     std::fs::write(&file, format!("{{\"version\":1,\"partitions\":[{plan}]}}")).expect("written");
     cluster.tool("kafka-reassign-partitions", &format!("--execute --reassignment-json-file {}", file.display()));
     until("every partition has its replicas", || {
-        let mut found = cluster.partitions(&lab.prefix);
-        found.extend(cluster.partitions("__"));
-        let moved = |(topic, partition): &(String, i32)| {
-            let replicas = replicas(*partition);
-            found.get(&(topic.clone(), *partition)).is_some_and(|found| {
-                let mut in_sync = found.in_sync.clone();
-                let mut wanted = replicas.clone();
-                in_sync.sort_unstable();
-                wanted.sort_unstable();
-                found.replicas == replicas && in_sync == wanted && found.leader >= 0
-            })
+        let found = look()?;
+        let moved = |place: &Place| {
+            let (wanted, found) = (replicas(place.1), found.get(place)?);
+            let has_all = wanted.iter().all(|node| found.in_sync.contains(node));
+            (found.replicas == wanted && has_all && found.leader >= 0).then_some(())
         };
-        wanted.keys().all(moved).then_some(())
+        wanted.keys().all(|place| moved(place).is_some()).then_some(())
     });
 }
 

@@ -59,6 +59,10 @@ impl<'lab> Processes<'lab> {
         }
     }
 
+    pub fn lab(&self) -> &Lab {
+        self.lab
+    }
+
     /// The laboratory with clients that know nothing of how the cluster was.
     pub fn fresh_lab(&self) -> Lab {
         self.lab.named(&self.lab.prefix)
@@ -77,12 +81,24 @@ impl<'lab> Processes<'lab> {
 
     /// Runs commands in turn, each to its end, until the processes are stopped.
     pub fn repeat(&mut self, name: &str, words: &[&str]) {
-        self.repeat_with(name, words, |started, _| (started.wait(BOUND), false));
+        let commands = words.iter().map(|words| ((*words).to_owned(), self.lab.command(words))).collect();
+        self.repeat_with(name, commands, |started, _| (started.wait(BOUND), false));
+    }
+
+    /// The same in another laboratory.
+    pub fn repeat_in(&mut self, lab: Lab, name: &str, words: &[&str]) {
+        let commands = words.iter().map(|words| ((*words).to_owned(), lab.command(words))).collect();
+        // The laboratory lives as long as its commands.
+        self.repeat_with(name, commands, move |started, _| {
+            let _folder = lab.folder();
+            (started.wait(BOUND), false)
+        });
     }
 
     /// Runs a command that goes on until it is stopped, for a while, again and again.
     pub fn come_and_go(&mut self, words: &str, life: Duration) {
-        self.repeat_with(words, &[words], move |started, stopping| {
+        let command = vec![(words.to_owned(), self.lab.command(words))];
+        self.repeat_with(words, command, move |started, stopping| {
             let start = Instant::now();
             while start.elapsed() < life && !stopping.load(Ordering::Relaxed) && started.end.get().is_none() {
                 std::thread::sleep(Duration::from_millis(50));
@@ -96,10 +112,9 @@ impl<'lab> Processes<'lab> {
     fn repeat_with(
         &mut self,
         name: &str,
-        words: &[&str],
+        mut commands: Vec<(String, Command)>,
         run: impl Fn(&Started, &AtomicBool) -> (End, bool) + Send + 'static,
     ) {
-        let mut commands: Vec<_> = words.iter().map(|words| ((*words).to_owned(), self.lab.command(words))).collect();
         let runs = Runs::default();
         let (kept, stopping) = (Arc::clone(&runs), Arc::clone(&self.stopping));
         let thread = std::thread::spawn(move || {

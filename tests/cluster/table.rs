@@ -5,7 +5,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::Case;
+use super::brokers::Cluster;
 use super::schemas::output_problems;
+use super::support::Lab;
+
+pub const CASES: &[Case] = &[("an_end_that_must_not_be_is_a_problem", ends_are_judged)];
 
 /// How a process may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,10 +153,10 @@ impl Table {
         self.ends(name).filter_map(|end| serde_json::from_str(&end.stdout).ok()).collect()
     }
 
-    /// What is not as it should be.
+    /// What is not as it should be, a line each.
     pub fn problems(&self) -> Vec<String> {
         let bad = self.rows.iter().filter(|row| row.is_problem);
-        bad.map(|row| format!("{}: {}", row.name.trim_start(), row.how)).collect()
+        bad.map(|row| format!("{}: {}", row.name.trim_start(), row.how.lines().next().unwrap_or_default())).collect()
     }
 }
 
@@ -175,4 +180,48 @@ impl fmt::Display for Table {
         let ([all, early], [runs, failed]) = (self.processes, self.runs);
         write!(to, "  {all} processes, {early} ended by themselves; {runs} runs of repeated commands, {failed} failed")
     }
+}
+
+fn ends_are_judged(_: &Cluster, _: &Lab) {
+    let begun = Instant::now();
+    let end = |code, stderr: &str| End {
+        at: begun,
+        code,
+        hung: code.is_none(),
+        stdout: String::new(),
+        stderr: format!("working\nerror: {stderr}"),
+    };
+    let leaderless = "timed out: order-events/3 has had no leader for 30 s";
+    let (clean, either) = (Rule::Clean, Rule::Leaderless);
+    let cases = [
+        ("inventory", Some(0), "", false, clean, true),
+        ("inventory", Some(0), "", true, clean, false),
+        ("inventory", Some(130), "", false, clean, false),
+        ("inventory", None, "", false, clean, false),
+        ("inventory", Some(4), leaderless, true, clean, false),
+        ("inventory", Some(4), leaderless, true, either, true),
+        ("inventory", Some(4), "partition 3 has no leader", true, either, true),
+        ("inventory", Some(4), "the leader of order-events does not answer", true, either, false),
+        ("inventory", Some(4), "timed out: order-events/3", true, either, false),
+        ("inventory", Some(1), leaderless, true, either, false),
+        ("inventory", Some(0), "", true, either, false),
+        ("inventory", Some(7), "", true, Rule::ByItself(7), true),
+        ("inventory", Some(7), "", false, Rule::ByItself(7), false),
+        ("produce", Some(130), "", false, clean, true),
+        ("produce", Some(0), "", false, clean, false),
+    ];
+    for (name, code, stderr, by_itself, rule, right) in cases {
+        let mut table = Table::new(begun, vec![(begun, "nothing is done".to_owned())]);
+        table.add(name, end(code, stderr), by_itself, rule);
+        let told = format!("{name} {code:?} {stderr} {by_itself} {rule:?}:\n{table}");
+        assert_eq!(table.problems().is_empty(), right, "{told}");
+        // A run is to end by itself.
+        let mut table = Table::new(begun, Vec::new());
+        table.add_runs("runs", vec![("scan".to_owned(), end(code, stderr), false)], rule);
+        let right = code == Some(0) || rule == either && code == Some(4) && right;
+        assert_eq!(table.problems().is_empty(), right, "{told}");
+    }
+    let mut table = Table::new(begun, Vec::new());
+    table.add_runs("runs", Vec::new(), clean);
+    assert_eq!(table.problems(), ["runs: 0 runs, 0 failed"]);
 }

@@ -41,7 +41,37 @@ pub fn start<'lab>(lab: &'lab Lab, rule: Rule, words: &str) -> Processes<'lab> {
     processes.start(&with("lag --watch 500ms"));
     processes.repeat("scans", &[&with("analytics --from-beginning --no-commit --metrics-file scan.txt")]);
     processes.repeat("shadows", &[&with("replay --shadow")]);
+    replays(&mut processes, words);
     processes
+}
+
+/// The topics whose analytics group is rewound and brought back all the time, beside those of the case.
+const REPLAYED: &str = "replayed";
+/// How many orders they have.
+const REPLAYED_ORDERS: u64 = 2000;
+
+/// Starts the replays.
+pub fn replays(processes: &mut Processes<'_>, words: &str) {
+    let lab = processes.lab().other(REPLAYED);
+    lab.run(&format!("produce --count {REPLAYED_ORDERS} --seed 6")).expect(0);
+    lab.run("analytics --from-beginning").expect(0);
+    // The first switch can be undone, and so can each that follows.
+    let commands =
+        ["replay", "replay --undo", "analytics --from-beginning"].map(|command| format!("{command} {words}"));
+    processes.repeat_in(lab, "replays", &commands.each_ref().map(|words| words.trim_end()));
+}
+
+/// What is not right with the group that was replayed, if there is one.
+fn replayed(lab: &Lab) -> Vec<String> {
+    let lab = lab.other(REPLAYED);
+    if lab.topics().is_empty() {
+        return Vec::new();
+    }
+    let run = lab.run("replay --shadow --output json");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap_or_default();
+    let counted = &document["after"]["total_orders"];
+    let right = run.code() == 0 && document["verdict"] == "identical" && *counted == REPLAYED_ORDERS;
+    if right { Vec::new() } else { vec![format!("replays: exit {}, {counted} orders\n{}", run.code(), run.stderr)] }
 }
 
 /// Waits for the topic of the orders.
@@ -116,6 +146,7 @@ pub fn judge(name: &str, processes: &Processes<'_>, table: &Table, mut problems:
         Ok(told) => eprintln!("  {told}"),
         Err(wrong) => problems.extend(wrong),
     }
+    problems.extend(replayed(&processes.fresh_lab()));
     assert!(problems.is_empty(), "{name}:\n{}", problems.join("\n"));
 }
 

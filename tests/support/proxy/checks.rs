@@ -23,10 +23,12 @@ pub type Check = (&'static str, fn());
 
 pub const CHECKS: &[Check] = &[
     ("proxy::frames_pass_unchanged_and_are_counted", frames_pass),
+    ("proxy::what_is_no_frame_reaches_the_broker_as_it_is", no_frame),
     ("proxy::replies_name_the_proxy_in_place_of_the_broker", addresses),
     ("proxy::replies_are_late_side_by_side_and_in_order", late),
     ("proxy::a_stall_holds_frames_back_and_loses_none", stalled),
     ("proxy::a_black_hole_swallows_one_direction", black_holes),
+    ("proxy::a_black_hole_swallows_the_end_of_a_connection", black_hole_at_the_end),
     ("proxy::a_black_hole_begins_with_a_reply", black_hole_by_rule),
     ("proxy::a_reply_is_cut_within_its_frame", cut_within),
     ("proxy::replies_are_lost_by_the_kind_of_their_request", lost),
@@ -146,6 +148,20 @@ fn frames_pass() {
     assert_eq!((counts.late, counts.stalled, counts.lost, counts.cut, counts.swallowed), (0, 0, 0, 0, 0));
 }
 
+fn no_frame() {
+    const HELLO: &[u8] = b"\x16\x03\x01\x02\x00 hello";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let proxy = Proxy::new(&listener.local_addr().expect("an address").to_string());
+    let mut stream = client(&proxy);
+    stream.write_all(HELLO).expect("sent");
+    let (mut broker, _) = listener.accept().expect("a connection");
+    let mut arrived = [0; HELLO.len()];
+    broker.read_exact(&mut arrived).expect("read");
+    assert_eq!(arrived, HELLO);
+    drop(broker);
+    assert_eq!(next(&mut stream), None, "the broker has closed");
+}
+
 /// Encodes a reply, lets its addresses be replaced, and decodes it.
 fn rewritten<T: Encodable + Decodable>(routes: &Routes, api: ApiKey, version: i16, reply: &T) -> Result<T, String> {
     let header = api.response_header_version(version);
@@ -253,6 +269,18 @@ fn black_holes() {
         assert_eq!((next(&mut stream), next(&mut newcomer)), (None, None));
         assert_eq!((asked(&mut idle, 3), asked(&mut client(&proxy), 4)), (Some(3), Some(4)));
     }
+}
+
+fn black_hole_at_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let proxy = Proxy::new(&listener.local_addr().expect("an address").to_string());
+    let mut stream = client(&proxy);
+    let (broker, _) = listener.accept().expect("a connection");
+    proxy.black_hole(Hole::Replies);
+    drop(broker);
+    assert_silent(&mut stream);
+    proxy.end_black_hole();
+    assert_eq!(next(&mut stream), None);
 }
 
 fn black_hole_by_rule() {

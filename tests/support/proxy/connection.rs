@@ -107,7 +107,22 @@ fn requests(
     mut broker: TcpStream,
     unanswered: &Unanswered,
 ) -> io::Result<()> {
-    while let Some(request) = next_frame(&mut client)? {
+    loop {
+        let request = match next_frame(&mut client)? {
+            Next::Frame(request) => request,
+            Next::Other(bytes) => {
+                // A probe that speaks TLS, most likely. What the broker makes of it is seen.
+                return match shared.gate(id, Way::Request) {
+                    Gate::Open => {
+                        broker.write_all(&bytes)?;
+                        io::copy(&mut client, &mut broker).map(drop)
+                    }
+                    Gate::Swallows => io::copy(&mut client, &mut io::sink()).map(drop),
+                    Gate::Cut => Ok(()),
+                };
+            }
+            Next::End => return Ok(()),
+        };
         shared.change(|state| state.counts.requests += 1);
         unanswered.insert(&request)?;
         match shared.gate(id, Way::Request) {
@@ -116,7 +131,6 @@ fn requests(
             Gate::Cut => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Ends with its sender, and so does who delivers.
@@ -126,7 +140,12 @@ fn replies(
     unanswered: &Unanswered,
     sender: &SyncSender<Reply>,
 ) -> io::Result<()> {
-    while let Some(frame) = next_frame(&mut broker)? {
+    loop {
+        let frame = match next_frame(&mut broker)? {
+            Next::Frame(frame) => frame,
+            Next::Other(_) => return Err(invalid("a reply of a length that is none")),
+            Next::End => return Ok(()),
+        };
         let (api, version) = unanswered.take(&frame)?;
         let deed = shared.change(|state| state.meet(api));
         let now = Instant::now();
@@ -136,7 +155,6 @@ fn replies(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<Reply>) -> io::Result<()> {
@@ -162,6 +180,8 @@ fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<
             }
         }
     }
+    // The broker has closed, and a client learns of that as it would of a reply.
+    shared.wait_to_close(id);
     Ok(())
 }
 
@@ -172,20 +192,29 @@ fn send(stream: &mut TcpStream, frame: &[u8], bytes: usize) -> io::Result<()> {
     stream.write_all(if bytes == usize::MAX { &whole } else { &whole[..bytes.min(whole.len() - 1)] })
 }
 
-/// The next frame without its length; nothing at the end, also at one within a frame.
-fn next_frame(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
+/// What comes next on a connection.
+enum Next {
+    /// A frame without its length.
+    Frame(Bytes),
+    /// Bytes that cannot be a length, and so no frame.
+    Other([u8; 4]),
+    /// The end, also one within a frame.
+    End,
+}
+
+fn next_frame(stream: &mut TcpStream) -> io::Result<Next> {
     let mut length = [0; 4];
-    let ended = |error: io::Error| if error.kind() == ErrorKind::UnexpectedEof { Ok(None) } else { Err(error) };
+    let ended = |error: io::Error| if error.kind() == ErrorKind::UnexpectedEof { Ok(Next::End) } else { Err(error) };
     if let Err(error) = stream.read_exact(&mut length) {
         return ended(error);
     }
-    let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > LONGEST_FRAME {
-        return Err(invalid("a length that is none: the proxy forwards plaintext Kafka only"));
+    let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if bytes > LONGEST_FRAME {
+        return Ok(Next::Other(length));
     }
-    let mut frame = vec![0; length];
+    let mut frame = vec![0; bytes];
     match stream.read_exact(&mut frame) {
-        Ok(()) => Ok(Some(frame.into())),
+        Ok(()) => Ok(Next::Frame(frame.into())),
         Err(error) => ended(error),
     }
 }

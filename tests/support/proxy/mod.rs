@@ -2,7 +2,8 @@
 //!
 //! Clients reach the broker only through the proxy: replies that name a broker's address name the proxy's instead
 //! (`addresses.rs`). This works with any broker and without a setting of its own. A cluster has one proxy for each
-//! broker, which know each other's addresses. Plaintext only: the proxy must be able to read the frames.
+//! broker, which know each other's addresses. Plaintext only: the proxy must be able to read the frames,
+//! and passes on what is none (a probe for TLS) as it is.
 //!
 //! A connection has three threads (`connection.rs`): requests, replies, and replies that wait for their time. What is
 //! done to a reply is decided by rules (`rule.rs`) and by the proxy's state.

@@ -113,6 +113,16 @@ impl State {
         });
     }
 
+    /// Whether a black hole takes what goes this way.
+    fn swallows(&self, way: Way) -> bool {
+        match self.hole {
+            None => false,
+            Some((Hole::Both, _)) => true,
+            Some((Hole::Requests, _)) => way == Way::Request,
+            Some((Hole::Replies, _)) => way == Way::Reply,
+        }
+    }
+
     /// Counts a reply, and says what is to be done to it.
     pub fn meet(&mut self, api: ApiKey) -> Option<Deed> {
         *self.counts.by_api.entry(api as i16).or_default() += 1;
@@ -189,12 +199,7 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.counts.stalled += u64::from(has_waited);
-        let swallows = match state.hole {
-            None => false,
-            Some((Hole::Both, _)) => true,
-            Some((Hole::Requests, _)) => way == Way::Request,
-            Some((Hole::Replies, _)) => way == Way::Reply,
-        };
+        let swallows = state.swallows(way);
         let Some(open) = state.connections.get_mut(&connection) else { return Gate::Cut };
         if !swallows {
             return Gate::Open;
@@ -202,6 +207,13 @@ impl Shared {
         open.has_lost = true;
         state.counts.swallowed += 1;
         Gate::Swallows
+    }
+
+    /// Waits until the end of a connection may pass as a reply does, or the connection is cut.
+    pub fn wait_to_close(&self, connection: u64) {
+        self.wait_until(|state| {
+            !state.connections.contains_key(&connection) || !(state.stalled || state.swallows(Way::Reply))
+        });
     }
 
     /// Cuts a connection, if it is open.

@@ -10,7 +10,7 @@ use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Error, Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions,
+    Aside, Error, Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions,
 };
 use crate::state::{Checkpoint, Position, PositionKey};
 
@@ -28,7 +28,7 @@ pub(super) struct EpochWriter<'a> {
     group: &'a str,
     /// The epoch's name: nobody else has this process's id.
     epoch: String,
-    transactions: Transactions,
+    transactions: Aside<Transactions>,
 }
 
 /// A partition's place in a switch.
@@ -44,7 +44,7 @@ impl<'a> EpochWriter<'a> {
         let topics = [context.common.names.analytics_state()];
         let sizes = topology::sizes(context, inspector, &[Topic::AnalyticsState])?;
         let transactions = Transactions::open(&context.common.connection, &id, &topics, sizes, &context.shutdown)?;
-        Ok(Self { context, group, epoch: context.process_id.clone(), transactions })
+        Ok(Self { context, group, epoch: context.process_id.clone(), transactions: Aside::new(transactions) })
     }
 
     /// The position of a place in this epoch.

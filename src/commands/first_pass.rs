@@ -62,7 +62,7 @@ pub(super) fn install(
     group::wait_empty(context, inspector, group, None)?;
     let hold = Hold::take(context, group, &pass.places)?;
     let result = installed(context, inspector, group, pass, &topology, &writer, &hold);
-    hold.release();
+    hold.release(context, inspector, group);
     result?;
     Ok(writer.wait_visible(inspector, &topology, &pass.places)?)
 }

@@ -135,6 +135,10 @@ pub(super) fn wait_empty(
     }
 }
 
+/// The session of the member that holds a group: it answers every few moments, and should not be missed for long when it is
+/// killed. Brokers with default settings take 6 s and more.
+const HOLD_SESSION: Duration = Duration::from_secs(10);
+
 /// The group, held by this process: its only member, with every partition paused.
 #[derive(Debug)]
 pub(super) struct Hold {
@@ -147,7 +151,8 @@ impl Hold {
     pub fn take(context: &Context, group: &str, places: &[Place]) -> Result<Self, GroupError> {
         let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
         topics.dedup();
-        let settings = MemberSettings { group: group.to_owned(), instance_id: None, topics };
+        let settings =
+            MemberSettings { group: group.to_owned(), instance_id: None, topics, session_timeout: HOLD_SESSION };
         let member = Member::join(&context.common.connection, &settings)?;
         let deadline = Deadline::after(context.common.connection.timeout.max(Duration::from_secs(30)));
         let result = loop {
@@ -204,9 +209,19 @@ impl Hold {
         Ok(())
     }
 
-    /// Leaves the group.
-    pub fn release(self) {
+    /// Leaves the group, and waits until it has no member: a coordinator that goes away in that moment hears nothing of it,
+    /// and the group would be live for whatever command comes next.
+    pub fn release(self, context: &Context, inspector: &Inspector, group: &str) {
         self.member.leave();
+        let (inspector, bound) = (inspector.after_a_stop(), Deadline::after(HOLD_SESSION + Duration::from_secs(2)));
+        let mut silence = Some(Deadline::after(Duration::from_secs(1)));
+        // What cannot be found out now is found out by the next command.
+        while inspector.liveness(group).is_ok_and(|liveness| !liveness.members.is_empty()) && !bound.has_passed() {
+            if silence.take_if(|silence| silence.has_passed()).is_some() {
+                context.console.note(&format!("waiting for the group {group} to notice that this command has left"));
+            }
+            clock::pause(Duration::from_millis(50));
+        }
     }
 }
 

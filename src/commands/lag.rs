@@ -157,7 +157,7 @@ impl<'a> Watch<'a> {
             console.redraw(&format!("{}{stale}\n", report::lag_picture(&self.shown())))?
         } else {
             let lines: String =
-                self.shown().iter().map(|group| format!("{}; {stale}\n", report::lag_line(group))).collect();
+                self.shown().iter().map(|group| report::lag_line(group) + "; " + &stale + "\n").collect();
             console.answer(&lines)?
         };
         self.context.shutdown.pause(self.settings.watch.unwrap_or_default().min(LEAST_BOUND));

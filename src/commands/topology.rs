@@ -153,20 +153,19 @@ pub(super) fn ensure(
     partitions: Option<i32>,
 ) -> Result<Topology, Failure> {
     let names = &context.common.names;
-    let found = match look(context, inspector, uses)? {
-        Some(found) => found,
-        None => {
-            // Without orders nothing was looked at: what exists of the others must fit too.
-            let (all, count) = (inspector.topics()?, partitions.unwrap_or(DEFAULT_PARTITIONS));
-            for topic in Topic::ALL {
-                let name = topic.name(names);
-                let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
-                check_count(names, topic, found, count)?;
-            }
-            // They may exist already, with another count: made by another process a moment ago.
-            make(context, inspector, &[Topic::Orders], count)?;
-            look_until(context, inspector, uses, |_| true)?
+    let found = if let Some(found) = look(context, inspector, uses)? {
+        found
+    } else {
+        // Without orders nothing was looked at: what exists of the others must fit too.
+        let (all, count) = (inspector.topics()?, partitions.unwrap_or(DEFAULT_PARTITIONS));
+        for topic in Topic::ALL {
+            let name = topic.name(names);
+            let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
+            check_count(names, topic, found, count)?;
         }
+        // They may exist already, with another count: made by another process a moment ago.
+        make(context, inspector, &[Topic::Orders], count)?;
+        look_until(context, inspector, uses, |_| true)?
     };
     if let Some(asked) = partitions
         && found.partitions != asked

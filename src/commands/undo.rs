@@ -36,7 +36,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     let writer = EpochWriter::open(context, &inspector, &group_name)?;
     let hold = Hold::take(context, &group_name, &places)?;
     let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
-    hold.release();
+    hold.release(context, &inspector, &group_name);
     result?;
     writer.wait_visible(&inspector, &topology, &places)?;
     let state = group::read_state(context, &inspector, &topology, &group_name)?;

@@ -23,6 +23,7 @@ use crate::clock::{self, Deadline};
 
 /// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it. Above the
 /// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
+pub const SESSION_TIMEOUT: Duration = Duration::from_millis(SESSION_MS);
 pub(super) const SESSION_MS: u64 = 25_000;
 /// Default of `max.poll.interval.ms`.
 pub(super) const POLL_INTERVAL_MS: u64 = 300_000;
@@ -36,6 +37,8 @@ pub struct MemberSettings {
     pub instance_id: Option<String>,
     /// The topics to subscribe to.
     pub topics: Vec<String>,
+    /// `session.timeout.ms`, where the user sets no other.
+    pub session_timeout: Duration,
 }
 
 /// A member's identity and generation, taken when it was assigned its partitions.
@@ -196,7 +199,7 @@ impl Member {
     ///
     /// With exit code 2 when librdkafka refuses the configuration.
     pub fn join(connection: &Connection, settings: &MemberSettings) -> Result<Self, Error> {
-        let (session, poll_interval) = (SESSION_MS.to_string(), POLL_INTERVAL_MS.to_string());
+        let (session, poll_interval) = (settings.session_timeout.as_millis().to_string(), POLL_INTERVAL_MS.to_string());
         let mut config = connection.client_with(
             &[
                 ("session.timeout.ms", &session),

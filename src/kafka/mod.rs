@@ -3,6 +3,7 @@
 //! Rank 20. Calls block, each with a bound, and belong on plain threads.
 
 mod admin;
+mod aside;
 mod call;
 mod certificate;
 mod client;
@@ -30,13 +31,14 @@ mod scan;
 mod transaction;
 
 pub use admin::{Admin, GroupEnd, TopicFacts};
+pub use aside::Aside;
 pub use codes::Kind;
 pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::{Error, TransactionError};
 pub use groups::GroupFacts;
 pub use inspector::{Inspector, Liveness};
 pub use library::library;
-pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record};
+pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record, SESSION_TIMEOUT};
 pub use offsets::{Isolation, StableWait};
 pub use permission::{Operation, Permission, Resource};
 pub use property::{

@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::TopicPartition;
+use super::aside::Aside;
 use super::client::{Context, ErrorLog};
 use super::codes::{Kind, kind_of};
 use super::connection::Connection;
@@ -172,14 +173,18 @@ fn deal(ranges: &[Range], shares: usize) -> Vec<Vec<usize>> {
 
 /// One thread's client and the ranges that it reads.
 struct Share<'a> {
-    // Before the consumer: the queue's reference must be gone when its client goes.
-    queue: BatchQueue,
-    consumer: BaseConsumer<Context>,
+    client: Aside<ScanClient>,
     ranges: &'a [Range],
     own: Vec<OwnRange>,
     /// Place in `own` of each (topic, partition), found by the client's topic object rather than by its name.
     places: Vec<(TopicTag, Vec<Option<usize>>)>,
     timeout: Duration,
+}
+
+struct ScanClient {
+    // Before the consumer: the queue's reference must be gone when its client goes.
+    queue: BatchQueue,
+    consumer: BaseConsumer<Context>,
 }
 
 struct OwnRange {
@@ -217,7 +222,8 @@ impl<'a> Share<'a> {
         let queue = BatchQueue::new(consumer.client().native_ptr(), BATCH)
             .ok_or_else(|| Error::new(Cause::Broken("the client has no consumer queue")))?;
         let own = own.iter().map(|&index| OwnRange { index, position: ranges[index].start, done: false }).collect();
-        Ok(Self { queue, consumer, ranges, own, places: Vec::new(), timeout: connection.timeout })
+        let client = Aside::new(ScanClient { queue, consumer });
+        Ok(Self { client, ranges, own, places: Vec::new(), timeout: connection.timeout })
     }
 
     fn run<R: Reader>(
@@ -249,7 +255,8 @@ impl<'a> Share<'a> {
 
     /// Reads one batch; `false` when none came within a moment.
     fn batch<R: Reader>(&mut self, share: &Mutex<R>, records: &AtomicU64) -> Result<bool, R::Error> {
-        let Self { queue, consumer, ranges, own, places, .. } = self;
+        let Self { client, ranges, own, places, .. } = self;
+        let ScanClient { queue, consumer } = &mut **client;
         let seen = &consumer.context().errors;
         let mut guard = None;
         let (mut count, mut result, mut finished) = (0u64, Ok(()), Vec::new());
@@ -306,7 +313,7 @@ impl<'a> Share<'a> {
                 list.add_partition(&self.ranges[index].place.topic, self.ranges[index].place.partition);
             }
             // What is fetched behind the end is dropped anyway; the pause only spares the work.
-            drop(self.consumer.pause(&list));
+            drop(self.client.consumer.pause(&list));
         }
         Ok(some)
     }
@@ -315,7 +322,7 @@ impl<'a> Share<'a> {
     fn check_ends(&self) -> Result<(), Error> {
         for own in self.own.iter().filter(|own| !own.done) {
             let Range { place, end, .. } = &self.ranges[own.index];
-            let client = self.consumer.client().native_ptr();
+            let client = self.client.consumer.client().native_ptr();
             if let Some(now) = native::known_high_watermark(client, &place.topic, place.partition)
                 && now < *end
                 && own.position >= now
@@ -332,7 +339,7 @@ impl<'a> Share<'a> {
             let range = &self.ranges[own.index];
             format!(" at {} offset {} of {}", range.place, own.position, range.end)
         });
-        error::no_answer("reading", &format!("nothing came{at}"), &self.consumer.context().errors)
+        error::no_answer("reading", &format!("nothing came{at}"), &self.client.consumer.context().errors)
     }
 }
 

@@ -14,7 +14,7 @@ use super::job::Event;
 use super::run::{Engine, Outage};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Error, Member, TransactionError, TransactionalId, Transactions};
+use crate::kafka::{Aside, Error, Member, TransactionError, TransactionalId, Transactions};
 
 /// The longest pause between two attempts: a cluster in trouble is not helped by a hundred of them a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -63,7 +63,7 @@ impl<P: Processor> Engine<'_, P> {
     }
 
     fn abort(&mut self) -> Result<(), TransactionError> {
-        let result = self.transactions.as_ref().map_or(Ok(()), Transactions::abort);
+        let result = self.transactions.as_ref().map_or(Ok(()), |transactions| transactions.abort());
         self.open = None;
         self.ended.aborts += 1;
         self.tasks.aborted(self.processor);
@@ -160,7 +160,7 @@ impl<P: Processor> Engine<'_, P> {
         let id = TransactionalId { family: format!("{}-", settings.group), member };
         let connection = self.connection.within(self.patience());
         let transactions = Transactions::open(&connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
-        self.transactions = Some(transactions);
+        self.transactions = Some(Aside::new(transactions));
         Ok(())
     }
 

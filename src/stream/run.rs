@@ -10,8 +10,8 @@ use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Connection, GroupMetadata, Happening, Inspector, Member, MemberSettings, Output, TopicPartition, TransactionError,
-    Transactions,
+    Aside, Connection, GroupMetadata, Happening, Inspector, Member, MemberSettings, Output, SESSION_TIMEOUT,
+    TopicPartition, TransactionError, Transactions,
 };
 use crate::shutdown::Shutdown;
 
@@ -68,6 +68,7 @@ pub fn run<P: Processor>(
             group: settings.group.clone(),
             instance_id: settings.instance_id.clone(),
             topics: settings.sources.clone(),
+            session_timeout: SESSION_TIMEOUT,
         },
     )?;
     let result = engine.drive(&member);
@@ -123,7 +124,7 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) inspector: &'a Inspector,
     pub(super) shutdown: &'a Shutdown,
     pub(super) watch: &'a mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
-    pub(super) transactions: Option<Transactions>,
+    pub(super) transactions: Option<Aside<Transactions>>,
     /// Number of transactional ids that this process has used up.
     pub(super) incarnation: u32,
     pub(super) tasks: Tasks<P::Task>,
@@ -314,7 +315,7 @@ impl<P: Processor> Engine<'_, P> {
 
     /// Begins a transaction; `false` when that led to a recovery instead.
     pub(super) fn begin(&mut self, member: &Member) -> Result<bool, StreamError> {
-        let begun = self.transactions.as_ref().map_or(Ok(()), Transactions::begin);
+        let begun = self.transactions.as_ref().map_or(Ok(()), |transactions| transactions.begin());
         match begun {
             Ok(()) => {
                 self.open = Some(Open { since: clock::now(), records: 0 });

@@ -84,7 +84,7 @@ impl Replay<'_> {
         let hold = Hold::take(self.context, self.group, &self.frozen.places)?;
         let result =
             self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
-        hold.release();
+        hold.release(self.context, self.inspector, self.group);
         let read = result.map_err(|failure| self.interrupted(failure))?;
         writer.wait_visible(self.inspector, self.topology, &self.frozen.places)?;
         Ok(read)

@@ -30,6 +30,7 @@ mod insist;
 mod joined;
 mod lag;
 mod looks;
+mod network;
 mod originals;
 mod pipeline;
 mod process;
@@ -95,6 +96,7 @@ fn main() {
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        network::CASES,
         scenarios::CASES,
         lag::CASES,
         clean::CASES,
@@ -118,6 +120,8 @@ fn main() {
             Ok(())
         })
     };
-    let trials = cases.into_iter().map(case).chain(proxy::checks::CHECKS.iter().copied().map(check)).collect();
+    let long = network::LONG_CASES.iter().copied().map(|long| case(long).with_ignored_flag(true));
+    let checks = proxy::checks::CHECKS.iter().copied().map(check);
+    let trials = cases.into_iter().map(case).chain(checks).chain(long).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

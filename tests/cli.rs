@@ -270,7 +270,7 @@ fn a_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = mute.local_addr().expect("an address").to_string();
-    let child = limited(folder.path(), "-Sn 16", &["lag", "-b", &address, "--timeout", "60s"])
+    let child = limited(folder.path(), "-Sn 200", &["lag", "-b", &address, "--timeout", "60s"])
         .stderr(Stdio::piped())
         .spawn()
         .expect("started");

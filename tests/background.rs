@@ -3,8 +3,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test has a clock of its own, and waits until something holds")]
 
+#[allow(dead_code, reason = "another suite's")]
+#[path = "contract/client.rs"]
+mod client;
 #[path = "support/schemas.rs"]
 mod schemas;
+#[path = "background/stopping.rs"]
+mod stopping;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -143,8 +148,13 @@ impl Foreground {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
-    fn end(mut self, with: Signal) -> i32 {
+    fn end(self, with: Signal) -> i32 {
         signal(self.pid(), with);
+        self.ended()
+    }
+
+    /// The exit code of one that ends by itself, or was told to.
+    fn ended(mut self) -> i32 {
         self.child.wait().expect("ended").code().expect("a code")
     }
 }

@@ -90,6 +90,8 @@ pub struct Core {
     pub(super) parked: Parked,
     pub(super) outbox: Outbox,
     pub(super) notices: Vec<Notice>,
+    /// No request may wait any more; see `stop.rs`.
+    pub(super) stopping: bool,
 }
 
 impl Core {
@@ -115,6 +117,7 @@ impl Core {
             parked: Parked::default(),
             outbox: Outbox::default(),
             notices,
+            stopping: false,
         };
         for entry in entries {
             match entry {

@@ -132,7 +132,7 @@ impl Core {
         let failed = plan.response.error_code != 0 || told().any(|data| data.error_code != 0 && !is_unknown(data));
         // As Kafka: a request that asks for nothing that exists, has an error to tell or may not wait is answered at once.
         // What does not exist is told with the rest, and is not waited for: not even if it is made meanwhile.
-        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || told().all(is_unknown) {
+        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || told().all(is_unknown) || self.stopping {
             return Answer::Now(plan);
         }
         let ticket = self.outbox.ticket();
@@ -251,6 +251,12 @@ impl Core {
         let due: Vec<Ticket> =
             self.parked.readers.iter().filter(|(_, reader)| reader.until <= now).map(|(ticket, _)| *ticket).collect();
         self.release(&due);
+    }
+
+    /// Answers every reader that waits.
+    pub(super) fn release_readers(&mut self) {
+        let all: Vec<Ticket> = self.parked.readers.keys().copied().collect();
+        self.release(&all);
     }
 
     fn release(&mut self, tickets: &[Ticket]) {

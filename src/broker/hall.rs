@@ -97,6 +97,12 @@ impl Hall {
         (self.listener)(notice);
     }
 
+    /// How many requests wait for their answer.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.enter().waiting.len()
+    }
+
     /// Something may have become due earlier than the timer knows.
     pub fn rouse(&self) {
         self.rouse.notify_one();

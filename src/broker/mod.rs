@@ -28,6 +28,7 @@ mod notice;
 mod produce;
 mod refusals;
 mod server;
+mod stop;
 mod topics;
 mod transactions;
 pub mod wire;

@@ -23,6 +23,10 @@ use super::journal::JournalError;
 /// Connections that are served at a time; more wait in the system's queue.
 const MOST_CONNECTIONS: usize = 1_000;
 
+/// How long a stop waits for replies that are on their way; then the connections are cut. A client that reads has its own
+/// within milliseconds.
+const STOP: Duration = Duration::from_secs(3);
+
 /// What a broker is started with.
 #[derive(Clone)]
 pub struct Config {
@@ -199,16 +203,22 @@ impl Server {
         Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics, groups }
     }
 
-    /// Closes the connections, and leaves the data so that the next start need not check it.
+    /// Stops in order, as Kafka's controlled shutdown does: requests that wait are answered, no connection is accepted, and
+    /// those that are open end between two frames. Leaves the data so that the next start need not check it.
     ///
     /// # Errors
     ///
     /// When the data cannot be written.
     pub async fn stop(mut self) -> io::Result<()> {
-        self.quit.send_replace(true);
-        // It ends by itself once told, and its panic, if it had one, is not the caller's.
-        (&mut self.accepting).await.ok();
+        // First, and for good: see `Core::end_waits`. Ended or panicked, it does not run.
         self.timer.abort();
+        (&mut self.timer).await.ok();
+        self.hall.tell(Core::end_waits);
+        self.quit.send_replace(true);
+        if tokio::time::timeout(STOP, &mut self.accepting).await.is_err() {
+            self.accepting.abort();
+            (&mut self.accepting).await.ok();
+        }
         let closed = self.hall.tell(|core, _| core.close());
         drop(self.folder.take());
         closed
@@ -233,6 +243,7 @@ async fn accept(
     count: watch::Sender<usize>,
     mut quitting: watch::Receiver<bool>,
 ) {
+    let stopping = quitting.clone();
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     let mut number = 0;
@@ -243,14 +254,23 @@ async fn accept(
                     number += 1;
                     // An answer is one write; waiting for more to come would only delay it.
                     if stream.set_nodelay(true).is_err() { continue }
-                    connections.spawn(connection::serve(Arc::clone(&hall), stream, peer, number));
+                    connections.spawn(connection::serve(Arc::clone(&hall), stream, peer, number, stopping.clone()));
                 }
                 // Out of file descriptors, most likely: what is connected goes on, and some of it will end.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
-            _ = quitting.changed() => return,
+            _ = quitting.changed() => break,
         }
         count.send_replace(connections.len());
     }
+    // Who connects now is refused.
+    drop(listener);
+    while connections.join_next().await.is_some() {
+        count.send_replace(connections.len());
+    }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -153,6 +153,13 @@ impl Member {
         self.answer_sync(turn, refused_sync(ResponseError::UnknownMemberId));
     }
 
+    /// Answers whatever waits with an error; the member stays one.
+    pub(super) fn end_waits(&mut self, error: ResponseError, turn: &mut Turn<'_>) {
+        let id = self.id.clone();
+        self.answer_join(turn, refused_join(&id, error));
+        self.answer_sync(turn, refused_sync(error));
+    }
+
     /// As administrators see it; what it subscribes to is only shown of a stable group.
     pub(super) fn describe(&self, protocol: Option<&str>) -> DescribedGroupMember {
         DescribedGroupMember::default()

@@ -223,6 +223,19 @@ impl Groups {
         entries.into_iter().map(Entry::Group).collect()
     }
 
+    /// Answers every join and sync that waits: this node is nobody's coordinator any more. The groups themselves stay as
+    /// the journal has them, for the next start.
+    pub fn end_waits(&mut self, now: i64, outbox: &mut Outbox) {
+        let Self { by_id: groups, timers, .. } = self;
+        let mut turn = Turn::new(now, timers);
+        for member in groups.values_mut().flat_map(|group| group.members.values_mut()) {
+            member.end_waits(ResponseError::NotCoordinator, &mut turn);
+        }
+        for (ticket, answer) in turn.answers {
+            outbox.put(ticket, answer);
+        }
+    }
+
     /// When `tick` has something to do next, in milliseconds by the broker's clock.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {

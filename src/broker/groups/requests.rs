@@ -10,10 +10,12 @@ use kafka_protocol::messages::{
 };
 use uuid::Uuid;
 
+use super::member::{refused_join, spelled};
 use super::{Groups, Surroundings, coordinator};
 use crate::broker::answer::{Answer, Call, Deferred, Ticket};
 use crate::broker::core::{Core, NodeSettings};
 use crate::broker::entry::Entry;
+use crate::broker::stop;
 use crate::broker::transactions::{Entrance, Speaker};
 
 impl Surroundings for Core {
@@ -65,21 +67,34 @@ impl Core {
     /// Answers `FindCoordinator`.
     #[must_use]
     pub fn find_coordinator(&self, request: &FindCoordinatorRequest, call: &Call<'_>) -> FindCoordinatorResponse {
+        if self.stopping {
+            return stop::refuse(request);
+        }
         coordinator::find(&self.settings, request, call.version)
     }
 
     /// Answers `JoinGroup`, later if others are waited for.
     pub fn join_group(&mut self, request: &JoinGroupRequest, call: &Call<'_>) -> Answer<JoinGroupResponse> {
+        if self.stopping {
+            let refused = refused_join(&request.member_id, ResponseError::CoordinatorNotAvailable);
+            return Answer::Now(spelled(refused, call.version));
+        }
         self.with_groups(|groups, core| groups.join(core, request, call))
     }
 
     /// Answers `SyncGroup`, later if the leader is waited for.
     pub fn sync_group(&mut self, request: &SyncGroupRequest, call: &Call<'_>) -> Answer<SyncGroupResponse> {
+        if self.stopping {
+            return Answer::Now(stop::refuse(request));
+        }
         self.with_groups(|groups, core| groups.sync(core, request, call))
     }
 
     /// Answers `Heartbeat`.
     pub fn heartbeat(&mut self, request: &HeartbeatRequest, call: &Call<'_>) -> HeartbeatResponse {
+        if self.stopping {
+            return stop::refuse(request);
+        }
         let error = self.groups.heartbeat(request, call.now).err();
         HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code()))
     }

@@ -17,7 +17,7 @@ mod create;
 mod delete;
 mod describe_configs;
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 mod metadata;
 mod names;
 mod offsets;

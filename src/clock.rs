@@ -37,6 +37,12 @@ impl Deadline {
         Self { start: now(), bound }
     }
 
+    /// The same start with another bound.
+    #[must_use]
+    pub fn bounded(&self, bound: Duration) -> Self {
+        Self { start: self.start, bound }
+    }
+
     /// What is left of it; zero once it has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::group::{self, GroupError, Hold, Place};
+use super::group::{self, GroupError, Place};
+use super::hold::Hold;
 use super::metrics_scan::Fold;
 use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
@@ -18,6 +19,8 @@ use crate::state::{Checkpoint, Position, PositionKey};
 const STATE: Output = Output(0);
 /// Records in one ordinary transaction at most: far from any transaction timeout.
 const CHUNK: usize = 20_000;
+/// How often a switch is tried again in the name of a new generation.
+const STALE_GENERATIONS: u32 = 3;
 
 /// A changelog record: partition, key, and value or tombstone.
 type Change = (i32, Vec<u8>, Option<Vec<u8>>);
@@ -89,7 +92,34 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// The switch itself, or a step within the epoch: changes, positions and offsets, in one transaction.
-    pub fn switch(&self, hold: &Hold, changes: &[Change], switched: &[Switched]) -> Result<(), GroupError> {
+    ///
+    /// A generation that is stale by a rebalance, and not by another member, is lived through: the transaction was aborted, and
+    /// is tried again in the name of the next one.
+    pub fn switch(&self, hold: &Hold<'_>, changes: &[Change], switched: &[Switched]) -> Result<(), GroupError> {
+        let offsets: Vec<(TopicPartition, i64)> =
+            switched.iter().map(|switched| (switched.source.clone(), switched.position.next_offset)).collect();
+        let mut stale = 0;
+        loop {
+            match self.switch_once(hold, changes, switched, &offsets) {
+                Ok(()) => break,
+                Err(GroupError::Live(_)) if stale < STALE_GENERATIONS => {
+                    stale += 1;
+                    hold.hold_again(false)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        hold.committed(&offsets);
+        Ok(())
+    }
+
+    fn switch_once(
+        &self,
+        hold: &Hold<'_>,
+        changes: &[Change],
+        switched: &[Switched],
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), GroupError> {
         self.transaction(|transactions| {
             send(transactions, changes)?;
             for Switched { source, position } in switched {
@@ -97,9 +127,7 @@ impl<'a> EpochWriter<'a> {
                 let key = PositionKey::Shared { group: self.group.to_owned(), topic, partition }.encode();
                 transactions.send(STATE, partition, Some(&key), Some(&position.encode()))?;
             }
-            let offsets: Vec<(TopicPartition, i64)> =
-                switched.iter().map(|switched| (switched.source.clone(), switched.position.next_offset)).collect();
-            transactions.send_offsets(&offsets, hold.metadata())
+            transactions.send_offsets(offsets, &hold.metadata())
         })
     }
 

@@ -2,7 +2,8 @@
 
 use super::Context;
 use super::epoch::{EpochWriter, Switched};
-use super::group::{self, GroupError, Hold, Place};
+use super::group::{self, GroupError, Place};
+use super::hold::Hold;
 use super::metrics_scan::{self, Fold};
 use super::topology::{self, Topic, Topology};
 use crate::analytics::MetricsDocument;
@@ -60,10 +61,13 @@ pub(super) fn install(
         topology::ensure(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Read, Operation::Write])], None)?;
     let writer = EpochWriter::open(context, inspector, group)?;
     group::wait_empty(context, inspector, group, None)?;
-    let hold = Hold::take(context, group, &pass.places)?;
+    let hold = Hold::take(context, inspector, group, &pass.places)?;
     let result = installed(context, inspector, group, pass, &topology, &writer, &hold);
-    hold.release(context, inspector, group);
-    result?;
+    if let Err(error) = result {
+        hold.abandon();
+        return Err(error);
+    }
+    hold.release();
     Ok(writer.wait_visible(inspector, &topology, &pass.places)?)
 }
 
@@ -74,12 +78,12 @@ fn installed(
     pass: &mut Pass,
     topology: &Topology,
     writer: &EpochWriter<'_>,
-    hold: &Hold,
+    hold: &Hold<'_>,
 ) -> Result<(), GroupError> {
     // Read while the group is held: what stands now is what an undo goes back to.
     let state = group::read_state(context, inspector, topology, group)?;
     writer.write_base(&pass.places, &mut pass.folds)?;
-    hold.serve(group)?;
+    hold.serve()?;
     let switched: Vec<Switched> = pass
         .places
         .iter()

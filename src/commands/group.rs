@@ -1,13 +1,13 @@
-//! Owns the analytics group as a whole: its state and offsets, and holding it while both are switched at once.
+//! The analytics group as a whole: its state and offsets, whether it is live, and what must not be done to it.
 
 use std::time::Duration;
 
 use super::Context;
 use super::topology::{Topic, Topology};
 use crate::analytics::{Feed, GroupState};
-use crate::clock::{self, Deadline};
+use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
-use crate::kafka::{self, GroupMetadata, Happening, Inspector, Member, MemberSettings, TopicPartition};
+use crate::kafka::{self, Inspector, TopicPartition};
 use crate::shutdown::Shutdown;
 use crate::stream::{StreamError, changelog};
 
@@ -132,96 +132,6 @@ pub(super) fn wait_empty(
         }
         context.shutdown.check()?;
         context.shutdown.pause(Duration::from_millis(200));
-    }
-}
-
-/// The session of the member that holds a group: it answers every few moments, and should not be missed for long when it is
-/// killed. Brokers with default settings take 6 s and more.
-const HOLD_SESSION: Duration = Duration::from_secs(10);
-
-/// The group, held by this process: its only member, with every partition paused.
-#[derive(Debug)]
-pub(super) struct Hold {
-    member: Member,
-    metadata: GroupMetadata,
-}
-
-impl Hold {
-    /// Joins the empty group and takes every partition.
-    pub fn take(context: &Context, group: &str, places: &[Place]) -> Result<Self, GroupError> {
-        let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
-        topics.dedup();
-        let settings =
-            MemberSettings { group: group.to_owned(), instance_id: None, topics, session_timeout: HOLD_SESSION };
-        let member = Member::join(&context.common.connection, &settings)?;
-        let deadline = Deadline::after(context.common.connection.timeout.max(Duration::from_secs(30)));
-        let result = loop {
-            if let Err(stop) = context.shutdown.check() {
-                break Err(stop);
-            }
-            if deadline.has_passed() {
-                break Err(Failure::new(Code::Unreachable, format!("the group {group} gave no partitions in time"))
-                    .hint("look at the broker's log, or give more --timeout"));
-            }
-            match member.poll(Duration::from_millis(100)) {
-                // The metadata of this very assignment: what is taken later may belong to a generation with others in it.
-                Ok(Happening::Assigned(partitions, metadata)) => break Ok((partitions, metadata)),
-                Ok(_) => {}
-                Err(error) => break Err(error.into()),
-            }
-        };
-        let (partitions, metadata) = match result {
-            Ok(assigned) => assigned,
-            Err(failure) => {
-                member.leave();
-                return Err(GroupError::Other(failure));
-            }
-        };
-        if partitions.len() < places.len() {
-            member.leave();
-            return Err(GroupError::joined(group));
-        }
-        // Assigned without a fetch: nothing is read here, and nothing prefetched is thrown away.
-        member.read_from(&[])?;
-        Ok(Self { member, metadata })
-    }
-
-    /// In whose name offsets are set.
-    pub fn metadata(&self) -> &GroupMetadata {
-        &self.metadata
-    }
-
-    /// Serves the membership; to be called every few moments.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 7 when somebody joined: the group goes on from what was committed last.
-    pub fn serve(&self, group: &str) -> Result<(), GroupError> {
-        let deadline = Deadline::after(Duration::from_millis(5));
-        while !deadline.has_passed() {
-            match self.member.poll(Duration::ZERO)? {
-                Happening::Revoked { .. } | Happening::Assigned(..) => return Err(GroupError::joined(group)),
-                Happening::Nothing => return Ok(()),
-                Happening::Record(_) | Happening::Trouble(_) => {}
-            }
-            clock::pause(Duration::from_millis(1));
-        }
-        Ok(())
-    }
-
-    /// Leaves the group, and waits until it has no member: a coordinator that goes away in that moment hears nothing of it,
-    /// and the group would be live for whatever command comes next.
-    pub fn release(self, context: &Context, inspector: &Inspector, group: &str) {
-        self.member.leave();
-        let (inspector, bound) = (inspector.after_a_stop(), Deadline::after(HOLD_SESSION + Duration::from_secs(2)));
-        let mut silence = Some(Deadline::after(Duration::from_secs(1)));
-        // What cannot be found out now is found out by the next command.
-        while inspector.liveness(group).is_ok_and(|liveness| !liveness.members.is_empty()) && !bound.has_passed() {
-            if silence.take_if(|silence| silence.has_passed()).is_some() {
-                context.console.note(&format!("waiting for the group {group} to notice that this command has left"));
-            }
-            clock::pause(Duration::from_millis(50));
-        }
     }
 }
 

@@ -19,6 +19,7 @@ mod epoch;
 mod first_pass;
 mod follower;
 mod group;
+mod hold;
 mod metrics_scan;
 mod topology;
 

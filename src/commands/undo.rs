@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Context;
 use super::epoch::{EpochWriter, Switched};
-use super::group::{self, Hold, Place};
+use super::group::{self, Place};
+use super::hold::Hold;
 use super::topology::{self, Topology};
 use crate::analytics::View;
 use crate::exit::{Code, Failure, Outcome};
@@ -34,10 +35,13 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
         return Err(nothing());
     }
     let writer = EpochWriter::open(context, &inspector, &group_name)?;
-    let hold = Hold::take(context, &group_name, &places)?;
+    let hold = Hold::take(context, &inspector, &group_name, &places)?;
     let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
-    hold.release(context, &inspector, &group_name);
-    result?;
+    if let Err(failure) = result {
+        hold.abandon();
+        return Err(failure);
+    }
+    hold.release();
     writer.wait_visible(&inspector, &topology, &places)?;
     let state = group::read_state(context, &inspector, &topology, &group_name)?;
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
@@ -53,7 +57,7 @@ fn undone(
     group_name: &str,
     places: &[Place],
     writer: &EpochWriter<'_>,
-    hold: &Hold,
+    hold: &Hold<'_>,
 ) -> Result<(), Failure> {
     let state = group::read_state(context, inspector, topology, group_name)?;
     let switched: Vec<Switched> = places
@@ -75,6 +79,6 @@ fn undone(
             Some(Switched { source: place.source.clone(), position })
         })
         .collect();
-    hold.serve(group_name)?;
+    hold.serve()?;
     Ok(writer.switch(hold, &[], &switched)?)
 }

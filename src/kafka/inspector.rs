@@ -43,7 +43,7 @@ pub struct Inspector {
     pub(super) context: Context,
     pub(super) connection: Connection,
     pub(super) shutdown: Shutdown,
-    patience: Arc<Patience>,
+    pub(super) patience: Arc<Patience>,
     pub(super) group: Permission,
 }
 
@@ -90,6 +90,12 @@ impl Inspector {
     #[must_use]
     pub fn after_a_stop(&self) -> Self {
         Self { shutdown: Shutdown::default(), ..self.clone() }
+    }
+
+    /// The error of a cluster that does not answer, with what was heard of it last.
+    pub fn no_answer(&self, doing: &str, words: &str) -> Error {
+        self.listen();
+        error::no_answer(doing, words, &self.context.errors)
     }
 
     /// The same clients with another bound for every wait.

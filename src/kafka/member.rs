@@ -25,6 +25,11 @@ use crate::clock::{self, Deadline};
 /// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
 pub const SESSION_TIMEOUT: Duration = Duration::from_millis(SESSION_MS);
 pub(super) const SESSION_MS: u64 = 25_000;
+/// How long a member waits for its leave to be heard.
+pub const LEAVE_BOUND: Duration = Duration::from_secs(5);
+/// The same where the cluster did not answer just before.
+pub const LEAVE_BOUND_IN_OUTAGE: Duration = Duration::from_millis(500);
+
 /// Default of `max.poll.interval.ms`.
 pub(super) const POLL_INTERVAL_MS: u64 = 300_000;
 
@@ -368,8 +373,8 @@ impl Member {
             .collect())
     }
 
-    /// Leaves the group, or gives up waiting for that after five seconds: the session's timeout does the rest.
-    pub fn leave(self) {
+    /// Leaves the group, or gives up waiting for that after a while: the session's timeout does the rest.
+    pub fn leave(self, bound: Duration) {
         self.consumer.context().leaving.store(true, Ordering::Relaxed);
         let (done, ended) = mpsc::channel();
         let closing = std::thread::Builder::new().name("leave group".to_owned()).spawn(move || {
@@ -377,7 +382,7 @@ impl Member {
             done.send(()).unwrap_or_default();
         });
         if closing.is_ok() {
-            ended.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
+            ended.recv_timeout(bound).unwrap_or_default();
         }
     }
 

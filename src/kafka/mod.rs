@@ -38,7 +38,9 @@ pub use error::{Error, TransactionError};
 pub use groups::GroupFacts;
 pub use inspector::{Inspector, Liveness};
 pub use library::library;
-pub use member::{GroupMetadata, Happening, Member, MemberSettings, Record, SESSION_TIMEOUT};
+pub use member::{
+    GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record, SESSION_TIMEOUT,
+};
 pub use offsets::{Isolation, StableWait};
 pub use permission::{Operation, Permission, Resource};
 pub use property::{

@@ -222,10 +222,10 @@ impl Inspector {
         }
     }
 
-    /// Whether some broker answers at the moment; known within a second.
+    /// Whether some broker answers at the moment; known within a second, or twice as long as its last answer took.
     #[must_use]
     pub fn answers(&self) -> bool {
-        let (client, bound) = (Arc::clone(&self.latest), Duration::from_secs(1));
+        let (client, bound) = (Arc::clone(&self.latest), self.patience.attempt().min(self.connection.timeout));
         let answer = call::bounded(bound, move || client.fetch_metadata(Some("__consumer_offsets"), bound), || Ok(()));
         matches!(answer, Ok(Some(Ok(_))))
     }

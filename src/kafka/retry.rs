@@ -47,7 +47,8 @@ impl Default for Patience {
 }
 
 impl Patience {
-    fn attempt(&self) -> Duration {
+    /// How long the next attempt may take.
+    pub fn attempt(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 

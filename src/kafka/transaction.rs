@@ -26,23 +26,29 @@ use crate::shutdown::Shutdown;
 pub(super) const TIMEOUT_MS: u64 = 20_000;
 
 /// What a call gets beyond its own time-out before it is left behind.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a call that timed out has waited for.
+const NO_COORDINATOR: &str = "the transaction coordinator did not answer in time";
 
 /// What a call gets beyond its time-out, once: a process that stood still finds the broker's answer waiting.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
+/// How much later than its bound a call must come back to show that the process stood still in it.
+const STALL: Duration = Duration::from_millis(500);
+
 /// How long a call is repeated.
 ///
-/// A process that is stopped in the middle of a call wakes with its time used up. To give up at once would be doubt, and
-/// doubt takes the transactional id again, from whoever has taken over meanwhile.
+/// A process that is stopped in the middle of a call wakes with its time used up, and finds the answer waiting.
 struct Patience {
+    bound: Duration,
     deadline: Deadline,
     looked: bool,
 }
 
 impl Patience {
     fn new(timeout: Duration) -> Self {
-        Self { deadline: Deadline::after(timeout), looked: false }
+        Self { bound: timeout, deadline: Deadline::after(timeout), looked: false }
     }
 
     fn bound(&self) -> Duration {
@@ -51,7 +57,8 @@ impl Patience {
 
     /// Whether the call may be repeated.
     fn lasts(&mut self) -> bool {
-        !self.deadline.has_passed() || !std::mem::replace(&mut self.looked, true)
+        let stood_still = self.deadline.elapsed() > self.bound + STALL;
+        !self.deadline.has_passed() || stood_still && !std::mem::replace(&mut self.looked, true)
     }
 }
 
@@ -152,6 +159,13 @@ impl Transactions {
                     if error.is_retriable()
                         && !deadline.has_passed()
                         && self.context.errors.denial(&self.needs).is_none() => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() => {
+                    break Err(error::no_answer(
+                        "taking over the transactional id",
+                        NO_COORDINATOR,
+                        &self.context.errors,
+                    ));
+                }
                 Err(error) => break Err(self.failure(&error, "taking over the transactional id")),
             }
         };
@@ -391,7 +405,9 @@ impl Transactions {
     }
 
     fn classify(&self, error: &CallError, doing: &str, needs: &[Permission]) -> TransactionError {
-        let text = format!("{doing}: {}", error.text);
+        // The library's own words are about its interface: "Timed out waiting for operation to finish, retry call to resume".
+        let timed_out = error.code == Rd::OperationTimedOut;
+        let text = format!("{doing}: {}", if timed_out { NO_COORDINATOR } else { &error.text });
         if kind_of(error.code) == Kind::Denied {
             return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
         }

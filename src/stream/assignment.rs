@@ -20,7 +20,11 @@ impl<P: Processor> Engine<'_, P> {
     pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>, generation: GroupMetadata) {
         self.ended.assignments += 1;
         self.generation = None;
-        self.member_id = generation.member_id().map(str::to_owned);
+        if let Some(id) = generation.member_id()
+            && self.member_ids.last().is_none_or(|last| last != id)
+        {
+            self.member_ids.push(id.to_owned());
+        }
         self.pending = Some(Pending { partitions, generation });
     }
 
@@ -37,6 +41,9 @@ impl<P: Processor> Engine<'_, P> {
     pub(super) fn prepare(&mut self, member: &Member) -> Result<(), StreamError> {
         if self.pending.is_none() || self.outage.as_ref().is_some_and(|outage| !outage.next.has_passed()) {
             return Ok(());
+        }
+        if self.outage.is_none() {
+            self.working = Deadline::after(Duration::ZERO);
         }
         match self.prepared(member) {
             Ok(()) => Ok(()),
@@ -64,7 +71,7 @@ impl<P: Processor> Engine<'_, P> {
         }
         let Some(Pending { generation, .. }) = self.pending.take() else { return Ok(()) };
         self.generation = Some(generation);
-        self.outage = None;
+        self.end_outage();
         Ok(member.read_from(&self.tasks.offsets())?)
     }
 

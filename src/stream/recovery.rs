@@ -14,10 +14,16 @@ use super::job::Event;
 use super::run::{Engine, Outage};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Aside, Error, Member, TransactionError, TransactionalId, Transactions};
+use crate::kafka::{Aside, Error, Member, SESSION_TIMEOUT, TransactionError, TransactionalId, Transactions};
 
 /// The longest pause between two attempts: a cluster in trouble is not helped by a hundred of them a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What an attempt gets when the time for the outage is over: for one look at whether it is, too.
+const LEAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long after the last trouble a fencing may be its consequence, beside the session.
+const AFTER_TROUBLE: Duration = Duration::from_secs(10);
 
 /// Failed transactions in a row after which the loop ends, whatever their errors.
 const FAILURES_IN_A_ROW: u32 = 50;
@@ -110,14 +116,24 @@ impl<P: Processor> Engine<'_, P> {
         Ok(())
     }
 
-    /// Counts the time from now on as an outage, unless one has begun already. It ends with the next commit or preparation.
+    /// Counts the time since the loop began to wait for the cluster as an outage, unless one has begun already. It ends with
+    /// the next commit, preparation or answer.
     pub(super) fn begin_outage(&mut self, cause: &str) {
+        let (timeout, working) = (self.connection.timeout, self.working);
+        self.last_trouble = Some(Deadline::after(Duration::ZERO));
         self.outage.get_or_insert_with(|| Outage {
-            since: Deadline::after(self.connection.timeout),
+            since: working.bounded(timeout),
             cause: cause.to_owned(),
             attempts: 0,
             next: Deadline::after(Duration::ZERO),
         });
+    }
+
+    /// The cluster answers.
+    pub(super) fn end_outage(&mut self) {
+        if self.outage.take().is_some() {
+            self.last_trouble = Some(Deadline::after(Duration::ZERO));
+        }
     }
 
     /// What is left of the time that an outage may last before the loop ends.
@@ -128,7 +144,7 @@ impl<P: Processor> Engine<'_, P> {
             Some(outage) if self.settings.survives_outages => {
                 whole.min(Duration::from_secs(2 << outage.attempts.min(4)))
             }
-            Some(outage) => outage.since.remaining().max(Duration::from_secs(1)),
+            Some(outage) => outage.since.remaining().max(LEAST_PATIENCE),
             None => whole,
         }
     }
@@ -169,12 +185,64 @@ impl<P: Processor> Engine<'_, P> {
     /// A member that was lost joins again under its name, and a recovery takes the transactional id over: either would throw
     /// out a process that was started under the same name in the meantime.
     pub(super) fn require_name(&self) -> Result<(), Error> {
-        let (Some(name), Some(own)) = (&self.settings.instance_id, &self.member_id) else { return Ok(()) };
+        let Some(name) = &self.settings.instance_id else { return Ok(()) };
+        if self.member_ids.is_empty() {
+            return Ok(());
+        }
         match self.inspector.within(self.patience()).holder(&self.settings.group, name)? {
-            Some(holder) if holder != *own => {
-                Err(Error::fenced(Some(name), format!("the group's member of this name is {holder}, not {own}")))
+            Some(holder) if !self.member_ids.contains(&holder) => {
+                Err(Error::fenced(Some(name), format!("the group's member of this name is {holder}")))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a fencing was by no other process; then this one may join again under its name.
+    ///
+    /// In an outage a coordinator may lose what it has told a member, or a member what it was told: the group then knows an id
+    /// under the name that is an older one of this process, or one that never arrived and dies with its session. Another
+    /// process keeps its id alive.
+    pub(super) fn outlives_fencing(&mut self) -> Result<bool, StreamError> {
+        let Some(name) = self.settings.instance_id.clone() else { return Ok(false) };
+        let session = Duration::from_millis(
+            self.connection
+                .millis("session.timeout.ms", u64::try_from(SESSION_TIMEOUT.as_millis()).unwrap_or(u64::MAX)),
+        );
+        let troubled = self.last_trouble.is_some_and(|trouble| trouble.elapsed() <= session + AFTER_TROUBLE);
+        let bound = Deadline::after(session + AFTER_TROUBLE);
+        let (mut first, mut told) = (None, false);
+        while self.shutdown.requested().is_none() {
+            let holder = match self.inspector.holder(&self.settings.group, &name) {
+                Ok(holder) => holder,
+                Err(error) if error.kind().passes() && !bound.has_passed() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(holder) = holder.filter(|holder| !self.member_ids.contains(holder)) else {
+                self.forget_assignment();
+                return Ok(true);
+            };
+            // Someone who joins now is another process, and so is a member that outlives a session.
+            if !troubled || bound.has_passed() || first.get_or_insert_with(|| holder.clone()) != &holder {
+                return Ok(false);
+            }
+            if !std::mem::replace(&mut told, true) {
+                (self.watch)(Event::Note(&format!(
+                    "the group names {holder} as its member {name} after an outage: waiting up to {} s to see whether it lives",
+                    (session + AFTER_TROUBLE).as_secs()
+                )))?;
+            }
+            self.shutdown.pause(Duration::from_millis(200));
+        }
+        Ok(false)
+    }
+
+    /// Forgets everything that an assignment brought: the next one brings it again.
+    fn forget_assignment(&mut self) {
+        self.open = None;
+        self.transactions = None;
+        self.generation = None;
+        self.pending = None;
+        self.tasks.clear();
+        self.check_name = false;
     }
 }

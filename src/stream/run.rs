@@ -10,8 +10,8 @@ use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Aside, Connection, GroupMetadata, Happening, Inspector, Member, MemberSettings, Output, SESSION_TIMEOUT,
-    TopicPartition, TransactionError, Transactions,
+    Aside, Connection, GroupMetadata, Happening, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings,
+    Output, SESSION_TIMEOUT, TopicPartition, TransactionError, Transactions,
 };
 use crate::shutdown::Shutdown;
 
@@ -49,10 +49,13 @@ pub fn run<P: Processor>(
         tasks: Tasks::new(&settings.sources),
         generation: None,
         pending: None,
-        member_id: None,
+        member_ids: Vec::new(),
+        last_trouble: None,
         check_name: false,
         outage: None,
+        working: Deadline::after(Duration::ZERO),
         waits: None,
+        probe: Deadline::after(PROBE),
         open: None,
         failed_in_a_row: 0,
         throttle: settings.throttle.map(Throttle::per_second),
@@ -62,25 +65,33 @@ pub fn run<P: Processor>(
     if settings.instance_id.is_none() {
         engine.open_producer()?;
     }
-    let member = Member::join(
-        connection,
-        &MemberSettings {
-            group: settings.group.clone(),
-            instance_id: settings.instance_id.clone(),
-            topics: settings.sources.clone(),
-            session_timeout: SESSION_TIMEOUT,
-        },
-    )?;
-    let result = engine.drive(&member);
+    let membership = MemberSettings {
+        group: settings.group.clone(),
+        instance_id: settings.instance_id.clone(),
+        topics: settings.sources.clone(),
+        session_timeout: SESSION_TIMEOUT,
+    };
+    let mut member = Member::join(connection, &membership)?;
+    let result = loop {
+        match engine.drive(&member) {
+            Err(error) if error.is_fenced() && engine.outlives_fencing()? => {
+                // Dropped aside: it has nothing to leave, as the group does not know it any more.
+                drop(Aside::new(std::mem::replace(&mut member, Member::join(connection, &membership)?)));
+            }
+            result => break result,
+        }
+    };
     // A failure's transaction is aborted in order where that is possible: nobody then has to wait for its timeout.
     // A fenced one has nothing left to abort, and its try could end a transaction of the process that took over.
+    // Neither is tried where the cluster does not answer.
     let fenced = result.as_ref().is_err_and(StreamError::is_fenced);
-    if result.is_err() && !fenced && engine.open.is_some() && !engine.is_overdue() {
+    let passing = result.as_ref().is_err_and(StreamError::passes);
+    if result.is_err() && !fenced && !passing && engine.open.is_some() && !engine.is_overdue() {
         engine.abort_quietly();
     }
     let Engine { mut ended, tasks, transactions, .. } = engine;
     ended.standing = tasks.iter().map(super::tasks::Task::standing).collect();
-    member.leave();
+    member.leave(if passing { LEAVE_BOUND_IN_OUTAGE } else { LEAVE_BOUND });
     drop(transactions);
     result?;
     // Who was stopped before the ends tells what was committed, and waits for nobody.
@@ -132,12 +143,18 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) generation: Option<GroupMetadata>,
     /// What is assigned and not prepared; never together with a generation.
     pub(super) pending: Option<Pending>,
-    /// This member's id, as its last assignment told it.
-    pub(super) member_id: Option<String>,
+    /// The ids that the group has given to this process, the last one at the end.
+    pub(super) member_ids: Vec<String>,
+    /// Since when the last trouble with the cluster is over, or lasts.
+    pub(super) last_trouble: Option<Deadline>,
     /// Whether another process may have taken this one's instance id since.
     pub(super) check_name: bool,
     pub(super) outage: Option<Outage>,
+    /// Since when the loop waits for the cluster: for a commit, or for an answer while it has nothing else to do.
+    pub(super) working: Deadline,
     pub(super) waits: Option<EndWait>,
+    /// When the cluster is asked next whether it answers.
+    probe: Deadline,
     pub(super) open: Option<Open>,
     pub(super) failed_in_a_row: u32,
     pub(super) throttle: Option<Throttle>,
@@ -208,7 +225,10 @@ impl<P: Processor> Engine<'_, P> {
                         joining = Some(Deadline::after(JOIN_BOUND));
                         self.revoked(lost, member)?;
                     }
-                    Happening::Trouble(text) => self.begin_outage(&text),
+                    Happening::Trouble(text) => {
+                        self.working = Deadline::after(Duration::ZERO);
+                        self.begin_outage(&text);
+                    }
                     Happening::Nothing => {}
                 }
             }
@@ -258,25 +278,28 @@ impl<P: Processor> Engine<'_, P> {
         Ok(false)
     }
 
-    /// Whether an outage that the consumer told of is over, when it has nothing to read that would show it.
+    /// Asks whether the cluster answers, when nothing else shows it: after an error of the consumer, and while the group has
+    /// given no partitions.
     fn look_at_outage(&mut self) -> Result<(), StreamError> {
-        let survives = self.settings.survives_outages;
-        let Some(outage) = &mut self.outage else { return Ok(()) };
-        if self.pending.is_some() || self.open.is_some() || !outage.next.has_passed() || outage.since.elapsed() < PROBE
-        {
+        let joining = self.generation.is_none();
+        let busy = self.pending.is_some() || self.open.is_some();
+        if busy || !self.probe.has_passed() || (self.outage.is_none() && !joining) {
             return Ok(());
         }
-        if self.inspector.answers() {
-            self.outage = None;
-        } else if outage.since.has_passed() && !survives {
-            let cause = outage.cause.clone();
-            self.outage = None;
-            // Raises the error if the cluster is really gone.
-            self.inspector.within(PROBE).topics().map_err(|error| error.context(cause))?;
-        } else {
-            outage.next = Deadline::after(PROBE);
+        self.working = Deadline::after(Duration::ZERO);
+        let answers = self.inspector.answers();
+        self.probe = Deadline::after(PROBE);
+        if answers {
+            self.end_outage();
+            return Ok(());
         }
-        Ok(())
+        self.begin_outage("no answer from the cluster");
+        match &self.outage {
+            Some(outage) if outage.since.has_passed() && !self.settings.survives_outages => {
+                Err(self.inspector.no_answer("waiting for the group", &outage.cause).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn until_commit(&self, now: Instant) -> Duration {
@@ -330,6 +353,7 @@ impl<P: Processor> Engine<'_, P> {
         if self.open.is_none() {
             return Ok(());
         }
+        self.working = Deadline::after(Duration::ZERO);
         let result = self
             .tasks
             .write(self.processor, transactions, self.settings.changelog)
@@ -339,7 +363,7 @@ impl<P: Processor> Engine<'_, P> {
             Ok(()) => {
                 self.tasks.committed(self.processor);
                 self.failed_in_a_row = 0;
-                self.outage = None;
+                self.end_outage();
                 self.ended.commits += 1;
                 self.ended.records += self.open.take().map_or(0, |open| open.records);
                 Ok(())

@@ -63,7 +63,7 @@ const ONE_KIND: [(Step, ApiKey); 19] = [
     (ANALYTICS, ApiKey::DescribeConfigs),
     (ANALYTICS, ApiKey::LeaveGroup),
     (SCAN, ApiKey::Fetch),
-    (SCAN, ApiKey::ListGroups),
+    (CLEAN, ApiKey::ListGroups),
     (LAG, ApiKey::Metadata),
     (LAG, ApiKey::FindCoordinator),
     (LAG, ApiKey::ListOffsets),

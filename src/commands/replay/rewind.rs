@@ -6,7 +6,8 @@ use super::freeze::{Frozen, Partition};
 use crate::clock::Deadline;
 use crate::commands::Context;
 use crate::commands::epoch::{EpochWriter, Switched};
-use crate::commands::group::{self, GroupError, Hold};
+use crate::commands::group::{self, GroupError};
+use crate::commands::hold::Hold;
 use crate::commands::metrics_scan::{self, Fold, Folding};
 use crate::commands::topology::Topology;
 use crate::exit::Failure;
@@ -81,20 +82,26 @@ impl Replay<'_> {
     pub fn rewind(&self) -> Result<Read, Failure> {
         let mut base = self.base()?;
         let writer = EpochWriter::open(self.context, self.inspector, self.group)?;
-        let hold = Hold::take(self.context, self.group, &self.frozen.places)?;
+        let hold = Hold::take(self.context, self.inspector, self.group, &self.frozen.places)?;
         let result =
             self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
-        hold.release(self.context, self.inspector, self.group);
-        let read = result.map_err(|failure| self.interrupted(failure))?;
+        let read = match result {
+            Ok(read) => read,
+            Err(failure) => {
+                hold.abandon();
+                return Err(self.interrupted(failure));
+            }
+        };
+        hold.release();
         writer.wait_visible(self.inspector, self.topology, &self.frozen.places)?;
         Ok(read)
     }
 
     /// The rewind: offsets to the targets and the state to a new epoch, in one transaction.
-    fn rewound(&self, base: &mut [Fold], writer: &EpochWriter<'_>, hold: &Hold) -> Result<(), Failure> {
+    fn rewound(&self, base: &mut [Fold], writer: &EpochWriter<'_>, hold: &Hold<'_>) -> Result<(), Failure> {
         self.check_still(hold)?;
         writer.write_base(&self.frozen.places, base)?;
-        hold.serve(self.group)?;
+        hold.serve()?;
         let mut switched = self.switched(writer, base);
         switched.extend(self.frozen.partitions.iter().filter_map(Partition::kept));
         writer.switch(hold, &[], &switched)?;
@@ -102,8 +109,8 @@ impl Replay<'_> {
     }
 
     /// The group is held now: its offsets and state must still be the frozen ones, or somebody was here in between.
-    fn check_still(&self, hold: &Hold) -> Result<(), Failure> {
-        hold.serve(self.group)?;
+    fn check_still(&self, hold: &Hold<'_>) -> Result<(), Failure> {
+        hold.serve()?;
         let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
         let state = group::read_state(self.context, self.inspector, self.topology, self.group)?;
         let stands = offsets.into_iter().zip(&self.frozen.partitions).all(|(offset, partition)| {
@@ -119,10 +126,10 @@ impl Replay<'_> {
         partitions.filter_map(|(partition, fold)| partition.switched(writer, fold)).collect()
     }
 
-    fn read_as_the_group(&self, base: Vec<Fold>, writer: &EpochWriter<'_>, hold: &Hold) -> Result<Read, Failure> {
+    fn read_as_the_group(&self, base: Vec<Fold>, writer: &EpochWriter<'_>, hold: &Hold<'_>) -> Result<Read, Failure> {
         let mut next = Deadline::after(PROGRESS);
         let mut read = self.read(base, |folding| {
-            hold.serve(self.group)?;
+            hold.serve()?;
             if !next.has_passed() {
                 return Ok(());
             }
@@ -139,7 +146,7 @@ impl Replay<'_> {
         for (place, fold) in self.frozen.places.iter().zip(&mut read.folds) {
             writer.take_changes(place, fold, &mut changes);
         }
-        hold.serve(self.group)?;
+        hold.serve()?;
         writer.switch(hold, &changes, &self.switched(writer, &read.folds))?;
         Ok(read)
     }

@@ -373,3 +373,28 @@ fn a_hostile_script_is_refused_and_does_nothing() {
     refused(format!("name = \"x\"\ndescription = \"x\"\n{steps}").as_bytes(), "hostile.toml");
     refused(&vec![b'#'; 100 << 20], "hostile.toml");
 }
+
+/// A broker that is being started is given some seconds; where the user does not say more, no one waits for half a minute.
+#[test]
+fn nobody_there_is_told_by_its_cause_within_five_seconds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases = [
+        (vec!["lag", "-b", "127.0.0.1:1"], "nothing listens on 127.0.0.1:1 (Connection refused)"),
+        (vec!["produce", "--count", "1", "-b", "nowhere.invalid:9092"], "unknown host nowhere.invalid ("),
+        (vec!["replay", "-b", "127.0.0.1:1,127.0.0.1:2"], "; nothing listens on 127.0.0.1:2 (Connection refused)"),
+    ];
+    let running = cases.map(|(words, cause)| {
+        let begin = std::time::Instant::now();
+        let child = foodstream(folder.path(), &words).stderr(Stdio::piped()).spawn().expect("started");
+        (child, cause, begin)
+    });
+    for (child, cause, begin) in running {
+        let output = child.wait_with_output().expect("ended");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5 + 2), "{:?}", begin.elapsed());
+        let (waiting, error) = said.split_once("\nerror: ").expect("a line of waiting and an error");
+        assert!(waiting.starts_with("still ") && waiting.contains(cause), "{said}");
+        assert!(error.contains(cause) && !said.contains("[thrd:") && !said.contains("brokers are down"), "{said}");
+    }
+}

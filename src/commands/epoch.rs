@@ -1,7 +1,9 @@
 //! Owns a new epoch of the group's state: written in ordinary transactions, then made valid by one small one that also
 //! sets the offsets. A rewind, an installation and an undo are this one mechanism.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Context;
 use super::group::{self, GroupError, Place};
@@ -9,9 +11,10 @@ use super::hold::Hold;
 use super::metrics_scan::Fold;
 use super::topology::{self, Topic, Topology};
 use crate::analytics::StateOwner;
+use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Aside, Error, Inspector, Isolation, Output, TopicPartition, TransactionError, TransactionalId, Transactions,
+    Aside, Inspector, Isolation, Output, Sizes, TopicPartition, TransactionError, TransactionalId, Transactions,
 };
 use crate::state::{Checkpoint, Position, PositionKey};
 
@@ -19,6 +22,10 @@ use crate::state::{Checkpoint, Position, PositionKey};
 const STATE: Output = Output(0);
 /// Records in one ordinary transaction at most: far from any transaction timeout.
 const CHUNK: usize = 20_000;
+/// The pause before a transaction is run again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What a new producer gets when the time is over.
+const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 /// How often a switch is tried again in the name of a new generation.
 const STALE_GENERATIONS: u32 = 3;
 
@@ -31,7 +38,10 @@ pub(super) struct EpochWriter<'a> {
     group: &'a str,
     /// The epoch's name: nobody else has this process's id.
     epoch: String,
-    transactions: Aside<Transactions>,
+    id: TransactionalId,
+    topics: [String; 1],
+    sizes: Sizes,
+    transactions: RefCell<Aside<Transactions>>,
 }
 
 /// A partition's place in a switch.
@@ -47,7 +57,8 @@ impl<'a> EpochWriter<'a> {
         let topics = [context.common.names.analytics_state()];
         let sizes = topology::sizes(context, inspector, &[Topic::AnalyticsState])?;
         let transactions = Transactions::open(&context.common.connection, &id, &topics, sizes, &context.shutdown)?;
-        Ok(Self { context, group, epoch: context.process_id.clone(), transactions: Aside::new(transactions) })
+        let transactions = RefCell::new(Aside::new(transactions));
+        Ok(Self { context, group, epoch: context.process_id.clone(), id, topics, sizes, transactions })
     }
 
     /// The position of a place in this epoch.
@@ -98,6 +109,7 @@ impl<'a> EpochWriter<'a> {
     pub fn switch(&self, hold: &Hold<'_>, changes: &[Change], switched: &[Switched]) -> Result<(), GroupError> {
         let offsets: Vec<(TopicPartition, i64)> =
             switched.iter().map(|switched| (switched.source.clone(), switched.position.next_offset)).collect();
+        hold.expect(&offsets);
         let mut stale = 0;
         loop {
             match self.switch_once(hold, changes, switched, &offsets) {
@@ -147,28 +159,45 @@ impl<'a> EpochWriter<'a> {
         Ok(())
     }
 
+    /// Runs a transaction, and runs it again while what is in the way passes, for as long as `--timeout`: the same records and
+    /// offsets a second time change nothing.
     fn transaction(&self, fill: impl Fn(&Transactions) -> Result<(), TransactionError>) -> Result<(), GroupError> {
-        let transactions = &self.transactions;
-        let result = transactions.begin().and_then(|()| fill(transactions)).and_then(|()| transactions.commit());
-        result.map_err(|error| {
-            if matches!(error, TransactionError::Abort(_) | TransactionError::Stale(_) | TransactionError::Failed(_)) {
+        let deadline = Deadline::after(self.context.common.connection.timeout);
+        loop {
+            let result = {
+                let transactions = self.transactions.borrow();
+                transactions.begin().and_then(|()| fill(&transactions)).and_then(|()| transactions.commit())
+            };
+            let error = match result {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let ends = deadline.has_passed() || self.context.shutdown.requested().is_some();
+            let aborted = match error {
+                // No other process has this one's id: the broker gave up on the transaction.
+                TransactionError::UnknownOutcome(_) | TransactionError::Fenced(_) => false,
+                TransactionError::Abort(_) if ends => false,
                 // The error is the one to tell; what cannot be aborted now is aborted by its timeout.
-                transactions.abort().unwrap_or_default();
+                _ => self.transactions.borrow().abort().is_ok(),
+            };
+            match error {
+                TransactionError::Failed(error) => return Err(error.into()),
+                TransactionError::Stale(_) => return Err(GroupError::joined(self.group)),
+                error if ends => {
+                    let failure = Failure::new(Code::Unreachable, error.to_string())
+                        .hint("the group's offsets and state agree; run the command again");
+                    return Err(failure.into());
+                }
+                _ => {}
             }
-            self.failure(error)
-        })
-    }
-
-    fn failure(&self, error: TransactionError) -> GroupError {
-        match error {
-            TransactionError::Failed(error) => error.into(),
-            TransactionError::Stale(_) => GroupError::joined(self.group),
-            TransactionError::Fenced(text) => Error::fenced(None, text).into(),
-            TransactionError::Abort(text) | TransactionError::UnknownOutcome(text) => {
-                Failure::new(Code::Unreachable, text)
-                    .hint("the group's offsets and state agree; run the command again")
-                    .into()
+            if !aborted {
+                // A new producer ends what the old one left open.
+                let connection = self.context.common.connection.within(deadline.remaining().max(LEAST_PATIENCE));
+                let fresh =
+                    Transactions::open(&connection, &self.id, &self.topics, self.sizes, &self.context.shutdown)?;
+                *self.transactions.borrow_mut() = Aside::new(fresh);
             }
+            self.context.shutdown.pause(PAUSE);
         }
     }
 

@@ -37,6 +37,8 @@ struct Held {
     metadata: GroupMetadata,
     /// The group's offsets as this process found or left them: others show that it was not alone.
     offsets: Vec<Option<i64>>,
+    /// Those of a switch under way, of which it may be unknown whether it took effect.
+    expected: Vec<(TopicPartition, i64)>,
 }
 
 impl<'a> Hold<'a> {
@@ -54,7 +56,7 @@ impl<'a> Hold<'a> {
         let member = Member::join(&context.common.connection, &settings)?;
         let joined = assigned(context, inspector, &member, group, sources.len()).and_then(|metadata| {
             let offsets = inspector.committed(&sources, &mut |text| context.console.note(text))?;
-            Ok(Held { metadata, offsets })
+            Ok(Held { metadata, offsets, expected: Vec::new() })
         });
         match joined {
             Ok(held) => {
@@ -73,9 +75,15 @@ impl<'a> Hold<'a> {
         self.held.borrow().metadata.clone()
     }
 
+    /// Remembers offsets that are about to be set in the group's name.
+    pub fn expect(&self, offsets: &[(TopicPartition, i64)]) {
+        self.held.borrow_mut().expected = offsets.to_vec();
+    }
+
     /// Remembers offsets that were set in the group's name.
     pub fn committed(&self, offsets: &[(TopicPartition, i64)]) {
         let mut held = self.held.borrow_mut();
+        held.expected.clear();
         for (source, offset) in self.sources.iter().zip(&mut held.offsets) {
             if let Some((_, committed)) = offsets.iter().find(|(place, _)| place == source) {
                 *offset = Some(*committed);
@@ -115,7 +123,10 @@ impl<'a> Hold<'a> {
         let metadata = assigned(self.context, self.inspector, &self.member, &self.group, self.sources.len())?;
         let offsets = self.inspector.committed(&self.sources, &mut |text| self.context.console.note(text))?;
         let mut held = self.held.borrow_mut();
-        if offsets != held.offsets {
+        let was_alone = self.sources.iter().zip(&held.offsets).zip(&offsets).all(|((source, left), found)| {
+            left == found || held.expected.iter().any(|(place, offset)| place == source && Some(*offset) == *found)
+        });
+        if !was_alone {
             return Err(GroupError::joined(&self.group));
         }
         held.metadata = metadata;

@@ -9,10 +9,16 @@ use rdkafka::error::KafkaError;
 
 use super::TopicPartition;
 use super::codes::Kind;
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, Description};
 use super::permission::{Operation, Permission};
+
+/// All offsets of a group, or why they are not known.
+type Offsets = Result<Vec<(TopicPartition, i64)>, Error>;
+
+/// Groups whose offsets are asked for at the same time.
+const AT_A_TIME: usize = 16;
 
 /// A consumer group and what it has to do with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +45,11 @@ impl Inspector {
         let names = self.group_names()?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let descriptions = if names.is_empty() { Vec::new() } else { self.describe(&names)? };
-        let facts = |(name, description): (&&str, Description)| -> Result<GroupFacts, Error> {
+        let offsets = self.all_committed_of(&names);
+        let facts = |((name, description), offsets): ((&&str, Description), Offsets)| -> Result<GroupFacts, Error> {
             let Description { state, members } = description;
             let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
-            let topics = match self.all_committed(name) {
+            let topics = match offsets {
                 Ok(offsets) => Some(offsets.into_iter().map(|(place, _)| place.topic).chain(assigned).collect()),
                 Err(error) if error.kind() == Kind::Denied => None,
                 Err(error) => return Err(error),
@@ -50,7 +57,21 @@ impl Inspector {
             let members = members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect();
             Ok(GroupFacts { name: (*name).to_owned(), state, members, topics })
         };
-        names.iter().zip(descriptions).map(facts).collect()
+        names.iter().zip(descriptions).zip(offsets).map(facts).collect()
+    }
+
+    /// Every offset that groups have committed, in their order: several are asked for at a time, as a cluster may have many
+    /// groups and a broker may be slow.
+    fn all_committed_of(&self, groups: &[&str]) -> Vec<Offsets> {
+        let share = groups.len().div_ceil(AT_A_TIME).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = groups
+                .chunks(share)
+                .map(|groups| scope.spawn(|| groups.iter().map(|group| self.all_committed(group)).collect::<Vec<_>>()))
+                .collect();
+            let panicked = || vec![Err(Error::new(Cause::Broken("a thread that asked for offsets panicked")))];
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+        })
     }
 
     /// Looks at groups by their names, whether they exist or not: a list leaves out those that this principal may not see,

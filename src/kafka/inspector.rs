@@ -93,6 +93,7 @@ impl Inspector {
     }
 
     /// The error of a cluster that does not answer, with what was heard of it last.
+    #[must_use]
     pub fn no_answer(&self, doing: &str, words: &str) -> Error {
         self.listen();
         error::no_answer(doing, words, &self.context.errors)

@@ -169,14 +169,19 @@ fn stopped_analytics(lab: &Lab) {
 }
 
 /// A transaction of somebody else, open on a topic until this is dropped.
-struct OpenTransaction(BaseProducer);
+pub struct OpenTransaction(BaseProducer);
 
 impl OpenTransaction {
     fn on(lab: &Lab, topic: &str) -> Self {
+        Self::lasting(lab, topic, Duration::from_mins(1))
+    }
+
+    /// The broker ends it after this time.
+    pub fn lasting(lab: &Lab, topic: &str, timeout: Duration) -> Self {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &lab.broker)
             .set("transactional.id", format!("{}foreign", lab.prefix))
-            .set("transaction.timeout.ms", "60000")
+            .set("transaction.timeout.ms", timeout.as_millis().to_string())
             .create()
             .expect("a producer");
         producer.init_transactions(BOUND).expect("initialised");
@@ -188,7 +193,7 @@ impl OpenTransaction {
         Self(producer)
     }
 
-    fn abort(self) {
+    pub fn abort(self) {
         self.0.abort_transaction(BOUND).expect("aborted");
     }
 }

@@ -32,6 +32,7 @@ mod lag;
 mod looks;
 mod network;
 mod originals;
+mod outages;
 mod pipeline;
 mod process;
 mod produce;
@@ -96,6 +97,7 @@ fn main() {
         sharing::CASES,
         edges::CASES,
         insist::CASES,
+        outages::CASES,
         network::CASES,
         scenarios::CASES,
         lag::CASES,

@@ -1,0 +1,132 @@
+//! Outages that are lived through, and waits that are bounded: a broker that is away for longer than a session, a transaction
+//! that hangs, a log that lost its tail.
+#![allow(clippy::disallowed_methods, reason = "an outage is a time")]
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use foodstream::kafka::{
+    Connection, Error, Inspector, Kind, Range, Reader, ScanRecord, StableWait, TopicPartition, scan,
+};
+use foodstream::shutdown::Shutdown;
+use rustix::process::Signal;
+
+use super::Case;
+use super::chaos::{FAST, GROUP, OPENING, RESTOCK_MILLIS};
+use super::edges::OpenTransaction;
+use super::proxy::Proxy;
+use super::support::{Lab, Running, until};
+use super::truth;
+
+pub const CASES: &[Case] = &[
+    ("outages::live_commands_outlast_a_broker_that_is_away_for_longer_than_a_session", away),
+    ("outages::a_transaction_that_hangs_is_told_and_waited_for_a_minute", hanging),
+    ("outages::a_log_that_lost_its_tail_is_refused_with_both_numbers", shortened),
+];
+
+fn away(lab: &Lab) {
+    lab.run("produce --count 6000 --seed 41 --partitions 2").expect(0);
+    let proxy = Proxy::new(&lab.broker);
+    let behind = lab.through(&proxy.address());
+    let mut running: Vec<Running> = [
+        // Named: no other process takes its name over, so it must not end as fenced.
+        format!("inventory {FAST} --throttle 300/s --instance-id till"),
+        format!("inventory {FAST} --throttle 300/s"),
+        format!("analytics {FAST} --throttle 300/s --every 500ms --instance-id desk"),
+    ]
+    .iter()
+    .map(|words| behind.start(words))
+    .collect();
+    let decided = || lab.progress(GROUP, "order-events");
+    until("orders are decided", || (decided() > 0).then_some(()));
+    until("orders are counted", || (lab.progress("analytics-consumer-group", "order-events") > 0).then_some(()));
+    running.push(behind.start("lag --watch 200ms"));
+    until("lag has been shown", || (proxy.replies(foodstream::broker::ApiKey::ListOffsets) > 40).then_some(()));
+    proxy.refuse();
+    proxy.cut();
+    let gone = Instant::now();
+    // Beyond the transaction's timeout of 4 s and the session of 6 s.
+    until("they have been without a broker for long", || {
+        assert!(!running.iter_mut().any(Running::has_ended), "ended in an outage: {:?}", ends(&mut running));
+        (gone.elapsed() > Duration::from_secs(9)).then_some(())
+    });
+    let before = decided();
+    proxy.accept();
+    until("they continue", || {
+        assert!(!running.iter_mut().any(Running::has_ended), "ended after an outage: {:?}", ends(&mut running));
+        (decided() > before).then_some(())
+    });
+    let shown: Vec<String> = running
+        .into_iter()
+        .map(|process| {
+            process.signal(Signal::INT);
+            process.end().expect(0).stdout
+        })
+        .collect();
+    assert!(shown[2].contains("; stale: no answer from the cluster for "), "analytics: {}", shown[2]);
+    assert!(shown[3].contains("; stale: no answer from the cluster for "), "lag: {}", shown[3]);
+    lab.run(&format!("inventory {FAST} --until-end")).expect(0);
+    truth::check(lab, OPENING, RESTOCK_MILLIS);
+}
+
+/// How the processes that have ended did so.
+fn ends(running: &mut Vec<Running>) -> Vec<(i32, String)> {
+    let ended = running.extract_if(.., Running::has_ended).map(Running::end);
+    ended.map(|run| (run.code(), run.stderr)).collect()
+}
+
+fn hanging(lab: &Lab) {
+    lab.run("produce --count 100 --seed 42 --partitions 1").expect(0);
+    let open = OpenTransaction::lasting(lab, "order-events", Duration::from_mins(5));
+    let running: Vec<Running> =
+        ["inventory --until-end", "analytics --until-end", "analytics --from-beginning --group other"]
+            .iter()
+            .map(|words| lab.start(words))
+            .collect();
+    for process in running {
+        let run = process.end().expect(4);
+        let place = format!("{}/0", lab.topic("order-events"));
+        assert!(run.stderr.contains(&format!("waiting for a transaction on {place} to end")), "{}", run.stderr);
+        assert!(run.stderr.contains(&format!("a transaction on {place} has been open for more")), "{}", run.stderr);
+    }
+    open.abort();
+}
+
+/// Counts what it is shown.
+struct Count(u64);
+
+impl Reader for Count {
+    type Error = Error;
+
+    fn record(&mut self, _: ScanRecord<'_>) -> Result<(), Error> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn reached(&mut self, _: usize, _: i64) {}
+}
+
+/// The end that was frozen lies behind the one that the log has: as after an unclean election.
+fn shortened(lab: &Lab) {
+    lab.run("produce --count 50 --seed 43 --partitions 1").expect(0);
+    let properties = vec![("bootstrap.servers".to_owned(), lab.broker.clone())];
+    let connection = Connection::new(properties, Duration::from_secs(30));
+    let (group, shutdown) = (lab.topic("reader"), Shutdown::default());
+    let inspector = Inspector::open(&connection, &group, &shutdown).expect("opened");
+    let place = TopicPartition::new(lab.topic("order-events"), 0);
+    let gone = |error: &Error| {
+        assert_eq!(error.kind(), Kind::OutOfRange, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("{place} ended at offset 60")) && text.contains("ends at 50 now"), "{text}");
+    };
+
+    let mut wait = StableWait::default();
+    let error =
+        until("the wait sees it", || wait.look(&inspector, std::slice::from_ref(&place), &[60], &mut |_| {}).err());
+    gone(&error);
+
+    let ranges = [Range { place: place.clone(), start: 0, end: 60 }];
+    let shares = [Mutex::new(Count(0))];
+    gone(&scan(&connection, &group, &ranges, &shares, &shutdown, |_| Ok(())).expect_err("the end is not there"));
+    assert_eq!(shares[0].lock().expect("whole").0, 50, "what is there was read");
+}

@@ -7,7 +7,7 @@ use super::topology::{self, Topic};
 use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::{Inspector, Operation, Publisher, partition_of_key};
+use crate::kafka::{self, Inspector, Operation, Publisher, partition_of_key};
 use crate::report;
 use crate::settings::ProduceSettings;
 use crate::workload::{Buffers, Lateness, ProduceDocument, ProducedPartition, Rate, Workload};
@@ -67,15 +67,21 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     }
     context.answer(&document, &report::produce_report(&document), report)?;
     if let Some((failed, refusal)) = publisher.refusal() {
+        let refusal = named(refusal, &inspector, &names.orders());
         return Err(refusal.context(format!("{failed} of {} records were not acknowledged", document.produced)).into());
     }
-    sent?;
+    sent.map_err(|error| named(error, &inspector, &names.orders()))?;
     finished.map_err(|error| {
         error.context(format!("{} of {} records were not acknowledged", document.failed, document.produced))
     })?;
     publisher.leave();
     let reached = settings.count.is_none_or(|count| document.acknowledged == count);
     Ok(context.end(reached && (settings.count.is_some() || context.shutdown.requested().is_none())))
+}
+
+/// Names the partition without a leader, where that may be the cause.
+fn named(error: kafka::Error, inspector: &Inspector, topic: &str) -> kafka::Error {
+    if error.kind().passes() { inspector.name_leaderless(error, &[topic.to_owned()]) } else { error }
 }
 
 fn send(
@@ -85,7 +91,7 @@ fn send(
     places: &[i32],
     publisher: &mut Publisher,
     lateness: Option<&mut Lateness>,
-) -> Result<(), Failure> {
+) -> Result<(), kafka::Error> {
     let mut progress = context.console.progress("produced", settings.count);
     match (settings.rate, lateness) {
         (Some(rate), Some(lateness)) => {
@@ -102,7 +108,7 @@ fn unpaced(
     places: &[i32],
     publisher: &mut Publisher,
     progress: &mut crate::console::Progress<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), kafka::Error> {
     let (mut buffers, started) = (Buffers::new(), clock::now());
     for index in 0..settings.count.unwrap_or(u64::MAX) {
         if index % LOOK_EVERY == 0 {
@@ -129,7 +135,7 @@ fn paced(
     rate: Rate,
     lateness: &mut Lateness,
     progress: &mut crate::console::Progress<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), kafka::Error> {
     let (mut buffers, started) = (Buffers::new(), clock::now());
     for index in 0..settings.count.unwrap_or(u64::MAX) {
         let due = rate.due(index);

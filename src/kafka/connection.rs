@@ -54,6 +54,15 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open. Twice what a cluster with default
+/// settings takes to notice a dead broker (`broker.session.timeout.ms`, 9 s) and to elect its successors.
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(20);
+/// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it. Above the
+/// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(25);
+/// Default of `max.poll.interval.ms`.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_mins(5);
+
 /// The defaults that the program prefers to librdkafka's; the user may set others.
 const PREFERRED: &[(&str, &str)] = &[
     ("client.id", "foodstream"),
@@ -124,16 +133,21 @@ impl Connection {
         self.property("bootstrap.servers").unwrap_or("localhost:9092")
     }
 
-    /// Milliseconds of a timeout property: the user's, or this program's default.
+    /// A timeout property in milliseconds: the user's, or this program's default.
+    fn bound(&self, name: &str, default: Duration) -> Duration {
+        self.property(name).and_then(|value| value.parse().ok()).map_or(default, Duration::from_millis)
+    }
+
+    /// How long the group keeps a member that it does not hear.
     #[must_use]
-    pub fn millis(&self, name: &str, default: u64) -> u64 {
-        self.property(name).and_then(|value| value.parse().ok()).unwrap_or(default)
+    pub fn session_timeout(&self) -> Duration {
+        self.bound("session.timeout.ms", SESSION_TIMEOUT)
     }
 
     /// How long the broker lets a transaction stay open.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
-        Duration::from_millis(self.millis("transaction.timeout.ms", super::transaction::TIMEOUT_MS))
+        self.bound("transaction.timeout.ms", TRANSACTION_TIMEOUT)
     }
 
     /// Whether the broker is spoken to in TLS.
@@ -192,18 +206,23 @@ impl Connection {
 ///
 /// With exit code 2, both names and both values, when they are not in order.
 pub fn check_timeouts(connection: &Connection, commit_interval: Duration) -> Result<(), Failure> {
-    let commit = u64::try_from(commit_interval.as_millis()).unwrap_or(u64::MAX);
     let chain = [
-        ("--commit-interval", commit),
-        ("transaction.timeout.ms", connection.millis("transaction.timeout.ms", super::transaction::TIMEOUT_MS)),
-        ("session.timeout.ms", connection.millis("session.timeout.ms", super::member::SESSION_MS)),
-        ("max.poll.interval.ms", connection.millis("max.poll.interval.ms", super::member::POLL_INTERVAL_MS)),
+        ("--commit-interval", commit_interval),
+        ("transaction.timeout.ms", connection.transaction_timeout()),
+        ("session.timeout.ms", connection.session_timeout()),
+        ("max.poll.interval.ms", connection.bound("max.poll.interval.ms", POLL_INTERVAL)),
     ];
     for pair in chain.windows(2) {
         if pair[0].1 >= pair[1].1 {
             return Err(Failure::new(
                 Code::Usage,
-                format!("{} ({} ms) must be below {} ({} ms)", pair[0].0, pair[0].1, pair[1].0, pair[1].1),
+                format!(
+                    "{} ({} ms) must be below {} ({} ms)",
+                    pair[0].0,
+                    pair[0].1.as_millis(),
+                    pair[1].0,
+                    pair[1].1.as_millis()
+                ),
             )
             .hint(format!(
                 "lower {} or raise {}: a transaction has to end before its member is given up, and a member before its poll is missed",

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
-use thiserror::Error as ThisError;
 
 use super::TopicPartition;
 use super::client::ErrorLog;
@@ -162,12 +161,6 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&super::failure::failure(self), f)
-    }
-}
-
 /// Without the connection, which is long and says nothing about the error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,26 +169,6 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// What an error of a transactional call means for the transaction.
-#[derive(Debug, Clone, ThisError)]
-pub enum TransactionError {
-    /// The transaction can be aborted, and everything in it tried again by the same producer.
-    #[error("{0}")]
-    Abort(String),
-    /// This member's generation is over: abort, then wait for the group's word.
-    #[error("{0}")]
-    Stale(String),
-    /// Another producer has this transactional id, or the broker gave up on the transaction; the client cannot tell.
-    #[error("{0}")]
-    Fenced(String),
-    /// Whether the call took effect is unknown: the producer must not be used again.
-    #[error("{0}")]
-    UnknownOutcome(String),
-    /// The command cannot continue.
-    #[error("{0}")]
-    Failed(Error),
-}
 
 /// The library's code of an error, also where the crate does not give it.
 pub(super) fn code(error: &KafkaError) -> Option<Rd> {

@@ -11,12 +11,15 @@ use rdkafka::metadata::Metadata;
 use super::client::Context;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
-use super::native_admin;
 use super::native_groups::Description;
 use super::permission::{Operation, Permission};
 use super::retry::{Patience, Request, Retry};
+use super::{TopicPartition, call, native_admin};
 use crate::clock::Deadline;
 use crate::shutdown::Shutdown;
+
+/// How long a look at the leaders may take that only makes an error say more.
+const LEADER_LOOK: Duration = Duration::from_millis(300);
 
 /// Whether a group has members, as the broker tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +100,23 @@ impl Inspector {
     pub fn no_answer(&self, doing: &str, words: &str) -> Error {
         self.listen();
         error::no_answer(doing, words, &self.context.errors)
+    }
+
+    /// The error, with a partition of these topics in front that has no leader: that is why nothing can be read from it or
+    /// written to it. Looks for a moment only, and leaves the error as it is where the cluster does not answer.
+    #[must_use]
+    pub fn name_leaderless(&self, error: Error, topics: &[String]) -> Error {
+        let client = Arc::clone(&self.latest);
+        let answer = call::bounded(LEADER_LOOK, move || client.fetch_metadata(None, LEADER_LOOK), || Ok(()));
+        let Ok(Some(Ok(metadata))) = answer else { return error };
+        let found = metadata.topics().iter().filter(|topic| topics.iter().any(|name| name == topic.name()));
+        let place = found.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic.name(), partition)));
+        match place.into_iter().find(|(_, partition)| partition.leader() < 0) {
+            Some((topic, partition)) => {
+                error.context(format!("{} has no leader", TopicPartition::new(topic, partition.id())))
+            }
+            None => error,
+        }
     }
 
     /// The same clients with another bound for every wait.

@@ -15,23 +15,16 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
 use super::codes::{Kind, kind_of};
-use super::connection::Connection;
+use super::connection::{Connection, POLL_INTERVAL};
 use super::error::{self, Cause, Error};
 use super::permission::{Operation, Permission};
 use super::{TopicPartition, native};
 use crate::clock::{self, Deadline};
 
-/// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it. Above the
-/// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
-pub const SESSION_TIMEOUT: Duration = Duration::from_millis(SESSION_MS);
-pub(super) const SESSION_MS: u64 = 25_000;
 /// How long a member waits for its leave to be heard.
 pub const LEAVE_BOUND: Duration = Duration::from_secs(5);
 /// The same where the cluster did not answer just before.
 pub const LEAVE_BOUND_IN_OUTAGE: Duration = Duration::from_millis(500);
-
-/// Default of `max.poll.interval.ms`.
-pub(super) const POLL_INTERVAL_MS: u64 = 300_000;
 
 /// Which group to join, and as whom.
 #[derive(Debug, Clone)]
@@ -204,7 +197,8 @@ impl Member {
     ///
     /// With exit code 2 when librdkafka refuses the configuration.
     pub fn join(connection: &Connection, settings: &MemberSettings) -> Result<Self, Error> {
-        let (session, poll_interval) = (settings.session_timeout.as_millis().to_string(), POLL_INTERVAL_MS.to_string());
+        let (session, poll_interval) =
+            (settings.session_timeout.as_millis().to_string(), POLL_INTERVAL.as_millis().to_string());
         let mut config = connection.client_with(
             &[
                 ("session.timeout.ms", &session),

@@ -29,18 +29,17 @@ mod retry;
 mod sampler;
 mod scan;
 mod transaction;
+mod transaction_error;
 
 pub use admin::{Admin, GroupEnd, TopicFacts};
 pub use aside::Aside;
 pub use codes::Kind;
-pub use connection::{Connection, LogSink, check_timeouts};
-pub use error::{Error, TransactionError};
+pub use connection::{Connection, LogSink, SESSION_TIMEOUT, check_timeouts};
+pub use error::Error;
 pub use groups::GroupFacts;
 pub use inspector::{Inspector, Liveness};
 pub use library::library;
-pub use member::{
-    GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record, SESSION_TIMEOUT,
-};
+pub use member::{GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record};
 pub use offsets::{Isolation, StableWait};
 pub use permission::{Operation, Permission, Resource};
 pub use property::{
@@ -50,6 +49,7 @@ pub use publisher::{Delivered, Publisher};
 pub use sampler::{LagSampler, TopicChoice};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
 pub use transaction::{Output, TransactionalId, Transactions};
+pub use transaction_error::TransactionError;
 
 /// How large what is written may be, in bytes, where a topic's own settings say so.
 ///

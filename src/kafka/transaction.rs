@@ -10,26 +10,22 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
-use super::codes::{Kind, kind_of};
-use super::connection::Connection;
-use super::error::{self, Cause, Error, TransactionError};
+use super::connection::{Connection, TRANSACTION_TIMEOUT};
+use super::error::{self, Cause, Error};
 use super::member::GroupMetadata;
-use super::native::{self, CallError, Handed, TopicHandle};
+use super::native::{self, Handed, TopicHandle};
 use super::permission::{Operation, Permission};
 use super::publisher::{Reports, hasten, settle};
+use super::transaction_error::TransactionError;
 use super::{Sizes, TopicPartition, call};
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
-
-/// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open. Twice what a cluster with default
-/// settings takes to notice a dead broker (`broker.session.timeout.ms`, 9 s) and to elect its successors.
-pub(super) const TIMEOUT_MS: u64 = 20_000;
 
 /// What a call gets beyond its own time-out before it is left behind.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// What a call that timed out has waited for.
-const NO_COORDINATOR: &str = "the transaction coordinator did not answer in time";
+pub(super) const NO_COORDINATOR: &str = "the transaction coordinator did not answer in time";
 
 /// What a call gets beyond its time-out, once: a process that stood still finds the broker's answer waiting.
 const LAST_LOOK: Duration = Duration::from_secs(2);
@@ -82,16 +78,16 @@ pub struct TransactionalId {
 pub struct Transactions {
     // Before the producer: a handle must be gone when its client goes.
     handles: Vec<TopicHandle>,
-    topics: Vec<String>,
-    producer: ThreadedProducer<Reports>,
+    pub(super) topics: Vec<String>,
+    pub(super) producer: ThreadedProducer<Reports>,
     /// Records handed to the client.
     sent: AtomicU64,
-    context: Context,
+    pub(super) context: Context,
     timeout: Duration,
     /// How long the broker lets a transaction stay open.
     transaction_timeout: Duration,
     /// What its transactions need.
-    needs: Vec<Permission>,
+    pub(super) needs: Vec<Permission>,
 }
 
 impl Transactions {
@@ -108,7 +104,7 @@ impl Transactions {
         sizes: Sizes,
         shutdown: &Shutdown,
     ) -> Result<Self, Error> {
-        let (timeout, batch) = (TIMEOUT_MS.to_string(), sizes.batch_size());
+        let (timeout, batch) = (TRANSACTION_TIMEOUT.as_millis().to_string(), sizes.batch_size());
         let size = sizes.record.unwrap_or(1_000_000).max(1_000_000).to_string();
         let config = connection.client_with(
             &[
@@ -365,117 +361,6 @@ impl Transactions {
         }
         clock::pause(Duration::from_millis(1));
         Ok(())
-    }
-
-    fn refused(&self, topic: Output, code: Rd) -> TransactionError {
-        // What failed the transaction is known by the record that did: to try again would end the same way.
-        let code = match (code, self.producer.client().context().first_error()) {
-            (Rd::State, Some(first)) if kind_of(first) == Kind::BadRecord => first,
-            (code, _) => code,
-        };
-        if let Some(failure) = self.heard_denial(code, "writing records", &self.needs) {
-            return TransactionError::Failed(failure);
-        }
-        match code {
-            // The transaction has failed meanwhile; the abort will tell of it.
-            code if kind_of(code) == Kind::Abortable => TransactionError::Abort(code.to_string()),
-            Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
-            other => TransactionError::Failed(
-                self.failure(&KafkaError::MessageProduction(other), &format!("writing to {}", self.topics[topic.0])),
-            ),
-        }
-    }
-
-    fn classify_kafka(&self, error: &KafkaError, doing: &str) -> TransactionError {
-        self.classify_kafka_of(error, doing, &self.needs)
-    }
-
-    fn classify_kafka_of(&self, error: &KafkaError, doing: &str, needs: &[Permission]) -> TransactionError {
-        let KafkaError::Transaction(inner) = error else {
-            return TransactionError::Failed(self.failure(error, doing));
-        };
-        let error = CallError {
-            code: inner.code(),
-            text: inner.string(),
-            fatal: inner.is_fatal(),
-            retriable: inner.is_retriable(),
-            requires_abort: inner.txn_requires_abort(),
-        };
-        self.classify(&error, doing, needs)
-    }
-
-    fn classify(&self, error: &CallError, doing: &str, needs: &[Permission]) -> TransactionError {
-        // The library's own words are about its interface: "Timed out waiting for operation to finish, retry call to resume".
-        let timed_out = error.code == Rd::OperationTimedOut;
-        let text = format!("{doing}: {}", if timed_out { NO_COORDINATOR } else { &error.text });
-        if kind_of(error.code) == Kind::Denied {
-            return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
-        }
-        if let Some(failure) = self.heard_denial(error.code, doing, needs) {
-            return TransactionError::Failed(failure);
-        }
-        if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
-            return self.fatal(doing);
-        }
-        if error.code == Rd::FencedInstanceId {
-            return TransactionError::Fenced(text);
-        }
-        if error.requires_abort {
-            return match error.code {
-                code if kind_of(code) == Kind::StaleMember => TransactionError::Stale(text),
-                // A record of the transaction was refused for good: to try again would end the same way.
-                code if kind_of(code) == Kind::BadRecord => {
-                    TransactionError::Failed(self.failure(&KafkaError::MessageProduction(code), doing))
-                }
-                _ => TransactionError::Abort(text),
-            };
-        }
-        TransactionError::UnknownOutcome(text)
-    }
-
-    fn failure(&self, error: &KafkaError, doing: &str) -> Error {
-        error::of_call(error, doing, &self.needs, &self.context.errors)
-    }
-
-    /// A refusal: of which topic, the library says only in a line of its log, which comes on another thread.
-    fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Permission]) -> Error {
-        let named = Deadline::after(Duration::from_millis(200));
-        while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !named.has_passed() {
-            if let Some((_, heard)) = self.context.errors.denial(needs) {
-                return error::of_code(code, &heard, doing, needs, &self.context.errors);
-            }
-            clock::pause(Duration::from_millis(1));
-        }
-        error::of_code(code, text, doing, needs, &self.context.errors)
-    }
-
-    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, and so would be
-    /// every try after it.
-    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
-        let told = Deadline::after(Duration::from_millis(200));
-        loop {
-            if let Some((code, text)) = self.context.errors.denial(needs) {
-                return Some(error::of_code(code, &text, doing, needs, &self.context.errors));
-            }
-            // Its line of the log comes on another thread.
-            if code != Rd::State || told.has_passed() {
-                return None;
-            }
-            clock::pause(Duration::from_millis(1));
-        }
-    }
-
-    fn fatal(&self, doing: &str) -> TransactionError {
-        match self.producer.client().fatal_error() {
-            Some((code, text)) if kind_of(code) == Kind::Denied => {
-                TransactionError::Failed(self.denied(code, doing, &text, &self.needs))
-            }
-            Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {
-                TransactionError::Fenced(format!("{doing}: {text}"))
-            }
-            Some((_, text)) => TransactionError::UnknownOutcome(format!("{doing}: {text}")),
-            None => TransactionError::UnknownOutcome(format!("{doing}: the producer failed")),
-        }
     }
 }
 

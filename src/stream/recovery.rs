@@ -14,7 +14,7 @@ use super::job::Event;
 use super::run::{Engine, Outage};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Aside, Error, Member, SESSION_TIMEOUT, TransactionError, TransactionalId, Transactions};
+use crate::kafka::{Aside, Error, Member, TransactionError, TransactionalId, Transactions};
 
 /// The longest pause between two attempts: a cluster in trouble is not helped by a hundred of them a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -126,6 +126,7 @@ impl<P: Processor> Engine<'_, P> {
             cause: cause.to_owned(),
             attempts: 0,
             next: Deadline::after(Duration::ZERO),
+            told: false,
         });
     }
 
@@ -204,10 +205,7 @@ impl<P: Processor> Engine<'_, P> {
     /// process keeps its id alive.
     pub(super) fn outlives_fencing(&mut self) -> Result<bool, StreamError> {
         let Some(name) = self.settings.instance_id.clone() else { return Ok(false) };
-        let session = Duration::from_millis(
-            self.connection
-                .millis("session.timeout.ms", u64::try_from(SESSION_TIMEOUT.as_millis()).unwrap_or(u64::MAX)),
-        );
+        let session = self.connection.session_timeout();
         let troubled = self.last_trouble.is_some_and(|trouble| trouble.elapsed() <= session + AFTER_TROUBLE);
         let bound = Deadline::after(session + AFTER_TROUBLE);
         let (mut first, mut told) = (None, false);

@@ -91,6 +91,11 @@ pub fn run<P: Processor>(
     }
     let Engine { mut ended, tasks, transactions, .. } = engine;
     ended.standing = tasks.iter().map(super::tasks::Task::standing).collect();
+    let topics: Vec<String> = settings.sources.iter().chain(&settings.outputs).cloned().collect();
+    let result = result.map_err(|error| match error {
+        StreamError::Kafka(error) if passing => StreamError::Kafka(inspector.name_leaderless(error, &topics)),
+        other => other,
+    });
     member.leave(if passing { LEAVE_BOUND_IN_OUTAGE } else { LEAVE_BOUND });
     drop(transactions);
     result?;
@@ -126,6 +131,8 @@ pub(super) struct Outage {
     pub(super) attempts: u32,
     /// The next attempt.
     pub(super) next: Deadline,
+    /// Whether a line has said so.
+    pub(super) told: bool,
 }
 
 pub(super) struct Engine<'a, P: Processor> {
@@ -260,6 +267,12 @@ impl<P: Processor> Engine<'_, P> {
             }
         }
         self.look_at_outage()?;
+        if let Some(outage) = &mut self.outage
+            && outage.since.elapsed() >= PROBE
+            && !std::mem::replace(&mut outage.told, true)
+        {
+            (self.watch)(Event::Note(&format!("waiting for the cluster: {}", outage.cause)))?;
+        }
         let event = match &self.outage {
             Some(outage) if outage.since.elapsed() >= PROBE => Event::Outage(outage.since.elapsed()),
             _ => Event::Progress(&self.ended),

@@ -17,6 +17,13 @@ impl From<Error> for Failure {
     }
 }
 
+/// Message and hint, as a failure shows them.
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        failure(self).fmt(f)
+    }
+}
+
 /// The exit code of a kind.
 const fn code_of(kind: Kind) -> Code {
     match kind {
@@ -37,7 +44,7 @@ const fn code_of(kind: Kind) -> Code {
 }
 
 /// Message, hint and exit code of an error.
-pub(super) fn failure(error: &Error) -> Failure {
+fn failure(error: &Error) -> Failure {
     let failure = of_cause(error.cause(), error.kind(), error.connection());
     match error.doing() {
         Some(doing) => failure.context(doing),

@@ -1,0 +1,147 @@
+//! Errors of transactional calls: what each means for the open transaction (KIP-98, KIP-360, KIP-447).
+
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
+use rdkafka::producer::Producer;
+use thiserror::Error as ThisError;
+
+use super::codes::{Kind, kind_of};
+use super::error::{self, Error};
+use super::native::CallError;
+use super::permission::Permission;
+use super::transaction::{NO_COORDINATOR, Output, Transactions};
+use crate::clock::{self, Deadline};
+
+/// What an error of a transactional call means for the transaction.
+#[derive(Debug, Clone, ThisError)]
+pub enum TransactionError {
+    /// The transaction can be aborted, and everything in it tried again by the same producer.
+    #[error("{0}")]
+    Abort(String),
+    /// This member's generation is over: abort, then wait for the group's word.
+    #[error("{0}")]
+    Stale(String),
+    /// Another producer has this transactional id, or the broker gave up on the transaction; the client cannot tell.
+    #[error("{0}")]
+    Fenced(String),
+    /// Whether the call took effect is unknown: the producer must not be used again.
+    #[error("{0}")]
+    UnknownOutcome(String),
+    /// The command cannot continue.
+    #[error("{0}")]
+    Failed(Error),
+}
+
+impl Transactions {
+    pub(super) fn refused(&self, topic: Output, code: Rd) -> TransactionError {
+        // What failed the transaction is known by the record that did: to try again would end the same way.
+        let code = match (code, self.producer.client().context().first_error()) {
+            (Rd::State, Some(first)) if kind_of(first) == Kind::BadRecord => first,
+            (code, _) => code,
+        };
+        if let Some(failure) = self.heard_denial(code, "writing records", &self.needs) {
+            return TransactionError::Failed(failure);
+        }
+        match code {
+            // The transaction has failed meanwhile; the abort will tell of it.
+            code if kind_of(code) == Kind::Abortable => TransactionError::Abort(code.to_string()),
+            Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
+            other => TransactionError::Failed(
+                self.failure(&KafkaError::MessageProduction(other), &format!("writing to {}", self.topics[topic.0])),
+            ),
+        }
+    }
+
+    pub(super) fn classify_kafka(&self, error: &KafkaError, doing: &str) -> TransactionError {
+        self.classify_kafka_of(error, doing, &self.needs)
+    }
+
+    pub(super) fn classify_kafka_of(&self, error: &KafkaError, doing: &str, needs: &[Permission]) -> TransactionError {
+        let KafkaError::Transaction(inner) = error else {
+            return TransactionError::Failed(self.failure(error, doing));
+        };
+        let error = CallError {
+            code: inner.code(),
+            text: inner.string(),
+            fatal: inner.is_fatal(),
+            retriable: inner.is_retriable(),
+            requires_abort: inner.txn_requires_abort(),
+        };
+        self.classify(&error, doing, needs)
+    }
+
+    pub(super) fn classify(&self, error: &CallError, doing: &str, needs: &[Permission]) -> TransactionError {
+        // The library's own words are about its interface: "Timed out waiting for operation to finish, retry call to resume".
+        let timed_out = error.code == Rd::OperationTimedOut;
+        let text = format!("{doing}: {}", if timed_out { NO_COORDINATOR } else { &error.text });
+        if kind_of(error.code) == Kind::Denied {
+            return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
+        }
+        if let Some(failure) = self.heard_denial(error.code, doing, needs) {
+            return TransactionError::Failed(failure);
+        }
+        if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
+            return self.fatal(doing);
+        }
+        if error.code == Rd::FencedInstanceId {
+            return TransactionError::Fenced(text);
+        }
+        if error.requires_abort {
+            return match error.code {
+                code if kind_of(code) == Kind::StaleMember => TransactionError::Stale(text),
+                // A record of the transaction was refused for good: to try again would end the same way.
+                code if kind_of(code) == Kind::BadRecord => {
+                    TransactionError::Failed(self.failure(&KafkaError::MessageProduction(code), doing))
+                }
+                _ => TransactionError::Abort(text),
+            };
+        }
+        TransactionError::UnknownOutcome(text)
+    }
+
+    pub(super) fn failure(&self, error: &KafkaError, doing: &str) -> Error {
+        error::of_call(error, doing, &self.needs, &self.context.errors)
+    }
+
+    /// A refusal: of which topic, the library says only in a line of its log, which comes on another thread.
+    fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Permission]) -> Error {
+        let named = Deadline::after(Duration::from_millis(200));
+        while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !named.has_passed() {
+            if let Some((_, heard)) = self.context.errors.denial(needs) {
+                return error::of_code(code, &heard, doing, needs, &self.context.errors);
+            }
+            clock::pause(Duration::from_millis(1));
+        }
+        error::of_code(code, text, doing, needs, &self.context.errors)
+    }
+
+    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, and so would be
+    /// every try after it.
+    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
+        let told = Deadline::after(Duration::from_millis(200));
+        loop {
+            if let Some((code, text)) = self.context.errors.denial(needs) {
+                return Some(error::of_code(code, &text, doing, needs, &self.context.errors));
+            }
+            // Its line of the log comes on another thread.
+            if code != Rd::State || told.has_passed() {
+                return None;
+            }
+            clock::pause(Duration::from_millis(1));
+        }
+    }
+
+    fn fatal(&self, doing: &str) -> TransactionError {
+        match self.producer.client().fatal_error() {
+            Some((code, text)) if kind_of(code) == Kind::Denied => {
+                TransactionError::Failed(self.denied(code, doing, &text, &self.needs))
+            }
+            Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {
+                TransactionError::Fenced(format!("{doing}: {text}"))
+            }
+            Some((_, text)) => TransactionError::UnknownOutcome(format!("{doing}: {text}")),
+            None => TransactionError::UnknownOutcome(format!("{doing}: the producer failed")),
+        }
+    }
+}

@@ -120,7 +120,6 @@ impl<P: Processor> Engine<'_, P> {
     /// the next commit, preparation or answer.
     pub(super) fn begin_outage(&mut self, cause: &str) {
         let (timeout, working) = (self.connection.timeout, self.working);
-        self.last_trouble = Some(Deadline::after(Duration::ZERO));
         self.outage.get_or_insert_with(|| Outage {
             since: working.bounded(timeout),
             cause: cause.to_owned(),
@@ -130,11 +129,16 @@ impl<P: Processor> Engine<'_, P> {
         });
     }
 
+    /// The cluster does not answer, as a client has found out: unlike a failed transaction, which may be this process's own
+    /// standing still.
+    pub(super) fn trouble(&mut self, cause: &str) {
+        self.last_trouble = Some(Deadline::after(Duration::ZERO));
+        self.begin_outage(cause);
+    }
+
     /// The cluster answers.
     pub(super) fn end_outage(&mut self) {
-        if self.outage.take().is_some() {
-            self.last_trouble = Some(Deadline::after(Duration::ZERO));
-        }
+        self.outage = None;
     }
 
     /// What is left of the time that an outage may last before the loop ends.
@@ -155,7 +159,7 @@ impl<P: Processor> Engine<'_, P> {
         if !error.passes() || self.shutdown.requested().is_some() {
             return Err(error);
         }
-        self.begin_outage(&error.to_string());
+        self.trouble(&error.to_string());
         let survives = self.settings.survives_outages;
         if let Some(outage) = &mut self.outage {
             if outage.since.has_passed() && !survives {

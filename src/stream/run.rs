@@ -152,7 +152,7 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) pending: Option<Pending>,
     /// The ids that the group has given to this process, the last one at the end.
     pub(super) member_ids: Vec<String>,
-    /// Since when the last trouble with the cluster is over, or lasts.
+    /// When the cluster did not answer for the last time.
     pub(super) last_trouble: Option<Deadline>,
     /// Whether another process may have taken this one's instance id since.
     pub(super) check_name: bool,
@@ -234,7 +234,7 @@ impl<P: Processor> Engine<'_, P> {
                     }
                     Happening::Trouble(text) => {
                         self.working = Deadline::after(Duration::ZERO);
-                        self.begin_outage(&text);
+                        self.trouble(&text);
                     }
                     Happening::Nothing => {}
                 }
@@ -306,7 +306,7 @@ impl<P: Processor> Engine<'_, P> {
             self.end_outage();
             return Ok(());
         }
-        self.begin_outage("no answer from the cluster");
+        self.trouble("no answer from the cluster");
         match &self.outage {
             Some(outage) if outage.since.has_passed() && !self.settings.survives_outages => {
                 Err(self.inspector.no_answer("waiting for the group", &outage.cause).into())

@@ -107,7 +107,9 @@ fn main() {
     ]
     .concat();
     match brokers::named() {
-        Some(_) => cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat()),
+        Some(_) => cases.extend(
+            [network::KAFKA_CASES, produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat(),
+        ),
         None => cases.extend([broker_kills::CASES, faults::CASES].concat()),
     }
     let case = |(name, case): Case| {

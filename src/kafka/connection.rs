@@ -31,6 +31,8 @@ pub struct Connection {
     pub name: Option<String>,
     /// Bound of every single wait for the broker.
     pub timeout: Duration,
+    /// The same as the user meant it, also where a wait gets less.
+    whole_timeout: Duration,
     /// Whether the user said how long that is. Otherwise a broker that is not there is not waited for as long.
     pub timeout_said: bool,
     /// Where librdkafka's own messages go, if the user wants them.
@@ -56,10 +58,13 @@ impl fmt::Debug for Connection {
 
 /// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open. Twice what a cluster with default
 /// settings takes to notice a dead broker (`broker.session.timeout.ms`, 9 s) and to elect its successors.
-pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(20);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it. Above the
 /// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
-pub const SESSION_TIMEOUT: Duration = Duration::from_secs(25);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(25);
+/// The longest that both become by a long `--timeout`: readers of committed records wait for a minute behind a killed writer.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(45);
+const LONGEST_SESSION: Duration = Duration::from_secs(55);
 /// Default of `max.poll.interval.ms`.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -81,7 +86,16 @@ impl Connection {
     /// A connection with these properties; its waits are bounded by `timeout` and silent.
     #[must_use]
     pub fn new(properties: Vec<(String, String)>, timeout: Duration) -> Self {
-        Self { properties, name: None, timeout, timeout_said: false, log: None, waiting: None, worked: Arc::default() }
+        Self {
+            properties,
+            name: None,
+            timeout,
+            whole_timeout: timeout,
+            timeout_said: false,
+            log: None,
+            waiting: None,
+            worked: Arc::default(),
+        }
     }
 
     /// The same connection with another bound for every wait.
@@ -138,16 +152,18 @@ impl Connection {
         self.property(name).and_then(|value| value.parse().ok()).map_or(default, Duration::from_millis)
     }
 
-    /// How long the group keeps a member that it does not hear.
+    /// How long the group keeps a member that it does not hear. Grows with a `--timeout` above 30 s, as a cluster that answers
+    /// slowly needs long for the five requests of a transaction.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
-        self.bound("session.timeout.ms", SESSION_TIMEOUT)
+        self.bound("session.timeout.ms", SESSION_TIMEOUT.max(self.whole_timeout * 5 / 6).min(LONGEST_SESSION))
     }
 
     /// How long the broker lets a transaction stay open.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
-        self.bound("transaction.timeout.ms", TRANSACTION_TIMEOUT)
+        let default = TRANSACTION_TIMEOUT.max(self.whole_timeout * 2 / 3).min(LONGEST_TRANSACTION);
+        self.bound("transaction.timeout.ms", default)
     }
 
     /// Whether the broker is spoken to in TLS.
@@ -286,5 +302,16 @@ mod tests {
         assert!(failure.message.contains("transaction.timeout.ms") && failure.message.contains("session.timeout.ms"));
         assert!(check_timeouts(&connection(&[]), Duration::from_secs(21)).is_err());
         assert!(check_timeouts(&connection(&[]), Duration::from_millis(100)).is_ok());
+    }
+
+    #[test]
+    fn a_long_timeout_gives_transactions_more_time_and_a_shorter_wait_gives_them_no_less() {
+        let with = |seconds| Connection::new(Vec::new(), Duration::from_secs(seconds));
+        for (timeout, transaction, session) in [(3, 20, 25), (30, 20, 25), (60, 40, 50), (600, 45, 55)] {
+            let connection = with(timeout).within(Duration::from_secs(1));
+            assert_eq!(connection.transaction_timeout(), Duration::from_secs(transaction));
+            assert_eq!(connection.session_timeout(), Duration::from_secs(session));
+            assert!(check_timeouts(&connection, Duration::from_millis(100)).is_ok());
+        }
     }
 }

@@ -34,7 +34,7 @@ mod transaction_error;
 pub use admin::{Admin, GroupEnd, TopicFacts};
 pub use aside::Aside;
 pub use codes::Kind;
-pub use connection::{Connection, LogSink, SESSION_TIMEOUT, check_timeouts};
+pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::Error;
 pub use groups::GroupFacts;
 pub use inspector::{Inspector, Liveness};

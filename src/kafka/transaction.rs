@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
-use super::connection::{Connection, TRANSACTION_TIMEOUT};
+use super::connection::Connection;
 use super::error::{self, Cause, Error};
 use super::member::GroupMetadata;
 use super::native::{self, Handed, TopicHandle};
@@ -104,7 +104,7 @@ impl Transactions {
         sizes: Sizes,
         shutdown: &Shutdown,
     ) -> Result<Self, Error> {
-        let (timeout, batch) = (TRANSACTION_TIMEOUT.as_millis().to_string(), sizes.batch_size());
+        let (timeout, batch) = (connection.transaction_timeout().as_millis().to_string(), sizes.batch_size());
         let size = sizes.record.unwrap_or(1_000_000).max(1_000_000).to_string();
         let config = connection.client_with(
             &[

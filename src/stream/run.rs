@@ -11,7 +11,7 @@ use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
     Aside, Connection, GroupMetadata, Happening, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings,
-    Output, SESSION_TIMEOUT, TopicPartition, TransactionError, Transactions,
+    Output, TopicPartition, TransactionError, Transactions,
 };
 use crate::shutdown::Shutdown;
 
@@ -69,7 +69,7 @@ pub fn run<P: Processor>(
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
         topics: settings.sources.clone(),
-        session_timeout: SESSION_TIMEOUT,
+        session_timeout: connection.session_timeout(),
     };
     let mut member = Member::join(connection, &membership)?;
     let result = loop {

@@ -93,7 +93,6 @@ impl<'a> Watch<'a> {
         let started = Deadline::after(Duration::ZERO);
         let mut due = Duration::ZERO;
         loop {
-            let looking = Deadline::after(Duration::ZERO);
             let looks = match sampler.sample() {
                 Ok(looks) => looks,
                 // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
@@ -109,7 +108,7 @@ impl<'a> Watch<'a> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            self.answered(looking.elapsed(), sampler);
+            self.answered(sampler);
             if self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists) {
                 return Err(self.no_group(sampler));
             }
@@ -132,11 +131,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// A look was answered: the next one of a watch may take twice as long before the last one is shown as stale.
-    fn answered(&mut self, took: Duration, sampler: &mut LagSampler) {
+    /// A look was answered: each wait of the next one gets as long as the last answers have shown to be enough, before what is
+    /// shown counts as stale.
+    fn answered(&mut self, sampler: &mut LagSampler) {
         self.answered = Deadline::after(Duration::ZERO);
         if self.settings.watch.is_some() {
-            self.bound = (took * 2).max(LEAST_BOUND).min(self.context.common.connection.timeout);
+            self.bound = sampler.enough().max(LEAST_BOUND).min(self.context.common.connection.timeout);
             sampler.within(self.bound);
         }
     }

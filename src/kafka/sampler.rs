@@ -96,6 +96,12 @@ impl LagSampler {
         self
     }
 
+    /// How long a wait should be enough for, judged by the last answer.
+    #[must_use]
+    pub fn enough(&self) -> Duration {
+        self.inspector.patience.attempt() * 2
+    }
+
     /// Bounds every wait of the looks from now on.
     pub fn within(&mut self, bound: Duration) {
         self.inspector = self.inspector.within(bound);

@@ -101,7 +101,12 @@ impl Inspector {
         self.described("asking for the state of groups", &needs, names)
     }
 
-    fn described(&self, doing: &str, needs: &[Permission], groups: Vec<String>) -> Result<Vec<Description>, Error> {
+    pub(super) fn described(
+        &self,
+        doing: &str,
+        needs: &[Permission],
+        groups: Vec<String>,
+    ) -> Result<Vec<Description>, Error> {
         let client = Arc::clone(&self.latest);
         self.request(doing, needs, Duration::ZERO, move |bound| {
             let found = native_groups::describe(client.client().native_ptr(), &groups, bound);
@@ -115,7 +120,9 @@ impl Inspector {
     ///
     /// As [`Inspector::groups`].
     pub fn holder(&self, group: &str, instance_id: &str) -> Result<Option<String>, Error> {
-        let description = self.describe(&[group])?.into_iter().next();
+        let doing = format!("looking for the member {instance_id}");
+        let description = self.described(&doing, std::slice::from_ref(&self.group), vec![group.to_owned()])?;
+        let description = description.into_iter().next();
         let members = description.map_or_else(Vec::new, |description| description.members);
         let holder = members.into_iter().find(|member| member.instance_id.as_deref() == Some(instance_id));
         Ok(holder.map(|member| member.id))

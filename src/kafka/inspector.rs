@@ -223,8 +223,10 @@ impl Inspector {
     ///
     /// Without an answer of its coordinator within the timeout, or refused.
     pub fn liveness(&self, group: &str) -> Result<Liveness, Error> {
-        let description = self.describe(&[group])?.into_iter().next();
-        Ok(description.map_or_else(
+        let doing = format!("asking {} for the group's members", self.connection.broker());
+        // What the group is wanted for is what a refusal names.
+        let description = self.described(&doing, std::slice::from_ref(&self.group), vec![group.to_owned()])?;
+        Ok(description.into_iter().next().map_or_else(
             || Liveness { state: "Dead".to_owned(), members: Vec::new() },
             |Description { state, members }| Liveness {
                 state,

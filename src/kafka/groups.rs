@@ -107,8 +107,7 @@ impl Inspector {
         needs: &[Permission],
         groups: Vec<String>,
     ) -> Result<Vec<Description>, Error> {
-        let client = Arc::clone(&self.latest);
-        self.request(doing, needs, Duration::ZERO, move |bound| {
+        self.ask_coordinator(doing, needs, move |client, bound| {
             let found = native_groups::describe(client.client().native_ptr(), &groups, bound);
             found.and_then(|found| found.into_iter().collect()).map_err(KafkaError::AdminOp)
         })
@@ -136,8 +135,8 @@ impl Inspector {
     /// As [`Inspector::describe`].
     pub(super) fn all_committed(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>, Error> {
         let needs = [Permission::group(group, Operation::Describe)];
-        let (client, name) = (Arc::clone(&self.latest), group.to_owned());
-        self.request(&format!("reading the offsets of {group}"), &needs, Duration::ZERO, move |bound| {
+        let name = group.to_owned();
+        self.ask_coordinator(&format!("reading the offsets of {group}"), &needs, move |client, bound| {
             let found: Vec<CommittedOffset> =
                 native_groups::committed(client.client().native_ptr(), &name, bound).map_err(KafkaError::AdminOp)?;
             let mut offsets = Vec::with_capacity(found.len());

@@ -1,7 +1,7 @@
 //! Client that looks at a cluster without taking part: topics, partition counts, members of groups.
 
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -43,10 +43,13 @@ pub struct Inspector {
     pub(super) stable: Client,
     /// Sees everything.
     pub(super) latest: Client,
+    /// Asks coordinators of groups: at first the one above, and a new one where that does not find them any more.
+    coordinators: Arc<Mutex<Client>>,
     pub(super) context: Context,
     pub(super) connection: Connection,
     pub(super) shutdown: Shutdown,
     pub(super) patience: Arc<Patience>,
+    group_name: String,
     pub(super) group: Permission,
 }
 
@@ -58,26 +61,16 @@ impl Inspector {
     /// [`Kind::Misconfigured`](super::Kind) when librdkafka refuses the configuration.
     pub fn open(connection: &Connection, group: &str, shutdown: &Shutdown) -> Result<Self, Error> {
         let context = Context::new(connection);
-        let client = |isolation: &str| -> Result<Client, Error> {
-            let client = connection
-                .client(&[
-                    ("group.id", group),
-                    ("isolation.level", isolation),
-                    ("enable.auto.commit", "false"),
-                    ("enable.auto.offset.store", "false"),
-                    ("allow.auto.create.topics", "false"),
-                ])
-                .create_with_context(context.clone())
-                .map_err(|error| error::configuration(&error).of(&context.errors.connection))?;
-            Ok(ManuallyDrop::new(Arc::new(client)))
-        };
+        let latest = client(connection, &context, group, "read_uncommitted")?;
         Ok(Self {
-            stable: client("read_committed")?,
-            latest: client("read_uncommitted")?,
+            stable: client(connection, &context, group, "read_committed")?,
+            coordinators: Arc::new(Mutex::new(latest.clone())),
+            latest,
             context: context.clone(),
             connection: connection.clone(),
             shutdown: shutdown.clone(),
             patience: Arc::default(),
+            group_name: group.to_owned(),
             group: Permission::group(group, Operation::Read),
         })
     }
@@ -170,6 +163,32 @@ impl Inspector {
         })
     }
 
+    /// Sends a request to the coordinator of a group until it is answered or the timeout is over.
+    ///
+    /// The library remembers for minutes which broker coordinates a group. When that broker has left the metadata it is never
+    /// connected to again, and requests to it are never answered (librdkafka 2.12.1, seen after the kill of a coordinator). A
+    /// new client does not remember it; the old one stays until the process ends, as it still has a request.
+    pub(super) fn ask_coordinator<T: Send + 'static>(
+        &self,
+        doing: &str,
+        needs: &[Permission],
+        attempt: impl Fn(&BaseConsumer<Context>, Duration) -> Result<T, KafkaError> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
+        let request = Request { doing, needs, missing_for: Duration::ZERO, timeout: self.connection.timeout };
+        let coordinators = Arc::clone(&self.coordinators);
+        let asks = move |bound| {
+            let client = locked(&coordinators).clone();
+            attempt(&client, bound)
+        };
+        self.send(&request, asks, |_| {
+            if self.answers()
+                && let Ok(fresh) = client(&self.connection, &self.context, &self.group_name, "read_uncommitted")
+            {
+                *locked(&self.coordinators) = fresh;
+            }
+        })
+    }
+
     /// Sends a request until it is answered or the timeout is over; `missing_for` is how long what is missing may be
     /// something that was just made.
     pub(super) fn request<T: Send + 'static>(
@@ -256,7 +275,8 @@ impl Inspector {
 
     /// What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.
     pub(super) fn listen(&self) {
-        for client in [&self.stable, &self.latest] {
+        let coordinators = locked(&self.coordinators).clone();
+        for client in [&self.stable, &self.latest, &coordinators] {
             for _ in 0..100 {
                 if client.poll(Duration::ZERO).is_none() {
                     break;
@@ -264,6 +284,25 @@ impl Inspector {
             }
         }
     }
+}
+
+fn client(connection: &Connection, context: &Context, group: &str, isolation: &str) -> Result<Client, Error> {
+    let client = connection
+        .client(&[
+            ("group.id", group),
+            ("isolation.level", isolation),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("allow.auto.create.topics", "false"),
+        ])
+        .create_with_context(context.clone())
+        .map_err(|error| error::configuration(&error).of(&context.errors.connection))?;
+    Ok(ManuallyDrop::new(Arc::new(client)))
+}
+
+/// A panic while it was held leaves a client that is as good as before.
+fn locked(client: &Mutex<Client>) -> MutexGuard<'_, Client> {
+    client.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A topic as the metadata tells it.

@@ -31,7 +31,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Every request with which a transactional producer talks to its coordinators.
-const TRANSACTIONAL: [ApiKey; 5] = [
+pub const TRANSACTIONAL: [ApiKey; 5] = [
     ApiKey::InitProducerId,
     ApiKey::AddPartitionsToTxn,
     ApiKey::AddOffsetsToTxn,

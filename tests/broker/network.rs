@@ -8,6 +8,7 @@ use foodstream::broker::ApiKey;
 
 use super::Case;
 use super::chaos::{FAST, OPENING, RESTOCK_MILLIS};
+use super::faults::TRANSACTIONAL;
 use super::proxy::{Deed, Hole, Proxy, Rule};
 use super::support::Lab;
 use super::truth;
@@ -222,15 +223,6 @@ fn cut_produce(lab: &Lab) {
     assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
     assert_eq!(lab.read("order-events").len(), 20_000, "each order once");
 }
-
-/// Every request with which a transactional producer talks to its coordinators.
-const TRANSACTIONAL: [ApiKey; 5] = [
-    ApiKey::InitProducerId,
-    ApiKey::AddPartitionsToTxn,
-    ApiKey::AddOffsetsToTxn,
-    ApiKey::TxnOffsetCommit,
-    ApiKey::EndTxn,
-];
 
 fn cut_inventory(lab: &Lab) {
     lab.run("produce --count 4000 --poison-rate 1% --seed 53").expect(0);

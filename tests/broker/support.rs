@@ -29,6 +29,20 @@ pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// One of Kafka's own tools, run on the cluster of these bootstrap servers; its stdout, if it succeeds.
+pub fn kafka_tool(servers: &str, name: &str, words: &str) -> String {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+    let output = Command::new(script)
+        .args(["tool", name, "--bootstrap-server", servers])
+        .args(words.split_whitespace())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the tool runs");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} {words}:\n{stdout}\n{stderr}");
+    stdout.into_owned()
+}
+
 /// One test's place on the broker and on disk.
 pub struct Lab {
     pub broker: String,
@@ -122,15 +136,6 @@ impl Lab {
 
     /// One of Kafka's own tools; its stdout.
     pub fn tool(&self, name: &str, words: &str) -> String {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
-        let output = Command::new(script)
-            .args(["tool", name, "--bootstrap-server", &self.broker])
-            .args(words.split_whitespace())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the tool runs");
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{name} {words}:\n{stdout}\n{stderr}");
-        stdout.into_owned()
+        kafka_tool(&self.broker, name, words)
     }
 }

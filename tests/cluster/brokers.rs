@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::until;
+use super::support::{kafka_tool, until};
 
 /// The variable that has the port of the cluster.
 const VARIABLE: &str = "FOODSTREAM_TEST_CLUSTER";
@@ -164,16 +164,7 @@ impl Cluster {
 
     /// One of Kafka's own tools; its stdout, if it succeeds.
     pub fn tool(&self, name: &str, words: &str) -> String {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
-        let output = Command::new(script)
-            .args(["tool", name, "--bootstrap-server", &self.bootstrap])
-            .args(words.split_whitespace())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the tool runs");
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{name} {words}:\n{stdout}\n{stderr}");
-        stdout.into_owned()
+        kafka_tool(&self.bootstrap, name, words)
     }
 }
 

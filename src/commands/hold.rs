@@ -11,9 +11,9 @@ use crate::kafka::{
     GroupMetadata, Happening, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, TopicPartition,
 };
 
-/// The session of the member that holds a group: it answers every few moments, and should not be missed for long when it is
-/// killed. Brokers with default settings take 6 s and more.
-const SESSION: Duration = Duration::from_secs(10);
+/// The shortest and the longest session of the member that holds a group: it answers every few moments, and should not be
+/// missed for long when it is killed. Brokers with default settings take 6 s and more.
+const SESSION: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
 /// How long the group may take to give its partitions, where `--timeout` is no longer: a member whose join was lost with its
 /// coordinator is waited for until its session has expired.
@@ -21,6 +21,12 @@ const LEAST_JOIN: Duration = Duration::from_secs(30);
 
 /// How often a wait for the group asks whether the cluster answers at all.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// Grows with a long `--timeout`, as a cluster that answers slowly needs three answers before a new member sends its first
+/// sign of life.
+fn session(context: &Context) -> Duration {
+    (context.common.connection.timeout / 3).clamp(SESSION.0, SESSION.1)
+}
 
 /// The group, held by this process: its only member, with every partition paused.
 pub(super) struct Hold<'a> {
@@ -52,7 +58,8 @@ impl<'a> Hold<'a> {
         let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
         let mut topics: Vec<String> = sources.iter().map(|source| source.topic.clone()).collect();
         topics.dedup();
-        let settings = MemberSettings { group: group.to_owned(), instance_id: None, topics, session_timeout: SESSION };
+        let session_timeout = session(context);
+        let settings = MemberSettings { group: group.to_owned(), instance_id: None, topics, session_timeout };
         let member = Member::join(&context.common.connection, &settings)?;
         let joined = assigned(context, inspector, &member, group, sources.len()).and_then(|metadata| {
             let offsets = inspector.committed(&sources, &mut |text| context.console.note(text))?;
@@ -142,7 +149,8 @@ impl<'a> Hold<'a> {
     /// and the group would be live for whatever command comes next.
     pub fn release(self) {
         self.member.leave(LEAVE_BOUND);
-        let (inspector, bound) = (self.inspector.after_a_stop(), Deadline::after(SESSION + Duration::from_secs(2)));
+        let (inspector, bound) =
+            (self.inspector.after_a_stop(), Deadline::after(session(self.context) + Duration::from_secs(2)));
         let mut silence = Some(Deadline::after(PROBE));
         let is_live = || inspector.liveness(&self.group).is_ok_and(|liveness| !liveness.members.is_empty());
         // What cannot be found out now is found out by the next command.

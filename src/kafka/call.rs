@@ -20,11 +20,11 @@ const SLICE: Duration = Duration::from_millis(20);
 /// # Errors
 ///
 /// What `meanwhile` returned; the call is left behind then, too.
-pub(super) fn bounded<T: Send + 'static>(
+pub(super) fn bounded<T: Send + 'static, E: From<Error>>(
     bound: Duration,
     call: impl FnOnce() -> T + Send + 'static,
-    mut meanwhile: impl FnMut() -> Result<(), Error>,
-) -> Result<Option<T>, Error> {
+    mut meanwhile: impl FnMut() -> Result<(), E>,
+) -> Result<Option<T>, E> {
     let (answered, answer) = mpsc::channel();
     std::thread::Builder::new()
         .name("call".to_owned())
@@ -36,12 +36,24 @@ pub(super) fn bounded<T: Send + 'static>(
         match answer.recv_timeout(SLICE.min(deadline.remaining())) {
             Ok(value) => return Ok(Some(value)),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::new(Cause::Broken("a call into the client library panicked")));
+                return Err(Error::new(Cause::Broken("a call into the client library panicked")).into());
             }
             Err(RecvTimeoutError::Timeout) if deadline.has_passed() => return Ok(None),
             Err(RecvTimeoutError::Timeout) => meanwhile()?,
         }
     }
+}
+
+/// As [`bounded`], where nothing else can end the wait.
+///
+/// # Errors
+///
+/// When no thread can be started.
+pub(super) fn within<T: Send + 'static>(
+    bound: Duration,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<T>, Error> {
+    bounded(bound, call, || Ok(()))
 }
 
 #[cfg(test)]
@@ -52,10 +64,10 @@ mod tests {
     #[test]
     fn a_call_that_does_not_return_is_left_behind() {
         let (held, never) = mpsc::channel::<()>();
-        let answer = bounded(Duration::from_millis(50), move || never.recv(), || Ok(()));
+        let answer = within(Duration::from_millis(50), move || never.recv());
         assert!(answer.expect("no error").is_none());
         drop(held);
-        assert_eq!(bounded(Duration::from_secs(10), || 7, || Ok(())).expect("no error"), Some(7));
+        assert_eq!(within(Duration::from_secs(10), || 7).expect("no error"), Some(7));
     }
 
     #[test]

@@ -61,9 +61,9 @@ impl Inspector {
     /// [`Kind::Misconfigured`](super::Kind) when librdkafka refuses the configuration.
     pub fn open(connection: &Connection, group: &str, shutdown: &Shutdown) -> Result<Self, Error> {
         let context = Context::new(connection);
-        let latest = client(connection, &context, group, "read_uncommitted")?;
+        let latest = lasting(client(connection, &context, group, "read_uncommitted")?);
         Ok(Self {
-            stable: client(connection, &context, group, "read_committed")?,
+            stable: lasting(client(connection, &context, group, "read_committed")?),
             coordinators: Arc::new(Mutex::new(latest.clone())),
             latest,
             context: context.clone(),
@@ -100,7 +100,7 @@ impl Inspector {
     #[must_use]
     pub fn name_leaderless(&self, error: Error, topics: &[String]) -> Error {
         let client = Arc::clone(&self.latest);
-        let answer = call::bounded(LEADER_LOOK, move || client.fetch_metadata(None, LEADER_LOOK), || Ok(()));
+        let answer = call::within(LEADER_LOOK, move || client.fetch_metadata(None, LEADER_LOOK));
         let Ok(Some(Ok(metadata))) = answer else { return error };
         let found = metadata.topics().iter().filter(|topic| topics.iter().any(|name| name == topic.name()));
         let place = found.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic.name(), partition)));
@@ -184,7 +184,7 @@ impl Inspector {
             if self.answers()
                 && let Ok(fresh) = client(&self.connection, &self.context, &self.group_name, "read_uncommitted")
             {
-                *locked(&self.coordinators) = fresh;
+                *locked(&self.coordinators) = lasting(fresh);
             }
         })
     }
@@ -286,8 +286,14 @@ impl Inspector {
     }
 }
 
-fn client(connection: &Connection, context: &Context, group: &str, isolation: &str) -> Result<Client, Error> {
-    let client = connection
+/// A client for requests about a group that it does not join.
+pub(super) fn client(
+    connection: &Connection,
+    context: &Context,
+    group: &str,
+    isolation: &str,
+) -> Result<BaseConsumer<Context>, Error> {
+    connection
         .client(&[
             ("group.id", group),
             ("isolation.level", isolation),
@@ -296,8 +302,11 @@ fn client(connection: &Connection, context: &Context, group: &str, isolation: &s
             ("allow.auto.create.topics", "false"),
         ])
         .create_with_context(context.clone())
-        .map_err(|error| error::configuration(&error).of(&context.errors.connection))?;
-    Ok(ManuallyDrop::new(Arc::new(client)))
+        .map_err(|error| error::configuration(&error).of(&context.errors.connection))
+}
+
+fn lasting(client: BaseConsumer<Context>) -> Client {
+    ManuallyDrop::new(Arc::new(client))
 }
 
 /// A panic while it was held leaves a client that is as good as before.

@@ -10,6 +10,7 @@ mod client;
 mod codes;
 mod connection;
 mod connection_fault;
+mod coordinator_probe;
 mod error;
 mod failure;
 mod groups;

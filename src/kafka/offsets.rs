@@ -226,7 +226,7 @@ impl Inspector {
     #[must_use]
     pub fn answers(&self) -> bool {
         let (client, bound) = (Arc::clone(&self.latest), self.patience.attempt().min(self.connection.timeout));
-        let answer = call::bounded(bound, move || client.fetch_metadata(Some("__consumer_offsets"), bound), || Ok(()));
+        let answer = call::within(bound, move || client.fetch_metadata(Some("__consumer_offsets"), bound));
         matches!(answer, Ok(Some(Ok(_))))
     }
 

@@ -14,6 +14,7 @@ use super::Sizes;
 use super::client::Context;
 use super::codes::{Kind, kind_of};
 use super::connection::Connection;
+use super::coordinator_probe::TransactionCoordinator;
 use super::error::{self, Cause, Error};
 use super::native::{self, Handed, TopicHandle};
 use super::permission::{Operation, Permission};
@@ -39,6 +40,7 @@ pub(super) struct Reports {
     implied: AtomicU64,
     failed: AtomicU64,
     first_error: Mutex<Option<RDKafkaErrorCode>>,
+    pub(super) transaction_coordinator: TransactionCoordinator,
 }
 
 struct PartitionReports {
@@ -68,6 +70,7 @@ impl Reports {
             implied: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_error: Mutex::new(None),
+            transaction_coordinator: TransactionCoordinator::default(),
         }
     }
 }
@@ -114,6 +117,10 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.context.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.transaction_coordinator.take(statistics);
     }
 }
 

@@ -42,11 +42,16 @@ pub(super) struct Patience(AtomicU64);
 
 impl Default for Patience {
     fn default() -> Self {
-        Self(AtomicU64::new(millis(FIRST_ATTEMPT)))
+        Self::of(FIRST_ATTEMPT)
     }
 }
 
 impl Patience {
+    /// Begins with another first attempt than requests have.
+    pub fn of(first_attempt: Duration) -> Self {
+        Self(AtomicU64::new(millis(first_attempt)))
+    }
+
     /// How long the next attempt may take.
     pub fn attempt(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
@@ -56,7 +61,8 @@ impl Patience {
         self.0.store(millis(self.attempt() * 2), Ordering::Relaxed);
     }
 
-    fn answered_after(&self, duration: Duration) {
+    /// Takes what an answer took.
+    pub fn answered_after(&self, duration: Duration) {
         self.0.store(millis(FIRST_ATTEMPT.max(duration * 2)), Ordering::Relaxed);
     }
 }

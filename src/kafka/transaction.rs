@@ -11,11 +11,13 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
 use super::connection::Connection;
+use super::coordinator_probe::{CoordinatorProbe, STATISTICS_MILLIS};
 use super::error::{self, Cause, Error};
 use super::member::GroupMetadata;
 use super::native::{self, Handed, TopicHandle};
 use super::permission::{Operation, Permission};
 use super::publisher::{Reports, hasten, settle};
+use super::retry;
 use super::transaction_error::TransactionError;
 use super::{Sizes, TopicPartition, call};
 use crate::clock::{self, Deadline};
@@ -86,6 +88,8 @@ pub struct Transactions {
     timeout: Duration,
     /// How long the broker lets a transaction stay open.
     transaction_timeout: Duration,
+    /// How long nobody asks what the adding of offsets waits for.
+    patience: retry::Patience,
     /// What its transactions need.
     pub(super) needs: Vec<Permission>,
 }
@@ -112,6 +116,7 @@ impl Transactions {
                 ("linger.ms", "5"),
                 ("batch.size", &batch),
                 ("message.max.bytes", &size),
+                ("statistics.interval.ms", STATISTICS_MILLIS),
             ],
             &[
                 ("transactional.id", &format!("{}{}", id.family, id.member)),
@@ -132,7 +137,10 @@ impl Transactions {
         let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
         let (topics, sent, timeout) = (topics.to_vec(), AtomicU64::new(0), connection.timeout);
         let transaction_timeout = connection.transaction_timeout();
-        let transactions = Self { handles, topics, producer, sent, context, timeout, transaction_timeout, needs };
+        // A new client remembers no coordinator: its first call is not given up before its time.
+        let patience = retry::Patience::of(transaction_timeout);
+        let transactions =
+            Self { handles, topics, producer, sent, context, timeout, transaction_timeout, patience, needs };
         transactions.initialize(shutdown)?;
         Ok(transactions)
     }
@@ -265,15 +273,20 @@ impl Transactions {
         needs.extend(sources.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])));
         // Well before the broker gives up on the transaction: this is the call that is known to hang.
         let mut patience = Patience::new(self.timeout.min(self.transaction_timeout / 2));
+        let (silence, started) = (self.patience.attempt(), clock::now());
+        let coordinator = &self.producer.client().context().transaction_coordinator;
+        let connection = &self.context.errors.connection;
+        let mut probe = CoordinatorProbe::after(silence, coordinator, connection, group.group(), &list);
         let (list, group) = (Arc::new(list), group.clone());
         loop {
             let (producer, list, group) = (self.producer.clone(), Arc::clone(&list), group.clone());
             let bound = patience.bound();
-            let result = self.call("adding offsets to the transaction", bound, move || {
-                producer.send_offsets_to_transaction(&list, group.native(), bound)
-            })?;
-            match result {
-                Ok(()) => return Ok(()),
+            let call = move || producer.send_offsets_to_transaction(&list, group.native(), bound);
+            match self.call("adding offsets to the transaction", bound, call, || probe.is_overdue())? {
+                Ok(()) => {
+                    self.patience.answered_after(started.elapsed());
+                    return Ok(());
+                }
                 Err(KafkaError::Transaction(error))
                     if error.is_retriable() && !error.txn_requires_abort() && patience.lasts() =>
                 {
@@ -304,9 +317,12 @@ impl Transactions {
         }
         loop {
             let (producer, bound) = (self.producer.clone(), patience.bound());
-            let result = self.call("committing the transaction", bound, move || {
-                native::commit_transaction(producer.client().native_ptr(), bound)
-            })?;
+            let result = self.call(
+                "committing the transaction",
+                bound,
+                move || native::commit_transaction(producer.client().native_ptr(), bound),
+                || false,
+            )?;
             match result {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retriable && !error.requires_abort && patience.lasts() => {}
@@ -324,7 +340,8 @@ impl Transactions {
         let mut patience = Patience::new(self.timeout.min(self.transaction_timeout));
         loop {
             let (producer, bound) = (self.producer.clone(), patience.bound());
-            let result = self.call("aborting the transaction", bound, move || producer.abort_transaction(bound))?;
+            let result =
+                self.call("aborting the transaction", bound, move || producer.abort_transaction(bound), || false)?;
             match result {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && patience.lasts() => {}
@@ -333,22 +350,24 @@ impl Transactions {
         }
     }
 
-    /// Makes a call that must be back a moment after its bound. Otherwise it is left behind with its thread, and its records
-    /// are purged, so that none of them is sent when it wakes.
+    /// Makes a call that must be back a moment after its bound, and while `is_overdue` says no. Otherwise it is left behind
+    /// with its thread, and its records are purged, so that none of them is sent when it wakes.
     fn call<T: Send + 'static>(
         &self,
         doing: &str,
         bound: Duration,
         call: impl FnOnce() -> T + Send + 'static,
+        mut is_overdue: impl FnMut() -> bool,
     ) -> Result<T, TransactionError> {
-        match call::bounded(bound + GRACE, call, || Ok(())) {
-            Ok(Some(result)) => Ok(result),
-            Ok(None) => {
-                self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
-                Err(TransactionError::UnknownOutcome(format!("{doing}: the client did not return within its bound")))
-            }
-            Err(error) => Err(TransactionError::Failed(error)),
-        }
+        let left_behind = |why| TransactionError::UnknownOutcome(format!("{doing}: {why}"));
+        let meanwhile = || if is_overdue() { Err(left_behind("the coordinator answers others")) } else { Ok(()) };
+        let result = match call::bounded(bound + GRACE, call, meanwhile) {
+            Ok(Some(result)) => return Ok(result),
+            Ok(None) => left_behind("the client did not return within its bound"),
+            Err(error) => error,
+        };
+        self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        Err(result)
     }
 
     fn count(&self) {

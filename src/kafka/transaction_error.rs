@@ -30,7 +30,7 @@ pub enum TransactionError {
     UnknownOutcome(String),
     /// The command cannot continue.
     #[error("{0}")]
-    Failed(Error),
+    Failed(#[from] Error),
 }
 
 impl Transactions {

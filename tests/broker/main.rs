@@ -107,9 +107,11 @@ fn main() {
     ]
     .concat();
     match brokers::named() {
-        Some(_) => cases.extend(
-            [network::KAFKA_CASES, produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat(),
-        ),
+        Some(_) => {
+            cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat());
+            // The longest ones first: whatever else there is runs beside them.
+            cases.splice(0..0, network::KAFKA_CASES.iter().copied());
+        }
         None => cases.extend([broker_kills::CASES, faults::CASES].concat()),
     }
     let case = |(name, case): Case| {
@@ -124,8 +126,7 @@ fn main() {
             Ok(())
         })
     };
-    let long = network::LONG_CASES.iter().copied().map(|long| case(long).with_ignored_flag(true));
     let checks = proxy::checks::CHECKS.iter().copied().map(check);
-    let trials = cases.into_iter().map(case).chain(checks).chain(long).collect();
+    let trials = cases.into_iter().map(case).chain(checks).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -26,10 +26,6 @@ const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 /// The pause before the next attempt after an error that came at once.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many round trips the call may need, where the probe needs one: two coordinators are looked for, connected to and
-/// asked.
-const ROUND_TRIPS: u32 = 6;
-
 /// What the call gets at least, after the coordinator has answered the probe.
 const LEAST: Duration = Duration::from_secs(1);
 
@@ -135,7 +131,7 @@ impl<'a> CoordinatorProbe<'a> {
             }
             return false;
         };
-        let overdue = |took| Deadline::after(LEAST.max(took * ROUND_TRIPS));
+        let overdue = |took| Deadline::after(LEAST.max(took * inspector::ROUND_TRIPS));
         self.overdue = self.overdue.take().or_else(|| answers.try_recv().ok().map(overdue));
         self.transaction.has_answered() && self.overdue.as_ref().is_some_and(Deadline::has_passed)
     }

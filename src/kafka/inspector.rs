@@ -21,6 +21,9 @@ use crate::shutdown::Shutdown;
 /// How long a look at the leaders may take that only makes an error say more.
 const LEADER_LOOK: Duration = Duration::from_millis(300);
 
+/// How many answers it may take until a client that knows nothing has the one of a group's coordinator.
+pub(super) const ROUND_TRIPS: u32 = 6;
+
 /// Whether a group has members, as the broker tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Liveness {
@@ -180,11 +183,16 @@ impl Inspector {
             let client = locked(&coordinators).clone();
             attempt(&client, bound)
         };
+        let mut asked = Deadline::after(Duration::ZERO);
         self.send(&request, asks, |_| {
+            let look = Deadline::after(Duration::ZERO);
+            // Looked for, connected to and asked: on a slow cluster that takes long, and a new client has to begin again.
             if self.answers()
+                && asked.elapsed() > look.elapsed() * ROUND_TRIPS
                 && let Ok(fresh) = client(&self.connection, &self.context, &self.group_name, "read_uncommitted")
             {
                 *locked(&self.coordinators) = lasting(fresh);
+                asked.renew();
             }
         })
     }

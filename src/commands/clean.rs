@@ -131,7 +131,7 @@ fn ask(context: &Context, question: &str) -> Result<(), Failure> {
 /// there. Whatever is left by a kill in between is found by its name again.
 fn delete(inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Result<(), Failure> {
     let groups: Vec<String> = document.groups.iter().map(|group| group.name.clone()).collect();
-    let ends = admin.delete_groups(&groups)?;
+    let ends = inspector.delete_groups(&groups)?;
     if let Some((group, _)) = groups.iter().zip(ends).find(|(_, end)| *end == GroupEnd::HasMembers) {
         return Err(Failure::new(
             Code::Refused,

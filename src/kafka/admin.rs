@@ -1,4 +1,4 @@
-//! Client that creates and deletes topics, and deletes groups.
+//! Client that creates and deletes topics.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use super::client::Context;
 use super::codes::kind_of;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
-use super::native_admin::COORDINATOR_BOUND;
 use super::permission::{Operation, Permission};
 use super::retry::{Patience, Request, Retry};
 use crate::shutdown::Shutdown;
@@ -25,15 +24,6 @@ pub struct TopicFacts {
     pub partitions: i32,
     /// Its own settings, beside the broker's defaults.
     pub settings: Vec<(String, String)>,
-}
-
-/// What became of the wish to delete a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupEnd {
-    /// It is gone, or was not there.
-    Gone,
-    /// It has members, and stays.
-    HasMembers,
 }
 
 /// What the cluster answered for each name, in their order.
@@ -127,36 +117,6 @@ impl Admin {
             }
         }
         Ok(())
-    }
-
-    /// Deletes groups, and what became of each in their order: the broker leaves one that has members as it is.
-    ///
-    /// # Errors
-    ///
-    /// Without an answer within the timeout, or refused.
-    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupEnd>, Error> {
-        if groups.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (client, runtime, wanted) = (Arc::clone(&self.client), self.runtime.clone(), groups.to_vec());
-        let answers = self.send("deleting groups", move |_| {
-            let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
-            runtime.block_on(client.delete_groups(&names, &options(COORDINATOR_BOUND)))
-        })?;
-        // The answers come in any order.
-        let end = |wanted: &String| match answers
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .and_then(|(_, answer)| answer.err())
-        {
-            None | Some(Rd::GroupIdNotFound) => Ok(GroupEnd::Gone),
-            Some(Rd::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
-            Some(code) => {
-                let needs = [Permission::group(wanted, Operation::Delete)];
-                Err(self.failed(code, &format!("deleting the group {wanted}"), &needs))
-            }
-        };
-        groups.iter().map(end).collect()
     }
 
     /// Sends a request until no answer to it is one that passes. Each of these requests may be sent again: what an earlier

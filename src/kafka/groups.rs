@@ -1,15 +1,15 @@
-//! Requests about any group: its state and members, all that it has committed, who holds an instance id.
+//! Requests about any group: its state and members, all that it has committed, who holds an instance id, its deletion.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
 use super::TopicPartition;
-use super::codes::Kind;
-use super::error::{Cause, Error};
+use super::codes::{Kind, kind_of};
+use super::error::{self, Cause, Error};
 use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, Description};
 use super::permission::{Operation, Permission};
@@ -34,7 +34,48 @@ pub struct GroupFacts {
     pub topics: Option<BTreeSet<String>>,
 }
 
+/// What became of the wish to delete a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupEnd {
+    /// It is gone, or was not there.
+    Gone,
+    /// It has members, and stays.
+    HasMembers,
+}
+
 impl Inspector {
+    /// Deletes groups, and what became of each in their order: the broker leaves one that has members as it is.
+    ///
+    /// # Errors
+    ///
+    /// Without an answer within the timeout, or refused.
+    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupEnd>, Error> {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = groups.to_vec();
+        // May be sent again: a group that an earlier attempt has deleted is not found.
+        let answers = self.ask_coordinator("deleting groups", &[], move |client, bound| {
+            let ends =
+                native_groups::delete(client.client().native_ptr(), &wanted, bound).map_err(KafkaError::AdminOp)?;
+            match ends.iter().find_map(|(_, end)| end.err().filter(|code| kind_of(*code).passes())) {
+                Some(code) => Err(KafkaError::AdminOp(code)),
+                None => Ok(ends),
+            }
+        })?;
+        let end = |wanted: &String| match answers.iter().find(|(name, _)| name == wanted).and_then(|(_, end)| end.err())
+        {
+            None | Some(Rd::GroupIdNotFound) => Ok(GroupEnd::Gone),
+            Some(Rd::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
+            Some(code) => {
+                let (doing, needs) =
+                    (format!("deleting the group {wanted}"), [Permission::group(wanted, Operation::Delete)]);
+                Err(error::of_code(code, &code.to_string(), &doing, &needs, &self.context.errors))
+            }
+        };
+        groups.iter().map(end).collect()
+    }
+
     /// Every consumer group that this principal may see, in the order of their names.
     ///
     /// # Errors

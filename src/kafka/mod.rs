@@ -32,12 +32,12 @@ mod scan;
 mod transaction;
 mod transaction_error;
 
-pub use admin::{Admin, GroupEnd, TopicFacts};
+pub use admin::{Admin, TopicFacts};
 pub use aside::Aside;
 pub use codes::Kind;
 pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::Error;
-pub use groups::GroupFacts;
+pub use groups::{GroupEnd, GroupFacts};
 pub use inspector::{Inspector, Liveness};
 pub use library::library;
 pub use member::{GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record};

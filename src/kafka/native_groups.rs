@@ -1,4 +1,5 @@
-//! Owns two questions about groups that the rdkafka crate does not ask: all offsets of any group, and its state and members.
+//! Requests about groups that the rdkafka crate does not send: all offsets of any group, its state and members, its deletion by
+//! a client that also asks for those.
 //!
 //! The crate's `fetch_group_list` asks every broker of the cluster and knows only classic groups; its committed offsets are
 //! those of named partitions and of the client's own group.
@@ -38,6 +39,9 @@ pub struct GroupMember {
 
 /// An offset that a group has committed, or why the broker does not tell it.
 pub type CommittedOffset = (TopicPartition, Result<Option<i64>, RDKafkaErrorCode>);
+
+/// A group that was to be deleted, and the broker's refusal if there was one.
+pub type DeletedGroup = (String, Result<(), RDKafkaErrorCode>);
 
 /// All that a group has committed, pending transactions not waited for: a request that does not ask for stable offsets.
 pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
@@ -110,6 +114,37 @@ pub fn describe(
         let mut count = 0;
         let found = rd::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
         Ok((0..count).map(|index| description(*found.add(index))).collect())
+    }
+}
+
+/// Deletes groups: what became of each, in any order.
+pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Result<Vec<DeletedGroup>, RDKafkaErrorCode> {
+    let names: Vec<CString> = groups
+        .iter()
+        .map(|group| CString::new(group.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument))
+        .collect::<Result<_, _>>()?;
+    let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS, COORDINATOR_BOUND);
+    // SAFETY: the names live through the call and are copied, as are the requests, which are destroyed here; options and
+    // queue are live.
+    unsafe {
+        let mut asked: Vec<_> = names.iter().map(|name| rd::rd_kafka_DeleteGroup_new(name.as_ptr())).collect();
+        rd::rd_kafka_DeleteGroups(client, asked.as_mut_ptr(), asked.len(), question.options, question.queue);
+        rd::rd_kafka_DeleteGroup_destroy_array(asked.as_mut_ptr(), asked.len());
+    }
+    let answer = question.answer(bound)?;
+    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    unsafe {
+        let result = rd::rd_kafka_event_DeleteGroups_result(answer.event());
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let found = rd::rd_kafka_DeleteGroups_result_groups(result, &raw mut count);
+        let end = |group| {
+            let name = CStr::from_ptr(rd::rd_kafka_group_result_name(group)).to_string_lossy().into_owned();
+            (name, check(rd::rd_kafka_group_result_error(group)))
+        };
+        Ok((0..count).map(|index| end(*found.add(index))).collect())
     }
 }
 

@@ -110,8 +110,8 @@ impl Place {
         let admin = Admin::open(&self.connection, &self.runtime, &Shutdown::default())?;
         let topics = self.names.topics();
         admin.delete_topics(&topics)?;
-        admin.delete_groups(&self.names.groups())?;
         let inspector = Inspector::open(&self.connection, &self.names.inventory_group(None), &Shutdown::default())?;
+        inspector.delete_groups(&self.names.groups())?;
         Ok(inspector.wait_gone(&topics)?)
     }
 

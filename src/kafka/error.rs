@@ -33,6 +33,8 @@ pub(super) enum Cause {
     Code { code: Rd, words: String },
     /// No answer in time, and what the client heard last.
     NoAnswer { words: String, last: Option<String> },
+    /// No answer in time about a partition that has no leader.
+    NoLeader(TopicPartition),
     /// An ACL or a login refused; what the call needs.
     Denied { code: Rd, words: String, needs: Vec<Permission> },
     /// A connection does not come about.
@@ -75,9 +77,11 @@ impl Cause {
     fn kind(&self) -> Kind {
         match self {
             Self::Code { code, .. } => kind_of(*code),
-            Self::NoAnswer { .. } | Self::NoAddress(_) | Self::StillThere(_) | Self::OpenTransaction { .. } => {
-                Kind::Unreachable
-            }
+            Self::NoAnswer { .. }
+            | Self::NoLeader(_)
+            | Self::NoAddress(_)
+            | Self::StillThere(_)
+            | Self::OpenTransaction { .. } => Kind::Unreachable,
             Self::Denied { .. } => Kind::Denied,
             Self::Connection(fault) => match fault.kind {
                 FaultKind::NoLogin
@@ -153,6 +157,12 @@ impl Error {
     #[must_use]
     pub fn end_went_back(place: &TopicPartition, frozen: i64, end: i64) -> Self {
         Self::new(Cause::EndWentBack { place: place.clone(), frozen, end })
+    }
+
+    /// The same work, which waited in vain for the leader of a partition.
+    pub(super) fn without_leader(mut self, place: TopicPartition) -> Self {
+        self.0.cause = Cause::NoLeader(place);
+        self
     }
 
     /// An error once a stop was asked for.

@@ -19,7 +19,7 @@ use crate::clock::Deadline;
 use crate::shutdown::Shutdown;
 
 /// How long a look at the leaders may take that only makes an error say more.
-const LEADER_LOOK: Duration = Duration::from_millis(300);
+pub(super) const LEADER_LOOK: Duration = Duration::from_millis(300);
 
 /// How many answers it may take until a client that knows nothing has the one of a group's coordinator.
 pub(super) const ROUND_TRIPS: u32 = 6;
@@ -98,20 +98,15 @@ impl Inspector {
         error::no_answer(doing, words, &self.context.errors)
     }
 
-    /// The error, with a partition of these topics in front that has no leader: that is why nothing can be read from it or
-    /// written to it. Looks for a moment only, and leaves the error as it is where the cluster does not answer.
+    /// The error; it becomes that of a partition of these topics that has no leader, if there is one: that is why nothing can be
+    /// read from it or written to it. Looks for a moment only, and leaves the error as it is where the cluster does not answer.
     #[must_use]
     pub fn name_leaderless(&self, error: Error, topics: &[String]) -> Error {
         let client = Arc::clone(&self.latest);
         let answer = call::within(LEADER_LOOK, move || client.fetch_metadata(None, LEADER_LOOK));
-        let Ok(Some(Ok(metadata))) = answer else { return error };
-        let found = metadata.topics().iter().filter(|topic| topics.iter().any(|name| name == topic.name()));
-        let place = found.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic.name(), partition)));
-        match place.into_iter().find(|(_, partition)| partition.leader() < 0) {
-            Some((topic, partition)) => {
-                error.context(format!("{} has no leader", TopicPartition::new(topic, partition.id())))
-            }
-            None => error,
+        match answer {
+            Ok(Some(Ok(metadata))) => leaderless(error, &metadata, |name| topics.iter().any(|topic| topic == name)),
+            _ => error,
         }
     }
 
@@ -291,6 +286,16 @@ impl Inspector {
                 }
             }
         }
+    }
+}
+
+/// The error; it becomes that of the first partition of these topics that has no leader.
+pub(super) fn leaderless(error: Error, metadata: &Metadata, is_one: impl Fn(&str) -> bool) -> Error {
+    let found = metadata.topics().iter().filter(|topic| is_one(topic.name()));
+    let mut places = found.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic.name(), partition)));
+    match places.find(|(_, partition)| partition.leader() < 0) {
+        Some((topic, partition)) => error.without_leader(TopicPartition::new(topic, partition.id())),
+        None => error,
     }
 }
 

@@ -168,7 +168,10 @@ impl Inspector {
         let request = Request { doing, needs: &needs, missing_for: patience, timeout: self.connection.timeout };
         let (asked, places) = (Arc::clone(&client), partitions.to_vec());
         let attempt = move |bound| found_offsets(&asked.offsets_for_times(query.clone(), bound)?, &places, time);
-        self.send(&request, attempt, |bound| refresh(&client, partitions, bound))
+        self.send(&request, attempt, |bound| refresh(&client, partitions, bound)).map_err(|error| {
+            let topics: Vec<String> = partitions.iter().map(|place| place.topic.clone()).collect();
+            if error.kind().passes() { self.name_leaderless(error, &topics) } else { error }
+        })
     }
 
     /// The group's committed offsets, in the order of the partitions; waits for pending transactional ones.

@@ -14,6 +14,7 @@ use super::client::{Context, ErrorLog};
 use super::codes::{Kind, kind_of};
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
+use super::inspector::{LEADER_LOOK, leaderless};
 use super::native::{self, BatchQueue, Item, TopicTag};
 use super::permission::{Operation, Permission};
 use crate::clock::{self, Deadline};
@@ -339,7 +340,14 @@ impl<'a> Share<'a> {
             let range = &self.ranges[own.index];
             format!(" at {} offset {} of {}", range.place, own.position, range.end)
         });
-        error::no_answer("reading", &format!("nothing came{at}"), &self.client.consumer.context().errors)
+        let consumer = &self.client.consumer;
+        let error = error::no_answer("reading", &format!("nothing came{at}"), &consumer.context().errors);
+        match consumer.fetch_metadata(None, LEADER_LOOK) {
+            Ok(metadata) => {
+                leaderless(error, &metadata, |name| self.ranges.iter().any(|range| range.place.topic == name))
+            }
+            Err(_) => error,
+        }
     }
 }
 

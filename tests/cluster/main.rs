@@ -25,11 +25,14 @@ mod looks;
 mod measured;
 mod members;
 mod moves;
+mod network;
 mod outages;
 #[allow(dead_code, reason = "the broker suite uses the rest")]
 #[path = "../broker/process.rs"]
 mod process;
 mod processes;
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 #[path = "../broker/recount.rs"]
 mod recount;
 #[allow(dead_code, reason = "other suites use the rest")]
@@ -89,7 +92,7 @@ fn main() {
         return;
     };
     let cluster = Arc::new(cluster);
-    let trials = [table::CASES, outages::CASES, coordinators::CASES, moves::CASES, members::CASES]
+    let trials = [table::CASES, outages::CASES, coordinators::CASES, moves::CASES, members::CASES, network::CASES]
         .concat()
         .into_iter()
         .map(|(name, case)| {

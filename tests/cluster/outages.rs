@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::Case;
 use super::brokers::{Cluster, NODES};
 use super::measured::Failovers;
-use super::support::Lab;
-use super::table::Rule;
+use super::processes::Processes;
+use super::support::{Lab, until};
+use super::table::{Rule, names_a_partition_without_leader};
 use super::workload;
 
 pub const CASES: &[Case] = &[
@@ -14,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("killed_nodes", killed_nodes),
     ("two_of_three_down", two_of_three_down),
     ("one_node_paused", one_node_paused),
+    ("a_partition_without_leader_is_named", a_partition_without_leader_is_named),
 ];
 
 /// How long a killed node is away: twice as long as its session lasts.
@@ -75,4 +77,38 @@ fn one_node_paused(cluster: &Cluster, lab: &Lab) {
     processes.disturb("all replicas catch up", || cluster.until_in_sync());
     let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
     workload::finish("one_node_paused", &mut processes, problems);
+}
+
+/// A partition whose only replica is away has no leader, however long one waits.
+fn a_partition_without_leader_is_named(cluster: &Cluster, lab: &Lab) {
+    let topic = lab.topic("order-events");
+    cluster.tool("kafka-topics", &format!("--create --topic {topic} --replica-assignment 1,2,3"));
+    for words in ["produce --count 300 --seed 8", "inventory --until-end", "analytics --from-beginning"] {
+        lab.run(words).expect(0);
+    }
+    let mut processes = Processes::new(lab, Rule::Leaderless);
+    processes.start(workload::NAMED_INVENTORY);
+    processes.disturb("node 3 is killed", || cluster.kill(3));
+    let observer = cluster.observer();
+    until("the partition has no leader", || {
+        let partitions = observer.partitions(&[&topic])?;
+        (partitions.get(&(topic.clone(), 2))?.leader < 0).then_some(())
+    });
+    let mut problems = Vec::new();
+    for words in [
+        "produce --count 300 --seed 9",
+        "analytics --until-end",
+        "analytics --from-beginning --no-commit",
+        "replay",
+        "replay --shadow",
+        "lag",
+    ] {
+        let run = lab.run(&format!("{words} --timeout 3s"));
+        if run.code() != 4 || !names_a_partition_without_leader(&run.stderr) {
+            problems.push(format!("`{words}`: exit {}: {}", run.code(), run.stderr.trim()));
+        }
+    }
+    processes.disturb("node 3 is started", || cluster.start(3));
+    cluster.until_in_sync();
+    workload::finish("a_partition_without_leader_is_named", &mut processes, problems);
 }

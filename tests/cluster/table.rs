@@ -53,15 +53,20 @@ impl End {
 
     /// Whether it gave up with 4 for a partition that it names and that has no leader.
     fn is_leaderless(&self) -> bool {
-        let words = self.stderr.rsplit("error:").next().unwrap_or_default().to_lowercase();
-        let is_place = |word: &str| {
-            let number = word.rsplit_once(['/', '-', '[']).map(|(_, number)| number.trim_end_matches(']'));
-            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let mut parts = words.split(|mark: char| mark.is_whitespace() || ",;:()".contains(mark));
-        let names_partition = words.contains("partition ") || parts.any(is_place);
-        self.code == Some(4) && words.contains("leader") && names_partition
+        self.code == Some(4) && names_a_partition_without_leader(&self.stderr)
     }
+}
+
+/// Whether an error says which partition has no leader.
+pub fn names_a_partition_without_leader(stderr: &str) -> bool {
+    let words = stderr.rsplit("error:").next().unwrap_or_default().to_lowercase();
+    let is_place = |word: &str| {
+        let number = word.rsplit_once(['/', '-', '[']).map(|(_, number)| number.trim_end_matches(']'));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut parts = words.split(|mark: char| mark.is_whitespace() || ",;:()".contains(mark));
+    let names_partition = words.contains("partition ") || parts.any(is_place);
+    words.contains("leader") && names_partition
 }
 
 /// A line of the table.

@@ -61,6 +61,8 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
             let last = last.as_ref().filter(|last| *last != words);
             unreachable(format!("{words}{}", last.map_or_else(String::new, |last| format!("; last heard: {last}"))))
         }
+        Cause::NoLeader(place) => plain(format!("{place} has no leader"))
+            .hint("start the brokers that have its replicas: kafka-topics --describe --unavailable-partitions names them; --timeout sets how long to wait"),
         Cause::Denied { code, words, needs } => match connection {
             Some(connection) if permission::is_of_an_acl(*code) => acl::failure(*code, words, needs, connection),
             _ => plain(format!("the broker refused: {words}")).hint(

@@ -32,8 +32,8 @@ const LEAST: Duration = Duration::from_secs(1);
 /// How often a transactional producer tells its statistics, in milliseconds.
 pub(super) const STATISTICS_MILLIS: &str = "500";
 
-/// How long nothing came from the transaction's coordinator when nothing more is expected of it: what it refuses for a moment
-/// is sent again much sooner.
+/// How long nothing came from the transaction's coordinator when nothing more is expected of it. What it refuses for a moment
+/// is sent again sooner; what it refuses for long may be given up too early, which costs a recovery.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// What the statistics of a transactional producer say about the transaction's coordinator.

@@ -39,11 +39,11 @@ impl<P: Processor> Engine<'_, P> {
 
     /// Prepares a pending assignment: producer, state, positions to read from.
     pub(super) fn prepare(&mut self, member: &Member) -> Result<(), StreamError> {
-        if self.pending.is_none() || self.outage.as_ref().is_some_and(|outage| !outage.next.has_passed()) {
+        if self.pending.is_none() || !self.outages.may_attempt() {
             return Ok(());
         }
-        if self.outage.is_none() {
-            self.working = Deadline::after(Duration::ZERO);
+        if !self.outages.lasts() {
+            self.outages.wait_begins();
         }
         match self.prepared(member) {
             Ok(()) => Ok(()),
@@ -71,14 +71,14 @@ impl<P: Processor> Engine<'_, P> {
         }
         let Some(Pending { generation, .. }) = self.pending.take() else { return Ok(()) };
         self.generation = Some(generation);
-        self.end_outage();
+        self.outages.end();
         Ok(member.read_from(&self.tasks.offsets())?)
     }
 
     /// Requires that no partitions were added: keys go to other partitions then, and the changelog has too few.
     fn require_partitions(&self) -> Result<(), StreamError> {
         let LoopSettings { sources, outputs, partitions: wanted, .. } = self.settings;
-        let inspector = self.inspector.within(self.patience());
+        let inspector = self.inspector.within(self.outages.patience());
         for topic in sources {
             if let Some(found) = inspector.partitions(topic, &[Operation::Read])?
                 && found != *wanted
@@ -104,8 +104,8 @@ impl<P: Processor> Engine<'_, P> {
     fn restore(&mut self, member: &Member) -> Result<bool, StreamError> {
         let Some(Pending { partitions, .. }) = &self.pending else { return Ok(false) };
         let settings = self.settings;
-        let inspector = self.inspector.within(self.patience());
-        let connection: Connection = self.connection.within(self.patience());
+        let inspector = self.inspector.within(self.outages.patience());
+        let connection: Connection = self.connection.within(self.outages.patience());
         let assigning = Assigning {
             changelog: Source {
                 connection: &connection,

@@ -8,6 +8,7 @@ pub mod changelog;
 mod ends;
 mod error;
 mod job;
+mod outage;
 mod recovery;
 mod run;
 mod tasks;

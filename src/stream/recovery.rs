@@ -11,16 +11,11 @@ use std::time::Duration;
 use super::Processor;
 use super::error::StreamError;
 use super::job::Event;
-use super::run::{Engine, Outage};
+use super::outage::LONGEST_PAUSE;
+use super::run::Engine;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Aside, Error, Member, TransactionError, TransactionalId, Transactions};
-
-/// The longest pause between two attempts: a cluster in trouble is not helped by a hundred of them a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// What an attempt gets when the time for the outage is over: for one look at whether it is, too.
-const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long after the last trouble a fencing may be its consequence, beside the session.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
@@ -106,7 +101,7 @@ impl<P: Processor> Engine<'_, P> {
     /// with a new producer, which ends what the old one left open, and state from the topics alone.
     fn recover(&mut self, reason: &str) -> Result<(), StreamError> {
         (self.watch)(Event::Aborted(reason))?;
-        self.begin_outage(reason);
+        self.outages.begin(reason);
         if self.open.take().is_some() {
             self.ended.aborts += 1;
         }
@@ -116,59 +111,16 @@ impl<P: Processor> Engine<'_, P> {
         Ok(())
     }
 
-    /// Counts the time since the loop began to wait for the cluster as an outage, unless one has begun already. It ends with
-    /// the next commit, preparation or answer.
-    pub(super) fn begin_outage(&mut self, cause: &str) {
-        let (timeout, working) = (self.connection.timeout, self.working);
-        self.outage.get_or_insert_with(|| Outage {
-            since: working.bounded(timeout),
-            cause: cause.to_owned(),
-            attempts: 0,
-            next: Deadline::after(Duration::ZERO),
-            told: false,
-        });
-    }
-
-    /// The cluster does not answer, as a client has found out: unlike a failed transaction, which may be this process's own
-    /// standing still.
-    pub(super) fn trouble(&mut self, cause: &str) {
-        self.last_trouble = Some(Deadline::after(Duration::ZERO));
-        self.begin_outage(cause);
-    }
-
-    /// The cluster answers.
-    pub(super) fn end_outage(&mut self) {
-        self.outage = None;
-    }
-
-    /// What is left of the time that an outage may last before the loop ends.
-    pub(super) fn patience(&self) -> Duration {
-        let whole = self.connection.timeout;
-        match &self.outage {
-            // Each attempt is short, so that what is shown does not stand still meanwhile.
-            Some(outage) if self.settings.survives_outages => {
-                whole.min(Duration::from_secs(2 << outage.attempts.min(4)))
-            }
-            Some(outage) => outage.since.remaining().max(LEAST_PATIENCE),
-            None => whole,
-        }
-    }
-
     /// Takes an error of a preparation: lives through it for as long as an outage may last.
     pub(super) fn outlast(&mut self, error: StreamError) -> Result<(), StreamError> {
         if !error.passes() || self.shutdown.requested().is_some() {
             return Err(error);
         }
-        self.trouble(&error.to_string());
-        let survives = self.settings.survives_outages;
-        if let Some(outage) = &mut self.outage {
-            if outage.since.has_passed() && !survives {
-                return Err(error);
-            }
-            let pause = Duration::from_millis(50 << outage.attempts.min(6)).min(LONGEST_PAUSE);
-            outage.next = Deadline::after(pause);
-            outage.attempts += 1;
+        self.outages.trouble(&error.to_string());
+        if self.outages.too_long().is_some() {
+            return Err(error);
         }
+        self.outages.attempt_failed();
         Ok(())
     }
 
@@ -179,7 +131,7 @@ impl<P: Processor> Engine<'_, P> {
             None => format!("{}-{}", settings.process_id, self.incarnation),
         };
         let id = TransactionalId { family: format!("{}-", settings.group), member };
-        let connection = self.connection.within(self.patience());
+        let connection = self.connection.within(self.outages.patience());
         let transactions = Transactions::open(&connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
         self.transactions = Some(Aside::new(transactions));
         Ok(())
@@ -194,7 +146,7 @@ impl<P: Processor> Engine<'_, P> {
         if self.member_ids.is_empty() {
             return Ok(());
         }
-        match self.inspector.within(self.patience()).holder(&self.settings.group, name)? {
+        match self.inspector.within(self.outages.patience()).holder(&self.settings.group, name)? {
             Some(holder) if !self.member_ids.contains(&holder) => {
                 Err(Error::fenced(Some(name), format!("the group's member of this name is {holder}")))
             }
@@ -210,7 +162,7 @@ impl<P: Processor> Engine<'_, P> {
     pub(super) fn outlives_fencing(&mut self) -> Result<bool, StreamError> {
         let Some(name) = self.settings.instance_id.clone() else { return Ok(false) };
         let session = self.connection.session_timeout();
-        let troubled = self.last_trouble.is_some_and(|trouble| trouble.elapsed() <= session + AFTER_TROUBLE);
+        let troubled = self.outages.troubled_within(session + AFTER_TROUBLE);
         let bound = Deadline::after(session + AFTER_TROUBLE);
         let (mut first, mut told) = (None, false);
         while self.shutdown.requested().is_none() {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::ends::{EndWait, wait_visible};
 use super::error::StreamError;
 use super::job::{Ended, Event, LoopSettings};
+use super::outage::Outages;
 use super::tasks::Tasks;
 use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
@@ -19,8 +20,6 @@ use crate::shutdown::Shutdown;
 const RECORDS_PER_TRANSACTION: u64 = 100_000;
 /// How often an idle member looks at positions, ends and its watcher.
 const IDLE: Duration = Duration::from_millis(20);
-/// How long errors of the consumer are left to pass before the cluster is asked whether it answers, and how often.
-const PROBE: Duration = Duration::from_secs(1);
 /// How long a member waits for the group's answer: others may be restoring for as long as their poll interval.
 const JOIN_BOUND: Duration = Duration::from_mins(6);
 
@@ -50,12 +49,9 @@ pub fn run<P: Processor>(
         generation: None,
         pending: None,
         member_ids: Vec::new(),
-        last_trouble: None,
         check_name: false,
-        outage: None,
-        working: Deadline::after(Duration::ZERO),
+        outages: Outages::new(connection.timeout, settings.survives_outages),
         waits: None,
-        probe: Deadline::after(PROBE),
         open: None,
         failed_in_a_row: 0,
         throttle: settings.throttle.map(Throttle::per_second),
@@ -121,20 +117,6 @@ pub(super) struct Pending {
     pub(super) generation: GroupMetadata,
 }
 
-/// A time in which the cluster does not answer.
-pub(super) struct Outage {
-    /// From its first error on, for as long as it may last.
-    pub(super) since: Deadline,
-    /// The first error.
-    pub(super) cause: String,
-    /// Attempts to prepare what is assigned.
-    pub(super) attempts: u32,
-    /// The next attempt.
-    pub(super) next: Deadline,
-    /// Whether a line has said so.
-    pub(super) told: bool,
-}
-
 pub(super) struct Engine<'a, P: Processor> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a LoopSettings,
@@ -152,16 +134,10 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) pending: Option<Pending>,
     /// The ids that the group has given to this process, the last one at the end.
     pub(super) member_ids: Vec<String>,
-    /// When the cluster did not answer for the last time.
-    pub(super) last_trouble: Option<Deadline>,
     /// Whether another process may have taken this one's instance id since.
     pub(super) check_name: bool,
-    pub(super) outage: Option<Outage>,
-    /// Since when the loop waits for the cluster: for a commit, or for an answer while it has nothing else to do.
-    pub(super) working: Deadline,
+    pub(super) outages: Outages,
     pub(super) waits: Option<EndWait>,
-    /// When the cluster is asked next whether it answers.
-    probe: Deadline,
     pub(super) open: Option<Open>,
     pub(super) failed_in_a_row: u32,
     pub(super) throttle: Option<Throttle>,
@@ -233,8 +209,8 @@ impl<P: Processor> Engine<'_, P> {
                         self.revoked(lost, member)?;
                     }
                     Happening::Trouble(text) => {
-                        self.working = Deadline::after(Duration::ZERO);
-                        self.trouble(&text);
+                        self.outages.wait_begins();
+                        self.outages.trouble(&text);
                     }
                     Happening::Nothing => {}
                 }
@@ -267,16 +243,10 @@ impl<P: Processor> Engine<'_, P> {
             }
         }
         self.look_at_outage()?;
-        if let Some(outage) = &mut self.outage
-            && outage.since.elapsed() >= PROBE
-            && !std::mem::replace(&mut outage.told, true)
-        {
-            (self.watch)(Event::Note(&format!("waiting for the cluster: {}", outage.cause)))?;
+        if let Some(cause) = self.outages.untold() {
+            (self.watch)(Event::Note(&format!("waiting for the cluster: {cause}")))?;
         }
-        let event = match &self.outage {
-            Some(outage) if outage.since.elapsed() >= PROBE => Event::Outage(outage.since.elapsed()),
-            _ => Event::Progress(&self.ended),
-        };
+        let event = self.outages.age().map_or(Event::Progress(&self.ended), Event::Outage);
         if !(self.watch)(event)? {
             self.finish(member)?;
             return Ok(true);
@@ -296,22 +266,20 @@ impl<P: Processor> Engine<'_, P> {
     fn look_at_outage(&mut self) -> Result<(), StreamError> {
         let joining = self.generation.is_none();
         let busy = self.pending.is_some() || self.open.is_some();
-        if busy || !self.probe.has_passed() || (self.outage.is_none() && !joining) {
+        if busy || !self.outages.is_to_be_probed() || !(self.outages.lasts() || joining) {
             return Ok(());
         }
-        self.working = Deadline::after(Duration::ZERO);
+        self.outages.wait_begins();
         let answers = self.inspector.answers();
-        self.probe = Deadline::after(PROBE);
+        self.outages.probed();
         if answers {
-            self.end_outage();
+            self.outages.end();
             return Ok(());
         }
-        self.trouble("no answer from the cluster");
-        match &self.outage {
-            Some(outage) if outage.since.has_passed() && !self.settings.survives_outages => {
-                Err(self.inspector.no_answer("waiting for the group", &outage.cause).into())
-            }
-            _ => Ok(()),
+        self.outages.trouble("no answer from the cluster");
+        match self.outages.too_long() {
+            Some(cause) => Err(self.inspector.no_answer("waiting for the group", cause).into()),
+            None => Ok(()),
         }
     }
 
@@ -366,7 +334,7 @@ impl<P: Processor> Engine<'_, P> {
         if self.open.is_none() {
             return Ok(());
         }
-        self.working = Deadline::after(Duration::ZERO);
+        self.outages.wait_begins();
         let result = self
             .tasks
             .write(self.processor, transactions, self.settings.changelog)
@@ -376,7 +344,7 @@ impl<P: Processor> Engine<'_, P> {
             Ok(()) => {
                 self.tasks.committed(self.processor);
                 self.failed_in_a_row = 0;
-                self.end_outage();
+                self.outages.end();
                 self.ended.commits += 1;
                 self.ended.records += self.open.take().map_or(0, |open| open.records);
                 Ok(())

@@ -111,6 +111,7 @@ impl<'a> Hold<'a> {
                 Happening::Revoked { .. } => return self.hold_again(true),
                 Happening::Assigned(..) => return Err(GroupError::joined(&self.group)),
                 Happening::Nothing => return Ok(()),
+                Happening::Doubt(error) => return Err(error.into()),
                 Happening::Record(_) | Happening::Trouble(_) => {}
             }
             clock::pause(Duration::from_millis(1));
@@ -187,6 +188,7 @@ fn assigned(
             }
             Happening::Assigned(..) => return Err(GroupError::joined(group)),
             Happening::Revoked { .. } => member.give_back()?,
+            Happening::Doubt(error) => return Err(error.into()),
             Happening::Nothing | Happening::Record(_) | Happening::Trouble(_) => {}
         }
         if probe.has_passed() {

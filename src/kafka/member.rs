@@ -89,6 +89,9 @@ pub enum Happening<'a> {
     Nothing,
     /// The client cannot reach its brokers at the moment, and keeps trying.
     Trouble(String),
+    /// The client finds that a log has not what comes next, or no longer what was read, and reads nothing of it until
+    /// [`Member::read_from`]. It may be wrong while leaders move; otherwise this is the error.
+    Doubt(Error),
 }
 
 /// A record, borrowed from the client.
@@ -276,7 +279,7 @@ impl Member {
         let last = || self.consumer.context().context.errors.last().unwrap_or_default();
         match error::kind(error) {
             Kind::Denied => Err(self.failed(error, "consuming")),
-            Kind::OutOfRange => Err(Error::new(Cause::NextRecordGone(last()))),
+            Kind::OutOfRange => Ok(Happening::Doubt(Error::new(Cause::NextRecordGone(last())))),
             Kind::Missing => Err(Error::new(Cause::TopicGone { words: last(), member: true })),
             _ => Ok(Happening::Trouble(error.to_string())),
         }

@@ -29,6 +29,7 @@ mod publisher;
 mod retry;
 mod sampler;
 mod scan;
+mod scan_share;
 mod transaction;
 mod transaction_error;
 
@@ -49,6 +50,7 @@ pub use property::{
 pub use publisher::{Delivered, Publisher};
 pub use sampler::{LagSampler, TopicChoice};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
+pub use scan_share::LATE_WATERMARK;
 pub use transaction::{Output, TransactionalId, Transactions};
 pub use transaction_error::TransactionError;
 

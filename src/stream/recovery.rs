@@ -15,7 +15,7 @@ use super::outage::LONGEST_PAUSE;
 use super::run::Engine;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Aside, Error, Member, TransactionError, TransactionalId, Transactions};
+use crate::kafka::{Aside, Error, Isolation, LATE_WATERMARK, Member, TransactionError, TransactionalId, Transactions};
 
 /// How long after the last trouble a fencing may be its consequence, beside the session.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
@@ -61,6 +61,32 @@ impl<P: Processor> Engine<'_, P> {
             }
             TransactionError::UnknownOutcome(reason) => self.recover(&reason),
         }
+    }
+
+    /// Takes the client's finding that a log has not what comes next. It is the error where a log begins behind the last commit
+    /// or ends before it. Otherwise the client was wrong (see `validate` in `kafka/scan_share.rs`), and reading goes back to the commit.
+    pub(super) fn doubt(&mut self, error: Error, member: &Member) -> Result<(), StreamError> {
+        let (places, offsets): (Vec<_>, Vec<_>) = self.tasks.offsets().into_iter().unzip();
+        let inspector = self.inspector.within(self.outages.patience());
+        let late = Deadline::after(LATE_WATERMARK);
+        // Where they cannot be asked for, the next attempt to read tells.
+        while let Ok(starts) = inspector.starts(&places)
+            && let Ok(ends) = inspector.ends(&places, Isolation::Uncommitted)
+        {
+            let begins_behind = offsets.iter().zip(&starts).any(|(offset, start)| offset < start);
+            let ends_before = offsets.iter().zip(&ends).any(|(offset, end)| offset > end);
+            if begins_behind || ends_before && late.has_passed() {
+                return Err(error.into());
+            }
+            if !ends_before {
+                break;
+            }
+            self.shutdown.pause(Duration::from_millis(100));
+        }
+        if self.open.is_some() {
+            return self.failed(TransactionError::Abort(error.to_string()), member);
+        }
+        Ok(member.read_from(&self.tasks.offsets())?)
     }
 
     fn abort(&mut self) -> Result<(), TransactionError> {

@@ -212,6 +212,7 @@ impl<P: Processor> Engine<'_, P> {
                         self.outages.wait_begins();
                         self.outages.trouble(&text);
                     }
+                    Happening::Doubt(error) => self.doubt(error, member)?,
                     Happening::Nothing => {}
                 }
             }

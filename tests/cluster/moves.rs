@@ -1,5 +1,6 @@
 //! Leaders and replicas that move while all nodes run, and partitions that are added.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn leaders_elected_and_every_partition_reassigned(cluster: &Cluster, lab: &Lab) 
     let mut processes = workload::start(lab, Rule::Clean, "");
     // Another replica is preferred each time, and an election makes it the leader.
     for turn in 0..2 {
-        let replicas = |partition| turned(partition + turn);
+        let replicas = |partition, _: &[i32]| turned(partition + turn);
         processes.disturb(&format!("other leaders are preferred, round {turn}"), || reassign(cluster, lab, replicas));
         processes.disturb("the preferred leaders are elected", || {
             cluster.tool("kafka-leader-election", "--election-type preferred --all-topic-partitions");
@@ -30,10 +31,12 @@ fn leaders_elected_and_every_partition_reassigned(cluster: &Cluster, lab: &Lab) 
     }
     // Two replicas, the same number elsewhere, and all three again: each partition is copied to another node and leaves one.
     for turn in 0..2 {
-        let replicas = |partition| turned(partition + turn)[..2].to_vec();
+        let replicas = |partition, _: &[i32]| turned(partition + turn)[..2].to_vec();
         processes.disturb("every partition has two replicas elsewhere", || reassign(cluster, lab, replicas));
     }
-    processes.disturb("every partition has three replicas", || reassign(cluster, lab, turned));
+    processes.disturb("every partition has three replicas", || {
+        reassign(cluster, lab, |partition, _| turned(partition));
+    });
     let problems = processes.disturb("all is moved", || workload::until_progress(&processes));
     workload::finish("leaders_elected_and_every_partition_reassigned", &mut processes, problems);
 }
@@ -45,15 +48,26 @@ fn turned(by: i32) -> Vec<i32> {
     nodes
 }
 
-/// Gives every partition of the laboratory and of the internal topics the replicas that are asked for by its number, and
-/// waits until it has them.
-fn reassign(cluster: &Cluster, lab: &Lab, replicas: impl Fn(i32) -> Vec<i32>) {
+/// Makes another replica the leader of every partition of the laboratory and of the internal topics.
+pub fn move_every_leader(cluster: &Cluster, lab: &Lab) {
+    reassign(cluster, lab, |_, now| {
+        let mut replicas = now.to_vec();
+        replicas.rotate_left(1);
+        replicas
+    });
+    cluster.tool("kafka-leader-election", "--election-type preferred --all-topic-partitions");
+}
+
+/// Gives every partition of the laboratory and of the internal topics the replicas that are asked for by its number and those
+/// that it has, and waits until it has them.
+fn reassign(cluster: &Cluster, lab: &Lab, replicas: impl Fn(i32, &[i32]) -> Vec<i32>) {
     let observer = cluster.observer();
     let look = || observer.partitions(&[&lab.prefix, "__"]);
-    let wanted = until("metadata", look);
+    let now = until("metadata", look);
+    let wanted: BTreeMap<Place, Vec<i32>> =
+        now.into_iter().map(|(place, now)| (place.clone(), replicas(place.1, &now.replicas))).collect();
     let mut plan = String::new();
-    for (topic, partition) in wanted.keys() {
-        let replicas = replicas(*partition);
+    for ((topic, partition), replicas) in &wanted {
         let comma = if plan.is_empty() { "" } else { "," };
         write!(plan, "{comma}{{\"topic\":\"{topic}\",\"partition\":{partition},\"replicas\":{replicas:?}}}")
             .expect("written");
@@ -63,12 +77,12 @@ fn reassign(cluster: &Cluster, lab: &Lab, replicas: impl Fn(i32) -> Vec<i32>) {
     cluster.tool("kafka-reassign-partitions", &format!("--execute --reassignment-json-file {}", file.display()));
     until("every partition has its replicas", || {
         let found = look()?;
-        let moved = |place: &Place| {
-            let (wanted, found) = (replicas(place.1), found.get(place)?);
+        let moved = |(place, wanted): (&Place, &Vec<i32>)| {
+            let found = found.get(place)?;
             let has_all = wanted.iter().all(|node| found.in_sync.contains(node));
-            (found.replicas == wanted && has_all && found.leader >= 0).then_some(())
+            (found.replicas == *wanted && has_all && found.leader >= 0).then_some(())
         };
-        wanted.keys().all(|place| moved(place).is_some()).then_some(())
+        wanted.iter().all(|one| moved(one).is_some()).then_some(())
     });
 }
 

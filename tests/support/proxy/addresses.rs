@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, DescribeClusterResponse, FetchResponse, FindCoordinatorResponse, MetadataResponse, ProduceResponse,
-    ResponseHeader,
+    ApiKey, DescribeClusterResponse, FetchResponse, FindCoordinatorResponse, MetadataResponse,
+    OffsetForLeaderEpochResponse, ProduceResponse, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
@@ -78,6 +78,15 @@ impl Routes {
             }
             _ => Ok(frame),
         }
+    }
+
+    /// The reply to `OffsetForLeaderEpoch` of a log that has only its first record.
+    pub fn truncate(&self, api: ApiKey, version: i16, frame: Bytes) -> Result<Bytes, String> {
+        self.replace_in(api, version, frame, |_, reply: &mut OffsetForLeaderEpochResponse| {
+            let partitions = reply.topics.iter_mut().flat_map(|topic| topic.partitions.iter_mut());
+            partitions.filter(|partition| partition.end_offset > 1).for_each(|partition| partition.end_offset = 1);
+            Ok(())
+        })
     }
 
     fn replace_in<T: Decodable + Encodable>(

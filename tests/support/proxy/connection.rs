@@ -150,7 +150,11 @@ fn replies(
         let deed = shared.change(|state| state.meet(api));
         let now = Instant::now();
         let due = if let Some(Deed::Delay(by)) = deed { now + by } else { now };
-        let frame = shared.routes.rewrite(api, version, frame).map_err(|error| invalid(&error))?;
+        let frame = match deed {
+            Some(Deed::Truncate) => shared.routes.truncate(api, version, frame),
+            _ => shared.routes.rewrite(api, version, frame),
+        };
+        let frame = frame.map_err(|error| invalid(&error))?;
         if sender.send(Reply { due, deed, frame }).is_err() {
             return Ok(());
         }
@@ -168,6 +172,10 @@ fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<
         let told = shared.change(|state| state.connections.get_mut(&id).and_then(|open| open.cut_after.take()));
         match told.map(Deed::CutAfter).or(reply.deed) {
             None | Some(Deed::Delay(_) | Deed::BlackHole(_)) => send(&mut client, &reply.frame, usize::MAX)?,
+            Some(Deed::Truncate) => {
+                shared.change(|state| state.counts.truncated += 1);
+                send(&mut client, &reply.frame, usize::MAX)?;
+            }
             Some(Deed::Lose) => shared.change(|state| state.counts.lost += 1),
             Some(Deed::LoseWithConnection) => {
                 shared.change(|state| state.counts.lost += 1);

@@ -19,6 +19,8 @@ pub enum Deed {
     Lose,
     /// A black hole begins with it.
     BlackHole(Hole),
+    /// It says that every log ends behind its first record: a reply to `OffsetForLeaderEpoch`.
+    Truncate,
 }
 
 /// Which replies a deed is for.

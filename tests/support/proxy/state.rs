@@ -45,6 +45,8 @@ pub struct Counts {
     pub lost: u64,
     /// Connections that were cut within a reply.
     pub cut: u64,
+    /// Replies that were made to say that logs are shorter.
+    pub truncated: u64,
     /// Frames that a black hole swallowed.
     pub swallowed: u64,
 }

@@ -94,10 +94,10 @@ impl Broker {
 /// Says when a call to the coordinator of a group should have been back, as the coordinator answers others.
 pub(super) struct CoordinatorProbe<'a> {
     transaction: &'a TransactionCoordinator,
-    connection: Connection,
-    group: String,
+    connection: &'a Connection,
+    group: &'a str,
     /// Partitions whose offsets are asked for.
-    partitions: TopicPartitionList,
+    partitions: &'a TopicPartitionList,
     starts: Deadline,
     answers: Option<Receiver<Duration>>,
     overdue: Option<Deadline>,
@@ -108,19 +108,12 @@ impl<'a> CoordinatorProbe<'a> {
     pub fn after(
         silence: Duration,
         transaction: &'a TransactionCoordinator,
-        connection: &Connection,
-        group: &str,
-        partitions: &TopicPartitionList,
+        connection: &'a Connection,
+        group: &'a str,
+        partitions: &'a TopicPartitionList,
     ) -> Self {
-        Self {
-            transaction,
-            connection: connection.clone(),
-            group: group.to_owned(),
-            partitions: partitions.clone(),
-            starts: Deadline::after(silence),
-            answers: None,
-            overdue: None,
-        }
+        let starts = Deadline::after(silence);
+        Self { transaction, connection, group, partitions, starts, answers: None, overdue: None }
     }
 
     /// Whether the call is to be given up. To be asked every few moments.
@@ -139,8 +132,8 @@ impl<'a> CoordinatorProbe<'a> {
     /// Starts to ask. Where that is not possible nothing comes, and the call has its whole bound.
     fn start(&self) -> Receiver<Duration> {
         let (answered, answers) = mpsc::channel();
-        let context = Context::new(&self.connection);
-        if let Ok(client) = inspector::client(&self.connection, &context, &self.group, "read_uncommitted") {
+        let context = Context::new(self.connection);
+        if let Ok(client) = inspector::client(self.connection, &context, self.group, "read_uncommitted") {
             let (partitions, bound) = (self.partitions.clone(), self.connection.timeout);
             let thread = std::thread::Builder::new().name("coordinator".to_owned());
             drop(thread.spawn(move || ask(&client, &partitions, bound, &answered)));
@@ -157,12 +150,12 @@ impl Drop for CoordinatorProbe<'_> {
 
 /// Tells how long the coordinator takes for an answer, once it answers.
 fn ask(client: &BaseConsumer<Context>, partitions: &TopicPartitionList, bound: Duration, answered: &Sender<Duration>) {
-    let (deadline, mut attempt, mut answers) = (Deadline::after(bound), FIRST_ATTEMPT, 0);
+    let (deadline, mut attempt, mut is_found) = (Deadline::after(bound), FIRST_ATTEMPT, false);
     while !deadline.has_passed() {
         let asked = clock::now();
         match client.committed_offsets(partitions.clone(), attempt.min(deadline.remaining())) {
             // The first answer includes the look for the coordinator, and may be of one that is about to go.
-            Ok(_) if answers == 0 => answers = 1,
+            Ok(_) if !is_found => is_found = true,
             Ok(_) => {
                 // Nobody waits for it any more where the call has come back meanwhile.
                 answered.send(asked.elapsed()).unwrap_or_default();
@@ -170,7 +163,7 @@ fn ask(client: &BaseConsumer<Context>, partitions: &TopicPartitionList, bound: D
             }
             Err(error) if !error::kind(&error).passes() => return,
             Err(_) => {
-                answers = 0;
+                is_found = false;
                 if asked.elapsed() >= attempt {
                     attempt *= 2;
                 }

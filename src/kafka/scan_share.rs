@@ -25,6 +25,11 @@ use crate::shutdown::Shutdown;
 /// Records taken from the client at once.
 const BATCH: usize = 4_096;
 
+/// How often a log may seem to lack what comes next before it is believed, and the pause after each time, multiplied by their
+/// number.
+const DOUBTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// One attempt to go on from positions.
 const SEEK: Duration = Duration::from_millis(500);
 
@@ -51,14 +56,17 @@ struct OwnRange {
     index: usize,
     position: i64,
     done: bool,
-    /// Where it was when the library said that the log has not what comes next, or no longer what was read.
-    doubted_at: Option<i64>,
+    /// Where it was when the library said that the log has not what comes next, or no longer what was read; and how often it
+    /// has said so there.
+    doubted: (i64, u32),
 }
 
 impl OwnRange {
-    /// Takes a doubt; whether it is the first one at this position.
-    fn is_doubted_first(&mut self) -> bool {
-        self.doubted_at.replace(self.position) != Some(self.position)
+    /// Takes a doubt; `false` when there have been too many at this position.
+    fn may_be_doubted(&mut self) -> bool {
+        let before = if self.doubted.0 == self.position { self.doubted.1 } else { 0 };
+        self.doubted = (self.position, before + 1);
+        before < DOUBTS
     }
 }
 
@@ -93,7 +101,7 @@ impl<'a> Share<'a> {
             .ok_or_else(|| Error::new(Cause::Broken("the client has no consumer queue")))?;
         let own = own
             .iter()
-            .map(|&index| OwnRange { index, position: ranges[index].start, done: false, doubted_at: None })
+            .map(|&index| OwnRange { index, position: ranges[index].start, done: false, doubted: (0, 0) })
             .collect();
         let client = Aside::new(ScanClient { queue, consumer });
         Ok(Self { client, ranges, own, places: Vec::new(), timeout: connection.timeout })
@@ -148,7 +156,7 @@ impl<'a> Share<'a> {
                 Item::Error { topic, partition, code, text } => {
                     if kind_of(code) == Kind::OutOfRange
                         && let Some(place) = topic.and_then(|topic| find(places, ranges, own, topic, partition))
-                        && own[place].is_doubted_first()
+                        && own[place].may_be_doubted()
                     {
                         doubted = true;
                         return;
@@ -209,10 +217,14 @@ impl<'a> Share<'a> {
 
     /// Lets the library ask again whether the logs still have what was read last (KIP-320), and reads on from there.
     ///
-    /// When a leader moves it asks by a position whose offset and epoch it may have read while they were written, and then
-    /// reports a truncation that there was none of (librdkafka 2.12.1, seen while leaders moved). Where the application stands
-    /// is read under a lock. A truncation that is one is reported again, and so is an offset that is out of range.
+    /// When a leader moves it asks for the end of an epoch. While it reads an answer, it may do so by an offset of that answer and
+    /// the epoch of the one before, and then reports a truncation that there was none of (librdkafka 2.12.1, seen while leaders
+    /// moved). Offset and epoch of where the application stands belong together. A truncation that is one is reported again
+    /// and again, and so is an offset that is out of range.
     fn validate(&mut self) -> Result<(), Error> {
+        // What made it ask may not be over: leaders move one after another.
+        let doubts = self.own.iter().map(|own| own.doubted.1).max().unwrap_or(0);
+        clock::pause(PAUSE * doubts);
         let consumer = &self.client.consumer;
         let failed = |error: &_| error::of_call(error, "reading", &[], &consumer.context().errors);
         let positions = consumer.position().map_err(|error| failed(&error))?;

@@ -273,11 +273,10 @@ impl Transactions {
         needs.extend(sources.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])));
         // Well before the broker gives up on the transaction: this is the call that is known to hang.
         let mut patience = Patience::new(self.timeout.min(self.transaction_timeout / 2));
-        let (silence, started) = (self.patience.attempt(), clock::now());
+        let (list, silence, started) = (Arc::new(list), self.patience.attempt(), clock::now());
         let coordinator = &self.producer.client().context().transaction_coordinator;
         let connection = &self.context.errors.connection;
         let mut probe = CoordinatorProbe::after(silence, coordinator, connection, group.group(), &list);
-        let (list, group) = (Arc::new(list), group.clone());
         loop {
             let (producer, list, group) = (self.producer.clone(), Arc::clone(&list), group.clone());
             let bound = patience.bound();
@@ -360,7 +359,13 @@ impl Transactions {
         mut is_overdue: impl FnMut() -> bool,
     ) -> Result<T, TransactionError> {
         let left_behind = |why| TransactionError::UnknownOutcome(format!("{doing}: {why}"));
-        let meanwhile = || if is_overdue() { Err(left_behind("the coordinator answers others")) } else { Ok(()) };
+        let meanwhile = || {
+            if is_overdue() {
+                Err(left_behind("no answer, while the group's coordinator answers other clients"))
+            } else {
+                Ok(())
+            }
+        };
         let result = match call::bounded(bound + GRACE, call, meanwhile) {
             Ok(Some(result)) => return Ok(result),
             Ok(None) => left_behind("the client did not return within its bound"),

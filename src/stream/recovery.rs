@@ -66,6 +66,10 @@ impl<P: Processor> Engine<'_, P> {
     /// Takes the client's finding that a log has not what comes next. It is the error where a log begins behind the last commit
     /// or ends before it. Otherwise the client was wrong (see `validate` in `kafka/scan_share.rs`), and reading goes back to the commit.
     pub(super) fn doubt(&mut self, error: Error, member: &Member) -> Result<(), StreamError> {
+        if self.generation.is_none() {
+            // Of partitions that it does not have any more, or not yet.
+            return Ok(());
+        }
         let (places, offsets): (Vec<_>, Vec<_>) = self.tasks.offsets().into_iter().unzip();
         let inspector = self.inspector.within(self.outages.patience());
         let late = Deadline::after(LATE_WATERMARK);

@@ -15,7 +15,7 @@ use super::{moves, workload};
 
 pub const CASES: &[Case] = &[
     ("nodes_out_of_reach_one_after_another", nodes_out_of_reach),
-    ("truncations_are_believed_the_second_time", truncations),
+    ("truncations_are_believed_when_repeated", truncations),
 ];
 
 /// How long a node is out of reach: requests in flight time out meanwhile, and the bound of every wait does not pass.
@@ -88,7 +88,7 @@ fn truncations(cluster: &Cluster, lab: &Lab) {
     let (proxies, lab) = behind_proxies(cluster, lab);
     // Many small batches.
     lab.run("produce --count 2400 --rate 800/s --seed 12").expect(0);
-    for (times, code) in [(1, 0), (u64::MAX, 7)] {
+    for (times, code) in [(2, 0), (u64::MAX, 7)] {
         truncate(&proxies, times);
         let (fetched, before) =
             (|| proxies.iter().map(|proxy| proxy.replies(ApiKey::Fetch)).sum::<u64>(), told(&proxies));
@@ -115,5 +115,5 @@ fn truncations(cluster: &Cluster, lab: &Lab) {
     });
     let problems = workload::until_progress(&processes);
     proxies.iter().for_each(Proxy::clear);
-    workload::finish("truncations_are_believed_the_second_time", &mut processes, problems);
+    workload::finish("truncations_are_believed_when_repeated", &mut processes, problems);
 }

@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("faults::a_named_instance_whose_transaction_was_given_up_recovers", fenced_by_name),
     ("faults::a_produce_times_out_after_it_was_applied", applied_produces),
     ("faults::the_first_orders_of_a_partition_meet_a_broker_that_does_not_lead_it_yet", unled_orders),
+    ("faults::orders_do_not_overtake_each_other_at_a_leader_that_refuses", overtaking_orders),
     ("faults::the_first_decisions_of_a_partition_meet_a_broker_that_does_not_lead_it_yet", unled_decisions),
     ("faults::connections_are_cut_in_front_of_every_request_of_the_loop", cuts),
     ("faults::a_member_that_stands_still_while_it_restores_meets_its_successors_work", overtaken),
@@ -174,6 +175,25 @@ fn unled_orders(lab: &Lab) {
         assert_eq!((&document["acknowledged"], &document["failed"]), (&600.into(), &0.into()));
         assert_eq!(place.config.faults.done(), 1);
         assert_eq!(place.lab.read("order-events").len(), 600, "what was acknowledged is there");
+    });
+}
+
+/// Answers are lost and leaders refuse, in turns, while several requests of each partition wait.
+fn overtaking_orders(lab: &Lab) {
+    std::thread::scope(|scope| {
+        for nth in 0..4u64 {
+            let lab = lab.other(&format!("{nth}."));
+            scope.spawn(move || {
+                let place = Place::empty(&lab);
+                let late = Fault::RefuseLate(ResponseError::NotLeaderOrFollower, Duration::from_millis(30));
+                place.fail(Rule::new(ApiKey::Produce, Fault::ApplyAndCut).every(23 + nth).times(12));
+                place.fail(Rule::new(ApiKey::Produce, late).every(7 + nth).times(40));
+                let document = place.lab.document("produce --count 3000 --seed 34 --partitions 5 --rate 1000/s");
+                assert_eq!((&document["acknowledged"], &document["failed"]), (&3000.into(), &0.into()));
+                assert!(place.config.faults.done() > 20, "{}", place.config.faults.done());
+                assert_eq!(place.lab.read("order-events").len(), 3000, "each order once");
+            });
+        }
     });
 }
 

@@ -87,10 +87,7 @@ pub fn describe(
     groups: &[String],
     bound: Duration,
 ) -> Result<Vec<Result<Description, RDKafkaErrorCode>>, RDKafkaErrorCode> {
-    let names: Vec<CString> = groups
-        .iter()
-        .map(|group| CString::new(group.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument))
-        .collect::<Result<_, _>>()?;
+    let names = c_names(groups)?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
     let question = Question::new(client, kind, COORDINATOR_BOUND);
@@ -119,10 +116,7 @@ pub fn describe(
 
 /// Deletes groups: what became of each, in any order.
 pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Result<Vec<DeletedGroup>, RDKafkaErrorCode> {
-    let names: Vec<CString> = groups
-        .iter()
-        .map(|group| CString::new(group.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument))
-        .collect::<Result<_, _>>()?;
+    let names = c_names(groups)?;
     let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS, COORDINATOR_BOUND);
     // SAFETY: the names live through the call and are copied, as are the requests, which are destroyed here; options and
     // queue are live.
@@ -146,6 +140,12 @@ pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Resul
         };
         Ok((0..count).map(|index| end(*found.add(index))).collect())
     }
+}
+
+/// The names of groups for calls to the library.
+fn c_names(groups: &[String]) -> Result<Vec<CString>, RDKafkaErrorCode> {
+    let name = |group: &String| CString::new(group.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument);
+    groups.iter().map(name).collect()
 }
 
 /// # Safety

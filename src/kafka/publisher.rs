@@ -195,7 +195,7 @@ enum Opening {
 /// One request at a time is on its way to a broker: with more, a new leader may refuse the first, as it does not lead yet, and
 /// take the second for one that is out of order. The library then goes on under a new epoch of the producer, and sends again
 /// under it what an old leader may have kept: an order was there twice (confluentinc/librdkafka#4953; twice in 180 restarts of
-/// a node, with ten producers). Requests grow instead, so nothing is slower for it.
+/// a node, with ten producers). Requests grow instead.
 ///
 /// The first record of a partition goes alone: only a partition that knows the producer refuses what comes out of turn, and
 /// the library takes a batch behind one that was refused for proof that this one is there (confluentinc/confluent-kafka-go#921).

@@ -79,7 +79,8 @@ fn truncate(proxies: &[Proxy], times: u64) {
     }
 }
 
-fn told(proxies: &[Proxy]) -> u64 {
+/// How many answers were made to say so.
+fn shortened(proxies: &[Proxy]) -> u64 {
     proxies.iter().map(|proxy| proxy.counts().truncated).sum()
 }
 
@@ -91,13 +92,13 @@ fn truncations(cluster: &Cluster, lab: &Lab) {
     for (times, code) in [(2, 0), (u64::MAX, 7)] {
         truncate(&proxies, times);
         let (fetched, before) =
-            (|| proxies.iter().map(|proxy| proxy.replies(ApiKey::Fetch)).sum::<u64>(), told(&proxies));
+            (|| proxies.iter().map(|proxy| proxy.replies(ApiKey::Fetch)).sum::<u64>(), shortened(&proxies));
         let start = fetched();
         let scan = lab.start(SLOW_SCAN);
         until("the scan reads", || (fetched() > start + 20).then_some(()));
         moves::move_every_leader(cluster, &lab);
         let run = scan.end().expect(code);
-        assert!(told(&proxies) > before, "no log was said to be shorter: {}", run.stderr);
+        assert!(shortened(&proxies) > before, "no log was said to be shorter: {}", run.stderr);
         assert_eq!(run.stderr.contains("truncation detected"), code != 0, "{}", run.stderr);
     }
     truncate(&proxies, 0);
@@ -108,10 +109,10 @@ fn truncations(cluster: &Cluster, lab: &Lab) {
     processes.start(workload::NAMED_ANALYTICS);
     workload::until_at_work(&mut processes);
     truncate(&proxies, 2);
-    let before = told(&proxies);
+    let before = shortened(&proxies);
     processes.disturb("every leader moves, and logs are said to be shorter", || {
         moves::move_every_leader(cluster, &lab);
-        until("a log was said to be shorter", || (told(&proxies) > before).then_some(()));
+        until("a log was said to be shorter", || (shortened(&proxies) > before).then_some(()));
     });
     let problems = workload::until_progress(&processes);
     proxies.iter().for_each(Proxy::clear);

@@ -2,12 +2,11 @@
 //!
 //! The requests themselves are answered beside what they are about: `topics/`, `groups/`, `transactions/`, `produce.rs`, `fetch.rs`.
 
-use std::path::PathBuf;
-
 use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
 use super::answer::{Deferred, Outbox, Ticket};
+use super::directory::{Directory, TOPICS};
 use super::entry::Entry;
 use super::fetch::Parked;
 use super::groups::Groups;
@@ -21,12 +20,12 @@ use super::transactions::Transactions;
 pub const NODE_ID: i32 = 1;
 
 /// Where the broker keeps everything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Storage {
     /// In memory, gone with the process.
     Memory,
     /// In this folder.
-    Folder(PathBuf),
+    Folder(Directory),
 }
 
 /// What a node is configured with; names and units are those of Kafka's broker properties.
@@ -104,7 +103,7 @@ impl Core {
         let mut notices = Vec::new();
         let (journal, entries) = match &storage {
             Storage::Memory => (Journal::none(), Vec::new()),
-            Storage::Folder(folder) => Journal::open(&folder.join("journal"), settings.fsync, &mut notices)?,
+            Storage::Folder(folder) => Journal::open(folder, settings.fsync, &mut notices)?,
         };
         let mut core = Self {
             settings,
@@ -132,10 +131,10 @@ impl Core {
     }
 
     /// Where a topic is kept: by its id, since names may differ in their case only.
-    pub(super) fn topic_folder(&self, topic: Uuid) -> Option<PathBuf> {
+    pub(super) fn topic_folder(&self, topic: Uuid) -> Option<Directory> {
         match &self.storage {
             Storage::Memory => None,
-            Storage::Folder(folder) => Some(folder.join("topics").join(topic.to_string())),
+            Storage::Folder(folder) => Some(folder.child(TOPICS).child(topic.to_string())),
         }
     }
 
@@ -144,7 +143,9 @@ impl Core {
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
         match self.topic_folder(topic) {
             None => LogStorage::Memory,
-            Some(folder) => LogStorage::Folder { path: folder.join(partition.to_string()), fsync: self.settings.fsync },
+            Some(folder) => {
+                LogStorage::Folder { folder: folder.child(partition.to_string()), fsync: self.settings.fsync }
+            }
         }
     }
 

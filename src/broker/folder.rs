@@ -1,14 +1,36 @@
 //! Owns the data folder as a whole: its lock, its format's version and the cluster's id.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::directory::{Directory, TOPICS, Untrusted};
+use super::journal;
+
 /// The version of what stands in a data folder. A broker opens its own and older ones.
 pub const FORMAT: u32 = 1;
+
+/// Its lock, which holds the number of the process that works on it.
+const LOCK: &str = "lock";
+/// What says that it is a broker's.
+const META: &str = "format.json";
+
+/// Whether a name at the top of a data folder is one that a broker gives, or its clients: `.gitignore`, `broker.json`,
+/// `broker.log`, `chosen`, and what is on its way to such a name.
+fn is_own(name: &OsStr) -> bool {
+    let names =
+        [LOCK, META, journal::NAME, journal::BESIDE, TOPICS, ".gitignore", "broker.json", "broker.log", "chosen"];
+    let on_its_way = |name: &str| {
+        names.iter().any(|own| {
+            name.strip_prefix('.').and_then(|rest| rest.strip_prefix(own)).is_some_and(|rest| rest.starts_with('.'))
+        })
+    };
+    name.to_str().is_some_and(|name| names.contains(&name) || on_its_way(name))
+}
 
 /// Why a data folder could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +59,9 @@ pub enum FolderError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It, or something in it, is a link, another user's, or may be written by others.
+    #[error(transparent)]
+    Untrusted(Untrusted),
     /// It cannot be read or written.
     #[error("{path}: {source}")]
     Storage {
@@ -59,71 +84,77 @@ struct Meta {
 pub struct DataFolder {
     /// The id of the cluster whose data it holds.
     pub cluster_id: Uuid,
+    /// All that is opened in it is opened by this.
+    pub directory: Directory,
     /// The operating system lets go of it with the process, however that ends: no lock is ever stale.
     _lock: File,
 }
 
 impl DataFolder {
-    /// Makes the folder if it is missing, locks it and looks at its format.
+    /// Makes the folder if it is missing, looks at all that is in it, locks it and reads its format.
     ///
     /// # Errors
     ///
-    /// When somebody else has it, it is a newer version's or something else's, or it cannot be read or written.
+    /// When something in it is not trusted, before anything is opened or made; when another broker has it, it is a newer
+    /// version's or something else's, or it cannot be read or written.
     pub fn open(path: &Path, process: u32) -> Result<Self, FolderError> {
-        let storage = |path: &Path| {
-            let path = path.to_owned();
-            move |source| FolderError::Storage { path, source }
-        };
-        std::fs::create_dir_all(path).map_err(storage(path))?;
-        let lock_path = path.join("lock");
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(storage(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let read = lock.read_to_string(&mut holder);
-                let holder = read.ok().and_then(|_| holder.trim().parse().ok());
-                return Err(FolderError::Locked { folder: path.to_owned(), holder });
-            }
-            Err(TryLockError::Error(error)) => return Err(storage(&lock_path)(error)),
+        let (directory, _) = Directory::open_or_make(path).map_err(failed(path))?;
+        let found = directory.inspect().map_err(failed(path))?;
+        let lock = lock(&directory, process)?;
+        // Older versions let others read.
+        directory.tighten(&found, is_own).map_err(failed(path))?;
+        let cluster_id = cluster_id(&directory)?;
+        Ok(Self { cluster_id, directory, _lock: lock })
+    }
+}
+
+/// Takes the lock and says by whom it is held.
+fn lock(directory: &Directory, process: u32) -> Result<File, FolderError> {
+    let path = directory.path_of(LOCK);
+    let mut lock = directory.open_to_append(LOCK).map_err(failed(&path))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let read = lock.read_to_string(&mut holder);
+            let holder = read.ok().and_then(|_| holder.trim().parse().ok());
+            return Err(FolderError::Locked { folder: directory.path(), holder });
         }
-        lock.set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{process}"))
-            .map_err(storage(&lock_path))?;
-        let cluster_id = cluster_id(path)?;
-        Ok(Self { cluster_id, _lock: lock })
+        Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
+    }
+    lock.set_len(0).and_then(|()| writeln!(lock, "{process}")).map_err(failed(&path))?;
+    Ok(lock)
+}
+
+/// What became of a file or folder, as the reason why the data folder cannot be had.
+fn failed(path: &Path) -> impl Fn(io::Error) -> FolderError {
+    move |source| match Untrusted::of(&source) {
+        Some(untrusted) => FolderError::Untrusted(untrusted.clone()),
+        None => FolderError::Storage { path: path.to_owned(), source },
     }
 }
 
 /// Reads the folder's format and cluster id, and writes them into a new folder.
 #[allow(clippy::disallowed_methods, reason = "a new cluster's id is the one thing here that is random")]
-fn cluster_id(folder: &Path) -> Result<Uuid, FolderError> {
-    let path = folder.join("format.json");
-    let storage = |source| FolderError::Storage { path: path.clone(), source };
+fn cluster_id(folder: &Directory) -> Result<Uuid, FolderError> {
+    let path = folder.path_of(META);
     let foreign = |reason: String| FolderError::Foreign { path: path.clone(), reason };
-    let text = match std::fs::read_to_string(&path) {
+    let text = match folder.read(META) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let meta = Meta { format: FORMAT, cluster_id: Uuid::new_v4() };
             let text = serde_json::to_string(&meta).map_err(|error| foreign(error.to_string()))?;
-            let beside = path.with_extension("new");
-            std::fs::write(&beside, text + "\n").and_then(|()| std::fs::rename(&beside, &path)).map_err(storage)?;
+            folder.replace(META, (text + "\n").as_bytes()).map_err(failed(&path))?;
             return Ok(meta.cluster_id);
         }
-        Err(error) => return Err(storage(error)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(foreign("it is no text".to_owned())),
+        Err(error) => return Err(failed(&path)(error)),
     };
     // A newer format may hold what this one cannot read, so its version is looked at alone first.
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| foreign(error.to_string()))?;
     let found = value.get("format").and_then(serde_json::Value::as_u64).and_then(|found| u32::try_from(found).ok());
     match found {
-        Some(found) if found > FORMAT => Err(FolderError::Newer { folder: folder.to_owned(), found }),
+        Some(found) if found > FORMAT => Err(FolderError::Newer { folder: folder.path(), found }),
         Some(_) => serde_json::from_value::<Meta>(value)
             .map(|meta| meta.cluster_id)
             .map_err(|error| foreign(error.to_string())),

@@ -4,12 +4,18 @@
 //! acknowledged if it is the last one, and is cut off at the start; anywhere else the file is damaged, and the broker does not start.
 //! A kill of the process loses nothing that was written; a loss of power may, unless each line is flushed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::directory::Directory;
 use super::entry::Entry;
 use super::notice::Notice;
+
+/// Its file.
+pub const NAME: &str = "journal";
+/// What it is written anew into.
+pub const BESIDE: &str = "journal.new";
 
 /// A journal is written anew when it has grown to this many times its size after the last time, and no earlier than at `SMALL`.
 const GROWTH: u64 = 4;
@@ -24,7 +30,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Kept {
-    path: PathBuf,
+    folder: Directory,
     file: File,
     fsync: bool,
     size: u64,
@@ -86,9 +92,14 @@ impl Journal {
     /// # Errors
     ///
     /// When it is damaged elsewhere than at its end, or cannot be read or written.
-    pub fn open(path: &Path, fsync: bool, notices: &mut Vec<Notice>) -> Result<(Self, Vec<Entry>), JournalError> {
-        let storage = |source| JournalError::Storage { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(storage)?;
+    pub fn open(
+        folder: &Directory,
+        fsync: bool,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(Self, Vec<Entry>), JournalError> {
+        let path = folder.path_of(NAME);
+        let storage = |source| JournalError::Storage { path: path.clone(), source };
+        let mut file = folder.open_to_append(NAME).map_err(storage)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(storage)?;
         let mut entries = Vec::new();
@@ -98,16 +109,16 @@ impl Journal {
             match line.strip_suffix(b"\n").and_then(entry_of) {
                 Some(entry) => entries.push(entry),
                 None if lines.peek().is_none() => break,
-                None => return Err(JournalError::Damaged { path: path.to_owned(), line: number + 1 }),
+                None => return Err(JournalError::Damaged { path, line: number + 1 }),
             }
             whole += line.len();
         }
         if whole < bytes.len() {
-            notices.push(Notice::TailCut { path: path.to_owned(), bytes: (bytes.len() - whole) as u64 });
+            notices.push(Notice::TailCut { path: path.clone(), bytes: (bytes.len() - whole) as u64 });
             file.set_len(whole as u64).map_err(storage)?;
         }
         let size = whole as u64;
-        let kept = Kept { path: path.to_owned(), file, fsync, size, size_when_new: size };
+        let kept = Kept { folder: folder.clone(), file, fsync, size, size_when_new: size };
         Ok((Self { file: Some(kept) }, entries))
     }
 
@@ -146,16 +157,15 @@ impl Journal {
     /// When they could not be written. The journal is then as it was.
     pub fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
-        let beside = kept.path.with_extension("new");
         let mut lines = Vec::new();
         for entry in entries {
             lines.extend(line_of(entry)?);
         }
-        let mut file = OpenOptions::new().append(true).create(true).open(&beside)?;
+        let mut file = kept.folder.open_to_append(BESIDE)?;
         file.set_len(0)?;
         file.write_all(&lines)?;
         file.sync_data()?;
-        std::fs::rename(&beside, &kept.path)?;
+        kept.folder.rename(BESIDE, NAME)?;
         kept.file = file;
         kept.size = lines.len() as u64;
         kept.size_when_new = kept.size;
@@ -176,41 +186,47 @@ mod tests {
         numbers.map(entry).collect()
     }
 
-    fn open(path: &Path) -> (Journal, Vec<Entry>, Vec<Notice>) {
+    fn folder() -> (tempfile::TempDir, Directory) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = Directory::of_test(folder.path());
+        (folder, directory)
+    }
+
+    fn open(folder: &Directory) -> (Journal, Vec<Entry>, Vec<Notice>) {
         let mut notices = Vec::new();
-        let (journal, entries) = Journal::open(path, false, &mut notices).expect("opens");
+        let (journal, entries) = Journal::open(folder, false, &mut notices).expect("opens");
         (journal, entries, notices)
     }
 
     #[test]
     fn what_was_appended_is_there_after_a_start_wherever_the_file_is_cut() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("journal");
-        open(&path).0.append(&entries(0..5)).expect("appended");
+        let (_kept, folder) = folder();
+        let path = folder.path_of(NAME);
+        open(&folder).0.append(&entries(0..5)).expect("appended");
         let whole = std::fs::read(&path).expect("read");
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).expect("written");
             let lines = whole[..cut].split(|byte| *byte == b'\n').count() - 1;
-            let (mut journal, found, notices) = open(&path);
+            let (mut journal, found, notices) = open(&folder);
             assert_eq!(found, entries(0..i64::try_from(lines).expect("few")), "cut at {cut}");
             assert_eq!(notices.is_empty(), cut == 0 || whole[cut - 1] == b'\n', "cut at {cut}");
             journal.append(&[entry(9)]).expect("appended");
-            assert_eq!(open(&path).1.last(), Some(&entry(9)), "cut at {cut}");
+            assert_eq!(open(&folder).1.last(), Some(&entry(9)), "cut at {cut}");
         }
     }
 
     #[test]
     fn a_line_that_was_altered_is_damage_unless_it_is_the_last() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("journal");
-        open(&path).0.append(&entries(0..3)).expect("appended");
+        let (_kept, folder) = folder();
+        let path = folder.path_of(NAME);
+        open(&folder).0.append(&entries(0..3)).expect("appended");
         let whole = std::fs::read(&path).expect("read");
         for at in 0..whole.len() {
             let mut altered = whole.clone();
             altered[at] ^= 1;
             std::fs::write(&path, &altered).expect("written");
             let line = whole[..at].split(|byte| *byte == b'\n').count() - 1;
-            match Journal::open(&path, false, &mut Vec::new()) {
+            match Journal::open(&folder, false, &mut Vec::new()) {
                 // The end of a line that is no end joins it with the next one.
                 Ok((_, found)) => assert!(line == 2 || line == 1 && whole[at] == b'\n', "byte {at}: {found:?}"),
                 Err(error) => {
@@ -222,9 +238,8 @@ mod tests {
 
     #[test]
     fn a_rewritten_journal_holds_what_it_was_rewritten_with_and_what_came_after() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("journal");
-        let (mut journal, _, _) = open(&path);
+        let (_kept, folder) = folder();
+        let (mut journal, _, _) = open(&folder);
         let history = entries(0..1000);
         while !journal.is_long() {
             journal.append(&history).expect("appended");
@@ -232,6 +247,6 @@ mod tests {
         journal.rewrite(&entries(0..2)).expect("rewritten");
         assert!(!journal.is_long());
         journal.append(&[entry(7)]).expect("appended");
-        assert_eq!(open(&path).1, [entry(0), entry(1), entry(7)]);
+        assert_eq!(open(&folder).1, [entry(0), entry(1), entry(7)]);
     }
 }

@@ -34,8 +34,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Host and port that clients are told, where that is another one.
     pub advertise: Option<(String, u16)>,
-    /// Where everything is kept.
-    pub storage: Storage,
+    /// The folder in which everything is kept; without one it is kept in memory.
+    pub folder: Option<PathBuf>,
     /// What the node is configured with; its advertised address is filled in.
     pub settings: NodeSettings,
     /// Its time.
@@ -53,7 +53,7 @@ impl Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
-            storage: Storage::Memory,
+            folder: None,
             settings: NodeSettings::default(),
             clock: Clock::default(),
             faults: Faults::default(),
@@ -64,7 +64,7 @@ impl Config {
     /// The same over a folder, which is made if it is missing.
     #[must_use]
     pub fn folder(path: impl Into<PathBuf>) -> Self {
-        Self { storage: Storage::Folder(path.into()), ..Self::memory() }
+        Self { folder: Some(path.into()), ..Self::memory() }
     }
 }
 
@@ -144,17 +144,18 @@ impl Server {
     /// When its address or its folder cannot be had, or what the folder holds cannot be used.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         // The folder comes first: who loses the race for it must not have taken a port.
-        let folder = match &config.storage {
-            Storage::Memory => None,
-            Storage::Folder(path) => Some(DataFolder::open(path, std::process::id())?),
+        let folder = match &config.folder {
+            None => None,
+            Some(path) => Some(DataFolder::open(path, std::process::id())?),
         };
+        let storage = folder.as_ref().map_or(Storage::Memory, |folder| Storage::Folder(folder.directory.clone()));
         #[allow(clippy::disallowed_methods, reason = "a cluster in memory gets a random id, as one in a folder does")]
         let cluster_id = folder.as_ref().map_or_else(Uuid::new_v4, |folder| folder.cluster_id);
         let bind = |source| StartError::Bind { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         config.settings.advertised = config.advertise.unwrap_or_else(|| (advertised_host(address), address.port()));
-        let core = Core::open(config.storage, config.settings, cluster_id, config.clock.now())?;
+        let core = Core::open(storage, config.settings, cluster_id, config.clock.now())?;
         let hall = Arc::new(Hall::new(core, config.clock, config.faults, config.listener));
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);

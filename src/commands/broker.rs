@@ -16,7 +16,7 @@ use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{
-    AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, prepare, serve, unwritable,
+    AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, distrusted, prepare, serve, unwritable,
 };
 use crate::output::OutputFile;
 use crate::report::printable;
@@ -260,6 +260,7 @@ impl Host<'_> {
 /// Why the broker did not start, with the way on.
 fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
     let message = error.to_string();
+    let data = settings.folder.clone().unwrap_or_default();
     let refused = |hint: String| StartFailure::Other(Failure::new(Code::Refused, message.clone()).hint(hint));
     match error {
         StartError::Bind { .. } => StartFailure::Other(
@@ -283,9 +284,9 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
             "the file was changed by something else than this program: put a copy of the folder back, or begin with another one"
                 .to_owned(),
         ),
+        StartError::Folder(FolderError::Untrusted(untrusted)) => StartFailure::Other(distrusted(&data, &untrusted)),
         StartError::Folder(FolderError::Storage { .. }) | StartError::Journal(JournalError::Storage { .. }) => {
-            let folder = settings.folder.as_deref().unwrap_or(Path::new("."));
-            StartFailure::Other(unwritable(folder, &message))
+            StartFailure::Other(unwritable(&data, &message))
         }
     }
 }

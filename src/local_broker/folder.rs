@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::broker::{Distrust, Untrusted};
 use crate::exit::{Code, Failure};
 
 /// Makes the folder if there is none, and gives its path from the root, which holds wherever a process stands.
@@ -30,6 +31,35 @@ pub fn unwritable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
             "make room or allow writing there, or choose: -b embedded:DIR for another folder, `foodstream broker --memory` \
              in another terminal for none, -b HOST:PORT for a Kafka",
         )
+}
+
+/// Something in the folder is not trusted: told with the way on.
+#[must_use]
+pub fn distrusted(folder: &Path, untrusted: &Untrusted) -> Failure {
+    let shown = folder.display();
+    let path = untrusted.path.display();
+    let elsewhere = "or take another folder, with -b embedded:DIR or `foodstream broker --data DIR`";
+    let hint = match untrusted.reason {
+        Distrust::Link if untrusted.path == folder => {
+            format!("a link may lead anywhere: name the folder that it leads to, {elsewhere}")
+        }
+        Distrust::Link => format!("a link may lead anywhere: look where this one does and remove it, {elsewhere}"),
+        Distrust::Kind { .. } => format!("look what it is and remove it, {elsewhere}"),
+        Distrust::Owner { this: 0, .. } => format!("run this as the user whose folder it is, {elsewhere}"),
+        Distrust::Owner { owner: 0, .. } => {
+            format!("if a command with sudo made it, `sudo chown -R \"$(id -u)\" {shown}` gives it to you; {elsewhere}")
+        }
+        Distrust::Owner { .. } => {
+            format!("what another user made is not used: {}", &elsewhere["or ".len()..])
+        }
+        Distrust::Writable { .. } => {
+            format!("if nobody has put anything there, `chmod -R go-w {shown}` closes it to others; {elsewhere}")
+        }
+        Distrust::HardLink => format!(
+            "what the other name is used for is not known: `cp {path} {path}.copy && mv {path}.copy {path}` parts them, {elsewhere}"
+        ),
+    };
+    Failure::new(Code::Refused, format!("the embedded broker's folder {shown} is not used: {untrusted}")).hint(hint)
 }
 
 /// Writes a small file that only its owner can read, beside its name and then under it: a reader sees all of it or none.

@@ -8,7 +8,7 @@ use super::aborted::{Aborted, AbortedTransaction};
 use super::batch::{Batch, Placed};
 use super::header::{Header, marker_header};
 use super::records::Marker;
-use super::segment::{Segment, flush_folder};
+use super::segment::Segment;
 use super::{Log, LogStorage};
 
 /// Where a batch went.
@@ -181,10 +181,10 @@ impl LogStorage {
     pub(super) fn segment(&self, base_offset: i64, now: i64) -> io::Result<Segment> {
         match self {
             Self::Memory => Ok(Segment::in_memory(base_offset, now)),
-            Self::Folder { path, fsync } => {
-                let segment = Segment::in_folder(path, base_offset, now)?;
+            Self::Folder { folder, fsync } => {
+                let segment = Segment::in_folder(folder, base_offset, now)?;
                 if *fsync {
-                    flush_folder(path)?;
+                    folder.flush()?;
                 }
                 Ok(segment)
             }

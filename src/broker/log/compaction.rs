@@ -1,25 +1,24 @@
 //! Owns compaction of a log in three steps: planned under the broker's lock, done outside of it, put in place under it.
 
-use std::fs;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
 use super::body::Body;
 use super::cleaner::{Cleaner, Keys, Rules, Source};
 use super::recovery::CLEANED;
-use super::segment::{Segment, flush_folder, path_of};
+use super::segment::{Segment, name_of};
 use super::{Log, LogStorage};
+use crate::broker::directory::Directory;
 
 /// Written at once.
 const AT_ONCE: usize = 1 << 20;
 /// Up to where the keys are known to be unique, in decimal; without it everything is looked at again.
-const CHECKPOINT: &str = "cleaner-offset-checkpoint";
+pub(super) const CHECKPOINT: &str = "cleaner-offset-checkpoint";
 
 /// A compaction that is due. It holds all that it needs; one at a time may exist for a log.
 #[derive(Debug)]
 pub struct Compaction {
-    folder: Option<PathBuf>,
+    folder: Option<Directory>,
     sources: Vec<Source>,
     groups: Vec<Range<usize>>,
     dirty_from: i64,
@@ -79,7 +78,7 @@ impl Log {
             created: segment.created,
         };
         Some(Compaction {
-            folder: self.storage.folder().map(Path::to_owned),
+            folder: self.storage.folder().cloned(),
             sources: cleanable.iter().map(source).collect(),
             groups: groups(cleanable, self.settings.segment_bytes),
             dirty_from: self.cleaned_to,
@@ -104,10 +103,10 @@ impl Log {
             return Ok(gone);
         }
         for (bases, mut segment) in compacted.groups {
-            if let (Some(folder), Some(path)) = (self.storage.folder(), segment.path.take()) {
-                let place = path_of(folder, segment.base_offset);
-                fs::rename(path, &place)?;
-                segment.path = Some(place);
+            if let Some((folder, name)) = segment.place.take() {
+                let place = name_of(segment.base_offset);
+                folder.rename(&name, &place)?;
+                segment.place = Some((folder, place));
             }
             let at = self.segment_of(segment.base_offset);
             let replaced: Vec<Segment> = self.segments.splice(at..at + bases.len(), [segment]).collect();
@@ -120,10 +119,10 @@ impl Log {
         }
         self.aborted.forget(&compacted.dropped_markers);
         self.cleaned_to = compacted.cleaned_to;
-        if let LogStorage::Folder { path, fsync } = &self.storage {
-            fs::write(path.join(CHECKPOINT), self.cleaned_to.to_string())?;
+        if let LogStorage::Folder { folder, fsync } = &self.storage {
+            folder.write(CHECKPOINT, self.cleaned_to.to_string().as_bytes())?;
             if *fsync {
-                flush_folder(path)?;
+                folder.flush()?;
             }
         }
         Ok(gone)
@@ -132,17 +131,17 @@ impl Log {
     /// Reads how far the keys are unique.
     pub(super) fn load_checkpoint(&mut self) {
         let Some(folder) = self.storage.folder() else { return };
-        let known = fs::read_to_string(folder.join(CHECKPOINT)).ok().and_then(|text| text.parse().ok());
+        let known = folder.read(CHECKPOINT).ok().and_then(|text| text.parse().ok());
         // What does not lie in the log was written for another one.
         self.cleaned_to = known.filter(|offset| *offset <= self.end).unwrap_or(0);
     }
 }
 
 impl LogStorage {
-    fn folder(&self) -> Option<&Path> {
+    fn folder(&self) -> Option<&Directory> {
         match self {
             Self::Memory => None,
-            Self::Folder { path, .. } => Some(path),
+            Self::Folder { folder, .. } => Some(folder),
         }
     }
 }
@@ -187,20 +186,19 @@ impl Compaction {
                 break;
             }
             let made_from = sources.iter().map(|source| source.base_offset).collect();
-            groups.push((made_from, merge(self.folder.as_deref(), sources, &mut cleaner, now)?));
+            groups.push((made_from, merge(self.folder.as_ref(), sources, &mut cleaner, now)?));
         }
         Ok(Compacted { groups, cleaned_to: last_offset + 1, dropped_markers: cleaner.dropped_markers })
     }
 }
 
 /// One segment from several, without what goes.
-fn merge(folder: Option<&Path>, sources: &[Source], cleaner: &mut Cleaner, now: i64) -> io::Result<Segment> {
+fn merge(folder: Option<&Directory>, sources: &[Source], cleaner: &mut Cleaner, now: i64) -> io::Result<Segment> {
     let base_offset = sources[0].base_offset;
     let mut new = match folder {
         None => Segment::in_memory(base_offset, now),
         Some(folder) => {
-            let path = folder.join(format!("{base_offset:020}{CLEANED}"));
-            let segment = Segment::open(&path, base_offset, now)?;
+            let segment = Segment::open(folder, &format!("{base_offset:020}{CLEANED}"), base_offset, now)?;
             if let Body::File(file) = &segment.body {
                 file.set_len(0)?;
             }

@@ -180,12 +180,12 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     }
     log.configure(LogSettings { segment_bytes: 1_500, ..compacted() });
     let expected = table(&log);
-    let before: Vec<_> = log.segments.iter().map(|segment| segment.path.clone().unwrap()).collect();
+    let before: Vec<_> = log.segments.iter().map(path_of).collect();
     let compacted_log = log.compaction(NOW).unwrap().run().unwrap();
     let cleaned = folder.path().join("cleaned");
     copy(&path, &cleaned);
     drop(log.finish(compacted_log).unwrap());
-    let after: Vec<_> = log.segments.iter().map(|segment| segment.path.clone().unwrap()).collect();
+    let after: Vec<_> = log.segments.iter().map(path_of).collect();
     assert!(after.len() + 3 < before.len() && after.len() > 3, "{} of {}", after.len(), before.len());
     // What a kill leaves: the first renames and removals done, the others not.
     let mut files = Vec::new();

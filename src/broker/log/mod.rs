@@ -35,8 +35,23 @@ pub use settings::{LogSettings, LogStorage};
 pub use slice::Slice;
 
 use aborted::AbortedTransactions;
+use compaction::CHECKPOINT;
 use producers::Producers;
-use segment::Segment;
+use recovery::{CLEAN, CLEANED};
+use segment::{Segment, base_offset_of};
+
+use super::directory::Directory;
+
+/// Removes the files of a log and their folder; one in which something else lies stays with that.
+///
+/// # Errors
+///
+/// When they cannot be removed, or something else lies there.
+pub fn remove_files(folder: &Directory) -> io::Result<()> {
+    folder.remove_with(|name| {
+        base_offset_of(name).is_some() || name.ends_with(CLEANED) || [CLEAN, CHECKPOINT].contains(&name)
+    })
+}
 
 /// What a reader is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,11 +140,10 @@ impl Log {
     pub fn remove(self) -> io::Result<()> {
         match &self.storage {
             LogStorage::Memory => Ok(()),
-            LogStorage::Folder { path, .. } => {
+            LogStorage::Folder { folder, .. } => {
                 // A compaction that is on its way may put a file there in between.
                 let again = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
-                std::fs::remove_dir_all(path)
-                    .or_else(|error| if again(&error) { std::fs::remove_dir_all(path) } else { Err(error) })
+                remove_files(folder).or_else(|error| if again(&error) { remove_files(folder) } else { Err(error) })
             }
         }
     }

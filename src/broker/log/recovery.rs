@@ -1,20 +1,19 @@
 //! Owns opening and closing: what a log must know is read from its segments, and a torn tail is cut.
 
-use std::fs;
 use std::io;
-use std::path::Path;
 
 use super::aborted::AbortedTransactions;
 use super::body::Body;
 use super::header::crc_agrees;
 use super::producers::Producers;
 use super::records::Marker;
-use super::segment::{Segment, base_offset_of, flush_folder, path_of};
+use super::segment::{Segment, base_offset_of, name_of};
 use super::{Log, LogSettings, LogStorage};
+use crate::broker::directory::Directory;
 use crate::broker::notice::Notice;
 
 /// Says that the last segment ends as it was written; Kafka's name for it.
-const CLEAN: &str = ".kafka_cleanshutdown";
+pub(super) const CLEAN: &str = ".kafka_cleanshutdown";
 /// How the name of a segment ends that compaction has not finished.
 pub const CLEANED: &str = ".log.cleaned";
 
@@ -45,8 +44,8 @@ impl Log {
             refuses: false,
             refuses_compaction: false,
         };
-        if let LogStorage::Folder { path, .. } = storage {
-            log.load(path, now, notices)?;
+        if let LogStorage::Folder { folder, .. } = storage {
+            log.load(folder, now, notices)?;
         }
         if log.end < log_start {
             // What was acknowledged beyond is gone, and these offsets must not be given to other records.
@@ -66,32 +65,32 @@ impl Log {
         Ok(log)
     }
 
-    fn load(&mut self, folder: &Path, now: i64, notices: &mut Vec<Notice>) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let clean = match fs::remove_file(folder.join(CLEAN)) {
+    fn load(&mut self, folder: &Directory, now: i64, notices: &mut Vec<Notice>) -> io::Result<()> {
+        folder.make()?;
+        let clean = match folder.remove(CLEAN) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(error),
         };
         let bases = Self::bases(folder)?;
         for (number, base_offset) in bases.iter().enumerate() {
-            let path = path_of(folder, *base_offset);
+            let name = name_of(*base_offset);
             if self.segments.last().is_some_and(|before| before.last_offset >= *base_offset) {
                 // Compaction has merged it into the one before it, and was ended before it removed it.
-                fs::remove_file(&path)?;
+                folder.remove(&name)?;
                 continue;
             }
             let last = number + 1 == bases.len();
-            let mut segment = Segment::open(&path, *base_offset, now)?;
+            let mut segment = Segment::open(folder, &name, *base_offset, now)?;
             if let Some(cut) = self.scan(&mut segment, last && !clean)? {
                 if !last {
-                    let what = format!("{} is damaged at byte {}", path.display(), segment.size);
+                    let what = format!("{} is damaged at byte {}", folder.path_of(&name).display(), segment.size);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, what));
                 }
                 if let Body::File(file) = &segment.body {
                     file.set_len(segment.size)?;
                 }
-                notices.push(Notice::TailCut { path, bytes: cut });
+                notices.push(Notice::TailCut { path: folder.path_of(&name), bytes: cut });
             }
             // Who wrote it was killed, maybe before the disk had it.
             segment.unflushed |= last && !clean;
@@ -102,15 +101,14 @@ impl Log {
     }
 
     /// The segments that are there, in their order. What compaction left half-done is removed.
-    fn bases(folder: &Path) -> io::Result<Vec<i64>> {
+    fn bases(folder: &Directory) -> io::Result<Vec<i64>> {
         let mut bases = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let name = entry?.file_name();
+        for name in folder.names()? {
             let Some(name) = name.to_str() else { continue };
             if let Some(base_offset) = base_offset_of(name) {
                 bases.push(base_offset);
             } else if name.ends_with(CLEANED) {
-                fs::remove_file(folder.join(name))?;
+                folder.remove(name)?;
             }
         }
         bases.sort_unstable();
@@ -159,13 +157,13 @@ impl Log {
     ///
     /// When it cannot be written.
     pub fn close(&mut self) -> io::Result<()> {
-        let LogStorage::Folder { path, .. } = &self.storage else { return Ok(()) };
+        let LogStorage::Folder { folder, .. } = &self.storage else { return Ok(()) };
         for segment in &mut self.segments {
             segment.flush()?;
         }
         if !self.refuses {
-            fs::write(path.join(CLEAN), b"")?;
-            flush_folder(path)?;
+            folder.write(CLEAN, b"")?;
+            folder.flush()?;
         }
         self.refuses = true;
         Ok(())

@@ -1,6 +1,5 @@
 //! What a log lets go and when, and what it demands of what comes in.
 
-use super::segment::path_of;
 use super::testing::*;
 use super::*;
 
@@ -163,7 +162,7 @@ fn a_write_that_fails_changes_nothing_and_is_the_last_one_if_it_may_have_left_so
     let folder = tempfile::tempdir().unwrap();
     let mut log = filled(&in_folder(folder.path()), settings());
     let before = batches(&log);
-    let path = path_of(folder.path(), 0);
+    let path = path_of(&log.segments[0]);
     log.segments[0].body = body::Body::File(std::sync::Arc::new(std::fs::File::open(&path).unwrap()));
     let one = batch(producer(1, 0, 0), &[row("a", "1", NOW)]);
     assert!(matches!(log.append(&one, NOW), Err(AppendError::Storage(_))));
@@ -177,7 +176,7 @@ fn a_write_that_fails_changes_nothing_and_is_the_last_one_if_it_may_have_left_so
 fn damage_in_front_of_acknowledged_records_is_not_cut_off() {
     let folder = tempfile::tempdir().unwrap();
     let log = filled(&in_folder(folder.path()), small());
-    let path = log.segments[1].path.clone().unwrap();
+    let path = path_of(&log.segments[1]);
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(10).unwrap();
     let error = Log::open(&in_folder(folder.path()), small(), 0, NOW, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");

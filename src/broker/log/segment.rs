@@ -1,14 +1,13 @@
 //! Owns a segment: a stretch of a log's batches with what is known of them, so that most questions need no reading.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::batch::Placed;
 use super::body::{Body, Position};
 use super::header::Header;
 use super::index::Index;
+use crate::broker::directory::Directory;
 
 /// A segment of a log.
 #[derive(Debug)]
@@ -17,8 +16,8 @@ pub struct Segment {
     pub base_offset: i64,
     /// Its bytes.
     pub body: Body,
-    /// Its file.
-    pub path: Option<PathBuf>,
+    /// Its file: where it lies, and its name there.
+    pub place: Option<(Directory, String)>,
     /// How many bytes.
     pub size: u64,
     /// Where to look in it.
@@ -49,9 +48,8 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be made.
-    pub fn in_folder(folder: &Path, base_offset: i64, now: i64) -> io::Result<Self> {
-        let path = path_of(folder, base_offset);
-        let segment = Self::open(&path, base_offset, now)?;
+    pub fn in_folder(folder: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
+        let segment = Self::open(folder, &name_of(base_offset), base_offset, now)?;
         if let Body::File(file) = &segment.body {
             file.set_len(0)?;
         }
@@ -63,18 +61,18 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be opened.
-    pub fn open(path: &Path, base_offset: i64, now: i64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        Ok(Self::over(base_offset, Body::File(Arc::new(file)), Some(path.to_owned()), now))
+    pub fn open(folder: &Directory, name: &str, base_offset: i64, now: i64) -> io::Result<Self> {
+        let file = folder.open_to_append(name)?;
+        Ok(Self::over(base_offset, Body::File(Arc::new(file)), Some((folder.clone(), name.to_owned())), now))
     }
 
     /// An empty segment over these bytes.
     #[must_use]
-    pub fn over(base_offset: i64, body: Body, path: Option<PathBuf>, now: i64) -> Self {
+    pub fn over(base_offset: i64, body: Body, place: Option<(Directory, String)>, now: i64) -> Self {
         Self {
             base_offset,
             body,
-            path,
+            place,
             size: 0,
             index: Index::default(),
             last_offset: base_offset - 1,
@@ -155,14 +153,14 @@ impl Segment {
     ///
     /// When that fails.
     pub fn remove(&self) -> io::Result<()> {
-        self.path.as_ref().map_or(Ok(()), std::fs::remove_file)
+        self.place.as_ref().map_or(Ok(()), |(folder, name)| folder.remove(name))
     }
 }
 
 /// Kafka's name for a segment's file.
 #[must_use]
-pub fn path_of(folder: &Path, base_offset: i64) -> PathBuf {
-    folder.join(format!("{base_offset:020}.log"))
+pub fn name_of(base_offset: i64) -> String {
+    format!("{base_offset:020}.log")
 }
 
 /// The base offset in a segment's file name.
@@ -170,13 +168,4 @@ pub fn path_of(folder: &Path, base_offset: i64) -> PathBuf {
 pub fn base_offset_of(name: &str) -> Option<i64> {
     let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 20)?;
     digits.parse().ok().filter(|offset| *offset >= 0)
-}
-
-/// Makes the disk have a folder's entries.
-///
-/// # Errors
-///
-/// When that fails.
-pub fn flush_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

@@ -1,16 +1,16 @@
 //! Owns what a log is opened with: where it is kept, and what its topic's configs mean to it.
 
-use std::path::PathBuf;
+use crate::broker::directory::Directory;
 
 /// Where a log keeps its segments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum LogStorage {
     /// In memory, gone with the process.
     Memory,
     /// In a folder of its own, made when it is missing.
     Folder {
         /// The folder.
-        path: PathBuf,
+        folder: Directory,
         /// Flush to the disk before an append returns.
         fsync: bool,
     },

@@ -1,6 +1,7 @@
 //! Owns what the log's tests share: batches encoded by an encoder that is not ours, and readers that see what a client sees.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::records::{
@@ -8,7 +9,9 @@ use kafka_protocol::records::{
 };
 
 use super::header::Header;
+use super::segment::Segment;
 use super::{Batch, Isolation, Log, LogSettings, LogStorage, Slice};
+use crate::broker::directory::Directory;
 use crate::broker::notice::Notice;
 
 /// Who writes: id, epoch, sequence of the first record, whether in a transaction.
@@ -89,7 +92,13 @@ pub fn settings() -> LogSettings {
 }
 
 pub fn in_folder(folder: &std::path::Path) -> LogStorage {
-    LogStorage::Folder { path: folder.to_owned(), fsync: false }
+    LogStorage::Folder { folder: Directory::of_test(folder), fsync: false }
+}
+
+/// The file of a segment.
+pub fn path_of(segment: &Segment) -> PathBuf {
+    let (folder, name) = segment.place.as_ref().expect("a file");
+    folder.path_of(name)
 }
 
 pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<Notice>) {

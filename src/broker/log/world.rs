@@ -222,7 +222,7 @@ impl World {
     }
 
     pub fn reopen(&mut self) {
-        if self.storage == LogStorage::Memory {
+        if matches!(self.storage, LogStorage::Memory) {
             return;
         }
         let (start, end, first) = (self.log.start_offset(), self.end(), self.log.segments[0].base_offset);
@@ -237,7 +237,7 @@ impl World {
     pub fn cut(&mut self, per_mille: usize) {
         let LogStorage::Folder { .. } = &self.storage else { return };
         let last = self.log.segments.last().unwrap();
-        let (base_offset, path) = (last.base_offset, last.path.clone().unwrap());
+        let (base_offset, path) = (last.base_offset, path_of(last));
         let length = usize::try_from(last.size).unwrap() * per_mille / 1000;
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(length as u64).unwrap();

@@ -6,8 +6,9 @@ use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
 use super::super::core::Core;
+use super::super::directory::Directory;
 use super::super::entry::Entry;
-use super::super::log::Log;
+use super::super::log::{Log, remove_files};
 use super::super::notice::Notice;
 use super::{Overrides, Topic, TopicEntry, configs};
 
@@ -139,13 +140,27 @@ impl Core {
 
     fn remove_folder(&mut self, id: Uuid) {
         let Some(folder) = self.topic_folder(id) else { return };
-        match std::fs::remove_dir_all(&folder) {
+        match remove_topic(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                self.notices.push(Notice::Trouble { what: format!("{} cannot be removed: {error}", folder.display()) });
+                let what = format!("{} cannot be removed: {error}", folder.path().display());
+                self.notices.push(Notice::Trouble { what });
             }
             _ => {}
         }
     }
+}
+
+/// Removes a topic's folder with its logs. Whatever a broker did not make stays, and the folders in which it lies.
+///
+/// # Errors
+///
+/// When something cannot be removed, or is not a broker's.
+pub(super) fn remove_topic(folder: &Directory) -> std::io::Result<()> {
+    let names = folder.names()?;
+    for name in names.iter().filter(|name| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok())) {
+        remove_files(&folder.child(name))?;
+    }
+    folder.remove_with(|_| false)
 }
 
 /// An id that no topic has had.

@@ -190,7 +190,7 @@ impl Core {
             property("transaction.max.timeout.ms", ANY_INT, &settings.transaction_max_timeout_ms, Some("900000")),
         ];
         if let Storage::Folder(folder) = &self.storage {
-            shown.push(property("log.dirs", ANY_STRING, &folder.display(), None));
+            shown.push(property("log.dirs", ANY_STRING, &folder.path().display(), None));
         }
         // The defaults of topics, by the names that they have here.
         let defaults = CONFIGS.iter().filter_map(|config| Some((config.broker_name?, config)));

@@ -2,6 +2,7 @@
 
 use super::super::fixture::{ask, broker, make, open, text};
 use super::*;
+use crate::broker::directory::Directory;
 
 fn describe(core: &mut Core, resources: &[(i8, &str)], keys: Option<&[&str]>) -> Vec<DescribeConfigsResult> {
     let resources = resources.iter().map(|(kind, name)| {
@@ -117,7 +118,7 @@ fn an_unknown_kind_of_resource_spoils_the_request() {
 #[test]
 fn the_broker_shows_its_settings_and_that_they_cannot_be_altered() {
     let folder = tempfile::tempdir().unwrap();
-    let mut core = open(Storage::Folder(folder.path().to_owned()));
+    let mut core = open(Storage::Folder(Directory::of_test(folder.path())));
     let keys = ["num.partitions", "auto.create.topics.enable", "node.id", "message.max.bytes", "log.dirs"];
     let result = describe(&mut core, &[(resource::BROKER, "1")], Some(&keys)).remove(0);
     let folder = folder.path().display().to_string();

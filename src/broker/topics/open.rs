@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
 use super::super::core::{Core, Storage};
+use super::super::directory::TOPICS;
 use super::super::journal::JournalError;
 use super::super::log::{Log, LogSettings};
 use super::super::notice::Notice;
+use super::change::remove_topic;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
 
 /// A topic as the journal tells of it.
@@ -65,7 +68,7 @@ impl Core {
             for partition in 0..topic.partitions {
                 let start = topic.starts.get(&partition).copied().unwrap_or_default();
                 let log = self.open_log(id, partition, settings.clone(), start, now).map_err(|source| {
-                    let path = self.topic_folder(id).unwrap_or_default().join(partition.to_string());
+                    let path = self.topic_folder(id).map_or_else(PathBuf::new, |it| it.path_of(&partition.to_string()));
                     JournalError::Storage { path, source }
                 })?;
                 logs.push(log);
@@ -92,14 +95,16 @@ impl Core {
     fn remove_strangers(&mut self) {
         let Storage::Folder(folder) = &self.storage else { return };
         // Before the first topic there is no such folder.
-        let Ok(entries) = std::fs::read_dir(folder.join("topics")) else { return };
-        for entry in entries.filter_map(Result::ok) {
-            let Some(id) = entry.file_name().to_str().and_then(|name| Uuid::try_parse(name).ok()) else { continue };
+        let folder = folder.child(TOPICS);
+        let Ok(names) = folder.names() else { return };
+        for name in names {
+            let Some(id) = name.to_str().and_then(|name| Uuid::try_parse(name).ok()) else { continue };
             if self.topics.remembered.contains_key(&id) {
                 continue;
             }
-            if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-                let what = format!("{} belongs to no topic and cannot be removed: {error}", entry.path().display());
+            let folder = folder.child(name);
+            if let Err(error) = remove_topic(&folder) {
+                let what = format!("{} belongs to no topic and cannot be removed: {error}", folder.path().display());
                 self.notices.push(Notice::Trouble { what });
             }
         }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::super::fixture::{NOW, append, make, open};
 use super::*;
+use crate::broker::directory::Directory;
 use crate::broker::entry::Entry;
 
 fn started(folder: &Path) -> Core {
-    open(Storage::Folder(folder.to_owned()))
+    open(Storage::Folder(Directory::of_test(folder)))
 }
 
 /// Name, id, partitions, overrides and the first log's offsets.

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::broker::answer::{Answer, Call, Client};
 use crate::broker::core::{Core, NodeSettings, Storage};
+use crate::broker::directory::Directory;
 use crate::broker::log::AbortedTransaction;
 use crate::broker::produce::CheckedProduce;
 use crate::broker::transactions::{Coordinator, Marker, Outcome, Protocol, State};
@@ -77,7 +78,7 @@ impl Node {
     }
 
     fn in_folder(folder: &Path) -> Self {
-        Self::open(Storage::Folder(folder.to_owned()))
+        Self::open(Storage::Folder(Directory::of_test(folder)))
     }
 
     /// With a topic of three partitions and a producer.

@@ -1,0 +1,267 @@
+//! Owns the tests of what is opened and what is refused.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use super::*;
+
+fn home() -> (tempfile::TempDir, PathBuf) {
+    let home = tempfile::tempdir().expect("a folder");
+    let data = home.path().join("data");
+    Directory::of_test(&data);
+    (home, data)
+}
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("permitted");
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).expect("there").permissions().mode() & 0o7777
+}
+
+/// Without a process where that is possible: one that is being started holds for a moment what other tests have locked.
+#[cfg(not(target_vendor = "apple"))]
+fn pipe(path: &Path) {
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, FILE, 0).expect("made");
+}
+
+#[cfg(target_vendor = "apple")]
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().expect("there is such a tool");
+    assert!(made.success());
+}
+
+/// Gives it to another user, which only root can; `false` where the test's user is not.
+fn give_away(path: &Path) -> bool {
+    let uid = fs::symlink_metadata(path).expect("there").uid();
+    rustix::process::geteuid().is_root() && {
+        std::os::unix::fs::lchown(path, Some(uid + 65_534), None).expect("given away");
+        true
+    }
+}
+
+#[track_caller]
+fn untrusted<T: std::fmt::Debug>(result: io::Result<T>) -> Untrusted {
+    let error = result.expect_err("refused");
+    Untrusted::of(&error).unwrap_or_else(|| panic!("{error}")).clone()
+}
+
+#[test]
+fn a_folder_that_is_a_link_open_to_others_or_not_there_is_not_opened() {
+    let (home, data) = home();
+    let link = home.path().join("link");
+    symlink(&data, &link).expect("linked");
+    for name in ["link", "link/", "link/."] {
+        assert_eq!(untrusted(Directory::open(&home.path().join(name))).reason, Distrust::Link, "{name}");
+        assert_eq!(untrusted(Directory::open_or_make(&home.path().join(name))).reason, Distrust::Link, "{name}");
+    }
+    symlink(home.path().join("nowhere"), home.path().join("dangling")).expect("linked");
+    assert_eq!(untrusted(Directory::open_or_make(&home.path().join("dangling"))).reason, Distrust::Link);
+    assert!(!home.path().join("nowhere").exists());
+    for (mode, by) in [(0o770, "its group"), (0o702, "every user"), (0o777, "every user")] {
+        allow(&data, mode);
+        assert_eq!(untrusted(Directory::open(&data)).reason, Distrust::Writable { by, mode });
+    }
+    let file = home.path().join("file");
+    fs::write(&file, "").expect("written");
+    assert_eq!(untrusted(Directory::open(&file)).reason, Distrust::Kind { is: "a file", expected: "a folder" });
+    assert_eq!(Directory::open(&home.path().join("no")).expect_err("none").kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_folder_below_a_link_is_opened_and_a_new_one_is_its_owners_alone() {
+    let (home, data) = home();
+    symlink(&data, home.path().join("link")).expect("linked");
+    let new = home.path().join("link/a/b");
+    let (directory, made) = Directory::open_or_make(&new).expect("made");
+    assert!(made && directory.path() == new);
+    assert_eq!(mode(&new), 0o700);
+    assert!(!Directory::open_or_make(&new).expect("opens").1);
+    directory.child("topics").child("0").make().expect("made");
+    directory.child("topics").child("0").write("x", b"1").expect("written");
+    directory.replace("y", b"2").expect("written");
+    assert_eq!((mode(&new.join("topics")), mode(&new.join("topics/0"))), (0o700, 0o700));
+    assert_eq!((mode(&new.join("topics/0/x")), mode(&new.join("y"))), (0o600, 0o600));
+    assert_eq!(directory.names().expect("read").len(), 2, "nothing is left beside a name");
+}
+
+#[test]
+fn another_users_folder_is_named_with_its_owner() {
+    let (_home, data) = home();
+    if !give_away(&data) {
+        eprintln!("skipped: only root can give a folder away");
+        return;
+    }
+    let untrusted = untrusted(Directory::open(&data));
+    assert_eq!(
+        untrusted.to_string(),
+        format!("{} belongs to nobody (uid 65534), and this process runs as root (uid 0)", data.display())
+    );
+}
+
+/// The word for what lies there, and what puts it there.
+type Planted = (&'static str, Box<dyn Fn()>);
+
+/// Everything that may lie under a name instead of the file, and the word for it.
+fn planted(home: &Path, at: &Path) -> Vec<Planted> {
+    let (at, victim) = (at.to_owned(), home.join("victim"));
+    fs::write(&victim, "keep me").expect("written");
+    let here = move |plant: fn(&Path, &Path)| {
+        let (at, victim) = (at.clone(), victim.clone());
+        Box::new(move || plant(&victim, &at)) as Box<dyn Fn()>
+    };
+    vec![
+        ("is a symbolic link", here(|victim, at| symlink(victim, at).expect("linked"))),
+        ("is a symbolic link", here(|_, at| symlink("nowhere", at).expect("linked"))),
+        ("has a second name", here(|victim, at| fs::hard_link(victim, at).expect("linked"))),
+        ("is a named pipe, not a file", here(|_, at| pipe(at))),
+        ("is a folder, not a file", here(|_, at| fs::create_dir(at).expect("made"))),
+        ("is a socket, not a file", here(|_, at| drop(std::os::unix::net::UnixListener::bind(at).expect("bound")))),
+        (
+            "may be written by every user (mode 606)",
+            here(|_, at| {
+                fs::write(at, "").expect("written");
+                allow(at, 0o606);
+            }),
+        ),
+        (
+            "may be written by its group (mode 660)",
+            here(|_, at| {
+                fs::write(at, "").expect("written");
+                allow(at, 0o660);
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn what_lies_there_instead_of_a_file_is_neither_read_nor_written_nor_waited_for() {
+    let (home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    let at = data.join("x");
+    for (word, plant) in planted(home.path(), &at) {
+        plant();
+        let before = fs::symlink_metadata(&at).expect("there");
+        for error in [
+            untrusted(directory.open_to_read("x")),
+            untrusted(directory.open_to_append("x")),
+            untrusted(directory.write("x", b"spoilt")),
+            untrusted(directory.read("x")),
+        ] {
+            assert!(error.to_string().starts_with(&format!("{} ", at.display())), "{error}");
+            assert!(error.to_string().contains(word), "{error}: {word}");
+        }
+        if before.is_dir() { fs::remove_dir(&at) } else { fs::remove_file(&at) }.expect("removed");
+        assert_eq!(fs::read_to_string(home.path().join("victim")).expect("read"), "keep me", "{word}");
+        assert!(!data.join("nowhere").exists());
+    }
+}
+
+#[test]
+fn a_link_on_the_way_down_is_not_followed() {
+    let (home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    let elsewhere = home.path().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("made");
+    symlink(&elsewhere, data.join("topics")).expect("linked");
+    let below = directory.child("topics").child("0");
+    assert_eq!(untrusted(below.make()).path, data.join("topics"));
+    assert_eq!(untrusted(below.write("x", b"")).path, data.join("topics"));
+    assert_eq!(untrusted(below.names()).path, data.join("topics"));
+    assert_eq!(fs::read_dir(&elsewhere).expect("read").count(), 0);
+}
+
+#[test]
+fn a_look_finds_what_is_wrong_wherever_a_broker_would_go() {
+    let (home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    fs::create_dir_all(data.join("topics/a/0")).expect("made");
+    fs::create_dir_all(data.join("other/deep")).expect("made");
+    directory.inspect().expect("nothing is wrong");
+    for place in ["x", "topics/x", "topics/a/x", "topics/a/0/x", "topics/a/0"] {
+        let at = data.join(place);
+        for (word, plant) in planted(home.path(), &at) {
+            let there = at.exists();
+            if there {
+                fs::remove_dir(&at).expect("removed");
+            }
+            plant();
+            if !fs::symlink_metadata(&at).expect("there").is_dir() {
+                let error = untrusted(directory.inspect());
+                assert_eq!(error.path, at);
+                assert!(error.to_string().contains(word.split(',').next().expect("a word")), "{error}: {word}");
+                fs::remove_file(&at).expect("removed");
+                if there {
+                    fs::create_dir(&at).expect("made");
+                }
+            } else if !there {
+                fs::remove_dir(&at).expect("removed");
+            }
+        }
+    }
+    symlink("/", data.join("other/deep/link")).expect("linked");
+    directory.inspect().expect("nothing is ever opened there");
+}
+
+#[test]
+fn what_others_could_read_becomes_the_owners_alone_and_a_users_own_things_stay() {
+    let (_home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    let own = |name: &OsStr| ["topics", "journal"].iter().any(|own| name == *own);
+    fs::create_dir_all(data.join("topics/a/0")).expect("made");
+    for file in ["journal", "topics/a/0/0.log"] {
+        fs::write(data.join(file), "").expect("written");
+        allow(&data.join(file), 0o644);
+    }
+    for folder in ["", "topics", "topics/a", "topics/a/0"] {
+        allow(&data.join(folder), 0o755);
+    }
+    let modes =
+        || ["", "journal", "topics", "topics/a", "topics/a/0", "topics/a/0/0.log"].map(|it| mode(&data.join(it)));
+    directory.tighten(&directory.inspect().expect("trusted"), own).expect("tightened");
+    assert_eq!(modes(), [0o700, 0o600, 0o700, 0o700, 0o700, 0o600]);
+    // A folder in which a user keeps other things is his.
+    fs::write(data.join("notes.txt"), "").expect("written");
+    allow(&data.join("notes.txt"), 0o644);
+    allow(&data, 0o755);
+    directory.tighten(&directory.inspect().expect("trusted"), own).expect("tightened");
+    assert_eq!((mode(&data), mode(&data.join("notes.txt"))), (0o755, 0o644));
+}
+
+#[test]
+fn only_own_files_are_removed_and_a_folder_with_others_stays() {
+    let (home, data) = home();
+    let folder = Directory::open(&data).expect("opens").child("0");
+    folder.make().expect("made");
+    let own = |name: &str| name.starts_with("own");
+    for name in ["own-1", "own-2"] {
+        folder.write(name, b"").expect("written");
+    }
+    fs::write(data.join("0/notes"), "").expect("written");
+    symlink(home.path(), data.join("0/own-link")).expect("linked");
+    let error = folder.remove_with(own).expect_err("not empty");
+    assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+    let mut left: Vec<_> = folder.names().expect("read");
+    left.sort();
+    assert_eq!(left, ["notes", "own-link"]);
+    for name in ["notes", "own-link"] {
+        fs::remove_file(data.join("0").join(name)).expect("removed");
+    }
+    folder.remove_with(own).expect("removed");
+    assert!(!data.join("0").exists());
+}
+
+#[test]
+fn a_folder_knows_whether_it_is_still_in_its_place() {
+    let (home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    assert!(directory.is_in_its_place().expect("told"));
+    fs::rename(&data, home.path().join("moved")).expect("moved");
+    assert!(!directory.is_in_its_place().expect("told"));
+    fs::create_dir(&data).expect("made");
+    assert!(!directory.is_in_its_place().expect("told"), "another one");
+    fs::remove_dir(&data).expect("removed");
+    symlink(home.path().join("moved"), &data).expect("linked");
+    assert!(!directory.is_in_its_place().expect("told"), "a link to it");
+}

@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "another suite's")]
 #[path = "contract/client.rs"]
 mod client;
+#[path = "background/foreign.rs"]
+mod foreign;
 #[path = "support/schemas.rs"]
 mod schemas;
 #[path = "background/stopping.rs"]
@@ -318,8 +320,9 @@ fn it_is_told_and_stopped_by_its_folder() {
 fn a_folder_that_cannot_be_had_is_told_with_the_ways_around_it() {
     let home = Home::new();
     fs::write(home.path(".foodstream"), "a file").expect("written");
-    for words in ["produce --count 5 -b embedded", "produce --count 5 -b embedded:/proc/lab", "broker --data /proc/lab"]
-    {
+    let run = home.run("produce --count 5 -b embedded").expect(7);
+    assert!(run.stderr.contains(".foodstream is a file, not a folder"), "{}", run.stderr);
+    for words in ["produce --count 5 -b embedded:/proc/lab", "broker --data /proc/lab"] {
         let run = home.run(words).expect(8);
         assert!(run.stderr.contains("cannot be written") && run.stderr.contains("--memory"), "{words}: {}", run.stderr);
         assert_eq!(run.stdout, "");

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::connection;
 use super::core::{Core, NodeSettings, Storage};
+use super::directory::Directory;
 use super::faults::Faults;
 use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
@@ -168,6 +169,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The folder that it works on; none for memory.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Directory> {
+        self.folder.as_ref().map(|folder| &folder.directory)
     }
 
     /// Connections that are open.

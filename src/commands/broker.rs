@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
-use crate::broker::{Config, FolderError, JournalError, NodeSettings, Notice, Server, StartError};
+use crate::broker::{
+    Config, Directory, FolderError, JournalError, NodeSettings, Notice, Server, StartError, Untrusted,
+};
 use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
@@ -71,7 +73,7 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
         settings: NodeSettings { fsync: settings.fsync, ..NodeSettings::default() },
         // A host that no longer listens is ending.
         listener: Arc::new(move |notice| drop(notices.send(notice.clone()))),
-        ..folder.as_deref().map_or_else(Config::memory, Config::folder)
+        ..folder.as_ref().map_or_else(Config::memory, |folder| Config::folder(folder.path()))
     };
     let server = Server::start(config).await.map_err(|error| start_failure(error, settings))?;
     if !settings.listen.ip().is_loopback() {
@@ -81,7 +83,7 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
         ));
     }
     let mut host = Host { context, settings, server, claim: None, leases: Leases::default() };
-    let requests = host.open_control(folder).await?;
+    let requests = host.open_control().await?;
     let outcome = match host.announce(&mut heard, report) {
         Ok(()) => host.serve(heard, requests).await,
         Err(failure) => Err(failure),
@@ -101,16 +103,16 @@ struct Host<'a> {
     settings: &'a BrokerSettings,
     server: Server,
     /// The folder and what stands in its address file; none for memory.
-    claim: Option<(PathBuf, AddressFile)>,
+    claim: Option<(Directory, AddressFile)>,
     leases: Leases,
 }
 
 impl Host<'_> {
     /// Says in the folder where the broker is, and listens to who asks for it there.
-    async fn open_control(&mut self, folder: Option<PathBuf>) -> Result<mpsc::Receiver<Request>, Failure> {
+    async fn open_control(&mut self) -> Result<mpsc::Receiver<Request>, Failure> {
         let (sender, requests) = mpsc::channel(8);
-        let Some(folder) = folder else { return Ok(requests) };
-        let unwritable = |error: std::io::Error| unwritable(&folder, &error);
+        let Some(folder) = self.server.directory().cloned() else { return Ok(requests) };
+        let unwritable = |error: std::io::Error| unwritable(&folder.path(), &error);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unwritable)?;
         let claim = AddressFile {
             id: self.context.process_id.clone(),
@@ -118,7 +120,7 @@ impl Host<'_> {
             address: reachable(self.server.address()),
             control: listener.local_addr().map_err(unwritable)?,
             since_millis: clock::wall_millis(),
-            inode: AddressFile::inode_of(&folder).map_err(unwritable)?,
+            inode: folder.inode().map_err(unwritable)?,
         };
         tokio::spawn(serve(listener, claim.id.clone(), self.leases.clone(), sender));
         claim.write(&folder).map_err(unwritable)?;
@@ -154,6 +156,7 @@ impl Host<'_> {
 
     async fn serve(&self, mut heard: UnboundedReceiver<Notice>, mut requests: mpsc::Receiver<Request>) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
+        let mut blind = false;
         // Kept from turn to turn: what is heard between is no client, and does not begin the wait again.
         let mut deserted = pin!(deserted(&self.server, &self.leases, self.settings.idle));
         loop {
@@ -176,8 +179,15 @@ impl Host<'_> {
                     Request::Status(reply) => drop(reply.send(self.document())),
                 },
                 _ = look.tick() => {
-                    if self.claim.as_ref().is_some_and(|(folder, claim)| !claim.stands_in(folder)) {
-                        return Err(self.evicted());
+                    match self.claim.as_ref().map(|(folder, claim)| claim.stands_in(folder)) {
+                        Some(Ok(false)) => return Err(self.evicted()),
+                        // As when no file can be opened, which passes.
+                        Some(Err(error)) if !blind => {
+                            blind = true;
+                            self.tell(&Notice::Trouble { what: format!("whether the folder is still there is not known: {error}") });
+                        }
+                        Some(Err(_)) => {}
+                        None | Some(Ok(true)) => blind = false,
                     }
                 }
             }
@@ -186,7 +196,7 @@ impl Host<'_> {
 
     /// The folder was deleted or replaced under the broker: what stands at its path now is not its own.
     fn evicted(&self) -> Failure {
-        let folder = self.claim.as_ref().map_or_else(String::new, |(folder, _)| folder.display().to_string());
+        let folder = self.claim.as_ref().map_or_else(String::new, |(folder, _)| folder.path().display().to_string());
         Failure::new(
             Code::Output,
             format!("{folder} no longer names this broker: it was deleted, or another's took its place"),
@@ -197,12 +207,12 @@ impl Host<'_> {
     async fn end(self, outcome: Outcome) -> Outcome {
         let mut folder_name = None;
         if let Some((folder, claim)) = &self.claim {
-            if !claim.stands_in(folder) {
+            if claim.stands_in(folder).is_ok_and(|stands| !stands) {
                 // Its files are gone with their names: there is nothing to close, and nothing of another's to touch.
                 return outcome;
             }
             claim.remove(folder);
-            folder_name = Some(folder.clone());
+            folder_name = Some(folder.path());
         }
         let stopped = self.server.stop().await;
         match (stopped, folder_name) {
@@ -223,7 +233,7 @@ impl Host<'_> {
             cluster_id: Some(status.cluster_id.to_string()),
             clients: Some(self.leases.count()),
             connections: Some(self.server.connections()),
-            bytes: self.claim.as_ref().map(|(folder, _)| size(folder)),
+            bytes: self.claim.as_ref().map(|(folder, _)| size(&folder.path())),
             topics: status
                 .topics
                 .into_iter()
@@ -261,6 +271,11 @@ impl Host<'_> {
 fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
     let message = error.to_string();
     let data = settings.folder.clone().unwrap_or_default();
+    if let StartError::Journal(JournalError::Storage { source, .. }) = &error
+        && let Some(untrusted) = Untrusted::of(source)
+    {
+        return StartFailure::Other(distrusted(&data, untrusted));
+    }
     let refused = |hint: String| StartFailure::Other(Failure::new(Code::Refused, message.clone()).hint(hint));
     match error {
         StartError::Bind { .. } => StartFailure::Other(

@@ -1,5 +1,6 @@
 //! Owns `broker --status` and `broker --stop`: what runs over a folder, and its end.
 
+use std::io;
 use std::path::Path;
 
 use super::Context;
@@ -10,11 +11,13 @@ use crate::local_broker::{self, AddressFile, BrokerDocument, Stopped, broker_rep
 ///
 /// # Errors
 ///
-/// When the answer cannot be written.
+/// With exit code 7 when the folder is not trusted, 8 when it cannot be read or the answer cannot be written.
 pub fn status(context: &Context, folder: &Path) -> Outcome {
     let report = context.open_report()?;
-    let running =
-        AddressFile::read(folder).and_then(|broker| local_broker::status(&broker, context.common.connection.timeout));
+    let running = match claim(folder)? {
+        Some(broker) => ask(folder, local_broker::status(&broker, context.common.connection.timeout))?,
+        None => None,
+    };
     let code = if running.is_some() { Code::Done } else { Code::Different };
     let document = running.unwrap_or_else(|| nothing(folder));
     context.answer(&document, &broker_report(&document), report)?;
@@ -25,13 +28,18 @@ pub fn status(context: &Context, folder: &Path) -> Outcome {
 ///
 /// # Errors
 ///
-/// With exit code 4 when it hears and does not end in time.
+/// With exit code 4 when it hears and does not end in time, 7 when the folder is not trusted, 8 when it cannot be read.
 pub fn stop(context: &Context, folder: &Path) -> Outcome {
     let report = context.open_report()?;
     let timeout = context.common.connection.timeout;
-    let broker = AddressFile::read(folder);
-    let last = broker.as_ref().and_then(|broker| local_broker::status(broker, timeout));
-    let stopped = broker.as_ref().map_or(Stopped::NotThere, |broker| local_broker::stop(broker, timeout));
+    let broker = claim(folder)?;
+    let (last, stopped) = match &broker {
+        Some(broker) => {
+            let last = ask(folder, local_broker::status(broker, timeout))?;
+            (last, ask(folder, local_broker::stop(broker, timeout))?)
+        }
+        None => (None, Stopped::NotThere),
+    };
     let document = BrokerDocument { running: false, ..last.unwrap_or_else(|| nothing(folder)) };
     let text = match (stopped, &broker) {
         (Stopped::Lingers, Some(broker)) => {
@@ -61,6 +69,19 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
     };
     context.answer(&document, &text, report)?;
     Ok(Code::Done)
+}
+
+/// The broker that the folder claims, if there is a folder and it claims one.
+fn claim(folder: &Path) -> Result<Option<AddressFile>, Failure> {
+    match local_broker::look(folder)? {
+        Some(directory) => ask(folder, AddressFile::read(&directory)),
+        None => Ok(None),
+    }
+}
+
+/// An answer, or why it is not known.
+fn ask<T>(folder: &Path, answer: io::Result<T>) -> Result<T, Failure> {
+    answer.map_err(|error| local_broker::unreadable(folder, &error))
 }
 
 fn nothing(folder: &Path) -> BrokerDocument {

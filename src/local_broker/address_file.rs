@@ -3,15 +3,12 @@
 //! The file is a claim. It is believed when the one who answers there knows the id in it, which is drawn anew at every
 //! start: then a file that a dead process left, or one that was copied with its folder, leads nobody astray.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::write_whole;
+use crate::broker::Directory;
 
 const NAME: &str = "broker.json";
 
@@ -33,20 +30,21 @@ pub struct AddressFile {
 }
 
 impl AddressFile {
-    /// The inode that stands in the file of this folder.
+    /// What the folder claims, if it claims anything that makes sense and was written here.
     ///
     /// # Errors
     ///
-    /// When the folder is not there.
-    pub fn inode_of(folder: &Path) -> io::Result<u64> {
-        fs::metadata(folder).map(|metadata| metadata.ino())
-    }
-
-    /// What the folder claims, if it claims anything that can be read and was written here.
-    #[must_use]
-    pub fn read(folder: &Path) -> Option<Self> {
-        let claim: Self = serde_json::from_str(&fs::read_to_string(folder.join(NAME)).ok()?).ok()?;
-        Self::inode_of(folder).is_ok_and(|inode| inode == claim.inode).then_some(claim)
+    /// When the file is there and cannot be opened or read, or is not trusted: whether there is a broker is not known then.
+    pub fn read(folder: &Directory) -> io::Result<Option<Self>> {
+        let text = match folder.read(NAME) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let Ok(claim) = serde_json::from_str::<Self>(&text) else { return Ok(None) };
+        Ok((folder.inode()? == claim.inode).then_some(claim))
     }
 
     /// Makes the claim.
@@ -54,63 +52,84 @@ impl AddressFile {
     /// # Errors
     ///
     /// When the folder cannot be written.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        write_whole(folder, NAME, &serde_json::to_string(self)?)
+    pub fn write(&self, folder: &Directory) -> io::Result<()> {
+        folder.replace(NAME, &serde_json::to_vec(self)?)
     }
 
-    /// Whether the folder still claims this broker: it may be gone, or another one's by now.
-    #[must_use]
-    pub fn stands_in(&self, folder: &Path) -> bool {
-        Self::read(folder).is_some_and(|claim| claim.id == self.id)
+    /// Whether the folder is still in its place and claims this broker: it may be gone, or another one's by now.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told, as when no file can be opened: an error is not an absence.
+    pub fn stands_in(&self, folder: &Directory) -> io::Result<bool> {
+        Ok(folder.is_in_its_place()? && Self::read(folder)?.is_some_and(|claim| claim.id == self.id))
     }
 
     /// Takes the claim back, if it is still this broker's.
-    pub fn remove(&self, folder: &Path) {
-        if self.stands_in(folder) {
+    pub fn remove(&self, folder: &Directory) {
+        if self.stands_in(folder).is_ok_and(|stands| stands) {
             // A file that stays is a stale one, which is believed by nobody.
-            drop(fs::remove_file(folder.join(NAME)));
+            drop(folder.remove(NAME));
         }
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fs;
+
     use super::*;
 
-    pub fn claim(folder: &Path, id: &str, control: SocketAddr) -> AddressFile {
+    pub fn claim(folder: &Directory, id: &str, control: SocketAddr) -> AddressFile {
         AddressFile {
             id: id.to_owned(),
             pid: 1,
             address: ([127, 0, 0, 1], 9092).into(),
             control,
             since_millis: 0,
-            inode: AddressFile::inode_of(folder).expect("a folder"),
+            inode: folder.inode().expect("a folder"),
         }
     }
 
     #[test]
     fn a_claim_is_taken_back_only_by_the_one_who_made_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let folder = folder.path();
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = &Directory::of_test(home.path());
         let (one, two) =
             (claim(folder, "1", ([127, 0, 0, 1], 1).into()), claim(folder, "2", ([127, 0, 0, 1], 2).into()));
-        assert_eq!(AddressFile::read(folder), None);
+        assert_eq!(AddressFile::read(folder).expect("read"), None);
         one.write(folder).expect("written");
-        assert_eq!(AddressFile::read(folder), Some(one.clone()));
+        assert_eq!(AddressFile::read(folder).expect("read"), Some(one.clone()));
         two.write(folder).expect("written");
         one.remove(folder);
-        assert!(two.stands_in(folder) && !one.stands_in(folder));
+        assert!(two.stands_in(folder).expect("told") && !one.stands_in(folder).expect("told"));
         two.remove(folder);
-        assert_eq!(AddressFile::read(folder), None);
+        assert_eq!(AddressFile::read(folder).expect("read"), None);
     }
 
     #[test]
     fn a_copied_or_damaged_claim_is_none() {
         let (original, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        claim(original.path(), "1", ([127, 0, 0, 1], 1).into()).write(original.path()).expect("written");
+        let folders = [&original, &copy].map(|home| Directory::of_test(home.path()));
+        claim(&folders[0], "1", ([127, 0, 0, 1], 1).into()).write(&folders[0]).expect("written");
         fs::copy(original.path().join(NAME), copy.path().join(NAME)).expect("copied");
-        assert_eq!(AddressFile::read(copy.path()), None);
+        assert_eq!(AddressFile::read(&folders[1]).expect("read"), None);
         fs::write(original.path().join(NAME), "{\"id\":").expect("written");
-        assert_eq!(AddressFile::read(original.path()), None);
+        assert_eq!(AddressFile::read(&folders[0]).expect("read"), None);
+    }
+
+    #[test]
+    fn a_claim_that_is_not_trusted_is_no_claim_and_no_absence() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Directory::of_test(&home.path().join("data"));
+        let one = claim(&folder, "1", ([127, 0, 0, 1], 1).into());
+        one.write(&folder).expect("written");
+        // As a cloned repository may hold it: a link to what an attacker wrote elsewhere.
+        fs::rename(home.path().join("data").join(NAME), home.path().join(NAME)).expect("moved");
+        std::os::unix::fs::symlink(home.path().join(NAME), home.path().join("data").join(NAME)).expect("linked");
+        for error in [AddressFile::read(&folder).expect_err("refused"), one.stands_in(&folder).expect_err("not known")]
+        {
+            assert!(crate::broker::Untrusted::of(&error).is_some(), "{error}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Any number may start at once. Each of their brokers wants the folder's lock, one gets it, and the others end without a
 //! word; everybody finds the one that is left by the address file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::address_file::AddressFile;
 use super::control::Lease;
-use super::folder::{prepare, unwritable};
+use super::folder::{look, prepare, unreadable, unwritable};
 use super::name_of;
+use crate::broker::Directory;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::shutdown::Shutdown;
@@ -96,10 +97,12 @@ fn idle_argument(idle: Duration) -> String {
 }
 
 /// The running broker over a folder, held; `None` when none answers.
-pub(super) fn find(folder: &Path, timeout: Duration) -> Option<(AddressFile, Lease)> {
-    let broker = AddressFile::read(folder)?;
-    let lease = Lease::take(&broker, timeout.min(ANSWER))?;
-    Some((broker, lease))
+pub(super) fn find(folder: &Path, timeout: Duration) -> Result<Option<(AddressFile, Lease)>, Failure> {
+    let Some(directory) = look(folder)? else { return Ok(None) };
+    let unknown = |error: io::Error| unreadable(folder, &error);
+    let Some(broker) = AddressFile::read(&directory).map_err(unknown)? else { return Ok(None) };
+    let lease = Lease::take(&broker, timeout.min(ANSWER)).map_err(unknown)?;
+    Ok(lease.map(|lease| (broker, lease)))
 }
 
 /// The broker over a folder: the running one, or one that is started.
@@ -113,7 +116,7 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
         starter.shutdown.check()?;
         // While one is starting for this process its own word is awaited, which says more than the file.
         if child.is_none()
-            && let Some((broker, lease)) = find(folder, deadline.remaining().max(LOOK))
+            && let Some((broker, lease)) = find(folder, deadline.remaining().max(LOOK))?
         {
             return Ok(Found { started: own.as_ref() == Some(&broker.id), broker, lease, notes });
         }
@@ -166,14 +169,15 @@ fn died(folder: &Path) -> Failure {
 
 /// Starts a broker that outlives this process: in a process group of its own, where the terminal's Ctrl-C is not heard,
 /// and with none of this process's streams, so that nobody waits for it at the end of a pipe.
-fn start(folder: &Path, starter: &Starter) -> Result<Receiver<FirstWord>, Failure> {
-    let log = open_log(folder).map_err(|error| unwritable(folder, &error))?;
+fn start(directory: &Directory, starter: &Starter) -> Result<Receiver<FirstWord>, Failure> {
+    let folder = directory.path();
+    let log = open_log(directory).map_err(|error| unwritable(&folder, &error))?;
     let mut command = Command::new(&starter.program);
     command
         .args(["broker", "--background", "--listen", "127.0.0.1:0", "--idle", &idle_argument(starter.idle), "--data"])
-        .arg(folder)
+        .arg(&folder)
         // It keeps no folder of the user's busy but its own.
-        .current_dir(folder)
+        .current_dir(&folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
@@ -200,8 +204,8 @@ fn start(folder: &Path, starter: &Starter) -> Result<Receiver<FirstWord>, Failur
     Ok(receiver)
 }
 
-fn open_log(folder: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
+fn open_log(folder: &Directory) -> io::Result<File> {
+    let file = folder.open_to_append(LOG)?;
     if file.metadata()?.len() > LONGEST_LOG {
         file.set_len(0)?;
     }

@@ -1,15 +1,15 @@
 //! Owns the choice of the broker: what was named, else a Kafka on this machine, else the embedded one; and the sentence
 //! that tells it.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use super::address_file::AddressFile;
 use super::background::{Found, Starter, obtain};
 use super::control::Lease;
-use super::folder::write_whole;
+use super::folder::look;
 use super::{DEFAULT_FOLDER, KAFKA, Wanted, background, name_of, probe};
+use crate::broker::Directory;
 use crate::exit::Failure;
 
 /// Where the choice is remembered, in the default folder.
@@ -77,13 +77,18 @@ pub fn choose(wanted: &Wanted, home: &Path, starter: &Starter) -> Result<Option<
 
 fn nearest(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Result<Chosen, Failure> {
     let (folder, shown) = (home.join(DEFAULT_FOLDER), Path::new(DEFAULT_FOLDER));
-    let before = remembered(&folder);
+    let known = look(&folder);
+    let before = known.as_ref().ok().and_then(Option::as_ref).and_then(remembered);
     if probe::answers(kafka, probe::BOUND) {
+        // A folder that is not trusted is not needed, and says nothing.
+        let (directory, distrust) = known.map_or_else(|failure| (None, Some(failure.message)), |known| (known, None));
         // The broker of this very folder may be the one that answers there: `foodstream broker` in another terminal.
-        let own =
-            AddressFile::read(&folder).filter(|own| kafka.iter().any(|address| own.address.port() == address.port()));
-        if own.is_none() || background::find(&folder, starter.timeout).is_none() {
-            remember(&folder, Kind::Kafka);
+        let own = directory.as_ref().and_then(|directory| AddressFile::read(directory).ok().flatten());
+        let own = own.filter(|own| kafka.iter().any(|address| own.address.port() == address.port()));
+        if own.is_none() || background::find(&folder, starter.timeout)?.is_none() {
+            if let Some(directory) = &directory {
+                remember(directory, Kind::Kafka);
+            }
             let word = if before == Some(Kind::Embedded) {
                 Word::Warning(format!(
                     "using Kafka at {KAFKA}; the last command here used {}, which -b embedded names",
@@ -92,11 +97,14 @@ fn nearest(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Result<Chose
             } else {
                 Word::Note(format!("using Kafka at {KAFKA}"))
             };
-            return Ok(Chosen { address: KAFKA.to_owned(), name: None, lease: None, words: vec![word] });
+            let words = std::iter::once(word).chain(distrust.map(Word::Warning)).collect();
+            return Ok(Chosen { address: KAFKA.to_owned(), name: None, lease: None, words });
         }
     }
     let found = obtain(&folder, starter)?;
-    remember(&folder, Kind::Embedded);
+    if let Some(directory) = look(&folder)? {
+        remember(&directory, Kind::Embedded);
+    }
     let line = line(before, &found, shown);
     let word = if before == Some(Kind::Kafka) { Word::Warning(line) } else { Word::Note(line) };
     Ok(embedded(found, shown, word))
@@ -119,22 +127,23 @@ fn line(before: Option<Kind>, found: &Found, folder: &Path) -> String {
     format!("{how} {} ({}){why}", name_of(folder), found.broker.address)
 }
 
-fn remembered(folder: &Path) -> Option<Kind> {
-    let word = fs::read_to_string(folder.join(MEMORY)).ok()?;
+fn remembered(folder: &Directory) -> Option<Kind> {
+    let word = folder.read(MEMORY).ok()?;
     [Kind::Kafka, Kind::Embedded].into_iter().find(|kind| kind.word() == word.trim())
 }
 
 /// Remembers the choice where there is a folder to remember it in: a command that needs none leaves none behind, and a
 /// first embedded broker is told by the line that says it was started.
-fn remember(folder: &Path, kind: Kind) {
-    if folder.is_dir() && remembered(folder) != Some(kind) {
+fn remember(folder: &Directory, kind: Kind) {
+    if remembered(folder) != Some(kind) {
         // Where nothing can be written the choice is told every time as if it were the first.
-        drop(write_whole(folder, MEMORY, &format!("{}\n", kind.word())));
+        drop(folder.replace(MEMORY, format!("{}\n", kind.word()).as_bytes()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::path::PathBuf;
@@ -173,8 +182,7 @@ mod tests {
     /// A working directory in which an embedded broker runs.
     fn home() -> (tempfile::TempDir, Broker) {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = home.path().join(DEFAULT_FOLDER);
-        fs::create_dir(&folder).expect("made");
+        let folder = Directory::of_test(&home.path().join(DEFAULT_FOLDER));
         let broker = broker(&folder, "one");
         broker.file.write(&folder).expect("written");
         (home, broker)
@@ -221,11 +229,29 @@ mod tests {
         let (home, broker) = home();
         let kafka = kafka();
         AddressFile { address: kafka, ..broker.file.clone() }
-            .write(&home.path().join(DEFAULT_FOLDER))
+            .write(&Directory::open(&home.path().join(DEFAULT_FOLDER)).expect("opens"))
             .expect("written");
         let chosen = nearest(home.path(), &starter(), &[kafka]).expect("chosen");
         assert_eq!(chosen.address, kafka.to_string());
         assert!(chosen.lease.is_some());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_trusted_is_not_asked_and_refuses_only_who_needs_it() {
+        let (home, broker) = home();
+        let data = home.path().join(DEFAULT_FOLDER);
+        let allow =
+            |mode| fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("permitted");
+        allow(0o777);
+        let chosen = nearest(home.path(), &starter(), &[kafka()]).expect("chosen");
+        assert_eq!(chosen.address, KAFKA);
+        let [Word::Note(_), Word::Warning(warning)] = &chosen.words[..] else { panic!("{:?}", chosen.words) };
+        assert!(warning.contains("may be written by every user (mode 777)"), "{warning}");
+        assert!(!data.join(MEMORY).exists());
+        let failure = nearest(home.path(), &starter(), &[nobody()]).expect_err("refused");
+        assert_eq!(failure.code, crate::exit::Code::Refused);
+        assert!(failure.hint.expect("a hint").contains("chmod -R go-w"));
+        assert_eq!(broker.leases.count(), 0, "nobody was asked");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,18 +32,24 @@ pub struct Lease {
 
 impl Lease {
     /// Asks for the broker to stay. `None` when it is not there, is another, or is leaving already.
-    #[must_use]
-    pub fn take(broker: &AddressFile, bound: Duration) -> Option<Self> {
-        let (line, reply) = ask(broker, "lease", bound).ok()?;
-        (reply == GRANTED).then_some(Self { _line: line })
+    ///
+    /// # Errors
+    ///
+    /// When this process cannot ask.
+    pub fn take(broker: &AddressFile, bound: Duration) -> io::Result<Option<Self>> {
+        let Some((line, reply)) = ask(broker, "lease", bound)? else { return Ok(None) };
+        Ok((reply == GRANTED).then_some(Self { _line: line }))
     }
 }
 
 /// The document of the running broker. `None` when the one that the file names is not there.
-#[must_use]
-pub fn status(broker: &AddressFile, bound: Duration) -> Option<BrokerDocument> {
-    let (_, reply) = ask(broker, "status", bound).ok()?;
-    serde_json::from_str(&reply).ok()
+///
+/// # Errors
+///
+/// When this process cannot ask.
+pub fn status(broker: &AddressFile, bound: Duration) -> io::Result<Option<BrokerDocument>> {
+    let Some((_, reply)) = ask(broker, "status", bound)? else { return Ok(None) };
+    Ok(serde_json::from_str(&reply).ok())
 }
 
 /// How the wish that a broker ends turned out.
@@ -57,28 +64,39 @@ pub enum Stopped {
 }
 
 /// Asks the broker to end and waits until its process has.
-#[must_use]
-pub fn stop(broker: &AddressFile, bound: Duration) -> Stopped {
+///
+/// # Errors
+///
+/// When this process cannot ask.
+pub fn stop(broker: &AddressFile, bound: Duration) -> io::Result<Stopped> {
     let deadline = Deadline::after(bound);
-    let Ok((mut line, _)) = ask(broker, "stop", bound) else { return Stopped::NotThere };
+    let Some((mut line, _)) = ask(broker, "stop", bound)? else { return Ok(Stopped::NotThere) };
     loop {
         let remaining = deadline.remaining();
         if remaining.is_zero() || line.set_read_timeout(Some(remaining)).is_err() {
-            return Stopped::Lingers;
+            return Ok(Stopped::Lingers);
         }
         match line.read(&mut [0; 64]) {
             Ok(more) if more > 0 => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Stopped::Lingers;
+                return Ok(Stopped::Lingers);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Closed or reset: the process is gone.
-            _ => return Stopped::Gone,
+            _ => return Ok(Stopped::Gone),
         }
     }
 }
 
-fn ask(broker: &AddressFile, word: &str, bound: Duration) -> io::Result<(TcpStream, String)> {
+/// Asks the broker that the file names; `None` when it is not there. A process that cannot open one more file does not know.
+fn ask(broker: &AddressFile, word: &str, bound: Duration) -> io::Result<Option<(TcpStream, String)>> {
+    match converse_with(broker, word, bound) {
+        Err(error) if [Some(Errno::MFILE), Some(Errno::NFILE)].contains(&Errno::from_io_error(&error)) => Err(error),
+        answer => Ok(answer.ok()),
+    }
+}
+
+fn converse_with(broker: &AddressFile, word: &str, bound: Duration) -> io::Result<(TcpStream, String)> {
     let deadline = Deadline::after(bound);
     let remaining = || deadline.remaining().max(Duration::from_millis(1));
     let mut line = TcpStream::connect_timeout(&broker.control, remaining())?;
@@ -226,12 +244,12 @@ async fn converse(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::super::address_file::tests::claim;
     use super::*;
+    use crate::broker::Directory;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -243,7 +261,7 @@ pub(super) mod tests {
     }
 
     /// The control line of a broker, as if it had this folder.
-    pub fn broker(folder: &Path, id: &str) -> Broker {
+    pub fn broker(folder: &Directory, id: &str) -> Broker {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("built");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("bound");
@@ -266,26 +284,31 @@ pub(super) mod tests {
         Broker { file, leases, stop, runtime }
     }
 
+    fn somewhere(id: &str) -> Broker {
+        let home = tempfile::tempdir().expect("a folder");
+        broker(&Directory::of_test(home.path()), id)
+    }
+
     #[test]
     fn a_lease_holds_the_broker_until_its_connection_ends() {
-        let broker = broker(Path::new("."), "one");
-        let lease = Lease::take(&broker.file, LONG).expect("granted");
-        let second = Lease::take(&broker.file, LONG).expect("granted");
-        assert_eq!(status(&broker.file, LONG).and_then(|document| document.clients), Some(2));
+        let broker = somewhere("one");
+        let lease = Lease::take(&broker.file, LONG).expect("asked").expect("granted");
+        let second = Lease::take(&broker.file, LONG).expect("asked").expect("granted");
+        assert_eq!(status(&broker.file, LONG).expect("asked").and_then(|document| document.clients), Some(2));
         assert!(!broker.leases.close_if_none());
         drop((lease, second));
         broker.runtime.block_on(broker.leases.none());
         assert!(broker.leases.close_if_none());
-        assert!(Lease::take(&broker.file, LONG).is_none(), "one that leaves grants nothing");
+        assert!(Lease::take(&broker.file, LONG).expect("asked").is_none(), "one that leaves grants nothing");
     }
 
     #[test]
     fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
-        let broker = broker(Path::new("."), "one");
+        let broker = somewhere("one");
         let stranger = AddressFile { id: "two".to_owned(), ..broker.file.clone() };
-        assert!(Lease::take(&stranger, LONG).is_none());
-        assert!(status(&stranger, LONG).is_none());
-        assert_eq!(stop(&stranger, LONG), Stopped::NotThere);
+        assert!(Lease::take(&stranger, LONG).expect("asked").is_none());
+        assert!(status(&stranger, LONG).expect("asked").is_none());
+        assert_eq!(stop(&stranger, LONG).expect("asked"), Stopped::NotThere);
         assert!(!broker.stop.load(Ordering::SeqCst));
         assert_eq!(broker.leases.count(), 0);
         // Nor does a long or an empty request hurt it.
@@ -295,17 +318,17 @@ pub(super) mod tests {
             drop(line.shutdown(std::net::Shutdown::Write));
             drop(line.read(&mut [0; 8]));
         }
-        assert!(Lease::take(&broker.file, LONG).is_some());
+        assert!(Lease::take(&broker.file, LONG).expect("asked").is_some());
     }
 
     #[test]
     fn a_stop_is_heard_and_not_over_before_the_process_is() {
-        let broker = broker(Path::new("."), "one");
-        assert_eq!(stop(&broker.file, Duration::from_millis(50)), Stopped::Lingers);
+        let broker = somewhere("one");
+        assert_eq!(stop(&broker.file, Duration::from_millis(50)).expect("asked"), Stopped::Lingers);
         assert!(broker.stop.load(Ordering::SeqCst));
         // And where nobody listens any more there is nothing to stop.
         let file = broker.file.clone();
         broker.runtime.shutdown_timeout(LONG);
-        assert_eq!(stop(&file, LONG), Stopped::NotThere);
+        assert_eq!(stop(&file, LONG).expect("asked"), Stopped::NotThere);
     }
 }

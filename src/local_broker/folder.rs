@@ -1,26 +1,69 @@
-//! Owns the folder of an embedded broker as its clients see it: made with a `.gitignore`, its small files whole or absent.
+//! Owns the folder of an embedded broker as its clients see it: found or made with a `.gitignore`, and refused in words.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::broker::{Distrust, Untrusted};
+use crate::broker::{Directory, Distrust, Untrusted};
 use crate::exit::{Code, Failure};
 
-/// Makes the folder if there is none, and gives its path from the root, which holds wherever a process stands.
-///
-/// A folder that is made here is never committed by accident: it ignores itself. One that was there is left as it is.
+/// Keeps a folder that is made here from being committed by accident: it ignores itself.
+const IGNORE: &str = ".gitignore";
+
+/// The folder, if there is one.
 ///
 /// # Errors
 ///
-/// With exit code 8 when it cannot be made.
-pub fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
-    let failure = |error: &io::Error| unwritable(folder, error);
-    if !folder.exists() {
-        fs::create_dir_all(folder).map_err(|error| failure(&error))?;
-        write_whole(folder, ".gitignore", "*\n").map_err(|error| failure(&error))?;
+/// With exit code 7 when it is not trusted, 8 when it cannot be opened.
+pub fn look(folder: &Path) -> Result<Option<Directory>, Failure> {
+    match Directory::open(folder) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(unreadable(folder, &error)),
     }
-    fs::canonicalize(folder).map_err(|error| failure(&error))
+}
+
+/// Makes the folder if there is none; its path begins at the root, and holds wherever a process stands. One that was there is
+/// left as it is, and nothing in it is opened.
+///
+/// # Errors
+///
+/// With exit code 7 when it or something in it is not trusted, 8 when it cannot be made.
+pub fn prepare(folder: &Path) -> Result<Directory, Failure> {
+    let failure = |error: io::Error| match Untrusted::of(&error) {
+        Some(untrusted) => distrusted(folder, untrusted),
+        None => unwritable(folder, &error),
+    };
+    let (directory, made) = absolute(folder).and_then(|path| Directory::open_or_make(&path)).map_err(failure)?;
+    if made {
+        directory.replace(IGNORE, b"*\n").map_err(failure)?;
+    } else {
+        directory.inspect().map_err(failure)?;
+    }
+    Ok(directory)
+}
+
+/// The path from the root. Only the folders above it are looked up: itself it may be no link.
+fn absolute(folder: &Path) -> io::Result<PathBuf> {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return fs::canonicalize(folder) };
+    if parent.as_os_str().is_empty() {
+        return Ok(fs::canonicalize(".")?.join(name));
+    }
+    fs::create_dir_all(parent)?;
+    Ok(fs::canonicalize(parent)?.join(name))
+}
+
+/// Something in the folder cannot be read, and whether a broker runs over it is not known.
+#[must_use]
+pub fn unreadable(folder: &Path, error: &io::Error) -> Failure {
+    match Untrusted::of(error) {
+        Some(untrusted) => distrusted(folder, untrusted),
+        None => Failure::new(
+            Code::Output,
+            format!("the embedded broker's folder {} cannot be read: {error}", folder.display()),
+        )
+        .hint("allow reading there, or take another folder with -b embedded:DIR; `ulimit -n` is how many files may be open"),
+    }
 }
 
 /// The folder cannot be written: told with the ways around it.
@@ -62,29 +105,21 @@ pub fn distrusted(folder: &Path, untrusted: &Untrusted) -> Failure {
     Failure::new(Code::Refused, format!("the embedded broker's folder {shown} is not used: {untrusted}")).hint(hint)
 }
 
-/// Writes a small file that only its owner can read, beside its name and then under it: a reader sees all of it or none.
-pub fn write_whole(folder: &Path, name: &str, content: &str) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(&format!(".{name}.")).tempfile_in(folder)?;
-    file.write_all(content.as_bytes())?;
-    file.persist(folder.join(name)).map(drop).map_err(|error| error.error)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
     fn a_new_folder_ignores_itself_and_an_old_one_is_left_as_it_is() {
         let parent = tempfile::tempdir().expect("a folder");
         let new = parent.path().join("a/.foodstream");
-        let whole = prepare(&new).expect("made");
+        let whole = prepare(&new).expect("made").path();
         assert!(whole.is_absolute());
         assert_eq!(fs::read_to_string(whole.join(".gitignore")).expect("read"), "*\n");
-        let old = tempfile::tempdir().expect("a folder");
-        prepare(old.path()).expect("there");
-        assert_eq!(fs::read_dir(old.path()).expect("listed").count(), 0);
+        let old = parent.path().join("old");
+        Directory::of_test(&old);
+        prepare(&old).expect("there");
+        assert_eq!(fs::read_dir(old).expect("listed").count(), 0);
     }
 
     #[test]
@@ -96,16 +131,5 @@ mod tests {
         assert_eq!(failure.code, Code::Output);
         assert!(failure.message.contains("file/.foodstream"), "{failure}");
         assert!(failure.hint.expect("a hint").contains("--memory"));
-    }
-
-    #[test]
-    fn a_small_file_is_its_owners_alone_and_leaves_nothing_beside_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for content in ["one", "two"] {
-            write_whole(folder.path(), "x.json", content).expect("written");
-            assert_eq!(fs::read_to_string(folder.path().join("x.json")).expect("read"), content);
-        }
-        assert_eq!(fs::metadata(folder.path().join("x.json")).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 }

@@ -338,7 +338,7 @@ impl Directory {
 #[cfg(test)]
 impl Directory {
     /// A folder of a test, whatever the umask made of it.
-    pub(in crate::broker) fn of_test(path: &Path) -> Self {
+    pub(crate) fn of_test(path: &Path) -> Self {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(path).expect("made");
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("permitted");

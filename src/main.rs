@@ -1,9 +1,12 @@
 //! Owns the process: parses what was typed, runs the command, and turns its outcome into the exit code.
 
 use std::ffi::OsString;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use color_eyre::eyre::{self, WrapErr};
 use foodstream::cli::{self, Cli, Command, ScenarioCommand};
@@ -88,11 +91,20 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     runtime
         .block_on(async { shutdown.listen(on_hang_up) })
         .wrap_err("SIGINT, SIGTERM and SIGHUP cannot be listened to")?;
+    let mut environment = environment();
     if typed.global.leash {
-        leash(&shutdown).wrap_err("stdin cannot be listened to")?;
+        let handed = leash(&shutdown).wrap_err("stdin cannot be listened to")?;
+        environment.handed = handed.recv_timeout(HANDING).ok();
+        if environment.handed.is_none() {
+            console.error(&Failure::new(
+                Code::Terminated,
+                "who started this process has not said how to reach the broker",
+            ));
+            return Ok(Code::Terminated);
+        }
     }
     let log = LogSink(Arc::new(foodstream::console::aside));
-    let common = match settings::common(&typed.global, environment(), log) {
+    let common = match settings::common(&typed.global, environment, log) {
         Ok(common) => common,
         Err(failure) => {
             console.error(&failure);
@@ -119,16 +131,34 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     }))
 }
 
-/// Asks to stop when stdin is closed.
-fn leash(shutdown: &Shutdown) -> std::io::Result<()> {
+/// How long whoever holds the leash has to say how the broker is reached; it is said right after the start.
+const HANDING: Duration = Duration::from_secs(30);
+
+/// More than any properties come to.
+const MOST_HANDED: u64 = 16 << 20;
+
+/// Reads what is handed on stdin, which ends with a zero byte, and asks to stop when stdin is closed.
+fn leash(shutdown: &Shutdown) -> std::io::Result<Receiver<String>> {
     let shutdown = shutdown.clone();
+    let (sender, handed) = mpsc::channel();
     std::thread::Builder::new().name("leash".to_owned()).spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut said = Vec::new();
+        // What was cut short is not taken: with a part of it another broker might be meant.
+        if stdin.by_ref().take(MOST_HANDED).read_until(0, &mut said).is_ok()
+            && said.pop() == Some(0)
+            && let Ok(said) = String::from_utf8(said)
+        {
+            // Nobody waits for it any more when it came too late.
+            sender.send(said).unwrap_or_default();
+        }
+        drop(sender);
         // However it ends, nobody holds the other end any more.
-        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).unwrap_or_default();
+        std::io::copy(&mut stdin, &mut std::io::sink()).unwrap_or_default();
         // Somebody may have asked before, and then asks again when he insists.
         let _already_asked = !shutdown.request(Signal::Terminate);
     })?;
-    Ok(())
+    Ok(handed)
 }
 
 /// Commands about this program itself: they reach for no broker, and no setting of one is in their way.
@@ -152,7 +182,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn environment() -> Environment {
-    Environment { bootstrap: variable(settings::BOOTSTRAP_VARIABLE), broker_idle: variable(settings::IDLE_VARIABLE) }
+    Environment {
+        bootstrap: variable(settings::BOOTSTRAP_VARIABLE),
+        broker_idle: variable(settings::IDLE_VARIABLE),
+        handed: None,
+    }
 }
 
 /// A command with its settings, ready for a broker.

@@ -158,3 +158,101 @@ fn a_secret_does_not_come_to_the_embedded_broker() {
     assert_eq!(end(start(folder.path(), &["broker", "--stop"])), Some(0));
     search(folder.path(), "what is left");
 }
+
+/// A script whose steps work until they are stopped.
+const ENDLESS: &str = r#"
+name = "endless"
+description = "Orders that do not end."
+
+[[step]]
+name = "orders"
+run = "produce --rate 10/s --count 100000"
+background = true
+
+[[step]]
+wait = { records = "order-events", at_least = 99999 }
+deadline = "10m"
+
+[[expect]]
+step = "orders"
+value = "acknowledged"
+at_least = 1
+"#;
+
+/// Processes of steps whose command line has this word, with all of their command line and environment.
+fn steps(word: &str) -> Vec<Vec<u8>> {
+    let processes = fs::read_dir("/proc").expect("listed").flatten().map(|entry| entry.path());
+    let seen =
+        processes.filter_map(|path| Some((fs::read(path.join("cmdline")).ok()?, fs::read(path.join("environ")).ok()?)));
+    let ours = seen.filter(|(line, _)| {
+        let line = String::from_utf8_lossy(line);
+        line.contains("--leash") && line.contains(word)
+    });
+    ours.map(|(line, environment)| [line, environment].concat()).collect()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The connection of a script's steps is in no file, command line or environment: not while they run, and not after a kill -9 of
+/// the process that plays the script.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_secret_of_a_script_is_in_no_file_also_when_its_player_is_killed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (home, temporary) = (folder.path().join("home"), folder.path().join("temporary"));
+    fs::create_dir(&home).expect("made");
+    fs::create_dir(&temporary).expect("made");
+    fs::write(home.join("client.properties"), format!("sasl.password={CANARY}\n")).expect("written");
+    fs::write(home.join("endless.toml"), ENDLESS).expect("written");
+    let prefix = format!("canary{}.", std::process::id());
+    // Whatever the umask allows: the folder is its user's alone.
+    let mut player = Command::new("sh")
+        .args([
+            "-c",
+            "umask 000; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_foodstream"),
+            "scenario",
+            "run",
+            "endless.toml",
+        ])
+        .args(["-F", "client.properties", "--prefix", &prefix])
+        .current_dir(&home)
+        .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
+        .env("TMPDIR", &temporary)
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(home.join("stdout")).expect("a file"))
+        .stderr(fs::File::create(home.join("stderr")).expect("a file"))
+        .spawn()
+        .expect("started");
+    until("a step runs", || !steps(&prefix).is_empty());
+    let place = fs::read_dir(&temporary).expect("listed").next().expect("a folder").expect("listed").path();
+    assert_eq!(fs::metadata(&place).expect("there").permissions().mode() & 0o777, 0o700);
+    // Its word is there, and nothing else may be: the properties would not be found by the search.
+    assert!(!place.join("client.properties").exists());
+    let clean = || {
+        search(&home, "while it plays");
+        search(&temporary, "while it plays");
+        for step in steps(&prefix) {
+            assert!(
+                !step.windows(CANARY.len()).any(|it| it == CANARY.as_bytes()),
+                "a step's command line or environment"
+            );
+        }
+    };
+    clean();
+    player.kill().expect("killed");
+    player.wait().expect("ended");
+    clean();
+    until("its steps are gone", || steps(&prefix).is_empty());
+    clean();
+    let stderr = fs::read_to_string(home.join("stderr")).expect("read");
+    assert!(!stderr.contains("error"), "{stderr}");
+}

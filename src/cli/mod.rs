@@ -198,7 +198,8 @@ pub struct Global {
     /// More of what is going on, librdkafka's messages included
     #[arg(short = 'v', long, global = true, hide_short_help = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Stop, as by SIGTERM, when stdin is closed: whoever started this process is gone
+    /// Read the connection's properties from stdin, up to a zero byte, and stop, as by SIGTERM, when stdin is closed: whoever
+    /// started this process is gone
     #[arg(long, global = true, hide = true)]
     pub leash: bool,
 }

@@ -1,9 +1,8 @@
 //! Owns where a script is played: a private broker in memory, or a cluster under a prefix of its own; and its folder.
 
 use std::fmt::Write as _;
-use std::fs::{OpenOptions, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -15,9 +14,6 @@ use crate::kafka::{Admin, Connection, Inspector};
 use crate::shutdown::Shutdown;
 use crate::topics::Names;
 
-/// The file of the processes' connection within the folder.
-const PROPERTIES: &str = "client.properties";
-
 /// Where a script is played. What it leaves in its folder is gone with it.
 pub struct Place {
     /// How to reach its broker.
@@ -26,6 +22,8 @@ pub struct Place {
     pub names: Names,
     /// Whether the broker is a private one.
     pub embedded: bool,
+    /// The lines of a properties file by which the processes reach the broker.
+    properties: String,
     folder: TempDir,
     server: Option<Server>,
     runtime: Handle,
@@ -66,15 +64,28 @@ impl Place {
             Failure::new(Code::Output, format!("no folder for the script's processes: {error}"))
                 .hint("make room in the system's temporary folder, or name another with TMPDIR")
         };
-        let folder = tempfile::Builder::new().prefix("foodstream-scenario-").tempdir().map_err(failed)?;
-        write_properties(&folder.path().join(PROPERTIES), &connection).map_err(failed)?;
-        Ok(Self { connection, names, embedded, folder, server, runtime: runtime.clone() })
+        // What the processes leave in it is this user's, whatever the umask says.
+        let permissions = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new()
+            .prefix("foodstream-scenario-")
+            .permissions(permissions)
+            .tempdir()
+            .map_err(failed)?;
+        let properties = properties_of(&connection);
+        Ok(Self { connection, names, embedded, properties, folder, server, runtime: runtime.clone() })
     }
 
     /// Where the processes work and write.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// How the processes reach the broker: secrets among it, and therefore told to each on its stdin. A file would stay when this
+    /// process is killed, and a command line or an environment can be read by others.
+    #[must_use]
+    pub fn properties(&self) -> &str {
+        &self.properties
     }
 
     /// A topic or group of this place, by its name without a prefix.
@@ -118,8 +129,7 @@ impl Place {
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> =
-            ["-F", PROPERTIES, "--output", "json", "--progress", "none", "--leash"].map(str::to_owned).into();
+        let mut words: Vec<String> = ["--output", "json", "--progress", "none", "--leash"].map(str::to_owned).into();
         if self.connection.timeout_said {
             let timeout = humantime::format_duration(self.connection.timeout).to_string();
             words.extend(["--timeout".to_owned(), timeout.replace(' ', "")]);
@@ -140,8 +150,8 @@ impl Drop for Place {
     }
 }
 
-/// The user's properties for the processes, for this user's eyes: on a command line everybody could read them.
-fn write_properties(path: &Path, connection: &Connection) -> std::io::Result<()> {
+/// The user's properties for the processes, in the form of a properties file.
+fn properties_of(connection: &Connection) -> String {
     let mut text = String::new();
     let mut written: Vec<&str> = Vec::new();
     for (key, _) in &connection.properties {
@@ -151,7 +161,5 @@ fn write_properties(path: &Path, connection: &Connection) -> std::io::Result<()>
             writeln!(text, "{key}={}", value.replace('\\', "\\\\").replace('\n', "\\n")).unwrap_or_default();
         }
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
+    text
 }

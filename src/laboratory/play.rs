@@ -167,7 +167,7 @@ impl Playing<'_> {
 
     fn start(&mut self, run: &Run) -> Result<usize, Halt> {
         let words: Vec<String> = run.words.iter().cloned().chain(self.place.words()).collect();
-        let process = Process::start(&self.stage.program, &words, self.place.folder())?;
+        let process = Process::start(&self.stage.program, &words, self.place.folder(), self.place.properties())?;
         let index = self.document.steps.len();
         self.document.steps.push(StepOutcome {
             name: run.name.clone(),

@@ -1,7 +1,7 @@
 //! Owns a step's process: started in a process group of its own, its answer and last words kept, signalled, and gone in the end.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -50,8 +50,8 @@ pub(super) struct Remains {
 
 /// A process under way.
 ///
-/// Its stdin is a pipe that nobody writes to: when this process is gone, however that came, the pipe is closed, and a
-/// process that was started with `--leash` stops by itself.
+/// Its stdin is a pipe, on which it is told how to reach the broker, and nothing more: when this process is gone, however that
+/// came, the pipe is closed, and a process that was started with `--leash` stops by itself.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -62,19 +62,19 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the program with these words in this folder.
+    /// Starts the program with these words in this folder, and hands it these properties.
     ///
     /// # Errors
     ///
     /// When the system cannot start it.
-    pub fn start(program: &Path, words: &[String], folder: &Path) -> Result<Self, Failure> {
+    pub fn start(program: &Path, words: &[String], folder: &Path, properties: &str) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
             Failure::new(Code::Unexpected, format!("{} cannot be started: {error}", program.display()))
         };
         let mut child = Command::new(program)
             .args(words)
             .current_dir(folder)
-            // It would win over the properties that the process is given in a file.
+            // It would win over the properties that the process is handed.
             .env_remove(BOOTSTRAP_VARIABLE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,6 +83,11 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
+        let mut leash = child.stdin.take();
+        if let Some(leash) = &mut leash {
+            // Read before anything else; one that has ended already does not read it, and is judged by its end.
+            leash.write_all(&[properties.as_bytes(), &[0]].concat()).unwrap_or_default();
+        }
         let answer = child.stdout.take().map(|stdout| {
             std::thread::spawn(move || {
                 let mut answer = Vec::new();
@@ -98,7 +103,7 @@ impl Process {
             let last = Arc::clone(&last);
             std::thread::spawn(move || keep_last_lines(stderr, &last))
         });
-        Ok(Self { _leash: child.stdin.take(), child, answer, listening, last })
+        Ok(Self { _leash: leash, child, answer, listening, last })
     }
 
     /// Whether it has ended.
@@ -185,7 +190,7 @@ mod tests {
 
     fn shell(script: &str) -> Process {
         let words = ["-c".to_owned(), script.to_owned()];
-        Process::start(Path::new("/bin/sh"), &words, Path::new("/")).expect("started")
+        Process::start(Path::new("/bin/sh"), &words, Path::new("/"), "").expect("started")
     }
 
     #[test]

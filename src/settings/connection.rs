@@ -47,8 +47,16 @@ struct Said {
 /// # Errors
 ///
 /// With exit code 2, the place and the fix for whatever is wrong.
-pub(super) fn connection(global: &cli::Global, environment: Option<String>, log: LogSink) -> Result<Meant, Failure> {
+pub(super) fn connection(
+    global: &cli::Global,
+    environment: Option<String>,
+    handed: Option<&str>,
+    log: LogSink,
+) -> Result<Meant, Failure> {
     let mut said = Said::default();
+    if let Some(lines) = handed {
+        said.lines("the script's connection", lines, 0o600)?;
+    }
     if let Some(path) = &global.config {
         said.file(path)?;
     }
@@ -73,14 +81,18 @@ impl Said {
         };
         let bytes = std::fs::read(path).map_err(cannot)?;
         let mode = std::fs::metadata(path).map_err(cannot)?.permissions().mode();
-        let text = decoded(&bytes);
-        let entries = java_properties::entries(&text).map_err(|malformed| {
+        self.lines(&name, &decoded(&bytes), mode)
+    }
+
+    /// Takes the lines of a properties file that has this mode.
+    fn lines(&mut self, name: &str, text: &str, mode: u32) -> Result<(), Failure> {
+        let entries = java_properties::entries(text).map_err(|malformed| {
             usage(format!("{name}:{}: \\u without four hexadecimal digits", malformed.line))
                 .hint("in this format a backslash begins an escape: write \\\\ for one")
         })?;
         let mut guarded = None;
         for entry in entries {
-            let source = Source::File { name: name.clone(), line: entry.line };
+            let source = Source::File { name: name.to_owned(), line: entry.line };
             if !entry.separated && !entry.key.is_empty() {
                 let known = property_names().contains(&entry.key);
                 let what = if known { format!("{} has no value", entry.key) } else { "no value".to_owned() };

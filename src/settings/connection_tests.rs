@@ -39,7 +39,7 @@ impl Folder {
 
 fn meant(words: &[&str], environment: Option<&str>) -> Result<Meant, Failure> {
     let typed = Cli::try_parse_from([&["foodstream", "replay"], words].concat()).expect("parses");
-    connection(&typed.global, environment.map(str::to_owned), LogSink(Arc::new(|_| {})))
+    connection(&typed.global, environment.map(str::to_owned), None, LogSink(Arc::new(|_| {})))
 }
 
 fn of_file(content: &str) -> Result<Meant, Failure> {
@@ -271,7 +271,7 @@ fn what_is_told_of_the_library_holds_no_secret() {
     let log = LogSink(Arc::new(move |line| sink.lock().expect("lock").push(line.to_owned())));
     let typed = ["foodstream", "replay", "-v", "-X", "sasl.oauthbearer.config=principal=x Canary-7f3a9c scope=y"];
     let typed = Cli::try_parse_from(typed).expect("parses");
-    let meant = connection(&typed.global, None, log).expect("meant");
+    let meant = connection(&typed.global, None, None, log).expect("meant");
     (meant.connection.log.expect("verbose").0)("Unrecognized beginning at: Canary-7f3a9c scope=y");
     assert_eq!(*heard.lock().expect("lock"), ["Unrecognized beginning at: [redacted] scope=y"]);
     let same = of_file("sasl.username=admin-name\nsasl.password=admin-name\n").expect("meant").secrets;
@@ -337,4 +337,16 @@ fn the_examples_of_the_reference_are_read_as_they_are_meant() {
     } else {
         assert!(tokens.expect_err("refused").to_string().contains("--features oidc"));
     }
+}
+
+#[test]
+fn what_is_handed_to_a_step_counts_as_a_file_and_is_as_secret() {
+    let typed = Cli::try_parse_from(["foodstream", "lag", "-X", "linger.ms=9"]).expect("parses");
+    let lines = "bootstrap.servers=there:1\nlinger.ms=7\nsasl.password=a\\nb\\\\c\n";
+    let meant = connection(&typed.global, None, Some(lines), LogSink(Arc::new(|_| {}))).expect("meant");
+    assert_eq!(meant.connection.bootstrap(), "there:1");
+    assert_eq!(meant.connection.property("linger.ms"), Some("9"));
+    assert_eq!(meant.connection.property("sasl.password"), Some("a\nb\\c"));
+    assert!(!meant.details.iter().any(|line| line.contains("a\n")), "{:?}", meant.details);
+    assert!(!meant.warnings.iter().any(|line| line.contains("every user")), "{:?}", meant.warnings);
 }

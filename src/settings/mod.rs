@@ -36,13 +36,15 @@ pub use replay::{ReplaySettings, replay};
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";
 
-/// What the environment says.
+/// What is said to the process beside its command line.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `FOODSTREAM_BOOTSTRAP_SERVERS`
     pub bootstrap: Option<String>,
     /// `FOODSTREAM_BROKER_IDLE`
     pub broker_idle: Option<String>,
+    /// The lines of a properties file, from the process that started this one and holds its leash.
+    pub handed: Option<String>,
 }
 
 /// What every command needs.
@@ -79,7 +81,7 @@ fn usage(message: impl Into<String>) -> Failure {
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> Result<Common, Failure> {
     let connection::Meant { connection, secrets, warnings, details } =
-        connection::connection(global, environment.bootstrap, log)?;
+        connection::connection(global, environment.bootstrap, environment.handed.as_deref(), log)?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
     Ok(Common {
@@ -136,7 +138,7 @@ mod tests {
     }
 
     fn meant(words: &str, environment: Option<&str>) -> Result<Common, Failure> {
-        let environment = Environment { bootstrap: environment.map(str::to_owned), broker_idle: None };
+        let environment = Environment { bootstrap: environment.map(str::to_owned), broker_idle: None, handed: None };
         common(&typed(words).global, environment, LogSink(std::sync::Arc::new(|_| {})))
     }
 

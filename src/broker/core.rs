@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::fetch::Parked;
 use super::groups::Groups;
 use super::journal::{Journal, JournalError};
-use super::log::{Log, LogStorage};
+use super::log::{Log, LogStorage, OpenFiles};
 use super::notice::Notice;
 use super::topics::Topics;
 use super::transactions::Transactions;
@@ -82,6 +82,8 @@ pub struct Core {
     /// The cluster's id, made with the data.
     pub cluster_id: Uuid,
     pub(super) storage: Storage,
+    /// The files of all logs that are open.
+    pub(super) files: OpenFiles,
     pub(super) topics: Topics,
     pub(super) groups: Groups,
     pub(super) transactions: Transactions,
@@ -109,6 +111,7 @@ impl Core {
             settings,
             cluster_id,
             storage,
+            files: OpenFiles::default(),
             topics: Topics::default(),
             groups: Groups::default(),
             transactions: Transactions::default(),
@@ -143,9 +146,11 @@ impl Core {
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
         match self.topic_folder(topic) {
             None => LogStorage::Memory,
-            Some(folder) => {
-                LogStorage::Folder { folder: folder.child(partition.to_string()), fsync: self.settings.fsync }
-            }
+            Some(folder) => LogStorage::Folder {
+                folder: folder.child(partition.to_string()),
+                fsync: self.settings.fsync,
+                files: self.files.clone(),
+            },
         }
     }
 

@@ -224,6 +224,15 @@ impl Directory {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
     }
 
+    /// Opens a file for reading and for writing at its end; one that is missing is not made.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, is not trusted, or cannot be opened.
+    pub fn open_to_change(&self, name: &str) -> io::Result<File> {
+        self.open_file(name, OFlags::RDWR | OFlags::APPEND)
+    }
+
     /// What a file holds, as text.
     ///
     /// # Errors

@@ -181,8 +181,8 @@ impl LogStorage {
     pub(super) fn segment(&self, base_offset: i64, now: i64) -> io::Result<Segment> {
         match self {
             Self::Memory => Ok(Segment::in_memory(base_offset, now)),
-            Self::Folder { folder, fsync } => {
-                let segment = Segment::in_folder(folder, base_offset, now)?;
+            Self::Folder { folder, fsync, files } => {
+                let segment = Segment::in_folder(files, folder, base_offset, now)?;
                 if *fsync {
                     folder.flush()?;
                 }

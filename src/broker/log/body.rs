@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::batch::Placed;
+use super::files::SegmentFile;
 use super::header::{HEADER, Header};
 
 /// Read ahead while walking over small batches.
@@ -26,8 +27,8 @@ pub type Position = u64;
 pub enum Body {
     /// One piece a batch.
     Memory(Vec<Bytes>),
-    /// A file, opened to be appended.
-    File(Arc<File>),
+    /// A file, opened when it is used.
+    File(Arc<SegmentFile>),
 }
 
 impl Body {
@@ -46,7 +47,8 @@ impl Body {
                 Ok(pieces.len() as u64 - 1)
             }
             Self::File(file) => {
-                write_both(file, &batch.front, &batch.rest).map_err(|error| (error, file.set_len(size).is_err()))?;
+                let file = file.get().map_err(|error| (error, false))?;
+                write_both(&file, &batch.front, &batch.rest).map_err(|error| (error, file.set_len(size).is_err()))?;
                 if fsync {
                     // After a failed flush nobody knows what the disk holds: no second try would be honest.
                     file.sync_data().map_err(|error| {
@@ -56,6 +58,18 @@ impl Body {
                 }
                 Ok(size)
             }
+        }
+    }
+
+    /// Leaves only so many bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be cut.
+    pub fn cut(&self, size: u64) -> io::Result<()> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::File(file) => file.get()?.set_len(size),
         }
     }
 
@@ -72,7 +86,7 @@ impl Body {
             }
             Self::File(file) => {
                 let mut bytes = vec![0; size];
-                file.read_exact_at(&mut bytes, position)?;
+                file.get()?.read_exact_at(&mut bytes, position)?;
                 Ok(bytes.into())
             }
         }
@@ -136,10 +150,10 @@ impl Batches<'_> {
         }
     }
 
-    fn fill(&mut self, file: &File, size: u64) -> io::Result<()> {
+    fn fill(&mut self, file: &Arc<SegmentFile>, size: u64) -> io::Result<()> {
         let size = usize::try_from(size.min(self.end - self.position)).map_err(io::Error::other)?;
         let mut bytes = vec![0; size];
-        file.read_exact_at(&mut bytes, self.position)?;
+        file.get()?.read_exact_at(&mut bytes, self.position)?;
         self.ahead = bytes.into();
         Ok(())
     }
@@ -211,7 +225,7 @@ impl Walk<'_> {
         Ok(Some(Found { position, header }))
     }
 
-    fn header_at(&mut self, file: &File) -> io::Result<Option<Header>> {
+    fn header_at(&mut self, file: &Arc<SegmentFile>) -> io::Result<Option<Header>> {
         let held = self.ahead_at..self.ahead_at + self.ahead.len() as u64;
         let whole = self.position + HEADER as u64;
         if whole > self.end {
@@ -221,7 +235,7 @@ impl Walk<'_> {
             let size = if self.small { AHEAD } else { GLANCE }.min(self.end - self.position);
             self.ahead.resize(usize::try_from(size).expect("AHEAD at most"), 0);
             self.ahead_at = self.position;
-            file.read_exact_at(&mut self.ahead, self.position)?;
+            file.get()?.read_exact_at(&mut self.ahead, self.position)?;
         }
         let at = usize::try_from(self.position - self.ahead_at).expect("within what was read");
         Ok(Header::read(&self.ahead[at..]))

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::body::Body;
 use super::cleaner::{Cleaner, Keys, Rules, Source};
+use super::files::OpenFiles;
 use super::recovery::CLEANED;
 use super::segment::{Segment, name_of};
 use super::{Log, LogStorage};
@@ -18,7 +19,7 @@ pub(super) const CHECKPOINT: &str = "cleaner-offset-checkpoint";
 /// A compaction that is due. It holds all that it needs; one at a time may exist for a log.
 #[derive(Debug)]
 pub struct Compaction {
-    folder: Option<Directory>,
+    folder: Option<(Directory, OpenFiles)>,
     sources: Vec<Source>,
     groups: Vec<Range<usize>>,
     dirty_from: i64,
@@ -78,7 +79,7 @@ impl Log {
             created: segment.created,
         };
         Some(Compaction {
-            folder: self.storage.folder().cloned(),
+            folder: self.storage.place(),
             sources: cleanable.iter().map(source).collect(),
             groups: groups(cleanable, self.settings.segment_bytes),
             dirty_from: self.cleaned_to,
@@ -102,13 +103,12 @@ impl Log {
             compacted.groups.iter().try_for_each(|(_, segment)| segment.remove())?;
             return Ok(gone);
         }
-        for (bases, mut segment) in compacted.groups {
-            if let Some((folder, name)) = segment.place.take() {
-                let place = name_of(segment.base_offset);
-                folder.rename(&name, &place)?;
-                segment.place = Some((folder, place));
-            }
+        for (bases, segment) in compacted.groups {
             let at = self.segment_of(segment.base_offset);
+            if let (Body::File(new), Body::File(old)) = (&segment.body, &self.segments[at].body) {
+                let place = old.retire();
+                new.rename(&name_of(segment.base_offset)).inspect_err(|_| old.restore(place))?;
+            }
             let replaced: Vec<Segment> = self.segments.splice(at..at + bases.len(), [segment]).collect();
             for merged in &replaced[1..] {
                 // A segment that is merged and still there is understood when the log is opened, but only until its
@@ -119,7 +119,7 @@ impl Log {
         }
         self.aborted.forget(&compacted.dropped_markers);
         self.cleaned_to = compacted.cleaned_to;
-        if let LogStorage::Folder { folder, fsync } = &self.storage {
+        if let LogStorage::Folder { folder, fsync, .. } = &self.storage {
             folder.write(CHECKPOINT, self.cleaned_to.to_string().as_bytes())?;
             if *fsync {
                 folder.flush()?;
@@ -130,7 +130,7 @@ impl Log {
 
     /// Reads how far the keys are unique.
     pub(super) fn load_checkpoint(&mut self) {
-        let Some(folder) = self.storage.folder() else { return };
+        let Some((folder, _)) = self.storage.place() else { return };
         let known = folder.read(CHECKPOINT).ok().and_then(|text| text.parse().ok());
         // What does not lie in the log was written for another one.
         self.cleaned_to = known.filter(|offset| *offset <= self.end).unwrap_or(0);
@@ -138,10 +138,10 @@ impl Log {
 }
 
 impl LogStorage {
-    fn folder(&self) -> Option<&Directory> {
+    fn place(&self) -> Option<(Directory, OpenFiles)> {
         match self {
             Self::Memory => None,
-            Self::Folder { folder, .. } => Some(folder),
+            Self::Folder { folder, files, .. } => Some((folder.clone(), files.clone())),
         }
     }
 }
@@ -193,15 +193,19 @@ impl Compaction {
 }
 
 /// One segment from several, without what goes.
-fn merge(folder: Option<&Directory>, sources: &[Source], cleaner: &mut Cleaner, now: i64) -> io::Result<Segment> {
+fn merge(
+    folder: Option<&(Directory, OpenFiles)>,
+    sources: &[Source],
+    cleaner: &mut Cleaner,
+    now: i64,
+) -> io::Result<Segment> {
     let base_offset = sources[0].base_offset;
     let mut new = match folder {
         None => Segment::in_memory(base_offset, now),
-        Some(folder) => {
-            let segment = Segment::open(folder, &format!("{base_offset:020}{CLEANED}"), base_offset, now)?;
-            if let Body::File(file) = &segment.body {
-                file.set_len(0)?;
-            }
+        Some((folder, files)) => {
+            let name = format!("{base_offset:020}{CLEANED}");
+            let segment = Segment::open(files, folder, &name, base_offset, now)?;
+            segment.body.cut(0)?;
             segment
         }
     };
@@ -221,7 +225,7 @@ fn merge(folder: Option<&Directory>, sources: &[Source], cleaner: &mut Cleaner, 
                     let position = new.size;
                     unwritten.extend_from_slice(&batch);
                     if unwritten.len() >= AT_ONCE {
-                        (&**file).write_all(&unwritten)?;
+                        (&*file.get()?).write_all(&unwritten)?;
                         unwritten.clear();
                     }
                     new.note(&header, position);
@@ -230,7 +234,8 @@ fn merge(folder: Option<&Directory>, sources: &[Source], cleaner: &mut Cleaner, 
         }
     }
     if let Body::File(file) = &new.body {
-        (&**file).write_all(&unwritten)?;
+        let file = file.get()?;
+        (&*file).write_all(&unwritten)?;
         // It replaces what the disk has had for long.
         file.sync_all()?;
     }

@@ -12,6 +12,7 @@ mod body;
 mod cleaner;
 mod compaction;
 mod compression;
+mod files;
 mod header;
 mod index;
 mod lookup;
@@ -28,6 +29,7 @@ pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
 pub use compaction::{Compacted, Compaction, Replaced};
+pub use files::OpenFiles;
 pub use header::says_transactional;
 pub use lookup::TimedOffset;
 pub use producers::ProducerState;
@@ -35,6 +37,7 @@ pub use settings::{LogSettings, LogStorage};
 pub use slice::Slice;
 
 use aborted::AbortedTransactions;
+use body::Body;
 use compaction::CHECKPOINT;
 use producers::Producers;
 use recovery::{CLEAN, CLEANED};
@@ -138,6 +141,11 @@ impl Log {
     ///
     /// When they cannot be removed.
     pub fn remove(self) -> io::Result<()> {
+        for segment in &self.segments {
+            if let Body::File(file) = &segment.body {
+                drop(file.retire());
+            }
+        }
         match &self.storage {
             LogStorage::Memory => Ok(()),
             LogStorage::Folder { folder, .. } => {

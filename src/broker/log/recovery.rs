@@ -4,6 +4,7 @@ use std::io;
 
 use super::aborted::AbortedTransactions;
 use super::body::Body;
+use super::files::OpenFiles;
 use super::header::crc_agrees;
 use super::producers::Producers;
 use super::records::Marker;
@@ -44,8 +45,8 @@ impl Log {
             refuses: false,
             refuses_compaction: false,
         };
-        if let LogStorage::Folder { folder, .. } = storage {
-            log.load(folder, now, notices)?;
+        if let LogStorage::Folder { folder, files, .. } = storage {
+            log.load(files, folder, now, notices)?;
         }
         if log.end < log_start {
             // What was acknowledged beyond is gone, and these offsets must not be given to other records.
@@ -65,7 +66,7 @@ impl Log {
         Ok(log)
     }
 
-    fn load(&mut self, folder: &Directory, now: i64, notices: &mut Vec<Notice>) -> io::Result<()> {
+    fn load(&mut self, files: &OpenFiles, folder: &Directory, now: i64, notices: &mut Vec<Notice>) -> io::Result<()> {
         folder.make()?;
         let clean = match folder.remove(CLEAN) {
             Ok(()) => true,
@@ -81,15 +82,13 @@ impl Log {
                 continue;
             }
             let last = number + 1 == bases.len();
-            let mut segment = Segment::open(folder, &name, *base_offset, now)?;
+            let mut segment = Segment::open(files, folder, &name, *base_offset, now)?;
             if let Some(cut) = self.scan(&mut segment, last && !clean)? {
                 if !last {
                     let what = format!("{} is damaged at byte {}", folder.path_of(&name).display(), segment.size);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, what));
                 }
-                if let Body::File(file) = &segment.body {
-                    file.set_len(segment.size)?;
-                }
+                segment.body.cut(segment.size)?;
                 notices.push(Notice::TailCut { path: folder.path_of(&name), bytes: cut });
             }
             // Who wrote it was killed, maybe before the disk had it.
@@ -118,7 +117,7 @@ impl Log {
     /// Learns from all batches of a segment, and returns how many bytes stand behind the last good one. With `check` its CRC makes it good.
     fn scan(&mut self, segment: &mut Segment, check: bool) -> io::Result<Option<u64>> {
         let Body::File(file) = segment.body.clone() else { return Ok(None) };
-        let length = file.metadata()?.len();
+        let length = file.get()?.metadata()?.len();
         let body = segment.body.clone();
         let mut walk = body.walk(0, length);
         loop {

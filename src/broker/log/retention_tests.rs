@@ -163,7 +163,7 @@ fn a_write_that_fails_changes_nothing_and_is_the_last_one_if_it_may_have_left_so
     let mut log = filled(&in_folder(folder.path()), settings());
     let before = batches(&log);
     let path = path_of(&log.segments[0]);
-    log.segments[0].body = body::Body::File(std::sync::Arc::new(std::fs::File::open(&path).unwrap()));
+    log.segments[0].body = body::Body::File(files::SegmentFile::nameless(std::fs::File::open(&path).unwrap()));
     let one = batch(producer(1, 0, 0), &[row("a", "1", NOW)]);
     assert!(matches!(log.append(&one, NOW), Err(AppendError::Storage(_))));
     assert_eq!((log.high_watermark(), log.producers()), (40, Vec::new()));

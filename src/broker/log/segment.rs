@@ -1,10 +1,10 @@
 //! Owns a segment: a stretch of a log's batches with what is known of them, so that most questions need no reading.
 
 use std::io;
-use std::sync::Arc;
 
 use super::batch::Placed;
 use super::body::{Body, Position};
+use super::files::OpenFiles;
 use super::header::Header;
 use super::index::Index;
 use crate::broker::directory::Directory;
@@ -16,8 +16,6 @@ pub struct Segment {
     pub base_offset: i64,
     /// Its bytes.
     pub body: Body,
-    /// Its file: where it lies, and its name there.
-    pub place: Option<(Directory, String)>,
     /// How many bytes.
     pub size: u64,
     /// Where to look in it.
@@ -40,7 +38,7 @@ impl Segment {
     /// An empty segment in memory.
     #[must_use]
     pub fn in_memory(base_offset: i64, now: i64) -> Self {
-        Self::over(base_offset, Body::Memory(Vec::new()), None, now)
+        Self::over(base_offset, Body::Memory(Vec::new()), now)
     }
 
     /// An empty segment in a new file.
@@ -48,11 +46,9 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be made.
-    pub fn in_folder(folder: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
-        let segment = Self::open(folder, &name_of(base_offset), base_offset, now)?;
-        if let Body::File(file) = &segment.body {
-            file.set_len(0)?;
-        }
+    pub fn in_folder(files: &OpenFiles, folder: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
+        let segment = Self::open(files, folder, &name_of(base_offset), base_offset, now)?;
+        segment.body.cut(0)?;
         Ok(segment)
     }
 
@@ -61,18 +57,16 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be opened.
-    pub fn open(folder: &Directory, name: &str, base_offset: i64, now: i64) -> io::Result<Self> {
-        let file = folder.open_to_append(name)?;
-        Ok(Self::over(base_offset, Body::File(Arc::new(file)), Some((folder.clone(), name.to_owned())), now))
+    pub fn open(files: &OpenFiles, folder: &Directory, name: &str, base_offset: i64, now: i64) -> io::Result<Self> {
+        Ok(Self::over(base_offset, Body::File(files.open(folder, name)?), now))
     }
 
     /// An empty segment over these bytes.
     #[must_use]
-    pub fn over(base_offset: i64, body: Body, place: Option<(Directory, String)>, now: i64) -> Self {
+    pub fn over(base_offset: i64, body: Body, now: i64) -> Self {
         Self {
             base_offset,
             body,
-            place,
             size: 0,
             index: Index::default(),
             last_offset: base_offset - 1,
@@ -141,7 +135,7 @@ impl Segment {
         if let Body::File(file) = &self.body
             && self.unflushed
         {
-            file.sync_data()?;
+            file.get()?.sync_data()?;
         }
         self.unflushed = false;
         Ok(())
@@ -153,7 +147,10 @@ impl Segment {
     ///
     /// When that fails.
     pub fn remove(&self) -> io::Result<()> {
-        self.place.as_ref().map_or(Ok(()), |(folder, name)| folder.remove(name))
+        match &self.body {
+            Body::Memory(_) => Ok(()),
+            Body::File(file) => file.remove(),
+        }
     }
 }
 

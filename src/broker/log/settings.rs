@@ -1,5 +1,6 @@
 //! Owns what a log is opened with: where it is kept, and what its topic's configs mean to it.
 
+use super::files::OpenFiles;
 use crate::broker::directory::Directory;
 
 /// Where a log keeps its segments.
@@ -13,6 +14,8 @@ pub enum LogStorage {
         folder: Directory,
         /// Flush to the disk before an append returns.
         fsync: bool,
+        /// Its segments' files that are open are among these.
+        files: OpenFiles,
     },
 }
 

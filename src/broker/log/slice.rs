@@ -1,6 +1,5 @@
 //! Owns reading batches: planned under the broker's lock, done outside of it.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::body::Body;
+use super::files::SegmentFile;
 use super::header::{HEADER, Header};
 use super::index::INTERVAL;
 use super::segment::Segment;
@@ -31,7 +31,7 @@ enum Inner {
 /// A part of a file in which the batches lie, somewhere.
 #[derive(Debug, Clone)]
 struct Stretch {
-    file: Arc<File>,
+    file: Arc<SegmentFile>,
     from: u64,
     to: u64,
     largest_batch: usize,
@@ -94,7 +94,7 @@ impl Stretch {
         while from < self.to {
             let size = (self.to - from).min(SEARCH.saturating_add(self.wanted.max_bytes as u64));
             let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-            self.file.read_exact_at(&mut bytes, from)?;
+            self.file.get()?.read_exact_at(&mut bytes, from)?;
             let mut at = 0;
             while let Some(header) = Header::read(&bytes[at..]) {
                 if header.base_offset >= self.wanted.limit {
@@ -129,7 +129,7 @@ impl Stretch {
             let here = bytes.len();
             if here < end {
                 bytes.resize(end, 0);
-                self.file.read_exact_at(&mut bytes[here..], position + here as u64)?;
+                self.file.get()?.read_exact_at(&mut bytes[here..], position + here as u64)?;
             }
         }
         let room = bytes.len().min(start.saturating_add(wanted.max_bytes));

@@ -10,7 +10,7 @@ use kafka_protocol::records::{
 
 use super::header::Header;
 use super::segment::Segment;
-use super::{Batch, Isolation, Log, LogSettings, LogStorage, Slice};
+use super::{Batch, Body, Isolation, Log, LogSettings, LogStorage, OpenFiles, Slice};
 use crate::broker::directory::Directory;
 use crate::broker::notice::Notice;
 
@@ -92,13 +92,14 @@ pub fn settings() -> LogSettings {
 }
 
 pub fn in_folder(folder: &std::path::Path) -> LogStorage {
-    LogStorage::Folder { folder: Directory::of_test(folder), fsync: false }
+    // One that is open at a time: whatever is used is opened again and again.
+    LogStorage::Folder { folder: Directory::of_test(folder), fsync: false, files: OpenFiles::at_most(1) }
 }
 
 /// The file of a segment.
 pub fn path_of(segment: &Segment) -> PathBuf {
-    let (folder, name) = segment.place.as_ref().expect("a file");
-    folder.path_of(name)
+    let Body::File(file) = &segment.body else { panic!("a file") };
+    file.path()
 }
 
 pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<Notice>) {

@@ -1,5 +1,8 @@
 //! Owns stdout and stderr: the answer goes to the one, everything else to the other. Nothing else writes to either, and
 //! nothing else asks at a terminal.
+//!
+//! Whatever is written holds text of others: names of a cluster, words of a server, files of somebody. Each text that is written
+//! here is escaped but for the colours and the line breaks that this file puts in itself, and the line breaks of an answer.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -12,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
+use crate::printable;
 use crate::secrets::Secrets;
 
 /// How often a line of progress is written where there is no terminal.
@@ -107,7 +111,7 @@ impl Console {
         let (sender, receiver) = mpsc::channel();
         {
             let mut stderr = io::stderr().lock();
-            drop(stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()));
+            drop(stderr.write_all(printable::line(question).as_bytes()).and_then(|()| stderr.flush()));
         }
         std::thread::spawn(move || {
             let mut line = String::new();
@@ -119,12 +123,17 @@ impl Console {
         receiver
     }
 
-    /// Writes the answer to stdout. `false` when nobody reads it any more, which is a clean stop.
+    /// Writes the answer to stdout: lines of ours, in which [`printable::printable`] has met what is not. `false` when nobody
+    /// reads it any more, which is a clean stop.
     ///
     /// # Errors
     ///
     /// With exit code 8 when stdout cannot be written for another reason than a closed reader.
     pub fn answer(&self, text: &str) -> Result<bool, Failure> {
+        self.write_answer(&printable::lines(text))
+    }
+
+    fn write_answer(&self, text: &str) -> Result<bool, Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(true),
@@ -149,31 +158,31 @@ impl Console {
         // Up to the first line of the last picture, and clear from there to the end of the screen.
         let back = if *drawn == 0 { String::new() } else { format!("\x1b[{drawn}F\x1b[J") };
         *drawn = text.lines().count();
-        self.answer(&format!("{back}{text}"))
+        self.write_answer(&format!("{back}{}", printable::lines(text)))
     }
 
-    /// Tells what is going on; silent with `-q`.
+    /// Tells what is going on, in a line; silent with `-q`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.line(text);
         }
     }
 
-    /// Tells what only a curious user wants to know: shown with `-v`.
+    /// Tells in a line what only a curious user wants to know: shown with `-v`.
     pub fn detail(&self, text: &str) {
         if self.verbose {
             self.line(text);
         }
     }
 
-    /// Tells what the user must not miss, also with `-q`.
+    /// Tells in a line what the user must not miss, also with `-q`.
     pub fn warn(&self, text: &str) {
-        self.line(&format!("{}: {text}", self.paint("warning", "33")));
+        self.write(&format!("{}: {}", self.paint("warning", "33"), self.shown(text)));
     }
 
-    /// Tells why the command failed.
-    pub fn error(&self, failure: &dyn std::fmt::Display) {
-        self.line(&format!("{}: {failure}", self.paint("error", "31")));
+    /// Tells why the command failed: a line, what was wrong one by one, and the way on.
+    pub fn error(&self, failure: &Failure) {
+        self.write(&self.failure(failure));
     }
 
     /// Starts to show the progress of a long work; `total` in the unit of [`Progress::set`], where it is known.
@@ -205,12 +214,32 @@ impl Console {
         if self.color { format!("\x1b[1;{color}m{word}\x1b[0m") } else { word.to_owned() }
     }
 
-    fn line(&self, text: &str) {
-        let (text, hint) = text.find("\n  hint:").map_or((text, ""), |at| text.split_at(at));
+    fn failure(&self, failure: &Failure) -> String {
+        let mut text = format!("{}: {}", self.paint("error", "31"), self.shown(&failure.message));
+        for line in &failure.details {
+            text.extend(["\n", &self.shown(line)]);
+        }
+        if let Some(hint) = &failure.hint {
+            text.extend(["\n  hint: ", &printable::line(hint)]);
+        }
+        text
+    }
+
+    /// One line without secrets, in which nothing steers a terminal.
+    fn shown(&self, text: &str) -> String {
         let text = self.secrets.get().map_or(Cow::Borrowed(text), |secrets| secrets.hide(text));
+        printable::line(&text).into_owned()
+    }
+
+    fn line(&self, text: &str) {
+        self.write(&self.shown(text));
+    }
+
+    /// Writes what is safe to be written.
+    fn write(&self, text: &str) {
         let write = || {
             // Nothing is left to tell it to when stderr is closed, and no reason to stop the work.
-            drop(writeln!(io::stderr().lock(), "{text}{hint}"));
+            drop(writeln!(io::stderr().lock(), "{text}"));
         };
         match &*lock(&self.bar) {
             Some(bar) => bar.suspend(write),
@@ -265,7 +294,7 @@ impl Picture<'_> {
     /// Draws it anew.
     pub fn draw(&mut self, text: impl FnOnce() -> String) {
         if let Some(bar) = &*lock(&self.console.bar) {
-            bar.set_message(text());
+            bar.set_message(printable::lines(&text()).into_owned());
             bar.tick();
         }
     }
@@ -288,19 +317,46 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Tells why the process ends where no [`Console`] can be reached any more.
+/// Tells why the process ends where no [`Console`] can be reached any more; of a defect that are many lines.
 pub fn last_words(text: &str) {
-    drop(writeln!(io::stderr().lock(), "error: {text}"));
+    drop(writeln!(io::stderr().lock(), "error: {}", printable::lines(text)));
 }
 
 /// Passes on a line of the client library, from whatever thread it speaks on.
 pub fn aside(text: &str) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(writeln!(io::stderr().lock(), "{}", printable::line(text)));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What others put into a name: a clipboard write, a colour, a line of ours and a text from right to left.
+    const HOSTILE: &str = "x\u{1b}]52;c;eA==\u{7}\r\u{9b}31m\n  hint: rm -rf /\u{202e}";
+    const SHOWN: &str = r"x\u{1b}]52;c;eA==\u{7}\r\u{9b}31m\n  hint: rm -rf /\u{202e}";
+
+    #[test]
+    fn a_failure_is_as_many_lines_as_it_has_and_no_text_of_others_makes_one() {
+        let failure = Failure::new(Code::Refused, format!("the group {HOSTILE} is live"))
+            .details([HOSTILE.to_owned()])
+            .hint(format!("stop {HOSTILE}"));
+        let plain = Console::new(true, false, ColorMode::Never, ProgressMode::None);
+        let text = plain.failure(&failure);
+        assert_eq!(text, format!("error: the group {SHOWN} is live\n{SHOWN}\n  hint: stop {SHOWN}"));
+        assert_eq!(plain.shown(HOSTILE), SHOWN);
+        let coloured = Console::new(true, false, ColorMode::Always, ProgressMode::None).failure(&failure);
+        assert_eq!(coloured, text.replacen("error", "\u{1b}[1;31merror\u{1b}[0m", 1));
+    }
+
+    #[test]
+    fn a_secret_is_hidden_before_it_is_escaped_and_a_hint_is_spared() {
+        let console = Console::new(true, false, ColorMode::Never, ProgressMode::None);
+        let mut secrets = Secrets::default();
+        secrets.keep("hush\u{7}hush");
+        console.keep_secret(secrets);
+        let failure = Failure::new(Code::Denied, "hush\u{7}hush").hint("hush\u{7}hush");
+        assert_eq!(console.failure(&failure), "error: [redacted]\n  hint: hush\\u{7}hush");
+    }
 
     #[test]
     fn a_terminal_that_hung_up_has_no_reader() {

@@ -74,8 +74,10 @@ impl Code {
 pub struct Failure {
     /// The exit code.
     pub code: Code,
-    /// A lowercase fragment that names what is wrong.
+    /// A lowercase fragment that names what is wrong, in one line.
     pub message: String,
+    /// What is wrong one by one, where that are many lines.
+    pub details: Vec<String>,
     /// The way on: a command to type or a thing to check.
     pub hint: Option<String>,
 }
@@ -83,13 +85,20 @@ pub struct Failure {
 impl Failure {
     /// A failure without a way on.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: message.into(), details: Vec::new(), hint: None }
     }
 
     /// The same failure with the way on.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure with what is wrong one by one, a line each.
+    #[must_use]
+    pub fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(lines);
         self
     }
 
@@ -104,6 +113,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
+        for line in &self.details {
+            write!(f, "\n{line}")?;
+        }
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

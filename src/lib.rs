@@ -3,7 +3,7 @@
 //! The map of the house; a file uses only what stands below it (`docs/ARCHITECTURE.md` has the ranks and says why):
 //!
 //! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`lag`], [`scenario`], [`replay`],
-//!   [`clean`], [`report`]
+//!   [`clean`], [`report`], [`printable`]
 //! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`], [`secrets`]
 //! - what was typed and meant: [`cli`], [`settings`]
 //! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
@@ -27,6 +27,7 @@ pub mod laboratory;
 pub mod lag;
 pub mod local_broker;
 pub mod output;
+pub mod printable;
 pub mod processors;
 pub mod replay;
 pub mod report;

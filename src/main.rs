@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use color_eyre::config::Theme;
 use color_eyre::eyre::{self, WrapErr};
 use foodstream::cli::{self, Cli, Command, ScenarioCommand};
 use foodstream::clock;
@@ -69,7 +70,7 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
 /// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
 fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     descriptors::raise();
-    color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
+    report_defects()?;
     if let Some(outcome) = without_broker(typed, &console) {
         return Ok(outcome.unwrap_or_else(|failure| {
             console.error(&failure);
@@ -129,6 +130,17 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
         context.console.error(&failure);
         failure.code
     }))
+}
+
+/// Has panics and reports of what was not foreseen go through the console, as everything that is written.
+fn report_defects() -> eyre::Result<()> {
+    let hooks = color_eyre::config::HookBuilder::default().display_env_section(false).theme(Theme::new());
+    let (panics, reports) = hooks.into_hooks();
+    reports.install()?;
+    std::panic::set_hook(Box::new(move |panic| {
+        foodstream::console::last_words(&panics.panic_report(panic).to_string());
+    }));
+    Ok(())
 }
 
 /// How long whoever holds the leash has to say how the broker is reached; it is said right after the start.

@@ -8,6 +8,10 @@
 mod client;
 #[path = "background/foreign.rs"]
 mod foreign;
+#[path = "support/hostile.rs"]
+mod hostile;
+#[path = "background/names.rs"]
+mod names;
 #[path = "support/schemas.rs"]
 mod schemas;
 #[path = "background/stopping.rs"]
@@ -134,10 +138,14 @@ struct Foreground {
 
 impl Foreground {
     fn start(home: &Home, words: &str) -> Self {
-        let mut child = home.command(words).spawn().expect("started");
+        Self::of(home.command(words))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("read");
-        assert!(!line.is_empty(), "{words} said nothing");
+        assert!(!line.is_empty(), "{command:?} said nothing");
         Self { child, line }
     }
 

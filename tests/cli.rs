@@ -1,6 +1,10 @@
 //! Owns the command line without a broker: help, mistakes and their fix, precedence, and a broker that is not there.
 #![allow(clippy::disallowed_methods, reason = "how long a command waits for a broker is what is measured")]
 
+#[path = "support/hostile.rs"]
+mod hostile;
+#[path = "cli/hostile_words.rs"]
+mod hostile_words;
 #[path = "cli/outputs.rs"]
 mod outputs;
 #[path = "cli/shell.rs"]

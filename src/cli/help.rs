@@ -2,15 +2,18 @@
 //!
 //! The examples of a command stand in its `after_help`; here they are put in front, and here they are found again.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::sync::OnceLock;
 
+use clap::builder::Styles;
+use clap::error::ContextValue;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{Cli, Color, Command};
-use crate::kafka;
+use crate::{kafka, printable};
 
 /// About, examples, usage, flags.
 const TEMPLATE: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}";
@@ -70,6 +73,37 @@ fn versions() -> &'static str {
 ///
 /// What is to be printed instead: help, versions, or what is wrong and what it may have been meant to be.
 pub fn parse(arguments: Vec<OsString>, no_color: bool) -> Result<Cli, clap::Error> {
+    let steers = |word: &OsString| matches!(printable::line(&word.to_string_lossy()), Cow::Owned(_));
+    if !arguments.iter().any(steers) {
+        return parse_with(command(), arguments, no_color);
+    }
+    // Without colours whatever steers a terminal is the words'.
+    parse_with(command().styles(Styles::plain()), arguments, no_color).map_err(shown)
+}
+
+/// What is wrong, with the words that were typed as they may be shown.
+fn shown(mut error: clap::Error) -> clap::Error {
+    let text = |text: &str| printable::line(text).into_owned();
+    let values: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in values {
+        let value = match value {
+            ContextValue::String(typed) => ContextValue::String(text(&typed)),
+            ContextValue::Strings(typed) => ContextValue::Strings(typed.iter().map(|typed| text(typed)).collect()),
+            ContextValue::StyledStrs(tips) => {
+                ContextValue::StyledStrs(tips.iter().map(|tip| text(&tip.ansi().to_string()).into()).collect())
+            }
+            // Usage, with the name of the program as it was called.
+            ContextValue::StyledStr(usage) => {
+                ContextValue::StyledStr(printable::lines(&usage.ansi().to_string()).into_owned().into())
+            }
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
+}
+
+fn parse_with(command: clap::Command, arguments: Vec<OsString>, no_color: bool) -> Result<Cli, clap::Error> {
     // Looked for by hand: what is wrong with a command line is told in colour or not as well.
     let color = match (typed_color(&arguments), no_color) {
         (Some(Color::Always), _) => ColorChoice::Always,
@@ -77,13 +111,14 @@ pub fn parse(arguments: Vec<OsString>, no_color: bool) -> Result<Cli, clap::Erro
         (_, false) => ColorChoice::Auto,
     };
     let program = arguments.first().cloned().unwrap_or_else(|| "foodstream".into());
-    let matches = command().color(color).try_get_matches_from(arguments)?;
+    let command = command.color(color);
+    let matches = command.clone().try_get_matches_from(arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
     if let Command::Help(help) = &cli.command {
         // `help replay` is `replay --help`, with the same suggestions for a word that is none.
         let words = help.words.iter().map(OsString::from);
         let words = std::iter::once(program).chain(words).chain(std::iter::once("--help".into()));
-        command().color(color).try_get_matches_from(words)?;
+        command.try_get_matches_from(words)?;
     }
     Ok(cli)
 }

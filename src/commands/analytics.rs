@@ -104,7 +104,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         Ok(state) => state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document(),
         // A live one that is stopped in an outage answers with what it has shown.
         Err(StreamError::Kafka(error)) if error.kind().passes() && !settings.until_end => {
-            context.console.warn(&format!("{error}\n  these metrics are the last ones that were read"));
+            context.console.warn(&format!("{error}; these metrics are the last ones that were read"));
             follower.metrics()?
         }
         Err(error) => return Err(error.into()),

@@ -21,7 +21,7 @@ use crate::local_broker::{
     AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, distrusted, prepare, serve, unwritable,
 };
 use crate::output::OutputFile;
-use crate::report::printable;
+use crate::printable::{self, printable};
 use crate::settings::BrokerSettings;
 
 /// How often a broker looks whether its folder is still its own.
@@ -41,7 +41,7 @@ pub fn run(context: &Context, settings: &BrokerSettings) -> Outcome {
         }
         Err(StartFailure::Locked(_, failure) | StartFailure::Other(failure)) => {
             if settings.background {
-                let Failure { code, message, hint } = failure.clone();
+                let Failure { code, message, hint, .. } = failure.clone();
                 first_word(context, &FirstWord::Failed { code: code.number(), message, hint })?;
             }
             Err(failure)
@@ -147,7 +147,7 @@ impl Host<'_> {
                     .settings
                     .folder
                     .as_ref()
-                    .map_or_else(|| "in memory".to_owned(), |folder| format!("in {}", folder.display()));
+                    .map_or_else(|| "in memory".to_owned(), |folder| format!("in {}", printable::path(folder)));
                 let text = format!("listening on {}, data {data}\n", self.server.address());
                 self.context.answer(&self.document(), &text, report)
             }

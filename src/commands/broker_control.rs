@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{self, AddressFile, BrokerDocument, Stopped, broker_report};
+use crate::printable;
 
 /// Tells what runs over the folder: done when a broker does, 3 when none.
 ///
@@ -63,7 +64,7 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
                     broker.address
                 )
             }
-            _ => format!("stopped the broker at {}; its data stays in {}\n", broker.address, folder.display()),
+            _ => format!("stopped the broker at {}; its data stays in {}\n", broker.address, printable::path(folder)),
         },
         _ => broker_report(&document),
     };

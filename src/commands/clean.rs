@@ -36,7 +36,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
     if !context.common.json {
         context.console.answer(&listing)?;
     } else if consent == Consent::Asked {
-        context.console.note(listing.trim_end());
+        listing.lines().for_each(|line| context.console.note(line));
     }
     if consent == Consent::Asked {
         ask(context, &report::clean_question(&document))?;

@@ -6,6 +6,7 @@ use crate::cli;
 use crate::console::Console;
 use crate::exit::{Code, Failure, Outcome};
 use crate::output::OutputFile;
+use crate::printable;
 
 /// Writes the pages into a folder and prints their paths.
 ///
@@ -21,7 +22,7 @@ pub fn run(console: &Console, folder: &Path) -> Outcome {
     let mut paths = Vec::new();
     for (file, path, page) in files {
         file.finish(&page)?;
-        paths.push(path.display().to_string() + "\n");
+        paths.push(printable::path(&path) + "\n");
     }
     console.answer(&paths.concat()).map(drop)?;
     Ok(Code::Done)

@@ -32,6 +32,7 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::library;
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
+use crate::printable;
 use crate::report::html::CommandFacts;
 use crate::settings::Common;
 use crate::shutdown::Shutdown;
@@ -117,7 +118,7 @@ fn json<D: Serialize>(document: &D) -> Result<String, Failure> {
     let mut json = serde_json::to_string_pretty(document)
         .map_err(|error| Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}")))?;
     json.push('\n');
-    Ok(json)
+    Ok(printable::json(json))
 }
 
 /// Chooses the broker of a command, says which it is, and holds it: for as long as the lease is kept.

@@ -3,6 +3,7 @@
 use super::document::time;
 use super::sample::GroupSample;
 use super::{GroupLag, PartitionLag};
+use crate::printable::printable;
 
 /// The names of the columns.
 const COLUMNS: [&str; 16] = [
@@ -62,9 +63,11 @@ fn number(value: Option<i64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// Names come from the cluster: one that a spreadsheet would take for a formula gets an apostrophe before it.
+/// Names come from the cluster: one that a spreadsheet would take for a formula gets an apostrophe before it, and what would
+/// steer a terminal is escaped.
 fn text(name: &str) -> String {
-    if name.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{name}") } else { name.to_owned() }
+    let shown = printable(name);
+    if name.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{shown}") } else { shown.into_owned() }
 }
 
 fn lines(rows: impl IntoIterator<Item = [String; COLUMNS.len()]>) -> String {
@@ -108,7 +111,8 @@ mod tests {
             ("=HYPERLINK(\"http://x\",\"y\")", "'=HYPERLINK(\"http://x\",\"y\")"),
             ("-1+1", "'-1+1"),
             ("@a", "'@a"),
-            ("a,b\nc", "a,b\nc"),
+            ("a,b\"c", "a,b\"c"),
+            ("a\nb\u{1b}[2J", "a\\nb\\u{1b}[2J"),
         ] {
             let mut seen = group(0, vec![partition(Some(0), 0, 0, Next::Unknown)]);
             name.clone_into(&mut seen.group);

@@ -136,7 +136,7 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
             }
             Ok(FirstWord::Failed { code, message, hint }) => {
                 let code = Code::of(code).unwrap_or(Code::Unexpected);
-                return Err(Failure { code, message: format!("{}: {message}", name_of(folder)), hint });
+                return Err(Failure { hint, ..Failure::new(code, format!("{}: {message}", name_of(folder))) });
             }
             // It is another's broker, which is about to listen, or about to be gone.
             Ok(FirstWord::Locked { holder }) => {

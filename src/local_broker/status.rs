@@ -79,11 +79,11 @@ impl Default for BrokerDocument {
 /// The document for people.
 #[must_use]
 pub fn broker_report(document: &BrokerDocument) -> String {
-    let data = document.data.as_deref().unwrap_or("memory");
+    let data = printable(document.data.as_deref().unwrap_or("memory"));
     let Some(address) = document.address.as_deref().filter(|_| document.running) else {
         return format!("no broker runs over {data}\n");
     };
-    let mut out = format!("running at {address}, data in {data}\n");
+    let mut out = format!("running at {}, data in {data}\n", printable(address));
     // A string takes every text.
     write_details(&mut out, document).unwrap_or_default();
     out
@@ -91,7 +91,7 @@ pub fn broker_report(document: &BrokerDocument) -> String {
 
 fn write_details(out: &mut String, document: &BrokerDocument) -> std::fmt::Result {
     if let (Some(pid), Some(since)) = (document.pid, &document.since) {
-        writeln!(out, "Process: {pid}, since {since}")?;
+        writeln!(out, "Process: {pid}, since {}", printable(since))?;
     }
     if let (Some(clients), Some(connections)) = (document.clients, document.connections) {
         writeln!(out, "Clients: {clients} of foodstream, {connections} Kafka connections")?;
@@ -101,12 +101,12 @@ fn write_details(out: &mut String, document: &BrokerDocument) -> std::fmt::Resul
     }
     writeln!(out, "Topics: {}", document.topics.len())?;
     for topic in &document.topics {
-        writeln!(out, "  {}: {} partitions, {} records", topic.name, topic.partitions, topic.records)?;
+        writeln!(out, "  {}: {} partitions, {} records", printable(&topic.name), topic.partitions, topic.records)?;
     }
     writeln!(out, "Groups: {}", document.groups.len())?;
     for group in &document.groups {
         // A group may be called anything.
-        writeln!(out, "  {}: {}, {} members", printable(&group.name), group.state, group.members)?;
+        writeln!(out, "  {}: {}, {} members", printable(&group.name), printable(&group.state), group.members)?;
     }
     Ok(())
 }

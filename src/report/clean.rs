@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table, printable};
+use super::text::{Align, Table};
 use crate::clean::{CleanDocument, Reason};
+use crate::printable::printable;
 
 /// What is there: topics, groups with their members, and the groups that stay.
 #[must_use]
@@ -32,7 +33,10 @@ pub fn clean_question(document: &CleanDocument) -> String {
 }
 
 fn prefix(document: &CleanDocument) -> String {
-    if document.prefix.is_empty() { "the usual names".to_owned() } else { format!("--prefix {}", document.prefix) }
+    if document.prefix.is_empty() {
+        return "the usual names".to_owned();
+    }
+    format!("--prefix {}", printable(&document.prefix))
 }
 
 fn topics(document: &CleanDocument) -> String {
@@ -61,7 +65,7 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
         writeln!(out, "Topics:")?;
         let mut table = Table::new([("topic", Align::Left), ("partitions", Align::Right), ("records", Align::Right)]);
         for topic in &document.topics {
-            table.row([topic.name.clone(), topic.partitions.to_string(), topic.records.to_string()]);
+            table.row([printable(&topic.name).into_owned(), topic.partitions.to_string(), topic.records.to_string()]);
         }
         write!(out, "{table}")?;
     }
@@ -69,7 +73,11 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
         writeln!(out, "Groups:")?;
         let mut table = Table::new([("group", Align::Left), ("state", Align::Left), ("members", Align::Left)]);
         for group in &document.groups {
-            table.row([printable(&group.name).into_owned(), group.state.clone(), members(&group.members)]);
+            table.row([
+                printable(&group.name).into_owned(),
+                printable(&group.state).into_owned(),
+                members(&group.members),
+            ]);
         }
         write!(out, "{table}")?;
     }

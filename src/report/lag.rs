@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::text::{Align, Table, printable};
+use super::text::{Align, Table};
 use crate::lag::{GroupLag, Isolation, PartitionLag, Trend};
+use crate::printable::printable;
 
 /// Lines of a picture: more would not fit on every terminal, and what does not fit cannot be redrawn.
 const PICTURED: usize = 23;

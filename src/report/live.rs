@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::text::printable;
+use crate::printable::printable;
 use crate::scenario::{EndedBy, GroupLag, ScenarioDocument, StepOutcome};
 
 /// Characters of a step's bar.

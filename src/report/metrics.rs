@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table, printable};
+use super::text::{Align, Table};
 use crate::analytics::MetricsDocument;
+use crate::printable::printable;
 
 /// The report that goes to `metrics_output.txt`, `metrics_initial.txt`, `metrics_after_replay.txt` and stdout.
 ///

@@ -1,6 +1,6 @@
 //! Owns the text that people read: pure functions of the documents, one file a document; no I/O and no colour.
 //!
-//! Text from records is data: what could steer a terminal or mislead the eye is escaped here and nowhere else.
+//! Text from records and from the cluster is data: it goes through [`printable`] before it becomes a part of a line.
 
 mod clean;
 pub mod html;
@@ -14,6 +14,7 @@ mod scenario;
 mod stale;
 mod text;
 
+pub use crate::printable::printable;
 pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
 pub use lag::{lag_line, lag_picture, lag_report, lag_total};
@@ -23,4 +24,3 @@ pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};
 pub use scenario::scenario_report;
 pub use stale::stale;
-pub use text::printable;

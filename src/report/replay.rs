@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use serde_json::Value;
 
-use super::text::{Align, Table, printable};
+use super::text::{Align, Table};
+use crate::printable::printable;
 use crate::replay::{Cause, Note, PlanNote, PlanRow, ReplayDocument, Verdict};
 
 /// Differences that a report shows; the document has them all.

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table, printable};
+use super::text::{Align, Table};
+use crate::printable::printable;
 use crate::scenario::{ScenarioDocument, StepOutcome, Verdict, failures};
 
 /// Lines of stderr that are shown of a step that fell.

@@ -26,6 +26,8 @@ mod edges;
 mod examples;
 mod faults;
 mod groups;
+#[path = "../support/hostile.rs"]
+mod hostile;
 mod insist;
 mod joined;
 mod lag;
@@ -54,6 +56,7 @@ mod sharing;
 #[path = "../support/specimens.rs"]
 mod specimens;
 mod support;
+mod terminal;
 mod truth;
 
 use std::time::Duration;
@@ -102,6 +105,7 @@ fn main() {
         scenarios::CASES,
         lag::CASES,
         clean::CASES,
+        terminal::CASES,
         examples::CASES,
         readme::CASES,
     ]

@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::scripts::File;
 use crate::exit::{Code, Failure};
 use crate::output::OutputFile;
+use crate::printable::{self, printable};
 use crate::report;
 use crate::scenario::{ScenarioDocument, Verdict};
 
@@ -67,7 +68,8 @@ impl Outputs {
     /// Where the pages are.
     pub fn told(&self, documents: &[ScenarioDocument]) -> String {
         documents.iter().fold(String::new(), |text, document| {
-            format!("{text}Report: {}\n", self.folder.join(format!("{}.html", document.name)).display())
+            let page = self.folder.join(format!("{}.html", document.name));
+            format!("{text}Report: {}\n", printable::path(&page))
         })
     }
 }
@@ -76,7 +78,7 @@ impl Outputs {
 fn junit(documents: &[ScenarioDocument]) -> Report {
     let mut report = Report::new("foodstream scenario");
     for document in documents {
-        let mut suite = TestSuite::new(document.name.as_str());
+        let mut suite = TestSuite::new(printable(&document.name).as_ref());
         suite.set_time(std::time::Duration::from_secs_f64(document.elapsed_seconds.max(0.0)));
         for outcome in &document.expectations {
             let status = if outcome.held {
@@ -84,12 +86,13 @@ fn junit(documents: &[ScenarioDocument]) -> Report {
             } else {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 let why = outcome.why.as_deref().map_or_else(String::new, |why| format!("; {why}"));
-                status.set_message(format!("expected {}, seen {}{why}", outcome.expected, outcome.seen));
+                let message = format!("expected {}, seen {}{why}", outcome.expected, outcome.seen);
+                status.set_message(printable(&message).as_ref());
                 status
             };
             let name = format!("{} {} {} (line {})", outcome.about, outcome.value, outcome.expected, outcome.line);
-            let mut case = TestCase::new(name, status);
-            case.set_classname(document.name.as_str());
+            let mut case = TestCase::new(printable(&name).as_ref(), status);
+            case.set_classname(printable(&document.name).as_ref());
             suite.add_test_case(case);
         }
         if document.verdict == Verdict::Interrupted {

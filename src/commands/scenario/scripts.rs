@@ -8,6 +8,7 @@ use clap::Parser;
 
 use crate::cli::Cli;
 use crate::exit::{Code, Failure};
+use crate::printable;
 use crate::scenario::Script;
 
 /// A script and where it stands.
@@ -26,18 +27,21 @@ pub(super) fn read(typed: &[PathBuf]) -> Result<Vec<File>, Failure> {
         match Script::parse(&text, &takes) {
             Ok(script) => {
                 if let Some(other) = files.iter().find(|other| other.script.name == script.name) {
-                    let (name, first) = (&script.name, other.path.display());
-                    mistakes.push(format!("{}: a script of {first} has the name {name:?} too\n", path.display()));
+                    let (name, first) = (&script.name, printable::path(&other.path));
+                    mistakes
+                        .push(format!("{}: a script of {first} has the name {name:?} too\n", printable::path(&path)));
                 }
                 files.push(File { path, script });
             }
-            Err(found) => mistakes.push(found.show(&path.display().to_string())),
+            Err(found) => mistakes.push(found.show(&printable::path(&path))),
         }
     }
     if mistakes.is_empty() {
         return Ok(files);
     }
-    Err(Failure::new(Code::Usage, format!("nothing was run:\n{}", mistakes.join("\n").trim_end()))
+    let lines = mistakes.join("\n");
+    Err(Failure::new(Code::Usage, "nothing was run:")
+        .details(lines.trim_end().lines().map(str::to_owned))
         .hint("docs/scenarios.md has every key; `foodstream scenario check FILE` looks again"))
 }
 

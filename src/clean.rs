@@ -15,6 +15,8 @@ pub struct FoundGroup {
     pub members: Vec<String>,
     /// The topics that it has committed offsets for, or that are assigned to its members, each once and in order.
     pub topics: Vec<String>,
+    /// Whether no consumer group answers to the name, so that nothing more is known of it.
+    pub is_odd: bool,
 }
 
 /// What a group is to a `clean`.
@@ -36,6 +38,8 @@ pub enum Reason {
     OtherTopics,
     /// Without a prefix only the two groups of the usual names are taken.
     OtherName,
+    /// No consumer group answers to its name: it is a share group, or has NUL in its name.
+    OtherKind,
 }
 
 /// What a group is to a `clean` of these names, in a cluster with these topics.
@@ -48,6 +52,10 @@ pub fn belonging(names: &Names, cluster: &[(String, i32)], group: &FoundGroup) -
     let usual = names.groups().contains(&group.name);
     let touches = reads_any(&ours, group);
     let elsewhere = group.topics.iter().any(|topic| !ours.contains(topic));
+    if group.is_odd {
+        let of_prefix = usual || carries_prefix(names, cluster, &group.name);
+        return if of_prefix { Belonging::Kept(Reason::OtherKind) } else { Belonging::Foreign };
+    }
     match (usual || touches, elsewhere) {
         (true, true) => Belonging::Kept(Reason::OtherTopics),
         (true, false) if usual || !names.prefix().is_empty() => Belonging::Ours,
@@ -176,6 +184,24 @@ mod tests {
             state: "Empty".to_owned(),
             members: Vec::new(),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            is_odd: false,
+        }
+    }
+
+    #[test]
+    fn an_odd_group_of_the_prefix_stays_and_another_is_none_of_its_business() {
+        for (prefix, name, expected) in [
+            ("lab1.", "lab1.shared", Belonging::Kept(Reason::OtherKind)),
+            ("lab1.", "lab1.inventory-consumer-group", Belonging::Kept(Reason::OtherKind)),
+            ("", "inventory-consumer-group", Belonging::Kept(Reason::OtherKind)),
+            ("lab1.", "", Belonging::Foreign),
+            ("lab1.", "shared", Belonging::Foreign),
+            ("lab1.", "lab1.xshared", Belonging::Foreign),
+            ("", "", Belonging::Foreign),
+        ] {
+            let cluster: Vec<(String, i32)> = CLUSTER.iter().map(|topic| ((*topic).to_owned(), 6)).collect();
+            let group = FoundGroup { is_odd: true, ..group(name, &[]) };
+            assert_eq!(belonging(&Names::new(prefix), &cluster, &group), expected, "{prefix} {name}");
         }
     }
 

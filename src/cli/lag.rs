@@ -24,9 +24,12 @@ pub struct Lag {
     /// Look again this often, until stopped: a table on a terminal, a line per look elsewhere
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub watch: Option<Duration>,
-    /// Exit 3 when this holds for a group: messages as in `>1000`, seconds behind as in `>30s`; ends a watch
+    /// Exit 3 when this holds for a group or cannot be judged, as in `>1000` (messages) or `>30s`; ends a watch
     #[arg(long, value_name = "CONDITION", allow_hyphen_values = true)]
     pub fail_if: Option<String>,
+    /// With `--fail-if`: a group or offsets that are not there let it pass
+    #[arg(long, requires = "fail_if")]
+    pub allow_missing: bool,
     /// Also write every look to this file, a row per partition
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,

@@ -78,6 +78,7 @@ fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<
             state: group.state,
             members: group.members,
             topics: group.topics.into_iter().flatten().collect(),
+            is_odd: group.is_odd,
         };
         let belonging = clean::belonging(names, &cluster, &group);
         if unseen && belonging == Belonging::Ours {
@@ -90,7 +91,7 @@ fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<
         if clean::is_in_the_way(names, belonging, &group) {
             in_the_way.push(group.clone());
         }
-        let FoundGroup { name, state, members, topics } = group;
+        let FoundGroup { name, state, members, topics, .. } = group;
         match belonging {
             Belonging::Ours => document.groups.push(GroupRow { name, state, members }),
             Belonging::Kept(reason) => document.kept.push(KeptRow { name, reason, topics, members }),

@@ -7,7 +7,9 @@ use super::Context;
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{self, LagSampler};
-use crate::lag::{Condition, GroupLag, GroupSample, History, LagDocument, Moment, Verdict, csv_heading, csv_rows};
+use crate::lag::{
+    Blind, Condition, GroupLag, GroupSample, History, LagDocument, Moment, Verdict, csv_heading, csv_rows,
+};
 use crate::output::OutputFile;
 use crate::report;
 use crate::settings::LagSettings;
@@ -18,11 +20,14 @@ const LEAST_BOUND: Duration = Duration::from_secs(2);
 /// Groups that a refusal names, at most.
 const NAMED: usize = 10;
 
+/// Looks in a row that may leave the age of records open before a watch with a condition ends: one that is short of time is no news.
+const DARK_LOOKS: usize = 3;
+
 /// Shows the lag of groups.
 ///
 /// # Errors
 ///
-/// With exit code 3 when the condition of `--fail-if` holds, 7 when the prefix has no group or a chosen topic does not
+/// With exit code 3 when the condition of `--fail-if` holds or cannot be judged, 7 when the prefix has no group or a chosen topic does not
 /// exist, and whatever ended the looking.
 pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let report = context.open_report()?;
@@ -42,7 +47,10 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
         sampler = sampler.once_within(connection.timeout);
     }
     let mut watch = Watch::new(context, settings, of_prefix);
-    let ended = watch.run(&mut sampler);
+    let mut ended = watch.run(&mut sampler);
+    if ended.is_ok() {
+        ended = watch.judged();
+    }
     // What was seen until something went wrong was seen all the same.
     if watch.groups.iter().any(|group| group.last.is_some()) {
         watch.finish(report, csv, html)?;
@@ -58,6 +66,11 @@ struct Watched {
     last: Option<GroupLag>,
     /// Why `--fail-if` failed.
     failed: Option<String>,
+    /// Why the last look could not be judged, and how many looks in a row could not.
+    dark: Option<String>,
+    dark_looks: usize,
+    /// Whether what keeps it from being judged is only not there yet.
+    is_missing: bool,
 }
 
 struct Watch<'a> {
@@ -72,6 +85,8 @@ struct Watch<'a> {
     answered: Deadline,
     /// How long the next look may take in an outage.
     bound: Duration,
+    /// Whether the last look was not answered.
+    is_stale: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -85,7 +100,19 @@ impl<'a> Watch<'a> {
             told: BTreeSet::new(),
             answered: Deadline::after(Duration::ZERO),
             bound: LEAST_BOUND,
+            is_stale: false,
         }
+    }
+
+    /// How a watch ends that was stopped: a condition that could not be judged at last does not pass.
+    fn judged(&self) -> Outcome {
+        let Some(condition) = self.settings.fail_if else { return Ok(Code::Done) };
+        let mut dark: Vec<String> = self.groups.iter().filter_map(|group| group.dark.clone()).collect();
+        if self.is_stale {
+            let stale = report::stale(self.answered.elapsed());
+            dark.push(format!("--fail-if {condition} was not judged at last: the cluster does not answer; {stale}"));
+        }
+        if dark.is_empty() { Ok(Code::Done) } else { Err(Failure::new(Code::Different, dark.join("; "))) }
     }
 
     /// Looks once, or until something ends it.
@@ -109,12 +136,13 @@ impl<'a> Watch<'a> {
                 Err(error) => return Err(error.into()),
             };
             self.answered(sampler);
-            if self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists) {
+            let is_nothing = self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists);
+            if is_nothing && self.settings.fail_if.is_none() {
                 return Err(self.no_group(sampler));
             }
             self.take(&looks, sampler);
             let failed: Vec<&str> = self.groups.iter().filter_map(|group| group.failed.as_deref()).collect();
-            let failure = (!failed.is_empty()).then(|| Failure::new(Code::Different, failed.join("; ")));
+            let failure = (!failed.is_empty()).then(|| self.refusal(failed.join("; ")));
             let Some(every) = self.settings.watch else { return failure.map_or(Ok(Code::Done), Err) };
             let read = self.show()?;
             if let Some(failure) = failure {
@@ -135,6 +163,7 @@ impl<'a> Watch<'a> {
     /// shown counts as stale.
     fn answered(&mut self, sampler: &mut LagSampler) {
         self.answered = Deadline::after(Duration::ZERO);
+        self.is_stale = false;
         if self.settings.watch.is_some() {
             self.bound = sampler.enough().max(LEAST_BOUND).min(self.context.common.connection.timeout);
             sampler.within(self.bound);
@@ -143,6 +172,7 @@ impl<'a> Watch<'a> {
 
     /// Lives through an outage: shows how old the last look is, and looks again; `false` when nobody reads it any more.
     fn outlast(&mut self, error: &kafka::Error, sampler: &mut LagSampler) -> Result<bool, Failure> {
+        self.is_stale = true;
         let stale = report::stale(self.answered.elapsed());
         if self.told.insert(error.to_string()) {
             self.context.console.note(&report::printable(&error.to_string()));
@@ -168,32 +198,47 @@ impl<'a> Watch<'a> {
         self.groups.resize_with(looks.len(), Watched::default);
         let mut words = Vec::new();
         for (group, sample) in self.groups.iter_mut().zip(looks) {
-            if self.of_prefix && group.last.is_none() && !sample.exists() {
+            let is_first = group.last.is_none();
+            // Both groups of a prefix are meant by a condition, and one of them is enough to look at.
+            if self.of_prefix && is_first && !sample.exists() && self.settings.fail_if.is_none() {
                 continue;
             }
-            if sample.exists() && sample.members == 0 && sample.partitions.is_empty() {
+            if sample.kind.is_some() {
+                words.push(format!(
+                    "the group {} is a share group: it commits no offsets, so no lag of it is known",
+                    sample.group
+                ));
+            } else if !sample.exists() {
+                words.push(format!("the group {} does not exist: no offsets, no members", sample.group));
+            } else if sample.members == 0 && sample.partitions.is_empty() {
                 words.push(format!(
                     "the group {} exists and no offset of it is to be seen: it has none, or it has them on topics that \
                      this principal may not describe",
                     sample.group
                 ));
             }
-            if !sample.exists() {
-                words.push(format!("the group {} does not exist: no offsets, no members", sample.group));
-            }
             group.history.push(sample);
             let mut shown = GroupLag::of(sample, group.history.pace());
             if let Some(condition) = self.settings.fail_if {
-                let verdict = condition.judge(sample);
-                shown.fails = Some(verdict == Verdict::Holds);
+                let verdict = condition.judge(sample, self.settings.allow_missing);
+                group.dark = None;
                 match verdict {
                     Verdict::Holds => group.failed = Some(held(condition, &shown)),
-                    Verdict::NotKnown => words.push(format!(
-                        "--fail-if {condition} was not judged for all of {}: the lag of some partitions is not known",
-                        sample.group
-                    )),
-                    Verdict::Fine => {}
+                    Verdict::NotKnown(blind) => {
+                        group.dark_looks += 1;
+                        group.is_missing = blind.is_missing();
+                        let told = not_judged(condition, &shown, blind);
+                        shown.not_judged = Some(blind.to_string());
+                        if self.settings.watch.is_none() || !blind.may_pass() || group.dark_looks >= DARK_LOOKS {
+                            group.failed = Some(told);
+                        } else {
+                            words.push(told.clone());
+                            group.dark = Some(told);
+                        }
+                    }
+                    Verdict::Fine => group.dark_looks = 0,
                 }
+                shown.fails = Some(verdict != Verdict::Fine);
             }
             if self.settings.watch.is_some() {
                 group.samples.push(Moment::of(sample, group.history.pace()));
@@ -271,6 +316,16 @@ impl<'a> Watch<'a> {
         self.context.page_facts(command, self.settings.groups.join(", "))
     }
 
+    /// The end of a condition that holds or cannot be judged.
+    fn refusal(&self, message: String) -> Failure {
+        let failure = Failure::new(Code::Different, message);
+        if self.groups.iter().any(|group| group.is_missing) {
+            failure.hint("give --allow-missing where a group may not be there yet")
+        } else {
+            failure
+        }
+    }
+
     fn no_group(&self, sampler: &LagSampler) -> Failure {
         let names = &self.context.common.names;
         let failure = Failure::new(
@@ -291,4 +346,8 @@ impl<'a> Watch<'a> {
 
 fn held(condition: Condition, group: &GroupLag) -> String {
     format!("--fail-if {condition} holds for {}: {}", report::printable(&group.group), report::lag_total(group))
+}
+
+fn not_judged(condition: Condition, group: &GroupLag, blind: Blind) -> String {
+    format!("--fail-if {condition} cannot be judged for {}: {blind}", report::printable(&group.group))
 }

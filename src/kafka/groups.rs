@@ -1,6 +1,6 @@
 //! Requests about any group: its state and members, all that it has committed, who holds an instance id, its deletion.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use super::permission::{Operation, Permission};
 /// All offsets of a group, or why they are not known.
 type Offsets = Result<Vec<(TopicPartition, i64)>, Error>;
 
+/// The state of a group that is not there.
+pub(super) const DEAD: &str = "Dead";
+
 /// Groups whose offsets are asked for at the same time.
 const AT_A_TIME: usize = 16;
 
@@ -32,6 +35,17 @@ pub struct GroupFacts {
     /// The topics that it has committed offsets for, or that are assigned to its members; `None` where this principal
     /// may not look.
     pub topics: Option<BTreeSet<String>>,
+    /// Whether no consumer group answers to the name: a share group, or one with NUL in its name, where the library cuts it.
+    pub is_odd: bool,
+}
+
+/// Groups of a listing that have the same name, as far as the library tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Listed {
+    /// Kafka's name of the state of the first.
+    state: String,
+    /// How many there are: more than one where names differ behind a NUL.
+    count: usize,
 }
 
 /// What became of the wish to delete a group.
@@ -76,29 +90,28 @@ impl Inspector {
         groups.iter().map(end).collect()
     }
 
-    /// Every consumer group that this principal may see, in the order of their names.
+    /// Every consumer group that this principal may see, in the order of their names. One that cannot be asked is one of them: it
+    /// keeps nothing from the others.
     ///
     /// # Errors
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
     /// stop was asked for.
     pub fn groups(&self) -> Result<Vec<GroupFacts>, Error> {
-        let names = self.group_names()?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let descriptions = if names.is_empty() { Vec::new() } else { self.describe(&names)? };
+        let listed = self.listed()?;
+        let names: Vec<&str> = listed.keys().map(String::as_str).collect();
+        let descriptions = if names.is_empty() { Vec::new() } else { self.describe_each(&names)? };
         let offsets = self.all_committed_of(&names);
-        let facts = |((name, description), offsets): ((&&str, Description), Offsets)| -> Result<GroupFacts, Error> {
-            let Description { state, members } = description;
-            let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
-            let topics = match offsets {
-                Ok(offsets) => Some(offsets.into_iter().map(|(place, _)| place.topic).chain(assigned).collect()),
-                Err(error) if error.kind() == Kind::Denied => None,
-                Err(error) => return Err(error),
-            };
-            let members = members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect();
-            Ok(GroupFacts { name: (*name).to_owned(), state, members, topics })
-        };
-        names.iter().zip(descriptions).zip(offsets).map(facts).collect()
+        let mut groups = Vec::with_capacity(names.len());
+        for (((name, listed), description), offsets) in listed.iter().zip(descriptions).zip(offsets) {
+            let facts = facts(name, listed, description, offsets)?;
+            // The others of that name, which cannot be told apart from it.
+            let other =
+                GroupFacts { members: Vec::new(), topics: Some(BTreeSet::new()), is_odd: true, ..facts.clone() };
+            groups.push(facts);
+            groups.extend(std::iter::repeat_n(other, listed.count - 1));
+        }
+        Ok(groups)
     }
 
     /// Every offset that groups have committed, in their order: several are asked for at a time, as a cluster may have many
@@ -154,6 +167,21 @@ impl Inspector {
         })
     }
 
+    /// State and members of groups, in their order, or why the coordinator does not tell them of one.
+    fn describe_each(&self, groups: &[&str]) -> Result<Vec<Result<Description, Rd>>, Error> {
+        let needs: Vec<Permission> =
+            groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
+        let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        self.ask_coordinator("asking for the state of groups", &needs, move |client, bound| {
+            let found = native_groups::describe(client.client().native_ptr(), &names, bound);
+            let found = found.map_err(KafkaError::AdminOp)?;
+            match found.iter().find_map(|found| found.as_ref().err().filter(|code| kind_of(**code).passes())) {
+                Some(code) => Err(KafkaError::AdminOp(*code)),
+                None => Ok(found),
+            }
+        })
+    }
+
     /// The member id that holds a `group.instance.id` (KIP-345); `None` while no member has it.
     ///
     /// # Errors
@@ -188,23 +216,109 @@ impl Inspector {
         })
     }
 
-    /// The names of the cluster's consumer groups, in order, as far as this principal may see them.
+    /// The names of the cluster's consumer groups, in order, as far as this principal may see them; an empty one is left out.
     ///
     /// # Errors
     ///
     /// As [`Inspector::groups`].
     pub fn group_names(&self) -> Result<Vec<String>, Error> {
+        Ok(self.listed()?.into_keys().filter(|name| !name.is_empty()).collect())
+    }
+
+    /// Whether the cluster lists a group of that name, of whatever kind.
+    pub(super) fn lists(&self, group: &str) -> Result<bool, Error> {
+        let (client, group) = (Arc::clone(&self.latest), group.to_owned());
+        self.request("looking for the group", &[], Duration::ZERO, move |bound| {
+            Ok(!client.client().fetch_group_list(Some(&group), bound)?.groups().is_empty())
+        })
+    }
+
+    /// The cluster's groups by their names, but for those of a protocol that has no consumers.
+    fn listed(&self) -> Result<BTreeMap<String, Listed>, Error> {
         let client = Arc::clone(&self.latest);
         self.request("asking for the groups", &[], Duration::ZERO, move |bound| {
             let list = client.client().fetch_group_list(None, bound)?;
-            let mut names: Vec<String> = list
-                .groups()
-                .iter()
-                .filter(|group| matches!(group.protocol_type(), "consumer" | ""))
-                .map(|group| group.name().to_owned())
-                .collect();
-            names.sort();
-            Ok(names)
+            let groups = list.groups().iter().filter(|group| matches!(group.protocol_type(), "consumer" | ""));
+            Ok(by_name(groups.map(|group| (group.name(), group.state()))))
         })
+    }
+}
+
+/// The library refuses a request that names a group twice, so each name is there once.
+fn by_name<'a>(groups: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, Listed> {
+    let mut listed = BTreeMap::new();
+    for (name, state) in groups {
+        let one = listed.entry(name.to_owned()).or_insert_with(|| Listed { state: state.to_owned(), count: 0 });
+        one.count += 1;
+    }
+    listed
+}
+
+/// What is known of a group that was listed.
+fn facts(
+    name: &str,
+    listed: &Listed,
+    description: Result<Description, Rd>,
+    offsets: Offsets,
+) -> Result<GroupFacts, Error> {
+    let is_described = description.is_ok();
+    let Description { state, members } =
+        description.unwrap_or_else(|_| Description { state: listed.state.clone(), members: Vec::new() });
+    let (offsets, may_be_read) = match offsets {
+        Ok(offsets) => (Some(offsets), true),
+        Err(error) if error.kind() == Kind::Denied => (None, false),
+        Err(error) if error.kind().passes() || error.kind() == Kind::Stopped => return Err(error),
+        Err(_) => (None, true),
+    };
+    let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
+    let committed = offsets.iter().flatten().map(|(place, _)| place.topic.clone());
+    let topics: BTreeSet<String> = committed.chain(assigned).collect();
+    let is_nothing = topics.is_empty() && members.is_empty();
+    Ok(GroupFacts {
+        is_odd: may_be_read && is_nothing && (offsets.is_none() || !is_described || state == DEAD),
+        name: name.to_owned(),
+        members: members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect(),
+        topics: may_be_read.then_some(topics),
+        state,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(count: usize) -> Listed {
+        Listed { state: "Empty".to_owned(), count }
+    }
+
+    fn described(state: &str) -> Description {
+        Description { state: state.to_owned(), members: Vec::new() }
+    }
+
+    fn offset() -> Vec<(TopicPartition, i64)> {
+        vec![(TopicPartition::new("orders", 0), 1)]
+    }
+
+    #[test]
+    fn names_that_are_the_same_up_to_a_nul_are_asked_for_once() {
+        let found = [("odd", "Empty"), ("", "Empty"), ("odd", "Dead"), ("", "Dead"), ("fine", "Stable")];
+        let found: Vec<(String, usize)> =
+            by_name(found.into_iter()).into_iter().map(|(name, listed)| (name, listed.count)).collect();
+        assert_eq!(found, [(String::new(), 2), ("fine".to_owned(), 1), ("odd".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_group_that_does_not_answer_is_one_odd_group() {
+        let odd = |description, offsets| facts("g", &listed(1), description, offsets).map(|facts| facts.is_odd);
+        let broken = || Err(Error::new(Cause::Broken("for this test")));
+        assert_eq!(odd(Ok(described("Empty")), Ok(offset())).ok(), Some(false));
+        assert_eq!(odd(Ok(described("Empty")), Ok(Vec::new())).ok(), Some(false));
+        assert_eq!(odd(Ok(described("Dead")), Ok(Vec::new())).ok(), Some(true), "it was listed, and is not there");
+        assert_eq!(odd(Ok(described("Dead")), Ok(offset())).ok(), Some(false), "it has offsets that can be read");
+        assert_eq!(odd(Ok(described("Empty")), broken()).ok(), Some(true));
+        assert_eq!(odd(Err(Rd::InvalidGroupId), Ok(Vec::new())).ok(), Some(true));
+        let empty_name = facts("", &listed(1), Err(Rd::InvalidGroupId), Ok(offset())).expect("facts");
+        assert_eq!((empty_name.state.as_str(), empty_name.is_odd), ("Empty", false), "its offsets can be read");
+        assert_eq!(empty_name.topics.map(|topics| topics.len()), Some(1));
     }
 }

@@ -7,12 +7,13 @@ use super::TopicPartition;
 use super::codes::Kind;
 use super::connection::Connection;
 use super::error::{Cause, Error};
+use super::groups::DEAD;
 use super::inspector::Inspector;
 use super::native_groups::Description;
 use super::peek::{Peek, Want};
 use super::permission::Operation;
 use crate::clock::{self, Deadline};
-use crate::lag::{Bounds, GroupSample, Isolation, Lag, Next, PartitionSample};
+use crate::lag::{Bounds, GroupKind, GroupSample, Isolation, Lag, Next, PartitionSample};
 use crate::shutdown::Shutdown;
 
 /// How long the next unread records are looked for within one sample of many, at most.
@@ -54,6 +55,7 @@ pub struct LagSampler {
 /// A group as it was described, and what it has committed.
 struct Seen {
     description: Description,
+    kind: Option<GroupKind>,
     at_millis: i64,
     committed: BTreeMap<TopicPartition, i64>,
     owners: BTreeMap<TopicPartition, String>,
@@ -128,12 +130,13 @@ impl LagSampler {
                 .members
                 .iter()
                 .flat_map(|member| member.partitions.iter().map(|place| (place.clone(), member.id.clone())));
-            seen.push(Seen {
-                at_millis: clock::wall_millis(),
-                committed: self.inspector.all_committed(group)?.into_iter().collect(),
-                owners: owners.collect(),
-                description,
-            });
+            let owners = owners.collect();
+            let at_millis = clock::wall_millis();
+            let committed: BTreeMap<_, _> = self.inspector.all_committed(group)?.into_iter().collect();
+            // The library knows no share groups: to the requests of consumers one is not there, and yet it is listed.
+            let is_share = description.state == DEAD && committed.is_empty() && self.inspector.lists(group)?;
+            let kind = is_share.then_some(GroupKind::Share);
+            seen.push(Seen { description, kind, at_millis, committed, owners });
         }
         let places: BTreeSet<TopicPartition> =
             seen.iter().flat_map(|seen| seen.committed.keys().chain(seen.owners.keys())).cloned().collect();
@@ -253,7 +256,7 @@ impl LagSampler {
         bounds: &BTreeMap<TopicPartition, Bounds>,
         bound: &Deadline,
     ) -> Result<GroupSample, Error> {
-        let Seen { description, at_millis, committed, mut owners } = seen;
+        let Seen { description, kind, at_millis, committed, mut owners } = seen;
         let mut partitions: Vec<PartitionSample> = places
             .into_iter()
             .map(|place| PartitionSample {
@@ -295,8 +298,9 @@ impl LagSampler {
         }
         Ok(GroupSample {
             group: self.groups[index].clone(),
-            state: description.state,
+            state: if kind.is_some() { "Unknown".to_owned() } else { description.state },
             members: description.members.len(),
+            kind,
             isolation,
             at_millis,
             partitions,

@@ -46,9 +46,16 @@ impl Sampling {
                     let last = over.load(Ordering::Acquire);
                     let next = Deadline::after(every);
                     let at_seconds = started.elapsed().as_secs_f64();
-                    for (index, sample) in look(at_seconds) {
-                        locked(&seen)[index].samples.push(sample);
+                    let looked = look(at_seconds);
+                    let mut seen = locked(&seen);
+                    if looked.is_empty() && last {
+                        // What was seen before it says nothing about the end.
+                        seen.iter_mut().for_each(|series| series.samples.push(unknown(at_seconds)));
                     }
+                    for (index, sample) in looked {
+                        seen[index].samples.push(sample);
+                    }
+                    drop(seen);
                     if last {
                         return;
                     }
@@ -128,8 +135,48 @@ fn sample(group: &GroupSample, at_seconds: f64) -> LagSample {
     };
     LagSample {
         at_seconds,
-        messages: group.messages(),
+        // Where more may wait than is counted, the number would be too small to be held against a bound.
+        messages: group.messages().filter(|_| !group.is_uncertain()),
         seconds: group.seconds(),
         partitions: group.partitions.iter().map(partition).collect(),
+    }
+}
+
+/// A look that was not answered.
+fn unknown(at_seconds: f64) -> LagSample {
+    LagSample { at_seconds, messages: None, seconds: None, partitions: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::{Bounds, Next};
+
+    #[test]
+    fn where_more_may_wait_than_is_counted_there_is_no_number() {
+        let partition = |partition, committed, high_watermark| PartitionSample {
+            topic: "orders".to_owned(),
+            partition,
+            committed,
+            bounds: Some(Bounds { log_start: 0, last_stable: high_watermark, high_watermark }),
+            next: Next::Unknown,
+            owner: None,
+        };
+        let seen = |partitions| {
+            let group = GroupSample {
+                group: "readers".to_owned(),
+                state: "Stable".to_owned(),
+                members: 1,
+                kind: None,
+                isolation: Isolation::ReadCommitted,
+                at_millis: 0,
+                partitions,
+            };
+            sample(&group, 1.0).messages
+        };
+        assert_eq!(seen(vec![partition(0, Some(5), 5)]), Some(0));
+        assert_eq!(seen(vec![partition(0, Some(5), 5), partition(1, None, 0)]), Some(0), "nothing can wait there");
+        assert_eq!(seen(vec![partition(0, Some(5), 5), partition(1, None, 9)]), None);
+        assert_eq!(seen(vec![partition(0, Some(5), 5), partition(1, Some(9), 3)]), None);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::sample::GroupSample;
+use super::sample::{GroupKind, GroupSample, Lag, PartitionSample};
 
 /// `>1000`, `>=10`, `>30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,39 +21,135 @@ enum Limit {
 }
 
 /// What came of a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
     /// It holds.
     Holds,
     /// It does not.
     Fine,
-    /// It does not as far as is known; some partition's lag is not.
-    NotKnown,
+    /// It does not as far as is known, and this keeps the rest from being known.
+    NotKnown(Blind),
+}
+
+/// Why a condition cannot be judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Blind {
+    /// There is no such group.
+    NoGroup,
+    /// The group exists, and no offset of it is to be seen.
+    NoOffsets,
+    /// That many partitions have no offset of the group, or do not exist.
+    NoCommit(usize),
+    /// It is a share group, which has no committed offsets.
+    ShareGroup,
+    /// That many partitions have an offset behind their end.
+    BeyondEnd(usize),
+    /// The next unread record was written that many seconds from now, by its timestamp.
+    Future(f64),
+    /// How old the next unread record is was not found out.
+    Age,
+}
+
+impl Blind {
+    /// Whether something is not there that may come: what `--allow-missing` lets pass.
+    #[must_use]
+    pub const fn is_missing(self) -> bool {
+        matches!(self, Self::NoGroup | Self::NoOffsets | Self::NoCommit(_))
+    }
+
+    /// Whether the next look may see it.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::Age)
+    }
+}
+
+impl fmt::Display for Blind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let partitions =
+            |count: usize| if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") };
+        match self {
+            Self::NoGroup => f.write_str("there is no such group"),
+            Self::NoOffsets => f.write_str("no offset of it is to be seen"),
+            Self::NoCommit(count) => write!(f, "it has committed nothing on {}", partitions(*count)),
+            Self::ShareGroup => f.write_str("it is a share group, which commits no offsets"),
+            Self::BeyondEnd(count) => write!(f, "its offset is behind the end of {}", partitions(*count)),
+            Self::Future(seconds) => {
+                write!(
+                    f,
+                    "the next record's timestamp is {seconds:.1} s in the future, so how long it waits is not known"
+                )
+            }
+            Self::Age => f.write_str("how old the next record is was not found out"),
+        }
+    }
 }
 
 impl Condition {
-    /// Whether it holds for a group.
+    /// Whether it holds for a group. With `allow_missing` a group, offsets and partitions that are not there count for nothing.
     ///
     /// What is known is a lower bound, so a condition that holds for it holds whatever the rest may be.
     #[must_use]
-    pub fn judge(&self, sample: &GroupSample) -> Verdict {
-        let (holds, known) = match self.limit {
-            Limit::Messages(limit) => (
-                sample.messages().is_some_and(|messages| messages > limit || self.inclusive && messages == limit),
-                sample.messages().is_some() && !sample.is_uncertain(),
-            ),
+    pub fn judge(&self, sample: &GroupSample, allow_missing: bool) -> Verdict {
+        let holds = match self.limit {
+            Limit::Messages(limit) => {
+                sample.messages().is_some_and(|messages| messages > limit || self.inclusive && messages == limit)
+            }
             Limit::Age(limit) => {
                 let limit = limit.as_secs_f64();
-                let exceeds = |seconds: f64| seconds > limit || self.inclusive && seconds >= limit;
-                (sample.seconds_at_least().is_some_and(exceeds), sample.seconds().is_some() && !sample.is_uncertain())
+                sample.seconds_at_least().is_some_and(|seconds| seconds > limit || self.inclusive && seconds >= limit)
             }
         };
-        match (holds, known) {
-            (true, _) => Verdict::Holds,
-            (false, true) => Verdict::Fine,
-            (false, false) => Verdict::NotKnown,
+        if holds {
+            return Verdict::Holds;
+        }
+        let of_age = if matches!(self.limit, Limit::Age(_)) { unknown_age(sample) } else { None };
+        match unknown_messages(sample).into_iter().chain(of_age).find(|blind| !(allow_missing && blind.is_missing())) {
+            Some(blind) => Verdict::NotKnown(blind),
+            None => Verdict::Fine,
         }
     }
+}
+
+/// What keeps the number of messages from being known.
+fn unknown_messages(sample: &GroupSample) -> Vec<Blind> {
+    if sample.kind == Some(GroupKind::Share) {
+        return vec![Blind::ShareGroup];
+    }
+    if !sample.exists() {
+        return vec![Blind::NoGroup];
+    }
+    if sample.partitions.is_empty() {
+        return vec![Blind::NoOffsets];
+    }
+    let (mut missing, mut beyond) = (0, 0);
+    for partition in &sample.partitions {
+        match partition.lag(sample.isolation) {
+            Lag::BeyondEnd(_) => beyond += 1,
+            // Nothing waits on an empty partition, whatever is committed; but that alone says nothing of a group.
+            Lag::NoCommit | Lag::NoEnd if sample.messages().is_none() || partition.may_hold(sample.isolation) => {
+                missing += 1;
+            }
+            _ => {}
+        }
+    }
+    let mut blind = Vec::new();
+    blind.extend((beyond > 0).then_some(Blind::BeyondEnd(beyond)));
+    blind.extend((missing > 0).then_some(Blind::NoCommit(missing)));
+    blind
+}
+
+/// What keeps the age of the oldest record from being known, where messages wait.
+fn unknown_age(sample: &GroupSample) -> Option<Blind> {
+    let dark = |partition: &&PartitionSample| {
+        partition.lag(sample.isolation).messages().is_some()
+            && partition.seconds(sample.isolation, sample.at_millis).is_none()
+    };
+    let mut dark = sample.partitions.iter().filter(dark).peekable();
+    dark.peek()?;
+    let ahead =
+        dark.filter_map(|partition| partition.ahead_seconds(sample.isolation, sample.at_millis)).reduce(f64::max);
+    Some(ahead.map_or(Blind::Age, Blind::Future))
 }
 
 impl FromStr for Condition {
@@ -95,8 +191,12 @@ mod tests {
     use crate::lag::laws::{group, partition};
     use crate::lag::{Next, PartitionSample};
 
+    fn judged(condition: &str, sample: &GroupSample, allow_missing: bool) -> Verdict {
+        condition.parse::<Condition>().expect(condition).judge(sample, allow_missing)
+    }
+
     fn verdict(condition: &str, partitions: Vec<PartitionSample>) -> Verdict {
-        condition.parse::<Condition>().expect(condition).judge(&group(10_000, partitions))
+        judged(condition, &group(10_000, partitions), false)
     }
 
     #[test]
@@ -124,17 +224,57 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_neither_fails_nor_hides_what_is() {
+    fn what_is_not_known_is_told_and_hides_nothing_that_is() {
         let never = || partition(None, 0, 50, Next::Unknown);
         let far = || partition(Some(0), 0, 50, Next::Written(0));
         let dark = || partition(Some(0), 0, 50, Next::Unknown);
-        assert_eq!(verdict(">10", vec![never()]), Verdict::NotKnown);
+        let unknown = |condition, partitions| match verdict(condition, partitions) {
+            Verdict::NotKnown(blind) => blind,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(unknown(">10", vec![never()]), Blind::NoCommit(1));
         assert_eq!(verdict(">10", vec![never(), far()]), Verdict::Holds);
-        assert_eq!(verdict(">99", vec![never(), far()]), Verdict::NotKnown);
+        assert_eq!(unknown(">99", vec![never(), far(), never()]), Blind::NoCommit(2));
         assert_eq!(verdict(">5s", vec![dark(), far()]), Verdict::Holds);
-        assert_eq!(verdict(">20s", vec![dark(), far()]), Verdict::NotKnown);
-        assert_eq!(verdict(">=0", vec![]), Verdict::NotKnown);
+        assert_eq!(unknown(">20s", vec![dark(), far()]), Blind::Age);
+        assert_eq!(verdict(">99", vec![dark()]), Verdict::Fine, "messages need no age");
+        assert_eq!(unknown(">99", vec![partition(Some(60), 0, 50, Next::Unknown), never()]), Blind::BeyondEnd(1));
+        assert_eq!(unknown(">=0", vec![]), Blind::NoOffsets);
         let empty = || partition(None, 7, 7, Next::Unknown);
         assert_eq!(verdict(">99", vec![empty(), far()]), Verdict::Fine, "an empty partition hides nothing");
+        assert_eq!(unknown(">99", vec![empty()]), Blind::NoCommit(1), "of a group without any offset nothing is known");
+    }
+
+    #[test]
+    fn a_timestamp_in_the_future_is_no_age() {
+        let at = |millis| vec![partition(Some(0), 0, 15, Next::Written(millis))];
+        assert_eq!(verdict(">30s", at(3_610_000)), Verdict::NotKnown(Blind::Future(3_600.0)));
+        assert_eq!(verdict(">30s", at(10_900)), Verdict::Fine, "clocks differ by less than a second");
+        assert_eq!(verdict(">14", at(3_610_000)), Verdict::Holds);
+        let mut both = at(3_610_000);
+        both.extend(at(0));
+        assert_eq!(verdict(">5s", both), Verdict::Holds);
+    }
+
+    #[test]
+    fn a_group_that_is_not_there_passes_only_where_that_is_allowed() {
+        let none = GroupSample { state: "Dead".to_owned(), ..group(0, vec![]) };
+        let share = GroupSample { kind: Some(GroupKind::Share), ..none.clone() };
+        for (sample, blind, allowed) in [
+            (none, Blind::NoGroup, Verdict::Fine),
+            (share, Blind::ShareGroup, Verdict::NotKnown(Blind::ShareGroup)),
+            (group(0, vec![]), Blind::NoOffsets, Verdict::Fine),
+            (group(0, vec![partition(None, 0, 5, Next::Unknown)]), Blind::NoCommit(1), Verdict::Fine),
+            (
+                group(0, vec![partition(Some(9), 0, 5, Next::Unknown), partition(None, 0, 5, Next::Unknown)]),
+                Blind::BeyondEnd(1),
+                Verdict::NotKnown(Blind::BeyondEnd(1)),
+            ),
+        ] {
+            for condition in [">1000", ">30s"] {
+                assert_eq!(judged(condition, &sample, false), Verdict::NotKnown(blind), "{condition} {blind:?}");
+                assert_eq!(judged(condition, &sample, true), allowed, "{condition} {blind:?}");
+            }
+        }
     }
 }

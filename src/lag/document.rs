@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::{Pace, Trend};
-use super::sample::{GroupSample, Isolation, Lag, PartitionSample};
+use super::sample::{GroupKind, GroupSample, Isolation, Lag, PartitionSample};
 use crate::domain::EventTime;
 
 /// The name and version of the document; any other is refused when it is read.
@@ -56,8 +56,11 @@ impl LagDocument {
 pub struct GroupLag {
     /// The group, as it is called on the cluster.
     pub group: String,
-    /// Its state in Kafka's words; `Dead` for a group that does not exist.
+    /// Its state in Kafka's words; `Dead` for a group that does not exist, `Unknown` for a share group.
     pub state: String,
+    /// What kind it is, unless its members are consumers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<GroupKind>,
     /// How many members it has.
     pub members: usize,
     /// To which end lag is counted.
@@ -84,9 +87,12 @@ pub struct GroupLag {
     /// When nothing will wait any more at this pace; of a group that drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_seconds: Option<f64>,
-    /// Whether the condition of `--fail-if` holds; only with one.
+    /// Whether the condition of `--fail-if` holds, or cannot be judged; only with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fails: Option<bool>,
+    /// Why the condition of `--fail-if` cannot be judged; only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_judged: Option<String>,
     /// By topic and number.
     pub partitions: Vec<PartitionLag>,
     /// What was seen over time, oldest first; of a watch.
@@ -115,6 +121,9 @@ pub struct PartitionLag {
     pub messages: Option<i64>,
     /// How old the next unread record is; 0 where none waits, `null` where that is not known.
     pub seconds: Option<f64>,
+    /// How far in the future the next unread record's timestamp is; only where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead_seconds: Option<f64>,
     /// Offsets that were gone before they were read.
     pub lost: Option<i64>,
     /// Whether the committed offset lies behind the end, where nothing is.
@@ -149,6 +158,7 @@ impl GroupLag {
         Self {
             group: sample.group.clone(),
             state: sample.state.clone(),
+            kind: sample.kind,
             members: sample.members,
             isolation: sample.isolation,
             at: time(sample.at_millis),
@@ -161,6 +171,7 @@ impl GroupLag {
             trend: pace.map(|pace| pace.trend),
             drain_seconds: pace.and_then(|pace| pace.drain_seconds).map(rounded),
             fails: None,
+            not_judged: None,
             partitions: sample.partitions.iter().map(|seen| PartitionLag::of(seen, sample)).collect(),
             samples: Vec::new(),
         }
@@ -180,6 +191,7 @@ impl PartitionLag {
             high_watermark: seen.bounds.map(|bounds| bounds.high_watermark),
             messages: lag.messages(),
             seconds: seen.seconds(sample.isolation, sample.at_millis),
+            ahead_seconds: seen.ahead_seconds(sample.isolation, sample.at_millis),
             lost: seen.lost(),
             beyond_end: matches!(lag, Lag::BeyondEnd(_)),
             owner: seen.owner.clone(),

@@ -23,6 +23,7 @@ pub fn group(at_millis: i64, partitions: Vec<PartitionSample>) -> GroupSample {
         group: "readers".to_owned(),
         state: "Empty".to_owned(),
         members: 0,
+        kind: None,
         isolation: Isolation::ReadCommitted,
         at_millis,
         partitions,
@@ -63,7 +64,12 @@ fn what_was_deleted_before_it_was_read_is_lost_and_still_counts_as_lag() {
 fn seconds_are_the_age_of_the_next_unread_record() {
     let age = |committed, next, now| partition(Some(committed), 0, 9, next).seconds(Isolation::ReadCommitted, now);
     assert_eq!(age(3, Next::Written(1_000), 3_500), Some(2.5));
-    assert_eq!(age(3, Next::Written(9_000), 3_500), Some(0.0), "a writer's clock that is ahead");
+    assert_eq!(age(3, Next::Written(4_500), 3_500), Some(0.0), "a writer's clock that is ahead");
+    assert_eq!(age(3, Next::Written(4_501), 3_500), None, "a timestamp in the future");
+    let ahead = |committed, millis| {
+        partition(Some(committed), 0, 9, Next::Written(millis)).ahead_seconds(Isolation::ReadCommitted, 3_500)
+    };
+    assert_eq!((ahead(3, 4_500), ahead(3, 9_000), ahead(9, 9_000)), (None, Some(5.5), None));
     assert_eq!(age(3, Next::Nothing, 3_500), Some(0.0), "nothing but markers is nothing to wait for");
     assert_eq!(age(9, Next::Unknown, 3_500), Some(0.0), "nothing waits");
     assert_eq!(age(3, Next::Unknown, 3_500), None);

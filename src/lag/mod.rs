@@ -11,8 +11,8 @@ mod sheet;
 #[cfg(test)]
 mod laws;
 
-pub use condition::{Condition, Verdict};
+pub use condition::{Blind, Condition, Verdict};
 pub use document::{GroupLag, Groups, LagDocument, LagSchema, Moment, PartitionLag};
 pub use history::{History, Pace, Trend};
-pub use sample::{Bounds, GroupSample, Isolation, Lag, Next, PartitionSample};
+pub use sample::{Bounds, GroupKind, GroupSample, Isolation, Lag, Next, PartitionSample};
 pub use sheet::{csv_heading, csv_rows};

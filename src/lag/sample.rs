@@ -23,6 +23,17 @@ impl Isolation {
     }
 }
 
+/// How far a writer's clock may be ahead of this one, in milliseconds: what is written further ahead has no age.
+const AHEAD: i64 = 1_000;
+
+/// A kind of group that has no committed offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    /// Its members share the records of a partition, and the broker keeps what each was given (KIP-932).
+    Share,
+}
+
 /// A group at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupSample {
@@ -32,6 +43,8 @@ pub struct GroupSample {
     pub state: String,
     /// How many members it has.
     pub members: usize,
+    /// What kind it is, unless its members are consumers.
+    pub kind: Option<GroupKind>,
     /// Up to which end its lag is counted.
     pub isolation: Isolation,
     /// When it was seen: milliseconds of the wall clock since the epoch.
@@ -142,9 +155,30 @@ impl PartitionSample {
         match self.next {
             Next::Nothing => Some(0.0),
             // A writer's clock may be ahead of this one.
-            Next::Written(millis) => Some(in_seconds(now_millis.saturating_sub(millis).max(0))),
+            Next::Written(millis) => match now_millis.saturating_sub(millis) {
+                age if age < -AHEAD => None,
+                age => Some(in_seconds(age.max(0))),
+            },
             Next::Unknown => None,
         }
+    }
+
+    /// How far in the future the next unread record was written, by its timestamp; where that is further than clocks differ.
+    #[must_use]
+    pub fn ahead_seconds(&self, isolation: Isolation, now_millis: i64) -> Option<f64> {
+        match self.next {
+            Next::Written(millis) if self.lag(isolation).messages().is_some_and(|messages| messages > 0) => {
+                let ahead = millis.saturating_sub(now_millis);
+                (ahead > AHEAD).then(|| in_seconds(ahead))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether something may wait here, as far as its bounds tell.
+    #[must_use]
+    pub(super) fn may_hold(&self, isolation: Isolation) -> bool {
+        self.bounds.is_none_or(|bounds| bounds.log_start < bounds.end(isolation))
     }
 }
 
@@ -200,7 +234,7 @@ impl GroupSample {
     pub fn is_uncertain(&self) -> bool {
         self.partitions.iter().any(|partition| match partition.lag(self.isolation) {
             Lag::Messages(_) => false,
-            Lag::NoCommit => partition.bounds.is_none_or(|bounds| bounds.log_start < bounds.end(self.isolation)),
+            Lag::NoCommit => partition.may_hold(self.isolation),
             Lag::BeyondEnd(_) | Lag::NoEnd => true,
         })
     }
@@ -209,6 +243,7 @@ impl GroupSample {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.state != "Dead"
+            || self.kind.is_some()
             || self.members > 0
             || self.partitions.iter().any(|partition| partition.committed.is_some())
     }

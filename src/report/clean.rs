@@ -60,6 +60,11 @@ fn members(members: &[String]) -> String {
     }
 }
 
+/// A name that can be seen.
+fn name(name: &str) -> String {
+    if name.is_empty() { "(empty name)".to_owned() } else { printable(name).into_owned() }
+}
+
 fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
     if !document.topics.is_empty() {
         writeln!(out, "Topics:")?;
@@ -73,11 +78,7 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
         writeln!(out, "Groups:")?;
         let mut table = Table::new([("group", Align::Left), ("state", Align::Left), ("members", Align::Left)]);
         for group in &document.groups {
-            table.row([
-                printable(&group.name).into_owned(),
-                printable(&group.state).into_owned(),
-                members(&group.members),
-            ]);
+            table.row([name(&group.name), printable(&group.state).into_owned(), members(&group.members)]);
         }
         write!(out, "{table}")?;
     }
@@ -88,8 +89,9 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
             let why = match group.reason {
                 Reason::OtherTopics => "has read other topics too",
                 Reason::OtherName => "has another name, and there is no --prefix",
+                Reason::OtherKind => "no consumer group answers to this name: a share group, or NUL is in the name",
             };
-            table.row([printable(&group.name).into_owned(), why.to_owned(), members(&group.members)]);
+            table.row([name(&group.name), why.to_owned(), members(&group.members)]);
         }
         write!(out, "{table}")?;
     }

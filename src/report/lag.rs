@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::text::{Align, Table};
-use crate::lag::{GroupLag, Isolation, PartitionLag, Trend};
+use crate::lag::{GroupKind, GroupLag, Isolation, PartitionLag, Trend};
 use crate::printable::printable;
 
 /// Lines of a picture: more would not fit on every terminal, and what does not fit cannot be redrawn.
@@ -61,6 +61,9 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
         1 => "1 member".to_owned(),
         members => format!("{members} members"),
     };
+    if group.kind == Some(GroupKind::Share) {
+        return writeln!(out, "Group: {}, a share group, which commits no offsets", printable(&group.group));
+    }
     writeln!(out, "Group: {}, {}, {members}", printable(&group.group), printable(&group.state))?;
     let end = match group.isolation {
         Isolation::ReadCommitted => "to the last stable offset",
@@ -119,6 +122,7 @@ fn total(group: &GroupLag) -> String {
         count => format!(", {count} partitions without a number"),
     };
     let messages = match group.messages {
+        None if group.kind.is_some() => return "a share group, which commits no offsets".to_owned(),
         None if group.partitions.is_empty() => return "no offsets to be seen".to_owned(),
         None => return format!("not known{without}"),
         Some(1) => "1 message".to_owned(),
@@ -163,12 +167,14 @@ fn remark(row: &PartitionLag) -> String {
     if row.beyond_end {
         return "committed beyond the end".to_owned();
     }
-    match (row.last_stable_offset, row.high_watermark) {
+    let open = match (row.last_stable_offset, row.high_watermark) {
         (Some(stable), Some(high)) if stable < high => {
-            format!("{} behind an open transaction", high.saturating_sub(stable))
+            Some(format!("{} behind an open transaction", high.saturating_sub(stable)))
         }
-        _ => String::new(),
-    }
+        _ => None,
+    };
+    let ahead = row.ahead_seconds.map(|seconds| format!("timestamp {} in the future", in_words(seconds)));
+    open.into_iter().chain(ahead).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -193,6 +199,7 @@ mod tests {
             group: "readers".to_owned(),
             state: "Stable".to_owned(),
             members: 1,
+            kind: None,
             isolation: Isolation::ReadCommitted,
             at_millis,
             partitions,
@@ -210,10 +217,11 @@ mod tests {
             seen("orders", 5, Some(7), [0, 9, 9], Next::Unknown),
         ];
         partitions[5].bounds = None;
+        partitions.push(seen("orders", 6, Some(8), [0, 9, 9], Next::Written(3_642_500)));
         let group = GroupLag::of(&sample(42_500, partitions), None);
         insta::assert_snapshot!(lag_report(&[group]), @r"
         Group: readers, Stable, 1 member
-        Lag: 8 messages, 3 partitions without a number (to the last stable offset)
+        Lag: 9 messages, 3 partitions without a number (to the last stable offset)
         Lost: 2 offsets were deleted before they were read
           topic   partition  committed  end     lag  seconds  lost
           orders          0          9    9       0      0.0     0
@@ -222,7 +230,15 @@ mod tests {
           orders          3         11    9  beyond        -     0  committed beyond the end
           orders          4          7    9       2        -     0
           orders          5          7    -       -        -     -  there is no such partition
+          orders          6          8    9       1        -     0  timestamp 1h in the future
         ");
+        let share = GroupSample { kind: Some(GroupKind::Share), ..sample(0, vec![]) };
+        let share = GroupLag::of(&share, None);
+        assert_eq!(
+            lag_report(std::slice::from_ref(&share)),
+            "Group: readers, a share group, which commits no offsets\n"
+        );
+        assert!(lag_line(&share).ends_with("readers: a share group, which commits no offsets"));
     }
 
     #[test]

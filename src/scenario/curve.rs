@@ -13,6 +13,8 @@ pub(super) struct Curve {
     points: Vec<Point>,
     /// Of what was reckoned with, the largest; `None` without a point.
     peak: Option<i64>,
+    /// Whether the last sample knew a number.
+    ends_known: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,24 +36,27 @@ impl Curve {
         let inside =
             |at: f64| at.is_finite() && from.is_none_or(|from| at >= from) && until.is_none_or(|until| at <= until);
         let mut points: Vec<Point> = Vec::new();
+        let mut ends_known = false;
         for sample in samples.iter().filter(|sample| inside(sample.at_seconds)) {
+            ends_known = sample.messages.is_some();
             let later = points.last().is_none_or(|last| sample.at_seconds > last.at);
             if let (true, Some(messages)) = (later, sample.messages) {
                 points.push(Point { at: sample.at_seconds, messages: messages.max(0) });
             }
         }
         let peak = points.iter().map(|point| point.messages).max();
-        Self { origin: from.unwrap_or(0.0), points, peak }
+        Self { origin: from.unwrap_or(0.0), points, peak, ends_known }
     }
 
     /// A value of it; or why there is none.
     pub(super) fn value(&self, value: LagValue) -> Result<f64, &'static str> {
         let (Some(peak), Some(last)) = (self.peak, self.points.last()) else {
-            return Err("no sample of this group has a number: it has committed nothing");
+            return Err("no sample of this group has a number: it has committed nothing, or not on every partition");
         };
         let no_peak = if peak == 0 { Err("it had no lag at all") } else { Ok(()) };
         match value {
             LagValue::Peak => Ok(number(peak)),
+            LagValue::Final if !self.ends_known => Err("its lag was not known at the end"),
             LagValue::Final => Ok(number(last.messages)),
             LagValue::PeakSeconds => {
                 let at = self.points.iter().find(|point| point.messages == peak).map_or(last.at, |point| point.at);
@@ -137,7 +142,7 @@ pub fn predictions(samples: &[LagSample]) -> Vec<Prediction> {
     let mut predictions = Vec::new();
     for hump in whole.points.split_inclusive(|point| point.messages == 0) {
         let peak = hump.iter().map(|point| point.messages).max();
-        let hump = Curve { origin: 0.0, points: hump.to_vec(), peak };
+        let hump = Curve { origin: 0.0, points: hump.to_vec(), peak, ends_known: true };
         let large = peak.is_some_and(|peak| peak > 0 && i128::from(peak) * 10 >= i128::from(highest));
         let Some(fall) = hump.fall().filter(|_| large) else {
             continue;
@@ -210,6 +215,15 @@ mod tests {
 
     fn close(left: f64, right: f64) -> bool {
         (left - right).abs() <= right.abs() * 1e-6 + 1e-6
+    }
+
+    #[test]
+    fn an_end_that_was_not_seen_is_no_final_lag() {
+        let samples = [sample(0.0, Some(5)), sample(1.0, Some(0)), sample(2.0, None)];
+        let of = |until| Curve::of(&samples, None, until);
+        assert!(of(None).value(LagValue::Final).is_err());
+        assert_eq!(of(Some(1.5)).value(LagValue::Final), Ok(0.0), "the window ends before");
+        assert_eq!(of(None).value(LagValue::Peak), Ok(5.0));
     }
 
     #[test]

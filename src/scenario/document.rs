@@ -157,7 +157,7 @@ pub struct GroupLag {
 pub struct LagSample {
     /// When.
     pub at_seconds: f64,
-    /// Messages that wait, of all partitions; `null` while the group has committed nothing.
+    /// Messages that wait, of all partitions; `null` while that is not known of one that holds records, as without a commit.
     pub messages: Option<i64>,
     /// How old the oldest message is that waits; `null` where that is not known, 0 where none waits.
     pub seconds: Option<f64>,

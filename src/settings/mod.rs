@@ -121,6 +121,7 @@ fn check_name(flag: &str, name: &str, longest: usize) -> Result<(), Failure> {
 fn check_group(group: Option<&str>) -> Result<(), Failure> {
     match group {
         Some("") => Err(usage("--group is empty").hint("leave it out for the usual group")),
+        Some(name) if name.contains('\0') => Err(usage("--group: a group's name holds no NUL")),
         Some(name) if name.len() > 249 => Err(usage("--group is longer than 249 bytes")),
         _ => Ok(()),
     }

@@ -33,6 +33,7 @@ mod joined;
 mod lag;
 mod looks;
 mod network;
+mod odd_groups;
 mod originals;
 mod outages;
 mod pipeline;
@@ -40,6 +41,9 @@ mod process;
 mod produce;
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
+#[path = "../contract/client.rs"]
+#[allow(dead_code, reason = "few of its requests are needed here")]
+mod raw;
 mod readme;
 mod records;
 mod recount;
@@ -104,6 +108,7 @@ fn main() {
         network::CASES,
         scenarios::CASES,
         lag::CASES,
+        odd_groups::CASES,
         clean::CASES,
         terminal::CASES,
         examples::CASES,
@@ -112,7 +117,9 @@ fn main() {
     .concat();
     match brokers::named() {
         Some(_) => {
-            cases.extend([produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES].concat());
+            cases.extend(
+                [produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES, odd_groups::KAFKA_CASES].concat(),
+            );
             // The longest ones first: whatever else there is runs beside them.
             cases.splice(0..0, network::KAFKA_CASES.iter().copied());
         }

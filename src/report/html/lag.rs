@@ -88,7 +88,8 @@ const fn counted(messages: i64) -> f64 {
 fn story(group: &GroupLag) -> String {
     let known: Vec<_> = group.samples.iter().filter_map(|sample| Some((sample.at_seconds, sample.messages?))).collect();
     let (Some(peak), Some(last)) = (known.iter().rev().max_by_key(|(_, messages)| *messages), known.last()) else {
-        return "It has committed nothing while it was looked at, so that its lag is not known.".to_owned();
+        return "Its lag was not known while it was looked at: it has committed nothing, or not on every partition."
+            .to_owned();
     };
     let mut story = if peak.1 <= 0 {
         "Nothing ever waited.".to_owned()

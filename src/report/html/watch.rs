@@ -68,6 +68,7 @@ mod tests {
             group: "readers".to_owned(),
             state: "Stable".to_owned(),
             members: 1,
+            kind: None,
             isolation: Isolation::ReadCommitted,
             at_millis,
             partitions: Vec::new(),

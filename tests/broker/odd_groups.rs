@@ -1,0 +1,157 @@
+//! Owns the groups that a consumer's requests do not fit: without a name, with NUL in it, share groups, and none at all.
+
+use kafka_protocol::messages::delete_groups_request::DeleteGroupsRequest;
+use kafka_protocol::messages::list_groups_request::ListGroupsRequest;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
+use kafka_protocol::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
+use kafka_protocol::messages::{GroupId, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use serde_json::{Value, json};
+
+use super::Case;
+use super::raw::Client;
+use super::support::Lab;
+
+pub const CASES: &[Case] = &[
+    ("odd_groups::clean_of_any_prefix_goes_on_beside_names_that_cannot_be_asked_for", unnamable),
+    ("odd_groups::a_condition_that_cannot_be_judged_does_not_pass", unjudged),
+];
+
+/// The embedded broker has no share groups.
+pub const KAFKA_CASES: &[Case] = &[("odd_groups::a_share_group_is_named_and_has_no_lag", share)];
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// Commits an offset in the name of a group that no library would name.
+fn commit(client: &mut Client, group: &str, topic: &str) {
+    let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(1);
+    let topic = OffsetCommitRequestTopic::default()
+        .with_name(TopicName(text(topic)))
+        .with_partitions(vec![partition.with_committed_metadata(Some(text("")))]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text(group)))
+        .with_generation_id_or_member_epoch(-1)
+        .with_retention_time_ms(-1)
+        .with_topics(vec![topic]);
+    let answer = client.ask(2, &request);
+    assert_eq!(answer.topics[0].partitions[0].error_code, 0, "{group:?}");
+}
+
+fn listed(client: &mut Client) -> Vec<String> {
+    let groups = client.ask(0, &ListGroupsRequest::default()).groups;
+    groups.into_iter().map(|group| group.group_id.to_string()).collect()
+}
+
+/// Takes them away, whatever the case has left of them.
+fn delete(client: &mut Client, groups: &[String]) {
+    let names = groups.iter().map(|group| GroupId(text(group))).collect();
+    client.ask(0, &DeleteGroupsRequest::default().with_groups_names(names));
+}
+
+fn unnamable(lab: &Lab) {
+    let mut client = Client::connect(&lab.broker);
+    lab.run("produce --count 10 --seed 1 --partitions 2").expect(0);
+    let (topic, odd) = (lab.topic("order-events"), lab.topic("odd"));
+    let groups = [String::new(), "\0".to_owned(), odd.clone(), format!("{odd}\0one"), format!("{odd}\0two")];
+    for group in &groups {
+        commit(&mut client, group, &topic);
+    }
+    let other = lab.other("none");
+    let nothing = other.run("clean --yes");
+    let shown = lab.run("clean --dry-run");
+    let done = lab.run("clean --yes --output json");
+    let left = listed(&mut client);
+    delete(&mut client, &groups);
+
+    assert!(nothing.expect(0).stdout.starts_with("Nothing to delete: "), "they are of no other prefix");
+    assert!(shown.expect(0).stdout.contains("no consumer group answers to this name"), "they are shown");
+    let document = done.expect(0).document();
+    let name = |row: &Value| row["name"].as_str().expect("a name").to_owned();
+    let rows = |list: &str| document[list].as_array().expect("rows").iter().map(name).collect::<Vec<_>>();
+    // The one without a name has read this prefix only, and can be asked.
+    assert_eq!(rows("groups"), [String::new(), odd.clone()]);
+    assert_eq!(rows("kept"), [odd.clone(), odd.clone()], "a row each");
+    assert_eq!(document["kept"][0]["reason"], "other_kind");
+    assert_eq!(lab.topics(), Vec::<String>::new());
+    assert!(left.contains(&groups[3]) && left.contains(&groups[4]), "what stays is there: {left:?}");
+    assert!(!left.contains(&odd) && !left.contains(&groups[0]), "what was deleted is gone: {left:?}");
+}
+
+/// Runs `lag` with a condition, and requires its code and what it says on stderr.
+fn gate(lab: &Lab, words: &str, code: i32, told: &str) -> Value {
+    let run = lab.run(&format!("lag {words} --output json")).expect(code);
+    assert!(run.stderr.contains(told), "{words}: {}", run.stderr);
+    let document = run.document();
+    let group = document.get("groups").map_or(&document, |groups| &groups[0]);
+    assert_eq!(group["fails"], code == 3, "{document}");
+    assert_eq!(group.get("not_judged").is_some(), code == 3, "{document}");
+    document
+}
+
+fn unjudged(lab: &Lab) {
+    let nobody = lab.topic("nobody");
+    gate(lab, &format!("--group {nobody} --fail-if >1000"), 3, "there is no such group");
+    gate(lab, &format!("--group {nobody} --fail-if >30s"), 3, "--allow-missing");
+    gate(lab, &format!("--group {nobody} --fail-if >1000 --allow-missing"), 0, "does not exist");
+    gate(lab, "--fail-if >1000", 3, "there is no such group");
+    gate(lab, "--fail-if >1000 --allow-missing", 0, "does not exist");
+    // A watch does not wait for it either.
+    let watch = lab.run(&format!("lag --group {nobody} --watch 50ms --fail-if >1000")).expect(3);
+    assert!(watch.stderr.contains("there is no such group"), "{}", watch.stderr);
+
+    lab.create_topic("foreign", 2, &[]);
+    lab.put("foreign", &vec![(0, None, Some(b"x".as_slice())); 15]);
+    lab.put("foreign", &[(1, None, Some(b"x".as_slice()))]);
+    let group = lab.topic("readers");
+    lab.set_offsets("readers", "foreign", &[(0, 0)]);
+    gate(lab, &format!("--group {group} --fail-if >1000"), 3, "it has committed nothing on 1 partition");
+    gate(lab, &format!("--group {group} --fail-if >1000 --allow-missing"), 0, "");
+    lab.set_offsets("readers", "foreign", &[(0, 0), (1, 5)]);
+    gate(lab, &format!("--group {group} --fail-if >1000 --allow-missing"), 3, "behind the end of 1 partition");
+    lab.set_offsets("readers", "foreign", &[(0, 0), (1, 1)]);
+    gate(lab, &format!("--group {group} --fail-if >1000"), 0, "");
+
+    lab.create_topic("tomorrow", 1, &[]);
+    super::lag::write_at(lab, "tomorrow", 3_600_000);
+    lab.set_offsets("early", "tomorrow", &[(0, 0)]);
+    let early = lab.topic("early");
+    let document = gate(lab, &format!("--group {early} --fail-if >30s"), 3, "s in the future");
+    assert_eq!((&document["messages"], &document["seconds"]), (&json!(1), &Value::Null));
+    let ahead = document["partitions"][0]["ahead_seconds"].as_f64().expect("seconds");
+    assert!((3_000.0..=3_600.0).contains(&ahead), "{ahead}");
+    gate(lab, &format!("--group {early} --fail-if >1000"), 0, "");
+}
+
+fn share(lab: &Lab) {
+    let mut client = Client::connect(&lab.broker);
+    let feature = FeatureUpdateKey::default().with_feature(text("share.version")).with_max_version_level(1);
+    let request = UpdateFeaturesRequest::default().with_timeout_ms(10_000);
+    client.ask(1, &request.with_feature_updates(vec![feature.with_upgrade_type(1)]));
+    lab.run("produce --count 10 --seed 1 --partitions 2").expect(0);
+    let group = lab.topic("shared");
+    let beat = |epoch, topics| {
+        ShareGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text(&group)))
+            .with_member_id(text("kn1BJYGLTOaLFWoQbhXlSQ"))
+            .with_member_epoch(epoch)
+            .with_subscribed_topic_names(topics)
+    };
+    let joined = client.ask(1, &beat(0, Some(vec![TopicName(text(&lab.topic("order-events")))])));
+    assert_eq!(joined.error_code, 0, "{joined:?}");
+
+    let shown = lab.run(&format!("lag --group {group}")).expect(0);
+    assert!(shown.stdout.contains("a share group, which commits no offsets"), "{}", shown.stdout);
+    for allowed in ["", " --allow-missing"] {
+        let document = gate(lab, &format!("--group {group} --fail-if >1000{allowed}"), 3, "it is a share group");
+        assert_eq!((&document["kind"], &document["state"]), (&json!("share"), &json!("Unknown")));
+    }
+    let document = lab.document("clean --dry-run");
+    assert_eq!((&document["kept"][0]["name"], &document["kept"][0]["reason"]), (&json!(group), &json!("other_kind")));
+    assert_eq!(client.ask(1, &beat(-1, None)).error_code, 0, "it leaves");
+    delete(&mut client, &[group]);
+}

@@ -55,6 +55,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         outputs: vec![names.analytics_state()],
         changelog: STATE,
         sizes: topology::sizes(context, &inspector, &[Topic::AnalyticsState])?,
+        compressed: None,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,

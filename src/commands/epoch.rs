@@ -56,7 +56,8 @@ impl<'a> EpochWriter<'a> {
         let id = TransactionalId { family: format!("{group}-"), member: format!("switch-{}", context.process_id) };
         let topics = [context.common.names.analytics_state()];
         let sizes = topology::sizes(context, inspector, &[Topic::AnalyticsState])?;
-        let transactions = Transactions::open(&context.common.connection, &id, &topics, sizes, &context.shutdown)?;
+        let transactions =
+            Transactions::open(&context.common.connection, &id, &topics, sizes, None, &context.shutdown)?;
         let transactions = RefCell::new(Aside::new(transactions));
         Ok(Self { context, group, epoch: context.process_id.clone(), id, topics, sizes, transactions })
     }
@@ -194,7 +195,7 @@ impl<'a> EpochWriter<'a> {
                 // A new producer ends what the old one left open.
                 let connection = self.context.common.connection.within(deadline.remaining().max(LEAST_PATIENCE));
                 let fresh =
-                    Transactions::open(&connection, &self.id, &self.topics, self.sizes, &self.context.shutdown)?;
+                    Transactions::open(&connection, &self.id, &self.topics, self.sizes, None, &self.context.shutdown)?;
                 *self.transactions.borrow_mut() = Aside::new(fresh);
             }
             self.context.shutdown.pause(PAUSE);

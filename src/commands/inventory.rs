@@ -5,8 +5,8 @@ use super::topology::{self, Topic};
 use crate::clock;
 use crate::exit::{Failure, Outcome};
 use crate::inventory::{CommittedOffset, InventoryDocument, StockSettings};
-use crate::kafka::{Inspector, Isolation, Operation, TopicPartition};
-use crate::processors::{LEDGER, StockKeeper};
+use crate::kafka::{Inspector, Isolation, Kind, LARGEST_RECORD, Operation, TopicPartition};
+use crate::processors::{DEAD_LETTERS, LEDGER, LetterRoom, StockKeeper};
 use crate::report;
 use crate::settings::ConsumerSettings;
 use crate::state::PositionKey;
@@ -45,7 +45,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     } else {
         None
     };
-    let mut keeper = StockKeeper::new(&group, &names.orders(), stock);
+    let mut keeper = StockKeeper::new(&group, &names.orders(), stock, letter_room(context, &inspector)?);
     check_ledger(context, &inspector, &keeper, &group, &orders)?;
 
     let loop_settings = LoopSettings {
@@ -57,6 +57,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         outputs: vec![names.decisions(), names.ledger(), names.dead_letters()],
         changelog: LEDGER,
         sizes: topology::sizes(context, &inspector, &[Topic::Decisions, Topic::Ledger, Topic::DeadLetters])?,
+        compressed: Some(DEAD_LETTERS),
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
         until,
@@ -87,6 +88,18 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     context.answer(&document, &report::inventory_report(&document), report)?;
     // Without --until-end to be stopped is the goal.
     Ok(context.end(ended.reached || !settings.until_end))
+}
+
+/// How large dead letters may be, as far as this principal may know.
+fn letter_room(context: &Context, inspector: &Inspector) -> Result<LetterRoom, Failure> {
+    let connection = &context.common.connection;
+    let topic = match inspector.max_message_bytes(&context.common.names.dead_letters()) {
+        Ok(limit) => limit,
+        Err(error) if error.kind() == Kind::Denied => LetterRoom::DEFAULT.topic,
+        Err(error) => return Err(error.into()),
+    };
+    let said = connection.property("message.max.bytes").and_then(|value| value.parse().ok());
+    Ok(LetterRoom { topic, client: said.unwrap_or(LARGEST_RECORD).min(LARGEST_RECORD) })
 }
 
 /// Other settings or another group are told for all partitions before anything is joined.

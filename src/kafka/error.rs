@@ -69,8 +69,8 @@ pub(super) enum Cause {
     TopicGone { words: String, member: bool },
     /// Another process has the identity, or the broker gave up on the transaction.
     Fenced { instance_id: Option<String>, words: String },
-    /// A record is larger than its topic takes.
-    TooLarge(String),
+    /// A record is larger than what is to take it.
+    TooLarge { topic: String, limit: Limit, words: String },
 }
 
 impl Cause {
@@ -103,7 +103,7 @@ impl Cause {
             Self::NoTopic(_) | Self::NoPartition { .. } | Self::TopicGone { .. } => Kind::Missing,
             Self::EndWentBack { .. } | Self::NextRecordGone(_) | Self::RangeGone(_) => Kind::OutOfRange,
             Self::Fenced { .. } => Kind::Fenced,
-            Self::TooLarge(_) => Kind::BadRecord,
+            Self::TooLarge { .. } => Kind::BadRecord,
         }
     }
 }
@@ -240,11 +240,29 @@ pub(super) fn of_code(code: Rd, words: &str, doing: &str, needs: &[Permission], 
             None => Cause::Denied { code, words, needs: needs.to_vec() },
         },
         kind if kind.passes() => return no_answer(doing, &words, log),
-        // Of the topic, not of the client: the client's own limit is raised where a topic takes more.
-        Kind::BadRecord if code == Rd::MessageSizeTooLarge => Cause::TooLarge(words),
         _ => Cause::Code { code, words },
     };
     Error::new(cause).context(doing).of(&log.connection)
+}
+
+/// Who refuses a record for its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// The topic, by its `max.message.bytes` or `segment.bytes`: a limit on batches as they are stored.
+    OfTopic,
+    /// The client, by its `message.max.bytes`: a limit on records before they are compressed.
+    OfClient,
+}
+
+/// Whether a code says that a record is too large.
+pub(super) fn is_size(code: Rd) -> bool {
+    matches!(code, Rd::MessageSizeTooLarge | Rd::MessageBatchTooLarge)
+}
+
+/// A record was refused for its size.
+pub(super) fn too_large(topic: &str, limit: Limit, code: Rd, log: &ErrorLog) -> Error {
+    let cause = Cause::TooLarge { topic: topic.to_owned(), limit, words: code.to_string() };
+    Error::new(cause).context(format_args!("writing to {topic}")).of(&log.connection)
 }
 
 /// The broker did not answer in time, or not as it should.

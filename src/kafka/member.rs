@@ -17,6 +17,7 @@ use super::client::Context;
 use super::codes::{Kind, kind_of};
 use super::connection::{Connection, POLL_INTERVAL};
 use super::error::{self, Cause, Error};
+use super::headers::RecordHeaders;
 use super::permission::{Operation, Permission};
 use super::{TopicPartition, native};
 use crate::clock::{self, Deadline};
@@ -125,6 +126,12 @@ impl Record<'_> {
     #[must_use]
     pub fn value(&self) -> Option<&[u8]> {
         self.message.payload()
+    }
+
+    /// Its headers.
+    #[must_use]
+    pub fn headers(&self) -> RecordHeaders<'_> {
+        RecordHeaders::of(&self.message)
     }
 
     /// Its timestamp in milliseconds since the epoch.

@@ -14,12 +14,14 @@ mod coordinator_probe;
 mod error;
 mod failure;
 mod groups;
+mod headers;
 mod inspector;
 mod library;
 mod member;
 mod native;
 mod native_admin;
 mod native_groups;
+mod native_record;
 mod offsets;
 mod peek;
 mod permission;
@@ -39,9 +41,11 @@ pub use codes::Kind;
 pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::Error;
 pub use groups::{GroupEnd, GroupFacts};
+pub use headers::{Headers, RecordHeaders};
 pub use inspector::{Inspector, Liveness};
 pub use library::library;
 pub use member::{GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record};
+pub use native_record::sha256;
 pub use offsets::{Isolation, StableWait};
 pub use permission::{Operation, Permission, Resource};
 pub use property::{
@@ -51,7 +55,7 @@ pub use publisher::{Delivered, Publisher};
 pub use sampler::{LagSampler, TopicChoice};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
 pub use scan_share::LATE_WATERMARK;
-pub use transaction::{Output, TransactionalId, Transactions};
+pub use transaction::{LARGEST_RECORD, Output, TransactionalId, Transactions};
 pub use transaction_error::TransactionError;
 
 /// How large what is written may be, in bytes, where a topic's own settings say so.

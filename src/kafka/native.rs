@@ -159,11 +159,25 @@ pub enum Handed {
 }
 
 impl TopicHandle {
-    /// A handle on a client that outlives it.
-    pub fn new(client: *mut RDKafka, topic: &str) -> Option<Self> {
+    /// A handle on a client that outlives it. With a codec, whatever the client writes to the topic is compressed with that one.
+    pub fn new(client: *mut RDKafka, topic: &str, codec: Option<&CStr>) -> Option<Self> {
         let name = CString::new(topic).ok()?;
-        // SAFETY: `client` is a live producer; a null configuration means the client's default topic configuration.
-        let handle = unsafe { rd::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()) };
+        // SAFETY: `client` is a live producer; a null configuration means the client's default topic configuration, and any
+        // other is the topic's from here on. The strings live through the calls.
+        let handle = unsafe {
+            let mut settings = ptr::null_mut();
+            if let Some(codec) = codec {
+                settings = rd::rd_kafka_default_topic_conf_dup(client);
+                rd::rd_kafka_topic_conf_set(
+                    settings,
+                    c"compression.codec".as_ptr(),
+                    codec.as_ptr(),
+                    ptr::null_mut(),
+                    0,
+                );
+            }
+            rd::rd_kafka_topic_new(client, name.as_ptr(), settings)
+        };
         (!handle.is_null()).then_some(Self(handle))
     }
 

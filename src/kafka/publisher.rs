@@ -39,8 +39,15 @@ pub(super) struct Reports {
     /// Of them, those whose acknowledgement names no offset.
     implied: AtomicU64,
     failed: AtomicU64,
-    first_error: Mutex<Option<RDKafkaErrorCode>>,
+    first_error: Mutex<Option<Refused>>,
     pub(super) transaction_coordinator: TransactionCoordinator,
+}
+
+/// Why a record was refused, and by which topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub code: RDKafkaErrorCode,
+    pub topic: String,
 }
 
 struct PartitionReports {
@@ -76,9 +83,17 @@ impl Reports {
 }
 
 impl Reports {
-    /// Why the first record that was refused was refused.
-    pub(super) fn first_error(&self) -> Option<RDKafkaErrorCode> {
-        *self.first_error.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The first record that was refused, rather than purged.
+    pub(super) fn first_error(&self) -> Option<Refused> {
+        self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the first refusal. What was purged with a transaction that had failed says nothing of why it had.
+    fn note_refusal(&self, code: RDKafkaErrorCode, topic: &str) {
+        let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.as_ref().is_none_or(|first| kind_of(first.code) == Kind::Abortable) {
+            *first = Some(Refused { code, topic: topic.to_owned() });
+        }
     }
 
     /// Whether records count as acknowledged that no broker has acknowledged, since this was last asked.
@@ -144,13 +159,10 @@ impl ProducerContext for Reports {
                 }
                 self.acknowledged.fetch_add(1, Ordering::Release);
             }
-            Err((error, _)) => {
+            Err((error, message)) => {
                 let code = error.rdkafka_error_code();
                 self.context.errors.record(code, &error.to_string());
-                self.first_error
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(code.unwrap_or(RDKafkaErrorCode::Unknown));
+                self.note_refusal(code.unwrap_or(RDKafkaErrorCode::Unknown), message.topic());
                 self.failed.fetch_add(1, Ordering::Release);
             }
         }
@@ -225,7 +237,7 @@ impl Publisher {
         let openings = reports.partitions.iter().map(|_| Opening::Untouched).collect();
         let producer: ThreadedProducer<Reports> =
             config.create_with_context(reports).map_err(|error| error::configuration(&error))?;
-        let handle = TopicHandle::new(producer.client().native_ptr(), topic)
+        let handle = TopicHandle::new(producer.client().native_ptr(), topic, None)
             .ok_or_else(|| Error::new(Cause::TopicName(topic.to_owned())))?;
         hasten(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
         Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned(), openings })
@@ -310,7 +322,7 @@ impl Publisher {
     ///
     /// With exit code 4 when some record is neither within the timeout.
     pub fn finish(&self) -> Result<(), Error> {
-        if self.reports().first_error().is_some_and(|code| kind_of(code) == Kind::Unreachable) {
+        if self.reports().first_error().is_some_and(|first| kind_of(first.code) == Kind::Unreachable) {
             // The timeout is over for the first record that was given up: the others do not get another one.
             self.give_up();
         }
@@ -341,8 +353,15 @@ impl Publisher {
     /// Records that were refused or given up so far, and why the first one was.
     #[must_use]
     pub fn refusal(&self) -> Option<(u64, Error)> {
-        let code = self.reports().first_error()?;
-        Some((self.reports().failed.load(Ordering::Relaxed), self.refused(code)))
+        let first = self.reports().first_error()?;
+        // What the client itself does not take is no report.
+        let error = match first.code {
+            code if error::is_size(code) => {
+                error::too_large(&self.topic, error::Limit::OfTopic, code, &self.reports().context.errors)
+            }
+            code => self.refused(code),
+        };
+        Some((self.reports().failed.load(Ordering::Relaxed), error))
     }
 
     /// What was acknowledged, by partition; partitions without a record are left out.
@@ -374,6 +393,9 @@ impl Publisher {
     }
 
     fn refused(&self, code: RDKafkaErrorCode) -> Error {
+        if error::is_size(code) {
+            return error::too_large(&self.topic, error::Limit::OfClient, code, &self.reports().context.errors);
+        }
         // A producer that was refused its id (KIP-679) fails every record with a code that says no more than that.
         let fatal =
             self.producer.client().fatal_error().map(|(code, _)| code).filter(|code| kind_of(*code) == Kind::Denied);

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
-use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -13,6 +12,7 @@ use super::client::Context;
 use super::connection::Connection;
 use super::coordinator_probe::{CoordinatorProbe, STATISTICS_MILLIS};
 use super::error::{self, Cause, Error};
+use super::headers::Headers;
 use super::member::GroupMetadata;
 use super::native::{self, Handed, TopicHandle};
 use super::permission::{Operation, Permission};
@@ -31,6 +31,12 @@ pub(super) const NO_COORDINATOR: &str = "the transaction coordinator did not ans
 
 /// What a call gets beyond its time-out, once: a process that stood still finds the broker's answer waiting.
 const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// The largest record that a transaction writes, key, value and headers together: larger ones are not handed over.
+pub const LARGEST_RECORD: u64 = 32 << 20;
+
+/// What the client counts for a record beyond its bytes, and more.
+const ROOM: u64 = 64 << 10;
 
 /// How much later than its bound a call must come back to show that the process stood still in it.
 const STALL: Duration = Duration::from_millis(500);
@@ -95,7 +101,8 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// Takes over the transactional id: fences a predecessor and ends the transaction that it left open.
+    /// Takes over the transactional id: fences a predecessor and ends the transaction that it left open. What is written to the
+    /// `compressed` topic is compressed with gzip, which every client reads, whatever `compression.type` says.
     ///
     /// # Errors
     ///
@@ -106,10 +113,11 @@ impl Transactions {
         id: &TransactionalId,
         topics: &[String],
         sizes: Sizes,
+        compressed: Option<Output>,
         shutdown: &Shutdown,
     ) -> Result<Self, Error> {
         let (timeout, batch) = (connection.transaction_timeout().as_millis().to_string(), sizes.batch_size());
-        let size = sizes.record.unwrap_or(1_000_000).max(1_000_000).to_string();
+        let size = sizes.record.unwrap_or(0).max(LARGEST_RECORD + ROOM).to_string();
         let config = connection.client_with(
             &[
                 ("transaction.timeout.ms", &timeout),
@@ -130,11 +138,12 @@ impl Transactions {
         let producer: ThreadedProducer<Reports> = config
             .create_with_context(Reports::new(context.clone(), 0))
             .map_err(|error| error::configuration(&error))?;
-        let handle = |topic: &String| {
-            TopicHandle::new(producer.client().native_ptr(), topic)
+        let handle = |(place, topic): (usize, &String)| {
+            let codec = (compressed == Some(Output(place))).then_some(c"gzip");
+            TopicHandle::new(producer.client().native_ptr(), topic, codec)
                 .ok_or_else(|| Error::new(Cause::TopicName(topic.clone())))
         };
-        let handles = topics.iter().map(handle).collect::<Result<_, _>>()?;
+        let handles = topics.iter().enumerate().map(handle).collect::<Result<_, _>>()?;
         let (topics, sent, timeout) = (topics.to_vec(), AtomicU64::new(0), connection.timeout);
         let transaction_timeout = connection.transaction_timeout();
         // A new client remembers no coordinator: its first call is not given up before its time.
@@ -224,14 +233,11 @@ impl Transactions {
         partition: i32,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: &[(&str, &[u8])],
+        headers: Headers,
     ) -> Result<(), TransactionError> {
         let stalled = Deadline::after(self.timeout);
-        let built = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |built, (key, value)| {
-            built.insert(Header { key, value: Some(*value) })
-        });
         let mut record: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(&self.topics[topic.0]).partition(partition).headers(built);
+            BaseRecord::to(&self.topics[topic.0]).partition(partition).headers(headers.into_native());
         record.key = key;
         record.payload = value;
         loop {

@@ -7,11 +7,15 @@ use rdkafka::producer::Producer;
 use thiserror::Error as ThisError;
 
 use super::codes::{Kind, kind_of};
-use super::error::{self, Error};
+use super::error::{self, Error, Limit};
 use super::native::CallError;
 use super::permission::Permission;
+use super::publisher::Refused;
 use super::transaction::{NO_COORDINATOR, Output, Transactions};
 use crate::clock::{self, Deadline};
+
+/// What the handing over of a record is called.
+const WRITING: &str = "writing records";
 
 /// What an error of a transactional call means for the transaction.
 #[derive(Debug, Clone, ThisError)]
@@ -35,18 +39,19 @@ pub enum TransactionError {
 
 impl Transactions {
     pub(super) fn refused(&self, topic: Output, code: Rd) -> TransactionError {
-        // What failed the transaction is known by the record that did: to try again would end the same way.
-        let code = match (code, self.producer.client().context().first_error()) {
-            (Rd::State, Some(first)) if kind_of(first) == Kind::BadRecord => first,
-            (code, _) => code,
-        };
-        if let Some(failure) = self.heard_denial(code, "writing records", &self.needs) {
+        if let Some(failure) = self.heard_refusal(code, WRITING, &self.needs) {
             return TransactionError::Failed(failure);
         }
         match code {
             // The transaction has failed meanwhile; the abort will tell of it.
             code if kind_of(code) == Kind::Abortable => TransactionError::Abort(code.to_string()),
             Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
+            code if error::is_size(code) => TransactionError::Failed(error::too_large(
+                &self.topics[topic.0],
+                Limit::OfClient,
+                code,
+                &self.context.errors,
+            )),
             other => TransactionError::Failed(
                 self.failure(&KafkaError::MessageProduction(other), &format!("writing to {}", self.topics[topic.0])),
             ),
@@ -78,7 +83,7 @@ impl Transactions {
         if kind_of(error.code) == Kind::Denied {
             return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
         }
-        if let Some(failure) = self.heard_denial(error.code, doing, needs) {
+        if let Some(failure) = self.heard_refusal(error.code, doing, needs) {
             return TransactionError::Failed(failure);
         }
         if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
@@ -100,6 +105,18 @@ impl Transactions {
         TransactionError::UnknownOutcome(text)
     }
 
+    /// The record that a topic refused for good, if one did, by that topic.
+    fn refused_record(&self) -> Option<Error> {
+        let Refused { code, topic } = self.producer.client().context().first_error()?;
+        match kind_of(code) {
+            Kind::BadRecord if error::is_size(code) => {
+                Some(error::too_large(&topic, Limit::OfTopic, code, &self.context.errors))
+            }
+            Kind::BadRecord => Some(self.failure(&KafkaError::MessageProduction(code), &format!("writing to {topic}"))),
+            _ => None,
+        }
+    }
+
     pub(super) fn failure(&self, error: &KafkaError, doing: &str) -> Error {
         error::of_call(error, doing, &self.needs, &self.context.errors)
     }
@@ -116,16 +133,20 @@ impl Transactions {
         error::of_code(code, text, doing, needs, &self.context.errors)
     }
 
-    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, and so would be
-    /// every try after it.
-    fn heard_denial(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
+    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, or of no topic, and
+    /// every try after it would end the same way. It was one by an ACL, or of a record.
+    fn heard_refusal(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
         let told = Deadline::after(Duration::from_millis(200));
         loop {
             if let Some((code, text)) = self.context.errors.denial(needs) {
                 return Some(error::of_code(code, &text, doing, needs, &self.context.errors));
             }
-            // Its line of the log comes on another thread.
-            if code != Rd::State || told.has_passed() {
+            if let Some(error) = self.refused_record() {
+                return Some(error);
+            }
+            // Its line of the log, or its report, comes on another thread. What the client itself refuses has none.
+            let refused_before = code == Rd::State || kind_of(code) == Kind::BadRecord && doing != WRITING;
+            if !refused_before || told.has_passed() {
                 return None;
             }
             clock::pause(Duration::from_millis(1));

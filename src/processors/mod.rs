@@ -2,8 +2,10 @@
 //!
 //! Rank 35. Each joins a pure core to the loop; neither decides anything itself.
 
+mod dead_letter;
 mod stock_keeper;
 mod tally_keeper;
 
+pub use dead_letter::LetterRoom;
 pub use stock_keeper::{DEAD_LETTERS, DECISIONS, LEDGER, StockKeeper};
 pub use tally_keeper::{STATE, TallyKeeper};

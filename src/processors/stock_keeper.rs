@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{BadRecord, OrderRecord, Source, decode_order, encode_decision};
+use super::dead_letter::{LetterRoom, bury};
+use crate::domain::{OrderRecord, Source, decode_order, encode_decision};
 use crate::exit::{Code, Failure};
 use crate::inventory::{Counts, ShopFloor, StockSettings};
 use crate::kafka::{Output, TopicPartition, TransactionError};
@@ -25,6 +26,8 @@ pub struct StockKeeper {
     group: String,
     topic: String,
     settings: StockSettings,
+    /// How large its dead letters may be.
+    room: LetterRoom,
     /// What this process has decided in committed transactions.
     total: Counted,
     value: Vec<u8>,
@@ -63,13 +66,14 @@ pub struct FloorRestore {
 }
 
 impl StockKeeper {
-    /// A keeper for a group on an order topic.
+    /// A keeper for a group on an order topic, whose dead letters may be this large.
     #[must_use]
-    pub fn new(group: &str, topic: &str, settings: StockSettings) -> Self {
+    pub fn new(group: &str, topic: &str, settings: StockSettings, room: LetterRoom) -> Self {
         Self {
             group: group.to_owned(),
             topic: topic.to_owned(),
             settings,
+            room,
             total: Counted::default(),
             value: Vec::new(),
         }
@@ -175,7 +179,7 @@ impl Processor for StockKeeper {
             }
             Err(bad) => {
                 task.counted.dead_letters += 1;
-                return bury(&self.topic, record, &bad, outputs);
+                return bury(&self.topic, record, &bad, self.room, outputs);
             }
         };
         if record.timestamp_millis.is_some_and(|written| order.timestamp.millis() - written > DAY_MILLIS) {
@@ -242,28 +246,4 @@ impl Processor for StockKeeper {
         task.stock.abort();
         task.counted = task.committed;
     }
-}
-
-/// Writes a bad record to the dead letters: its bytes untouched, and where it came from in the headers.
-fn bury(
-    topic: &str,
-    record: &SourceRecord<'_>,
-    bad: &BadRecord,
-    outputs: &mut dyn Outputs,
-) -> Result<(), TransactionError> {
-    let reason = bad.to_string();
-    let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
-    let timestamp = record.timestamp_millis.map_or_else(String::new, |millis| millis.to_string());
-    outputs.send_with_headers(
-        DEAD_LETTERS,
-        record.key,
-        record.value,
-        &[
-            ("foodstream.dlq.reason", reason.as_bytes()),
-            ("foodstream.dlq.topic", topic.as_bytes()),
-            ("foodstream.dlq.partition", partition.as_bytes()),
-            ("foodstream.dlq.offset", offset.as_bytes()),
-            ("foodstream.dlq.timestamp", timestamp.as_bytes()),
-        ],
-    )
 }

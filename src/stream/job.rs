@@ -39,6 +39,8 @@ pub struct LoopSettings {
     pub changelog: Output,
     /// How large records and batches may be.
     pub sizes: Sizes,
+    /// The topic among them whose batches are compressed: what comes to it was large and compressed where it was read.
+    pub compressed: Option<Output>,
     /// How long records are collected before a commit.
     pub commit_interval: Duration,
     /// Records a second, where the pace is limited.

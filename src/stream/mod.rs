@@ -23,7 +23,7 @@ pub use throttle::Throttle;
 use std::collections::BTreeMap;
 
 use crate::exit::Failure;
-use crate::kafka::{Output, TopicPartition, TransactionError};
+use crate::kafka::{Headers, Output, RecordHeaders, TopicPartition, TransactionError};
 use crate::state::{Position, PositionKey};
 
 /// A record of a source partition.
@@ -41,6 +41,8 @@ pub struct SourceRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: RecordHeaders<'a>,
 }
 
 /// Where a processor writes to: the open transaction, on the source's partition number.
@@ -62,7 +64,7 @@ pub trait Outputs {
         topic: Output,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: &[(&str, &[u8])],
+        headers: Headers,
     ) -> Result<(), TransactionError>;
 }
 

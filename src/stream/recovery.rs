@@ -162,7 +162,8 @@ impl<P: Processor> Engine<'_, P> {
         };
         let id = TransactionalId { family: format!("{}-", settings.group), member };
         let connection = self.connection.within(self.outages.patience());
-        let transactions = Transactions::open(&connection, &id, &settings.outputs, settings.sizes, self.shutdown)?;
+        let (outputs, sizes, compressed) = (&settings.outputs, settings.sizes, settings.compressed);
+        let transactions = Transactions::open(&connection, &id, outputs, sizes, compressed, self.shutdown)?;
         self.transactions = Some(Aside::new(transactions));
         Ok(())
     }

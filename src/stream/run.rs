@@ -11,8 +11,8 @@ use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Aside, Connection, GroupMetadata, Happening, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings,
-    Output, TopicPartition, TransactionError, Transactions,
+    Aside, Connection, GroupMetadata, Happening, Headers, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member,
+    MemberSettings, Output, TopicPartition, TransactionError, Transactions,
 };
 use crate::shutdown::Shutdown;
 
@@ -160,7 +160,7 @@ impl Outputs for TransactionOutputs<'_> {
         topic: Output,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: &[(&str, &[u8])],
+        headers: Headers,
     ) -> Result<(), TransactionError> {
         self.transactions.send_with_headers(topic, self.partition, key, value, headers)
     }
@@ -196,6 +196,7 @@ impl<P: Processor> Engine<'_, P> {
                             timestamp_millis: record.timestamp_millis(),
                             key: record.key(),
                             value: record.value(),
+                            headers: record.headers(),
                         };
                         self.take(&record, member)?;
                     }

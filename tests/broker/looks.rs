@@ -20,7 +20,7 @@ pub struct Stored {
     pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
     pub timestamp: i64,
 }
 
@@ -177,7 +177,7 @@ impl Lab {
 
 fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });
     Stored {
         partition: message.partition(),

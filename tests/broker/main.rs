@@ -31,6 +31,7 @@ mod hostile;
 mod insist;
 mod joined;
 mod lag;
+mod letters;
 mod looks;
 mod network;
 mod odd_groups;
@@ -92,6 +93,7 @@ fn main() {
         described::CASES,
         damage::CASES,
         records::CASES,
+        letters::CASES,
         produce::CASES,
         originals::CASES,
         analytics::CASES,

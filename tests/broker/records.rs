@@ -93,7 +93,7 @@ fn order(id: &str, restaurant: &str, item: &str, quantity: u32, status: &str, mi
 fn header<'a>(record: &'a Stored, name: &str) -> &'a str {
     let found: Vec<_> = record.headers.iter().filter(|(key, _)| key == name).collect();
     assert_eq!(found.len(), 1, "{name} in {:?}", record.headers);
-    std::str::from_utf8(&found[0].1).expect("text")
+    std::str::from_utf8(found[0].1.as_deref().expect("a value")).expect("text")
 }
 
 /// Where a dead letter says that it comes from.
@@ -119,6 +119,9 @@ fn assert_buried(lab: &Lab, bad: &BTreeMap<(i32, i64), &str>, orders: &[Stored])
         assert_eq!(letter.partition, original.partition);
         assert_eq!(letter.key, original.key, "{place:?}");
         assert_eq!(letter.value, original.value, "{place:?}");
+        let own = original.headers.len();
+        assert_eq!(letter.headers[..own], original.headers, "{place:?}: its own headers come first");
+        assert!(letter.headers[own..].iter().all(|(name, _)| name.starts_with("foodstream.dlq.")), "{place:?}");
         assert_eq!(header(letter, "foodstream.dlq.topic"), lab.topic("order-events"));
         assert_eq!(header(letter, "foodstream.dlq.timestamp"), original.timestamp.to_string());
     }

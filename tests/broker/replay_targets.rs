@@ -160,7 +160,7 @@ fn targets(lab: &Lab) {
 fn named(lab: &Lab, topic: &str) -> Vec<Stored> {
     let mut records = lab.read(topic);
     for record in &mut records {
-        record.headers = vec![(topic.to_owned(), Vec::new())];
+        record.headers = vec![(topic.to_owned(), None)];
     }
     records
 }

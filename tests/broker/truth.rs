@@ -198,7 +198,9 @@ impl Evidence {
                 let header = |name: &str| {
                     let name = format!("foodstream.dlq.{name}");
                     let found = letter.headers.iter().find(|(key, _)| *key == name);
-                    found.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned())
+                    found.map_or_else(String::new, |(_, value)| {
+                        String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned()
+                    })
                 };
                 let place = ["topic", "partition", "offset"].map(header);
                 (&letter.key, &letter.value, place, header("timestamp"))

@@ -5,7 +5,7 @@ mod connection;
 
 use super::codes::Kind;
 use super::connection::Connection;
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, Limit};
 use super::permission;
 use crate::exit::{Code, Failure};
 
@@ -115,8 +115,13 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
             plain(format!("fenced: another process with{name} took over ({words})"))
                 .hint("if no other process runs under this name, start the command again: it goes on where the last commit stands")
         }
-        Cause::TooLarge(words) => plain(words.clone())
-            .hint("a record is larger than the topic takes: raise its max.message.bytes with kafka-configs --alter, or use a fresh --prefix"),
+        Cause::TooLarge { topic, limit: Limit::OfTopic, words } => plain(words.clone()).hint(format!(
+            "a batch is larger than {topic} takes: kafka-configs --bootstrap-server {} --alter --entity-type topics \
+             --entity-name {topic} --add-config max.message.bytes=BYTES (and segment.bytes, which bounds it), then run the command again",
+            connection.map_or("HOST:PORT", Connection::bootstrap)
+        )),
+        Cause::TooLarge { limit: Limit::OfClient, words, .. } => plain(words.clone())
+            .hint("a record is larger than this client hands over: -X message.max.bytes=BYTES raises that"),
     }
 }
 

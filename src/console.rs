@@ -5,7 +5,7 @@
 //! here is escaped but for the colours and the line breaks that this file puts in itself, and the line breaks of an answer.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -119,6 +119,19 @@ impl Console {
                 // Nobody waits for it any more when the process is about to end.
                 drop(sender.send(line));
             }
+        });
+        receiver
+    }
+
+    /// Reads stdin to its end, as far as that many bytes; as [`Console::ask`], whoever waits for it stays able to stop.
+    #[must_use]
+    pub fn stdin(most: u64) -> Receiver<io::Result<Vec<u8>>> {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut content = Vec::new();
+            let read = io::stdin().lock().take(most).read_to_end(&mut content);
+            // As above.
+            drop(sender.send(read.map(|_| content)));
         });
         receiver
     }

@@ -224,7 +224,7 @@ fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
             _ => descriptors::check().and_then(|()| commands::broker::run(context, &settings)),
         };
     }
-    let work = settled(context, &typed.command, any_seed)?;
+    let work = settled(context, typed, any_seed)?;
     descriptors::check()?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
@@ -245,9 +245,17 @@ fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
     work(context)
 }
 
-fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, Failure> {
+fn settled(context: &Context, typed: &Cli, any_seed: u64) -> Result<Work, Failure> {
     let connection = &context.common.connection;
-    Ok(match command {
+    let stdin = |most| {
+        if typed.global.leash {
+            return Err(
+                Failure::new(Code::Usage, "--from-file -: stdin is what this process is held by").hint("name a file")
+            );
+        }
+        commands::stdin(context, most)
+    };
+    Ok(match &typed.command {
         Command::Produce(typed) => {
             let settings = settings::produce(typed, clock::wall_millis(), any_seed)?;
             Box::new(move |context| commands::produce::run(context, &settings))
@@ -268,7 +276,8 @@ fn settled(context: &Context, command: &Command, any_seed: u64) -> Result<Work, 
             })
         }
         Command::Replay(typed) => {
-            let settings = settings::replay(typed, clock::wall_millis())?;
+            let group = context.common.names.analytics_group(typed.group.as_deref());
+            let settings = settings::replay(typed, clock::wall_millis(), &group, &stdin)?;
             let (undo, dry_run) = (typed.undo, typed.dry_run);
             Box::new(move |context| match (undo, dry_run) {
                 (true, _) => commands::undo::run(context, settings.group.as_deref(), settings.wait_empty),

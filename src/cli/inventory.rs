@@ -3,7 +3,7 @@
 use clap::Args;
 use humantime::Duration;
 
-use super::values::duration;
+use super::values::{duration, event_span};
 use crate::inventory::{DEFAULT_OPENING, Opening};
 use crate::workload::Rate;
 
@@ -20,7 +20,7 @@ pub struct Inventory {
     #[arg(long, value_name = "UNITS", default_value_t = DEFAULT_OPENING, allow_hyphen_values = true)]
     pub opening_stock: Opening,
     /// Event time after which an item is topped up again
-    #[arg(long, value_name = "DURATION", default_value = "1h", allow_hyphen_values = true, value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", allow_hyphen_values = true, value_parser = event_span)]
     pub restock_every: Duration,
     /// How long orders are collected in a transaction
     #[arg(long, value_name = "DURATION", default_value = "100ms", allow_hyphen_values = true, value_parser = duration)]

@@ -10,6 +10,7 @@ mod produce;
 mod replay;
 mod scenario;
 mod shell;
+mod terms;
 mod values;
 
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use humantime::Duration;
 
-use values::duration;
+use values::timeout;
 
 pub use analytics::Analytics;
 pub use broker::Broker;
@@ -29,6 +30,7 @@ pub use produce::Produce;
 pub use replay::Replay;
 pub use scenario::{Scenario, ScenarioCommand, ScenarioFiles, ScenarioList, ScenarioRun};
 pub use shell::{Completions, Help, Man};
+pub use terms::in_terms_of_this;
 pub use values::Property;
 
 /// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
@@ -178,7 +180,7 @@ pub struct Global {
     /// Bound of every single wait for the broker
     ///
     /// [default: 30s]
-    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, allow_hyphen_values = true, value_parser = duration)]
+    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, allow_hyphen_values = true, value_parser = timeout)]
     pub timeout: Option<Duration>,
     /// Form of the answer on stdout
     #[arg(long, global = true, value_enum, default_value = "text")]

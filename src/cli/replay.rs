@@ -28,7 +28,7 @@ pub struct Replay {
     /// Rewind every partition by this many offsets from where the group stands
     #[arg(long, value_name = "-N", group = "target", conflicts_with = "undo", allow_hyphen_values = true, value_parser = shift)]
     pub shift_by: Option<i64>,
-    /// Rewind to the offsets of this file, rows of `topic,partition,offset` as Kafka's own tool exports them
+    /// Rewind to the offsets of this file (`-` for stdin), rows of `topic,partition,offset` as Kafka's tool exports them
     #[arg(long, value_name = "CSV", group = "target", conflicts_with = "undo")]
     pub from_file: Option<PathBuf>,
     /// Rewind only this topic, or these of its partitions; may be repeated; all others stay as they are

@@ -1,5 +1,6 @@
 //! Owns how a typed value is read: numbers, durations, times and addresses, each with what it should look like.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -39,9 +40,22 @@ impl fmt::Debug for Property {
     }
 }
 
-/// RFC 3339, or Kafka's spelling without a zone, which is UTC.
+/// RFC 3339, or Kafka's spelling without a zone, which is UTC; an offset may be spelled as Java does, `+0530` or `+05`.
 pub(super) fn event_time(text: &str) -> Result<EventTime, String> {
-    EventTime::parse(text).map_err(|error| format!("{error}; as in 2026-11-22T12:00:00Z"))
+    EventTime::parse(&with_colon(text))
+        .map_err(|error| format!("{error}; as in 2026-11-22T12:00:00Z, or with +05:30 at its end"))
+}
+
+/// The same time with its offset as RFC 3339 has it. What stands before it has 19 characters at least.
+fn with_colon(text: &str) -> Cow<'_, str> {
+    let sign = text.rfind(['+', '-']).filter(|sign| *sign >= 19);
+    let Some((time, offset)) = sign.and_then(|sign| text.split_at_checked(sign)) else { return text.into() };
+    match offset.as_bytes() {
+        [_, digits @ ..] if !digits.iter().all(u8::is_ascii_digit) => text.into(),
+        [_, _, _] => format!("{time}{offset}:00").into(),
+        [_, _, _, _, _] => format!("{time}{}:{}", &offset[..3], &offset[3..]).into(),
+        _ => text.into(),
+    }
 }
 
 // Numbers and durations take a leading dash as part of the value, so that `--count -5` is told what a count is, and not
@@ -75,8 +89,9 @@ pub(super) fn users(text: &str) -> Result<NonZeroU32, String> {
     positive(text, u32::MAX.into())
 }
 
+/// The embedded broker holds 10,000 partitions, and four topics of a prefix have as many as this.
 pub(super) fn partitions(text: &str) -> Result<i32, String> {
-    whole(text, 1..=100_000)
+    whole(text, 1..=2_000)
 }
 
 pub(super) fn offset(text: &str) -> Result<i64, String> {
@@ -110,10 +125,30 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     }
 }
 
+/// How long something takes or is waited for.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    within(text, LONGEST, "1y")
+}
+
+/// The bound of every wait: the client library counts milliseconds in 32 bits.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    within(text, std::time::Duration::from_hours(24 * 20), "20d")
+}
+
+/// A span of event time, in which no two events are further apart.
+pub(super) fn event_span(text: &str) -> Result<Duration, String> {
+    within(text, LONGEST * 10_000, "10000y")
+}
+
+/// A year as durations are typed: 365.25 days.
+const LONGEST: std::time::Duration = std::time::Duration::from_hours(8_766);
+
+fn within(text: &str, most: std::time::Duration, told: &str) -> Result<Duration, String> {
     match text.parse::<Duration>() {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a duration is a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m".to_owned()),
+        Ok(duration) if !duration.is_zero() && *duration <= most => Ok(duration),
+        _ => Err(format!(
+            "a number above zero with its unit is wanted, as in 500ms, 30s, 5m or 1h30m, and {told} at most"
+        )),
     }
 }
 
@@ -204,6 +239,38 @@ mod tests {
         ] {
             assert!(seconds(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_offset_is_spelled_as_rfc_3339_or_java_spells_it() {
+        let same = |text: &str, wanted: &str| assert_eq!(event_time(text), event_time(wanted), "{text}");
+        for time in ["2026-11-22T12:00:00", "2026-11-22 12:00:00.123"] {
+            same(&format!("{time}+0530"), &format!("{time}+05:30"));
+            same(&format!("{time}-0530"), &format!("{time}-05:30"));
+            same(&format!("{time}+05"), &format!("{time}+05:00"));
+            same(&format!("{time}-00"), &format!("{time}Z"));
+            assert!(event_time(&format!("{time}+05")).is_ok());
+            for wrong in ["+5", "+053", "+05300", "+0x30", "+2430", "+", "-", "+é0"] {
+                assert!(event_time(&format!("{time}{wrong}")).is_err(), "{time}{wrong}");
+            }
+        }
+        assert!(event_time("2026-11-22").is_err() && event_time("").is_err() && event_time("+0530").is_err());
+    }
+
+    #[test]
+    fn a_number_outside_of_its_range_is_told_the_range() {
+        assert_eq!(partitions("2000"), Ok(2_000));
+        assert_eq!(partitions("9999"), Err("a whole number from 1 to 2000 is wanted".to_owned()));
+        let refused = |parse: fn(&str) -> Result<Duration, String>, text: &str, range: &str| {
+            let told = parse(text).expect_err(text);
+            assert!(told.ends_with(range), "{told}");
+        };
+        refused(timeout, "100000y", "and 20d at most");
+        refused(timeout, "21d", "and 20d at most");
+        refused(duration, "366d", "and 1y at most");
+        refused(duration, "0s", "and 1y at most");
+        refused(event_span, "292277024y", "and 10000y at most");
+        assert!(timeout("20d").is_ok() && duration("1y").is_ok() && event_span("10000y").is_ok());
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod metrics_scan;
 mod topology;
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -36,6 +38,27 @@ use crate::printable;
 use crate::report::html::CommandFacts;
 use crate::settings::Common;
 use crate::shutdown::Shutdown;
+
+/// How often a wait for stdin looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What comes in at stdin, as far as that many bytes. It takes as long as whoever writes there does, or until this is stopped.
+///
+/// # Errors
+///
+/// With exit code 2 when it cannot be read, and the signal's when a stop was asked for.
+pub fn stdin(context: &Context, most: u64) -> Result<Vec<u8>, Failure> {
+    let reading = Console::stdin(most);
+    loop {
+        match reading.recv_timeout(LOOK) {
+            Ok(read) => {
+                return read.map_err(|error| Failure::new(Code::Usage, format!("stdin cannot be read: {error}")));
+            }
+            Err(RecvTimeoutError::Timeout) => context.shutdown.check()?,
+            Err(RecvTimeoutError::Disconnected) => return Err(Failure::new(Code::Unexpected, "stdin was not read")),
+        }
+    }
+}
 
 /// What a command works with.
 #[derive(Debug)]

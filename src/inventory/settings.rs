@@ -42,7 +42,7 @@ pub enum StockSettingsError {
     #[error("opening stock is a whole number of units or `unlimited`")]
     Opening,
     /// The restock interval is not a positive, representable number of whole milliseconds.
-    #[error("stock is topped up every so many whole milliseconds, at least 1ms")]
+    #[error("stock is topped up every so many whole milliseconds, from 1ms to 10000y")]
     RestockEvery,
 }
 

@@ -8,11 +8,12 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
 use super::client::Context;
-use super::codes::kind_of;
+use super::codes::{Kind, kind_of};
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
 use super::permission::{Operation, Permission};
 use super::retry::{Patience, Request, Retry};
+use super::{call, native_admin};
 use crate::shutdown::Shutdown;
 
 /// A topic to be made.
@@ -25,6 +26,9 @@ pub struct TopicFacts {
     /// Its own settings, beside the broker's defaults.
     pub settings: Vec<(String, String)>,
 }
+
+/// The most characters of a broker's words that are told.
+const LONGEST_REFUSAL: usize = 500;
 
 /// What the cluster answered for each name, in their order.
 type Answers = Vec<(String, Result<(), Rd>)>;
@@ -83,6 +87,11 @@ impl Admin {
         for (name, answer) in answers {
             match answer {
                 Ok(()) | Err(Rd::TopicAlreadyExists) => {}
+                Err(code) if kind_of(code) == Kind::Misconfigured => {
+                    let partitions = topics.iter().find(|topic| topic.name == name).map_or(1, |topic| topic.partitions);
+                    let cause = Cause::TopicRefused { code, words: self.refusal(code, &name, partitions) };
+                    return Err(Error::new(cause).context(format!("creating the topic {name}")));
+                }
                 Err(code) => {
                     let needs = [Permission::topic(&name, &[Operation::Create])];
                     return Err(self.failed(code, &format!("creating the topic {name}"), &needs));
@@ -144,6 +153,22 @@ impl Admin {
             answers.collect()
         };
         retry.send(&request, attempt, |_| {})
+    }
+
+    /// What the broker says about a topic that it does not make; the code where it says nothing. Whatever it says is a line,
+    /// and has an end.
+    fn refusal(&self, code: Rd, topic: &str, partitions: i32) -> String {
+        let client = Arc::clone(&self.client);
+        let (topic, bound) = (topic.to_owned(), self.connection.timeout);
+        let asked = call::within(bound, move || {
+            native_admin::refusal_of_topic(client.inner().native_ptr(), &topic, partitions, bound)
+        });
+        match asked {
+            Ok(Some(Some(words))) => {
+                words.chars().map(|one| if one.is_control() { ' ' } else { one }).take(LONGEST_REFUSAL).collect()
+            }
+            _ => code.to_string(),
+        }
     }
 
     fn failed(&self, code: Rd, doing: &str, needs: &[Permission]) -> Error {

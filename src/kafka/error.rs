@@ -31,6 +31,8 @@ struct Inner {
 pub(super) enum Cause {
     /// A code of the library or a broker, in its words.
     Code { code: Rd, words: String },
+    /// A topic that the broker does not make, in its words.
+    TopicRefused { code: Rd, words: String },
     /// No answer in time, and what the client heard last.
     NoAnswer { words: String, last: Option<String> },
     /// No answer in time about a partition that has no leader.
@@ -76,7 +78,7 @@ pub(super) enum Cause {
 impl Cause {
     fn kind(&self) -> Kind {
         match self {
-            Self::Code { code, .. } => kind_of(*code),
+            Self::Code { code, .. } | Self::TopicRefused { code, .. } => kind_of(*code),
             Self::NoAnswer { .. }
             | Self::NoLeader(_)
             | Self::NoAddress(_)

@@ -140,3 +140,38 @@ pub fn topic_setting(
         Ok(entry.and_then(|entry| word(rd::rd_kafka_ConfigEntry_value(entry))))
     }
 }
+
+/// Why the broker does not make a topic, in its own words: it is asked whether it would. `None` where it says nothing, or would.
+///
+/// The crate's own call gives the bare code.
+pub fn refusal_of_topic(client: *mut RDKafka, topic: &str, partitions: i32, bound: Duration) -> Option<String> {
+    let name = CString::new(topic).ok()?;
+    let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, bound);
+    let mut words = [0 as c_char; 256];
+    // SAFETY: the name lives through the calls and is copied, as is the request, which is destroyed here; a null request, of a
+    // name or a count that the library does not take, is not sent; options and queue are live; the buffers are as long as is said.
+    unsafe {
+        rd::rd_kafka_AdminOptions_set_validate_only(question.options, 1, words.as_mut_ptr(), words.len());
+        let mut asked = [rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, words.as_mut_ptr(), words.len())];
+        if asked[0].is_null() {
+            return None;
+        }
+        rd::rd_kafka_CreateTopics(client, asked.as_mut_ptr(), 1, question.options, question.queue);
+        rd::rd_kafka_NewTopic_destroy(asked[0]);
+    }
+    let answer = question.answer(bound).ok()?;
+    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    unsafe {
+        let result = rd::rd_kafka_event_CreateTopics_result(answer.event());
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let topics = rd::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+        if count == 0 {
+            return None;
+        }
+        let told = rd::rd_kafka_topic_result_error_string(*topics);
+        (!told.is_null()).then(|| CStr::from_ptr(told).to_string_lossy().into_owned())
+    }
+}

@@ -1,8 +1,9 @@
 //! Owns the files of offsets that `kafka-consumer-groups` writes with `--export` and reads with `--from-file`.
 //!
-//! A row is `topic,partition,offset`, or `group,topic,partition,offset` where several groups share a file; no header.
+//! A row is `topic,partition,offset`, or `group,topic,partition,offset` where several groups share a file, as `--all-groups` writes
+//! it; no header.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -10,7 +11,10 @@ use thiserror::Error;
 
 use super::{PlanNote, PlanRow};
 
-/// The rows of a file, one a partition.
+/// Groups that a refusal names, at most.
+const NAMED: usize = 10;
+
+/// The rows of a file that are of one group, one a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffsetFile {
     name: String,
@@ -20,7 +24,6 @@ pub struct OffsetFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
     line: u64,
-    group: Option<String>,
     offset: i64,
 }
 
@@ -75,10 +78,10 @@ pub enum RowProblem {
         /// The line that names it first.
         line: u64,
     },
-    /// A row of another group.
-    #[error("the row is of the group `{found}`, and this is a replay of {group}")]
-    OtherGroup {
-        /// The group of the row.
+    /// Every row is of another group.
+    #[error("no row is of the group {group}: the file has rows of {found}")]
+    OtherGroups {
+        /// The groups of the rows.
         found: String,
         /// The group that is replayed.
         group: String,
@@ -104,20 +107,20 @@ pub enum RowProblem {
 }
 
 impl OffsetFile {
-    /// Reads the rows of a file; `name` is what it is called in messages.
+    /// Reads the rows of a file that are of this group; `name` is what it is called in messages.
     ///
-    /// Blank lines, line ends of Windows, blanks around a field and a byte order mark are passed over.
+    /// Rows of other groups are passed over. Blank lines, line ends of Windows, blanks around a field and a byte order mark are passed over.
     ///
     /// # Errors
     ///
     /// With the first line that is neither of the two forms, holds no numbers where they are wanted, or names a partition
-    /// again.
-    pub fn parse(name: &str, content: &[u8]) -> Result<Self, RowError> {
+    /// again; and where all rows are of other groups.
+    pub fn parse(name: &str, content: &[u8], group: &str) -> Result<Self, RowError> {
         let refuse = |line, problem| RowError { file: name.to_owned(), line, problem };
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(content);
         let mut rows: BTreeMap<(String, i32), Row> = BTreeMap::new();
-        let (mut columns, mut record) = (None, ByteRecord::new());
+        let (mut columns, mut record, mut others) = (None, ByteRecord::new(), BTreeSet::new());
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
@@ -130,8 +133,12 @@ impl OffsetFile {
                 continue;
             }
             let line = record.position().map_or(0, |position| line_of(content, position));
-            let (topic, partition, row) =
+            let (of, topic, partition, row) =
                 row(&record, line, *columns.get_or_insert(record.len())).map_err(|problem| refuse(line, problem))?;
+            if let Some(other) = of.filter(|of| of != group) {
+                others.insert(other.escape_debug().to_string());
+                continue;
+            }
             if let Some(first) = rows.get(&(topic.clone(), partition)) {
                 let topic = topic.escape_debug().to_string();
                 return Err(refuse(line, RowProblem::Twice { topic, partition, line: first.line }));
@@ -139,7 +146,11 @@ impl OffsetFile {
             rows.insert((topic, partition), row);
         }
         if rows.is_empty() {
-            return Err(refuse(1, RowProblem::Empty));
+            let named: Vec<&str> = others.iter().take(NAMED).map(String::as_str).collect();
+            let more = if others.len() > NAMED { ", …" } else { "" };
+            let found = format!("{}{more}", named.join(", "));
+            let others = RowProblem::OtherGroups { found, group: group.to_owned() };
+            return Err(refuse(1, if named.is_empty() { RowProblem::Empty } else { others }));
         }
         Ok(Self { name: name.to_owned(), rows })
     }
@@ -157,19 +168,16 @@ impl OffsetFile {
         self.rows.get(&(topic.to_owned(), partition)).map(|row| row.offset)
     }
 
-    /// Requires that every row is of this group and of one of these topics, which have that many partitions each.
+    /// Requires that every row is of one of these topics, which have that many partitions each.
     ///
     /// # Errors
     ///
     /// With the first line that is not.
-    pub fn check(&self, group: &str, sources: &[String], partitions: i32) -> Result<(), RowError> {
+    pub fn check(&self, sources: &[String], partitions: i32) -> Result<(), RowError> {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(_, row)| row.line);
         for ((topic, partition), row) in rows {
-            let problem = if row.group.as_deref().is_some_and(|found| found != group) {
-                let found = row.group.as_deref().unwrap_or_default().escape_debug().to_string();
-                RowProblem::OtherGroup { found, group: group.to_owned() }
-            } else if !sources.contains(topic) {
+            let problem = if !sources.contains(topic) {
                 RowProblem::Topic { topic: topic.escape_debug().to_string(), sources: sources.join(" and ") }
             } else if !(0..partitions).contains(partition) {
                 RowProblem::NoPartition { topic: topic.clone(), partition: *partition, last: partitions - 1 }
@@ -189,8 +197,8 @@ fn line_of(content: &[u8], position: &csv::Position) -> u64 {
     position.line() + skipped.filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// One row: topic, partition and the rest.
-fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(String, i32, Row), RowProblem> {
+/// One row: its group if it names one, topic, partition and the rest.
+fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(Option<String>, String, i32, Row), RowProblem> {
     let found = record.len();
     if found != first {
         return Err(RowProblem::OtherForm { found, first });
@@ -208,7 +216,7 @@ fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(String, i32, Row
         .ok()
         .filter(|offset| *offset >= 0)
         .ok_or_else(|| RowProblem::Offset(offset.escape_debug().to_string()))?;
-    Ok((topic.to_owned(), number, Row { line, group, offset }))
+    Ok((group, topic.to_owned(), number, Row { line, offset }))
 }
 
 /// A plan as `kafka-consumer-groups --reset-offsets --from-file` reads it: the partitions that are asked to move and have
@@ -231,7 +239,7 @@ mod tests {
     use crate::replay::{Aim, PartitionFacts};
 
     fn parse(text: &str) -> Result<OffsetFile, RowError> {
-        OffsetFile::parse("plan.csv", text.as_bytes())
+        OffsetFile::parse("plan.csv", text.as_bytes(), "g")
     }
 
     fn refused(text: &str) -> String {
@@ -247,7 +255,7 @@ mod tests {
         let four = parse("g,order-events,0,5\r\n\r\ng, order-events , 1 ,6").expect("parses");
         assert_eq!(four.offset("order-events", 1), Some(6));
         let sources = ["order-events".to_owned()];
-        assert_eq!(four.check("g", &sources, 2), Ok(()));
+        assert_eq!(four.check(&sources, 2), Ok(()));
         assert_eq!(parse("\u{feff}order-events,0,5\n").expect("parses").offset("order-events", 0), Some(5));
     }
 
@@ -272,19 +280,31 @@ mod tests {
         for (text, told) in cases {
             assert_eq!(refused(text), told, "{text:?}");
         }
-        let error = OffsetFile::parse("plan.csv", b"a,0,1\n\xff,0,1\n").expect_err("not UTF-8");
+        let error = OffsetFile::parse("plan.csv", b"a,0,1\n\xff,0,1\n", "g").expect_err("not UTF-8");
         assert_eq!(error.to_string(), "plan.csv:2: the row is not UTF-8");
     }
 
     #[test]
     fn rows_of_others_are_told_with_their_line() {
         let sources = ["b".to_owned(), "a".to_owned()];
-        let check = |text: &str| parse(text).expect("parses").check("g", &sources, 3).expect_err(text).to_string();
-        assert_eq!(check("g,a,0,1\nh,a,1,1\n"), "plan.csv:2: the row is of the group `h`, and this is a replay of g");
+        let check = |text: &str| parse(text).expect("parses").check(&sources, 3).expect_err(text).to_string();
         // In the order of the lines, whatever that of the topics is.
         assert_eq!(check("z,0,1\nc,0,1\n"), "plan.csv:1: the topic `z` is not read by analytics: b and a are");
         assert_eq!(check("a,2,1\na,3,1\n"), "plan.csv:2: a has no partition 3: its partitions are 0 to 2");
         assert_eq!(check("a,-1,1\n"), "plan.csv:1: a has no partition -1: its partitions are 0 to 2");
+    }
+
+    #[test]
+    fn of_a_file_of_several_groups_the_rows_of_one_are_taken() {
+        let all = parse("g,a,0,1\n\"h\",a,0,7\ng,a,1,2\nh,a,0,8\nh,elsewhere,9,9\n").expect("parses");
+        assert_eq!((all.offset("a", 0), all.offset("a", 1), all.offset("elsewhere", 9)), (Some(1), Some(2), None));
+        assert_eq!(all.check(&["a".to_owned()], 2), Ok(()), "rows of others are none of its business");
+        assert_eq!(refused("g,a,0,1\nh,a,0,1\ng,a,0,2\n"), "plan.csv:3: a/0 stands in line 1 already");
+        assert_eq!(refused("h,a,0,many\n"), "plan.csv:1: the offset `many` is no number from 0 on");
+        assert_eq!(
+            refused("h,a,0,1\ni\u{1b},a,0,1\n"),
+            "plan.csv:1: no row is of the group g: the file has rows of h, i\\u{1b}"
+        );
     }
 
     #[test]
@@ -321,7 +341,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            drop(OffsetFile::parse("any.csv", &bytes));
+            drop(OffsetFile::parse("any.csv", &bytes, "g"));
         }
     }
 }

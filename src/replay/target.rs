@@ -94,7 +94,7 @@ mod tests {
         let time = Target::Time(EventTime::default());
         assert_eq!(time.aim(&facts(Some(40)), Some(9)), Aim::Since(Some(9)));
         assert_eq!(time.aim(&facts(Some(40)), None), Aim::Since(None));
-        let file = |text: &str| Target::File(OffsetFile::parse("plan.csv", text.as_bytes()).expect("parses"));
+        let file = |text: &str| Target::File(OffsetFile::parse("plan.csv", text.as_bytes(), "g").expect("parses"));
         assert_eq!(file("order-events,1,9\n").aim(&facts(Some(40)), None), Aim::Offset(9));
         assert_eq!(file("order-events,2,9\n").aim(&facts(Some(40)), None), Aim::Stay);
         assert!(file("order-events,1,9\n").is_about("order-events", 1));

@@ -31,13 +31,20 @@ pub(super) fn wanted(connection: &Connection) -> Result<Wanted, Failure> {
     }
 }
 
+/// The longest that it may stay: a year, as for every duration that is typed.
+const LONGEST_IDLE: Duration = Duration::from_hours(8_766);
+
 /// How long a background broker stays, by the environment.
 pub(super) fn idle(typed: Option<&str>) -> Result<Duration, Failure> {
     let Some(typed) = typed.filter(|typed| !typed.is_empty()) else { return Ok(DEFAULT_IDLE) };
-    let idle = typed.parse::<humantime::Duration>().ok().map(Duration::from).filter(|idle| !idle.is_zero());
+    let idle = typed
+        .parse::<humantime::Duration>()
+        .ok()
+        .map(Duration::from)
+        .filter(|idle| !idle.is_zero() && *idle <= LONGEST_IDLE);
     idle.ok_or_else(|| {
         usage(format!("{IDLE_VARIABLE}={typed}: no duration"))
-            .hint("a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m")
+            .hint("a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m, and 1y at most")
     })
 }
 

@@ -36,19 +36,22 @@ pub struct ReplaySettings {
     pub after_file: PathBuf,
 }
 
-/// The settings of `replay`; `now` is the wall clock, in milliseconds since the epoch.
+/// What reads stdin to its end, as far as that many bytes.
+pub type ReadsStdin<'a> = &'a dyn Fn(u64) -> Result<Vec<u8>, Failure>;
+
+/// The settings of `replay`; `now` is the wall clock, in milliseconds since the epoch, `group` the group as the cluster knows it.
 ///
 /// # Errors
 ///
 /// With exit code 2 and the fix for whatever is wrong, a file of offsets with its line.
-pub fn replay(typed: &cli::Replay, now: i64) -> Result<ReplaySettings, Failure> {
+pub fn replay(typed: &cli::Replay, now: i64, group: &str, stdin: ReadsStdin<'_>) -> Result<ReplaySettings, Failure> {
     check_group(typed.group.as_deref())?;
     let target = match typed {
         cli::Replay { to_offset: Some(offset), .. } => Target::Offset(*offset),
         cli::Replay { to_datetime: Some(time), .. } => Target::Time(*time),
         cli::Replay { by_duration: Some(duration), .. } => Target::Time(before(now, (*duration).into())),
         cli::Replay { shift_by: Some(by), .. } => Target::ShiftBy(*by),
-        cli::Replay { from_file: Some(path), .. } => Target::File(offset_file(path)?),
+        cli::Replay { from_file: Some(path), .. } => Target::File(offset_file(path, group, stdin)?),
         _ => Target::Earliest,
     };
     Ok(ReplaySettings {
@@ -70,21 +73,25 @@ fn before(now: i64, duration: Duration) -> EventTime {
     EventTime::from_millis(now.saturating_sub(back).max(0)).unwrap_or_default()
 }
 
-fn offset_file(path: &Path) -> Result<OffsetFile, Failure> {
+fn offset_file(path: &Path, group: &str, stdin: ReadsStdin<'_>) -> Result<OffsetFile, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| {
         usage(format!("{} cannot be read: {error}", path.display()))
             .hint("check --from-file and the file's permissions")
     };
-    let mut content = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-    let read = file.take(LARGEST_FILE + 1).read_to_end(&mut content).map_err(|error| unreadable(&error))?;
-    if read as u64 > LARGEST_FILE {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+        Ok(content)
+    };
+    let content =
+        if path == Path::new("-") { stdin(LARGEST_FILE + 1)? } else { read().map_err(|error| unreadable(&error))? };
+    if content.len() as u64 > LARGEST_FILE {
         return Err(unreadable(&format_args!("it is larger than {} MiB", LARGEST_FILE >> 20)));
     }
-    OffsetFile::parse(&path.display().to_string(), &content).map_err(|error| {
+    OffsetFile::parse(&path.display().to_string(), &content, group).map_err(|error| {
         usage(error.to_string()).hint(
-            "a row is topic,partition,offset or group,topic,partition,offset, without a header, as \
-             `foodstream replay --dry-run --export FILE` and kafka-consumer-groups --export write it",
+            "a row is topic,partition,offset, or group,topic,partition,offset of which this group's are taken, without a \
+             header, as `foodstream replay --dry-run --export FILE` and kafka-consumer-groups --export write it",
         )
     })
 }
@@ -102,7 +109,7 @@ mod tests {
     fn meant(words: &[&str]) -> Result<ReplaySettings, Failure> {
         let typed = Cli::try_parse_from(["foodstream", "replay"].iter().chain(words)).expect("parses");
         let Command::Replay(replay) = typed.command else { unreachable!("only replay is typed here") };
-        super::replay(&replay, NOW)
+        super::replay(&replay, NOW, "readers", &|_| Ok(b"readers,order-events,0,5\nothers,order-events,0,6\n".to_vec()))
     }
 
     #[test]
@@ -152,6 +159,13 @@ mod tests {
         let failure = meant(&["--from-file", &named]).expect_err("refused");
         assert_eq!(failure.code, Code::Usage);
         assert!(failure.message.ends_with("plan.csv:2: order-events/0 stands in line 1 already"), "{failure}");
+        std::fs::write(&path, "others,order-events,0,5\n").expect("written");
+        let others = meant(&["--from-file", &named]).expect_err("refused");
+        assert!(others.message.ends_with("no row is of the group readers: the file has rows of others"), "{others}");
+        let from_stdin = meant(&["--from-file", "-"]).expect("meant").target;
+        assert_eq!(from_stdin.to_string(), "--from-file -");
+        let Target::File(file) = from_stdin else { panic!("{from_stdin:?}") };
+        assert_eq!(file.offset("order-events", 0), Some(5));
         let missing = meant(&["--from-file", "/nowhere/plan.csv"]).expect_err("refused");
         assert!(missing.message.starts_with("/nowhere/plan.csv cannot be read"), "{missing}");
         let endless = meant(&["--from-file", "/dev/zero"]).expect_err("refused");

@@ -11,6 +11,7 @@ pub const CASES: &[Case] = &[
     ("refusals::other_settings_or_another_group_are_refused_by_the_kept_ones", other_settings),
     ("refusals::unread_records_that_are_gone_are_refused", records_gone),
     ("refusals::an_order_topic_created_again_is_refused", created_again),
+    ("refusals::a_topic_that_collides_with_another_is_told_in_the_brokers_words", collision),
 ];
 
 fn prepare(lab: &Lab, count: u32) {
@@ -102,4 +103,17 @@ fn created_again(lab: &Lab) {
         }
     }
     assert_eq!(lab.settled("inventory-events"), decisions, "nothing was decided");
+}
+
+/// Kafka takes `.` and `_` for the same in the names of its metrics, and so makes no topic beside one that differs in them only.
+fn collision(lab: &Lab) {
+    let dotted = lab.other("a");
+    dotted.run("produce --count 1 --seed 1 --partitions 1").expect(0);
+    let underscored = lab.named(&format!("{}_", dotted.prefix.trim_end_matches('.')));
+    let refused = underscored.run("produce --count 1 --seed 1 --partitions 1").expect(2);
+    let (name, other) = (underscored.topic("order-events"), dotted.topic("order-events"));
+    for told in [format!("creating the topic {name}: "), "collides".into(), other, "hint: Kafka takes names".into()] {
+        assert!(refused.stderr.contains(&told), "{told} is not in {}", refused.stderr);
+    }
+    assert_eq!(underscored.topics(), Vec::<String>::new());
 }

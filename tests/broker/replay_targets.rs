@@ -263,8 +263,8 @@ fn refused(lab: &Lab) {
         (format!("{orders},0,5\n\n{orders},0,6\n"), format!("plan.csv:3: {orders}/0 stands in line 1 already")),
         (format!("{orders},0,five\n"), "plan.csv:1: the offset `five` is no number".to_owned()),
         (
-            format!("{group},{orders},0,5\nothers,{orders},1,5\n"),
-            "plan.csv:2: the row is of the group `others`".to_owned(),
+            format!("others,{orders},0,5\nothers,{orders},1,5\n"),
+            format!("no row is of the group {group}: the file has rows of others"),
         ),
         (String::new(), "plan.csv:1: the file has no row".to_owned()),
     ] {
@@ -313,14 +313,19 @@ fn exports(lab: &Lab) {
     assert_eq!(by_file["plan"], by_flag["plan"]);
     assert_eq!(by_file["target"], "--from-file dry.csv");
     assert_eq!(text(lab, "again.csv"), text(lab, "dry.csv"));
-    // With the group in front and quoted, as the tool writes it for several groups and long names.
+    // With the group in front and quoted, as the tool writes it for all groups and long names: the rows of this one are meant.
     let group = lab.topic(GROUP);
     let mut quoted = String::new();
     for line in text(lab, "dry.csv").lines() {
         let (topic, rest) = line.split_once(',').expect("columns");
-        quoted.extend(["\"", &group, "\",\"", topic, "\",", rest, "\r\n"]);
+        quoted.extend(["\"others\",\"", topic, "\",0,0\r\n\"", &group, "\",\"", topic, "\",", rest, "\r\n"]);
+        quoted.extend(["others,payments,99,", rest, "\r\n"]);
     }
     std::fs::write(lab.folder().join("four.csv"), quoted).expect("written");
+    let mut piped = lab.command("replay --dry-run --from-file - --output json");
+    piped.stdin(std::fs::File::open(lab.folder().join("four.csv")).expect("opened"));
+    let piped = super::process::Running::start(piped, "replay --from-file -").end().expect(0).document();
+    assert_eq!((&piped["plan"], &piped["target"]), (&by_flag["plan"], &json!("--from-file -")));
     for flag in ["--shadow", ""] {
         let document = lab.document(&format!("replay --from-file four.csv {flag} --export final.csv"));
         assert_eq!((&document["verdict"], &document["plan"]), (&json!("identical"), &by_flag["plan"]), "{flag}");

@@ -91,12 +91,7 @@ impl Partition {
 /// # Errors
 ///
 /// With exit code 2 and the flag, or the file's line.
-pub(super) fn check(
-    context: &Context,
-    settings: &ReplaySettings,
-    topology: &Topology,
-    group: &str,
-) -> Result<(), Failure> {
+pub(super) fn check(context: &Context, settings: &ReplaySettings, topology: &Topology) -> Result<(), Failure> {
     let places = group::places(context, topology);
     let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
     topics.dedup();
@@ -107,7 +102,7 @@ pub(super) fn check(
         })?;
     }
     if let Target::File(file) = &settings.target {
-        file.check(group, &topics, topology.partitions).map_err(|error| {
+        file.check(&topics, topology.partitions).map_err(|error| {
             usage(error.to_string()).hint(
                 "`foodstream replay --dry-run --export FILE` writes a file that fits; --group names another group",
             )

@@ -24,7 +24,7 @@ pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let (report, export) = (context.open_report()?, open_export(settings)?);
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?.only_looking();
-    check(context, settings, &topology::require(context, &inspector, topology::PLANNING)?, &group_name)?;
+    check(context, settings, &topology::require(context, &inspector, topology::PLANNING)?)?;
     let stands = look(context, &inspector, &group_name, topology::PLANNING)?;
     if stands.has_nothing() {
         context.console.note(&format!(
@@ -77,7 +77,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     if settings.shadow {
         inspector = inspector.only_looking();
     }
-    check(context, settings, &topology::require(context, &inspector, uses)?, &group_name)?;
+    check(context, settings, &topology::require(context, &inspector, uses)?)?;
     if !settings.shadow {
         // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, settings.wait_empty)?;

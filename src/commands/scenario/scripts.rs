@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, in_terms_of_this};
 use crate::exit::{Code, Failure};
 use crate::printable;
 use crate::scenario::Script;
@@ -89,7 +89,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Whether this program takes the words; what it says about them otherwise.
 fn takes(words: &[String]) -> Result<(), String> {
     let line = std::iter::once("foodstream").chain(words.iter().map(String::as_str));
-    match Cli::try_parse_from(line) {
+    match Cli::try_parse_from(line).map_err(in_terms_of_this) {
         Ok(_) => Ok(()),
         Err(error) => {
             let text = error.render().to_string();

@@ -3,6 +3,8 @@
 mod acl;
 mod connection;
 
+use rdkafka::error::RDKafkaErrorCode as Rd;
+
 use super::codes::Kind;
 use super::connection::Connection;
 use super::error::{Cause, Error, Limit};
@@ -56,7 +58,13 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
     let plain = |message: String| Failure::new(code_of(kind), message);
     let unreachable = |message: String| plain(message).hint(unreachable_hint(connection));
     match cause {
-        Cause::Code { words, .. } => plain(words.clone()),
+        // The names of topics are checked where they are typed, so that only one that exists can be in the way.
+        Cause::TopicRefused { code: Rd::InvalidTopic, words } => plain(words.clone())
+            .hint("Kafka takes names that differ only in '.' and '_' for the same: use another --prefix, or the one of the topic that exists"),
+        Cause::TopicRefused { code: Rd::PolicyViolation | Rd::InvalidPartitions, words } => {
+            plain(words.clone()).hint("--partitions says how many each topic is to have")
+        }
+        Cause::Code { words, .. } | Cause::TopicRefused { words, .. } => plain(words.clone()),
         Cause::NoAnswer { words, last } => {
             let last = last.as_ref().filter(|last| *last != words);
             unreachable(format!("{words}{}", last.map_or_else(String::new, |last| format!("; last heard: {last}"))))

@@ -319,7 +319,7 @@ fn exports(lab: &Lab) {
     for line in text(lab, "dry.csv").lines() {
         let (topic, rest) = line.split_once(',').expect("columns");
         quoted.extend(["\"others\",\"", topic, "\",0,0\r\n\"", &group, "\",\"", topic, "\",", rest, "\r\n"]);
-        quoted.extend(["others,payments,99,", rest, "\r\n"]);
+        quoted.extend(["others,payments,", rest, "\r\n"]);
     }
     std::fs::write(lab.folder().join("four.csv"), quoted).expect("written");
     let mut piped = lab.command("replay --dry-run --from-file - --output json");

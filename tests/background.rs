@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "another suite's")]
 #[path = "contract/client.rs"]
 mod client;
+#[path = "background/crowd.rs"]
+mod crowd;
 #[path = "background/foreign.rs"]
 mod foreign;
 #[path = "support/hostile.rs"]

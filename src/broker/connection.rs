@@ -3,90 +3,99 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::answer::Client;
-use super::dispatch::{self, Served};
+use super::bounds::Bounds;
+use super::crowd::Seat;
+use super::dispatch::{self, Reply, Served};
 use super::hall::Hall;
+use super::incoming::{End, Incoming};
 use super::notice::Notice;
-use super::wire::{Frames, Rubbish};
-
-/// A buffer that grew beyond this is given back once it is empty.
-const KEPT_BUFFER: usize = 1 << 20;
 
 /// How long a client is given to read its last reply before its connection is closed.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves a connection until the client leaves, sends what cannot be understood, or the broker stops. Every request that
-/// was read by then is answered in full first.
+/// Serves a connection until the client leaves, sends what cannot be understood, asks for nothing for too long, or the broker
+/// stops. Every request that was read by then is answered in full first.
 pub async fn serve(
     hall: Arc<Hall>,
     mut stream: TcpStream,
     peer: SocketAddr,
-    number: u64,
+    seat: Seat,
     mut stopping: watch::Receiver<bool>,
 ) {
     hall.notice(&Notice::Connected { peer });
-    let mut client = Client { connection: number, id: String::new(), host: format!("/{}", peer.ip()) };
-    let rubbish = converse(&hall, &mut stream, &mut client, &mut stopping).await;
+    let mut client = Client { connection: seat.number, id: String::new(), host: format!("/{}", peer.ip()) };
+    let rubbish = tokio::select! {
+        rubbish = converse(&hall, &mut stream, &mut client, &seat, &mut stopping) => rubbish,
+        () = seat.is_taken() => Some("it gave up its place to another one".to_owned()),
+    };
     if *stopping.borrow() {
         linger(&mut stream).await;
     }
     hall.notice(&Notice::Disconnected { peer, client_id: client.id, rubbish });
 }
 
-/// Returns what was wrong with what the client sent, if that ended it.
+/// Returns why it ended, if that was not the client's wish.
 async fn converse(
     hall: &Hall,
     stream: &mut TcpStream,
     client: &mut Client,
+    seat: &Seat,
     stopping: &mut watch::Receiver<bool>,
 ) -> Option<String> {
-    let mut buffer = BytesMut::new();
+    let mut incoming = Incoming::default();
     loop {
-        let frame = match next_frame(stream, &mut buffer, stopping).await {
+        let frame = match next_frame(hall, stream, &mut incoming, stopping).await {
             Ok(Some(frame)) => frame,
-            Ok(None) => return None,
-            Err(rubbish) => return Some(rubbish.to_string()),
+            Ok(None) | Err(End::Left) => return None,
+            Err(end) => return Some(end.to_string()),
         };
         match dispatch::serve(hall, client, frame).await {
             Served::Reply(reply) => {
-                if stream.write_all(&reply).await.is_err() {
+                seat.has_asked();
+                if !send(stream, reply, &hall.bounds).await {
                     return None;
                 }
             }
-            Served::Silence => {}
+            Served::Silence => seat.has_asked(),
             Served::Close(why) => return Some(why),
-        }
-        if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER {
-            buffer = BytesMut::new();
         }
     }
 }
 
-/// The next frame, or nothing when the client has left or the broker stops and no frame is there yet.
+/// The next frame, or nothing when the broker stops and no frame is there yet.
 async fn next_frame(
+    hall: &Hall,
     stream: &mut TcpStream,
-    buffer: &mut BytesMut,
+    incoming: &mut Incoming,
     stopping: &mut watch::Receiver<bool>,
-) -> Result<Option<Bytes>, Rubbish> {
-    loop {
-        if let Some(frame) = Frames::default().next(buffer)? {
-            return Ok(Some(frame));
-        }
-        tokio::select! {
-            read = stream.read_buf(buffer) => match read {
-                Ok(0) | Err(_) => return Ok(None),
-                Ok(_) => {}
-            },
-            // Its sender is gone with a server that was dropped, and this task with it.
-            _ = stopping.wait_for(|stopping| *stopping) => return Ok(None),
+) -> Result<Option<Bytes>, End> {
+    if let Some(frame) = incoming.arrived()? {
+        return Ok(Some(frame));
+    }
+    tokio::select! {
+        frame = incoming.next(stream, &hall.bounds, &hall.requests) => frame.map(Some),
+        // Its sender is gone with a server that was dropped, and this task with it.
+        _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
+    }
+}
+
+/// Whether the client has taken the reply. One that takes nothing of it for too long has not, nor one that takes it by drops.
+async fn send(stream: &mut TcpStream, mut reply: Reply, bounds: &Bounds) -> bool {
+    let begun = Instant::now();
+    while !reply.frame.is_empty() && begun.elapsed() < bounds.whole_answer {
+        match timeout(bounds.answer, stream.write_buf(&mut reply.frame)).await {
+            Ok(Ok(written)) if written > 0 => {}
+            _ => return false,
         }
     }
+    reply.frame.is_empty()
 }
 
 /// Says that nothing follows, and waits for the client to close. A socket that is closed with unread requests in it resets the

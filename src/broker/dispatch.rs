@@ -13,6 +13,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
 use super::answer::{Answer, Call, Client, Deferred};
 use super::apis;
+use super::bounds::{LONGEST_ANSWER, Room, SHORT};
 use super::core::Core;
 use super::faults::Fault;
 use super::hall::{Called, Hall};
@@ -23,12 +24,21 @@ use super::wire::{self, Limits};
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Served {
-    /// This frame goes back, its length in front.
-    Reply(BytesMut),
+    /// This goes back.
+    Reply(Reply),
     /// Nothing goes back, as the client wished.
     Silence,
     /// The connection is closed, and told why.
     Close(String),
+}
+
+/// What goes back to the client.
+#[derive(Debug)]
+pub struct Reply {
+    /// The frame, its length in front.
+    pub frame: BytesMut,
+    /// What a long one takes.
+    _room: Option<Room>,
 }
 
 /// A request's header, as far as answering needs it.
@@ -40,11 +50,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn reply<T: Encodable + HeaderVersion>(self, response: &T) -> Served {
-        self.encode(self.version, response)
-    }
-
-    fn encode<T: Encodable + HeaderVersion>(self, version: i16, response: &T) -> Served {
+    fn encode<T: Encodable + HeaderVersion>(self, version: i16, response: &T, room: Option<Room>) -> Served {
         let mut frame = BytesMut::new();
         let encoded = response.compute_size(version).and_then(|size| {
             frame.reserve(size + 64);
@@ -57,7 +63,7 @@ impl Asked {
         match (encoded, length) {
             (Ok(()), Ok(length)) => {
                 frame[..4].copy_from_slice(&length.to_be_bytes());
-                Served::Reply(frame)
+                Served::Reply(Reply { frame, _room: room })
             }
             (Err(error), _) => self.close(format!("its answer cannot be encoded: {error}")),
             (_, Err(_)) => self.close("its answer is too long"),
@@ -78,7 +84,7 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     let asked = Asked { api, version: header.request_api_version, correlation_id: header.correlation_id };
     // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
     if api == ApiKey::ApiVersions && !apis::is_answered(api, asked.version) {
-        return asked.encode(0, &apis::unknown_version());
+        return asked.encode(0, &apis::unknown_version(), None);
     }
     if let Err(rubbish) = wire::check(api, asked.version, &frame, Limits::default()) {
         return asked.close(rubbish);
@@ -124,21 +130,44 @@ impl Passage<'_> {
         }
     }
 
-    fn finish<R: Refusable>(&self, mut response: R::Response) -> Served {
+    /// Encodes an answer, as soon as there is room for it: a short request may ask for much, and not read it.
+    async fn reply<T: Encodable + HeaderVersion>(&self, response: T, room: Option<Room>) -> Served {
+        let size = response.compute_size(self.asked.version).unwrap_or(0);
+        if size > LONGEST_ANSWER {
+            return self.asked.close(format!("its answer has {size} bytes"));
+        }
+        let room = match room {
+            None if size > SHORT => match self.room(size).await {
+                Ok(room) => Some(room),
+                Err(served) => return served,
+            },
+            room => room,
+        };
+        self.asked.encode(self.asked.version, &response, room)
+    }
+
+    async fn room(&self, bytes: usize) -> Result<Room, Served> {
+        let bound = self.hall.bounds.room;
+        let room = self.hall.answers.room(bytes, bound).await;
+        room.ok_or_else(|| {
+            self.asked.close(format!("there was no room for its answer of {bytes} bytes within {bound:?}"))
+        })
+    }
+
+    async fn finish<R: Refusable>(&self, mut response: R::Response) -> Served {
         if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
             R::blame(&mut response, error.code());
         }
-        self.asked.reply(&response)
+        self.reply(response, None).await
     }
 
-    fn refuse<R: Refusable>(&self, request: &R, error: ResponseError) -> Served {
-        let mut response = request.unanswered();
+    async fn refuse<R: Refusable>(&self, mut response: R::Response, error: ResponseError) -> Served {
         R::blame(&mut response, error.code());
-        self.asked.reply(&response)
+        self.reply(response, None).await
     }
 
     /// A request that is answered at once.
-    fn at_once<R: Refusable + Decodable>(
+    async fn at_once<R: Refusable + Decodable>(
         &self,
         body: Bytes,
         apply: impl FnOnce(&mut Core, R, &Call<'_>) -> R::Response,
@@ -148,11 +177,11 @@ impl Passage<'_> {
             Err(served) => return served,
         };
         if let Some(error) = self.refusal() {
-            return self.refuse(&request, error);
+            return self.refuse::<R>(request.unanswered(), error).await;
         }
         let response = self.hall.tell(|core, now| apply(core, request, &self.call(now)));
         self.hall.rouse();
-        self.finish::<R>(response)
+        self.finish::<R>(response).await
     }
 
     /// A request whose answer may have to wait for others.
@@ -167,7 +196,7 @@ impl Passage<'_> {
             Err(served) => return served,
         };
         if let Some(error) = self.refusal() {
-            return self.refuse(&request, error);
+            return self.refuse::<R>(request.unanswered(), error).await;
         }
         let called = self.hall.ask(|core, now| apply(core, request, &self.call(now)));
         self.hall.rouse();
@@ -176,24 +205,24 @@ impl Passage<'_> {
             Called::Later(answer) => answer.await.ok().and_then(unpack),
         };
         match response {
-            Some(response) => self.finish::<R>(response),
+            Some(response) => self.finish::<R>(response).await,
             None => self.asked.close("nobody answered it"),
         }
     }
 
-    fn produce(&self, body: Bytes) -> Served {
+    async fn produce(&self, body: Bytes) -> Served {
         let request = match self.decode::<ProduceRequest>(body) {
             Ok(request) => request,
             Err(served) => return served,
         };
         if let Some(error) = self.refusal() {
-            return self.refuse(&request, error);
+            return self.refuse::<ProduceRequest>(request.unanswered(), error).await;
         }
         let checked = CheckedProduce::new(request, self.asked.version);
         let is_answered = checked.is_answered();
         let response = self.hall.tell(|core, now| core.produce(checked, &self.call(now)));
         if is_answered {
-            return self.finish::<ProduceRequest>(response);
+            return self.finish::<ProduceRequest>(response).await;
         }
         // Who asked for no answer learns of an error by losing the connection.
         let failed = response.responses.iter().flat_map(|topic| &topic.partition_responses).find(|p| p.error_code != 0);
@@ -204,12 +233,15 @@ impl Passage<'_> {
     }
 
     async fn fetch(&self, body: Bytes) -> Served {
-        let request = match self.decode::<FetchRequest>(body) {
+        let is_long = body.len() > SHORT;
+        let mut request = match self.decode::<FetchRequest>(body) {
             Ok(request) => request,
             Err(served) => return served,
         };
+        // What waits keeps its request, and a long one keeps others from being read.
+        request.max_wait_ms = if is_long { 0 } else { request.max_wait_ms };
         if let Some(error) = self.refusal() {
-            return self.refuse(&request, error);
+            return self.refuse::<FetchRequest>(request.unanswered(), error).await;
         }
         let plan = match self.hall.ask(|core, now| core.fetch(&request, &self.call(now))) {
             Called::Now(plan) => plan,
@@ -221,18 +253,30 @@ impl Passage<'_> {
                 self.hall.tell(|core, now| core.plan(&request, &self.call(now)))
             }
         };
+        let room = match plan.size() {
+            0..=SHORT => None,
+            bytes => match self.room(bytes).await {
+                Ok(room) => Some(room),
+                Err(served) => return served,
+            },
+        };
         match plan.read() {
-            Ok(response) => self.finish::<FetchRequest>(response),
+            Ok(mut response) => {
+                if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
+                    FetchRequest::blame(&mut response, error.code());
+                }
+                self.reply(response, room).await
+            }
             Err(error) => self.asked.close(format!("the log cannot be read: {error}")),
         }
     }
 
     async fn route(&self, body: Bytes) -> Served {
         match self.asked.api {
-            ApiKey::Produce => self.produce(body),
+            ApiKey::Produce => self.produce(body).await,
             ApiKey::Fetch => self.fetch(body).await,
             ApiKey::ApiVersions => match self.decode::<ApiVersionsRequest>(body) {
-                Ok(request) => self.asked.reply(&apis::api_versions(&request, self.asked.version)),
+                Ok(request) => self.reply(apis::api_versions(&request, self.asked.version), None).await,
                 Err(served) => served,
             },
             ApiKey::JoinGroup => {
@@ -257,54 +301,64 @@ impl Passage<'_> {
                 )
                 .await
             }
-            ApiKey::ListOffsets => self.at_once(body, Core::list_offsets),
-            ApiKey::Metadata => self.at_once(body, Core::metadata),
+            ApiKey::ListOffsets => self.at_once(body, Core::list_offsets).await,
+            ApiKey::Metadata => self.at_once(body, Core::metadata).await,
             ApiKey::OffsetCommit => {
                 self.at_once::<OffsetCommitRequest>(body, |core, request, call| core.offset_commit(&request, call))
+                    .await
             }
             ApiKey::OffsetFetch => {
-                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call))
+                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call)).await
             }
-            ApiKey::FindCoordinator => self
-                .at_once::<FindCoordinatorRequest>(body, |core, request, call| core.find_coordinator(&request, call)),
+            ApiKey::FindCoordinator => {
+                self.at_once::<FindCoordinatorRequest>(body, |core, request, call| {
+                    core.find_coordinator(&request, call)
+                })
+                .await
+            }
             ApiKey::Heartbeat => {
-                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call))
+                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call)).await
             }
             ApiKey::LeaveGroup => {
-                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call))
+                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call)).await
             }
             ApiKey::DescribeGroups => {
                 self.at_once::<DescribeGroupsRequest>(body, |core, request, call| core.describe_groups(&request, call))
+                    .await
             }
             ApiKey::ListGroups => {
-                self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request))
+                self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request)).await
             }
-            ApiKey::CreateTopics => self.at_once(body, Core::create_topics),
-            ApiKey::DeleteTopics => self.at_once(body, Core::delete_topics),
-            ApiKey::DeleteRecords => self.at_once(body, Core::delete_records),
-            ApiKey::InitProducerId => self.at_once(body, Core::init_producer_id),
-            ApiKey::OffsetForLeaderEpoch => self.at_once(body, Core::offset_for_leader_epoch),
-            ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn),
-            ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn),
-            ApiKey::EndTxn => self.at_once(body, Core::end_txn),
-            ApiKey::WriteTxnMarkers => self.at_once(body, Core::write_txn_markers),
-            ApiKey::TxnOffsetCommit => self
-                .at_once::<TxnOffsetCommitRequest>(body, |core, request, call| core.txn_offset_commit(&request, call)),
-            ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs),
-            ApiKey::AlterConfigs => self.at_once(body, Core::alter_configs),
-            ApiKey::CreatePartitions => self.at_once(body, Core::create_partitions),
+            ApiKey::CreateTopics => self.at_once(body, Core::create_topics).await,
+            ApiKey::DeleteTopics => self.at_once(body, Core::delete_topics).await,
+            ApiKey::DeleteRecords => self.at_once(body, Core::delete_records).await,
+            ApiKey::InitProducerId => self.at_once(body, Core::init_producer_id).await,
+            ApiKey::OffsetForLeaderEpoch => self.at_once(body, Core::offset_for_leader_epoch).await,
+            ApiKey::AddPartitionsToTxn => self.at_once(body, Core::add_partitions_to_txn).await,
+            ApiKey::AddOffsetsToTxn => self.at_once(body, Core::add_offsets_to_txn).await,
+            ApiKey::EndTxn => self.at_once(body, Core::end_txn).await,
+            ApiKey::WriteTxnMarkers => self.at_once(body, Core::write_txn_markers).await,
+            ApiKey::TxnOffsetCommit => {
+                self.at_once::<TxnOffsetCommitRequest>(body, |core, request, call| {
+                    core.txn_offset_commit(&request, call)
+                })
+                .await
+            }
+            ApiKey::DescribeConfigs => self.at_once(body, Core::describe_configs).await,
+            ApiKey::AlterConfigs => self.at_once(body, Core::alter_configs).await,
+            ApiKey::CreatePartitions => self.at_once(body, Core::create_partitions).await,
             ApiKey::DeleteGroups => {
-                self.at_once::<DeleteGroupsRequest>(body, |core, request, _| core.delete_groups(&request))
+                self.at_once::<DeleteGroupsRequest>(body, |core, request, _| core.delete_groups(&request)).await
             }
-            ApiKey::IncrementalAlterConfigs => self.at_once(body, Core::incremental_alter_configs),
+            ApiKey::IncrementalAlterConfigs => self.at_once(body, Core::incremental_alter_configs).await,
             ApiKey::OffsetDelete => {
-                self.at_once::<OffsetDeleteRequest>(body, |core, request, _| core.offset_delete(&request))
+                self.at_once::<OffsetDeleteRequest>(body, |core, request, _| core.offset_delete(&request)).await
             }
-            ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster),
-            ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers),
-            ApiKey::DescribeTopicPartitions => self.at_once(body, Core::describe_topic_partitions),
-            ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions),
-            ApiKey::ListTransactions => self.at_once(body, Core::list_transactions),
+            ApiKey::DescribeCluster => self.at_once(body, Core::describe_cluster).await,
+            ApiKey::DescribeProducers => self.at_once(body, Core::describe_producers).await,
+            ApiKey::DescribeTopicPartitions => self.at_once(body, Core::describe_topic_partitions).await,
+            ApiKey::DescribeTransactions => self.at_once(body, Core::describe_transactions).await,
+            ApiKey::ListTransactions => self.at_once(body, Core::list_transactions).await,
             _ => self.asked.close("is not offered"),
         }
     }

@@ -22,6 +22,9 @@ use super::log::{Isolation, Log, Slice};
 const TOPIC_IDS: i16 = 13;
 /// Bytes of batches in one answer, whatever was asked for: what is in flight to all readers together must stay small.
 const MOST_BYTES: usize = 8 << 20;
+/// What a reader waits at most, whatever it asks for: one that is gone is noticed when it is answered. No client asks for more
+/// (`fetch.wait.max.ms` of librdkafka).
+const LONGEST_WAIT_MS: i32 = 5 * 60 * 1000;
 /// The epoch of the only leader that a partition ever has.
 const LEADER_EPOCH: i32 = 0;
 /// Epochs of requests that name everything they want: the first of a session, and one that belongs to none.
@@ -36,6 +39,12 @@ pub struct FetchPlan {
 }
 
 impl FetchPlan {
+    /// Bytes of the batches that are to be read.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.slices.iter().map(|(_, _, slice)| slice.size()).sum()
+    }
+
     /// Reads the bytes, without the broker's lock.
     ///
     /// # Errors
@@ -127,7 +136,7 @@ impl Core {
     pub fn fetch(&mut self, request: &FetchRequest, call: &Call<'_>) -> Answer<FetchPlan> {
         let plan = self.plan(request, call);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MOST_BYTES);
-        let bytes: usize = plan.slices.iter().map(|(_, _, slice)| slice.size()).sum();
+        let bytes = plan.size();
         let told = || plan.response.responses.iter().flat_map(|topic| &topic.partitions);
         let failed = plan.response.error_code != 0 || told().any(|data| data.error_code != 0 && !is_unknown(data));
         // As Kafka: a request that asks for nothing that exists, has an error to tell or may not wait is answered at once.
@@ -142,7 +151,7 @@ impl Core {
             let known = topic.partitions.iter().filter(|asked| self.topics.log(&name, asked.partition).is_some());
             positions.extend(known.map(|asked| (name.clone(), asked.partition, asked.fetch_offset)));
         }
-        let until = call.now.saturating_add(i64::from(request.max_wait_ms));
+        let until = call.now.saturating_add(i64::from(request.max_wait_ms.min(LONGEST_WAIT_MS)));
         let reader = Reader { until, min_bytes, isolation: isolation(request), positions };
         self.parked.readers.insert(ticket, reader);
         Answer::Later(ticket)

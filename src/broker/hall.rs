@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Answer, Deferred, Ticket};
+use super::bounds::{Bounds, Budget};
 use super::clock::Clock;
 use super::core::Core;
 use super::faults::Faults;
@@ -25,6 +26,12 @@ pub struct Hall {
     pub clock: Clock,
     /// What is done to which request.
     pub faults: Faults,
+    /// What connections may ask of the broker.
+    pub bounds: Bounds,
+    /// Room for long requests.
+    pub requests: Budget,
+    /// Room for records and long answers.
+    pub answers: Budget,
     listener: Listener,
     rouse: Notify,
 }
@@ -45,9 +52,10 @@ pub enum Called<T> {
 impl Hall {
     /// Puts a core behind its lock.
     #[must_use]
-    pub fn new(core: Core, clock: Clock, faults: Faults, listener: Listener) -> Self {
+    pub fn new(core: Core, clock: Clock, faults: Faults, listener: Listener, bounds: Bounds) -> Self {
         let room = Mutex::new(Room { core, waiting: HashMap::new() });
-        Self { room, clock, faults, listener, rouse: Notify::new() }
+        let (requests, answers) = (Budget::new(bounds.requests), Budget::new(bounds.answers));
+        Self { room, clock, faults, bounds, requests, answers, listener, rouse: Notify::new() }
     }
 
     fn enter(&self) -> MutexGuard<'_, Room> {

@@ -12,9 +12,11 @@
 
 mod answer;
 mod apis;
+mod bounds;
 mod clock;
 mod connection;
 mod core;
+mod crowd;
 mod directory;
 mod dispatch;
 mod entry;
@@ -23,6 +25,7 @@ mod fetch;
 mod folder;
 mod groups;
 mod hall;
+mod incoming;
 mod journal;
 mod log;
 mod notice;
@@ -35,6 +38,7 @@ mod transactions;
 pub mod wire;
 
 pub use answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
+pub use bounds::Bounds;
 pub use clock::Clock;
 pub use core::{Core, NODE_ID, NodeSettings, Storage};
 pub use directory::{Directory, Distrust, Inspection, Untrusted};

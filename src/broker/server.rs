@@ -6,23 +6,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use super::bounds::Bounds;
 use super::clock::Clock;
 use super::connection;
 use super::core::{Core, NodeSettings, Storage};
+use super::crowd::Crowd;
 use super::directory::Directory;
 use super::faults::Faults;
 use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
 use super::journal::JournalError;
 
-/// Connections that are served at a time; more wait in the system's queue.
-const MOST_CONNECTIONS: usize = 1_000;
+/// How soon a place is looked for again, or a descriptor.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// How long a stop waits for replies that are on their way; then the connections are cut. A client that reads has its own
 /// within milliseconds.
@@ -45,6 +48,8 @@ pub struct Config {
     pub faults: Faults,
     /// Hears what there is to tell beside the answers.
     pub listener: Listener,
+    /// What connections may ask of it.
+    pub bounds: Bounds,
 }
 
 impl Config {
@@ -59,6 +64,7 @@ impl Config {
             clock: Clock::default(),
             faults: Faults::default(),
             listener: Arc::new(|_| {}),
+            bounds: Bounds::default(),
         }
     }
 
@@ -157,7 +163,7 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         config.settings.advertised = config.advertise.unwrap_or_else(|| (advertised_host(address), address.port()));
         let core = Core::open(storage, config.settings, cluster_id, config.clock.now())?;
-        let hall = Arc::new(Hall::new(core, config.clock, config.faults, config.listener));
+        let hall = Arc::new(Hall::new(core, config.clock, config.faults, config.listener, config.bounds));
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&hall), listener, count, quitting));
@@ -252,33 +258,49 @@ async fn accept(
     mut quitting: watch::Receiver<bool>,
 ) {
     let stopping = quitting.clone();
+    let crowd = Crowd::default();
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
+    // One that came when there was no place left.
+    let mut newcomer = None;
     let mut number = 0;
     loop {
+        let is_full = connections.len() >= hall.bounds.connections;
+        if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || crowd.make_room(&hall.bounds)) {
+            number += 1;
+            let served = connection::serve(Arc::clone(&hall), stream, peer, crowd.seat(number), stopping.clone());
+            connections.spawn(served);
+            count.send_replace(connections.len());
+        }
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, peer)) => {
-                    number += 1;
-                    // An answer is one write; waiting for more to come would only delay it.
-                    if stream.set_nodelay(true).is_err() { continue }
-                    connections.spawn(connection::serve(Arc::clone(&hall), stream, peer, number, stopping.clone()));
+            accepted = listener.accept(), if newcomer.is_none() => match accepted {
+                // An answer is one write; waiting for more to come would only delay it.
+                Ok((stream, peer)) => newcomer = stream.set_nodelay(true).is_ok().then_some((stream, peer)),
+                Err(error) => {
+                    // Out of file descriptors, most likely: what is connected goes on, and who says nothing has to end.
+                    if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+                        let _nobody_is_quiet = !crowd.make_room(&hall.bounds);
+                    }
+                    tokio::time::sleep(AGAIN).await;
                 }
-                // Out of file descriptors, most likely: what is connected goes on, and some of it will end.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
+            // Somebody may have become quiet.
+            () = tokio::time::sleep(AGAIN), if newcomer.is_some() => {}
             _ = quitting.changed() => break,
         }
         count.send_replace(connections.len());
     }
     // Who connects now is refused.
-    drop(listener);
+    drop((listener, newcomer));
     while connections.join_next().await.is_some() {
         count.send_replace(connections.len());
     }
 }
 
+#[cfg(test)]
+#[path = "bounds_tests.rs"]
+mod bounds_tests;
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;

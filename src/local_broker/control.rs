@@ -5,12 +5,13 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::address_file::AddressFile;
 use super::status::BrokerDocument;
@@ -18,6 +19,9 @@ use crate::clock::Deadline;
 
 /// One who says nothing for so long wants nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections that have not said yet what they want; more wait in the system's queue until one of these has, or its time is up.
+const MOST_STRANGERS: usize = 100;
 
 /// Longer than any request, and short enough for anybody's.
 const LONGEST_REQUEST: u64 = 200;
@@ -184,12 +188,15 @@ pub enum Request {
 
 /// Serves the control line until dropped.
 pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: mpsc::Sender<Request>) {
+    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
     loop {
+        // It is never closed.
+        let Ok(stranger) = Arc::clone(&strangers).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((line, _)) => {
                 let (id, leases, requests) = (id.clone(), leases.clone(), requests.clone());
                 // One who breaks off has taken everything with him.
-                tokio::spawn(async move { drop(converse(line, &id, &leases, &requests).await) });
+                tokio::spawn(async move { drop(converse(line, stranger, &id, &leases, &requests).await) });
             }
             // No file descriptor is free: some come back with the next connection that ends.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -199,6 +206,7 @@ pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: 
 
 async fn converse(
     line: tokio::net::TcpStream,
+    stranger: OwnedSemaphorePermit,
     id: &str,
     leases: &Leases,
     requests: &mpsc::Sender<Request>,
@@ -212,6 +220,7 @@ async fn converse(
     if told != id {
         return Ok(());
     }
+    drop(stranger);
     let mut reader = reader.into_inner().into_inner();
     let mut rest = [0; 64];
     match word {
@@ -244,7 +253,6 @@ async fn converse(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::super::address_file::tests::claim;

@@ -71,6 +71,9 @@ impl Groups {
         if !sessions.contains(&request.session_timeout_ms) {
             return Answer::Now(refused_join(member, ResponseError::InvalidSessionTimeout));
         }
+        if !self.has_room_to_join(request, call.client) {
+            return Answer::Now(refused_join(member, ResponseError::GroupMaxSizeReached));
+        }
         let id = request.group_id.as_str();
         if !self.by_id.contains_key(id) {
             if !member.is_empty() {

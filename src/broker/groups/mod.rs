@@ -18,6 +18,7 @@ mod rebalance;
 mod requests;
 mod sync;
 mod timers;
+mod weight;
 
 #[cfg(test)]
 mod membership_tests;

@@ -31,13 +31,17 @@ impl Groups {
             return Answer::Now(refused_sync(ResponseError::InvalidGroupId));
         }
         let ticket = around.ticket();
-        let Self { by_id: groups, timers, .. } = self;
-        let Some(group) = groups.get_mut(request.group_id.as_str()) else {
+        let Some(group) = self.by_id.get(request.group_id.as_str()) else {
             return Answer::Now(refused_sync(ResponseError::UnknownMemberId));
         };
         if let Err(error) = group.check_sync(request) {
             return Answer::Now(refused_sync(error));
         }
+        let has_room = self.has_room_to_give(group, request);
+        let Self { by_id: groups, timers, .. } = self;
+        let Some(group) = groups.get_mut(request.group_id.as_str()) else {
+            return Answer::Now(refused_sync(ResponseError::UnknownMemberId));
+        };
         let mut turn = Turn::new(call.now, timers);
         let member = request.member_id.as_str();
         group.has_synced(member, &mut turn);
@@ -54,7 +58,9 @@ impl Groups {
                 .map(|given| (given.member_id.to_string(), Bytes::copy_from_slice(&given.assignment)))
                 .collect();
             let record = group.record(&given, group.since);
-            match around.record(&[GroupEntry::Generation(record.clone()).into()]) {
+            // As Apache, where a generation does not fit into a record.
+            let room = if has_room { Ok(()) } else { Err(ResponseError::UnknownServerError) };
+            match room.and_then(|()| around.record(&[GroupEntry::Generation(record.clone()).into()])) {
                 Ok(()) => group.assign(record, &mut turn),
                 Err(error) => {
                     group.drop_assignments(refusal_of(error), &mut turn);

@@ -31,6 +31,16 @@ impl Default for Frames {
 }
 
 impl Frames {
+    /// Bytes of the length before each frame.
+    pub const LENGTH: usize = LENGTH;
+
+    /// The length that a buffer's first frame claims, once it was found to be one; 0 where it has not arrived.
+    #[must_use]
+    pub fn claim(&self, buffer: &[u8]) -> usize {
+        let claim = buffer.first_chunk::<LENGTH>().map_or(0, |length| i32::from_be_bytes(*length));
+        usize::try_from(claim).unwrap_or(0).min(self.limit)
+    }
+
     /// Of at most `limit` bytes each, their length not counted.
     #[must_use]
     pub const fn new(limit: usize) -> Self {

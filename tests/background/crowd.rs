@@ -1,0 +1,151 @@
+//! A broker as a process among many clients that mean it no good: what it takes of memory, and that a command is served.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::{FetchRequest, GroupId, JoinGroupRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+
+use super::client::Client;
+use super::{Foreground, Home, until};
+
+/// What the broker may take beyond what it has at its start, in KiB. Unbounded, each of these cases takes more than a gigabyte.
+const MEMORY: u64 = 400 << 10;
+
+/// The most that the broker's memory ever came to, in KiB.
+fn memory(broker: &Foreground) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure that Linux tells");
+    line.trim_matches(['\t', ' ', 'k', 'B']).parse().expect("KiB")
+}
+
+fn assert_served(home: &Home, address: &str) {
+    home.run(&format!("produce --count 10 --seed 1 -b {address} --timeout 30s")).expect(0);
+}
+
+/// Sends as much as is taken: until a moment passes in which nothing is.
+fn send_what_is_taken(stream: &mut TcpStream, bytes: &[u8]) -> usize {
+    stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a bound");
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.write(&bytes[sent..]) {
+            Ok(more) if more > 0 => sent += more,
+            _ => break,
+        }
+    }
+    sent
+}
+
+#[test]
+fn unfinished_requests_take_no_more_together_than_a_few() {
+    let home = Home::new();
+    let broker = Foreground::start(&home, "broker --memory --listen 127.0.0.1:0");
+    let before = memory(&broker);
+    let address = broker.address().to_owned();
+    let length = 31_u32 << 20;
+    let mut frame = [&length.to_be_bytes()[..], &[0, 0, 0, 3, 0, 0, 0, 1, 0, 0]].concat();
+    frame.resize(length as usize, 0);
+    let sent: usize = thread::scope(|scope| {
+        let send = || {
+            let mut stream = TcpStream::connect(&address).expect("connected");
+            let sent = send_what_is_taken(&mut stream, &frame);
+            (sent, stream)
+        };
+        let all: Vec<_> = (0..60).map(|_| scope.spawn(send)).collect();
+        let all: Vec<_> = all.into_iter().map(|sending| sending.join().expect("sent")).collect();
+        // Still there, all of them, and a command is served beside them.
+        assert_served(&home, &address);
+        all.iter().map(|(sent, _)| sent).sum()
+    });
+    let taken = memory(&broker) - before;
+    assert!(sent > 60 << 20 && taken < MEMORY, "{sent} bytes were taken, {taken} KiB of memory");
+    assert_served(&home, &address);
+    assert_eq!(broker.end(Signal::TERM), 0);
+}
+
+#[test]
+fn members_that_say_too_much_are_refused() {
+    let home = Home::new();
+    let broker = Foreground::start(&home, "broker --memory --listen 127.0.0.1:0");
+    let before = memory(&broker);
+    let address = broker.address().to_owned();
+    let mut clients = Vec::new();
+    for number in 0..12 {
+        let protocol = JoinGroupRequestProtocol::default()
+            .with_name(StrBytes::from_static_str("range"))
+            .with_metadata(Bytes::from(vec![number; 30_000_000]));
+        let join = JoinGroupRequest::default()
+            .with_group_id(GroupId(StrBytes::from_string(format!("g{}", number % 3))))
+            .with_session_timeout_ms(30_000)
+            .with_rebalance_timeout_ms(1_000)
+            .with_protocol_type(StrBytes::from_static_str("consumer"))
+            .with_protocols(vec![protocol]);
+        let mut client = Client::connect(&address);
+        // GROUP_MAX_SIZE_REACHED
+        assert_eq!(client.ask(3, &join).error_code, 81);
+        clients.push(client);
+    }
+    let taken = memory(&broker) - before;
+    assert!(taken < 200 << 10, "{taken} KiB");
+    home.run(&format!("produce --count 10 --seed 1 -b {address}")).expect(0);
+    home.run(&format!("inventory --until-end -b {address}")).expect(0);
+    assert_eq!(broker.end(Signal::TERM), 0);
+}
+
+#[test]
+fn answers_that_nobody_takes_take_no_more_together_than_some() {
+    let home = Home::new();
+    let broker = Foreground::start(&home, "broker --memory --listen 127.0.0.1:0");
+    let address = broker.address().to_owned();
+    home.run(&format!("produce --count 30000 --partitions 1 --seed 3 -b {address}")).expect(0);
+    let before = memory(&broker);
+    let partition = FetchPartition::default().with_partition_max_bytes(1 << 30);
+    let topic = FetchTopic::default().with_topic(TopicName(StrBytes::from_static_str("order-events")));
+    let fetch = FetchRequest::default()
+        .with_max_bytes(1 << 30)
+        .with_session_epoch(-1)
+        .with_topics(vec![topic.with_partitions(vec![partition])]);
+    let mut deaf = Vec::new();
+    for _ in 0..200 {
+        let mut client = Client::connect(&address);
+        client.send(12, &fetch);
+        deaf.push(client);
+    }
+    // Each of them holds its place, and this one is answered after some of them have theirs.
+    until("a command is served", || {
+        let run = home.run(&format!("produce --count 1 --seed 1 -b {address}"));
+        (run.code == 0).then_some(())
+    });
+    let taken = memory(&broker) - before;
+    assert!(taken < 2 * MEMORY, "{taken} KiB");
+    drop(deaf);
+    home.run(&format!("analytics --from-beginning --no-commit -b {address}")).expect(0);
+    assert_eq!(broker.end(Signal::TERM), 0);
+}
+
+#[test]
+fn a_thousand_silent_connections_lock_nobody_out() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the hard limit");
+    let home = Home::new();
+    let broker = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data own");
+    let address = broker.address().to_owned();
+    let silent: Vec<TcpStream> = (0..1_100).map(|_| TcpStream::connect(&address).expect("connected")).collect();
+    assert_served(&home, &address);
+    home.run(&format!("inventory --until-end -b {address}")).expect(0);
+    // As many that do not say what they want of the other line, which commands need too.
+    let control = std::fs::read_to_string(home.path("own/broker.json")).expect("read");
+    let control: serde_json::Value = serde_json::from_str(&control).expect("JSON");
+    let control = control["control"].as_str().expect("an address").to_owned();
+    let mute: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(&control).expect("connected")).collect();
+    home.run("lag -b embedded:own").expect(0);
+    assert!(home.status("own").is_some());
+    drop((silent, mute));
+    assert_eq!(broker.end(Signal::TERM), 0);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::{Counted, Metrics, StateKey, StateOwner, Tallies, tallies::Item};
-use crate::state::{Position, PositionKey};
+use crate::state::{Loss, Position, PositionKey};
 
 /// What the changelog of `analytics-state` says about one group, record by record.
 ///
@@ -247,6 +247,24 @@ impl GroupState {
     pub fn tallies_before_switch(&self, topic: &str, partition: i32) -> Option<Tallies> {
         let source = self.source(topic, partition)?;
         Some(source.tallies(&source.position.as_ref()?.previous.as_ref()?.epoch))
+    }
+
+    /// What is gone of a source partition's state: of the one that it shows, or of the one before the last switch.
+    #[must_use]
+    pub fn loss(&self, topic: &str, partition: i32, view: View) -> Option<Loss> {
+        let source = self.source(topic, partition)?;
+        let position = source.position.as_ref()?;
+        let previous = position.previous.as_ref().filter(|_| view == View::BeforeSwitch);
+        match previous {
+            Some(before) => source.tallies(&before.epoch).loss(&before.holds),
+            None => source.tallies(source.shown()?).loss(&position.holds),
+        }
+    }
+
+    /// What is gone of the state that is shown, by topic and partition.
+    pub fn losses(&self) -> impl Iterator<Item = (&str, i32, Loss)> {
+        self.positions()
+            .filter_map(|(topic, partition, _)| Some((topic, partition, self.loss(topic, partition, View::Current)?)))
     }
 
     /// The epochs of which the changelog holds counts for a source partition, in order; the shown one among them once it

@@ -25,10 +25,12 @@ fn position(group: &str, epoch: &str, next_offset: i64) -> Position {
     Position {
         next_offset,
         log_start: 0,
+        topic_id: None,
         group: group.into(),
         epoch: Some(epoch.into()),
         settings: None,
         counts: BTreeMap::new(),
+        holds: BTreeMap::new(),
         digest: Digest::default(),
         until: None,
         previous: None,
@@ -282,6 +284,7 @@ impl Writer {
         Position {
             log_start: self.log.start,
             digest: self.log.digest(),
+            holds: self.tallies.holds(),
             previous: self.previous.clone(),
             ..position(self.group, &format!("e{}", self.epoch), self.log.end)
         }
@@ -370,7 +373,48 @@ proptest! {
             prop_assert_eq!(dump(&tallies), dump(&writer.tallies));
             prop_assert_eq!(dump(&tallies), dump(&writer.log.tallies()), "and that is the fold of the records");
             prop_assert_eq!(state.position(writer.log.topic, 0), Some(&writer.position()));
+            let losses = [View::Current, View::BeforeSwitch].map(|view| state.loss(writer.log.topic, 0, view));
+            prop_assert_eq!(losses, [None, None], "nothing is gone");
         }
+    }
+
+    /// Whatever record is gone from a changelog: what is shown is known to be no whole state.
+    #[test]
+    fn a_state_that_lost_any_record_is_known(
+        batches in prop::collection::vec(prop::collection::vec(any_record(Feed::Orders), 1..6), 1..6),
+        gone: prop::sample::Index,
+    ) {
+        let mut writer = Writer::new("g", (TOPIC, Feed::Orders));
+        for records in &batches {
+            writer.batch(records, true);
+        }
+        let latest: BTreeMap<_, _> = writer.changelog.into_iter().collect();
+        let (position, counts): (Vec<_>, Vec<_>) =
+            latest.into_iter().partition(|(key, _)| PositionKey::decode(key).is_some());
+        let gone = gone.index(counts.len());
+        let mut state = GroupState::new("g");
+        let left = counts.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, record)| record);
+        for (key, value) in left.chain(&position) {
+            state.apply(key, value.as_deref()).expect("applies");
+        }
+        prop_assert!(state.loss(TOPIC, 0, View::Current).is_some());
+        prop_assert_eq!(state.losses().count(), 1);
+    }
+}
+
+#[test]
+fn a_state_of_an_older_version_disagrees_with_itself_when_some_of_it_is_gone() {
+    let mut writer = Writer::new("g", (TOPIC, Feed::Orders));
+    writer.batch(&[order(0, "r", false), order(1, "r", true), order(1, "s", false)], true);
+    for gone in [b"\"minute\"".as_slice(), b"\"restaurant\"", b"\"totals\""] {
+        let mut state = GroupState::new("g");
+        let is_gone = |key: &[u8]| key.windows(gone.len()).any(|part| part == gone);
+        for (key, value) in writer.changelog.iter().filter(|(key, _)| !is_gone(key)) {
+            state.apply(key, value.as_deref()).expect("applies");
+        }
+        state.apply(&position_key("g"), Some(&position("g", "e0", 3).encode())).expect("applies");
+        let loss = state.loss(TOPIC, 0, View::Current).expect("it disagrees");
+        assert!(loss.of.starts_with("orders by "), "{loss}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Owns what one source partition has counted, with the changes of one transaction on top.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
         Action, Decision, DecisionRecord, Minute, Order, OrderRecord, OrderStatus, Reason, decode_decision,
         decode_order,
     },
-    state::Table,
+    state::{Loss, Table},
 };
 
 /// What the records of a source topic are.
@@ -197,6 +197,28 @@ impl Tallies {
         self.minutes.abort();
         self.restaurants.abort();
         self.totals.abort();
+    }
+
+    /// How much it holds, by name, the open transaction included: what a restore from its changelog must find again.
+    #[must_use]
+    pub fn holds(&self) -> BTreeMap<String, u64> {
+        let values = self.minutes.values() + self.restaurants.values() + self.totals.values();
+        BTreeMap::from([("counts".to_owned(), values as u64)])
+    }
+
+    /// What of it is gone, if it held `kept` at its position. Each order is counted in a minute, for a restaurant and in all,
+    /// so that also a state of an older version, which kept no such number, disagrees with itself if some of it is gone.
+    #[must_use]
+    pub fn loss(&self, kept: &BTreeMap<String, u64>) -> Option<Loss> {
+        let totals = self.totals().tally;
+        let sum = |tallies: &mut dyn Iterator<Item = &Tally>| {
+            let mut sum = Tally::default();
+            tallies.for_each(|tally| sum.add(tally));
+            sum
+        };
+        Loss::between(kept, &self.holds())
+            .or_else(|| totals.loss(&sum(&mut self.minutes().map(|(_, tally)| tally)), "minute"))
+            .or_else(|| totals.loss(&sum(&mut self.restaurants().map(|(_, tally)| tally)), "restaurant"))
     }
 
     /// The minutes, in the order in which they were first seen.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Revenue;
+use crate::state::Loss;
 
 /// How many orders, and what became of them.
 ///
@@ -62,6 +63,22 @@ impl Tally {
         self.rejected = self.rejected.saturating_add(other.rejected);
         self.released = self.released.saturating_add(other.released);
         self.revenue = self.revenue.plus(other.revenue);
+    }
+
+    /// What a sum of parts (each `by` something) does not have of these.
+    #[must_use]
+    pub fn loss(&self, sum: &Self, by: &str) -> Option<Loss> {
+        let cents = |revenue: Revenue| u64::try_from(revenue.0).unwrap_or(u64::MAX);
+        let pairs = [
+            ("orders", self.total, sum.total),
+            ("failed orders", self.failed, sum.failed),
+            ("reserved orders", self.reserved, sum.reserved),
+            ("rejected orders", self.rejected, sum.rejected),
+            ("released orders", self.released, sum.released),
+            ("cents of reserved revenue", cents(self.revenue), cents(sum.revenue)),
+        ];
+        let (of, expected, found) = pairs.into_iter().find(|(_, expected, found)| expected != found)?;
+        Some(Loss { of: format!("{of} by {by}"), expected, found })
     }
 
     /// Whether nothing was counted.

@@ -13,7 +13,7 @@ use crate::workload::Rate;
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct Analytics {
     /// One pass at scan speed over the whole log; the result becomes the group's state and offsets
-    #[arg(long, conflicts_with_all = ["until_end", "throttle", "instance_id", "resume_from_state"])]
+    #[arg(long, conflicts_with_all = ["until_end", "throttle", "instance_id", "resume_from_state", "start_over"])]
     pub from_beginning: bool,
     /// With --from-beginning: leave the group alone
     #[arg(long, requires = "from_beginning")]
@@ -39,6 +39,9 @@ pub struct Analytics {
     /// Commit the state's position where the group's offset differs, and go on from there
     #[arg(long)]
     pub resume_from_state: bool,
+    /// Where a topic was deleted and created again: count it from its first record on
+    #[arg(long)]
+    pub start_over: bool,
     /// The consumer group [default: analytics-consumer-group]
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,

@@ -31,6 +31,9 @@ pub struct Inventory {
     /// Commit the ledger's position where the group's offset differs, and go on from there
     #[arg(long)]
     pub resume_from_ledger: bool,
+    /// If order-events was deleted and created again: decide its orders from the first one on, with fresh stock
+    #[arg(long)]
+    pub start_over: bool,
     /// The consumer group [default: inventory-consumer-group]
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,

@@ -22,6 +22,8 @@ const WORDS: Words = Words {
     resume: "--resume-from-state",
     state: "state",
     state_gone: "name another group with --group, or delete this one with kafka-consumer-groups --delete",
+    recreated: "`foodstream analytics --start-over` counts it from its first record on, `foodstream analytics --from-beginning` counts everything again",
+    state_lost: "count again: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state",
     records_gone: "count what is left of the log: `foodstream analytics --from-beginning`",
 };
 
@@ -61,6 +63,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         until,
         survives_outages: !settings.until_end,
         resume: settings.resume,
+        start_over: settings.start_over,
         words: WORDS,
     };
     let mut follower = Follower::start(context, &inspector, &topology, &group_name)?;
@@ -102,7 +105,10 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
     };
     // The last word is read anew: what the whole group has committed, not what was followed of it so far.
     let document = match group::read_final_state(context, &inspector, &topology, &group_name) {
-        Ok(state) => state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document(),
+        Ok(state) => {
+            group::require_whole(&state)?;
+            state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document()
+        }
         // A live one that is stopped in an outage answers with what it has shown.
         Err(StreamError::Kafka(error)) if error.kind().passes() && !settings.until_end => {
             context.console.warn(&format!("{error}; these metrics are the last ones that were read"));

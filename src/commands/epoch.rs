@@ -16,7 +16,7 @@ use crate::exit::{Code, Failure};
 use crate::kafka::{
     Aside, Inspector, Isolation, Output, Sizes, TopicPartition, TransactionError, TransactionalId, Transactions,
 };
-use crate::state::{Checkpoint, Position, PositionKey};
+use crate::state::{Checkpoint, Position, PositionKey, TopicId};
 
 /// The only topic that is written to.
 const STATE: Output = Output(0);
@@ -44,6 +44,14 @@ pub(super) struct EpochWriter<'a> {
     transactions: RefCell<Aside<Transactions>>,
 }
 
+/// The log that a fold has read.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    pub start: i64,
+    /// The id of its topic, as far as it is known.
+    pub topic_id: Option<TopicId>,
+}
+
 /// A partition's place in a switch.
 #[derive(Debug, Clone)]
 pub(super) struct Switched {
@@ -63,14 +71,16 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// The position of a place in this epoch.
-    pub fn position(&self, fold: &Fold, log_start: i64, end: i64, previous: Option<Checkpoint>) -> Position {
+    pub fn position(&self, fold: &Fold, log: Log, end: i64, previous: Option<Checkpoint>) -> Position {
         Position {
             next_offset: fold.position,
-            log_start,
+            log_start: log.start,
+            topic_id: log.topic_id,
             group: self.group.to_owned(),
             epoch: Some(self.epoch.clone()),
             settings: None,
             counts: BTreeMap::from([("records".to_owned(), fold.records)]),
+            holds: fold.tallies.holds(),
             digest: fold.digest,
             until: (fold.position < end).then_some(end),
             previous,

@@ -1,7 +1,7 @@
 //! Owns the pass over the whole log: counted at scan speed, then made the group's state and offsets.
 
 use super::Context;
-use super::epoch::{EpochWriter, Switched};
+use super::epoch::{EpochWriter, Log, Switched};
 use super::group::{self, GroupError, Place};
 use super::hold::Hold;
 use super::metrics_scan::{self, Fold};
@@ -9,6 +9,7 @@ use super::topology::{self, Topic, Topology};
 use crate::analytics::MetricsDocument;
 use crate::exit::Failure;
 use crate::kafka::{Inspector, Isolation, Operation, TopicPartition};
+use crate::state::TopicId;
 
 /// What a pass has counted.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Pass {
     pub places: Vec<Place>,
     pub folds: Vec<Fold>,
     pub starts: Vec<i64>,
+    /// The id of each place's topic.
+    pub ids: Vec<Option<TopicId>>,
 }
 
 impl Pass {
@@ -32,6 +35,7 @@ pub(super) fn count(
     group: &str,
 ) -> Result<Pass, Failure> {
     let places = group::places(context, topology);
+    let ids = group::topic_ids(context, inspector, &places)?;
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
     let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
     inspector.wait_stable(&sources, &ends, &mut |text| context.console.note(text))?;
@@ -43,7 +47,10 @@ pub(super) fn count(
         progress.set(records);
         Ok(())
     })?;
-    Ok(Pass { places, folds, starts })
+    match group::recreated_meanwhile(&places, &ids, &group::topic_ids(context, inspector, &places)?) {
+        Some(failure) => Err(failure),
+        None => Ok(Pass { places, folds, starts, ids }),
+    }
 }
 
 /// Makes a pass the state and the offsets of the empty group: written under a new epoch, then switched.
@@ -88,12 +95,13 @@ fn installed(
         .places
         .iter()
         .zip(&pass.folds)
-        .zip(&pass.starts)
-        .map(|((place, fold), start)| {
+        .zip(pass.starts.iter().zip(&pass.ids))
+        .map(|((place, fold), (start, id))| {
             let previous = state
                 .position(&place.source.topic, place.source.partition)
                 .and_then(crate::state::Position::checkpoint);
-            Switched { source: place.source.clone(), position: writer.position(fold, *start, fold.position, previous) }
+            let log = Log { start: *start, topic_id: id.clone() };
+            Switched { source: place.source.clone(), position: writer.position(fold, log, fold.position, previous) }
         })
         .collect();
     writer.switch(hold, &[], &switched)?;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::Context;
 use super::topology::Topology;
+use super::{Context, group};
 use crate::analytics::{GroupState, MetricsDocument, View};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Reader, ScanRecord, TopicPartition, follow};
+use crate::kafka::{Inspector, Isolation, Reader, ScanRecord, TopicPartition, follow};
 
 /// A thread that folds `analytics-state` as it grows.
 #[derive(Debug)]
@@ -20,20 +20,38 @@ pub(super) struct Follower {
 }
 
 #[derive(Debug)]
-struct Following(GroupState);
+struct Following {
+    state: GroupState,
+    /// Where each partition ended when the following began, until that is reached. Before, what an old record said may be gone,
+    /// and what replaced it was not read yet.
+    ends: Vec<Option<i64>>,
+}
+
+impl Following {
+    fn has_caught_up(&self) -> bool {
+        self.ends.iter().all(Option::is_none)
+    }
+
+    fn stands_at(&mut self, range: usize, position: i64) {
+        self.ends[range].take_if(|end| *end <= position);
+    }
+}
 
 impl Reader for Following {
     type Error = Failure;
 
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
+        self.stands_at(record.range, record.offset + 1);
         let Some(key) = record.key else { return Ok(()) };
-        self.0.apply(key, record.value).map_err(|error| {
+        self.state.apply(key, record.value).map_err(|error| {
             Failure::new(Code::Refused, error.to_string())
                 .hint("another program wrote to analytics-state; use a fresh --prefix")
         })
     }
 
-    fn reached(&mut self, _range: usize, _position: i64) {}
+    fn reached(&mut self, range: usize, position: i64) {
+        self.stands_at(range, position);
+    }
 }
 
 impl Follower {
@@ -41,8 +59,10 @@ impl Follower {
         let names = &context.common.names;
         let places = TopicPartition::all(&names.analytics_state(), topology.partitions);
         let starts = inspector.starts(&places)?;
+        let ends = inspector.ends(&places, Isolation::Committed)?.into_iter().zip(&starts);
+        let ends = ends.map(|(end, start)| (end > *start).then_some(end)).collect();
         let starts: Vec<(TopicPartition, i64)> = places.into_iter().zip(starts).collect();
-        let state = Arc::new(Mutex::new(Following(GroupState::new(group))));
+        let state = Arc::new(Mutex::new(Following { state: GroupState::new(group), ends }));
         let stop = Arc::new(AtomicBool::new(false));
         let (connection, group) = (context.common.connection.clone(), group.to_owned());
         let (shared, stopped) = (Arc::clone(&state), Arc::clone(&stop));
@@ -57,7 +77,7 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// What ended the following, if something did.
+    /// What ended the following, if something did; with exit code 7 when the state is not whole.
     pub fn metrics(&mut self) -> Result<MetricsDocument, Failure> {
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(thread) = self.thread.take()
@@ -65,7 +85,11 @@ impl Follower {
             thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "the following thread panicked")))?;
         }
         let [orders, decisions] = &self.topics;
-        Ok(locked(&self.state).0.metrics([orders, decisions], |_, _, _| View::Current).document())
+        let following = locked(&self.state);
+        if following.has_caught_up() {
+            group::require_whole(&following.state)?;
+        }
+        Ok(following.state.metrics([orders, decisions], |_, _, _| View::Current).document())
     }
 }
 

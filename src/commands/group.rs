@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use super::Context;
 use super::topology::{Topic, Topology};
-use crate::analytics::{Feed, GroupState};
+use crate::analytics::{Feed, GroupState, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{self, Inspector, TopicPartition};
 use crate::shutdown::Shutdown;
+use crate::state::{TopicId, is_another_topic};
 use crate::stream::{StreamError, changelog};
+
+/// How often a state is read that is not whole.
+const LOOKS: u32 = 3;
 
 /// A source partition of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,56 @@ pub(super) fn places(context: &Context, topology: &Topology) -> Vec<Place> {
     places
 }
 
+/// The id of each place's topic, in their order, as far as it is known.
+pub(super) fn topic_ids(
+    context: &Context,
+    inspector: &Inspector,
+    places: &[Place],
+) -> Result<Vec<Option<TopicId>>, Failure> {
+    let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
+    topics.dedup();
+    let ids = inspector.topic_ids(&topics, context.common.connection.timeout)?;
+    let of = |place: &Place| {
+        let index = topics.iter().position(|topic| *topic == place.source.topic)?;
+        ids[index].clone()
+    };
+    Ok(places.iter().map(of).collect())
+}
+
+/// A topic was deleted and created again while a command read it; nothing of what it read stands.
+pub(super) fn recreated_meanwhile(
+    places: &[Place],
+    before: &[Option<TopicId>],
+    after: &[Option<TopicId>],
+) -> Option<Failure> {
+    let ids = before.iter().zip(after);
+    let (place, (Some(before), Some(after))) =
+        places.iter().zip(ids).find(|(_, (before, after))| is_another_topic(before.as_ref(), after.as_ref()))?
+    else {
+        return None;
+    };
+    let topic = &place.source.topic;
+    let failure = Failure::new(
+        Code::Refused,
+        format!("topic {topic} was deleted and created again meanwhile: its id is {after} now, and was {before}"),
+    );
+    Some(failure.hint("the group is as it was before; run the command again"))
+}
+
+/// Requires that nothing of the state is gone that is shown.
+///
+/// # Errors
+///
+/// With exit code 7: the sums would be wrong.
+pub(super) fn require_whole(state: &GroupState) -> Result<(), Failure> {
+    let Some((topic, partition, loss)) = state.losses().next() else { return Ok(()) };
+    Err(Failure::new(
+        Code::Refused,
+        format!("state_lost: the state of {topic}/{partition} is not whole any more: {loss}"),
+    )
+    .hint("count again: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state"))
+}
+
 /// Reads the group's whole state, as the last committed transaction left it.
 pub(super) fn read_state(
     context: &Context,
@@ -49,10 +103,32 @@ fn read_state_until(
     group: &str,
     shutdown: &Shutdown,
 ) -> Result<GroupState, StreamError> {
-    let mut state = GroupState::new(group);
     if !topology.has(Topic::AnalyticsState) {
-        return Ok(state);
+        return Ok(GroupState::new(group));
     }
+    let mut looks = 0;
+    loop {
+        let state = read_state_once(context, inspector, topology, group, shutdown)?;
+        looks += 1;
+        // A cleaner may take a key of a live group's before the reader, and its newer value comes behind the end.
+        if looks == LOOKS || state.losses().next().is_none() && !has_lost_before(&state) {
+            return Ok(state);
+        }
+    }
+}
+
+fn has_lost_before(state: &GroupState) -> bool {
+    state.positions().any(|(topic, partition, _)| state.loss(topic, partition, View::BeforeSwitch).is_some())
+}
+
+fn read_state_once(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group: &str,
+    shutdown: &Shutdown,
+) -> Result<GroupState, StreamError> {
+    let mut state = GroupState::new(group);
     let topic = context.common.names.analytics_state();
     let source =
         changelog::Source { connection: &context.common.connection, inspector, group, topic: &topic, shutdown };

@@ -17,6 +17,8 @@ const WORDS: Words = Words {
     resume: "--resume-from-ledger",
     state: "ledger",
     state_gone: "begin a fresh topic set with --prefix, or give the offsets up with kafka-consumer-groups --delete-offsets",
+    recreated: "`foodstream inventory --start-over` decides its orders from the first one on, with fresh stock in place of the old ledger's",
+    state_lost: "the stock cannot be had back: begin a fresh topic set with --prefix, and keep cleanup.policy=compact on its inventory-ledger",
     records_gone: "what was not read cannot be decided any more: begin a fresh topic set with --prefix",
 };
 
@@ -63,6 +65,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         until,
         survives_outages: false,
         resume: settings.resume,
+        start_over: settings.start_over,
         words: WORDS,
     };
     let started = clock::now();

@@ -9,9 +9,9 @@ use super::hold::Hold;
 use super::topology::{self, Topology};
 use crate::analytics::View;
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::Inspector;
+use crate::kafka::{Inspector, TopicPartition};
 use crate::report;
-use crate::state::Position;
+use crate::state::{Position, is_another_topic};
 
 /// Goes back to where the group stood before the last switch, offsets and state, in one transaction.
 ///
@@ -44,6 +44,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     hold.release();
     writer.wait_visible(&inspector, &topology, &places)?;
     let state = group::read_state(context, &inspector, &topology, &group_name)?;
+    group::require_whole(&state)?;
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
     context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
     context.answer(&document, &report::metrics_report(&document), report)?;
@@ -60,6 +61,27 @@ fn undone(
     hold: &Hold<'_>,
 ) -> Result<(), Failure> {
     let state = group::read_state(context, inspector, topology, group_name)?;
+    let ids = group::topic_ids(context, inspector, places)?;
+    for (place, id) in places.iter().zip(&ids) {
+        let TopicPartition { topic, partition } = &place.source;
+        let Some(back) = state.position(topic, *partition).and_then(|now| now.previous.as_ref()) else { continue };
+        if is_another_topic(back.topic_id.as_ref(), id.as_ref()) {
+            return Err(Failure::new(
+                Code::Refused,
+                format!("topic {topic} was deleted and created again since: the state before the last switch belongs to the old one"),
+            )
+            .hint("the group is as it was; it goes on from where it stands"));
+        }
+        if let Some(loss) = state.loss(topic, *partition, View::BeforeSwitch) {
+            return Err(Failure::new(
+                Code::Refused,
+                format!(
+                    "state_lost: the state of {topic}/{partition} before the last switch is not whole any more: {loss}"
+                ),
+            )
+            .hint("the group is as it was; keep cleanup.policy=compact on analytics-state"));
+        }
+    }
     let switched: Vec<Switched> = places
         .iter()
         .filter_map(|place| {
@@ -68,10 +90,12 @@ fn undone(
             let position = Position {
                 next_offset: back.next_offset,
                 log_start: back.log_start,
+                topic_id: back.topic_id,
                 group: group_name.to_owned(),
                 epoch: Some(back.epoch),
                 settings: None,
                 counts: back.counts,
+                holds: back.holds,
                 digest: back.digest,
                 until: None,
                 previous: now.checkpoint(),

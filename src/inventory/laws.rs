@@ -291,6 +291,11 @@ proptest! {
             floor.commit();
         }
         let mut restored = restored(settings, &ledger);
+        prop_assert_eq!(restored.holds(), floor.holds());
+        let mut keys = Vec::new();
+        restored.keys(&mut |key| keys.push(key.to_vec()));
+        keys.sort();
+        prop_assert!(keys.iter().eq(ledger.keys()));
         prop_assert_eq!(decide(&mut restored, split, after), decide(&mut floor, split, after));
         let mut left = ledger.clone();
         write_changes(&floor, &mut left);
@@ -310,7 +315,7 @@ proptest! {
         }
         decide(&mut disturbed, kept.len(), &dropped);
         disturbed.abort();
-        prop_assert_eq!(disturbed.counts(), calm.counts());
+        prop_assert_eq!((disturbed.counts(), disturbed.holds()), (calm.counts(), calm.holds()));
         let mut ledgers = [Ledger::new(), Ledger::new()];
         write_changes(&disturbed, &mut ledgers[0]);
         prop_assert!(ledgers[0].is_empty());

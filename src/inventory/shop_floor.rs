@@ -18,6 +18,8 @@ pub struct ShopFloor {
     /// The period of each restaurant's stream time. Not in the ledger, as it is the largest period among the
     /// restaurant's items: an order that moves it on moves the items that it names to the same period.
     periods: Table<Box<str>, i64>,
+    /// Units reserved of all items together, modulo 2^64.
+    reserved: Units,
     decided: Counts,
     committed: Counts,
     scratch: Scratch,
@@ -47,6 +49,13 @@ impl Counts {
             released: self.released + other.released,
         }
     }
+}
+
+/// A sum of units, the open transaction's included, and as of the last commit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Units {
+    current: u64,
+    committed: u64,
 }
 
 /// What one order asks of one item.
@@ -83,6 +92,7 @@ impl ShopFloor {
             settings,
             items: Table::default(),
             periods: Table::default(),
+            reserved: Units::default(),
             decided: Counts::default(),
             committed: Counts::default(),
             scratch: Scratch::default(),
@@ -100,6 +110,9 @@ impl ShopFloor {
         let restaurant: Box<str> = key.name().restaurant.into();
         let replaced = self.items.get(&key.name()).copied();
         self.items.restore(key, stock);
+        let units = |stock: Option<Stock>| stock.map_or(0, |stock| stock.reserved);
+        let sum = self.reserved.committed.wrapping_add(units(stock)).wrapping_sub(units(replaced));
+        self.reserved = Units { current: sum, committed: sum };
         let before = self.periods.get(&*restaurant).copied();
         let period = match (before, stock) {
             (Some(before), Some(stock)) if stock.period >= before => Some(stock.period),
@@ -155,6 +168,8 @@ impl ShopFloor {
         }
         for claim in claims.iter().filter(|claim| claim.moved) {
             let stock = Stock { source_offset: source.offset, ..claim.stock };
+            let before = self.items.at(claim.place).map_or(0, |stock| stock.reserved);
+            self.reserved.current = self.reserved.current.wrapping_add(stock.reserved).wrapping_sub(before);
             *self.items.change(claim.place, || stock) = stock;
         }
     }
@@ -207,6 +222,7 @@ impl ShopFloor {
     pub fn commit(&mut self) {
         self.items.commit();
         self.periods.commit();
+        self.reserved.committed = self.reserved.current;
         self.committed = self.decided;
     }
 
@@ -214,7 +230,19 @@ impl ShopFloor {
     pub fn abort(&mut self) {
         self.items.abort();
         self.periods.abort();
+        self.reserved.current = self.reserved.committed;
         self.decided = self.committed;
+    }
+
+    /// How much it holds, by name, the open transaction included: what a restore from its ledger must find again.
+    #[must_use]
+    pub fn holds(&self) -> [(&'static str, u64); 2] {
+        [("items", self.items.values() as u64), ("reserved units", self.reserved.current)]
+    }
+
+    /// Hands out the ledger key of every item: what is deleted with this stock.
+    pub fn keys(&self, each: &mut dyn FnMut(&[u8])) {
+        self.items.iter().for_each(|(key, _)| each(key.json()));
     }
 
     /// What was decided since this value was made, the open transaction included.

@@ -32,6 +32,7 @@ mod retry;
 mod sampler;
 mod scan;
 mod scan_share;
+mod topic_identity;
 mod transaction;
 mod transaction_error;
 
@@ -55,6 +56,7 @@ pub use publisher::{Delivered, Publisher};
 pub use sampler::{LagSampler, TopicChoice};
 pub use scan::{Range, Reader, ScanRecord, follow, scan};
 pub use scan_share::LATE_WATERMARK;
+pub use topic_identity::TopicLook;
 pub use transaction::{LARGEST_RECORD, Output, TransactionalId, Transactions};
 pub use transaction_error::TransactionError;
 

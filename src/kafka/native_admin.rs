@@ -10,6 +10,7 @@ use rdkafka::types::RDKafka;
 
 use super::native::millis;
 use crate::clock::Deadline;
+use crate::state::TopicId;
 
 /// The library's own bound for requests to a coordinator: the longest that it takes. A request that times out inside the
 /// library before its coordinator is connected to is freed, and used again once it is: the process ends by an assertion then
@@ -173,5 +174,41 @@ pub fn refusal_of_topic(client: *mut RDKafka, topic: &str, partitions: i32, boun
         }
         let told = rd::rd_kafka_topic_result_error_string(*topics);
         (!told.is_null()).then(|| CStr::from_ptr(told).to_string_lossy().into_owned())
+    }
+}
+
+/// The ids of topics, in any order, by their names; `None` where the cluster gives none.
+pub type TopicIds = Vec<(String, Result<Option<TopicId>, RDKafkaErrorCode>)>;
+
+/// Asks for the ids of topics: `Metadata` for each, which the crate reads without the ids.
+pub fn topic_ids(client: *mut RDKafka, topics: &[String], bound: Duration) -> Result<TopicIds, RDKafkaErrorCode> {
+    let name = |topic: &String| CString::new(topic.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument);
+    let names: Vec<CString> = topics.iter().map(name).collect::<Result<_, _>>()?;
+    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, bound);
+    // SAFETY: the names live through the call and are copied, as is their collection, which is destroyed here; options and
+    // queue are live.
+    unsafe {
+        let asked = rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        rd::rd_kafka_DescribeTopics(client, asked, question.options, question.queue);
+        rd::rd_kafka_TopicCollection_destroy(asked);
+    }
+    let answer = question.answer(bound)?;
+    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeTopics_result(answer.event());
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let found = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        let described = |topic| {
+            let name = CStr::from_ptr(rd::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
+            let id = rd::rd_kafka_TopicDescription_topic_id(topic);
+            let bits = u128::from(rd::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned()) << 64
+                | u128::from(rd::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned());
+            (name, check(rd::rd_kafka_TopicDescription_error(topic)).map(|()| TopicId::of_bits(bits)))
+        };
+        Ok((0..count).map(|index| described(*found.add(index))).collect())
     }
 }

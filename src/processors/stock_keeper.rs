@@ -7,7 +7,7 @@ use crate::domain::{OrderRecord, Source, decode_order, encode_decision};
 use crate::exit::{Code, Failure};
 use crate::inventory::{Counts, ShopFloor, StockSettings};
 use crate::kafka::{Output, TopicPartition, TransactionError};
-use crate::state::{Digest, Position, PositionKey};
+use crate::state::{Digest, Loss, Position, PositionKey};
 use crate::stream::{Changed, Outputs, Processor, SourceRecord};
 
 /// Place of `inventory-events` among the loop's outputs.
@@ -108,10 +108,12 @@ impl Processor for StockKeeper {
         Position {
             next_offset: log_start,
             log_start,
+            topic_id: None,
             group: self.group.clone(),
             epoch: None,
             settings: Some(self.settings.to_value()),
             counts: BTreeMap::new(),
+            holds: BTreeMap::new(),
             digest: Digest::default(),
             until: None,
             previous: None,
@@ -163,6 +165,16 @@ impl Processor for StockKeeper {
         let position = restore.position.take();
         let kept = position.as_ref().map_or_else(BTreeMap::new, |position| position.counts.clone());
         (Floor::new(floor, kept), position)
+    }
+
+    fn loss(&self, task: &Floor, position: &Position) -> Option<Loss> {
+        Loss::between(&position.holds, &self.holds(task))
+    }
+
+    fn give_up(&self, _source: &TopicPartition, task: &Floor, _position: &Position) -> (Floor, Vec<Vec<u8>>) {
+        let mut keys = Vec::new();
+        task.stock.keys(&mut |key| keys.push(key.to_vec()));
+        (Floor::new(ShopFloor::new(self.settings), BTreeMap::new()), keys)
     }
 
     fn process(
@@ -227,6 +239,10 @@ impl Processor for StockKeeper {
             let kept = task.kept.get(name).copied().unwrap_or(0);
             counts.insert(name.to_owned(), kept + count);
         }
+    }
+
+    fn holds(&self, task: &Floor) -> BTreeMap<String, u64> {
+        task.stock.holds().into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
     }
 
     fn committed(&mut self, task: &mut Floor) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::analytics::{Feed, GroupState, StateOwner, Tallies};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Output, TopicPartition, TransactionError};
-use crate::state::{Digest, Position, PositionKey};
+use crate::state::{Digest, Loss, Position, PositionKey};
 use crate::stream::{Changed, Outputs, Processor, SourceRecord};
 
 /// Place of `analytics-state` among the loop's outputs.
@@ -41,10 +41,12 @@ impl Processor for TallyKeeper {
         Position {
             next_offset: log_start,
             log_start,
+            topic_id: None,
             group: self.group.clone(),
             epoch: Some(self.epoch.clone()),
             settings: None,
             counts: BTreeMap::new(),
+            holds: BTreeMap::new(),
             digest: Digest::default(),
             until: None,
             previous: None,
@@ -70,6 +72,23 @@ impl Processor for TallyKeeper {
     fn finish_restore(&self, restore: &mut GroupState, source: &TopicPartition) -> (Tallies, Option<Position>) {
         let position = restore.position(&source.topic, source.partition).cloned();
         (restore.tallies(&source.topic, source.partition).unwrap_or_default(), position)
+    }
+
+    fn loss(&self, task: &Tallies, position: &Position) -> Option<Loss> {
+        task.loss(&position.holds)
+    }
+
+    fn give_up(&self, source: &TopicPartition, task: &Tallies, position: &Position) -> (Tallies, Vec<Vec<u8>>) {
+        // The new state has another epoch, so that not one of these keys is written again.
+        let owner = StateOwner::new(
+            &self.group,
+            position.epoch.as_deref().unwrap_or_default(),
+            &source.topic,
+            source.partition,
+        );
+        let mut keys = Vec::new();
+        task.keys(&owner, &mut |key| keys.push(key.to_vec()));
+        (Tallies::default(), keys)
     }
 
     fn process(
@@ -103,6 +122,10 @@ impl Processor for TallyKeeper {
     }
 
     fn counts(&self, _task: &Tallies, _counts: &mut BTreeMap<String, u64>) {}
+
+    fn holds(&self, task: &Tallies) -> BTreeMap<String, u64> {
+        task.holds()
+    }
 
     fn committed(&mut self, task: &mut Tallies) {
         task.commit();

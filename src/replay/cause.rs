@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::Digest;
+use crate::state::{Digest, Loss, TopicId};
 
 /// Why a replay did not find the same. The words of [`Cause::word`] are part of the contract with readers of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,8 @@ pub enum Cause {
         /// Their digest now.
         digest_after: Digest,
     },
-    /// The log ends before the frozen end, or begins earlier than when the state began: no log does that.
+    /// The topic was deleted and created again: its id is another one; or, where the state has none, the log begins earlier than
+    /// when the state began, which no log does.
     TopicRecreated {
         /// The source topic.
         topic: String,
@@ -52,8 +53,28 @@ pub enum Cause {
         log_start_before: Option<i64>,
         /// The log start now.
         log_start_after: i64,
+        /// The id of the topic that was counted; an optional field of the document, as the next one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id_before: Option<TopicId>,
+        /// The topic's id now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id_after: Option<TopicId>,
     },
-    /// The group has an offset here and no state.
+    /// The log ends before the frozen end: its last records are lost.
+    LogTruncated {
+        /// The source topic.
+        topic: String,
+        /// The source partition.
+        partition: i32,
+        /// The frozen end.
+        end: i64,
+        /// The high watermark now.
+        high_watermark: i64,
+        /// The topic's id, then and now; an optional field of the document: without it, it may be another topic.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic_id: Option<TopicId>,
+    },
+    /// The group has an offset here and no state, or only some of it.
     StateLost {
         /// The source topic.
         topic: String,
@@ -61,6 +82,9 @@ pub enum Cause {
         partition: i32,
         /// The group's offset.
         committed: i64,
+        /// What of the state is gone; an optional field of the document: without it, there is none at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loss: Option<Loss>,
     },
     /// The state was not counted from these records up to this offset: it disagrees with one or the other.
     StateForeign {
@@ -103,6 +127,7 @@ impl Cause {
             Self::RecordsGone { .. } => "records_gone",
             Self::RecordsChanged { .. } => "records_changed",
             Self::TopicRecreated { .. } => "topic_recreated",
+            Self::LogTruncated { .. } => "log_truncated",
             Self::StateLost { .. } => "state_lost",
             Self::StateForeign { .. } => "state_foreign",
             Self::OffsetsLost { .. } => "offsets_lost",
@@ -140,21 +165,36 @@ impl fmt::Display for Cause {
                 "records of {topic}/{partition} are not those that were counted: there are {records} as before, \
                  and their digest was {digest_before} and is {digest_after} now"
             ),
-            Self::TopicRecreated { topic, partition, end, high_watermark, log_start_before, log_start_after } => {
+            Self::TopicRecreated {
+                topic, partition, log_start_before, log_start_after, id_before, id_after, ..
+            } => {
                 write!(f, "{topic}/{partition} is another log than the one that was counted: ")?;
-                if end > high_watermark {
-                    return write!(f, "the group stands at {end}, and the log ends at {high_watermark}");
-                }
-                match log_start_before {
-                    Some(before) => write!(f, "the log began at {before} and begins at {log_start_after} now"),
-                    None => write!(f, "it begins at {log_start_after}"),
+                match (id_before, id_after, log_start_before) {
+                    (Some(before), Some(after), _) => {
+                        write!(f, "the topic was deleted and created again, its id was {before} and is {after} now")
+                    }
+                    (.., Some(before)) => write!(f, "the log began at {before} and begins at {log_start_after} now"),
+                    _ => write!(f, "it begins at {log_start_after}"),
                 }
             }
-            Self::StateLost { topic, partition, committed } => {
+            Self::LogTruncated { topic, partition, end, high_watermark, topic_id } => {
                 write!(
                     f,
-                    "the state of {topic}/{partition} is lost: the group stands at {committed} and has counted nothing"
-                )
+                    "the log of {topic}/{partition} has lost its tail: the group stands at {end}, and the log ends at {high_watermark}"
+                )?;
+                match topic_id {
+                    Some(_) => Ok(()),
+                    None => {
+                        write!(f, "; or it is that of another topic of this name, as an older version has kept no id")
+                    }
+                }
+            }
+            Self::StateLost { topic, partition, committed, loss } => {
+                write!(f, "the state of {topic}/{partition} is lost: the group stands at {committed} and ")?;
+                match loss {
+                    Some(loss) => write!(f, "{loss}"),
+                    None => write!(f, "has counted nothing"),
+                }
             }
             Self::StateForeign { topic, partition, position, committed, records_before, records_after } => {
                 write!(f, "the state of {topic}/{partition} does not belong to ")?;

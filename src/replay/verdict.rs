@@ -3,7 +3,7 @@
 use super::{Cause, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, Verdict, differences};
 use crate::{
     analytics::MetricsDocument,
-    state::{Checkpoint, Digest, Position},
+    state::{Checkpoint, Digest, Loss, Position, TopicId, is_another_topic},
 };
 
 /// All that a replay has found.
@@ -31,17 +31,23 @@ pub struct PartitionEvidence {
     pub facts: PartitionFacts,
     /// The state that `before` was made of; `None` where there was no position record.
     pub state: Option<StateFacts>,
+    /// What of that state is gone.
+    pub loss: Option<Loss>,
+    /// The id that the topic has now, as far as it is known.
+    pub topic_id: Option<TopicId>,
     /// Records from the log start to the frozen end, as read now.
     pub records: u64,
 }
 
 /// What a position record says of the state it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFacts {
     /// The offset of the next record to count.
     pub position: i64,
     /// The log start when the state began.
     pub log_start: i64,
+    /// The id of the topic that was counted, as far as it is known.
+    pub topic_id: Option<TopicId>,
     /// Records counted; `None` where the position record does not say.
     pub records: Option<u64>,
 }
@@ -49,14 +55,16 @@ pub struct StateFacts {
 impl From<&Position> for StateFacts {
     fn from(position: &Position) -> Self {
         let records = position.counts.get("records").copied();
-        Self { position: position.next_offset, log_start: position.log_start, records }
+        let topic_id = position.topic_id.clone();
+        Self { position: position.next_offset, log_start: position.log_start, topic_id, records }
     }
 }
 
 impl From<&Checkpoint> for StateFacts {
     fn from(checkpoint: &Checkpoint) -> Self {
         let records = checkpoint.counts.get("records").copied();
-        Self { position: checkpoint.next_offset, log_start: checkpoint.log_start, records }
+        let topic_id = checkpoint.topic_id.clone();
+        Self { position: checkpoint.next_offset, log_start: checkpoint.log_start, topic_id, records }
     }
 }
 
@@ -79,11 +87,15 @@ pub fn judge(evidence: Evidence) -> ReplayDocument {
 
 /// What is wrong with one partition: the first of these that holds, as each makes the later ones meaningless.
 fn cause(evidence: &PartitionEvidence, before: &MetricsDocument, after: &MetricsDocument) -> Option<Cause> {
-    let PartitionEvidence { facts, state, records: records_after } = evidence;
+    let PartitionEvidence { facts, state, loss, topic_id, records: records_after } = evidence;
     let PartitionFacts { topic, partition, log_start, high_watermark, committed } = facts;
     let (topic, partition, records_after) = (topic.clone(), *partition, *records_after);
+    let state = state.as_ref();
     let end = committed.or(state.map(|state| state.position))?;
-    if end > *high_watermark || state.is_some_and(|state| state.log_start > *log_start) {
+    let counted_id = state.and_then(|state| state.topic_id.as_ref());
+    // No log begins earlier than it did. A state of an older version does not say which log it has counted.
+    let went_back = counted_id.is_none() && state.is_some_and(|state| state.log_start > *log_start);
+    if went_back || is_another_topic(counted_id, topic_id.as_ref()) {
         return Some(Cause::TopicRecreated {
             topic,
             partition,
@@ -91,14 +103,25 @@ fn cause(evidence: &PartitionEvidence, before: &MetricsDocument, after: &Metrics
             high_watermark: *high_watermark,
             log_start_before: state.map(|state| state.log_start),
             log_start_after: *log_start,
+            id_before: counted_id.cloned(),
+            id_after: topic_id.clone(),
         });
+    }
+    if end > *high_watermark {
+        let topic_id = counted_id.and(topic_id.clone());
+        return Some(Cause::LogTruncated { topic, partition, end, high_watermark: *high_watermark, topic_id });
     }
     let (state, committed) = match (state, committed) {
         (Some(state), Some(committed)) => (state, *committed),
-        (None, Some(committed)) => return Some(Cause::StateLost { topic, partition, committed: *committed }),
+        (None, Some(committed)) => {
+            return Some(Cause::StateLost { topic, partition, committed: *committed, loss: None });
+        }
         (Some(state), None) => return Some(Cause::OffsetsLost { topic, partition, position: state.position }),
         (None, None) => return None,
     };
+    if loss.is_some() {
+        return Some(Cause::StateLost { topic, partition, committed, loss: loss.clone() });
+    }
     let records_before = state.records;
     let foreign = |topic| Cause::StateForeign {
         topic,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     analytics::testing::{Log, TOPICS, any_logs, fold, order},
-    state::{Digest, Position},
+    state::{Digest, Loss, Position, TopicId},
 };
 
 /// A replay of `now` by a group whose state is the fold of `then`.
@@ -28,8 +28,11 @@ fn evidence(then: &[Log], now: &[Log]) -> Evidence {
             state: Some(StateFacts {
                 position: then.end,
                 log_start: then.start,
+                topic_id: TopicId::of_bits(7),
                 records: Some(then.records.len() as u64),
             }),
+            loss: None,
+            topic_id: TopicId::of_bits(7),
             records: now.records.len() as u64,
         })
         .collect();
@@ -101,13 +104,50 @@ fn a_log_start_that_moved_over_nothing_is_no_identity_either() {
 }
 
 #[test]
-fn a_log_that_ends_before_the_frozen_end_or_begins_earlier_was_recreated() {
-    let mut shorter = evidence(&[log()], &[log()]);
-    shorter.partitions[0].facts.high_watermark = 12;
-    assert_eq!(refused(shorter), ["topic_recreated"]);
-    let mut earlier = evidence(&[log()], &[log()]);
-    earlier.partitions[0].facts.log_start = 0;
-    assert_eq!(refused(earlier), ["topic_recreated"]);
+fn a_topic_was_recreated_where_its_id_is_another_and_a_log_that_ends_too_early_lost_its_tail() {
+    let shorter = |topic_id: Option<TopicId>| {
+        let mut shorter = evidence(&[log()], &[log()]);
+        shorter.partitions[0].facts.high_watermark = 12;
+        shorter.partitions[0].topic_id = topic_id;
+        shorter
+    };
+    let document = judge(shorter(TopicId::of_bits(8)));
+    assert_eq!(words(&document), ["topic_recreated"]);
+    let sentence = document.causes[0].to_string();
+    assert!(sentence.ends_with("its id was AAAAAAAAAAAAAAAAAAAABw and is AAAAAAAAAAAAAAAAAAAACA now"), "{sentence}");
+    let document = judge(shorter(TopicId::of_bits(7)));
+    assert_eq!(words(&document), ["log_truncated"]);
+    assert!(document.causes[0].to_string().ends_with("stands at 13, and the log ends at 12"));
+
+    // Whatever else is the same: records and digest may be, too.
+    let mut same = evidence(&[log()], &[log()]);
+    same.partitions[0].topic_id = TopicId::of_bits(8);
+    assert_eq!(refused(same), ["topic_recreated"]);
+}
+
+#[test]
+fn an_older_state_has_no_id_and_what_it_cannot_know_is_not_said() {
+    let older = |change: &dyn Fn(&mut PartitionFacts)| {
+        let mut evidence = evidence(&[log()], &[log()]);
+        change(&mut evidence.partitions[0].facts);
+        evidence.partitions[0].state.as_mut().expect("a state").topic_id = None;
+        evidence
+    };
+    let document = judge(older(&|facts| facts.high_watermark = 12));
+    assert_eq!(words(&document), ["log_truncated"]);
+    assert!(document.causes[0].to_string().contains("another topic of this name"));
+    assert_eq!(refused(older(&|facts| facts.log_start = 0)), ["topic_recreated"], "no log does that");
+    assert_eq!(words(&judge(older(&|_| {}))), [""; 0]);
+}
+
+#[test]
+fn a_state_that_is_not_whole_is_lost_and_no_defect() {
+    let mut evidence = evidence(&[log()], &[log()]);
+    evidence.before.total_orders -= 1;
+    evidence.partitions[0].loss = Some(Loss { of: "counts".into(), expected: 9, found: 8 });
+    let document = judge(evidence);
+    assert_eq!(words(&document), ["state_lost"]);
+    assert!(document.causes[0].to_string().ends_with("of 9 counts there are 8"));
 }
 
 #[test]
@@ -171,15 +211,17 @@ fn a_position_record_says_what_the_state_is() {
     let position = Position {
         next_offset: 9,
         log_start: 4,
+        topic_id: TopicId::of_bits(3),
         group: "g".into(),
         epoch: Some("e".into()),
         settings: None,
         counts: BTreeMap::from([("records".into(), 5)]),
+        holds: BTreeMap::new(),
         digest: Digest::default(),
         until: None,
         previous: None,
     };
-    let facts = StateFacts { position: 9, log_start: 4, records: Some(5) };
+    let facts = StateFacts { position: 9, log_start: 4, topic_id: TopicId::of_bits(3), records: Some(5) };
     assert_eq!(StateFacts::from(&position), facts);
     assert_eq!(StateFacts::from(&position.checkpoint().expect("has an epoch")), facts);
 }

@@ -119,7 +119,10 @@ const fn advice(cause: &Cause) -> &'static str {
              `foodstream analytics --from-beginning` counts what it holds now"
         }
         Cause::TopicRecreated { .. } => {
-            "the old records cannot be had back; `foodstream analytics --from-beginning` counts the new ones"
+            "the old records cannot be had back; `foodstream analytics --from-beginning` counts those that the topics hold now"
+        }
+        Cause::LogTruncated { .. } => {
+            "see in the broker's log what became of the last records; `foodstream analytics --from-beginning` counts what is left"
         }
         Cause::StateLost { .. } => {
             "see whether the state topic was deleted or is not compacted; `foodstream analytics --from-beginning` counts again"
@@ -160,8 +163,11 @@ mod tests {
             state: Some(StateFacts {
                 position: facts.committed.expect("stands"),
                 log_start: facts.log_start,
+                topic_id: None,
                 records: Some(records),
             }),
+            loss: None,
+            topic_id: None,
             records,
         };
         let mut after = example();

@@ -22,6 +22,8 @@ pub struct ConsumerSettings {
     pub instance_id: Option<String>,
     /// Take the state's position as committed.
     pub resume: bool,
+    /// Begin anew where a source topic was deleted and created again.
+    pub start_over: bool,
     /// The user's own group name.
     pub group: Option<String>,
 }
@@ -65,6 +67,7 @@ pub fn inventory(
             commit_interval: typed.commit_interval.into(),
             instance_id: typed.instance_id.clone(),
             resume: typed.resume_from_ledger,
+            start_over: typed.start_over,
             group: typed.group.clone(),
         },
         connection,
@@ -86,6 +89,7 @@ pub fn analytics(typed: &cli::Analytics, connection: &Connection) -> Result<(Con
             commit_interval: typed.commit_interval.into(),
             instance_id: typed.instance_id.clone(),
             resume: typed.resume_from_state,
+            start_over: typed.start_over,
             group: typed.group.clone(),
         },
         connection,

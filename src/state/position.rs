@@ -1,11 +1,12 @@
 //! Owns the position record: where a source partition stands in its changelog, written last in every transaction.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Digest;
+use super::{Digest, TopicId};
 
 /// The first element of a position record's key; no group or restaurant can be taken for it, as keys are JSON arrays
 /// of another length.
@@ -18,6 +19,9 @@ pub struct Position {
     pub next_offset: i64,
     /// Log start offset of the partition when this state began.
     pub log_start: i64,
+    /// The id of the source topic; absent where an older version wrote it, and on clusters that give no ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<TopicId>,
     /// The group that owns this state.
     pub group: String,
     /// The valid epoch of the state's keys; absent in the ledger, whose keys carry none.
@@ -29,6 +33,9 @@ pub struct Position {
     /// What was counted on the way; `records` is the number of records read.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
+    /// What the state holds here, by name: a restore must find as much again. Empty where an older version wrote it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, u64>,
     /// Digest of the records read.
     #[serde(default)]
     pub digest: Digest,
@@ -50,9 +57,45 @@ pub struct Checkpoint {
     /// As in [`Position`].
     pub log_start: i64,
     /// As in [`Position`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<TopicId>,
+    /// As in [`Position`].
     pub counts: BTreeMap<String, u64>,
     /// As in [`Position`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, u64>,
+    /// As in [`Position`].
     pub digest: Digest,
+}
+
+/// What a state has not that it must have: records of its changelog are gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// What is counted, in words.
+    pub of: String,
+    /// How much of it there must be.
+    pub expected: u64,
+    /// How much there is.
+    pub found: u64,
+}
+
+impl Loss {
+    /// The first of these, by name, of which a state that holds `found` has not as much as it held at its position.
+    #[must_use]
+    pub fn between(kept: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Option<Self> {
+        kept.iter().find_map(|(of, &expected)| {
+            // What an older version did not count, or a newer one counts, says nothing.
+            let found = *found.get(of)?;
+            (found != expected).then(|| Self { of: of.clone(), expected, found })
+        })
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, expected, found } = self;
+        write!(f, "of {expected} {of} there are {found}")
+    }
 }
 
 /// The key of a position record.
@@ -127,7 +170,9 @@ impl Position {
             epoch: self.epoch.clone()?,
             next_offset: self.next_offset,
             log_start: self.log_start,
+            topic_id: self.topic_id.clone(),
             counts: self.counts.clone(),
+            holds: self.holds.clone(),
             digest: self.digest,
         })
     }
@@ -141,10 +186,12 @@ mod tests {
         Position {
             next_offset: 12,
             log_start: 3,
+            topic_id: TopicId::of_bits(7),
             group: "g".into(),
             epoch: Some("e1".into()),
             settings: None,
             counts: BTreeMap::from([("records".into(), 9)]),
+            holds: BTreeMap::from([("keys".into(), 4)]),
             digest: Digest::default(),
             until: None,
             previous: None,
@@ -157,6 +204,24 @@ mod tests {
         position.previous = position.checkpoint();
         position.until = Some(40);
         assert_eq!(Position::decode(&position.encode()).expect("decodes"), position);
+    }
+
+    #[test]
+    fn a_position_of_an_older_version_is_read() {
+        let older = br#"{"next_offset":12,"log_start":3,"group":"g","epoch":"e1","counts":{"records":9}}"#;
+        let read = Position::decode(older).expect("decodes");
+        assert_eq!(read, Position { topic_id: None, holds: BTreeMap::new(), ..position() });
+        assert!(!String::from_utf8(read.encode()).expect("text").contains("topic_id"), "and is written as it was");
+    }
+
+    #[test]
+    fn a_state_that_holds_another_number_has_lost_something() {
+        let held = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let kept = held(&[("items", 4), ("of a newer version", 9)]);
+        assert_eq!(Loss::between(&kept, &held(&[("items", 4), ("more", 1)])), None);
+        let loss = Loss::between(&kept, &held(&[("items", 3)])).expect("one is gone");
+        assert_eq!(loss.to_string(), "of 4 items there are 3");
+        assert_eq!(Loss::between(&held(&[]), &held(&[("items", 3)])), None, "an older version counted nothing");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use indexmap::{Equivalent, IndexMap};
 pub struct Table<K, V> {
     slots: IndexMap<K, Slot<V>, DefaultHashBuilder>,
     changed: Vec<usize>,
+    /// Keys that have a value, uncommitted changes included.
+    values: usize,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl Place {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { slots: IndexMap::default(), changed: Vec::new() }
+        Self { slots: IndexMap::default(), changed: Vec::new(), values: 0 }
     }
 }
 
@@ -68,12 +70,15 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
             slot.changed = true;
             self.changed.push(place.0);
         }
+        self.values += usize::from(slot.current.is_none());
         slot.current.get_or_insert_with(default)
     }
 
     /// Takes over a value from the changelog: committed, and no change of this transaction.
     pub fn restore(&mut self, key: K, value: Option<V>) {
-        self.slots.insert(key, Slot { committed: value.clone(), current: value, changed: false });
+        self.values += usize::from(value.is_some());
+        let replaced = self.slots.insert(key, Slot { committed: value.clone(), current: value, changed: false });
+        self.values -= usize::from(replaced.is_some_and(|replaced| replaced.current.is_some()));
     }
 
     /// The changes since the last commit, once per key, in the order of each key's first change.
@@ -97,6 +102,7 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
     pub fn abort(&mut self) {
         for index in self.changed.drain(..) {
             let slot = &mut self.slots[index];
+            self.values -= usize::from(slot.current.is_some() && slot.committed.is_none());
             slot.current.clone_from(&slot.committed);
             slot.changed = false;
         }
@@ -105,6 +111,12 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
     /// Every key with a value, uncommitted changes included, in the order in which the keys were first seen.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.slots.iter().filter_map(|(key, slot)| Some((key, slot.current.as_ref()?)))
+    }
+
+    /// Number of keys with a value, uncommitted changes included.
+    #[must_use]
+    pub const fn values(&self) -> usize {
+        self.values
     }
 
     /// Number of keys ever seen.
@@ -146,9 +158,19 @@ mod tests {
     proptest! {
         /// Any history of changes, commits and aborts leaves what a plain map with snapshots would hold.
         #[test]
-        fn it_agrees_with_a_map_and_its_snapshot(steps in prop::collection::vec((0u8..8, 0u8..5), 0..200)) {
+        fn it_agrees_with_a_map_and_its_snapshot(
+            restored in prop::collection::vec((0u8..5, prop::option::of(0u32..9)), 0..10),
+            steps in prop::collection::vec((0u8..8, 0u8..5), 0..200),
+        ) {
             let mut table: Table<u8, u32> = Table::default();
             let mut model: BTreeMap<u8, u32> = BTreeMap::new();
+            for (key, value) in restored {
+                table.restore(key, value);
+                match value {
+                    Some(value) => model.insert(key, value),
+                    None => model.remove(&key),
+                };
+            }
             let mut snapshot = model.clone();
             for (step, key) in steps {
                 match step {
@@ -162,6 +184,7 @@ mod tests {
                 }
             }
             let held: BTreeMap<u8, u32> = table.iter().map(|(k, v)| (*k, *v)).collect();
+            prop_assert_eq!(table.values(), model.len());
             prop_assert_eq!(held, model);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Processor;
 use super::changelog::Source;
 use super::error::StreamError;
+use super::identity::{self, Identity};
 use super::job::{Event, LoopSettings};
 use super::run::{Engine, Pending};
 use super::tasks::Assigning;
@@ -66,8 +67,10 @@ impl<P: Processor> Engine<'_, P> {
             self.open_producer()?;
         }
         self.require_partitions()?;
-        if !self.restore(member)? {
-            return Ok(());
+        match self.restore(member) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => return Err(self.name_recreated(error)),
         }
         let Some(Pending { generation, .. }) = self.pending.take() else { return Ok(()) };
         self.generation = Some(generation);
@@ -106,6 +109,9 @@ impl<P: Processor> Engine<'_, P> {
         let settings = self.settings;
         let inspector = self.inspector.within(self.outages.patience());
         let connection: Connection = self.connection.within(self.outages.patience());
+        // Before anything else is asked about them: whatever is created again meanwhile is another one then.
+        let ids = inspector.topic_ids(&identity::topics(settings), self.outages.patience())?;
+        self.identity = Identity::new(settings, ids);
         let assigning = Assigning {
             changelog: Source {
                 connection: &connection,
@@ -117,6 +123,8 @@ impl<P: Processor> Engine<'_, P> {
             inspector: &inspector,
             words: &settings.words,
             resume: settings.resume,
+            start_over: settings.start_over,
+            identity: &self.identity,
         };
         let watch = &mut self.watch;
         let mut tell = |text: &str| {

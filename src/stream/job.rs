@@ -18,6 +18,10 @@ pub struct Words {
     pub state_gone: &'static str,
     /// The way on when unread records are gone.
     pub records_gone: &'static str,
+    /// The way on when a source topic was deleted and created again.
+    pub recreated: &'static str,
+    /// The way on when some of the state is gone.
+    pub state_lost: &'static str,
 }
 
 /// What the loop is to do.
@@ -51,6 +55,8 @@ pub struct LoopSettings {
     pub survives_outages: bool,
     /// Take a position as committed where the group's offset differs.
     pub resume: bool,
+    /// Begin anew, with no state and from the log's start, where a source topic was deleted and created again.
+    pub start_over: bool,
     /// The words for messages.
     pub words: Words,
 }

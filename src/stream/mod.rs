@@ -4,9 +4,11 @@
 //! Rank 30. Knows records, state and positions; knows nothing of orders.
 
 mod assignment;
+mod begin;
 pub mod changelog;
 mod ends;
 mod error;
+mod identity;
 mod job;
 mod outage;
 mod recovery;
@@ -24,7 +26,7 @@ use std::collections::BTreeMap;
 
 use crate::exit::Failure;
 use crate::kafka::{Headers, Output, RecordHeaders, TopicPartition, TransactionError};
-use crate::state::{Position, PositionKey};
+use crate::state::{Loss, Position, PositionKey};
 
 /// A record of a source partition.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +107,12 @@ pub trait Processor: Sync {
     /// The restored state of a source partition, and where it stands; an empty one with `None` when there is none.
     fn finish_restore(&self, restore: &mut Self::Restore, source: &TopicPartition) -> (Self::Task, Option<Position>);
 
+    /// What of a restored state is gone, if it is not all that it held at its position.
+    fn loss(&self, task: &Self::Task, position: &Position) -> Option<Loss>;
+
+    /// Gives a state up: an empty one in its place, and the keys to delete from the changelog.
+    fn give_up(&self, source: &TopicPartition, task: &Self::Task, position: &Position) -> (Self::Task, Vec<Vec<u8>>);
+
     /// Processes a record: changes the task, writes results.
     ///
     /// # Errors
@@ -132,6 +140,9 @@ pub trait Processor: Sync {
 
     /// Adds the processor's own counts, the open transaction's included, to a position's.
     fn counts(&self, task: &Self::Task, counts: &mut BTreeMap<String, u64>);
+
+    /// How much the state holds, by name, the open transaction included.
+    fn holds(&self, task: &Self::Task) -> BTreeMap<String, u64>;
 
     /// The transaction was committed.
     fn committed(&mut self, task: &mut Self::Task);

@@ -82,6 +82,10 @@ impl<P: Processor> Engine<'_, P> {
             if begins_behind || ends_before && late.has_passed() {
                 return Err(error.into());
             }
+            // In a topic that was created again there is nothing to wait for.
+            if ends_before && let error @ StreamError::Ended(_) = self.name_recreated(error.clone().into()) {
+                return Err(error);
+            }
             if !ends_before {
                 break;
             }

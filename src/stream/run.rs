@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::ends::{EndWait, wait_visible};
 use super::error::StreamError;
+use super::identity::{self, Identity, IdleLook};
 use super::job::{Ended, Event, LoopSettings};
 use super::outage::Outages;
 use super::tasks::Tasks;
@@ -48,6 +49,8 @@ pub fn run<P: Processor>(
         tasks: Tasks::new(&settings.sources),
         generation: None,
         pending: None,
+        identity: Identity::default(),
+        idle_look: IdleLook::default(),
         member_ids: Vec::new(),
         check_name: false,
         outages: Outages::new(connection.timeout, settings.survives_outages),
@@ -74,7 +77,7 @@ pub fn run<P: Processor>(
                 // Dropped aside: it has nothing to leave, as the group does not know it any more.
                 drop(Aside::new(std::mem::replace(&mut member, Member::join(connection, &membership)?)));
             }
-            result => break result,
+            result => break result.map_err(|error| engine.name_recreated(error)),
         }
     };
     // A failure's transaction is aborted in order where that is possible: nobody then has to wait for its timeout.
@@ -87,7 +90,7 @@ pub fn run<P: Processor>(
     }
     let Engine { mut ended, tasks, transactions, .. } = engine;
     ended.standing = tasks.iter().map(super::tasks::Task::standing).collect();
-    let topics: Vec<String> = settings.sources.iter().chain(&settings.outputs).cloned().collect();
+    let topics = identity::topics(settings);
     let result = result.map_err(|error| match error {
         StreamError::Kafka(error) if passing => StreamError::Kafka(inspector.name_leaderless(error, &topics)),
         other => other,
@@ -132,6 +135,9 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) generation: Option<GroupMetadata>,
     /// What is assigned and not prepared; never together with a generation.
     pub(super) pending: Option<Pending>,
+    /// The topics that the state of the tasks belongs to.
+    pub(super) identity: Identity,
+    pub(super) idle_look: IdleLook,
     /// The ids that the group has given to this process, the last one at the end.
     pub(super) member_ids: Vec<String>,
     /// Whether another process may have taken this one's instance id since.
@@ -244,6 +250,7 @@ impl<P: Processor> Engine<'_, P> {
                 self.commit(member)?;
             }
         }
+        self.look_at_topics()?;
         self.look_at_outage()?;
         if let Some(cause) = self.outages.untold() {
             (self.watch)(Event::Note(&format!("waiting for the cluster: {cause}")))?;
@@ -337,12 +344,16 @@ impl<P: Processor> Engine<'_, P> {
             return Ok(());
         }
         self.outages.wait_begins();
-        let result = self
+        // Of the topics as they were after the last record was read: beside the calls that come before the commit.
+        let look = self.begin_look()?;
+        let mut result = self
             .tasks
             .write(self.processor, transactions, self.settings.changelog)
-            .and_then(|offsets| transactions.send_offsets(&offsets, generation))
-            .and_then(|()| transactions.commit());
-        match result {
+            .and_then(|offsets| transactions.send_offsets(&offsets, generation));
+        if result.is_ok() {
+            result = self.require_topics(&look)?;
+        }
+        match result.and_then(|()| transactions.commit()) {
             Ok(()) => {
                 self.tasks.committed(self.processor);
                 self.failed_in_a_row = 0;

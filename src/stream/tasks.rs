@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::begin::{Beginning, Facts, begin};
 use super::changelog::{self, Source};
 use super::error::StreamError;
+use super::identity::Identity;
+use super::job::Words;
 use super::{Outputs, Processor, SourceRecord};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions};
-use crate::state::{Digest, Position};
-
-use super::job::Words;
+use crate::state::{Digest, Position, TopicId};
 
 /// How far a source partition is, as the last commit left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub(super) struct Task<T> {
     pub state: T,
     /// As the last committed transaction wrote it, or as it will be first written.
     position: Position,
+    /// The source topic, as far as its id is known: what an older version did not write is completed.
+    topic_id: Option<TopicId>,
+    /// Keys of a state that was given up, until they are deleted from the changelog.
+    given_up: Vec<Vec<u8>>,
     next_offset: i64,
     records: u64,
     digest: Digest,
@@ -49,6 +54,9 @@ pub(super) struct Assigning<'a> {
     pub inspector: &'a Inspector,
     pub words: &'a Words,
     pub resume: bool,
+    pub start_over: bool,
+    /// The topics as they were before anything was asked about them.
+    pub identity: &'a Identity,
 }
 
 impl<T> Tasks<T> {
@@ -124,8 +132,8 @@ impl<T> Tasks<T> {
                 (None, None) => continue,
             };
             let facts = Facts { offset: offsets[index], start: starts[index], end: ends[index] };
-            let task = begin(processor, source, state, position, facts, assigning)?;
-            self.add(task);
+            let beginning = begin(processor, source, state, position, facts, assigning)?;
+            self.add(Task::new(source.clone(), beginning, assigning.identity.of(&source.topic).cloned()));
         }
         Ok(Some(records))
     }
@@ -171,6 +179,9 @@ impl<T> Tasks<T> {
         for task in self.all.iter().filter(|task| task.has_moved()) {
             let position = task.position_now(processor);
             let partition = task.source.partition;
+            for key in &task.given_up {
+                transaction.send(changelog, partition, Some(key), None)?;
+            }
             if task.changed {
                 processor.changes(&task.source, &task.state, &position, &mut |key, value| {
                     transaction.send(changelog, partition, Some(key), Some(value))
@@ -189,6 +200,7 @@ impl<T> Tasks<T> {
             if task.has_moved() {
                 task.position = task.position_now(processor);
                 task.must_commit = false;
+                task.given_up = Vec::new();
             }
             if std::mem::take(&mut task.changed) {
                 processor.committed(&mut task.state);
@@ -208,11 +220,14 @@ impl<T> Tasks<T> {
 }
 
 impl<T> Task<T> {
-    fn new(source: TopicPartition, state: T, position: Position, must_commit: bool) -> Self {
+    fn new(source: TopicPartition, beginning: Beginning<T>, topic_id: Option<TopicId>) -> Self {
+        let Beginning { state, position, must_commit, given_up } = beginning;
         let mut task = Self {
             source,
             state,
             position,
+            topic_id,
+            given_up,
             next_offset: 0,
             records: 0,
             digest: Digest::default(),
@@ -265,78 +280,13 @@ impl<T> Task<T> {
         let mut position = self.position.clone();
         position.next_offset = self.next_offset;
         position.digest = self.digest;
+        position.topic_id = self.topic_id.clone().or(position.topic_id);
+        position.holds = processor.holds(&self.state);
         position.counts.insert("records".to_owned(), self.records);
         processor.counts(&self.state, &mut position.counts);
         position.until = position.until.filter(|until| self.next_offset < *until);
         position
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Facts {
-    offset: Option<i64>,
-    start: i64,
-    end: i64,
-}
-
-/// The rule: state and offset are equal, or nothing runs.
-fn begin<P: Processor>(
-    processor: &P,
-    source: &TopicPartition,
-    state: P::Task,
-    position: Option<Position>,
-    facts: Facts,
-    assigning: &Assigning<'_>,
-) -> Result<Task<P::Task>, Failure> {
-    let Facts { offset, start, end } = facts;
-    let words = assigning.words;
-    if let Some(position) = &position {
-        processor.accept(source, position)?;
-    }
-    let (position, must_commit) = match (offset, position) {
-        (None, None) => (processor.first_position(start), true),
-        (Some(offset), Some(position)) if offset == position.next_offset => (position, false),
-        (_, Some(position)) if assigning.resume => (position, true),
-        (offset, position) => return Err(unequal(source, offset, position.as_ref(), words)),
-    };
-    let next = position.next_offset;
-    if next < start {
-        return Err(Failure::new(
-            Code::Refused,
-            format!("{source}: the next record to read is at offset {next}, but the log starts at {start}: {} offsets are gone unread", start - next),
-        )
-        .hint(words.records_gone));
-    }
-    if next > end {
-        return Err(Failure::new(
-            Code::Refused,
-            format!("{source}: the next record to read is at offset {next}, but the log ends at {end}: the topic was recreated"),
-        )
-        .hint(words.records_gone));
-    }
-    Ok(Task::new(source.clone(), state, position, must_commit))
-}
-
-fn unequal(source: &TopicPartition, offset: Option<i64>, position: Option<&Position>, words: &Words) -> Failure {
-    let offset = offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
-    let (stands, hint) = match position {
-        Some(position) => (
-            position.next_offset.to_string(),
-            format!(
-                "the {} is the truth: `foodstream {} {}` commits its offset and goes on from there",
-                words.state, words.command, words.resume
-            ),
-        ),
-        None => (
-            "none".to_owned(),
-            format!("the {} is gone, or the offsets are another program's: {}", words.state, words.state_gone),
-        ),
-    };
-    Failure::new(
-        Code::Refused,
-        format!("{source}: the group's committed offset ({offset}) and the {}'s position ({stands}) are not equal: somebody moved one of them", words.state),
-    )
-    .hint(hint)
 }
 
 fn restore_all<P: Processor>(

@@ -62,6 +62,7 @@ mod sharing;
 mod specimens;
 mod support;
 mod terminal;
+mod topics;
 mod truth;
 
 use std::time::Duration;
@@ -103,6 +104,7 @@ fn main() {
         replay_verdicts::CASES,
         chaos::CASES,
         refusals::CASES,
+        topics::CASES,
         sharing::CASES,
         edges::CASES,
         insist::CASES,

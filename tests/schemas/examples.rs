@@ -14,7 +14,7 @@ use foodstream::replay::{
     Cause, Difference, Note, PlanDocument, PlanNote, PlanRow, ReplayDocument, ReplaySchema, Target, Verdict,
 };
 use foodstream::scenario;
-use foodstream::state::{Digest, Position};
+use foodstream::state::{Digest, Loss, Position, TopicId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -147,8 +147,23 @@ fn different_replay() -> ReplayDocument {
                 high_watermark: 3,
                 log_start_before: None,
                 log_start_after: 0,
+                id_before: TopicId::of_bits(1),
+                id_after: TopicId::of_bits(u128::MAX),
             },
-            Cause::StateLost { topic: topic(), partition: 3, committed: 9 },
+            Cause::LogTruncated {
+                topic: topic(),
+                partition: 2,
+                end: 9,
+                high_watermark: 3,
+                topic_id: TopicId::of_bits(1),
+            },
+            Cause::StateLost { topic: topic(), partition: 3, committed: 9, loss: None },
+            Cause::StateLost {
+                topic: topic(),
+                partition: 3,
+                committed: 9,
+                loss: Some(Loss { of: "counts".into(), expected: 7, found: 3 }),
+            },
             Cause::StateForeign {
                 topic: topic(),
                 partition: 4,
@@ -282,10 +297,12 @@ fn positions() -> [Position; 2] {
     let ledger = Position {
         next_offset: 12,
         log_start: 3,
+        topic_id: TopicId::of_bits(7),
         group: "inventory-consumer-group".into(),
         epoch: None,
         settings: Some(StockSettings::default().to_value()),
         counts: BTreeMap::from([("records".into(), 9)]),
+        holds: BTreeMap::from([("items".into(), 4)]),
         digest: Digest::default(),
         until: None,
         previous: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::analytics::{GroupState, Metrics, MetricsDocument, View};
 use crate::commands::Context;
-use crate::commands::epoch::{EpochWriter, Switched};
+use crate::commands::epoch::{EpochWriter, Log, Switched};
 use crate::commands::group::{self, Place};
 use crate::commands::metrics_scan::Fold;
 use crate::commands::topology::{self, Topology, Use};
@@ -12,7 +12,7 @@ use crate::exit::{Code, Failure};
 use crate::kafka::{Inspector, Isolation, TopicPartition};
 use crate::replay::{Aim, PartitionFacts, PlanRow, StateFacts, Target, is_selected};
 use crate::settings::ReplaySettings;
-use crate::state::{Checkpoint, Position};
+use crate::state::{Checkpoint, Loss, Position, TopicId, is_another_topic};
 
 /// Everything that is frozen before anything moves.
 pub(super) struct Frozen {
@@ -29,6 +29,10 @@ pub(super) struct Partition {
     pub facts: PartitionFacts,
     pub row: PlanRow,
     pub state: Option<StateFacts>,
+    /// What of that state is gone.
+    pub loss: Option<Loss>,
+    /// The id that the topic has, as far as it is known.
+    pub topic_id: Option<TopicId>,
     /// What an undo of this replay goes back to.
     pub previous: Option<Checkpoint>,
     /// Where the state stands now.
@@ -42,17 +46,23 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// Whether the range can be read at all, and rewound: state and offset agree, the log reaches that far, and all that
-    /// was counted before the target is still there to be counted again.
+    /// Whether the range can be read at all, and rewound: state and offset agree, the state is whole and of this topic, the log
+    /// reaches that far, and all that was counted before the target is still there to be counted again.
     pub fn is_sound(&self) -> bool {
-        !self.chosen || (self.agrees && self.row.end <= self.facts.high_watermark && !self.base_is_gone())
+        let reaches = self.row.end <= self.facts.high_watermark && !self.base_is_gone();
+        !self.chosen || (self.agrees && self.loss.is_none() && !self.is_another_topic() && reaches)
+    }
+
+    fn is_another_topic(&self) -> bool {
+        let counted = self.state.as_ref().and_then(|state| state.topic_id.as_ref());
+        is_another_topic(counted, self.topic_id.as_ref())
     }
 
     /// Whether the state at the target cannot be recomputed: it holds records before the log's start of now. At the log's
     /// start there is nothing to recompute.
     fn base_is_gone(&self) -> bool {
         let log_start = self.facts.log_start;
-        self.row.to > log_start && self.state.is_some_and(|state| state.log_start < log_start)
+        self.row.to > log_start && self.state.as_ref().is_some_and(|state| state.log_start < log_start)
     }
 
     /// The end as far as there is a log.
@@ -68,7 +78,8 @@ impl Partition {
     /// The same partition in the epoch that is written, or `None` where the group has no offset or it is left alone.
     pub fn switched(&self, writer: &EpochWriter<'_>, fold: &Fold) -> Option<Switched> {
         self.facts.committed.filter(|_| self.chosen)?;
-        let position = writer.position(fold, self.begin(), self.row.end, self.previous.clone());
+        let log = Log { start: self.begin(), topic_id: self.topic_id.clone() };
+        let position = writer.position(fold, log, self.row.end, self.previous.clone());
         Some(Switched { source: self.source(), position })
     }
 
@@ -145,6 +156,7 @@ pub(super) fn freeze(
     let names = &context.common.names;
     let state = &stands.state;
     let places = group::places(context, &stands.topology);
+    let ids = group::topic_ids(context, inspector, &places)?;
     let later = group::offsets(context, inspector, &places)?;
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
     let chosen: Vec<bool> = sources.iter().map(|source| is_chosen(context, settings, source)).collect();
@@ -184,6 +196,8 @@ pub(super) fn freeze(
         row.from = offset;
         partitions.push(Partition {
             row,
+            loss: position.and_then(|position| state.loss(&facts.topic, facts.partition, view(position))),
+            topic_id: ids[index].clone(),
             state: before.as_ref().map(StateFacts::from),
             previous: before,
             interrupted: position.is_some_and(is_interrupted),

@@ -104,7 +104,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
         note = note.or(Some(Note::LeftAlone));
     }
     let read = if rewinds { replay.rewind()? } else { replay.shadow()? };
-    let document = replay.judge(&read, note);
+    let document = replay.judge(&read, note)?;
 
     initial.finish(&report::metrics_report(&document.before))?;
     after.finish(&report::metrics_report(&document.after))?;

@@ -12,7 +12,8 @@ use crate::commands::metrics_scan::{self, Fold, Folding};
 use crate::commands::topology::Topology;
 use crate::exit::Failure;
 use crate::kafka::{Inspector, TopicPartition};
-use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, judge};
+use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, judge};
+use crate::state::TopicId;
 
 /// How often progress is committed, so that Kafka's own tools see the group move.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -113,6 +114,10 @@ impl Replay<'_> {
         hold.serve()?;
         let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
         let state = group::read_state(self.context, self.inspector, self.topology, self.group)?;
+        let ids = self.topic_ids()?;
+        if let Some(failure) = group::recreated_meanwhile(&self.frozen.places, &self.frozen_ids(), &ids) {
+            return Err(failure);
+        }
         let stands = offsets.into_iter().zip(&self.frozen.partitions).all(|(offset, partition)| {
             let position = state.position(&partition.facts.topic, partition.facts.partition);
             offset == partition.row.from && position == partition.position.as_ref()
@@ -161,7 +166,23 @@ impl Replay<'_> {
         failure
     }
 
-    pub fn judge(self, read: &Read, note: Option<Note>) -> ReplayDocument {
+    /// The ids of the places' topics when they were frozen.
+    fn frozen_ids(&self) -> Vec<Option<TopicId>> {
+        self.frozen.partitions.iter().map(|partition| partition.topic_id.clone()).collect()
+    }
+
+    /// Their ids now.
+    fn topic_ids(&self) -> Result<Vec<Option<TopicId>>, Failure> {
+        group::topic_ids(self.context, self.inspector, &self.frozen.places)
+    }
+
+    /// The verdict on what was read.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked whether the topics are still those that were frozen.
+    pub fn judge(self, read: &Read, note: Option<Note>) -> Result<ReplayDocument, Failure> {
+        let (frozen_ids, ids) = (self.frozen_ids(), self.topic_ids()?);
         let Frozen { partitions, before, kept, .. } = self.frozen;
         let mut after = kept;
         for (partition, fold) in partitions.iter().zip(&read.folds) {
@@ -177,13 +198,20 @@ impl Replay<'_> {
         let evidence = partitions
             .into_iter()
             .zip(&read.folds)
-            .filter(|(partition, _)| partition.chosen)
-            .map(|(partition, fold)| PartitionEvidence {
+            .zip(frozen_ids.into_iter().zip(ids))
+            .filter(|((partition, _), _)| partition.chosen)
+            .map(|((partition, fold), (frozen_id, topic_id))| PartitionEvidence {
                 facts: partition.facts,
-                state: partition.state,
+                // Of an older version's state it is known at least whether the topic is another one since it was frozen.
+                state: partition.state.map(|state| StateFacts {
+                    topic_id: state.topic_id.or_else(|| frozen_id.filter(|id| Some(id) != topic_id.as_ref())),
+                    ..state
+                }),
+                loss: partition.loss,
+                topic_id,
                 records: fold.records,
             })
             .collect();
-        judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after })
+        Ok(judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after }))
     }
 }

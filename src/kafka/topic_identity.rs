@@ -1,0 +1,93 @@
+//! Which topic stands behind a name: its id (KIP-516), asked for when an answer is needed, or looked up beside other work.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
+
+use super::error::{Cause, Error};
+use super::inspector::Inspector;
+use super::native_admin;
+use super::permission::{Operation, Permission};
+use crate::state::TopicId;
+
+impl Inspector {
+    /// The ids of topics, in their order; `None` on a cluster that gives none. A topic that was just made may not be known to
+    /// every broker yet: one that is missing is asked for again for as long as `missing_for`.
+    ///
+    /// # Errors
+    ///
+    /// Without an answer within the timeout, refused, or [`Kind::Missing`](super::Kind) when one of them does not exist.
+    pub fn topic_ids(&self, topics: &[String], missing_for: Duration) -> Result<Vec<Option<TopicId>>, Error> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let needs: Vec<Permission> =
+            topics.iter().map(|topic| Permission::topic(topic, &[Operation::Describe])).collect();
+        let (client, asked) = (Arc::clone(&self.latest), topics.to_vec());
+        self.request("asking for the ids of topics", &needs, missing_for, move |bound| {
+            let mut found =
+                native_admin::topic_ids(client.client().native_ptr(), &asked, bound).map_err(KafkaError::AdminOp)?;
+            let of = |topic: &String| {
+                let place = found.iter().position(|(name, _)| name == topic);
+                let id = place.map_or(Err(Rd::UnknownTopicOrPartition), |place| found.swap_remove(place).1);
+                id.map_err(KafkaError::AdminOp)
+            };
+            asked.iter().map(of).collect()
+        })
+    }
+
+    /// Looks the ids up on a thread of its own, while the caller goes on; also when a stop was asked for.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub fn look_at_topic_ids(&self, topics: &[String]) -> Result<TopicLook, Error> {
+        let (inspector, topics) = (self.after_a_stop(), topics.to_vec());
+        let (answered, answer) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("look at topics".to_owned())
+            // Nobody may wait for it any more.
+            .spawn(move || answered.send(inspector.topic_ids(&topics, Duration::ZERO)).unwrap_or_default())
+            .map_err(|_| Error::new(Cause::Broken("no thread can be started: the limit of processes is reached")))?;
+        Ok(TopicLook(answer))
+    }
+}
+
+/// A look at the ids of topics that is under way. What it finds was so at some moment after it began.
+#[derive(Debug)]
+pub struct TopicLook(mpsc::Receiver<Result<Vec<Option<TopicId>>, Error>>);
+
+impl TopicLook {
+    /// Waits for its end; `None` when that does not come within `bound`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::topic_ids`].
+    pub fn wait(&self, bound: Duration) -> Result<Option<Vec<Option<TopicId>>>, Error> {
+        match self.0.recv_timeout(bound) {
+            Ok(ids) => ids.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(panicked()),
+        }
+    }
+
+    /// What it found, if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::topic_ids`].
+    pub fn end(&self) -> Result<Option<Vec<Option<TopicId>>>, Error> {
+        match self.0.try_recv() {
+            Ok(ids) => ids.map(Some),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(panicked()),
+        }
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(Cause::Broken("a look at topics panicked"))
+}

@@ -71,12 +71,6 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
 fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     descriptors::raise();
     report_defects()?;
-    if let Some(outcome) = without_broker(typed, &console) {
-        return Ok(outcome.unwrap_or_else(|failure| {
-            console.error(&failure);
-            failure.code
-        }));
-    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if !matches!(typed.command, Command::Broker(_) | Command::Scenario(_)) {
         // Signals, timers and administration; a broker serves its clients on every processor.
@@ -92,6 +86,12 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     runtime
         .block_on(async { shutdown.listen(on_hang_up) })
         .wrap_err("SIGINT, SIGTERM and SIGHUP cannot be listened to")?;
+    if let Some(outcome) = without_broker(typed, &console) {
+        return Ok(outcome.unwrap_or_else(|failure| {
+            console.error(&failure);
+            failure.code
+        }));
+    }
     let mut environment = environment();
     if typed.global.leash {
         let handed = leash(&shutdown).wrap_err("stdin cannot be listened to")?;

@@ -132,6 +132,8 @@ impl Shutdown {
     pub fn listen(&self, on_hang_up: OnHangUp) -> io::Result<()> {
         self.on(SignalKind::interrupt(), Some(Signal::Interrupt))?;
         self.on(SignalKind::terminate(), Some(Signal::Terminate))?;
+        // A file that reaches the limit of its size is as a full disk: the write fails, and is told.
+        self.on(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()), None)?;
         // Asked before the handler is installed: afterwards the inherited disposition is gone.
         if !hang_up_is_ignored() {
             self.on(SignalKind::hangup(), (on_hang_up == OnHangUp::Stop).then_some(Signal::HangUp))?;

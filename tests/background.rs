@@ -16,6 +16,8 @@ mod hostile;
 mod names;
 #[path = "support/schemas.rs"]
 mod schemas;
+#[path = "background/shortage.rs"]
+mod shortage;
 #[path = "background/stopping.rs"]
 mod stopping;
 

@@ -13,6 +13,7 @@ use super::groups::Groups;
 use super::journal::{Journal, JournalError};
 use super::log::{Log, LogStorage, OpenFiles};
 use super::notice::Notice;
+use super::storage_fault::words;
 use super::topics::Topics;
 use super::transactions::Transactions;
 
@@ -161,7 +162,7 @@ impl Core {
     /// `KAFKA_STORAGE_ERROR`; nothing may then change in memory.
     pub fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
         self.journal.append(entries).map_err(|error| {
-            self.notices.push(Notice::Trouble { what: format!("the journal cannot be written: {error}") });
+            self.notices.push(Notice::Unwritten { what: "the journal".to_owned(), reason: words(&error) });
             ResponseError::KafkaStorageError
         })
     }

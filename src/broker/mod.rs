@@ -33,6 +33,7 @@ mod produce;
 mod refusals;
 mod server;
 mod stop;
+mod storage_fault;
 mod topics;
 mod transactions;
 pub mod wire;

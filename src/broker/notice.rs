@@ -39,6 +39,13 @@ pub enum Notice {
         /// What was wrong with what it sent, where that ended it.
         rubbish: Option<String>,
     },
+    /// Data could not be written, and whoever sent it waits.
+    Unwritten {
+        /// What: a partition, the journal.
+        what: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// Something went wrong that no client was waiting for.
     Trouble {
         /// In words.

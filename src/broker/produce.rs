@@ -11,6 +11,8 @@ use kafka_protocol::protocol::StrBytes;
 use super::answer::Call;
 use super::core::Core;
 use super::log::{self, AppendError, Appended, Batch, BatchError, Log};
+use super::notice::Notice;
+use super::storage_fault::words;
 use super::transactions::{Entrance, Speaker};
 
 /// From this version on a produce names its topics by id (KIP-516).
@@ -233,7 +235,12 @@ impl Core {
 
     fn append(&mut self, write: &Write<'_>, now: i64) -> Result<Appended, Refusal> {
         let log = self.topics.log_mut(write.topic, write.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        let appended = log.append(&write.batch, now)?;
+        let appended = log.append(&write.batch, now).inspect_err(|error| {
+            if let AppendError::Storage(error) = error {
+                let what = format!("{}-{}", write.topic, write.partition);
+                self.notices.push(Notice::Unwritten { what, reason: words(error) });
+            }
+        })?;
         if !appended.duplicate {
             self.wake(write.topic, write.partition);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,9 +24,17 @@ use super::faults::Faults;
 use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
 use super::journal::JournalError;
+use super::notice::Notice;
+use super::storage_fault::words;
 
 /// How soon a place is looked for again, or a descriptor.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// How many connections are served: no more than half of the files that the process may have open, so that the data can be opened too.
+fn most_connections(bounds: &Bounds) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit / 2).map_or(bounds.connections, |half| half.min(bounds.connections))
+}
 
 /// How long a stop waits for replies that are on their way; then the connections are cut. A client that reads has its own
 /// within milliseconds.
@@ -263,9 +272,9 @@ async fn accept(
     let mut connections = JoinSet::new();
     // One that came when there was no place left.
     let mut newcomer = None;
-    let mut number = 0;
+    let (mut number, most, mut waits) = (0, most_connections(&hall.bounds), false);
     loop {
-        let is_full = connections.len() >= hall.bounds.connections;
+        let is_full = connections.len() >= most;
         if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || crowd.make_room(&hall.bounds)) {
             number += 1;
             let served = connection::serve(Arc::clone(&hall), stream, peer, crowd.seat(number), stopping.clone());
@@ -274,12 +283,19 @@ async fn accept(
         }
         tokio::select! {
             accepted = listener.accept(), if newcomer.is_none() => match accepted {
-                // An answer is one write; waiting for more to come would only delay it.
-                Ok((stream, peer)) => newcomer = stream.set_nodelay(true).is_ok().then_some((stream, peer)),
+                Ok((stream, peer)) => {
+                    waits = false;
+                    // An answer is one write; waiting for more to come would only delay it.
+                    newcomer = stream.set_nodelay(true).is_ok().then_some((stream, peer));
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: what is connected goes on, and who says nothing has to end.
                     if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
                         let _nobody_is_quiet = !crowd.make_room(&hall.bounds);
+                    }
+                    if !std::mem::replace(&mut waits, true) {
+                        let what = format!("a client that connects has to wait: {}", words(&error));
+                        hall.notice(&Notice::Trouble { what });
                     }
                     tokio::time::sleep(AGAIN).await;
                 }

@@ -1,5 +1,6 @@
 //! Owns `broker`: the embedded broker as a process, in the foreground or behind other commands, from its start to a clean end.
 
+use std::cell::RefCell;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -14,7 +15,7 @@ use super::Context;
 use crate::broker::{
     Config, Directory, FolderError, JournalError, NodeSettings, Notice, Server, StartError, Untrusted,
 };
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{
@@ -26,6 +27,9 @@ use crate::settings::BrokerSettings;
 
 /// How often a broker looks whether its folder is still its own.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long nothing is said again that was said.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Runs a broker until it is stopped, or left alone for as long as it was told to wait.
 ///
@@ -82,7 +86,7 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
             server.address()
         ));
     }
-    let mut host = Host { context, settings, server, claim: None, leases: Leases::default() };
+    let mut host = Host { context, settings, server, claim: None, leases: Leases::default(), said: RefCell::default() };
     let requests = host.open_control().await?;
     let outcome = match host.announce(&mut heard, report) {
         Ok(()) => host.serve(heard, requests).await,
@@ -105,6 +109,8 @@ struct Host<'a> {
     /// The folder and what stands in its address file; none for memory.
     claim: Option<(Directory, AddressFile)>,
     leases: Leases,
+    /// Why data could not be written, and until when that is not said again.
+    said: RefCell<Vec<(String, Deadline)>>,
 }
 
 impl Host<'_> {
@@ -132,7 +138,7 @@ impl Host<'_> {
     fn announce(&self, heard: &mut UnboundedReceiver<Notice>, report: Option<OutputFile>) -> Result<(), Failure> {
         let mut notes = Vec::new();
         while let Ok(notice) = heard.try_recv() {
-            if let Notice::TailCut { .. } | Notice::Trouble { .. } = notice {
+            if is_trouble(&notice) {
                 notes.push(sentence(&notice));
             }
             self.tell(&notice);
@@ -248,14 +254,32 @@ impl Host<'_> {
         }
     }
 
-    /// What the broker noticed: damage is for everybody, the rest for the curious.
+    /// What the broker noticed.
     fn tell(&self, notice: &Notice) {
         let sentence = sentence(notice);
-        match notice {
-            Notice::TailCut { .. } | Notice::Trouble { .. } if self.settings.background => self.log(&sentence),
-            Notice::TailCut { .. } | Notice::Trouble { .. } => self.context.console.warn(&sentence),
-            _ => self.context.console.detail(&sentence),
+        if let Notice::Unwritten { reason, .. } = notice {
+            // Whoever waits hears of it on his lease, as Kafka's protocol has only a number for it.
+            self.leases.say(reason);
+            if self.was_said(reason) {
+                return;
+            }
         }
+        match is_trouble(notice) {
+            true if self.settings.background => self.log(&sentence),
+            true => self.context.console.warn(&sentence),
+            false => self.context.console.detail(&sentence),
+        }
+    }
+
+    /// Whether this was said a moment ago: clients try again, some of them often.
+    fn was_said(&self, reason: &str) -> bool {
+        let mut said = self.said.borrow_mut();
+        said.retain(|(_, until)| !until.has_passed());
+        let was_said = said.iter().any(|(known, _)| known == reason);
+        if !was_said {
+            said.push((reason.to_owned(), Deadline::after(SAY_AGAIN)));
+        }
+        was_said
     }
 
     /// A line of the background broker's log, which has the time in it.
@@ -306,6 +330,11 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
     }
 }
 
+/// Whether everybody should know: damage, and what cannot be done; the rest is for the curious.
+fn is_trouble(notice: &Notice) -> bool {
+    matches!(notice, Notice::TailCut { .. } | Notice::Unwritten { .. } | Notice::Trouble { .. })
+}
+
 /// A notice in words.
 fn sentence(notice: &Notice) -> String {
     match notice {
@@ -323,6 +352,7 @@ fn sentence(notice: &Notice) -> String {
                 None => format!("{peer} ({client}) disconnected"),
             }
         }
+        Notice::Unwritten { what, reason } => format!("{what} cannot be written: {reason}"),
         Notice::Trouble { what } => what.clone(),
     }
 }

@@ -29,13 +29,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::console::Console;
+use crate::console::{Console, aside};
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::library;
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
 use crate::printable;
 use crate::report::html::CommandFacts;
+use crate::report::printable;
 use crate::settings::Common;
 use crate::shutdown::Shutdown;
 
@@ -156,6 +157,13 @@ pub fn reach(context: &mut Context, home: &Path, starter: &Starter) -> Result<Op
             Word::Note(text) => context.console.note(text),
             Word::Warning(text) => context.console.warn(text),
         }
+    }
+    if let Some(lease) = &chosen.lease {
+        let name = chosen.name.clone().unwrap_or_else(|| chosen.address.clone());
+        let tell =
+            move |reason: &str| aside(&format!("warning: {name} cannot write what it is sent: {}", printable(reason)));
+        // Without a thread for it the broker's words are in its log only.
+        lease.listen(tell).unwrap_or_default();
     }
     context.common.connection.use_broker(chosen.address, chosen.name);
     Ok(chosen.lease)

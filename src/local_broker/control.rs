@@ -1,14 +1,16 @@
 //! Owns the control line of a running broker, both ends of it: one word and the broker's id, one line of JSON back.
 //!
-//! `lease` keeps the broker as long as the connection stands, which is as long as the process that asked lives.
+//! `lease` keeps the broker as long as the connection stands, which is as long as the process that asked lives; on it the broker
+//! says, a line of JSON each time, why it cannot write what that process waits for.
 //! `status` asks for its document. `stop` asks it to end, and the connection ends with its process.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -26,12 +28,33 @@ const MOST_STRANGERS: usize = 100;
 /// Longer than any request, and short enough for anybody's.
 const LONGEST_REQUEST: u64 = 200;
 
+/// Longer than anything that is said on a lease.
+const LONGEST_WORDS: u64 = 4_096;
+
+/// How long nothing is said again on a lease that was said on it.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
 const GRANTED: &str = "{\"granted\":true}";
 
 /// The broker stays while this is held. The kernel lets go of it with the process, however that ends.
 #[derive(Debug)]
 pub struct Lease {
-    _line: TcpStream,
+    line: TcpStream,
+}
+
+impl Drop for Lease {
+    /// Also for the thread that listens, which holds the connection too.
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        self.line.shutdown(Shutdown::Both).unwrap_or_default();
+    }
+}
+
+/// What a broker says on a lease.
+#[derive(Debug, Serialize, Deserialize)]
+struct Words {
+    /// Why data could not be written.
+    unwritten: String,
 }
 
 impl Lease {
@@ -42,7 +65,28 @@ impl Lease {
     /// When this process cannot ask.
     pub fn take(broker: &AddressFile, bound: Duration) -> io::Result<Option<Self>> {
         let Some((line, reply)) = ask(broker, "lease", bound)? else { return Ok(None) };
-        Ok((reply == GRANTED).then_some(Self { _line: line }))
+        Ok((reply == GRANTED).then_some(Self { line }))
+    }
+
+    /// Hears what the broker has to say, until one of the two ends.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread for it.
+    pub fn listen(&self, tell: impl Fn(&str) + Send + 'static) -> io::Result<()> {
+        let line = self.line.try_clone()?;
+        line.set_read_timeout(None)?;
+        std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
+            let mut line = BufReader::new(line);
+            let mut said = String::new();
+            while let Ok(1..) = line.by_ref().take(LONGEST_WORDS).read_line(&mut said) {
+                if let Ok(Words { unwritten }) = serde_json::from_str(&said) {
+                    tell(&unwritten);
+                }
+                said.clear();
+            }
+        })?;
+        Ok(())
     }
 }
 
@@ -109,16 +153,21 @@ fn converse_with(broker: &AddressFile, word: &str, bound: Duration) -> io::Resul
     line.set_read_timeout(Some(remaining()))?;
     line.write_all(format!("{word} {}\n", broker.id).as_bytes())?;
     let mut reply = String::new();
-    BufReader::new(&line).read_line(&mut reply)?;
+    // One byte at a time where more may follow, which is another's to read.
+    let ahead = if word == "lease" { 1 } else { 8 << 10 };
+    BufReader::with_capacity(ahead, &line).read_line(&mut reply)?;
     match reply.strip_suffix('\n') {
         Some(reply) => Ok((line, reply.to_owned())),
         None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
-/// Who holds the broker. Once it is closed nobody can.
-#[derive(Debug, Clone)]
-pub struct Leases(watch::Sender<Held>);
+/// Who holds the broker, and what is said to them. Once it is closed nobody can.
+#[derive(Debug, Clone, Default)]
+pub struct Leases {
+    held: watch::Sender<Held>,
+    words: watch::Sender<String>,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Held {
@@ -126,23 +175,17 @@ struct Held {
     closed: bool,
 }
 
-impl Default for Leases {
-    fn default() -> Self {
-        Self(watch::Sender::new(Held::default()))
-    }
-}
-
 impl Leases {
     /// How many are held now.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.borrow().count
+        self.held.borrow().count
     }
 
     /// Grants no more, if none is held: in one step, so that nobody is granted one by a broker that leaves.
     #[must_use]
     pub fn close_if_none(&self) -> bool {
-        self.0.send_if_modified(|held| {
+        self.held.send_if_modified(|held| {
             held.closed |= held.count == 0;
             held.closed
         })
@@ -151,16 +194,21 @@ impl Leases {
     /// Resolves once none is held.
     pub async fn none(&self) {
         // The sender is this one's own: it cannot be gone.
-        drop(self.0.subscribe().wait_for(|held| held.count == 0).await);
+        drop(self.held.subscribe().wait_for(|held| held.count == 0).await);
     }
 
     /// Resolves once one is held.
     pub async fn some(&self) {
-        drop(self.0.subscribe().wait_for(|held| held.count > 0).await);
+        drop(self.held.subscribe().wait_for(|held| held.count > 0).await);
+    }
+
+    /// Says to all who hold it why data cannot be written.
+    pub fn say(&self, unwritten: &str) {
+        self.words.send_replace(unwritten.to_owned());
     }
 
     fn grant(&self) -> Option<Granted> {
-        let granted = self.0.send_if_modified(|held| {
+        let granted = self.held.send_if_modified(|held| {
             held.count += usize::from(!held.closed);
             !held.closed
         });
@@ -173,7 +221,7 @@ struct Granted(Leases);
 
 impl Drop for Granted {
     fn drop(&mut self) {
-        self.0.0.send_modify(|held| held.count -= 1);
+        self.0.held.send_modify(|held| held.count -= 1);
     }
 }
 
@@ -226,8 +274,25 @@ async fn converse(
     match word {
         "lease" => {
             let Some(_granted) = leases.grant() else { return Ok(()) };
+            let mut words = leases.words.subscribe();
             writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
-            while reader.read(&mut rest).await? > 0 {}
+            let mut said = (String::new(), tokio::time::Instant::now());
+            loop {
+                tokio::select! {
+                    read = reader.read(&mut rest) => if read? == 0 { break },
+                    Ok(()) = words.changed() => {
+                        let unwritten = words.borrow_and_update().clone();
+                        if unwritten == said.0 && said.1.elapsed() < SAY_AGAIN {
+                            continue;
+                        }
+                        let line = serde_json::to_string(&Words { unwritten: unwritten.clone() })? + "\n";
+                        // One who does not read keeps his lease, and hears no more.
+                        let write = writer.write_all(line.as_bytes());
+                        tokio::time::timeout(PATIENCE, write).await.unwrap_or(Ok(()))?;
+                        said = (unwritten, tokio::time::Instant::now());
+                    }
+                }
+            }
         }
         "status" => {
             let (sender, receiver) = oneshot::channel();
@@ -308,6 +373,24 @@ pub(super) mod tests {
         broker.runtime.block_on(broker.leases.none());
         assert!(broker.leases.close_if_none());
         assert!(Lease::take(&broker.file, LONG).expect("asked").is_none(), "one that leaves grants nothing");
+    }
+
+    #[test]
+    fn who_holds_a_lease_hears_why_nothing_can_be_written_once_and_again_when_it_is_another_reason() {
+        let broker = somewhere("one");
+        let lease = Lease::take(&broker.file, LONG).expect("asked").expect("granted");
+        let (sender, heard) = std::sync::mpsc::channel();
+        lease.listen(move |words| sender.send(words.to_owned()).expect("heard")).expect("listens");
+        let hear = || heard.recv_timeout(LONG).expect("said");
+        broker.leases.say("the disk is full");
+        assert_eq!(hear(), "the disk is full");
+        broker.leases.say("the disk is full");
+        broker.leases.say("a quota");
+        assert_eq!(hear(), "a quota", "what was just said is not said again");
+        assert_eq!(broker.leases.count(), 1);
+        drop(lease);
+        let none = async { tokio::time::timeout(LONG, broker.leases.none()).await };
+        broker.runtime.block_on(none).expect("it is given back, also by the thread that listens");
     }
 
     #[test]

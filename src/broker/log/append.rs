@@ -10,6 +10,7 @@ use super::header::{Header, marker_header};
 use super::records::Marker;
 use super::segment::Segment;
 use super::{Log, LogStorage};
+use crate::broker::storage_fault::words;
 
 /// Where a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub enum AppendError {
     #[error("a compacted topic takes no record without a key")]
     NoKey(Vec<i32>),
     /// `KAFKA_STORAGE_ERROR`
-    #[error("the log could not be written")]
+    #[error("the log could not be written: {}", words(.0))]
     Storage(#[from] io::Error),
 }
 

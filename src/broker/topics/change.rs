@@ -10,6 +10,7 @@ use super::super::directory::Directory;
 use super::super::entry::Entry;
 use super::super::log::{Log, remove_files};
 use super::super::notice::Notice;
+use super::super::storage_fault::words;
 use super::{Overrides, Topic, TopicEntry, configs};
 
 impl Core {
@@ -120,7 +121,7 @@ impl Core {
             match self.open_log(id, partition, settings.clone(), 0, now) {
                 Ok(log) => logs.push(log),
                 Err(error) => {
-                    self.notices.push(Notice::Trouble { what: format!("a log cannot be made: {error}") });
+                    self.notices.push(Notice::Unwritten { what: "a new partition".to_owned(), reason: words(&error) });
                     self.remove_logs(logs);
                     return Err(ResponseError::KafkaStorageError);
                 }

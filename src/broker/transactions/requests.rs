@@ -18,6 +18,8 @@ use super::{Coordinator, Entrance, Marker, Outcome, Partitions, Producer, Protoc
 use crate::broker::answer::Call;
 use crate::broker::core::Core;
 use crate::broker::entry::Entry;
+use crate::broker::notice::Notice;
+use crate::broker::storage_fault::words;
 
 /// The epoch of the only coordinator there ever is.
 const COORDINATOR_EPOCH: i32 = 0;
@@ -39,7 +41,11 @@ impl Coordinator for Core {
         let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
         let Producer { id, epoch } = marker.producer;
         // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
-        let offset = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now)?;
+        let ended = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now);
+        let offset = ended.inspect_err(|error| {
+            let what = format!("{}-{}", marker.topic, marker.partition);
+            self.notices.push(Notice::Unwritten { what, reason: words(error) });
+        })?;
         if offset.is_some() {
             // Readers of what is committed may go on.
             self.wake(&marker.topic, marker.partition);
@@ -60,7 +66,7 @@ impl Coordinator for Core {
     }
 
     fn trouble(&mut self, what: String) {
-        self.notices.push(crate::broker::notice::Notice::Trouble { what });
+        self.notices.push(Notice::Trouble { what });
     }
 }
 

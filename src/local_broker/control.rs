@@ -22,6 +22,9 @@ use crate::clock::Deadline;
 /// One who says nothing for so long wants nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The same where many say nothing: whoever wants something has said it with his first packet.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(300);
+
 /// Connections that have not said yet what they want; more wait in the system's queue until one of these has, or its time is up.
 const MOST_STRANGERS: usize = 100;
 
@@ -240,11 +243,13 @@ pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: 
     loop {
         // It is never closed.
         let Ok(stranger) = Arc::clone(&strangers).acquire_owned().await else { return };
+        let is_crowded = strangers.available_permits() < MOST_STRANGERS / 2;
+        let patience = if is_crowded { LITTLE_PATIENCE } else { PATIENCE };
         match listener.accept().await {
             Ok((line, _)) => {
                 let (id, leases, requests) = (id.clone(), leases.clone(), requests.clone());
                 // One who breaks off has taken everything with him.
-                tokio::spawn(async move { drop(converse(line, stranger, &id, &leases, &requests).await) });
+                tokio::spawn(async move { drop(converse(line, (stranger, patience), &id, &leases, &requests).await) });
             }
             // No file descriptor is free: some come back with the next connection that ends.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -254,7 +259,7 @@ pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: 
 
 async fn converse(
     line: tokio::net::TcpStream,
-    stranger: OwnedSemaphorePermit,
+    (stranger, patience): (OwnedSemaphorePermit, Duration),
     id: &str,
     leases: &Leases,
     requests: &mpsc::Sender<Request>,
@@ -263,7 +268,7 @@ async fn converse(
     let (reader, mut writer) = line.into_split();
     let mut reader = tokio::io::BufReader::new(reader.take(LONGEST_REQUEST));
     let mut request = String::new();
-    tokio::time::timeout(PATIENCE, reader.read_line(&mut request)).await??;
+    tokio::time::timeout(patience, reader.read_line(&mut request)).await??;
     let Some((word, told)) = request.trim_end().split_once(' ') else { return Ok(()) };
     if told != id {
         return Ok(());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::follower::Follower;
 use super::group::GroupError;
 use super::topology::{self, Topic};
-use super::{Context, first_pass, group};
+use super::{Context, first_pass, group, topic_settings};
 use crate::analytics::{Feed, MetricsDocument, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Outcome};
@@ -150,6 +150,7 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
     }
     let mut installs = commit;
     if commit {
+        topic_settings::check_state(context, &inspector, &topology)?;
         let places = group::places(context, &topology);
         let has_offsets = group::offsets(context, &inspector, &places)?.iter().any(Option::is_some);
         if has_offsets && !group::read_state(context, &inspector, &topology, &group_name)?.has_positions() {

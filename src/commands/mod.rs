@@ -21,6 +21,7 @@ mod follower;
 mod group;
 mod hold;
 mod metrics_scan;
+mod topic_settings;
 mod topology;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, topic_settings};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Admin, Inspector, Kind, Operation, Sizes, TopicFacts};
@@ -21,7 +21,7 @@ pub(super) enum Topic {
 impl Topic {
     const ALL: [Self; 5] = [Self::Orders, Self::Decisions, Self::Ledger, Self::DeadLetters, Self::AnalyticsState];
 
-    fn name(self, names: &Names) -> String {
+    pub fn name(self, names: &Names) -> String {
         match self {
             Self::Orders => names.orders(),
             Self::Decisions => names.decisions(),
@@ -40,8 +40,8 @@ impl Topic {
 /// What a command does with a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use {
-    topic: Topic,
-    operations: &'static [Operation],
+    pub topic: Topic,
+    pub operations: &'static [Operation],
 }
 
 const READ: &[Operation] = &[Operation::Read];
@@ -179,6 +179,7 @@ pub(super) fn ensure(
     let topics: Vec<Topic> = uses.iter().map(|used| used.topic).collect();
     let missing: Vec<Topic> = topics.iter().copied().filter(|topic| !found.has(*topic)).collect();
     make(context, inspector, &missing, found.partitions)?;
+    topic_settings::check(context, inspector, uses)?;
     if topics.contains(&Topic::DeadLetters) {
         check_dead_letters(context, inspector)?;
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Context;
 use super::epoch::{EpochWriter, Switched};
 use super::group::{self, Place};
 use super::hold::Hold;
 use super::topology::{self, Topology};
+use super::{Context, topic_settings};
 use crate::analytics::View;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Inspector, TopicPartition};
@@ -24,6 +24,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     let group_name = names.analytics_group(group);
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let topology = topology::require(context, &inspector, topology::SWITCHING)?;
+    topic_settings::check_state(context, &inspector, &topology)?;
     group::wait_empty(context, &inspector, &group_name, wait_empty)?;
     let places = group::places(context, &topology);
     let nothing = || {

@@ -33,6 +33,15 @@ pub struct Liveness {
     pub members: Vec<String>,
 }
 
+/// What a topic keeps, and how much it takes at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// What becomes of old records: `delete`, `compact`, or both.
+    pub cleanup_policy: String,
+    /// The largest batch, in bytes.
+    pub max_message_bytes: u64,
+}
+
 /// A client for requests about offsets and metadata.
 ///
 /// It ends with the process: the library's farewell would take 100 ms a client, and a client that joined nothing has nobody
@@ -257,23 +266,35 @@ impl Inspector {
         ))
     }
 
-    /// The largest batch that a topic takes, in bytes: its `max.message.bytes`. A topic that was just made may not be known
-    /// to every broker yet, and is asked for again.
+    /// The largest batch that a topic takes, in bytes: its `max.message.bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::topic_settings`].
+    pub fn max_message_bytes(&self, topic: &str) -> Result<u64, Error> {
+        Ok(self.topic_settings(topic)?.max_message_bytes)
+    }
+
+    /// A topic's settings. A topic that was just made may not be known to every broker yet, and is asked for again.
     ///
     /// # Errors
     ///
     /// Without an answer within the timeout, refused, or for a missing topic.
-    pub fn max_message_bytes(&self, topic: &str) -> Result<u64, Error> {
+    pub fn topic_settings(&self, topic: &str) -> Result<TopicSettings, Error> {
         let needs = [Permission::topic(topic, &[Operation::DescribeConfigs])];
         let doing = format!("reading the settings of {topic}");
         let (client, topic) = (Arc::clone(&self.latest), topic.to_owned());
-        let setting = self.request(&doing, &needs, self.connection.timeout, move |bound| {
-            native_admin::topic_setting(client.client().native_ptr(), &topic, "max.message.bytes", bound)
+        let [policy, bytes] = self.request(&doing, &needs, self.connection.timeout, move |bound| {
+            let names = ["cleanup.policy", "max.message.bytes"];
+            native_admin::topic_settings(client.client().native_ptr(), &topic, names, bound)
                 .map_err(KafkaError::AdminOp)
         })?;
-        setting
-            .and_then(|value| value.parse().ok())
-            .ok_or_else(|| Error::new(Cause::Broken("the broker does not tell max.message.bytes")).context(doing))
+        let untold = |words| Error::new(Cause::Broken(words)).context(&doing);
+        let max_message_bytes = bytes.and_then(|bytes| bytes.parse().ok());
+        Ok(TopicSettings {
+            cleanup_policy: policy.ok_or_else(|| untold("the broker does not tell cleanup.policy"))?,
+            max_message_bytes: max_message_bytes.ok_or_else(|| untold("the broker does not tell max.message.bytes"))?,
+        })
     }
 
     /// What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.

@@ -43,7 +43,7 @@ pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::Error;
 pub use groups::{GroupEnd, GroupFacts};
 pub use headers::{Headers, RecordHeaders};
-pub use inspector::{Inspector, Liveness};
+pub use inspector::{Inspector, Liveness, TopicSettings};
 pub use library::library;
 pub use member::{GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record};
 pub use native_record::sha256;

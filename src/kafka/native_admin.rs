@@ -95,15 +95,15 @@ pub(super) unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), RDK
     if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
 }
 
-/// A topic's effective setting; `None` where the broker knows none of that name.
+/// A topic's effective settings, in the order of their names; `None` where the broker knows none of that name.
 ///
 /// The crate's own call drops the error that comes in place of a topic's settings.
-pub fn topic_setting(
+pub fn topic_settings<const N: usize>(
     client: *mut RDKafka,
     topic: &str,
-    name: &str,
+    names: [&str; N],
     bound: Duration,
-) -> Result<Option<String>, RDKafkaErrorCode> {
+) -> Result<[Option<String>; N], RDKafkaErrorCode> {
     let topic = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
     let question = Question::new(client, kind, bound);
@@ -134,11 +134,13 @@ pub fn topic_setting(
         }
         let entries = rd::rd_kafka_ConfigResource_configs(resource, &raw mut count);
         let word = |text: *const c_char| (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned());
-        let entry = (0..count).map(|index| *entries.add(index)).find(|entry| {
-            let found = rd::rd_kafka_ConfigEntry_name(*entry);
-            !found.is_null() && CStr::from_ptr(found).to_bytes() == name.as_bytes()
-        });
-        Ok(entry.and_then(|entry| word(rd::rd_kafka_ConfigEntry_value(entry))))
+        Ok(names.map(|name| {
+            let entry = (0..count).map(|index| *entries.add(index)).find(|entry| {
+                let found = rd::rd_kafka_ConfigEntry_name(*entry);
+                !found.is_null() && CStr::from_ptr(found).to_bytes() == name.as_bytes()
+            });
+            entry.and_then(|entry| word(rd::rd_kafka_ConfigEntry_value(entry)))
+        }))
     }
 }
 

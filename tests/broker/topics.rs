@@ -18,6 +18,10 @@ pub const CASES: &[Case] = &[
     ("topics::a_topic_made_again_is_counted_by_who_starts_over", analytics_starts_over),
     ("topics::a_position_without_an_id_is_completed", older_positions),
     ("topics::a_log_without_its_tail_was_not_made_again", truncated),
+    ("topics::a_topic_with_the_wrong_cleanup_is_refused_with_the_command_that_mends_it", settings),
+    ("topics::a_changelog_that_takes_too_little_is_refused", small_changelogs),
+    ("topics::a_ledger_that_lost_records_sells_nothing_twice", lost_ledger),
+    ("topics::a_state_that_lost_records_shows_no_wrong_number", lost_state),
 ];
 
 const INVENTORY: &str = "inventory-consumer-group";
@@ -93,7 +97,8 @@ fn sources(lab: &Lab) -> Vec<i64> {
 fn live_inventory(lab: &Lab) {
     decided(lab, 50);
     let old: Vec<i64> = sources(lab);
-    let live = lab.start(&format!("inventory --opening-stock 1000 {LONG}"));
+    // Each record is committed at once: no look that comes now and then is in time.
+    let live = lab.start(&format!("inventory --opening-stock 1000 --commit-interval 1ms {LONG}"));
     until("it is a member", || (lab.members(INVENTORY).len() == 1).then_some(()));
     place(lab, 1, "A");
     until("it decides", || (lab.progress(INVENTORY, "order-events") > 50).then_some(()));
@@ -311,4 +316,136 @@ fn truncated(lab: &Lab) {
     }
     let document = lab.run("replay --output json").expect(3).document();
     assert_eq!(document["causes"][0]["cause"], "log_truncated", "{document}");
+}
+
+/// What a command is refused with for a setting, and the command that sets it right: all that is asked for is there.
+fn assert_refused(lab: &Lab, words: &str, topic: &str, found: &str, wanted: &str) {
+    let run = lab.run(words).expect(7);
+    let name = lab.topic(topic);
+    assert!(run.stderr.contains(&format!("{name} has {found}: ")), "{}", run.stderr);
+    let line = format!(
+        "kafka-configs --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config {wanted}",
+        lab.broker
+    );
+    assert!(run.stderr.contains(&line), "{}", run.stderr);
+    if lab.is_kafka() {
+        lab.tool("kafka-configs", &format!("--alter --entity-type topics --entity-name {name} --add-config {wanted}"));
+        let (key, value) = wanted.split_once('=').expect("a setting");
+        lab.until_config(topic, key, value);
+    }
+}
+
+const POLICY: &str = "cleanup.policy";
+
+fn settings(lab: &Lab) {
+    let inventory = "inventory --until-end --opening-stock 1000";
+    for (number, policy) in ["delete", "compact,delete"].into_iter().enumerate() {
+        // As an admin or the broker itself makes them, before the first run and behind it.
+        let fresh = lab.other(&number.to_string());
+        fresh.create_topic("order-events", 1, &[]);
+        fresh.create_topic("inventory-ledger", 1, &[(POLICY, policy)]);
+        fresh.create_topic("analytics-state", 1, &[(POLICY, policy)]);
+        place(&fresh, 3, "A");
+        let found = format!("{POLICY}={policy}");
+        assert_refused(&fresh, inventory, "inventory-ledger", &found, "cleanup.policy=compact");
+        assert_eq!(fresh.watermarks("inventory-ledger"), [(0, 0)], "and nothing was done");
+        assert_refused(&fresh, "analytics --until-end", "analytics-state", &found, "cleanup.policy=compact");
+        for words in ["analytics --from-beginning", "replay", "replay --undo"] {
+            if !fresh.is_kafka() {
+                assert_refused(&fresh, words, "analytics-state", &found, "cleanup.policy=compact");
+            }
+        }
+        fresh.run("analytics --from-beginning --no-commit").expect(0);
+        for topic in ["inventory-ledger", "analytics-state"] {
+            fresh.set_config(topic, POLICY, "compact");
+        }
+        assert_eq!(fresh.document(inventory)["orders"], 3);
+        assert_eq!(fresh.document("analytics --until-end")["total_orders"], 3);
+    }
+
+    decided(lab, 3);
+    lab.run("analytics --until-end").expect(0);
+    for (topic, words) in [
+        ("order-events", inventory),
+        ("order-events", "analytics --until-end"),
+        ("inventory-events", inventory),
+        ("inventory-events", "analytics --until-end"),
+        ("order-events-dlq", inventory),
+    ] {
+        // The only one that is set: the dead letters need their size, too, and that is looked at later.
+        lab.set_config(topic, POLICY, "compact");
+        assert_refused(lab, words, topic, "cleanup.policy=compact", "cleanup.policy=delete");
+        if topic != "order-events-dlq" {
+            lab.set_config(topic, POLICY, "delete");
+            lab.run(words).expect(0);
+        }
+    }
+}
+
+fn small_changelogs(lab: &Lab) {
+    lab.create_topic("order-events", 1, &[]);
+    lab.create_topic("inventory-ledger", 1, &[(POLICY, "compact"), ("max.message.bytes", "16383")]);
+    let found = "max.message.bytes=16383";
+    assert_refused(lab, "inventory --until-end", "inventory-ledger", found, "max.message.bytes=16384");
+}
+
+/// Deletes what a changelog holds below an offset, as retention does where its policy is another for a while.
+fn lose(lab: &Lab, changelog: &str, before: i64) {
+    lab.set_config(changelog, POLICY, "delete");
+    lab.delete_records(changelog, 0, before);
+    lab.set_config(changelog, POLICY, "compact");
+}
+
+fn lost_ledger(lab: &Lab) {
+    decided(lab, 100);
+    let old = lab.watermarks("inventory-ledger")[0].1;
+    place(lab, 5, "B");
+    lab.run("inventory --until-end --opening-stock 1000").expect(0);
+    lose(lab, "inventory-ledger", old);
+    place(lab, 1_000, "A");
+    let decisions = lab.read("inventory-events").len();
+    for words in ["", " --resume-from-ledger"] {
+        let run = lab.run(&format!("inventory --until-end --opening-stock 1000{words}")).expect(7);
+        assert!(run.stderr.contains("state_lost") && run.stderr.contains("of 2 items there are 1"), "{}", run.stderr);
+    }
+    assert_eq!(lab.read("inventory-events").len(), decisions, "nothing is sold twice");
+}
+
+fn lost_state(lab: &Lab) {
+    decided(lab, 100);
+    lab.run("analytics --until-end").expect(0);
+    let report = || std::fs::read_to_string(lab.folder().join("metrics_output.txt")).expect("a report");
+    let told = report();
+    let old = lab.watermarks("analytics-state")[0].1;
+    // Another minute: the first one is in no record any more, and the totals are.
+    let mut later: Value = serde_json::from_slice(&order(0, "B", 1)).expect("JSON");
+    later["timestamp"] = json!("2026-11-29T11:00:00.000Z");
+    lab.put("order-events", &[(0, Some(b"r1"), Some(later.to_string().as_bytes()))]);
+    lab.run("inventory --until-end --opening-stock 1000").expect(0);
+    let live = lab.start(&format!("analytics --every 100ms {LONG}"));
+    until("it counts", || (lab.progress(GROUP, "order-events") > 100).then_some(()));
+    until("it has counted", || {
+        let end = lab.settled("inventory-events")[0].1;
+        (lab.committed(GROUP, "inventory-events") == [Some(end)]).then_some(())
+    });
+    lose(lab, "analytics-state", old);
+    // The last word of a run is read anew, and must be no wrong number.
+    live.signal(Signal::INT);
+    let run = live.end().expect(7);
+    assert!(run.stderr.contains("state_lost"), "{}", run.stderr);
+    assert_eq!(report(), told, "and the file is the one of the run before");
+    let run = lab.run("analytics --until-end").expect(7);
+    assert!(run.stderr.contains("state_lost") && run.stderr.contains("--from-beginning"), "{}", run.stderr);
+    for words in ["replay", "replay --shadow"] {
+        let document = lab.run(&format!("{words} --output json")).expect(3).document();
+        let causes = document["causes"].as_array().expect("causes");
+        assert!(!causes.is_empty() && causes.iter().all(|cause| cause["cause"] == "state_lost"), "{document}");
+        assert!(causes[0]["loss"]["found"].as_u64() < causes[0]["loss"]["expected"].as_u64(), "{document}");
+    }
+    assert_eq!(lab.document("analytics --from-beginning")["total_orders"], 101);
+    let run = lab.run("replay --undo").expect(7);
+    assert!(run.stderr.contains("before the last switch is not whole"), "{}", run.stderr);
+    assert_eq!(lab.document("analytics --until-end")["total_orders"], 101);
+    assert_eq!(lab.document("replay")["verdict"], "identical");
+    lab.run("replay --undo").expect(0);
 }

@@ -3,8 +3,7 @@
 mod freeze;
 mod rewind;
 
-use super::topology;
-use super::{Context, first_pass, group};
+use super::{Context, first_pass, group, topic_settings, topology};
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::Inspector;
 use crate::output::OutputFile;
@@ -77,8 +76,10 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     if settings.shadow {
         inspector = inspector.only_looking();
     }
-    check(context, settings, &topology::require(context, &inspector, uses)?)?;
+    let topology = topology::require(context, &inspector, uses)?;
+    check(context, settings, &topology)?;
     if !settings.shadow {
+        topic_settings::check_state(context, &inspector, &topology)?;
         // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, settings.wait_empty)?;
     }

@@ -184,8 +184,10 @@ mod tests {
         [&u32::try_from(request.len()).expect("short").to_be_bytes()[..], request].concat()
     }
 
+    /// No case takes longer; one that does has found a wait without a bound.
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("built").block_on(future)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("built");
+        runtime.block_on(async { timeout(Duration::from_secs(30), future).await.expect("in time") })
     }
 
     /// What ends a connection on which this much was sent.

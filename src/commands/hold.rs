@@ -112,7 +112,7 @@ impl<'a> Hold<'a> {
                 Happening::Assigned(..) => return Err(GroupError::joined(&self.group)),
                 Happening::Nothing => return Ok(()),
                 Happening::Doubt(error) => return Err(error.into()),
-                Happening::Record(_) | Happening::Trouble(_) => {}
+                Happening::Record(_) | Happening::Trouble(_) | Happening::Unreadable(_) => {}
             }
             clock::pause(Duration::from_millis(1));
         }
@@ -189,7 +189,7 @@ fn assigned(
             Happening::Assigned(..) => return Err(GroupError::joined(group)),
             Happening::Revoked { .. } => member.give_back()?,
             Happening::Doubt(error) => return Err(error.into()),
-            Happening::Nothing | Happening::Record(_) | Happening::Trouble(_) => {}
+            Happening::Nothing | Happening::Record(_) | Happening::Trouble(_) | Happening::Unreadable(_) => {}
         }
         if probe.has_passed() {
             let begun = Deadline::after(timeout);

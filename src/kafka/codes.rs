@@ -56,6 +56,12 @@ impl Kind {
     pub const fn passes(self) -> bool {
         matches!(self, Self::Passing | Self::LeaderMoved | Self::CoordinatorMoved | Self::Unreachable)
     }
+
+    /// Whether an error of a partition that is read is about the bytes that came, or that a broker could not send: they may be
+    /// whole when they are fetched again, and are damaged or beyond this client if not.
+    pub(super) const fn is_of_bytes(self) -> bool {
+        matches!(self, Self::Corrupt | Self::BadRecord | Self::Unsupported | Self::Exhausted | Self::Unexpected)
+    }
 }
 
 /// What Kafka's Java client does with a code.

@@ -135,6 +135,13 @@ impl Connection {
         self.name = name;
     }
 
+    /// Says something about a wait, where somebody wants to know.
+    pub(super) fn say(&self, text: &str) {
+        if let Some(waiting) = &self.waiting {
+            (waiting.0)(text);
+        }
+    }
+
     /// The broker, for messages.
     #[must_use]
     pub fn broker(&self) -> &str {
@@ -192,6 +199,8 @@ impl Connection {
         for (key, value) in &self.properties {
             config.set(key, value);
         }
+        // Off by default in the library; a producer has no use for it.
+        config.set("check.crcs", "true");
         for (key, value) in owned {
             config.set(*key, *value);
         }

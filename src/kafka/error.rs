@@ -67,6 +67,8 @@ pub(super) enum Cause {
     NextRecordGone(String),
     /// A record of a range that is read is gone from the log.
     RangeGone(String),
+    /// A batch cannot be read, however often it is fetched: where it begins.
+    Unreadable { place: TopicPartition, offset: i64, code: Rd, words: String },
     /// A topic went away; whether a group member read it.
     TopicGone { words: String, member: bool },
     /// Another process has the identity, or the broker gave up on the transaction.
@@ -104,6 +106,7 @@ impl Cause {
             Self::NoDeletion(_) => Kind::Conflict,
             Self::NoTopic(_) | Self::NoPartition { .. } | Self::TopicGone { .. } => Kind::Missing,
             Self::EndWentBack { .. } | Self::NextRecordGone(_) | Self::RangeGone(_) => Kind::OutOfRange,
+            Self::Unreadable { .. } => Kind::Corrupt,
             Self::Fenced { .. } => Kind::Fenced,
             Self::TooLarge { .. } => Kind::BadRecord,
         }

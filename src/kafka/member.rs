@@ -90,6 +90,9 @@ pub enum Happening<'a> {
     Nothing,
     /// The client cannot reach its brokers at the moment, and keeps trying.
     Trouble(String),
+    /// Something of what was fetched cannot be read; the library does not say of which partition, and may go on behind it.
+    /// Nothing that comes counts until [`Member::read_from`].
+    Unreadable(String),
     /// The client finds that a log has not what comes next, or no longer what was read, and reads nothing of it until
     /// [`Member::read_from`]. It may be wrong while leaders move; otherwise this is the error.
     Doubt(Error),
@@ -288,7 +291,9 @@ impl Member {
             Kind::Denied => Err(self.failed(error, "consuming")),
             Kind::OutOfRange => Ok(Happening::Doubt(Error::new(Cause::NextRecordGone(last())))),
             Kind::Missing => Err(Error::new(Cause::TopicGone { words: last(), member: true })),
-            _ => Ok(Happening::Trouble(error.to_string())),
+            kind if kind.passes() || kind == Kind::StaleMember => Ok(Happening::Trouble(error.to_string())),
+            kind if kind.is_of_bytes() => Ok(Happening::Unreadable(last())),
+            _ => Err(self.failed(error, "taking part in the group")),
         }
     }
 

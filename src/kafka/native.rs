@@ -247,7 +247,8 @@ pub enum Item<'a> {
     /// Everything that a reader of this isolation gets up to `offset` was delivered.
     End { topic: TopicTag, partition: i32, offset: i64 },
     /// An error of the consumer, or of a partition of a topic.
-    Error { topic: Option<TopicTag>, partition: i32, code: RDKafkaErrorCode, text: String },
+    /// An offset is that of the batch that is not read.
+    Error { topic: Option<TopicTag>, partition: i32, offset: i64, code: RDKafkaErrorCode, text: String },
 }
 
 /// The identity of a topic within one client; compares without touching the name.
@@ -305,7 +306,7 @@ impl BatchQueue {
                             CStr::from_ptr(text).to_string_lossy().into_owned()
                         };
                         let topic = (!message.rkt.is_null()).then_some(topic);
-                        each(Item::Error { topic, partition, code: error.into(), text });
+                        each(Item::Error { topic, partition, offset, code: error.into(), text });
                     }
                 }
                 rd::rd_kafka_message_destroy(pointer);

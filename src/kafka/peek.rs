@@ -20,6 +20,9 @@ use crate::lag::{Isolation, Next};
 /// The longest single wait: between two of them the wish to stop is looked at.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// How often a batch that cannot be read is fetched before that is believed.
+const ATTEMPTS: u32 = 4;
+
 /// A reader from `position` on, where something lies before `end`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
@@ -167,13 +170,17 @@ impl Peek {
             self.knows_leaders = true;
             drop(self.consumer.fetch_metadata(None, bound));
         }
-        let mut list = TopicPartitionList::with_capacity(missing.len());
-        for (place, (from, _)) in &missing {
-            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*from))
-                .map_err(|error| failed(&error))?;
-        }
-        self.consumer.assign(&list).map_err(|error| failed(&error))?;
+        let assign = |missing: &BTreeMap<TopicPartition, (i64, i64)>| {
+            let mut list = TopicPartitionList::with_capacity(missing.len());
+            for (place, (from, _)) in missing {
+                list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*from))?;
+            }
+            self.consumer.assign(&list)
+        };
+        assign(&missing).map_err(|error| failed(&error))?;
+        let mut unread = 0;
         while !missing.is_empty() && !deadline.has_passed() && !stopped() {
+            let mut unreadable = None;
             let Self { queue, known, forbidden, .. } = self;
             queue.read(deadline.remaining().min(SLICE), |item| match item {
                 Item::Record { topic, partition, offset, timestamp, .. } => {
@@ -199,9 +206,24 @@ impl Peek {
                     missing.retain(|place, _| place.topic != topic);
                     forbidden.insert(topic);
                 }
+                Item::Error { topic: Some(topic), partition, offset, code, text } if kind_of(code).is_of_bytes() => {
+                    let place = TopicPartition { topic: topic.name(), partition };
+                    // What follows the next record does not matter here.
+                    if missing.get(&place).is_some_and(|(_, end)| offset < *end) {
+                        unreadable.get_or_insert(Cause::Unreadable { place, offset, code, words: text });
+                    }
+                }
                 // Others pass, or are told by the requests for the ends; this look is not worth a failure.
                 Item::Error { .. } => {}
             });
+            if let Some(cause) = unreadable {
+                unread += 1;
+                if unread == ATTEMPTS {
+                    return Err(Error::new(cause).of(&seen.connection));
+                }
+                // The library may go on behind it.
+                assign(&missing).map_err(|error| failed(&error))?;
+            }
         }
         self.consumer.unassign().map_err(|error| failed(&error))
     }

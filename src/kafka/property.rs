@@ -40,6 +40,7 @@ const OWNED: &[Owned] = &[
     owned("group.protocol", &["classic"], "transactions are proved with the classic protocol"),
     owned("partition.assignment.strategy", &[], "partition p of both topics must go to one member"),
     owned("partitioner", &["murmur2", "murmur2_random"], "keys must land where Java's murmur2 puts them"),
+    owned("check.crcs", &["true"], "what is not as it was written must be refused, not counted"),
     owned("enable.partition.eof", &[], "the end of a range is recognised by it"),
     owned("delivery.report.only.error", &[], "acknowledgements are counted"),
     owned("allow.auto.create.topics", &["false"], "topics are created on purpose or not at all"),

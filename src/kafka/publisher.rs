@@ -1,23 +1,20 @@
 //! Producer for bulk: idempotent, acks=all, every acknowledgement counted by partition.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{Producer, PurgeConfig, ThreadedProducer};
 
 use super::Sizes;
 use super::client::Context;
 use super::codes::{Kind, kind_of};
 use super::connection::Connection;
-use super::coordinator_probe::TransactionCoordinator;
 use super::error::{self, Cause, Error};
-use super::native::{self, Handed, TopicHandle};
+use super::native::{Handed, TopicHandle};
 use super::permission::{Operation, Permission};
+use super::reports::{Reports, settle};
 use crate::clock::{self, Deadline};
 
 /// What was acknowledged on one partition.
@@ -29,144 +26,6 @@ pub struct Delivered {
     pub records: u64,
     /// Offsets of the first and the last one, as far as their acknowledgements name one.
     pub offsets: Option<(i64, i64)>,
-}
-
-/// Counts acknowledgements; called on the producer's polling thread only, read from others.
-pub(super) struct Reports {
-    context: Context,
-    partitions: Vec<PartitionReports>,
-    acknowledged: AtomicU64,
-    /// Of them, those whose acknowledgement names no offset.
-    implied: AtomicU64,
-    failed: AtomicU64,
-    first_error: Mutex<Option<Refused>>,
-    pub(super) transaction_coordinator: TransactionCoordinator,
-}
-
-/// Why a record was refused, and by which topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub code: RDKafkaErrorCode,
-    pub topic: String,
-}
-
-struct PartitionReports {
-    records: AtomicU64,
-    first: AtomicI64,
-    last: AtomicI64,
-}
-
-impl PartitionReports {
-    fn offsets(&self) -> Option<(i64, i64)> {
-        let (first, last) = (self.first.load(Ordering::Relaxed), self.last.load(Ordering::Relaxed));
-        (first <= last).then_some((first, last))
-    }
-}
-
-impl Reports {
-    pub(super) fn new(context: Context, partitions: i32) -> Self {
-        let none = |_| PartitionReports {
-            records: AtomicU64::new(0),
-            first: AtomicI64::new(i64::MAX),
-            last: AtomicI64::new(-1),
-        };
-        Self {
-            context,
-            partitions: (0..partitions).map(none).collect(),
-            acknowledged: AtomicU64::new(0),
-            implied: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            first_error: Mutex::new(None),
-            transaction_coordinator: TransactionCoordinator::default(),
-        }
-    }
-}
-
-impl Reports {
-    /// The first record that was refused, rather than purged.
-    pub(super) fn first_error(&self) -> Option<Refused> {
-        self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Remembers the first refusal. What was purged with a transaction that had failed says nothing of why it had.
-    fn note_refusal(&self, code: RDKafkaErrorCode, topic: &str) {
-        let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.as_ref().is_none_or(|first| kind_of(first.code) == Kind::Abortable) {
-            *first = Some(Refused { code, topic: topic.to_owned() });
-        }
-    }
-
-    /// Whether records count as acknowledged that no broker has acknowledged, since this was last asked.
-    ///
-    /// When a batch is refused while the next one is in flight, and that one is taken, the library concludes that the first
-    /// one must be there and reports success without an offset. It may be wrong: a partition takes any first sequence
-    /// number from a producer that it does not know, so the first batch is lost if its broker began to lead the partition
-    /// between the two (confluentinc/confluent-kafka-go#921).
-    pub(super) fn take_implied(&self) -> bool {
-        self.implied.swap(0, Ordering::Relaxed) > 0
-    }
-
-    /// Records that were acknowledged, or failed.
-    fn settled(&self) -> u64 {
-        self.acknowledged.load(Ordering::Acquire) + self.failed.load(Ordering::Acquire)
-    }
-}
-
-/// Waits until as many records as were sent are acknowledged or refused; `false` when they are not within the bound.
-pub(super) fn settle(producer: &ThreadedProducer<Reports>, sent: u64, bound: Duration) -> bool {
-    if !native::flush(producer.client().native_ptr(), bound) {
-        return false;
-    }
-    // The flush returns when the client's queue is empty; the last reports may still be on their way to the counters.
-    let deadline = Deadline::after(Duration::from_secs(2));
-    while producer.client().context().settled() < sent && !deadline.has_passed() {
-        clock::pause(Duration::from_millis(1));
-    }
-    producer.client().context().settled() == sent
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.transaction_coordinator.take(statistics);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(message) => {
-                let offset = message.offset();
-                if offset < 0 {
-                    self.implied.fetch_add(1, Ordering::Relaxed);
-                }
-                let index = usize::try_from(message.partition()).unwrap_or(usize::MAX);
-                if let Some(partition) = self.partitions.get(index) {
-                    partition.records.fetch_add(1, Ordering::Relaxed);
-                    if offset >= 0 {
-                        partition.first.fetch_min(offset, Ordering::Relaxed);
-                        partition.last.fetch_max(offset, Ordering::Relaxed);
-                    }
-                }
-                self.acknowledged.fetch_add(1, Ordering::Release);
-            }
-            Err((error, message)) => {
-                let code = error.rdkafka_error_code();
-                self.context.errors.record(code, &error.to_string());
-                self.note_refusal(code.unwrap_or(RDKafkaErrorCode::Unknown), message.topic());
-                self.failed.fetch_add(1, Ordering::Release);
-            }
-        }
-    }
 }
 
 /// Asks for metadata in the background until `done`, or for two seconds.

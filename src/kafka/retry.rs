@@ -173,11 +173,9 @@ impl Retry<'_> {
         }
         if !looked.told && deadline.elapsed() >= SILENCE && deadline.remaining() >= SILENCE / 2 {
             looked.told = true;
-            if let Some(waiting) = &self.connection.waiting {
-                let reason = faults.map(|faults| connection_fault::in_words(&faults)).or_else(|| self.log.last());
-                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-                (waiting.0)(&format!("still {}{reason}", request.doing));
-            }
+            let reason = faults.map(|faults| connection_fault::in_words(&faults)).or_else(|| self.log.last());
+            let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            self.connection.say(&format!("still {}{reason}", request.doing));
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ pub trait Reader: Send {
 /// # Errors
 ///
 /// With exit code 4 when nothing comes for the connection's timeout, 5 when an ACL refuses, 7 when the start of a range
-/// is gone from the log; what a reader or `tick` returns; the signal's code when a stop was asked for.
+/// is gone from the log or a batch cannot be read; what a reader or `tick` returns; the signal's code when a stop was asked for.
 pub fn scan<R: Reader>(
     connection: &Connection,
     group: &str,
@@ -119,11 +119,39 @@ pub fn scan<R: Reader>(
     })
 }
 
+/// Reads the first record from each position on, all of which have something to read, and throws it away.
+///
+/// # Errors
+///
+/// As [`scan`]; the one of a batch that cannot be read names partition and offset.
+pub fn look_at(
+    connection: &Connection,
+    group: &str,
+    positions: &[(TopicPartition, i64)],
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    struct Nothing;
+    impl Reader for Nothing {
+        type Error = Error;
+        fn record(&mut self, _record: ScanRecord<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+        fn reached(&mut self, _range: usize, _position: i64) {}
+    }
+    let one = |(place, position): &(TopicPartition, i64)| Range {
+        place: place.clone(),
+        start: *position,
+        end: position.saturating_add(1),
+    };
+    let ranges: Vec<Range> = positions.iter().map(one).collect();
+    scan(connection, group, &ranges, &[Mutex::new(Nothing)], shutdown, |_| Ok(()))
+}
+
 /// Reads partitions from their starts on, and then whatever is committed to them, until `stop` is set.
 ///
 /// # Errors
 ///
-/// With exit code 5 when an ACL refuses, 7 when a start is gone from the log; what the reader returns.
+/// With exit code 5 when an ACL refuses, 7 when a start is gone from the log or a batch cannot be read; what the reader returns.
 pub fn follow<R: Reader>(
     connection: &Connection,
     group: &str,

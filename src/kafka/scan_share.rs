@@ -1,5 +1,5 @@
 //! The share of one thread in a scan: its client, the ranges that it reads, and what it does where a log seems to be shorter than
-//! it was.
+//! it was, or has bytes that cannot be read.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +19,7 @@ use super::inspector::{LEADER_LOOK, leaderless};
 use super::native::{self, BatchQueue, Item, TopicTag};
 use super::permission::{Operation, Permission};
 use super::scan::{Range, Reader, ScanRecord};
+use super::scan_silence;
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
@@ -43,7 +44,8 @@ pub(super) struct Share<'a> {
     own: Vec<OwnRange>,
     /// Place in `own` of each (topic, partition), found by the client's topic object rather than by its name.
     places: Vec<(TopicTag, Vec<Option<usize>>)>,
-    timeout: Duration,
+    connection: &'a Connection,
+    group: &'a str,
 }
 
 struct ScanClient {
@@ -56,35 +58,32 @@ struct OwnRange {
     index: usize,
     position: i64,
     done: bool,
-    /// Where it was when the library said that the log has not what comes next, or no longer what was read; and how often it
-    /// has said so there.
+    /// Where it was when the library said that the log has not what comes next, no longer what was read, or bytes that cannot be
+    /// read; and how often it has said so there.
     doubted: (i64, u32),
+    /// The first thing that could not be read there. The library may go on anywhere then, and say that the log has nothing there.
+    unreadable: Option<Cause>,
+    /// Whether it is to be read again from its position: until then nothing that comes of it counts.
+    in_doubt: bool,
 }
 
 impl OwnRange {
     /// Takes a doubt; `false` when there have been too many at this position.
     fn may_be_doubted(&mut self) -> bool {
         let before = if self.doubted.0 == self.position { self.doubted.1 } else { 0 };
+        if before == 0 {
+            self.unreadable = None;
+        }
         self.doubted = (self.position, before + 1);
-        before < DOUBTS
+        self.in_doubt = before < DOUBTS;
+        self.in_doubt
     }
 }
 
 impl<'a> Share<'a> {
     /// A client that reads some of the ranges, by their places in the list.
-    pub fn new(connection: &Connection, group: &str, ranges: &'a [Range], own: &[usize]) -> Result<Self, Error> {
-        let mut config = connection.client_with(
-            &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000"), ("fetch.wait.max.ms", "50")],
-            &[
-                ("group.id", group),
-                ("isolation.level", "read_committed"),
-                ("enable.auto.commit", "false"),
-                ("enable.auto.offset.store", "false"),
-                ("auto.offset.reset", "error"),
-                ("enable.partition.eof", "true"),
-                ("allow.auto.create.topics", "false"),
-            ],
-        );
+    pub fn new(connection: &'a Connection, group: &'a str, ranges: &'a [Range], own: &[usize]) -> Result<Self, Error> {
+        let mut config = scan_silence::reader(connection, group);
         // Log lines would arrive among the records of the batch queue, which knows no log lines.
         config.set_log_level(RDKafkaLogLevel::Emerg);
         let consumer: BaseConsumer<Context> =
@@ -101,10 +100,17 @@ impl<'a> Share<'a> {
             .ok_or_else(|| Error::new(Cause::Broken("the client has no consumer queue")))?;
         let own = own
             .iter()
-            .map(|&index| OwnRange { index, position: ranges[index].start, done: false, doubted: (0, 0) })
+            .map(|&index| OwnRange {
+                index,
+                position: ranges[index].start,
+                done: false,
+                doubted: (0, 0),
+                unreadable: None,
+                in_doubt: false,
+            })
             .collect();
         let client = Aside::new(ScanClient { queue, consumer });
-        Ok(Self { client, ranges, own, places: Vec::new(), timeout: connection.timeout })
+        Ok(Self { client, ranges, own, places: Vec::new(), connection, group })
     }
 
     /// Reads to the end of each range, or until a stop.
@@ -115,7 +121,8 @@ impl<'a> Share<'a> {
         stop: &AtomicBool,
         shutdown: &Shutdown,
     ) -> Result<(), R::Error> {
-        let mut stalled = Deadline::after(self.timeout);
+        let mut stalled = Deadline::after(self.connection.timeout);
+        let mut listened = false;
         while self.own.iter().any(|own| !own.done) {
             Error::check(shutdown)?;
             if stop.load(Ordering::Relaxed) {
@@ -123,10 +130,14 @@ impl<'a> Share<'a> {
             }
             if self.batch(share, records)? {
                 stalled.renew();
+                listened = false;
                 continue;
             }
             if stalled.elapsed() >= LATE_WATERMARK {
                 self.check_ends()?;
+                if !std::mem::replace(&mut listened, true) {
+                    self.listen()?;
+                }
             }
             if stalled.has_passed() {
                 return Err(self.stalled().into());
@@ -137,7 +148,7 @@ impl<'a> Share<'a> {
 
     /// Reads one batch; `false` when none came within a moment.
     pub fn batch<R: Reader>(&mut self, share: &Mutex<R>, records: &AtomicU64) -> Result<bool, R::Error> {
-        let Self { client, ranges, own, places, .. } = self;
+        let Self { client, ranges, own, places, connection, .. } = self;
         let ScanClient { queue, consumer } = &mut **client;
         let seen = &consumer.context().errors;
         let mut guard = None;
@@ -153,26 +164,48 @@ impl<'a> Share<'a> {
                     (topic, partition, offset, Some((key, value)))
                 }
                 Item::End { topic, partition, offset } => (topic, partition, offset, None),
-                Item::Error { topic, partition, code, text } => {
-                    if kind_of(code) == Kind::OutOfRange
-                        && let Some(place) = topic.and_then(|topic| find(places, ranges, own, topic, partition))
-                        && own[place].may_be_doubted()
-                    {
-                        doubted = true;
-                        return;
-                    }
-                    // The group is only a name here: nothing is asked of it, and the client looks for its coordinator.
-                    if kind_of(code).passes() {
-                        seen.record(Some(code), &text);
-                    } else if code != Rd::GroupAuthorizationFailed {
-                        result = Err(scan_error(code, &text, topic, ranges, seen).into());
+                Item::Error { topic, partition, offset, code, text } => {
+                    let place = topic.and_then(|topic| find(places, ranges, own, topic, partition));
+                    let kind = kind_of(code);
+                    let of_bytes = kind.is_of_bytes();
+                    match place.map(|place| &mut own[place]) {
+                        Some(range) if range.done || range.in_doubt => {}
+                        // It begins behind what is wanted: all of that was given.
+                        Some(range) if of_bytes && offset >= ranges[range.index].end => {
+                            (range.position, range.done, finished) = (ranges[range.index].end, true, true);
+                            reader.reached(range.index, range.position);
+                        }
+                        Some(range) if of_bytes || kind == Kind::OutOfRange => {
+                            let place = &ranges[range.index].place;
+                            let lasts = range.may_be_doubted();
+                            if of_bytes && range.unreadable.is_none() {
+                                connection.say(&format!(
+                                    "{place}: the batch at offset {offset} could not be read and is fetched again: {text}"
+                                ));
+                                let (place, words) = (place.clone(), text.clone());
+                                range.unreadable = Some(Cause::Unreadable { place, offset, code, words });
+                            }
+                            doubted |= lasts;
+                            if !lasts {
+                                result = Err(match range.unreadable.take() {
+                                    Some(cause) => Error::new(cause).of(&seen.connection).into(),
+                                    None => scan_error(code, &text, topic, ranges, seen).into(),
+                                });
+                            }
+                        }
+                        // The group is only a name here: nothing is asked of it, and the client looks for its coordinator.
+                        _ if code == Rd::GroupAuthorizationFailed => {}
+                        _ if kind.passes() => seen.record(Some(code), &text),
+                        // A connection was closed on an answer that cannot be taken: `listen` finds out whose.
+                        None if kind == Kind::Corrupt => seen.record(None, &text),
+                        _ => result = Err(scan_error(code, &text, topic, ranges, seen).into()),
                     }
                     return;
                 }
             };
             let Some(place) = find(places, ranges, own, topic, partition) else { return };
             let range = &mut own[place];
-            if range.done {
+            if range.done || range.in_doubt {
                 return;
             }
             let end = ranges[range.index].end;
@@ -197,7 +230,11 @@ impl<'a> Share<'a> {
         result?;
         records.fetch_add(count, Ordering::Relaxed);
         if doubted {
-            self.validate()?;
+            let of_bytes = |own: &&OwnRange| own.in_doubt && own.unreadable.is_some();
+            match self.own.iter().find(of_bytes) {
+                Some(_) => self.read_again(false)?,
+                None => self.validate()?,
+            }
         }
         if finished {
             self.pause_done();
@@ -222,27 +259,36 @@ impl<'a> Share<'a> {
     /// moved). Offset and epoch of where the application stands belong together. A truncation that is one is reported again
     /// and again, and so is an offset that is out of range.
     fn validate(&mut self) -> Result<(), Error> {
+        self.read_again(true)
+    }
+
+    /// Reads on from where everything stands: what was fetched before is forgotten. `sought` where the logs are in doubt, too.
+    fn read_again(&mut self, sought: bool) -> Result<(), Error> {
         // What made it ask may not be over: leaders move one after another.
         let doubts = self.own.iter().map(|own| own.doubted.1).max().unwrap_or(0);
         clock::pause(PAUSE * doubts);
         let consumer = &self.client.consumer;
         let failed = |error: &_| error::of_call(error, "reading", &[], &consumer.context().errors);
         let positions = consumer.position().map_err(|error| failed(&error))?;
-        for own in &self.own {
+        for own in &mut self.own {
             let Range { place, .. } = &self.ranges[own.index];
             if let Some(mut found) = positions.find_partition(&place.topic, place.partition)
-                && found.offset().to_raw().is_none_or(|offset| offset < 0)
+                && (std::mem::take(&mut own.in_doubt) || found.offset().to_raw().is_none_or(|offset| offset < 0))
             {
-                // Nothing was read of it yet.
+                // Nothing was read of it yet, or what came behind its position does not count.
                 found.set_offset(Offset::Offset(own.position)).map_err(|error| failed(&error))?;
             }
         }
         // The partition in doubt is not fetched any more: what is not fetched cannot be sought in.
         consumer.assign(&positions).map_err(|error| failed(&error))?;
+        if !sought {
+            self.pause_done();
+            return Ok(());
+        }
         // An assignment is taken up on another thread.
         let started = Deadline::after(LATE_WATERMARK);
-        let sought = || consumer.seek_partitions(positions.clone(), SEEK);
-        while !sought().is_ok_and(|sought| sought.elements().iter().all(|element| element.error().is_ok()))
+        let seek = || consumer.seek_partitions(positions.clone(), SEEK);
+        while !seek().is_ok_and(|sought| sought.elements().iter().all(|element| element.error().is_ok()))
             && !started.has_passed()
         {
             clock::pause(Duration::from_millis(5));
@@ -261,6 +307,20 @@ impl<'a> Share<'a> {
                 && own.position >= now
             {
                 return Err(Error::end_went_back(place, *end, now));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an answer of a broker as a whole cannot be taken for a partition that nothing comes of.
+    fn listen(&self) -> Result<(), Error> {
+        let client = self.client.consumer.client().native_ptr();
+        for own in self.own.iter().filter(|own| !own.done) {
+            let place = &self.ranges[own.index].place;
+            // One that is read to its end is in no answer.
+            let end = native::known_high_watermark(client, &place.topic, place.partition);
+            if end.is_none_or(|end| own.position < end) {
+                scan_silence::listen(self.connection, self.group, place, own.position)?;
             }
         }
         Ok(())

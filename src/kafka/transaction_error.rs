@@ -10,7 +10,7 @@ use super::codes::{Kind, kind_of};
 use super::error::{self, Error, Limit};
 use super::native::CallError;
 use super::permission::Permission;
-use super::publisher::Refused;
+use super::reports::Refused;
 use super::transaction::{NO_COORDINATOR, Output, Transactions};
 use crate::clock::{self, Deadline};
 

@@ -15,13 +15,20 @@ use super::outage::LONGEST_PAUSE;
 use super::run::Engine;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Aside, Error, Isolation, LATE_WATERMARK, Member, TransactionError, TransactionalId, Transactions};
+use crate::kafka::{
+    Aside, Error, Isolation, LATE_WATERMARK, Member, TopicPartition, TransactionError, TransactionalId, Transactions,
+    look_at,
+};
 
 /// How long after the last trouble a fencing may be its consequence, beside the session.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
 
 /// Failed transactions in a row after which the loop ends, whatever their errors.
 const FAILURES_IN_A_ROW: u32 = 50;
+
+/// Batches that could not be read and could when they were fetched again, without a commit between them, after which the loop
+/// ends.
+const DAMAGED_IN_A_ROW: u32 = 20;
 
 impl<P: Processor> Engine<'_, P> {
     /// What an error of a transactional call leads to.
@@ -95,6 +102,68 @@ impl<P: Processor> Engine<'_, P> {
             return self.failed(TransactionError::Abort(error.to_string()), member);
         }
         Ok(member.read_from(&self.tasks.offsets())?)
+    }
+
+    /// Takes the client's finding that something of what it fetched cannot be read. What was read before it is committed. Then what is
+    /// next of each partition is fetched once more, by a client that says which one it is: a bit may have been flipped on its way. If
+    /// it stays so the loop ends. Otherwise reading begins again at the commit, as the client may have gone on behind it.
+    pub(super) fn unreadable(&mut self, words: &str, member: &Member) -> Result<(), StreamError> {
+        self.commit(member)?;
+        if self.generation.is_none() {
+            return Ok(());
+        }
+        self.unread += 1;
+        (self.watch)(Event::Note(&format!("what came could not be read and is fetched again: {words}")))?;
+        match self.look_at_next(member) {
+            Err(error) => self.outlast(error.into())?,
+            Ok(_) if self.unread > DAMAGED_IN_A_ROW => {
+                let said =
+                    format!("batches arrive damaged and are whole when they are fetched again, the last one: {words}");
+                let hint = "something between here and the brokers damages what it carries: look at the network, a proxy, this machine's memory";
+                return Err(Failure::new(Code::Refused, said).hint(hint).into());
+            }
+            Ok(_) => {}
+        }
+        Ok(member.read_from(&self.tasks.offsets())?)
+    }
+
+    /// Asks why nothing has come for as long as the timeout, if something is there. The library says nothing where it cannot make
+    /// records of what it fetched.
+    pub(super) fn look_at_silence(&mut self, member: &Member) -> Result<(), StreamError> {
+        if self.generation.is_none()
+            || self.open.is_some()
+            || std::mem::replace(&mut self.heard, self.ended.commits) != self.ended.commits
+        {
+            self.silent.renew();
+        }
+        if !self.silent.has_passed() || self.outages.lasts() {
+            return Ok(());
+        }
+        self.silent.renew();
+        match self.look_at_next(member) {
+            Ok(false) => Ok(()),
+            // Another client reads it.
+            Ok(true) => Ok(member.read_from(&self.tasks.offsets())?),
+            Err(error) if error.kind().passes() && self.settings.survives_outages => self.outlast(error.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Fetches what is next of each partition by another client; `false` when nothing is there.
+    fn look_at_next(&self, member: &Member) -> Result<bool, Error> {
+        let read = member.positions()?;
+        let position = |(place, committed): (TopicPartition, i64)| {
+            let read = read.iter().find(|(found, _)| *found == place).map(|(_, position)| *position);
+            (place, read.unwrap_or(committed))
+        };
+        let positions: Vec<(TopicPartition, i64)> = self.tasks.offsets().into_iter().map(position).collect();
+        let places: Vec<TopicPartition> = positions.iter().map(|(place, _)| place.clone()).collect();
+        let ends = self.inspector.within(self.outages.patience()).ends(&places, Isolation::Committed)?;
+        let there = positions.into_iter().zip(ends).filter(|((_, position), end)| position < end);
+        let there: Vec<(TopicPartition, i64)> = there.map(|(position, _)| position).collect();
+        let connection = self.connection.within(self.outages.patience());
+        look_at(&connection, &self.settings.group, &there, self.shutdown)?;
+        Ok(!there.is_empty())
     }
 
     fn abort(&mut self) -> Result<(), TransactionError> {

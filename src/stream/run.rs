@@ -57,6 +57,9 @@ pub fn run<P: Processor>(
         waits: None,
         open: None,
         failed_in_a_row: 0,
+        unread: 0,
+        silent: Deadline::after(connection.timeout),
+        heard: 0,
         throttle: settings.throttle.map(Throttle::per_second),
         ended: Ended::default(),
     };
@@ -146,6 +149,11 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) waits: Option<EndWait>,
     pub(super) open: Option<Open>,
     pub(super) failed_in_a_row: u32,
+    /// Batches since the last commit that could not be read at first.
+    pub(super) unread: u32,
+    /// Until when it is left to pass that nothing comes, and the commits when this was last looked at.
+    pub(super) silent: Deadline,
+    pub(super) heard: u64,
     pub(super) throttle: Option<Throttle>,
     pub(super) ended: Ended,
 }
@@ -220,6 +228,7 @@ impl<P: Processor> Engine<'_, P> {
                         self.outages.trouble(&text);
                     }
                     Happening::Doubt(error) => self.doubt(error, member)?,
+                    Happening::Unreadable(words) => self.unreadable(&words, member)?,
                     Happening::Nothing => {}
                 }
             }
@@ -251,6 +260,7 @@ impl<P: Processor> Engine<'_, P> {
             }
         }
         self.look_at_topics()?;
+        self.look_at_silence(member)?;
         self.look_at_outage()?;
         if let Some(cause) = self.outages.untold() {
             (self.watch)(Event::Note(&format!("waiting for the cluster: {cause}")))?;
@@ -357,6 +367,7 @@ impl<P: Processor> Engine<'_, P> {
             Ok(()) => {
                 self.tasks.committed(self.processor);
                 self.failed_in_a_row = 0;
+                self.unread = 0;
                 self.outages.end();
                 self.ended.commits += 1;
                 self.ended.records += self.open.take().map_or(0, |open| open.records);

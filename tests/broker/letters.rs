@@ -18,7 +18,7 @@ pub const CASES: &[Case] = &[
 const CODECS: [&str; 4] = ["gzip", "snappy", "lz4", "zstd"];
 
 /// A producer of batches of one record.
-fn producer(lab: &Lab, codec: &str) -> BaseProducer {
+pub fn producer(lab: &Lab, codec: &str) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", &lab.broker)
         .set("acks", "all")
@@ -29,14 +29,14 @@ fn producer(lab: &Lab, codec: &str) -> BaseProducer {
         .expect("a producer")
 }
 
-fn put(producer: &BaseProducer, topic: &str, key: Option<&[u8]>, value: &[u8], headers: OwnedHeaders) {
+pub fn put(producer: &BaseProducer, topic: &str, key: Option<&[u8]>, value: &[u8], headers: OwnedHeaders) {
     let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0).payload(value).headers(headers);
     record.key = key;
     producer.send(record).map_err(|(error, _)| error).expect("sent");
     producer.flush(BOUND).expect("flushed");
 }
 
-fn order(id: &str) -> Vec<u8> {
+pub fn order(id: &str) -> Vec<u8> {
     json!({
         "event_type": "OrderPlaced", "order_id": id, "user_id": "u", "restaurant_id": "r",
         "items": [{"item_id": "i", "quantity": 1, "price": 1.0}], "total_amount": 1.0, "status": "placed",
@@ -52,7 +52,7 @@ fn header<'a>(letter: &'a Stored, name: &str) -> &'a str {
 }
 
 /// Text that looks like a log of orders: not one byte again and again, and yet small when compressed.
-fn text(bytes: usize) -> Vec<u8> {
+pub fn text(bytes: usize) -> Vec<u8> {
     let line = |number: usize| format!("{{\"order_id\":\"{:05}\",\"status\":\"placed\"}}\n", number % 997);
     (0..).flat_map(|number| line(number).into_bytes()).take(bytes).collect()
 }
@@ -86,7 +86,7 @@ fn large_records(lab: &Lab) {
 }
 
 /// Bytes that do not get smaller, and again: a codec with a large window sees the repetition, and gzip does not.
-fn repeated_noise(block: usize, times: usize) -> Vec<u8> {
+pub fn repeated_noise(block: usize, times: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut noise = Vec::with_capacity(block);
     while noise.len() < block {

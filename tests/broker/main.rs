@@ -64,6 +64,7 @@ mod support;
 mod terminal;
 mod topics;
 mod truth;
+mod unreadable;
 
 use std::time::Duration;
 
@@ -95,6 +96,7 @@ fn main() {
         damage::CASES,
         records::CASES,
         letters::CASES,
+        unreadable::CASES,
         produce::CASES,
         originals::CASES,
         analytics::CASES,

@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode as Rd;
 use super::codes::Kind;
 use super::connection::Connection;
 use super::error::{Cause, Error, Limit};
-use super::permission;
+use super::{TopicPartition, permission};
 use crate::exit::{Code, Failure};
 
 const UNREACHABLE_HINT: &str = "check -b host:port and that the broker is up; --timeout sets how long to wait";
@@ -114,6 +114,9 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
             .hint("retention or a deletion overtook this consumer; analytics goes on with `analytics --from-beginning`, inventory with a fresh --prefix"),
         Cause::RangeGone(words) => plain(format!("records are gone from the log: {words}"))
             .hint("retention or a deletion overtook the reading; run the command again"),
+        Cause::Unreadable { place, offset, code, words } => {
+            plain(format!("the batch at offset {offset} of {place} cannot be read: {words}")).hint(unreadable_hint(*code, place, connection))
+        }
         Cause::TopicGone { words, member: true } => plain(format!("a topic of this group is gone: {words}"))
             .hint("a topic was deleted while this command ran; start again with `produce` under a fresh --prefix"),
         Cause::TopicGone { words, member: false } => plain(format!("a topic went away while it was read: {words}"))
@@ -130,6 +133,31 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
         )),
         Cause::TooLarge { limit: Limit::OfClient, words, .. } => plain(words.clone())
             .hint("a record is larger than this client hands over: -X message.max.bytes=BYTES raises that"),
+    }
+}
+
+/// The way on from a batch that stays unreadable. What it held is lost unless another copy has it.
+fn unreadable_hint(code: Rd, place: &TopicPartition, connection: Option<&Connection>) -> String {
+    let limit =
+        connection.and_then(|connection| connection.property("receive.message.max.bytes")).unwrap_or("100000000");
+    let larger = format!("receive.message.max.bytes ({limit}): -X receive.message.max.bytes=1000000000");
+    let bootstrap = connection.map_or("HOST:PORT", Connection::bootstrap);
+    let copy = match connection.and_then(|connection| connection.name.as_ref()) {
+        Some(_) => "this broker has no other copy of it: place the orders anew under a fresh --prefix".to_owned(),
+        None => format!(
+            "a replica that has it whole must lead: kafka-topics --bootstrap-server {bootstrap} --describe --topic {} names them and \
+             kafka-leader-election moves the lead; if none has, its records are lost: kafka-delete-records up to its end, which \
+             kafka-dump-log tells, then `analytics --from-beginning`, and inventory under a fresh --prefix",
+            place.topic
+        ),
+    };
+    match code {
+        Rd::MessageSizeTooLarge => format!("an answer with it is larger than {larger} takes it"),
+        Rd::BadCompression => {
+            format!("decompressed it may be larger than {larger} would take it; if it is damaged, {copy}")
+        }
+        Rd::NotImplemented => format!("this client knows no such format or codec; if it is damaged, {copy}"),
+        _ => copy,
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
 
+use super::damage;
 use super::rule::Deed;
 use super::state::{Gate, Open, Shared, Way};
 
@@ -152,8 +153,12 @@ fn replies(
         let due = if let Some(Deed::Delay(by)) = deed { now + by } else { now };
         let frame = match deed {
             Some(Deed::Truncate) => shared.routes.truncate(api, version, frame),
+            Some(Deed::Damage(damage)) => damage::apply(shared, damage, version, frame),
             _ => shared.routes.rewrite(api, version, frame),
         };
+        if api == ApiKey::Metadata {
+            damage::learn(shared, version, frame.as_ref().unwrap_or(&Bytes::new()));
+        }
         let frame = frame.map_err(|error| invalid(&error))?;
         if sender.send(Reply { due, deed, frame }).is_err() {
             return Ok(());
@@ -171,7 +176,9 @@ fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<
         }
         let told = shared.change(|state| state.connections.get_mut(&id).and_then(|open| open.cut_after.take()));
         match told.map(Deed::CutAfter).or(reply.deed) {
-            None | Some(Deed::Delay(_) | Deed::BlackHole(_)) => send(&mut client, &reply.frame, usize::MAX)?,
+            None | Some(Deed::Delay(_) | Deed::BlackHole(_) | Deed::Damage(_)) => {
+                send(&mut client, &reply.frame, usize::MAX)?;
+            }
             Some(Deed::Truncate) => {
                 shared.change(|state| state.counts.truncated += 1);
                 send(&mut client, &reply.frame, usize::MAX)?;

@@ -7,11 +7,12 @@
 //!
 //! A connection has three threads (`connection.rs`): requests, replies, and replies that wait for their time. What is
 //! done to a reply is decided by rules (`rule.rs`) and by the proxy's state.
-#![allow(dead_code, reason = "each suite uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 
 mod addresses;
 pub mod checks;
 mod connection;
+mod damage;
 mod rule;
 mod state;
 
@@ -24,7 +25,7 @@ use kafka_protocol::messages::ApiKey;
 use addresses::Routes;
 use state::Shared;
 
-pub use rule::{Deed, Rule};
+pub use rule::{Damage, Deed, Harm, Rule};
 pub use state::{Counts, Hole};
 
 /// A running proxy. Clients are cut off when it is dropped.

@@ -21,6 +21,33 @@ pub enum Deed {
     BlackHole(Hole),
     /// It says that every log ends behind its first record: a reply to `OffsetForLeaderEpoch`.
     Truncate,
+    /// A batch in it is damaged, if it has it: a reply to `Fetch`.
+    Damage(Damage),
+}
+
+/// Which batch of which partition is damaged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    pub topic: &'static str,
+    pub partition: i32,
+    /// An offset of the batch.
+    pub offset: i64,
+    pub how: Harm,
+    /// How often at most.
+    pub times: u64,
+}
+
+/// What is done to the bytes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// One bit of its last record is flipped; its checksum stays.
+    Bit,
+    /// It says that it is compressed with zstd, and its checksum agrees.
+    Compression,
+    /// It says that it has a codec that there is none of, and its checksum agrees.
+    Codec,
+    /// Its format is of another number.
+    Format,
 }
 
 /// Which replies a deed is for.

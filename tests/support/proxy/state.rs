@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use kafka_protocol::messages::ApiKey;
+use uuid::Uuid;
 
 use super::addresses::Routes;
 use super::rule::{self, Deed, Rule};
@@ -47,6 +48,8 @@ pub struct Counts {
     pub cut: u64,
     /// Replies that were made to say that logs are shorter.
     pub truncated: u64,
+    /// Batches that were damaged.
+    pub damaged: u64,
     /// Frames that a black hole swallowed.
     pub swallowed: u64,
 }
@@ -87,6 +90,8 @@ pub struct State {
     pub closed: bool,
     pub connections: BTreeMap<u64, Open>,
     pub counts: Counts,
+    /// The names of topics by their ids, as replies to `Metadata` told them.
+    pub topics: BTreeMap<Uuid, String>,
     /// What the proxy could not do; fails the test when the proxy is dropped.
     pub problems: Vec<String>,
 }

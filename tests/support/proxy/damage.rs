@@ -1,0 +1,95 @@
+//! Damage to batches on their way: what a disk, a cable or a broken broker does to bytes.
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey, FetchResponse, MetadataResponse, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable};
+
+use super::rule::{Damage, Harm};
+use super::state::Shared;
+
+/// Where a batch's magic byte stands, its checksum, and what that covers.
+const MAGIC: usize = 16;
+const CRC: usize = 17;
+const COVERED: usize = 21;
+/// The low byte of its attributes, and the codec in there.
+const ATTRIBUTES: usize = 22;
+const CODEC: u8 = 0x07;
+/// Its last offset, counted from its first.
+const LAST_OFFSET_DELTA: usize = 23;
+/// Behind base offset and length.
+const OVERHEAD: usize = 12;
+
+/// Learns the ids of topics: replies to `Fetch` name them by nothing else.
+pub fn learn(shared: &Shared, version: i16, frame: &Bytes) {
+    let mut frame = frame.clone();
+    if ResponseHeader::decode(&mut frame, ApiKey::Metadata.response_header_version(version)).is_err() {
+        return;
+    }
+    let Ok(reply) = MetadataResponse::decode(&mut frame, version) else { return };
+    shared.change(|state| {
+        for topic in reply.topics {
+            if let Some(name) = topic.name {
+                state.topics.insert(topic.topic_id, name.0.to_string());
+            }
+        }
+    });
+}
+
+/// The reply to a `Fetch`, with the batch damaged if it is in there.
+pub fn apply(shared: &Shared, damage: Damage, version: i16, mut frame: Bytes) -> Result<Bytes, String> {
+    let told = |error| format!("Fetch version {version}: {error}");
+    let header_version = ApiKey::Fetch.response_header_version(version);
+    let header = ResponseHeader::decode(&mut frame, header_version).map_err(told)?;
+    let mut reply = FetchResponse::decode(&mut frame, version).map_err(told)?;
+    for topic in &mut reply.responses {
+        let known = shared.change(|state| state.topics.get(&topic.topic_id).cloned());
+        if topic.topic.0.as_str() != damage.topic && known.as_deref() != Some(damage.topic) {
+            continue;
+        }
+        for partition in topic.partitions.iter_mut().filter(|partition| partition.partition_index == damage.partition) {
+            let Some(records) = &mut partition.records else { continue };
+            let mut bytes = BytesMut::from(&records[..]);
+            let done = shared.change(|state| {
+                let may = state.counts.damaged < damage.times;
+                let done = may && harm(&mut bytes, damage);
+                state.counts.damaged += u64::from(done);
+                done
+            });
+            if done {
+                *records = bytes.freeze();
+            }
+        }
+    }
+    let mut written = BytesMut::new();
+    header.encode(&mut written, header_version).map_err(told)?;
+    reply.encode(&mut written, version).map_err(told)?;
+    Ok(written.freeze())
+}
+
+/// Damages the batch that has the offset, if it is whole there.
+fn harm(bytes: &mut [u8], damage: Damage) -> bool {
+    let mut at = 0;
+    while let Some(batch) = bytes.get(at..).filter(|rest| rest.len() > LAST_OFFSET_DELTA + 4) {
+        let number = |from: usize| i32::from_be_bytes(batch[from..from + 4].try_into().expect("four bytes"));
+        let base = i64::from_be_bytes(batch[..8].try_into().expect("eight bytes"));
+        let size = usize::try_from(number(8)).expect("a length") + OVERHEAD;
+        let last = base + i64::from(number(LAST_OFFSET_DELTA));
+        let Some(batch) = bytes.get_mut(at..at + size) else { return false };
+        if (base..=last).contains(&damage.offset) {
+            match damage.how {
+                // The last byte counts the headers of the last record.
+                Harm::Bit => batch[size - 3] ^= 1,
+                Harm::Compression => batch[ATTRIBUTES] = batch[ATTRIBUTES] & !CODEC | 4,
+                Harm::Codec => batch[ATTRIBUTES] |= CODEC,
+                Harm::Format => batch[MAGIC] = 9,
+            }
+            if damage.how != Harm::Bit {
+                let crc = crc32c::crc32c(&batch[COVERED..]);
+                batch[CRC..COVERED].copy_from_slice(&crc.to_be_bytes());
+            }
+            return true;
+        }
+        at += size;
+    }
+    false
+}

@@ -131,7 +131,8 @@ impl<P: Processor> Engine<'_, P> {
             if let (Some(found), Some(_)) = (found, &self.generation) {
                 self.identity.check(&found, &self.settings.words)?;
             }
-        } else if self.idle_look.next.has_passed() {
+        } else if self.generation.is_some() && !self.outages.lasts() && self.idle_look.next.has_passed() {
+            // Only beside an assignment: in an outage it would share the connection with what finds out that it is over.
             self.idle_look.look = Some(self.begin_look()?);
         }
         Ok(())

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("unreadable::a_flipped_bit_ends_every_command_that_reads_it", flipped_bits),
     ("unreadable::a_flipped_bit_in_a_changelog_ends_the_restore", flipped_in_changelogs),
     ("unreadable::whatever_is_wrong_with_a_batch_ends_inventory_and_scan", harms),
+    ("unreadable::records_that_do_not_parse_are_not_waited_for_without_end", unparsed),
     ("unreadable::what_was_read_before_is_committed_and_the_way_on_loses_nothing", committed_before),
     ("unreadable::damage_that_passes_is_lived_through_and_told", passing),
     ("unreadable::damage_behind_what_is_read_does_not_matter", behind_what_is_read),
@@ -84,6 +85,18 @@ fn harms(lab: &Lab) {
             assert!((1..=60).contains(&at), "{how:?} {words}: {at}");
         }
     }
+}
+
+/// The library says nothing of them: whoever reads must notice that nothing comes.
+fn unparsed(lab: &Lab) {
+    lab.run(ORDERS).expect(0);
+    let (_proxy, through) = damaged(lab, "order-events", 60, Harm::Records, u64::MAX);
+    for words in ["inventory", "analytics --from-beginning"] {
+        let run = through.run(&format!("{words} --timeout 6s")).expect(4);
+        let said = format!("nothing came at {}/0 offset 41", lab.topic("order-events"));
+        assert!(run.stderr.contains(&said), "{words}: {}", run.stderr);
+    }
+    assert_eq!(lab.committed(GROUP, "order-events")[0], Some(41));
 }
 
 fn committed_before(lab: &Lab) {

@@ -16,6 +16,8 @@ const ATTRIBUTES: usize = 22;
 const CODEC: u8 = 0x07;
 /// Its last offset, counted from its first.
 const LAST_OFFSET_DELTA: usize = 23;
+/// Where its records begin, each with its length.
+const RECORDS: usize = 61;
 /// Behind base offset and length.
 const OVERHEAD: usize = 12;
 
@@ -81,6 +83,7 @@ fn harm(bytes: &mut [u8], damage: Damage) -> bool {
                 Harm::Bit => batch[size - 3] ^= 1,
                 Harm::Compression => batch[ATTRIBUTES] = batch[ATTRIBUTES] & !CODEC | 4,
                 Harm::Codec => batch[ATTRIBUTES] |= CODEC,
+                Harm::Records => batch[RECORDS..RECORDS + 5].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x07]),
                 Harm::Format => batch[MAGIC] = 9,
             }
             if damage.how != Harm::Bit {

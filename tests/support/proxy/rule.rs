@@ -46,6 +46,8 @@ pub enum Harm {
     Compression,
     /// It says that it has a codec that there is none of, and its checksum agrees.
     Codec,
+    /// Its first record claims to be longer than the batch, and its checksum agrees.
+    Records,
     /// Its format is of another number.
     Format,
 }

@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::Value;
 
 use super::groups::{self, GROUP};
 use super::support::{BOUND, Lab, Stored};
 
 /// Copies the sources, the analytics state and the group's offsets; `change` may alter the records of the sources.
 pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
-    for topic in ["order-events", "inventory-events", "analytics-state"] {
-        to.create_topic(topic, from.partitions(topic), &[]);
+    for (topic, settings) in
+        [("order-events", &[][..]), ("inventory-events", &[]), ("analytics-state", &[("cleanup.policy", "compact")])]
+    {
+        to.create_topic(topic, from.partitions(topic), settings);
     }
     for topic in groups::SOURCES {
         let mut records = from.read(topic);
@@ -31,12 +34,25 @@ pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
     let state: Vec<(i32, Vec<u8>, Option<Vec<u8>>)> = from
         .read("analytics-state")
         .into_iter()
-        .map(|record| (record.partition, renamed(&record.key.expect("a key")), record.value.as_deref().map(renamed)))
+        .map(|record| {
+            let value = record.value.as_deref().map(|value| without_ids(&renamed(value)));
+            (record.partition, renamed(&record.key.expect("a key")), value)
+        })
         .collect();
     let state: Vec<_> =
         state.iter().map(|(partition, key, value)| (*partition, Some(key.as_slice()), value.as_deref())).collect();
     to.put("analytics-state", &state);
     groups::set_offsets(to, GROUP, &groups::offsets(from, GROUP));
+}
+
+/// A position without the id of the topic that it was written for: the copy is another topic.
+fn without_ids(value: &[u8]) -> Vec<u8> {
+    let mut value: Value = serde_json::from_slice(value).expect("JSON");
+    value.as_object_mut().expect("an object").remove("topic_id");
+    if let Some(previous) = value.get_mut("previous").and_then(Value::as_object_mut) {
+        previous.remove("topic_id");
+    }
+    value.to_string().into_bytes()
 }
 
 /// Writes the records so that each gets its offset: where one offset is left out stood the marker of a transaction.

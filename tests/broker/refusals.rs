@@ -99,7 +99,9 @@ fn created_again(lab: &Lab) {
         }
         for words in ["inventory --until-end", "inventory --until-end --resume-from-ledger"] {
             let refused = lab.run(words).expect(7);
-            assert!(refused.stderr.contains("--prefix") || refused.stderr.contains("--resume"), "{}", refused.stderr);
+            let told =
+                refused.stderr.contains("was deleted and created again") && refused.stderr.contains("--start-over");
+            assert!(told, "{}", refused.stderr);
         }
     }
     assert_eq!(lab.settled("inventory-events"), decisions, "nothing was decided");

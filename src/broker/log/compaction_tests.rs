@@ -227,3 +227,21 @@ fn what_was_compacted_is_not_compacted_again_after_a_restart() {
     assert!(log.cleaned_to > 0);
     assert!(log.compaction(NOW).is_none());
 }
+
+/// A read in a hole begins at the batch before it, which may be as large as all that is read at once.
+#[test]
+fn a_read_in_a_hole_between_two_large_batches_comes_to_the_second() {
+    let large = "x".repeat(20_000);
+    for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
+        let (mut log, _) = open(&storage, LogSettings { segment_bytes: 60_000, ..compacted() });
+        log.append(&batch(NOBODY, &[row("a", &large, NOW)]), NOW).unwrap();
+        log.append(&batch(NOBODY, &[row("gone", "1", NOW)]), NOW).unwrap();
+        log.append(&batch(NOBODY, &[row("b", &large, NOW)]), NOW).unwrap();
+        log.append(&batch(NOBODY, &[row("gone", "2", NOW), row("c", &large, NOW)]), NOW).unwrap();
+        fill(&mut log, NOW);
+        compact(&mut log, NOW);
+        let read = |offset| log.read(offset, 24_000, Isolation::ReadUncommitted, true).read().unwrap();
+        assert_eq!(read(1), read(2));
+        assert!(read(1).len() > 20_000, "{} bytes", read(1).len());
+    }
+}

@@ -91,7 +91,7 @@ impl Slice {
 impl Stretch {
     fn read(&self) -> io::Result<Bytes> {
         let mut from = self.from;
-        while from < self.to {
+        'windows: while from < self.to {
             let size = (self.to - from).min(SEARCH.saturating_add(self.wanted.max_bytes as u64));
             let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
             self.file.get()?.read_exact_at(&mut bytes, from)?;
@@ -101,6 +101,11 @@ impl Stretch {
                     return Ok(Bytes::new());
                 }
                 if header.last_offset() >= self.wanted.offset {
+                    // Behind a large batch and a hole the one that is wanted may be there in part: read again from where it begins.
+                    if at > 0 && bytes.len() < at.saturating_add(header.size.min(self.wanted.max_bytes)) {
+                        from += at as u64;
+                        continue 'windows;
+                    }
                     return self.cut(bytes, from, at, &header);
                 }
                 at += header.size;

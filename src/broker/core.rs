@@ -6,16 +6,19 @@ use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
 use super::answer::{Deferred, Outbox, Ticket};
+use super::damage::OpenError;
 use super::directory::{Directory, TOPICS};
+use super::ends::Ends;
 use super::entry::Entry;
 use super::fetch::Parked;
 use super::groups::Groups;
-use super::journal::{Journal, JournalError};
-use super::log::{Log, LogStorage, OpenFiles};
+use super::journal::Journal;
+use super::log::{LogStorage, OpenFiles};
 use super::notice::Notice;
+use super::opening::Opening;
 use super::storage_fault::words;
 use super::topics::Topics;
-use super::transactions::Transactions;
+use super::transactions::{Decisions, Transactions};
 
 /// The node's id, everywhere where the protocol wants one.
 pub const NODE_ID: i32 = 1;
@@ -89,6 +92,8 @@ pub struct Core {
     pub(super) groups: Groups,
     pub(super) transactions: Transactions,
     pub(super) journal: Journal,
+    /// Where the journal and the logs end; none in memory.
+    pub(super) ends: Option<Ends>,
     pub(super) parked: Parked,
     pub(super) outbox: Outbox,
     pub(super) notices: Vec<Notice>,
@@ -101,12 +106,14 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// When the journal is damaged, or something cannot be read or written.
-    pub fn open(storage: Storage, settings: NodeSettings, cluster_id: Uuid, now: i64) -> Result<Self, JournalError> {
-        let mut notices = Vec::new();
-        let (journal, entries) = match &storage {
-            Storage::Memory => (Journal::none(), Vec::new()),
-            Storage::Folder(folder) => Journal::open(folder, settings.fsync, &mut notices)?,
+    /// When a file is not what was acknowledged, or something cannot be read or written. What is refused is left as it was.
+    pub fn open(storage: Storage, settings: NodeSettings, cluster_id: Uuid, now: i64) -> Result<Self, OpenError> {
+        let (mut opening, entries) = match &storage {
+            Storage::Memory => (None, Vec::new()),
+            Storage::Folder(folder) => {
+                let (opening, entries) = Opening::read(folder, cluster_id, settings.fsync)?;
+                (Some(opening), entries)
+            }
         };
         let mut core = Self {
             settings,
@@ -116,21 +123,28 @@ impl Core {
             topics: Topics::default(),
             groups: Groups::default(),
             transactions: Transactions::default(),
-            journal,
+            journal: Journal::none(),
+            ends: None,
             parked: Parked::default(),
             outbox: Outbox::default(),
-            notices,
+            notices: Vec::new(),
             stopping: false,
         };
+        let mut decisions = Decisions::default();
         for entry in entries {
             match entry {
+                Entry::Head(_) => {}
                 Entry::Topic(entry) => core.topics.restore(entry),
                 Entry::Group(entry) => core.groups.restore(entry, now),
-                Entry::Transaction(entry) => core.transactions.restore(entry),
+                Entry::Transaction(entry) => {
+                    decisions.recall(&entry);
+                    core.transactions.restore(entry);
+                }
             }
         }
-        core.open_topics(now)?;
+        core.open_topics(opening.as_mut(), &decisions, now)?;
         core.finish_prepared(now);
+        core.end_forgotten(&decisions, now);
         Ok(core)
     }
 
@@ -202,13 +216,19 @@ impl Core {
         if !self.journal.is_long() {
             return;
         }
-        let entries: Vec<Entry> = (self.topics.snapshot().into_iter().map(Entry::Topic))
-            .chain(self.groups.snapshot().into_iter().map(Entry::Group))
-            .chain(self.transactions.snapshot().into_iter().map(Entry::Transaction))
-            .collect();
+        let entries = self.snapshot();
         if let Err(error) = self.journal.rewrite(&entries) {
             self.notices.push(Notice::Trouble { what: format!("the journal cannot be shortened: {error}") });
         }
+    }
+
+    /// Everything that a fresh journal must hold.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Entry> {
+        (self.topics.snapshot().into_iter().map(Entry::Topic))
+            .chain(self.groups.snapshot().into_iter().map(Entry::Group))
+            .chain(self.transactions.snapshot().into_iter().map(Entry::Transaction))
+            .collect()
     }
 
     /// Leaves everything so that the next start need not check it.
@@ -217,6 +237,11 @@ impl Core {
     ///
     /// When it cannot be written.
     pub fn close(&mut self) -> std::io::Result<()> {
-        self.topics.logs_mut().try_for_each(Log::close)
+        let mut whole = true;
+        for log in self.topics.logs_mut() {
+            whole &= log.close()?;
+        }
+        // A log that could not be written, and not be put right, is looked at by the next start.
+        if whole { self.journal.close() } else { Ok(()) }
     }
 }

@@ -262,6 +262,11 @@ impl Passage<'_> {
         };
         match plan.read() {
             Ok(mut response) => {
+                let corrupt = ResponseError::CorruptMessage.code();
+                let mut answers = response.responses.iter().flat_map(|topic| &topic.partitions);
+                if answers.any(|answer| answer.error_code == corrupt) {
+                    self.hall.tell(|core, now| core.tell_unreadable(&request, &response, &self.call(now)));
+                }
                 if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
                     FetchRequest::blame(&mut response, error.code());
                 }

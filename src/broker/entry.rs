@@ -1,6 +1,7 @@
 //! Owns the lines of the journal: what must be known again after a restart and does not stand in a partition's log.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::groups::GroupEntry;
 use super::topics::TopicEntry;
@@ -10,10 +11,25 @@ use super::transactions::TransactionEntry;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
+    /// Whose journal it is: its first line, and no other.
+    Head(Head),
     /// About topics and their partitions.
     Topic(TopicEntry),
     /// About groups and their offsets.
     Group(GroupEntry),
     /// About producer ids and transactions.
     Transaction(TransactionEntry),
+}
+
+/// The first line of a journal. One of an earlier version has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The cluster's id, as the folder has it.
+    pub cluster_id: Uuid,
+    /// How often the journal was written anew.
+    pub generation: u64,
+    /// Digest of the journal that it was written from.
+    pub follows: u64,
+    /// How many entries it was written with.
+    pub entries: usize,
 }

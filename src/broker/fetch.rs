@@ -17,6 +17,7 @@ use kafka_protocol::messages::{BrokerId, ProducerId};
 use super::answer::{Answer, Call, Deferred, Ticket};
 use super::core::Core;
 use super::log::{Isolation, Log, Slice};
+use super::notice::Notice;
 
 /// From this version on a fetch names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
@@ -49,17 +50,42 @@ impl FetchPlan {
     ///
     /// # Errors
     ///
-    /// When a segment cannot be read.
+    /// When a segment cannot be read. A batch that is not the one that was written is its partition's error.
     pub fn read(mut self) -> io::Result<FetchResponse> {
         for (topic, partition, slice) in self.slices {
-            let records = slice.read()?;
-            if let Some(data) =
+            let records = slice.read();
+            let Some(data) =
                 self.response.responses.get_mut(topic).and_then(|topic| topic.partitions.get_mut(partition))
-            {
-                data.records = Some(records);
+            else {
+                continue;
+            };
+            match records {
+                Ok(records) => data.records = Some(records),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    data.error_code = ResponseError::CorruptMessage.code();
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(self.response)
+    }
+}
+
+impl Core {
+    /// Tells which partitions of an answer could not be read, and from where.
+    pub fn tell_unreadable(&mut self, request: &FetchRequest, response: &FetchResponse, call: &Call<'_>) {
+        let corrupt = ResponseError::CorruptMessage.code();
+        for (topic, answers) in request.topics.iter().zip(&response.responses) {
+            let pairs = topic.partitions.iter().zip(&answers.partitions);
+            for (asked, _) in pairs.filter(|(_, answer)| answer.error_code == corrupt) {
+                let name = self.name_in(topic, call.version).unwrap_or_default();
+                let (partition, offset) = (asked.partition, asked.fetch_offset);
+                let what = format!(
+                    "{name}-{partition} cannot be read from offset {offset} on: a batch does not agree with its checksum"
+                );
+                self.notices.push(Notice::Trouble { what });
+            }
+        }
     }
 }
 

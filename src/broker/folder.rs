@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::directory::{Directory, TOPICS, Untrusted};
-use super::journal;
+use super::{ends, journal};
 
 /// The version of what stands in a data folder. A broker opens its own and older ones.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Its lock, which holds the number of the process that works on it.
 const LOCK: &str = "lock";
@@ -22,14 +22,14 @@ const META: &str = "format.json";
 /// Whether a name at the top of a data folder is one that a broker gives, or its clients: `.gitignore`, `broker.json`,
 /// `broker.log`, `chosen`, and what is on its way to such a name.
 fn is_own(name: &OsStr) -> bool {
-    let names =
-        [LOCK, META, journal::NAME, journal::BESIDE, TOPICS, ".gitignore", "broker.json", "broker.log", "chosen"];
+    let data = [LOCK, META, journal::NAME, journal::BESIDE, ends::NAME, ends::NEW, TOPICS];
+    let names = data.into_iter().chain([".gitignore", "broker.json", "broker.log", "chosen"]);
     let on_its_way = |name: &str| {
-        names.iter().any(|own| {
+        names.clone().any(|own| {
             name.strip_prefix('.').and_then(|rest| rest.strip_prefix(own)).is_some_and(|rest| rest.starts_with('.'))
         })
     };
-    name.to_str().is_some_and(|name| names.contains(&name) || on_its_way(name))
+    name.to_str().is_some_and(|name| names.clone().any(|own| own == name) || on_its_way(name))
 }
 
 /// Why a data folder could not be had.
@@ -106,6 +106,21 @@ impl DataFolder {
         let cluster_id = cluster_id(&directory)?;
         Ok(Self { cluster_id, directory, _lock: lock })
     }
+
+    /// Says that the folder has this version's format from now on: an older version, which would not keep the file `ends`, leaves it alone.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn upgrade(&self) -> Result<(), FolderError> {
+        let path = self.directory.path_of(META);
+        let text = self.directory.read(META).map_err(failed(&path))?;
+        let told: Meta = serde_json::from_str(&text).map_err(|error| failed(&path)(error.into()))?;
+        if told.format == FORMAT {
+            return Ok(());
+        }
+        write(&self.directory, &Meta { format: FORMAT, ..told }).map_err(failed(&path))
+    }
 }
 
 /// Takes the lock and says by whom it is held.
@@ -134,6 +149,15 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> FolderError {
     }
 }
 
+/// What is in a folder that has been a broker's.
+const DATA: [&str; 3] = [journal::NAME, ends::NAME, TOPICS];
+
+/// Writes the file, whole or not at all.
+fn write(folder: &Directory, meta: &Meta) -> io::Result<()> {
+    let text = serde_json::to_string(meta)?;
+    folder.replace(META, (text + "\n").as_bytes())
+}
+
 /// Reads the folder's format and cluster id, and writes them into a new folder.
 #[allow(clippy::disallowed_methods, reason = "a new cluster's id is the one thing here that is random")]
 fn cluster_id(folder: &Directory) -> Result<Uuid, FolderError> {
@@ -142,9 +166,13 @@ fn cluster_id(folder: &Directory) -> Result<Uuid, FolderError> {
     let text = match folder.read(META) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            for there in DATA {
+                if folder.look_at(there).map_err(failed(&path))?.is_some() {
+                    return Err(foreign(format!("it is missing, and {} is there", folder.path_of(there).display())));
+                }
+            }
             let meta = Meta { format: FORMAT, cluster_id: Uuid::new_v4() };
-            let text = serde_json::to_string(&meta).map_err(|error| foreign(error.to_string()))?;
-            folder.replace(META, (text + "\n").as_bytes()).map_err(failed(&path))?;
+            write(folder, &meta).map_err(failed(&path))?;
             return Ok(meta.cluster_id);
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(foreign("it is no text".to_owned())),
@@ -155,9 +183,10 @@ fn cluster_id(folder: &Directory) -> Result<Uuid, FolderError> {
     let found = value.get("format").and_then(serde_json::Value::as_u64).and_then(|found| u32::try_from(found).ok());
     match found {
         Some(found) if found > FORMAT => Err(FolderError::Newer { folder: folder.path(), found }),
-        Some(_) => serde_json::from_value::<Meta>(value)
+        Some(1..) => serde_json::from_value::<Meta>(value)
             .map(|meta| meta.cluster_id)
             .map_err(|error| foreign(error.to_string())),
+        Some(0) => Err(foreign("no format is called 0".to_owned())),
         None => Err(foreign("no format".to_owned())),
     }
 }
@@ -180,9 +209,9 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_and_another_file_too() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("format.json"), r#"{"format":2,"shards":[]}"#).expect("written");
+        std::fs::write(folder.path().join("format.json"), r#"{"format":3,"shards":[]}"#).expect("written");
         let newer = DataFolder::open(folder.path(), 1).expect_err("is newer");
-        assert!(matches!(newer, FolderError::Newer { found: 2, .. }), "{newer}");
+        assert!(matches!(newer, FolderError::Newer { found: 3, .. }), "{newer}");
         for text in ["", "{}", "[1]", r#"{"format":1}"#, r#"{"format":-1}"#] {
             std::fs::write(folder.path().join("format.json"), text).expect("written");
             let foreign = DataFolder::open(folder.path(), 1).expect_err(text);

@@ -1,16 +1,18 @@
 //! Owns the journal: one file of entries, one a line, written before what they tell is acknowledged.
 //!
-//! A line is its checksum (XXH3, eight hex digits) and its JSON. A line that is cut short or does not agree with its checksum was never
-//! acknowledged if it is the last one, and is cut off at the start; anywhere else the file is damaged, and the broker does not start.
+//! A line is its checksum (XXH3, eight hex digits) and its JSON. Where the journal ends is kept in the file `ends`, with a digest of all
+//! that is before: at a start it is exactly what was acknowledged (`opening.rs`), or the broker does not start.
 //! A kill of the process loses nothing that was written; a loss of power may, unless each line is flushed.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, Write};
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::directory::Directory;
-use super::entry::Entry;
-use super::notice::Notice;
+use super::ends::{Ends, JournalEnd};
+use super::entry::{Entry, Head};
+use super::kill_points;
 
 /// Its file.
 pub const NAME: &str = "journal";
@@ -33,34 +35,82 @@ struct Kept {
     folder: Directory,
     file: File,
     fsync: bool,
-    size: u64,
     size_when_new: u64,
+    ends: Ends,
+    end: JournalEnd,
 }
 
-/// Why a journal could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// A line that is not the last one does not agree with its checksum, or is no entry.
-    #[error("line {line} of {path} is damaged")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-    },
-    /// The file could not be read or written.
-    #[error("{path}: {source}")]
-    Storage {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+/// A line of a journal, and what it ends.
+#[derive(Debug)]
+pub struct Line {
+    /// What it tells.
+    pub entry: Entry,
+    /// Bytes up to its end.
+    pub end: u64,
+    /// Digest of those bytes.
+    pub chain: u64,
+}
+
+/// A journal as it was found.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// The lines up to the first one that is not whole.
+    pub whole: Vec<Line>,
+    /// Whether lines follow that one.
+    pub broken_within: bool,
+    /// Bytes of the file.
+    pub length: u64,
+}
+
+impl Lines {
+    /// Reads a journal's bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut lines = Self { length: bytes.len() as u64, ..Self::default() };
+        let (mut end, mut chain) = (0, 0);
+        let mut rest = bytes.split_inclusive(|byte| *byte == b'\n').peekable();
+        while let Some(line) = rest.next() {
+            let Some(entry) = line.strip_suffix(b"\n").and_then(entry_of) else {
+                lines.broken_within = rest.peek().is_some();
+                break;
+            };
+            end += line.len() as u64;
+            chain = chained(chain, line);
+            lines.whole.push(Line { entry, end, chain });
+        }
+        lines
+    }
+
+    /// Bytes of the lines that are whole.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.whole.last().map_or(0, |line| line.end)
+    }
+
+    /// Digest of the lines that are whole.
+    #[must_use]
+    pub fn chain(&self) -> u64 {
+        self.whole.last().map_or(0, |line| line.chain)
+    }
+
+    /// The journal's first line, if it has one of its own.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        match self.whole.first() {
+            Some(Line { entry: Entry::Head(head), .. }) => Some(head),
+            _ => None,
+        }
+    }
 }
 
 fn checksum(json: &[u8]) -> u32 {
     // The low half is as good as the whole for telling a torn line.
-    u32::try_from(xxhash_rust::xxh3::xxh3_64(json) & u64::from(u32::MAX)).unwrap_or_default()
+    u32::try_from(xxh3_64(json) & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+/// The digest with one more line.
+fn chained(chain: u64, line: &[u8]) -> u64 {
+    xxh3_64_with_seed(line, chain)
 }
 
 fn line_of(entry: &Entry) -> io::Result<Vec<u8>> {
@@ -80,6 +130,17 @@ fn entry_of(line: &[u8]) -> Option<Entry> {
     serde_json::from_slice(json).ok()
 }
 
+/// The lines of these entries, and the digest behind them.
+fn lines_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, mut chain: u64) -> io::Result<(Vec<u8>, u64)> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        let line = line_of(entry)?;
+        chain = chained(chain, &line);
+        lines.extend(line);
+    }
+    Ok((lines, chain))
+}
+
 impl Journal {
     /// A journal that keeps nothing, for a broker in memory.
     #[must_use]
@@ -87,39 +148,20 @@ impl Journal {
         Self { file: None }
     }
 
-    /// Opens the journal and returns what it holds.
+    /// Goes on with the journal of this folder, which ends so. What stands behind is cut off.
     ///
     /// # Errors
     ///
-    /// When it is damaged elsewhere than at its end, or cannot be read or written.
-    pub fn open(
-        folder: &Directory,
-        fsync: bool,
-        notices: &mut Vec<Notice>,
-    ) -> Result<(Self, Vec<Entry>), JournalError> {
-        let path = folder.path_of(NAME);
-        let storage = |source| JournalError::Storage { path: path.clone(), source };
-        let mut file = folder.open_to_append(NAME).map_err(storage)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(storage)?;
-        let mut entries = Vec::new();
-        let mut whole = 0;
-        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate().peekable();
-        while let Some((number, line)) = lines.next() {
-            match line.strip_suffix(b"\n").and_then(entry_of) {
-                Some(entry) => entries.push(entry),
-                None if lines.peek().is_none() => break,
-                None => return Err(JournalError::Damaged { path, line: number + 1 }),
-            }
-            whole += line.len();
+    /// When it cannot be opened or written.
+    pub fn resume(folder: &Directory, fsync: bool, ends: Ends, end: JournalEnd) -> io::Result<Self> {
+        let file = folder.open_to_append(NAME)?;
+        if file.metadata()?.len() > end.acknowledged {
+            file.set_len(end.acknowledged)?;
         }
-        if whole < bytes.len() {
-            notices.push(Notice::TailCut { path: path.clone(), bytes: (bytes.len() - whole) as u64 });
-            file.set_len(whole as u64).map_err(storage)?;
-        }
-        let size = whole as u64;
-        let kept = Kept { folder: folder.clone(), file, fsync, size, size_when_new: size };
-        Ok((Self { file: Some(kept) }, entries))
+        let end = JournalEnd { intended: end.acknowledged, clean: false, ..end };
+        ends.write_journal(&end)?;
+        let size_when_new = end.acknowledged;
+        Ok(Self { file: Some(Kept { folder: folder.clone(), file, fsync, size_when_new, ends, end }) })
     }
 
     /// Writes entries, all or none of them; they are the operating system's when this returns.
@@ -129,25 +171,32 @@ impl Journal {
     /// When they could not be written. The journal is then as it was.
     pub fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
-        let mut lines = Vec::new();
-        for entry in entries {
-            lines.extend(line_of(entry)?);
+        if entries.is_empty() {
+            return Ok(());
         }
-        let written =
-            kept.file.write_all(&lines).and_then(|()| if kept.fsync { kept.file.sync_data() } else { Ok(()) });
+        let before = kept.end;
+        let (lines, chain) = lines_of(entries, before.chain)?;
+        let intended = before.acknowledged + lines.len() as u64;
+        kept.ends.write_journal(&JournalEnd { intended, ..before })?;
+        let end = JournalEnd { acknowledged: intended, chain, intended, ..before };
+        let written = kept
+            .file
+            .write_all(&lines)
+            .and_then(|()| if kept.fsync { kept.file.sync_data() } else { Ok(()) })
+            .and_then(|()| kept.ends.write_journal(&end));
         if let Err(error) = written {
             // Whatever part of a line stands there must not run into the next one.
-            kept.file.set_len(kept.size)?;
+            kept.file.set_len(before.acknowledged)?;
             return Err(error);
         }
-        kept.size += lines.len() as u64;
+        kept.end = end;
         Ok(())
     }
 
     /// Whether most of the journal is history.
     #[must_use]
     pub fn is_long(&self) -> bool {
-        self.file.as_ref().is_some_and(|kept| kept.size > SMALL.max(kept.size_when_new * GROWTH))
+        self.file.as_ref().is_some_and(|kept| kept.end.acknowledged > SMALL.max(kept.size_when_new * GROWTH))
     }
 
     /// Replaces the journal by these entries, whole or not at all.
@@ -157,96 +206,44 @@ impl Journal {
     /// When they could not be written. The journal is then as it was.
     pub fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
-        let mut lines = Vec::new();
-        for entry in entries {
-            lines.extend(line_of(entry)?);
-        }
+        let head = Head {
+            cluster_id: kept.end.cluster_id,
+            generation: kept.end.generation + 1,
+            follows: kept.end.chain,
+            entries: entries.len(),
+        };
+        let (lines, chain) = lines_of([&Entry::Head(head.clone())].into_iter().chain(entries), 0)?;
         let mut file = kept.folder.open_to_append(BESIDE)?;
         file.set_len(0)?;
         file.write_all(&lines)?;
         file.sync_data()?;
+        kill_points::passed();
         kept.folder.rename(BESIDE, NAME)?;
+        kill_points::passed();
+        let size = lines.len() as u64;
         kept.file = file;
-        kept.size = lines.len() as u64;
-        kept.size_when_new = kept.size;
-        Ok(())
+        kept.size_when_new = size;
+        let before = kept.end;
+        kept.end = JournalEnd { generation: head.generation, acknowledged: size, chain, intended: size, ..before };
+        // If this fails, the new journal says itself which one it follows.
+        kept.ends.write_journal(&kept.end)?;
+        if kept.fsync { kept.ends.sync() } else { Ok(()) }
+    }
+
+    /// Notes that all is on the disk, and nothing more is written.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn close(&mut self) -> io::Result<()> {
+        let Some(kept) = &mut self.file else { return Ok(()) };
+        kept.file.sync_data()?;
+        kept.ends.sync()?;
+        kept.ends.write_journal(&JournalEnd { clean: true, ..kept.end })?;
+        kept.ends.sync()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::transactions::TransactionEntry;
-
-    fn entry(number: i64) -> Entry {
-        Entry::Transaction(TransactionEntry::ProducerIds { until: number })
-    }
-
-    fn entries(numbers: std::ops::Range<i64>) -> Vec<Entry> {
-        numbers.map(entry).collect()
-    }
-
-    fn folder() -> (tempfile::TempDir, Directory) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let directory = Directory::of_test(folder.path());
-        (folder, directory)
-    }
-
-    fn open(folder: &Directory) -> (Journal, Vec<Entry>, Vec<Notice>) {
-        let mut notices = Vec::new();
-        let (journal, entries) = Journal::open(folder, false, &mut notices).expect("opens");
-        (journal, entries, notices)
-    }
-
-    #[test]
-    fn what_was_appended_is_there_after_a_start_wherever_the_file_is_cut() {
-        let (_kept, folder) = folder();
-        let path = folder.path_of(NAME);
-        open(&folder).0.append(&entries(0..5)).expect("appended");
-        let whole = std::fs::read(&path).expect("read");
-        for cut in 0..=whole.len() {
-            std::fs::write(&path, &whole[..cut]).expect("written");
-            let lines = whole[..cut].split(|byte| *byte == b'\n').count() - 1;
-            let (mut journal, found, notices) = open(&folder);
-            assert_eq!(found, entries(0..i64::try_from(lines).expect("few")), "cut at {cut}");
-            assert_eq!(notices.is_empty(), cut == 0 || whole[cut - 1] == b'\n', "cut at {cut}");
-            journal.append(&[entry(9)]).expect("appended");
-            assert_eq!(open(&folder).1.last(), Some(&entry(9)), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_was_altered_is_damage_unless_it_is_the_last() {
-        let (_kept, folder) = folder();
-        let path = folder.path_of(NAME);
-        open(&folder).0.append(&entries(0..3)).expect("appended");
-        let whole = std::fs::read(&path).expect("read");
-        for at in 0..whole.len() {
-            let mut altered = whole.clone();
-            altered[at] ^= 1;
-            std::fs::write(&path, &altered).expect("written");
-            let line = whole[..at].split(|byte| *byte == b'\n').count() - 1;
-            match Journal::open(&folder, false, &mut Vec::new()) {
-                // The end of a line that is no end joins it with the next one.
-                Ok((_, found)) => assert!(line == 2 || line == 1 && whole[at] == b'\n', "byte {at}: {found:?}"),
-                Err(error) => {
-                    assert!(matches!(error, JournalError::Damaged { line: told, .. } if told == line + 1), "{error}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_rewritten_journal_holds_what_it_was_rewritten_with_and_what_came_after() {
-        let (_kept, folder) = folder();
-        let (mut journal, _, _) = open(&folder);
-        let history = entries(0..1000);
-        while !journal.is_long() {
-            journal.append(&history).expect("appended");
-        }
-        journal.rewrite(&entries(0..2)).expect("rewritten");
-        assert!(!journal.is_long());
-        journal.append(&[entry(7)]).expect("appended");
-        assert_eq!(open(&folder).1, [entry(0), entry(1), entry(7)]);
-    }
-}
+#[path = "journal_tests.rs"]
+mod tests;

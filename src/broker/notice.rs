@@ -6,12 +6,37 @@ use std::path::PathBuf;
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// A file ended in the middle of something that was never acknowledged; that much was cut off.
+    /// A file ended in the middle of something; that much was cut off.
     TailCut {
         /// The file.
         path: PathBuf,
         /// Bytes cut.
         bytes: u64,
+        /// It is known that they were never acknowledged.
+        unacknowledged: bool,
+    },
+    /// A log had lost markers from its end, which were written again as they were.
+    MarkersRestored {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
+    /// A transaction was open in a log, and the journal knew no such one: it was ended.
+    TransactionEnded {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Committed, otherwise aborted.
+        committed: bool,
+    },
+    /// Something that belongs to nothing was given another name.
+    SetAside {
+        /// What it was called.
+        path: PathBuf,
+        /// What it is called now.
+        place: PathBuf,
     },
     /// A topic was created.
     TopicCreated {

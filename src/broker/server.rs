@@ -19,11 +19,11 @@ use super::clock::Clock;
 use super::connection;
 use super::core::{Core, NodeSettings, Storage};
 use super::crowd::Crowd;
+use super::damage::OpenError;
 use super::directory::Directory;
 use super::faults::Faults;
 use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
-use super::journal::JournalError;
 use super::notice::Notice;
 use super::storage_fault::words;
 
@@ -100,7 +100,7 @@ pub enum StartError {
     Folder(#[from] FolderError),
     /// What it holds cannot be used.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Data(#[from] OpenError),
 }
 
 /// What a broker is doing.
@@ -172,6 +172,9 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         config.settings.advertised = config.advertise.unwrap_or_else(|| (advertised_host(address), address.port()));
         let core = Core::open(storage, config.settings, cluster_id, config.clock.now())?;
+        if let Some(folder) = &folder {
+            folder.upgrade()?;
+        }
         let hall = Arc::new(Hall::new(core, config.clock, config.faults, config.listener, config.bounds));
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);

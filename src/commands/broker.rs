@@ -12,9 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
-use crate::broker::{
-    Config, Directory, FolderError, JournalError, NodeSettings, Notice, Server, StartError, Untrusted,
-};
+use crate::broker::{Config, Directory, FolderError, NodeSettings, Notice, OpenError, Server, StartError, Untrusted};
 use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
@@ -295,7 +293,7 @@ impl Host<'_> {
 fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
     let message = error.to_string();
     let data = settings.folder.clone().unwrap_or_default();
-    if let StartError::Journal(JournalError::Storage { source, .. }) = &error
+    if let StartError::Data(OpenError::Storage { source, .. }) = &error
         && let Some(untrusted) = Untrusted::of(source)
     {
         return StartFailure::Other(distrusted(&data, untrusted));
@@ -319,12 +317,13 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
         StartError::Folder(FolderError::Foreign { .. }) => {
             refused("it may not be a broker's folder: take another one with --data DIR or -b embedded:DIR".to_owned())
         }
-        StartError::Journal(JournalError::Damaged { .. }) => refused(
-            "the file was changed by something else than this program: put a copy of the folder back, or begin with another one"
+        StartError::Data(OpenError::Damaged(_)) => refused(
+            "what was acknowledged cannot be served, and nothing in the folder was changed: put the file back, or a copy of the whole \
+             folder; or begin with another folder: --data DIR, -b embedded:DIR"
                 .to_owned(),
         ),
         StartError::Folder(FolderError::Untrusted(untrusted)) => StartFailure::Other(distrusted(&data, &untrusted)),
-        StartError::Folder(FolderError::Storage { .. }) | StartError::Journal(JournalError::Storage { .. }) => {
+        StartError::Folder(FolderError::Storage { .. }) | StartError::Data(OpenError::Storage { .. }) => {
             StartFailure::Other(unwritable(&data, &message))
         }
     }
@@ -332,16 +331,42 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
 
 /// Whether everybody should know: damage, and what cannot be done; the rest is for the curious.
 fn is_trouble(notice: &Notice) -> bool {
-    matches!(notice, Notice::TailCut { .. } | Notice::Unwritten { .. } | Notice::Trouble { .. })
+    match notice {
+        Notice::TailCut { .. }
+        | Notice::MarkersRestored { .. }
+        | Notice::TransactionEnded { .. }
+        | Notice::SetAside { .. }
+        | Notice::Unwritten { .. }
+        | Notice::Trouble { .. } => true,
+        Notice::TopicCreated { .. }
+        | Notice::TopicDeleted { .. }
+        | Notice::Connected { .. }
+        | Notice::Disconnected { .. } => false,
+    }
 }
 
 /// A notice in words.
 fn sentence(notice: &Notice) -> String {
     match notice {
-        Notice::TailCut { path, bytes } => format!(
+        Notice::TailCut { path, bytes, unacknowledged: true } => format!(
             "{}: the last {bytes} bytes were never acknowledged and are cut off: the broker before was killed while it wrote",
             path.display()
         ),
+        Notice::TailCut { path, bytes, unacknowledged: false } => format!(
+            "{}: the last {bytes} bytes are not whole and are cut off: the broker or the machine went down while they were written",
+            path.display()
+        ),
+        Notice::MarkersRestored { path, count } => format!(
+            "{} had lost its end: {count} markers of transactions, which are there again as the journal has decided them",
+            path.display()
+        ),
+        Notice::TransactionEnded { topic, partition, committed } => {
+            let ended = if *committed { "committed, as the journal says" } else { "aborted" };
+            format!("{topic}-{partition}: a transaction without an end is {ended}")
+        }
+        Notice::SetAside { path, place } => {
+            format!("{} belongs to no topic, and is called {} now", path.display(), place.display())
+        }
         Notice::TopicCreated { name, partitions } => format!("topic {name} created, {partitions} partitions"),
         Notice::TopicDeleted { name } => format!("topic {name} deleted"),
         Notice::Connected { peer } => format!("{peer} connected"),

@@ -8,8 +8,11 @@ use super::aborted::{Aborted, AbortedTransaction};
 use super::batch::{Batch, Placed};
 use super::header::{Header, marker_header};
 use super::records::Marker;
+use super::seal::chained;
 use super::segment::Segment;
 use super::{Log, LogStorage};
+use crate::broker::ends::LogEnd;
+use crate::broker::kill_points;
 use crate::broker::storage_fault::words;
 
 /// Where a batch went.
@@ -157,18 +160,57 @@ impl Log {
             self.roll(now)?;
         }
         let fsync = self.storage.fsync();
-        if let Err((error, torn)) = self.active().append(header, placed, fsync) {
-            self.refuses |= torn;
-            return Err(error);
+        let position = match self.active().write(placed, fsync) {
+            Ok(position) => position,
+            Err((error, torn)) => {
+                self.refuses |= torn;
+                return Err(error);
+            }
+        };
+        let front = placed.header();
+        if self.slot.is_some() {
+            let before = self.ending();
+            let (size, digest) = (before.size + size as u64, chained(before.digest, &front));
+            if let Err(error) = self.tell(&LogEnd { end: last_offset + 1, size, digest, ..before }) {
+                self.refuses |= self.active().take_back().is_err();
+                return Err(error);
+            }
         }
+        self.active().note(header, &front, position);
         self.end = last_offset + 1;
         Ok(())
+    }
+
+    /// What the log's place in the file `ends` has to say now.
+    pub(super) fn ending(&self) -> LogEnd {
+        let (first, active) = (&self.segments[0], &self.segments[self.segments.len() - 1]);
+        LogEnd {
+            first: first.base_offset,
+            active: active.base_offset,
+            end: self.end,
+            size: active.size,
+            digest: active.digest,
+            sealed: self.sealed,
+            intended: self.sealed,
+        }
+    }
+
+    /// Writes where the log ends, if that is kept.
+    pub(super) fn tell(&self, end: &LogEnd) -> io::Result<()> {
+        self.slot.as_ref().map_or(Ok(()), |slot| slot.write(end))
+    }
+
+    /// The same before files go or are replaced.
+    pub(super) fn tell_through(&self, end: &LogEnd) -> io::Result<()> {
+        self.slot.as_ref().map_or(Ok(()), |slot| slot.write_through(end))
     }
 
     /// Closes the active segment and begins another one.
     pub(super) fn roll(&mut self, now: i64) -> io::Result<()> {
         let segment = self.storage.segment(self.end, now)?;
+        self.sealed = self.sealed.wrapping_add(self.active().seal());
         self.segments.push(segment);
+        kill_points::passed();
         Ok(())
     }
 }

@@ -161,6 +161,17 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Whole batches that stand one after the other, each with its last offset.
+    #[cfg(test)]
+    #[must_use]
+    pub fn each_of(mut batches: Bytes) -> Vec<(i64, Bytes)> {
+        let mut each = Vec::new();
+        while let Some(header) = Header::read(&batches) {
+            each.push((header.last_offset(), batches.split_to(header.size)));
+        }
+        each
+    }
+
     /// Its header at this offset, and the batch as it is stored there: what is written anew, and what stays as it came.
     pub(super) fn placed(&self, base_offset: i64, append_time: Option<i64>) -> (Header, Placed) {
         let mut header = self.header;
@@ -196,5 +207,15 @@ impl Placed {
     #[must_use]
     pub fn size(&self) -> usize {
         self.front.len() + self.rest.len()
+    }
+
+    /// The header as it is stored, from whichever pieces.
+    #[must_use]
+    pub fn header(&self) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        let of_front = self.front.len().min(HEADER);
+        header[..of_front].copy_from_slice(&self.front[..of_front]);
+        header[of_front..].copy_from_slice(&self.rest[..HEADER - of_front]);
+        header
     }
 }

@@ -5,11 +5,16 @@ use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::batch::Placed;
 use super::files::SegmentFile;
-use super::header::{HEADER, Header};
+use super::header::{HEADER, Header, crc_agrees};
+
+/// Why a batch is not read.
+pub const DISAGREES: &str = "the batch does not agree with its checksum";
+/// The same where there is none.
+pub const NO_BATCH: &str = "no whole batch stands here";
 
 /// Read ahead while walking over small batches.
 const AHEAD: u64 = 64 << 10;
@@ -95,7 +100,13 @@ impl Body {
     /// All batches with their records, up to `end` bytes of a file.
     #[must_use]
     pub fn batches(&self, end: u64) -> Batches<'_> {
-        Batches { body: self, position: 0, end, ahead: Bytes::new() }
+        self.batches_from(0, end)
+    }
+
+    /// The same from a position on.
+    #[must_use]
+    pub fn batches_from(&self, from: Position, end: u64) -> Batches<'_> {
+        Batches { body: self, position: from, end, ahead: Bytes::new() }
     }
 
     /// The batches from a position on, up to `end` bytes of a file.
@@ -119,9 +130,9 @@ impl Batches<'_> {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
+    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there, or not the one that was written.
     pub fn next(&mut self) -> io::Result<Option<(Header, Bytes)>> {
-        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no whole batch stands here");
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, NO_BATCH);
         match self.body {
             Body::Memory(pieces) => {
                 let Some(piece) = usize::try_from(self.position).ok().and_then(|at| pieces.get(at)) else {
@@ -144,8 +155,13 @@ impl Batches<'_> {
                     }
                     self.fill(file, AT_ONCE.max(header.size as u64))?;
                 }
+                let batch = self.ahead.slice(..header.size);
+                if !crc_agrees(&batch) {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, DISAGREES));
+                }
                 self.position += header.size as u64;
-                Ok(Some((header, self.ahead.split_to(header.size))))
+                self.ahead.advance(header.size);
+                Ok(Some((header, batch)))
             }
         }
     }
@@ -182,6 +198,8 @@ pub struct Found {
     pub position: Position,
     /// Its header.
     pub header: Header,
+    /// The same as it is stored.
+    pub front: [u8; HEADER],
 }
 
 /// Goes from batch to batch and reads headers only.
@@ -203,29 +221,29 @@ impl Walk<'_> {
     /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
     pub fn next(&mut self) -> io::Result<Option<Found>> {
         let position = self.position;
-        let header = match self.body {
+        let found = match self.body {
             Body::Memory(pieces) => {
                 let Some(piece) = usize::try_from(position).ok().and_then(|at| pieces.get(at)) else { return Ok(None) };
                 self.position += 1;
-                Header::read(piece)
+                Header::read(piece).zip(piece.first_chunk().copied())
             }
             Body::File(file) => {
                 if position >= self.end {
                     return Ok(None);
                 }
-                let header = self.header_at(file)?.filter(|header| position + header.size as u64 <= self.end);
-                if let Some(header) = header {
+                let found = self.header_at(file)?.filter(|(header, _)| position + header.size as u64 <= self.end);
+                if let Some((header, _)) = found {
                     self.small = (header.size as u64) < INTERESTING;
                     self.position += header.size as u64;
                 }
-                header
+                found
             }
         };
-        let header = header.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no whole batch stands here"))?;
-        Ok(Some(Found { position, header }))
+        let (header, front) = found.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, NO_BATCH))?;
+        Ok(Some(Found { position, header, front }))
     }
 
-    fn header_at(&mut self, file: &Arc<SegmentFile>) -> io::Result<Option<Header>> {
+    fn header_at(&mut self, file: &Arc<SegmentFile>) -> io::Result<Option<(Header, [u8; HEADER])>> {
         let held = self.ahead_at..self.ahead_at + self.ahead.len() as u64;
         let whole = self.position + HEADER as u64;
         if whole > self.end {
@@ -238,7 +256,8 @@ impl Walk<'_> {
             file.get()?.read_exact_at(&mut self.ahead, self.position)?;
         }
         let at = usize::try_from(self.position - self.ahead_at).expect("within what was read");
-        Ok(Header::read(&self.ahead[at..]))
+        let front = &self.ahead[at..];
+        Ok(Header::read(front).zip(front.first_chunk().copied()))
     }
 }
 

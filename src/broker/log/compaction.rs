@@ -7,9 +7,12 @@ use super::body::Body;
 use super::cleaner::{Cleaner, Keys, Rules, Source};
 use super::files::OpenFiles;
 use super::recovery::CLEANED;
+use super::seal;
 use super::segment::{Segment, name_of};
 use super::{Log, LogStorage};
 use crate::broker::directory::Directory;
+use crate::broker::ends::LogEnd;
+use crate::broker::kill_points;
 
 /// Written at once.
 const AT_ONCE: usize = 1 << 20;
@@ -105,17 +108,25 @@ impl Log {
         }
         for (bases, segment) in compacted.groups {
             let at = self.segment_of(segment.base_offset);
+            let sealed =
+                self.sealed.wrapping_sub(seal::sum(&self.segments[at..at + bases.len()])).wrapping_add(segment.seal());
+            // From here on a start takes the one for the other, and what was merged for remains.
+            self.tell_through(&LogEnd { intended: sealed, ..self.ending() })?;
             if let (Body::File(new), Body::File(old)) = (&segment.body, &self.segments[at].body) {
                 let place = old.retire();
                 new.rename(&name_of(segment.base_offset)).inspect_err(|_| old.restore(place))?;
+                kill_points::passed();
             }
             let replaced: Vec<Segment> = self.segments.splice(at..at + bases.len(), [segment]).collect();
+            self.sealed = sealed;
             for merged in &replaced[1..] {
                 // A segment that is merged and still there is understood when the log is opened, but only until its
                 // markers and tombstones are compacted away elsewhere.
                 merged.remove().inspect_err(|_| self.refuses_compaction = true)?;
+                kill_points::passed();
             }
             gone.segments.extend(replaced);
+            self.tell(&self.ending())?;
         }
         self.aborted.forget(&compacted.dropped_markers);
         self.cleaned_to = compacted.cleaned_to;
@@ -128,9 +139,14 @@ impl Log {
         Ok(gone)
     }
 
+    /// Whether there was ever a compaction.
+    pub(super) fn was_compacted(&self) -> io::Result<bool> {
+        self.storage.folder().map_or(Ok(false), |folder| Ok(folder.look_at(CHECKPOINT)?.is_some()))
+    }
+
     /// Reads how far the keys are unique.
     pub(super) fn load_checkpoint(&mut self) {
-        let Some((folder, _)) = self.storage.place() else { return };
+        let Some(folder) = self.storage.folder() else { return };
         let known = folder.read(CHECKPOINT).ok().and_then(|text| text.parse().ok());
         // What does not lie in the log was written for another one.
         self.cleaned_to = known.filter(|offset| *offset <= self.end).unwrap_or(0);
@@ -138,6 +154,14 @@ impl Log {
 }
 
 impl LogStorage {
+    /// The folder, if it is one.
+    pub(super) fn folder(&self) -> Option<&Directory> {
+        match self {
+            Self::Memory => None,
+            Self::Folder { folder, .. } => Some(folder),
+        }
+    }
+
     fn place(&self) -> Option<(Directory, OpenFiles)> {
         match self {
             Self::Memory => None,
@@ -215,11 +239,12 @@ fn merge(
         let mut batches = source.body.batches(source.size);
         while let Some((header, batch)) = batches.next()? {
             let Some((header, batch)) = cleaner.clean(&header, &batch)? else { continue };
+            let front = batch.first_chunk().ok_or_else(|| io::Error::other("a batch has a header"))?;
             match &mut new.body {
                 Body::Memory(pieces) => {
-                    pieces.push(batch);
+                    pieces.push(batch.clone());
                     let position = pieces.len() as u64 - 1;
-                    new.note(&header, position);
+                    new.note(&header, front, position);
                 }
                 Body::File(file) => {
                     let position = new.size;
@@ -228,7 +253,7 @@ fn merge(
                         (&*file.get()?).write_all(&unwritten)?;
                         unwritten.clear();
                     }
-                    new.note(&header, position);
+                    new.note(&header, front, position);
                 }
             }
         }

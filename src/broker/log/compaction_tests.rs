@@ -7,6 +7,8 @@ use kafka_protocol::records::Compression;
 
 use super::testing::*;
 use super::*;
+use crate::broker::ends;
+use crate::broker::notice::Notice;
 
 fn compacted() -> LogSettings {
     LogSettings {
@@ -192,8 +194,8 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     for old in before.iter().filter(|old| **old != *before.last().unwrap()) {
         files.push((old.file_name().unwrap().to_owned(), after.contains(old)));
     }
-    for done in 0..=files.len() {
-        let here = folder.path().join(format!("killed-{done}"));
+    let killed_after = |done: usize, how: &str| {
+        let here = folder.path().join(format!("killed-{how}-{done}"));
         copy(&cleaned, &here);
         for (name, renamed) in &files[..done] {
             let new = here.join(format!("{}.cleaned", name.to_str().unwrap()));
@@ -203,15 +205,65 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
                 std::fs::remove_file(here.join(name)).unwrap();
             }
         }
-        let (killed, notices) = open(&in_folder(&here), compacted());
-        assert_eq!(notices, []);
-        assert_eq!(table(&killed), expected, "killed after {done}");
+        here
+    };
+    let check = |killed: &Log, here: &Path, done: usize| {
+        assert_eq!(table(killed), expected, "killed after {done}");
         assert_eq!(killed.last_stable_offset(), log.last_stable_offset());
         assert!(
             killed.segments.windows(2).all(|pair| pair[0].last_offset < pair[1].base_offset),
             "killed after {done}"
         );
-        assert!(std::fs::read_dir(&here).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned")));
+        assert!(std::fs::read_dir(here).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned")));
+    };
+    let mut sums = BTreeMap::new();
+    for done in 0..=files.len() {
+        let here = killed_after(done, "unproven");
+        let (killed, notices) = open(&in_folder(&here), compacted());
+        assert!(notices.iter().all(|notice| matches!(notice, Notice::SetAside { .. })), "{notices:?}");
+        check(&killed, &here, done);
+        if done == files.len() || files[done].1 {
+            sums.insert(done, killed.ending());
+        }
+    }
+    // The same with what is written down of it: a file that is merged goes, and one that is not what it was is not taken for it.
+    for done in 0..=files.len() {
+        let (_, before) = sums.range(..=done).next_back().unwrap();
+        let after = sums.range(done + 1..).next().map_or(before, |(_, after)| after);
+        for (sealed, intended) in [(before.sealed, after.sealed), (before.sealed, before.sealed)] {
+            let here = killed_after(done, "proven");
+            let end = ends::LogEnd { sealed, intended, ..log.ending() };
+            let known = Known::End(Box::new(Proof { end, clean: false, rebooted: false, decided: Vec::new() }));
+            let opened = Log::open(&in_folder(&here), compacted(), 0, NOW, &known);
+            if intended == sealed && !sums.contains_key(&done) {
+                assert!(opened.is_err(), "after {done}: no compaction was on its way");
+            } else {
+                let (mut opened, mut notices) = (opened.unwrap(), Vec::new());
+                opened.settle(None, &mut notices).unwrap();
+                assert_eq!(notices, []);
+                check(&opened, &here, done);
+            }
+            std::fs::remove_dir_all(here).unwrap();
+        }
+    }
+    assert!(sums.len() > 3 && sums.len() <= files.len());
+}
+
+#[test]
+fn a_reader_goes_on_behind_segments_that_compaction_has_emptied() {
+    for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
+        let (mut log, _) = open(&storage, compacted());
+        for number in 0..40_i64 {
+            log.append(&batch(NOBODY, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
+        }
+        log.configure(LogSettings { segment_bytes: 1, ..compacted() });
+        compact(&mut log, NOW);
+        let emptied = log.segments.iter().filter(|segment| segment.size == 0).count();
+        assert!(emptied > 2, "{emptied} segments are empty");
+        for from in 0..40 {
+            assert!(!consume(&log, from, Isolation::ReadUncommitted).is_empty(), "from {from}");
+            assert!(!log.read(from, 1, Isolation::ReadUncommitted, true).read().unwrap().is_empty(), "from {from}");
+        }
     }
 }
 

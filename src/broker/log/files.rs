@@ -218,7 +218,8 @@ impl State {
         if self.identity.is_some_and(|known| known != identity) {
             let what =
                 format!("{} is another file than the one that this broker has written", folder.path_of(name).display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            // No batch of it is read, so none of them is at fault.
+            return Err(io::Error::other(what));
         }
         self.identity = Some(identity);
         let file = Arc::new(file);
@@ -304,7 +305,7 @@ mod tests {
         assert_eq!(file.get().expect_err("gone").kind(), io::ErrorKind::NotFound);
         assert!(!home.path().join("x").exists(), "and none is made in its place");
         std::fs::copy(home.path().join("kept"), home.path().join("x")).expect("copied");
-        assert_eq!(file.get().expect_err("another").kind(), io::ErrorKind::InvalidData);
+        assert_eq!(file.get().expect_err("another").kind(), io::ErrorKind::Other);
         std::fs::rename(home.path().join("kept"), home.path().join("x")).expect("moved back");
         file.rename("z").expect("renamed");
         assert_eq!(read(&file), "one");

@@ -97,7 +97,7 @@ proptest! {
         world.log.roll(world.now).unwrap();
         world.step(&Step::Compact { later: 0 });
         let before = world.log.producers();
-        world.reopen();
+        world.reopen(false);
         world.check_table();
         for (old, new) in before.iter().zip(world.log.producers()) {
             assert_eq!((old.producer_id, old.epoch, old.last_sequence), (new.producer_id, new.epoch, new.last_sequence));

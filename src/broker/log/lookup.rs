@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::body::Found;
+use super::body::{DISAGREES, Found};
+use super::header::crc_agrees;
 use super::records::Records;
 use super::segment::Segment;
 use super::{Isolation, Log};
@@ -69,6 +70,9 @@ impl Segment {
     /// The first record of a batch of which this holds.
     fn first_record(&self, found: &Found, holds: impl Fn(TimedOffset) -> bool) -> io::Result<Option<TimedOffset>> {
         let bytes = self.body.read(found.position, found.header.size)?;
+        if !crc_agrees(&bytes) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, DISAGREES));
+        }
         let records = Records::of(&found.header, &bytes)?;
         for record in records.iter() {
             let record = record?;

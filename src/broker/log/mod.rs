@@ -16,14 +16,19 @@ mod files;
 mod header;
 mod index;
 mod lookup;
+mod missing_markers;
 mod producers;
+mod proof;
 mod records;
 mod recovery;
+mod remains;
 mod retention;
 mod rewrite;
+mod seal;
 mod segment;
 mod settings;
 mod slice;
+mod torn;
 
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
@@ -32,7 +37,10 @@ pub use compaction::{Compacted, Compaction, Replaced};
 pub use files::OpenFiles;
 pub use header::says_transactional;
 pub use lookup::TimedOffset;
+pub use missing_markers::Decided;
 pub use producers::ProducerState;
+pub use proof::Proof;
+pub use recovery::Known;
 pub use settings::{LogSettings, LogStorage};
 pub use slice::Slice;
 
@@ -41,21 +49,23 @@ use body::Body;
 use compaction::CHECKPOINT;
 use producers::Producers;
 use recovery::{CLEAN, CLEANED};
+use remains::Remains;
 use segment::{Segment, base_offset_of};
 
-use super::directory::Directory;
+use super::directory::{Directory, name_before};
+use super::ends::Slot;
 
-/// Removes the files of a log and their folder; one in which something else lies stays with that.
+/// Removes the files of a log, also those that were set aside, and their folder; one in which something else lies stays with that.
 ///
 /// # Errors
 ///
 /// When they cannot be removed, or something else lies there.
 pub fn remove_files(folder: &Directory) -> io::Result<()> {
     folder.remove_with(|name| {
+        let name = name_before(name);
         base_offset_of(name).is_some() || name.ends_with(CLEANED) || [CLEAN, CHECKPOINT].contains(&name)
     })
 }
-
 /// What a reader is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
@@ -82,6 +92,14 @@ pub struct Log {
     refuses: bool,
     /// Files are left that are to be looked at when the log is opened, before anything else is compacted.
     refuses_compaction: bool,
+    /// Sum of the seals of all segments but the active one.
+    sealed: u64,
+    /// How many batches stood behind the end that is written down of it.
+    beyond: usize,
+    /// Its place in the file `ends`.
+    slot: Option<Slot>,
+    /// What its opening found and has not done yet.
+    remains: Remains,
 }
 
 impl Log {
@@ -108,6 +126,12 @@ impl Log {
         self.producers.first_open().map_or(self.end, |first| first.max(self.start))
     }
 
+    /// How many batches its opening found behind the end that is written down of it.
+    #[must_use]
+    pub fn beyond(&self) -> usize {
+        self.beyond
+    }
+
     /// Where a reader of this isolation must stop.
     #[must_use]
     pub fn end_offset(&self, isolation: Isolation) -> i64 {
@@ -118,6 +142,7 @@ impl Log {
     }
 
     /// Bytes of the segments.
+    #[cfg(test)]
     #[must_use]
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
@@ -146,14 +171,16 @@ impl Log {
                 drop(file.retire());
             }
         }
-        match &self.storage {
+        let removed = match &self.storage {
             LogStorage::Memory => Ok(()),
             LogStorage::Folder { folder, .. } => {
                 // A compaction that is on its way may put a file there in between.
                 let again = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
                 remove_files(folder).or_else(|error| if again(&error) { remove_files(folder) } else { Err(error) })
             }
-        }
+        };
+        // The journal says that the topic is gone: a place that is left is given up by the next start.
+        removed.and(self.slot.map_or(Ok(()), Slot::release))
     }
 
     /// Number of the segment in which this offset lies or would lie.

@@ -3,7 +3,10 @@
 use std::io;
 
 use super::Log;
+use super::seal;
 use super::segment::Segment;
+use crate::broker::ends::LogEnd;
+use crate::broker::kill_points;
 
 impl Log {
     /// Moves the log's start up to this offset (within the log) and drops segments that lie below it as a whole.
@@ -16,6 +19,18 @@ impl Log {
         self.drop_below_start()
     }
 
+    /// Where the log's start will be when [`Log::clean`] has been called. Nothing is changed.
+    #[must_use]
+    pub fn start_when_clean(&self, now: i64) -> i64 {
+        let mut gone = self.below_start();
+        if self.settings.delete {
+            let left = &self.segments[gone..];
+            gone += self.expired(left, now);
+            gone += self.surplus(&self.segments[gone..]);
+        }
+        self.segments.get(gone).map_or(self.end, |segment| segment.base_offset).max(self.start)
+    }
+
     /// Applies retention, as far as it is due, and forgets producers. Returns whether the log's start has moved.
     ///
     /// # Errors
@@ -26,28 +41,41 @@ impl Log {
         let before = self.start;
         self.drop_below_start()?;
         if self.settings.delete {
-            if let Some(retention) = self.settings.retention_ms {
-                let expired = self.segments.iter().take_while(|segment| now - segment.newest() > retention).count();
-                self.drop_first(expired, now)?;
-            }
-            if let Some(mut over) =
-                self.settings.retention_bytes.and_then(|retention| self.size().checked_sub(retention))
-            {
-                let goes = |segment: &&Segment| {
-                    let left = over.checked_sub(segment.size);
-                    over = left.unwrap_or(0);
-                    left.is_some()
-                };
-                let surplus = self.segments.iter().take_while(goes).count();
-                self.drop_first(surplus, now)?;
-            }
+            let expired = self.expired(&self.segments, now);
+            self.drop_first(expired, now)?;
+            let surplus = self.surplus(&self.segments);
+            self.drop_first(surplus, now)?;
         }
         Ok(self.start != before)
     }
 
     fn drop_below_start(&mut self) -> io::Result<()> {
-        let behind = self.segments.iter().skip(1).take_while(|segment| segment.base_offset <= self.start).count();
-        self.remove_first(behind)
+        self.remove_first(self.below_start())
+    }
+
+    fn below_start(&self) -> usize {
+        self.segments.iter().skip(1).take_while(|segment| segment.base_offset <= self.start).count()
+    }
+
+    /// How many of these are too old.
+    fn expired(&self, segments: &[Segment], now: i64) -> usize {
+        let is_old =
+            |segment: &&Segment| self.settings.retention_ms.is_some_and(|retention| now - segment.newest() > retention);
+        segments.iter().take_while(is_old).count()
+    }
+
+    /// How many of these are too much.
+    fn surplus(&self, segments: &[Segment]) -> usize {
+        let size = segments.iter().map(|segment| segment.size).sum::<u64>();
+        let Some(mut over) = self.settings.retention_bytes.and_then(|retention| size.checked_sub(retention)) else {
+            return 0;
+        };
+        let goes = |segment: &&Segment| {
+            let left = over.checked_sub(segment.size);
+            over = left.unwrap_or(0);
+            left.is_some()
+        };
+        segments.iter().take_while(goes).count()
     }
 
     /// Drops segments from the front. Where all of them go, the active one is closed first; an empty one stays as it is.
@@ -63,8 +91,16 @@ impl Log {
     }
 
     fn remove_first(&mut self, count: usize) -> io::Result<()> {
+        if count > 0 {
+            let gone = seal::sum(&self.segments[..count]);
+            let sealed = self.sealed.wrapping_sub(gone);
+            let first = self.segments[count].base_offset;
+            self.tell_through(&LogEnd { first, sealed, intended: sealed, ..self.ending() })?;
+        }
         for _ in 0..count {
             self.segments[0].remove()?;
+            kill_points::passed();
+            self.sealed = self.sealed.wrapping_sub(self.segments[0].seal());
             self.segments.remove(0);
             self.start = self.start.max(self.segments[0].base_offset);
         }

@@ -53,10 +53,10 @@ fn records_that_were_deleted_stay_deleted_when_the_log_is_opened_again() {
     assert!(log.segments[0].base_offset <= 7 && log.segments[1].base_offset > 7);
     log.delete_records_before(3).unwrap();
     assert_eq!(log.start_offset(), 7);
-    let log = Log::open(&in_folder(folder.path()), small(), 7, NOW, &mut Vec::new()).unwrap();
+    let log = Log::open(&in_folder(folder.path()), small(), 7, NOW, &Known::Nothing).unwrap();
     assert_eq!((log.start_offset(), log.high_watermark()), (7, 40));
     // Offsets that the journal knows as deleted are not given again, whatever has become of the files.
-    let log = Log::open(&in_folder(folder.path()), small(), 50, NOW, &mut Vec::new()).unwrap();
+    let log = Log::open(&in_folder(folder.path()), small(), 50, NOW, &Known::Nothing).unwrap();
     assert_eq!((log.start_offset(), log.high_watermark(), log.size()), (50, 50, 0));
 }
 
@@ -178,7 +178,7 @@ fn damage_in_front_of_acknowledged_records_is_not_cut_off() {
     let log = filled(&in_folder(folder.path()), small());
     let path = path_of(&log.segments[1]);
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(10).unwrap();
-    let error = Log::open(&in_folder(folder.path()), small(), 0, NOW, &mut Vec::new()).unwrap_err();
+    let error = Log::open(&in_folder(folder.path()), small(), 0, NOW, &Known::Nothing).unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
 }
 

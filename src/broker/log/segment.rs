@@ -1,12 +1,14 @@
 //! Owns a segment: a stretch of a log's batches with what is known of them, so that most questions need no reading.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::batch::Placed;
 use super::body::{Body, Position};
 use super::files::OpenFiles;
-use super::header::Header;
+use super::header::{HEADER, Header};
 use super::index::Index;
+use super::seal::chained;
 use crate::broker::directory::Directory;
 
 /// A segment of a log.
@@ -32,6 +34,8 @@ pub struct Segment {
     pub largest_batch: usize,
     /// Whether something was written that the disk may not have yet.
     pub unflushed: bool,
+    /// Digest of the headers in it.
+    pub digest: u64,
 }
 
 impl Segment {
@@ -48,7 +52,12 @@ impl Segment {
     /// When the file cannot be made.
     pub fn in_folder(files: &OpenFiles, folder: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
         let segment = Self::open(files, folder, &name_of(base_offset), base_offset, now)?;
-        segment.body.cut(0)?;
+        if let Body::File(file) = &segment.body
+            && file.get()?.metadata()?.len() > 0
+        {
+            let what = format!("{} is there already, and holds something", file.path().display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+        }
         Ok(segment)
     }
 
@@ -75,23 +84,36 @@ impl Segment {
             created: now,
             largest_batch: 0,
             unflushed: false,
+            digest: 0,
         }
     }
 
-    /// Writes a batch; after an error the segment is as it was, unless the error comes with `true`.
+    /// Writes a batch, which is to be noted then; after an error the segment is as it was, unless the error comes with `true`.
     ///
     /// # Errors
     ///
     /// When it could not be written; with whether a part of it may be there.
-    pub fn append(&mut self, header: &Header, batch: &Placed, fsync: bool) -> Result<(), (io::Error, bool)> {
+    pub fn write(&mut self, batch: &Placed, fsync: bool) -> Result<Position, (io::Error, bool)> {
         let position = self.body.append(batch, self.size, fsync)?;
-        self.note(header, position);
         self.unflushed = !fsync;
+        Ok(position)
+    }
+
+    /// Takes back what was written and not noted.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be cut.
+    pub fn take_back(&mut self) -> io::Result<()> {
+        match &mut self.body {
+            Body::Memory(pieces) => drop(pieces.pop()),
+            Body::File(file) => file.get()?.set_len(self.size)?,
+        }
         Ok(())
     }
 
-    /// Takes in a batch that stands in the body.
-    pub fn note(&mut self, header: &Header, position: Position) {
+    /// Takes in a batch that stands in the body, and begins with this front.
+    pub fn note(&mut self, header: &Header, front: &[u8; HEADER], position: Position) {
         if self.size == 0 {
             self.first_timestamp = header.max_timestamp;
         }
@@ -100,6 +122,7 @@ impl Segment {
         self.last_offset = header.last_offset();
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.largest_batch = self.largest_batch.max(header.size);
+        self.digest = chained(self.digest, front);
     }
 
     /// Whether a batch of this size and with this last offset must go into the next segment.
@@ -158,6 +181,12 @@ impl Segment {
 #[must_use]
 pub fn name_of(base_offset: i64) -> String {
     format!("{base_offset:020}.log")
+}
+
+/// Where that file lies, for people.
+#[must_use]
+pub fn path_of(folder: &Directory, base_offset: i64) -> PathBuf {
+    folder.path_of(&name_of(base_offset))
 }
 
 /// The base offset in a segment's file name.

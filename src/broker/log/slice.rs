@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::body::Body;
+use super::body::{Body, DISAGREES};
 use super::files::SegmentFile;
-use super::header::{HEADER, Header};
+use super::header::{HEADER, Header, crc_agrees};
 use super::index::INTERVAL;
 use super::segment::Segment;
 use super::{Isolation, Log};
@@ -70,7 +70,7 @@ impl Slice {
     ///
     /// # Errors
     ///
-    /// When the segment cannot be read.
+    /// When the segment cannot be read, or (`InvalidData`) when the first batch is not the one that was written.
     pub fn read(&self) -> io::Result<Bytes> {
         match &self.inner {
             Inner::Pieces { pieces, size } => Ok(match pieces.as_slice() {
@@ -126,6 +126,7 @@ impl Stretch {
     fn cut(&self, mut bytes: Vec<u8>, position: u64, start: usize, first: &Header) -> io::Result<Bytes> {
         let wanted = self.wanted;
         let mut end = start;
+        let mut damaged = false;
         if first.size > wanted.max_bytes {
             if !wanted.at_least_one {
                 return Ok(Bytes::new());
@@ -136,13 +137,24 @@ impl Stretch {
                 bytes.resize(end, 0);
                 self.file.get()?.read_exact_at(&mut bytes[here..], position + here as u64)?;
             }
+            if !crc_agrees(&bytes[start..end]) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, DISAGREES));
+            }
         }
         let room = bytes.len().min(start.saturating_add(wanted.max_bytes));
         while let Some(header) = Header::read(&bytes[end..]) {
             if header.base_offset >= wanted.limit || end + header.size > room {
                 break;
             }
+            // A disk may forget after the start, and clients need not look.
+            if !crc_agrees(&bytes[end..end + header.size]) {
+                damaged = true;
+                break;
+            }
             end += header.size;
+        }
+        if damaged && end == start {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, DISAGREES));
         }
         Ok(Bytes::from(bytes).slice(start..end))
     }
@@ -157,7 +169,9 @@ impl Log {
         if offset >= limit || (max_bytes == 0 && !at_least_one) {
             return Slice::empty();
         }
-        let Some(segment) = self.segments[self.segment_of(offset)..].iter().find(|it| it.last_offset >= offset) else {
+        // One that compaction has emptied holds nothing, whatever its name says.
+        let holds = |segment: &&Segment| segment.size > 0 && segment.last_offset >= offset;
+        let Some(segment) = self.segments[self.segment_of(offset)..].iter().find(holds) else {
             return Slice::empty();
         };
         let wanted = Wanted { offset, limit, max_bytes, at_least_one };

@@ -10,7 +10,7 @@ use kafka_protocol::records::{
 
 use super::header::Header;
 use super::segment::Segment;
-use super::{Batch, Body, Isolation, Log, LogSettings, LogStorage, OpenFiles, Slice};
+use super::{Batch, Body, Isolation, Known, Log, LogSettings, LogStorage, OpenFiles, Slice};
 use crate::broker::directory::Directory;
 use crate::broker::notice::Notice;
 
@@ -104,7 +104,8 @@ pub fn path_of(segment: &Segment) -> PathBuf {
 
 pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<Notice>) {
     let mut notices = Vec::new();
-    let log = Log::open(storage, settings, 0, NOW, &mut notices).unwrap();
+    let mut log = Log::open(storage, settings, 0, NOW, &Known::Nothing).unwrap();
+    log.settle(None, &mut notices).unwrap();
     (log, notices)
 }
 

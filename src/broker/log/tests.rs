@@ -142,7 +142,7 @@ fn a_torn_tail_is_cut_and_told() {
         let whole = cut / one.size();
         assert_eq!(log.high_watermark(), i64::try_from(whole).unwrap());
         let torn = (cut - whole * one.size()) as u64;
-        let told = (torn > 0).then(|| Notice::TailCut { path: path.clone(), bytes: torn });
+        let told = (torn > 0).then(|| Notice::TailCut { path: path.clone(), bytes: torn, unacknowledged: false });
         assert_eq!(notices, Vec::from_iter(told));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), log.size());
     }

@@ -1,8 +1,15 @@
 //! Owns the slow way: a list of batches beside a log, which must always agree.
 
+use uuid::Uuid;
+
 use super::header::{Header, sequence_after};
 use super::testing::*;
 use super::*;
+use crate::broker::ends::{Ends, JournalEnd};
+
+const TOPIC: Uuid = Uuid::from_u128(1);
+const JOURNAL: JournalEnd =
+    JournalEnd { cluster_id: TOPIC, generation: 1, acknowledged: 0, chain: 0, intended: 0, boot: 0, clean: false };
 
 pub const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -74,7 +81,7 @@ pub struct Derived {
 /// Both, side by side.
 pub struct World {
     pub storage: LogStorage,
-    pub _folder: Option<tempfile::TempDir>,
+    pub folder: Option<tempfile::TempDir>,
     pub settings: LogSettings,
     pub log: Log,
     pub stored: Vec<Stored>,
@@ -85,9 +92,15 @@ pub struct World {
 impl World {
     pub fn new(settings: LogSettings, files: bool) -> Self {
         let folder = files.then(|| tempfile::tempdir().unwrap());
-        let storage = folder.as_ref().map_or(LogStorage::Memory, |folder| in_folder(folder.path()));
-        let (log, _) = open(&storage, settings.clone());
-        Self { storage, _folder: folder, settings, log, stored: Vec::new(), now: NOW, epochs: [0; 4] }
+        let storage = folder.as_ref().map_or(LogStorage::Memory, |folder| in_folder(&folder.path().join("0")));
+        let mut log = Log::open(&storage, settings.clone(), 0, NOW, &Known::New).unwrap();
+        if let Some(folder) = &folder {
+            let folder = Directory::of_test(folder.path());
+            let ends = Ends::begin(&folder, false, &JOURNAL).unwrap();
+            log.settle(Some(ends.slot(TOPIC, 0)), &mut Vec::new()).unwrap();
+            ends.publish(&folder).unwrap();
+        }
+        Self { storage, folder, settings, log, stored: Vec::new(), now: NOW, epochs: [0; 4] }
     }
 
     pub fn derived(&self) -> Derived {
@@ -157,7 +170,7 @@ impl World {
                 if *clean {
                     self.log.close().unwrap();
                 }
-                self.reopen();
+                self.reopen(*clean);
             }
             Step::Cut(per_mille) => self.cut(*per_mille),
             Step::Clean { later } => {
@@ -221,13 +234,22 @@ impl World {
         }
     }
 
-    pub fn reopen(&mut self) {
+    /// What is written down of the log.
+    fn proof(&self, clean: bool) -> (Known, Slot) {
+        let found = Ends::read(&Directory::of_test(self.folder.as_ref().unwrap().path()), false).unwrap().unwrap();
+        let (slot, end) = found.logs[&(TOPIC, 0)].clone();
+        (Known::End(Box::new(Proof { end, clean, rebooted: false, decided: Vec::new() })), slot)
+    }
+
+    pub fn reopen(&mut self, clean: bool) {
         if matches!(self.storage, LogStorage::Memory) {
             return;
         }
         let (start, end, first) = (self.log.start_offset(), self.end(), self.log.segments[0].base_offset);
         let mut notices = Vec::new();
-        self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &mut notices).unwrap();
+        let (known, slot) = self.proof(clean);
+        self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &known).unwrap();
+        self.log.settle(Some(slot), &mut notices).unwrap();
         assert_eq!((self.log.start_offset(), self.end()), (start, end));
         assert_eq!(notices, []);
         // Who wrote only what is gone by now is forgotten.
@@ -254,8 +276,12 @@ impl World {
         };
         self.stored.retain(|stored| stays(stored));
         let start = self.log.start_offset();
-        let mut notices = Vec::new();
-        self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &mut notices).unwrap();
+        let (known, slot) = self.proof(false);
+        let proven = Log::open(&self.storage, self.settings.clone(), start, self.now, &known);
+        assert_eq!(proven.is_ok(), length as u64 == last.size, "what is lost is not passed over");
+        // Without what is written down of it, it is taken for what it says.
+        self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &Known::Nothing).unwrap();
+        self.log.settle(Some(slot), &mut Vec::new()).unwrap();
         let end = self.stored.last().map_or(base_offset, |stored| stored.last_offset() + 1).max(base_offset);
         assert_eq!(self.log.high_watermark(), end.max(start));
         self.stored.retain(|stored| stored.base_offset >= first);

@@ -10,7 +10,6 @@ use super::super::directory::Directory;
 use super::super::entry::Entry;
 use super::super::log::{Log, remove_files};
 use super::super::notice::Notice;
-use super::super::storage_fault::words;
 use super::{Overrides, Topic, TopicEntry, configs};
 
 impl Core {
@@ -32,7 +31,9 @@ impl Core {
         let logs = match self.open_logs(id, 0..partitions, &overrides, now) {
             Ok(logs) => logs,
             Err(error) => {
-                self.remove_folder(id);
+                if !self.remove_folder(id) {
+                    self.topics.unremoved.insert(id);
+                }
                 // If this is not written either, the next start finds an empty topic.
                 self.record(&[Entry::Topic(TopicEntry::Deleted { id })])?;
                 return Err(error);
@@ -71,7 +72,12 @@ impl Core {
     /// # Errors
     ///
     /// `KAFKA_STORAGE_ERROR`; the topic is then as it was.
-    pub(super) fn configure_topic(&mut self, id: Uuid, overrides: Overrides, now: i64) -> Result<(), ResponseError> {
+    pub(in crate::broker) fn configure_topic(
+        &mut self,
+        id: Uuid,
+        overrides: Overrides,
+        now: i64,
+    ) -> Result<(), ResponseError> {
         self.record(&[Entry::Topic(TopicEntry::Configured { id, overrides: overrides.clone() })])?;
         if let Some(topic) = self.topics.by_id_mut(id) {
             let settings = configs::log_settings(&overrides);
@@ -89,11 +95,13 @@ impl Core {
     /// # Errors
     ///
     /// `KAFKA_STORAGE_ERROR`; the topic is then as it was.
-    pub(super) fn remove_topic(&mut self, id: Uuid) -> Result<(), ResponseError> {
+    pub(in crate::broker) fn remove_topic(&mut self, id: Uuid) -> Result<(), ResponseError> {
         self.record(&[Entry::Topic(TopicEntry::Deleted { id })])?;
         let Some(topic) = self.topics.remove(id) else { return Ok(()) };
         self.remove_logs(topic.logs);
-        self.remove_folder(id);
+        if !self.remove_folder(id) {
+            self.topics.unremoved.insert(id);
+        }
         self.wake_topic(&topic.name);
         let left = self.groups.topic_deleted(&topic.name);
         self.notices.push(Notice::TopicDeleted { name: topic.name });
@@ -118,10 +126,10 @@ impl Core {
         let settings = configs::log_settings(overrides);
         let mut logs = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            match self.open_log(id, partition, settings.clone(), 0, now) {
+            match self.new_log(id, partition, settings.clone(), now) {
                 Ok(log) => logs.push(log),
                 Err(error) => {
-                    self.notices.push(Notice::Unwritten { what: "a new partition".to_owned(), reason: words(&error) });
+                    self.notices.push(Notice::Unwritten { what: "a new partition".to_owned(), reason: error.reason() });
                     self.remove_logs(logs);
                     return Err(ResponseError::KafkaStorageError);
                 }
@@ -139,14 +147,16 @@ impl Core {
         }
     }
 
-    fn remove_folder(&mut self, id: Uuid) {
-        let Some(folder) = self.topic_folder(id) else { return };
+    /// Whether nothing is left of it.
+    pub(super) fn remove_folder(&mut self, id: Uuid) -> bool {
+        let Some(folder) = self.topic_folder(id) else { return true };
         match remove_topic(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let what = format!("{} cannot be removed: {error}", folder.path().display());
                 self.notices.push(Notice::Trouble { what });
+                false
             }
-            _ => {}
+            _ => true,
         }
     }
 }
@@ -156,7 +166,7 @@ impl Core {
 /// # Errors
 ///
 /// When something cannot be removed, or is not a broker's.
-pub(super) fn remove_topic(folder: &Directory) -> std::io::Result<()> {
+fn remove_topic(folder: &Directory) -> std::io::Result<()> {
     let names = folder.names()?;
     for name in names.iter().filter(|name| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok())) {
         remove_files(&folder.child(name))?;

@@ -97,7 +97,7 @@ impl Topics {
 impl Core {
     /// Cleans logs whose time has come: segments roll or are dropped, and [`Core::take_compaction`] has something to give.
     pub fn clean(&mut self, now: i64) {
-        let (mut moved, mut begin_later) = (Vec::new(), Vec::new());
+        let mut begin_later = Vec::new();
         for _ in 0..LOGS_A_TICK {
             let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
             let Some(topic) = self.topics.by_id_mut(id).filter(|topic| partition < topic.logs.len()) else {
@@ -106,26 +106,25 @@ impl Core {
                 continue;
             };
             let compacts = configs::has_policy(&topic.overrides, "compact");
-            let log = &mut topic.logs[partition];
-            let cleaned = log.clean(now);
-            let offset = log.start_offset();
+            let log = &topic.logs[partition];
+            let offset = log.start_when_clean(now);
+            let moves = offset > log.start_offset();
             if compacts {
                 self.topics.cleaning.candidates.insert((id, partition));
             }
-            match cleaned {
-                Ok(false) => {}
-                Ok(true) => {
-                    begin_later.push((id, partition));
-                    moved.push(Entry::Topic(TopicEntry::LogStart { id, partition, offset }));
-                }
-                Err(error) => {
+            // The journal knows first: what a start finds missing from a log's front is a loss otherwise. Without room for a line the
+            // records stay for now.
+            if moves && self.record(&[Entry::Topic(TopicEntry::LogStart { id, partition, offset })]).is_err() {
+                continue;
+            }
+            let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition));
+            match log.map(|log| log.clean(now)) {
+                Some(Ok(true)) => begin_later.push((id, partition)),
+                Some(Ok(false)) | None => {}
+                Some(Err(error)) => {
                     self.notices.push(Notice::Trouble { what: format!("a log cannot be cleaned: {error}") });
                 }
             }
-        }
-        if !moved.is_empty() {
-            // The records are gone either way, and a start finds the log's start by its first segment, too: the trouble is told, no more.
-            self.record(&moved).ok();
         }
         for (id, partition) in begin_later {
             let name = self.topics.by_id(id).map(|topic| topic.name.clone());

@@ -1,6 +1,6 @@
 //! Owns topics: their names, ids, partitions and configs, and every request about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
@@ -96,6 +96,8 @@ pub struct Topics {
     cleaning: cleaning::Schedule,
     /// What the journal told, until the logs are opened.
     remembered: BTreeMap<Uuid, open::Remembered>,
+    /// Topics that are deleted, and whose files may not be.
+    unremoved: BTreeSet<Uuid>,
 }
 
 impl Topics {
@@ -150,6 +152,7 @@ impl Topics {
             let starts = topic.logs.iter().map(Log::start_offset).enumerate().filter(|(_, offset)| *offset > 0);
             entries.extend(starts.map(|(partition, offset)| TopicEntry::LogStart { id: topic.id, partition, offset }));
         }
+        entries.extend(self.unremoved.iter().map(|id| TopicEntry::Deleted { id: *id }));
         entries
     }
 

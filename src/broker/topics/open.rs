@@ -1,17 +1,19 @@
 //! Owns how topics come back after a start: what the journal remembers, their logs, and folders that nobody remembers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
 use uuid::Uuid;
 
 use super::super::core::{Core, Storage};
-use super::super::directory::TOPICS;
-use super::super::journal::JournalError;
-use super::super::log::{Log, LogSettings};
+use super::super::damage::{Damage, OpenError};
+use super::super::directory::{Directory, TOPICS};
+use super::super::ends;
+use super::super::log::{Decided, Known, Log, LogSettings, Proof};
 use super::super::notice::Notice;
-use super::change::remove_topic;
+use super::super::opening::{Opening, Past};
+use super::super::transactions::Decisions;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
 
 /// A topic as the journal tells of it.
@@ -21,6 +23,15 @@ pub(super) struct Remembered {
     partitions: usize,
     overrides: Overrides,
     starts: BTreeMap<usize, i64>,
+}
+
+/// What is in the folder of topics and belongs to no topic.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// Remains of topics that the journal knows as deleted.
+    deleted: Vec<Uuid>,
+    /// Folders without records, by name.
+    empty: Vec<String>,
 }
 
 impl Topics {
@@ -33,6 +44,7 @@ impl Topics {
             }
             TopicEntry::Deleted { id } => {
                 topics.remove(&id);
+                self.unremoved.insert(id);
             }
             TopicEntry::Grown { id, partitions } => {
                 if let Some(topic) = topics.get_mut(&id) {
@@ -54,60 +66,160 @@ impl Topics {
 }
 
 impl Core {
-    /// Opens the logs of all topics that the journal remembers, and removes the folders of others: the process ended between the
-    /// journal's line and the removal, or a topic could not be made.
+    /// Opens the logs of all topics that the journal remembers. Everything is looked at before anything is changed.
     ///
     /// # Errors
     ///
-    /// When a log cannot be read or written.
-    pub(in super::super) fn open_topics(&mut self, now: i64) -> Result<(), JournalError> {
-        self.remove_strangers();
+    /// When a log is not what was acknowledged, when there are logs that the journal does not know, or when something cannot be read or
+    /// written.
+    pub(in super::super) fn open_topics(
+        &mut self,
+        opening: Option<&mut Opening>,
+        decisions: &Decisions,
+        now: i64,
+    ) -> Result<(), OpenError> {
+        let Storage::Folder(folder) = self.storage.clone() else { return Ok(()) };
+        let Some(opening) = opening else { return Ok(()) };
+        let strangers = self.strangers(&folder)?;
+        let (mut topics, mut beyond) = (Vec::new(), 0);
         for (id, topic) in std::mem::take(&mut self.topics.remembered) {
             let settings = configs::log_settings(&topic.overrides);
             let mut logs = Vec::with_capacity(topic.partitions);
-            for partition in 0..topic.partitions {
+            for (partition, number) in (0..topic.partitions).zip(0..) {
                 let start = topic.starts.get(&partition).copied().unwrap_or_default();
-                let log = self.open_log(id, partition, settings.clone(), start, now).map_err(|source| {
-                    let path = self.topic_folder(id).map_or_else(PathBuf::new, |it| it.path_of(&partition.to_string()));
-                    JournalError::Storage { path, source }
-                })?;
+                let known = known(&opening.past, (id, number), || decisions.of(&topic.name, number).to_vec());
+                let log = Log::open(&self.log_storage(id, number), settings.clone(), start, now, &known);
+                let log = log.map_err(|error| opening.blame(error))?;
+                beyond += log.beyond();
                 logs.push(log);
             }
-            self.take_in(Topic { name: topic.name, id, overrides: topic.overrides, logs }, now);
+            topics.push(Topic { name: topic.name, id, overrides: topic.overrides, logs });
         }
+        // All are written under one lock: one batch can have been on its way.
+        if beyond > 1 && !opening.is_rebooted() {
+            let why = format!("{beyond} batches in the logs are newer than it");
+            return Err(Damage::Altered { path: folder.path_of(ends::NAME), why }.into());
+        }
+        self.settle(opening, &folder, topics, strangers, now).map_err(OpenError::storage(&folder.path()))
+    }
+
+    /// From here on the folder is changed.
+    fn settle(
+        &mut self,
+        opening: &mut Opening,
+        folder: &Directory,
+        topics: Vec<Topic>,
+        strangers: Strangers,
+        now: i64,
+    ) -> io::Result<()> {
+        let (ends, journal) = opening.begin(&mut self.notices)?;
+        self.journal = journal;
+        let mut places = match &mut opening.past {
+            Past::Proven { found, .. } => std::mem::take(&mut found.logs),
+            Past::New | Past::Unproven => BTreeMap::new(),
+        };
+        for mut topic in topics {
+            for (number, log) in (0..).zip(&mut topic.logs) {
+                let place = places.remove(&(topic.id, number));
+                let slot = place.map_or_else(|| ends.slot(topic.id, number), |(slot, _)| slot);
+                log.settle(Some(slot), &mut self.notices)?;
+            }
+            self.take_in(topic, now);
+        }
+        // Of topics that were deleted, and of partitions that could not be made.
+        for (slot, _) in places.into_values() {
+            slot.release()?;
+        }
+        self.topics.unremoved = strangers.deleted.into_iter().filter(|id| !self.remove_folder(*id)).collect();
+        let folder = folder.child(TOPICS);
+        for name in strangers.empty {
+            let place = folder.set_aside(&name)?;
+            self.notices.push(Notice::SetAside { path: folder.path_of(&name), place: folder.path_of(&place) });
+        }
+        let entries = self.snapshot();
+        opening.finish(&ends, &mut self.journal, &entries)?;
+        self.ends = Some(ends);
         Ok(())
     }
 
-    pub(super) fn open_log(
+    /// A log for a partition that is being made.
+    pub(super) fn new_log(
         &mut self,
         topic: Uuid,
         partition: usize,
         settings: LogSettings,
-        start: i64,
         now: i64,
-    ) -> io::Result<Log> {
-        let partition = i32::try_from(partition).map_err(io::Error::other)?;
-        let storage = self.log_storage(topic, partition);
-        Log::open(&storage, settings, start, now, &mut self.notices)
+    ) -> Result<Log, OpenError> {
+        let number = i32::try_from(partition).map_err(io::Error::other);
+        let folder = self.topic_folder(topic).map_or_else(PathBuf::new, |folder| folder.path());
+        let number = number.map_err(OpenError::storage(&folder))?;
+        let mut log = Log::open(&self.log_storage(topic, number), settings, 0, now, &Known::New)?;
+        let slot = self.ends.as_ref().map(|ends| ends.slot(topic, number));
+        log.settle(slot, &mut self.notices).map_err(OpenError::storage(&folder))?;
+        Ok(log)
     }
 
-    /// Only what is named like a topic's folder is looked at.
-    fn remove_strangers(&mut self) {
-        let Storage::Folder(folder) = &self.storage else { return };
-        // Before the first topic there is no such folder.
+    /// Only what is named like a topic's folder is looked at, and like a partition's in it.
+    fn strangers(&self, folder: &Directory) -> Result<Strangers, OpenError> {
+        let mut strangers = Strangers::default();
+        let mut unknown = Vec::new();
         let folder = folder.child(TOPICS);
-        let Ok(names) = folder.names() else { return };
-        for name in names {
-            let Some(id) = name.to_str().and_then(|name| Uuid::try_parse(name).ok()) else { continue };
-            if self.topics.remembered.contains_key(&id) {
-                continue;
-            }
-            let folder = folder.child(name);
-            if let Err(error) = remove_topic(&folder) {
-                let what = format!("{} belongs to no topic and cannot be removed: {error}", folder.path().display());
-                self.notices.push(Notice::Trouble { what });
+        for name in names(&folder)? {
+            let Ok(id) = Uuid::try_parse(&name) else { continue };
+            if let Some(topic) = self.topics.remembered.get(&id) {
+                let folder = folder.child(&name);
+                for name in names(&folder)? {
+                    let number = name.parse::<usize>().ok();
+                    if number.is_some_and(|number| number >= topic.partitions) && holds_records(&folder, &name)? {
+                        unknown.push(folder.path_of(&name));
+                    }
+                }
+            } else if self.topics.unremoved.contains(&id) {
+                strangers.deleted.push(id);
+            } else if holds_records(&folder, &name)? {
+                unknown.push(folder.path_of(&name));
+            } else {
+                strangers.empty.push(name);
             }
         }
+        if unknown.is_empty() { Ok(strangers) } else { Err(Damage::Unknown { paths: unknown }.into()) }
+    }
+}
+
+/// What a folder holds, in order; nothing where there is no such folder.
+fn names(folder: &Directory) -> Result<BTreeSet<String>, OpenError> {
+    match folder.names() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(OpenError::storage(&folder.path())(error)),
+        Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),
+    }
+}
+
+/// Whether this is a file with anything in it, or there is such a one below it: nothing is judged by its name.
+fn holds_records(folder: &Directory, name: &str) -> Result<bool, OpenError> {
+    match folder.look_at(name).map_err(OpenError::storage(&folder.path_of(name)))? {
+        None => Ok(false),
+        Some(seen) if !seen.is_folder => Ok(seen.size > 0),
+        Some(_) => {
+            let folder = folder.child(name);
+            for name in names(&folder)? {
+                if holds_records(&folder, &name)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// What is known of a log.
+fn known(past: &Past, log: (Uuid, i32), decided: impl FnOnce() -> Vec<Decided>) -> Known {
+    match past {
+        Past::New => Known::New,
+        Past::Unproven => Known::Nothing,
+        Past::Proven { found, clean, rebooted } => found.logs.get(&log).map_or(Known::New, |(_, end)| {
+            Known::End(Box::new(Proof { end: *end, clean: *clean, rebooted: *rebooted, decided: decided() }))
+        }),
     }
 }
 

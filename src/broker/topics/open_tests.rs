@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::fixture::{NOW, append, make, open};
 use super::*;
-use crate::broker::directory::Directory;
+use crate::broker::core::NodeSettings;
 use crate::broker::entry::Entry;
 
 fn started(folder: &Path) -> Core {
@@ -93,19 +93,100 @@ fn a_topic_that_was_made_again_has_none_of_the_old_records() {
 }
 
 #[test]
-fn folders_that_no_topic_owns_are_removed_and_others_are_left_alone() {
+fn folders_that_no_topic_owns_are_set_aside_and_others_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     let id = make(&mut core, "a", 1, &[]);
     drop(core);
     let topics = folder.path().join("topics");
-    std::fs::create_dir_all(topics.join(Uuid::from_u128(9).to_string()).join("0")).unwrap();
+    let stranger = topics.join(Uuid::from_u128(9).to_string());
+    std::fs::create_dir_all(stranger.join("0")).unwrap();
     std::fs::create_dir_all(topics.join("notes")).unwrap();
-    let core = started(folder.path());
-    let mut expected = vec![id.to_string(), "notes".to_owned()];
-    expected.sort();
-    assert_eq!(folders(folder.path()), expected);
-    assert!(core.notices.iter().all(|notice| !matches!(notice, Notice::Trouble { .. })));
+    for _ in 0..2 {
+        let core = started(folder.path());
+        let mut expected = vec![format!("{}.set-aside", Uuid::from_u128(9)), id.to_string(), "notes".to_owned()];
+        expected.sort();
+        assert_eq!(folders(folder.path()), expected);
+        assert!(core.notices.iter().all(|notice| matches!(notice, Notice::SetAside { path, .. } if *path == stranger)));
+    }
+}
+
+fn refused(folder: &Path) -> Damage {
+    let opened =
+        Core::open(Storage::Folder(Directory::of_test(folder)), NodeSettings::default(), Uuid::from_u128(7), NOW);
+    match opened {
+        Err(OpenError::Damaged(damage)) => damage,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_journal_that_does_not_know_the_logs_is_refused_and_nothing_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = started(folder.path());
+    let id = make(&mut core, "a", 2, &[]);
+    append(&mut core, "a", "k", "1", NOW);
+    drop(core);
+    let log = folder.path().join("topics").join(id.to_string());
+    let before = std::fs::read(log.join("0/00000000000000000000.log")).unwrap();
+    let journal = std::fs::read(folder.path().join("journal")).unwrap();
+    let ends = std::fs::read(folder.path().join("ends")).unwrap();
+    for (journal, ends, named) in [
+        (None, Some(&ends), "journal"),
+        (Some(vec![]), Some(&ends), "journal"),
+        (Some(journal), None, "ends"),
+        // As if there had been neither: the folder of an older version, without its journal.
+        (None, None, log.to_str().unwrap()),
+        (Some(vec![]), None, log.to_str().unwrap()),
+    ] {
+        for (name, content) in [("journal", journal.as_ref()), ("ends", ends)] {
+            match content {
+                Some(content) => std::fs::write(folder.path().join(name), content).unwrap(),
+                None => drop(std::fs::remove_file(folder.path().join(name))),
+            }
+        }
+        let damage = refused(folder.path());
+        assert!(damage.to_string().contains(named), "{damage}");
+        assert_eq!(std::fs::read(log.join("0/00000000000000000000.log")).unwrap(), before);
+        assert_eq!(folder.path().join("ends").exists(), ends.is_some());
+    }
+}
+
+#[test]
+fn a_partition_that_the_journal_does_not_know_is_refused_if_it_holds_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = started(folder.path());
+    let id = make(&mut core, "a", 1, &[]);
+    drop(core);
+    let beyond = folder.path().join("topics").join(id.to_string()).join("1");
+    std::fs::create_dir_all(&beyond).unwrap();
+    std::fs::write(beyond.join("00000000000000000000.log"), b"").unwrap();
+    drop(started(folder.path()));
+    std::fs::write(beyond.join("00000000000000000000.log"), b"x").unwrap();
+    assert_eq!(refused(folder.path()), Damage::Unknown { paths: vec![beyond] });
+}
+
+#[test]
+fn remains_of_a_topic_that_was_deleted_go_because_the_journal_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = started(folder.path());
+    let id = make(&mut core, "a", 1, &[]);
+    append(&mut core, "a", "k", "1", NOW);
+    let remains = folder.path().join("topics").join(id.to_string());
+    core.record(&[Entry::Topic(TopicEntry::Deleted { id })]).unwrap();
+    drop(core);
+    let mut core = started(folder.path());
+    assert!(core.topics.get("a").is_none() && !remains.exists());
+    // Also if they cannot be removed at once, and the journal is written anew meanwhile.
+    std::fs::create_dir_all(remains.join("0")).unwrap();
+    std::fs::write(remains.join("0/00000000000000000000.log"), b"x").unwrap();
+    std::fs::write(remains.join("0/00000000000000000007.log.cleaned.set-aside-1"), b"x").unwrap();
+    core.topics.unremoved.insert(id);
+    let entries = core.snapshot();
+    core.journal.rewrite(&entries).unwrap();
+    drop(core);
+    drop(started(folder.path()));
+    assert!(!remains.exists());
 }
 
 #[test]

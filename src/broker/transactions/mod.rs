@@ -4,6 +4,7 @@
 //! writes markers between the two lines of an end. The node is alone, so an end is usually complete when it is answered.
 
 mod coordinator;
+mod forgotten;
 mod listing;
 mod markers;
 mod requests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 pub use coordinator::{Coordinator, Entrance, Marker};
+pub use forgotten::Decisions;
 pub use transaction::{Outcome, Partitions, Producer, Protocol, State, Transaction};
 
 /// Producer ids are handed out in blocks that the journal knows of first, so that none is ever given twice.

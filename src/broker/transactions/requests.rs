@@ -22,7 +22,7 @@ use crate::broker::notice::Notice;
 use crate::broker::storage_fault::words;
 
 /// The epoch of the only coordinator there ever is.
-const COORDINATOR_EPOCH: i32 = 0;
+pub(super) const COORDINATOR_EPOCH: i32 = 0;
 
 impl Coordinator for Core {
     fn transactions(&self) -> &Transactions {

@@ -1,0 +1,414 @@
+//! Owns the fuzz of damaged folders: whatever is done to the files of a broker that was killed, a start serves exactly what was
+//! acknowledged or refuses by the file's name, and no file is lost.
+
+mod life;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::broker::kill_points;
+use life::{Seen, seen, start};
+
+/// Files by their path in the folder.
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Offsets of the topics in the folder of an earlier version.
+const OLD_RECORDS: [(&str, i64); 4] =
+    [("inventory-events", 21), ("inventory-ledger", 22), ("order-events", 18), ("order-events-dlq", 0)];
+
+/// Something that is done to the files, and which of them a refusal may name.
+struct Harm {
+    what: String,
+    files: Files,
+    named: Vec<PathBuf>,
+}
+
+fn read(folder: &Path) -> Files {
+    let mut files = Files::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(one) = folders.pop() {
+        for entry in fs::read_dir(one).expect("listed") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("below").to_owned();
+                files.insert(name, fs::read(path).expect("read"));
+            }
+        }
+    }
+    files
+}
+
+/// Makes the folder hold these files and no other; `is` is what it is known to hold.
+fn write(folder: &Path, is: &Files, files: &Files) {
+    for name in is.keys().filter(|name| !files.contains_key(*name)) {
+        fs::remove_file(folder.join(name)).expect("removed");
+        // And what is empty then, up to the folder itself.
+        for parent in name.ancestors().skip(1).take_while(|parent| parent.components().next().is_some()) {
+            fs::remove_dir(folder.join(parent)).ok();
+        }
+    }
+    for (name, bytes) in files.iter().filter(|(name, bytes)| is.get(*name) != Some(*bytes)) {
+        let path = folder.join(name);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().expect("in the folder")).expect("made");
+        let mut file = fs::OpenOptions::new();
+        file.write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .expect("made")
+            .write_all(bytes)
+            .expect("written");
+    }
+}
+
+/// A run that was killed, and what had been acknowledged.
+struct Killed {
+    files: Files,
+    earlier: Files,
+    acknowledged: Seen,
+    /// It was stopped, and not killed.
+    stopped: bool,
+}
+
+impl Killed {
+    fn new() -> Self {
+        Self::after(false)
+    }
+
+    fn after(stopped: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut core, _, _lock) = start(folder.path()).expect("starts");
+        life::begin(&mut core);
+        let earlier = read(folder.path());
+        for step in life::steps() {
+            step(&mut core);
+        }
+        let acknowledged = seen(&core).expect("read");
+        if stopped {
+            core.close().expect("closed");
+        }
+        drop(core);
+        Self { files: read(folder.path()), earlier, acknowledged, stopped }
+    }
+
+    /// All but the lock, whose content nobody needs.
+    fn names(&self) -> Vec<PathBuf> {
+        self.files.keys().filter(|name| name.as_path() != Path::new("lock")).cloned().collect()
+    }
+
+    fn altered(&self, what: &str, name: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Harm {
+        let mut files = self.files.clone();
+        change(files.get_mut(name).expect("there"));
+        Harm { what: format!("{}: {what}", name.display()), files, named: vec![name.to_owned()] }
+    }
+
+    fn cut(&self, name: &Path, bytes: usize) -> Harm {
+        self.altered(&format!("{bytes} bytes cut"), name, |content| content.truncate(content.len() - bytes))
+    }
+
+    fn flipped(&self, name: &Path, bit: usize) -> Harm {
+        self.altered(&format!("bit {bit} flipped"), name, |content| content[bit / 8] ^= 1 << (bit % 8))
+    }
+
+    /// The damages of which there are few.
+    fn rare(&self) -> Vec<Harm> {
+        let mut harms = Vec::new();
+        let names = self.names();
+        for name in &names {
+            harms.push(self.altered("emptied", name, Vec::clear));
+            harms.push(self.altered("doubled", name, |content| content.extend(content.clone())));
+            let mut files = self.files.clone();
+            files.remove(name);
+            harms.push(Harm { what: format!("{} removed", name.display()), files, named: vec![name.clone()] });
+            if let Some(before) = self.earlier.get(name) {
+                harms.push(self.altered("put back from a backup", name, |content| content.clone_from(before)));
+            }
+            for other in names.iter().filter(|other| *other > name) {
+                let mut files = self.files.clone();
+                files.insert(name.clone(), self.files[other].clone());
+                files.insert(other.clone(), self.files[name].clone());
+                let what = format!("{} and {} swapped", name.display(), other.display());
+                harms.push(Harm { what, files, named: vec![name.clone(), other.clone()] });
+            }
+        }
+        harms.extend(self.folders());
+        harms.extend(self.backups());
+        harms
+    }
+
+    /// Folders removed, swapped and doubled.
+    fn folders(&self) -> Vec<Harm> {
+        let logs: Vec<PathBuf> = self
+            .names()
+            .iter()
+            .filter(|name| name.extension().is_some_and(|extension| extension == "log"))
+            .filter_map(|name| name.parent().map(Path::to_owned))
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let moved = |from: &Path, to: &Path, files: &Files, into: &mut Files| {
+            for (name, bytes) in files {
+                if let Ok(rest) = name.strip_prefix(from) {
+                    into.insert(to.join(rest), bytes.clone());
+                }
+            }
+        };
+        let mut harms = Vec::new();
+        for folder in logs.iter().chain([&PathBuf::from("topics")]) {
+            let mut files = self.files.clone();
+            files.retain(|name, _| !name.starts_with(folder));
+            harms.push(Harm { what: format!("{} removed", folder.display()), files, named: vec![folder.clone()] });
+        }
+        for (number, folder) in logs.iter().enumerate() {
+            for (what, place) in [
+                ("doubled as a partition", folder.with_file_name("7")),
+                ("doubled as a topic", PathBuf::from("topics").join(uuid::Uuid::from_u128(9).to_string()).join("0")),
+            ] {
+                let mut files = self.files.clone();
+                moved(folder, &place, &self.files, &mut files);
+                let named = vec![place.parent().expect("a topic").to_owned()];
+                harms.push(Harm { what: format!("{} {what}", folder.display()), files, named });
+            }
+            for other in &logs[number + 1..] {
+                let mut files = self.files.clone();
+                files.retain(|name, _| !name.starts_with(folder) && !name.starts_with(other));
+                moved(folder, other, &self.files, &mut files);
+                moved(other, folder, &self.files, &mut files);
+                let what = format!("{} and {} swapped", folder.display(), other.display());
+                harms.push(Harm { what, files, named: vec![folder.clone(), other.clone()] });
+            }
+        }
+        harms
+    }
+
+    /// Parts of an earlier folder put back.
+    fn backups(&self) -> Vec<Harm> {
+        let part = |what: &str, is_old: &dyn Fn(&Path) -> bool| {
+            let mut files = self.files.clone();
+            files.retain(|name, _| !is_old(name));
+            files.extend(
+                self.earlier.iter().filter(|(name, _)| is_old(name)).map(|(name, bytes)| (name.clone(), bytes.clone())),
+            );
+            let named = vec!["journal".into(), "ends".into(), "topics".into()];
+            Harm { what: format!("{what} put back from a backup"), files, named }
+        };
+        let is = |name: &Path, one: &str| name == Path::new(one);
+        vec![
+            part("journal and ends", &|name| is(name, "journal") || is(name, "ends")),
+            part("topics", &|name| name.starts_with("topics")),
+            part("topics and ends", &|name| name.starts_with("topics") || is(name, "ends")),
+            part("topics and journal", &|name| name.starts_with("topics") || is(name, "journal")),
+        ]
+    }
+
+    /// Starts over a damaged folder. Returns what it held then, and whether it was served.
+    fn check(&self, folder: &Path, is: &Files, harm: &Harm) -> (Files, bool) {
+        write(folder, is, &harm.files);
+        let what = &harm.what;
+        let outcome = start(folder).map(|(core, notices, _lock)| (seen(&core), notices));
+        let mut after = read(folder);
+        let lock = after.remove(Path::new("lock"));
+        match outcome {
+            Err(message) => {
+                let is_named = |name: &PathBuf| {
+                    // A closed segment may be named by the folder of its log.
+                    let folder = name.parent().filter(|folder| folder.components().count() > 1);
+                    [Some(name.as_path()), folder].into_iter().flatten().any(|path| {
+                        message.contains(&format!("/{}", path.display()))
+                            || message.contains(&format!("`{}`", path.display()))
+                    })
+                };
+                assert!(harm.named.iter().any(is_named), "{what}: refused without its name: {message}");
+                let mut before = harm.files.clone();
+                before.remove(Path::new("lock"));
+                assert!(before == after, "{what}: a refused start has changed something: {message}");
+                after.extend(lock.map(|lock| ("lock".into(), lock)));
+                (after, false)
+            }
+            // Records of a log that was closed are looked at when they are read.
+            Ok((Err(unreadable), _)) => {
+                assert!(self.stopped, "{what}: {unreadable}");
+                let log = harm.named.iter().any(|name| name.extension().is_some_and(|extension| extension == "log"));
+                assert!(log, "{what}: {unreadable}");
+                after.extend(lock.map(|lock| ("lock".into(), lock)));
+                (after, false)
+            }
+            Ok((Ok(seen), notices)) => {
+                assert!(seen == self.acknowledged, "{what}: another answer than what was acknowledged: {notices:?}");
+                for (name, bytes) in &harm.files {
+                    let kept = after.contains_key(name) || asides(name).any(|place| after.contains_key(&place));
+                    assert!(kept || name == Path::new("lock"), "{what}: {} is lost", name.display());
+                    if name.extension().is_some_and(|extension| extension == "log") && self.files.contains_key(name) {
+                        let now = &after[name];
+                        assert!(now == &self.files[name], "{what}: {} of {} bytes", name.display(), bytes.len());
+                    }
+                }
+                after.extend(lock.map(|lock| ("lock".into(), lock)));
+                (after, true)
+            }
+        }
+    }
+
+    /// Tries all of these. Returns how many were served and refused.
+    fn check_all(&self, harms: impl IntoIterator<Item = Harm>) -> (usize, usize) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut is, mut served, mut refused) = (Files::new(), 0, 0);
+        for harm in harms {
+            let (after, was_served) = self.check(folder.path(), &is, &harm);
+            is = after;
+            if was_served { served += 1 } else { refused += 1 }
+        }
+        (served, refused)
+    }
+}
+
+/// Where a file may be when it, or a folder above it, was set aside.
+fn asides(name: &Path) -> impl Iterator<Item = PathBuf> {
+    name.ancestors().filter(|part| part.components().next().is_some()).map(|part| {
+        let mut place = part.as_os_str().to_owned();
+        place.push(".set-aside");
+        PathBuf::from(place).join(name.strip_prefix(part).expect("a part of it"))
+    })
+}
+
+#[test]
+fn a_run_that_was_killed_is_served_as_it_was() {
+    let killed = Killed::new();
+    let whole = Harm { what: "nothing".into(), files: killed.files.clone(), named: Vec::new() };
+    assert_eq!(killed.check_all([whole]), (1, 0));
+    let logs = killed.names().iter().filter(|name| name.extension().is_some()).count();
+    assert!(logs > 12, "{logs} files of logs are too few to be damaged");
+}
+
+#[test]
+fn a_file_that_is_cut_is_served_whole_or_refused() {
+    let killed = Killed::new();
+    let mut harms = Vec::new();
+    for name in killed.names() {
+        let most = killed.files[&name].len().min(300);
+        harms.extend((1..=most).map(|bytes| (name.clone(), bytes)));
+    }
+    let (served, refused) = killed.check_all(harms.iter().map(|(name, bytes)| killed.cut(name, *bytes)));
+    eprintln!("{served} served, {refused} refused");
+    assert!(served > 0, "a marker that is cut off is there again");
+    assert!(refused > served);
+}
+
+#[test]
+fn a_bit_that_is_flipped_is_refused_wherever_it_counts() {
+    let killed = Killed::new();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(17);
+    let total: usize = killed.names().iter().map(|name| killed.files[name].len() * 8).sum();
+    let count = 2_000;
+    let harms = (0..count).map(|_| {
+        let mut bit = usize::try_from(random.next_u64() % total as u64).expect("fits");
+        for name in killed.names() {
+            let bits = killed.files[&name].len() * 8;
+            if bit < bits {
+                return killed.flipped(&name, bit);
+            }
+            bit -= bits;
+        }
+        unreachable!("it lies in a file")
+    });
+    let (served, refused) = killed.check_all(harms);
+    eprintln!("{served} served, {refused} refused");
+    assert!(refused > count * 9 / 10, "{served} served, {refused} refused");
+}
+
+#[test]
+fn after_a_clean_stop_too_nothing_is_served_that_was_not_acknowledged() {
+    let stopped = Killed::after(true);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(23);
+    let names: Vec<PathBuf> = stopped.names().into_iter().filter(|name| !stopped.files[name].is_empty()).collect();
+    let flips = (0..500).map(|number| {
+        let name = &names[number % names.len()];
+        let bits = stopped.files[name].len() as u64 * 8;
+        stopped.flipped(name, usize::try_from(random.next_u64() % bits).expect("fits"))
+    });
+    let cuts = names.iter().flat_map(|name| {
+        let most = stopped.files[name].len().min(300);
+        (1..=most).step_by(13).map(|bytes| stopped.cut(name, bytes))
+    });
+    let (served, refused) = stopped.check_all(flips.chain(cuts).chain(stopped.rare()));
+    eprintln!("{served} served, {refused} refused or not read");
+    assert!(refused > served);
+}
+
+/// As a version without the file `ends` has left it, killed after two runs of `produce` and one of `inventory`.
+#[test]
+fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders/format-1"));
+    write(folder.path(), &Files::new(), &old);
+    let (core, notices, lock) = start(folder.path()).expect("starts");
+    assert_eq!(notices, []);
+    let first = seen(&core).expect("read");
+    assert_eq!(first.records(), OLD_RECORDS.map(|(topic, records)| (topic.to_owned(), records)).into());
+    drop((core, lock));
+    let after = read(folder.path());
+    for (name, bytes) in old.iter().filter(|(name, _)| name.starts_with("topics")) {
+        assert!(after[name] == *bytes, "{} was changed", name.display());
+    }
+    assert!(after.contains_key(Path::new("ends")));
+    let (core, notices, _lock) = start(folder.path()).expect("starts again");
+    assert_eq!((notices, &seen(&core).expect("read")), (Vec::new(), &first));
+    // Without its journal it is refused, as a newer one is.
+    let bare = tempfile::tempdir().expect("a folder");
+    let mut without = old.clone();
+    without.remove(Path::new("journal"));
+    write(bare.path(), &Files::new(), &without);
+    let message = start(bare.path()).map(|_| ()).expect_err("refused");
+    assert!(message.contains("the journal does not know of"), "{message}");
+}
+
+#[test]
+fn files_that_are_swapped_removed_emptied_and_doubled_are_refused() {
+    let killed = Killed::new();
+    let (served, refused) = killed.check_all(killed.rare());
+    eprintln!("{served} served, {refused} refused");
+    assert!(refused > served);
+}
+
+/// Between two writes everything may end: then the next start serves what was there before the step, or what it came to.
+#[test]
+fn a_kill_between_any_two_writes_loses_nothing_and_is_never_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut core, _, lock) = start(folder.path()).expect("starts");
+    life::begin(&mut core);
+    let again = tempfile::tempdir().expect("a folder");
+    let (mut is, mut starts) = (Files::new(), 0);
+    let mut steps = life::steps();
+    steps.push(Box::new(life::shorten));
+    steps.push(Box::new(|core| core.close().expect("closed")));
+    for (number, step) in steps.iter().enumerate() {
+        let moments = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let (seen_at, place) = (moments.clone(), folder.path().to_owned());
+        let before = seen(&core).expect("read");
+        kill_points::watch(move || seen_at.borrow_mut().push(read(&place)), || step(&mut core));
+        let after = seen(&core).expect("read");
+        for (moment, files) in moments.take().into_iter().enumerate() {
+            write(again.path(), &is, &files);
+            let (started, notices, _lock) =
+                start(again.path()).unwrap_or_else(|error| panic!("step {number}, moment {moment}: {error}"));
+            let then = seen(&started).expect("read");
+            let wrong = then.not_between(&before, &after);
+            assert_eq!(wrong, None, "step {number}, moment {moment}: {notices:?}");
+            drop(started);
+            is = read(again.path());
+            starts += 1;
+        }
+    }
+    drop(lock);
+    eprintln!("{starts} starts after {} steps", steps.len());
+    assert!(starts > 300, "{starts} moments are too few");
+}

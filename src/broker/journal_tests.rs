@@ -1,0 +1,49 @@
+//! Owns the claims about the journal itself; what a start makes of one that is damaged is claimed beside `opening.rs`.
+
+use std::path::Path;
+
+use super::*;
+use crate::broker::opening::Opening;
+use crate::broker::transactions::TransactionEntry;
+use uuid::Uuid;
+
+fn entry(number: i64) -> Entry {
+    Entry::Transaction(TransactionEntry::ProducerIds { until: number })
+}
+
+fn entries(numbers: std::ops::Range<i64>) -> Vec<Entry> {
+    numbers.map(entry).collect()
+}
+
+fn open(folder: &Path) -> (Journal, Vec<Entry>) {
+    let (mut opening, mut entries) =
+        Opening::read(&Directory::of_test(folder), Uuid::from_u128(7), false).expect("opens");
+    let (ends, mut journal) = opening.begin(&mut Vec::new()).expect("begins");
+    opening.finish(&ends, &mut journal, &[]).expect("finishes");
+    entries.retain(|entry| !matches!(entry, Entry::Head(_)));
+    (journal, entries)
+}
+
+#[test]
+fn what_was_appended_is_there_after_a_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for number in 0..5 {
+        let (mut journal, found) = open(folder.path());
+        assert_eq!(found, entries(0..number));
+        journal.append(&[entry(number)]).expect("appended");
+    }
+}
+
+#[test]
+fn a_rewritten_journal_holds_what_it_was_rewritten_with_and_what_came_after() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut journal, _) = open(folder.path());
+    let history = entries(0..1000);
+    while !journal.is_long() {
+        journal.append(&history).expect("appended");
+    }
+    journal.rewrite(&entries(0..2)).expect("rewritten");
+    assert!(!journal.is_long());
+    journal.append(&[entry(7)]).expect("appended");
+    assert_eq!(open(folder.path()).1, [entry(0), entry(1), entry(7)]);
+}

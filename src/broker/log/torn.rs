@@ -1,0 +1,65 @@
+//! Owns telling a torn tail from damage: behind a write that was cut short nothing whole can stand.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::header::{HEADER, Header, crc_agrees};
+
+/// Read at once.
+const AT_ONCE: u64 = 1 << 20;
+/// Where in a header its format's version lies, and which that is.
+const MAGIC_AT: usize = 16;
+const MAGIC: u8 = 2;
+
+/// Where in this stretch of a file a whole batch begins, of whatever offset.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn whole_batch(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+    let mut at = from;
+    while at + HEADER as u64 <= to {
+        let size = usize::try_from((to - at).min(AT_ONCE)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, at)?;
+        let fronts = size - HEADER + 1;
+        for start in memchr::memchr_iter(MAGIC, &bytes[MAGIC_AT..MAGIC_AT + fronts]) {
+            let position = at + start as u64;
+            let Some(header) = Header::read(&bytes[start..]) else { continue };
+            if position + header.size as u64 > to {
+                continue;
+            }
+            let mut batch = vec![0; header.size];
+            file.read_exact_at(&mut batch, position)?;
+            if crc_agrees(&batch) {
+                return Ok(Some(position));
+            }
+        }
+        at += fronts as u64;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use kafka_protocol::records::Compression;
+
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn a_whole_batch_is_found_wherever_it_lies_and_a_torn_one_is_none() {
+        let batch = encode(NOBODY, &[row("a", &"v".repeat(300), NOW)], Compression::None);
+        for lead in [1, 60, 61, 5_000, (1 << 20) - 70, (1 << 20) - 30, (1 << 20) + 5] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&vec![2; lead]).unwrap();
+            file.write_all(&batch).unwrap();
+            let length = (lead + batch.len()) as u64;
+            assert_eq!(whole_batch(&file, 1, length).unwrap(), Some(lead as u64), "behind {lead}");
+            assert_eq!(whole_batch(&file, 1, length - 1).unwrap(), None, "behind {lead}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Owns transactions that are open in a log and in no journal: a log that lost a marker would keep its readers waiting for ever.
+
+use std::collections::BTreeMap;
+
+use super::coordinator::Coordinator;
+use super::requests::COORDINATOR_EPOCH;
+use super::{Outcome, State, TransactionEntry};
+use crate::broker::core::Core;
+use crate::broker::log::{Decided, ProducerState};
+use crate::broker::notice::Notice;
+
+/// Ends that are remembered of one partition.
+const REMEMBERED: usize = 16;
+
+/// The last ends of transactions that a journal tells of, by topic and partition.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    by_partition: BTreeMap<(String, i32), Vec<Decided>>,
+}
+
+impl Decisions {
+    /// Takes in a line of the journal.
+    pub fn recall(&mut self, entry: &TransactionEntry) {
+        let TransactionEntry::Became { transaction, .. } = entry else { return };
+        let Some(outcome) = transaction.state.prepared() else { return };
+        let decided = Decided {
+            producer_id: transaction.producer_id,
+            epoch: transaction.epoch,
+            commit: outcome == Outcome::Commit,
+            coordinator_epoch: COORDINATOR_EPOCH,
+            at: transaction.updated,
+        };
+        for (topic, partitions) in &transaction.partitions {
+            for partition in partitions {
+                let known = self.by_partition.entry((topic.clone(), *partition)).or_default();
+                if known.len() == REMEMBERED {
+                    known.remove(0);
+                }
+                known.push(decided);
+            }
+        }
+    }
+
+    /// Those of one partition, the last one last.
+    #[must_use]
+    pub fn of(&self, topic: &str, partition: i32) -> &[Decided] {
+        self.by_partition.get(&(topic.to_owned(), partition)).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Core {
+    /// Ends what is open in a log and not in the journal: as the journal says, or by an abort where it says nothing of it any more, since
+    /// nothing could commit it.
+    pub(in crate::broker) fn end_forgotten(&mut self, decisions: &Decisions, now: i64) {
+        for (topic, partition, producer) in self.forgotten() {
+            let known = decisions.of(&topic, partition);
+            let last = known.iter().rev().find(|decided| decided.producer_id == producer.producer_id);
+            let (committed, epoch) =
+                last.map_or((false, producer.epoch), |last| (last.commit, last.epoch.max(producer.epoch)));
+            let Some(log) = self.topics.log_mut(&topic, partition) else { continue };
+            match log.end_transaction(producer.producer_id, epoch, committed, COORDINATOR_EPOCH, now) {
+                Ok(_) => self.notices.push(Notice::TransactionEnded { topic, partition, committed }),
+                Err(error) => self.trouble(format!(
+                    "the transaction of producer {} in {topic}-{partition} cannot be ended: {error}",
+                    producer.producer_id
+                )),
+            }
+        }
+    }
+
+    fn forgotten(&self) -> Vec<(String, i32, ProducerState)> {
+        let is_known = |topic: &str, partition: i32, producer_id: i64| {
+            self.transactions.iter().any(|(_, transaction)| {
+                let open = transaction.state == State::Ongoing || transaction.state.prepared().is_some();
+                let has = transaction.partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition));
+                transaction.producer_id == producer_id && open && has
+            })
+        };
+        let logs =
+            self.topics.iter().flat_map(|topic| (0..).zip(&topic.logs).map(move |(number, log)| (topic, number, log)));
+        let open = logs.flat_map(|(topic, number, log)| {
+            let open = log.producers().into_iter().filter(|producer| producer.transaction_start.is_some());
+            open.map(move |producer| (topic.name.clone(), number, producer))
+        });
+        open.filter(|(topic, number, producer)| !is_known(topic, *number, producer.producer_id)).collect()
+    }
+}

@@ -270,9 +270,15 @@ fn settled(context: &Context, typed: &Cli, any_seed: u64) -> Result<Work, Failur
             Box::new(move |context| {
                 if typed.from_beginning {
                     let group = settings.group.as_deref();
-                    return commands::analytics::from_beginning(context, group, !typed.no_commit, &typed.metrics_file);
+                    return commands::analytics::from_beginning(
+                        context,
+                        group,
+                        !typed.no_commit,
+                        &typed.metrics_file,
+                        typed.full,
+                    );
                 }
-                commands::analytics::live(context, &settings, every, &typed.metrics_file)
+                commands::analytics::live(context, &settings, every, &typed.metrics_file, typed.full)
             })
         }
         Command::Replay(typed) => {
@@ -280,7 +286,9 @@ fn settled(context: &Context, typed: &Cli, any_seed: u64) -> Result<Work, Failur
             let settings = settings::replay(typed, clock::wall_millis(), &group, &stdin)?;
             let (undo, dry_run) = (typed.undo, typed.dry_run);
             Box::new(move |context| match (undo, dry_run) {
-                (true, _) => commands::undo::run(context, settings.group.as_deref(), settings.wait_empty),
+                (true, _) => {
+                    commands::undo::run(context, settings.group.as_deref(), settings.wait_empty, settings.full)
+                }
                 (_, true) => commands::replay::dry_run(context, &settings),
                 _ => commands::replay::run(context, &settings),
             })

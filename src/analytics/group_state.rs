@@ -19,6 +19,8 @@ pub struct GroupState {
     group: String,
     state_prefix: Vec<u8>,
     position_prefix: Vec<u8>,
+    /// Whether counts are kept, beside the positions.
+    counts: bool,
     sources: BTreeMap<String, BTreeMap<i32, Source>>,
 }
 
@@ -130,8 +132,15 @@ impl GroupState {
             group: group.to_owned(),
             state_prefix: StateKey::prefix_of(group),
             position_prefix: prefix.to_vec(),
+            counts: true,
             sources: BTreeMap::new(),
         }
+    }
+
+    /// The same for who asks for positions only: the counts, which may be many, are passed over.
+    #[must_use]
+    pub fn of_positions(group: &str) -> Self {
+        Self { counts: false, ..Self::new(group) }
     }
 
     /// The group.
@@ -154,7 +163,7 @@ impl GroupState {
         // A group may be called `@position`: then the keys of other groups' positions begin like those of its state.
         let is_ours = (key.starts_with(&self.state_prefix) && PositionKey::decode(key).is_none())
             || (key.starts_with(&self.position_prefix) && StateKey::decode(key).is_none());
-        if !is_ours {
+        if !is_ours || !self.counts {
             return Ok(());
         }
         let StateKey { epoch, topic, partition, counted, .. } =

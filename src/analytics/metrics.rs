@@ -103,6 +103,7 @@ impl Metrics {
             },
             by_minute: counted(&self.minutes).map(|(minute, tally)| minute_row(minute.to_string(), tally)).collect(),
             by_restaurant: counted(&self.restaurants).map(|(name, tally)| restaurant_row(name, tally)).collect(),
+            left_out: None,
             skipped_records: skipped,
             bad_records: bad,
             range: self

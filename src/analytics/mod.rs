@@ -18,7 +18,9 @@ mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use document::{InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow};
+pub use document::{
+    InventoryMetrics, LeftOut, MetricsDocument, MetricsSchema, MinuteRow, ROWS, RangeRow, RestaurantRow,
+};
 pub use group_state::{GroupState, StaleKey, StateError, View};
 pub use hundredths::Hundredths;
 pub use key::{Counted, StateKey, StateOwner};

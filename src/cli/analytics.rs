@@ -30,6 +30,9 @@ pub struct Analytics {
     /// Where the report goes at the end
     #[arg(long, value_name = "FILE", default_value = "metrics_output.txt")]
     pub metrics_file: PathBuf,
+    /// All rows of the answer's tables; of more than 10000 minutes or restaurants it has 10000 otherwise
+    #[arg(long)]
+    pub full: bool,
     /// How long records are collected in a transaction
     #[arg(long, value_name = "DURATION", default_value = "100ms", allow_hyphen_values = true, value_parser = duration, hide = true)]
     pub commit_interval: Duration,

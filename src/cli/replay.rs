@@ -49,6 +49,9 @@ pub struct Replay {
     /// Go back to where the group stood before the last replay or --from-beginning: offsets and state
     #[arg(long)]
     pub undo: bool,
+    /// All rows of the answer's tables; of more than 10000 minutes or restaurants it has 10000 otherwise
+    #[arg(long, conflicts_with = "dry_run", hide_short_help = true)]
+    pub full: bool,
     /// Wait this long for the group's members to leave
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub wait_empty: Option<Duration>,

@@ -32,7 +32,13 @@ const WORDS: Words = Words {
 /// # Errors
 ///
 /// With the exit code of whatever stopped it; every commit before stands.
-pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, metrics_file: &Path) -> Outcome {
+pub fn live(
+    context: &Context,
+    settings: &ConsumerSettings,
+    every: Duration,
+    metrics_file: &Path,
+    full: bool,
+) -> Outcome {
     let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
     let connection = &context.common.connection;
     let names = &context.common.names;
@@ -103,6 +109,7 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
             context.console.answer(&format!("{line}{stale}\n"))
         })?
     };
+    drop(keeper);
     // The last word is read anew: what the whole group has committed, not what was followed of it so far.
     let document = match group::read_final_state(context, &inspector, &topology, &group_name) {
         Ok(state) => {
@@ -117,19 +124,20 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         Err(error) => return Err(error.into()),
     };
     drop(follower);
-    finish(context, &document, report, file)?;
+    finish(context, document, full, report, file)?;
     Ok(context.end(ended.reached || !settings.until_end))
 }
 
 fn finish(
     context: &Context,
-    document: &MetricsDocument,
+    document: MetricsDocument,
+    full: bool,
     report: Option<OutputFile>,
     file: OutputFile,
 ) -> Result<(), crate::exit::Failure> {
-    let text = report::metrics_report(document);
-    file.finish(&text)?;
-    context.answer(document, &text, report)
+    // The file has every row, as the original's has.
+    file.finish(&report::metrics_report(&document))?;
+    context.answer_metrics(document, full, report)
 }
 
 /// Counts the whole log at scan speed; the result becomes the group's state and offsets, unless that is not wanted or
@@ -138,7 +146,13 @@ fn finish(
 /// # Errors
 ///
 /// With exit code 7 when the group is none of analytics; the group then stands as it was.
-pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metrics_file: &Path) -> Outcome {
+pub fn from_beginning(
+    context: &Context,
+    group: Option<&str>,
+    commit: bool,
+    metrics_file: &Path,
+    full: bool,
+) -> Outcome {
     let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
@@ -176,6 +190,6 @@ pub fn from_beginning(context: &Context, group: Option<&str>, commit: bool, metr
             other => other?,
         }
     }
-    finish(context, &document, report, file)?;
+    finish(context, document, full, report, file)?;
     Ok(Code::Done)
 }

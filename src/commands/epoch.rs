@@ -93,15 +93,16 @@ impl<'a> EpochWriter<'a> {
 
     /// Writes whole folds under this epoch; nobody sees them before the switch.
     pub fn write_base(&self, places: &[Place], folds: &mut [Fold]) -> Result<(), GroupError> {
-        let mut changes: Vec<Change> = Vec::new();
         for (place, fold) in places.iter().zip(folds) {
             let source = &place.source;
+            let mut changes: Vec<Change> = Vec::new();
             fold.tallies.everything(&self.owner(source), &mut |key, value| {
                 changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
             });
             fold.tallies.commit();
+            self.write(&changes)?;
         }
-        self.write(&changes)
+        Ok(())
     }
 
     /// What a fold has changed since it was last asked, as this epoch's records.

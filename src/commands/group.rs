@@ -96,6 +96,20 @@ pub(super) fn read_state(
     Ok(read_state_until(context, inspector, topology, group, &context.shutdown)?)
 }
 
+/// As [`read_state`], for who asks for positions only.
+pub(super) fn read_positions(
+    context: &Context,
+    inspector: &Inspector,
+    topology: &Topology,
+    group: &str,
+) -> Result<GroupState, Failure> {
+    let state = GroupState::of_positions(group);
+    if !topology.has(Topic::AnalyticsState) {
+        return Ok(state);
+    }
+    Ok(read_into(state, context, inspector, topology, &context.shutdown)?)
+}
+
 fn read_state_until(
     context: &Context,
     inspector: &Inspector,
@@ -108,7 +122,7 @@ fn read_state_until(
     }
     let mut looks = 0;
     loop {
-        let state = read_state_once(context, inspector, topology, group, shutdown)?;
+        let state = read_into(GroupState::new(group), context, inspector, topology, shutdown)?;
         looks += 1;
         // A cleaner may take a key of a live group's before the reader, and its newer value comes behind the end.
         if looks == LOOKS || state.losses().next().is_none() && !has_lost_before(&state) {
@@ -121,17 +135,17 @@ fn has_lost_before(state: &GroupState) -> bool {
     state.positions().any(|(topic, partition, _)| state.loss(topic, partition, View::BeforeSwitch).is_some())
 }
 
-fn read_state_once(
+fn read_into(
+    mut state: GroupState,
     context: &Context,
     inspector: &Inspector,
     topology: &Topology,
-    group: &str,
     shutdown: &Shutdown,
 ) -> Result<GroupState, StreamError> {
-    let mut state = GroupState::new(group);
+    let group = state.group().to_owned();
     let topic = context.common.names.analytics_state();
     let source =
-        changelog::Source { connection: &context.common.connection, inspector, group, topic: &topic, shutdown };
+        changelog::Source { connection: &context.common.connection, inspector, group: &group, topic: &topic, shutdown };
     let partitions: Vec<i32> = (0..topology.partitions).collect();
     changelog::read(source, &partitions, &mut |text| context.console.note(text), |partition, key, value| {
         state.apply(key, value).map_err(|error| {

@@ -30,12 +30,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::analytics::{MetricsDocument, ROWS};
 use crate::console::{Console, aside};
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::library;
 use crate::local_broker::{Lease, Starter, Word, choose};
 use crate::output::OutputFile;
 use crate::printable;
+use crate::report;
 use crate::report::html::CommandFacts;
 use crate::report::printable;
 use crate::settings::Common;
@@ -102,12 +104,31 @@ impl Context {
 
     /// Answers with a document: as JSON or as `text`, and to the `--report` file.
     fn answer<D: Serialize>(&self, document: &D, text: &str, report: Option<OutputFile>) -> Result<(), Failure> {
-        if let Some(report) = report {
-            report.finish(&json(document)?)?;
+        let json = if self.common.json || report.is_some() { Some(json(document)?) } else { None };
+        if let (Some(report), Some(json)) = (report, &json) {
+            report.finish(json)?;
         }
-        let answer = if self.common.json { json(document)? } else { text.to_owned() };
+        let answer = json.as_deref().filter(|_| self.common.json).unwrap_or(text);
         // Nobody reading any more is no failure.
-        self.console.answer(&answer).map(drop)
+        self.console.answer(answer).map(drop)
+    }
+
+    /// Answers with metrics: of many minutes or restaurants with some, unless all are wanted.
+    fn answer_metrics(&self, metrics: MetricsDocument, full: bool, report: Option<OutputFile>) -> Result<(), Failure> {
+        self.tell_many(&metrics, full);
+        let metrics = if full { metrics } else { metrics.limited(ROWS, |_| false) };
+        let text = if self.common.json { String::new() } else { report::metrics_report(&metrics) };
+        self.answer(&metrics, &text, report)
+    }
+
+    /// Says that there are more minutes or restaurants than anybody reads.
+    fn tell_many(&self, metrics: &MetricsDocument, full: bool) {
+        let [minutes, restaurants] = metrics.counted();
+        if minutes.max(restaurants) <= ROWS as u64 {
+            return;
+        }
+        let shown = if full { "the answer has them all" } else { "the answer has 10000 of each; --full for all" };
+        self.console.note(&format!("{minutes} minutes and {restaurants} restaurants are counted: {shown}"));
     }
 
     /// The outcome of a command that runs until it is stopped: one that was stopped before it had anything to tell has

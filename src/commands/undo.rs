@@ -10,7 +10,6 @@ use super::{Context, topic_settings};
 use crate::analytics::View;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Inspector, TopicPartition};
-use crate::report;
 use crate::state::{Position, is_another_topic};
 
 /// Goes back to where the group stood before the last switch, offsets and state, in one transaction.
@@ -18,7 +17,7 @@ use crate::state::{Position, is_another_topic};
 /// # Errors
 ///
 /// With exit code 7 when there is nothing to go back to, or the group is live.
-pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>) -> Outcome {
+pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>, full: bool) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
@@ -31,7 +30,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
         Failure::new(Code::Refused, format!("the group {group_name} has no switch to undo"))
             .hint("an undo goes back behind the last `replay` or `analytics --from-beginning` of a group that had state before it")
     };
-    let state = group::read_state(context, &inspector, &topology, &group_name)?;
+    let state = group::read_positions(context, &inspector, &topology, &group_name)?;
     if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
         return Err(nothing());
     }
@@ -48,7 +47,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>)
     group::require_whole(&state)?;
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
     context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
-    context.answer(&document, &report::metrics_report(&document), report)?;
+    context.answer_metrics(document, full, report)?;
     Ok(Code::Done)
 }
 

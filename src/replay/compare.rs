@@ -1,9 +1,11 @@
 //! Owns the comparison of two metrics documents: every value, exactly, each difference under a path that people can read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::analytics::MetricsDocument;
+use crate::analytics::{MetricsDocument, MinuteRow, RestaurantRow};
 
 /// A metric that is not the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,26 +18,178 @@ pub struct Difference {
     pub after: Value,
 }
 
-/// Every difference between two documents, in the order of their fields.
+/// What is not the same: so many differences as were wanted, and how many there are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Differences {
+    /// In the order of the fields.
+    pub first: Vec<Difference>,
+    /// All of them.
+    pub count: u64,
+    most: usize,
+}
+
+impl Differences {
+    fn found(&mut self, path: &str, before: &Value, after: &Value) {
+        self.count += 1;
+        if self.first.len() < self.most {
+            self.first.push(Difference { metric: path.to_owned(), before: before.clone(), after: after.clone() });
+        }
+    }
+}
+
+/// The differences between two documents, in the order of their fields; the first `most` of them are told.
 ///
-/// The documents are walked as JSON, so that a metric that is added to them is compared without a change here.
+/// The documents are walked as JSON, so that a metric that is added to them is compared without a change here. Of the tables, which
+/// may have a million rows, only a row that differs becomes JSON.
 #[must_use]
-pub fn differences(before: &MetricsDocument, after: &MetricsDocument) -> Vec<Difference> {
-    // Documents are integers, strings and string-keyed maps: they always serialize.
-    let [before, after] = [before, after].map(|document| serde_json::to_value(document).unwrap_or_default());
-    let mut found = Vec::new();
-    walk(&mut String::new(), &before, &after, &mut found);
+pub fn differences(before: &MetricsDocument, after: &MetricsDocument, most: usize) -> Differences {
+    let mut found = Differences { most, ..Differences::default() };
+    let heads = [json(&head(before)), json(&head(after))];
+    let [Value::Object(before_head), Value::Object(after_head)] = &heads else { return found };
+    let mut path = String::new();
+    let added = after_head.keys().filter(|key| !before_head.contains_key(*key));
+    for key in before_head.keys().chain(added) {
+        field(&mut path, key);
+        match key.as_str() {
+            "orders_by_minute" => walk_rows(&mut path, &orders(before), &orders(after), field, &mut found),
+            "by_minute" => walk_rows(&mut path, &minutes(before), &minutes(after), row, &mut found),
+            "by_restaurant" => walk_rows(&mut path, &restaurants(before), &restaurants(after), row, &mut found),
+            _ => {
+                let [before, after] = [before_head, after_head].map(|head| head.get(key).unwrap_or(&Value::Null));
+                walk(&mut path, before, after, &mut found);
+            }
+        }
+        path.clear();
+    }
     found
 }
 
-fn walk(path: &mut String, before: &Value, after: &Value, found: &mut Vec<Difference>) {
+/// The names of the minutes and restaurants whose rows are not the same in both, at most so many of each table.
+#[must_use]
+pub fn differing_rows(before: &MetricsDocument, after: &MetricsDocument, most: usize) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    add_names(&mut names, &orders(before), &orders(after), most);
+    add_names(&mut names, &minutes(before), &minutes(after), most);
+    add_names(&mut names, &restaurants(before), &restaurants(after), most);
+    names
+}
+
+fn add_names<R: PartialEq>(
+    names: &mut BTreeSet<String>,
+    before: &[(&String, &R)],
+    after: &[(&String, &R)],
+    most: usize,
+) {
+    let differing = paired(before, after).filter(|(_, before, after)| before != after);
+    names.extend(differing.take(most).map(|(name, ..)| name.clone()));
+}
+
+/// A document without its tables, which are compared row by row. It names every field, so that a new one finds its place here.
+fn head(document: &MetricsDocument) -> MetricsDocument {
+    let MetricsDocument {
+        schema,
+        total_orders,
+        failed_orders,
+        failure_rate_percent,
+        average_orders_per_minute,
+        current_orders_per_minute,
+        orders_by_minute: _,
+        inventory,
+        by_minute: _,
+        by_restaurant: _,
+        left_out,
+        skipped_records,
+        bad_records,
+        range,
+    } = document;
+    MetricsDocument {
+        schema: *schema,
+        total_orders: *total_orders,
+        failed_orders: *failed_orders,
+        failure_rate_percent: *failure_rate_percent,
+        average_orders_per_minute: *average_orders_per_minute,
+        current_orders_per_minute: *current_orders_per_minute,
+        orders_by_minute: BTreeMap::new(),
+        inventory: inventory.clone(),
+        by_minute: Vec::new(),
+        by_restaurant: Vec::new(),
+        left_out: *left_out,
+        skipped_records: *skipped_records,
+        bad_records: *bad_records,
+        range: range.clone(),
+    }
+}
+
+/// Documents and their rows are integers, strings and string-keyed maps: they always serialize.
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// Rows with their names, in the order of those.
+type Rows<'a, R> = Vec<(&'a String, &'a R)>;
+
+fn orders(document: &MetricsDocument) -> Rows<'_, u64> {
+    document.orders_by_minute.iter().collect()
+}
+
+fn minutes(document: &MetricsDocument) -> Rows<'_, MinuteRow> {
+    in_order(document.by_minute.iter().map(|row| (&row.minute, row)))
+}
+
+fn restaurants(document: &MetricsDocument) -> Rows<'_, RestaurantRow> {
+    in_order(document.by_restaurant.iter().map(|row| (&row.restaurant, row)))
+}
+
+/// They are in order already, but in a document that was not made here.
+fn in_order<'a, R>(rows: impl Iterator<Item = (&'a String, &'a R)>) -> Rows<'a, R> {
+    let mut rows: Rows<'a, R> = rows.collect();
+    rows.sort_by_key(|(name, _)| *name);
+    rows
+}
+
+/// Each name of either side with its rows there.
+fn paired<'a, R>(
+    before: &'a [(&'a String, &'a R)],
+    after: &'a [(&'a String, &'a R)],
+) -> impl Iterator<Item = (&'a String, Option<&'a R>, Option<&'a R>)> {
+    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+    std::iter::from_fn(move || {
+        let name = match (before.peek(), after.peek()) {
+            (Some((left, _)), Some((right, _))) => *left.min(right),
+            (Some((name, _)), None) | (None, Some((name, _))) => *name,
+            (None, None) => return None,
+        };
+        let row = |rows: &mut std::iter::Peekable<std::slice::Iter<'a, (&'a String, &'a R)>>| {
+            rows.next_if(|(found, _)| *found == name).map(|(_, row)| *row)
+        };
+        Some((name, row(&mut before), row(&mut after)))
+    })
+}
+
+fn walk_rows<R: Serialize + PartialEq>(
+    path: &mut String,
+    before: &[(&String, &R)],
+    after: &[(&String, &R)],
+    step: fn(&mut String, &str),
+    found: &mut Differences,
+) {
+    let length = path.len();
+    for (name, before, after) in paired(before, after).filter(|(_, before, after)| before != after) {
+        step(path, name);
+        let [before, after] = [before, after].map(|row| row.map_or(Value::Null, |row| json(row)));
+        walk(path, &before, &after, found);
+        path.truncate(length);
+    }
+}
+
+fn walk(path: &mut String, before: &Value, after: &Value, found: &mut Differences) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => walk_entries(path, before, after, field, found),
         (Value::Array(before), Value::Array(after)) => {
             walk_entries(path, &by_name(before), &by_name(after), row, found);
         }
         _ if before == after => {}
-        _ => found.push(Difference { metric: path.clone(), before: before.clone(), after: after.clone() }),
+        _ => found.found(path, before, after),
     }
 }
 
@@ -44,7 +198,7 @@ fn walk_entries(
     before: &Map<String, Value>,
     after: &Map<String, Value>,
     step: fn(&mut String, &str),
-    found: &mut Vec<Difference>,
+    found: &mut Differences,
 ) {
     let length = path.len();
     let added = after.keys().filter(|key| !before.contains_key(*key));
@@ -107,7 +261,9 @@ mod tests {
     fn changed(change: impl FnOnce(&mut MetricsDocument)) -> Vec<(String, Value, Value)> {
         let (before, mut after) = (example(), example());
         change(&mut after);
-        differences(&before, &after).into_iter().map(|found| (found.metric, found.before, found.after)).collect()
+        let found = differences(&before, &after, usize::MAX);
+        assert_eq!(found.count, found.first.len() as u64);
+        found.first.into_iter().map(|found| (found.metric, found.before, found.after)).collect()
     }
 
     #[test]
@@ -155,6 +311,21 @@ mod tests {
         assert_eq!(found[1].1["total"], json!(1));
     }
 
+    #[test]
+    fn all_differences_are_counted_and_the_first_are_told() {
+        let mut after = example();
+        after.by_minute.iter_mut().for_each(|row| row.failed += 1);
+        after.by_restaurant.remove(0);
+        let all = differences(&example(), &after, usize::MAX);
+        let two = differences(&example(), &after, 2);
+        assert_eq!((two.count, two.first.as_slice()), (all.count, &all.first[..2]));
+        assert!(all.count > 2);
+        let rows = differing_rows(&example(), &after, 10);
+        assert_eq!(rows.len(), after.by_minute.len() + 1);
+        assert!(rows.contains("") && rows.contains(&after.by_minute[0].minute));
+        assert_eq!(differing_rows(&example(), &after, 1).len(), 2, "so many of a table");
+    }
+
     /// Whatever number or text of the document is altered, its own path is reported, and no other.
     #[test]
     fn every_leaf_is_compared() {
@@ -170,8 +341,14 @@ mod tests {
                     leaves += 1;
                     let mut after = before.clone();
                     *after.pointer_mut(&pointer).expect("stands") = json!("altered");
-                    let mut found = Vec::new();
+                    let mut found = Differences { most: usize::MAX, ..Differences::default() };
                     walk(&mut String::new(), &before, &after, &mut found);
+                    // The tables are walked row by row, and find the same.
+                    if let Ok(after) = serde_json::from_value(after) {
+                        let again = differences(&example(), &after, usize::MAX);
+                        assert_eq!(again.count, found.count, "{pointer}");
+                    }
+                    let found = found.first;
                     // A row that is renamed is missing under its old name and new under the other.
                     let is_name = ["minute", "restaurant", "topic", "partition"]
                         .iter()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Difference, PlanRow, Target};
+use super::{Cause, Difference, PlanRow, Target, differing_rows};
 use crate::analytics::MetricsDocument;
 
 /// The name and version of the document; any other is refused when it is read.
@@ -24,8 +24,11 @@ pub struct ReplayDocument {
     pub records: u64,
     /// From where to where each partition went.
     pub plan: Vec<PlanRow>,
-    /// Every metric that is not the same.
+    /// The metrics that are not the same, the first of them where there are many.
     pub differences: Vec<Difference>,
+    /// How many more there are; only where there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences_left_out: Option<u64>,
     /// Why.
     pub causes: Vec<Cause>,
     /// What must be known to read the verdict rightly; an optional field.
@@ -35,6 +38,22 @@ pub struct ReplayDocument {
     pub before: MetricsDocument,
     /// The metrics from the records read again.
     pub after: MetricsDocument,
+}
+
+impl ReplayDocument {
+    /// The same with so many rows in each table at most, those that are not the same before all others.
+    #[must_use]
+    pub fn limited(self, rows: usize) -> Self {
+        let differing = differing_rows(&self.before, &self.after, rows);
+        let limited = |side: MetricsDocument| side.limited(rows, |name| differing.contains(name));
+        Self { before: limited(self.before), after: limited(self.after), ..self }
+    }
+
+    /// How many metrics are not the same.
+    #[must_use]
+    pub fn differing(&self) -> u64 {
+        self.differences.len() as u64 + self.differences_left_out.unwrap_or_default()
+    }
 }
 
 /// Whether the metrics are the same.

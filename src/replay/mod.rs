@@ -14,7 +14,7 @@ mod verdict;
 mod verdict_tests;
 
 pub use cause::Cause;
-pub use compare::{Difference, differences};
+pub use compare::{Difference, Differences, differences, differing_rows};
 pub use document::{Note, PlanDocument, PlanSchema, ReplayDocument, ReplaySchema, Verdict};
 pub use offset_file::{OffsetFile, RowError, RowProblem, exported};
 pub use plan::{PartitionFacts, PlanNote, PlanRow, plan};

@@ -1,6 +1,6 @@
 //! Owns the verdict: what the differences between two metrics documents are, and which causes explain them.
 
-use super::{Cause, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, Verdict, differences};
+use super::{Cause, Differences, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, Verdict, differences};
 use crate::{
     analytics::MetricsDocument,
     state::{Checkpoint, Digest, Loss, Position, TopicId, is_another_topic},
@@ -22,6 +22,8 @@ pub struct Evidence {
     pub before: MetricsDocument,
     /// The metrics from the records.
     pub after: MetricsDocument,
+    /// How many differences the document has at most; all are counted, whatever it has.
+    pub rows: usize,
 }
 
 /// What is known of one source partition.
@@ -71,18 +73,31 @@ impl From<&Checkpoint> for StateFacts {
 /// Compares, explains, and decides: identical only if nothing differs and nothing speaks against it.
 #[must_use]
 pub fn judge(evidence: Evidence) -> ReplayDocument {
-    let Evidence { plan, records, partitions, note, before, after } = evidence;
-    let differences = differences(&before, &after);
+    let Evidence { plan, records, partitions, note, before, after, rows } = evidence;
+    let Differences { first, count, .. } = differences(&before, &after, rows);
+    let differences = first;
     let mut causes: Vec<_> = partitions.iter().filter_map(|partition| cause(partition, &before, &after)).collect();
     if causes.is_empty() && !differences.is_empty() {
-        causes.push(Cause::Defect { differences: differences.len() as u64 });
+        causes.push(Cause::Defect { differences: count });
     }
     if records == 0 {
         causes.push(Cause::NothingRead);
     }
     let proved = differences.is_empty() && causes.is_empty();
     let verdict = if proved { Verdict::Identical } else { Verdict::Different };
-    ReplayDocument { schema: ReplaySchema::Version1, verdict, records, plan, differences, causes, note, before, after }
+    let left_out = count - differences.len() as u64;
+    ReplayDocument {
+        schema: ReplaySchema::Version1,
+        verdict,
+        records,
+        plan,
+        differences,
+        differences_left_out: (left_out > 0).then_some(left_out),
+        causes,
+        note,
+        before,
+        after,
+    }
 }
 
 /// What is wrong with one partition: the first of these that holds, as each makes the later ones meaningless.

@@ -44,6 +44,7 @@ fn evidence(then: &[Log], now: &[Log]) -> Evidence {
         note: None,
         before: fold(then).document(),
         after: fold(now).document(),
+        rows: usize::MAX,
     }
 }
 

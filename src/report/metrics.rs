@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table};
+use super::text::{Align, Table, write_rows};
 use crate::analytics::MetricsDocument;
 use crate::printable::printable;
 
@@ -37,7 +37,12 @@ fn write_head(out: &mut String, document: &MetricsDocument, minutes: usize) -> f
     writeln!(out, "Average Orders per Minute: {}", document.average_orders_per_minute)?;
     writeln!(out, "Current Orders per Minute: {}", document.current_orders_per_minute)?;
     let earlier = document.orders_by_minute.len().saturating_sub(minutes);
-    let scope = if earlier > 0 { format!(" (the newest {minutes})") } else { String::new() };
+    let left_out = document.left_out.unwrap_or_default().orders_by_minute;
+    let scope = if earlier > 0 {
+        format!(" (the newest {minutes})")
+    } else {
+        some_of(document.orders_by_minute.len(), left_out)
+    };
     writeln!(out, "Orders by Minute{scope}:")?;
     for (minute, orders) in document.orders_by_minute.iter().skip(earlier) {
         writeln!(out, "  {}: {orders}", spoken(minute))?;
@@ -46,6 +51,14 @@ fn write_head(out: &mut String, document: &MetricsDocument, minutes: usize) -> f
         writeln!(out, "  none")?;
     }
     Ok(())
+}
+
+/// How many of how many rows there are, where some are left out.
+fn some_of(rows: usize, left_out: u64) -> String {
+    match left_out {
+        0 => String::new(),
+        left_out => format!(" ({rows} of {}, --full for all)", rows as u64 + left_out),
+    }
 }
 
 fn write_inventory(out: &mut String, document: &MetricsDocument) -> fmt::Result {
@@ -68,18 +81,18 @@ fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     write_head(out, document, usize::MAX)?;
     write_inventory(out, document)?;
 
-    writeln!(out, "\nBy Restaurant:")?;
+    let left_out = document.left_out.unwrap_or_default().by_restaurant;
+    writeln!(out, "\nBy Restaurant{}:", some_of(document.by_restaurant.len(), left_out))?;
     let counts = ["total", "failed", "reserved", "rejected", "released", "revenue"].map(|name| (name, Align::Right));
     let [total, failed, reserved, rejected, released, revenue] = counts;
     let restaurant = ("restaurant", Align::Left);
-    let mut table = Table::new([restaurant, total, failed, reserved, rejected, released, revenue]);
-    for row in &document.by_restaurant {
+    let columns = [restaurant, total, failed, reserved, rejected, released, revenue];
+    write_rows(out, columns, document.by_restaurant.iter(), |row| {
         let name = if row.restaurant.is_empty() { "(none)".into() } else { printable(&row.restaurant) };
         let [total, failed, reserved, rejected, released] =
             [row.total, row.failed, row.reserved, row.rejected, row.released].map(|count| count.to_string());
-        table.row([name.into(), total, failed, reserved, rejected, released, row.reserved_revenue.to_string()]);
-    }
-    write!(out, "{table}")?;
+        [name.into(), total, failed, reserved, rejected, released, row.reserved_revenue.to_string()]
+    })?;
 
     writeln!(out, "\nSkipped Records: {}", document.skipped_records)?;
     writeln!(out, "Bad Records: {}", document.bad_records)?;
@@ -128,7 +141,7 @@ fn spoken(minute: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analytics::{Metrics, testing::example};
+    use crate::analytics::{Metrics, Revenue, testing::example};
 
     #[test]
     fn a_live_picture_fits_a_terminal_and_shows_the_newest_minutes() {
@@ -138,6 +151,19 @@ mod tests {
         assert!(picture.lines().count() < 24, "{picture}");
         assert!(picture.contains("Orders by Minute (the newest 5):\n  2026-11-22 12:55: 55\n"), "{picture}");
         assert!(picture.contains("  2026-11-22 12:59: 59\n\nInventory:\n"), "{picture}");
+    }
+
+    #[test]
+    fn rows_that_are_left_out_are_told_where_they_were() {
+        let mut document = example();
+        document.by_restaurant.iter_mut().for_each(|row| row.reserved_revenue = Revenue(1_000));
+        let limited = document.clone().limited(1, |_| false);
+        let (all, some) = (metrics_report(&document), metrics_report(&limited));
+        let (minutes, restaurants) = (document.orders_by_minute.len(), document.by_restaurant.len());
+        assert!(!all.contains("--full"), "{all}");
+        assert!(some.contains(&format!("Orders by Minute (1 of {minutes}, --full for all):\n")), "{some}");
+        assert!(some.contains(&format!("By Restaurant (1 of {restaurants}, --full for all):\n")), "{some}");
+        assert!(some.contains(&format!("Total Orders: {}\n", document.total_orders)), "{some}");
     }
 
     #[test]

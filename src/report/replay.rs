@@ -61,8 +61,9 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
             writeln!(out, "Verdict: identical: {records} records read again, every metric and every digest the same")?;
         }
         Verdict::Different => {
-            let metrics = if differences.len() == 1 { "metric differs" } else { "metrics differ" };
-            writeln!(out, "Verdict: different: {records} records read again, {} {metrics}", differences.len())?;
+            let differing = document.differing();
+            let metrics = if differing == 1 { "metric differs" } else { "metrics differ" };
+            writeln!(out, "Verdict: different: {records} records read again, {differing} {metrics}")?;
         }
     }
     match note {
@@ -83,8 +84,9 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
             table.row([printable(&found.metric).into(), value_text(&found.before), value_text(&found.after)]);
         }
         write!(out, "{table}")?;
-        if differences.len() > SHOWN {
-            writeln!(out, "  and {} more", differences.len() - SHOWN)?;
+        match document.differing().saturating_sub(SHOWN as u64) {
+            0 => {}
+            more => writeln!(out, "  and {more} more")?,
         }
     }
     if !causes.is_empty() {
@@ -179,6 +181,7 @@ mod tests {
             note: None,
             before: example(),
             after,
+            rows: usize::MAX,
         }
     }
 

@@ -248,10 +248,12 @@ fn value_of(run: &StepOutcome, pick: &Pick) -> Result<Value, String> {
     };
     match pick {
         Pick::Value(path) => {
+            whole(document()?, path)?;
             let found = places(document()?, path)?;
             found.first().map(|value| (*value).clone()).ok_or_else(|| format!("nothing stands at {path}"))
         }
         Pick::Sum(path) => {
+            whole(document()?, path)?;
             let mut total = Amount::ZERO;
             for value in places(document()?, path)? {
                 total = total.plus(amount_of(value)?).ok_or("the sum is too large to be compared")?;
@@ -259,6 +261,7 @@ fn value_of(run: &StepOutcome, pick: &Pick) -> Result<Value, String> {
             Ok(total.to_json())
         }
         Pick::Count(path) => {
+            whole(document()?, path)?;
             let mut count = 0usize;
             for value in places(document()?, path)? {
                 count += match value {
@@ -284,6 +287,22 @@ fn value_of(run: &StepOutcome, pick: &Pick) -> Result<Value, String> {
         }
         Pick::Lag(_) => Err(format!("{pick} is no value of a step")),
     }
+}
+
+/// Requires that a table has all of its rows: one of a document of metrics may have some of many.
+fn whole(document: &Value, path: &str) -> Result<(), String> {
+    let mut parent = document;
+    for part in path.split('.') {
+        let left_out = parent.get("left_out").and_then(|left_out| left_out.get(part)).and_then(Value::as_u64);
+        if let Some(rows) = left_out.filter(|rows| *rows > 0) {
+            return Err(format!("{part} leaves {rows} rows out: give the command --full"));
+        }
+        match parent.get(part) {
+            Some(next) => parent = next,
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 /// The values that a path leads to: one, or as many as its `*` find.

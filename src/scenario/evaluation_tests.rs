@@ -120,6 +120,28 @@ fn what_is_so_holds() {
 }
 
 #[test]
+fn a_table_that_leaves_rows_out_is_neither_summed_nor_counted() {
+    let mut document = run();
+    let step = document.steps.iter_mut().find(|step| step.name == "produce").expect("a step");
+    let left_out = json!({"by_minute": 7, "by_restaurant": 0});
+    let metrics = json!({"by_minute": [{"total": 1}], "by_restaurant": [{"total": 1}], "left_out": left_out});
+    step.document = Some(json!({"total_orders": 8, "after": metrics}));
+    for (pick, held) in [
+        ("sum = \"after.by_minute.*.total\"", false),
+        ("count = \"after.by_minute\"", false),
+        ("value = \"after.by_minute.0.total\"", false),
+        ("sum = \"after.by_restaurant.*.total\"", true),
+        ("value = \"total_orders\"", true),
+    ] {
+        let text = format!("step = \"produce\"\n{pick}\nat_least = 1");
+        let script = script(&format!("[[expect]]\n{text}\n"));
+        let outcome = evaluate(&script, &document).pop().expect("one");
+        assert_eq!(outcome.held, held, "{pick}: {outcome:?}");
+        assert_eq!(outcome.why.is_some_and(|why| why.contains("--full")), !held, "{pick}");
+    }
+}
+
+#[test]
 fn what_is_not_so_fails_and_says_what_was_seen() {
     let mut all = Vec::new();
     for expectation in [

@@ -26,6 +26,8 @@ pub struct ReplaySettings {
     pub wait_empty: Option<Duration>,
     /// The user's own group name.
     pub group: Option<String>,
+    /// All rows of the document's tables.
+    pub full: bool,
     /// Where the plan goes as a file of offsets.
     pub export: Option<PathBuf>,
     /// Where the page goes.
@@ -60,6 +62,7 @@ pub fn replay(typed: &cli::Replay, now: i64, group: &str, stdin: ReadsStdin<'_>)
         shadow: typed.shadow,
         wait_empty: typed.wait_empty.map(Into::into),
         group: typed.group.clone(),
+        full: typed.full,
         export: typed.export.clone(),
         html: typed.html.clone(),
         initial_file: typed.initial_file.clone(),

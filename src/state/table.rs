@@ -12,16 +12,40 @@ use indexmap::{Equivalent, IndexMap};
 #[derive(Debug)]
 pub struct Table<K, V> {
     slots: IndexMap<K, Slot<V>, DefaultHashBuilder>,
-    changed: Vec<usize>,
+    changed: Vec<Change<V>>,
     /// Keys that have a value, uncommitted changes included.
     values: usize,
 }
 
+/// The current value of a key. One tag says all of it: a table may have a million of them.
 #[derive(Debug)]
-struct Slot<V> {
+enum Slot<V> {
+    /// Never had one, or it is deleted.
+    Empty,
+    /// The committed one.
+    Committed(V),
+    /// One of this transaction.
+    Changed(V),
+}
+
+/// What this transaction has changed, and what an abort goes back to.
+#[derive(Debug)]
+struct Change<V> {
+    index: usize,
     committed: Option<V>,
-    current: Option<V>,
-    changed: bool,
+}
+
+impl<V> Slot<V> {
+    const fn value(&self) -> Option<&V> {
+        match self {
+            Self::Empty => None,
+            Self::Committed(value) | Self::Changed(value) => Some(value),
+        }
+    }
+
+    fn committed(value: Option<V>) -> Self {
+        value.map_or(Self::Empty, Self::Committed)
+    }
 }
 
 /// A place in a [`Table`], found once and used for several reads and writes of one key.
@@ -45,7 +69,7 @@ impl<K, V> Default for Table<K, V> {
 impl<K: Hash + Eq, V: Clone> Table<K, V> {
     /// The current value of a key, uncommitted changes included.
     pub fn get<Q: ?Sized + Hash + Equivalent<K>>(&self, key: &Q) -> Option<&V> {
-        self.slots.get(key)?.current.as_ref()
+        self.slots.get(key)?.value()
     }
 
     /// The place of a key; a key never seen gets one without a value, for which `make` builds the owned key.
@@ -53,64 +77,72 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
         if let Some(index) = self.slots.get_index_of(key) {
             return Place(index);
         }
-        let (index, _) = self.slots.insert_full(make(), Slot { committed: None, current: None, changed: false });
+        let (index, _) = self.slots.insert_full(make(), Slot::Empty);
         Place(index)
     }
 
     /// The current value at a place.
     #[must_use]
     pub fn at(&self, place: Place) -> Option<&V> {
-        self.slots[place.0].current.as_ref()
+        self.slots[place.0].value()
     }
 
     /// The current value at a place, made by `default` where there is none; counts as changed from now on.
     pub fn change(&mut self, place: Place, default: impl FnOnce() -> V) -> &mut V {
         let slot = &mut self.slots[place.0];
-        if !slot.changed {
-            slot.changed = true;
-            self.changed.push(place.0);
+        if !matches!(slot, Slot::Changed(_)) {
+            let committed = slot.value().cloned();
+            self.values += usize::from(committed.is_none());
+            let value = committed.clone().unwrap_or_else(default);
+            self.changed.push(Change { index: place.0, committed });
+            *slot = Slot::Changed(value);
         }
-        self.values += usize::from(slot.current.is_none());
-        slot.current.get_or_insert_with(default)
+        match slot {
+            Slot::Changed(value) | Slot::Committed(value) => value,
+            Slot::Empty => unreachable!("it was changed above"),
+        }
     }
 
     /// Takes over a value from the changelog: committed, and no change of this transaction.
     pub fn restore(&mut self, key: K, value: Option<V>) {
         self.values += usize::from(value.is_some());
-        let replaced = self.slots.insert(key, Slot { committed: value.clone(), current: value, changed: false });
-        self.values -= usize::from(replaced.is_some_and(|replaced| replaced.current.is_some()));
+        let (index, replaced) = self.slots.insert_full(key, Slot::committed(value));
+        if matches!(replaced, Some(Slot::Changed(_))) {
+            self.changed.retain(|change| change.index != index);
+        }
+        self.values -= usize::from(replaced.is_some_and(|replaced| replaced.value().is_some()));
     }
 
     /// The changes since the last commit, once per key, in the order of each key's first change.
     pub fn changes(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.changed.iter().filter_map(|&index| {
-            let (key, slot) = self.slots.get_index(index)?;
-            Some((key, slot.current.as_ref()?))
+        self.changed.iter().filter_map(|change| {
+            let (key, slot) = self.slots.get_index(change.index)?;
+            Some((key, slot.value()?))
         })
     }
 
     /// The transaction has committed: its changes become the committed values.
     pub fn commit(&mut self) {
-        for index in self.changed.drain(..) {
-            let slot = &mut self.slots[index];
-            slot.committed.clone_from(&slot.current);
-            slot.changed = false;
+        for change in self.changed.drain(..) {
+            let slot = &mut self.slots[change.index];
+            if let Slot::Changed(value) = std::mem::replace(slot, Slot::Empty) {
+                *slot = Slot::Committed(value);
+            }
         }
     }
 
     /// The transaction was aborted: its changes are forgotten.
     pub fn abort(&mut self) {
-        for index in self.changed.drain(..) {
-            let slot = &mut self.slots[index];
-            self.values -= usize::from(slot.current.is_some() && slot.committed.is_none());
-            slot.current.clone_from(&slot.committed);
-            slot.changed = false;
+        for change in self.changed.drain(..) {
+            // What has changed has a value.
+            self.values -= usize::from(change.committed.is_none());
+            self.slots[change.index] = Slot::committed(change.committed);
         }
     }
 
     /// Every key with a value, uncommitted changes included, in the order in which the keys were first seen.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.slots.iter().filter_map(|(key, slot)| Some((key, slot.current.as_ref()?)))
+        self.slots.iter().filter_map(|(key, slot)| Some((key, slot.value()?)))
     }
 
     /// Number of keys with a value, uncommitted changes included.
@@ -153,6 +185,24 @@ mod tests {
         assert_eq!(table.get("a"), Some(&5));
         assert_eq!(table.get("b"), None);
         assert_eq!(table.changes().count(), 0);
+    }
+
+    #[test]
+    fn what_is_restored_is_committed_also_in_place_of_a_change() {
+        let mut table: Table<u8, u32> = Table::default();
+        let place = table.place(&1, || 1);
+        *table.change(place, || 0) += 5;
+        table.restore(1, Some(9));
+        assert_eq!(table.changes().count(), 0);
+        table.abort();
+        assert_eq!(table.get(&1), Some(&9));
+        table.restore(1, None);
+        assert_eq!((table.get(&1), table.iter().count(), table.len()), (None, 0, 1));
+    }
+
+    #[test]
+    fn a_row_takes_no_more_than_its_value_and_a_tag() {
+        assert_eq!(size_of::<Slot<[u64; 8]>>(), 72);
     }
 
     proptest! {

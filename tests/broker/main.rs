@@ -33,6 +33,7 @@ mod joined;
 mod lag;
 mod letters;
 mod looks;
+mod many_rows;
 mod network;
 mod odd_groups;
 mod originals;
@@ -114,6 +115,7 @@ fn main() {
         network::CASES,
         scenarios::CASES,
         lag::CASES,
+        many_rows::CASES,
         odd_groups::CASES,
         clean::CASES,
         terminal::CASES,

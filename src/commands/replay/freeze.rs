@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::analytics::{GroupState, Metrics, MetricsDocument, View};
+use crate::analytics::{GroupState, Metrics, View};
 use crate::commands::Context;
 use crate::commands::epoch::{EpochWriter, Log, Switched};
 use crate::commands::group::{self, Place};
@@ -18,7 +18,8 @@ use crate::state::{Checkpoint, Loss, Position, TopicId, is_another_topic};
 pub(super) struct Frozen {
     pub places: Vec<Place>,
     pub partitions: Vec<Partition>,
-    pub before: MetricsDocument,
+    /// What the group's state has counted.
+    pub before: Metrics,
     /// What was counted of the partitions that are left alone.
     pub kept: Metrics,
 }
@@ -167,7 +168,7 @@ pub(super) fn freeze(
     let is_interrupted = |position: &Position| position.epoch.as_ref().is_some_and(|epoch| interrupted.contains(epoch));
     let view = |position: &Position| if is_interrupted(position) { View::BeforeSwitch } else { View::Current };
     let topics = [&*names.orders(), &*names.decisions()];
-    let before = state.metrics(topics, |_, _, position| view(position)).document();
+    let before = state.metrics(topics, |_, _, position| view(position));
     let kept = state.metrics_of_some(topics, |topic, partition, position| {
         let left_alone = !is_chosen(context, settings, &TopicPartition::new(topic, partition));
         left_alone.then(|| view(position))

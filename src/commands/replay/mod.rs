@@ -4,6 +4,7 @@ mod freeze;
 mod rewind;
 
 use super::{Context, first_pass, group, topic_settings, topology};
+use crate::analytics::ROWS;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::Inspector;
 use crate::output::OutputFile;
@@ -11,7 +12,7 @@ use crate::replay::{Note, PlanDocument, PlanRow, Target, Verdict, exported};
 use crate::report;
 use crate::settings::ReplaySettings;
 
-use freeze::{Frozen, Partition, check, freeze, look};
+use freeze::{Frozen, Partition, Stands, check, freeze, look};
 use rewind::Replay;
 
 /// Shows what a replay would do, and changes nothing.
@@ -94,21 +95,26 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     }
     tell_time(context, settings);
     let frozen = freeze(context, &inspector, &stands, settings)?;
+    // What was counted is in the frozen metrics; the state itself may be large.
+    let Stands { topology, .. } = stands;
     // Before anything moves: who undoes it by hand has it then, and a full disk is told while nothing was done.
     finish_export(export, &plan(&frozen))?;
     let sound = frozen.partitions.iter().all(Partition::is_sound);
     let reads = frozen.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
-    let replay = Replay { context, inspector: &inspector, topology: &stands.topology, group: &group_name, frozen };
+    let replay = Replay { context, inspector: &inspector, topology: &topology, group: &group_name, frozen };
     // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
     let rewinds = sound && reads && !settings.shadow;
     if !rewinds && !settings.shadow {
         note = note.or(Some(Note::LeftAlone));
     }
     let read = if rewinds { replay.rewind()? } else { replay.shadow()? };
-    let document = replay.judge(&read, note)?;
+    let rows = if settings.full { usize::MAX } else { ROWS };
+    let document = replay.judge(read, note, rows)?;
 
     initial.finish(&report::metrics_report(&document.before))?;
     after.finish(&report::metrics_report(&document.after))?;
+    context.tell_many(&document.after, settings.full);
+    let document = document.limited(rows);
     if let Some(html) = html {
         html.finish(&report::html::replay_page(&document, &page_facts(context, settings, &group_name)))?;
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::freeze::{Frozen, Partition};
+use crate::analytics::{Metrics, MetricsDocument};
 use crate::clock::Deadline;
 use crate::commands::Context;
 use crate::commands::epoch::{EpochWriter, Switched};
@@ -113,7 +114,7 @@ impl Replay<'_> {
     fn check_still(&self, hold: &Hold<'_>) -> Result<(), Failure> {
         hold.serve()?;
         let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
-        let state = group::read_state(self.context, self.inspector, self.topology, self.group)?;
+        let state = group::read_positions(self.context, self.inspector, self.topology, self.group)?;
         let ids = self.topic_ids()?;
         if let Some(failure) = group::recreated_meanwhile(&self.frozen.places, &self.frozen_ids(), &ids) {
             return Err(failure);
@@ -181,11 +182,14 @@ impl Replay<'_> {
     /// # Errors
     ///
     /// When it cannot be asked whether the topics are still those that were frozen.
-    pub fn judge(self, read: &Read, note: Option<Note>) -> Result<ReplayDocument, Failure> {
+    pub fn judge(self, read: Read, note: Option<Note>, rows: usize) -> Result<ReplayDocument, Failure> {
         let (frozen_ids, ids) = (self.frozen_ids(), self.topic_ids()?);
         let Frozen { partitions, before, kept, .. } = self.frozen;
         let mut after = kept;
-        for (partition, fold) in partitions.iter().zip(&read.folds) {
+        let Read { folds, records } = read;
+        let counts: Vec<u64> = folds.iter().map(|fold| fold.records).collect();
+        // Each fold goes as soon as it is counted in: there may be millions of rows.
+        for (partition, fold) in partitions.iter().zip(folds) {
             // A partition with neither offset nor state is none of the group's.
             if partition.chosen && (partition.facts.committed.is_some() || partition.state.is_some()) {
                 after.add(&fold.tallies);
@@ -193,14 +197,15 @@ impl Replay<'_> {
                 after.add_range(topic, *number, partition.begin(), fold.position, fold.digest);
             }
         }
-        let after = after.document();
+        let after = into_document(after);
+        let before = into_document(before);
         let plan = partitions.iter().map(|partition| partition.row.clone()).collect();
         let evidence = partitions
             .into_iter()
-            .zip(&read.folds)
+            .zip(counts)
             .zip(frozen_ids.into_iter().zip(ids))
             .filter(|((partition, _), _)| partition.chosen)
-            .map(|((partition, fold), (frozen_id, topic_id))| PartitionEvidence {
+            .map(|((partition, records), (frozen_id, topic_id))| PartitionEvidence {
                 facts: partition.facts,
                 // Of an older version's state it is known at least whether the topic is another one since it was frozen.
                 state: partition.state.map(|state| StateFacts {
@@ -209,9 +214,15 @@ impl Replay<'_> {
                 }),
                 loss: partition.loss,
                 topic_id,
-                records: fold.records,
+                records,
             })
             .collect();
-        Ok(judge(Evidence { plan, records: read.records, partitions: evidence, note, before, after }))
+        Ok(judge(Evidence { plan, records, partitions: evidence, note, before, after, rows }))
     }
+}
+
+/// The document of metrics that nobody needs any more.
+#[allow(clippy::needless_pass_by_value, reason = "the sum goes with its document: there may be millions of rows")]
+fn into_document(metrics: Metrics) -> MetricsDocument {
+    metrics.document()
 }

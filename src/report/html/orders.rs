@@ -8,7 +8,7 @@ use super::{
     rows_picture::{Count, counts_picture},
     table::{Cell, Fold, Table},
 };
-use crate::analytics::{MetricsDocument, MinuteRow, Revenue};
+use crate::analytics::{LeftOut, MetricsDocument, MinuteRow, Revenue};
 use crate::report::printable;
 
 /// Restaurants on a picture; the table has them all.
@@ -30,12 +30,28 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Se
         numbers::grouped(metrics.inventory.pending_orders),
         printable(step),
     ));
+    if let Some(words) = left_out(metrics) {
+        section.paragraph(words);
+    }
     section.add(&minutes_figure("orders", "Orders per minute by outcome", &minutes, &[Size::Wide, Size::Narrow], 0));
     section.add(&minutes_table(
         &metrics.by_minute,
         format!("Orders by minute, from {} to {}", spoken(&first.minute), spoken(&last.minute)),
     ));
     Some(section)
+}
+
+/// That tables have some of their rows, where they have.
+pub(super) fn left_out(metrics: &MetricsDocument) -> Option<String> {
+    let LeftOut { by_minute, by_restaurant, .. } = metrics.left_out?;
+    let some = |rows: usize, left_out: u64, what: &str| {
+        format!("{} of {} {what}", numbers::grouped(rows as u64), numbers::grouped(rows as u64 + left_out))
+    };
+    Some(format!(
+        "The tables and pictures have {} and {}; the sums are over all of them.",
+        some(metrics.by_minute.len(), by_minute, "minutes"),
+        some(metrics.by_restaurant.len(), by_restaurant, "restaurants"),
+    ))
 }
 
 /// The bars of a metrics document.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     drawing::Size,
     numbers,
-    orders::{minutes, minutes_figure},
+    orders::{left_out, minutes, minutes_figure},
     page::{Figure, Html, Pair, Section, Sentences},
     table::{Cell, Fold, Table},
 };
@@ -38,7 +38,7 @@ impl Compared {
 /// The verdict in a sentence.
 pub(super) fn sentence(document: &ReplayDocument) -> String {
     let records = numbers::grouped(document.records);
-    match (document.verdict, document.differences.len()) {
+    match (document.verdict, document.differing()) {
         (Verdict::Identical, _) => {
             format!("{records} records were read again, and every metric and every digest is the same.")
         }
@@ -48,7 +48,7 @@ pub(super) fn sentence(document: &ReplayDocument) -> String {
         },
         (Verdict::Different, 1) => format!("{records} records were read again, and 1 metric differs."),
         (Verdict::Different, differing) => {
-            format!("{records} records were read again, and {} metrics differ.", numbers::grouped(differing as u64))
+            format!("{records} records were read again, and {} metrics differ.", numbers::grouped(differing))
         }
     }
 }
@@ -69,6 +69,9 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
         let sentences =
             document.causes.iter().map(|cause| format!("{}: {}.", cause.word(), printable(&cause.to_string())));
         section.add(&Sentences { sentences: sentences.collect() });
+    }
+    if let Some(words) = left_out(&document.after) {
+        section.paragraph(words);
     }
     let compared = compared(&document.before, &document.after);
     let (differing, equal): (Vec<_>, Vec<_>) = compared.iter().partition(|metric| !metric.is_equal());
@@ -239,7 +242,8 @@ mod tests {
         let found = compared(&before, &after);
         let differing: Vec<_> =
             found.iter().filter(|metric| !metric.is_equal()).map(|metric| metric.path.as_str()).collect();
-        let named: Vec<_> = differences(&before, &after).into_iter().map(|difference| difference.metric).collect();
+        let named: Vec<_> =
+            differences(&before, &after, usize::MAX).first.into_iter().map(|difference| difference.metric).collect();
         assert_eq!(differing, named);
         assert!(found.len() > 60, "{}", found.len());
     }

@@ -18,10 +18,14 @@ const WITHOUT_HARD_LIMIT: u64 = 10_240;
 /// Raises the soft limit to the hard one. Where that is refused the limit stays as it was.
 pub fn raise() {
     let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else { return };
-    let limit = maximum.unwrap_or(WITHOUT_HARD_LIMIT);
-    if limit > current {
+    // A system may name a hard limit and refuse it all the same, as macOS beyond its own limit for a process.
+    let limits = [maximum.unwrap_or(WITHOUT_HARD_LIMIT), WITHOUT_HARD_LIMIT];
+    let wider = limits.into_iter().filter(|limit| *limit > current && maximum.is_none_or(|maximum| *limit <= maximum));
+    for limit in wider {
         // A limit that stays is no failure: it may be enough, which is looked at before the work.
-        setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum }).unwrap_or_default();
+        if setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum }).is_ok() {
+            break;
+        }
     }
 }
 

@@ -237,7 +237,7 @@ impl Host<'_> {
             cluster_id: Some(status.cluster_id.to_string()),
             clients: Some(self.leases.count()),
             connections: Some(self.server.connections()),
-            bytes: self.claim.as_ref().map(|(folder, _)| size(&folder.path())),
+            bytes: self.claim.as_ref().and_then(|(folder, _)| size(&folder.path())),
             topics: status
                 .topics
                 .into_iter()
@@ -406,13 +406,23 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Bytes of the files below a folder; what goes away meanwhile counts nothing.
-fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let of = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
+/// Bytes of the files below a folder; what goes away meanwhile counts nothing. `None` when it cannot be told, as when no file can
+/// be opened.
+fn size(folder: &Path) -> Option<u64> {
+    let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return gone(&error).then_some(0),
     };
-    entries.flatten().map(of).sum()
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry.ok()?;
+        bytes += match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size(&entry.path())?,
+            Ok(metadata) => metadata.len(),
+            Err(error) if gone(&error) => 0,
+            Err(_) => return None,
+        };
+    }
+    Some(bytes)
 }

@@ -119,6 +119,13 @@ impl Inspector {
         }
     }
 
+    /// The same clients for looks beside the work: they find out by themselves how long an answer may take, so that one which
+    /// waits does not lengthen the attempts of the others.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { patience: Arc::default(), ..self.clone() }
+    }
+
     /// The same clients with another bound for every wait.
     #[must_use]
     pub fn within(&self, timeout: Duration) -> Self {

@@ -100,7 +100,7 @@ impl<P: Processor> Engine<'_, P> {
     /// Begins a look at the topics that this transaction read from and writes to; `commit` waits for it.
     pub(super) fn begin_look(&self) -> Result<TopicLook, StreamError> {
         let bound = self.connection.timeout.min(self.connection.transaction_timeout());
-        Ok(self.inspector.within(bound).look_at_topic_ids(&topics(self.settings))?)
+        Ok(self.looker.within(bound).look_at_topic_ids(&topics(self.settings))?)
     }
 
     /// Requires that what the look finds are the topics of the state. The inner error is the transaction's: without an answer it

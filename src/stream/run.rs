@@ -42,6 +42,7 @@ pub fn run<P: Processor>(
         settings,
         processor,
         inspector,
+        looker: inspector.beside(),
         shutdown,
         watch,
         transactions: None,
@@ -128,6 +129,8 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) settings: &'a LoopSettings,
     pub(super) processor: &'a mut P,
     pub(super) inspector: &'a Inspector,
+    /// For looks at topics beside the work.
+    pub(super) looker: Inspector,
     pub(super) shutdown: &'a Shutdown,
     pub(super) watch: &'a mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
     pub(super) transactions: Option<Aside<Transactions>>,

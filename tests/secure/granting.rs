@@ -70,7 +70,10 @@ fn printed_command(site: &'static Site) {
     let needs = ["order-events", "inventory-events", "analytics-state"]
         .into_iter()
         .flat_map(|topic| ["Read", "Write", "Create"].map(|operation| Need::new(Kind::Topic, topic, operation)))
-        .chain([Need::new(Kind::Group, "analytics-consumer-group", "Read")]);
+        .chain([
+            Need::new(Kind::Topic, "analytics-state", "DescribeConfigs"),
+            Need::new(Kind::Group, "analytics-consumer-group", "Read"),
+        ]);
     let grants: Vec<Grant> = needs.map(|need| Grant::of(&user, &place.prefix, &need)).collect();
     site.people(std::slice::from_ref(&user), &grants);
     place.run_as(&user, "produce --count 20 --seed 1").0.expect(0);

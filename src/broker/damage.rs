@@ -71,7 +71,8 @@ pub enum Damage {
 }
 
 /// The first few, and how many more.
-fn listed(paths: &[PathBuf]) -> String {
+#[must_use]
+pub fn listed(paths: &[PathBuf]) -> String {
     const SHOWN: usize = 3;
     let shown: Vec<String> = paths.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
     let shown = shown.join(", ");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use super::damage::{Damage, OpenError};
+use super::damage::{Damage, OpenError, listed};
 use super::directory::Directory;
 use super::ends::{self, Ends, Found, JournalEnd};
 use super::entry::Entry;
@@ -126,16 +126,20 @@ impl Opening {
         matches!(self.past, Past::Proven { rebooted: true, .. })
     }
 
-    /// A log that nothing is written down of, and that holds records: it is the file `ends` that is wrong.
+    /// The same error with the file that is wrong, where logs hold records and nothing is known of them: without a journal that one, and
+    /// for a topic that the journal knows the file `ends`.
     #[must_use]
-    pub fn blame(&self, error: OpenError) -> OpenError {
-        match error {
-            OpenError::Damaged(Damage::Unknown { paths }) if self.is_proven() => {
-                let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-                let why = format!("it does not know of {}", paths.join(", "));
+    pub fn blame(&self, error: OpenError, of_known_topic: bool) -> OpenError {
+        match (error, &self.past) {
+            (OpenError::Damaged(Damage::Unknown { paths }), Past::New) => {
+                let why = format!("it is missing or empty, and there are records in {}", listed(&paths));
+                Damage::Altered { path: self.folder.path_of(journal::NAME), why }.into()
+            }
+            (OpenError::Damaged(Damage::Unknown { paths }), Past::Proven { .. }) if of_known_topic => {
+                let why = format!("it does not know of {}", listed(&paths));
                 Damage::Altered { path: self.folder.path_of(ends::NAME), why }.into()
             }
-            error => error,
+            (error, _) => error,
         }
     }
 

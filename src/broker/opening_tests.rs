@@ -123,6 +123,26 @@ fn what_was_being_written_when_the_process_was_killed_is_cut_and_told() {
 }
 
 #[test]
+fn where_the_machine_went_down_more_may_be_on_the_disk_than_is_written_down() {
+    let (folder, path) = killed(0..5);
+    let all = fs::read(&path).expect("read");
+    let three = Lines::of(&all).whole.get(3).map(|line| (line.end, line.chain)).expect("five");
+    let found = Ends::read(&Directory::of_test(folder.path()), false).expect("read").expect("there");
+    let here = JournalEnd { acknowledged: three.0, chain: three.1, intended: three.0, ..found.journal };
+    found.ends.write_journal(&here).expect("written");
+    assert!(matches!(read(folder.path()), Err(Damage::Long { .. })), "not in the same run of the machine");
+    found.ends.write_journal(&JournalEnd { boot: 1, ..here }).expect("written");
+    assert_eq!(read(folder.path()), Ok(vec![0, 1, 2, 3, 4]));
+    fs::write(&path, &all[..all.len() - 3]).expect("written");
+    assert_eq!(read(folder.path()), Ok(vec![0, 1, 2, 3]));
+    fs::write(&path, &all[..usize::try_from(three.0).expect("few") - 1]).expect("written");
+    assert!(matches!(read(folder.path()), Err(Damage::Short { .. })), "less is a loss all the same");
+    fs::write(&path, &all).expect("written");
+    found.ends.write_journal(&JournalEnd { boot: 1, clean: true, ..here }).expect("written");
+    assert!(matches!(read(folder.path()), Err(Damage::Long { .. })), "after a stop the disk had it all");
+}
+
+#[test]
 fn a_kill_between_the_steps_of_writing_anew_loses_nothing() {
     let (folder, path) = killed(0..3);
     let before = fs::read(folder.path().join(ends::NAME)).expect("read");

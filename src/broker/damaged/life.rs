@@ -350,6 +350,12 @@ pub fn steps() -> Vec<Step> {
     steps
 }
 
+/// A topic with a transaction of a producer that no journal knows.
+pub fn begin_foreign(core: &mut Core) {
+    make(core, "paid", 1, &[]);
+    append(core, "paid", 0, Some(Producer { id: 999, epoch: 0 }), 0, &[("k", "v".into())]);
+}
+
 /// All that a journal written anew would hold.
 pub fn shorten(core: &mut Core) {
     let entries = core.snapshot();

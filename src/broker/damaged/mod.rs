@@ -2,6 +2,7 @@
 //! acknowledged or refuses by the file's name, and no file is lost.
 
 mod life;
+mod unproven;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,10 +18,6 @@ use life::{Seen, seen, start};
 
 /// Files by their path in the folder.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
-
-/// Offsets of the topics in the folder of an earlier version.
-const OLD_RECORDS: [(&str, i64); 4] =
-    [("inventory-events", 21), ("inventory-ledger", 22), ("order-events", 18), ("order-events-dlq", 0)];
 
 /// Something that is done to the files, and which of them a refusal may name.
 struct Harm {
@@ -98,6 +95,15 @@ impl Killed {
         }
         drop(core);
         Self { files: read(folder.path()), earlier, acknowledged, stopped }
+    }
+
+    /// The files of a topic's logs, by partition.
+    fn logs_of(&self, topic: &str) -> Vec<PathBuf> {
+        let journal = String::from_utf8_lossy(&self.files[Path::new("journal")]).into_owned();
+        let name = format!("\",\"name\":\"{topic}\"");
+        let before = journal.split_once(&name).expect("made").0;
+        let folder = Path::new("topics").join(&before[before.len() - 36..]);
+        self.files.keys().filter(|name| name.starts_with(&folder)).cloned().collect()
     }
 
     /// All but the lock, whose content nobody needs.
@@ -342,33 +348,6 @@ fn after_a_clean_stop_too_nothing_is_served_that_was_not_acknowledged() {
     let (served, refused) = stopped.check_all(flips.chain(cuts).chain(stopped.rare()));
     eprintln!("{served} served, {refused} refused or not read");
     assert!(refused > served);
-}
-
-/// As a version without the file `ends` has left it, killed after two runs of `produce` and one of `inventory`.
-#[test]
-fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let old = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders/format-1"));
-    write(folder.path(), &Files::new(), &old);
-    let (core, notices, lock) = start(folder.path()).expect("starts");
-    assert_eq!(notices, []);
-    let first = seen(&core).expect("read");
-    assert_eq!(first.records(), OLD_RECORDS.map(|(topic, records)| (topic.to_owned(), records)).into());
-    drop((core, lock));
-    let after = read(folder.path());
-    for (name, bytes) in old.iter().filter(|(name, _)| name.starts_with("topics")) {
-        assert!(after[name] == *bytes, "{} was changed", name.display());
-    }
-    assert!(after.contains_key(Path::new("ends")));
-    let (core, notices, _lock) = start(folder.path()).expect("starts again");
-    assert_eq!((notices, &seen(&core).expect("read")), (Vec::new(), &first));
-    // Without its journal it is refused, as a newer one is.
-    let bare = tempfile::tempdir().expect("a folder");
-    let mut without = old.clone();
-    without.remove(Path::new("journal"));
-    write(bare.path(), &Files::new(), &without);
-    let message = start(bare.path()).map(|_| ()).expect_err("refused");
-    assert!(message.contains("the journal does not know of"), "{message}");
 }
 
 #[test]

@@ -250,6 +250,31 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
 }
 
 #[test]
+fn a_batch_that_is_not_what_was_written_is_neither_compacted_nor_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    for number in 0..40_i64 {
+        log.append(&batch(NOBODY, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
+    }
+    let path = path_of(&log.segments[1]);
+    let offset = log.segments[1].base_offset;
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let kind = |error: std::io::Error| error.kind();
+    let invalid = std::io::ErrorKind::InvalidData;
+    assert_eq!(log.compaction(NOW).unwrap().run().map(|_| ()).map_err(kind), Err(invalid));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    let last = log.segments[1].last_offset;
+    let read = |from| log.read(from, 1 << 20, Isolation::ReadUncommitted, true).read().map_err(kind);
+    let before = read(offset).expect("those before it are good");
+    assert_eq!(headers(&before).last().unwrap().last_offset(), last - 1);
+    assert_eq!(read(last), Err(invalid));
+    assert_eq!(headers(&read(last + 1).unwrap())[0].base_offset, last + 1);
+    assert_eq!(log.offset_for_time(NOW, Isolation::ReadUncommitted).unwrap().unwrap().offset, 0);
+}
+
+#[test]
 fn a_reader_goes_on_behind_segments_that_compaction_has_emptied() {
     for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, compacted());

@@ -180,7 +180,7 @@ impl Log {
             }
         };
         // The journal says that the topic is gone: a place that is left is given up by the next start.
-        removed.and(self.slot.map_or(Ok(()), Slot::release))
+        removed.and_then(|()| self.slot.map_or(Ok(()), Slot::release))
     }
 
     /// Number of the segment in which this offset lies or would lie.
@@ -199,6 +199,8 @@ mod batch_tests;
 mod compaction_tests;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod proof_tests;
 #[cfg(test)]
 mod retention_tests;
 #[cfg(test)]

@@ -273,12 +273,11 @@ impl Log {
     ///
     /// When it cannot be written.
     pub fn close(&mut self) -> io::Result<bool> {
-        if let LogStorage::Memory = &self.storage {
-            return Ok(true);
-        }
+        let LogStorage::Folder { folder, .. } = &self.storage else { return Ok(true) };
         for segment in &mut self.segments {
             segment.flush()?;
         }
+        folder.flush()?;
         Ok(!std::mem::replace(&mut self.refuses, true))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
@@ -10,11 +12,14 @@ use super::super::core::{Core, Storage};
 use super::super::damage::{Damage, OpenError};
 use super::super::directory::{Directory, TOPICS};
 use super::super::ends;
-use super::super::log::{Decided, Known, Log, LogSettings, Proof};
+use super::super::log::{Decided, Known, Log, LogSettings, LogStorage, Proof};
 use super::super::notice::Notice;
 use super::super::opening::{Opening, Past};
 use super::super::transactions::Decisions;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
+
+/// Threads that look at logs at a start.
+const MOST_THREADS: usize = 4;
 
 /// A topic as the journal tells of it.
 #[derive(Debug)]
@@ -80,26 +85,32 @@ impl Core {
     ) -> Result<(), OpenError> {
         let Storage::Folder(folder) = self.storage.clone() else { return Ok(()) };
         let Some(opening) = opening else { return Ok(()) };
-        let strangers = self.strangers(&folder)?;
-        let (mut topics, mut beyond) = (Vec::new(), 0);
-        for (id, topic) in std::mem::take(&mut self.topics.remembered) {
+        let strangers = self.strangers(&folder).map_err(|error| opening.blame(error, false))?;
+        let remembered = std::mem::take(&mut self.topics.remembered);
+        let mut wanted = Vec::new();
+        for (id, topic) in &remembered {
             let settings = configs::log_settings(&topic.overrides);
-            let mut logs = Vec::with_capacity(topic.partitions);
             for (partition, number) in (0..topic.partitions).zip(0..) {
                 let start = topic.starts.get(&partition).copied().unwrap_or_default();
-                let known = known(&opening.past, (id, number), || decisions.of(&topic.name, number).to_vec());
-                let log = Log::open(&self.log_storage(id, number), settings.clone(), start, now, &known);
-                let log = log.map_err(|error| opening.blame(error))?;
-                beyond += log.beyond();
-                logs.push(log);
+                let known = known(&opening.past, (*id, number), || decisions.of(&topic.name, number).to_vec());
+                wanted.push((self.log_storage(*id, number), settings.clone(), start, known));
             }
-            topics.push(Topic { name: topic.name, id, overrides: topic.overrides, logs });
         }
+        let logs = open_all(&wanted, now).map_err(|error| opening.blame(error, true))?;
+        let beyond: usize = logs.iter().map(Log::beyond).sum();
         // All are written under one lock: one batch can have been on its way.
         if beyond > 1 && !opening.is_rebooted() {
             let why = format!("{beyond} batches in the logs are newer than it");
             return Err(Damage::Altered { path: folder.path_of(ends::NAME), why }.into());
         }
+        let mut logs = logs.into_iter();
+        let topics = remembered.into_iter().map(|(id, topic)| Topic {
+            name: topic.name,
+            id,
+            overrides: topic.overrides,
+            logs: logs.by_ref().take(topic.partitions).collect(),
+        });
+        let topics = topics.collect();
         self.settle(opening, &folder, topics, strangers, now).map_err(OpenError::storage(&folder.path()))
     }
 
@@ -184,6 +195,34 @@ impl Core {
         }
         if unknown.is_empty() { Ok(strangers) } else { Err(Damage::Unknown { paths: unknown }.into()) }
     }
+}
+
+/// What a log is opened with.
+type Wanted = (LogStorage, LogSettings, i64, Known);
+
+/// Looks at logs, several at a time: after a kill all of each is read.
+fn open_all(wanted: &[Wanted], now: i64) -> Result<Vec<Log>, OpenError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut opened = Vec::new();
+        while let number = next.fetch_add(1, Ordering::Relaxed)
+            && let Some((storage, settings, start, known)) = wanted.get(number)
+        {
+            opened.push((number, Log::open(storage, settings.clone(), *start, now, known)));
+        }
+        opened
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(wanted.len());
+    let mut opened: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut opened = work();
+        for other in others {
+            opened.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        opened
+    });
+    opened.sort_unstable_by_key(|(number, _)| *number);
+    opened.into_iter().map(|(_, log)| log).collect()
 }
 
 /// What a folder holds, in order; nothing where there is no such folder.

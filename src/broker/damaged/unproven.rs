@@ -1,0 +1,88 @@
+//! Owns starts over folders of an earlier version, which had no file `ends`: taken for what they say, and ended as the journal says.
+
+use std::path::Path;
+
+use super::life::{begin_foreign, seen, start};
+use super::{Files, Killed, read, write};
+use crate::broker::notice::Notice;
+
+/// Offsets of the topics in the folder of an earlier version.
+const OLD_RECORDS: [(&str, i64); 4] =
+    [("inventory-events", 21), ("inventory-ledger", 22), ("order-events", 18), ("order-events-dlq", 0)];
+
+/// As a version without the file `ends` has left it, killed after two runs of `produce` and one of `inventory`.
+#[test]
+fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders/format-1"));
+    write(folder.path(), &Files::new(), &old);
+    let (core, notices, lock) = start(folder.path()).expect("starts");
+    assert_eq!(notices, []);
+    let first = seen(&core).expect("read");
+    assert_eq!(first.records(), OLD_RECORDS.map(|(topic, records)| (topic.to_owned(), records)).into());
+    drop((core, lock));
+    let after = read(folder.path());
+    for (name, bytes) in old.iter().filter(|(name, _)| name.starts_with("topics")) {
+        assert!(after[name] == *bytes, "{} was changed", name.display());
+    }
+    assert!(after.contains_key(Path::new("ends")));
+    let (core, notices, _lock) = start(folder.path()).expect("starts again");
+    assert_eq!((notices, &seen(&core).expect("read")), (Vec::new(), &first));
+    // Without its journal it is refused, as a newer one is.
+    let bare = tempfile::tempdir().expect("a folder");
+    let mut without = old.clone();
+    without.remove(Path::new("journal"));
+    write(bare.path(), &Files::new(), &without);
+    let message = start(bare.path()).map(|_| ()).expect_err("refused");
+    assert!(message.contains("journal is not as this broker left it: it is missing or empty"), "{message}");
+}
+
+/// The same folder without what an earlier version did not write.
+fn as_an_earlier_version(files: &Files) -> Files {
+    let text = |name: &str| String::from_utf8(files[Path::new(name)].clone()).expect("text");
+    let (_, journal) =
+        text("journal").split_once('\n').map(|(head, rest)| (head.to_owned(), rest.to_owned())).expect("lines");
+    let format = text("format.json").replace("\"format\":2", "\"format\":1");
+    let mut files = files.clone();
+    files.remove(Path::new("ends"));
+    files.insert("journal".into(), journal.into_bytes());
+    files.insert("format.json".into(), format.into_bytes());
+    files
+}
+
+#[test]
+fn a_marker_that_an_unproven_log_has_lost_is_written_again_as_the_journal_decided_it() {
+    let killed = Killed::new();
+    let old = as_an_earlier_version(&killed.files);
+    let folder = tempfile::tempdir().expect("a folder");
+    let paid: Vec<_> = killed.logs_of("paid");
+    assert_eq!(paid.len(), 2);
+    let mut is = Files::new();
+    for (number, name) in (0..).zip(&paid) {
+        for torn in [0, 1, 77] {
+            let mut files = old.clone();
+            let content = files.get_mut(name).expect("there");
+            content.truncate(content.len() - 78 + torn);
+            write(folder.path(), &is, &files);
+            let (core, notices, _lock) = start(folder.path()).expect("starts");
+            let ended = Notice::TransactionEnded { topic: "paid".into(), partition: number, committed: true };
+            assert_eq!(notices.last(), Some(&ended));
+            assert_eq!(notices.len(), if torn == 0 { 1 } else { 2 });
+            assert!(seen(&core).expect("read") == killed.acknowledged, "{}: {torn} bytes left", name.display());
+            is = read(folder.path());
+        }
+    }
+}
+
+#[test]
+fn a_transaction_that_no_journal_knows_is_aborted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut core, _, lock) = start(folder.path()).expect("starts");
+    begin_foreign(&mut core);
+    drop((core, lock));
+    let (core, notices, _lock) = start(folder.path()).expect("starts");
+    assert_eq!(notices, [Notice::TransactionEnded { topic: "paid".into(), partition: 0, committed: false }]);
+    let log = core.topics.log("paid", 0).expect("made");
+    assert_eq!(log.last_stable_offset(), log.high_watermark());
+    assert_eq!(log.aborted(0, i64::MAX).len(), 1);
+}

@@ -81,12 +81,23 @@ const ALL: [&str; 5] = [
 
 /// Names in the folder, its files first.
 fn names(home: &Home) -> Vec<String> {
-    let mut names: Vec<String> =
-        ["lock", "broker.log", "journal", "journal.new", "format.json", "format.new", "chosen", "new"]
-            .map(|name| format!(".foodstream/{name}"))
-            .into();
+    let mut names: Vec<String> = [
+        "lock",
+        "broker.log",
+        "journal",
+        "journal.new",
+        "ends",
+        "ends.new",
+        "format.json",
+        "format.new",
+        "chosen",
+        "new",
+    ]
+    .map(|name| format!(".foodstream/{name}"))
+    .into();
     let log = find(home, "/00000000000000000000.log");
     names.push(log.replace("00000000000000000000.log", ".kafka_cleanshutdown"));
+    names.push(log.replace("00000000000000000000.log", "00000000000000000000.log.cleaned.set-aside"));
     names.push(log);
     names
 }
@@ -114,7 +125,10 @@ fn a_file_that_is_a_link_a_pipe_a_socket_or_has_two_names_is_refused() {
         assert!(Command::new("mkfifo").arg(&at).status().expect("there is such a tool").success());
         refused(&home, &STARTS, &name, "is a named pipe");
         fs::remove_file(&at).expect("removed");
-        drop(UnixListener::bind(&at).expect("bound"));
+        // The path of a socket is short; its name may become a longer one.
+        let socket = home.path("socket");
+        drop(UnixListener::bind(&socket).expect("bound"));
+        fs::rename(&socket, &at).expect("moved");
         refused(&home, &STARTS[..1], &name, "is a socket");
         fs::remove_file(&at).expect("removed");
         if there {
@@ -132,7 +146,8 @@ fn a_folder_that_is_a_link_is_refused_wherever_it_lies() {
     let home = prepared();
     let partition = find(&home, "/0");
     let topic = partition.strip_suffix("/0").expect("below").to_owned();
-    for name in [".foodstream/topics", &topic, &partition, ".foodstream/topics/00000000-0000-4000-8000-000000000001"] {
+    let unknown = ".foodstream/topics/00000000-0000-4000-8000-000000000001";
+    for name in [".foodstream/topics", &topic, &partition, unknown, &format!("{unknown}.set-aside")] {
         let (at, aside) = (home.path(name), home.path("aside"));
         let there = at.exists();
         if there {
@@ -163,7 +178,7 @@ fn a_folder_that_is_a_link_is_refused_wherever_it_lies() {
 fn what_others_may_write_is_refused_until_it_is_closed_to_them() {
     let home = prepared();
     let log = find(&home, "/00000000000000000000.log");
-    let names = [".foodstream/journal", ".foodstream/broker.log", ".foodstream/topics", &log];
+    let names = [".foodstream/journal", ".foodstream/ends", ".foodstream/broker.log", ".foodstream/topics", &log];
     for (mode, by) in
         [(0o777, "may be written by every user (mode 777)"), (0o770, "may be written by its group (mode 770)")]
     {

@@ -16,9 +16,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+mod aside;
 mod inspection;
 mod trust;
 
+pub use aside::name_before;
 pub use inspection::{Inspection, TOPICS};
 pub use trust::{Distrust, Untrusted};
 
@@ -29,26 +31,6 @@ const CAREFUL: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NO
 
 const FOLDER: Mode = Mode::RWXU;
 const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
-
-/// How the names go on of what was set aside.
-const ASIDE: &str = ".set-aside";
-
-/// What something was called before it was set aside; itself if it was not.
-#[must_use]
-pub fn name_before(name: &str) -> &str {
-    let Some((before, number)) = name.rsplit_once(ASIDE) else { return name };
-    let is_number = |number: &str| number.parse::<u32>().is_ok();
-    if number.is_empty() || number.strip_prefix('-').is_some_and(is_number) { before } else { name }
-}
-
-/// What is there under a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// A folder, otherwise anything else.
-    pub is_folder: bool,
-    /// Bytes of a file.
-    pub size: u64,
-}
 
 /// A data folder that is held open, or a folder below it. A clone is the same folder.
 ///
@@ -272,44 +254,6 @@ impl Directory {
         // Not on the way in: what is not trusted must not be cut.
         file.set_len(0)?;
         Ok(file)
-    }
-
-    /// What is there under a name, which is not opened for it, nor followed if it is a link; `None` where nothing is.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be told: an error is not an absence.
-    pub fn look_at(&self, name: &str) -> io::Result<Option<Seen>> {
-        let folder = match self.reach() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            folder => folder?,
-        };
-        match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => {
-                let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                Ok(Some(Seen { is_folder, size: u64::try_from(stat.st_size).unwrap_or_default() }))
-            }
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Gives a file or folder in it a name that is free and of which nothing is opened: `NAME.set-aside`, `NAME.set-aside-1` and so on.
-    /// Returns that name.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
-    pub fn set_aside(&self, name: &str) -> io::Result<String> {
-        let mut number = 0_u32;
-        loop {
-            let aside = if number == 0 { format!("{name}{ASIDE}") } else { format!("{name}{ASIDE}-{number}") };
-            if self.look_at(&aside)?.is_none() {
-                self.rename(name, &aside)?;
-                return Ok(aside);
-            }
-            number += 1;
-        }
     }
 
     /// What a file holds, as text.

@@ -146,6 +146,8 @@ fn what_lies_there_instead_of_a_file_is_neither_read_nor_written_nor_waited_for(
         for error in [
             untrusted(directory.open_to_read("x")),
             untrusted(directory.open_to_append("x")),
+            untrusted(directory.open_to_write("x")),
+            untrusted(directory.make_to_write("x")),
             untrusted(directory.write("x", b"spoilt")),
             untrusted(directory.read("x")),
         ] {
@@ -177,9 +179,10 @@ fn a_look_finds_what_is_wrong_wherever_a_broker_would_go() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     fs::create_dir_all(data.join("topics/a/0")).expect("made");
+    fs::create_dir_all(data.join("topics/a.set-aside/0")).expect("made");
     fs::create_dir_all(data.join("other/deep")).expect("made");
     directory.inspect().expect("nothing is wrong");
-    for place in ["x", "topics/x", "topics/a/x", "topics/a/0/x", "topics/a/0"] {
+    for place in ["x", "topics/x", "topics/a/x", "topics/a/0/x", "topics/a/0", "topics/a.set-aside/0/x"] {
         let at = data.join(place);
         for (word, plant) in planted(home.path(), &at) {
             let there = at.exists();
@@ -264,4 +267,52 @@ fn a_folder_knows_whether_it_is_still_in_its_place() {
     fs::remove_dir(&data).expect("removed");
     symlink(home.path().join("moved"), &data).expect("linked");
     assert!(!directory.is_in_its_place().expect("told"), "a link to it");
+}
+
+#[test]
+fn what_is_written_at_a_place_stands_there_and_not_at_the_end() {
+    use std::os::unix::fs::FileExt;
+    let (_home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    assert_eq!(directory.open_to_write("x").expect_err("missing").kind(), io::ErrorKind::NotFound);
+    directory.make_to_write("x").expect("made").write_all_at(b"abcd", 0).expect("written");
+    directory.open_to_write("x").expect("opens").write_all_at(b"X", 1).expect("written");
+    assert_eq!((directory.read("x").expect("read").as_str(), mode(&data.join("x"))), ("aXcd", 0o600));
+    directory.make_to_write("x").expect("made again");
+    assert_eq!(directory.read("x").expect("read"), "");
+}
+
+#[test]
+fn a_look_at_a_name_follows_no_link_and_takes_no_error_for_an_absence() {
+    let (home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    directory.write("file", b"12345").expect("written");
+    directory.child("folder").make().expect("made");
+    fs::create_dir(home.path().join("victim")).expect("made");
+    symlink(home.path().join("victim"), data.join("link")).expect("linked");
+    let look = |name| directory.look_at(name).expect("told").map(|seen| (seen.is_folder, seen.size));
+    assert_eq!(look("file"), Some((false, 5)));
+    assert_eq!(look("folder").map(|(is_folder, _)| is_folder), Some(true));
+    assert_eq!(look("link").map(|(is_folder, _)| is_folder), Some(false));
+    assert_eq!(look("missing"), None);
+    assert_eq!(directory.child("missing").look_at("x").expect("told"), None);
+    assert_eq!(untrusted(directory.child("link").look_at("x")).reason, Distrust::Link);
+}
+
+#[test]
+fn what_is_set_aside_takes_no_name_that_is_taken_and_its_name_tells_what_it_was() {
+    let (_home, data) = home();
+    let directory = Directory::open(&data).expect("opens");
+    for expected in ["a.set-aside", "a.set-aside-1", "a.set-aside-3"] {
+        directory.child("a").make().expect("made");
+        directory.child("a").write("x", expected.as_bytes()).expect("written");
+        assert_eq!(directory.set_aside("a").expect("set aside"), expected);
+        assert_eq!(directory.child(expected).read("x").expect("read"), expected);
+        assert_eq!(name_before(expected), "a");
+        // A link that leads nowhere has the name all the same.
+        symlink("nowhere", data.join("a.set-aside-2")).ok();
+    }
+    for name in ["a", "a.set-aside.txt", "a.set-aside-", "a.set-aside-x"] {
+        assert_eq!(name_before(name), name);
+    }
 }

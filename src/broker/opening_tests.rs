@@ -76,6 +76,17 @@ fn a_journal_with_an_altered_bit_is_refused_by_its_name() {
 }
 
 #[test]
+fn lines_in_another_order_are_not_those_that_were_written() {
+    let (folder, path) = killed(0..5);
+    let text = fs::read_to_string(&path).expect("read");
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    assert_eq!(lines[2].len(), lines[3].len());
+    lines.swap(2, 3);
+    fs::write(&path, lines.concat()).expect("written");
+    assert!(matches!(read(folder.path()), Err(Damage::Altered { .. })), "each is whole, and so is the file's length");
+}
+
+#[test]
 fn an_older_journal_and_another_folders_are_refused() {
     let (folder, path) = killed(0..3);
     let old = fs::read(&path).expect("read");

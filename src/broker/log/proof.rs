@@ -166,7 +166,7 @@ impl Log {
             Looked::Whole if length >= end.size => {}
             // The last batch ends within what is left, and so do all before it.
             Looked::Whole | Looked::Stopped(_) if length < end.size => {
-                let short = Damage::Short { path: path.clone(), acknowledged: end.size, found: segment.size };
+                let short = Damage::Short { path: path.clone(), acknowledged: end.size, found: length };
                 let markers = self.missing_markers(&segment, proof).ok_or(short)?;
                 let count = markers.len();
                 let cut = segment.size;

@@ -153,6 +153,29 @@ fn a_journal_that_does_not_know_the_logs_is_refused_and_nothing_is_touched() {
 }
 
 #[test]
+fn one_batch_in_all_logs_can_have_been_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut core = started(folder.path());
+    make(&mut core, "a", 1, &[]);
+    make(&mut core, "b", 1, &[]);
+    let ends = std::fs::read(folder.path().join("ends")).unwrap();
+    append(&mut core, "a", "k", "1", NOW);
+    append(&mut core, "b", "k", "1", NOW);
+    drop(core);
+    let now = std::fs::read(folder.path().join("ends")).unwrap();
+    std::fs::write(folder.path().join("ends"), &ends).unwrap();
+    let damage = refused(folder.path());
+    assert!(matches!(&damage, Damage::Altered { path, .. } if *path == folder.path().join("ends")), "{damage}");
+    std::fs::write(folder.path().join("ends"), now).unwrap();
+    let mut core = started(folder.path());
+    let ends = std::fs::read(folder.path().join("ends")).unwrap();
+    append(&mut core, "a", "k", "2", NOW);
+    drop(core);
+    std::fs::write(folder.path().join("ends"), ends).unwrap();
+    assert_eq!(seen(&started(folder.path())).iter().map(|row| row.4.1).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
 fn a_partition_that_the_journal_does_not_know_is_refused_if_it_holds_records() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());

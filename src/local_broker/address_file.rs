@@ -44,7 +44,8 @@ impl AddressFile {
             Err(error) => return Err(error),
         };
         let Ok(claim) = serde_json::from_str::<Self>(&text) else { return Ok(None) };
-        Ok((folder.inode()? == claim.inode).then_some(claim))
+        // A folder that came from elsewhere must lead to no other machine, whoever answers there.
+        Ok((folder.inode()? == claim.inode && claim.control.ip().is_loopback()).then_some(claim))
     }
 
     /// Makes the claim.
@@ -108,12 +109,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_copied_or_damaged_claim_is_none() {
+    fn a_copied_damaged_or_distant_claim_is_none() {
         let (original, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let folders = [&original, &copy].map(|home| Directory::of_test(home.path()));
         claim(&folders[0], "1", ([127, 0, 0, 1], 1).into()).write(&folders[0]).expect("written");
         fs::copy(original.path().join(NAME), copy.path().join(NAME)).expect("copied");
         assert_eq!(AddressFile::read(&folders[1]).expect("read"), None);
+        claim(&folders[0], "1", ([192, 0, 2, 1], 1).into()).write(&folders[0]).expect("written");
+        assert_eq!(AddressFile::read(&folders[0]).expect("read"), None, "another machine's");
         fs::write(original.path().join(NAME), "{\"id\":").expect("written");
         assert_eq!(AddressFile::read(&folders[0]).expect("read"), None);
     }

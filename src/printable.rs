@@ -1,7 +1,7 @@
 //! Owns how text of others is shown: what could steer a terminal, forge a line or mislead the eye is escaped.
 //!
 //! A piece of foreign text goes through [`printable`] where it becomes a part of a line. What is written at last goes through
-//! [`line`], [`lines`] or [`json`], whoever made it: there nothing has to be remembered.
+//! [`line()`], [`lines`] or [`json`], whoever made it: there nothing has to be remembered.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -127,7 +127,11 @@ impl Context {
         if minutes.max(restaurants) <= ROWS as u64 {
             return;
         }
-        let shown = if full { "the answer has them all" } else { "the answer has 10000 of each; --full for all" };
+        let shown = if full {
+            "the answer has them all".to_owned()
+        } else {
+            format!("the answer has {ROWS} of each; --full for all")
+        };
         self.console.note(&format!("{minutes} minutes and {restaurants} restaurants are counted: {shown}"));
     }
 

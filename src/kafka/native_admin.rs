@@ -95,6 +95,12 @@ pub(super) unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), RDK
     if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
 }
 
+/// Names of topics or groups for calls to the library.
+pub(super) fn c_names(names: &[String]) -> Result<Vec<CString>, RDKafkaErrorCode> {
+    let name = |name: &String| CString::new(name.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument);
+    names.iter().map(name).collect()
+}
+
 /// A topic's effective settings, in the order of their names; `None` where the broker knows none of that name.
 ///
 /// The crate's own call drops the error that comes in place of a topic's settings.
@@ -184,8 +190,7 @@ pub type TopicIds = Vec<(String, Result<Option<TopicId>, RDKafkaErrorCode>)>;
 
 /// Asks for the ids of topics: `Metadata` for each, which the crate reads without the ids.
 pub fn topic_ids(client: *mut RDKafka, topics: &[String], bound: Duration) -> Result<TopicIds, RDKafkaErrorCode> {
-    let name = |topic: &String| CString::new(topic.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument);
-    let names: Vec<CString> = topics.iter().map(name).collect::<Result<_, _>>()?;
+    let names = c_names(topics)?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, bound);
     // SAFETY: the names live through the call and are copied, as is their collection, which is destroyed here; options and

@@ -14,7 +14,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafka;
 
 use super::TopicPartition;
-use super::native_admin::{COORDINATOR_BOUND, Question, check};
+use super::native_admin::{COORDINATOR_BOUND, Question, c_names, check};
 
 /// A group as its coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,12 +140,6 @@ pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Resul
         };
         Ok((0..count).map(|index| end(*found.add(index))).collect())
     }
-}
-
-/// The names of groups for calls to the library.
-fn c_names(groups: &[String]) -> Result<Vec<CString>, RDKafkaErrorCode> {
-    let name = |group: &String| CString::new(group.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument);
-    groups.iter().map(name).collect()
 }
 
 /// # Safety

@@ -33,6 +33,7 @@ pub enum Belonging {
 /// Why a group stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::enum_variant_names, reason = "the names in the document")]
 pub enum Reason {
     /// It has offsets for other topics too, which would be lost with it.
     OtherTopics,

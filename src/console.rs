@@ -99,7 +99,7 @@ impl Console {
 
     /// Whether a question is seen, and answered by a person.
     #[must_use]
-    pub fn can_ask(&self) -> bool {
+    pub fn can_ask() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
@@ -107,7 +107,7 @@ impl Console {
     ///
     /// The line is read on a thread of its own, which nothing waits for: whoever asks stays able to stop.
     #[must_use]
-    pub fn ask(&self, question: &str) -> Receiver<String> {
+    pub fn ask(question: &str) -> Receiver<String> {
         let (sender, receiver) = mpsc::channel();
         {
             let mut stderr = io::stderr().lock();

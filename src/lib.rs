@@ -1,41 +1,42 @@
 //! foodstream runs a campus food-ordering service on Kafka and proves what it claims.
 //!
-//! The map of the house; a file uses only what stands below it (`docs/ARCHITECTURE.md` has the ranks and says why):
+//! The program is this library and a binary that calls it. Other programs may use the modules that are public here: an
+//! embedded broker that speaks Kafka's protocol ([`broker`]), the seeded workload ([`workload`]), the events
+//! ([`domain`]), and what the commands compute and print ([`inventory`], [`analytics`], [`lag`], [`replay`],
+//! [`scenario`], [`report`]) over the state of [`state`].
 //!
-//! - pure core: [`domain`], [`state`], [`workload`], [`inventory`], [`analytics`], [`lag`], [`scenario`], [`replay`],
-//!   [`clean`], [`report`], [`printable`]
-//! - the edge of the process: [`exit`], [`clock`], [`shutdown`], [`console`], [`output`], [`topics`], [`secrets`]
-//! - what was typed and meant: [`cli`], [`settings`]
-//! - Kafka: [`broker`] (an embedded one), [`local_broker`] (which one a command talks to), [`kafka`] (the door), [`stream`]
-//!   (the transactional loop), [`processors`]
-//! - [`laboratory`]: scripts of command lines, played
-//! - [`commands`]: one file a command
+//! `docs/ARCHITECTURE.md` has the table of all modules, and which of them may use which.
 
 pub mod analytics;
 pub mod broker;
-pub mod clean;
+mod clean;
+#[doc(hidden)]
 pub mod cli;
-pub mod clock;
-pub mod commands;
-pub mod console;
-pub mod descriptors;
+mod clock;
+mod commands;
+mod console;
+mod descriptors;
 pub mod domain;
-pub mod exit;
+mod exit;
 pub mod inventory;
+#[doc(hidden)]
 pub mod kafka;
-pub mod laboratory;
+mod laboratory;
 pub mod lag;
-pub mod local_broker;
-pub mod output;
-pub mod printable;
-pub mod processors;
+mod local_broker;
+mod output;
+mod printable;
+#[doc(hidden)]
+pub mod process;
+mod processors;
 pub mod replay;
 pub mod report;
 pub mod scenario;
-pub mod secrets;
-pub mod settings;
+mod secrets;
+mod settings;
+#[doc(hidden)]
 pub mod shutdown;
 pub mod state;
-pub mod stream;
-pub mod topics;
+mod stream;
+mod topics;
 pub mod workload;

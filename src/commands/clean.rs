@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Context;
 use crate::clean::{self, Belonging, CleanDocument, FoundGroup, GroupRow, KeptRow, TopicRow};
+use crate::console::Console;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Admin, GroupEnd, Inspector, Isolation, Operation, TopicPartition};
 use crate::report;
@@ -114,7 +115,7 @@ fn live(groups: &[FoundGroup]) -> Failure {
 
 /// Asks whoever sits at the terminal; an end of the input is no.
 fn ask(context: &Context, question: &str) -> Result<(), Failure> {
-    let answer = context.console.ask(question);
+    let answer = Console::ask(question);
     let line = loop {
         match answer.recv_timeout(Duration::from_millis(20)) {
             Ok(line) => break line,

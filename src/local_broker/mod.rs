@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use address_file::AddressFile;
 pub use background::{FirstWord, Starter};
-pub use choice::{Chosen, Word, choose};
+pub use choice::{Word, choose};
 pub use control::{Lease, Leases, Request, Stopped, serve, status, stop};
 pub use folder::{distrusted, look, prepare, unreadable, unwritable};
 pub use status::{BrokerDocument, GroupRow, TopicRow, broker_report};

@@ -7,5 +7,5 @@ mod stock_keeper;
 mod tally_keeper;
 
 pub use dead_letter::LetterRoom;
-pub use stock_keeper::{DEAD_LETTERS, DECISIONS, LEDGER, StockKeeper};
+pub use stock_keeper::{DEAD_LETTERS, LEDGER, StockKeeper};
 pub use tally_keeper::{STATE, TallyKeeper};

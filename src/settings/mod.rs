@@ -31,7 +31,7 @@ pub use consumers::{ConsumerSettings, analytics, inventory};
 pub use lag::{LagSettings, lag};
 pub use outputs::outputs;
 pub use produce::{ProduceSettings, produce};
-pub use replay::{ReadsStdin, ReplaySettings, replay};
+pub use replay::{ReplaySettings, replay};
 
 /// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";

@@ -39,4 +39,5 @@ pub mod shutdown;
 pub mod state;
 mod stream;
 mod topics;
+mod units;
 pub mod workload;

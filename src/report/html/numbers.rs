@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::report::printable;
+use crate::units;
 
 /// What stands where there is nothing.
 pub(super) const NOTHING: &str = "–";
@@ -12,20 +13,7 @@ const LONGEST: usize = 240;
 
 /// An integer with its thousands set apart: `12,345`.
 pub(super) fn grouped(number: impl Into<i128>) -> String {
-    let number = number.into();
-    let sign = if number < 0 { "−" } else { "" };
-    format!("{sign}{}", apart(&number.unsigned_abs().to_string()))
-}
-
-fn apart(digits: &str) -> String {
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
+    units::grouped(number).replace('-', "−")
 }
 
 /// A number with at most that many decimals, none of them an idle zero.
@@ -42,7 +30,9 @@ pub(super) fn decimal(number: f64, decimals: usize) -> String {
     let is_zero = rest.is_empty() && whole == "0";
     let sign = if number < 0.0 && !is_zero { "−" } else { "" };
     let point = if rest.is_empty() { "" } else { "." };
-    format!("{sign}{}{point}{rest}", apart(whole))
+    // Below 1e15, so it parses.
+    let whole = whole.parse::<i64>().map_or_else(|_| whole.to_owned(), units::grouped);
+    format!("{sign}{whole}{point}{rest}")
 }
 
 /// A number beside an axis: short however large it is.

@@ -1,0 +1,146 @@
+//! Counts, durations and sizes as people read them: "1 row", "12,345 records", "17 min", "1.5 MiB".
+//!
+//! Text for people uses these; JSON, CSV and JUnit keep plain numbers.
+
+use std::time::Duration;
+
+/// An integer with a comma after every three digits: `12,345`, `-1,000`.
+#[must_use]
+pub fn grouped(number: impl Into<i128>) -> String {
+    let number = number.into();
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if number < 0 {
+        text.push('-');
+    }
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things, by a noun whose plural ends in "s": `1 row`, `2,000 rows`, `0 rows`.
+#[must_use]
+#[allow(dead_code, reason = "messages begin to use it")]
+pub fn counted(count: impl Into<i128>, noun: &str) -> String {
+    let count = count.into();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(count))
+}
+
+/// A duration in one or two units: `250 ms`, `1.5 s`, `30 s`, `90 s`, `17 min`, `2 h 5 min`, `3 d`.
+///
+/// It is exact to a tenth of a second below ten seconds, to a second below two minutes, and to a minute above.
+#[must_use]
+#[allow(dead_code, reason = "messages begin to use it")]
+pub fn duration(duration: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let millis = duration.as_millis();
+    if millis == 0 && !duration.is_zero() {
+        return "under 1 ms".to_owned();
+    }
+    if millis < 1_000 {
+        return format!("{millis} ms");
+    }
+    if millis < 9_950 {
+        let tenths = (millis + 50) / 100;
+        return if tenths % 10 == 0 {
+            format!("{} s", tenths / 10)
+        } else {
+            format!("{}.{} s", tenths / 10, tenths % 10)
+        };
+    }
+    let seconds = duration.as_secs() + u64::from(duration.subsec_millis() >= 500);
+    let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| {
+        let rest = if small == 0 { String::new() } else { format!(" {small} {small_unit}") };
+        format!("{} {large_unit}{rest}", grouped(large))
+    };
+    match seconds {
+        0..120 if seconds == MINUTE => "1 min".to_owned(),
+        0..120 => format!("{seconds} s"),
+        // Seconds are still wanted beside a few minutes, and no longer beside ten.
+        120..600 => pair(seconds / MINUTE, "min", seconds % MINUTE, "s"),
+        _ => match (seconds + MINUTE / 2) / MINUTE * MINUTE {
+            minutes if minutes < HOUR => pair(minutes / MINUTE, "min", 0, ""),
+            minutes if minutes < DAY => pair(minutes / HOUR, "h", minutes % HOUR / MINUTE, "min"),
+            minutes => pair(minutes / DAY, "d", minutes % DAY / HOUR, "h"),
+        },
+    }
+}
+
+/// A size in bytes, in the largest binary unit that it fills: `1 byte`, `512 bytes`, `1.5 KiB`, `64 MiB`.
+#[must_use]
+#[allow(dead_code, reason = "messages begin to use it")]
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return counted(bytes, "byte");
+    }
+    let mut unit = 0;
+    // Tenths of the unit, rounded: 1023.96 KiB is 1 MiB and not 1024 KiB.
+    let mut tenths = (u128::from(bytes) * 10 + 512) / 1024;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        unit += 1;
+        tenths = (u128::from(bytes) * 10 + (512 << (10 * unit))) >> (10 * (unit + 1));
+    }
+    match tenths % 10 {
+        0 => format!("{} {}", tenths / 10, UNITS[unit]),
+        tenth => format!("{}.{tenth} {}", tenths / 10, UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn groups_thousands() {
+        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(-1_234_567)], ["0", "999", "1,000", "-1,234,567"]);
+        assert_eq!(grouped(i64::MIN), "-9,223,372,036,854,775,808");
+    }
+
+    #[test]
+    fn counts_with_the_right_plural() {
+        let shown = [counted(0, "row"), counted(1, "row"), counted(2, "row"), counted(12_345, "record")];
+        assert_eq!(shown, ["0 rows", "1 row", "2 rows", "12,345 records"]);
+    }
+
+    #[test]
+    fn durations_use_the_unit_a_person_would_choose() {
+        let of = |millis| duration(Duration::from_millis(millis));
+        assert_eq!(duration(Duration::from_micros(20)), "under 1 ms");
+        assert_eq!(
+            [of(0), of(250), of(1_000), of(1_500), of(9_940), of(9_999)],
+            ["0 ms", "250 ms", "1 s", "1.5 s", "9.9 s", "10 s"]
+        );
+        assert_eq!([of(30_000), of(60_000), of(90_400), of(119_600)], ["30 s", "1 min", "90 s", "2 min"]);
+        assert_eq!([of(125_000), of(1_020_000), of(3_599_000)], ["2 min 5 s", "17 min", "1 h"]);
+        assert_eq!([of(7_500_000), of(259_200_000), of(266_400_000)], ["2 h 5 min", "3 d", "3 d 2 h"]);
+    }
+
+    #[test]
+    fn sizes_use_binary_units() {
+        assert_eq!([bytes(0), bytes(1), bytes(1023), bytes(1024)], ["0 bytes", "1 byte", "1,023 bytes", "1 KiB"]);
+        assert_eq!(
+            [bytes(1536), bytes(1_048_534), bytes(64 << 20), bytes(3 << 30)],
+            ["1.5 KiB", "1 MiB", "64 MiB", "3 GiB"]
+        );
+        assert_eq!(bytes(u64::MAX), "16384 PiB");
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_has_a_short_form(value: u64) {
+            for text in [grouped(value), duration(Duration::from_millis(value)), bytes(value)] {
+                prop_assert!(!text.is_empty() && text.len() < 32, "{}", text);
+            }
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Owns the promise that the defaults show something: with any seed a few orders in a hundred are rejected, as some
 //! items sell out and most do not (contract, section 4, "Stock").
 
-use foodstream::domain::{EventTime, OrderRecord, Reason, Source, decode_order};
-use foodstream::inventory::{Counts, ShopFloor, StockSettings};
+use foodstream::domain::{DecisionSource, EventTime, OrderRecord, Reason, decode_order};
+use foodstream::inventory::{DecisionCounts, StockSettings, StockStore};
 use foodstream::workload::{Buffers, DEFAULT_COUNT, Workload, WorkloadSettings};
 
 const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
@@ -10,7 +10,7 @@ const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
 /// What `inventory` makes of a default workload.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    counts: Counts,
+    counts: DecisionCounts,
     /// Items that some order found short.
     sold_out: usize,
     /// Items that some order named.
@@ -20,13 +20,13 @@ struct Outcome {
 fn play(seed: u64, count: u64, partitions: usize) -> Outcome {
     let start = EventTime::from_millis(NOON).expect("in range");
     let workload = Workload::new(WorkloadSettings::with_defaults(seed, start)).expect("valid");
-    let mut floors: Vec<_> = (0..partitions).map(|_| ShopFloor::new(StockSettings::default())).collect();
+    let mut floors: Vec<_> = (0..partitions).map(|_| StockStore::new(StockSettings::default())).collect();
     let mut short = std::collections::BTreeSet::new();
     let mut buffers = Buffers::new();
     for index in 0..count {
         let event = workload.event(index, &mut buffers);
         let Ok(OrderRecord::Order(order)) = decode_order(event.value) else { panic!("event {index} is no order") };
-        let source = Source { partition: 0, offset: index.cast_signed() };
+        let source = DecisionSource { partition: 0, offset: index.cast_signed() };
         floors[event.restaurant % partitions].decide(&order, source, &mut |decision| {
             if decision.reason == Some(Reason::OutOfStock) {
                 short.insert((decision.restaurant_id.to_string(), decision.item_id.to_string()));
@@ -37,7 +37,7 @@ fn play(seed: u64, count: u64, partitions: usize) -> Outcome {
     for floor in &floors {
         floor.changes(&mut |_, _| named += 1);
     }
-    let counts = floors.iter().map(ShopFloor::counts).fold(Counts::default(), Counts::plus);
+    let counts = floors.iter().map(StockStore::counts).fold(DecisionCounts::default(), DecisionCounts::plus);
     Outcome { counts, sold_out: short.len(), named }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hundredths, Revenue};
+use super::{Decimal, Revenue};
 use crate::state::Digest;
 
 /// Rows of a table that are told where nobody asks for all.
-pub const ROWS: usize = 10_000;
+pub const DEFAULT_ROWS: usize = 10_000;
 
 /// The name and version of the document; any other is refused when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +29,9 @@ pub struct MetricsDocument {
     /// Orders whose payment failed.
     pub failed_orders: u64,
     /// Failed orders of all orders.
-    pub failure_rate_percent: Hundredths,
+    pub failure_rate_percent: Decimal,
     /// Orders per minute of event time that has orders.
-    pub average_orders_per_minute: Hundredths,
+    pub average_orders_per_minute: Decimal,
     /// Orders in the newest minute of event time that has orders.
     pub current_orders_per_minute: u64,
     /// Minute of event time (`YYYY-MM-DDTHH:mmZ`) to its orders; minutes without orders do not stand here.
@@ -76,9 +76,9 @@ pub struct InventoryMetrics {
     /// Placed orders without a decision; negative while decisions are read ahead of their orders.
     pub pending_orders: i64,
     /// Rejected orders of reserved and rejected ones.
-    pub rejection_rate_percent: Hundredths,
+    pub rejection_rate_percent: Decimal,
     /// Failed and rejected orders of failed, reserved and rejected ones.
-    pub unfulfilled_rate_percent: Hundredths,
+    pub unfulfilled_rate_percent: Decimal,
     /// Sum of quantity × price over reserved lines.
     pub reserved_revenue: Revenue,
     /// Reason to rejected lines.
@@ -190,7 +190,7 @@ fn keep<R, K: Ord>(rows: &mut Vec<R>, most: usize, rank: impl Fn(&R) -> K) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analytics::testing::example;
+    use crate::analytics::test_support::example;
 
     fn wide() -> MetricsDocument {
         let mut document = example();

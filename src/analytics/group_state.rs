@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Counted, Metrics, StateKey, StateOwner, Tallies, tallies::Item};
+use super::{CountKey, CountsStore, Metrics, StateKey, StateKeyPrefix, counts_store::CountValue};
 use crate::state::{Loss, Position, PositionKey};
 
 /// What the changelog of `analytics-state` says about one group, record by record.
@@ -21,7 +21,7 @@ pub struct GroupState {
     position_prefix: Vec<u8>,
     /// Whether counts are kept, beside the positions.
     counts: bool,
-    sources: BTreeMap<String, BTreeMap<i32, Source>>,
+    sources: BTreeMap<String, BTreeMap<i32, SourcePartition>>,
 }
 
 /// Which of a partition's two states is meant.
@@ -56,23 +56,23 @@ pub enum StateError {
     },
 }
 
-type Items = BTreeMap<Counted<'static>, Item>;
+type Items = BTreeMap<CountKey<'static>, CountValue>;
 
 /// One source partition.
 #[derive(Debug, Default)]
-struct Source {
+struct SourcePartition {
     position: Option<Position>,
     epochs: BTreeMap<String, Items>,
     /// What was written under the shown epoch since the position record; `None` is a deletion.
-    held_back: BTreeMap<Counted<'static>, Option<Item>>,
+    held_back: BTreeMap<CountKey<'static>, Option<CountValue>>,
 }
 
-impl Source {
+impl SourcePartition {
     fn shown(&self) -> Option<&str> {
         self.position.as_ref()?.epoch.as_deref()
     }
 
-    fn write(&mut self, epoch: &str, counted: Counted<'static>, item: Option<Item>) {
+    fn write(&mut self, epoch: &str, counted: CountKey<'static>, item: Option<CountValue>) {
         if self.shown() == Some(epoch) {
             self.held_back.insert(counted, item);
         } else {
@@ -90,7 +90,7 @@ impl Source {
         }
     }
 
-    fn set(&mut self, epoch: &str, counted: Counted<'static>, item: Option<Item>) {
+    fn set(&mut self, epoch: &str, counted: CountKey<'static>, item: Option<CountValue>) {
         match (self.epochs.get_mut(epoch), item) {
             (Some(items), Some(item)) => {
                 items.insert(counted, item);
@@ -108,8 +108,8 @@ impl Source {
         }
     }
 
-    fn tallies(&self, epoch: &str) -> Tallies {
-        let mut tallies = Tallies::default();
+    fn tallies(&self, epoch: &str) -> CountsStore {
+        let mut tallies = CountsStore::default();
         for (counted, item) in self.epochs.get(epoch).into_iter().flatten() {
             tallies.put(counted.clone(), item.clone());
         }
@@ -169,7 +169,7 @@ impl GroupState {
         let StateKey { epoch, topic, partition, counted, .. } =
             StateKey::decode(key).ok_or_else(|| StateError::Key { key: printable(key) })?;
         let item = value
-            .map(|value| Item::decode(&counted, value))
+            .map(|value| CountValue::decode(&counted, value))
             .transpose()
             .map_err(|error| refuse(key, &topic, partition, error.to_string()))?;
         self.change(&topic, partition, |source| source.write(&epoch, counted.into_owned(), item));
@@ -198,7 +198,7 @@ impl GroupState {
     }
 
     /// Changes one source partition, and forgets it when nothing is left of it.
-    fn change(&mut self, topic: &str, partition: i32, change: impl FnOnce(&mut Source)) {
+    fn change(&mut self, topic: &str, partition: i32, change: impl FnOnce(&mut SourcePartition)) {
         if !self.sources.contains_key(topic) {
             self.sources.insert(topic.to_owned(), BTreeMap::new());
         }
@@ -213,7 +213,7 @@ impl GroupState {
         }
     }
 
-    fn source(&self, topic: &str, partition: i32) -> Option<&Source> {
+    fn source(&self, topic: &str, partition: i32) -> Option<&SourcePartition> {
         self.sources.get(topic)?.get(&partition)
     }
 
@@ -246,14 +246,14 @@ impl GroupState {
 
     /// What a source partition has counted where it stands; `None` without a position record.
     #[must_use]
-    pub fn tallies(&self, topic: &str, partition: i32) -> Option<Tallies> {
+    pub fn tallies(&self, topic: &str, partition: i32) -> Option<CountsStore> {
         let source = self.source(topic, partition)?;
         Some(source.tallies(source.shown()?))
     }
 
     /// What a source partition had counted before the last switch of epochs; `None` where there was none.
     #[must_use]
-    pub fn tallies_before_switch(&self, topic: &str, partition: i32) -> Option<Tallies> {
+    pub fn tallies_before_switch(&self, topic: &str, partition: i32) -> Option<CountsStore> {
         let source = self.source(topic, partition)?;
         Some(source.tallies(&source.position.as_ref()?.previous.as_ref()?.epoch))
     }
@@ -292,7 +292,7 @@ impl GroupState {
                 let previous = source.position.as_ref().and_then(|position| position.previous.as_ref());
                 let kept = [source.shown(), previous.map(|previous| previous.epoch.as_str())];
                 for (epoch, items) in source.epochs.iter().filter(|(epoch, _)| !kept.contains(&Some(epoch))) {
-                    let owner = StateOwner::new(&self.group, epoch, topic, *partition);
+                    let owner = StateKeyPrefix::new(&self.group, epoch, topic, *partition);
                     for counted in items.keys() {
                         owner.write_key(counted, &mut key);
                         each(StaleKey { topic, partition: *partition, epoch, key: &key });

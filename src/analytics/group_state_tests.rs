@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{
-    Counted, Feed, GroupState, Metrics, StateError, StateKey, StateOwner, Tallies, Tally, Totals, View,
-    testing::{Log, Record, TOPICS, any_record, minute, order},
+    CountKey, CountsStore, Feed, GroupState, Metrics, OrderCounts, StateError, StateKey, StateKeyPrefix, Totals, View,
+    test_support::{RecordValue, TOPICS, TestLog, any_record, minute, order},
 };
 use crate::state::{Digest, Position, PositionKey};
 
 const TOPIC: &str = "order-events";
 const BOTH: [&str; 2] = ["order-events", "inventory-events"];
 
-fn state_key(group: &str, epoch: &str, counted: Counted<'_>) -> Vec<u8> {
+fn state_key(group: &str, epoch: &str, counted: CountKey<'_>) -> Vec<u8> {
     StateKey { group: group.into(), epoch: epoch.into(), topic: TOPIC.into(), partition: 0, counted }.encode()
 }
 
@@ -38,8 +38,8 @@ fn position(group: &str, epoch: &str, next_offset: i64) -> Position {
 }
 
 fn total(orders: u64) -> Vec<u8> {
-    let tally = Tally { total: orders, ..Tally::default() };
-    serde_json::to_vec(&Totals { tally, ..Totals::default() }).expect("serializes")
+    let counts = OrderCounts { total: orders, ..OrderCounts::default() };
+    serde_json::to_vec(&Totals { orders: counts, ..Totals::default() }).expect("serializes")
 }
 
 /// A follower of group `g`, its key of the totals, and what it shows of them.
@@ -51,11 +51,11 @@ impl Follower {
     }
 
     fn counts(&mut self, epoch: &str, orders: u64) {
-        self.0.apply(&state_key("g", epoch, Counted::Totals), Some(&total(orders))).expect("applies");
+        self.0.apply(&state_key("g", epoch, CountKey::Totals), Some(&total(orders))).expect("applies");
     }
 
     fn deletes(&mut self, epoch: &str) {
-        self.0.apply(&state_key("g", epoch, Counted::Totals), None).expect("applies");
+        self.0.apply(&state_key("g", epoch, CountKey::Totals), None).expect("applies");
     }
 
     fn stands(&mut self, position: &Position) {
@@ -63,7 +63,7 @@ impl Follower {
     }
 
     fn shows(&self) -> Option<u64> {
-        Some(self.0.tallies(TOPIC, 0)?.totals().tally.total)
+        Some(self.0.tallies(TOPIC, 0)?.totals().orders.total)
     }
 
     fn stale(&self) -> Vec<String> {
@@ -109,7 +109,7 @@ fn a_switch_shows_what_was_written_under_the_new_epoch_and_keeps_the_old_one_for
     follower.stands(&new);
     assert_eq!(follower.shows(), Some(3));
     let before = follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint");
-    assert_eq!(before.totals().tally.total, 5);
+    assert_eq!(before.totals().orders.total, 5);
     assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e1", "e2"]);
     assert!(follower.stale().is_empty(), "both are wanted");
 
@@ -138,7 +138,7 @@ fn the_state_before_a_switch_shows_without_the_position_record_that_it_had() {
     follower.counts("e2", 3);
     let previous = position("g", "e1", 5).checkpoint();
     follower.stands(&Position { previous, ..position("g", "e2", 3) });
-    assert_eq!(follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint").totals().tally.total, 5);
+    assert_eq!(follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint").totals().orders.total, 5);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_corrupt_record_is_named_and_changes_nothing() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
     follower.stands(&position("g", "e1", 5));
-    let minute = state_key("g", "e1", Counted::Minute(minute(0)));
+    let minute = state_key("g", "e1", CountKey::Minute(minute(0)));
     let foreign = position("other", "e1", 7).encode();
     let no_epoch = Position { epoch: None, ..position("g", "", 7) }.encode();
     let long = format!(r#"["g","{}"]"#, "x".repeat(5_000));
@@ -227,9 +227,9 @@ fn even_a_group_called_position_keeps_to_its_own() {
     let mut state = GroupState::new("@position");
     state.apply(&position_key("g"), Some(&position("g", "e1", 5).encode())).expect("passes over");
     assert!(state.is_empty());
-    state.apply(&state_key("@position", "g", Counted::Totals), Some(&total(4))).expect("applies");
+    state.apply(&state_key("@position", "g", CountKey::Totals), Some(&total(4))).expect("applies");
     state.apply(&position_key("@position"), Some(&position("@position", "g", 4).encode())).expect("applies");
-    assert_eq!(state.tallies(TOPIC, 0).expect("stands").totals().tally.total, 4);
+    assert_eq!(state.tallies(TOPIC, 0).expect("stands").totals().orders.total, 4);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn only_the_topics_asked_for_count() {
 #[derive(Debug, Clone)]
 enum Step {
     /// Counts records and commits them, or aborts.
-    Batch { records: [Vec<Record>; 2], commit: bool },
+    Batch { records: [Vec<RecordValue>; 2], commit: bool },
     /// Switches to a new epoch that holds a prefix of what was counted, and goes on from there.
     Rewind { keep: prop::sample::Index, twice: bool },
 }
@@ -263,8 +263,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// One partition as its writer sees it, and the changelog it writes.
 struct Writer {
     group: &'static str,
-    log: Log,
-    tallies: Tallies,
+    log: TestLog,
+    tallies: CountsStore,
     epoch: u32,
     previous: Option<crate::state::Checkpoint>,
     changelog: Vec<(Vec<u8>, Option<Vec<u8>>)>,
@@ -272,12 +272,12 @@ struct Writer {
 
 impl Writer {
     fn new(group: &'static str, topic: (&'static str, Feed)) -> Self {
-        let log = Log::new(topic, 0, 3, Vec::new());
-        Self { group, log, tallies: Tallies::default(), epoch: 0, previous: None, changelog: Vec::new() }
+        let log = TestLog::new(topic, 0, 3, Vec::new());
+        Self { group, log, tallies: CountsStore::default(), epoch: 0, previous: None, changelog: Vec::new() }
     }
 
-    fn owner(&self) -> StateOwner {
-        StateOwner::new(self.group, &format!("e{}", self.epoch), self.log.topic, 0)
+    fn owner(&self) -> StateKeyPrefix {
+        StateKeyPrefix::new(self.group, &format!("e{}", self.epoch), self.log.topic, 0)
     }
 
     fn position(&self) -> Position {
@@ -295,7 +295,7 @@ impl Writer {
         self.changelog.push((key, Some(self.position().encode())));
     }
 
-    fn batch(&mut self, records: &[Record], commit: bool) {
+    fn batch(&mut self, records: &[RecordValue], commit: bool) {
         for record in records {
             self.tallies.record(self.log.feed, record.as_deref());
         }
@@ -418,9 +418,9 @@ fn a_state_of_an_older_version_disagrees_with_itself_when_some_of_it_is_gone() {
     }
 }
 
-fn dump(tallies: &Tallies) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn dump(tallies: &CountsStore) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut written = BTreeMap::new();
-    tallies.everything(&StateOwner::new("", "", "", 0), &mut |key, value| {
+    tallies.everything(&StateKeyPrefix::new("", "", "", 0), &mut |key, value| {
         written.insert(key.to_vec(), value.to_vec());
     });
     written
@@ -434,7 +434,7 @@ fn a_restored_partition_goes_on_counting() {
     let mut tallies = follower.0.tallies(TOPIC, 0).expect("stands");
     tallies.abort();
     tallies.record(Feed::Orders, order(0, "r", false).as_deref());
-    assert_eq!(tallies.totals().tally.total, 6);
+    assert_eq!(tallies.totals().orders.total, 6);
     tallies.abort();
-    assert_eq!(tallies.totals().tally.total, 5, "what was restored is committed");
+    assert_eq!(tallies.totals().orders.total, 5, "what was restored is committed");
 }

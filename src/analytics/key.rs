@@ -9,7 +9,7 @@ use crate::domain::{EventTime, Minute};
 
 /// What one record of `analytics-state` counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Counted<'a> {
+pub enum CountKey<'a> {
     /// Orders of one minute of event time.
     Minute(Minute),
     /// Orders of one restaurant; the name may be empty.
@@ -18,25 +18,25 @@ pub enum Counted<'a> {
     Totals,
 }
 
-impl Counted<'_> {
+impl CountKey<'_> {
     /// The same, owning its text.
     #[must_use]
-    pub fn into_owned(self) -> Counted<'static> {
+    pub fn into_owned(self) -> CountKey<'static> {
         match self {
-            Self::Minute(minute) => Counted::Minute(minute),
-            Self::Restaurant(name) => Counted::Restaurant(Cow::Owned(name.into_owned())),
-            Self::Totals => Counted::Totals,
+            Self::Minute(minute) => CountKey::Minute(minute),
+            Self::Restaurant(name) => CountKey::Restaurant(Cow::Owned(name.into_owned())),
+            Self::Totals => CountKey::Totals,
         }
     }
 }
 
 /// Whose counts: one source partition under one epoch of one group. Every key begins with it, so it is spelled once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateOwner {
+pub struct StateKeyPrefix {
     prefix: Vec<u8>,
 }
 
-impl StateOwner {
+impl StateKeyPrefix {
     /// The owner of the counts of `partition` of `topic`, for `group` under `epoch`.
     #[must_use]
     pub fn new(group: &str, epoch: &str, topic: &str, partition: i32) -> Self {
@@ -48,13 +48,13 @@ impl StateOwner {
     }
 
     /// Writes the key of what is counted into `out`, in place of what was there.
-    pub fn write_key(&self, counted: &Counted<'_>, out: &mut Vec<u8>) {
+    pub fn write_key(&self, counted: &CountKey<'_>, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.prefix);
         match counted {
-            Counted::Minute(minute) => write!(out, "\"minute\",\"{minute}\"]"),
-            Counted::Restaurant(name) => write!(out, "\"restaurant\",{}]", Value::from(name.as_ref())),
-            Counted::Totals => write!(out, "\"totals\"]"),
+            CountKey::Minute(minute) => write!(out, "\"minute\",\"{minute}\"]"),
+            CountKey::Restaurant(name) => write!(out, "\"restaurant\",{}]", Value::from(name.as_ref())),
+            CountKey::Totals => write!(out, "\"totals\"]"),
         }
         .unwrap_or_default(); // A vector takes every byte.
     }
@@ -72,7 +72,7 @@ pub struct StateKey<'a> {
     /// The source partition.
     pub partition: i32,
     /// What is counted.
-    pub counted: Counted<'a>,
+    pub counted: CountKey<'a>,
 }
 
 impl<'a> StateKey<'a> {
@@ -80,7 +80,7 @@ impl<'a> StateKey<'a> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut key = Vec::new();
-        StateOwner::new(&self.group, &self.epoch, &self.topic, self.partition).write_key(&self.counted, &mut key);
+        StateKeyPrefix::new(&self.group, &self.epoch, &self.topic, self.partition).write_key(&self.counted, &mut key);
         key
     }
 
@@ -108,9 +108,9 @@ impl<'a> StateKey<'a> {
 
         let Parts(group, epoch, topic, partition, kind, name) = serde_json::from_slice(key).ok()?;
         let counted = match (kind.as_ref(), name) {
-            ("minute", Some(Text(text))) => Counted::Minute(parse_minute(&text)?),
-            ("restaurant", Some(Text(name))) => Counted::Restaurant(name),
-            ("totals", None) => Counted::Totals,
+            ("minute", Some(Text(text))) => CountKey::Minute(parse_minute(&text)?),
+            ("restaurant", Some(Text(name))) => CountKey::Restaurant(name),
+            ("totals", None) => CountKey::Totals,
             _ => return None,
         };
         Some(Self { group, epoch, topic, partition, counted })
@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{analytics::testing::minute, state::PositionKey};
+    use crate::{analytics::test_support::minute, state::PositionKey};
 
     #[test]
     fn keys_are_spelled_as_the_contract_says() {
@@ -152,9 +152,9 @@ mod tests {
             String::from_utf8(key.encode()).expect("JSON is UTF-8")
         };
         let owner = r#"["analytics-consumer-group","e1","order-events",3,"#;
-        assert_eq!(key(Counted::Minute(minute(0))), format!(r#"{owner}"minute","2026-11-22T12:00Z"]"#));
-        assert_eq!(key(Counted::Restaurant("a\"\n".into())), format!(r#"{owner}"restaurant","a\"\n"]"#));
-        assert_eq!(key(Counted::Totals), format!(r#"{owner}"totals"]"#));
+        assert_eq!(key(CountKey::Minute(minute(0))), format!(r#"{owner}"minute","2026-11-22T12:00Z"]"#));
+        assert_eq!(key(CountKey::Restaurant("a\"\n".into())), format!(r#"{owner}"restaurant","a\"\n"]"#));
+        assert_eq!(key(CountKey::Totals), format!(r#"{owner}"totals"]"#));
     }
 
     #[test]
@@ -182,11 +182,11 @@ mod tests {
         }
     }
 
-    fn counted() -> impl Strategy<Value = Counted<'static>> {
+    fn counted() -> impl Strategy<Value = CountKey<'static>> {
         prop_oneof![
-            (0i64..4_000_000_000).prop_map(|minute| Counted::Minute(Minute(minute))),
-            any::<String>().prop_map(|name| Counted::Restaurant(Cow::Owned(name))),
-            Just(Counted::Totals),
+            (0i64..4_000_000_000).prop_map(|minute| CountKey::Minute(Minute(minute))),
+            any::<String>().prop_map(|name| CountKey::Restaurant(Cow::Owned(name))),
+            Just(CountKey::Totals),
         ]
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Hundredths, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow, Tallies, Tally,
-    Totals,
+    CountsStore, Decimal, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, OrderCounts, RangeRow,
+    RestaurantRow, Totals,
 };
 use crate::{
     domain::{Minute, Reason},
@@ -14,14 +14,14 @@ use crate::{
 /// The counts of any number of source partitions and the ranges they stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metrics {
-    minutes: BTreeMap<Minute, Tally>,
-    restaurants: BTreeMap<Box<str>, Tally>,
+    minutes: BTreeMap<Minute, OrderCounts>,
+    restaurants: BTreeMap<Box<str>, OrderCounts>,
     totals: Totals,
-    ranges: BTreeMap<(String, i32), Range>,
+    ranges: BTreeMap<(String, i32), CountedRange>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Range {
+struct CountedRange {
     start: i64,
     end: i64,
     digest: Digest,
@@ -29,21 +29,21 @@ struct Range {
 
 impl Metrics {
     /// Adds what a source partition has counted.
-    pub fn add(&mut self, tallies: &Tallies) {
-        for (minute, tally) in tallies.minutes() {
-            self.minutes.entry(minute).or_default().add(tally);
+    pub fn add(&mut self, tallies: &CountsStore) {
+        for (minute, counts) in tallies.minutes() {
+            self.minutes.entry(minute).or_default().add(counts);
         }
-        for (name, tally) in tallies.restaurants() {
-            self.add_restaurant(name, tally);
+        for (name, counts) in tallies.restaurants() {
+            self.add_restaurant(name, counts);
         }
         self.totals.add(&tallies.totals());
     }
 
-    fn add_restaurant(&mut self, name: &str, tally: &Tally) {
+    fn add_restaurant(&mut self, name: &str, counts: &OrderCounts) {
         if let Some(sum) = self.restaurants.get_mut(name) {
-            sum.add(tally);
+            sum.add(counts);
         } else {
-            self.restaurants.insert(name.into(), *tally);
+            self.restaurants.insert(name.into(), *counts);
         }
     }
 
@@ -51,23 +51,26 @@ impl Metrics {
     ///
     /// Two ranges of one partition become the one that spans both; they must share no record.
     pub fn add_range(&mut self, topic: &str, partition: i32, start: i64, end: i64, digest: Digest) {
-        let range = Range { start, end, digest };
+        let range = CountedRange { start, end, digest };
         self.ranges
             .entry((topic.to_owned(), partition))
             .and_modify(|known| {
-                *known =
-                    Range { start: known.start.min(start), end: known.end.max(end), digest: known.digest.plus(digest) };
+                *known = CountedRange {
+                    start: known.start.min(start),
+                    end: known.end.max(end),
+                    digest: known.digest.plus(digest),
+                };
             })
             .or_insert(range);
     }
 
     /// Adds other metrics, of records that are in none of these.
     pub fn merge(&mut self, other: &Self) {
-        for (minute, tally) in &other.minutes {
-            self.minutes.entry(*minute).or_default().add(tally);
+        for (minute, counts) in &other.minutes {
+            self.minutes.entry(*minute).or_default().add(counts);
         }
-        for (name, tally) in &other.restaurants {
-            self.add_restaurant(name, tally);
+        for (name, counts) in &other.restaurants {
+            self.add_restaurant(name, counts);
         }
         self.totals.add(&other.totals);
         for ((topic, partition), range) in &other.ranges {
@@ -78,31 +81,31 @@ impl Metrics {
     /// The document.
     #[must_use]
     pub fn document(&self) -> MetricsDocument {
-        let Totals { tally, skipped, bad, out_of_stock, order_incomplete } = self.totals;
+        let Totals { orders: counts, skipped, bad, out_of_stock, order_incomplete } = self.totals;
         // Decisions may be counted in minutes of which no order was read yet: those have none.
-        let with_orders = || self.minutes.iter().filter(|(_, tally)| tally.total > 0);
+        let with_orders = || self.minutes.iter().filter(|(_, counts)| counts.total > 0);
         MetricsDocument {
             schema: MetricsSchema::Version1,
-            total_orders: tally.total,
-            failed_orders: tally.failed,
-            failure_rate_percent: Hundredths::percent(tally.failed.into(), tally.total.into()),
-            average_orders_per_minute: Hundredths::average(tally.total.into(), with_orders().count() as u128),
-            current_orders_per_minute: with_orders().next_back().map_or(0, |(_, tally)| tally.total),
-            orders_by_minute: with_orders().map(|(minute, tally)| (minute.to_string(), tally.total)).collect(),
+            total_orders: counts.total,
+            failed_orders: counts.failed,
+            failure_rate_percent: Decimal::percent(counts.failed.into(), counts.total.into()),
+            average_orders_per_minute: Decimal::average(counts.total.into(), with_orders().count() as u128),
+            current_orders_per_minute: with_orders().next_back().map_or(0, |(_, counts)| counts.total),
+            orders_by_minute: with_orders().map(|(minute, counts)| (minute.to_string(), counts.total)).collect(),
             inventory: InventoryMetrics {
-                reserved_orders: tally.reserved,
-                rejected_orders: tally.rejected,
-                released_orders: tally.released,
-                pending_orders: pending(&tally),
-                rejection_rate_percent: rate(&[tally.rejected], &[tally.reserved]),
-                unfulfilled_rate_percent: rate(&[tally.failed, tally.rejected], &[tally.reserved]),
-                reserved_revenue: tally.revenue,
+                reserved_orders: counts.reserved,
+                rejected_orders: counts.rejected,
+                released_orders: counts.released,
+                pending_orders: pending(&counts),
+                rejection_rate_percent: rate(&[counts.rejected], &[counts.reserved]),
+                unfulfilled_rate_percent: rate(&[counts.failed, counts.rejected], &[counts.reserved]),
+                reserved_revenue: counts.revenue,
                 rejected_by_reason: [(Reason::OrderIncomplete, order_incomplete), (Reason::OutOfStock, out_of_stock)]
                     .map(|(reason, lines)| (reason.as_str().to_owned(), lines))
                     .into(),
             },
-            by_minute: counted(&self.minutes).map(|(minute, tally)| minute_row(minute.to_string(), tally)).collect(),
-            by_restaurant: counted(&self.restaurants).map(|(name, tally)| restaurant_row(name, tally)).collect(),
+            by_minute: counted(&self.minutes).map(|(minute, counts)| minute_row(minute.to_string(), counts)).collect(),
+            by_restaurant: counted(&self.restaurants).map(|(name, counts)| restaurant_row(name, counts)).collect(),
             left_out: None,
             skipped_records: skipped,
             bad_records: bad,
@@ -121,32 +124,32 @@ impl Metrics {
     }
 }
 
-/// The rows in which something was counted: a line that was given away for nothing leaves a tally of zeros.
-fn counted<K>(rows: &BTreeMap<K, Tally>) -> impl Iterator<Item = (&K, &Tally)> {
-    rows.iter().filter(|(_, tally)| !tally.is_zero())
+/// The rows in which something was counted: a line that was given away for nothing leaves a counts of zeros.
+fn counted<K>(rows: &BTreeMap<K, OrderCounts>) -> impl Iterator<Item = (&K, &OrderCounts)> {
+    rows.iter().filter(|(_, counts)| !counts.is_zero())
 }
 
 /// Orders placed that no decision was counted for; negative when decisions were read ahead of their orders.
-fn pending(tally: &Tally) -> i64 {
+fn pending(counts: &OrderCounts) -> i64 {
     let [total, failed, reserved, rejected] =
-        [tally.total, tally.failed, tally.reserved, tally.rejected].map(i128::from);
+        [counts.total, counts.failed, counts.reserved, counts.rejected].map(i128::from);
     let pending = total - failed - reserved - rejected;
     i64::try_from(pending).unwrap_or(if pending < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// `part` of `part` and `rest` together, in percent.
-fn rate(part: &[u64], rest: &[u64]) -> Hundredths {
+fn rate(part: &[u64], rest: &[u64]) -> Decimal {
     let sum = |counts: &[u64]| counts.iter().copied().map(u128::from).sum::<u128>();
-    Hundredths::percent(sum(part), sum(part) + sum(rest))
+    Decimal::percent(sum(part), sum(part) + sum(rest))
 }
 
-const fn minute_row(minute: String, tally: &Tally) -> MinuteRow {
-    let Tally { total, failed, reserved, rejected, released, revenue } = *tally;
+const fn minute_row(minute: String, counts: &OrderCounts) -> MinuteRow {
+    let OrderCounts { total, failed, reserved, rejected, released, revenue } = *counts;
     MinuteRow { minute, total, failed, reserved, rejected, released, reserved_revenue: revenue }
 }
 
-fn restaurant_row(restaurant: &str, tally: &Tally) -> RestaurantRow {
-    let Tally { total, failed, reserved, rejected, released, revenue } = *tally;
+fn restaurant_row(restaurant: &str, counts: &OrderCounts) -> RestaurantRow {
+    let OrderCounts { total, failed, reserved, rejected, released, revenue } = *counts;
     let restaurant = restaurant.to_owned();
     RestaurantRow { restaurant, total, failed, reserved, rejected, released, reserved_revenue: revenue }
 }

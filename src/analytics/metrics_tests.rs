@@ -6,21 +6,23 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Counted, Feed, Metrics, MetricsDocument, StateKey, StateOwner, Tallies,
-    testing::{Line, Log, Record, TOPICS, any_logs, any_record, decision, example, fold, minute, order},
+    CountKey, CountsStore, Feed, Metrics, MetricsDocument, StateKey, StateKeyPrefix,
+    test_support::{
+        DecisionLine, RecordValue, TOPICS, TestLog, any_logs, any_record, decision, example, fold, minute, order,
+    },
 };
 use crate::state::Digest;
 
 /// What one of several instances has counted: finished sums, and tallies by log and batch.
-type Instance = (Metrics, BTreeMap<(usize, usize), Tallies>);
+type Instance = (Metrics, BTreeMap<(usize, usize), CountsStore>);
 
 type Written = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn owner() -> StateOwner {
-    StateOwner::new("g", "e", "t", 0)
+fn owner() -> StateKeyPrefix {
+    StateKeyPrefix::new("g", "e", "t", 0)
 }
 
-fn changes(tallies: &Tallies) -> Written {
+fn changes(tallies: &CountsStore) -> Written {
     let mut written = Written::new();
     tallies.changes(&owner(), &mut |key, value| {
         assert_eq!(written.insert(key.to_vec(), value.to_vec()), None, "each item is written once");
@@ -28,7 +30,7 @@ fn changes(tallies: &Tallies) -> Written {
     written
 }
 
-fn everything(tallies: &Tallies) -> Written {
+fn everything(tallies: &CountsStore) -> Written {
     let mut written = Written::new();
     tallies.everything(&owner(), &mut |key, value| {
         assert_eq!(written.insert(key.to_vec(), value.to_vec()), None, "each item is written once");
@@ -36,8 +38,8 @@ fn everything(tallies: &Tallies) -> Written {
     written
 }
 
-fn folded(feed: Feed, records: &[Record]) -> Tallies {
-    let mut tallies = Tallies::default();
+fn folded(feed: Feed, records: &[RecordValue]) -> CountsStore {
+    let mut tallies = CountsStore::default();
     for record in records {
         tallies.record(feed, record.as_deref());
     }
@@ -70,7 +72,7 @@ fn nothing_counted_is_a_document_of_zeros() {
 
 #[test]
 fn decisions_ahead_of_their_orders_leave_pending_negative_and_no_minute_with_orders() {
-    let tallies = folded(Feed::Decisions, &[decision(2, "r", 0, Line::Reserve { quantity: 1, cents: 100 })]);
+    let tallies = folded(Feed::Decisions, &[decision(2, "r", 0, DecisionLine::Reserve { quantity: 1, cents: 100 })]);
     let mut metrics = Metrics::default();
     metrics.add(&tallies);
     let document = metrics.document();
@@ -87,19 +89,19 @@ fn decisions_ahead_of_their_orders_leave_pending_negative_and_no_minute_with_ord
 #[test]
 fn an_order_is_counted_at_its_first_line_and_every_line_has_its_reason_and_revenue() {
     let records = [
-        decision(0, "r", 0, Line::OrderIncomplete),
-        decision(0, "r", 1, Line::OutOfStock),
-        decision(0, "r", 2, Line::OutOfStock),
-        decision(0, "r", 0, Line::Reserve { quantity: 3, cents: 100 }),
-        decision(0, "r", 1, Line::Reserve { quantity: 2, cents: 5 }),
-        decision(0, "r", 0, Line::Release),
-        decision(0, "r", 1, Line::Release),
+        decision(0, "r", 0, DecisionLine::OrderIncomplete),
+        decision(0, "r", 1, DecisionLine::OutOfStock),
+        decision(0, "r", 2, DecisionLine::OutOfStock),
+        decision(0, "r", 0, DecisionLine::Reserve { quantity: 3, cents: 100 }),
+        decision(0, "r", 1, DecisionLine::Reserve { quantity: 2, cents: 5 }),
+        decision(0, "r", 0, DecisionLine::Release),
+        decision(0, "r", 1, DecisionLine::Release),
     ];
     let totals = folded(Feed::Decisions, &records).totals();
-    let tally = totals.tally;
-    assert_eq!((tally.reserved, tally.rejected, tally.released), (1, 1, 1));
+    let counts = totals.orders;
+    assert_eq!((counts.reserved, counts.rejected, counts.released), (1, 1, 1));
     assert_eq!((totals.out_of_stock, totals.order_incomplete), (2, 1));
-    assert_eq!(tally.revenue.to_string(), "3.10");
+    assert_eq!(counts.revenue.to_string(), "3.10");
 }
 
 #[test]
@@ -121,18 +123,18 @@ fn changes_are_what_one_transaction_changed_and_an_abort_forgets_them() {
 #[test]
 fn keys_are_those_of_everything_and_a_deleted_item_has_none() {
     let mut tallies = folded(Feed::Orders, &[order(0, "r", false), order(1, "s", false)]);
-    let keys = |tallies: &Tallies| {
+    let keys = |tallies: &CountsStore| {
         let mut keys = BTreeSet::new();
         tallies.keys(&owner(), &mut |key| assert!(keys.insert(key.to_vec())));
         keys
     };
     assert!(keys(&tallies).iter().eq(everything(&tallies).keys()));
-    for counted in [Counted::Minute(minute(0)), Counted::Restaurant("s".into()), Counted::Totals] {
+    for counted in [CountKey::Minute(minute(0)), CountKey::Restaurant("s".into()), CountKey::Totals] {
         tallies.restore(counted, None).expect("deletes");
     }
     let left: Vec<_> = keys(&tallies).into_iter().collect();
     let texts: Vec<_> = left.iter().filter_map(|key| Some(StateKey::decode(key)?.counted)).collect();
-    assert_eq!(texts, [Counted::Minute(minute(1)), Counted::Restaurant("r".into())]);
+    assert_eq!(texts, [CountKey::Minute(minute(1)), CountKey::Restaurant("r".into())]);
 }
 
 #[test]
@@ -140,19 +142,19 @@ fn a_value_that_does_not_fit_is_refused_and_changes_nothing() {
     let mut tallies = folded(Feed::Orders, &[order(0, "r", false)]);
     let before = everything(&tallies);
     for value in ["", "{", r#"{"bad":1}"#, r#"{"total":1.5}"#, r#"{"revenue":"1.5"}"#, "null"] {
-        assert!(tallies.restore(Counted::Minute(minute(0)), Some(value.as_bytes())).is_err(), "{value}");
+        assert!(tallies.restore(CountKey::Minute(minute(0)), Some(value.as_bytes())).is_err(), "{value}");
     }
     assert_eq!(everything(&tallies), before);
 }
 
 /// The rows by another road: each record read as loose JSON, each number by a pass of its own.
-struct Oracle {
+struct MetricsModel {
     orders: Vec<Value>,
     decisions: Vec<Value>,
 }
 
-impl Oracle {
-    fn new(logs: &[Log]) -> Self {
+impl MetricsModel {
+    fn new(logs: &[TestLog]) -> Self {
         let events = |feed: Feed, name: &str| {
             logs.iter()
                 .filter(|log| log.feed == feed)
@@ -205,7 +207,7 @@ impl Oracle {
 proptest! {
     #[test]
     fn it_agrees_with_a_fold_of_another_make(logs in any_logs(30)) {
-        let oracle = Oracle::new(&logs);
+        let oracle = MetricsModel::new(&logs);
         let document = serde_json::to_value(fold(&logs).document()).expect("serializes");
         prop_assert_eq!(&document["by_minute"], &oracle.rows("timestamp", 16, "minute", "Z"));
         prop_assert_eq!(&document["by_restaurant"], &oracle.rows("restaurant_id", 256, "restaurant", ""));
@@ -265,7 +267,7 @@ proptest! {
             (Just(feed), prop::collection::vec(batch, 0..8))
         }),
     ) {
-        let (mut tallies, mut restored, mut kept) = (Tallies::default(), Tallies::default(), Vec::new());
+        let (mut tallies, mut restored, mut kept) = (CountsStore::default(), CountsStore::default(), Vec::new());
         for (records, commit) in batches {
             for record in &records { tallies.record(feed, record.as_deref()); }
             if !commit {

@@ -4,7 +4,7 @@ use clap::Args;
 use humantime::Duration;
 
 use super::values::{duration, event_span};
-use crate::inventory::{DEFAULT_OPENING, Opening};
+use crate::inventory::{DEFAULT_OPENING_STOCK, OpeningStock};
 use crate::workload::Rate;
 
 /// `inventory`
@@ -17,8 +17,8 @@ pub struct Inventory {
     #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub throttle: Option<Rate>,
     /// Units of an item when it is first ordered, or `unlimited`
-    #[arg(long, value_name = "UNITS", default_value_t = DEFAULT_OPENING, allow_hyphen_values = true)]
-    pub opening_stock: Opening,
+    #[arg(long, value_name = "UNITS", default_value_t = DEFAULT_OPENING_STOCK, allow_hyphen_values = true)]
+    pub opening_stock: OpeningStock,
     /// Event time after which an item is topped up again
     #[arg(long, value_name = "DURATION", default_value = "1h", allow_hyphen_values = true, value_parser = event_span)]
     pub restock_every: Duration,

@@ -7,7 +7,7 @@ use humantime::Duration;
 
 use super::values::{count, duration, event_time, names, partitions, seed, users};
 use crate::domain::EventTime;
-use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Rate, Share};
+use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Fraction, Rate};
 
 /// `produce`
 #[derive(Debug, Clone, Args)]
@@ -32,7 +32,7 @@ pub struct Produce {
     pub orders_per_minute: Option<NonZeroU64>,
     /// Share of orders whose payment failed, as in `5%` or `0.05`
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE, allow_hyphen_values = true)]
-    pub failure_rate: Share,
+    pub failure_rate: Fraction,
     /// Number of restaurants
     #[arg(long, value_name = "N", default_value_t = DEFAULT_RESTAURANTS, allow_hyphen_values = true, value_parser = names)]
     pub restaurants: NonZeroU32,
@@ -46,9 +46,9 @@ pub struct Produce {
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = partitions)]
     pub partitions: Option<i32>,
     /// Share of records that are malformed on purpose
-    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE, allow_hyphen_values = true)]
-    pub poison_rate: Share,
+    #[arg(long, value_name = "SHARE", default_value_t = Fraction::NONE, allow_hyphen_values = true)]
+    pub poison_rate: Fraction,
     /// Share of records that repeat an earlier one byte for byte
-    #[arg(long, value_name = "SHARE", default_value_t = Share::NONE, allow_hyphen_values = true)]
-    pub duplicate_rate: Share,
+    #[arg(long, value_name = "SHARE", default_value_t = Fraction::NONE, allow_hyphen_values = true)]
+    pub duplicate_rate: Fraction,
 }

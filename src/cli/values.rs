@@ -12,7 +12,7 @@ use humantime::Duration;
 
 use crate::domain::EventTime;
 use crate::replay::{FilterError, TopicFilter};
-use crate::workload::MOST_NAMES;
+use crate::workload::MAX_NAMES;
 
 /// `KEY=VALUE` as it was typed; the value may be a secret, so that it is not shown by `{:?}`.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn names(text: &str) -> Result<NonZeroU32, String> {
-    positive(text, MOST_NAMES.into())
+    positive(text, MAX_NAMES.into())
 }
 
 pub(super) fn users(text: &str) -> Result<NonZeroU32, String> {

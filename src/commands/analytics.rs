@@ -12,19 +12,19 @@ use crate::clock::Deadline;
 use crate::exit::{Code, Outcome};
 use crate::kafka::{Inspector, Isolation};
 use crate::output::OutputFile;
-use crate::processors::{STATE, TallyKeeper};
+use crate::processors::{AnalyticsProcessor, STATE};
 use crate::report;
 use crate::settings::ConsumerSettings;
-use crate::stream::{self, Event, LoopSettings, StreamError, Words};
+use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, StreamError};
 
-const WORDS: Words = Words {
+const ERROR_TEXTS: ErrorTexts = ErrorTexts {
     command: "analytics",
-    resume: "--resume-from-state",
-    state: "state",
-    state_gone: "name another group with --group, or delete this one with kafka-consumer-groups --delete",
-    recreated: "`foodstream analytics --start-over` counts it from its first record on, `foodstream analytics --from-beginning` counts everything again",
-    state_lost: "count again: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state",
-    records_gone: "count what is left of the log: `foodstream analytics --from-beginning`",
+    resume_flag: "--resume-from-state",
+    state_name: "state",
+    state_missing_hint: "name another group with --group, or delete this one with kafka-consumer-groups --delete",
+    topic_recreated_hint: "`foodstream analytics --start-over` counts it from its first record on, `foodstream analytics --from-beginning` counts everything again",
+    state_incomplete_hint: "count again: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state",
+    records_missing_hint: "count what is left of the log: `foodstream analytics --from-beginning`",
 };
 
 /// Runs live, until stopped or until the group has reached the ends that stand now.
@@ -53,7 +53,8 @@ pub fn live(
     } else {
         None
     };
-    let mut keeper = TallyKeeper::new(&group_name, &[Feed::Orders, Feed::Decisions], context.process_id.clone());
+    let mut processor =
+        AnalyticsProcessor::new(&group_name, &[Feed::Orders, Feed::Decisions], context.process_id.clone());
     let loop_settings = LoopSettings {
         group: group_name.clone(),
         instance_id: settings.instance_id.clone(),
@@ -70,7 +71,7 @@ pub fn live(
         survives_outages: !settings.until_end,
         resume: settings.resume,
         start_over: settings.start_over,
-        words: WORDS,
+        error_texts: ERROR_TEXTS,
     };
     let mut follower = Follower::start(context, &inspector, &topology, &group_name)?;
     let mut next = Deadline::after(every);
@@ -79,20 +80,20 @@ pub fn live(
         // A picture that is redrawn shows the progress itself, and a bar below it would be drawn over.
         let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
         let mut outage = None;
-        stream::run(connection, &loop_settings, &mut keeper, &inspector, &context.shutdown, &mut |event| {
-            if let Event::Outage(age) = event {
+        stream::run(connection, &loop_settings, &mut processor, &inspector, &context.shutdown, &mut |event| {
+            if let LoopEvent::Outage(age) = event {
                 outage = Some(age);
             }
             match event {
-                Event::Note(text) => context.console.note(text),
-                Event::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
-                Event::Progress(ended) => {
+                LoopEvent::Note(text) => context.console.note(text),
+                LoopEvent::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
+                LoopEvent::Progress(ended) => {
                     outage = None;
                     if let Some(progress) = &mut progress {
                         progress.set(ended.records);
                     }
                 }
-                Event::Outage(_) => {}
+                LoopEvent::Outage(_) => {}
             }
             if settings.until_end || context.common.json || !next.has_passed() {
                 return Ok(true);
@@ -109,7 +110,7 @@ pub fn live(
             context.console.answer(&format!("{line}{stale}\n"))
         })?
     };
-    drop(keeper);
+    drop(processor);
     // The last word is read anew: what the whole group has committed, not what was followed of it so far.
     let document = match group::read_final_state(context, &inspector, &topology, &group_name) {
         Ok(state) => {
@@ -125,7 +126,7 @@ pub fn live(
     };
     drop(follower);
     finish(context, document, full, report, file)?;
-    Ok(context.end(ended.reached || !settings.until_end))
+    Ok(context.end(ended.reached_end || !settings.until_end))
 }
 
 fn finish(

@@ -10,7 +10,7 @@ use super::group::{self, GroupError, Place};
 use super::hold::Hold;
 use super::metrics_scan::Fold;
 use super::topology::{self, Topic, Topology};
-use crate::analytics::StateOwner;
+use crate::analytics::StateKeyPrefix;
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{
@@ -80,15 +80,15 @@ impl<'a> EpochWriter<'a> {
             epoch: Some(self.epoch.clone()),
             settings: None,
             counts: BTreeMap::from([("records".to_owned(), fold.records)]),
-            holds: fold.tallies.holds(),
+            holds: fold.counts.holds(),
             digest: fold.digest,
             until: (fold.position < end).then_some(end),
             previous,
         }
     }
 
-    fn owner(&self, source: &TopicPartition) -> StateOwner {
-        StateOwner::new(self.group, &self.epoch, &source.topic, source.partition)
+    fn owner(&self, source: &TopicPartition) -> StateKeyPrefix {
+        StateKeyPrefix::new(self.group, &self.epoch, &source.topic, source.partition)
     }
 
     /// Writes whole folds under this epoch; nobody sees them before the switch.
@@ -96,10 +96,10 @@ impl<'a> EpochWriter<'a> {
         for (place, fold) in places.iter().zip(folds) {
             let source = &place.source;
             let mut changes: Vec<Change> = Vec::new();
-            fold.tallies.everything(&self.owner(source), &mut |key, value| {
+            fold.counts.everything(&self.owner(source), &mut |key, value| {
                 changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
             });
-            fold.tallies.commit();
+            fold.counts.commit();
             self.write(&changes)?;
         }
         Ok(())
@@ -108,10 +108,10 @@ impl<'a> EpochWriter<'a> {
     /// What a fold has changed since it was last asked, as this epoch's records.
     pub fn take_changes(&self, place: &Place, fold: &mut Fold, changes: &mut Vec<Change>) {
         let source = &place.source;
-        fold.tallies.changes(&self.owner(source), &mut |key, value| {
+        fold.counts.changes(&self.owner(source), &mut |key, value| {
             changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
         });
-        fold.tallies.commit();
+        fold.counts.commit();
     }
 
     /// The switch itself, or a step within the epoch: changes, positions and offsets, in one transaction.

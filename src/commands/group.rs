@@ -144,8 +144,13 @@ fn read_into(
 ) -> Result<GroupState, StreamError> {
     let group = state.group().to_owned();
     let topic = context.common.names.analytics_state();
-    let source =
-        changelog::Source { connection: &context.common.connection, inspector, group: &group, topic: &topic, shutdown };
+    let source = changelog::Changelog {
+        connection: &context.common.connection,
+        inspector,
+        group: &group,
+        topic: &topic,
+        shutdown,
+    };
     let partitions: Vec<i32> = (0..topology.partitions).collect();
     changelog::read(source, &partitions, &mut |text| context.console.note(text), |partition, key, value| {
         state.apply(key, value).map_err(|error| {

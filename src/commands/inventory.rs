@@ -6,20 +6,20 @@ use crate::clock;
 use crate::exit::{Failure, Outcome};
 use crate::inventory::{CommittedOffset, InventoryDocument, StockSettings};
 use crate::kafka::{Inspector, Isolation, Kind, LARGEST_RECORD, Operation, TopicPartition};
-use crate::processors::{DEAD_LETTERS, LEDGER, LetterRoom, StockKeeper};
+use crate::processors::{DEAD_LETTERS, DeadLetterLimits, InventoryProcessor, LEDGER};
 use crate::report;
 use crate::settings::ConsumerSettings;
 use crate::state::PositionKey;
-use crate::stream::{self, Ended, Event, LoopSettings, Processor, Words, changelog};
+use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, LoopSummary, Processor, changelog};
 
-const WORDS: Words = Words {
+const ERROR_TEXTS: ErrorTexts = ErrorTexts {
     command: "inventory",
-    resume: "--resume-from-ledger",
-    state: "ledger",
-    state_gone: "begin a fresh topic set with --prefix, or give the offsets up with kafka-consumer-groups --delete-offsets",
-    recreated: "`foodstream inventory --start-over` decides its orders from the first one on, with fresh stock in place of the old ledger's",
-    state_lost: "the stock cannot be had back: begin a fresh topic set with --prefix, and keep cleanup.policy=compact on its inventory-ledger",
-    records_gone: "what was not read cannot be decided any more: begin a fresh topic set with --prefix",
+    resume_flag: "--resume-from-ledger",
+    state_name: "ledger",
+    state_missing_hint: "begin a fresh topic set with --prefix, or give the offsets up with kafka-consumer-groups --delete-offsets",
+    topic_recreated_hint: "`foodstream inventory --start-over` decides its orders from the first one on, with fresh stock in place of the old ledger's",
+    state_incomplete_hint: "the stock cannot be had back: begin a fresh topic set with --prefix, and keep cleanup.policy=compact on its inventory-ledger",
+    records_missing_hint: "what was not read cannot be decided any more: begin a fresh topic set with --prefix",
 };
 
 /// Runs the inventory until stopped, or until the group has reached the ends that stand now.
@@ -47,8 +47,9 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     } else {
         None
     };
-    let mut keeper = StockKeeper::new(&group, &names.orders(), stock, letter_room(context, &inspector)?);
-    check_ledger(context, &inspector, &keeper, &group, &orders)?;
+    let mut processor =
+        InventoryProcessor::new(&group, &names.orders(), stock, dead_letter_limits(context, &inspector)?);
+    check_ledger(context, &inspector, &processor, &group, &orders)?;
 
     let loop_settings = LoopSettings {
         group,
@@ -66,23 +67,23 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         survives_outages: false,
         resume: settings.resume,
         start_over: settings.start_over,
-        words: WORDS,
+        error_texts: ERROR_TEXTS,
     };
     let started = clock::now();
     let ended = {
         let mut progress = context.console.progress("orders decided", None);
-        stream::run(connection, &loop_settings, &mut keeper, &inspector, &context.shutdown, &mut |event| {
+        stream::run(connection, &loop_settings, &mut processor, &inspector, &context.shutdown, &mut |event| {
             match event {
-                Event::Note(text) => context.console.note(text),
-                Event::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
-                Event::Progress(ended) => progress.set(ended.records),
-                Event::Outage(_) => {}
+                LoopEvent::Note(text) => context.console.note(text),
+                LoopEvent::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
+                LoopEvent::Progress(ended) => progress.set(ended.records),
+                LoopEvent::Outage(_) => {}
             }
             Ok(true)
         })?
     };
-    let document = document(&keeper, &ended, started.elapsed());
-    let ahead = keeper.total().ahead;
+    let document = document(&processor, &ended, started.elapsed());
+    let ahead = processor.total().ahead;
     if ahead > 0 {
         context.console.warn(&format!(
             "{ahead} orders are more than a day ahead of their record's timestamp; they were decided all the same"
@@ -90,30 +91,30 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     }
     context.answer(&document, &report::inventory_report(&document), report)?;
     // Without --until-end to be stopped is the goal.
-    Ok(context.end(ended.reached || !settings.until_end))
+    Ok(context.end(ended.reached_end || !settings.until_end))
 }
 
 /// How large dead letters may be, as far as this principal may know.
-fn letter_room(context: &Context, inspector: &Inspector) -> Result<LetterRoom, Failure> {
+fn dead_letter_limits(context: &Context, inspector: &Inspector) -> Result<DeadLetterLimits, Failure> {
     let connection = &context.common.connection;
     let topic = match inspector.max_message_bytes(&context.common.names.dead_letters()) {
         Ok(limit) => limit,
-        Err(error) if error.kind() == Kind::Denied => LetterRoom::DEFAULT.topic,
+        Err(error) if error.kind() == Kind::Denied => DeadLetterLimits::DEFAULT.topic,
         Err(error) => return Err(error.into()),
     };
     let said = connection.property("message.max.bytes").and_then(|value| value.parse().ok());
-    Ok(LetterRoom { topic, client: said.unwrap_or(LARGEST_RECORD).min(LARGEST_RECORD) })
+    Ok(DeadLetterLimits { topic, client: said.unwrap_or(LARGEST_RECORD).min(LARGEST_RECORD) })
 }
 
 /// Other settings or another group are told for all partitions before anything is joined.
 fn check_ledger(
     context: &Context,
     inspector: &Inspector,
-    keeper: &StockKeeper,
+    processor: &InventoryProcessor,
     group: &str,
     orders: &[TopicPartition],
 ) -> Result<(), Failure> {
-    let source = changelog::Source {
+    let source = changelog::Changelog {
         connection: &context.common.connection,
         inspector,
         group,
@@ -126,14 +127,14 @@ fn check_ledger(
     let positions = changelog::committed_positions(source, &wanted)?;
     for (place, position) in orders.iter().zip(&positions) {
         if let Some(position) = position {
-            keeper.accept(place, position)?;
+            processor.validate_position(place, position)?;
         }
     }
     Ok(())
 }
 
-fn document(keeper: &StockKeeper, ended: &Ended, elapsed: std::time::Duration) -> InventoryDocument {
-    let total = keeper.total();
+fn document(processor: &InventoryProcessor, ended: &LoopSummary, elapsed: std::time::Duration) -> InventoryDocument {
+    let total = processor.total();
     let mut document = InventoryDocument::of(total.orders, elapsed);
     document.dead_letters = total.dead_letters;
     document.skipped = total.skipped;
@@ -141,7 +142,7 @@ fn document(keeper: &StockKeeper, ended: &Ended, elapsed: std::time::Duration) -
     document.transactions_aborted = ended.aborts;
     document.restored_records = ended.restored;
     document.committed = ended
-        .standing
+        .committed
         .iter()
         .map(|standing| CommittedOffset { partition: standing.source.partition, offset: standing.offset })
         .collect();

@@ -1,10 +1,10 @@
-//! Owns the fold of frozen ranges into tallies: what `analytics --from-beginning` and `replay` read.
+//! Owns the fold of frozen ranges into counts: what `analytics --from-beginning` and `replay` read.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Context;
 use super::group::Place;
-use crate::analytics::{Feed, Metrics, Tallies};
+use crate::analytics::{CountsStore, Feed, Metrics};
 use crate::exit::Failure;
 use crate::kafka::{Range, Reader, ScanRecord, scan};
 use crate::state::Digest;
@@ -12,7 +12,7 @@ use crate::state::Digest;
 /// What a source partition has counted up to a position.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
-    pub tallies: Tallies,
+    pub counts: CountsStore,
     pub digest: Digest,
     pub records: u64,
     /// Everything below it is counted.
@@ -54,7 +54,7 @@ impl Reader for Share {
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
         let feed = self.feeds[record.range];
         let fold = self.fold(record.range);
-        fold.tallies.record(feed, record.value);
+        fold.counts.record(feed, record.value);
         fold.digest.add(record.offset, record.key, record.value);
         fold.records += 1;
         fold.position = record.offset + 1;
@@ -142,7 +142,7 @@ pub(super) fn fold(
 pub(super) fn metrics(places: &[Place], folds: &[Fold], starts: &[i64]) -> Metrics {
     let mut metrics = Metrics::default();
     for ((place, fold), start) in places.iter().zip(folds).zip(starts) {
-        metrics.add(&fold.tallies);
+        metrics.add(&fold.counts);
         metrics.add_range(&place.source.topic, place.source.partition, *start, fold.position, fold.digest);
     }
     metrics

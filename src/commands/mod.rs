@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::analytics::{MetricsDocument, ROWS};
+use crate::analytics::{DEFAULT_ROWS, MetricsDocument};
 use crate::console::{Console, aside};
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::library;
@@ -116,7 +116,7 @@ impl Context {
     /// Answers with metrics: of many minutes or restaurants with some, unless all are wanted.
     fn answer_metrics(&self, metrics: MetricsDocument, full: bool, report: Option<OutputFile>) -> Result<(), Failure> {
         self.tell_many(&metrics, full);
-        let metrics = if full { metrics } else { metrics.limited(ROWS, |_| false) };
+        let metrics = if full { metrics } else { metrics.limited(DEFAULT_ROWS, |_| false) };
         let text = if self.common.json { String::new() } else { report::metrics_report(&metrics) };
         self.answer(&metrics, &text, report)
     }
@@ -124,13 +124,13 @@ impl Context {
     /// Says that there are more minutes or restaurants than anybody reads.
     fn tell_many(&self, metrics: &MetricsDocument, full: bool) {
         let [minutes, restaurants] = metrics.counted();
-        if minutes.max(restaurants) <= ROWS as u64 {
+        if minutes.max(restaurants) <= DEFAULT_ROWS as u64 {
             return;
         }
         let shown = if full {
             "the answer has them all".to_owned()
         } else {
-            format!("the answer has {ROWS} of each; --full for all")
+            format!("the answer has {DEFAULT_ROWS} of each; --full for all")
         };
         self.console.note(&format!("{minutes} minutes and {restaurants} restaurants are counted: {shown}"));
     }

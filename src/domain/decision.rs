@@ -30,7 +30,7 @@ pub struct Decision<'a> {
     /// Number of lines of the order.
     pub lines: u32,
     /// The order record that caused the decision: the anchor of every proof.
-    pub source: Source,
+    pub source: DecisionSource,
     /// The order's timestamp.
     pub timestamp: EventTime,
 }
@@ -80,7 +80,7 @@ impl Reason {
 
 /// Where an order record stands in `order-events`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Source {
+pub struct DecisionSource {
     /// Partition of the order record.
     pub partition: i32,
     /// Offset of the order record.

@@ -114,8 +114,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Action, Cents, DecisionRecord, EventTime, Lines, OrderLine, OrderRecord, Reason, Source, decode_decision,
-        decode_order,
+        Action, Cents, DecisionRecord, DecisionSource, EventTime, Lines, OrderLine, OrderRecord, Reason,
+        decode_decision, decode_order,
     };
 
     fn time(text: &str) -> EventTime {
@@ -164,7 +164,7 @@ mod tests {
             on_hand: Some(98),
             line: 0,
             lines: 1,
-            source: Source { partition: 4, offset: 1_234 },
+            source: DecisionSource { partition: 4, offset: 1_234 },
             timestamp: time("2026-11-22T12:00:00.123Z"),
         };
         assert_eq!(
@@ -229,7 +229,7 @@ mod tests {
             (line, lines) in (1..=10_000_u32).prop_flat_map(|lines| (0..lines, Just(lines))),
             (partition, offset) in (0..=i32::MAX, 0..=i64::MAX),
         ) -> Decision<'static> {
-            let source = Source { partition, offset };
+            let source = DecisionSource { partition, offset };
             Decision {
                 order_id, restaurant_id, item_id, quantity, price, action, reason, restocked, on_hand, line, lines,
                 source, timestamp,

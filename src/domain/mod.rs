@@ -5,14 +5,14 @@
 mod bad_record;
 mod decision;
 mod decode;
+mod decode_error;
 mod encode;
-mod fault;
 mod money;
 mod order;
 mod time;
 
 pub use bad_record::{BadReason, BadRecord};
-pub use decision::{Action, Decision, DecisionRecord, Reason, Source};
+pub use decision::{Action, Decision, DecisionRecord, DecisionSource, Reason};
 pub use decode::{decode_decision, decode_order};
 pub use encode::{encode_decision, encode_order};
 pub use money::Cents;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Counts;
+use super::DecisionCounts;
 
 /// What one run of `inventory` did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl InventoryDocument {
 
     /// A document of what was decided in that time; everything else is zero or empty, for the caller to fill in.
     #[must_use]
-    pub fn of(counts: Counts, elapsed: Duration) -> Self {
+    pub fn of(counts: DecisionCounts, elapsed: Duration) -> Self {
         Self {
             schema: Self::SCHEMA.to_owned(),
             orders: counts.orders,
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_document_has_the_contracts_fields_in_its_order() {
-        let counts = Counts { orders: 10, reserved: 7, rejected: 2, released: 1 };
+        let counts = DecisionCounts { orders: 10, reserved: 7, rejected: 2, released: 1 };
         let document = InventoryDocument {
             dead_letters: 3,
             skipped: 4,
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_rate_over_no_time_is_zero() {
-        let counts = Counts { orders: 10, ..Counts::default() };
+        let counts = DecisionCounts { orders: 10, ..DecisionCounts::default() };
         assert!(InventoryDocument::of(counts, Duration::ZERO).orders_per_second.abs() < f64::EPSILON);
     }
 }

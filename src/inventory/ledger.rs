@@ -6,7 +6,7 @@ use indexmap::Equivalent;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-use super::{Opening, StockSettings};
+use super::{OpeningStock, StockSettings};
 
 /// Why a record is none of this ledger's.
 #[derive(Debug, Error)]
@@ -20,7 +20,7 @@ pub enum LedgerError {
     /// The value cannot come from a ledger with these settings: units where stock is unlimited, no units where it is
     /// not, or more units than the opening stock.
     #[error("ledger value does not fit the opening stock of {0}")]
-    OpeningStock(Opening),
+    OpeningStock(OpeningStock),
 }
 
 /// The stock of one item.
@@ -41,8 +41,8 @@ impl Stock {
     /// An item that was never seen.
     pub const fn opened(settings: &StockSettings, period: i64, source_offset: i64) -> Self {
         let on_hand = match settings.opening() {
-            Opening::Units(units) => Some(units),
-            Opening::Unlimited => None,
+            OpeningStock::Units(units) => Some(units),
+            OpeningStock::Unlimited => None,
         };
         Self { on_hand, reserved: 0, period, source_offset }
     }
@@ -70,8 +70,8 @@ impl Stock {
     pub fn decode(value: &[u8], settings: &StockSettings) -> Result<Self, LedgerError> {
         let stock: Self = serde_json::from_slice(value).map_err(LedgerError::Value)?;
         let fits = match (settings.opening(), stock.on_hand) {
-            (Opening::Units(opening), Some(units)) => units <= opening,
-            (Opening::Unlimited, None) => true,
+            (OpeningStock::Units(opening), Some(units)) => units <= opening,
+            (OpeningStock::Unlimited, None) => true,
             _ => false,
         };
         if fits { Ok(stock) } else { Err(LedgerError::OpeningStock(settings.opening())) }

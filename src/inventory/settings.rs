@@ -11,14 +11,14 @@ use thiserror::Error;
 use crate::domain::EventTime;
 
 /// What an item opens with unless told otherwise; together with the workload's defaults it makes a few items sell out.
-pub const DEFAULT_OPENING: Opening = Opening::Units(100);
+pub const DEFAULT_OPENING_STOCK: OpeningStock = OpeningStock::Units(100);
 
 /// How often items are topped up unless told otherwise.
 pub const DEFAULT_RESTOCK_EVERY: Duration = Duration::from_hours(1);
 
 /// What an item has when it is first named, and again after each top-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
+pub enum OpeningStock {
     /// That many units.
     Units(u64),
     /// Stock that is counted but never refuses.
@@ -30,7 +30,7 @@ pub enum Opening {
 #[serde(deny_unknown_fields)]
 pub struct StockSettings {
     #[serde(rename = "opening_stock")]
-    opening: Opening,
+    opening: OpeningStock,
     #[serde(rename = "restock_every_ms", deserialize_with = "at_least_one")]
     restock_every_millis: i64,
 }
@@ -40,7 +40,7 @@ pub struct StockSettings {
 pub enum StockSettingsError {
     /// The opening stock is neither a number nor `unlimited`.
     #[error("opening stock is a whole number of units or `unlimited`")]
-    Opening,
+    OpeningStock,
     /// The restock interval is not a positive, representable number of whole milliseconds.
     #[error("stock is topped up every so many whole milliseconds, from 1ms to 10000y")]
     RestockEvery,
@@ -52,7 +52,7 @@ impl StockSettings {
     /// # Errors
     ///
     /// When `restock_every` is zero, no whole number of milliseconds, or above `i64::MAX` milliseconds.
-    pub fn new(opening: Opening, restock_every: Duration) -> Result<Self, StockSettingsError> {
+    pub fn new(opening: OpeningStock, restock_every: Duration) -> Result<Self, StockSettingsError> {
         let restock_every_millis = i64::try_from(restock_every.as_millis())
             .ok()
             .filter(|&millis| millis > 0 && restock_every.subsec_nanos().is_multiple_of(1_000_000))
@@ -62,7 +62,7 @@ impl StockSettings {
 
     /// What an item opens with and is topped up to.
     #[must_use]
-    pub const fn opening(&self) -> Opening {
+    pub const fn opening(&self) -> OpeningStock {
         self.opening
     }
 
@@ -102,7 +102,7 @@ impl StockSettings {
 
 impl Default for StockSettings {
     fn default() -> Self {
-        Self { opening: DEFAULT_OPENING, restock_every_millis: 60 * 60 * 1000 }
+        Self { opening: DEFAULT_OPENING_STOCK, restock_every_millis: 60 * 60 * 1000 }
     }
 }
 
@@ -122,7 +122,7 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Er
 /// The word for stock without a limit, on the command line and in the position record.
 const UNLIMITED: &str = "unlimited";
 
-impl FromStr for Opening {
+impl FromStr for OpeningStock {
     type Err = StockSettingsError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -131,13 +131,13 @@ impl FromStr for Opening {
         }
         // Rust's parser would take a leading plus.
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(StockSettingsError::Opening);
+            return Err(StockSettingsError::OpeningStock);
         }
-        text.parse().map(Self::Units).map_err(|_| StockSettingsError::Opening)
+        text.parse().map(Self::Units).map_err(|_| StockSettingsError::OpeningStock)
     }
 }
 
-impl fmt::Display for Opening {
+impl fmt::Display for OpeningStock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Units(units) => units.fmt(f),
@@ -146,7 +146,7 @@ impl fmt::Display for Opening {
     }
 }
 
-impl Serialize for Opening {
+impl Serialize for OpeningStock {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Units(units) => serializer.serialize_u64(*units),
@@ -155,7 +155,7 @@ impl Serialize for Opening {
     }
 }
 
-impl<'de> Deserialize<'de> for Opening {
+impl<'de> Deserialize<'de> for OpeningStock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -166,7 +166,7 @@ impl<'de> Deserialize<'de> for Opening {
         match Kept::deserialize(deserializer) {
             Ok(Kept::Units(units)) => Ok(Self::Units(units)),
             Ok(Kept::Word(word)) if word == UNLIMITED => Ok(Self::Unlimited),
-            _ => Err(D::Error::custom(StockSettingsError::Opening)),
+            _ => Err(D::Error::custom(StockSettingsError::OpeningStock)),
         }
     }
 }
@@ -180,15 +180,15 @@ mod tests {
     #[test]
     fn opening_stock_is_a_number_or_a_word() {
         for (text, opening) in [
-            ("0", Opening::Units(0)),
-            ("18446744073709551615", Opening::Units(u64::MAX)),
-            ("unlimited", Opening::Unlimited),
+            ("0", OpeningStock::Units(0)),
+            ("18446744073709551615", OpeningStock::Units(u64::MAX)),
+            ("unlimited", OpeningStock::Unlimited),
         ] {
             assert_eq!(text.parse(), Ok(opening));
             assert_eq!(opening.to_string(), text);
         }
         for text in ["", "-1", "+1", "1.5", "18446744073709551616", "Unlimited", " 1"] {
-            assert_eq!(text.parse::<Opening>(), Err(StockSettingsError::Opening), "{text:?}");
+            assert_eq!(text.parse::<OpeningStock>(), Err(StockSettingsError::OpeningStock), "{text:?}");
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let limited = StockSettings::default();
         assert_eq!(limited.to_value().to_string(), r#"{"opening_stock":100,"restock_every_ms":3600000}"#);
         assert_eq!(serde_json::to_value(limited).expect("serializes"), limited.to_value());
-        let unlimited = StockSettings::new(Opening::Unlimited, Duration::from_millis(1)).expect("valid");
+        let unlimited = StockSettings::new(OpeningStock::Unlimited, Duration::from_millis(1)).expect("valid");
         assert_eq!(unlimited.to_value().to_string(), r#"{"opening_stock":"unlimited","restock_every_ms":1}"#);
         for settings in [limited, unlimited] {
             assert_eq!(StockSettings::from_value(&settings.to_value()).expect("reads"), settings);
@@ -230,16 +230,20 @@ mod tests {
     #[test]
     fn a_period_has_a_positive_whole_number_of_milliseconds() {
         for bad in [Duration::ZERO, Duration::from_micros(1500), Duration::MAX] {
-            assert_eq!(StockSettings::new(DEFAULT_OPENING, bad), Err(StockSettingsError::RestockEvery), "{bad:?}");
+            assert_eq!(
+                StockSettings::new(DEFAULT_OPENING_STOCK, bad),
+                Err(StockSettingsError::RestockEvery),
+                "{bad:?}"
+            );
         }
-        let default = StockSettings::new(DEFAULT_OPENING, DEFAULT_RESTOCK_EVERY).expect("valid");
+        let default = StockSettings::new(DEFAULT_OPENING_STOCK, DEFAULT_RESTOCK_EVERY).expect("valid");
         assert_eq!(default, StockSettings::default());
         assert_eq!(default.restock_every(), DEFAULT_RESTOCK_EVERY);
     }
 
     #[test]
     fn settings_are_told_as_the_flags_that_give_them() {
-        let settings = StockSettings::new(Opening::Unlimited, Duration::from_millis(5_400_250)).expect("valid");
+        let settings = StockSettings::new(OpeningStock::Unlimited, Duration::from_millis(5_400_250)).expect("valid");
         assert_eq!(settings.to_string(), "--opening-stock unlimited --restock-every 1h30m250ms");
         assert_eq!(StockSettings::default().to_string(), "--opening-stock 100 --restock-every 1h");
         assert_eq!(humantime::parse_duration("1h30m250ms").expect("parses"), settings.restock_every());

@@ -8,7 +8,7 @@ use crate::domain::BadRecord;
 use crate::kafka::{Headers, LARGEST_RECORD, TransactionError, sha256};
 use crate::stream::{Outputs, SourceRecord};
 
-use super::stock_keeper::DEAD_LETTERS;
+use super::inventory_processor::DEAD_LETTERS;
 
 /// What the headers of this module and the batch around a record need at most.
 const OURS: u64 = 4_096;
@@ -18,14 +18,14 @@ const LONGEST_KEY: u64 = 8_192;
 
 /// How large a dead letter may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LetterRoom {
+pub struct DeadLetterLimits {
     /// What the topic takes in a batch, which is compressed: its `max.message.bytes`.
     pub topic: u64,
     /// What the client hands over as one record, before it is compressed.
     pub client: u64,
 }
 
-impl LetterRoom {
+impl DeadLetterLimits {
     /// What fits everywhere: Kafka's own limit of a topic, less a little, and that of this program.
     pub const DEFAULT: Self = Self { topic: 1_000_000, client: LARGEST_RECORD };
 }
@@ -39,11 +39,11 @@ struct Letter<'a> {
 }
 
 /// Writes a bad record to the dead letters.
-pub(super) fn bury(
+pub(super) fn send_to_dlq(
     topic: &str,
     record: &SourceRecord<'_>,
     bad: &BadRecord,
-    room: LetterRoom,
+    room: DeadLetterLimits,
     outputs: &mut dyn Outputs,
 ) -> Result<(), TransactionError> {
     let Letter { key, value, headers } = letter(topic, record, record.headers.copy(), bad, room);
@@ -55,7 +55,7 @@ fn letter<'a>(
     record: &SourceRecord<'a>,
     headers: Headers,
     bad: &BadRecord,
-    room: LetterRoom,
+    room: DeadLetterLimits,
 ) -> Letter<'a> {
     let mut reason = bad.to_string();
     let mut letter = Letter { key: record.key, value: record.value, headers };
@@ -79,7 +79,7 @@ fn letter<'a>(
 
 /// Leaves out of a letter what is too large for it, says so in the reason, and tells sizes and digests by which the original can
 /// be recognised.
-fn cut(letter: &mut Letter<'_>, room: LetterRoom, reason: &mut String, sums: &mut Vec<(&'static str, String)>) {
+fn cut(letter: &mut Letter<'_>, room: DeadLetterLimits, reason: &mut String, sums: &mut Vec<(&'static str, String)>) {
     let mut left = room.topic.min(room.client).saturating_sub(OURS);
     let mut say = |what: std::fmt::Arguments<'_>| {
         // A string takes whatever is written to it.
@@ -118,7 +118,7 @@ fn cut(letter: &mut Letter<'_>, room: LetterRoom, reason: &mut String, sums: &mu
 }
 
 /// Whether a letter fits as a whole: as it is, or compressed. How the client compresses is known but for a little.
-fn fits(letter: &Letter<'_>, room: LetterRoom) -> bool {
+fn fits(letter: &Letter<'_>, room: DeadLetterLimits) -> bool {
     let parts = [letter.key, letter.value].map(Option::unwrap_or_default);
     let bytes: u64 = parts.iter().map(|part| len(part)).sum();
     let around = letter.headers.size() as u64 + OURS;

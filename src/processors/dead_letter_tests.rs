@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::BadReason;
 use crate::kafka::RecordHeaders;
 
-const ROOM: LetterRoom = LetterRoom { topic: 1_000_000, client: LARGEST_RECORD };
+const ROOM: DeadLetterLimits = DeadLetterLimits { topic: 1_000_000, client: LARGEST_RECORD };
 
 fn bad() -> BadRecord {
     BadRecord { reason: BadReason::NotJson, detail: "byte 0: no JSON object begins here".to_owned() }
@@ -90,7 +90,7 @@ fn what_is_kept_fits() {
         for (key_bytes, header_bytes, value_bytes) in
             [(0, 0, 3_000_000), (8_192, 30_000, 66_000), (300_000, 0, 10), (9, 2_000_000, 100_000), (1, 1, 1)]
         {
-            let room = LetterRoom { topic, ..ROOM };
+            let room = DeadLetterLimits { topic, ..ROOM };
             let headers = Headers::none().with("h", &value[..header_bytes]);
             let record = record(Some(&key[..key_bytes]), Some(&value[..value_bytes]));
             let made = letter("topic", &record, headers, &bad(), room);

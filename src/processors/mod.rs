@@ -2,10 +2,10 @@
 //!
 //! Rank 35. Each joins a pure core to the loop; neither decides anything itself.
 
+mod analytics_processor;
 mod dead_letter;
-mod stock_keeper;
-mod tally_keeper;
+mod inventory_processor;
 
-pub use dead_letter::LetterRoom;
-pub use stock_keeper::{DEAD_LETTERS, LEDGER, StockKeeper};
-pub use tally_keeper::{STATE, TallyKeeper};
+pub use analytics_processor::{AnalyticsProcessor, STATE};
+pub use dead_letter::DeadLetterLimits;
+pub use inventory_processor::{DEAD_LETTERS, InventoryProcessor, LEDGER};

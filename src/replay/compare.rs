@@ -256,7 +256,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::analytics::testing::example;
+    use crate::analytics::test_support::example;
 
     fn changed(change: impl FnOnce(&mut MetricsDocument)) -> Vec<(String, Value, Value)> {
         let (before, mut after) = (example(), example());

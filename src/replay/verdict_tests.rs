@@ -8,12 +8,12 @@ use super::{
     Aim, Cause, Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, Verdict, judge, plan,
 };
 use crate::{
-    analytics::testing::{Log, TOPICS, any_logs, fold, order},
+    analytics::test_support::{TOPICS, TestLog, any_logs, fold, order},
     state::{Digest, Loss, Position, TopicId},
 };
 
 /// A replay of `now` by a group whose state is the fold of `then`.
-fn evidence(then: &[Log], now: &[Log]) -> Evidence {
+fn evidence(then: &[TestLog], now: &[TestLog]) -> Evidence {
     let partitions: Vec<_> = then
         .iter()
         .zip(now)
@@ -48,10 +48,10 @@ fn evidence(then: &[Log], now: &[Log]) -> Evidence {
     }
 }
 
-fn log() -> Log {
+fn log() -> TestLog {
     let records =
         vec![order(0, "restaurant_01", false), order(0, "restaurant_01", true), order(2, "restaurant_02", false)];
-    Log::new(TOPICS[1], 3, 10, records)
+    TestLog::new(TOPICS[1], 3, 10, records)
 }
 
 fn words(document: &ReplayDocument) -> Vec<&'static str> {
@@ -98,9 +98,9 @@ fn records_behind_a_moved_log_start_are_gone_and_the_range_says_so_too() {
 
 #[test]
 fn a_log_start_that_moved_over_nothing_is_no_identity_either() {
-    let mut empty = Log::new(TOPICS[0], 0, 10, Vec::new());
+    let mut empty = TestLog::new(TOPICS[0], 0, 10, Vec::new());
     empty.end = 14;
-    let moved = Log { start: 12, ..empty.clone() };
+    let moved = TestLog { start: 12, ..empty.clone() };
     assert_eq!(refused(evidence(&[empty, log()], &[moved, log()])), ["records_gone"]);
 }
 
@@ -298,6 +298,6 @@ proptest! {
     }
 }
 
-fn records(logs: &mut [Log]) -> impl Iterator<Item = &mut (i64, Option<Vec<u8>>)> {
+fn records(logs: &mut [TestLog]) -> impl Iterator<Item = &mut (i64, Option<Vec<u8>>)> {
     logs.iter_mut().flat_map(|log| &mut log.records)
 }

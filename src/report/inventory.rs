@@ -33,11 +33,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::inventory::{CommittedOffset, Counts};
+    use crate::inventory::{CommittedOffset, DecisionCounts};
 
     #[test]
     fn it_tells_what_was_decided_and_where_the_group_stands() {
-        let counts = Counts { orders: 10, reserved: 8, rejected: 1, released: 1 };
+        let counts = DecisionCounts { orders: 10, reserved: 8, rejected: 1, released: 1 };
         let mut document = InventoryDocument::of(counts, Duration::from_millis(500));
         document.transactions_committed = 3;
         document.committed =

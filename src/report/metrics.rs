@@ -141,7 +141,7 @@ fn spoken(minute: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analytics::{Metrics, Revenue, testing::example};
+    use crate::analytics::{Metrics, Revenue, test_support::example};
 
     #[test]
     fn a_live_picture_fits_a_terminal_and_shows_the_newest_minutes() {

@@ -149,7 +149,7 @@ const fn advice(cause: &Cause) -> &'static str {
 mod tests {
     use super::*;
     use crate::{
-        analytics::{MetricsDocument, testing::example},
+        analytics::{MetricsDocument, test_support::example},
         replay::{Aim, Evidence, PartitionEvidence, PartitionFacts, StateFacts, judge, plan},
         state::Digest,
     };

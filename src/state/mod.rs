@@ -10,5 +10,5 @@ mod topic_id;
 
 pub use digest::Digest;
 pub use position::{Checkpoint, Loss, Position, PositionKey};
-pub use table::{Place, Table};
+pub use table::{RowId, Table};
 pub use topic_id::{TopicId, is_another_topic};

@@ -50,9 +50,9 @@ impl<V> Slot<V> {
 
 /// A place in a [`Table`], found once and used for several reads and writes of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place(usize);
+pub struct RowId(usize);
 
-impl Place {
+impl RowId {
     /// The place's number: keys are numbered densely from 0 in the order in which they were first seen.
     #[must_use]
     pub const fn index(self) -> usize {
@@ -73,22 +73,22 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
     }
 
     /// The place of a key; a key never seen gets one without a value, for which `make` builds the owned key.
-    pub fn place<Q: ?Sized + Hash + Equivalent<K>>(&mut self, key: &Q, make: impl FnOnce() -> K) -> Place {
+    pub fn row_id<Q: ?Sized + Hash + Equivalent<K>>(&mut self, key: &Q, make: impl FnOnce() -> K) -> RowId {
         if let Some(index) = self.slots.get_index_of(key) {
-            return Place(index);
+            return RowId(index);
         }
         let (index, _) = self.slots.insert_full(make(), Slot::Empty);
-        Place(index)
+        RowId(index)
     }
 
     /// The current value at a place.
     #[must_use]
-    pub fn at(&self, place: Place) -> Option<&V> {
+    pub fn at(&self, place: RowId) -> Option<&V> {
         self.slots[place.0].value()
     }
 
     /// The current value at a place, made by `default` where there is none; counts as changed from now on.
-    pub fn change(&mut self, place: Place, default: impl FnOnce() -> V) -> &mut V {
+    pub fn change(&mut self, place: RowId, default: impl FnOnce() -> V) -> &mut V {
         let slot = &mut self.slots[place.0];
         if !matches!(slot, Slot::Changed(_)) {
             let committed = slot.value().cloned();
@@ -174,11 +174,11 @@ mod tests {
     #[test]
     fn an_aborted_change_is_forgotten_and_a_committed_one_kept() {
         let mut table: Table<Box<str>, u32> = Table::default();
-        let place = table.place("a", || "a".into());
+        let place = table.row_id("a", || "a".into());
         *table.change(place, || 0) += 5;
         table.commit();
         *table.change(place, || 0) += 7;
-        let other = table.place("b", || "b".into());
+        let other = table.row_id("b", || "b".into());
         *table.change(other, || 0) += 1;
         assert_eq!(table.changes().count(), 2);
         table.abort();
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn what_is_restored_is_committed_also_in_place_of_a_change() {
         let mut table: Table<u8, u32> = Table::default();
-        let place = table.place(&1, || 1);
+        let place = table.row_id(&1, || 1);
         *table.change(place, || 0) += 5;
         table.restore(1, Some(9));
         assert_eq!(table.changes().count(), 0);
@@ -227,7 +227,7 @@ mod tests {
                     0 => { table.commit(); snapshot.clone_from(&model); }
                     1 => { table.abort(); model.clone_from(&snapshot); }
                     n => {
-                        let place = table.place(&key, || key);
+                        let place = table.row_id(&key, || key);
                         *table.change(place, || 0) += u32::from(n);
                         *model.entry(key).or_default() += u32::from(n);
                     }

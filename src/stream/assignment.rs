@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::Processor;
-use super::changelog::Source;
+use super::changelog::Changelog;
 use super::error::StreamError;
-use super::identity::{self, Identity};
-use super::job::{Event, LoopSettings};
-use super::run::{Engine, Pending};
+use super::poll_loop::{PendingAssignment, PollLoop};
+use super::settings::{LoopEvent, LoopSettings};
 use super::tasks::Assigning;
+use super::topic_ids::{self, Identity};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Connection, GroupMetadata, Member, Operation, TopicPartition};
@@ -16,7 +16,7 @@ use crate::kafka::{Connection, GroupMetadata, Member, Operation, TopicPartition}
 /// Between two looks at offsets that another member moves.
 const MOVING: Duration = Duration::from_millis(20);
 
-impl<P: Processor> Engine<'_, P> {
+impl<P: Processor> PollLoop<'_, P> {
     /// Takes an assignment. It is prepared by the loop, at once and again while what is in the way passes.
     pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>, generation: GroupMetadata) {
         self.ended.assignments += 1;
@@ -26,7 +26,7 @@ impl<P: Processor> Engine<'_, P> {
         {
             self.member_ids.push(id.to_owned());
         }
-        self.pending = Some(Pending { partitions, generation });
+        self.pending = Some(PendingAssignment { partitions, generation });
     }
 
     /// Turns what is assigned back into an assignment that must be prepared.
@@ -34,7 +34,7 @@ impl<P: Processor> Engine<'_, P> {
         let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.source.clone()).collect();
         self.tasks.clear();
         if let Some(generation) = self.generation.take() {
-            self.pending = Some(Pending { partitions, generation });
+            self.pending = Some(PendingAssignment { partitions, generation });
         }
     }
 
@@ -72,7 +72,7 @@ impl<P: Processor> Engine<'_, P> {
             Ok(false) => return Ok(()),
             Err(error) => return Err(self.name_recreated(error)),
         }
-        let Some(Pending { generation, .. }) = self.pending.take() else { return Ok(()) };
+        let Some(PendingAssignment { generation, .. }) = self.pending.take() else { return Ok(()) };
         self.generation = Some(generation);
         self.outages.end();
         Ok(member.read_from(&self.tasks.offsets())?)
@@ -86,7 +86,7 @@ impl<P: Processor> Engine<'_, P> {
             if let Some(found) = inspector.partitions(topic, &[Operation::Read])?
                 && found != *wanted
             {
-                return Err(StreamError::Ended(
+                return Err(StreamError::Failure(
                     Failure::new(
                         Code::Refused,
                         format!(
@@ -105,15 +105,15 @@ impl<P: Processor> Engine<'_, P> {
 
     /// Restores the tasks of the pending assignment; `false` when the partitions were lost meanwhile.
     fn restore(&mut self, member: &Member) -> Result<bool, StreamError> {
-        let Some(Pending { partitions, .. }) = &self.pending else { return Ok(false) };
+        let Some(PendingAssignment { partitions, .. }) = &self.pending else { return Ok(false) };
         let settings = self.settings;
         let inspector = self.inspector.within(self.outages.patience());
         let connection: Connection = self.connection.within(self.outages.patience());
         // Before anything else is asked about them: whatever is created again meanwhile is another one then.
-        let ids = inspector.topic_ids(&identity::topics(settings), self.outages.patience())?;
+        let ids = inspector.topic_ids(&topic_ids::topics(settings), self.outages.patience())?;
         self.identity = Identity::new(settings, ids);
         let assigning = Assigning {
-            changelog: Source {
+            changelog: Changelog {
                 connection: &connection,
                 inspector: &inspector,
                 group: &settings.group,
@@ -121,7 +121,7 @@ impl<P: Processor> Engine<'_, P> {
                 shutdown: self.shutdown,
             },
             inspector: &inspector,
-            words: &settings.words,
+            words: &settings.error_texts,
             resume: settings.resume,
             start_over: settings.start_over,
             identity: &self.identity,
@@ -129,7 +129,7 @@ impl<P: Processor> Engine<'_, P> {
         let watch = &mut self.watch;
         let mut tell = |text: &str| {
             // A closed reader is noticed at the next look.
-            watch(Event::Note(text)).unwrap_or_default();
+            watch(LoopEvent::Note(text)).unwrap_or_default();
         };
         let moving = Deadline::after(self.connection.timeout);
         loop {

@@ -11,7 +11,7 @@ use crate::state::{Position, PositionKey};
 
 /// What reading a changelog needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct Changelog<'a> {
     /// The broker.
     pub connection: &'a Connection,
     /// A client for offsets.
@@ -53,7 +53,7 @@ impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader f
 ///
 /// What the reading or `each` returns; exit code 4 when a hung transaction is not ended within 60 s.
 pub fn read(
-    source: Source<'_>,
+    source: Changelog<'_>,
     partitions: &[i32],
     tell: &mut dyn FnMut(&str),
     each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
@@ -69,7 +69,7 @@ pub fn read(
 }
 
 fn read_ranges(
-    source: Source<'_>,
+    source: Changelog<'_>,
     ranges: &[Range],
     each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
 ) -> Result<u64, StreamError> {
@@ -91,7 +91,7 @@ fn read_ranges(
 ///
 /// As [`read`]; exit code 7 for a position record that does not parse.
 pub fn positions(
-    source: Source<'_>,
+    source: Changelog<'_>,
     wanted: &[(i32, PositionKey)],
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<Option<Position>>, StreamError> {
@@ -105,14 +105,14 @@ pub fn positions(
 ///
 /// As [`positions`].
 pub fn committed_positions(
-    source: Source<'_>,
+    source: Changelog<'_>,
     wanted: &[(i32, PositionKey)],
 ) -> Result<Vec<Option<Position>>, StreamError> {
     positions_until(source, wanted, Isolation::Committed, &mut |_| {})
 }
 
 fn positions_until(
-    source: Source<'_>,
+    source: Changelog<'_>,
     wanted: &[(i32, PositionKey)],
     until: Isolation,
     tell: &mut dyn FnMut(&str),

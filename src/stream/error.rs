@@ -9,7 +9,7 @@ pub enum StreamError {
     /// A call to Kafka failed.
     Kafka(kafka::Error),
     /// State, offsets or records are not what they must be; or whoever watches the loop ended it.
-    Ended(Failure),
+    Failure(Failure),
 }
 
 impl StreamError {
@@ -32,7 +32,7 @@ impl From<kafka::Error> for StreamError {
 
 impl From<Failure> for StreamError {
     fn from(failure: Failure) -> Self {
-        Self::Ended(failure)
+        Self::Failure(failure)
     }
 }
 
@@ -40,7 +40,7 @@ impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::Kafka(error) => error.into(),
-            StreamError::Ended(failure) => failure,
+            StreamError::Failure(failure) => failure,
         }
     }
 }
@@ -49,7 +49,7 @@ impl std::fmt::Display for StreamError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Kafka(error) => error.fmt(f),
-            Self::Ended(failure) => failure.fmt(f),
+            Self::Failure(failure) => failure.fmt(f),
         }
     }
 }

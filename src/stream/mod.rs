@@ -4,22 +4,22 @@
 //! Rank 30. Knows records, state and positions; knows nothing of orders.
 
 mod assignment;
-mod begin;
 pub mod changelog;
-mod ends;
+mod end_offsets;
 mod error;
-mod identity;
-mod job;
 mod outage;
+mod poll_loop;
 mod recovery;
-mod run;
+mod settings;
+mod start_position;
 mod tasks;
 mod throttle;
+mod topic_ids;
 
 pub use error::StreamError;
-pub use job::{Ended, Event, LoopSettings, Words};
-pub use run::run;
-pub use tasks::Standing;
+pub use poll_loop::run;
+pub use settings::{ErrorTexts, LoopEvent, LoopSettings, LoopSummary};
+pub use tasks::CommittedPosition;
 pub use throttle::Throttle;
 
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ pub trait Processor: Sync {
     /// # Errors
     ///
     /// With exit code 7 when it belongs to another group or to other settings.
-    fn accept(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure>;
+    fn validate_position(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure>;
 
     /// Starts to restore a changelog partition.
     fn begin_restore(&self) -> Self::Restore;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::Processor;
 use super::error::StreamError;
-use super::job::Event;
 use super::outage::LONGEST_PAUSE;
-use super::run::Engine;
+use super::poll_loop::PollLoop;
+use super::settings::LoopEvent;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
@@ -30,15 +30,15 @@ const FAILURES_IN_A_ROW: u32 = 50;
 /// ends.
 const DAMAGED_IN_A_ROW: u32 = 20;
 
-impl<P: Processor> Engine<'_, P> {
+impl<P: Processor> PollLoop<'_, P> {
     /// What an error of a transactional call leads to.
     pub(super) fn failed(&mut self, error: TransactionError, member: &Member) -> Result<(), StreamError> {
         self.failed_in_a_row += 1;
         if self.failed_in_a_row == 5 {
-            (self.watch)(Event::Note(&format!("transactions keep failing and are tried again: {error}")))?;
+            (self.watch)(LoopEvent::Note(&format!("transactions keep failing and are tried again: {error}")))?;
         }
         if self.failed_in_a_row > FAILURES_IN_A_ROW {
-            return Err(StreamError::Ended(
+            return Err(StreamError::Failure(
                 Failure::new(Code::Unreachable, format!("fifty transactions in a row failed, the last one: {error}"))
                     .hint("look at the broker's log; what was committed stands, start again to go on from there"),
             ));
@@ -47,7 +47,7 @@ impl<P: Processor> Engine<'_, P> {
             TransactionError::Failed(error) => Err(error.into()),
             error if self.is_overdue() => self.recover(&error.to_string()),
             TransactionError::Abort(reason) => {
-                (self.watch)(Event::Aborted(&reason))?;
+                (self.watch)(LoopEvent::Aborted(&reason))?;
                 if !self.abort_or_recover()? {
                     return Ok(());
                 }
@@ -56,7 +56,7 @@ impl<P: Processor> Engine<'_, P> {
                 Ok(member.read_from(&self.tasks.offsets())?)
             }
             TransactionError::Stale(reason) => {
-                (self.watch)(Event::Aborted(&reason))?;
+                (self.watch)(LoopEvent::Aborted(&reason))?;
                 // Others may own the partitions: nothing is done until the group has said so or given new ones.
                 self.generation = None;
                 self.abort_or_recover().map(drop)
@@ -90,7 +90,7 @@ impl<P: Processor> Engine<'_, P> {
                 return Err(error.into());
             }
             // In a topic that was created again there is nothing to wait for.
-            if ends_before && let error @ StreamError::Ended(_) = self.name_recreated(error.clone().into()) {
+            if ends_before && let error @ StreamError::Failure(_) = self.name_recreated(error.clone().into()) {
                 return Err(error);
             }
             if !ends_before {
@@ -113,7 +113,7 @@ impl<P: Processor> Engine<'_, P> {
             return Ok(());
         }
         self.unread += 1;
-        (self.watch)(Event::Note(&format!("what came could not be read and is fetched again: {words}")))?;
+        (self.watch)(LoopEvent::Note(&format!("what came could not be read and is fetched again: {words}")))?;
         match self.look_at_next(member) {
             Err(error) => self.outlast(error.into())?,
             Ok(_) if self.unread > DAMAGED_IN_A_ROW => {
@@ -203,7 +203,7 @@ impl<P: Processor> Engine<'_, P> {
     /// Drops the producer and the state of every task. What is assigned is prepared again by the loop, when it comes to it:
     /// with a new producer, which ends what the old one left open, and state from the topics alone.
     fn recover(&mut self, reason: &str) -> Result<(), StreamError> {
-        (self.watch)(Event::Aborted(reason))?;
+        (self.watch)(LoopEvent::Aborted(reason))?;
         self.outages.begin(reason);
         if self.open.take().is_some() {
             self.ended.aborts += 1;
@@ -284,7 +284,7 @@ impl<P: Processor> Engine<'_, P> {
                 return Ok(false);
             }
             if !std::mem::replace(&mut told, true) {
-                (self.watch)(Event::Note(&format!(
+                (self.watch)(LoopEvent::Note(&format!(
                     "the group names {holder} as its member {name} after an outage: waiting up to {} s to see whether it lives",
                     (session + AFTER_TROUBLE).as_secs()
                 )))?;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::begin::{Beginning, Facts, begin};
-use super::changelog::{self, Source};
+use super::changelog::{self, Changelog};
 use super::error::StreamError;
-use super::identity::Identity;
-use super::job::Words;
+use super::settings::ErrorTexts;
+use super::start_position::{Beginning, Facts, begin};
+use super::topic_ids::Identity;
 use super::{Outputs, Processor, SourceRecord};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions};
@@ -14,7 +14,7 @@ use crate::state::{Digest, Position, TopicId};
 
 /// How far a source partition is, as the last commit left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct CommittedPosition {
     /// The source partition.
     pub source: TopicPartition,
     /// The committed offset: of the next record to read.
@@ -50,9 +50,9 @@ pub(super) struct Tasks<T> {
 
 /// What an assignment asks of the broker.
 pub(super) struct Assigning<'a> {
-    pub changelog: Source<'a>,
+    pub changelog: Changelog<'a>,
     pub inspector: &'a Inspector,
-    pub words: &'a Words,
+    pub words: &'a ErrorTexts,
     pub resume: bool,
     pub start_over: bool,
     /// The topics as they were before anything was asked about them.
@@ -249,8 +249,8 @@ impl<T> Task<T> {
     }
 
     /// The offset that the last committed transaction left.
-    pub fn standing(&self) -> Standing {
-        Standing { source: self.source.clone(), offset: self.position.next_offset }
+    pub fn standing(&self) -> CommittedPosition {
+        CommittedPosition { source: self.source.clone(), offset: self.position.next_offset }
     }
 
     /// Whether the last commit stands at `end` or behind it.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::menu::Menu;
 use super::poison::Poison;
 use super::random::{Draws, order_id};
-use super::settings::MOST_NAMES;
+use super::settings::MAX_NAMES;
 use super::{WorkloadError, WorkloadSettings};
 use crate::domain::{Cents, EventTime, Lines, Order, OrderLine, OrderStatus, encode_order};
 
@@ -46,7 +46,7 @@ pub struct Event<'a> {
 
 /// What an event is, beside its content.
 #[derive(Debug)]
-enum Kind {
+enum EventKind {
     Order,
     Poison,
 }
@@ -56,10 +56,10 @@ impl Workload {
     ///
     /// # Errors
     ///
-    /// When there are more than [`MOST_NAMES`] restaurants or items.
+    /// When there are more than [`MAX_NAMES`] restaurants or items.
     pub fn new(settings: WorkloadSettings) -> Result<Self, WorkloadError> {
         for (count, name) in [(settings.restaurants, "restaurants"), (settings.items, "items")] {
-            if count.get() > MOST_NAMES {
+            if count.get() > MAX_NAMES {
                 return Err(WorkloadError::TooMany(name));
             }
         }
@@ -87,8 +87,8 @@ impl Workload {
         let restaurant = self.write_order(index, &mut draws, buffers);
         let key = self.menu.restaurant_id(restaurant).as_bytes();
         let value = match kind {
-            Kind::Order => Some(&*buffers.value),
-            Kind::Poison => Poison::draw(&mut draws).spoil(&mut buffers.value),
+            EventKind::Order => Some(&*buffers.value),
+            EventKind::Poison => Poison::draw(&mut draws).spoil(&mut buffers.value),
         };
         Event { restaurant, key, value }
     }
@@ -96,7 +96,7 @@ impl Workload {
     /// The event that an event repeats, itself if it repeats none, with what is drawn for it.
     ///
     /// A repetition of a repetition goes on to what that one repeats: 1 / (1 − rate) steps on average.
-    fn original(&self, mut index: u64) -> (u64, Kind, Draws) {
+    fn original(&self, mut index: u64) -> (u64, EventKind, Draws) {
         loop {
             // The same words are drawn whatever the rates, so that no rate changes what the other events are.
             let mut draws = Draws::of(self.settings.seed, index);
@@ -104,10 +104,10 @@ impl Workload {
             let repeats = draws.is_among(self.settings.duplicate_rate);
             let back = 1 + draws.below(index.min(REPEAT_WITHIN));
             if poison {
-                return (index, Kind::Poison, draws);
+                return (index, EventKind::Poison, draws);
             }
             if !repeats || index == 0 {
-                return (index, Kind::Order, draws);
+                return (index, EventKind::Order, draws);
             }
             index -= back;
         }

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_largest_menu_can_be_drawn_from() {
-        let popularity = Popularity::new(super::super::MOST_NAMES, 1);
+        let popularity = Popularity::new(super::super::MAX_NAMES, 1);
         let highest = (0..10_000).map(|index| popularity.draw(&mut Draws::of(9, index))).max();
         assert!(highest.is_some_and(|rank| (900_000..1_000_000).contains(&rank)), "{highest:?}");
     }

@@ -13,12 +13,12 @@ mod schedule;
 mod settings;
 
 #[cfg(test)]
-mod laws;
+mod property_tests;
 pub use document::{ProduceDocument, ProducedPartition};
 pub use events::{Buffers, Event, Workload};
 pub use lateness::Lateness;
 pub use schedule::{Rate, RateError};
 pub use settings::{
     DEFAULT_COUNT, DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_ORDERS_PER_MINUTE, DEFAULT_RESTAURANTS, DEFAULT_USERS,
-    MOST_NAMES, Share, ShareError, WorkloadError, WorkloadSettings, default_start,
+    Fraction, FractionError, MAX_NAMES, WorkloadError, WorkloadSettings, default_start,
 };

@@ -10,7 +10,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use uuid::Builder;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::Share;
+use super::Fraction;
 
 /// What each hash of seed and index is for.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ impl Draws {
     }
 
     /// Whether this event is one of a share of all events.
-    pub fn is_among(&mut self, share: Share) -> bool {
+    pub fn is_among(&mut self, share: Fraction) -> bool {
         share.takes(self.word())
     }
 }

@@ -14,7 +14,7 @@ pub const DEFAULT_COUNT: NonZeroU64 = NonZeroU64::new(10_000).expect("not zero")
 /// Density of orders in event time unless told otherwise, in orders per minute.
 pub const DEFAULT_ORDERS_PER_MINUTE: NonZeroU64 = NonZeroU64::new(250).expect("not zero");
 /// Share of orders whose payment fails, unless told otherwise.
-pub const DEFAULT_FAILURE_RATE: Share = Share::percent(5);
+pub const DEFAULT_FAILURE_RATE: Fraction = Fraction::percent(5);
 /// Number of restaurants unless told otherwise.
 pub const DEFAULT_RESTAURANTS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 /// Number of items on each restaurant's menu unless told otherwise.
@@ -23,7 +23,7 @@ pub const DEFAULT_ITEMS: NonZeroU32 = NonZeroU32::new(40).expect("not zero");
 pub const DEFAULT_USERS: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
 /// The most restaurants, and the most items on a menu: their tables are held in memory.
-pub const MOST_NAMES: u32 = 1_000_000;
+pub const MAX_NAMES: u32 = 1_000_000;
 
 /// Everything that the records of a workload depend on: the same settings give the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,11 @@ pub struct WorkloadSettings {
     /// Density of the events in event time.
     pub spacing: Rate,
     /// Share of orders whose payment failed.
-    pub failure_rate: Share,
+    pub failure_rate: Fraction,
     /// Share of events that are malformed records instead.
-    pub poison_rate: Share,
+    pub poison_rate: Fraction,
     /// Share of events that repeat an earlier record of the run instead; event 0 never does.
-    pub duplicate_rate: Share,
+    pub duplicate_rate: Fraction,
     /// Number of restaurants.
     pub restaurants: NonZeroU32,
     /// Number of items on each restaurant's menu.
@@ -52,7 +52,7 @@ pub struct WorkloadSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum WorkloadError {
     /// More restaurants or items than are held in memory.
-    #[error("there are at most {MOST_NAMES} {0}")]
+    #[error("there are at most {MAX_NAMES} {0}")]
     TooMany(&'static str),
 }
 
@@ -65,8 +65,8 @@ impl WorkloadSettings {
             start,
             spacing: Rate::per_minute(DEFAULT_ORDERS_PER_MINUTE),
             failure_rate: DEFAULT_FAILURE_RATE,
-            poison_rate: Share::NONE,
-            duplicate_rate: Share::NONE,
+            poison_rate: Fraction::NONE,
+            duplicate_rate: Fraction::NONE,
             restaurants: DEFAULT_RESTAURANTS,
             items: DEFAULT_ITEMS,
             users: DEFAULT_USERS,
@@ -95,14 +95,14 @@ pub fn default_start(now_millis: i64, count: u64, spacing: Rate) -> Option<Event
 
 /// A share of the events, from none to all of them, kept exactly in parts per billion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Share(u32);
+pub struct Fraction(u32);
 
 /// Why a text is no share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a rate is a percentage from 0% to 100% or a number from 0 to 1, to nine decimals of the whole")]
-pub struct ShareError;
+pub struct FractionError;
 
-impl Share {
+impl Fraction {
     /// No event.
     pub const NONE: Self = Self(0);
     /// Every event.
@@ -125,28 +125,28 @@ impl Share {
     }
 }
 
-impl FromStr for Share {
-    type Err = ShareError;
+impl FromStr for Fraction {
+    type Err = FractionError;
 
     /// Reads `5%`, `0.5%` or `0.05`.
-    fn from_str(text: &str) -> Result<Self, ShareError> {
+    fn from_str(text: &str) -> Result<Self, FractionError> {
         // The billionth is nine decimals of the whole, and seven of a percent.
         let (number, decimals) = text.strip_suffix('%').map_or((text, 9), |number| (number, 7));
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let fraction = fraction.trim_end_matches('0');
         if !digits(whole) || !(fraction.is_empty() || digits(fraction)) || fraction.len() > decimals {
-            return Err(ShareError);
+            return Err(FractionError);
         }
-        let parts: u32 = format!("{whole}{fraction:0<decimals$}").parse().map_err(|_| ShareError)?;
-        if parts > Self::WHOLE { Err(ShareError) } else { Ok(Self(parts)) }
+        let parts: u32 = format!("{whole}{fraction:0<decimals$}").parse().map_err(|_| FractionError)?;
+        if parts > Self::WHOLE { Err(FractionError) } else { Ok(Self(parts)) }
     }
 }
 
-impl fmt::Display for Share {
+impl fmt::Display for Fraction {
     /// A percentage, as in `5%` or `0.25%`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PERCENT: u32 = Share::WHOLE / 100;
+        const PERCENT: u32 = Fraction::WHOLE / 100;
         let (whole, fraction) = (self.0 / PERCENT, self.0 % PERCENT);
         if fraction == 0 {
             return write!(f, "{whole}%");
@@ -175,12 +175,12 @@ mod tests {
             ("33.3333333%", "33.3333333%"),
             ("007.50%", "7.5%"),
         ] {
-            assert_eq!(text.parse::<Share>().map(|share| share.to_string()), Ok(shown.to_owned()), "{text}");
+            assert_eq!(text.parse::<Fraction>().map(|share| share.to_string()), Ok(shown.to_owned()), "{text}");
         }
         for text in
             ["", "%", ".", ".5", "-1%", "+1%", "5", "1.1", "100.1%", "0.0000000001", "1e-2", "5 %", "NaN", "0.-5"]
         {
-            assert_eq!(text.parse::<Share>(), Err(ShareError), "{text:?}");
+            assert_eq!(text.parse::<Fraction>(), Err(FractionError), "{text:?}");
         }
         assert_eq!("5%".parse(), Ok(DEFAULT_FAILURE_RATE));
     }
@@ -188,11 +188,11 @@ mod tests {
     #[test]
     fn none_takes_no_word_and_all_takes_every_word() {
         for word in [0, 1, u64::MAX / 2, u64::MAX] {
-            assert!(!Share::NONE.takes(word));
-            assert!(Share::ALL.takes(word));
+            assert!(!Fraction::NONE.takes(word));
+            assert!(Fraction::ALL.takes(word));
         }
-        assert!(Share::percent(50).takes(u64::MAX / 2 - (1 << 40)));
-        assert!(!Share::percent(50).takes(u64::MAX / 2 + (1 << 40)));
+        assert!(Fraction::percent(50).takes(u64::MAX / 2 - (1 << 40)));
+        assert!(!Fraction::percent(50).takes(u64::MAX / 2 + (1 << 40)));
     }
 
     const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
@@ -223,7 +223,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_share_survives_its_text(parts in 0u32..=1_000_000_000) {
-            let share = Share(parts);
+            let share = Fraction(parts);
             prop_assert_eq!(share.to_string().parse(), Ok(share));
         }
 

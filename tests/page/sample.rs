@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     analytics::{
-        Hundredths, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow, Revenue,
+        Decimal, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow, Revenue,
     },
     replay::{PlanRow, ReplayDocument, ReplaySchema, Verdict as ReplayVerdict, differences},
     scenario::{
@@ -77,8 +77,8 @@ pub(crate) fn metrics() -> MetricsDocument {
         schema: MetricsSchema::Version1,
         total_orders: total,
         failed_orders: failed,
-        failure_rate_percent: Hundredths::percent(failed.into(), total.into()),
-        average_orders_per_minute: Hundredths::average(total.into(), 40),
+        failure_rate_percent: Decimal::percent(failed.into(), total.into()),
+        average_orders_per_minute: Decimal::average(total.into(), 40),
         current_orders_per_minute: by_minute[39].total,
         orders_by_minute: by_minute.iter().map(|row| (row.minute.clone(), row.total)).collect(),
         inventory: InventoryMetrics {
@@ -86,8 +86,8 @@ pub(crate) fn metrics() -> MetricsDocument {
             rejected_orders: rejected,
             released_orders: failed,
             pending_orders: i64::try_from(total - failed - reserved - rejected).expect("small"),
-            rejection_rate_percent: Hundredths::percent(rejected.into(), (reserved + rejected).into()),
-            unfulfilled_rate_percent: Hundredths::percent((failed + rejected).into(), total.into()),
+            rejection_rate_percent: Decimal::percent(rejected.into(), (reserved + rejected).into()),
+            unfulfilled_rate_percent: Decimal::percent((failed + rejected).into(), total.into()),
             reserved_revenue: by_minute.iter().fold(Revenue::default(), |sum, row| sum.plus(row.reserved_revenue)),
             rejected_by_reason: [
                 ("out_of_stock".to_owned(), rejected + 31),

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use foodstream::analytics::{MetricsDocument, Revenue, Tally, Totals};
+use foodstream::analytics::{MetricsDocument, OrderCounts, Revenue, Totals};
 use foodstream::domain::{
-    Action, Cents, Decision, EventTime, Lines, Order, OrderLine, OrderStatus, Reason, Source, encode_decision,
+    Action, Cents, Decision, DecisionSource, EventTime, Lines, Order, OrderLine, OrderStatus, Reason, encode_decision,
     encode_order,
 };
-use foodstream::inventory::{ShopFloor, StockSettings};
+use foodstream::inventory::{StockSettings, StockStore};
 use foodstream::replay::{
     Cause, Difference, Note, PlanDocument, PlanNote, PlanRow, ReplayDocument, ReplaySchema, Target, Verdict,
 };
@@ -57,17 +57,17 @@ pub fn events() -> Examples {
     events.push(("events/order-placed", written(|out| encode_order(&failed, out))));
     events.extend(decisions.map(|decision| ("events/inventory-event", written(|out| encode_decision(&decision, out)))));
     events.push(("events/dead-letter-headers", headers()));
-    let mut floor = ShopFloor::new(StockSettings::default());
-    floor.decide(&placed, Source { partition: 0, offset: 7 }, &mut |_| {});
+    let mut floor = StockStore::new(StockSettings::default());
+    floor.decide(&placed, DecisionSource { partition: 0, offset: 7 }, &mut |_| {});
     floor.changes(&mut |_, value| {
         events.push(("events/ledger-value", serde_json::from_slice(value).expect("JSON")));
     });
     events.extend(
         positions().map(|position| ("events/position", serde_json::from_slice(&position.encode()).expect("JSON"))),
     );
-    let tally = Tally { total: 9, failed: 1, reserved: 6, rejected: 1, released: 1, revenue: Revenue(1_234) };
-    events.push(("events/analytics-state", value(&tally)));
-    let totals = Totals { tally, skipped: 1, bad: 2, out_of_stock: 3, order_incomplete: 4 };
+    let counts = OrderCounts { total: 9, failed: 1, reserved: 6, rejected: 1, released: 1, revenue: Revenue(1_234) };
+    events.push(("events/analytics-state", value(&counts)));
+    let totals = Totals { orders: counts, skipped: 1, bad: 2, out_of_stock: 3, order_incomplete: 4 };
     events.push(("events/analytics-state", value(&totals)));
     events
 }
@@ -278,7 +278,7 @@ fn decision(action: Action, reason: Option<Reason>, on_hand: Option<u64>) -> Dec
         on_hand,
         line: 0,
         lines: 1,
-        source: Source { partition: 4, offset: 1_234 },
+        source: DecisionSource { partition: 4, offset: 1_234 },
         timestamp: EventTime::parse("2026-11-22T12:00:00.123Z").expect("a timestamp"),
     }
 }

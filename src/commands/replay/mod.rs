@@ -4,7 +4,7 @@ mod freeze;
 mod rewind;
 
 use super::{Context, first_pass, group, topic_settings, topology};
-use crate::analytics::ROWS;
+use crate::analytics::DEFAULT_ROWS;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::Inspector;
 use crate::output::OutputFile;
@@ -108,7 +108,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
         note = note.or(Some(Note::LeftAlone));
     }
     let read = if rewinds { replay.rewind()? } else { replay.shadow()? };
-    let rows = if settings.full { usize::MAX } else { ROWS };
+    let rows = if settings.full { usize::MAX } else { DEFAULT_ROWS };
     let document = replay.judge(read, note, rows)?;
 
     initial.finish(&report::metrics_report(&document.before))?;

@@ -192,7 +192,7 @@ impl Replay<'_> {
         for (partition, fold) in partitions.iter().zip(folds) {
             // A partition with neither offset nor state is none of the group's.
             if partition.chosen && (partition.facts.committed.is_some() || partition.state.is_some()) {
-                after.add(&fold.tallies);
+                after.add(&fold.counts);
                 let PartitionFacts { topic, partition: number, .. } = &partition.facts;
                 after.add_range(topic, *number, partition.begin(), fold.position, fold.digest);
             }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::any::{FieldValue, Fields, Reading, Wanted, read_fields};
 use super::values::{id, id_or_empty, money, quantity, text, text_or_null, timestamp, whole, whole_or_null};
+use super::visitor::{FieldValue, Fields, Reading, ValueVisitor, read_fields};
 use super::{Slot, Taken, optional, read_record, required};
-use crate::domain::fault::{Fault, Problem};
-use crate::domain::{Action, BadRecord, Cents, Decision, DecisionRecord, EventTime, Reason, Source};
+use crate::domain::decode_error::{DecodeError, Problem};
+use crate::domain::{Action, BadRecord, Cents, Decision, DecisionRecord, DecisionSource, EventTime, Reason};
 
 /// A known field of an event on the decisions' topic.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ struct DecisionSlots<'a> {
     on_hand: Slot<Option<u64>>,
     line: Slot<u32>,
     lines: Slot<u32>,
-    source: Slot<Source, Fault>,
+    source: Slot<DecisionSource, DecodeError>,
     timestamp: Slot<EventTime>,
 }
 
@@ -106,7 +106,7 @@ impl<'a> Fields<'a> for DecisionSlots<'a> {
 }
 
 impl<'a> DecisionSlots<'a> {
-    fn judge(self) -> Result<DecisionRecord<'a>, Fault> {
+    fn judge(self) -> Result<DecisionRecord<'a>, DecodeError> {
         if required(self.event_type, "event_type")? != "InventoryEvent" || self.line.is_none() {
             return Ok(DecisionRecord::Skipped);
         }
@@ -122,15 +122,17 @@ impl<'a> DecisionSlots<'a> {
             on_hand: required(self.on_hand, "on_hand")?,
             line: required(self.line, "line")?,
             lines: required(self.lines, "lines")?,
-            source: self.source.unwrap_or_else(|| Err(Fault::of_field("source", Problem::Missing)))?,
+            source: self.source.unwrap_or_else(|| Err(DecodeError::of_field("source", Problem::Missing)))?,
             timestamp: required(self.timestamp, "timestamp")?,
         };
         if decision.line >= decision.lines {
-            return Err(Fault::of_field("line", Problem::LineBeyondLines));
+            return Err(DecodeError::of_field("line", Problem::LineBeyondLines));
         }
         match (decision.action, decision.reason) {
-            (Action::Reject, None) => Err(Fault::of_field("reason", Problem::MissingReason)),
-            (Action::Reserve | Action::Release, Some(_)) => Err(Fault::of_field("reason", Problem::NeedlessReason)),
+            (Action::Reject, None) => Err(DecodeError::of_field("reason", Problem::MissingReason)),
+            (Action::Reserve | Action::Release, Some(_)) => {
+                Err(DecodeError::of_field("reason", Problem::NeedlessReason))
+            }
             _ => Ok(DecisionRecord::Decision(decision)),
         }
     }
@@ -157,18 +159,18 @@ fn reason<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Option<Reason
 /// A decision's source.
 struct SourceObject;
 
-impl<'a> Wanted<'a> for SourceObject {
-    type Value = Result<Source, Fault>;
+impl<'a> ValueVisitor<'a> for SourceObject {
+    type Value = Result<DecisionSource, DecodeError>;
 
     fn wrong(self) -> Self::Value {
-        Err(Fault::of_field("source", Problem::NoObject))
+        Err(DecodeError::of_field("source", Problem::NoObject))
     }
 
     #[inline]
     fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<Self::Value, A::Error> {
         let mut slots = SourceSlots::default();
-        read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(Fault::in_source))?;
-        Ok(slots.judge().map_err(Fault::in_source))
+        read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(DecodeError::in_source))?;
+        Ok(slots.judge().map_err(DecodeError::in_source))
     }
 }
 
@@ -196,7 +198,10 @@ impl<'a> Fields<'a> for SourceSlots {
 
 impl SourceSlots {
     #[inline]
-    fn judge(self) -> Result<Source, Fault> {
-        Ok(Source { partition: required(self.partition, "partition")?, offset: required(self.offset, "offset")? })
+    fn judge(self) -> Result<DecisionSource, DecodeError> {
+        Ok(DecisionSource {
+            partition: required(self.partition, "partition")?,
+            offset: required(self.offset, "offset")?,
+        })
     }
 }

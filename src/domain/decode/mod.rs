@@ -5,14 +5,14 @@
 //! count. Known fields are looked at for repetition whatever the event type is, also in the objects of `items` and in
 //! `source`.
 
-mod any;
 mod decision;
 mod order;
-mod unseen;
+mod skipped_values;
 mod values;
+mod visitor;
 
 #[cfg(test)]
-mod oracle;
+mod model_tests;
 
 pub use decision::decode_decision;
 pub use order::decode_order;
@@ -20,9 +20,9 @@ pub use order::decode_order;
 use serde::Deserializer as _;
 use serde::de::MapAccess;
 
-use self::any::{Any, Fields, Reading, Wanted, read_fields};
-use self::unseen::unseen_fault;
-use super::fault::{Fault, Place, Problem};
+use self::skipped_values::unseen_fault;
+use self::visitor::{Any, Fields, Reading, ValueVisitor, read_fields};
+use super::decode_error::{DecodeError, Location, Problem};
 use super::{BadReason, BadRecord};
 
 /// A known field: absent, or its value, or what is wrong with it, which counts only if the record is ours.
@@ -36,19 +36,19 @@ struct Ended {
     /// What `serde_json` says, and where.
     error: serde_json::Error,
     /// What was found that is no matter of syntax; `error` then tells only where.
-    fault: Option<Fault>,
+    fault: Option<DecodeError>,
 }
 
 /// Reads a record's value as exactly one JSON object. Of several faults that end the reading the first in the text counts.
 #[inline]
 fn read_record<'a, F: Fields<'a> + Default>(value: Option<&'a [u8]>) -> Result<F, BadRecord> {
-    let bytes = value.ok_or(Fault { place: Place::Value, problem: Problem::NoValue })?;
+    let bytes = value.ok_or(DecodeError { place: Location::Value, problem: Problem::NoValue })?;
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| Fault { place: Place::Byte(error.valid_up_to()), problem: Problem::NotUtf8 })?;
+        .map_err(|error| DecodeError { place: Location::Byte(error.valid_up_to()), problem: Problem::NotUtf8 })?;
     let object_begins = text.trim_start_matches([' ', '\t', '\n', '\r']);
     if !object_begins.starts_with('{') {
-        let place = Place::Byte(text.len() - object_begins.len());
-        return Err(Fault { place, problem: Problem::NotAnObject }.into());
+        let place = Location::Byte(text.len() - object_begins.len());
+        return Err(DecodeError { place, problem: Problem::NotAnObject }.into());
     }
     match (read_object(text), unseen_fault(text)) {
         (Ok(fields), None) => Ok(fields),
@@ -88,7 +88,7 @@ fn read_object_once<'a, F: Fields<'a> + Default>(text: &'a str, reading: &Readin
 /// The outer object.
 struct Record<'f, F>(&'f mut F);
 
-impl<'a, F: Fields<'a>> Wanted<'a> for Record<'_, F> {
+impl<'a, F: Fields<'a>> ValueVisitor<'a> for Record<'_, F> {
     type Value = ();
 
     /// Never asked for: the text begins like an object.
@@ -114,12 +114,12 @@ fn not_json(text: &str, begin: usize, error: &serde_json::Error) -> (usize, BadR
 
 /// The value of a field that must be there.
 #[inline]
-fn required<T>(slot: Slot<T>, name: &'static str) -> Result<T, Fault> {
-    slot.unwrap_or(Err(Problem::Missing)).map_err(|problem| Fault::of_field(name, problem))
+fn required<T>(slot: Slot<T>, name: &'static str) -> Result<T, DecodeError> {
+    slot.unwrap_or(Err(Problem::Missing)).map_err(|problem| DecodeError::of_field(name, problem))
 }
 
 /// The value of a field that may be missing.
 #[inline]
-fn optional<T>(slot: Slot<T>, name: &'static str, otherwise: T) -> Result<T, Fault> {
-    slot.unwrap_or(Ok(otherwise)).map_err(|problem| Fault::of_field(name, problem))
+fn optional<T>(slot: Slot<T>, name: &'static str, otherwise: T) -> Result<T, DecodeError> {
+    slot.unwrap_or(Ok(otherwise)).map_err(|problem| DecodeError::of_field(name, problem))
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde::de::{MapAccess, SeqAccess};
 
-use super::any::{Any, FieldValue, Fields, Reading, Wanted, read_fields};
 use super::values::{id, id_or_empty, money, quantity, text, timestamp};
+use super::visitor::{Any, FieldValue, Fields, Reading, ValueVisitor, read_fields};
 use super::{Slot, Taken, optional, read_record, required};
-use crate::domain::fault::{Fault, Place, Problem};
+use crate::domain::decode_error::{DecodeError, Location, Problem};
 use crate::domain::{BadRecord, Cents, EventTime, Lines, Order, OrderLine, OrderRecord, OrderStatus};
 
 /// The most lines an order may have.
@@ -49,7 +49,7 @@ struct OrderSlots<'a> {
     order_id: Slot<Cow<'a, str>>,
     user_id: Slot<Cow<'a, str>>,
     restaurant_id: Slot<Cow<'a, str>>,
-    items: Slot<Lines<'a>, Fault>,
+    items: Slot<Lines<'a>, DecodeError>,
     total_amount: Slot<Cents>,
     status: Slot<OrderStatus>,
     timestamp: Slot<EventTime>,
@@ -86,7 +86,7 @@ impl<'a> Fields<'a> for OrderSlots<'a> {
 }
 
 impl<'a> OrderSlots<'a> {
-    fn judge(self) -> Result<OrderRecord<'a>, Fault> {
+    fn judge(self) -> Result<OrderRecord<'a>, DecodeError> {
         if required(self.event_type, "event_type")? != "OrderPlaced" {
             return Ok(OrderRecord::Skipped);
         }
@@ -94,7 +94,7 @@ impl<'a> OrderSlots<'a> {
             order_id: required(self.order_id, "order_id")?,
             user_id: required(self.user_id, "user_id")?,
             restaurant_id: optional(self.restaurant_id, "restaurant_id", Cow::Borrowed(""))?,
-            lines: self.items.unwrap_or_else(|| Err(Fault::of_field("items", Problem::Missing)))?,
+            lines: self.items.unwrap_or_else(|| Err(DecodeError::of_field("items", Problem::Missing)))?,
             total: required(self.total_amount, "total_amount")?,
             status: required(self.status, "status")?,
             timestamp: required(self.timestamp, "timestamp")?,
@@ -113,11 +113,11 @@ fn status<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<OrderStatus, 
 /// The lines of an order.
 struct Items;
 
-impl<'a> Wanted<'a> for Items {
-    type Value = Result<Lines<'a>, Fault>;
+impl<'a> ValueVisitor<'a> for Items {
+    type Value = Result<Lines<'a>, DecodeError>;
 
     fn wrong(self) -> Self::Value {
-        Err(Fault::of_field("items", Problem::NoArray))
+        Err(DecodeError::of_field("items", Problem::NoArray))
     }
 
     #[inline]
@@ -136,8 +136,8 @@ impl<'a> Wanted<'a> for Items {
         }
         Ok(match first_fault {
             Some(fault) => Err(fault),
-            None if count == 0 => Err(Fault::of_field("items", Problem::NoLines)),
-            None if count > MOST_LINES => Err(Fault::of_field("items", Problem::TooManyLines)),
+            None if count == 0 => Err(DecodeError::of_field("items", Problem::NoLines)),
+            None if count > MOST_LINES => Err(DecodeError::of_field("items", Problem::TooManyLines)),
             None => Ok(lines),
         })
     }
@@ -148,17 +148,17 @@ struct Line {
     index: usize,
 }
 
-impl<'a> Wanted<'a> for Line {
-    type Value = Result<OrderLine<'a>, Fault>;
+impl<'a> ValueVisitor<'a> for Line {
+    type Value = Result<OrderLine<'a>, DecodeError>;
 
     fn wrong(self) -> Self::Value {
-        Err(Fault { place: Place::Line(self.index), problem: Problem::NoObject })
+        Err(DecodeError { place: Location::Line(self.index), problem: Problem::NoObject })
     }
 
     #[inline]
     fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<Self::Value, A::Error> {
         let mut slots = LineSlots::default();
-        let told = |fault: Fault| fault.in_line(self.index);
+        let told = |fault: DecodeError| fault.in_line(self.index);
         read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(told))?;
         Ok(slots.judge().map_err(told))
     }
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> for LineSlots<'a> {
 
 impl<'a> LineSlots<'a> {
     #[inline]
-    fn judge(self) -> Result<OrderLine<'a>, Fault> {
+    fn judge(self) -> Result<OrderLine<'a>, DecodeError> {
         Ok(OrderLine {
             item_id: required(self.item_id, "item_id")?,
             quantity: required(self.quantity, "quantity")?,

@@ -7,8 +7,8 @@ use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use super::Taken;
-use super::any::{FieldValue, Wanted};
-use crate::domain::fault::Problem;
+use super::visitor::{FieldValue, ValueVisitor};
+use crate::domain::decode_error::Problem;
 use crate::domain::{Cents, EventTime};
 
 /// The longest id, in bytes.
@@ -20,7 +20,7 @@ const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 /// A string.
 struct Text;
 
-impl<'a> Wanted<'a> for Text {
+impl<'a> ValueVisitor<'a> for Text {
     type Value = Result<Cow<'a, str>, Problem>;
 
     #[inline]
@@ -37,7 +37,7 @@ impl<'a> Wanted<'a> for Text {
 /// A string, or `null`.
 struct TextOrNull;
 
-impl<'a> Wanted<'a> for TextOrNull {
+impl<'a> ValueVisitor<'a> for TextOrNull {
     type Value = Result<Option<Cow<'a, str>>, Problem>;
 
     fn wrong(self) -> Self::Value {

@@ -229,7 +229,7 @@ fn plan_table(plan: &[PlanRow]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{analytics::testing::example, replay::differences};
+    use crate::{analytics::test_support::example, replay::differences};
 
     #[test]
     fn every_metric_is_compared_and_those_that_differ_are_the_ones_that_the_replay_names() {

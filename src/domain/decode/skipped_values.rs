@@ -4,7 +4,7 @@
 
 use super::not_json;
 use crate::domain::BadRecord;
-use crate::domain::fault::{Fault, Place, Problem};
+use crate::domain::decode_error::{DecodeError, Location, Problem};
 
 /// Arrays and objects may be nested that deep, counted from the outer object; as deep as `serde_json` reads.
 const DEEPEST: usize = 127;
@@ -40,7 +40,7 @@ fn look_closely(text: &str) -> Option<(usize, BadRecord)> {
                 continue;
             }
             b'{' | b'[' if depth == DEEPEST => {
-                return Some((at, Fault { place: Place::Byte(at), problem: Problem::TooDeep }.into()));
+                return Some((at, DecodeError { place: Location::Byte(at), problem: Problem::TooDeep }.into()));
             }
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),

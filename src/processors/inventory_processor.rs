@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::dead_letter::{LetterRoom, bury};
-use crate::domain::{OrderRecord, Source, decode_order, encode_decision};
+use super::dead_letter::{DeadLetterLimits, send_to_dlq};
+use crate::domain::{DecisionSource, OrderRecord, decode_order, encode_decision};
 use crate::exit::{Code, Failure};
-use crate::inventory::{Counts, ShopFloor, StockSettings};
+use crate::inventory::{DecisionCounts, StockSettings, StockStore};
 use crate::kafka::{Output, TopicPartition, TransactionError};
 use crate::state::{Digest, Loss, Position, PositionKey};
 use crate::stream::{Changed, Outputs, Processor, SourceRecord};
@@ -22,12 +22,12 @@ const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// Decides orders, exactly once.
 #[derive(Debug)]
-pub struct StockKeeper {
+pub struct InventoryProcessor {
     group: String,
     topic: String,
     settings: StockSettings,
     /// How large its dead letters may be.
-    room: LetterRoom,
+    room: DeadLetterLimits,
     /// What this process has decided in committed transactions.
     total: Counted,
     value: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct StockKeeper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
     /// Orders and how they were decided.
-    pub orders: Counts,
+    pub orders: DecisionCounts,
     /// Bad records.
     pub dead_letters: u64,
     /// Events of other types.
@@ -49,7 +49,7 @@ pub struct Counted {
 /// The stock of a source partition and what was counted on the way.
 #[derive(Debug)]
 pub struct Floor {
-    stock: ShopFloor,
+    stock: StockStore,
     /// As the position record keeps it: since the partition's beginning.
     kept: BTreeMap<String, u64>,
     /// Since this task began, the open transaction included; the orders are the floor's own.
@@ -61,14 +61,14 @@ pub struct Floor {
 /// What collects a ledger partition.
 #[derive(Debug)]
 pub struct FloorRestore {
-    floor: Option<ShopFloor>,
+    floor: Option<StockStore>,
     position: Option<Position>,
 }
 
-impl StockKeeper {
+impl InventoryProcessor {
     /// A keeper for a group on an order topic, whose dead letters may be this large.
     #[must_use]
-    pub fn new(group: &str, topic: &str, settings: StockSettings, room: LetterRoom) -> Self {
+    pub fn new(group: &str, topic: &str, settings: StockSettings, room: DeadLetterLimits) -> Self {
         Self {
             group: group.to_owned(),
             topic: topic.to_owned(),
@@ -87,7 +87,7 @@ impl StockKeeper {
 }
 
 impl Floor {
-    fn new(stock: ShopFloor, kept: BTreeMap<String, u64>) -> Self {
+    fn new(stock: StockStore, kept: BTreeMap<String, u64>) -> Self {
         Self { stock, kept, counted: Counted::default(), committed: Counted::default() }
     }
 
@@ -96,7 +96,7 @@ impl Floor {
     }
 }
 
-impl Processor for StockKeeper {
+impl Processor for InventoryProcessor {
     type Task = Floor;
     type Restore = FloorRestore;
 
@@ -120,7 +120,7 @@ impl Processor for StockKeeper {
         }
     }
 
-    fn accept(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure> {
+    fn validate_position(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure> {
         if position.group != self.group {
             return Err(Failure::new(
                 Code::Refused,
@@ -146,7 +146,7 @@ impl Processor for StockKeeper {
     }
 
     fn begin_restore(&self) -> FloorRestore {
-        FloorRestore { floor: Some(ShopFloor::new(self.settings)), position: None }
+        FloorRestore { floor: Some(StockStore::new(self.settings)), position: None }
     }
 
     fn restore(&self, restore: &mut FloorRestore, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
@@ -161,7 +161,7 @@ impl Processor for StockKeeper {
     }
 
     fn finish_restore(&self, restore: &mut FloorRestore, _source: &TopicPartition) -> (Floor, Option<Position>) {
-        let floor = restore.floor.take().unwrap_or_else(|| ShopFloor::new(self.settings));
+        let floor = restore.floor.take().unwrap_or_else(|| StockStore::new(self.settings));
         let position = restore.position.take();
         let kept = position.as_ref().map_or_else(BTreeMap::new, |position| position.counts.clone());
         (Floor::new(floor, kept), position)
@@ -174,7 +174,7 @@ impl Processor for StockKeeper {
     fn give_up(&self, _source: &TopicPartition, task: &Floor, _position: &Position) -> (Floor, Vec<Vec<u8>>) {
         let mut keys = Vec::new();
         task.stock.keys(&mut |key| keys.push(key.to_vec()));
-        (Floor::new(ShopFloor::new(self.settings), BTreeMap::new()), keys)
+        (Floor::new(StockStore::new(self.settings), BTreeMap::new()), keys)
     }
 
     fn process(
@@ -191,13 +191,13 @@ impl Processor for StockKeeper {
             }
             Err(bad) => {
                 task.counted.dead_letters += 1;
-                return bury(&self.topic, record, &bad, self.room, outputs);
+                return send_to_dlq(&self.topic, record, &bad, self.room, outputs);
             }
         };
         if record.timestamp_millis.is_some_and(|written| order.timestamp.millis() - written > DAY_MILLIS) {
             task.counted.ahead += 1;
         }
-        let source = Source { partition: record.partition, offset: record.offset };
+        let source = DecisionSource { partition: record.partition, offset: record.offset };
         let (value, mut result) = (&mut self.value, Ok(()));
         task.stock.decide(&order, source, &mut |decision| {
             if result.is_ok() {

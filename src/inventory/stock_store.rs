@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 
 use super::ledger::{ItemKey, ItemName, LedgerError, Stock};
-use super::{Opening, StockSettings};
-use crate::domain::{Action, Decision, EventTime, Order, OrderLine, OrderStatus, Reason, Source};
-use crate::state::{Place, Table};
+use super::{OpeningStock, StockSettings};
+use crate::domain::{Action, Decision, DecisionSource, EventTime, Order, OrderLine, OrderStatus, Reason};
+use crate::state::{RowId, Table};
 
 /// The stock of one source partition, with the changes of the transaction that is open.
 ///
 /// Everything in it is a function of the partition's order records and the settings: the same records give the same
 /// decisions, however they were cut into transactions and however often the stock was restored from its ledger.
 #[derive(Debug)]
-pub struct ShopFloor {
+pub struct StockStore {
     settings: StockSettings,
     items: Table<ItemKey, Stock>,
     /// The period of each restaurant's stream time. Not in the ledger, as it is the largest period among the
@@ -20,14 +20,14 @@ pub struct ShopFloor {
     periods: Table<Box<str>, i64>,
     /// Units reserved of all items together, modulo 2^64.
     reserved: Units,
-    decided: Counts,
-    committed: Counts,
+    decided: DecisionCounts,
+    committed: DecisionCounts,
     scratch: Scratch,
 }
 
 /// How many orders were decided, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct DecisionCounts {
     /// All orders.
     pub orders: u64,
     /// Orders whose every line reserved.
@@ -38,7 +38,7 @@ pub struct Counts {
     pub released: u64,
 }
 
-impl Counts {
+impl DecisionCounts {
     /// The counts of two partitions together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -61,7 +61,7 @@ struct Units {
 /// What one order asks of one item.
 #[derive(Debug)]
 struct Claim {
-    place: Place,
+    place: RowId,
     /// The item as this order finds it, after opening or top-up.
     stock: Stock,
     /// Whether `stock` differs from what the table holds.
@@ -84,7 +84,7 @@ struct Scratch {
     claim_of_place: Vec<usize>,
 }
 
-impl ShopFloor {
+impl StockStore {
     /// A partition in which no item was ever seen.
     #[must_use]
     pub fn new(settings: StockSettings) -> Self {
@@ -93,8 +93,8 @@ impl ShopFloor {
             items: Table::default(),
             periods: Table::default(),
             reserved: Units::default(),
-            decided: Counts::default(),
-            committed: Counts::default(),
+            decided: DecisionCounts::default(),
+            committed: DecisionCounts::default(),
             scratch: Scratch::default(),
         }
     }
@@ -135,7 +135,7 @@ impl ShopFloor {
     }
 
     /// Decides an order and hands out the decision about each of its lines, in line order.
-    pub fn decide(&mut self, order: &Order<'_>, source: Source, each: &mut impl FnMut(&Decision<'_>)) {
+    pub fn decide(&mut self, order: &Order<'_>, source: DecisionSource, each: &mut impl FnMut(&Decision<'_>)) {
         self.decided.orders += 1;
         if order.status == OrderStatus::Failed {
             self.decided.released += 1;
@@ -177,7 +177,7 @@ impl ShopFloor {
     /// Step 1: moves the restaurant's stream time on, and tells its period.
     fn advance(&mut self, restaurant: &str, timestamp: EventTime) -> i64 {
         let period = self.settings.period(timestamp);
-        let place = self.periods.place(restaurant, || restaurant.into());
+        let place = self.periods.row_id(restaurant, || restaurant.into());
         match self.periods.at(place) {
             Some(&current) if current >= period => current,
             _ => {
@@ -188,13 +188,13 @@ impl ShopFloor {
     }
 
     /// Step 2: what the order asks of each item that it names, each opened or topped up.
-    fn claim(&mut self, order: &Order<'_>, period: i64, source: Source) {
+    fn claim(&mut self, order: &Order<'_>, period: i64, source: DecisionSource) {
         let Scratch { claims, claim_of_line, claim_of_place } = &mut self.scratch;
         claims.clear();
         claim_of_line.clear();
         for line in &order.lines {
             let name = ItemName { restaurant: &order.restaurant_id, item: &line.item_id };
-            let place = self.items.place(&name, || ItemKey::new(name));
+            let place = self.items.row_id(&name, || ItemKey::new(name));
             if claim_of_place.len() <= place.index() {
                 claim_of_place.resize(place.index() + 1, 0);
             }
@@ -247,7 +247,7 @@ impl ShopFloor {
 
     /// What was decided since this value was made, the open transaction included.
     #[must_use]
-    pub const fn counts(&self) -> Counts {
+    pub const fn counts(&self) -> DecisionCounts {
         self.decided
     }
 
@@ -259,7 +259,7 @@ impl ShopFloor {
 }
 
 impl Claim {
-    fn new(place: Place, stock: Option<&Stock>, settings: &StockSettings, period: i64, source: Source) -> Self {
+    fn new(place: RowId, stock: Option<&Stock>, settings: &StockSettings, period: i64, source: DecisionSource) -> Self {
         let opened = Stock::opened(settings, period, source.offset);
         let Some(&stock) = stock else {
             return Self { place, stock: opened, moved: true, restocked: 0, wanted: 0 };
@@ -268,7 +268,7 @@ impl Claim {
             return Self { place, stock, moved: false, restocked: 0, wanted: 0 };
         }
         let restocked = match (settings.opening(), stock.on_hand) {
-            (Opening::Units(opening), Some(units)) => opening.saturating_sub(units),
+            (OpeningStock::Units(opening), Some(units)) => opening.saturating_sub(units),
             _ => 0,
         };
         let stock = Stock { reserved: stock.reserved, ..opened };
@@ -279,7 +279,7 @@ impl Claim {
 /// A decision that moves no stock.
 fn decision<'a>(
     order: &'a Order<'_>,
-    source: Source,
+    source: DecisionSource,
     line: usize,
     order_line: &'a OrderLine<'_>,
     action: Action,

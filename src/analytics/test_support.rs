@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Feed, Metrics, MetricsDocument, Tallies};
+use super::{CountsStore, Feed, Metrics, MetricsDocument};
 use crate::{domain::Minute, state::Digest};
 
 /// The two source topics, in the order of a document's ranges.
 pub(crate) const TOPICS: [(&str, Feed); 2] = [("inventory-events", Feed::Decisions), ("order-events", Feed::Orders)];
 
 /// A record's value.
-pub(crate) type Record = Option<Vec<u8>>;
+pub(crate) type RecordValue = Option<Vec<u8>>;
 
 /// The minute that many minutes after 2026-11-22T12:00Z.
 pub(crate) fn minute(after: u8) -> Minute {
@@ -22,7 +22,7 @@ fn timestamp(after: u8) -> String {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "records of the topic may be null")]
-pub(crate) fn order(after: u8, restaurant: &str, failed: bool) -> Record {
+pub(crate) fn order(after: u8, restaurant: &str, failed: bool) -> RecordValue {
     let order = json!({
         "event_type": "OrderPlaced", "order_id": "o-1", "user_id": "u-1", "restaurant_id": restaurant,
         "items": [{"item_id": "item_1", "quantity": 2, "price": 8.5}], "total_amount": 17.0,
@@ -33,7 +33,7 @@ pub(crate) fn order(after: u8, restaurant: &str, failed: bool) -> Record {
 
 /// What a decision line says, as far as metrics look at it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Line {
+pub(crate) enum DecisionLine {
     Reserve { quantity: u32, cents: u32 },
     OutOfStock,
     OrderIncomplete,
@@ -41,18 +41,18 @@ pub(crate) enum Line {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "records of the topic may be null")]
-pub(crate) fn decision(after: u8, restaurant: &str, line: u32, what: Line) -> Record {
+pub(crate) fn decision(after: u8, restaurant: &str, line: u32, what: DecisionLine) -> RecordValue {
     let (quantity, cents) = match what {
-        Line::Reserve { quantity, cents } => (quantity, cents),
+        DecisionLine::Reserve { quantity, cents } => (quantity, cents),
         _ => (1, 100),
     };
     let (action, reason) = match what {
-        Line::Reserve { .. } => ("reserve", Value::Null),
-        Line::OutOfStock => ("reject", json!("out_of_stock")),
-        Line::OrderIncomplete => ("reject", json!("order_incomplete")),
-        Line::Release => ("release", Value::Null),
+        DecisionLine::Reserve { .. } => ("reserve", Value::Null),
+        DecisionLine::OutOfStock => ("reject", json!("out_of_stock")),
+        DecisionLine::OrderIncomplete => ("reject", json!("order_incomplete")),
+        DecisionLine::Release => ("release", Value::Null),
     };
-    let on_hand = if matches!(what, Line::Release) { Value::Null } else { json!(98) };
+    let on_hand = if matches!(what, DecisionLine::Release) { Value::Null } else { json!(98) };
     let decision = json!({
         "event_type": "InventoryEvent", "order_id": "o-1", "restaurant_id": restaurant, "item_id": "item_1",
         "quantity": quantity, "price": f64::from(cents) / 100.0, "action": action, "reason": reason, "restocked": 0,
@@ -65,16 +65,16 @@ pub(crate) fn decision(after: u8, restaurant: &str, line: u32, what: Line) -> Re
 const RESTAURANTS: [&str; 4] = ["", "restaurant_01", "restaurant_02", "a \"quoted\"\n\u{1b}[31mname"];
 
 /// Any record of a topic: mostly events, now and then one of another type or a bad one.
-pub(crate) fn any_record(feed: Feed) -> BoxedStrategy<Record> {
+pub(crate) fn any_record(feed: Feed) -> BoxedStrategy<RecordValue> {
     let (after, restaurant) = (0u8..5, prop::sample::select(&RESTAURANTS[..]));
     let event = match feed {
         Feed::Orders => (after, restaurant, any::<bool>()).prop_map(|(a, r, failed)| order(a, r, failed)).boxed(),
         Feed::Decisions => {
             let what = prop_oneof![
-                3 => (1u32..=1_000_000, 0u32..=1_000_000_000).prop_map(|(quantity, cents)| Line::Reserve { quantity, cents }),
-                1 => Just(Line::OutOfStock),
-                1 => Just(Line::OrderIncomplete),
-                1 => Just(Line::Release),
+                3 => (1u32..=1_000_000, 0u32..=1_000_000_000).prop_map(|(quantity, cents)| DecisionLine::Reserve { quantity, cents }),
+                1 => Just(DecisionLine::OutOfStock),
+                1 => Just(DecisionLine::OrderIncomplete),
+                1 => Just(DecisionLine::Release),
             ];
             (after, restaurant, 0u32..3, what).prop_map(|(a, r, line, what)| decision(a, r, line, what)).boxed()
         }
@@ -89,23 +89,28 @@ pub(crate) fn any_record(feed: Feed) -> BoxedStrategy<Record> {
 
 /// One source partition: its records and their offsets, which may have holes.
 #[derive(Debug, Clone)]
-pub(crate) struct Log {
+pub(crate) struct TestLog {
     pub(crate) topic: &'static str,
     pub(crate) feed: Feed,
     pub(crate) partition: i32,
     pub(crate) start: i64,
     pub(crate) end: i64,
-    pub(crate) records: Vec<(i64, Record)>,
+    pub(crate) records: Vec<(i64, RecordValue)>,
 }
 
-impl Log {
-    pub(crate) fn new((topic, feed): (&'static str, Feed), partition: i32, start: i64, records: Vec<Record>) -> Self {
+impl TestLog {
+    pub(crate) fn new(
+        (topic, feed): (&'static str, Feed),
+        partition: i32,
+        start: i64,
+        records: Vec<RecordValue>,
+    ) -> Self {
         let mut log = Self { topic, feed, partition, start, end: start, records: Vec::new() };
         log.append(records);
         log
     }
 
-    pub(crate) fn append(&mut self, records: Vec<Record>) {
+    pub(crate) fn append(&mut self, records: Vec<RecordValue>) {
         for record in records {
             self.records.push((self.end, record));
             self.end += 1;
@@ -126,8 +131,8 @@ impl Log {
         digest
     }
 
-    pub(crate) fn tallies(&self) -> Tallies {
-        let mut tallies = Tallies::default();
+    pub(crate) fn tallies(&self) -> CountsStore {
+        let mut tallies = CountsStore::default();
         for (_, record) in &self.records {
             tallies.record(self.feed, record.as_deref());
         }
@@ -136,16 +141,16 @@ impl Log {
 }
 
 /// Both topics with two partitions each.
-pub(crate) fn any_logs(most: usize) -> impl Strategy<Value = Vec<Log>> {
+pub(crate) fn any_logs(most: usize) -> impl Strategy<Value = Vec<TestLog>> {
     let log = move |topic: (&'static str, Feed), partition| {
         (0i64..50, prop::collection::vec(any_record(topic.1), 0..most))
-            .prop_map(move |(start, records)| Log::new(topic, partition, start, records))
+            .prop_map(move |(start, records)| TestLog::new(topic, partition, start, records))
     };
     [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(topic, partition)| log(TOPICS[topic], partition)).to_vec()
 }
 
 /// The metrics of whole logs, folded straight through.
-pub(crate) fn fold(logs: &[Log]) -> Metrics {
+pub(crate) fn fold(logs: &[TestLog]) -> Metrics {
     let mut metrics = Metrics::default();
     for log in logs {
         metrics.add(&log.tallies());
@@ -168,13 +173,13 @@ pub(crate) fn example() -> MetricsDocument {
         None,
     ];
     let decisions = vec![
-        decision(0, "restaurant_01", 0, Line::Reserve { quantity: 2, cents: 850 }),
-        decision(0, "restaurant_01", 1, Line::Reserve { quantity: 1_000_000, cents: 1_000_000_000 }),
-        decision(0, "restaurant_02", 0, Line::OrderIncomplete),
-        decision(0, "restaurant_02", 1, Line::OutOfStock),
-        decision(0, "restaurant_02", 2, Line::OutOfStock),
-        decision(0, "restaurant_01", 0, Line::Release),
-        decision(4, "restaurant_03", 0, Line::Reserve { quantity: 1, cents: 5 }),
+        decision(0, "restaurant_01", 0, DecisionLine::Reserve { quantity: 2, cents: 850 }),
+        decision(0, "restaurant_01", 1, DecisionLine::Reserve { quantity: 1_000_000, cents: 1_000_000_000 }),
+        decision(0, "restaurant_02", 0, DecisionLine::OrderIncomplete),
+        decision(0, "restaurant_02", 1, DecisionLine::OutOfStock),
+        decision(0, "restaurant_02", 2, DecisionLine::OutOfStock),
+        decision(0, "restaurant_01", 0, DecisionLine::Release),
+        decision(4, "restaurant_03", 0, DecisionLine::Reserve { quantity: 1, cents: 5 }),
     ];
-    fold(&[Log::new(TOPICS[0], 0, 0, decisions), Log::new(TOPICS[1], 0, 40, orders)]).document()
+    fold(&[TestLog::new(TOPICS[0], 0, 0, decisions), TestLog::new(TOPICS[1], 0, 40, orders)]).document()
 }

@@ -13,7 +13,7 @@ use super::{decode_decision, decode_order};
 use crate::domain::{Cents, DecisionRecord, EventTime, OrderRecord};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum ModelVerdict {
     Good,
     Bad,
     Skipped,
@@ -174,24 +174,24 @@ const SOURCE_FIELDS: [&str; 2] = ["partition", "offset"];
 
 /// What the oracle makes of a record; `None` where it cannot tell, for `serde_json` refuses a number beyond a double even
 /// in a field that nobody reads.
-fn judge(value: &[u8], judge_tree: impl FnOnce(&Tree) -> Verdict) -> Option<Verdict> {
+fn judge(value: &[u8], judge_tree: impl FnOnce(&Tree) -> ModelVerdict) -> Option<ModelVerdict> {
     match serde_json::from_slice::<Tree>(value) {
         Ok(tree) if tree.fields().is_some() => Some(judge_tree(&tree)),
         Err(error) if error.to_string().contains("out of range") => None,
-        _ => Some(Verdict::Bad),
+        _ => Some(ModelVerdict::Bad),
     }
 }
 
-fn judge_order(tree: &Tree) -> Verdict {
+fn judge_order(tree: &Tree) -> ModelVerdict {
     let no_lines = Vec::new();
     let lines = if let Some(Tree::List(lines)) = tree.field("items") { lines } else { &no_lines };
     if tree.repeats(&ORDER_FIELDS) || lines.iter().any(|line| line.repeats(&LINE_FIELDS)) {
-        return Verdict::Bad;
+        return ModelVerdict::Bad;
     }
     let good_line =
         |line: &Tree| line.has_id("item_id") && line.has_whole("quantity", 1.0, 1e6) && line.has_money("price");
     match tree.text("event_type") {
-        None => Verdict::Bad,
+        None => ModelVerdict::Bad,
         Some("OrderPlaced") => {
             let good = tree.has_id("order_id")
                 && tree.has_id("user_id")
@@ -201,19 +201,19 @@ fn judge_order(tree: &Tree) -> Verdict {
                 && tree.has_money("total_amount")
                 && tree.has_word("status", &["placed", "failed"])
                 && tree.has_time();
-            if good { Verdict::Good } else { Verdict::Bad }
+            if good { ModelVerdict::Good } else { ModelVerdict::Bad }
         }
-        Some(_) => Verdict::Skipped,
+        Some(_) => ModelVerdict::Skipped,
     }
 }
 
-fn judge_decision(tree: &Tree) -> Verdict {
+fn judge_decision(tree: &Tree) -> ModelVerdict {
     let source = tree.field("source").unwrap_or(&Tree::Null);
     if tree.repeats(&DECISION_FIELDS) || source.repeats(&SOURCE_FIELDS) {
-        return Verdict::Bad;
+        return ModelVerdict::Bad;
     }
     match tree.text("event_type") {
-        None => Verdict::Bad,
+        None => ModelVerdict::Bad,
         Some("InventoryEvent") if tree.field("line").is_some() => {
             let lines = tree.number("lines").unwrap_or(0.0);
             let reason = if tree.has_word("action", &["reject"]) {
@@ -234,9 +234,9 @@ fn judge_decision(tree: &Tree) -> Verdict {
                 && source.has_whole("partition", 0.0, f64::from(i32::MAX))
                 && source.has_natural("offset", i64::MAX as u64)
                 && tree.has_time();
-            if good { Verdict::Good } else { Verdict::Bad }
+            if good { ModelVerdict::Good } else { ModelVerdict::Bad }
         }
-        Some(_) => Verdict::Skipped,
+        Some(_) => ModelVerdict::Skipped,
     }
 }
 
@@ -350,9 +350,9 @@ proptest! {
     fn orders_are_judged_as_the_oracle_judges_them(record in records(GOOD_ORDER)) {
         let Some(expected) = judge(&record, judge_order) else { return Ok(()) };
         let decoded = match decode_order(Some(&record)) {
-            Ok(OrderRecord::Order(_)) => Verdict::Good,
-            Ok(OrderRecord::Skipped) => Verdict::Skipped,
-            Err(_) => Verdict::Bad,
+            Ok(OrderRecord::Order(_)) => ModelVerdict::Good,
+            Ok(OrderRecord::Skipped) => ModelVerdict::Skipped,
+            Err(_) => ModelVerdict::Bad,
         };
         prop_assert_eq!(decoded, expected, "{}", String::from_utf8_lossy(&record));
     }
@@ -361,9 +361,9 @@ proptest! {
     fn decisions_are_judged_as_the_oracle_judges_them(record in records(GOOD_DECISION)) {
         let Some(expected) = judge(&record, judge_decision) else { return Ok(()) };
         let decoded = match decode_decision(Some(&record)) {
-            Ok(DecisionRecord::Decision(_)) => Verdict::Good,
-            Ok(DecisionRecord::Skipped) => Verdict::Skipped,
-            Err(_) => Verdict::Bad,
+            Ok(DecisionRecord::Decision(_)) => ModelVerdict::Good,
+            Ok(DecisionRecord::Skipped) => ModelVerdict::Skipped,
+            Err(_) => ModelVerdict::Bad,
         };
         prop_assert_eq!(decoded, expected, "{}", String::from_utf8_lossy(&record));
     }

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::{Buffers, Share, Workload, WorkloadError, WorkloadSettings};
+use super::{Buffers, Fraction, Workload, WorkloadError, WorkloadSettings};
 use crate::domain::{Cents, EventTime, Order, OrderRecord, OrderStatus, decode_order};
 
 const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
 
 /// Key and value of a record.
-type Record = (Vec<u8>, Option<Vec<u8>>);
+type KeyValue = (Vec<u8>, Option<Vec<u8>>);
 
 fn defaults(seed: u64) -> WorkloadSettings {
     WorkloadSettings::with_defaults(seed, EventTime::from_millis(NOON).expect("in range"))
@@ -21,14 +21,14 @@ fn workload(settings: WorkloadSettings) -> Workload {
     Workload::new(settings).expect("valid")
 }
 
-fn record(workload: &Workload, index: u64) -> Record {
+fn record(workload: &Workload, index: u64) -> KeyValue {
     let mut buffers = Buffers::new();
     let event = workload.event(index, &mut buffers);
     assert_eq!(workload.keys().nth(event.restaurant).map(str::as_bytes), Some(event.key));
     (event.key.to_vec(), event.value.map(<[u8]>::to_vec))
 }
 
-fn records(workload: &Workload, count: u64) -> Vec<Record> {
+fn records(workload: &Workload, count: u64) -> Vec<KeyValue> {
     (0..count).map(|index| record(workload, index)).collect()
 }
 
@@ -44,7 +44,7 @@ fn share_of(count: usize, of: usize) -> f64 {
 }
 
 fn any_settings() -> impl Strategy<Value = WorkloadSettings> {
-    let share = || prop_oneof![Just(0u8), 0u8..=100, Just(100)].prop_map(Share::percent);
+    let share = || prop_oneof![Just(0u8), 0u8..=100, Just(100)].prop_map(Fraction::percent);
     let names = || prop_oneof![1u32..6, 1u32..200].prop_map(|count| count.try_into().expect("not zero"));
     (any::<u64>(), share(), share(), share(), names(), names(), names()).prop_map(
         |(seed, failure_rate, poison_rate, duplicate_rate, restaurants, items, users)| WorkloadSettings {
@@ -63,8 +63,8 @@ fn any_settings() -> impl Strategy<Value = WorkloadSettings> {
 #[test]
 fn the_bytes_of_a_seed_never_change() {
     let workload = workload(WorkloadSettings {
-        poison_rate: Share::percent(10),
-        duplicate_rate: Share::percent(10),
+        poison_rate: Fraction::percent(10),
+        duplicate_rate: Fraction::percent(10),
         ..defaults(42)
     });
     let mut shown = String::new();
@@ -136,7 +136,7 @@ fn seeds_have_no_order_id_in_common() {
 #[test]
 fn repeated_and_malformed_records_come_in_the_shares_that_were_asked_for() {
     let settings =
-        WorkloadSettings { poison_rate: Share::percent(2), duplicate_rate: Share::percent(10), ..defaults(6) };
+        WorkloadSettings { poison_rate: Fraction::percent(2), duplicate_rate: Fraction::percent(10), ..defaults(6) };
     let records = records(&workload(settings), 20_000);
     let bad = records.iter().filter(|(_, value)| decode_order(value.as_deref()).is_err()).count();
     assert!((0.017..0.023).contains(&share_of(bad, records.len())), "{bad}");
@@ -147,7 +147,7 @@ fn repeated_and_malformed_records_come_in_the_shares_that_were_asked_for() {
 
 #[test]
 fn nothing_but_repetitions_repeats_the_first_event() {
-    let workload = workload(WorkloadSettings { duplicate_rate: Share::ALL, ..defaults(8) });
+    let workload = workload(WorkloadSettings { duplicate_rate: Fraction::ALL, ..defaults(8) });
     let first = record(&workload, 0);
     assert!((0..3_000).all(|index| record(&workload, index) == first));
 }
@@ -172,7 +172,7 @@ proptest! {
     /// Each event is what it is without poison and repetitions, or spoilt, or one of the last thousand records again.
     #[test]
     fn rates_change_only_the_events_that_they_take(settings in any_settings()) {
-        let plain = workload(WorkloadSettings { poison_rate: Share::NONE, duplicate_rate: Share::NONE, ..settings });
+        let plain = workload(WorkloadSettings { poison_rate: Fraction::NONE, duplicate_rate: Fraction::NONE, ..settings });
         let records = records(&workload(settings), 1_300);
         for (index, (key, value)) in records.iter().enumerate() {
             let (plain_key, plain_value) = record(&plain, index as u64);
@@ -180,15 +180,15 @@ proptest! {
                 prop_assert_eq!(key, &plain_key);
                 continue;
             }
-            let spoilt = settings.poison_rate > Share::NONE && decode_order(value.as_deref()).is_err();
+            let spoilt = settings.poison_rate > Fraction::NONE && decode_order(value.as_deref()).is_err();
             let repeats = || records[index.saturating_sub(1_000)..index].contains(&(key.clone(), value.clone()));
-            prop_assert!((spoilt && key == &plain_key) || (settings.duplicate_rate > Share::NONE && repeats()));
+            prop_assert!((spoilt && key == &plain_key) || (settings.duplicate_rate > Fraction::NONE && repeats()));
         }
     }
 
     #[test]
     fn a_whole_order_is_valid_adds_up_and_is_keyed_by_its_restaurant(settings in any_settings(), index in any::<u32>()) {
-        let settings = WorkloadSettings { poison_rate: Share::NONE, duplicate_rate: Share::NONE, ..settings };
+        let settings = WorkloadSettings { poison_rate: Fraction::NONE, duplicate_rate: Fraction::NONE, ..settings };
         let (key, value) = record(&workload(settings), index.into());
         let order = order(value.as_ref());
         prop_assert_eq!(order.restaurant_id.as_bytes(), &*key);
@@ -202,7 +202,7 @@ proptest! {
 
     #[test]
     fn nothing_but_poison_is_nothing_but_bad(seed in any::<u64>(), index in any::<u64>()) {
-        let (_, value) = record(&workload(WorkloadSettings { poison_rate: Share::ALL, ..defaults(seed) }), index);
+        let (_, value) = record(&workload(WorkloadSettings { poison_rate: Fraction::ALL, ..defaults(seed) }), index);
         prop_assert!(decode_order(value.as_deref()).is_err());
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Counts, Opening, ShopFloor, StockSettings};
-use crate::domain::{Action, Cents, Decision, EventTime, Order, OrderLine, OrderStatus, Reason, Source};
+use super::{DecisionCounts, OpeningStock, StockSettings, StockStore};
+use crate::domain::{Action, Cents, Decision, DecisionSource, EventTime, Order, OrderLine, OrderStatus, Reason};
 
 const LAST_MILLIS: i64 = EventTime::MAX.millis();
 
@@ -50,21 +50,21 @@ fn any_orders() -> impl Strategy<Value = Vec<Order<'static>>> {
 
 fn any_settings() -> impl Strategy<Value = StockSettings> {
     let opening = prop_oneof![
-        8 => (0u64..40).prop_map(Opening::Units),
-        1 => any::<u64>().prop_map(Opening::Units),
-        1 => Just(Opening::Units(u64::MAX)),
-        2 => Just(Opening::Unlimited),
+        8 => (0u64..40).prop_map(OpeningStock::Units),
+        1 => any::<u64>().prop_map(OpeningStock::Units),
+        1 => Just(OpeningStock::Units(u64::MAX)),
+        2 => Just(OpeningStock::Unlimited),
     ];
     let every = prop_oneof![6 => 500u64..8_000, 1 => Just(1), 1 => Just(i64::MAX.unsigned_abs())];
     (opening, every).prop_map(|(opening, every)| settings(opening, every))
 }
 
-fn settings(opening: Opening, every_millis: u64) -> StockSettings {
+fn settings(opening: OpeningStock, every_millis: u64) -> StockSettings {
     StockSettings::new(opening, Duration::from_millis(every_millis)).expect("valid")
 }
 
 /// Decides orders whose offsets begin at `first`.
-fn decide(floor: &mut ShopFloor, first: usize, orders: &[Order<'_>]) -> Vec<Decision<'static>> {
+fn decide(floor: &mut StockStore, first: usize, orders: &[Order<'_>]) -> Vec<Decision<'static>> {
     let mut decisions = Vec::new();
     for (index, order) in orders.iter().enumerate() {
         floor.decide(order, source(first + index), &mut |decision| decisions.push(owned(decision)));
@@ -72,8 +72,8 @@ fn decide(floor: &mut ShopFloor, first: usize, orders: &[Order<'_>]) -> Vec<Deci
     decisions
 }
 
-fn source(offset: usize) -> Source {
-    Source { partition: 4, offset: i64::try_from(offset).expect("small") }
+fn source(offset: usize) -> DecisionSource {
+    DecisionSource { partition: 4, offset: i64::try_from(offset).expect("small") }
 }
 
 fn owned(decision: &Decision<'_>) -> Decision<'static> {
@@ -87,7 +87,7 @@ fn owned(decision: &Decision<'_>) -> Decision<'static> {
 }
 
 /// What a compacted changelog holds after the open transaction's records.
-fn write_changes(floor: &ShopFloor, ledger: &mut Ledger) {
+fn write_changes(floor: &StockStore, ledger: &mut Ledger) {
     let mut seen = BTreeSet::new();
     floor.changes(&mut |key, value| {
         assert!(seen.insert(key.to_vec()), "a key is written once a transaction");
@@ -95,8 +95,8 @@ fn write_changes(floor: &ShopFloor, ledger: &mut Ledger) {
     });
 }
 
-fn restored(settings: StockSettings, ledger: &Ledger) -> ShopFloor {
-    let mut floor = ShopFloor::new(settings);
+fn restored(settings: StockSettings, ledger: &Ledger) -> StockStore {
+    let mut floor = StockStore::new(settings);
     for (key, value) in ledger {
         floor.restore(key, Some(value)).expect("our own record");
     }
@@ -113,12 +113,12 @@ struct Reference {
 }
 
 impl Reference {
-    fn decide(&mut self, order: &Order<'_>, source: Source) -> Vec<Decision<'static>> {
+    fn decide(&mut self, order: &Order<'_>, source: DecisionSource) -> Vec<Decision<'static>> {
         let restaurant = order.restaurant_id.to_string();
         let key = |item: &str| (restaurant.clone(), item.to_owned());
         let limit = match self.settings.opening() {
-            Opening::Units(units) => Some(i128::from(units)),
-            Opening::Unlimited => None,
+            OpeningStock::Units(units) => Some(i128::from(units)),
+            OpeningStock::Unlimited => None,
         };
         let blank = |line: usize| Decision {
             order_id: order.order_id.to_string().into(),
@@ -176,7 +176,7 @@ impl Reference {
     }
 
     fn ledger(&self) -> Ledger {
-        let limited = matches!(self.settings.opening(), Opening::Units(_));
+        let limited = matches!(self.settings.opening(), OpeningStock::Units(_));
         let record = |((restaurant, item), &(on_hand, reserved, period, offset)): (&(String, String), &_)| {
             let on_hand: i128 = on_hand;
             let on_hand = if limited { on_hand.to_string() } else { "null".into() };
@@ -196,7 +196,7 @@ proptest! {
     #[test]
     fn decisions_and_ledger_agree_with_the_reference(settings in any_settings(), orders in any_orders()) {
         let mut reference = Reference { settings, stream_times: BTreeMap::new(), items: BTreeMap::new() };
-        let mut floor = ShopFloor::new(settings);
+        let mut floor = StockStore::new(settings);
         for (offset, order) in orders.iter().enumerate() {
             let decisions = decide(&mut floor, offset, std::slice::from_ref(order));
             prop_assert_eq!(decisions, reference.decide(order, source(offset)));
@@ -212,7 +212,7 @@ proptest! {
         opening in prop_oneof![0u64..40, any::<u64>()],
         orders in any_orders(),
     ) {
-        let mut floor = ShopFloor::new(settings(Opening::Units(opening), 2_000));
+        let mut floor = StockStore::new(settings(OpeningStock::Units(opening), 2_000));
         let mut sums: BTreeMap<(String, String), (i128, i128)> = BTreeMap::new();
         for decision in decide(&mut floor, 0, &orders) {
             if decision.action == Action::Release {
@@ -230,7 +230,7 @@ proptest! {
 
     #[test]
     fn an_order_is_all_or_nothing_and_each_line_knows_why(settings in any_settings(), orders in any_orders()) {
-        let mut floor = ShopFloor::new(settings);
+        let mut floor = StockStore::new(settings);
         for (offset, order) in orders.iter().enumerate() {
             let decisions = decide(&mut floor, offset, std::slice::from_ref(order));
             prop_assert_eq!(decisions.len(), order.lines.len());
@@ -264,12 +264,12 @@ proptest! {
     #[test]
     fn failed_orders_and_other_restaurants_change_nothing(settings in any_settings(), orders in any_orders()) {
         let content = |decision: Decision<'static>| Decision { source: source(0), ..decision };
-        let among_all: Vec<_> = decide(&mut ShopFloor::new(settings), 0, &orders).into_iter().map(content).collect();
+        let among_all: Vec<_> = decide(&mut StockStore::new(settings), 0, &orders).into_iter().map(content).collect();
         for restaurant in ["", "restaurant_1", "restaurant_2"] {
             let alone: Vec<_> = orders.iter()
                 .filter(|order| order.restaurant_id == restaurant && order.status == OrderStatus::Placed)
                 .cloned().collect();
-            let decisions = decide(&mut ShopFloor::new(settings), 0, &alone).into_iter().map(content);
+            let decisions = decide(&mut StockStore::new(settings), 0, &alone).into_iter().map(content);
             let expected = among_all.iter()
                 .filter(|decision| decision.restaurant_id == restaurant && decision.action != Action::Release);
             prop_assert_eq!(decisions.collect::<Vec<_>>(), expected.cloned().collect::<Vec<_>>());
@@ -283,7 +283,7 @@ proptest! {
     ) {
         let split = split.min(orders.len());
         let (before, after) = orders.split_at(split);
-        let mut floor = ShopFloor::new(settings);
+        let mut floor = StockStore::new(settings);
         let mut ledger = Ledger::new();
         for (index, batch) in before.chunks(transaction).enumerate() {
             decide(&mut floor, index * transaction, batch);
@@ -307,8 +307,8 @@ proptest! {
     fn an_aborted_transaction_leaves_no_trace(
         settings in any_settings(), kept in any_orders(), dropped in any_orders(), after in any_orders(),
     ) {
-        let mut disturbed = ShopFloor::new(settings);
-        let mut calm = ShopFloor::new(settings);
+        let mut disturbed = StockStore::new(settings);
+        let mut calm = StockStore::new(settings);
         for floor in [&mut disturbed, &mut calm] {
             decide(floor, 0, &kept);
             floor.commit();
@@ -329,10 +329,10 @@ proptest! {
 
     #[test]
     fn counts_are_the_orders_by_what_became_of_them(settings in any_settings(), orders in any_orders()) {
-        let mut floor = ShopFloor::new(settings);
-        let mut counts = Counts::default();
+        let mut floor = StockStore::new(settings);
+        let mut counts = DecisionCounts::default();
         for decision in decide(&mut floor, 0, &orders).iter().filter(|decision| decision.line == 0) {
-            let mut one = Counts { orders: 1, ..Counts::default() };
+            let mut one = DecisionCounts { orders: 1, ..DecisionCounts::default() };
             *match decision.action {
                 Action::Reserve => &mut one.reserved,
                 Action::Reject => &mut one.rejected,
@@ -346,7 +346,7 @@ proptest! {
 
 #[test]
 fn an_order_that_moves_nothing_writes_nothing() {
-    let mut floor = ShopFloor::new(settings(Opening::Units(1), 1_000));
+    let mut floor = StockStore::new(settings(OpeningStock::Units(1), 1_000));
     decide(&mut floor, 0, &[placed(1, &[(1, 1)], 0)]);
     floor.commit();
     decide(&mut floor, 1, &[placed(1, &[(1, 1)], 999), order(1, &[(2, 1)], OrderStatus::Failed, 5_000)]);
@@ -360,13 +360,13 @@ fn the_largest_orders_neither_overflow_nor_panic() {
     let lines = vec![(1, 1_000_000); 10_000];
     let orders: Vec<_> = [0, LAST_MILLIS, 0, LAST_MILLIS].map(|millis| placed(1, &lines, millis)).into();
     for (opening, reserved) in [
-        (Opening::Units(0), 0),
-        (Opening::Units(9_999_999_999), 0),
-        (Opening::Units(10_000_000_000), 2),
-        (Opening::Units(u64::MAX), 4),
-        (Opening::Unlimited, 4),
+        (OpeningStock::Units(0), 0),
+        (OpeningStock::Units(9_999_999_999), 0),
+        (OpeningStock::Units(10_000_000_000), 2),
+        (OpeningStock::Units(u64::MAX), 4),
+        (OpeningStock::Unlimited, 4),
     ] {
-        let mut floor = ShopFloor::new(settings(opening, 1));
+        let mut floor = StockStore::new(settings(opening, 1));
         assert_eq!(decide(&mut floor, 0, &orders).len(), 40_000);
         assert_eq!(floor.counts().reserved, reserved, "{opening}");
     }
@@ -374,7 +374,7 @@ fn the_largest_orders_neither_overflow_nor_panic() {
 
 #[test]
 fn a_ledger_of_another_hand_at_the_end_of_its_numbers_is_decided_all_the_same() {
-    let mut floor = ShopFloor::new(settings(Opening::Unlimited, 1_000));
+    let mut floor = StockStore::new(settings(OpeningStock::Unlimited, 1_000));
     let value = format!(r#"{{"on_hand":null,"reserved":{},"period":{},"source_offset":0}}"#, u64::MAX, i64::MAX);
     floor.restore(br#"["restaurant_1","item_1"]"#, Some(value.as_bytes())).expect("fits");
     decide(&mut floor, 1, &[placed(1, &[(1, 1_000_000)], 0)]);
@@ -383,8 +383,8 @@ fn a_ledger_of_another_hand_at_the_end_of_its_numbers_is_decided_all_the_same() 
 
 #[test]
 fn a_tombstone_forgets_the_item_and_its_period() {
-    let settings = settings(Opening::Units(10), 1_000);
-    let mut floor = ShopFloor::new(settings);
+    let settings = settings(OpeningStock::Units(10), 1_000);
+    let mut floor = StockStore::new(settings);
     let stock = |on_hand: u64, period: i64| {
         format!(r#"{{"on_hand":{on_hand},"reserved":0,"period":{period},"source_offset":0}}"#).into_bytes()
     };

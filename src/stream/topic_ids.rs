@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::Processor;
 use super::error::StreamError;
-use super::job::{LoopSettings, Words};
-use super::run::Engine;
+use super::poll_loop::PollLoop;
+use super::settings::{ErrorTexts, LoopSettings};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Kind, TopicLook, TransactionError};
@@ -48,7 +48,7 @@ impl Identity {
     }
 
     /// Requires that the topics are the same.
-    pub fn check(&self, found: &[Option<TopicId>], words: &Words) -> Result<(), Failure> {
+    pub fn check(&self, found: &[Option<TopicId>], words: &ErrorTexts) -> Result<(), Failure> {
         let mut places = self.ids.iter().zip(found).enumerate();
         let other = places.find(|(_, (kept, found))| is_another_topic(kept.as_ref(), found.as_ref()));
         let Some((place, (Some(kept), Some(found)))) = other else { return Ok(()) };
@@ -57,7 +57,7 @@ impl Identity {
             return Err(recreated(topic, kept, found, words));
         }
         let (belongs, hint) = if place == self.changelog {
-            (format!("the {} was kept in", words.state), words.state_gone)
+            (format!("the {} was kept in", words.state_name), words.state_missing_hint)
         } else {
             (
                 "this run has written to".to_owned(),
@@ -73,15 +73,15 @@ impl Identity {
 }
 
 /// The state belongs to another topic than the one that has the name now.
-pub(super) fn recreated(topic: &str, kept: &TopicId, found: &TopicId, words: &Words) -> Failure {
+pub(super) fn recreated(topic: &str, kept: &TopicId, found: &TopicId, words: &ErrorTexts) -> Failure {
     Failure::new(
         Code::Refused,
         format!(
             "topic {topic} was deleted and created again: its id is {found} now, the {} belongs to {kept}",
-            words.state
+            words.state_name
         ),
     )
-    .hint(words.recreated)
+    .hint(words.topic_recreated_hint)
 }
 
 /// A look of a loop that commits nothing.
@@ -96,7 +96,7 @@ impl Default for IdleLook {
     }
 }
 
-impl<P: Processor> Engine<'_, P> {
+impl<P: Processor> PollLoop<'_, P> {
     /// Begins a look at the topics that this transaction read from and writes to; `commit` waits for it.
     pub(super) fn begin_look(&self) -> Result<TopicLook, StreamError> {
         let bound = self.connection.timeout.min(self.connection.transaction_timeout());
@@ -109,7 +109,7 @@ impl<P: Processor> Engine<'_, P> {
         // The look has that bound itself, and some grace.
         let bound = self.connection.timeout.min(self.connection.transaction_timeout()) + LOOK;
         match look.wait(bound) {
-            Ok(Some(found)) => Ok(Ok(self.identity.check(&found, &self.settings.words)?)),
+            Ok(Some(found)) => Ok(Ok(self.identity.check(&found, &self.settings.error_texts)?)),
             Ok(None) => Ok(Err(TransactionError::UnknownOutcome("no answer about the ids of the topics".to_owned()))),
             // It may be created again, and then the state is not its own; or a broker has not heard of it yet.
             Err(error) if error.kind() == Kind::Missing => Ok(Err(TransactionError::Abort(error.to_string()))),
@@ -129,7 +129,7 @@ impl<P: Processor> Engine<'_, P> {
             };
             self.idle_look = IdleLook::default();
             if let (Some(found), Some(_)) = (found, &self.generation) {
-                self.identity.check(&found, &self.settings.words)?;
+                self.identity.check(&found, &self.settings.error_texts)?;
             }
         } else if self.generation.is_some() && !self.outages.lasts() && self.idle_look.next.has_passed() {
             // Only beside an assignment: in an outage it would share the connection with what finds out that it is over.
@@ -143,14 +143,16 @@ impl<P: Processor> Engine<'_, P> {
     pub(super) fn name_recreated(&self, error: StreamError) -> StreamError {
         let may_be = match &error {
             StreamError::Kafka(error) => matches!(error.kind(), Kind::Missing | Kind::OutOfRange),
-            StreamError::Ended(failure) => failure.code == Code::Refused,
+            StreamError::Failure(failure) => failure.code == Code::Refused,
         };
         if !may_be {
             return error;
         }
         let inspector = self.inspector.within(LAST_LOOK).after_a_stop();
         match inspector.topic_ids(&topics(self.settings), LAST_LOOK) {
-            Ok(found) => self.identity.check(&found, &self.settings.words).map_or_else(StreamError::from, |()| error),
+            Ok(found) => {
+                self.identity.check(&found, &self.settings.error_texts).map_or_else(StreamError::from, |()| error)
+            }
             Err(_) => error,
         }
     }
@@ -160,14 +162,14 @@ impl<P: Processor> Engine<'_, P> {
 mod tests {
     use super::*;
 
-    const WORDS: Words = Words {
+    const ERROR_TEXTS: ErrorTexts = ErrorTexts {
         command: "inventory",
-        resume: "--resume-from-ledger",
-        state: "ledger",
-        state_gone: "ledger gone",
-        records_gone: "records gone",
-        recreated: "start over",
-        state_lost: "ledger lost",
+        resume_flag: "--resume-from-ledger",
+        state_name: "ledger",
+        state_missing_hint: "ledger gone",
+        records_missing_hint: "records gone",
+        topic_recreated_hint: "start over",
+        state_incomplete_hint: "ledger lost",
     };
 
     fn id(bits: u128) -> Option<TopicId> {
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_topic_with_another_id_is_refused_by_what_it_is_to_the_loop() {
-        let refused = |found: [u128; 3]| identity().check(&found.map(id), &WORDS).expect_err("another topic");
+        let refused = |found: [u128; 3]| identity().check(&found.map(id), &ERROR_TEXTS).expect_err("another topic");
         let source = refused([9, 2, 3]);
         assert_eq!(
             source.message,
@@ -194,9 +196,9 @@ mod tests {
 
     #[test]
     fn the_same_topics_and_unknown_ids_are_no_reason() {
-        assert!(identity().check(&[id(1), id(2), id(3)], &WORDS).is_ok());
-        assert!(identity().check(&[None, None, None], &WORDS).is_ok(), "a cluster that gives none");
-        assert!(Identity::default().check(&[id(1)], &WORDS).is_ok(), "nothing is known yet");
+        assert!(identity().check(&[id(1), id(2), id(3)], &ERROR_TEXTS).is_ok());
+        assert!(identity().check(&[None, None, None], &ERROR_TEXTS).is_ok(), "a cluster that gives none");
+        assert!(Identity::default().check(&[id(1)], &ERROR_TEXTS).is_ok(), "nothing is known yet");
         assert_eq!((identity().of("events"), identity().of("other")), (id(2).as_ref(), None));
     }
 }

@@ -1,9 +1,9 @@
 //! The rule by which a source partition begins: state, offset and topic belong together, or nothing runs.
 
 use super::Processor;
-use super::identity::recreated;
-use super::job::Words;
+use super::settings::ErrorTexts;
 use super::tasks::Assigning;
+use super::topic_ids::recreated;
 use crate::exit::{Code, Failure};
 use crate::kafka::TopicPartition;
 use crate::state::{Position, is_another_topic};
@@ -41,7 +41,7 @@ pub(super) fn begin<P: Processor>(
     let Facts { offset, start, end } = facts;
     let words = assigning.words;
     if let Some(kept) = &position {
-        processor.accept(source, kept)?;
+        processor.validate_position(source, kept)?;
         let found = assigning.identity.of(&source.topic);
         let is_another = is_another_topic(kept.topic_id.as_ref(), found);
         // With a topic its offsets are deleted; of which topic the state is, an older version did not write.
@@ -56,9 +56,9 @@ pub(super) fn begin<P: Processor>(
         if let Some(loss) = processor.loss(&state, kept) {
             return Err(Failure::new(
                 Code::Refused,
-                format!("state_lost: the {} of {source} is not whole any more: {loss}", words.state),
+                format!("state_lost: the {} of {source} is not whole any more: {loss}", words.state_name),
             )
-            .hint(words.state_lost));
+            .hint(words.state_incomplete_hint));
         }
     }
     let (position, must_commit) = match (offset, position) {
@@ -73,7 +73,7 @@ pub(super) fn begin<P: Processor>(
             Code::Refused,
             format!("{source}: the next record to read is at offset {next}, but the log starts at {start}: {} offsets are gone unread", start - next),
         )
-        .hint(words.records_gone));
+        .hint(words.records_missing_hint));
     }
     if next > end {
         let why = if position.topic_id.is_some() {
@@ -85,12 +85,12 @@ pub(super) fn begin<P: Processor>(
             Code::Refused,
             format!("{source}: the next record to read is at offset {next}, but the log ends at {end}: {why}"),
         )
-        .hint(words.records_gone));
+        .hint(words.records_missing_hint));
     }
     Ok(Beginning { state, position, must_commit, given_up: Vec::new() })
 }
 
-fn unequal(source: &TopicPartition, offset: Option<i64>, position: Option<&Position>, words: &Words) -> Failure {
+fn unequal(source: &TopicPartition, offset: Option<i64>, position: Option<&Position>, words: &ErrorTexts) -> Failure {
     let told = offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
     let (stands, hint) = match position {
         // The offset may have gone with the topic, and the state must then not be gone on with.
@@ -98,24 +98,27 @@ fn unequal(source: &TopicPartition, offset: Option<i64>, position: Option<&Posit
             position.next_offset.to_string(),
             format!(
                 "if the topic was deleted and created again, {}; if only the offset is gone, `foodstream {} {}` commits the {}'s and goes on from there",
-                words.recreated, words.command, words.resume, words.state
+                words.topic_recreated_hint, words.command, words.resume_flag, words.state_name
             ),
         ),
         Some(position) => (
             position.next_offset.to_string(),
             format!(
                 "the {} is the truth: `foodstream {} {}` commits its offset and goes on from there",
-                words.state, words.command, words.resume
+                words.state_name, words.command, words.resume_flag
             ),
         ),
         None => (
             "none".to_owned(),
-            format!("the {} is gone, or the offsets are another program's: {}", words.state, words.state_gone),
+            format!(
+                "the {} is gone, or the offsets are another program's: {}",
+                words.state_name, words.state_missing_hint
+            ),
         ),
     };
     Failure::new(
         Code::Refused,
-        format!("{source}: the group's committed offset ({told}) and the {}'s position ({stands}) are not equal: somebody moved one of them", words.state),
+        format!("{source}: the group's committed offset ({told}) and the {}'s position ({stands}) are not equal: somebody moved one of them", words.state_name),
     )
     .hint(hint)
 }

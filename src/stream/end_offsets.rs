@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Processor;
 use super::error::StreamError;
-use super::job::{Event, LoopSettings};
-use super::run::Engine;
+use super::poll_loop::PollLoop;
+use super::settings::{LoopEvent, LoopSettings};
 use crate::clock::Deadline;
 use crate::kafka::{Inspector, Isolation, StableWait, TopicPartition};
 
@@ -20,7 +20,7 @@ pub(super) struct EndWait {
     records: u64,
 }
 
-impl<P: Processor> Engine<'_, P> {
+impl<P: Processor> PollLoop<'_, P> {
     /// Whether the whole group has committed up to the ends: partitions may be another member's.
     pub(super) fn has_reached_the_ends(&self) -> Result<bool, StreamError> {
         let Some(until) = &self.settings.until else { return Ok(false) };
@@ -65,7 +65,7 @@ impl<P: Processor> Engine<'_, P> {
         let watch = &mut self.watch;
         let mut tell = |text: &str| {
             // A closed reader is noticed at the next look.
-            watch(Event::Note(text)).unwrap_or_default();
+            watch(LoopEvent::Note(text)).unwrap_or_default();
         };
         match wait.stable.look(self.inspector, &places, &ends, &mut tell) {
             // Stable, and about to be read.
@@ -82,11 +82,11 @@ impl<P: Processor> Engine<'_, P> {
 pub(super) fn wait_visible(
     settings: &LoopSettings,
     inspector: &Inspector,
-    watch: &mut dyn FnMut(Event<'_>) -> Result<bool, crate::exit::Failure>,
+    watch: &mut dyn FnMut(LoopEvent<'_>) -> Result<bool, crate::exit::Failure>,
 ) -> Result<(), StreamError> {
     let mut tell = |text: &str| {
         // Only a closed reader can fail here, and nothing is left to stop.
-        watch(Event::Note(text)).unwrap_or_default();
+        watch(LoopEvent::Note(text)).unwrap_or_default();
     };
     let places = |topics: &[String]| -> Vec<TopicPartition> {
         topics.iter().flat_map(|topic| TopicPartition::all(topic, settings.partitions)).collect()

@@ -1,4 +1,4 @@
-//! Owns what is counted: one tally for orders and decisions alike, and the totals that go with it.
+//! Owns what is counted: one counts for orders and decisions alike, and the totals that go with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::state::Loss;
 /// changelog that someone else wrote to must not bring the program down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tally {
+pub struct OrderCounts {
     /// Orders, failed ones included.
     #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
@@ -38,8 +38,8 @@ pub struct Tally {
 #[serde(default, deny_unknown_fields)]
 pub struct Totals {
     /// Over all minutes and restaurants.
-    #[serde(skip_serializing_if = "Tally::is_zero")]
-    pub tally: Tally,
+    #[serde(rename = "tally", skip_serializing_if = "OrderCounts::is_zero")]
+    pub orders: OrderCounts,
     /// Records of another event type.
     #[serde(skip_serializing_if = "is_zero")]
     pub skipped: u64,
@@ -54,8 +54,8 @@ pub struct Totals {
     pub order_incomplete: u64,
 }
 
-impl Tally {
-    /// Adds another tally.
+impl OrderCounts {
+    /// Adds another counts.
     pub const fn add(&mut self, other: &Self) {
         self.total = self.total.saturating_add(other.total);
         self.failed = self.failed.saturating_add(other.failed);
@@ -91,7 +91,7 @@ impl Tally {
 impl Totals {
     /// Adds other totals.
     pub const fn add(&mut self, other: &Self) {
-        self.tally.add(&other.tally);
+        self.orders.add(&other.orders);
         self.skipped = self.skipped.saturating_add(other.skipped);
         self.bad = self.bad.saturating_add(other.bad);
         self.out_of_stock = self.out_of_stock.saturating_add(other.out_of_stock);
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn the_changelog_value_is_compact_and_survives() {
-        let tally = Tally { total: 3, reserved: 1, revenue: Revenue(1_700), ..Tally::default() };
-        let json = serde_json::to_string(&tally).expect("serializes");
+        let counts = OrderCounts { total: 3, reserved: 1, revenue: Revenue(1_700), ..OrderCounts::default() };
+        let json = serde_json::to_string(&counts).expect("serializes");
         assert_eq!(json, r#"{"total":3,"reserved":1,"revenue":"17.00"}"#);
-        assert_eq!(serde_json::from_str::<Tally>(&json).expect("parses"), tally);
+        assert_eq!(serde_json::from_str::<OrderCounts>(&json).expect("parses"), counts);
 
-        let totals = Totals { tally, bad: 2, order_incomplete: 4, ..Totals::default() };
+        let totals = Totals { orders: counts, bad: 2, order_incomplete: 4, ..Totals::default() };
         let json = serde_json::to_string(&totals).expect("serializes");
         assert_eq!(serde_json::from_str::<Totals>(&json).expect("parses"), totals);
         assert_eq!(serde_json::to_string(&Totals::default()).expect("serializes"), "{}");
@@ -128,14 +128,14 @@ mod tests {
 
     #[test]
     fn a_value_of_another_version_is_refused_rather_than_half_read() {
-        assert!(serde_json::from_str::<Tally>(r#"{"total":1,"cancelled":2}"#).is_err());
-        assert!(serde_json::from_str::<Tally>(r#"{"total":-1}"#).is_err());
+        assert!(serde_json::from_str::<OrderCounts>(r#"{"total":1,"cancelled":2}"#).is_err());
+        assert!(serde_json::from_str::<OrderCounts>(r#"{"total":-1}"#).is_err());
     }
 
     #[test]
     fn a_full_tally_stays_full() {
-        let mut full = Tally { total: u64::MAX, revenue: Revenue(u128::MAX), ..Tally::default() };
-        full.add(&Tally { total: 1, revenue: Revenue(1), ..Tally::default() });
+        let mut full = OrderCounts { total: u64::MAX, revenue: Revenue(u128::MAX), ..OrderCounts::default() };
+        full.add(&OrderCounts { total: 1, revenue: Revenue(1), ..OrderCounts::default() });
         assert_eq!((full.total, full.revenue), (u64::MAX, Revenue(u128::MAX)));
     }
 }

@@ -4,14 +4,14 @@ use super::{BadReason, BadRecord, TimeError};
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) place: Place,
+pub(super) struct DecodeError {
+    pub(super) place: Location,
     pub(super) problem: Problem,
 }
 
 /// Where in a record a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// The record's value as a whole.
     Value,
     /// A byte of the value, from 0.
@@ -59,16 +59,16 @@ pub(super) enum Problem {
     Time(TimeError),
 }
 
-impl Fault {
+impl DecodeError {
     /// A fault of a known field.
     pub(super) const fn of_field(field: &'static str, problem: Problem) -> Self {
-        Self { place: Place::Field(field), problem }
+        Self { place: Location::Field(field), problem }
     }
 
     /// The same fault, of that line's field if it is of a field.
     pub(super) const fn in_line(self, line: usize) -> Self {
         match self.place {
-            Place::Field(field) => Self { place: Place::LineField(line, field), ..self },
+            Location::Field(field) => Self { place: Location::LineField(line, field), ..self },
             _ => self,
         }
     }
@@ -76,22 +76,22 @@ impl Fault {
     /// The same fault, of the source's field if it is of a field.
     pub(super) const fn in_source(self) -> Self {
         match self.place {
-            Place::Field(field) => Self { place: Place::SourceField(field), ..self },
+            Location::Field(field) => Self { place: Location::SourceField(field), ..self },
             _ => self,
         }
     }
 }
 
-impl From<Fault> for BadRecord {
-    fn from(Fault { place, problem }: Fault) -> Self {
+impl From<DecodeError> for BadRecord {
+    fn from(DecodeError { place, problem }: DecodeError) -> Self {
         let words = problem.words();
         let detail = match place {
-            Place::Value => words.to_owned(),
-            Place::Byte(byte) => format!("byte {byte}: {words}"),
-            Place::Field(field) => format!("{field} {words}"),
-            Place::Line(line) => format!("items[{line}] {words}"),
-            Place::LineField(line, field) => format!("items[{line}].{field} {words}"),
-            Place::SourceField(field) => format!("source.{field} {words}"),
+            Location::Value => words.to_owned(),
+            Location::Byte(byte) => format!("byte {byte}: {words}"),
+            Location::Field(field) => format!("{field} {words}"),
+            Location::Line(line) => format!("items[{line}] {words}"),
+            Location::LineField(line, field) => format!("items[{line}].{field} {words}"),
+            Location::SourceField(field) => format!("source.{field} {words}"),
         };
         Self { reason: problem.reason(), detail }
     }

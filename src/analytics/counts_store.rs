@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 
-use super::{Counted, Revenue, StateOwner, Tally, Totals};
+use super::{CountKey, OrderCounts, Revenue, StateKeyPrefix, Totals};
 use crate::{
     domain::{
         Action, Decision, DecisionRecord, Minute, Order, OrderRecord, OrderStatus, Reason, decode_decision,
@@ -24,33 +24,33 @@ pub enum Feed {
 
 /// What one source partition has counted: by minute, by restaurant, and in all.
 ///
-/// Records go into an overlay: [`Tallies::changes`] lists it for the changelog, [`Tallies::commit`] keeps it,
-/// [`Tallies::abort`] drops it. Everything else here sees the uncommitted changes too.
+/// Records go into an overlay: [`CountsStore::changes`] lists it for the changelog, [`CountsStore::commit`] keeps it,
+/// [`CountsStore::abort`] drops it. Everything else here sees the uncommitted changes too.
 #[derive(Debug, Default)]
-pub struct Tallies {
-    minutes: Table<Minute, Tally>,
-    restaurants: Table<Box<str>, Tally>,
+pub struct CountsStore {
+    minutes: Table<Minute, OrderCounts>,
+    restaurants: Table<Box<str>, OrderCounts>,
     totals: Table<(), Totals>,
 }
 
 /// One value of the changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
-    Tally(Tally),
+pub(super) enum CountValue {
+    OrderCounts(OrderCounts),
     // Boxed: there is one for a partition, but thousands of tallies.
     Totals(Box<Totals>),
 }
 
-impl Item {
-    pub(super) fn decode(counted: &Counted<'_>, value: &[u8]) -> serde_json::Result<Self> {
+impl CountValue {
+    pub(super) fn decode(counted: &CountKey<'_>, value: &[u8]) -> serde_json::Result<Self> {
         match counted {
-            Counted::Minute(_) | Counted::Restaurant(_) => serde_json::from_slice(value).map(Self::Tally),
-            Counted::Totals => serde_json::from_slice(value).map(Self::Totals),
+            CountKey::Minute(_) | CountKey::Restaurant(_) => serde_json::from_slice(value).map(Self::OrderCounts),
+            CountKey::Totals => serde_json::from_slice(value).map(Self::Totals),
         }
     }
 }
 
-impl Tallies {
+impl CountsStore {
     /// Counts one record; what is no order and no decision is counted as skipped or bad.
     pub fn record(&mut self, feed: Feed, value: Option<&[u8]>) {
         match feed {
@@ -69,24 +69,24 @@ impl Tallies {
 
     fn order(&mut self, order: &Order<'_>) {
         let failed = u64::from(order.status == OrderStatus::Failed);
-        let tally = Tally { total: 1, failed, ..Tally::default() };
-        self.count(order.timestamp.minute(), &order.restaurant_id, &tally);
+        let counts = OrderCounts { total: 1, failed, ..OrderCounts::default() };
+        self.count(order.timestamp.minute(), &order.restaurant_id, &counts);
     }
 
     fn decision(&mut self, decision: &Decision<'_>) {
         // An order has a decision for each line and counts once: at its first one.
         let orders = u64::from(decision.line == 0);
-        let mut tally = Tally::default();
+        let mut counts = OrderCounts::default();
         match decision.action {
             Action::Reserve => {
-                tally.reserved = orders;
-                tally.revenue = Revenue::of_line(decision.quantity, decision.price);
+                counts.reserved = orders;
+                counts.revenue = Revenue::of_line(decision.quantity, decision.price);
             }
-            Action::Reject => tally.rejected = orders,
-            Action::Release => tally.released = orders,
+            Action::Reject => counts.rejected = orders,
+            Action::Release => counts.released = orders,
         }
-        if !tally.is_zero() {
-            self.count(decision.timestamp.minute(), &decision.restaurant_id, &tally);
+        if !counts.is_zero() {
+            self.count(decision.timestamp.minute(), &decision.restaurant_id, &counts);
         }
         match decision.reason {
             Some(Reason::OutOfStock) => self.total(&Totals { out_of_stock: 1, ..Totals::default() }),
@@ -103,53 +103,53 @@ impl Tallies {
         self.total(&Totals { bad: 1, ..Totals::default() });
     }
 
-    fn count(&mut self, minute: Minute, restaurant: &str, tally: &Tally) {
-        let place = self.minutes.place(&minute, || minute);
-        self.minutes.change(place, Tally::default).add(tally);
-        let place = self.restaurants.place(restaurant, || restaurant.into());
-        self.restaurants.change(place, Tally::default).add(tally);
-        self.total(&Totals { tally: *tally, ..Totals::default() });
+    fn count(&mut self, minute: Minute, restaurant: &str, counts: &OrderCounts) {
+        let place = self.minutes.row_id(&minute, || minute);
+        self.minutes.change(place, OrderCounts::default).add(counts);
+        let place = self.restaurants.row_id(restaurant, || restaurant.into());
+        self.restaurants.change(place, OrderCounts::default).add(counts);
+        self.total(&Totals { orders: *counts, ..Totals::default() });
     }
 
     fn total(&mut self, totals: &Totals) {
-        let place = self.totals.place(&(), || ());
+        let place = self.totals.row_id(&(), || ());
         self.totals.change(place, Totals::default).add(totals);
     }
 
     /// Hands `each` the changelog records (key, value) of what was changed since the last commit, once per item.
-    pub fn changes(&self, owner: &StateOwner, each: &mut dyn FnMut(&[u8], &[u8])) {
-        let mut record = Record::new(owner);
-        for (minute, tally) in self.minutes.changes() {
-            record.write(&Counted::Minute(*minute), tally, each);
+    pub fn changes(&self, owner: &StateKeyPrefix, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut record = RecordWriter::new(owner);
+        for (minute, counts) in self.minutes.changes() {
+            record.write(&CountKey::Minute(*minute), counts, each);
         }
-        for (name, tally) in self.restaurants.changes() {
-            record.write(&Counted::Restaurant(Cow::Borrowed(name)), tally, each);
+        for (name, counts) in self.restaurants.changes() {
+            record.write(&CountKey::Restaurant(Cow::Borrowed(name)), counts, each);
         }
         for ((), totals) in self.totals.changes() {
-            record.write(&Counted::Totals, totals, each);
+            record.write(&CountKey::Totals, totals, each);
         }
     }
 
     /// Hands `each` the changelog records (key, value) of the whole state: what puts it under a new epoch.
-    pub fn everything(&self, owner: &StateOwner, each: &mut dyn FnMut(&[u8], &[u8])) {
-        let mut record = Record::new(owner);
-        for (minute, tally) in self.minutes() {
-            record.write(&Counted::Minute(minute), tally, each);
+    pub fn everything(&self, owner: &StateKeyPrefix, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut record = RecordWriter::new(owner);
+        for (minute, counts) in self.minutes() {
+            record.write(&CountKey::Minute(minute), counts, each);
         }
-        for (name, tally) in self.restaurants() {
-            record.write(&Counted::Restaurant(Cow::Borrowed(name)), tally, each);
+        for (name, counts) in self.restaurants() {
+            record.write(&CountKey::Restaurant(Cow::Borrowed(name)), counts, each);
         }
         if let Some(totals) = self.totals.get(&()) {
-            record.write(&Counted::Totals, totals, each);
+            record.write(&CountKey::Totals, totals, each);
         }
     }
 
     /// Hands `each` the changelog key of every item: what is deleted with this state's epoch.
-    pub fn keys(&self, owner: &StateOwner, each: &mut dyn FnMut(&[u8])) {
+    pub fn keys(&self, owner: &StateKeyPrefix, each: &mut dyn FnMut(&[u8])) {
         let mut key = Vec::new();
-        let minutes = self.minutes().map(|(minute, _)| Counted::Minute(minute));
-        let restaurants = self.restaurants().map(|(name, _)| Counted::Restaurant(Cow::Borrowed(name)));
-        let totals = self.totals.get(&()).map(|_| Counted::Totals);
+        let minutes = self.minutes().map(|(minute, _)| CountKey::Minute(minute));
+        let restaurants = self.restaurants().map(|(name, _)| CountKey::Restaurant(Cow::Borrowed(name)));
+        let totals = self.totals.get(&()).map(|_| CountKey::Totals);
         for counted in minutes.chain(restaurants).chain(totals) {
             owner.write_key(&counted, &mut key);
             each(&key);
@@ -161,27 +161,29 @@ impl Tallies {
     /// # Errors
     ///
     /// When the value is no value of what is counted; the state is then unchanged.
-    pub fn restore(&mut self, counted: Counted<'_>, value: Option<&[u8]>) -> serde_json::Result<()> {
+    pub fn restore(&mut self, counted: CountKey<'_>, value: Option<&[u8]>) -> serde_json::Result<()> {
         if let Some(value) = value {
-            let item = Item::decode(&counted, value)?;
+            let item = CountValue::decode(&counted, value)?;
             self.put(counted, item);
         } else {
             match counted {
-                Counted::Minute(minute) => self.minutes.restore(minute, None),
-                Counted::Restaurant(name) => self.restaurants.restore(name.into(), None),
-                Counted::Totals => self.totals.restore((), None),
+                CountKey::Minute(minute) => self.minutes.restore(minute, None),
+                CountKey::Restaurant(name) => self.restaurants.restore(name.into(), None),
+                CountKey::Totals => self.totals.restore((), None),
             }
         }
         Ok(())
     }
 
     /// Takes over one item as committed. An item that was decoded for its key always fits it.
-    pub(super) fn put(&mut self, counted: Counted<'_>, item: Item) {
+    pub(super) fn put(&mut self, counted: CountKey<'_>, item: CountValue) {
         match (counted, item) {
-            (Counted::Minute(minute), Item::Tally(tally)) => self.minutes.restore(minute, Some(tally)),
-            (Counted::Restaurant(name), Item::Tally(tally)) => self.restaurants.restore(name.into(), Some(tally)),
-            (Counted::Totals, Item::Totals(totals)) => self.totals.restore((), Some(*totals)),
-            (Counted::Totals, Item::Tally(_)) | (_, Item::Totals(_)) => {}
+            (CountKey::Minute(minute), CountValue::OrderCounts(counts)) => self.minutes.restore(minute, Some(counts)),
+            (CountKey::Restaurant(name), CountValue::OrderCounts(counts)) => {
+                self.restaurants.restore(name.into(), Some(counts))
+            }
+            (CountKey::Totals, CountValue::Totals(totals)) => self.totals.restore((), Some(*totals)),
+            (CountKey::Totals, CountValue::OrderCounts(_)) | (_, CountValue::Totals(_)) => {}
         }
     }
 
@@ -210,25 +212,25 @@ impl Tallies {
     /// so that also a state of an older version, which kept no such number, disagrees with itself if some of it is gone.
     #[must_use]
     pub fn loss(&self, kept: &BTreeMap<String, u64>) -> Option<Loss> {
-        let totals = self.totals().tally;
-        let sum = |tallies: &mut dyn Iterator<Item = &Tally>| {
-            let mut sum = Tally::default();
-            tallies.for_each(|tally| sum.add(tally));
+        let totals = self.totals().orders;
+        let sum = |tallies: &mut dyn Iterator<Item = &OrderCounts>| {
+            let mut sum = OrderCounts::default();
+            tallies.for_each(|counts| sum.add(counts));
             sum
         };
         Loss::between(kept, &self.holds())
-            .or_else(|| totals.loss(&sum(&mut self.minutes().map(|(_, tally)| tally)), "minute"))
-            .or_else(|| totals.loss(&sum(&mut self.restaurants().map(|(_, tally)| tally)), "restaurant"))
+            .or_else(|| totals.loss(&sum(&mut self.minutes().map(|(_, counts)| counts)), "minute"))
+            .or_else(|| totals.loss(&sum(&mut self.restaurants().map(|(_, counts)| counts)), "restaurant"))
     }
 
     /// The minutes, in the order in which they were first seen.
-    pub(super) fn minutes(&self) -> impl Iterator<Item = (Minute, &Tally)> {
-        self.minutes.iter().map(|(minute, tally)| (*minute, tally))
+    pub(super) fn minutes(&self) -> impl Iterator<Item = (Minute, &OrderCounts)> {
+        self.minutes.iter().map(|(minute, counts)| (*minute, counts))
     }
 
     /// The restaurants, in the order in which they were first seen.
-    pub(super) fn restaurants(&self) -> impl Iterator<Item = (&str, &Tally)> {
-        self.restaurants.iter().map(|(name, tally)| (name.as_ref(), tally))
+    pub(super) fn restaurants(&self) -> impl Iterator<Item = (&str, &OrderCounts)> {
+        self.restaurants.iter().map(|(name, counts)| (name.as_ref(), counts))
     }
 
     /// What was counted in all.
@@ -239,18 +241,18 @@ impl Tallies {
 }
 
 /// One record of the changelog, its buffers used again for the next.
-struct Record<'a> {
-    owner: &'a StateOwner,
+struct RecordWriter<'a> {
+    owner: &'a StateKeyPrefix,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
-impl<'a> Record<'a> {
-    const fn new(owner: &'a StateOwner) -> Self {
+impl<'a> RecordWriter<'a> {
+    const fn new(owner: &'a StateKeyPrefix) -> Self {
         Self { owner, key: Vec::new(), value: Vec::new() }
     }
 
-    fn write(&mut self, counted: &Counted<'_>, value: &impl Serialize, each: &mut dyn FnMut(&[u8], &[u8])) {
+    fn write(&mut self, counted: &CountKey<'_>, value: &impl Serialize, each: &mut dyn FnMut(&[u8], &[u8])) {
         self.owner.write_key(counted, &mut self.key);
         self.value.clear();
         // Integers and strings always serialize, and a vector takes every byte.

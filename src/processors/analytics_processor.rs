@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analytics::{Feed, GroupState, StateOwner, Tallies};
+use crate::analytics::{CountsStore, Feed, GroupState, StateKeyPrefix};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Output, TopicPartition, TransactionError};
 use crate::state::{Digest, Loss, Position, PositionKey};
@@ -13,7 +13,7 @@ pub const STATE: Output = Output(0);
 
 /// Counts orders and decisions for a group.
 #[derive(Debug)]
-pub struct TallyKeeper {
+pub struct AnalyticsProcessor {
     group: String,
     /// What each of the loop's sources holds, by its place.
     feeds: Vec<Feed>,
@@ -21,7 +21,7 @@ pub struct TallyKeeper {
     epoch: String,
 }
 
-impl TallyKeeper {
+impl AnalyticsProcessor {
     /// A keeper for a group whose sources hold these feeds; `epoch` must be one that nobody used before.
     #[must_use]
     pub fn new(group: &str, feeds: &[Feed], epoch: String) -> Self {
@@ -29,8 +29,8 @@ impl TallyKeeper {
     }
 }
 
-impl Processor for TallyKeeper {
-    type Task = Tallies;
+impl Processor for AnalyticsProcessor {
+    type Task = CountsStore;
     type Restore = GroupState;
 
     fn position_key(&self, source: &TopicPartition) -> PositionKey {
@@ -53,7 +53,7 @@ impl Processor for TallyKeeper {
         }
     }
 
-    fn accept(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure> {
+    fn validate_position(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure> {
         if position.group == self.group && position.epoch.is_some() {
             return Ok(());
         }
@@ -69,18 +69,18 @@ impl Processor for TallyKeeper {
         restore.apply(key, value).map_err(|error| error.to_string())
     }
 
-    fn finish_restore(&self, restore: &mut GroupState, source: &TopicPartition) -> (Tallies, Option<Position>) {
+    fn finish_restore(&self, restore: &mut GroupState, source: &TopicPartition) -> (CountsStore, Option<Position>) {
         let position = restore.position(&source.topic, source.partition).cloned();
         (restore.tallies(&source.topic, source.partition).unwrap_or_default(), position)
     }
 
-    fn loss(&self, task: &Tallies, position: &Position) -> Option<Loss> {
+    fn loss(&self, task: &CountsStore, position: &Position) -> Option<Loss> {
         task.loss(&position.holds)
     }
 
-    fn give_up(&self, source: &TopicPartition, task: &Tallies, position: &Position) -> (Tallies, Vec<Vec<u8>>) {
+    fn give_up(&self, source: &TopicPartition, task: &CountsStore, position: &Position) -> (CountsStore, Vec<Vec<u8>>) {
         // The new state has another epoch, so that not one of these keys is written again.
-        let owner = StateOwner::new(
+        let owner = StateKeyPrefix::new(
             &self.group,
             position.epoch.as_deref().unwrap_or_default(),
             &source.topic,
@@ -88,12 +88,12 @@ impl Processor for TallyKeeper {
         );
         let mut keys = Vec::new();
         task.keys(&owner, &mut |key| keys.push(key.to_vec()));
-        (Tallies::default(), keys)
+        (CountsStore::default(), keys)
     }
 
     fn process(
         &mut self,
-        task: &mut Tallies,
+        task: &mut CountsStore,
         record: &SourceRecord<'_>,
         _outputs: &mut dyn Outputs,
     ) -> Result<(), TransactionError> {
@@ -106,12 +106,12 @@ impl Processor for TallyKeeper {
     fn changes(
         &self,
         source: &TopicPartition,
-        task: &Tallies,
+        task: &CountsStore,
         position: &Position,
         each: &mut Changed<'_>,
     ) -> Result<(), TransactionError> {
         let epoch = position.epoch.as_deref().unwrap_or(&self.epoch);
-        let owner = StateOwner::new(&self.group, epoch, &source.topic, source.partition);
+        let owner = StateKeyPrefix::new(&self.group, epoch, &source.topic, source.partition);
         let mut result = Ok(());
         task.changes(&owner, &mut |key, value| {
             if result.is_ok() {
@@ -121,17 +121,17 @@ impl Processor for TallyKeeper {
         result
     }
 
-    fn counts(&self, _task: &Tallies, _counts: &mut BTreeMap<String, u64>) {}
+    fn counts(&self, _task: &CountsStore, _counts: &mut BTreeMap<String, u64>) {}
 
-    fn holds(&self, task: &Tallies) -> BTreeMap<String, u64> {
+    fn holds(&self, task: &CountsStore) -> BTreeMap<String, u64> {
         task.holds()
     }
 
-    fn committed(&mut self, task: &mut Tallies) {
+    fn committed(&mut self, task: &mut CountsStore) {
         task.commit();
     }
 
-    fn aborted(&mut self, task: &mut Tallies) {
+    fn aborted(&mut self, task: &mut CountsStore) {
         task.abort();
     }
 }

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::values::is_number;
-use crate::domain::fault::{Fault, Problem};
+use crate::domain::decode_error::{DecodeError, Problem};
 
 /// What all values of one reading share.
 #[derive(Default)]
@@ -18,25 +18,25 @@ pub(super) struct Reading {
     /// not survive: a number beyond a double, where no number belongs.
     pub(super) careful: bool,
     /// What ended the reading and is no matter of syntax: an error of `serde_json` has room for words only.
-    pub(super) fault: Cell<Option<Fault>>,
+    pub(super) fault: Cell<Option<DecodeError>>,
 }
 
 impl Reading {
     /// Keeps another telling of the fault that ended the reading, if one did.
     #[cold]
-    pub(super) fn refine(&self, telling: impl FnOnce(Fault) -> Fault) {
+    pub(super) fn refine(&self, telling: impl FnOnce(DecodeError) -> DecodeError) {
         self.fault.set(self.fault.get().map(telling));
     }
 
     #[cold]
-    fn end<E: Error>(&self, fault: Fault) -> E {
+    fn end<E: Error>(&self, fault: DecodeError) -> E {
         self.fault.set(Some(fault));
         E::custom("a fault kept aside")
     }
 }
 
 /// What to make of a value of each type.
-pub(super) trait Wanted<'a>: Sized {
+pub(super) trait ValueVisitor<'a>: Sized {
     /// What is made of it.
     type Value;
 
@@ -74,7 +74,7 @@ pub(super) struct Any<'r, W> {
     pub(super) reading: &'r Reading,
 }
 
-impl<'a, W: Wanted<'a>> DeserializeSeed<'a> for Any<'_, W> {
+impl<'a, W: ValueVisitor<'a>> DeserializeSeed<'a> for Any<'_, W> {
     type Value = W::Value;
 
     #[inline]
@@ -83,7 +83,7 @@ impl<'a, W: Wanted<'a>> DeserializeSeed<'a> for Any<'_, W> {
     }
 }
 
-impl<'a, W: Wanted<'a>> Any<'_, W> {
+impl<'a, W: ValueVisitor<'a>> Any<'_, W> {
     #[cold]
     fn look_first<D: Deserializer<'a>>(self, deserializer: D) -> Result<W::Value, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?;
@@ -96,7 +96,7 @@ impl<'a, W: Wanted<'a>> Any<'_, W> {
     }
 }
 
-impl<'a, W: Wanted<'a>> Visitor<'a> for Any<'_, W> {
+impl<'a, W: ValueVisitor<'a>> Visitor<'a> for Any<'_, W> {
     type Value = W::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,7 +164,7 @@ pub(super) struct FieldValue<'v, A> {
 impl<'a, A: MapAccess<'a>> FieldValue<'_, A> {
     /// Reads it.
     #[inline]
-    pub(super) fn read<W: Wanted<'a>>(self, wanted: W) -> Result<W::Value, A::Error> {
+    pub(super) fn read<W: ValueVisitor<'a>>(self, wanted: W) -> Result<W::Value, A::Error> {
         self.map.next_value_seed(Any { wanted, reading: self.reading })
     }
 
@@ -211,7 +211,7 @@ impl<'a> DeserializeSeed<'a> for Repeated<'_> {
 
     #[cold]
     fn deserialize<D: Deserializer<'a>>(self, _: D) -> Result<(), D::Error> {
-        Err(self.reading.end(Fault::of_field(self.name, Problem::Duplicate)))
+        Err(self.reading.end(DecodeError::of_field(self.name, Problem::Duplicate)))
     }
 }
 

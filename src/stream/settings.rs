@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-use super::Standing;
+use super::CommittedPosition;
 use crate::kafka::{Output, Sizes, TopicPartition};
 
 /// The words of one consumer in messages.
 #[derive(Debug, Clone)]
-pub struct Words {
+pub struct ErrorTexts {
     /// The command, as in `inventory`.
     pub command: &'static str,
     /// Its flag that takes the position as committed.
-    pub resume: &'static str,
+    pub resume_flag: &'static str,
     /// What its state is called.
-    pub state: &'static str,
+    pub state_name: &'static str,
     /// The way on when the state is gone.
-    pub state_gone: &'static str,
+    pub state_missing_hint: &'static str,
     /// The way on when unread records are gone.
-    pub records_gone: &'static str,
+    pub records_missing_hint: &'static str,
     /// The way on when a source topic was deleted and created again.
-    pub recreated: &'static str,
+    pub topic_recreated_hint: &'static str,
     /// The way on when some of the state is gone.
-    pub state_lost: &'static str,
+    pub state_incomplete_hint: &'static str,
 }
 
 /// What the loop is to do.
@@ -58,25 +58,25 @@ pub struct LoopSettings {
     /// Begin anew, with no state and from the log's start, where a source topic was deleted and created again.
     pub start_over: bool,
     /// The words for messages.
-    pub words: Words,
+    pub error_texts: ErrorTexts,
 }
 
 /// What the loop tells while it runs.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum LoopEvent<'a> {
     /// Something worth a line.
     Note(&'a str),
     /// A transaction was aborted; its records are processed again.
     Aborted(&'a str),
     /// A transaction was committed, or some time has passed.
-    Progress(&'a Ended),
+    Progress(&'a LoopSummary),
     /// Some time has passed in which the cluster did not answer: what was shown before is as old as this.
     Outage(Duration),
 }
 
 /// What the loop has done.
 #[derive(Debug, Clone, Default)]
-pub struct Ended {
+pub struct LoopSummary {
     /// Records processed in committed transactions.
     pub records: u64,
     /// Committed transactions.
@@ -88,7 +88,7 @@ pub struct Ended {
     /// Assignments got from the group.
     pub assignments: u64,
     /// Where this member's partitions stand.
-    pub standing: Vec<Standing>,
+    pub committed: Vec<CommittedPosition>,
     /// Whether the ends were reached, rather than a stop asked for.
-    pub reached: bool,
+    pub reached_end: bool,
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::ends::{EndWait, wait_visible};
+use super::end_offsets::{EndWait, wait_visible};
 use super::error::StreamError;
-use super::identity::{self, Identity, IdleLook};
-use super::job::{Ended, Event, LoopSettings};
 use super::outage::Outages;
+use super::settings::{LoopEvent, LoopSettings, LoopSummary};
 use super::tasks::Tasks;
+use super::topic_ids::{self, Identity, IdleLook};
 use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
@@ -35,9 +35,9 @@ pub fn run<P: Processor>(
     processor: &mut P,
     inspector: &Inspector,
     shutdown: &Shutdown,
-    watch: &mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
-) -> Result<Ended, StreamError> {
-    let mut engine = Engine {
+    watch: &mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
+) -> Result<LoopSummary, StreamError> {
+    let mut engine = PollLoop {
         connection,
         settings,
         processor,
@@ -62,7 +62,7 @@ pub fn run<P: Processor>(
         silent: Deadline::after(connection.timeout),
         heard: 0,
         throttle: settings.throttle.map(Throttle::per_second),
-        ended: Ended::default(),
+        ended: LoopSummary::default(),
     };
     // A name is taken over only once the group has given it to this process: until then it may be another one's.
     if settings.instance_id.is_none() {
@@ -92,9 +92,9 @@ pub fn run<P: Processor>(
     if result.is_err() && !fenced && !passing && engine.open.is_some() && !engine.is_overdue() {
         engine.abort_quietly();
     }
-    let Engine { mut ended, tasks, transactions, .. } = engine;
-    ended.standing = tasks.iter().map(super::tasks::Task::standing).collect();
-    let topics = identity::topics(settings);
+    let PollLoop { mut ended, tasks, transactions, .. } = engine;
+    ended.committed = tasks.iter().map(super::tasks::Task::standing).collect();
+    let topics = topic_ids::topics(settings);
     let result = result.map_err(|error| match error {
         StreamError::Kafka(error) if passing => StreamError::Kafka(inspector.name_leaderless(error, &topics)),
         other => other,
@@ -103,9 +103,9 @@ pub fn run<P: Processor>(
     drop(transactions);
     result?;
     // Who was stopped before the ends tells what was committed, and waits for nobody.
-    if ended.reached && ended.commits > 0 {
+    if ended.reached_end && ended.commits > 0 {
         match wait_visible(settings, inspector, watch) {
-            Err(_) if shutdown.requested().is_some() => ended.reached = false,
+            Err(_) if shutdown.requested().is_some() => ended.reached_end = false,
             visible => visible?,
         }
     }
@@ -119,12 +119,12 @@ pub(super) struct Open {
 }
 
 /// Partitions that were assigned and cannot be read yet.
-pub(super) struct Pending {
+pub(super) struct PendingAssignment {
     pub(super) partitions: Vec<TopicPartition>,
     pub(super) generation: GroupMetadata,
 }
 
-pub(super) struct Engine<'a, P: Processor> {
+pub(super) struct PollLoop<'a, P: Processor> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a LoopSettings,
     pub(super) processor: &'a mut P,
@@ -132,7 +132,7 @@ pub(super) struct Engine<'a, P: Processor> {
     /// For looks at topics beside the work.
     pub(super) looker: Inspector,
     pub(super) shutdown: &'a Shutdown,
-    pub(super) watch: &'a mut dyn FnMut(Event<'_>) -> Result<bool, Failure>,
+    pub(super) watch: &'a mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
     pub(super) transactions: Option<Aside<Transactions>>,
     /// Number of transactional ids that this process has used up.
     pub(super) incarnation: u32,
@@ -140,7 +140,7 @@ pub(super) struct Engine<'a, P: Processor> {
     /// The member as it was when it got its partitions; `None` while it has none, or must not act on them.
     pub(super) generation: Option<GroupMetadata>,
     /// What is assigned and not prepared; never together with a generation.
-    pub(super) pending: Option<Pending>,
+    pub(super) pending: Option<PendingAssignment>,
     /// The topics that the state of the tasks belongs to.
     pub(super) identity: Identity,
     pub(super) idle_look: IdleLook,
@@ -158,7 +158,7 @@ pub(super) struct Engine<'a, P: Processor> {
     pub(super) silent: Deadline,
     pub(super) heard: u64,
     pub(super) throttle: Option<Throttle>,
-    pub(super) ended: Ended,
+    pub(super) ended: LoopSummary,
 }
 
 /// Writes into the open transaction, on the partition number of the source.
@@ -183,7 +183,7 @@ impl Outputs for TransactionOutputs<'_> {
     }
 }
 
-impl<P: Processor> Engine<'_, P> {
+impl<P: Processor> PollLoop<'_, P> {
     fn drive(&mut self, member: &Member) -> Result<(), StreamError> {
         let mut joining = Some(Deadline::after(JOIN_BOUND));
         let mut looked = Deadline::after(IDLE);
@@ -266,16 +266,16 @@ impl<P: Processor> Engine<'_, P> {
         self.look_at_silence(member)?;
         self.look_at_outage()?;
         if let Some(cause) = self.outages.untold() {
-            (self.watch)(Event::Note(&format!("waiting for the cluster: {cause}")))?;
+            (self.watch)(LoopEvent::Note(&format!("waiting for the cluster: {cause}")))?;
         }
-        let event = self.outages.age().map_or(Event::Progress(&self.ended), Event::Outage);
+        let event = self.outages.age().map_or(LoopEvent::Progress(&self.ended), LoopEvent::Outage);
         if !(self.watch)(event)? {
             self.finish(member)?;
             return Ok(true);
         }
         if self.open.is_none() && self.generation.is_some() {
             if self.has_reached_the_ends()? {
-                self.ended.reached = true;
+                self.ended.reached_end = true;
                 return Ok(true);
             }
             self.look_at_ends()?;
@@ -389,8 +389,8 @@ impl<P: Processor> Engine<'_, P> {
     }
 }
 
-impl<P: Processor> std::fmt::Debug for Engine<'_, P> {
+impl<P: Processor> std::fmt::Debug for PollLoop<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("empty", &self.tasks.is_empty()).finish_non_exhaustive()
+        f.debug_struct("PollLoop").field("empty", &self.tasks.is_empty()).finish_non_exhaustive()
     }
 }

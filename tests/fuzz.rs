@@ -10,21 +10,21 @@ use std::sync::Once;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use foodstream::broker::wire::{Frames, Limits, Rubbish, check, header};
+use foodstream::broker::wire::{Frames, InvalidRequest, Limits, read_header, validate};
 use foodstream::broker::{Config, Server};
 use kafka_protocol::messages::ApiKey;
 use rand_xoshiro::Xoshiro256StarStar;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-#[path = "../src/broker/wire/layout.rs"]
-#[expect(dead_code, reason = "only the guard tells the names of fields")]
-mod layout;
+#[path = "../src/broker/wire/request_schemas.rs"]
+mod request_schemas;
 #[path = "../src/broker/wire/samples.rs"]
 #[expect(dead_code, reason = "the laws of the guard use the rest")]
 mod samples;
-#[path = "../src/broker/wire/shapes.rs"]
-mod shapes;
+#[path = "../src/broker/wire/schema.rs"]
+#[expect(dead_code, reason = "only the guard tells the names of fields")]
+mod schema;
 
 /// What the process may take beyond what it has at the start, most of it only set aside by the allocator for its threads.
 /// A count believed is a hundred times as much.
@@ -195,9 +195,9 @@ impl Tally {
     }
 
     fn serve(&mut self, mut frame: Bytes) -> Option<()> {
-        let (api, header) = header(&mut frame).inspect_err(|_| self.count("header refused")).ok()?;
+        let (api, header) = read_header(&mut frame).inspect_err(|_| self.count("header refused")).ok()?;
         let version = header.request_api_version;
-        match check(api, version, &frame, LIMITS) {
+        match validate(api, version, &frame, LIMITS) {
             Ok(()) => {
                 let decoded = samples::is_decoded(api, version, &mut frame.clone());
                 assert!(decoded || !frame.is_ascii(), "{api:?} {version}: it passed and is not decoded: {frame:02x?}");
@@ -212,19 +212,19 @@ impl Tally {
     }
 
     /// What the guard refuses, the crate refuses too, or would have taken for something that it is not.
-    fn refused(&mut self, api: ApiKey, version: i16, body: &Bytes, rubbish: Rubbish) {
+    fn refused(&mut self, api: ApiKey, version: i16, body: &Bytes, rubbish: InvalidRequest) {
         let is_decoded = || samples::is_decoded(api, version, &mut body.clone());
         let (outcome, decoded) = match rubbish {
-            Rubbish::UnknownVersion { .. } => ("version refused", is_decoded()),
-            Rubbish::BeyondTheEnd { .. } => ("cut off", is_decoded()),
+            InvalidRequest::UnknownVersion { .. } => ("version refused", is_decoded()),
+            InvalidRequest::PastEnd { .. } => ("cut off", is_decoded()),
             // Only here the guard says no before the crate would, which goes on to reserve memory.
-            Rubbish::CountBeyondTheEnd { .. } => ("blown up", false),
-            Rubbish::TagTooNew { .. } => ("tag refused", is_decoded()),
+            InvalidRequest::CountTooLarge { .. } => ("blown up", false),
+            InvalidRequest::TagNotInVersion { .. } => ("tag refused", is_decoded()),
             // The crate takes null in versions that do not have it yet, and a sixth byte of a number for what follows it.
-            Rubbish::Negative { .. } => ("null refused", false),
-            Rubbish::NeitherNullNorThere { .. } => ("marker refused", false),
-            Rubbish::EndlessNumber { .. } => ("number refused", false),
-            Rubbish::TooManyElements { .. } => ("too many elements", false),
+            InvalidRequest::NullOrNegative { .. } => ("null refused", false),
+            InvalidRequest::InvalidNullMarker { .. } => ("marker refused", false),
+            InvalidRequest::VarintTooLong { .. } => ("number refused", false),
+            InvalidRequest::TooManyElements { .. } => ("too many elements", false),
             other => panic!("{api:?} {version}: {other}"),
         };
         assert!(!decoded, "{api:?} {version}: refused, {rubbish}, and yet decoded: {body:02x?}");

@@ -6,17 +6,17 @@ use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
 use super::answer::{Deferred, Outbox, Ticket};
-use super::damage::OpenError;
+use super::corruption::OpenError;
 use super::directory::{Directory, TOPICS};
-use super::ends::Ends;
+use super::ends::EndsFile;
 use super::entry::Entry;
-use super::fetch::Parked;
+use super::fetch::WaitingFetches;
 use super::groups::Groups;
 use super::journal::Journal;
+use super::journal_recovery::JournalRecovery;
 use super::log::{LogStorage, OpenFiles};
 use super::notice::Notice;
-use super::opening::Opening;
-use super::storage_fault::words;
+use super::storage_error::describe_io_error;
 use super::topics::Topics;
 use super::transactions::{Decisions, Transactions};
 
@@ -93,8 +93,8 @@ pub struct Core {
     pub(super) transactions: Transactions,
     pub(super) journal: Journal,
     /// Where the journal and the logs end; none in memory.
-    pub(super) ends: Option<Ends>,
-    pub(super) parked: Parked,
+    pub(super) ends: Option<EndsFile>,
+    pub(super) waiting_fetches: WaitingFetches,
     pub(super) outbox: Outbox,
     pub(super) notices: Vec<Notice>,
     /// No request may wait any more; see `stop.rs`.
@@ -111,7 +111,7 @@ impl Core {
         let (mut opening, entries) = match &storage {
             Storage::Memory => (None, Vec::new()),
             Storage::Folder(folder) => {
-                let (opening, entries) = Opening::read(folder, cluster_id, settings.fsync)?;
+                let (opening, entries) = JournalRecovery::read(folder, cluster_id, settings.fsync)?;
                 (Some(opening), entries)
             }
         };
@@ -123,9 +123,9 @@ impl Core {
             topics: Topics::default(),
             groups: Groups::default(),
             transactions: Transactions::default(),
-            journal: Journal::none(),
+            journal: Journal::in_memory(),
             ends: None,
-            parked: Parked::default(),
+            waiting_fetches: WaitingFetches::default(),
             outbox: Outbox::default(),
             notices: Vec::new(),
             stopping: false,
@@ -161,8 +161,8 @@ impl Core {
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
         match self.topic_folder(topic) {
             None => LogStorage::Memory,
-            Some(folder) => LogStorage::Folder {
-                folder: folder.child(partition.to_string()),
+            Some(folder) => LogStorage::Directory {
+                dir: folder.child(partition.to_string()),
                 fsync: self.settings.fsync,
                 files: self.files.clone(),
             },
@@ -176,7 +176,7 @@ impl Core {
     /// `KAFKA_STORAGE_ERROR`; nothing may then change in memory.
     pub fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
         self.journal.append(entries).map_err(|error| {
-            self.notices.push(Notice::Unwritten { what: "the journal".to_owned(), reason: words(&error) });
+            self.notices.push(Notice::Unwritten { what: "the journal".to_owned(), reason: describe_io_error(&error) });
             ResponseError::KafkaStorageError
         })
     }
@@ -201,7 +201,7 @@ impl Core {
         self.clean(now);
         self.shorten_journal();
         [
-            self.parked.next_deadline(),
+            self.waiting_fetches.next_deadline(),
             self.groups.next_deadline(),
             self.transactions.next_deadline(),
             self.topics.next_deadline(),
@@ -213,7 +213,7 @@ impl Core {
 
     /// Writes the journal anew when most of it is history. If that fails, the long one is as good.
     fn shorten_journal(&mut self) {
-        if !self.journal.is_long() {
+        if !self.journal.needs_rewrite() {
             return;
         }
         let entries = self.snapshot();

@@ -77,7 +77,7 @@ impl Asked {
 
 /// Answers one request. `frame` is what stands behind the length on the wire; nothing of it is believed yet.
 pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served {
-    let (api, header) = match wire::header(&mut frame) {
+    let (api, header) = match wire::read_header(&mut frame) {
         Ok(header) => header,
         Err(rubbish) => return Served::Close(rubbish.to_string()),
     };
@@ -86,7 +86,7 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     if api == ApiKey::ApiVersions && !apis::is_answered(api, asked.version) {
         return asked.encode(0, &apis::unknown_version(), None);
     }
-    if let Err(rubbish) = wire::check(api, asked.version, &frame, Limits::default()) {
+    if let Err(rubbish) = wire::validate(api, asked.version, &frame, Limits::default()) {
         return asked.close(rubbish);
     }
     if let Some(id) = &header.client_id
@@ -219,7 +219,7 @@ impl Passage<'_> {
             return self.refuse::<ProduceRequest>(request.unanswered(), error).await;
         }
         let checked = CheckedProduce::new(request, self.asked.version);
-        let is_answered = checked.is_answered();
+        let is_answered = checked.needs_response();
         let response = self.hall.tell(|core, now| core.produce(checked, &self.call(now)));
         if is_answered {
             return self.finish::<ProduceRequest>(response).await;
@@ -265,7 +265,7 @@ impl Passage<'_> {
                 let corrupt = ResponseError::CorruptMessage.code();
                 let mut answers = response.responses.iter().flat_map(|topic| &topic.partitions);
                 if answers.any(|answer| answer.error_code == corrupt) {
-                    self.hall.tell(|core, now| core.tell_unreadable(&request, &response, &self.call(now)));
+                    self.hall.tell(|core, now| core.report_corrupt_batches(&request, &response, &self.call(now)));
                 }
                 if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
                     FetchRequest::blame(&mut response, error.code());

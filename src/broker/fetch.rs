@@ -1,7 +1,7 @@
-//! Owns fetch requests: what a reader gets now, and the readers that wait for more.
+//! Owns fetch requests: what a fetch gets now, and the fetches that wait for more.
 //!
 //! A fetch makes a plan under the broker's lock; the bytes are read by whoever answers, outside of it. A fetch whose minimum of bytes is not
-//! there yet is parked under a ticket, and asked again when enough has been appended or its time is up.
+//! there yet is waiting_fetches under a ticket, and asked again when enough has been appended or its time is up.
 //! Fetch sessions (KIP-227) are an optimisation that a broker may decline: every answer carries session id 0, and clients then send full requests.
 
 use std::collections::BTreeMap;
@@ -16,16 +16,16 @@ use kafka_protocol::messages::{BrokerId, ProducerId};
 
 use super::answer::{Answer, Call, Deferred, Ticket};
 use super::core::Core;
-use super::log::{Isolation, Log, Slice};
+use super::log::{IsolationLevel, Log, LogSlice};
 use super::notice::Notice;
 
 /// From this version on a fetch names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
-/// Bytes of batches in one answer, whatever was asked for: what is in flight to all readers together must stay small.
-const MOST_BYTES: usize = 8 << 20;
-/// What a reader waits at most, whatever it asks for: one that is gone is noticed when it is answered. No client asks for more
+/// Bytes of batches in one answer, whatever was asked for: what is in flight to all fetches together must stay small.
+const MAX_BYTES: usize = 8 << 20;
+/// What a fetch waits at most, whatever it asks for: one that is gone is noticed when it is answered. No client asks for more
 /// (`fetch.wait.max.ms` of librdkafka).
-const LONGEST_WAIT_MS: i32 = 5 * 60 * 1000;
+const MAX_WAIT_MS: i32 = 5 * 60 * 1000;
 /// The epoch of the only leader that a partition ever has.
 const LEADER_EPOCH: i32 = 0;
 /// Epochs of requests that name everything they want: the first of a session, and one that belongs to none.
@@ -36,7 +36,7 @@ const FULL: [i32; 2] = [0, -1];
 pub struct FetchPlan {
     response: FetchResponse,
     /// Which topic and partition of the response each slice belongs to.
-    slices: Vec<(usize, usize, Slice)>,
+    slices: Vec<(usize, usize, LogSlice)>,
 }
 
 impl FetchPlan {
@@ -73,7 +73,7 @@ impl FetchPlan {
 
 impl Core {
     /// Tells which partitions of an answer could not be read, and from where.
-    pub fn tell_unreadable(&mut self, request: &FetchRequest, response: &FetchResponse, call: &Call<'_>) {
+    pub fn report_corrupt_batches(&mut self, request: &FetchRequest, response: &FetchResponse, call: &Call<'_>) {
         let corrupt = ResponseError::CorruptMessage.code();
         for (topic, answers) in request.topics.iter().zip(&response.responses) {
             let pairs = topic.partitions.iter().zip(&answers.partitions);
@@ -89,31 +89,31 @@ impl Core {
     }
 }
 
-/// The readers that wait for more than there is.
+/// The fetches that wait for more than there is.
 #[derive(Debug, Default)]
-pub struct Parked {
-    readers: BTreeMap<Ticket, Reader>,
+pub struct WaitingFetches {
+    fetches: BTreeMap<Ticket, WaitingFetch>,
 }
 
 #[derive(Debug)]
-struct Reader {
+struct WaitingFetch {
     /// Milliseconds by the broker's clock at which it is answered with whatever there is.
     until: i64,
     min_bytes: usize,
-    isolation: Isolation,
+    isolation: IsolationLevel,
     positions: Vec<(String, i32, i64)>,
 }
 
-impl Parked {
+impl WaitingFetches {
     /// When the first of them is to be answered.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
-        self.readers.values().map(|reader| reader.until).min()
+        self.fetches.values().map(|fetch| fetch.until).min()
     }
 }
 
-fn isolation(request: &FetchRequest) -> Isolation {
-    if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+fn isolation(request: &FetchRequest) -> IsolationLevel {
+    if request.isolation_level == 1 { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted }
 }
 
 /// Checks one partition's part of a request against its log.
@@ -143,7 +143,7 @@ fn is_unknown(data: &PartitionData) -> bool {
     UNKNOWN.iter().any(|error| error.code() == data.error_code)
 }
 
-fn refused(partition: &FetchPartition, error: ResponseError) -> PartitionData {
+fn error_data(partition: &FetchPartition, error: ResponseError) -> PartitionData {
     // Only where it came to reading the list is left out.
     let unknown = UNKNOWN.contains(&error);
     PartitionData::default()
@@ -161,7 +161,7 @@ impl Core {
     /// Answers a fetch, or parks it until more is there or its time is up.
     pub fn fetch(&mut self, request: &FetchRequest, call: &Call<'_>) -> Answer<FetchPlan> {
         let plan = self.plan(request, call);
-        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MOST_BYTES);
+        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MAX_BYTES);
         let bytes = plan.size();
         let told = || plan.response.responses.iter().flat_map(|topic| &topic.partitions);
         let failed = plan.response.error_code != 0 || told().any(|data| data.error_code != 0 && !is_unknown(data));
@@ -177,9 +177,9 @@ impl Core {
             let known = topic.partitions.iter().filter(|asked| self.topics.log(&name, asked.partition).is_some());
             positions.extend(known.map(|asked| (name.clone(), asked.partition, asked.fetch_offset)));
         }
-        let until = call.now.saturating_add(i64::from(request.max_wait_ms.min(LONGEST_WAIT_MS)));
-        let reader = Reader { until, min_bytes, isolation: isolation(request), positions };
-        self.parked.readers.insert(ticket, reader);
+        let until = call.now.saturating_add(i64::from(request.max_wait_ms.min(MAX_WAIT_MS)));
+        let fetch = WaitingFetch { until, min_bytes, isolation: isolation(request), positions };
+        self.waiting_fetches.fetches.insert(ticket, fetch);
         Answer::Later(ticket)
     }
 
@@ -193,7 +193,7 @@ impl Core {
             return FetchPlan { response, slices };
         }
         let isolation = isolation(request);
-        let mut left = usize::try_from(request.max_bytes).unwrap_or(0).min(MOST_BYTES);
+        let mut left = usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES);
         let mut nothing_yet = true;
         for topic in &request.topics {
             let name = self.name_in(topic, call.version);
@@ -206,15 +206,15 @@ impl Core {
                 };
                 let log = name.as_deref().and_then(|name| self.topics.log(name, asked.partition));
                 let data = match check(log, unknown, asked) {
-                    Err(error) => refused(asked, error),
+                    Err(error) => error_data(asked, error),
                     Ok(log) => {
                         let most = left.min(usize::try_from(asked.partition_max_bytes).unwrap_or(0));
                         let slice = if most > 0 || nothing_yet {
                             log.read(asked.fetch_offset, most, isolation, nothing_yet)
                         } else {
-                            Slice::empty()
+                            LogSlice::empty()
                         };
-                        let data = readable(asked, log, isolation);
+                        let data = partition_data(asked, log, isolation);
                         if slice.size() > 0 {
                             nothing_yet = false;
                             left = left.saturating_sub(slice.size());
@@ -242,71 +242,76 @@ impl Core {
         Some(topic.topic.to_string())
     }
 
-    /// A partition has more to read, or begins later: answers the readers for whom there is enough now, or who would be
+    /// A partition has more to read, or begins later: answers the fetches for whom there is enough now, or who would be
     /// told of an error. Whoever changes that calls this; nobody looks for it.
     pub(super) fn wake(&mut self, topic: &str, partition: i32) {
-        self.wake_if(|reader| reader.positions.iter().any(|(name, index, _)| *index == partition && name == topic));
+        self.wake_if(|fetch| fetch.positions.iter().any(|(name, index, _)| *index == partition && name == topic));
     }
 
-    /// A topic is gone: answers the readers who wait for anything of it.
+    /// A topic is gone: answers the fetches who wait for anything of it.
     pub(super) fn wake_topic(&mut self, topic: &str) {
-        self.wake_if(|reader| reader.positions.iter().any(|(name, ..)| name == topic));
+        self.wake_if(|fetch| fetch.positions.iter().any(|(name, ..)| name == topic));
     }
 
-    fn wake_if(&mut self, concerns: impl Fn(&Reader) -> bool) {
-        if self.parked.readers.is_empty() {
+    fn wake_if(&mut self, concerns: impl Fn(&WaitingFetch) -> bool) {
+        if self.waiting_fetches.fetches.is_empty() {
             return;
         }
         let topics = &self.topics;
-        let has_enough = |reader: &Reader| {
+        let has_enough = |fetch: &WaitingFetch| {
             let mut bytes = 0;
-            for (name, partition, offset) in &reader.positions {
+            for (name, partition, offset) in &fetch.positions {
                 let Some(log) = topics.log(name, *partition).filter(|log| log.start_offset() <= *offset) else {
                     return true;
                 };
-                bytes += log.available(*offset, reader.isolation, reader.min_bytes - bytes);
-                if bytes >= reader.min_bytes {
+                bytes += log.available(*offset, fetch.isolation, fetch.min_bytes - bytes);
+                if bytes >= fetch.min_bytes {
                     return true;
                 }
             }
             false
         };
         let ready: Vec<Ticket> = self
-            .parked
-            .readers
+            .waiting_fetches
+            .fetches
             .iter()
-            .filter(|(_, reader)| concerns(reader) && has_enough(reader))
+            .filter(|(_, fetch)| concerns(fetch) && has_enough(fetch))
             .map(|(ticket, _)| *ticket)
             .collect();
         self.release(&ready);
     }
 
-    /// Answers the readers whose time is up.
+    /// Answers the fetches whose time is up.
     pub(super) fn tick_fetches(&mut self, now: i64) {
-        let due: Vec<Ticket> =
-            self.parked.readers.iter().filter(|(_, reader)| reader.until <= now).map(|(ticket, _)| *ticket).collect();
+        let due: Vec<Ticket> = self
+            .waiting_fetches
+            .fetches
+            .iter()
+            .filter(|(_, fetch)| fetch.until <= now)
+            .map(|(ticket, _)| *ticket)
+            .collect();
         self.release(&due);
     }
 
-    /// Answers every reader that waits.
-    pub(super) fn release_readers(&mut self) {
-        let all: Vec<Ticket> = self.parked.readers.keys().copied().collect();
+    /// Answers every fetch that waits.
+    pub(super) fn release_fetches(&mut self) {
+        let all: Vec<Ticket> = self.waiting_fetches.fetches.keys().copied().collect();
         self.release(&all);
     }
 
     fn release(&mut self, tickets: &[Ticket]) {
         for ticket in tickets {
-            self.parked.readers.remove(ticket);
+            self.waiting_fetches.fetches.remove(ticket);
             self.outbox.put(*ticket, Deferred::Fetch);
         }
     }
 }
 
 /// The answer for a partition that can be read, its batches still missing.
-fn readable(asked: &FetchPartition, log: &Log, isolation: Isolation) -> PartitionData {
+fn partition_data(asked: &FetchPartition, log: &Log, isolation: IsolationLevel) -> PartitionData {
     let aborted = match isolation {
-        Isolation::ReadUncommitted => None,
-        Isolation::ReadCommitted => Some(
+        IsolationLevel::ReadUncommitted => None,
+        IsolationLevel::ReadCommitted => Some(
             log.aborted(asked.fetch_offset, log.last_stable_offset())
                 .into_iter()
                 .map(|aborted| {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::bounds::{Bounds, Budget, Room, SHORT};
-use super::wire::{Frames, Rubbish};
+use super::wire::{Frames, InvalidRequest};
 
 /// Why no request follows.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum End {
     Left,
     /// What it sent is no request.
     #[error(transparent)]
-    Rubbish(#[from] Rubbish),
+    InvalidRequest(#[from] InvalidRequest),
     /// It connected and asked for nothing.
     #[error("it asked for nothing within {0:?}")]
     Silent(Duration),
@@ -284,6 +284,6 @@ mod tests {
     fn a_length_that_is_none_ends_it_at_once() {
         let budget = Budget::new(1 << 20);
         let end = block_on(end_after(&u32::MAX.to_be_bytes(), &SLOW, &budget));
-        assert!(matches!(end, End::Rubbish(Rubbish::FrameTooShort(-1))), "{end}");
+        assert!(matches!(end, End::InvalidRequest(InvalidRequest::FrameTooShort(-1))), "{end}");
     }
 }

@@ -10,14 +10,14 @@ use std::io::{self, Write};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::directory::Directory;
-use super::ends::{Ends, JournalEnd};
+use super::ends::{EndsFile, JournalEnd};
 use super::entry::{Entry, Head};
 use super::kill_points;
 
 /// Its file.
 pub const NAME: &str = "journal";
 /// What it is written anew into.
-pub const BESIDE: &str = "journal.new";
+pub const NEW_NAME: &str = "journal.new";
 
 /// A journal is written anew when it has grown to this many times its size after the last time, and no earlier than at `SMALL`.
 const GROWTH: u64 = 4;
@@ -27,47 +27,47 @@ const SMALL: u64 = 4 << 20;
 /// The journal, open for writing.
 #[derive(Debug)]
 pub struct Journal {
-    file: Option<Kept>,
+    file: Option<OpenJournal>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    folder: Directory,
+struct OpenJournal {
+    dir: Directory,
     file: File,
     fsync: bool,
     size_when_new: u64,
-    ends: Ends,
+    ends: EndsFile,
     end: JournalEnd,
 }
 
 /// A line of a journal, and what it ends.
 #[derive(Debug)]
-pub struct Line {
+pub struct JournalLine {
     /// What it tells.
     pub entry: Entry,
     /// Bytes up to its end.
     pub end: u64,
     /// Digest of those bytes.
-    pub chain: u64,
+    pub digest: u64,
 }
 
 /// A journal as it was found.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct JournalLines {
     /// The lines up to the first one that is not whole.
-    pub whole: Vec<Line>,
+    pub whole: Vec<JournalLine>,
     /// Whether lines follow that one.
     pub broken_within: bool,
     /// Bytes of the file.
     pub length: u64,
 }
 
-impl Lines {
+impl JournalLines {
     /// Reads a journal's bytes.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn parse(bytes: &[u8]) -> Self {
         let mut lines = Self { length: bytes.len() as u64, ..Self::default() };
-        let (mut end, mut chain) = (0, 0);
+        let (mut end, mut digest) = (0, 0);
         let mut rest = bytes.split_inclusive(|byte| *byte == b'\n').peekable();
         while let Some(line) = rest.next() {
             let Some(entry) = line.strip_suffix(b"\n").and_then(entry_of) else {
@@ -75,8 +75,8 @@ impl Lines {
                 break;
             };
             end += line.len() as u64;
-            chain = chained(chain, line);
-            lines.whole.push(Line { entry, end, chain });
+            digest = extend_digest(digest, line);
+            lines.whole.push(JournalLine { entry, end, digest });
         }
         lines
     }
@@ -89,15 +89,15 @@ impl Lines {
 
     /// Digest of the lines that are whole.
     #[must_use]
-    pub fn chain(&self) -> u64 {
-        self.whole.last().map_or(0, |line| line.chain)
+    pub fn digest(&self) -> u64 {
+        self.whole.last().map_or(0, |line| line.digest)
     }
 
     /// The journal's first line, if it has one of its own.
     #[must_use]
     pub fn head(&self) -> Option<&Head> {
         match self.whole.first() {
-            Some(Line { entry: Entry::Head(head), .. }) => Some(head),
+            Some(JournalLine { entry: Entry::Head(head), .. }) => Some(head),
             _ => None,
         }
     }
@@ -109,8 +109,8 @@ fn checksum(json: &[u8]) -> u32 {
 }
 
 /// The digest with one more line.
-fn chained(chain: u64, line: &[u8]) -> u64 {
-    xxh3_64_with_seed(line, chain)
+fn extend_digest(digest: u64, line: &[u8]) -> u64 {
+    xxh3_64_with_seed(line, digest)
 }
 
 fn line_of(entry: &Entry) -> io::Result<Vec<u8>> {
@@ -131,20 +131,20 @@ fn entry_of(line: &[u8]) -> Option<Entry> {
 }
 
 /// The lines of these entries, and the digest behind them.
-fn lines_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, mut chain: u64) -> io::Result<(Vec<u8>, u64)> {
+fn lines_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, mut digest: u64) -> io::Result<(Vec<u8>, u64)> {
     let mut lines = Vec::new();
     for entry in entries {
         let line = line_of(entry)?;
-        chain = chained(chain, &line);
+        digest = extend_digest(digest, &line);
         lines.extend(line);
     }
-    Ok((lines, chain))
+    Ok((lines, digest))
 }
 
 impl Journal {
     /// A journal that keeps nothing, for a broker in memory.
     #[must_use]
-    pub fn none() -> Self {
+    pub fn in_memory() -> Self {
         Self { file: None }
     }
 
@@ -153,15 +153,15 @@ impl Journal {
     /// # Errors
     ///
     /// When it cannot be opened or written.
-    pub fn resume(folder: &Directory, fsync: bool, ends: Ends, end: JournalEnd) -> io::Result<Self> {
-        let file = folder.open_to_append(NAME)?;
+    pub fn resume(dir: &Directory, fsync: bool, ends: EndsFile, end: JournalEnd) -> io::Result<Self> {
+        let file = dir.open_to_append(NAME)?;
         if file.metadata()?.len() > end.acknowledged {
             file.set_len(end.acknowledged)?;
         }
         let end = JournalEnd { intended: end.acknowledged, clean: false, ..end };
         ends.write_journal(&end)?;
         let size_when_new = end.acknowledged;
-        Ok(Self { file: Some(Kept { folder: folder.clone(), file, fsync, size_when_new, ends, end }) })
+        Ok(Self { file: Some(OpenJournal { dir: dir.clone(), file, fsync, size_when_new, ends, end }) })
     }
 
     /// Writes entries, all or none of them; they are the operating system's when this returns.
@@ -175,10 +175,10 @@ impl Journal {
             return Ok(());
         }
         let before = kept.end;
-        let (lines, chain) = lines_of(entries, before.chain)?;
+        let (lines, digest) = lines_of(entries, before.digest)?;
         let intended = before.acknowledged + lines.len() as u64;
         kept.ends.write_journal(&JournalEnd { intended, ..before })?;
-        let end = JournalEnd { acknowledged: intended, chain, intended, ..before };
+        let end = JournalEnd { acknowledged: intended, digest, intended, ..before };
         let written = kept
             .file
             .write_all(&lines)
@@ -195,7 +195,7 @@ impl Journal {
 
     /// Whether most of the journal is history.
     #[must_use]
-    pub fn is_long(&self) -> bool {
+    pub fn needs_rewrite(&self) -> bool {
         self.file.as_ref().is_some_and(|kept| kept.end.acknowledged > SMALL.max(kept.size_when_new * GROWTH))
     }
 
@@ -209,22 +209,22 @@ impl Journal {
         let head = Head {
             cluster_id: kept.end.cluster_id,
             generation: kept.end.generation + 1,
-            follows: kept.end.chain,
+            follows: kept.end.digest,
             entries: entries.len(),
         };
-        let (lines, chain) = lines_of([&Entry::Head(head.clone())].into_iter().chain(entries), 0)?;
-        let mut file = kept.folder.open_to_append(BESIDE)?;
+        let (lines, digest) = lines_of([&Entry::Head(head.clone())].into_iter().chain(entries), 0)?;
+        let mut file = kept.dir.open_to_append(NEW_NAME)?;
         file.set_len(0)?;
         file.write_all(&lines)?;
         file.sync_data()?;
         kill_points::passed();
-        kept.folder.rename(BESIDE, NAME)?;
+        kept.dir.rename(NEW_NAME, NAME)?;
         kill_points::passed();
         let size = lines.len() as u64;
         kept.file = file;
         kept.size_when_new = size;
         let before = kept.end;
-        kept.end = JournalEnd { generation: head.generation, acknowledged: size, chain, intended: size, ..before };
+        kept.end = JournalEnd { generation: head.generation, acknowledged: size, digest, intended: size, ..before };
         // If this fails, the new journal says itself which one it follows.
         kept.ends.write_journal(&kept.end)?;
         if kept.fsync { kept.ends.sync() } else { Ok(()) }

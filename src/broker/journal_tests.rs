@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::broker::opening::Opening;
+use crate::broker::journal_recovery::JournalRecovery;
 use crate::broker::transactions::TransactionEntry;
 use uuid::Uuid;
 
@@ -15,9 +15,9 @@ fn entries(numbers: std::ops::Range<i64>) -> Vec<Entry> {
     numbers.map(entry).collect()
 }
 
-fn open(folder: &Path) -> (Journal, Vec<Entry>) {
+fn open(dir: &Path) -> (Journal, Vec<Entry>) {
     let (mut opening, mut entries) =
-        Opening::read(&Directory::of_test(folder), Uuid::from_u128(7), false).expect("opens");
+        JournalRecovery::read(&Directory::for_test(dir), Uuid::from_u128(7), false).expect("opens");
     let (ends, mut journal) = opening.begin(&mut Vec::new()).expect("begins");
     opening.finish(&ends, &mut journal, &[]).expect("finishes");
     entries.retain(|entry| !matches!(entry, Entry::Head(_)));
@@ -26,9 +26,9 @@ fn open(folder: &Path) -> (Journal, Vec<Entry>) {
 
 #[test]
 fn what_was_appended_is_there_after_a_start() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     for number in 0..5 {
-        let (mut journal, found) = open(folder.path());
+        let (mut journal, found) = open(dir.path());
         assert_eq!(found, entries(0..number));
         journal.append(&[entry(number)]).expect("appended");
     }
@@ -36,14 +36,14 @@ fn what_was_appended_is_there_after_a_start() {
 
 #[test]
 fn a_rewritten_journal_holds_what_it_was_rewritten_with_and_what_came_after() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut journal, _) = open(folder.path());
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut journal, _) = open(dir.path());
     let history = entries(0..1000);
-    while !journal.is_long() {
+    while !journal.needs_rewrite() {
         journal.append(&history).expect("appended");
     }
     journal.rewrite(&entries(0..2)).expect("rewritten");
-    assert!(!journal.is_long());
+    assert!(!journal.needs_rewrite());
     journal.append(&[entry(7)]).expect("appended");
-    assert_eq!(open(folder.path()).1, [entry(0), entry(1), entry(7)]);
+    assert_eq!(open(dir.path()).1, [entry(0), entry(1), entry(7)]);
 }

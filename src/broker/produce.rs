@@ -12,7 +12,7 @@ use super::answer::Call;
 use super::core::Core;
 use super::log::{self, AppendError, Appended, Batch, BatchError, Log};
 use super::notice::Notice;
-use super::storage_fault::words;
+use super::storage_error::describe_io_error;
 use super::transactions::{Entrance, Speaker};
 
 /// From this version on a produce names its topics by id (KIP-516).
@@ -27,14 +27,14 @@ pub struct CheckedProduce {
     /// The request, its batches taken out.
     request: ProduceRequest,
     /// Each partition's batch, in the request's order.
-    batches: Vec<Result<Batch, Refusal>>,
+    batches: Vec<Result<Batch, ProduceError>>,
     /// Whether one of them says that it belongs to a transaction, valid or not.
     transactional: bool,
 }
 
 /// A batch and where it is to go.
 #[derive(Debug)]
-struct Write<'a> {
+struct PendingBatch<'a> {
     topic: &'a str,
     partition: i32,
     batch: Batch,
@@ -42,34 +42,34 @@ struct Write<'a> {
 
 /// Why a partition's batch was not appended.
 #[derive(Debug, Clone)]
-struct Refusal {
+struct ProduceError {
     error: ResponseError,
     message: Option<String>,
     /// Whether the log was asked; then its start is told.
-    log_asked: bool,
+    log_checked: bool,
     /// Which records are to blame, counted in the batch from 0.
     records: Vec<i32>,
 }
 
-impl From<ResponseError> for Refusal {
+impl From<ResponseError> for ProduceError {
     fn from(error: ResponseError) -> Self {
-        Self { error, message: None, log_asked: false, records: Vec::new() }
+        Self { error, message: None, log_checked: false, records: Vec::new() }
     }
 }
 
-impl From<BatchError> for Refusal {
+impl From<BatchError> for ProduceError {
     fn from(error: BatchError) -> Self {
-        let (code, log_asked) = match error {
+        let (code, log_checked) = match error {
             BatchError::Corrupt => (ResponseError::CorruptMessage, false),
-            BatchError::NotOne(_) => (ResponseError::InvalidRecord, false),
+            BatchError::NotSingleBatch(_) => (ResponseError::InvalidRecord, false),
             BatchError::Invalid(_) => (ResponseError::InvalidRecord, true),
             BatchError::Compression => (ResponseError::UnknownServerError, true),
         };
-        Self { error: code, message: Some(error.to_string()), log_asked, records: Vec::new() }
+        Self { error: code, message: Some(error.to_string()), log_checked, records: Vec::new() }
     }
 }
 
-impl From<AppendError> for Refusal {
+impl From<AppendError> for ProduceError {
     fn from(error: AppendError) -> Self {
         let message = Some(error.to_string());
         let (error, records) = match error {
@@ -83,11 +83,11 @@ impl From<AppendError> for Refusal {
             AppendError::Storage(_) => (ResponseError::KafkaStorageError, Vec::new()),
         };
         // Kafka tells the log's start with what is wrong with the records, and not with what is wrong with the batch as a whole.
-        let log_asked = !matches!(
+        let log_checked = !matches!(
             error,
             ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge | ResponseError::KafkaStorageError
         );
-        Self { error, message, log_asked, records }
+        Self { error, message, log_checked, records }
     }
 }
 
@@ -99,7 +99,7 @@ impl CheckedProduce {
             .topic_data
             .iter()
             .flat_map(|topic| &topic.partition_data)
-            .any(|partition| partition.records.as_deref().is_some_and(log::says_transactional));
+            .any(|partition| partition.records.as_deref().is_some_and(log::has_transactional_attribute));
         let batches = request
             .topic_data
             .iter_mut()
@@ -109,9 +109,9 @@ impl CheckedProduce {
                     Ok(batch) if batch.is_zstd() && version < ZSTD => {
                         Err(ResponseError::UnsupportedCompressionType.into())
                     }
-                    batch => batch.map_err(Refusal::from),
+                    batch => batch.map_err(ProduceError::from),
                 },
-                None => Err(BatchError::NotOne("there is none").into()),
+                None => Err(BatchError::NotSingleBatch("there is none").into()),
             })
             .collect();
         Self { request, batches, transactional }
@@ -119,31 +119,31 @@ impl CheckedProduce {
 
     /// Whether the client waits for an answer.
     #[must_use]
-    pub fn is_answered(&self) -> bool {
+    pub fn needs_response(&self) -> bool {
         self.request.acks != 0
     }
 }
 
-fn answer(
+fn partition_response(
     partition: &PartitionProduceData,
-    outcome: Result<Appended, Refusal>,
+    outcome: Result<Appended, ProduceError>,
     log_start: i64,
 ) -> PartitionProduceResponse {
-    let answer = PartitionProduceResponse::default().with_index(partition.index);
+    let response = PartitionProduceResponse::default().with_index(partition.index);
     match outcome {
-        Ok(appended) => answer
+        Ok(appended) => response
             .with_base_offset(appended.base_offset)
             .with_log_append_time_ms(appended.log_append_time)
             .with_log_start_offset(log_start),
-        Err(refusal) => {
+        Err(error) => {
             let blame = |index| BatchIndexAndErrorMessage::default().with_batch_index(index);
-            answer
-                .with_error_code(refusal.error.code())
+            response
+                .with_error_code(error.error.code())
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1)
-                .with_log_start_offset(if refusal.log_asked { log_start } else { -1 })
-                .with_record_errors(refusal.records.into_iter().map(blame).collect())
-                .with_error_message(refusal.message.map(StrBytes::from_string))
+                .with_log_start_offset(if error.log_checked { log_start } else { -1 })
+                .with_record_errors(error.records.into_iter().map(blame).collect())
+                .with_error_message(error.message.map(StrBytes::from_string))
         }
     }
 }
@@ -169,7 +169,7 @@ impl Core {
         };
         let joins = transactional && Entrance::of_produce(call.version) == Entrance::Joins;
         // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
-        let mut writes: Vec<Result<Write<'_>, Refusal>> = places()
+        let mut writes: Vec<Result<PendingBatch<'_>, ProduceError>> = places()
             .zip(batches)
             .map(|((name, partition), batch)| match (refused, name) {
                 (Some(error), _) => Err(error.into()),
@@ -178,8 +178,8 @@ impl Core {
                     Err(ResponseError::UnknownTopicOrPartition.into())
                 }
                 (None, Ok(topic)) => batch.map(|batch| {
-                    let batch = if joins { batch.beginning_at_zero() } else { batch };
-                    Write { topic, partition, batch }
+                    let batch = if joins { batch.starting_at_zero() } else { batch };
+                    PendingBatch { topic, partition, batch }
                 }),
             })
             .collect();
@@ -197,7 +197,7 @@ impl Core {
                 .with_name(topic.name.clone())
                 .with_topic_id(topic.topic_id)
                 .with_partition_responses(
-                    partitions.map(|(asked, (outcome, start))| answer(asked, outcome, start)).collect(),
+                    partitions.map(|(asked, (outcome, start))| partition_response(asked, outcome, start)).collect(),
                 )
         });
         ProduceResponse::default().with_responses(topics.collect())
@@ -211,11 +211,11 @@ impl Core {
     }
 
     /// Asks the transaction about what is to be written in it, all at once: a request's first partition may begin it.
-    fn enter(&mut self, id: &TransactionalId, writes: &mut [Result<Write<'_>, Refusal>], call: &Call<'_>) {
+    fn enter(&mut self, id: &TransactionalId, writes: &mut [Result<PendingBatch<'_>, ProduceError>], call: &Call<'_>) {
         let asked: Vec<usize> = (0..writes.len())
             .filter(|at| writes[*at].as_ref().is_ok_and(|write| write.batch.is_transactional()))
             .collect();
-        let batches: Vec<&Write<'_>> = asked.iter().filter_map(|at| writes[*at].as_ref().ok()).collect();
+        let batches: Vec<&PendingBatch<'_>> = asked.iter().filter_map(|at| writes[*at].as_ref().ok()).collect();
         let Some(first) = batches.first().map(|write| &write.batch) else { return };
         let (producer_id, epoch) = (first.producer_id(), first.producer_epoch());
         let verdicts = if batches.iter().all(|write| write.batch.producer_id() == producer_id) {
@@ -233,12 +233,12 @@ impl Core {
         }
     }
 
-    fn append(&mut self, write: &Write<'_>, now: i64) -> Result<Appended, Refusal> {
+    fn append(&mut self, write: &PendingBatch<'_>, now: i64) -> Result<Appended, ProduceError> {
         let log = self.topics.log_mut(write.topic, write.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let appended = log.append(&write.batch, now).inspect_err(|error| {
             if let AppendError::Storage(error) = error {
                 let what = format!("{}-{}", write.topic, write.partition);
-                self.notices.push(Notice::Unwritten { what, reason: words(error) });
+                self.notices.push(Notice::Unwritten { what, reason: describe_io_error(error) });
             }
         })?;
         if !appended.duplicate {

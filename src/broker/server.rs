@@ -18,14 +18,14 @@ use super::bounds::Bounds;
 use super::clock::Clock;
 use super::connection;
 use super::core::{Core, NodeSettings, Storage};
+use super::corruption::OpenError;
 use super::crowd::Crowd;
-use super::damage::OpenError;
+use super::data_dir::{DataDir, DataDirError};
 use super::directory::Directory;
 use super::faults::Faults;
-use super::folder::{DataFolder, FolderError};
 use super::hall::{Hall, Listener};
 use super::notice::Notice;
-use super::storage_fault::words;
+use super::storage_error::describe_io_error;
 
 /// How soon a place is looked for again, or a descriptor.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -97,7 +97,7 @@ pub enum StartError {
     },
     /// The data folder cannot be had.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    DataDir(#[from] DataDirError),
     /// What it holds cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
@@ -149,7 +149,7 @@ pub struct Server {
     quit: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     timer: JoinHandle<()>,
-    folder: Option<DataFolder>,
+    folder: Option<DataDir>,
 }
 
 impl Server {
@@ -162,7 +162,7 @@ impl Server {
         // The folder comes first: who loses the race for it must not have taken a port.
         let folder = match &config.folder {
             None => None,
-            Some(path) => Some(DataFolder::open(path, std::process::id())?),
+            Some(path) => Some(DataDir::open(path, std::process::id())?),
         };
         let storage = folder.as_ref().map_or(Storage::Memory, |folder| Storage::Folder(folder.directory.clone()));
         #[allow(clippy::disallowed_methods, reason = "a cluster in memory gets a random id, as one in a folder does")]
@@ -297,7 +297,7 @@ async fn accept(
                         let _nobody_is_quiet = !crowd.make_room(&hall.bounds);
                     }
                     if !std::mem::replace(&mut waits, true) {
-                        let what = format!("a client that connects has to wait: {}", words(&error));
+                        let what = format!("a client that connects has to wait: {}", describe_io_error(&error));
                         hall.notice(&Notice::Trouble { what });
                     }
                     tokio::time::sleep(AGAIN).await;

@@ -15,7 +15,7 @@ impl Core {
     /// whose join was ended here would count as missing in a rebalance that it completes.
     pub fn end_waits(&mut self, now: i64) {
         self.stopping = true;
-        self.release_readers();
+        self.release_fetches();
         self.groups.end_waits(now, &mut self.outbox);
     }
 }

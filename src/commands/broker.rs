@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
-use crate::broker::{Config, Directory, FolderError, NodeSettings, Notice, OpenError, Server, StartError, Untrusted};
+use crate::broker::{Config, DataDirError, Directory, NodeSettings, Notice, OpenError, Server, StartError, Untrusted};
 use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
@@ -304,26 +304,26 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
             Failure::new(Code::Usage, message)
                 .hint("--listen takes another address; port 0 is any that is free. A Kafka that is there already is named with -b"),
         ),
-        StartError::Folder(FolderError::Locked { folder, holder }) => {
+        StartError::DataDir(DataDirError::Locked { path: folder, holder }) => {
             let who = holder.map_or_else(String::new, |pid| format!(", process {pid}"));
             let data = settings.folder.as_deref().unwrap_or(&folder).display();
             StartFailure::Locked(holder, Failure::new(Code::Refused, format!("another broker works on {data}{who}")).hint(format!(
                 "`foodstream broker --status --data {data}` says where it listens, --stop ends it; or take another folder with --data"
             )))
         }
-        StartError::Folder(FolderError::Newer { .. }) => {
+        StartError::DataDir(DataDirError::Newer { .. }) => {
             refused("use the version of foodstream that wrote it or a newer one, or another folder".to_owned())
         }
-        StartError::Folder(FolderError::Foreign { .. }) => {
+        StartError::DataDir(DataDirError::Foreign { .. }) => {
             refused("it may not be a broker's folder: take another one with --data DIR or -b embedded:DIR".to_owned())
         }
-        StartError::Data(OpenError::Damaged(_)) => refused(
+        StartError::Data(OpenError::Corrupted(_)) => refused(
             "what was acknowledged cannot be served, and nothing in the folder was changed: put the file back, or a copy of the whole \
              folder; or begin with another folder: --data DIR, -b embedded:DIR"
                 .to_owned(),
         ),
-        StartError::Folder(FolderError::Untrusted(untrusted)) => StartFailure::Other(distrusted(&data, &untrusted)),
-        StartError::Folder(FolderError::Storage { .. }) | StartError::Data(OpenError::Storage { .. }) => {
+        StartError::DataDir(DataDirError::Untrusted(untrusted)) => StartFailure::Other(distrusted(&data, &untrusted)),
+        StartError::DataDir(DataDirError::Storage { .. }) | StartError::Data(OpenError::Storage { .. }) => {
             StartFailure::Other(unwritable(&data, &message))
         }
     }

@@ -63,7 +63,7 @@ impl AddressFile {
     ///
     /// When that cannot be told, as when no file can be opened: an error is not an absence.
     pub fn stands_in(&self, folder: &Directory) -> io::Result<bool> {
-        Ok(folder.is_in_its_place()? && Self::read(folder)?.is_some_and(|claim| claim.id == self.id))
+        Ok(folder.is_at_path()? && Self::read(folder)?.is_some_and(|claim| claim.id == self.id))
     }
 
     /// Takes the claim back, if it is still this broker's.
@@ -95,7 +95,7 @@ pub(super) mod tests {
     #[test]
     fn a_claim_is_taken_back_only_by_the_one_who_made_it() {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = &Directory::of_test(home.path());
+        let folder = &Directory::for_test(home.path());
         let (one, two) =
             (claim(folder, "1", ([127, 0, 0, 1], 1).into()), claim(folder, "2", ([127, 0, 0, 1], 2).into()));
         assert_eq!(AddressFile::read(folder).expect("read"), None);
@@ -111,7 +111,7 @@ pub(super) mod tests {
     #[test]
     fn a_copied_damaged_or_distant_claim_is_none() {
         let (original, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        let folders = [&original, &copy].map(|home| Directory::of_test(home.path()));
+        let folders = [&original, &copy].map(|home| Directory::for_test(home.path()));
         claim(&folders[0], "1", ([127, 0, 0, 1], 1).into()).write(&folders[0]).expect("written");
         fs::copy(original.path().join(NAME), copy.path().join(NAME)).expect("copied");
         assert_eq!(AddressFile::read(&folders[1]).expect("read"), None);
@@ -124,7 +124,7 @@ pub(super) mod tests {
     #[test]
     fn a_claim_that_is_not_trusted_is_no_claim_and_no_absence() {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = Directory::of_test(&home.path().join("data"));
+        let folder = Directory::for_test(&home.path().join("data"));
         let one = claim(&folder, "1", ([127, 0, 0, 1], 1).into());
         one.write(&folder).expect("written");
         // As a cloned repository may hold it: a link to what an attacker wrote elsewhere.

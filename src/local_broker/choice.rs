@@ -182,7 +182,7 @@ mod tests {
     /// A working directory in which an embedded broker runs.
     fn home() -> (tempfile::TempDir, Broker) {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = Directory::of_test(&home.path().join(DEFAULT_FOLDER));
+        let folder = Directory::for_test(&home.path().join(DEFAULT_FOLDER));
         let broker = broker(&folder, "one");
         broker.file.write(&folder).expect("written");
         (home, broker)

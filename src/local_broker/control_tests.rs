@@ -41,7 +41,7 @@ pub fn broker(folder: &Directory, id: &str) -> Broker {
 
 fn somewhere(id: &str) -> Broker {
     let home = tempfile::tempdir().expect("a folder");
-    broker(&Directory::of_test(home.path()), id)
+    broker(&Directory::for_test(home.path()), id)
 }
 
 #[test]

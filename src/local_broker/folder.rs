@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::broker::{Directory, Distrust, Untrusted};
+use crate::broker::{Directory, Untrusted, UntrustedReason};
 use crate::exit::{Code, Failure};
 
 /// Keeps a folder that is made here from being committed by accident: it ignores itself.
@@ -34,7 +34,7 @@ pub fn prepare(folder: &Path) -> Result<Directory, Failure> {
         Some(untrusted) => distrusted(folder, untrusted),
         None => unwritable(folder, &error),
     };
-    let (directory, made) = absolute(folder).and_then(|path| Directory::open_or_make(&path)).map_err(failure)?;
+    let (directory, made) = absolute(folder).and_then(|path| Directory::open_or_create(&path)).map_err(failure)?;
     if made {
         directory.replace(IGNORE, b"*\n").map_err(failure)?;
     } else {
@@ -83,22 +83,24 @@ pub fn distrusted(folder: &Path, untrusted: &Untrusted) -> Failure {
     let path = untrusted.path.display();
     let elsewhere = "or take another folder, with -b embedded:DIR or `foodstream broker --data DIR`";
     let hint = match untrusted.reason {
-        Distrust::Link if untrusted.path == folder => {
+        UntrustedReason::Symlink if untrusted.path == folder => {
             format!("a link may lead anywhere: name the folder that it leads to, {elsewhere}")
         }
-        Distrust::Link => format!("a link may lead anywhere: look where this one does and remove it, {elsewhere}"),
-        Distrust::Kind { .. } => format!("look what it is and remove it, {elsewhere}"),
-        Distrust::Owner { this: 0, .. } => format!("run this as the user whose folder it is, {elsewhere}"),
-        Distrust::Owner { owner: 0, .. } => {
+        UntrustedReason::Symlink => {
+            format!("a link may lead anywhere: look where this one does and remove it, {elsewhere}")
+        }
+        UntrustedReason::WrongType { .. } => format!("look what it is and remove it, {elsewhere}"),
+        UntrustedReason::WrongOwner { this: 0, .. } => format!("run this as the user whose folder it is, {elsewhere}"),
+        UntrustedReason::WrongOwner { owner: 0, .. } => {
             format!("if a command with sudo made it, `sudo chown -R \"$(id -u)\" {shown}` gives it to you; {elsewhere}")
         }
-        Distrust::Owner { .. } => {
+        UntrustedReason::WrongOwner { .. } => {
             format!("what another user made is not used: {}", &elsewhere["or ".len()..])
         }
-        Distrust::Writable { .. } => {
+        UntrustedReason::WritableByOthers { .. } => {
             format!("if nobody has put anything there, `chmod -R go-w {shown}` closes it to others; {elsewhere}")
         }
-        Distrust::HardLink => format!(
+        UntrustedReason::HardLink => format!(
             "what the other name is used for is not known: `cp {path} {path}.copy && mv {path}.copy {path}` parts them, {elsewhere}"
         ),
     };
@@ -117,7 +119,7 @@ mod tests {
         assert!(whole.is_absolute());
         assert_eq!(fs::read_to_string(whole.join(".gitignore")).expect("read"), "*\n");
         let old = parent.path().join("old");
-        Directory::of_test(&old);
+        Directory::for_test(&old);
         prepare(&old).expect("there");
         assert_eq!(fs::read_dir(old).expect("listed").count(), 0);
     }

@@ -6,8 +6,8 @@ use std::io;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::trust::{Expected, Untrusted, check, is_open_to_others};
-use super::{CAREFUL, Directory};
+use super::file_checks::{Expected, Untrusted, check, is_open_to_others};
+use super::{Directory, SAFE_FLAGS};
 
 /// The folder below which everything is looked at; of another one that lies in a data folder nothing is ever opened.
 pub const TOPICS: &str = "topics";
@@ -37,9 +37,9 @@ impl Directory {
     }
 
     fn look(&self, names: &[OsString], deeper: usize, open: &mut Vec<(Directory, OsString)>) -> io::Result<()> {
-        let folder = self.reach()?;
+        let dir = self.open_dir()?;
         for name in names {
-            let stat = match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            let stat = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 // The broker that works on it has removed it.
                 Err(Errno::NOENT) => continue,
@@ -51,8 +51,8 @@ impl Directory {
             if is_open_to_others(&stat) {
                 open.push((self.clone(), name.clone()));
             }
-            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            if is_folder && deeper > 0 && (deeper < DEPTH || name == OsStr::new(TOPICS)) {
+            let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            if is_dir && deeper > 0 && (deeper < DEPTH || name == OsStr::new(TOPICS)) {
                 let child = self.child(name);
                 match child.names() {
                     Ok(names) => child.look(&names, deeper - 1, open)?,
@@ -69,14 +69,14 @@ impl Directory {
     /// # Errors
     ///
     /// When a mode cannot be changed.
-    pub fn tighten(&self, found: &Inspection, own: impl Fn(&OsStr) -> bool) -> io::Result<()> {
-        for (folder, name) in &found.open {
-            if folder.below.as_os_str().is_empty() && !own(name) {
+    pub fn restrict_permissions(&self, found: &Inspection, own: impl Fn(&OsStr) -> bool) -> io::Result<()> {
+        for (dir, name) in &found.open {
+            if dir.below.as_os_str().is_empty() && !own(name) {
                 continue;
             }
-            let here = folder.reach()?;
-            let path = folder.path().join(name);
-            match folder.open_in(&here, name, &path, CAREFUL | OFlags::RDONLY, Expected::Either) {
+            let here = dir.open_dir()?;
+            let path = dir.path().join(name);
+            match dir.open_in(&here, name, &path, SAFE_FLAGS | OFlags::RDONLY, Expected::Either) {
                 Ok(descriptor) => rustix::fs::fchmod(&descriptor, owners(&rustix::fs::fstat(&descriptor)?))?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

@@ -16,21 +16,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-mod aside;
+mod file_checks;
 mod inspection;
-mod trust;
+mod set_aside;
 
-pub use aside::name_before;
+pub use file_checks::{Untrusted, UntrustedReason};
 pub use inspection::{Inspection, TOPICS};
-pub use trust::{Distrust, Untrusted};
+pub use set_aside::original_name;
 
-use trust::{Expected, check};
+use file_checks::{Expected, check};
 
 /// How everything is opened: no link is followed, no child inherits it, and a pipe that lies there is not waited for.
-const CAREFUL: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const SAFE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
-const FOLDER: Mode = Mode::RWXU;
-const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+const DIR_MODE: Mode = Mode::RWXU;
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// A data folder that is held open, or a folder below it. A clone is the same folder.
 ///
@@ -49,12 +49,12 @@ struct Root {
 }
 
 /// A folder that is open for a moment, or the root, which always is.
-enum Reached<'a> {
+enum OpenDir<'a> {
     Root(BorrowedFd<'a>),
     Below(OwnedFd),
 }
 
-impl AsFd for Reached<'_> {
+impl AsFd for OpenDir<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Root(descriptor) => *descriptor,
@@ -73,12 +73,12 @@ impl Directory {
         let owner = rustix::process::geteuid();
         // Behind a slash or a dot at its end a link would be followed.
         let path: PathBuf = path.components().collect();
-        let wrong = |stat: &Stat| check(stat, owner, Expected::Folder).map(|reason| Untrusted::new(&path, reason));
+        let wrong = |stat: &Stat| check(stat, owner, Expected::Directory).map(|reason| Untrusted::new(&path, reason));
         // Before the attempt: what the system says of a foreign folder is less than what there is to say.
         if let Some(untrusted) = wrong(&rustix::fs::statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW)?) {
             return Err(untrusted.into());
         }
-        let descriptor = rustix::fs::open(&path, CAREFUL | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+        let descriptor = rustix::fs::open(&path, SAFE_FLAGS | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         if let Some(untrusted) = wrong(&rustix::fs::fstat(&descriptor)?) {
             return Err(untrusted.into());
         }
@@ -90,7 +90,7 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Directory::open`], or when it cannot be made.
-    pub fn open_or_make(path: &Path) -> io::Result<(Self, bool)> {
+    pub fn open_or_create(path: &Path) -> io::Result<(Self, bool)> {
         match Self::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened.map(|directory| (directory, false)),
@@ -139,7 +139,7 @@ impl Directory {
     /// # Errors
     ///
     /// When that cannot be told: an error is not an absence.
-    pub fn is_in_its_place(&self) -> io::Result<bool> {
+    pub fn is_at_path(&self) -> io::Result<bool> {
         let here = rustix::fs::fstat(&self.root.descriptor)?;
         match rustix::fs::statat(CWD, &self.root.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)),
@@ -153,26 +153,26 @@ impl Directory {
     /// # Errors
     ///
     /// When one cannot be made, or one that is there is not trusted.
-    pub fn make(&self) -> io::Result<()> {
+    pub fn create(&self) -> io::Result<()> {
         let mut here = Self { root: Arc::clone(&self.root), below: PathBuf::new() };
         for name in &self.below {
-            match rustix::fs::mkdirat(here.reach()?, name, FOLDER) {
+            match rustix::fs::mkdirat(here.open_dir()?, name, DIR_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
             here = here.child(name);
         }
-        self.reach().map(drop)
+        self.open_dir().map(drop)
     }
 
     /// Opens it by going down from the root, one name after the other.
-    fn reach(&self) -> io::Result<Reached<'_>> {
-        let mut reached = Reached::Root(self.root.descriptor.as_fd());
+    fn open_dir(&self) -> io::Result<OpenDir<'_>> {
+        let mut reached = OpenDir::Root(self.root.descriptor.as_fd());
         let mut path = self.root.path.clone();
         for name in &self.below {
             path.push(name);
-            let flags = CAREFUL | OFlags::RDONLY | OFlags::DIRECTORY;
-            reached = Reached::Below(self.open_in(&reached, name, &path, flags, Expected::Folder)?);
+            let flags = SAFE_FLAGS | OFlags::RDONLY | OFlags::DIRECTORY;
+            reached = OpenDir::Below(self.open_in(&reached, name, &path, flags, Expected::Directory)?);
         }
         Ok(reached)
     }
@@ -180,14 +180,14 @@ impl Directory {
     /// Opens one name in a folder that is open, and looks at what that came to.
     fn open_in(
         &self,
-        folder: &Reached<'_>,
+        dir: &OpenDir<'_>,
         name: &OsStr,
         path: &Path,
         flags: OFlags,
         expected: Expected,
     ) -> io::Result<OwnedFd> {
         let wrong = |stat: &Stat| check(stat, self.root.owner, expected).map(|reason| Untrusted::new(path, reason));
-        let error = match rustix::fs::openat(folder, name, flags, FILE) {
+        let error = match rustix::fs::openat(dir, name, flags, FILE_MODE) {
             Ok(descriptor) => {
                 return match wrong(&rustix::fs::fstat(&descriptor)?) {
                     Some(untrusted) => Err(untrusted.into()),
@@ -197,15 +197,15 @@ impl Directory {
             Err(error) => error,
         };
         // The system's word for a link or a foreign file says too little.
-        match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok().and_then(|stat| wrong(&stat)) {
+        match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok().and_then(|stat| wrong(&stat)) {
             Some(untrusted) => Err(untrusted.into()),
             None => Err(error.into()),
         }
     }
 
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
-        let folder = self.reach()?;
-        self.open_in(&folder, name.as_ref(), &self.path_of(name), CAREFUL | flags, Expected::File).map(File::from)
+        let dir = self.open_dir()?;
+        self.open_in(&dir, name.as_ref(), &self.path_of(name), SAFE_FLAGS | flags, Expected::File).map(File::from)
     }
 
     /// Opens a file for reading.
@@ -249,7 +249,7 @@ impl Directory {
     /// # Errors
     ///
     /// When it is not trusted, or cannot be opened or made.
-    pub fn make_to_write(&self, name: &str) -> io::Result<File> {
+    pub fn create_to_write(&self, name: &str) -> io::Result<File> {
         let file = self.open_file(name, OFlags::RDWR | OFlags::CREATE)?;
         // Not on the way in: what is not trusted must not be cut.
         file.set_len(0)?;
@@ -308,8 +308,8 @@ impl Directory {
     ///
     /// When that fails.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let folder = self.reach()?;
-        Ok(rustix::fs::renameat(&folder, from, &folder, to)?)
+        let dir = self.open_dir()?;
+        Ok(rustix::fs::renameat(&dir, from, &dir, to)?)
     }
 
     /// Removes a file. Whoever has it open still can read it.
@@ -318,7 +318,7 @@ impl Directory {
     ///
     /// When it is not there, or cannot be removed.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(self.reach()?, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(self.open_dir()?, name, AtFlags::empty())?)
     }
 
     /// Removes the files whose names are `own`, and then the folder: one in which anything else lies stays with that.
@@ -326,18 +326,18 @@ impl Directory {
     /// # Errors
     ///
     /// `DirectoryNotEmpty` when something else lies in it; otherwise why something cannot be removed.
-    pub fn remove_with(&self, own: impl Fn(&str) -> bool) -> io::Result<()> {
-        let folder = self.reach()?;
+    pub fn remove_dir_with(&self, own: impl Fn(&str) -> bool) -> io::Result<()> {
+        let dir = self.open_dir()?;
         for name in self.names()? {
             let Some(name) = name.to_str().filter(|name| own(name)) else { continue };
-            let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let stat = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
+                rustix::fs::unlinkat(&dir, name, AtFlags::empty())?;
             }
         }
         let (Some(above), Some(name)) = (self.below.parent(), self.below.file_name()) else { return Ok(()) };
         let above = Self { root: Arc::clone(&self.root), below: above.to_owned() };
-        Ok(rustix::fs::unlinkat(above.reach()?, name, AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(above.open_dir()?, name, AtFlags::REMOVEDIR)?)
     }
 
     /// The names in it.
@@ -347,7 +347,7 @@ impl Directory {
     /// When it is not there or cannot be read.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(self.reach()?)? {
+        for entry in Dir::read_from(self.open_dir()?)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
@@ -363,14 +363,14 @@ impl Directory {
     ///
     /// When that fails.
     pub fn flush(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.reach()?)?)
+        Ok(rustix::fs::fsync(self.open_dir()?)?)
     }
 }
 
 #[cfg(test)]
 impl Directory {
     /// A folder of a test, whatever the umask made of it.
-    pub(crate) fn of_test(path: &Path) -> Self {
+    pub(crate) fn for_test(path: &Path) -> Self {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(path).expect("made");
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("permitted");

@@ -8,7 +8,7 @@ use super::*;
 fn home() -> (tempfile::TempDir, PathBuf) {
     let home = tempfile::tempdir().expect("a folder");
     let data = home.path().join("data");
-    Directory::of_test(&data);
+    Directory::for_test(&data);
     (home, data)
 }
 
@@ -23,7 +23,7 @@ fn mode(path: &Path) -> u32 {
 /// Without a process where that is possible: one that is being started holds for a moment what other tests have locked.
 #[cfg(not(target_vendor = "apple"))]
 fn pipe(path: &Path) {
-    rustix::fs::mknodat(CWD, path, FileType::Fifo, FILE, 0).expect("made");
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, FILE_MODE, 0).expect("made");
 }
 
 #[cfg(target_vendor = "apple")]
@@ -53,19 +53,26 @@ fn a_folder_that_is_a_link_open_to_others_or_not_there_is_not_opened() {
     let link = home.path().join("link");
     symlink(&data, &link).expect("linked");
     for name in ["link", "link/", "link/."] {
-        assert_eq!(untrusted(Directory::open(&home.path().join(name))).reason, Distrust::Link, "{name}");
-        assert_eq!(untrusted(Directory::open_or_make(&home.path().join(name))).reason, Distrust::Link, "{name}");
+        assert_eq!(untrusted(Directory::open(&home.path().join(name))).reason, UntrustedReason::Symlink, "{name}");
+        assert_eq!(
+            untrusted(Directory::open_or_create(&home.path().join(name))).reason,
+            UntrustedReason::Symlink,
+            "{name}"
+        );
     }
     symlink(home.path().join("nowhere"), home.path().join("dangling")).expect("linked");
-    assert_eq!(untrusted(Directory::open_or_make(&home.path().join("dangling"))).reason, Distrust::Link);
+    assert_eq!(untrusted(Directory::open_or_create(&home.path().join("dangling"))).reason, UntrustedReason::Symlink);
     assert!(!home.path().join("nowhere").exists());
     for (mode, by) in [(0o770, "its group"), (0o702, "every user"), (0o777, "every user")] {
         allow(&data, mode);
-        assert_eq!(untrusted(Directory::open(&data)).reason, Distrust::Writable { by, mode });
+        assert_eq!(untrusted(Directory::open(&data)).reason, UntrustedReason::WritableByOthers { by, mode });
     }
     let file = home.path().join("file");
     fs::write(&file, "").expect("written");
-    assert_eq!(untrusted(Directory::open(&file)).reason, Distrust::Kind { is: "a file", expected: "a folder" });
+    assert_eq!(
+        untrusted(Directory::open(&file)).reason,
+        UntrustedReason::WrongType { is: "a file", expected: "a folder" }
+    );
     assert_eq!(Directory::open(&home.path().join("no")).expect_err("none").kind(), io::ErrorKind::NotFound);
 }
 
@@ -74,11 +81,11 @@ fn a_folder_below_a_link_is_opened_and_a_new_one_is_its_owners_alone() {
     let (home, data) = home();
     symlink(&data, home.path().join("link")).expect("linked");
     let new = home.path().join("link/a/b");
-    let (directory, made) = Directory::open_or_make(&new).expect("made");
+    let (directory, made) = Directory::open_or_create(&new).expect("made");
     assert!(made && directory.path() == new);
     assert_eq!(mode(&new), 0o700);
-    assert!(!Directory::open_or_make(&new).expect("opens").1);
-    directory.child("topics").child("0").make().expect("made");
+    assert!(!Directory::open_or_create(&new).expect("opens").1);
+    directory.child("topics").child("0").create().expect("made");
     directory.child("topics").child("0").write("x", b"1").expect("written");
     directory.replace("y", b"2").expect("written");
     assert_eq!((mode(&new.join("topics")), mode(&new.join("topics/0"))), (0o700, 0o700));
@@ -147,7 +154,7 @@ fn what_lies_there_instead_of_a_file_is_neither_read_nor_written_nor_waited_for(
             untrusted(directory.open_to_read("x")),
             untrusted(directory.open_to_append("x")),
             untrusted(directory.open_to_write("x")),
-            untrusted(directory.make_to_write("x")),
+            untrusted(directory.create_to_write("x")),
             untrusted(directory.write("x", b"spoilt")),
             untrusted(directory.read("x")),
         ] {
@@ -168,7 +175,7 @@ fn a_link_on_the_way_down_is_not_followed() {
     fs::create_dir(&elsewhere).expect("made");
     symlink(&elsewhere, data.join("topics")).expect("linked");
     let below = directory.child("topics").child("0");
-    assert_eq!(untrusted(below.make()).path, data.join("topics"));
+    assert_eq!(untrusted(below.create()).path, data.join("topics"));
     assert_eq!(untrusted(below.write("x", b"")).path, data.join("topics"));
     assert_eq!(untrusted(below.names()).path, data.join("topics"));
     assert_eq!(fs::read_dir(&elsewhere).expect("read").count(), 0);
@@ -217,41 +224,41 @@ fn what_others_could_read_becomes_the_owners_alone_and_a_users_own_things_stay()
         fs::write(data.join(file), "").expect("written");
         allow(&data.join(file), 0o644);
     }
-    for folder in ["", "topics", "topics/a", "topics/a/0"] {
-        allow(&data.join(folder), 0o755);
+    for dir in ["", "topics", "topics/a", "topics/a/0"] {
+        allow(&data.join(dir), 0o755);
     }
     let modes =
         || ["", "journal", "topics", "topics/a", "topics/a/0", "topics/a/0/0.log"].map(|it| mode(&data.join(it)));
-    directory.tighten(&directory.inspect().expect("trusted"), own).expect("tightened");
+    directory.restrict_permissions(&directory.inspect().expect("trusted"), own).expect("tightened");
     assert_eq!(modes(), [0o700, 0o600, 0o700, 0o700, 0o700, 0o600]);
     // A folder in which a user keeps other things is his.
     fs::write(data.join("notes.txt"), "").expect("written");
     allow(&data.join("notes.txt"), 0o644);
     allow(&data, 0o755);
-    directory.tighten(&directory.inspect().expect("trusted"), own).expect("tightened");
+    directory.restrict_permissions(&directory.inspect().expect("trusted"), own).expect("tightened");
     assert_eq!((mode(&data), mode(&data.join("notes.txt"))), (0o755, 0o644));
 }
 
 #[test]
 fn only_own_files_are_removed_and_a_folder_with_others_stays() {
     let (home, data) = home();
-    let folder = Directory::open(&data).expect("opens").child("0");
-    folder.make().expect("made");
+    let dir = Directory::open(&data).expect("opens").child("0");
+    dir.create().expect("made");
     let own = |name: &str| name.starts_with("own");
     for name in ["own-1", "own-2"] {
-        folder.write(name, b"").expect("written");
+        dir.write(name, b"").expect("written");
     }
     fs::write(data.join("0/notes"), "").expect("written");
     symlink(home.path(), data.join("0/own-link")).expect("linked");
-    let error = folder.remove_with(own).expect_err("not empty");
+    let error = dir.remove_dir_with(own).expect_err("not empty");
     assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
-    let mut left: Vec<_> = folder.names().expect("read");
+    let mut left: Vec<_> = dir.names().expect("read");
     left.sort();
     assert_eq!(left, ["notes", "own-link"]);
     for name in ["notes", "own-link"] {
         fs::remove_file(data.join("0").join(name)).expect("removed");
     }
-    folder.remove_with(own).expect("removed");
+    dir.remove_dir_with(own).expect("removed");
     assert!(!data.join("0").exists());
 }
 
@@ -259,14 +266,14 @@ fn only_own_files_are_removed_and_a_folder_with_others_stays() {
 fn a_folder_knows_whether_it_is_still_in_its_place() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
-    assert!(directory.is_in_its_place().expect("told"));
+    assert!(directory.is_at_path().expect("told"));
     fs::rename(&data, home.path().join("moved")).expect("moved");
-    assert!(!directory.is_in_its_place().expect("told"));
+    assert!(!directory.is_at_path().expect("told"));
     fs::create_dir(&data).expect("made");
-    assert!(!directory.is_in_its_place().expect("told"), "another one");
+    assert!(!directory.is_at_path().expect("told"), "another one");
     fs::remove_dir(&data).expect("removed");
     symlink(home.path().join("moved"), &data).expect("linked");
-    assert!(!directory.is_in_its_place().expect("told"), "a link to it");
+    assert!(!directory.is_at_path().expect("told"), "a link to it");
 }
 
 #[test]
@@ -275,10 +282,10 @@ fn what_is_written_at_a_place_stands_there_and_not_at_the_end() {
     let (_home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     assert_eq!(directory.open_to_write("x").expect_err("missing").kind(), io::ErrorKind::NotFound);
-    directory.make_to_write("x").expect("made").write_all_at(b"abcd", 0).expect("written");
+    directory.create_to_write("x").expect("made").write_all_at(b"abcd", 0).expect("written");
     directory.open_to_write("x").expect("opens").write_all_at(b"X", 1).expect("written");
     assert_eq!((directory.read("x").expect("read").as_str(), mode(&data.join("x"))), ("aXcd", 0o600));
-    directory.make_to_write("x").expect("made again");
+    directory.create_to_write("x").expect("made again");
     assert_eq!(directory.read("x").expect("read"), "");
 }
 
@@ -287,16 +294,16 @@ fn a_look_at_a_name_follows_no_link_and_takes_no_error_for_an_absence() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     directory.write("file", b"12345").expect("written");
-    directory.child("folder").make().expect("made");
+    directory.child("folder").create().expect("made");
     fs::create_dir(home.path().join("victim")).expect("made");
     symlink(home.path().join("victim"), data.join("link")).expect("linked");
-    let look = |name| directory.look_at(name).expect("told").map(|seen| (seen.is_folder, seen.size));
+    let look = |name| directory.stat(name).expect("told").map(|seen| (seen.is_dir, seen.size));
     assert_eq!(look("file"), Some((false, 5)));
-    assert_eq!(look("folder").map(|(is_folder, _)| is_folder), Some(true));
-    assert_eq!(look("link").map(|(is_folder, _)| is_folder), Some(false));
+    assert_eq!(look("folder").map(|(is_dir, _)| is_dir), Some(true));
+    assert_eq!(look("link").map(|(is_dir, _)| is_dir), Some(false));
     assert_eq!(look("missing"), None);
-    assert_eq!(directory.child("missing").look_at("x").expect("told"), None);
-    assert_eq!(untrusted(directory.child("link").look_at("x")).reason, Distrust::Link);
+    assert_eq!(directory.child("missing").stat("x").expect("told"), None);
+    assert_eq!(untrusted(directory.child("link").stat("x")).reason, UntrustedReason::Symlink);
 }
 
 #[test]
@@ -304,15 +311,15 @@ fn what_is_set_aside_takes_no_name_that_is_taken_and_its_name_tells_what_it_was(
     let (_home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     for expected in ["a.set-aside", "a.set-aside-1", "a.set-aside-3"] {
-        directory.child("a").make().expect("made");
+        directory.child("a").create().expect("made");
         directory.child("a").write("x", expected.as_bytes()).expect("written");
         assert_eq!(directory.set_aside("a").expect("set aside"), expected);
         assert_eq!(directory.child(expected).read("x").expect("read"), expected);
-        assert_eq!(name_before(expected), "a");
+        assert_eq!(original_name(expected), "a");
         // A link that leads nowhere has the name all the same.
         symlink("nowhere", data.join("a.set-aside-2")).ok();
     }
     for name in ["a", "a.set-aside.txt", "a.set-aside-", "a.set-aside-x"] {
-        assert_eq!(name_before(name), name);
+        assert_eq!(original_name(name), name);
     }
 }

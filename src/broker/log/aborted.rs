@@ -1,4 +1,4 @@
-//! Owns the list of transactions that were aborted in a partition.
+//! Owns the entries of transactions that were aborted in a partition.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub struct AbortedTransaction {
 
 /// One with all that is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Aborted {
+pub struct AbortedEntry {
     /// Who, and where it began.
     pub transaction: AbortedTransaction,
     /// Offset of its marker.
@@ -25,21 +25,21 @@ pub struct Aborted {
 /// All of them, in the order of their markers.
 #[derive(Debug, Clone, Default)]
 pub struct AbortedTransactions {
-    list: Vec<Aborted>,
+    entries: Vec<AbortedEntry>,
 }
 
 impl AbortedTransactions {
     /// Takes in the newest.
-    pub fn push(&mut self, aborted: Aborted) {
-        self.list.push(aborted);
+    pub fn push(&mut self, aborted: AbortedEntry) {
+        self.entries.push(aborted);
     }
 
     /// Those with records in these offsets, by the order of their markers.
     #[must_use]
     pub fn within(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
-        let first = self.list.partition_point(|aborted| aborted.last_offset < from);
+        let first = self.entries.partition_point(|aborted| aborted.last_offset < from);
         let mut found = Vec::new();
-        for aborted in &self.list[first..] {
+        for aborted in &self.entries[first..] {
             if aborted.transaction.first_offset < to {
                 found.push(aborted.transaction);
             }
@@ -52,19 +52,19 @@ impl AbortedTransactions {
     }
 
     /// Forgets those whose marker lies below.
-    pub fn forget_before(&mut self, offset: i64) {
-        let gone = self.list.partition_point(|aborted| aborted.last_offset < offset);
-        self.list.drain(..gone);
+    pub fn remove_before(&mut self, offset: i64) {
+        let gone = self.entries.partition_point(|aborted| aborted.last_offset < offset);
+        self.entries.drain(..gone);
     }
 
     /// Forgets those whose markers are gone.
-    pub fn forget(&mut self, markers: &BTreeSet<i64>) {
-        self.list.retain(|aborted| !markers.contains(&aborted.last_offset));
+    pub fn remove_markers(&mut self, markers: &BTreeSet<i64>) {
+        self.entries.retain(|aborted| !markers.contains(&aborted.last_offset));
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> &[Aborted] {
-        &self.list
+    pub fn all(&self) -> &[AbortedEntry] {
+        &self.entries
     }
 }

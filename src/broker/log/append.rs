@@ -4,16 +4,16 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::aborted::{Aborted, AbortedTransaction};
-use super::batch::{Batch, Placed};
+use super::aborted::{AbortedEntry, AbortedTransaction};
+use super::batch::{Batch, StoredBatch};
+use super::digest::extend_digest;
 use super::header::{Header, marker_header};
 use super::records::Marker;
-use super::seal::chained;
 use super::segment::Segment;
 use super::{Log, LogStorage};
 use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
-use crate::broker::storage_fault::words;
+use crate::broker::storage_error::describe_io_error;
 
 /// Where a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub enum AppendError {
     #[error("a compacted topic takes no record without a key")]
     NoKey(Vec<i32>),
     /// `KAFKA_STORAGE_ERROR`
-    #[error("the log could not be written: {}", words(.0))]
+    #[error("the log could not be written: {}", describe_io_error(.0))]
     Storage(#[from] io::Error),
 }
 
@@ -64,8 +64,8 @@ impl Log {
     ///
     /// When the batch may not stand here; the log is then as it was.
     pub fn append(&mut self, batch: &Batch, now: i64) -> Result<Appended, AppendError> {
-        self.admits(batch, now)?;
-        if let Some(earlier) = self.producers.check(&batch.header, batch.begins_at_zero)? {
+        self.validate(batch, now)?;
+        if let Some(earlier) = self.producers.check(&batch.header, batch.starts_at_zero)? {
             return Ok(Appended {
                 base_offset: earlier.base_offset,
                 last_offset: earlier.last_offset,
@@ -74,9 +74,9 @@ impl Log {
             });
         }
         let append_time = self.settings.log_append_time.then_some(now);
-        let (header, placed) = batch.placed(self.end, append_time);
-        self.write(&header, &placed, now)?;
-        self.producers.wrote(&header);
+        let (header, stored) = batch.to_stored(self.end, append_time);
+        self.write(&header, &stored, now)?;
+        self.producers.add_batch(&header);
         Ok(Appended {
             base_offset: header.base_offset,
             last_offset: header.last_offset(),
@@ -86,17 +86,17 @@ impl Log {
     }
 
     /// What the topic demands, in the order in which Kafka looks.
-    fn admits(&self, batch: &Batch, now: i64) -> Result<(), AppendError> {
+    fn validate(&self, batch: &Batch, now: i64) -> Result<(), AppendError> {
         let settings = &self.settings;
         if settings.compact && !batch.keyed {
-            return Err(AppendError::NoKey(batch.records_of_which(|has_key, _| !has_key)));
+            return Err(AppendError::NoKey(batch.record_indexes(|has_key, _| !has_key)));
         }
         if !settings.log_append_time {
             let early = |timestamp| now.saturating_sub(timestamp) > settings.timestamp_before_max_ms;
             let late = |timestamp: i64| timestamp.saturating_sub(now) > settings.timestamp_after_max_ms;
             if batch.timestamps.is_some_and(|(least, most)| early(least) || late(most)) {
                 let out = |_, timestamp| timestamp != -1 && (early(timestamp) || late(timestamp));
-                return Err(AppendError::InvalidTimestamp(batch.records_of_which(out)));
+                return Err(AppendError::InvalidTimestamp(batch.record_indexes(out)));
             }
         }
         if batch.size() as u64 > u64::from(settings.max_message_bytes) {
@@ -132,16 +132,16 @@ impl Log {
         }
         let bytes = header.write(&marker.record());
         header.size = bytes.len();
-        self.write(&header, &Placed { front: bytes, rest: Bytes::new() }, now)?;
-        self.ended(&header, marker);
+        self.write(&header, &StoredBatch { front: bytes, rest: Bytes::new() }, now)?;
+        self.apply_marker(&header, marker);
         Ok(Some(header.base_offset))
     }
 
     /// Takes in a marker that stands in the log.
-    pub(super) fn ended(&mut self, header: &Header, marker: Marker) {
-        let Some(ended) = self.producers.ended(header, marker) else { return };
+    pub(super) fn apply_marker(&mut self, header: &Header, marker: Marker) {
+        let Some(ended) = self.producers.complete_transaction(header, marker) else { return };
         if !marker.commit {
-            self.aborted.push(Aborted {
+            self.aborted.push(AbortedEntry {
                 transaction: AbortedTransaction { producer_id: header.producer_id, first_offset: ended.first_offset },
                 last_offset: header.last_offset(),
                 last_stable_offset: ended.last_stable_offset,
@@ -149,40 +149,40 @@ impl Log {
         }
     }
 
-    fn write(&mut self, header: &Header, placed: &Placed, now: i64) -> io::Result<()> {
-        if self.refuses {
+    fn write(&mut self, header: &Header, stored: &StoredBatch, now: i64) -> io::Result<()> {
+        if self.write_failed {
             return Err(io::Error::other("an earlier write has failed and could not be taken back"));
         }
-        let (size, last_offset) = (placed.size(), header.last_offset());
+        let (size, last_offset) = (stored.size(), header.last_offset());
         let (segment_bytes, segment_ms) = (self.settings.segment_bytes, self.settings.segment_ms);
         let active = self.active();
         if active.is_full(size, last_offset, segment_bytes) || active.is_old(header.max_timestamp, now, segment_ms) {
             self.roll(now)?;
         }
         let fsync = self.storage.fsync();
-        let position = match self.active().write(placed, fsync) {
+        let position = match self.active().write(stored, fsync) {
             Ok(position) => position,
             Err((error, torn)) => {
-                self.refuses |= torn;
+                self.write_failed |= torn;
                 return Err(error);
             }
         };
-        let front = placed.header();
+        let front = stored.header();
         if self.slot.is_some() {
-            let before = self.ending();
-            let (size, digest) = (before.size + size as u64, chained(before.digest, &front));
-            if let Err(error) = self.tell(&LogEnd { end: last_offset + 1, size, digest, ..before }) {
-                self.refuses |= self.active().take_back().is_err();
+            let before = self.current_end();
+            let (size, digest) = (before.size + size as u64, extend_digest(before.digest, &front));
+            if let Err(error) = self.write_end(&LogEnd { end: last_offset + 1, size, digest, ..before }) {
+                self.write_failed |= self.active().undo_write().is_err();
                 return Err(error);
             }
         }
-        self.active().note(header, &front, position);
+        self.active().add(header, &front, position);
         self.end = last_offset + 1;
         Ok(())
     }
 
     /// What the log's place in the file `ends` has to say now.
-    pub(super) fn ending(&self) -> LogEnd {
+    pub(super) fn current_end(&self) -> LogEnd {
         let (first, active) = (&self.segments[0], &self.segments[self.segments.len() - 1]);
         LogEnd {
             first: first.base_offset,
@@ -190,25 +190,25 @@ impl Log {
             end: self.end,
             size: active.size,
             digest: active.digest,
-            sealed: self.sealed,
-            intended: self.sealed,
+            closed_digest: self.closed_digest,
+            pending_digest: self.closed_digest,
         }
     }
 
     /// Writes where the log ends, if that is kept.
-    pub(super) fn tell(&self, end: &LogEnd) -> io::Result<()> {
+    pub(super) fn write_end(&self, end: &LogEnd) -> io::Result<()> {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.write(end))
     }
 
     /// The same before files go or are replaced.
-    pub(super) fn tell_through(&self, end: &LogEnd) -> io::Result<()> {
+    pub(super) fn write_end_through(&self, end: &LogEnd) -> io::Result<()> {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.write_through(end))
     }
 
     /// Closes the active segment and begins another one.
     pub(super) fn roll(&mut self, now: i64) -> io::Result<()> {
         let segment = self.storage.segment(self.end, now)?;
-        self.sealed = self.sealed.wrapping_add(self.active().seal());
+        self.closed_digest = self.closed_digest.wrapping_add(self.active().closed_digest());
         self.segments.push(segment);
         kill_points::passed();
         Ok(())
@@ -217,17 +217,17 @@ impl Log {
 
 impl LogStorage {
     fn fsync(&self) -> bool {
-        matches!(self, Self::Folder { fsync: true, .. })
+        matches!(self, Self::Directory { fsync: true, .. })
     }
 
     /// A new segment.
     pub(super) fn segment(&self, base_offset: i64, now: i64) -> io::Result<Segment> {
         match self {
             Self::Memory => Ok(Segment::in_memory(base_offset, now)),
-            Self::Folder { folder, fsync, files } => {
-                let segment = Segment::in_folder(files, folder, base_offset, now)?;
+            Self::Directory { dir, fsync, files } => {
+                let segment = Segment::in_directory(files, dir, base_offset, now)?;
                 if *fsync {
-                    folder.flush()?;
+                    dir.flush()?;
                 }
                 Ok(segment)
             }

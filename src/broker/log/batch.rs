@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::compression::ZSTD;
 use super::header::{HEADER, Header, OVERHEAD, PATCHED, crc_agrees};
-use super::records::Records;
+use super::records::BatchRecords;
 
 /// The length field of the smallest batch of any format.
 const LEAST_LENGTH: usize = 14;
@@ -24,7 +24,7 @@ pub struct Batch {
     /// Whether its header is stored otherwise than it came.
     rewrite: bool,
     /// Whether a producer that is not known yet must begin with sequence 0.
-    pub(super) begins_at_zero: bool,
+    pub(super) starts_at_zero: bool,
 }
 
 /// What is wrong with a batch, before a log was asked.
@@ -35,7 +35,7 @@ pub enum BatchError {
     Corrupt,
     /// `INVALID_RECORD`: the request holds something else than one batch of format v2, so no log is asked.
     #[error("a partition's records are not one batch of format 2: {0}")]
-    NotOne(&'static str),
+    NotSingleBatch(&'static str),
     /// `INVALID_RECORD`: a log would not have it.
     #[error("the batch is not valid: {0}")]
     Invalid(&'static str),
@@ -45,7 +45,7 @@ pub enum BatchError {
 }
 
 /// Bytes of the batch at the front, as Kafka's reader of memory finds them.
-fn front(bytes: &[u8]) -> Result<Option<usize>, BatchError> {
+fn first_batch_size(bytes: &[u8]) -> Result<Option<usize>, BatchError> {
     let Some(length) = bytes.get(8..OVERHEAD).and_then(|length| length.try_into().ok()).map(i32::from_be_bytes) else {
         return Ok(None);
     };
@@ -65,12 +65,12 @@ impl Batch {
     ///
     /// When it is not one whole valid batch.
     pub fn parse(mut bytes: Bytes) -> Result<Self, BatchError> {
-        let size = front(&bytes)?.ok_or(BatchError::NotOne("none is whole"))?;
+        let size = first_batch_size(&bytes)?.ok_or(BatchError::NotSingleBatch("none is whole"))?;
         if bytes[MAGIC_AT] < 2 {
-            return Err(BatchError::NotOne("an old format"));
+            return Err(BatchError::NotSingleBatch("an old format"));
         }
-        if front(&bytes[size..])?.is_some() {
-            return Err(BatchError::NotOne("there are more"));
+        if first_batch_size(&bytes[size..])?.is_some() {
+            return Err(BatchError::NotSingleBatch("there are more"));
         }
         bytes.truncate(size);
         if size < HEADER || !crc_agrees(&bytes) {
@@ -93,19 +93,19 @@ impl Batch {
         // Only a broker says so; from a client it means nothing.
         let came_so = header.is_log_append_time();
         header.clear_log_append_time();
-        let (timestamps, keyed) = Self::look_inside(&header, &bytes)?;
-        Ok(Self { bytes, header, timestamps, keyed, rewrite: came_so, begins_at_zero: false })
+        let (timestamps, keyed) = Self::scan_records(&header, &bytes)?;
+        Ok(Self { bytes, header, timestamps, keyed, rewrite: came_so, starts_at_zero: false })
     }
 
     /// The same, and a producer that is not known yet has to begin with sequence 0: one that adds its partitions by producing (KIP-890).
     #[must_use]
-    pub fn beginning_at_zero(mut self) -> Self {
-        self.begins_at_zero = true;
+    pub fn starting_at_zero(mut self) -> Self {
+        self.starts_at_zero = true;
         self
     }
 
-    fn look_inside(header: &Header, bytes: &[u8]) -> Result<(Option<(i64, i64)>, bool), BatchError> {
-        let records = Records::of(header, bytes).map_err(|_| BatchError::Compression)?;
+    fn scan_records(header: &Header, bytes: &[u8]) -> Result<(Option<(i64, i64)>, bool), BatchError> {
+        let records = BatchRecords::decode(header, bytes).map_err(|_| BatchError::Compression)?;
         let mut timestamps = None;
         let mut keyed = true;
         for (expected, record) in (0..).zip(records.iter()) {
@@ -124,8 +124,8 @@ impl Batch {
     }
 
     /// The numbers of the records, counted in the batch from 0, of which this holds; it is given whether there is a key, and the timestamp.
-    pub(super) fn records_of_which(&self, holds: impl Fn(bool, i64) -> bool) -> Vec<i32> {
-        let Ok(records) = Records::of(&self.header, &self.bytes) else { return Vec::new() };
+    pub(super) fn record_indexes(&self, holds: impl Fn(bool, i64) -> bool) -> Vec<i32> {
+        let Ok(records) = BatchRecords::decode(&self.header, &self.bytes) else { return Vec::new() };
         let wanted = records.iter().filter_map(Result::ok);
         let wanted = wanted.filter(|record| holds(record.key.is_some(), records.timestamp(record)));
         wanted.map(|record| record.offset_delta).collect()
@@ -164,7 +164,7 @@ impl Batch {
     /// Whole batches that stand one after the other, each with its last offset.
     #[cfg(test)]
     #[must_use]
-    pub fn each_of(mut batches: Bytes) -> Vec<(i64, Bytes)> {
+    pub fn split_batches(mut batches: Bytes) -> Vec<(i64, Bytes)> {
         let mut each = Vec::new();
         while let Some(header) = Header::read(&batches) {
             each.push((header.last_offset(), batches.split_to(header.size)));
@@ -173,7 +173,7 @@ impl Batch {
     }
 
     /// Its header at this offset, and the batch as it is stored there: what is written anew, and what stays as it came.
-    pub(super) fn placed(&self, base_offset: i64, append_time: Option<i64>) -> (Header, Placed) {
+    pub(super) fn to_stored(&self, base_offset: i64, append_time: Option<i64>) -> (Header, StoredBatch) {
         let mut header = self.header;
         header.base_offset = base_offset;
         // A client that told another largest timestamp than its records have is put right, as Kafka does it.
@@ -186,23 +186,23 @@ impl Batch {
             && header.max_timestamp == self.header.max_timestamp
         {
             let front = header.patch(base_offset).to_vec();
-            return (header, Placed { front, rest: self.bytes.slice(PATCHED..) });
+            return (header, StoredBatch { front, rest: self.bytes.slice(PATCHED..) });
         }
         let front = header.write(&self.bytes[HEADER..]);
-        (header, Placed { front, rest: Bytes::new() })
+        (header, StoredBatch { front, rest: Bytes::new() })
     }
 }
 
 /// A batch as it goes into a segment, in two pieces so that the large one need not be copied.
 #[derive(Debug)]
-pub struct Placed {
+pub struct StoredBatch {
     /// The front, written anew.
     pub front: Vec<u8>,
     /// What follows, as it came.
     pub rest: Bytes,
 }
 
-impl Placed {
+impl StoredBatch {
     /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kafka_protocol::records::Compression;
 
 use super::header::{HEADER, Header};
-use super::testing::*;
+use super::test_support::*;
 use super::*;
 
 fn rows() -> [Row; 2] {
@@ -23,9 +23,9 @@ fn a_batch_is_exactly_one_batch_of_format_2() {
     let good = changed(|_| ());
     assert!(Batch::parse(good.clone()).is_ok());
     for cut in 0..good.len() {
-        assert!(matches!(Batch::parse(good.slice(..cut)), Err(BatchError::NotOne(_))), "cut at {cut}");
+        assert!(matches!(Batch::parse(good.slice(..cut)), Err(BatchError::NotSingleBatch(_))), "cut at {cut}");
     }
-    assert!(matches!(Batch::parse([&good[..], &good[..]].concat().into()), Err(BatchError::NotOne(_))));
+    assert!(matches!(Batch::parse([&good[..], &good[..]].concat().into()), Err(BatchError::NotSingleBatch(_))));
     for at in 21..good.len() {
         let mut flipped = good.to_vec();
         flipped[at] ^= 4;
@@ -34,7 +34,7 @@ fn a_batch_is_exactly_one_batch_of_format_2() {
     for magic in [0, 1] {
         let mut old = good.to_vec();
         old[16] = magic;
-        assert!(matches!(Batch::parse(old.into()), Err(BatchError::NotOne(_))));
+        assert!(matches!(Batch::parse(old.into()), Err(BatchError::NotSingleBatch(_))));
     }
 }
 
@@ -77,11 +77,11 @@ fn what_is_stored_differs_from_what_came_in_offset_and_leader_epoch_only() {
 
 #[test]
 fn records_with_headers_and_empty_fields_are_read() {
-    use super::records::Records;
+    use super::records::BatchRecords;
     let rows = [(Some(""), Some(String::new()), 0), (None, None, NOW), (Some("k"), None, -1)];
     let bytes = encode(NOBODY, &rows, Compression::None);
     let header = Header::read(&bytes).unwrap();
-    let records = Records::of(&header, &bytes).unwrap();
+    let records = BatchRecords::decode(&header, &bytes).unwrap();
     let read: Vec<_> = records.iter().map(|it| it.unwrap()).collect();
     assert_eq!(read.iter().map(|it| it.key).collect::<Vec<_>>(), [Some(&b""[..]), None, Some(&b"k"[..])]);
     assert_eq!(read.iter().map(|it| it.has_value).collect::<Vec<_>>(), [true, false, false]);

@@ -7,24 +7,24 @@ use std::io;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::aborted::Aborted;
-use super::body::Body;
+use super::aborted::AbortedEntry;
 use super::header::Header;
-use super::records::{Marker, Record, Records};
+use super::records::{BatchRecords, Marker, RecordView};
 use super::rewrite::{Keep, rewrite};
+use super::segment_data::SegmentData;
 
-/// More keys than this are not looked at in one go, which bounds the memory to some 70 MB; the rest is left for the next one.
-const MOST_KEYS: usize = 1_800_000;
+/// More keys than this are not scan at in one go, which bounds the memory to some 70 MB; the rest is left for the next one.
+const MAX_KEYS: usize = 1_800_000;
 
 /// A segment to be compacted.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct CleanableSegment {
     /// Its base offset.
     pub base_offset: i64,
     /// The last offset in it.
     pub last_offset: i64,
     /// Its bytes.
-    pub body: Body,
+    pub data: SegmentData,
     /// How many.
     pub size: u64,
     /// When it was made.
@@ -33,9 +33,9 @@ pub struct Source {
 
 /// A key's 128 bits are as good as a hash can be.
 #[derive(Debug, Default)]
-struct AsIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsIs {
+impl Hasher for IdentityHasher {
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -49,17 +49,17 @@ impl Hasher for AsIs {
     }
 }
 
-/// The newest offset of each key in a stretch of the log. Keys are told apart by 128 bits of XXH3.
+/// The newest offset of each key in a stretch of the log. OffsetMap are told apart by 128 bits of XXH3.
 #[derive(Debug, Default)]
-pub struct Keys {
-    newest: HashMap<u128, i64, BuildHasherDefault<AsIs>>,
-    /// The last offset that was looked at.
+pub struct OffsetMap {
+    newest: HashMap<u128, i64, BuildHasherDefault<IdentityHasher>>,
+    /// The last offset that was scan at.
     pub last_offset: i64,
 }
 
 /// What decides about batches, beside their keys.
 #[derive(Debug)]
-pub struct Rules {
+pub struct CleanerRules {
     /// Delete horizons before this have come.
     pub now: i64,
     /// The horizon of what is to go one day from now on.
@@ -70,9 +70,9 @@ pub struct Rules {
     pub aborted: BTreeMap<i64, Vec<(i64, i64)>>,
 }
 
-impl Rules {
+impl CleanerRules {
     /// Takes over the aborted transactions.
-    pub fn take_aborted(&mut self, all: &[Aborted]) {
+    pub fn take_aborted(&mut self, all: &[AbortedEntry]) {
         for aborted in all {
             let stretch = (aborted.transaction.first_offset, aborted.last_offset);
             self.aborted.entry(aborted.transaction.producer_id).or_default().push(stretch);
@@ -97,25 +97,25 @@ impl Rules {
     }
 }
 
-impl Keys {
+impl OffsetMap {
     /// Looks at the sources from an offset on.
     ///
     /// # Errors
     ///
     /// When they cannot be read.
-    pub fn of(sources: &[Source], from: i64, rules: &Rules) -> io::Result<Self> {
+    pub fn build(sources: &[CleanableSegment], from: i64, rules: &CleanerRules) -> io::Result<Self> {
         let mut keys = Self::default();
         for source in sources.iter().filter(|source| source.last_offset >= from) {
-            let mut batches = source.body.batches(source.size);
+            let mut batches = source.data.read_batches(source.size);
             while let Some((header, bytes)) = batches.next()? {
                 if header.last_offset() < from || header.is_control() || rules.is_aborted(&header) {
                     continue;
                 }
-                if keys.newest.len() >= MOST_KEYS {
+                if keys.newest.len() >= MAX_KEYS {
                     keys.last_offset = header.base_offset - 1;
                     return Ok(keys);
                 }
-                let records = Records::of(&header, &bytes)?;
+                let records = BatchRecords::decode(&header, &bytes)?;
                 for record in records.iter() {
                     let record = record?;
                     if let Some(key) = record.key {
@@ -128,7 +128,7 @@ impl Keys {
         Ok(keys)
     }
 
-    fn is_newest(&self, record: &Record<'_>, offset: i64) -> bool {
+    fn is_newest(&self, record: &RecordView<'_>, offset: i64) -> bool {
         let newest = |key| self.newest.get(&xxh3_128(key)).copied().unwrap_or(-1);
         offset > self.last_offset || record.key.is_some_and(|key| offset >= newest(key))
     }
@@ -137,9 +137,9 @@ impl Keys {
 /// Goes through the log from its beginning, batch by batch.
 #[derive(Debug)]
 pub struct Cleaner {
-    rules: Rules,
-    keys: Keys,
-    /// Producers in a transaction of which a batch has been seen.
+    rules: CleanerRules,
+    keys: OffsetMap,
+    /// ProducerStates in a transaction of which a batch has been seen.
     in_transaction: BTreeSet<i64>,
     /// Offsets of markers that are gone.
     pub dropped_markers: BTreeSet<i64>,
@@ -148,7 +148,7 @@ pub struct Cleaner {
 impl Cleaner {
     /// Before the first batch.
     #[must_use]
-    pub fn new(rules: Rules, keys: Keys) -> Self {
+    pub fn new(rules: CleanerRules, keys: OffsetMap) -> Self {
         Self { rules, keys, in_transaction: BTreeSet::new(), dropped_markers: BTreeSet::new() }
     }
 
@@ -167,7 +167,7 @@ impl Cleaner {
         let due = header.delete_horizon().is_some_and(|horizon| horizon <= self.rules.now);
         if header.is_control() {
             // While there was a record of its transaction in the log, a marker stays; then for delete.retention.ms more (KIP-534).
-            let idle = Marker::of(header, batch).is_none() || !self.in_transaction.remove(&header.producer_id);
+            let idle = Marker::parse(header, batch).is_none() || !self.in_transaction.remove(&header.producer_id);
             keep.idle_marker = idle;
             let left = rewrite(header, batch, keep, |_, _| !(idle && due))?;
             if idle && due {

@@ -3,30 +3,30 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use super::body::Body;
-use super::cleaner::{Cleaner, Keys, Rules, Source};
-use super::files::OpenFiles;
+use super::cleaner::{CleanableSegment, Cleaner, CleanerRules, OffsetMap};
+use super::digest;
+use super::open_files::OpenFiles;
 use super::recovery::CLEANED;
-use super::seal;
 use super::segment::{Segment, name_of};
+use super::segment_data::SegmentData;
 use super::{Log, LogStorage};
 use crate::broker::directory::Directory;
 use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
 
 /// Written at once.
-const AT_ONCE: usize = 1 << 20;
-/// Up to where the keys are known to be unique, in decimal; without it everything is looked at again.
+const WRITE_SIZE: usize = 1 << 20;
+/// Up to where the keys are known to be unique, in decimal; without it everything is scan at again.
 pub(super) const CHECKPOINT: &str = "cleaner-offset-checkpoint";
 
 /// A compaction that is due. It holds all that it needs; one at a time may exist for a log.
 #[derive(Debug)]
 pub struct Compaction {
-    folder: Option<(Directory, OpenFiles)>,
-    sources: Vec<Source>,
+    dir: Option<(Directory, OpenFiles)>,
+    sources: Vec<CleanableSegment>,
     groups: Vec<Range<usize>>,
     dirty_from: i64,
-    rules: Rules,
+    rules: CleanerRules,
 }
 
 /// What it came to.
@@ -40,7 +40,7 @@ pub struct Compacted {
 /// The segments from which others were made. Their bytes go with this, which takes a file system its time.
 #[derive(Debug)]
 #[must_use = "it is dropped outside of the lock"]
-pub struct Replaced {
+pub struct ReplacedSegments {
     segments: Vec<Segment>,
 }
 
@@ -49,14 +49,16 @@ impl Log {
     /// older than `min.compaction.lag.ms`, once their dirty part exceeds `min.cleanable.dirty.ratio`.
     #[must_use]
     pub fn compaction(&self, now: i64) -> Option<Compaction> {
-        if !self.settings.compact || self.refuses_compaction {
+        if !self.settings.compact || self.compaction_disabled {
             return None;
         }
         let stable = self.last_stable_offset();
         let lag = self.settings.min_compaction_lag_ms;
         let pairs = self.segments.iter().zip(&self.segments[1..]);
         let cleanable = pairs
-            .take_while(|(segment, next)| next.base_offset <= stable && (lag <= 0 || segment.newest() <= now - lag))
+            .take_while(|(segment, next)| {
+                next.base_offset <= stable && (lag <= 0 || segment.newest_timestamp() <= now - lag)
+            })
             .count();
         let cleanable = &self.segments[..cleanable];
         let total: u64 = cleanable.iter().map(|segment| segment.size).sum();
@@ -67,22 +69,22 @@ impl Log {
         if dirty == 0 || ratio <= self.settings.min_cleanable_dirty_ratio {
             return None;
         }
-        let mut rules = Rules {
+        let mut rules = CleanerRules {
             now,
             horizon: now.saturating_add(self.settings.delete_retention_ms),
             last_written: self.producers.last_written(),
             aborted: std::collections::BTreeMap::new(),
         };
         rules.take_aborted(self.aborted.all());
-        let source = |segment: &Segment| Source {
+        let source = |segment: &Segment| CleanableSegment {
             base_offset: segment.base_offset,
             last_offset: segment.last_offset,
-            body: segment.body.clone(),
+            data: segment.data.clone(),
             size: segment.size,
             created: segment.created,
         };
         Some(Compaction {
-            folder: self.storage.place(),
+            dir: self.storage.place(),
             sources: cleanable.iter().map(source).collect(),
             groups: groups(cleanable, self.settings.segment_bytes),
             dirty_from: self.cleaned_to,
@@ -97,8 +99,8 @@ impl Log {
     /// # Errors
     ///
     /// When a file cannot be renamed or removed.
-    pub fn finish(&mut self, compacted: Compacted) -> io::Result<Replaced> {
-        let mut gone = Replaced { segments: Vec::new() };
+    pub fn finish(&mut self, compacted: Compacted) -> io::Result<ReplacedSegments> {
+        let mut gone = ReplacedSegments { segments: Vec::new() };
         let made_from = compacted.groups.iter().flat_map(|(bases, _)| bases);
         let here = self.segments.iter().map(|segment| &segment.base_offset).take(self.segments.len() - 1);
         let mut here = here.map(Some).chain(std::iter::repeat(None));
@@ -108,32 +110,34 @@ impl Log {
         }
         for (bases, segment) in compacted.groups {
             let at = self.segment_of(segment.base_offset);
-            let sealed =
-                self.sealed.wrapping_sub(seal::sum(&self.segments[at..at + bases.len()])).wrapping_add(segment.seal());
-            // From here on a start takes the one for the other, and what was merged for remains.
-            self.tell_through(&LogEnd { intended: sealed, ..self.ending() })?;
-            if let (Body::File(new), Body::File(old)) = (&segment.body, &self.segments[at].body) {
-                let place = old.retire();
-                new.rename(&name_of(segment.base_offset)).inspect_err(|_| old.restore(place))?;
+            let closed_digest = self
+                .closed_digest
+                .wrapping_sub(digest::sum(&self.segments[at..at + bases.len()]))
+                .wrapping_add(segment.closed_digest());
+            // From here on a start takes the one for the other, and what was merged for repairs.
+            self.write_end_through(&LogEnd { pending_digest: closed_digest, ..self.current_end() })?;
+            if let (SegmentData::File(new), SegmentData::File(old)) = (&segment.data, &self.segments[at].data) {
+                let place = old.detach();
+                new.rename(&name_of(segment.base_offset)).inspect_err(|_| old.reattach(place))?;
                 kill_points::passed();
             }
             let replaced: Vec<Segment> = self.segments.splice(at..at + bases.len(), [segment]).collect();
-            self.sealed = sealed;
+            self.closed_digest = closed_digest;
             for merged in &replaced[1..] {
                 // A segment that is merged and still there is understood when the log is opened, but only until its
                 // markers and tombstones are compacted away elsewhere.
-                merged.remove().inspect_err(|_| self.refuses_compaction = true)?;
+                merged.remove().inspect_err(|_| self.compaction_disabled = true)?;
                 kill_points::passed();
             }
             gone.segments.extend(replaced);
-            self.tell(&self.ending())?;
+            self.write_end(&self.current_end())?;
         }
-        self.aborted.forget(&compacted.dropped_markers);
+        self.aborted.remove_markers(&compacted.dropped_markers);
         self.cleaned_to = compacted.cleaned_to;
-        if let LogStorage::Folder { folder, fsync, .. } = &self.storage {
-            folder.write(CHECKPOINT, self.cleaned_to.to_string().as_bytes())?;
+        if let LogStorage::Directory { dir, fsync, .. } = &self.storage {
+            dir.write(CHECKPOINT, self.cleaned_to.to_string().as_bytes())?;
             if *fsync {
-                folder.flush()?;
+                dir.flush()?;
             }
         }
         Ok(gone)
@@ -141,13 +145,13 @@ impl Log {
 
     /// Whether there was ever a compaction.
     pub(super) fn was_compacted(&self) -> io::Result<bool> {
-        self.storage.folder().map_or(Ok(false), |folder| Ok(folder.look_at(CHECKPOINT)?.is_some()))
+        self.storage.dir().map_or(Ok(false), |dir| Ok(dir.stat(CHECKPOINT)?.is_some()))
     }
 
     /// Reads how far the keys are unique.
     pub(super) fn load_checkpoint(&mut self) {
-        let Some(folder) = self.storage.folder() else { return };
-        let known = folder.read(CHECKPOINT).ok().and_then(|text| text.parse().ok());
+        let Some(dir) = self.storage.dir() else { return };
+        let known = dir.read(CHECKPOINT).ok().and_then(|text| text.parse().ok());
         // What does not lie in the log was written for another one.
         self.cleaned_to = known.filter(|offset| *offset <= self.end).unwrap_or(0);
     }
@@ -155,17 +159,17 @@ impl Log {
 
 impl LogStorage {
     /// The folder, if it is one.
-    pub(super) fn folder(&self) -> Option<&Directory> {
+    pub(super) fn dir(&self) -> Option<&Directory> {
         match self {
             Self::Memory => None,
-            Self::Folder { folder, .. } => Some(folder),
+            Self::Directory { dir, .. } => Some(dir),
         }
     }
 
     fn place(&self) -> Option<(Directory, OpenFiles)> {
         match self {
             Self::Memory => None,
-            Self::Folder { folder, files, .. } => Some((folder.clone(), files.clone())),
+            Self::Directory { dir, files, .. } => Some((dir.clone(), files.clone())),
         }
     }
 }
@@ -199,7 +203,7 @@ impl Compaction {
     ///
     /// When something cannot be read or written. The log is as it was.
     pub fn run(self) -> io::Result<Compacted> {
-        let keys = Keys::of(&self.sources, self.dirty_from, &self.rules)?;
+        let keys = OffsetMap::build(&self.sources, self.dirty_from, &self.rules)?;
         let last_offset = keys.last_offset;
         let now = self.rules.now;
         let mut cleaner = Cleaner::new(self.rules, keys);
@@ -210,7 +214,7 @@ impl Compaction {
                 break;
             }
             let made_from = sources.iter().map(|source| source.base_offset).collect();
-            groups.push((made_from, merge(self.folder.as_ref(), sources, &mut cleaner, now)?));
+            groups.push((made_from, merge(self.dir.as_ref(), sources, &mut cleaner, now)?));
         }
         Ok(Compacted { groups, cleaned_to: last_offset + 1, dropped_markers: cleaner.dropped_markers })
     }
@@ -218,47 +222,47 @@ impl Compaction {
 
 /// One segment from several, without what goes.
 fn merge(
-    folder: Option<&(Directory, OpenFiles)>,
-    sources: &[Source],
+    dir: Option<&(Directory, OpenFiles)>,
+    sources: &[CleanableSegment],
     cleaner: &mut Cleaner,
     now: i64,
 ) -> io::Result<Segment> {
     let base_offset = sources[0].base_offset;
-    let mut new = match folder {
+    let mut new = match dir {
         None => Segment::in_memory(base_offset, now),
-        Some((folder, files)) => {
+        Some((dir, files)) => {
             let name = format!("{base_offset:020}{CLEANED}");
-            let segment = Segment::open(files, folder, &name, base_offset, now)?;
-            segment.body.cut(0)?;
+            let segment = Segment::open(files, dir, &name, base_offset, now)?;
+            segment.data.cut(0)?;
             segment
         }
     };
     new.created = sources.iter().map(|source| source.created).max().unwrap_or(now);
-    let mut unwritten = Vec::with_capacity(AT_ONCE);
+    let mut unwritten = Vec::with_capacity(WRITE_SIZE);
     for source in sources {
-        let mut batches = source.body.batches(source.size);
+        let mut batches = source.data.read_batches(source.size);
         while let Some((header, batch)) = batches.next()? {
             let Some((header, batch)) = cleaner.clean(&header, &batch)? else { continue };
             let front = batch.first_chunk().ok_or_else(|| io::Error::other("a batch has a header"))?;
-            match &mut new.body {
-                Body::Memory(pieces) => {
+            match &mut new.data {
+                SegmentData::Memory(pieces) => {
                     pieces.push(batch.clone());
                     let position = pieces.len() as u64 - 1;
-                    new.note(&header, front, position);
+                    new.add(&header, front, position);
                 }
-                Body::File(file) => {
+                SegmentData::File(file) => {
                     let position = new.size;
                     unwritten.extend_from_slice(&batch);
-                    if unwritten.len() >= AT_ONCE {
+                    if unwritten.len() >= WRITE_SIZE {
                         (&*file.get()?).write_all(&unwritten)?;
                         unwritten.clear();
                     }
-                    new.note(&header, front, position);
+                    new.add(&header, front, position);
                 }
             }
         }
     }
-    if let Body::File(file) = &new.body {
+    if let SegmentData::File(file) = &new.data {
         let file = file.get()?;
         (&*file).write_all(&unwritten)?;
         // It replaces what the disk has had for long.

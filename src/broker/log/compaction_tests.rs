@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kafka_protocol::records::Compression;
 
-use super::testing::*;
+use super::test_support::*;
 use super::*;
 use crate::broker::ends;
 use crate::broker::notice::Notice;
@@ -35,7 +35,7 @@ fn fill(log: &mut Log, now: i64) {
 }
 
 fn keys(log: &Log) -> Vec<(i64, String)> {
-    let seen = consume(log, log.start_offset(), Isolation::ReadUncommitted).into_iter();
+    let seen = consume(log, log.start_offset(), IsolationLevel::ReadUncommitted).into_iter();
     seen.map(|seen| (seen.offset, seen.key.unwrap())).filter(|(_, key)| key != "filler").collect()
 }
 
@@ -45,7 +45,7 @@ fn tombstone(key: &'static str) -> Row {
 
 #[test]
 fn a_tombstone_stays_for_its_time_and_goes_with_the_next_compaction() {
-    for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
+    for storage in [LogStorage::Memory, in_directory(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, compacted());
         log.append(&batch(NOBODY, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
         log.append(&batch(NOBODY, &[tombstone("a")]), NOW).unwrap();
@@ -53,7 +53,7 @@ fn a_tombstone_stays_for_its_time_and_goes_with_the_next_compaction() {
         compact(&mut log, NOW);
         let gone = [(1, "b".to_owned()), (2, "a".to_owned())];
         assert_eq!(keys(&log), gone);
-        let seen = consume(&log, 2, Isolation::ReadUncommitted);
+        let seen = consume(&log, 2, IsolationLevel::ReadUncommitted);
         assert_eq!((seen[0].timestamp, &seen[0].value), (NOW, &None), "a horizon changes no timestamp");
         fill(&mut log, NOW);
         compact(&mut log, NOW + 999);
@@ -85,8 +85,8 @@ fn a_marker_goes_when_nothing_of_its_transaction_is_left() {
 
 #[test]
 fn a_fence_outlives_what_the_marker_said_and_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), compacted());
     log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
     log.end_transaction(1, 1, false, 0, NOW).unwrap();
     for later in [0, 0, 1_000] {
@@ -95,7 +95,7 @@ fn a_fence_outlives_what_the_marker_said_and_a_restart() {
     }
     let marker = batches(&log).into_iter().find(|(header, _)| header.is_control()).unwrap().0;
     assert_eq!((marker.count, marker.producer_epoch), (0, 1));
-    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    let (mut log, _) = open(&in_directory(dir.path()), compacted());
     let zombie = log.append(&batch(in_transaction(1, 0, 1), &[row("a", "1", NOW)]), NOW);
     assert!(matches!(zombie, Err(AppendError::InvalidProducerEpoch)), "{zombie:?}");
 }
@@ -139,8 +139,8 @@ fn what_is_open_young_active_or_clean_enough_is_left_alone() {
 
 #[test]
 fn what_was_removed_while_it_was_compacted_stays_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), compacted());
     for _ in 0..20 {
         log.append(&batch(NOBODY, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
     }
@@ -150,12 +150,12 @@ fn what_was_removed_while_it_was_compacted_stays_removed() {
     drop(log.finish(compacted).unwrap());
     assert_eq!(batches(&log), before);
     assert!(
-        std::fs::read_dir(folder.path()).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned"))
+        std::fs::read_dir(dir.path()).unwrap().all(|it| !it.unwrap().path().to_str().unwrap().ends_with("cleaned"))
     );
 }
 
 fn table(log: &Log) -> BTreeMap<String, Option<String>> {
-    let seen = consume(log, log.start_offset(), Isolation::ReadCommitted).into_iter();
+    let seen = consume(log, log.start_offset(), IsolationLevel::ReadCommitted).into_iter();
     seen.map(|seen| (seen.key.unwrap(), seen.value)).collect()
 }
 
@@ -170,9 +170,9 @@ fn copy(from: &Path, to: &Path) {
 /// Each step of putting files in place may be the last one.
 #[test]
 fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("0");
-    let (mut log, _) = open(&in_folder(&path), compacted());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0");
+    let (mut log, _) = open(&in_directory(&path), compacted());
     for (sequence, number) in (0..).zip(0..60) {
         let rows = [row(["a", "b", "c"][number % 3], &number.to_string(), NOW)];
         log.append(&batch(in_transaction(1, 0, sequence), &rows), NOW).unwrap();
@@ -184,7 +184,7 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     let expected = table(&log);
     let before: Vec<_> = log.segments.iter().map(path_of).collect();
     let compacted_log = log.compaction(NOW).unwrap().run().unwrap();
-    let cleaned = folder.path().join("cleaned");
+    let cleaned = dir.path().join("cleaned");
     copy(&path, &cleaned);
     drop(log.finish(compacted_log).unwrap());
     let after: Vec<_> = log.segments.iter().map(path_of).collect();
@@ -195,7 +195,7 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
         files.push((old.file_name().unwrap().to_owned(), after.contains(old)));
     }
     let killed_after = |done: usize, how: &str| {
-        let here = folder.path().join(format!("killed-{how}-{done}"));
+        let here = dir.path().join(format!("killed-{how}-{done}"));
         copy(&cleaned, &here);
         for (name, renamed) in &files[..done] {
             let new = here.join(format!("{}.cleaned", name.to_str().unwrap()));
@@ -219,27 +219,34 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     let mut sums = BTreeMap::new();
     for done in 0..=files.len() {
         let here = killed_after(done, "unproven");
-        let (killed, notices) = open(&in_folder(&here), compacted());
+        let (killed, notices) = open(&in_directory(&here), compacted());
         assert!(notices.iter().all(|notice| matches!(notice, Notice::SetAside { .. })), "{notices:?}");
         check(&killed, &here, done);
         if done == files.len() || files[done].1 {
-            sums.insert(done, killed.ending());
+            sums.insert(done, killed.current_end());
         }
     }
     // The same with what is written down of it: a file that is merged goes, and one that is not what it was is not taken for it.
     for done in 0..=files.len() {
         let (_, before) = sums.range(..=done).next_back().unwrap();
         let after = sums.range(done + 1..).next().map_or(before, |(_, after)| after);
-        for (sealed, intended) in [(before.sealed, after.sealed), (before.sealed, before.sealed)] {
+        for (closed_digest, pending_digest) in
+            [(before.closed_digest, after.closed_digest), (before.closed_digest, before.closed_digest)]
+        {
             let here = killed_after(done, "proven");
-            let end = ends::LogEnd { sealed, intended, ..log.ending() };
-            let known = Known::End(Box::new(Proof { end, clean: false, rebooted: false, decided: Vec::new() }));
-            let opened = Log::open(&in_folder(&here), compacted(), 0, NOW, &known);
-            if intended == sealed && !sums.contains_key(&done) {
+            let end = ends::LogEnd { closed_digest, pending_digest, ..log.current_end() };
+            let known = LogFilesState::Recorded(Box::new(RecordedEnd {
+                end,
+                clean: false,
+                rebooted: false,
+                decided: Vec::new(),
+            }));
+            let opened = Log::open(&in_directory(&here), compacted(), 0, NOW, &known);
+            if pending_digest == closed_digest && !sums.contains_key(&done) {
                 assert!(opened.is_err(), "after {done}: no compaction was on its way");
             } else {
                 let (mut opened, mut notices) = (opened.unwrap(), Vec::new());
-                opened.settle(None, &mut notices).unwrap();
+                opened.apply_repairs(None, &mut notices).unwrap();
                 assert_eq!(notices, []);
                 check(&opened, &here, done);
             }
@@ -251,8 +258,8 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
 
 #[test]
 fn a_batch_that_is_not_what_was_written_is_neither_compacted_nor_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), compacted());
     for number in 0..40_i64 {
         log.append(&batch(NOBODY, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
     }
@@ -266,17 +273,17 @@ fn a_batch_that_is_not_what_was_written_is_neither_compacted_nor_read() {
     assert_eq!(log.compaction(NOW).unwrap().run().map(|_| ()).map_err(kind), Err(invalid));
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     let last = log.segments[1].last_offset;
-    let read = |from| log.read(from, 1 << 20, Isolation::ReadUncommitted, true).read().map_err(kind);
+    let read = |from| log.read(from, 1 << 20, IsolationLevel::ReadUncommitted, true).read().map_err(kind);
     let before = read(offset).expect("those before it are good");
     assert_eq!(headers(&before).last().unwrap().last_offset(), last - 1);
     assert_eq!(read(last), Err(invalid));
     assert_eq!(headers(&read(last + 1).unwrap())[0].base_offset, last + 1);
-    assert_eq!(log.offset_for_time(NOW, Isolation::ReadUncommitted).unwrap().unwrap().offset, 0);
+    assert_eq!(log.offset_for_time(NOW, IsolationLevel::ReadUncommitted).unwrap().unwrap().offset, 0);
 }
 
 #[test]
 fn a_reader_goes_on_behind_segments_that_compaction_has_emptied() {
-    for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
+    for storage in [LogStorage::Memory, in_directory(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, compacted());
         for number in 0..40_i64 {
             log.append(&batch(NOBODY, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
@@ -286,21 +293,24 @@ fn a_reader_goes_on_behind_segments_that_compaction_has_emptied() {
         let emptied = log.segments.iter().filter(|segment| segment.size == 0).count();
         assert!(emptied > 2, "{emptied} segments are empty");
         for from in 0..40 {
-            assert!(!consume(&log, from, Isolation::ReadUncommitted).is_empty(), "from {from}");
-            assert!(!log.read(from, 1, Isolation::ReadUncommitted, true).read().unwrap().is_empty(), "from {from}");
+            assert!(!consume(&log, from, IsolationLevel::ReadUncommitted).is_empty(), "from {from}");
+            assert!(
+                !log.read(from, 1, IsolationLevel::ReadUncommitted, true).read().unwrap().is_empty(),
+                "from {from}"
+            );
         }
     }
 }
 
 #[test]
 fn what_was_compacted_is_not_compacted_again_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), compacted());
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), compacted());
     fill(&mut log, NOW);
     log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap();
     fill(&mut log, NOW);
     compact(&mut log, NOW);
-    let (log, _) = open(&in_folder(folder.path()), compacted());
+    let (log, _) = open(&in_directory(dir.path()), compacted());
     assert!(log.cleaned_to > 0);
     assert!(log.compaction(NOW).is_none());
 }
@@ -309,7 +319,7 @@ fn what_was_compacted_is_not_compacted_again_after_a_restart() {
 #[test]
 fn a_read_in_a_hole_between_two_large_batches_comes_to_the_second() {
     let large = "x".repeat(20_000);
-    for storage in [LogStorage::Memory, in_folder(&tempfile::tempdir().unwrap().keep())] {
+    for storage in [LogStorage::Memory, in_directory(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, LogSettings { segment_bytes: 60_000, ..compacted() });
         log.append(&batch(NOBODY, &[row("a", &large, NOW)]), NOW).unwrap();
         log.append(&batch(NOBODY, &[row("gone", "1", NOW)]), NOW).unwrap();
@@ -317,7 +327,7 @@ fn a_read_in_a_hole_between_two_large_batches_comes_to_the_second() {
         log.append(&batch(NOBODY, &[row("gone", "2", NOW), row("c", &large, NOW)]), NOW).unwrap();
         fill(&mut log, NOW);
         compact(&mut log, NOW);
-        let read = |offset| log.read(offset, 24_000, Isolation::ReadUncommitted, true).read().unwrap();
+        let read = |offset| log.read(offset, 24_000, IsolationLevel::ReadUncommitted, true).read().unwrap();
         assert_eq!(read(1), read(2));
         assert!(read(1).len() > 20_000, "{} bytes", read(1).len());
     }

@@ -10,7 +10,7 @@ pub const OVERHEAD: usize = 12;
 pub const PATCHED: usize = 16;
 /// Where the CRC lies, and where that begins which it covers.
 const CRC: usize = 17;
-const COVERED: usize = 21;
+const CRC_COVERED: usize = 21;
 
 const MAGIC: i8 = 2;
 const COMPRESSION: i16 = 0x07;
@@ -93,8 +93,8 @@ impl Header {
         bytes.put_i32(self.base_sequence);
         bytes.put_i32(self.count);
         bytes.extend_from_slice(records);
-        let crc = crc32c::crc32c(&bytes[COVERED..]);
-        bytes[CRC..COVERED].copy_from_slice(&crc.to_be_bytes());
+        let crc = crc32c::crc32c(&bytes[CRC_COVERED..]);
+        bytes[CRC..CRC_COVERED].copy_from_slice(&crc.to_be_bytes());
         bytes
     }
 
@@ -164,7 +164,7 @@ impl Header {
     }
 
     /// Makes it the header of a batch without records: no codec, no delete horizon.
-    pub fn forget_records(&mut self) {
+    pub fn clear_records(&mut self) {
         self.attributes &= !(COMPRESSION | DELETE_HORIZON);
         self.base_timestamp = self.max_timestamp;
         self.count = 0;
@@ -204,15 +204,15 @@ pub fn sequence_after(sequence: i32, records: i32) -> i32 {
 /// Whether the CRC of a whole batch agrees.
 #[must_use]
 pub fn crc_agrees(batch: &[u8]) -> bool {
-    let crc = batch.get(CRC..COVERED).and_then(|crc| crc.try_into().ok()).map(u32::from_be_bytes);
-    batch.get(COVERED..).is_some_and(|covered| crc == Some(crc32c::crc32c(covered)))
+    let crc = batch.get(CRC..CRC_COVERED).and_then(|crc| crc.try_into().ok()).map(u32::from_be_bytes);
+    batch.get(CRC_COVERED..).is_some_and(|covered| crc == Some(crc32c::crc32c(covered)))
 }
 
 /// Whether something that may be a batch says that it belongs to a transaction.
 #[must_use]
-pub fn says_transactional(bytes: &[u8]) -> bool {
+pub fn has_transactional_attribute(bytes: &[u8]) -> bool {
     bytes
-        .get(COVERED..COVERED + 2)
+        .get(CRC_COVERED..CRC_COVERED + 2)
         .and_then(|attributes| attributes.try_into().ok())
         .map(i16::from_be_bytes)
         .is_some_and(|attributes| attributes & TRANSACTIONAL != 0)

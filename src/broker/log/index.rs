@@ -20,7 +20,7 @@ pub struct Index {
 
 impl Index {
     /// Takes in the next batch.
-    pub fn note(&mut self, base_offset: i64, position: u64, size: u64, timestamp_before: i64) {
+    pub fn add(&mut self, base_offset: i64, position: u64, size: u64, timestamp_before: i64) {
         if self.entries.is_empty() || self.behind_last > INTERVAL {
             self.entries.push(Entry { base_offset, position, timestamp_before });
             self.behind_last = 0;

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::body::{DISAGREES, Found};
 use super::header::crc_agrees;
-use super::records::Records;
+use super::records::BatchRecords;
 use super::segment::Segment;
-use super::{Isolation, Log};
+use super::segment_data::{CHECKSUM_MISMATCH, FoundBatch};
+use super::{IsolationLevel, Log};
 
 /// A record found by its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,11 @@ impl Log {
     /// # Errors
     ///
     /// When a segment cannot be read.
-    pub fn offset_for_time(&self, timestamp: i64, isolation: Isolation) -> io::Result<Option<TimedOffset>> {
+    pub fn offset_for_time(&self, timestamp: i64, isolation: IsolationLevel) -> io::Result<Option<TimedOffset>> {
         let limit = self.end_offset(isolation);
         for segment in self.segments.iter().filter(|segment| segment.max_timestamp >= timestamp) {
-            let mut walk = segment.body.walk(segment.index.floor_of_time(timestamp), segment.size);
-            while let Some(found) = walk.next()? {
+            let mut headers = segment.data.read_headers(segment.index.floor_of_time(timestamp), segment.size);
+            while let Some(found) = headers.next()? {
                 if found.header.base_offset >= limit {
                     return Ok(None);
                 }
@@ -56,8 +56,8 @@ impl Log {
         let Some(segment) = self.segments.iter().find(|segment| segment.max_timestamp == largest) else {
             return Ok(None);
         };
-        let mut walk = segment.body.walk(segment.index.floor_of_time(largest), segment.size);
-        while let Some(found) = walk.next()? {
+        let mut headers = segment.data.read_headers(segment.index.floor_of_time(largest), segment.size);
+        while let Some(found) = headers.next()? {
             if found.header.max_timestamp == largest {
                 return segment.first_record(&found, |it| it.timestamp == largest);
             }
@@ -68,12 +68,12 @@ impl Log {
 
 impl Segment {
     /// The first record of a batch of which this holds.
-    fn first_record(&self, found: &Found, holds: impl Fn(TimedOffset) -> bool) -> io::Result<Option<TimedOffset>> {
-        let bytes = self.body.read(found.position, found.header.size)?;
+    fn first_record(&self, found: &FoundBatch, holds: impl Fn(TimedOffset) -> bool) -> io::Result<Option<TimedOffset>> {
+        let bytes = self.data.read(found.position, found.header.size)?;
         if !crc_agrees(&bytes) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, DISAGREES));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, CHECKSUM_MISMATCH));
         }
-        let records = Records::of(&found.header, &bytes)?;
+        let records = BatchRecords::decode(&found.header, &bytes)?;
         for record in records.iter() {
             let record = record?;
             let here = TimedOffset { offset: records.offset(&record), timestamp: records.timestamp(&record) };

@@ -2,18 +2,18 @@
 //! which bytes they were.
 
 use super::Log;
+use super::digest::extend_digest;
 use super::header::{Header, marker_header};
-use super::proof::Proof;
+use super::recorded_end::RecordedEnd;
 use super::records::Marker;
-use super::seal::chained;
 use super::segment::Segment;
 
-/// Markers that are looked for, at most.
-const MOST: usize = 8;
+/// Markers that are scan for, at most.
+const MAX_MARKERS: usize = 8;
 
 /// The end of a transaction in one partition, as the journal has decided it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided {
+pub struct DecidedMarker {
     /// Whose transaction.
     pub producer_id: i64,
     /// The epoch of its marker.
@@ -27,28 +27,29 @@ pub struct Decided {
 }
 
 /// A marker and its batch.
-pub type Written = (Header, Vec<u8>);
+pub type MarkerBatch = (Header, Vec<u8>);
 
 impl Log {
     /// The markers that stood at the end of a segment of which only a part is left. None unless they are, byte for byte, what was there.
-    pub(super) fn missing_markers(&self, active: &Segment, proof: &Proof) -> Option<Vec<Written>> {
-        let most = proof.decided.len().min(MOST);
+    pub(super) fn missing_markers(&self, active: &Segment, recorded: &RecordedEnd) -> Option<Vec<MarkerBatch>> {
+        let most = recorded.decided.len().min(MAX_MARKERS);
         (1..=most).find_map(|count| {
             let (mut markers, mut digest, mut size) = (Vec::new(), active.digest, active.size);
             let mut offset = active.last_offset + 1;
-            for decided in &proof.decided[proof.decided.len() - count..] {
+            for decided in &recorded.decided[recorded.decided.len() - count..] {
                 let (header, bytes) = self.marker(offset, decided);
-                digest = chained(digest, bytes.first_chunk()?);
+                digest = extend_digest(digest, bytes.first_chunk()?);
                 size += bytes.len() as u64;
                 offset += 1;
                 markers.push((header, bytes));
             }
-            (digest == proof.end.digest && size == proof.end.size && offset == proof.end.end).then_some(markers)
+            (digest == recorded.end.digest && size == recorded.end.size && offset == recorded.end.end)
+                .then_some(markers)
         })
     }
 
-    fn marker(&self, offset: i64, decided: &Decided) -> Written {
-        let Decided { producer_id, epoch, commit, coordinator_epoch, at } = *decided;
+    fn marker(&self, offset: i64, decided: &DecidedMarker) -> MarkerBatch {
+        let DecidedMarker { producer_id, epoch, commit, coordinator_epoch, at } = *decided;
         let mut header = marker_header(offset, producer_id, epoch, at);
         if self.settings.log_append_time {
             header.set_log_append_time(at);

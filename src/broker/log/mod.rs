@@ -8,67 +8,67 @@ use std::io;
 mod aborted;
 mod append;
 mod batch;
-mod body;
 mod cleaner;
 mod compaction;
 mod compression;
-mod files;
+mod digest;
 mod header;
 mod index;
 mod lookup;
 mod missing_markers;
+mod open_files;
 mod producers;
-mod proof;
+mod read;
+mod recorded_end;
 mod records;
 mod recovery;
-mod remains;
+mod repairs;
 mod retention;
 mod rewrite;
-mod seal;
 mod segment;
+mod segment_data;
 mod settings;
-mod slice;
-mod torn;
+mod torn_write;
 
 pub use aborted::AbortedTransaction;
 pub use append::{AppendError, Appended};
 pub use batch::{Batch, BatchError};
-pub use compaction::{Compacted, Compaction, Replaced};
-pub use files::OpenFiles;
-pub use header::says_transactional;
+pub use compaction::{Compacted, Compaction, ReplacedSegments};
+pub use header::has_transactional_attribute;
 pub use lookup::TimedOffset;
-pub use missing_markers::Decided;
+pub use missing_markers::DecidedMarker;
+pub use open_files::OpenFiles;
 pub use producers::ProducerState;
-pub use proof::Proof;
-pub use recovery::Known;
+pub use read::LogSlice;
+pub use recorded_end::RecordedEnd;
+pub use recovery::LogFilesState;
 pub use settings::{LogSettings, LogStorage};
-pub use slice::Slice;
 
 use aborted::AbortedTransactions;
-use body::Body;
 use compaction::CHECKPOINT;
-use producers::Producers;
+use producers::ProducerStates;
 use recovery::{CLEAN, CLEANED};
-use remains::Remains;
+use repairs::Repairs;
 use segment::{Segment, base_offset_of};
+use segment_data::SegmentData;
 
-use super::directory::{Directory, name_before};
-use super::ends::Slot;
+use super::directory::{Directory, original_name};
+use super::ends::EndsSlot;
 
 /// Removes the files of a log, also those that were set aside, and their folder; one in which something else lies stays with that.
 ///
 /// # Errors
 ///
 /// When they cannot be removed, or something else lies there.
-pub fn remove_files(folder: &Directory) -> io::Result<()> {
-    folder.remove_with(|name| {
-        let name = name_before(name);
+pub fn remove_files(dir: &Directory) -> io::Result<()> {
+    dir.remove_dir_with(|name| {
+        let name = original_name(name);
         base_offset_of(name).is_some() || name.ends_with(CLEANED) || [CLEAN, CHECKPOINT].contains(&name)
     })
 }
 /// What a reader is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
+pub enum IsolationLevel {
     /// Everything below the high watermark.
     ReadUncommitted,
     /// Everything below the last stable offset.
@@ -84,22 +84,22 @@ pub struct Log {
     segments: Vec<Segment>,
     start: i64,
     end: i64,
-    producers: Producers,
+    producers: ProducerStates,
     aborted: AbortedTransactions,
     /// Below this a compacted log holds each key once.
     cleaned_to: i64,
     /// A write has failed and left something behind that could not be taken back: nothing may follow it.
-    refuses: bool,
-    /// Files are left that are to be looked at when the log is opened, before anything else is compacted.
-    refuses_compaction: bool,
-    /// Sum of the seals of all segments but the active one.
-    sealed: u64,
+    write_failed: bool,
+    /// Files are left that are to be scan at when the log is opened, before anything else is compacted.
+    compaction_disabled: bool,
+    /// Sum of the digests of all segments but the active one.
+    closed_digest: u64,
     /// How many batches stood behind the end that is written down of it.
-    beyond: usize,
+    past_end: usize,
     /// Its place in the file `ends`.
-    slot: Option<Slot>,
+    slot: Option<EndsSlot>,
     /// What its opening found and has not done yet.
-    remains: Remains,
+    repairs: Repairs,
 }
 
 impl Log {
@@ -123,21 +123,21 @@ impl Log {
     /// The first offset of the oldest open transaction, or the high watermark.
     #[must_use]
     pub fn last_stable_offset(&self) -> i64 {
-        self.producers.first_open().map_or(self.end, |first| first.max(self.start))
+        self.producers.first_unstable_offset().map_or(self.end, |first| first.max(self.start))
     }
 
     /// How many batches its opening found behind the end that is written down of it.
     #[must_use]
-    pub fn beyond(&self) -> usize {
-        self.beyond
+    pub fn batches_past_end(&self) -> usize {
+        self.past_end
     }
 
     /// Where a reader of this isolation must stop.
     #[must_use]
-    pub fn end_offset(&self, isolation: Isolation) -> i64 {
+    pub fn end_offset(&self, isolation: IsolationLevel) -> i64 {
         match isolation {
-            Isolation::ReadUncommitted => self.high_watermark(),
-            Isolation::ReadCommitted => self.last_stable_offset(),
+            IsolationLevel::ReadUncommitted => self.high_watermark(),
+            IsolationLevel::ReadCommitted => self.last_stable_offset(),
         }
     }
 
@@ -167,20 +167,20 @@ impl Log {
     /// When they cannot be removed.
     pub fn remove(self) -> io::Result<()> {
         for segment in &self.segments {
-            if let Body::File(file) = &segment.body {
-                drop(file.retire());
+            if let SegmentData::File(file) = &segment.data {
+                drop(file.detach());
             }
         }
         let removed = match &self.storage {
             LogStorage::Memory => Ok(()),
-            LogStorage::Folder { folder, .. } => {
+            LogStorage::Directory { dir, .. } => {
                 // A compaction that is on its way may put a file there in between.
                 let again = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
-                remove_files(folder).or_else(|error| if again(&error) { remove_files(folder) } else { Err(error) })
+                remove_files(dir).or_else(|error| if again(&error) { remove_files(dir) } else { Err(error) })
             }
         };
         // The journal says that the topic is gone: a place that is left is given up by the next start.
-        removed.and_then(|()| self.slot.map_or(Ok(()), Slot::release))
+        removed.and_then(|()| self.slot.map_or(Ok(()), EndsSlot::release))
     }
 
     /// Number of the segment in which this offset lies or would lie.
@@ -198,14 +198,14 @@ mod batch_tests;
 #[cfg(test)]
 mod compaction_tests;
 #[cfg(test)]
-mod laws;
+mod log_tests;
 #[cfg(test)]
-mod proof_tests;
+mod model;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod recorded_end_tests;
 #[cfg(test)]
 mod retention_tests;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod world;
+mod test_support;

@@ -7,7 +7,7 @@ use super::header::Header;
 use super::records::Marker;
 
 /// A producer sends at most five requests at a time, so an older duplicate cannot come.
-const REMEMBERED: usize = 5;
+const RETAINED_BATCHES: usize = 5;
 /// `producer.id.expiration.ms`
 const EXPIRATION_MS: i64 = 86_400_000;
 
@@ -30,7 +30,7 @@ pub struct ProducerState {
 
 /// A batch that a producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct BatchMetadata {
     first_sequence: i32,
     last_sequence: i32,
     /// Offset of its first record.
@@ -43,15 +43,15 @@ pub struct Written {
 
 /// What is known of one.
 #[derive(Debug)]
-pub(super) struct Producer {
+pub(super) struct ProducerEntry {
     epoch: i16,
-    batches: VecDeque<Written>,
+    batches: VecDeque<BatchMetadata>,
     last_timestamp: i64,
     coordinator_epoch: i32,
     transaction_start: Option<i64>,
 }
 
-impl Producer {
+impl ProducerEntry {
     fn last_sequence(&self) -> i32 {
         self.batches.back().map_or(-1, |batch| batch.last_sequence)
     }
@@ -66,7 +66,7 @@ impl Producer {
 
 /// A transaction that a marker ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Ended {
+pub struct CompletedTransaction {
     /// Its first record.
     pub first_offset: i64,
     /// The last stable offset behind its marker.
@@ -75,22 +75,22 @@ pub struct Ended {
 
 /// All producers of a partition.
 #[derive(Debug, Default)]
-pub struct Producers {
-    known: BTreeMap<i64, Producer>,
+pub struct ProducerStates {
+    by_id: BTreeMap<i64, ProducerEntry>,
     /// First offset and producer of what is open.
-    open: BTreeSet<(i64, i64)>,
+    ongoing: BTreeSet<(i64, i64)>,
 }
 
-impl Producers {
+impl ProducerStates {
     /// Whether a client's batch may follow what its producer wrote; the earlier batch if it is one of the last five again.
     /// A producer that is not known may begin anywhere, as after its state expired, unless it has to begin at 0.
     ///
     /// # Errors
     ///
     /// When it may not.
-    pub fn check(&self, batch: &Header, begins_at_zero: bool) -> Result<Option<Written>, AppendError> {
-        let Some(producer) = self.known.get(&batch.producer_id) else {
-            let gap = begins_at_zero && batch.base_sequence > 0;
+    pub fn check(&self, batch: &Header, starts_at_zero: bool) -> Result<Option<BatchMetadata>, AppendError> {
+        let Some(producer) = self.by_id.get(&batch.producer_id) else {
+            let gap = starts_at_zero && batch.base_sequence > 0;
             return if gap { Err(AppendError::OutOfOrderSequence) } else { Ok(None) };
         };
         if batch.producer_epoch == producer.epoch {
@@ -115,8 +115,8 @@ impl Producers {
     }
 
     /// Takes in the epoch of any batch that stands in the log.
-    pub(super) fn reached_epoch(&mut self, batch: &Header) -> &mut Producer {
-        let producer = self.known.entry(batch.producer_id).or_insert_with(|| Producer {
+    pub(super) fn update_epoch(&mut self, batch: &Header) -> &mut ProducerEntry {
+        let producer = self.by_id.entry(batch.producer_id).or_insert_with(|| ProducerEntry {
             epoch: batch.producer_epoch,
             batches: VecDeque::new(),
             last_timestamp: batch.max_timestamp,
@@ -128,15 +128,15 @@ impl Producers {
     }
 
     /// Takes in a batch of records that stands in the log.
-    pub fn wrote(&mut self, batch: &Header) {
+    pub fn add_batch(&mut self, batch: &Header) {
         if batch.producer_id < 0 {
             return;
         }
-        let producer = self.reached_epoch(batch);
-        if producer.batches.len() == REMEMBERED {
+        let producer = self.update_epoch(batch);
+        if producer.batches.len() == RETAINED_BATCHES {
             producer.batches.pop_front();
         }
-        producer.batches.push_back(Written {
+        producer.batches.push_back(BatchMetadata {
             first_sequence: batch.base_sequence,
             last_sequence: batch.last_sequence(),
             base_offset: batch.base_offset,
@@ -146,36 +146,36 @@ impl Producers {
         producer.last_timestamp = batch.max_timestamp;
         if batch.is_transactional() && producer.transaction_start.is_none() {
             producer.transaction_start = Some(batch.base_offset);
-            self.open.insert((batch.base_offset, batch.producer_id));
+            self.ongoing.insert((batch.base_offset, batch.producer_id));
         }
     }
 
     /// Takes in a marker that stands in the log; the transaction that it ended, if there was one.
-    pub fn ended(&mut self, batch: &Header, marker: Marker) -> Option<Ended> {
-        let producer = self.reached_epoch(batch);
+    pub fn complete_transaction(&mut self, batch: &Header, marker: Marker) -> Option<CompletedTransaction> {
+        let producer = self.update_epoch(batch);
         producer.coordinator_epoch = marker.coordinator_epoch;
         producer.last_timestamp = batch.max_timestamp;
         let first_offset = producer.transaction_start.take()?;
-        self.open.remove(&(first_offset, batch.producer_id));
-        let last_stable_offset = self.first_open().unwrap_or(batch.last_offset() + 1);
-        Some(Ended { first_offset, last_stable_offset })
+        self.ongoing.remove(&(first_offset, batch.producer_id));
+        let last_stable_offset = self.first_unstable_offset().unwrap_or(batch.last_offset() + 1);
+        Some(CompletedTransaction { first_offset, last_stable_offset })
     }
 
     /// The newest epoch of a producer, `None` if it is not known.
     #[must_use]
     pub fn epoch(&self, producer_id: i64) -> Option<i16> {
-        self.known.get(&producer_id).map(|producer| producer.epoch)
+        self.by_id.get(&producer_id).map(|producer| producer.epoch)
     }
 
     /// First offset of the oldest open transaction.
     #[must_use]
-    pub fn first_open(&self) -> Option<i64> {
-        self.open.first().map(|(offset, _)| *offset)
+    pub fn first_unstable_offset(&self) -> Option<i64> {
+        self.ongoing.first().map(|(offset, _)| *offset)
     }
 
     /// Forgets who has not written for a day and has nothing open.
     pub fn expire(&mut self, now: i64) {
-        self.known.retain(|_, producer| {
+        self.by_id.retain(|_, producer| {
             producer.transaction_start.is_some() || now - producer.last_timestamp < EXPIRATION_MS
         });
     }
@@ -183,14 +183,14 @@ impl Producers {
     /// What compaction must keep of each producer: its epoch, and the last offset of its last batch, if it has one.
     #[must_use]
     pub fn last_written(&self) -> BTreeMap<i64, (i16, Option<i64>)> {
-        let last = |producer: &Producer| (producer.epoch, producer.batches.back().map(|batch| batch.last_offset));
-        self.known.iter().map(|(id, producer)| (*id, last(producer))).collect()
+        let last = |producer: &ProducerEntry| (producer.epoch, producer.batches.back().map(|batch| batch.last_offset));
+        self.by_id.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     /// All that are known.
     #[must_use]
     pub fn states(&self) -> Vec<ProducerState> {
-        let state = |(id, producer): (&i64, &Producer)| ProducerState {
+        let state = |(id, producer): (&i64, &ProducerEntry)| ProducerState {
             producer_id: *id,
             epoch: producer.epoch,
             last_sequence: producer.last_sequence(),
@@ -198,6 +198,6 @@ impl Producers {
             coordinator_epoch: producer.coordinator_epoch,
             transaction_start: producer.transaction_start,
         };
-        self.known.iter().map(state).collect()
+        self.by_id.iter().map(state).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::header::{HEADER, Header};
 
 /// One record, as it lies in its batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
+pub struct RecordView<'a> {
     /// Offset, counted from the batch's.
     pub offset_delta: i32,
     /// Timestamp, counted from the batch's base timestamp.
@@ -27,18 +27,18 @@ pub struct Record<'a> {
 
 /// The records of one batch, out of their codec.
 #[derive(Debug)]
-pub struct Records<'a> {
+pub struct BatchRecords<'a> {
     header: Header,
     bytes: Cow<'a, [u8]>,
 }
 
-impl<'a> Records<'a> {
+impl<'a> BatchRecords<'a> {
     /// Of a whole batch.
     ///
     /// # Errors
     ///
     /// When they do not come out of their codec.
-    pub fn of(header: &Header, batch: &'a [u8]) -> io::Result<Self> {
+    pub fn decode(header: &Header, batch: &'a [u8]) -> io::Result<Self> {
         let records = batch.get(HEADER..header.size).ok_or(io::ErrorKind::UnexpectedEof)?;
         // An empty batch that compaction left names a codec and has nothing in it.
         let bytes = if header.count == 0 { Cow::Borrowed(&records[..0]) } else { decompress(header.codec(), records)? };
@@ -46,7 +46,7 @@ impl<'a> Records<'a> {
     }
 
     /// One by one; the last thing is an error if the bytes are not as many whole records as the header counts.
-    pub fn iter(&self) -> impl Iterator<Item = io::Result<Record<'_>>> {
+    pub fn iter(&self) -> impl Iterator<Item = io::Result<RecordView<'_>>> {
         let mut rest = &*self.bytes;
         let mut left = self.header.count;
         std::iter::from_fn(move || {
@@ -65,7 +65,7 @@ impl<'a> Records<'a> {
 
     /// A record's timestamp.
     #[must_use]
-    pub fn timestamp(&self, record: &Record<'_>) -> i64 {
+    pub fn timestamp(&self, record: &RecordView<'_>) -> i64 {
         if self.header.is_log_append_time() {
             self.header.max_timestamp
         } else {
@@ -75,12 +75,12 @@ impl<'a> Records<'a> {
 
     /// A record's offset.
     #[must_use]
-    pub fn offset(&self, record: &Record<'_>) -> i64 {
+    pub fn offset(&self, record: &RecordView<'_>) -> i64 {
         self.header.base_offset + i64::from(record.offset_delta)
     }
 }
 
-fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<Record<'a>> {
+fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<RecordView<'a>> {
     let whole = *bytes;
     let size = usize::try_from(take_varint(bytes)?).ok()?;
     let (mut at, behind) = bytes.split_at_checked(size)?;
@@ -101,7 +101,7 @@ fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<Record<'a>> {
         take_field(&mut at)??;
         take_field(&mut at)?;
     }
-    at.is_empty().then_some(Record {
+    at.is_empty().then_some(RecordView {
         offset_delta,
         timestamp_delta,
         key,
@@ -164,8 +164,8 @@ pub struct Marker {
 impl Marker {
     /// Reads the marker of a control batch; `None` when the batch is empty, or is another kind of control.
     #[must_use]
-    pub fn of(header: &Header, batch: &[u8]) -> Option<Self> {
-        let records = Records::of(header, batch).ok()?;
+    pub fn parse(header: &Header, batch: &[u8]) -> Option<Self> {
+        let records = BatchRecords::decode(header, batch).ok()?;
         let record = records.iter().next()?.ok()?;
         let kind = i16::from_be_bytes(*record.key?.get(2..)?.first_chunk()?);
         let mut at = record.behind_timestamp;

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Log;
-use super::seal;
+use super::digest;
 use super::segment::Segment;
 use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
@@ -19,9 +19,9 @@ impl Log {
         self.drop_below_start()
     }
 
-    /// Where the log's start will be when [`Log::clean`] has been called. Nothing is changed.
+    /// Where the log's start will be when [`Log::apply_retention`] has been called. Nothing is changed.
     #[must_use]
-    pub fn start_when_clean(&self, now: i64) -> i64 {
+    pub fn start_after_retention(&self, now: i64) -> i64 {
         let mut gone = self.below_start();
         if self.settings.delete {
             let left = &self.segments[gone..];
@@ -36,7 +36,7 @@ impl Log {
     /// # Errors
     ///
     /// When a segment cannot be written or removed.
-    pub fn clean(&mut self, now: i64) -> io::Result<bool> {
+    pub fn apply_retention(&mut self, now: i64) -> io::Result<bool> {
         self.producers.expire(now);
         let before = self.start;
         self.drop_below_start()?;
@@ -59,8 +59,9 @@ impl Log {
 
     /// How many of these are too old.
     fn expired(&self, segments: &[Segment], now: i64) -> usize {
-        let is_old =
-            |segment: &&Segment| self.settings.retention_ms.is_some_and(|retention| now - segment.newest() > retention);
+        let is_old = |segment: &&Segment| {
+            self.settings.retention_ms.is_some_and(|retention| now - segment.newest_timestamp() > retention)
+        };
         segments.iter().take_while(is_old).count()
     }
 
@@ -92,19 +93,24 @@ impl Log {
 
     fn remove_first(&mut self, count: usize) -> io::Result<()> {
         if count > 0 {
-            let gone = seal::sum(&self.segments[..count]);
-            let sealed = self.sealed.wrapping_sub(gone);
+            let gone = digest::sum(&self.segments[..count]);
+            let closed_digest = self.closed_digest.wrapping_sub(gone);
             let first = self.segments[count].base_offset;
-            self.tell_through(&LogEnd { first, sealed, intended: sealed, ..self.ending() })?;
+            self.write_end_through(&LogEnd {
+                first,
+                closed_digest,
+                pending_digest: closed_digest,
+                ..self.current_end()
+            })?;
         }
         for _ in 0..count {
             self.segments[0].remove()?;
             kill_points::passed();
-            self.sealed = self.sealed.wrapping_sub(self.segments[0].seal());
+            self.closed_digest = self.closed_digest.wrapping_sub(self.segments[0].closed_digest());
             self.segments.remove(0);
             self.start = self.start.max(self.segments[0].base_offset);
         }
-        self.aborted.forget_before(self.start);
+        self.aborted.remove_before(self.start);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a log lets go and when, and what it demands of what comes in.
 
-use super::testing::*;
+use super::test_support::*;
 use super::*;
 
 fn small() -> LogSettings {
@@ -17,46 +17,46 @@ fn filled(storage: &LogStorage, settings: LogSettings) -> Log {
 
 #[test]
 fn segments_go_when_all_of_them_is_too_old() {
-    let folder = tempfile::tempdir().unwrap();
-    for storage in [LogStorage::Memory, in_folder(folder.path())] {
+    let dir = tempfile::tempdir().unwrap();
+    for storage in [LogStorage::Memory, in_directory(dir.path())] {
         let mut log = filled(&storage, LogSettings { retention_ms: Some(100), ..small() });
         let segments = log.segments.len();
-        assert!(!log.clean(NOW + 100).unwrap());
-        assert!(log.clean(NOW + 105).unwrap());
+        assert!(!log.apply_retention(NOW + 100).unwrap());
+        assert!(log.apply_retention(NOW + 105).unwrap());
         let kept = log.start_offset();
         assert!(log.segments.len() < segments && kept > 0 && log.segments[0].base_offset == kept);
         assert!(log.segments[0].max_timestamp >= NOW + 5);
         // The active segment is closed when it is the last one to go.
-        assert!(log.clean(NOW + 120).unwrap());
+        assert!(log.apply_retention(NOW + 120).unwrap());
         assert_eq!((log.start_offset(), log.high_watermark(), log.size()), (40, 40, 0));
-        assert!(!log.clean(NOW + 9_000).unwrap());
+        assert!(!log.apply_retention(NOW + 9_000).unwrap());
         assert_eq!(log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap().base_offset, 40);
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[test]
 fn segments_go_while_what_is_left_is_enough() {
     let mut log = filled(&LogStorage::Memory, LogSettings { retention_bytes: Some(1_000), ..small() });
-    assert!(log.clean(NOW).unwrap());
+    assert!(log.apply_retention(NOW).unwrap());
     assert!(log.size() >= 1_000 && log.size() - log.segments[0].size < 1_000);
     log.configure(LogSettings { retention_bytes: Some(0), delete: false, ..small() });
-    assert!(!log.clean(NOW).unwrap());
+    assert!(!log.apply_retention(NOW).unwrap());
 }
 
 #[test]
 fn records_that_were_deleted_stay_deleted_when_the_log_is_opened_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut log = filled(&in_folder(folder.path()), small());
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = filled(&in_directory(dir.path()), small());
     log.delete_records_before(7).unwrap();
-    assert_eq!(consume(&log, 7, Isolation::ReadUncommitted)[0].offset, 7);
+    assert_eq!(consume(&log, 7, IsolationLevel::ReadUncommitted)[0].offset, 7);
     assert!(log.segments[0].base_offset <= 7 && log.segments[1].base_offset > 7);
     log.delete_records_before(3).unwrap();
     assert_eq!(log.start_offset(), 7);
-    let log = Log::open(&in_folder(folder.path()), small(), 7, NOW, &Known::Nothing).unwrap();
+    let log = Log::open(&in_directory(dir.path()), small(), 7, NOW, &LogFilesState::Unrecorded).unwrap();
     assert_eq!((log.start_offset(), log.high_watermark()), (7, 40));
     // Offsets that the journal knows as deleted are not given again, whatever has become of the files.
-    let log = Log::open(&in_folder(folder.path()), small(), 50, NOW, &Known::Nothing).unwrap();
+    let log = Log::open(&in_directory(dir.path()), small(), 50, NOW, &LogFilesState::Unrecorded).unwrap();
     assert_eq!((log.start_offset(), log.high_watermark(), log.size()), (50, 50, 0));
 }
 
@@ -72,10 +72,10 @@ fn a_segment_goes_when_the_log_begins_with_the_next_one() {
 
 #[test]
 fn what_was_planned_is_read_although_its_segment_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    for storage in [LogStorage::Memory, in_folder(folder.path())] {
+    let dir = tempfile::tempdir().unwrap();
+    for storage in [LogStorage::Memory, in_directory(dir.path())] {
         let mut log = filled(&storage, small());
-        let slice = log.read(0, 1 << 20, Isolation::ReadUncommitted, true);
+        let slice = log.read(0, 1 << 20, IsolationLevel::ReadUncommitted, true);
         let before = slice.read().unwrap();
         log.delete_records_before(40).unwrap();
         log.remove().unwrap();
@@ -128,15 +128,15 @@ fn an_append_time_replaces_what_the_client_wrote() {
     }
     let again = log.append(&batch(producer(1, 0, 0), &[row("a", "1", 5), row("a", "2", 9)]), NOW + 7).unwrap();
     assert_eq!((again.duplicate, again.log_append_time), (true, NOW));
-    let found = log.offset_for_time(NOW, Isolation::ReadCommitted).unwrap().unwrap();
+    let found = log.offset_for_time(NOW, IsolationLevel::ReadCommitted).unwrap().unwrap();
     assert_eq!((found.offset, found.timestamp), (0, NOW));
     assert_eq!(log.max_timestamp().unwrap(), Some(TimedOffset { offset: 2, timestamp: NOW + 1 }));
 }
 
 #[test]
 fn the_largest_timestamp_is_that_of_the_first_record_that_has_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), LogSettings { segment_bytes: 1_000, ..settings() });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), LogSettings { segment_bytes: 1_000, ..settings() });
     assert_eq!(log.max_timestamp().unwrap(), None);
     for number in 0..60_i64 {
         let late = NOW + if number == 13 || number == 44 { 500 } else { number };
@@ -150,42 +150,43 @@ fn a_producer_is_forgotten_after_a_day_unless_its_transaction_is_open() {
     let (mut log, _) = open(&LogStorage::Memory, settings());
     log.append(&batch(producer(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
     log.append(&batch(in_transaction(2, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
-    log.clean(NOW + 86_399_999).unwrap();
+    log.apply_retention(NOW + 86_399_999).unwrap();
     assert_eq!(log.producers().len(), 2);
-    log.clean(NOW + 86_400_000).unwrap();
+    log.apply_retention(NOW + 86_400_000).unwrap();
     assert_eq!(log.producers().iter().map(|it| it.producer_id).collect::<Vec<_>>(), [2]);
     assert!(log.append(&batch(producer(1, 0, 77), &[row("a", "1", NOW)]), NOW).is_ok());
 }
 
 #[test]
 fn a_write_that_fails_changes_nothing_and_is_the_last_one_if_it_may_have_left_something() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut log = filled(&in_folder(folder.path()), settings());
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = filled(&in_directory(dir.path()), settings());
     let before = batches(&log);
     let path = path_of(&log.segments[0]);
-    log.segments[0].body = body::Body::File(files::SegmentFile::nameless(std::fs::File::open(&path).unwrap()));
+    log.segments[0].data =
+        segment_data::SegmentData::File(open_files::SegmentFile::without_path(std::fs::File::open(&path).unwrap()));
     let one = batch(producer(1, 0, 0), &[row("a", "1", NOW)]);
     assert!(matches!(log.append(&one, NOW), Err(AppendError::Storage(_))));
     assert_eq!((log.high_watermark(), log.producers()), (40, Vec::new()));
-    assert!(log.refuses, "the file cannot be cut either");
+    assert!(log.write_failed, "the file cannot be cut either");
     assert!(log.end_transaction(1, 0, true, 0, NOW).is_err());
     assert_eq!(batches(&log), before);
 }
 
 #[test]
 fn damage_in_front_of_acknowledged_records_is_not_cut_off() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = filled(&in_folder(folder.path()), small());
+    let dir = tempfile::tempdir().unwrap();
+    let log = filled(&in_directory(dir.path()), small());
     let path = path_of(&log.segments[1]);
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(10).unwrap();
-    let error = Log::open(&in_folder(folder.path()), small(), 0, NOW, &Known::Nothing).unwrap_err();
+    let error = Log::open(&in_directory(dir.path()), small(), 0, NOW, &LogFilesState::Unrecorded).unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
 }
 
 #[test]
 fn a_hole_behind_a_large_batch_is_read_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), LogSettings { compact: true, ..settings() });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
     let large = "v".repeat(100_000);
     log.append(&batch(NOBODY, &[row("a", &large, NOW)]), NOW).unwrap();
     for key in ["b", "c", "b", "c", "d"] {
@@ -195,17 +196,17 @@ fn a_hole_behind_a_large_batch_is_read_over() {
     let compacted = log.compaction(NOW).unwrap().run().unwrap();
     drop(log.finish(compacted).unwrap());
     for (from, first) in [(0, 0), (1, 3), (2, 3), (3, 3), (4, 4)] {
-        let bytes = log.read(from, 10, Isolation::ReadUncommitted, true).read().unwrap();
+        let bytes = log.read(from, 10, IsolationLevel::ReadUncommitted, true).read().unwrap();
         assert_eq!(decode(&bytes)[0].offset, first, "from {from}");
-        assert!(log.available(from, Isolation::ReadUncommitted, 1) == 1);
+        assert!(log.available(from, IsolationLevel::ReadUncommitted, 1) == 1);
     }
 }
 
 /// Larger than whatever is read at once.
 #[test]
 fn a_large_segment_of_small_and_large_batches_is_walked_without_a_slip() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = open(&in_folder(folder.path()), LogSettings { compact: true, ..settings() });
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
     let mut size = 1_usize;
     while log.size() < 3 << 20 {
         // A sequence that mixes tiny batches with some of more than 64 KiB.
@@ -215,14 +216,14 @@ fn a_large_segment_of_small_and_large_batches_is_walked_without_a_slip() {
             .unwrap();
     }
     let all = batches(&log);
-    let (log, notices) = open(&in_folder(folder.path()), LogSettings { compact: true, ..settings() });
+    let (log, notices) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
     assert_eq!(notices, []);
     assert_eq!(batches(&log), all);
     for (header, bytes) in all.iter().step_by(7) {
-        let one = log.read(header.base_offset, bytes.len(), Isolation::ReadUncommitted, false).read().unwrap();
+        let one = log.read(header.base_offset, bytes.len(), IsolationLevel::ReadUncommitted, false).read().unwrap();
         assert_eq!(one, *bytes);
     }
-    let mut stepped = log.segments[0].body.batches(log.size());
+    let mut stepped = log.segments[0].data.read_batches(log.size());
     for (header, bytes) in &all {
         assert_eq!(stepped.next().unwrap(), Some((*header, bytes.clone())));
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::compression::compress;
 use super::header::Header;
-use super::records::{Record, Records, put_varlong};
+use super::records::{BatchRecords, RecordView, put_varlong};
 
 /// What is to be kept of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub fn rewrite(
     header: &Header,
     batch: &Bytes,
     keep: Keep,
-    mut stays: impl FnMut(&Record<'_>, i64) -> bool,
+    mut stays: impl FnMut(&RecordView<'_>, i64) -> bool,
 ) -> io::Result<Option<(Header, Bytes)>> {
-    let records = Records::of(header, batch)?;
+    let records = BatchRecords::decode(header, batch)?;
     let (mut kept, mut all, mut tombstones) = (Vec::new(), true, false);
     for record in records.iter() {
         let record = record?;
@@ -70,7 +70,7 @@ pub fn rewrite(
 }
 
 /// The record with another base for its timestamp.
-fn dated_record(out: &mut Vec<u8>, record: &Record<'_>, timestamp_delta: i64) {
+fn dated_record(out: &mut Vec<u8>, record: &RecordView<'_>, timestamp_delta: i64) {
     let mut body = vec![record.attributes];
     put_varlong(&mut body, timestamp_delta);
     body.extend_from_slice(record.behind_timestamp);
@@ -81,7 +81,7 @@ fn dated_record(out: &mut Vec<u8>, record: &Record<'_>, timestamp_delta: i64) {
 /// The header of a batch whose records are gone, as Kafka leaves it.
 fn bare(header: &Header) -> Header {
     let mut bare = *header;
-    bare.forget_records();
+    bare.clear_records();
     bare
 }
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::batch::Placed;
-use super::body::{Body, Position};
-use super::files::OpenFiles;
+use super::batch::StoredBatch;
+use super::digest::extend_digest;
 use super::header::{HEADER, Header};
 use super::index::Index;
-use super::seal::chained;
+use super::open_files::OpenFiles;
+use super::segment_data::{Position, SegmentData};
 use crate::broker::directory::Directory;
 
 /// A segment of a log.
@@ -17,7 +17,7 @@ pub struct Segment {
     /// The offset in its name: nothing in it lies below.
     pub base_offset: i64,
     /// Its bytes.
-    pub body: Body,
+    pub data: SegmentData,
     /// How many bytes.
     pub size: u64,
     /// Where to look in it.
@@ -42,7 +42,7 @@ impl Segment {
     /// An empty segment in memory.
     #[must_use]
     pub fn in_memory(base_offset: i64, now: i64) -> Self {
-        Self::over(base_offset, Body::Memory(Vec::new()), now)
+        Self::with_data(base_offset, SegmentData::Memory(Vec::new()), now)
     }
 
     /// An empty segment in a new file.
@@ -50,9 +50,9 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be made.
-    pub fn in_folder(files: &OpenFiles, folder: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
-        let segment = Self::open(files, folder, &name_of(base_offset), base_offset, now)?;
-        if let Body::File(file) = &segment.body
+    pub fn in_directory(files: &OpenFiles, dir: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
+        let segment = Self::open(files, dir, &name_of(base_offset), base_offset, now)?;
+        if let SegmentData::File(file) = &segment.data
             && file.get()?.metadata()?.len() > 0
         {
             let what = format!("{} is there already, and holds something", file.path().display());
@@ -66,16 +66,16 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be opened.
-    pub fn open(files: &OpenFiles, folder: &Directory, name: &str, base_offset: i64, now: i64) -> io::Result<Self> {
-        Ok(Self::over(base_offset, Body::File(files.open(folder, name)?), now))
+    pub fn open(files: &OpenFiles, dir: &Directory, name: &str, base_offset: i64, now: i64) -> io::Result<Self> {
+        Ok(Self::with_data(base_offset, SegmentData::File(files.open(dir, name)?), now))
     }
 
     /// An empty segment over these bytes.
     #[must_use]
-    pub fn over(base_offset: i64, body: Body, now: i64) -> Self {
+    pub fn with_data(base_offset: i64, data: SegmentData, now: i64) -> Self {
         Self {
             base_offset,
-            body,
+            data,
             size: 0,
             index: Index::default(),
             last_offset: base_offset - 1,
@@ -93,8 +93,8 @@ impl Segment {
     /// # Errors
     ///
     /// When it could not be written; with whether a part of it may be there.
-    pub fn write(&mut self, batch: &Placed, fsync: bool) -> Result<Position, (io::Error, bool)> {
-        let position = self.body.append(batch, self.size, fsync)?;
+    pub fn write(&mut self, batch: &StoredBatch, fsync: bool) -> Result<Position, (io::Error, bool)> {
+        let position = self.data.append(batch, self.size, fsync)?;
         self.unflushed = !fsync;
         Ok(position)
     }
@@ -104,25 +104,25 @@ impl Segment {
     /// # Errors
     ///
     /// When the file cannot be cut.
-    pub fn take_back(&mut self) -> io::Result<()> {
-        match &mut self.body {
-            Body::Memory(pieces) => drop(pieces.pop()),
-            Body::File(file) => file.get()?.set_len(self.size)?,
+    pub fn undo_write(&mut self) -> io::Result<()> {
+        match &mut self.data {
+            SegmentData::Memory(pieces) => drop(pieces.pop()),
+            SegmentData::File(file) => file.get()?.set_len(self.size)?,
         }
         Ok(())
     }
 
-    /// Takes in a batch that stands in the body, and begins with this front.
-    pub fn note(&mut self, header: &Header, front: &[u8; HEADER], position: Position) {
+    /// Takes in a batch that stands in the data, and begins with this front.
+    pub fn add(&mut self, header: &Header, front: &[u8; HEADER], position: Position) {
         if self.size == 0 {
             self.first_timestamp = header.max_timestamp;
         }
-        self.index.note(header.base_offset, position, header.size as u64, self.max_timestamp);
+        self.index.add(header.base_offset, position, header.size as u64, self.max_timestamp);
         self.size += header.size as u64;
         self.last_offset = header.last_offset();
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.largest_batch = self.largest_batch.max(header.size);
-        self.digest = chained(self.digest, front);
+        self.digest = extend_digest(self.digest, front);
     }
 
     /// Whether a batch of this size and with this last offset must go into the next segment.
@@ -145,7 +145,7 @@ impl Segment {
 
     /// How old its newest record is, or itself where no record has a time.
     #[must_use]
-    pub fn newest(&self) -> i64 {
+    pub fn newest_timestamp(&self) -> i64 {
         if self.max_timestamp >= 0 { self.max_timestamp } else { self.created }
     }
 
@@ -155,7 +155,7 @@ impl Segment {
     ///
     /// When that fails.
     pub fn flush(&mut self) -> io::Result<()> {
-        if let Body::File(file) = &self.body
+        if let SegmentData::File(file) = &self.data
             && self.unflushed
         {
             file.get()?.sync_data()?;
@@ -170,9 +170,9 @@ impl Segment {
     ///
     /// When that fails.
     pub fn remove(&self) -> io::Result<()> {
-        match &self.body {
-            Body::Memory(_) => Ok(()),
-            Body::File(file) => file.remove(),
+        match &self.data {
+            SegmentData::Memory(_) => Ok(()),
+            SegmentData::File(file) => file.remove(),
         }
     }
 }
@@ -185,8 +185,8 @@ pub fn name_of(base_offset: i64) -> String {
 
 /// Where that file lies, for people.
 #[must_use]
-pub fn path_of(folder: &Directory, base_offset: i64) -> PathBuf {
-    folder.path_of(&name_of(base_offset))
+pub fn path_of(dir: &Directory, base_offset: i64) -> PathBuf {
+    dir.path_of(&name_of(base_offset))
 }
 
 /// The base offset in a segment's file name.

@@ -1,6 +1,6 @@
 //! Owns what a log is opened with: where it is kept, and what its topic's configs mean to it.
 
-use super::files::OpenFiles;
+use super::open_files::OpenFiles;
 use crate::broker::directory::Directory;
 
 /// Where a log keeps its segments.
@@ -9,9 +9,9 @@ pub enum LogStorage {
     /// In memory, gone with the process.
     Memory,
     /// In a folder of its own, made when it is missing.
-    Folder {
+    Directory {
         /// The folder.
-        folder: Directory,
+        dir: Directory,
         /// Flush to the disk before an append returns.
         fsync: bool,
         /// Its segments' files that are open are among these.

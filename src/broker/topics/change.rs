@@ -171,7 +171,7 @@ fn remove_topic(folder: &Directory) -> std::io::Result<()> {
     for name in names.iter().filter(|name| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok())) {
         remove_files(&folder.child(name))?;
     }
-    folder.remove_with(|_| false)
+    folder.remove_dir_with(|_| false)
 }
 
 /// An id that no topic has had.

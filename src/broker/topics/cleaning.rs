@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::entry::Entry;
-use super::super::log::{Compacted, Compaction, Replaced};
+use super::super::log::{Compacted, Compaction, ReplacedSegments};
 use super::super::notice::Notice;
 use super::{TopicEntry, Topics, configs};
 
@@ -107,7 +107,7 @@ impl Core {
             };
             let compacts = configs::has_policy(&topic.overrides, "compact");
             let log = &topic.logs[partition];
-            let offset = log.start_when_clean(now);
+            let offset = log.start_after_retention(now);
             let moves = offset > log.start_offset();
             if compacts {
                 self.topics.cleaning.candidates.insert((id, partition));
@@ -118,7 +118,7 @@ impl Core {
                 continue;
             }
             let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition));
-            match log.map(|log| log.clean(now)) {
+            match log.map(|log| log.apply_retention(now)) {
                 Some(Ok(true)) => begin_later.push((id, partition)),
                 Some(Ok(false)) | None => {}
                 Some(Err(error)) => {
@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// Puts a compaction's result in its place. What it replaced is to be removed without the lock.
-    pub fn finish_compaction(&mut self, result: CompactionResult) -> Option<Replaced> {
+    pub fn finish_compaction(&mut self, result: CompactionResult) -> Option<ReplacedSegments> {
         self.topics.cleaning.is_compacting = false;
         // A topic that was deleted meanwhile has taken its files with it.
         let log = self.topics.by_id_mut(result.topic).and_then(|topic| topic.logs.get_mut(result.partition));

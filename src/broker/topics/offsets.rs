@@ -16,7 +16,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::super::answer::Call;
 use super::super::core::Core;
-use super::super::log::{Isolation, Log, ProducerState, TimedOffset};
+use super::super::log::{IsolationLevel, Log, ProducerState, TimedOffset};
 use super::{UNKNOWN_TOPIC, names};
 
 /// In place of a timestamp: the end, as the isolation sees it.
@@ -39,8 +39,8 @@ impl Core {
     /// `ListOffsets`, versions 1 to 10.
     pub fn list_offsets(&mut self, request: ListOffsetsRequest, call: &Call<'_>) -> ListOffsetsResponse {
         let isolation = match request.isolation_level {
-            0 => Ok(Isolation::ReadUncommitted),
-            1 => Ok(Isolation::ReadCommitted),
+            0 => Ok(IsolationLevel::ReadUncommitted),
+            1 => Ok(IsolationLevel::ReadCommitted),
             // Kafka stumbles over it.
             _ => Err(ResponseError::UnknownServerError),
         };
@@ -156,7 +156,7 @@ enum Found {
     Nothing,
 }
 
-fn look_up(log: &Log, timestamp: i64, isolation: Isolation, version: i16) -> Result<Found, ResponseError> {
+fn look_up(log: &Log, timestamp: i64, isolation: IsolationLevel, version: i16) -> Result<Found, ResponseError> {
     let end = log.end_offset(isolation);
     let by_time = |found: Option<TimedOffset>| match found.filter(|found| found.offset < end) {
         Some(TimedOffset { offset, timestamp }) => Found::Offset(offset, timestamp),

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 
 use super::super::core::{Core, Storage};
-use super::super::damage::{Damage, OpenError};
+use super::super::corruption::{Corruption, OpenError};
 use super::super::directory::{Directory, TOPICS};
 use super::super::ends;
-use super::super::log::{Decided, Known, Log, LogSettings, LogStorage, Proof};
+use super::super::journal_recovery::{DataDirState, JournalRecovery};
+use super::super::log::{DecidedMarker, Log, LogFilesState, LogSettings, LogStorage, RecordedEnd};
 use super::super::notice::Notice;
-use super::super::opening::{Opening, Past};
 use super::super::transactions::Decisions;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
 
@@ -79,29 +79,29 @@ impl Core {
     /// written.
     pub(in super::super) fn open_topics(
         &mut self,
-        opening: Option<&mut Opening>,
+        opening: Option<&mut JournalRecovery>,
         decisions: &Decisions,
         now: i64,
     ) -> Result<(), OpenError> {
         let Storage::Folder(folder) = self.storage.clone() else { return Ok(()) };
         let Some(opening) = opening else { return Ok(()) };
-        let strangers = self.strangers(&folder).map_err(|error| opening.blame(error, false))?;
+        let strangers = self.strangers(&folder).map_err(|error| opening.attribute(error, false))?;
         let remembered = std::mem::take(&mut self.topics.remembered);
         let mut wanted = Vec::new();
         for (id, topic) in &remembered {
             let settings = configs::log_settings(&topic.overrides);
             for (partition, number) in (0..topic.partitions).zip(0..) {
                 let start = topic.starts.get(&partition).copied().unwrap_or_default();
-                let known = known(&opening.past, (*id, number), || decisions.of(&topic.name, number).to_vec());
+                let known = known(&opening.state, (*id, number), || decisions.of(&topic.name, number).to_vec());
                 wanted.push((self.log_storage(*id, number), settings.clone(), start, known));
             }
         }
-        let logs = open_all(&wanted, now).map_err(|error| opening.blame(error, true))?;
-        let beyond: usize = logs.iter().map(Log::beyond).sum();
+        let logs = open_all(&wanted, now).map_err(|error| opening.attribute(error, true))?;
+        let beyond: usize = logs.iter().map(Log::batches_past_end).sum();
         // All are written under one lock: one batch can have been on its way.
         if beyond > 1 && !opening.is_rebooted() {
             let why = format!("{beyond} batches in the logs are newer than it");
-            return Err(Damage::Altered { path: folder.path_of(ends::NAME), why }.into());
+            return Err(Corruption::Mismatch { path: folder.path_of(ends::NAME), why }.into());
         }
         let mut logs = logs.into_iter();
         let topics = remembered.into_iter().map(|(id, topic)| Topic {
@@ -117,7 +117,7 @@ impl Core {
     /// From here on the folder is changed.
     fn settle(
         &mut self,
-        opening: &mut Opening,
+        opening: &mut JournalRecovery,
         folder: &Directory,
         topics: Vec<Topic>,
         strangers: Strangers,
@@ -125,15 +125,15 @@ impl Core {
     ) -> io::Result<()> {
         let (ends, journal) = opening.begin(&mut self.notices)?;
         self.journal = journal;
-        let mut places = match &mut opening.past {
-            Past::Proven { found, .. } => std::mem::take(&mut found.logs),
-            Past::New | Past::Unproven => BTreeMap::new(),
+        let mut places = match &mut opening.state {
+            DataDirState::Recorded { found, .. } => std::mem::take(&mut found.logs),
+            DataDirState::New | DataDirState::Unrecorded => BTreeMap::new(),
         };
         for mut topic in topics {
             for (number, log) in (0..).zip(&mut topic.logs) {
                 let place = places.remove(&(topic.id, number));
                 let slot = place.map_or_else(|| ends.slot(topic.id, number), |(slot, _)| slot);
-                log.settle(Some(slot), &mut self.notices)?;
+                log.apply_repairs(Some(slot), &mut self.notices)?;
             }
             self.take_in(topic, now);
         }
@@ -164,9 +164,9 @@ impl Core {
         let number = i32::try_from(partition).map_err(io::Error::other);
         let folder = self.topic_folder(topic).map_or_else(PathBuf::new, |folder| folder.path());
         let number = number.map_err(OpenError::storage(&folder))?;
-        let mut log = Log::open(&self.log_storage(topic, number), settings, 0, now, &Known::New)?;
+        let mut log = Log::open(&self.log_storage(topic, number), settings, 0, now, &LogFilesState::New)?;
         let slot = self.ends.as_ref().map(|ends| ends.slot(topic, number));
-        log.settle(slot, &mut self.notices).map_err(OpenError::storage(&folder))?;
+        log.apply_repairs(slot, &mut self.notices).map_err(OpenError::storage(&folder))?;
         Ok(log)
     }
 
@@ -193,12 +193,12 @@ impl Core {
                 strangers.empty.push(name);
             }
         }
-        if unknown.is_empty() { Ok(strangers) } else { Err(Damage::Unknown { paths: unknown }.into()) }
+        if unknown.is_empty() { Ok(strangers) } else { Err(Corruption::UnknownLogs { paths: unknown }.into()) }
     }
 }
 
 /// What a log is opened with.
-type Wanted = (LogStorage, LogSettings, i64, Known);
+type Wanted = (LogStorage, LogSettings, i64, LogFilesState);
 
 /// Looks at logs, several at a time: after a kill all of each is read.
 fn open_all(wanted: &[Wanted], now: i64) -> Result<Vec<Log>, OpenError> {
@@ -236,9 +236,9 @@ fn names(folder: &Directory) -> Result<BTreeSet<String>, OpenError> {
 
 /// Whether this is a file with anything in it, or there is such a one below it: nothing is judged by its name.
 fn holds_records(folder: &Directory, name: &str) -> Result<bool, OpenError> {
-    match folder.look_at(name).map_err(OpenError::storage(&folder.path_of(name)))? {
+    match folder.stat(name).map_err(OpenError::storage(&folder.path_of(name)))? {
         None => Ok(false),
-        Some(seen) if !seen.is_folder => Ok(seen.size > 0),
+        Some(seen) if !seen.is_dir => Ok(seen.size > 0),
         Some(_) => {
             let folder = folder.child(name);
             for name in names(&folder)? {
@@ -252,13 +252,20 @@ fn holds_records(folder: &Directory, name: &str) -> Result<bool, OpenError> {
 }
 
 /// What is known of a log.
-fn known(past: &Past, log: (Uuid, i32), decided: impl FnOnce() -> Vec<Decided>) -> Known {
+fn known(past: &DataDirState, log: (Uuid, i32), decided: impl FnOnce() -> Vec<DecidedMarker>) -> LogFilesState {
     match past {
-        Past::New => Known::New,
-        Past::Unproven => Known::Nothing,
-        Past::Proven { found, clean, rebooted } => found.logs.get(&log).map_or(Known::New, |(_, end)| {
-            Known::End(Box::new(Proof { end: *end, clean: *clean, rebooted: *rebooted, decided: decided() }))
-        }),
+        DataDirState::New => LogFilesState::New,
+        DataDirState::Unrecorded => LogFilesState::Unrecorded,
+        DataDirState::Recorded { found, clean, rebooted } => {
+            found.logs.get(&log).map_or(LogFilesState::New, |(_, end)| {
+                LogFilesState::Recorded(Box::new(RecordedEnd {
+                    end: *end,
+                    clean: *clean,
+                    rebooted: *rebooted,
+                    decided: decided(),
+                }))
+            })
+        }
     }
 }
 

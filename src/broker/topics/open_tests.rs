@@ -8,7 +8,7 @@ use crate::broker::core::NodeSettings;
 use crate::broker::entry::Entry;
 
 fn started(folder: &Path) -> Core {
-    open(Storage::Folder(Directory::of_test(folder)))
+    open(Storage::Folder(Directory::for_test(folder)))
 }
 
 /// Name, id, partitions, overrides and the first log's offsets.
@@ -111,11 +111,11 @@ fn folders_that_no_topic_owns_are_set_aside_and_others_are_left_alone() {
     }
 }
 
-fn refused(folder: &Path) -> Damage {
+fn refused(folder: &Path) -> Corruption {
     let opened =
-        Core::open(Storage::Folder(Directory::of_test(folder)), NodeSettings::default(), Uuid::from_u128(7), NOW);
+        Core::open(Storage::Folder(Directory::for_test(folder)), NodeSettings::default(), Uuid::from_u128(7), NOW);
     match opened {
-        Err(OpenError::Damaged(damage)) => damage,
+        Err(OpenError::Corrupted(damage)) => damage,
         other => panic!("{other:?}"),
     }
 }
@@ -165,7 +165,7 @@ fn one_batch_in_all_logs_can_have_been_on_its_way() {
     let now = std::fs::read(folder.path().join("ends")).unwrap();
     std::fs::write(folder.path().join("ends"), &ends).unwrap();
     let damage = refused(folder.path());
-    assert!(matches!(&damage, Damage::Altered { path, .. } if *path == folder.path().join("ends")), "{damage}");
+    assert!(matches!(&damage, Corruption::Mismatch { path, .. } if *path == folder.path().join("ends")), "{damage}");
     std::fs::write(folder.path().join("ends"), now).unwrap();
     let mut core = started(folder.path());
     let ends = std::fs::read(folder.path().join("ends")).unwrap();
@@ -186,7 +186,7 @@ fn a_partition_that_the_journal_does_not_know_is_refused_if_it_holds_records() {
     std::fs::write(beyond.join("00000000000000000000.log"), b"").unwrap();
     drop(started(folder.path()));
     std::fs::write(beyond.join("00000000000000000000.log"), b"x").unwrap();
-    assert_eq!(refused(folder.path()), Damage::Unknown { paths: vec![beyond] });
+    assert_eq!(refused(folder.path()), Corruption::UnknownLogs { paths: vec![beyond] });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::coordinator::Coordinator;
 use super::requests::COORDINATOR_EPOCH;
 use super::{Outcome, State, TransactionEntry};
 use crate::broker::core::Core;
-use crate::broker::log::{Decided, ProducerState};
+use crate::broker::log::{DecidedMarker, ProducerState};
 use crate::broker::notice::Notice;
 
 /// Ends that are remembered of one partition.
@@ -15,7 +15,7 @@ const REMEMBERED: usize = 16;
 /// The last ends of transactions that a journal tells of, by topic and partition.
 #[derive(Debug, Default)]
 pub struct Decisions {
-    by_partition: BTreeMap<(String, i32), Vec<Decided>>,
+    by_partition: BTreeMap<(String, i32), Vec<DecidedMarker>>,
 }
 
 impl Decisions {
@@ -23,7 +23,7 @@ impl Decisions {
     pub fn recall(&mut self, entry: &TransactionEntry) {
         let TransactionEntry::Became { transaction, .. } = entry else { return };
         let Some(outcome) = transaction.state.prepared() else { return };
-        let decided = Decided {
+        let decided = DecidedMarker {
             producer_id: transaction.producer_id,
             epoch: transaction.epoch,
             commit: outcome == Outcome::Commit,
@@ -43,7 +43,7 @@ impl Decisions {
 
     /// Those of one partition, the last one last.
     #[must_use]
-    pub fn of(&self, topic: &str, partition: i32) -> &[Decided] {
+    pub fn of(&self, topic: &str, partition: i32) -> &[DecidedMarker] {
         self.by_partition.get(&(topic.to_owned(), partition)).map_or(&[], Vec::as_slice)
     }
 }

@@ -78,7 +78,7 @@ impl Node {
     }
 
     fn in_folder(folder: &Path) -> Self {
-        Self::open(Storage::Folder(Directory::of_test(folder)))
+        Self::open(Storage::Folder(Directory::for_test(folder)))
     }
 
     /// With a topic of three partitions and a producer.

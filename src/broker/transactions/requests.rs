@@ -19,7 +19,7 @@ use crate::broker::answer::Call;
 use crate::broker::core::Core;
 use crate::broker::entry::Entry;
 use crate::broker::notice::Notice;
-use crate::broker::storage_fault::words;
+use crate::broker::storage_error::describe_io_error;
 
 /// The epoch of the only coordinator there ever is.
 pub(super) const COORDINATOR_EPOCH: i32 = 0;
@@ -44,7 +44,7 @@ impl Coordinator for Core {
         let ended = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now);
         let offset = ended.inspect_err(|error| {
             let what = format!("{}-{}", marker.topic, marker.partition);
-            self.notices.push(Notice::Unwritten { what, reason: words(error) });
+            self.notices.push(Notice::Unwritten { what, reason: describe_io_error(error) });
         })?;
         if offset.is_some() {
             // Readers of what is committed may go on.

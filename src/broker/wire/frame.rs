@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::Rubbish;
+use super::InvalidRequest;
 
 /// The longest request taken unless configured otherwise. Clients send no more than about a megabyte unless told to
 /// (`max.request.size`, `message.max.bytes`); Apache's 100 MiB is for clusters that replicate, and here every connection
@@ -55,18 +55,18 @@ impl Frames {
     /// # Errors
     ///
     /// When the length is none. Nothing after it can be read then.
-    pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Rubbish> {
+    pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, InvalidRequest> {
         let Some(length) = buffer.first_chunk::<LENGTH>() else {
             buffer.reserve(STEP);
             return Ok(None);
         };
         let claim = i32::from_be_bytes(*length);
-        let length = usize::try_from(claim).map_err(|_| Rubbish::FrameTooShort(claim))?;
+        let length = usize::try_from(claim).map_err(|_| InvalidRequest::FrameTooShort(claim))?;
         if claim < HEADER {
-            return Err(Rubbish::FrameTooShort(claim));
+            return Err(InvalidRequest::FrameTooShort(claim));
         }
         if length > self.limit {
-            return Err(Rubbish::FrameTooLong { length, limit: self.limit });
+            return Err(InvalidRequest::FrameTooLong { length, limit: self.limit });
         }
         let missing = (LENGTH + length).saturating_sub(buffer.len());
         if missing > 0 {
@@ -148,11 +148,11 @@ mod tests {
     fn a_length_that_is_none_is_refused_before_anything_follows() {
         let next = |length: i32| Frames::new(1_000).next(&mut BytesMut::from(&length.to_be_bytes()[..]));
         for length in [i32::MIN, -1, 0, 9] {
-            assert_eq!(next(length), Err(Rubbish::FrameTooShort(length)));
+            assert_eq!(next(length), Err(InvalidRequest::FrameTooShort(length)));
         }
         assert_eq!(next(10), Ok(None));
         assert_eq!(next(1_000), Ok(None));
-        assert_eq!(next(1_001), Err(Rubbish::FrameTooLong { length: 1_001, limit: 1_000 }));
-        assert!(matches!(next(i32::MAX), Err(Rubbish::FrameTooLong { .. })));
+        assert_eq!(next(1_001), Err(InvalidRequest::FrameTooLong { length: 1_001, limit: 1_000 }));
+        assert!(matches!(next(i32::MAX), Err(InvalidRequest::FrameTooLong { .. })));
     }
 }

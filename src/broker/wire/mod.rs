@@ -4,20 +4,20 @@
 //! thousand million. So nothing is decoded here or elsewhere in the broker before `guard` has walked it by its shape.
 
 mod frame;
-mod guard;
-mod layout;
+mod request_schemas;
 #[cfg(test)]
 mod samples;
-mod shapes;
+mod schema;
+mod validation;
 
 use kafka_protocol::messages::ApiKey;
 
 pub use frame::{Frames, SOCKET_REQUEST_MAX_BYTES};
-pub use guard::{Limits, check, header};
+pub use validation::{Limits, read_header, validate};
 
 /// Why bytes are not a request. Apache Kafka answers each of these by closing the connection, and says no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rubbish {
+pub enum InvalidRequest {
     /// The frame is too short for the header of any request, or its length is negative.
     #[error("a frame of {0} bytes holds no request")]
     FrameTooShort(i32),
@@ -42,7 +42,7 @@ pub enum Rubbish {
     },
     /// A value reaches beyond the last byte.
     #[error("{field} wants {wanted} bytes, and {left} are left")]
-    BeyondTheEnd {
+    PastEnd {
         /// Name of the field.
         field: &'static str,
         /// How many bytes the value takes.
@@ -52,7 +52,7 @@ pub enum Rubbish {
     },
     /// An array has more elements than bytes are left, and each takes at least one.
     #[error("{field} has {count} elements in {left} bytes")]
-    CountBeyondTheEnd {
+    CountTooLarge {
         /// Name of the field.
         field: &'static str,
         /// As the request claims.
@@ -62,25 +62,25 @@ pub enum Rubbish {
     },
     /// A length or count below zero, or none in a field that is never null in this version.
     #[error("{field} is null or of negative length")]
-    Negative {
+    NullOrNegative {
         /// Name of the field.
         field: &'static str,
     },
     /// The byte before a structure that may be null is neither -1 nor 1.
     #[error("{field} is neither null nor there")]
-    NeitherNullNorThere {
+    InvalidNullMarker {
         /// Name of the field.
         field: &'static str,
     },
     /// A variable-length number of more than five bytes.
     #[error("the number in {field} does not end")]
-    EndlessNumber {
+    VarintTooLong {
         /// Name of the field.
         field: &'static str,
     },
     /// A tagged field that this version does not know, though a later one does.
     #[error("{field} is tagged in a version that does not have it")]
-    TagTooNew {
+    TagNotInVersion {
         /// Name of the field.
         field: &'static str,
     },

@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{self, ApiKey};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::layout::{Field, Layout};
-use super::shapes;
+use super::request_schemas;
+use super::schema::{Field, FieldType};
 
 /// Every request that has a shape, and how the protocol crate decodes and encodes it.
 macro_rules! requests {
@@ -54,8 +54,8 @@ requests! {
 
 /// Every request in every version that the protocol crate decodes.
 pub(super) fn versions() -> impl Iterator<Item = (ApiKey, i16)> {
-    shapes::APIS.iter().flat_map(|&api| {
-        let versions = shapes::of(api).expect("a request with a shape").versions;
+    request_schemas::APIS.iter().flat_map(|&api| {
+        let versions = request_schemas::of(api).expect("a request with a shape").versions;
         (versions.min..=versions.max).map(move |version| (api, version))
     })
 }
@@ -104,10 +104,10 @@ pub(super) fn with_null(api: ApiKey, version: i16, choices: &[u8], place: usize)
 }
 
 fn make(api: ApiKey, version: i16, choices: &[u8], full: bool, null: Option<usize>) -> Maker<'_> {
-    let shape = shapes::of(api).expect("a request with a shape");
+    let schema = request_schemas::of(api).expect("a request with a shape");
     let sample = Sample { bytes: Vec::new(), lengths: Vec::new() };
-    let mut maker = Maker { choices, full, null, version, flexible: version >= shape.flexible, sample };
-    maker.structure(shape.fields);
+    let mut maker = Maker { choices, full, null, version, flexible: version >= schema.flexible, sample };
+    maker.structure(schema.fields);
     maker
 }
 
@@ -176,7 +176,7 @@ impl Maker<'_> {
     }
 
     fn value(&mut self, field: &Field) {
-        if let Layout::Fixed(width) = field.layout {
+        if let FieldType::Fixed(width) = field.field_type {
             let value = match width {
                 1 => self.choose() % 2,
                 // Tagged fields are not encoded when they have their default, which for all but one is 0.
@@ -186,7 +186,7 @@ impl Maker<'_> {
             self.sample.bytes.extend(std::iter::repeat_n(0, width - 1));
             return self.sample.bytes.push(value);
         }
-        if let Layout::Structure(fields) = field.layout {
+        if let FieldType::Structure(fields) = field.field_type {
             if field.may_be_null(self.version) {
                 let absent = !self.full && self.choose() % 4 == 1;
                 self.sample.bytes.push(if absent { 0xff } else { 1 });
@@ -196,7 +196,7 @@ impl Maker<'_> {
             }
             return self.structure(fields);
         }
-        let wide = !matches!(field.layout, Layout::String);
+        let wide = !matches!(field.field_type, FieldType::String);
         let is_next = self.null == Some(0);
         self.null = self.null.and_then(|before| before.checked_sub(1));
         if is_next {
@@ -205,19 +205,19 @@ impl Maker<'_> {
         if !self.full && field.tag.is_none() && field.may_be_null(self.version) && self.choose() % 4 == 1 {
             return self.length(None, wide);
         }
-        match field.layout {
-            Layout::Fixed(_) | Layout::Structure(_) => {}
-            Layout::String | Layout::Bytes => {
+        match field.field_type {
+            FieldType::Fixed(_) | FieldType::Structure(_) => {}
+            FieldType::String | FieldType::Bytes => {
                 let letters = self.aside(Self::letters).bytes;
                 self.length(Some(letters.len()), wide);
                 self.sample.bytes.extend(letters);
             }
-            Layout::Values(value) => {
+            FieldType::Values(value) => {
                 let count = self.few();
                 self.length(Some(usize::from(count)), wide);
                 (0..count).for_each(|_| self.value(value));
             }
-            Layout::Structures(fields) => {
+            FieldType::Structures(fields) => {
                 let count = self.few();
                 self.length(Some(usize::from(count)), wide);
                 (0..count).for_each(|_| self.structure(fields));

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::header::{HEADER, Header, crc_agrees};
 
 /// Read at once.
-const AT_ONCE: u64 = 1 << 20;
+const READ_SIZE: u64 = 1 << 20;
 /// Where in a header its format's version lies, and which that is.
 const MAGIC_AT: usize = 16;
 const MAGIC: u8 = 2;
@@ -17,10 +17,10 @@ const MAGIC: u8 = 2;
 /// # Errors
 ///
 /// When the file cannot be read.
-pub fn whole_batch(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+pub fn find_whole_batch(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
     let mut at = from;
     while at + HEADER as u64 <= to {
-        let size = usize::try_from((to - at).min(AT_ONCE)).map_err(io::Error::other)?;
+        let size = usize::try_from((to - at).min(READ_SIZE)).map_err(io::Error::other)?;
         let mut bytes = vec![0; size];
         file.read_exact_at(&mut bytes, at)?;
         let fronts = size - HEADER + 1;
@@ -47,7 +47,7 @@ mod tests {
 
     use kafka_protocol::records::Compression;
 
-    use super::super::testing::*;
+    use super::super::test_support::*;
     use super::*;
 
     #[test]
@@ -58,8 +58,8 @@ mod tests {
             file.write_all(&vec![2; lead]).unwrap();
             file.write_all(&batch).unwrap();
             let length = (lead + batch.len()) as u64;
-            assert_eq!(whole_batch(&file, 1, length).unwrap(), Some(lead as u64), "behind {lead}");
-            assert_eq!(whole_batch(&file, 1, length - 1).unwrap(), None, "behind {lead}");
+            assert_eq!(find_whole_batch(&file, 1, length).unwrap(), Some(lead as u64), "behind {lead}");
+            assert_eq!(find_whole_batch(&file, 1, length - 1).unwrap(), None, "behind {lead}");
         }
     }
 }

@@ -7,42 +7,42 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::batch::Placed;
-use super::files::SegmentFile;
+use super::batch::StoredBatch;
 use super::header::{HEADER, Header, crc_agrees};
+use super::open_files::SegmentFile;
 
 /// Why a batch is not read.
-pub const DISAGREES: &str = "the batch does not agree with its checksum";
+pub const CHECKSUM_MISMATCH: &str = "the batch does not agree with its checksum";
 /// The same where there is none.
 pub const NO_BATCH: &str = "no whole batch stands here";
 
 /// Read ahead while walking over small batches.
-const AHEAD: u64 = 64 << 10;
+const READ_AHEAD: u64 = 64 << 10;
 /// Read at a header where the batches are large: a header, and a marker's record too.
-const GLANCE: u64 = 512;
+const HEADER_READ: u64 = 512;
 
 /// Read at once where everything is read.
-const AT_ONCE: u64 = 1 << 20;
+const READ_SIZE: u64 = 1 << 20;
 
-/// Where a batch lies in a body. In a file a byte's position, in memory the number of its piece: each batch is a piece of its own.
+/// Where a batch lies in a data. In a file a byte's position, in memory the number of its piece: each batch is a piece of its own.
 pub type Position = u64;
 
 /// The bytes of a segment. A clone reads the same bytes, also when the segment is gone.
 #[derive(Debug, Clone)]
-pub enum Body {
+pub enum SegmentData {
     /// One piece a batch.
     Memory(Vec<Bytes>),
     /// A file, opened when it is used.
     File(Arc<SegmentFile>),
 }
 
-impl Body {
+impl SegmentData {
     /// Writes a batch behind `size` bytes and tells where. After an error nothing of it is left, or `Err` has `true`.
     ///
     /// # Errors
     ///
     /// When it could not be written; with whether a part of it may be there.
-    pub fn append(&mut self, batch: &Placed, size: u64, fsync: bool) -> Result<Position, (io::Error, bool)> {
+    pub fn append(&mut self, batch: &StoredBatch, size: u64, fsync: bool) -> Result<Position, (io::Error, bool)> {
         match self {
             Self::Memory(pieces) => {
                 let mut piece = Vec::with_capacity(batch.size());
@@ -99,33 +99,33 @@ impl Body {
 
     /// All batches with their records, up to `end` bytes of a file.
     #[must_use]
-    pub fn batches(&self, end: u64) -> Batches<'_> {
-        self.batches_from(0, end)
+    pub fn read_batches(&self, end: u64) -> BatchReader<'_> {
+        self.read_batches_from(0, end)
     }
 
     /// The same from a position on.
     #[must_use]
-    pub fn batches_from(&self, from: Position, end: u64) -> Batches<'_> {
-        Batches { body: self, position: from, end, ahead: Bytes::new() }
+    pub fn read_batches_from(&self, from: Position, end: u64) -> BatchReader<'_> {
+        BatchReader { data: self, position: from, end, ahead: Bytes::new() }
     }
 
     /// The batches from a position on, up to `end` bytes of a file.
     #[must_use]
-    pub fn walk(&self, from: Position, end: u64) -> Walk<'_> {
-        Walk { body: self, position: from, end, ahead: Vec::new(), ahead_at: 0, small: true }
+    pub fn read_headers(&self, from: Position, end: u64) -> HeaderReader<'_> {
+        HeaderReader { data: self, position: from, end, ahead: Vec::new(), ahead_at: 0, small: true }
     }
 }
 
 /// Whole batches one after the other, read in large pieces.
 #[derive(Debug)]
-pub struct Batches<'a> {
-    body: &'a Body,
+pub struct BatchReader<'a> {
+    data: &'a SegmentData,
     position: Position,
     end: u64,
     ahead: Bytes,
 }
 
-impl Batches<'_> {
+impl BatchReader<'_> {
     /// The next batch; `None` at the end.
     ///
     /// # Errors
@@ -133,31 +133,31 @@ impl Batches<'_> {
     /// When it cannot be read, or (`InvalidData`) when no whole batch stands there, or not the one that was written.
     pub fn next(&mut self) -> io::Result<Option<(Header, Bytes)>> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidData, NO_BATCH);
-        match self.body {
-            Body::Memory(pieces) => {
+        match self.data {
+            SegmentData::Memory(pieces) => {
                 let Some(piece) = usize::try_from(self.position).ok().and_then(|at| pieces.get(at)) else {
                     return Ok(None);
                 };
                 self.position += 1;
                 Ok(Some((Header::read(piece).ok_or_else(invalid)?, piece.clone())))
             }
-            Body::File(file) => {
+            SegmentData::File(file) => {
                 if self.position >= self.end {
                     return Ok(None);
                 }
                 if self.ahead.len() < HEADER {
-                    self.fill(file, AT_ONCE)?;
+                    self.fill(file, READ_SIZE)?;
                 }
                 let header = Header::read(&self.ahead).ok_or_else(invalid)?;
                 if self.ahead.len() < header.size {
                     if self.position + header.size as u64 > self.end {
                         return Err(invalid());
                     }
-                    self.fill(file, AT_ONCE.max(header.size as u64))?;
+                    self.fill(file, READ_SIZE.max(header.size as u64))?;
                 }
                 let batch = self.ahead.slice(..header.size);
                 if !crc_agrees(&batch) {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, DISAGREES));
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, CHECKSUM_MISMATCH));
                 }
                 self.position += header.size as u64;
                 self.ahead.advance(header.size);
@@ -191,9 +191,9 @@ fn write_both(mut file: &File, mut front: &[u8], mut rest: &[u8]) -> io::Result<
     file.write_all(rest)
 }
 
-/// A batch that a walk came to.
+/// A batch that a read_headers came to.
 #[derive(Debug, Clone, Copy)]
-pub struct Found {
+pub struct FoundBatch {
     /// Where it lies.
     pub position: Position,
     /// Its header.
@@ -204,8 +204,8 @@ pub struct Found {
 
 /// Goes from batch to batch and reads headers only.
 #[derive(Debug)]
-pub struct Walk<'a> {
-    body: &'a Body,
+pub struct HeaderReader<'a> {
+    data: &'a SegmentData,
     position: Position,
     end: u64,
     ahead: Vec<u8>,
@@ -213,34 +213,34 @@ pub struct Walk<'a> {
     small: bool,
 }
 
-impl Walk<'_> {
+impl HeaderReader<'_> {
     /// The next batch; `None` at the end.
     ///
     /// # Errors
     ///
     /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
-    pub fn next(&mut self) -> io::Result<Option<Found>> {
+    pub fn next(&mut self) -> io::Result<Option<FoundBatch>> {
         let position = self.position;
-        let found = match self.body {
-            Body::Memory(pieces) => {
+        let found = match self.data {
+            SegmentData::Memory(pieces) => {
                 let Some(piece) = usize::try_from(position).ok().and_then(|at| pieces.get(at)) else { return Ok(None) };
                 self.position += 1;
                 Header::read(piece).zip(piece.first_chunk().copied())
             }
-            Body::File(file) => {
+            SegmentData::File(file) => {
                 if position >= self.end {
                     return Ok(None);
                 }
                 let found = self.header_at(file)?.filter(|(header, _)| position + header.size as u64 <= self.end);
                 if let Some((header, _)) = found {
-                    self.small = (header.size as u64) < INTERESTING;
+                    self.small = (header.size as u64) < LARGE_BATCH;
                     self.position += header.size as u64;
                 }
                 found
             }
         };
         let (header, front) = found.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, NO_BATCH))?;
-        Ok(Some(Found { position, header, front }))
+        Ok(Some(FoundBatch { position, header, front }))
     }
 
     fn header_at(&mut self, file: &Arc<SegmentFile>) -> io::Result<Option<(Header, [u8; HEADER])>> {
@@ -250,8 +250,8 @@ impl Walk<'_> {
             return Ok(None);
         }
         if self.position < held.start || whole > held.end {
-            let size = if self.small { AHEAD } else { GLANCE }.min(self.end - self.position);
-            self.ahead.resize(usize::try_from(size).expect("AHEAD at most"), 0);
+            let size = if self.small { READ_AHEAD } else { HEADER_READ }.min(self.end - self.position);
+            self.ahead.resize(usize::try_from(size).expect("READ_AHEAD at most"), 0);
             self.ahead_at = self.position;
             file.get()?.read_exact_at(&mut self.ahead, self.position)?;
         }
@@ -261,5 +261,5 @@ impl Walk<'_> {
     }
 }
 
-/// Batches of this size and more are not worth reading on the way to the next header.
-const INTERESTING: u64 = 8 << 10;
+/// BatchReader of this size and more are not worth reading on the way to the next header.
+const LARGE_BATCH: u64 = 8 << 10;

@@ -8,21 +8,21 @@ use rustix::io::Errno;
 use super::Directory;
 
 /// How the names go on of what was set aside.
-const ASIDE: &str = ".set-aside";
+const SUFFIX: &str = ".set-aside";
 
 /// What something was called before it was set aside; itself if it was not.
 #[must_use]
-pub fn name_before(name: &str) -> &str {
-    let Some((before, number)) = name.rsplit_once(ASIDE) else { return name };
+pub fn original_name(name: &str) -> &str {
+    let Some((before, number)) = name.rsplit_once(SUFFIX) else { return name };
     let is_number = |number: &str| number.parse::<u32>().is_ok();
     if number.is_empty() || number.strip_prefix('-').is_some_and(is_number) { before } else { name }
 }
 
 /// What is there under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct EntryInfo {
     /// A folder, otherwise anything else.
-    pub is_folder: bool,
+    pub is_dir: bool,
     /// Bytes of a file.
     pub size: u64,
 }
@@ -33,15 +33,15 @@ impl Directory {
     /// # Errors
     ///
     /// When that cannot be told: an error is not an absence.
-    pub fn look_at(&self, name: &str) -> io::Result<Option<Seen>> {
-        let folder = match self.reach() {
+    pub fn stat(&self, name: &str) -> io::Result<Option<EntryInfo>> {
+        let dir = match self.open_dir() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            folder => folder?,
+            dir => dir?,
         };
-        match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => {
-                let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                Ok(Some(Seen { is_folder, size: u64::try_from(stat.st_size).unwrap_or_default() }))
+                let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                Ok(Some(EntryInfo { is_dir, size: u64::try_from(stat.st_size).unwrap_or_default() }))
             }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
@@ -57,8 +57,8 @@ impl Directory {
     pub fn set_aside(&self, name: &str) -> io::Result<String> {
         let mut number = 0_u32;
         loop {
-            let aside = if number == 0 { format!("{name}{ASIDE}") } else { format!("{name}{ASIDE}-{number}") };
-            if self.look_at(&aside)?.is_none() {
+            let aside = if number == 0 { format!("{name}{SUFFIX}") } else { format!("{name}{SUFFIX}-{number}") };
+            if self.stat(&aside)?.is_none() {
                 self.rename(name, &aside)?;
                 return Ok(aside);
             }

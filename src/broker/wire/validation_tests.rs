@@ -31,13 +31,13 @@ fn all_choices() -> Vec<u8> {
 }
 
 /// Whether a length or count was too great for what is left.
-fn is_beyond_the_end(verdict: Result<(), Rubbish>) -> bool {
-    matches!(verdict, Err(Rubbish::BeyondTheEnd { .. } | Rubbish::CountBeyondTheEnd { .. }))
+fn is_beyond_the_end(verdict: Result<(), InvalidRequest>) -> bool {
+    matches!(verdict, Err(InvalidRequest::PastEnd { .. } | InvalidRequest::CountTooLarge { .. }))
 }
 
 /// Checks, and decodes what has passed: that must not panic, whatever it says.
-fn check_and_decode(api: ApiKey, version: i16, bytes: &[u8]) -> Result<Option<Vec<u8>>, Rubbish> {
-    check(api, version, bytes, LIMITS)?;
+fn check_and_decode(api: ApiKey, version: i16, bytes: &[u8]) -> Result<Option<Vec<u8>>, InvalidRequest> {
+    validate(api, version, bytes, LIMITS)?;
     Ok(understood(api, version, &mut Bytes::copy_from_slice(bytes)))
 }
 
@@ -75,7 +75,7 @@ fn every_request_cut_off_anywhere_is_refused() {
     for (api, version) in samples::versions() {
         let bytes = sample(api, version, &choices, true).bytes;
         for end in 0..bytes.len() {
-            let verdict = check(api, version, &bytes[..end], LIMITS);
+            let verdict = validate(api, version, &bytes[..end], LIMITS);
             assert!(is_beyond_the_end(verdict), "{api:?} {version} at {end}: {verdict:?}");
         }
     }
@@ -87,7 +87,7 @@ fn every_length_and_count_blown_up_is_refused() {
     for (api, version) in samples::versions() {
         let sample = sample(api, version, &choices, true);
         for &length in &sample.lengths {
-            let verdict = check(api, version, &sample.blown_up(length), LIMITS);
+            let verdict = validate(api, version, &sample.blown_up(length), LIMITS);
             assert!(is_beyond_the_end(verdict), "{api:?} {version}: {verdict:?}");
         }
     }
@@ -104,12 +104,12 @@ fn null_passes_where_the_crate_decodes_it() {
     for (api, version) in samples::versions() {
         let nulls = (0..).map_while(|place| with_null(api, version, &choices, place));
         for (place, sample) in nulls.enumerate() {
-            let verdict = check(api, version, &sample.bytes, LIMITS);
+            let verdict = validate(api, version, &sample.bytes, LIMITS);
             let decoded = is_decoded(api, version, &mut Bytes::copy_from_slice(&sample.bytes));
             let excused = ONLY_LATER_NULLABLE.iter().any(|(of, versions)| *of == api && versions.contains(&version));
             match verdict {
                 Ok(()) => assert!(decoded, "{api:?} {version}: null at {place} is not decoded"),
-                Err(Rubbish::Negative { field }) => {
+                Err(InvalidRequest::NullOrNegative { field }) => {
                     assert!(!decoded || excused, "{api:?} {version}: {field} may be null");
                 }
                 Err(refusal) => panic!("{api:?} {version}: {refusal}"),
@@ -158,7 +158,7 @@ proptest! {
         (api, version, sample) in any_sample(),
         elements in 0_usize..20,
     ) {
-        let passes = |elements| check(api, version, &sample.bytes, Limits { elements }).is_ok();
+        let passes = |elements| validate(api, version, &sample.bytes, Limits { elements }).is_ok();
         prop_assert!(!passes(elements) || passes(elements + 1));
         prop_assert!(passes(sample.bytes.len()), "an element has at least a byte");
     }
@@ -183,17 +183,17 @@ proptest! {
         let mut frame = BytesMut::new();
         sent.encode(&mut frame, header_version).unwrap();
         let end = cut.index(frame.len());
-        let cut = header(&mut Bytes::copy_from_slice(&frame[..end]));
+        let cut = read_header(&mut Bytes::copy_from_slice(&frame[..end]));
         prop_assert!(is_beyond_the_end(cut.clone().map(drop)), "{cut:?}");
         frame.put_slice(&sample.bytes);
         let mut frame = frame.freeze();
-        prop_assert_eq!(header(&mut frame), Ok((api, sent)));
+        prop_assert_eq!(read_header(&mut frame), Ok((api, sent)));
         prop_assert_eq!(&frame[..], &sample.bytes[..]);
     }
 
     #[test]
     fn any_frame_has_a_header_or_none(bytes in vec(any::<u8>(), 0..60)) {
-        drop(header(&mut Bytes::from(bytes)));
+        drop(read_header(&mut Bytes::from(bytes)));
     }
 }
 
@@ -202,11 +202,11 @@ proptest! {
 fn a_header_of_a_version_to_come_is_read_for_all_that() {
     let frame = [0, 18, 0, 99, 0, 0, 0, 7, 0, 1, b'x', 0, 0xff];
     let mut bytes = Bytes::copy_from_slice(&frame);
-    let (api, header) = header(&mut bytes).unwrap();
+    let (api, header) = read_header(&mut bytes).unwrap();
     assert_eq!((api, header.request_api_version, header.correlation_id), (ApiKey::ApiVersions, 99, 7));
     assert_eq!(&bytes[..], [0xff]);
-    let verdict = check(api, 99, &bytes, LIMITS);
-    assert_eq!(verdict, Err(Rubbish::UnknownVersion { api: ApiKey::ApiVersions, version: 99 }));
+    let verdict = validate(api, 99, &bytes, LIMITS);
+    assert_eq!(verdict, Err(InvalidRequest::UnknownVersion { api: ApiKey::ApiVersions, version: 99 }));
 }
 
 #[test]
@@ -217,29 +217,29 @@ fn tagged_fields_of_a_header_are_counted() {
             [0x80 | (count & 0x7f), 0x80 | (count >> 7 & 0x7f), count >> 14].map(|byte| u8::try_from(byte).unwrap()),
         );
         frame.put_bytes(0, 2 * count as usize);
-        header(&mut frame.freeze()).map(|(api, _)| api)
+        read_header(&mut frame.freeze()).map(|(api, _)| api)
     };
     assert_eq!(header(100_000), Ok(ApiKey::ApiVersions));
-    assert_eq!(header(100_001), Err(Rubbish::TooManyElements { limit: 100_000 }));
+    assert_eq!(header(100_001), Err(InvalidRequest::TooManyElements { limit: 100_000 }));
 }
 
 #[test]
 fn a_request_of_another_broker_is_unknown() {
     let frame = [0, 17, 0, 1, 0, 0, 0, 7, 0, 1, b'x'];
-    assert_eq!(header(&mut Bytes::copy_from_slice(&frame)), Err(Rubbish::UnknownApi(17)));
-    assert_eq!(check(ApiKey::SaslHandshake, 1, &[], LIMITS), Err(Rubbish::UnknownApi(17)));
+    assert_eq!(read_header(&mut Bytes::copy_from_slice(&frame)), Err(InvalidRequest::UnknownApi(17)));
+    assert_eq!(validate(ApiKey::SaslHandshake, 1, &[], LIMITS), Err(InvalidRequest::UnknownApi(17)));
     let frame = [0x7f, 0xff, 0, 1, 0, 0, 0, 7, 0, 1, b'x'];
-    assert_eq!(header(&mut Bytes::copy_from_slice(&frame)), Err(Rubbish::UnknownApi(0x7fff)));
+    assert_eq!(read_header(&mut Bytes::copy_from_slice(&frame)), Err(InvalidRequest::UnknownApi(0x7fff)));
 }
 
 #[test]
 fn a_count_of_four_thousand_million_in_thirty_bytes_is_refused() {
     let body = [0x7f, 0xff, 0xff, 0xff];
-    let refused = Rubbish::CountBeyondTheEnd { field: "topics", count: 0x7fff_ffff, left: 0 };
-    assert_eq!(check(ApiKey::Metadata, 1, &body, LIMITS), Err(refused));
+    let refused = InvalidRequest::CountTooLarge { field: "topics", count: 0x7fff_ffff, left: 0 };
+    assert_eq!(validate(ApiKey::Metadata, 1, &body, LIMITS), Err(refused));
     let body = [0xff, 0xff, 0xff, 0xff, 0x0f, 0];
-    let refused = Rubbish::CountBeyondTheEnd { field: "topics", count: 0xffff_fffe, left: 1 };
-    assert_eq!(check(ApiKey::Metadata, 12, &body, LIMITS), Err(refused));
+    let refused = InvalidRequest::CountTooLarge { field: "topics", count: 0xffff_fffe, left: 1 };
+    assert_eq!(validate(ApiKey::Metadata, 12, &body, LIMITS), Err(refused));
 }
 
 #[test]
@@ -253,18 +253,18 @@ fn small_elements_are_counted_over_all_arrays() {
     };
     // Describing producers, 0: topics of name and partitions.
     let body = |partitions| [vec![3], topic(partitions), topic(4), vec![0]].concat();
-    assert_eq!(check(ApiKey::DescribeProducers, 0, &body(4), limits), Ok(()));
-    let refused = Rubbish::TooManyElements { limit: 10 };
-    assert_eq!(check(ApiKey::DescribeProducers, 0, &body(5), limits), Err(refused));
+    assert_eq!(validate(ApiKey::DescribeProducers, 0, &body(4), limits), Ok(()));
+    let refused = InvalidRequest::TooManyElements { limit: 10 };
+    assert_eq!(validate(ApiKey::DescribeProducers, 0, &body(5), limits), Err(refused));
 }
 
 #[test]
 fn tagged_fields_are_counted_as_elements() {
     let mut body = vec![2, b'a', 2, b'b', 11];
     (0..11).for_each(|tag| body.extend([tag, 0]));
-    assert_eq!(check(ApiKey::ApiVersions, 3, &body, Limits { elements: 11 }), Ok(()));
-    let refused = Rubbish::TooManyElements { limit: 10 };
-    assert_eq!(check(ApiKey::ApiVersions, 3, &body, Limits { elements: 10 }), Err(refused));
+    assert_eq!(validate(ApiKey::ApiVersions, 3, &body, Limits { elements: 11 }), Ok(()));
+    let refused = InvalidRequest::TooManyElements { limit: 10 };
+    assert_eq!(validate(ApiKey::ApiVersions, 3, &body, Limits { elements: 10 }), Err(refused));
 }
 
 #[test]
@@ -273,26 +273,26 @@ fn a_tagged_field_before_its_version_is_refused() {
     let mut body = fetch(14);
     assert_eq!(body.pop(), Some(0), "no tagged fields");
     body.extend([1, 1, 0]);
-    let refused = Rubbish::TagTooNew { field: "replica_state" };
-    assert_eq!(check(ApiKey::Fetch, 14, &body, LIMITS), Err(refused));
+    let refused = InvalidRequest::TagNotInVersion { field: "replica_state" };
+    assert_eq!(validate(ApiKey::Fetch, 14, &body, LIMITS), Err(refused));
 }
 
 #[test]
 fn null_is_refused_where_the_version_does_not_have_it() {
     let null = [0xff, 0xff, 0xff, 0xff];
-    assert_eq!(check(ApiKey::Metadata, 0, &null, LIMITS), Err(Rubbish::Negative { field: "topics" }));
-    assert_eq!(check(ApiKey::Metadata, 1, &null, LIMITS), Ok(()));
+    assert_eq!(validate(ApiKey::Metadata, 0, &null, LIMITS), Err(InvalidRequest::NullOrNegative { field: "topics" }));
+    assert_eq!(validate(ApiKey::Metadata, 1, &null, LIMITS), Ok(()));
     let less = [0xff, 0xff, 0xff, 0xfe];
-    assert_eq!(check(ApiKey::Metadata, 1, &less, LIMITS), Err(Rubbish::Negative { field: "topics" }));
+    assert_eq!(validate(ApiKey::Metadata, 1, &less, LIMITS), Err(InvalidRequest::NullOrNegative { field: "topics" }));
 }
 
 #[test]
 fn a_number_of_five_bytes_ends_with_the_fifth() {
     let names = |length: &[u8]| [length, &[b'a', 2, b'b', 0]].concat();
-    let check = |length| check(ApiKey::ApiVersions, 3, &names(length), LIMITS);
+    let check = |length| validate(ApiKey::ApiVersions, 3, &names(length), LIMITS);
     assert_eq!(check(&[2]), Ok(()));
     assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x10]), Ok(()));
-    let refused = Rubbish::EndlessNumber { field: "client_software_name" };
+    let refused = InvalidRequest::VarintTooLong { field: "client_software_name" };
     assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x80, 0]), Err(refused));
 }
 

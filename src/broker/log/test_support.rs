@@ -10,7 +10,7 @@ use kafka_protocol::records::{
 
 use super::header::Header;
 use super::segment::Segment;
-use super::{Batch, Body, Isolation, Known, Log, LogSettings, LogStorage, OpenFiles, Slice};
+use super::{Batch, IsolationLevel, Log, LogFilesState, LogSettings, LogSlice, LogStorage, OpenFiles, SegmentData};
 use crate::broker::directory::Directory;
 use crate::broker::notice::Notice;
 
@@ -91,21 +91,21 @@ pub fn settings() -> LogSettings {
     }
 }
 
-pub fn in_folder(folder: &std::path::Path) -> LogStorage {
+pub fn in_directory(dir: &std::path::Path) -> LogStorage {
     // One that is open at a time: whatever is used is opened again and again.
-    LogStorage::Folder { folder: Directory::of_test(folder), fsync: false, files: OpenFiles::at_most(1) }
+    LogStorage::Directory { dir: Directory::for_test(dir), fsync: false, files: OpenFiles::with_limit(1) }
 }
 
 /// The file of a segment.
 pub fn path_of(segment: &Segment) -> PathBuf {
-    let Body::File(file) = &segment.body else { panic!("a file") };
+    let SegmentData::File(file) = &segment.data else { panic!("a file") };
     file.path()
 }
 
 pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<Notice>) {
     let mut notices = Vec::new();
-    let mut log = Log::open(storage, settings, 0, NOW, &Known::Nothing).unwrap();
-    log.settle(None, &mut notices).unwrap();
+    let mut log = Log::open(storage, settings, 0, NOW, &LogFilesState::Unrecorded).unwrap();
+    log.apply_repairs(None, &mut notices).unwrap();
     (log, notices)
 }
 
@@ -160,14 +160,14 @@ pub fn decode(bytes: &Bytes) -> Vec<Seen> {
     seen
 }
 
-fn bytes_of(slice: &Slice) -> Bytes {
+fn bytes_of(slice: &LogSlice) -> Bytes {
     let bytes = slice.read().unwrap();
     assert!(bytes.len() <= slice.size(), "{} bytes in a slice of {}", bytes.len(), slice.size());
     bytes
 }
 
 /// Everything from an offset on as a consumer of this isolation sees it, markers and aborted records dropped as a client does it.
-pub fn consume(log: &Log, from: i64, isolation: Isolation) -> Vec<Seen> {
+pub fn consume(log: &Log, from: i64, isolation: IsolationLevel) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut position = from;
     while position < log.end_offset(isolation) {
@@ -186,13 +186,13 @@ pub fn consume(log: &Log, from: i64, isolation: Isolation) -> Vec<Seen> {
             aborted.retain(|it| it.first_offset > header.last_offset());
             let records = decode(&one);
             if header.is_control() {
-                let abort = super::records::Marker::of(&header, &one).is_some_and(|marker| !marker.commit);
+                let abort = super::records::Marker::parse(&header, &one).is_some_and(|marker| !marker.commit);
                 if abort && let Some(ended) = open.iter().find(|(id, _)| *id == header.producer_id).copied() {
                     open.remove(&ended);
                 }
                 continue;
             }
-            let dropped = isolation == Isolation::ReadCommitted
+            let dropped = isolation == IsolationLevel::ReadCommitted
                 && header.is_transactional()
                 && open.iter().any(|(id, _)| *id == header.producer_id);
             if !dropped {
@@ -209,7 +209,7 @@ pub fn batches(log: &Log) -> Vec<(Header, Bytes)> {
     let mut all = Vec::new();
     let mut position = log.start_offset();
     while position < log.high_watermark() {
-        let mut bytes = bytes_of(&log.read(position, 1 << 20, Isolation::ReadUncommitted, true));
+        let mut bytes = bytes_of(&log.read(position, 1 << 20, IsolationLevel::ReadUncommitted, true));
         if bytes.is_empty() {
             break;
         }

@@ -1,8 +1,8 @@
 //! Owns the fuzz of damaged folders: whatever is done to the files of a broker that was killed, a start serves exactly what was
 //! acknowledged or refuses by the file's name, and no file is lost.
 
-mod life;
-mod unproven;
+mod format_1;
+mod workload;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::broker::kill_points;
-use life::{Seen, seen, start};
+use workload::{Seen, seen, start};
 
 /// Files by their path in the folder.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -26,16 +26,16 @@ struct Harm {
     named: Vec<PathBuf>,
 }
 
-fn read(folder: &Path) -> Files {
+fn read(dir: &Path) -> Files {
     let mut files = Files::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(one) = folders.pop() {
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(one) = dirs.pop() {
         for entry in fs::read_dir(one).expect("listed") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                folders.push(path);
+                dirs.push(path);
             } else {
-                let name = path.strip_prefix(folder).expect("below").to_owned();
+                let name = path.strip_prefix(dir).expect("below").to_owned();
                 files.insert(name, fs::read(path).expect("read"));
             }
         }
@@ -44,16 +44,16 @@ fn read(folder: &Path) -> Files {
 }
 
 /// Makes the folder hold these files and no other; `is` is what it is known to hold.
-fn write(folder: &Path, is: &Files, files: &Files) {
+fn write(dir: &Path, is: &Files, files: &Files) {
     for name in is.keys().filter(|name| !files.contains_key(*name)) {
-        fs::remove_file(folder.join(name)).expect("removed");
+        fs::remove_file(dir.join(name)).expect("removed");
         // And what is empty then, up to the folder itself.
         for parent in name.ancestors().skip(1).take_while(|parent| parent.components().next().is_some()) {
-            fs::remove_dir(folder.join(parent)).ok();
+            fs::remove_dir(dir.join(parent)).ok();
         }
     }
     for (name, bytes) in files.iter().filter(|(name, bytes)| is.get(*name) != Some(*bytes)) {
-        let path = folder.join(name);
+        let path = dir.join(name);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().expect("in the folder")).expect("made");
         let mut file = fs::OpenOptions::new();
         file.write(true)
@@ -82,11 +82,11 @@ impl Killed {
     }
 
     fn after(stopped: bool) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (mut core, _, _lock) = start(folder.path()).expect("starts");
-        life::begin(&mut core);
-        let earlier = read(folder.path());
-        for step in life::steps() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut core, _, _lock) = start(dir.path()).expect("starts");
+        workload::begin(&mut core);
+        let earlier = read(dir.path());
+        for step in workload::steps() {
             step(&mut core);
         }
         let acknowledged = seen(&core).expect("read");
@@ -94,7 +94,7 @@ impl Killed {
             core.close().expect("closed");
         }
         drop(core);
-        Self { files: read(folder.path()), earlier, acknowledged, stopped }
+        Self { files: read(dir.path()), earlier, acknowledged, stopped }
     }
 
     /// The files of a topic's logs, by partition.
@@ -102,8 +102,8 @@ impl Killed {
         let journal = String::from_utf8_lossy(&self.files[Path::new("journal")]).into_owned();
         let name = format!("\",\"name\":\"{topic}\"");
         let before = journal.split_once(&name).expect("made").0;
-        let folder = Path::new("topics").join(&before[before.len() - 36..]);
-        self.files.keys().filter(|name| name.starts_with(&folder)).cloned().collect()
+        let dir = Path::new("topics").join(&before[before.len() - 36..]);
+        self.files.keys().filter(|name| name.starts_with(&dir)).cloned().collect()
     }
 
     /// All but the lock, whose content nobody needs.
@@ -146,13 +146,13 @@ impl Killed {
                 harms.push(Harm { what, files, named: vec![name.clone(), other.clone()] });
             }
         }
-        harms.extend(self.folders());
+        harms.extend(self.dirs());
         harms.extend(self.backups());
         harms
     }
 
     /// Folders removed, swapped and doubled.
-    fn folders(&self) -> Vec<Harm> {
+    fn dirs(&self) -> Vec<Harm> {
         let logs: Vec<PathBuf> = self
             .names()
             .iter()
@@ -169,28 +169,28 @@ impl Killed {
             }
         };
         let mut harms = Vec::new();
-        for folder in logs.iter().chain([&PathBuf::from("topics")]) {
+        for dir in logs.iter().chain([&PathBuf::from("topics")]) {
             let mut files = self.files.clone();
-            files.retain(|name, _| !name.starts_with(folder));
-            harms.push(Harm { what: format!("{} removed", folder.display()), files, named: vec![folder.clone()] });
+            files.retain(|name, _| !name.starts_with(dir));
+            harms.push(Harm { what: format!("{} removed", dir.display()), files, named: vec![dir.clone()] });
         }
-        for (number, folder) in logs.iter().enumerate() {
+        for (number, dir) in logs.iter().enumerate() {
             for (what, place) in [
-                ("doubled as a partition", folder.with_file_name("7")),
+                ("doubled as a partition", dir.with_file_name("7")),
                 ("doubled as a topic", PathBuf::from("topics").join(uuid::Uuid::from_u128(9).to_string()).join("0")),
             ] {
                 let mut files = self.files.clone();
-                moved(folder, &place, &self.files, &mut files);
+                moved(dir, &place, &self.files, &mut files);
                 let named = vec![place.parent().expect("a topic").to_owned()];
-                harms.push(Harm { what: format!("{} {what}", folder.display()), files, named });
+                harms.push(Harm { what: format!("{} {what}", dir.display()), files, named });
             }
             for other in &logs[number + 1..] {
                 let mut files = self.files.clone();
-                files.retain(|name, _| !name.starts_with(folder) && !name.starts_with(other));
-                moved(folder, other, &self.files, &mut files);
-                moved(other, folder, &self.files, &mut files);
-                let what = format!("{} and {} swapped", folder.display(), other.display());
-                harms.push(Harm { what, files, named: vec![folder.clone(), other.clone()] });
+                files.retain(|name, _| !name.starts_with(dir) && !name.starts_with(other));
+                moved(dir, other, &self.files, &mut files);
+                moved(other, dir, &self.files, &mut files);
+                let what = format!("{} and {} swapped", dir.display(), other.display());
+                harms.push(Harm { what, files, named: vec![dir.clone(), other.clone()] });
             }
         }
         harms
@@ -217,18 +217,18 @@ impl Killed {
     }
 
     /// Starts over a damaged folder. Returns what it held then, and whether it was served.
-    fn check(&self, folder: &Path, is: &Files, harm: &Harm) -> (Files, bool) {
-        write(folder, is, &harm.files);
+    fn check(&self, dir: &Path, is: &Files, harm: &Harm) -> (Files, bool) {
+        write(dir, is, &harm.files);
         let what = &harm.what;
-        let outcome = start(folder).map(|(core, notices, _lock)| (seen(&core), notices));
-        let mut after = read(folder);
+        let outcome = start(dir).map(|(core, notices, _lock)| (seen(&core), notices));
+        let mut after = read(dir);
         let lock = after.remove(Path::new("lock"));
         match outcome {
             Err(message) => {
                 let is_named = |name: &PathBuf| {
                     // A closed segment may be named by the folder of its log.
-                    let folder = name.parent().filter(|folder| folder.components().count() > 1);
-                    [Some(name.as_path()), folder].into_iter().flatten().any(|path| {
+                    let dir = name.parent().filter(|dir| dir.components().count() > 1);
+                    [Some(name.as_path()), dir].into_iter().flatten().any(|path| {
                         message.contains(&format!("/{}", path.display()))
                             || message.contains(&format!("`{}`", path.display()))
                     })
@@ -266,10 +266,10 @@ impl Killed {
 
     /// Tries all of these. Returns how many were served and refused.
     fn check_all(&self, harms: impl IntoIterator<Item = Harm>) -> (usize, usize) {
-        let folder = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a folder");
         let (mut is, mut served, mut refused) = (Files::new(), 0, 0);
         for harm in harms {
-            let (after, was_served) = self.check(folder.path(), &is, &harm);
+            let (after, was_served) = self.check(dir.path(), &is, &harm);
             is = after;
             if was_served { served += 1 } else { refused += 1 }
         }
@@ -361,17 +361,17 @@ fn files_that_are_swapped_removed_emptied_and_doubled_are_refused() {
 /// Between two writes everything may end: then the next start serves what was there before the step, or what it came to.
 #[test]
 fn a_kill_between_any_two_writes_loses_nothing_and_is_never_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut core, _, lock) = start(folder.path()).expect("starts");
-    life::begin(&mut core);
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut core, _, lock) = start(dir.path()).expect("starts");
+    workload::begin(&mut core);
     let again = tempfile::tempdir().expect("a folder");
     let (mut is, mut starts) = (Files::new(), 0);
-    let mut steps = life::steps();
-    steps.push(Box::new(life::shorten));
+    let mut steps = workload::steps();
+    steps.push(Box::new(workload::shorten));
     steps.push(Box::new(|core| core.close().expect("closed")));
     for (number, step) in steps.iter().enumerate() {
         let moments = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-        let (seen_at, place) = (moments.clone(), folder.path().to_owned());
+        let (seen_at, place) = (moments.clone(), dir.path().to_owned());
         let before = seen(&core).expect("read");
         kill_points::watch(move || seen_at.borrow_mut().push(read(&place)), || step(&mut core));
         let after = seen(&core).expect("read");

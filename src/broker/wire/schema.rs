@@ -7,7 +7,7 @@ pub(super) const NEVER: i16 = i16::MAX;
 
 /// One request in all its versions.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(super) struct RequestSchema {
     /// Those that the protocol crate decodes.
     pub(super) versions: VersionRange,
     /// The first version with compact lengths and tagged fields.
@@ -22,7 +22,7 @@ pub(super) struct Field {
     /// As Kafka calls it.
     pub(super) name: &'static str,
     /// How its bytes are laid out.
-    pub(super) layout: Layout,
+    pub(super) field_type: FieldType,
     since: i16,
     until: i16,
     nullable: i16,
@@ -32,7 +32,7 @@ pub(super) struct Field {
 
 /// How a value lies in the bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Layout {
+pub(super) enum FieldType {
     /// So many bytes.
     Fixed(usize),
     /// A length of two bytes, or compact, and as many bytes.
@@ -48,8 +48,8 @@ pub(super) enum Layout {
 }
 
 impl Field {
-    const fn new(layout: Layout) -> Self {
-        Self { name: "", layout, since: 0, until: i16::MAX, nullable: i16::MAX, tag: None }
+    const fn new(field_type: FieldType) -> Self {
+        Self { name: "", field_type, since: 0, until: i16::MAX, nullable: i16::MAX, tag: None }
     }
 
     pub(super) const fn named(self, name: &'static str) -> Self {
@@ -87,25 +87,25 @@ impl Field {
     }
 }
 
-pub(super) const BOOL: Field = Field::new(Layout::Fixed(1));
-pub(super) const INT8: Field = Field::new(Layout::Fixed(1));
-pub(super) const INT16: Field = Field::new(Layout::Fixed(2));
-pub(super) const INT32: Field = Field::new(Layout::Fixed(4));
-pub(super) const INT64: Field = Field::new(Layout::Fixed(8));
-pub(super) const UUID: Field = Field::new(Layout::Fixed(16));
-pub(super) const STRING: Field = Field::new(Layout::String);
-pub(super) const BYTES: Field = Field::new(Layout::Bytes);
+pub(super) const BOOL: Field = Field::new(FieldType::Fixed(1));
+pub(super) const INT8: Field = Field::new(FieldType::Fixed(1));
+pub(super) const INT16: Field = Field::new(FieldType::Fixed(2));
+pub(super) const INT32: Field = Field::new(FieldType::Fixed(4));
+pub(super) const INT64: Field = Field::new(FieldType::Fixed(8));
+pub(super) const UUID: Field = Field::new(FieldType::Fixed(16));
+pub(super) const STRING: Field = Field::new(FieldType::String);
+pub(super) const BYTES: Field = Field::new(FieldType::Bytes);
 
 pub(super) const fn array_of(value: &'static Field) -> Field {
-    Field::new(Layout::Values(value))
+    Field::new(FieldType::Values(value))
 }
 
 pub(super) const fn array(fields: &'static [Field]) -> Field {
-    Field::new(Layout::Structures(fields))
+    Field::new(FieldType::Structures(fields))
 }
 
 pub(super) const fn structure(fields: &'static [Field]) -> Field {
-    Field::new(Layout::Structure(fields))
+    Field::new(FieldType::Structure(fields))
 }
 
 /// Fields with their names, in a constant of their own so that they may be referred to for ever.

@@ -10,14 +10,14 @@ use super::segment::Segment;
 
 /// The digest of a segment's headers with one more.
 #[must_use]
-pub fn chained(digest: u64, front: &[u8; HEADER]) -> u64 {
+pub fn extend_digest(digest: u64, front: &[u8; HEADER]) -> u64 {
     xxh3_64_with_seed(front, digest)
 }
 
 impl Segment {
     /// What stands for it once it is closed. Those of all closed segments are added up, so one may go, or take the place of others.
     #[must_use]
-    pub fn seal(&self) -> u64 {
+    pub fn closed_digest(&self) -> u64 {
         let mut place = [0; 16];
         place[..8].copy_from_slice(&self.base_offset.to_be_bytes());
         place[8..].copy_from_slice(&self.size.to_be_bytes());
@@ -25,8 +25,8 @@ impl Segment {
     }
 }
 
-/// The sum of seals.
+/// The sum of digests.
 #[must_use]
 pub fn sum<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> u64 {
-    segments.into_iter().fold(0, |sum, segment| sum.wrapping_add(segment.seal()))
+    segments.into_iter().fold(0, |sum, segment| sum.wrapping_add(segment.closed_digest()))
 }

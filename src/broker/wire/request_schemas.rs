@@ -6,22 +6,23 @@
 use kafka_protocol::messages::{self, ApiKey};
 use kafka_protocol::protocol::Message;
 
-use super::layout::{
-    BOOL, BYTES, Field, INT8, INT16, INT32, INT64, NEVER, STRING, Shape, UUID, array, array_of, fields, structure,
+use super::schema::{
+    BOOL, BYTES, Field, INT8, INT16, INT32, INT64, NEVER, RequestSchema, STRING, UUID, array, array_of, fields,
+    structure,
 };
 
-macro_rules! shapes {
+macro_rules! schemas {
     ($($api:ident $request:ident, flexible since $flexible:tt { $($fields:tt)* })*) => {
         /// The shape of a request, if it is one that this broker answers.
-        pub(super) fn of(api: ApiKey) -> Option<&'static Shape> {
+        pub(super) fn of(api: ApiKey) -> Option<&'static RequestSchema> {
             Some(match api {
                 $(ApiKey::$api => {
-                    static SHAPE: Shape = Shape {
+                    static SCHEMA: RequestSchema = RequestSchema {
                         versions: messages::$request::VERSIONS,
                         flexible: $flexible,
                         fields: fields![$($fields)*],
                     };
-                    &SHAPE
+                    &SCHEMA
                 })*
                 _ => return None,
             })
@@ -33,7 +34,7 @@ macro_rules! shapes {
     };
 }
 
-shapes! {
+schemas! {
     Produce ProduceRequest, flexible since 9 {
         transactional_id: STRING.nullable(), acks: INT16, timeout_ms: INT32,
         topic_data: array(fields![

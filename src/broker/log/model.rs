@@ -3,13 +3,13 @@
 use uuid::Uuid;
 
 use super::header::{Header, sequence_after};
-use super::testing::*;
+use super::test_support::*;
 use super::*;
-use crate::broker::ends::{Ends, JournalEnd};
+use crate::broker::ends::{EndsFile, JournalEnd};
 
 const TOPIC: Uuid = Uuid::from_u128(1);
 const JOURNAL: JournalEnd =
-    JournalEnd { cluster_id: TOPIC, generation: 1, acknowledged: 0, chain: 0, intended: 0, boot: 0, clean: false };
+    JournalEnd { cluster_id: TOPIC, generation: 1, acknowledged: 0, digest: 0, intended: 0, boot_id: 0, clean: false };
 
 pub const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -36,7 +36,7 @@ pub struct Probe {
 
 /// A batch as the model keeps it.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct ModelBatch {
     pub base_offset: i64,
     pub writer: Writer,
     /// `Err` for a marker: whether it commits.
@@ -44,7 +44,7 @@ pub struct Stored {
     pub time: i64,
 }
 
-impl Stored {
+impl ModelBatch {
     pub fn last_offset(&self) -> i64 {
         self.base_offset + self.rows.as_ref().map_or(1, |rows| i64::try_from(rows.len()).unwrap()) - 1
     }
@@ -70,7 +70,7 @@ impl Stored {
 
 /// What follows from the batches.
 #[derive(Debug, Clone, Default)]
-pub struct Derived {
+pub struct ModelState {
     pub epochs: [Option<i16>; 4],
     pub next_sequences: [i32; 4],
     pub open: [Option<i64>; 4],
@@ -79,54 +79,54 @@ pub struct Derived {
 }
 
 /// Both, side by side.
-pub struct World {
+pub struct LogAndModel {
     pub storage: LogStorage,
-    pub folder: Option<tempfile::TempDir>,
+    pub dir: Option<tempfile::TempDir>,
     pub settings: LogSettings,
     pub log: Log,
-    pub stored: Vec<Stored>,
+    pub stored: Vec<ModelBatch>,
     pub now: i64,
     pub epochs: [i16; 4],
 }
 
-impl World {
+impl LogAndModel {
     pub fn new(settings: LogSettings, files: bool) -> Self {
-        let folder = files.then(|| tempfile::tempdir().unwrap());
-        let storage = folder.as_ref().map_or(LogStorage::Memory, |folder| in_folder(&folder.path().join("0")));
-        let mut log = Log::open(&storage, settings.clone(), 0, NOW, &Known::New).unwrap();
-        if let Some(folder) = &folder {
-            let folder = Directory::of_test(folder.path());
-            let ends = Ends::begin(&folder, false, &JOURNAL).unwrap();
-            log.settle(Some(ends.slot(TOPIC, 0)), &mut Vec::new()).unwrap();
-            ends.publish(&folder).unwrap();
+        let dir = files.then(|| tempfile::tempdir().unwrap());
+        let storage = dir.as_ref().map_or(LogStorage::Memory, |dir| in_directory(&dir.path().join("0")));
+        let mut log = Log::open(&storage, settings.clone(), 0, NOW, &LogFilesState::New).unwrap();
+        if let Some(dir) = &dir {
+            let dir = Directory::for_test(dir.path());
+            let ends = EndsFile::create(&dir, false, &JOURNAL).unwrap();
+            log.apply_repairs(Some(ends.slot(TOPIC, 0)), &mut Vec::new()).unwrap();
+            ends.publish(&dir).unwrap();
         }
-        Self { storage, folder, settings, log, stored: Vec::new(), now: NOW, epochs: [0; 4] }
+        Self { storage, dir, settings, log, stored: Vec::new(), now: NOW, epochs: [0; 4] }
     }
 
-    pub fn derived(&self) -> Derived {
-        let mut derived = Derived::default();
+    pub fn model_state(&self) -> ModelState {
+        let mut model_state = ModelState::default();
         for stored in &self.stored {
             let Ok(who) = usize::try_from(stored.writer.id) else { continue };
-            if derived.epochs[who] != Some(stored.writer.epoch) {
-                derived.epochs[who] = Some(stored.writer.epoch);
-                derived.next_sequences[who] = 0;
+            if model_state.epochs[who] != Some(stored.writer.epoch) {
+                model_state.epochs[who] = Some(stored.writer.epoch);
+                model_state.next_sequences[who] = 0;
             }
             match &stored.rows {
                 Err(commit) => {
-                    if let Some(first) = derived.open[who].take().filter(|_| !commit) {
-                        derived.aborted.push((first, stored.base_offset, stored.writer.id));
+                    if let Some(first) = model_state.open[who].take().filter(|_| !commit) {
+                        model_state.aborted.push((first, stored.base_offset, stored.writer.id));
                     }
                 }
                 Ok(rows) => {
                     let last = i32::try_from(rows.len()).unwrap() - 1;
-                    derived.next_sequences[who] = sequence_after(sequence_after(stored.writer.sequence, last), 1);
-                    if stored.writer.transactional && derived.open[who].is_none() {
-                        derived.open[who] = Some(stored.base_offset);
+                    model_state.next_sequences[who] = sequence_after(sequence_after(stored.writer.sequence, last), 1);
+                    if stored.writer.transactional && model_state.open[who].is_none() {
+                        model_state.open[who] = Some(stored.base_offset);
                     }
                 }
             }
         }
-        derived
+        model_state
     }
 
     pub fn end(&self) -> i64 {
@@ -134,7 +134,7 @@ impl World {
     }
 
     pub fn last_stable_offset(&self) -> i64 {
-        let first = self.derived().open.into_iter().flatten().min();
+        let first = self.model_state().open.into_iter().flatten().min();
         first.map_or(self.end(), |first| first.max(self.log.start_offset()))
     }
 
@@ -142,9 +142,9 @@ impl World {
         if who == 0 {
             return NOBODY;
         }
-        let derived = self.derived();
-        let known = derived.epochs[who] == Some(self.epochs[who]);
-        let sequence = if known { derived.next_sequences[who] } else { 0 };
+        let model_state = self.model_state();
+        let known = model_state.epochs[who] == Some(self.epochs[who]);
+        let sequence = if known { model_state.next_sequences[who] } else { 0 };
         Writer { id: i64::try_from(who).unwrap(), epoch: self.epochs[who], sequence, transactional: who > 1 }
     }
 
@@ -157,7 +157,7 @@ impl World {
                 let base_offset = self.end();
                 assert_eq!(self.log.end_transaction(id, epoch, *commit, 1, self.now).unwrap(), Some(base_offset));
                 let writer = Writer { id, epoch, sequence: -1, transactional: true };
-                self.stored.push(Stored { base_offset, writer, rows: Err(*commit), time: self.now });
+                self.stored.push(ModelBatch { base_offset, writer, rows: Err(*commit), time: self.now });
                 assert_eq!(self.log.end_transaction(id, epoch - 1, *commit, 1, self.now).unwrap(), None);
             }
             Step::DeleteBefore(percent) => {
@@ -176,7 +176,7 @@ impl World {
             Step::Clean { later } => {
                 self.now += later;
                 let before = self.log.start_offset();
-                let moved = self.log.clean(self.now).unwrap();
+                let moved = self.log.apply_retention(self.now).unwrap();
                 assert_eq!(moved, self.log.start_offset() > before);
                 let total = self.log.size();
                 assert!(self.log.segments.len() == 1 || total - self.log.segments[0].size < 3_000);
@@ -199,7 +199,7 @@ impl World {
         let rows: Vec<Row> = rows.iter().map(row).collect();
         let writer = self.writer(who);
         let base_offset = self.end();
-        if who > 0 && self.derived().epochs[who] == Some(writer.epoch) {
+        if who > 0 && self.model_state().epochs[who] == Some(writer.epoch) {
             let gap = Writer { sequence: writer.sequence + 1, ..writer };
             assert!(matches!(self.log.append(&batch(gap, &rows), self.now), Err(AppendError::OutOfOrderSequence)));
             let old = Writer { epoch: writer.epoch - 1, sequence: 0, ..writer };
@@ -209,7 +209,7 @@ impl World {
             }
         }
         let appended = self.log.append(&batch(writer, &rows), self.now).unwrap();
-        let stored = Stored { base_offset, writer, rows: Ok(rows), time: 0 };
+        let stored = ModelBatch { base_offset, writer, rows: Ok(rows), time: 0 };
         let last_offset = stored.last_offset();
         assert_eq!(appended, Appended { base_offset, last_offset, log_append_time: -1, duplicate: false });
         self.stored.push(stored);
@@ -235,10 +235,10 @@ impl World {
     }
 
     /// What is written down of the log.
-    fn proof(&self, clean: bool) -> (Known, Slot) {
-        let found = Ends::read(&Directory::of_test(self.folder.as_ref().unwrap().path()), false).unwrap().unwrap();
+    fn proof(&self, clean: bool) -> (LogFilesState, EndsSlot) {
+        let found = EndsFile::read(&Directory::for_test(self.dir.as_ref().unwrap().path()), false).unwrap().unwrap();
         let (slot, end) = found.logs[&(TOPIC, 0)].clone();
-        (Known::End(Box::new(Proof { end, clean, rebooted: false, decided: Vec::new() })), slot)
+        (LogFilesState::Recorded(Box::new(RecordedEnd { end, clean, rebooted: false, decided: Vec::new() })), slot)
     }
 
     pub fn reopen(&mut self, clean: bool) {
@@ -249,7 +249,7 @@ impl World {
         let mut notices = Vec::new();
         let (known, slot) = self.proof(clean);
         self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &known).unwrap();
-        self.log.settle(Some(slot), &mut notices).unwrap();
+        self.log.apply_repairs(Some(slot), &mut notices).unwrap();
         assert_eq!((self.log.start_offset(), self.end()), (start, end));
         assert_eq!(notices, []);
         // Who wrote only what is gone by now is forgotten.
@@ -257,7 +257,7 @@ impl World {
     }
 
     pub fn cut(&mut self, per_mille: usize) {
-        let LogStorage::Folder { .. } = &self.storage else { return };
+        let LogStorage::Directory { .. } = &self.storage else { return };
         let last = self.log.segments.last().unwrap();
         let (base_offset, path) = (last.base_offset, path_of(last));
         let length = usize::try_from(last.size).unwrap() * per_mille / 1000;
@@ -265,7 +265,7 @@ impl World {
         file.set_len(length as u64).unwrap();
         let first = self.log.segments[0].base_offset;
         let mut whole = 0;
-        let mut stays = |stored: &Stored| {
+        let mut stays = |stored: &ModelBatch| {
             let size = match &stored.rows {
                 Ok(rows) => batch(stored.writer, rows).size(),
                 Err(_) => 78,
@@ -280,19 +280,26 @@ impl World {
         let proven = Log::open(&self.storage, self.settings.clone(), start, self.now, &known);
         assert_eq!(proven.is_ok(), length as u64 == last.size, "what is lost is not passed over");
         // Without what is written down of it, it is taken for what it says.
-        self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &Known::Nothing).unwrap();
-        self.log.settle(Some(slot), &mut Vec::new()).unwrap();
+        self.log =
+            Log::open(&self.storage, self.settings.clone(), start, self.now, &LogFilesState::Unrecorded).unwrap();
+        self.log.apply_repairs(Some(slot), &mut Vec::new()).unwrap();
         let end = self.stored.last().map_or(base_offset, |stored| stored.last_offset() + 1).max(base_offset);
         assert_eq!(self.log.high_watermark(), end.max(start));
         self.stored.retain(|stored| stored.base_offset >= first);
         if end < start {
             self.stored.clear();
         }
-        self.epochs = self.derived().epochs.map(|epoch| epoch.unwrap_or(0));
+        self.epochs = self.model_state().epochs.map(|epoch| epoch.unwrap_or(0));
     }
 
     /// What a read must give: whole batches, as many as the bytes allow.
-    pub fn expected(&self, offset: i64, max_bytes: usize, isolation: Isolation, at_least_one: bool) -> Vec<Stored> {
+    pub fn expected(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        isolation: IsolationLevel,
+        at_least_one: bool,
+    ) -> Vec<ModelBatch> {
         let limit = self.log.end_offset(isolation);
         let mut size = 0;
         let mut expected = Vec::new();
@@ -312,7 +319,7 @@ impl World {
     pub fn check_reads(&self, probe: Probe) {
         let (start, end) = (self.log.start_offset(), self.end());
         let offset = start + (end - start) * probe.at / 1000;
-        for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
+        for isolation in [IsolationLevel::ReadUncommitted, IsolationLevel::ReadCommitted] {
             let slice = self.log.read(offset, probe.max_bytes, isolation, probe.at_least_one);
             let read = slice.read().unwrap();
             assert!(read.len() <= slice.size());
@@ -324,25 +331,25 @@ impl World {
                 assert!(self.log.segments.iter().any(|segment| segment.base_offset == next), "cut short at {next}");
                 expected.truncate(got);
             }
-            assert_eq!(decode(&read), expected.iter().flat_map(Stored::seen).collect::<Vec<_>>());
+            assert_eq!(decode(&read), expected.iter().flat_map(ModelBatch::seen).collect::<Vec<_>>());
             let all = self.expected(offset, usize::MAX, isolation, false);
-            let size = |stored: &Stored| stored.rows.as_ref().map_or(78, |rows| batch(stored.writer, rows).size());
+            let size = |stored: &ModelBatch| stored.rows.as_ref().map_or(78, |rows| batch(stored.writer, rows).size());
             let available: usize = all.iter().map(size).sum();
             assert_eq!(self.log.available(offset, isolation, probe.max_bytes), available.min(probe.max_bytes));
             self.check_times(isolation, NOW - 60 + probe.time);
         }
         let to = offset + probe.at % 7;
-        let mut aborted = self.derived().aborted;
+        let mut aborted = self.model_state().aborted;
         aborted.retain(|(first, last, _)| *last >= offset && *last >= start && *first < to);
         let aborted: Vec<_> = aborted.iter().map(|(first_offset, _, id)| (*first_offset, *id)).collect();
         let got = self.log.aborted(offset, to);
         assert_eq!(got.iter().map(|it| (it.first_offset, it.producer_id)).collect::<Vec<_>>(), aborted);
     }
 
-    pub fn check_times(&self, isolation: Isolation, time: i64) {
+    pub fn check_times(&self, isolation: IsolationLevel, time: i64) {
         let (start, limit) = (self.log.start_offset(), self.log.end_offset(isolation));
         let there = |seen: &Seen| seen.offset >= start;
-        let all: Vec<Seen> = self.stored.iter().flat_map(Stored::seen).filter(there).collect();
+        let all: Vec<Seen> = self.stored.iter().flat_map(ModelBatch::seen).filter(there).collect();
         let found = all.iter().find(|seen| seen.timestamp >= time).filter(|seen| seen.offset < limit);
         let got = self.log.offset_for_time(time, isolation).unwrap().map(|it| (it.offset, it.timestamp));
         assert_eq!(got, found.map(|seen| (seen.offset, seen.timestamp)));
@@ -350,12 +357,12 @@ impl World {
 
     pub fn check(&self, probe: Probe) {
         assert_eq!(self.log.last_stable_offset(), self.last_stable_offset());
-        let derived = self.derived();
+        let model_state = self.model_state();
         for state in self.log.producers() {
             let who = usize::try_from(state.producer_id).unwrap();
-            assert_eq!(Some(state.epoch), derived.epochs[who]);
-            assert_eq!(state.transaction_start, derived.open[who]);
-            assert_eq!(state.last_sequence, derived.next_sequences[who].wrapping_sub(1));
+            assert_eq!(Some(state.epoch), model_state.epochs[who]);
+            assert_eq!(state.transaction_start, model_state.open[who]);
+            assert_eq!(state.last_sequence, model_state.next_sequences[who].wrapping_sub(1));
         }
         self.check_reads(probe);
     }
@@ -375,16 +382,16 @@ impl World {
 
     pub fn check_table(&self) {
         let limit = self.log.last_stable_offset();
-        let aborted = self.derived().aborted;
-        let committed = |it: &&Stored| {
+        let aborted = self.model_state().aborted;
+        let committed = |it: &&ModelBatch| {
             it.rows.is_ok()
                 && !aborted
                     .iter()
                     .any(|(first, last, id)| *id == it.writer.id && (*first..=*last).contains(&it.base_offset))
                 && it.last_offset() < limit
         };
-        let expected: Vec<Seen> = self.stored.iter().filter(committed).flat_map(Stored::seen).collect();
-        let seen = consume(&self.log, 0, Isolation::ReadCommitted);
+        let expected: Vec<Seen> = self.stored.iter().filter(committed).flat_map(ModelBatch::seen).collect();
+        let seen = consume(&self.log, 0, IsolationLevel::ReadCommitted);
         assert!(seen.iter().all(|record| expected.contains(record)), "{seen:?}");
         assert_eq!(Self::table(seen.into_iter()), Self::table(expected.into_iter()));
         assert_eq!(self.log.last_stable_offset(), self.last_stable_offset());
@@ -394,13 +401,13 @@ impl World {
     pub fn check_holes(&self, probe: Probe) {
         let mut all = Vec::new();
         for segment in &self.log.segments {
-            let mut batches = segment.body.batches(segment.size);
+            let mut batches = segment.data.read_batches(segment.size);
             while let Some((header, _)) = batches.next().unwrap() {
                 all.push(header);
             }
         }
         let offset = self.end() * probe.at / 1000;
-        for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
+        for isolation in [IsolationLevel::ReadUncommitted, IsolationLevel::ReadCommitted] {
             let limit = self.log.end_offset(isolation);
             let there = |header: &&Header| header.last_offset() >= offset && header.last_offset() < limit;
             let expected: Vec<Header> = all.iter().filter(there).copied().collect();

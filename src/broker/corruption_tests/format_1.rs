@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::life::{begin_foreign, seen, start};
+use super::workload::{begin_foreign, seen, start};
 use super::{Files, Killed, read, write};
 use crate::broker::notice::Notice;
 
@@ -13,20 +13,20 @@ const OLD_RECORDS: [(&str, i64); 4] =
 /// As a version without the file `ends` has left it, killed after two runs of `produce` and one of `inventory`.
 #[test]
 fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     let old = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders/format-1"));
-    write(folder.path(), &Files::new(), &old);
-    let (core, notices, lock) = start(folder.path()).expect("starts");
+    write(dir.path(), &Files::new(), &old);
+    let (core, notices, lock) = start(dir.path()).expect("starts");
     assert_eq!(notices, []);
     let first = seen(&core).expect("read");
     assert_eq!(first.records(), OLD_RECORDS.map(|(topic, records)| (topic.to_owned(), records)).into());
     drop((core, lock));
-    let after = read(folder.path());
+    let after = read(dir.path());
     for (name, bytes) in old.iter().filter(|(name, _)| name.starts_with("topics")) {
         assert!(after[name] == *bytes, "{} was changed", name.display());
     }
     assert!(after.contains_key(Path::new("ends")));
-    let (core, notices, _lock) = start(folder.path()).expect("starts again");
+    let (core, notices, _lock) = start(dir.path()).expect("starts again");
     assert_eq!((notices, &seen(&core).expect("read")), (Vec::new(), &first));
     // Without its journal it is refused, as a newer one is.
     let bare = tempfile::tempdir().expect("a folder");
@@ -54,7 +54,7 @@ fn as_an_earlier_version(files: &Files) -> Files {
 fn a_marker_that_an_unproven_log_has_lost_is_written_again_as_the_journal_decided_it() {
     let killed = Killed::new();
     let old = as_an_earlier_version(&killed.files);
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     let paid: Vec<_> = killed.logs_of("paid");
     assert_eq!(paid.len(), 2);
     let mut is = Files::new();
@@ -63,24 +63,24 @@ fn a_marker_that_an_unproven_log_has_lost_is_written_again_as_the_journal_decide
             let mut files = old.clone();
             let content = files.get_mut(name).expect("there");
             content.truncate(content.len() - 78 + torn);
-            write(folder.path(), &is, &files);
-            let (core, notices, _lock) = start(folder.path()).expect("starts");
+            write(dir.path(), &is, &files);
+            let (core, notices, _lock) = start(dir.path()).expect("starts");
             let ended = Notice::TransactionEnded { topic: "paid".into(), partition: number, committed: true };
             assert_eq!(notices.last(), Some(&ended));
             assert_eq!(notices.len(), if torn == 0 { 1 } else { 2 });
             assert!(seen(&core).expect("read") == killed.acknowledged, "{}: {torn} bytes left", name.display());
-            is = read(folder.path());
+            is = read(dir.path());
         }
     }
 }
 
 #[test]
 fn a_transaction_that_no_journal_knows_is_aborted() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut core, _, lock) = start(folder.path()).expect("starts");
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut core, _, lock) = start(dir.path()).expect("starts");
     begin_foreign(&mut core);
     drop((core, lock));
-    let (core, notices, _lock) = start(folder.path()).expect("starts");
+    let (core, notices, _lock) = start(dir.path()).expect("starts");
     assert_eq!(notices, [Notice::TransactionEnded { topic: "paid".into(), partition: 0, committed: false }]);
     let log = core.topics.log("paid", 0).expect("made");
     assert_eq!(log.last_stable_offset(), log.high_watermark());

@@ -20,21 +20,21 @@ use uuid::Uuid;
 
 use crate::broker::answer::{Answer, Call, Client};
 use crate::broker::core::{Core, NodeSettings, Storage};
-use crate::broker::damage::OpenError;
+use crate::broker::corruption::OpenError;
+use crate::broker::data_dir::DataDir;
 use crate::broker::entry::Entry;
-use crate::broker::folder::DataFolder;
-use crate::broker::log::{Batch, Isolation, Log};
+use crate::broker::log::{Batch, IsolationLevel, Log};
 use crate::broker::notice::Notice;
 use crate::broker::topics::fixture::{NOW, make, name, text};
 use crate::broker::transactions::{Coordinator, Outcome, Partitions, Producer, Protocol, Speaker, TransactionEntry};
 
 /// Starts a broker over a folder, as a server does.
-pub fn start(folder: &Path) -> Result<(Core, Vec<Notice>, DataFolder), String> {
-    let data = DataFolder::open(folder, 1).map_err(|error| error.to_string())?;
+pub fn start(dir: &Path) -> Result<(Core, Vec<Notice>, DataDir), String> {
+    let data = DataDir::open(dir, 1).map_err(|error| error.to_string())?;
     let settings = NodeSettings { auto_create_topics: false, ..NodeSettings::default() };
     let opened = Core::open(Storage::Folder(data.directory.clone()), settings, data.cluster_id, NOW);
     let mut core = opened.map_err(|error| match error {
-        OpenError::Damaged(damage) => damage.to_string(),
+        OpenError::Corrupted(damage) => damage.to_string(),
         OpenError::Storage { .. } => panic!("no disk was full: {error}"),
     })?;
     data.upgrade().map_err(|error| error.to_string())?;
@@ -127,8 +127,8 @@ fn seen_log(log: &Log) -> Result<SeenLog, String> {
     let (mut at, mut batches) = (log.start_offset(), Vec::new());
     while at < log.high_watermark() {
         let bytes =
-            log.read(at, 1 << 20, Isolation::ReadUncommitted, true).read().map_err(|error| error.to_string())?;
-        let each = Batch::each_of(bytes);
+            log.read(at, 1 << 20, IsolationLevel::ReadUncommitted, true).read().map_err(|error| error.to_string())?;
+        let each = Batch::split_batches(bytes);
         let Some((last, _)) = each.last() else { panic!("nothing at {at} of {log:#?}") };
         at = last + 1;
         batches.extend(each);

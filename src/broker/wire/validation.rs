@@ -9,9 +9,9 @@ use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::decode_request_header_from_buffer;
 
-use super::Rubbish;
-use super::layout::{Field, Layout};
-use super::shapes;
+use super::InvalidRequest;
+use super::request_schemas;
+use super::schema::{Field, FieldType};
 
 /// What one request may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -38,24 +38,24 @@ const HEADER: &str = "the request header";
 /// # Errors
 ///
 /// When the frame does not begin with the header of a request that this broker knows.
-pub fn header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), Rubbish> {
+pub fn read_header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), InvalidRequest> {
     let mut start = &frame[..];
-    let short = |left| Rubbish::BeyondTheEnd { field: HEADER, wanted: 4, left };
+    let short = |left| InvalidRequest::PastEnd { field: HEADER, wanted: 4, left };
     let key = start.try_get_i16().map_err(|_| short(frame.len()))?;
     let version = start.try_get_i16().map_err(|_| short(frame.len()))?;
-    let api = ApiKey::try_from(key).map_err(|()| Rubbish::UnknownApi(key))?;
-    if shapes::of(api).is_none() {
-        return Err(Rubbish::UnknownApi(key));
+    let api = ApiKey::try_from(key).map_err(|()| InvalidRequest::UnknownApi(key))?;
+    if request_schemas::of(api).is_none() {
+        return Err(InvalidRequest::UnknownApi(key));
     }
     let flexible = api.request_header_version(version) >= 2;
     // KIP-482 left the client id as it was: its length is never compact.
-    let mut walk = Walk { left: start, version, flexible: false, elements: 0, limits: Limits::default() };
+    let mut walk = Cursor { left: start, version, flexible: false, elements: 0, limits: Limits::default() };
     walk.skip(4, "correlation_id")?;
     walk.string("client_id", true)?;
     if flexible {
         walk.tagged(&[])?;
     }
-    let header = decode_request_header_from_buffer(frame).map_err(|_| Rubbish::Undecodable)?;
+    let header = decode_request_header_from_buffer(frame).map_err(|_| InvalidRequest::Undecodable)?;
     Ok((api, header))
 }
 
@@ -64,23 +64,23 @@ pub fn header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), Rubbish> {
 /// # Errors
 ///
 /// When it has a length, count or number that is not true of these bytes, or too many elements.
-pub fn check(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<(), Rubbish> {
+pub fn validate(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<(), InvalidRequest> {
     walk(api, version, body, limits).map(drop)
 }
 
 /// What is left behind the request.
-fn walk(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<&[u8], Rubbish> {
-    let shape = shapes::of(api).ok_or(Rubbish::UnknownApi(api as i16))?;
-    if !(shape.versions.min..=shape.versions.max).contains(&version) {
-        return Err(Rubbish::UnknownVersion { api, version });
+fn walk(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<&[u8], InvalidRequest> {
+    let schema = request_schemas::of(api).ok_or(InvalidRequest::UnknownApi(api as i16))?;
+    if !(schema.versions.min..=schema.versions.max).contains(&version) {
+        return Err(InvalidRequest::UnknownVersion { api, version });
     }
-    let mut walk = Walk { left: body, version, flexible: version >= shape.flexible, elements: 0, limits };
-    walk.structure(shape.fields)?;
+    let mut walk = Cursor { left: body, version, flexible: version >= schema.flexible, elements: 0, limits };
+    walk.structure(schema.fields)?;
     Ok(walk.left)
 }
 
 /// A place in the bytes of a request.
-struct Walk<'a> {
+struct Cursor<'a> {
     left: &'a [u8],
     version: i16,
     flexible: bool,
@@ -88,8 +88,8 @@ struct Walk<'a> {
     limits: Limits,
 }
 
-impl Walk<'_> {
-    fn structure(&mut self, fields: &[Field]) -> Result<(), Rubbish> {
+impl Cursor<'_> {
+    fn structure(&mut self, fields: &[Field]) -> Result<(), InvalidRequest> {
         for field in fields {
             if field.tag.is_none() && field.is_in(self.version) {
                 self.value(field)?;
@@ -99,7 +99,7 @@ impl Walk<'_> {
     }
 
     /// The fields behind the others: those that the shape knows are walked, the others skipped by their size.
-    fn tagged(&mut self, fields: &[Field]) -> Result<(), Rubbish> {
+    fn tagged(&mut self, fields: &[Field]) -> Result<(), InvalidRequest> {
         let count = self.number(TAGGED_FIELDS)?;
         self.count(count as usize, TAGGED_FIELDS)?;
         for _ in 0..count {
@@ -107,38 +107,38 @@ impl Walk<'_> {
             let size = self.number(TAGGED_FIELDS)?;
             match fields.iter().find(|field| field.tag == Some(tag)) {
                 Some(field) if field.is_in(self.version) => self.value(field)?,
-                Some(field) => return Err(Rubbish::TagTooNew { field: field.name }),
+                Some(field) => return Err(InvalidRequest::TagNotInVersion { field: field.name }),
                 None => self.skip(size as usize, TAGGED_FIELDS)?,
             }
         }
         Ok(())
     }
 
-    fn value(&mut self, field: &Field) -> Result<(), Rubbish> {
+    fn value(&mut self, field: &Field) -> Result<(), InvalidRequest> {
         let null = field.may_be_null(self.version);
-        match field.layout {
-            Layout::Fixed(width) => self.skip(width, field.name),
-            Layout::String => self.string(field.name, null),
-            Layout::Bytes => {
+        match field.field_type {
+            FieldType::Fixed(width) => self.skip(width, field.name),
+            FieldType::String => self.string(field.name, null),
+            FieldType::Bytes => {
                 let length = self.length(field.name, null)?;
                 self.skip(length, field.name)
             }
             // A byte before it says whether it is there.
-            Layout::Structure(fields) if null => match self.left.try_get_i8() {
+            FieldType::Structure(fields) if null => match self.left.try_get_i8() {
                 Err(_) => Err(self.beyond(field.name, 1)),
                 Ok(-1) => Ok(()),
                 Ok(1) => self.structure(fields),
                 // Apache reads a structure behind any that is not negative, the crate behind 1 alone: nobody means another.
-                Ok(_) => Err(Rubbish::NeitherNullNorThere { field: field.name }),
+                Ok(_) => Err(InvalidRequest::InvalidNullMarker { field: field.name }),
             },
-            Layout::Structure(fields) => self.structure(fields),
-            Layout::Structures(fields) => {
+            FieldType::Structure(fields) => self.structure(fields),
+            FieldType::Structures(fields) => {
                 for _ in 0..self.elements(field.name, null)? {
                     self.structure(fields)?;
                 }
                 Ok(())
             }
-            Layout::Values(value) => {
+            FieldType::Values(value) => {
                 let value = value.named(field.name);
                 for _ in 0..self.elements(field.name, null)? {
                     self.value(&value)?;
@@ -148,7 +148,7 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, field: &'static str, null: bool) -> Result<(), Rubbish> {
+    fn string(&mut self, field: &'static str, null: bool) -> Result<(), InvalidRequest> {
         let length = if self.flexible {
             self.compact(field, null)?
         } else {
@@ -159,26 +159,26 @@ impl Walk<'_> {
     }
 
     /// How many elements an array has; none if it is null.
-    fn elements(&mut self, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+    fn elements(&mut self, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
         let count = self.length(field, null)?;
         self.count(count, field)?;
         Ok(count)
     }
 
     /// Takes elements into account, of which each has at least a byte.
-    fn count(&mut self, count: usize, field: &'static str) -> Result<(), Rubbish> {
+    fn count(&mut self, count: usize, field: &'static str) -> Result<(), InvalidRequest> {
         if count > self.left.len() {
-            return Err(Rubbish::CountBeyondTheEnd { field, count, left: self.left.len() });
+            return Err(InvalidRequest::CountTooLarge { field, count, left: self.left.len() });
         }
         self.elements += count;
         if self.elements > self.limits.elements {
-            return Err(Rubbish::TooManyElements { limit: self.limits.elements });
+            return Err(InvalidRequest::TooManyElements { limit: self.limits.elements });
         }
         Ok(())
     }
 
     /// A length or count of four bytes, or compact; 0 for null.
-    fn length(&mut self, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+    fn length(&mut self, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
         if self.flexible {
             return self.compact(field, null);
         }
@@ -187,16 +187,16 @@ impl Walk<'_> {
     }
 
     /// One more than a length, so that 0 says null.
-    fn compact(&mut self, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+    fn compact(&mut self, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
         match self.number(field)?.checked_sub(1) {
             Some(length) => Ok(length as usize),
             None if null => Ok(0),
-            None => Err(Rubbish::Negative { field }),
+            None => Err(InvalidRequest::NullOrNegative { field }),
         }
     }
 
     /// Seven bits a byte, the lowest first. Bits beyond the 32nd are dropped, as everybody's decoder does.
-    fn number(&mut self, field: &'static str) -> Result<u32, Rubbish> {
+    fn number(&mut self, field: &'static str) -> Result<u32, InvalidRequest> {
         let mut number = 0;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.left.try_get_u8().map_err(|_| self.beyond(field, 1))?;
@@ -205,28 +205,28 @@ impl Walk<'_> {
                 return Ok(number);
             }
         }
-        Err(Rubbish::EndlessNumber { field })
+        Err(InvalidRequest::VarintTooLong { field })
     }
 
-    fn skip(&mut self, bytes: usize, field: &'static str) -> Result<(), Rubbish> {
+    fn skip(&mut self, bytes: usize, field: &'static str) -> Result<(), InvalidRequest> {
         self.left = self.left.get(bytes..).ok_or_else(|| self.beyond(field, bytes))?;
         Ok(())
     }
 
-    fn beyond(&self, field: &'static str, wanted: usize) -> Rubbish {
-        Rubbish::BeyondTheEnd { field, wanted, left: self.left.len() }
+    fn beyond(&self, field: &'static str, wanted: usize) -> InvalidRequest {
+        InvalidRequest::PastEnd { field, wanted, left: self.left.len() }
     }
 }
 
 /// A length or count that says null by being -1. Apache takes any negative one for null; its clients write -1 only.
-fn signed(length: i32, field: &'static str, null: bool) -> Result<usize, Rubbish> {
+fn signed(length: i32, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
     match usize::try_from(length) {
         Ok(length) => Ok(length),
         Err(_) if null && length == -1 => Ok(0),
-        Err(_) => Err(Rubbish::Negative { field }),
+        Err(_) => Err(InvalidRequest::NullOrNegative { field }),
     }
 }
 
 #[cfg(test)]
-#[path = "guard_tests.rs"]
+#[path = "validation_tests.rs"]
 mod tests;

@@ -13,18 +13,18 @@ pub struct Untrusted {
     /// Which.
     pub path: PathBuf,
     /// Why.
-    pub reason: Distrust,
+    pub reason: UntrustedReason,
 }
 
 /// Why a file or folder is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Distrust {
+pub enum UntrustedReason {
     /// It leads somewhere else.
     #[error("is a symbolic link")]
-    Link,
+    Symlink,
     /// It is neither a file nor a folder, or not the one that it should be.
     #[error("is {is}, not {expected}")]
-    Kind {
+    WrongType {
         /// What it is.
         is: &'static str,
         /// What it should be.
@@ -32,7 +32,7 @@ pub enum Distrust {
     },
     /// Another user made it, and may change it.
     #[error("belongs to {}, and this process runs as {}", user(*.owner), user(*.this))]
-    Owner {
+    WrongOwner {
         /// Whose it is.
         owner: u32,
         /// Who this is.
@@ -40,7 +40,7 @@ pub enum Distrust {
     },
     /// Other users may change it.
     #[error("may be written by {by} (mode {mode:o})")]
-    Writable {
+    WritableByOthers {
         /// By whom.
         by: &'static str,
         /// Its mode.
@@ -52,7 +52,7 @@ pub enum Distrust {
 }
 
 impl Untrusted {
-    pub(super) fn new(path: &Path, reason: Distrust) -> Self {
+    pub(super) fn new(path: &Path, reason: UntrustedReason) -> Self {
         Self { path: path.to_owned(), reason }
     }
 
@@ -73,29 +73,29 @@ impl From<Untrusted> for io::Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     File,
-    Folder,
+    Directory,
     Either,
 }
 
 /// What is wrong with it, if anything is.
-pub(super) fn check(stat: &Stat, owner: Uid, expected: Expected) -> Option<Distrust> {
+pub(super) fn check(stat: &Stat, owner: Uid, expected: Expected) -> Option<UntrustedReason> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     let mode = Mode::from_raw_mode(stat.st_mode);
     let wrong = match expected {
         Expected::File => (kind != FileType::RegularFile).then_some("a file"),
-        Expected::Folder => (kind != FileType::Directory).then_some("a folder"),
+        Expected::Directory => (kind != FileType::Directory).then_some("a folder"),
         Expected::Either => {
             (!matches!(kind, FileType::RegularFile | FileType::Directory)).then_some("a file or a folder")
         }
     };
     if kind == FileType::Symlink {
-        return Some(Distrust::Link);
+        return Some(UntrustedReason::Symlink);
     }
     if Uid::from_raw(stat.st_uid) != owner {
-        return Some(Distrust::Owner { owner: stat.st_uid, this: owner.as_raw() });
+        return Some(UntrustedReason::WrongOwner { owner: stat.st_uid, this: owner.as_raw() });
     }
     if let Some(expected) = wrong {
-        return Some(Distrust::Kind { is: name_of(kind), expected });
+        return Some(UntrustedReason::WrongType { is: name_of(kind), expected });
     }
     let by = match (mode.contains(Mode::WGRP), mode.contains(Mode::WOTH)) {
         (_, true) => Some("every user"),
@@ -103,9 +103,9 @@ pub(super) fn check(stat: &Stat, owner: Uid, expected: Expected) -> Option<Distr
         (false, false) => None,
     };
     if let Some(by) = by {
-        return Some(Distrust::Writable { by, mode: mode_bits(mode) });
+        return Some(UntrustedReason::WritableByOthers { by, mode: mode_bits(mode) });
     }
-    (kind == FileType::RegularFile && stat.st_nlink > 1).then_some(Distrust::HardLink)
+    (kind == FileType::RegularFile && stat.st_nlink > 1).then_some(UntrustedReason::HardLink)
 }
 
 /// Whether others than the owner may do anything with it.

@@ -2,14 +2,14 @@
 
 use kafka_protocol::records::Compression;
 
-use super::testing::*;
+use super::test_support::*;
 use super::*;
 use crate::broker::notice::Notice;
 
 fn both(check: impl Fn(&LogStorage)) {
     check(&LogStorage::Memory);
-    let folder = tempfile::tempdir().unwrap();
-    check(&in_folder(&folder.path().join("0")));
+    let dir = tempfile::tempdir().unwrap();
+    check(&in_directory(&dir.path().join("0")));
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn what_was_appended_is_read_from_its_offset_on() {
         }
         assert_eq!((log.start_offset(), log.high_watermark(), log.last_stable_offset()), (0, 80, 80));
         for from in 0..80 {
-            let seen = consume(&log, from, Isolation::ReadUncommitted);
+            let seen = consume(&log, from, IsolationLevel::ReadUncommitted);
             assert_eq!(seen.len(), usize::try_from(80 - from).unwrap());
             assert_eq!(seen[0].offset, from);
         }
@@ -39,8 +39,9 @@ fn a_read_keeps_to_its_bytes_but_gives_one_batch_if_asked() {
             log.append(&one, NOW).unwrap();
         }
         let size = one.size();
-        let read =
-            |max, at_least_one| log.read(2, max, Isolation::ReadUncommitted, at_least_one).read().unwrap().len() / size;
+        let read = |max, at_least_one| {
+            log.read(2, max, IsolationLevel::ReadUncommitted, at_least_one).read().unwrap().len() / size
+        };
         assert_eq!(read(size * 2 + 5, false), 2);
         assert_eq!(read(size, false), 1);
         assert_eq!(read(size - 1, false), 0);
@@ -48,9 +49,9 @@ fn a_read_keeps_to_its_bytes_but_gives_one_batch_if_asked() {
         assert_eq!(read(0, true), 1);
         assert_eq!(read(0, false), 0);
         assert_eq!(read(usize::MAX / 2, false), 3);
-        assert_eq!(log.available(2, Isolation::ReadUncommitted, usize::MAX), size * 3);
-        assert_eq!(log.available(5, Isolation::ReadUncommitted, 1), 0);
-        assert_eq!(log.available(4, Isolation::ReadUncommitted, 1), 1);
+        assert_eq!(log.available(2, IsolationLevel::ReadUncommitted, usize::MAX), size * 3);
+        assert_eq!(log.available(5, IsolationLevel::ReadUncommitted, 1), 0);
+        assert_eq!(log.available(4, IsolationLevel::ReadUncommitted, 1), 1);
     });
 }
 
@@ -84,14 +85,14 @@ fn an_open_transaction_holds_the_last_stable_offset_until_its_marker() {
         log.append(&batch(in_transaction(1, 0, 0), &rows), NOW).unwrap();
         log.append(&batch(in_transaction(2, 0, 0), &rows), NOW).unwrap();
         assert_eq!(log.last_stable_offset(), 1);
-        assert_eq!(consume(&log, 0, Isolation::ReadCommitted).len(), 1);
-        assert_eq!(log.available(1, Isolation::ReadCommitted, 1), 0);
+        assert_eq!(consume(&log, 0, IsolationLevel::ReadCommitted).len(), 1);
+        assert_eq!(log.available(1, IsolationLevel::ReadCommitted, 1), 0);
         assert_eq!(log.end_transaction(1, 0, false, 3, NOW).unwrap(), Some(3));
         assert_eq!(log.last_stable_offset(), 2);
         assert_eq!(log.end_transaction(2, 0, true, 3, NOW).unwrap(), Some(4));
         assert_eq!(log.last_stable_offset(), 5);
         assert_eq!(log.aborted(0, 5), [AbortedTransaction { producer_id: 1, first_offset: 1 }]);
-        let seen: Vec<i64> = consume(&log, 0, Isolation::ReadCommitted).iter().map(|seen| seen.offset).collect();
+        let seen: Vec<i64> = consume(&log, 0, IsolationLevel::ReadCommitted).iter().map(|seen| seen.offset).collect();
         assert_eq!(seen, [0, 2]);
         assert_eq!(log.end_transaction(2, -1, true, 3, NOW).unwrap(), None);
     });
@@ -100,8 +101,8 @@ fn an_open_transaction_holds_the_last_stable_offset_until_its_marker() {
 #[test]
 fn a_log_that_is_opened_again_knows_what_it_knew() {
     for clean in [false, true] {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = in_folder(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let storage = in_directory(dir.path());
         let (mut log, _) = open(&storage, LogSettings { segment_bytes: 400, ..settings() });
         let rows = [row("a", "1", NOW), row("b", "1", NOW)];
         for number in 0..10 {
@@ -127,14 +128,14 @@ fn a_log_that_is_opened_again_knows_what_it_knew() {
 
 #[test]
 fn a_torn_tail_is_cut_and_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = in_folder(folder.path());
+    let dir = tempfile::tempdir().unwrap();
+    let storage = in_directory(dir.path());
     let (mut log, _) = open(&storage, settings());
     let one = batch(NOBODY, &[row("a", "1", NOW)]);
     for _ in 0..3 {
         log.append(&one, NOW).unwrap();
     }
-    let path = folder.path().join("00000000000000000000.log");
+    let path = dir.path().join("00000000000000000000.log");
     let bytes = std::fs::read(&path).unwrap();
     for cut in 0..bytes.len() {
         std::fs::write(&path, &bytes[..cut]).unwrap();

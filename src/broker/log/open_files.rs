@@ -19,27 +19,27 @@ pub struct OpenFiles(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
-    most: usize,
+    limit: usize,
     /// Grows with each use, so that the last uses can be compared.
     uses: AtomicU64,
     open: Mutex<Vec<Weak<SegmentFile>>>,
 }
 
 /// The folder of a file, and its name there.
-type Place = (Directory, String);
+type FileLocation = (Directory, String);
 
 /// The file of a segment, open or not.
 #[derive(Debug)]
 pub struct SegmentFile {
-    state: Mutex<State>,
+    state: Mutex<FileState>,
     last_use: AtomicU64,
     files: OpenFiles,
 }
 
 #[derive(Debug)]
-struct State {
+struct FileState {
     /// Where it lies; nowhere once it is removed or another has taken its name.
-    place: Option<Place>,
+    location: Option<FileLocation>,
     open: Option<Arc<File>>,
     /// Device and number: the same name may come to hold another file.
     identity: Option<(u64, u64)>,
@@ -49,20 +49,20 @@ impl Default for OpenFiles {
     /// A quarter of what the process may have open; the rest is for connections, for the journal and for whoever else is in the process.
     fn default() -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Self::at_most(usize::try_from(limit / 4).map_or(MOST, |quarter| quarter.clamp(LEAST, MOST)))
+        Self::with_limit(usize::try_from(limit / 4).map_or(MAX_OPEN, |quarter| quarter.clamp(MIN_OPEN, MAX_OPEN)))
     }
 }
 
 /// So many are open where the system allows any number.
-const MOST: usize = 1_024;
+const MAX_OPEN: usize = 1_024;
 /// With fewer than this no broker works.
-const LEAST: usize = 8;
+const MIN_OPEN: usize = 8;
 
 impl OpenFiles {
     /// So many are open at a time, beside those that are being read at the moment.
     #[must_use]
-    pub fn at_most(most: usize) -> Self {
-        Self(Arc::new(Pool { most, uses: AtomicU64::new(0), open: Mutex::default() }))
+    pub fn with_limit(limit: usize) -> Self {
+        Self(Arc::new(Pool { limit, uses: AtomicU64::new(0), open: Mutex::default() }))
     }
 
     /// Opens a file in a folder, and makes it if it is missing.
@@ -70,8 +70,8 @@ impl OpenFiles {
     /// # Errors
     ///
     /// When it cannot be opened or made.
-    pub fn open(&self, folder: &Directory, name: &str) -> io::Result<Arc<SegmentFile>> {
-        let state = State { place: Some((folder.clone(), name.to_owned())), open: None, identity: None };
+    pub fn open(&self, dir: &Directory, name: &str) -> io::Result<Arc<SegmentFile>> {
+        let state = FileState { location: Some((dir.clone(), name.to_owned())), open: None, identity: None };
         let file = Arc::new(SegmentFile { state: Mutex::new(state), last_use: AtomicU64::new(0), files: self.clone() });
         file.get()?;
         Ok(file)
@@ -81,9 +81,9 @@ impl OpenFiles {
     fn opened(&self, file: &Arc<SegmentFile>) {
         let mut open = lock(&self.0.open);
         open.push(Arc::downgrade(file));
-        if open.len() > self.0.most {
+        if open.len() > self.0.limit {
             // Several at once: it takes a look at all of them.
-            close(&mut open, self.0.most - self.0.most / 8);
+            close(&mut open, self.0.limit - self.0.limit / 8);
         }
     }
 
@@ -107,7 +107,7 @@ fn close(open: &mut Vec<Weak<SegmentFile>>, left: usize) {
     for file in files.drain(..surplus) {
         let mut state = lock(&file.state);
         // Without a name it could not be opened again, and goes with its last reader.
-        if state.place.is_some() {
+        if state.location.is_some() {
             state.open = None;
         }
     }
@@ -157,26 +157,26 @@ impl SegmentFile {
     /// When that fails; it is then as it was.
     pub fn rename(&self, to: &str) -> io::Result<()> {
         let mut state = lock(&self.state);
-        if let Some((folder, name)) = &mut state.place {
-            folder.rename(name, to)?;
+        if let Some((dir, name)) = &mut state.location {
+            dir.rename(name, to)?;
             to.clone_into(name);
         }
         Ok(())
     }
 
     /// Forgets its name, which is about to go or to be another's, and returns it. Whoever reads it still can.
-    pub fn retire(self: &Arc<Self>) -> Option<Place> {
+    pub fn detach(self: &Arc<Self>) -> Option<FileLocation> {
         let mut state = lock(&self.state);
         if Arc::strong_count(self) > 1 && state.open.is_none() {
             // A reader to whom it is not open yet would not find it any more, and is told so if it cannot be opened now.
             drop(state.reopen());
         }
-        state.place.take()
+        state.location.take()
     }
 
     /// Has its name again: it did not go.
-    pub fn restore(&self, place: Option<Place>) {
-        lock(&self.state).place = place;
+    pub fn reattach(&self, location: Option<FileLocation>) {
+        lock(&self.state).location = location;
     }
 
     /// Removes it. Whoever reads it still can.
@@ -185,39 +185,39 @@ impl SegmentFile {
     ///
     /// When that fails.
     pub fn remove(self: &Arc<Self>) -> io::Result<()> {
-        let place = self.retire();
-        let removed = place.as_ref().map_or(Ok(()), |(folder, name)| folder.remove(name));
-        removed.inspect_err(|_| self.restore(place))
+        let location = self.detach();
+        let removed = location.as_ref().map_or(Ok(()), |(dir, name)| dir.remove(name));
+        removed.inspect_err(|_| self.reattach(location))
     }
 
     /// Where it lies, for people.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        lock(&self.state).place.as_ref().map_or_else(PathBuf::new, |(folder, name)| folder.path_of(name))
+        lock(&self.state).location.as_ref().map_or_else(PathBuf::new, |(dir, name)| dir.path_of(name))
     }
 
     /// A file that is open and has no name.
     #[cfg(test)]
-    pub fn nameless(file: File) -> Arc<Self> {
-        let state = State { place: None, open: Some(Arc::new(file)), identity: None };
-        Arc::new(Self { state: Mutex::new(state), last_use: AtomicU64::new(0), files: OpenFiles::at_most(1) })
+    pub fn without_path(file: File) -> Arc<Self> {
+        let state = FileState { location: None, open: Some(Arc::new(file)), identity: None };
+        Arc::new(Self { state: Mutex::new(state), last_use: AtomicU64::new(0), files: OpenFiles::with_limit(1) })
     }
 }
 
-impl State {
+impl FileState {
     fn reopen(&mut self) -> io::Result<Arc<File>> {
-        let Some((folder, name)) = &self.place else {
+        let Some((dir, name)) = &self.location else {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the segment is removed"));
         };
         let file = match self.identity {
-            None => folder.open_to_append(name)?,
-            Some(_) => folder.open_to_change(name)?,
+            None => dir.open_to_append(name)?,
+            Some(_) => dir.open_to_change(name)?,
         };
         let metadata = file.metadata()?;
         let identity = (metadata.dev(), metadata.ino());
         if self.identity.is_some_and(|known| known != identity) {
             let what =
-                format!("{} is another file than the one that this broker has written", folder.path_of(name).display());
+                format!("{} is another file than the one that this broker has written", dir.path_of(name).display());
             // No batch of it is read, so none of them is at fault.
             return Err(io::Error::other(what));
         }
@@ -237,8 +237,8 @@ mod tests {
 
     fn home() -> (tempfile::TempDir, Directory) {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = Directory::of_test(home.path());
-        (home, folder)
+        let dir = Directory::for_test(home.path());
+        (home, dir)
     }
 
     fn append(file: &Arc<SegmentFile>, text: &str) {
@@ -254,9 +254,9 @@ mod tests {
 
     #[test]
     fn any_number_of_files_is_used_with_few_of_them_open() {
-        let (_home, folder) = home();
-        let files = OpenFiles::at_most(8);
-        let all: Vec<_> = (0..100).map(|number| files.open(&folder, &number.to_string()).expect("opens")).collect();
+        let (_home, dir) = home();
+        let files = OpenFiles::with_limit(8);
+        let all: Vec<_> = (0..100).map(|number| files.open(&dir, &number.to_string()).expect("opens")).collect();
         for round in ["a", "b"] {
             for (number, file) in all.iter().enumerate() {
                 append(file, &format!("{round}{number}"));
@@ -272,38 +272,38 @@ mod tests {
 
     #[test]
     fn who_reads_a_file_reads_on_when_it_is_closed_removed_or_replaced() {
-        let (_home, folder) = home();
-        let files = OpenFiles::at_most(8);
-        let file = files.open(&folder, "x").expect("opens");
+        let (_home, dir) = home();
+        let files = OpenFiles::with_limit(8);
+        let file = files.open(&dir, "x").expect("opens");
         append(&file, "one");
         let held = file.get().expect("open");
         let reader = Arc::clone(&file);
         files.close_all();
         assert_eq!(files.count(), 0);
         file.remove().expect("removed");
-        append(&files.open(&folder, "x").expect("made"), "two");
+        append(&files.open(&dir, "x").expect("made"), "two");
         files.close_all();
         assert_eq!(read(&reader), "one");
         assert_eq!(held.metadata().expect("there").len(), 3);
         // One that nobody reads is not opened once more for its end.
         drop((file, reader, held));
-        let file = files.open(&folder, "y").expect("opens");
+        let file = files.open(&dir, "y").expect("opens");
         files.close_all();
         file.remove().expect("removed");
         assert!(file.get().is_err());
-        assert!(!folder.names().expect("read").contains(&"y".into()));
+        assert!(!dir.names().expect("read").contains(&"y".into()));
     }
 
     #[test]
     fn a_file_that_was_replaced_or_deleted_under_the_broker_is_not_taken_for_its_own() {
-        let (home, folder) = home();
-        let files = OpenFiles::at_most(8);
-        let file = files.open(&folder, "x").expect("opens");
+        let (home, dir) = home();
+        let files = OpenFiles::with_limit(8);
+        let file = files.open(&dir, "x").expect("opens");
         append(&file, "one");
         files.close_all();
         std::fs::rename(home.path().join("x"), home.path().join("kept")).expect("moved");
         assert_eq!(file.get().expect_err("gone").kind(), io::ErrorKind::NotFound);
-        assert!(!home.path().join("x").exists(), "and none is made in its place");
+        assert!(!home.path().join("x").exists(), "and none is made in its location");
         std::fs::copy(home.path().join("kept"), home.path().join("x")).expect("copied");
         assert_eq!(file.get().expect_err("another").kind(), io::ErrorKind::Other);
         std::fs::rename(home.path().join("kept"), home.path().join("x")).expect("moved back");

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::header::{Header, sequence_after};
-use super::testing::*;
-use super::world::*;
+use super::model::*;
+use super::test_support::*;
 use super::*;
 
 fn append() -> impl Strategy<Value = Step> {
@@ -64,7 +64,7 @@ proptest! {
         let segment_bytes = if large { 30_000 } else { 12_500 };
         // Kafka's active segment goes when it is expired as a whole; here only sizes let segments go.
         let settings = LogSettings { segment_bytes, retention_bytes: Some(3_000), ..settings() };
-        let mut world = World::new(settings, files);
+        let mut world = LogAndModel::new(settings, files);
         for (step, probe) in steps.iter().zip(probes) {
             world.step(step);
             world.check(probe);
@@ -85,7 +85,7 @@ proptest! {
             min_cleanable_dirty_ratio: 0.0,
             ..settings()
         };
-        let mut world = World::new(settings, files);
+        let mut world = LogAndModel::new(settings, files);
         for (step, probe) in steps.iter().zip(probes) {
             world.step(step);
             world.check_table();

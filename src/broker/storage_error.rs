@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 /// Why something could not be written, as people say it, with the system's own words.
 #[must_use]
-pub fn words(error: &io::Error) -> String {
+pub fn describe_io_error(error: &io::Error) -> String {
     let short = match Errno::from_io_error(error) {
         Some(Errno::NOSPC) => "the disk is full",
         Some(Errno::DQUOT) => "this user's share of the disk is used up",
@@ -25,10 +25,10 @@ mod tests {
 
     #[test]
     fn what_is_short_is_said_and_the_systems_words_are_kept() {
-        let said = |errno: Errno| words(&io::Error::from(errno));
+        let said = |errno: Errno| describe_io_error(&io::Error::from(errno));
         assert!(said(Errno::NOSPC).starts_with("the disk is full: No space left on device"));
         assert!(said(Errno::FBIG).contains("`ulimit -f`"));
         assert!(said(Errno::MFILE).contains("`ulimit -n`"));
-        assert_eq!(words(&io::Error::other("torn")), "torn");
+        assert_eq!(describe_io_error(&io::Error::other("torn")), "torn");
     }
 }

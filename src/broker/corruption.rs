@@ -3,11 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::storage_fault::words;
+use super::storage_error::describe_io_error;
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
+pub enum Corruption {
     /// A file is not there.
     #[error("{path} is missing: {because}")]
     Missing {
@@ -18,7 +18,7 @@ pub enum Damage {
     },
     /// A file has lost something that was acknowledged.
     #[error("{path} has lost its end: {acknowledged} bytes of it were acknowledged, and {found} are left")]
-    Short {
+    Truncated {
         /// The file.
         path: PathBuf,
         /// Bytes that were acknowledged.
@@ -30,7 +30,7 @@ pub enum Damage {
     #[error(
         "{path} goes on behind byte {acknowledged}, where it ended by the file `ends`: one of the two is another run's, or was changed"
     )]
-    Long {
+    TooLong {
         /// The file.
         path: PathBuf,
         /// Bytes that were acknowledged.
@@ -38,7 +38,7 @@ pub enum Damage {
     },
     /// Something in a file is not as it was written.
     #[error("{path} is damaged at byte {at}: {why}")]
-    Broken {
+    Corrupt {
         /// The file.
         path: PathBuf,
         /// Where.
@@ -48,7 +48,7 @@ pub enum Damage {
     },
     /// A line of the journal is not as it was written.
     #[error("line {line} of {path} is damaged")]
-    Line {
+    CorruptLine {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
@@ -56,7 +56,7 @@ pub enum Damage {
     },
     /// A file, or a folder of files, is whole in itself and not the one that belongs there.
     #[error("{path} is not as this broker left it: {why}")]
-    Altered {
+    Mismatch {
         /// The file or folder.
         path: PathBuf,
         /// How that shows.
@@ -64,7 +64,7 @@ pub enum Damage {
     },
     /// There are logs of which the journal does not know.
     #[error("the journal does not know of {}: it is older than they are, or another folder's", listed(paths))]
-    Unknown {
+    UnknownLogs {
         /// The logs, or the folders that hold them.
         paths: Vec<PathBuf>,
     },
@@ -87,7 +87,7 @@ pub fn listed(paths: &[PathBuf]) -> String {
 pub enum OpenError {
     /// It is not as it was left.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Corrupted(#[from] Corruption),
     /// It could not be read or written.
     #[error("{path}: {source}")]
     Storage {
@@ -109,8 +109,8 @@ impl OpenError {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Damaged(damage) => damage.to_string(),
-            Self::Storage { source, .. } => words(source),
+            Self::Corrupted(damage) => damage.to_string(),
+            Self::Storage { source, .. } => describe_io_error(source),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use foodstream::broker::wire::{Frames, InvalidRequest, Limits, read_header, validate};
-use foodstream::broker::{Config, Server};
+use foodstream::broker::{BrokerConfig, Server};
 use kafka_protocol::messages::ApiKey;
 use rand_xoshiro::Xoshiro256StarStar;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -296,7 +296,7 @@ fn is_alive(address: SocketAddr) -> bool {
 fn a_broker_outlives_bent_requests() {
     limit_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let server = runtime.block_on(Server::start(Config::memory())).unwrap();
+    let server = runtime.block_on(Server::start(BrokerConfig::in_memory())).unwrap();
     let mut bender = Bender::new(1);
     let before = memory("VmHWM");
     let (mut answered, mut silent) = (0, 0);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Config, Server};
+use super::{BrokerConfig, Server};
 use crate::broker::bounds::{Bounds, SHORT};
 use crate::broker::topics::fixture::{NOW, append, make};
 
@@ -15,7 +15,7 @@ use crate::broker::topics::fixture::{NOW, append, make};
 const BOUND: Duration = Duration::from_secs(30);
 
 async fn started(bounds: Bounds) -> Server {
-    Server::start(Config { bounds, ..Config::memory() }).await.expect("started")
+    Server::start(BrokerConfig { bounds, ..BrokerConfig::in_memory() }).await.expect("started")
 }
 
 async fn connect(server: &Server) -> TcpStream {
@@ -118,12 +118,12 @@ async fn unfinished_requests_share_their_room_and_a_whole_one_comes_through() {
         unfinished.push(stream);
     }
     let taken = async {
-        while server.hall.requests.held() == 0 {
+        while server.shared.request_budget.held() == 0 {
             tokio::task::yield_now().await;
         }
     };
     timeout(BOUND, taken).await.expect("one of them has its room");
-    assert!(server.hall.requests.held() <= 5 << 20);
+    assert!(server.shared.request_budget.held() <= 5 << 20);
     let mut short = connect(&server).await;
     assert!(is_answered(&mut short, 10).await, "a short one needs no room");
     let mut whole = connect(&server).await;
@@ -131,7 +131,7 @@ async fn unfinished_requests_share_their_room_and_a_whole_one_comes_through() {
     assert!(is_answered(&mut whole, 30 << 20).await, "one that is longer than all the room gets all of it");
     drop(unfinished);
     let given_back = async {
-        while server.hall.requests.held() > 0 {
+        while server.shared.request_budget.held() > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -165,7 +165,7 @@ fn fetch() -> BytesMut {
 async fn answers_that_nobody_takes_share_their_room_and_are_cut_off() {
     let bounds = Bounds { answers: 10 << 20, answer: Duration::from_millis(50), ..Bounds::default() };
     let server = started(bounds).await;
-    server.hall.tell(|core, _| {
+    server.shared.call(|core, _| {
         make(core, "t", 1, &[("max.message.bytes", "2000000")]);
         for _ in 0..7 {
             append(core, "t", "k", &"v".repeat(1 << 20), NOW);
@@ -178,12 +178,12 @@ async fn answers_that_nobody_takes_share_their_room_and_are_cut_off() {
         deaf.push(stream);
     }
     let taken = async {
-        while server.hall.answers.held() == 0 {
+        while server.shared.response_budget.held() == 0 {
             tokio::task::yield_now().await;
         }
     };
     timeout(BOUND, taken).await.expect("one of them has its room");
-    assert!(server.hall.answers.held() <= 10 << 20);
+    assert!(server.shared.response_budget.held() <= 10 << 20);
     let mut reader = connect(&server).await;
     reader.write_all(&fetch()).await.expect("sent");
     let answer = async {

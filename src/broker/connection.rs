@@ -13,9 +13,9 @@ use super::answer::Client;
 use super::bounds::Bounds;
 use super::crowd::Seat;
 use super::dispatch::{self, Reply, Served};
-use super::hall::Hall;
 use super::incoming::{End, Incoming};
 use super::notice::Notice;
+use super::shared_core::SharedCore;
 
 /// How long a client is given to read its last reply before its connection is closed.
 const LINGER: Duration = Duration::from_millis(500);
@@ -23,27 +23,27 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Serves a connection until the client leaves, sends what cannot be understood, asks for nothing for too long, or the broker
 /// stops. Every request that was read by then is answered in full first.
 pub async fn serve(
-    hall: Arc<Hall>,
+    shared: Arc<SharedCore>,
     mut stream: TcpStream,
     peer: SocketAddr,
     seat: Seat,
     mut stopping: watch::Receiver<bool>,
 ) {
-    hall.notice(&Notice::Connected { peer });
+    shared.notify(&Notice::Connected { peer });
     let mut client = Client { connection: seat.number, id: String::new(), host: format!("/{}", peer.ip()) };
     let rubbish = tokio::select! {
-        rubbish = converse(&hall, &mut stream, &mut client, &seat, &mut stopping) => rubbish,
+        rubbish = serve_requests(&shared, &mut stream, &mut client, &seat, &mut stopping) => rubbish,
         () = seat.is_taken() => Some("it gave up its place to another one".to_owned()),
     };
     if *stopping.borrow() {
         linger(&mut stream).await;
     }
-    hall.notice(&Notice::Disconnected { peer, client_id: client.id, rubbish });
+    shared.notify(&Notice::Disconnected { peer, client_id: client.id, rubbish });
 }
 
 /// Returns why it ended, if that was not the client's wish.
-async fn converse(
-    hall: &Hall,
+async fn serve_requests(
+    shared: &SharedCore,
     stream: &mut TcpStream,
     client: &mut Client,
     seat: &Seat,
@@ -51,15 +51,15 @@ async fn converse(
 ) -> Option<String> {
     let mut incoming = Incoming::default();
     loop {
-        let frame = match next_frame(hall, stream, &mut incoming, stopping).await {
+        let frame = match next_frame(shared, stream, &mut incoming, stopping).await {
             Ok(Some(frame)) => frame,
             Ok(None) | Err(End::Left) => return None,
             Err(end) => return Some(end.to_string()),
         };
-        match dispatch::serve(hall, client, frame).await {
+        match dispatch::serve(shared, client, frame).await {
             Served::Reply(reply) => {
                 seat.has_asked();
-                if !send(stream, reply, &hall.bounds).await {
+                if !send(stream, reply, &shared.bounds).await {
                     return None;
                 }
             }
@@ -71,7 +71,7 @@ async fn converse(
 
 /// The next frame, or nothing when the broker stops and no frame is there yet.
 async fn next_frame(
-    hall: &Hall,
+    shared: &SharedCore,
     stream: &mut TcpStream,
     incoming: &mut Incoming,
     stopping: &mut watch::Receiver<bool>,
@@ -80,7 +80,7 @@ async fn next_frame(
         return Ok(Some(frame));
     }
     tokio::select! {
-        frame = incoming.next(stream, &hall.bounds, &hall.requests) => frame.map(Some),
+        frame = incoming.next(stream, &shared.bounds, &shared.request_budget) => frame.map(Some),
         // Its sender is gone with a server that was dropped, and this task with it.
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
     }

@@ -9,16 +9,16 @@ use super::answer::{Deferred, Outbox, Ticket};
 use super::corruption::OpenError;
 use super::directory::{Directory, TOPICS};
 use super::ends::EndsFile;
-use super::entry::Entry;
 use super::fetch::WaitingFetches;
 use super::groups::Groups;
 use super::journal::Journal;
+use super::journal_entry::JournalEntry;
 use super::journal_recovery::JournalRecovery;
 use super::log::{LogStorage, OpenFiles};
 use super::notice::Notice;
 use super::storage_error::describe_io_error;
 use super::topics::Topics;
-use super::transactions::{Decisions, Transactions};
+use super::transactions::{TransactionOutcomes, Transactions};
 
 /// The node's id, everywhere where the protocol wants one.
 pub const NODE_ID: i32 = 1;
@@ -29,7 +29,7 @@ pub enum Storage {
     /// In memory, gone with the process.
     Memory,
     /// In this folder.
-    Folder(Directory),
+    Directory(Directory),
 }
 
 /// What a node is configured with; names and units are those of Kafka's broker properties.
@@ -110,7 +110,7 @@ impl Core {
     pub fn open(storage: Storage, settings: NodeSettings, cluster_id: Uuid, now: i64) -> Result<Self, OpenError> {
         let (mut opening, entries) = match &storage {
             Storage::Memory => (None, Vec::new()),
-            Storage::Folder(folder) => {
+            Storage::Directory(folder) => {
                 let (opening, entries) = JournalRecovery::read(folder, cluster_id, settings.fsync)?;
                 (Some(opening), entries)
             }
@@ -130,36 +130,36 @@ impl Core {
             notices: Vec::new(),
             stopping: false,
         };
-        let mut decisions = Decisions::default();
+        let mut outcomes = TransactionOutcomes::default();
         for entry in entries {
             match entry {
-                Entry::Head(_) => {}
-                Entry::Topic(entry) => core.topics.restore(entry),
-                Entry::Group(entry) => core.groups.restore(entry, now),
-                Entry::Transaction(entry) => {
-                    decisions.recall(&entry);
+                JournalEntry::Head(_) => {}
+                JournalEntry::Topic(entry) => core.topics.restore(entry),
+                JournalEntry::Group(entry) => core.groups.restore(entry, now),
+                JournalEntry::Transaction(entry) => {
+                    outcomes.add(&entry);
                     core.transactions.restore(entry);
                 }
             }
         }
-        core.open_topics(opening.as_mut(), &decisions, now)?;
+        core.open_topics(opening.as_mut(), &outcomes, now)?;
         core.finish_prepared(now);
-        core.end_forgotten(&decisions, now);
+        core.end_hanging_transactions(&outcomes, now);
         Ok(core)
     }
 
     /// Where a topic is kept: by its id, since names may differ in their case only.
-    pub(super) fn topic_folder(&self, topic: Uuid) -> Option<Directory> {
+    pub(super) fn topic_directory(&self, topic: Uuid) -> Option<Directory> {
         match &self.storage {
             Storage::Memory => None,
-            Storage::Folder(folder) => Some(folder.child(TOPICS).child(topic.to_string())),
+            Storage::Directory(folder) => Some(folder.child(TOPICS).child(topic.to_string())),
         }
     }
 
     /// Where a partition's log is kept.
     #[must_use]
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
-        match self.topic_folder(topic) {
+        match self.topic_directory(topic) {
             None => LogStorage::Memory,
             Some(folder) => LogStorage::Directory {
                 dir: folder.child(partition.to_string()),
@@ -174,7 +174,7 @@ impl Core {
     /// # Errors
     ///
     /// `KAFKA_STORAGE_ERROR`; nothing may then change in memory.
-    pub fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+    pub fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         self.journal.append(entries).map_err(|error| {
             self.notices.push(Notice::Unwritten { what: "the journal".to_owned(), reason: describe_io_error(&error) });
             ResponseError::KafkaStorageError
@@ -199,7 +199,7 @@ impl Core {
         // What could not be journalled is only that members are gone; they will be found gone again.
         self.record(&entries).ok();
         self.clean(now);
-        self.shorten_journal();
+        self.compact_journal();
         [
             self.waiting_fetches.next_deadline(),
             self.groups.next_deadline(),
@@ -212,7 +212,7 @@ impl Core {
     }
 
     /// Writes the journal anew when most of it is history. If that fails, the long one is as good.
-    fn shorten_journal(&mut self) {
+    fn compact_journal(&mut self) {
         if !self.journal.needs_rewrite() {
             return;
         }
@@ -224,10 +224,10 @@ impl Core {
 
     /// Everything that a fresh journal must hold.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<Entry> {
-        (self.topics.snapshot().into_iter().map(Entry::Topic))
-            .chain(self.groups.snapshot().into_iter().map(Entry::Group))
-            .chain(self.transactions.snapshot().into_iter().map(Entry::Transaction))
+    pub fn snapshot(&self) -> Vec<JournalEntry> {
+        (self.topics.snapshot().into_iter().map(JournalEntry::Topic))
+            .chain(self.groups.snapshot().into_iter().map(JournalEntry::Group))
+            .chain(self.transactions.snapshot().into_iter().map(JournalEntry::Transaction))
             .collect()
     }
 

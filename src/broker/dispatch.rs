@@ -16,9 +16,9 @@ use super::apis;
 use super::bounds::{LONGEST_ANSWER, Room, SHORT};
 use super::core::Core;
 use super::faults::Fault;
-use super::hall::{Called, Hall};
 use super::produce::CheckedProduce;
 use super::refusals::Refusable;
+use super::shared_core::{CallResult, SharedCore};
 use super::wire::{self, Limits};
 
 /// What becomes of a request.
@@ -76,7 +76,7 @@ impl Asked {
 }
 
 /// Answers one request. `frame` is what stands behind the length on the wire; nothing of it is believed yet.
-pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served {
+pub async fn serve(shared: &SharedCore, client: &mut Client, mut frame: Bytes) -> Served {
     let (api, header) = match wire::read_header(&mut frame) {
         Ok(header) => header,
         Err(rubbish) => return Served::Close(rubbish.to_string()),
@@ -94,20 +94,20 @@ pub async fn serve(hall: &Hall, client: &mut Client, mut frame: Bytes) -> Served
     {
         client.id = id.to_string();
     }
-    let fault = hall.faults.meet(api, &client.id);
+    let fault = shared.faults.meet(api, &client.id);
     match fault {
         Some(Fault::Cut) => return asked.close("cut on demand"),
         Some(Fault::Delay(time) | Fault::RefuseLate(_, time)) => tokio::time::sleep(time).await,
         _ => {}
     }
-    let passage = Passage { hall, client, asked, fault };
+    let passage = Passage { shared, client, asked, fault };
     let served = passage.route(frame).await;
     if fault == Some(Fault::ApplyAndCut) { asked.close("answer dropped on demand") } else { served }
 }
 
 /// One request on its way through the broker.
 struct Passage<'a> {
-    hall: &'a Hall,
+    shared: &'a SharedCore,
     client: &'a Client,
     asked: Asked,
     fault: Option<Fault>,
@@ -147,8 +147,8 @@ impl Passage<'_> {
     }
 
     async fn room(&self, bytes: usize) -> Result<Room, Served> {
-        let bound = self.hall.bounds.room;
-        let room = self.hall.answers.room(bytes, bound).await;
+        let bound = self.shared.bounds.room;
+        let room = self.shared.response_budget.room(bytes, bound).await;
         room.ok_or_else(|| {
             self.asked.close(format!("there was no room for its answer of {bytes} bytes within {bound:?}"))
         })
@@ -179,8 +179,8 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse::<R>(request.unanswered(), error).await;
         }
-        let response = self.hall.tell(|core, now| apply(core, request, &self.call(now)));
-        self.hall.rouse();
+        let response = self.shared.call(|core, now| apply(core, request, &self.call(now)));
+        self.shared.wake_timer();
         self.finish::<R>(response).await
     }
 
@@ -198,11 +198,11 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse::<R>(request.unanswered(), error).await;
         }
-        let called = self.hall.ask(|core, now| apply(core, request, &self.call(now)));
-        self.hall.rouse();
+        let called = self.shared.call_or_wait(|core, now| apply(core, request, &self.call(now)));
+        self.shared.wake_timer();
         let response = match called {
-            Called::Now(response) => Some(response),
-            Called::Later(answer) => answer.await.ok().and_then(unpack),
+            CallResult::Now(response) => Some(response),
+            CallResult::Later(answer) => answer.await.ok().and_then(unpack),
         };
         match response {
             Some(response) => self.finish::<R>(response).await,
@@ -220,7 +220,7 @@ impl Passage<'_> {
         }
         let checked = CheckedProduce::new(request, self.asked.version);
         let is_answered = checked.needs_response();
-        let response = self.hall.tell(|core, now| core.produce(checked, &self.call(now)));
+        let response = self.shared.call(|core, now| core.produce(checked, &self.call(now)));
         if is_answered {
             return self.finish::<ProduceRequest>(response).await;
         }
@@ -243,14 +243,14 @@ impl Passage<'_> {
         if let Some(error) = self.refusal() {
             return self.refuse::<FetchRequest>(request.unanswered(), error).await;
         }
-        let plan = match self.hall.ask(|core, now| core.fetch(&request, &self.call(now))) {
-            Called::Now(plan) => plan,
-            Called::Later(enough) => {
-                self.hall.rouse();
+        let plan = match self.shared.call_or_wait(|core, now| core.fetch(&request, &self.call(now))) {
+            CallResult::Now(plan) => plan,
+            CallResult::Later(enough) => {
+                self.shared.wake_timer();
                 if enough.await.is_err() {
                     return self.asked.close("nobody answered it");
                 }
-                self.hall.tell(|core, now| core.plan(&request, &self.call(now)))
+                self.shared.call(|core, now| core.plan(&request, &self.call(now)))
             }
         };
         let room = match plan.size() {
@@ -265,7 +265,7 @@ impl Passage<'_> {
                 let corrupt = ResponseError::CorruptMessage.code();
                 let mut answers = response.responses.iter().flat_map(|topic| &topic.partitions);
                 if answers.any(|answer| answer.error_code == corrupt) {
-                    self.hall.tell(|core, now| core.report_corrupt_batches(&request, &response, &self.call(now)));
+                    self.shared.call(|core, now| core.report_corrupt_batches(&request, &response, &self.call(now)));
                 }
                 if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
                     FetchRequest::blame(&mut response, error.code());

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::directory::Directory;
 use super::ends::{EndsFile, JournalEnd};
-use super::entry::{Entry, Head};
+use super::journal_entry::{JournalEntry, JournalHeader};
 use super::kill_points;
 
 /// Its file.
@@ -44,7 +44,7 @@ struct OpenJournal {
 #[derive(Debug)]
 pub struct JournalLine {
     /// What it tells.
-    pub entry: Entry,
+    pub entry: JournalEntry,
     /// Bytes up to its end.
     pub end: u64,
     /// Digest of those bytes.
@@ -95,9 +95,9 @@ impl JournalLines {
 
     /// The journal's first line, if it has one of its own.
     #[must_use]
-    pub fn head(&self) -> Option<&Head> {
+    pub fn head(&self) -> Option<&JournalHeader> {
         match self.whole.first() {
-            Some(JournalLine { entry: Entry::Head(head), .. }) => Some(head),
+            Some(JournalLine { entry: JournalEntry::Head(head), .. }) => Some(head),
             _ => None,
         }
     }
@@ -113,7 +113,7 @@ fn extend_digest(digest: u64, line: &[u8]) -> u64 {
     xxh3_64_with_seed(line, digest)
 }
 
-fn line_of(entry: &Entry) -> io::Result<Vec<u8>> {
+fn line_of(entry: &JournalEntry) -> io::Result<Vec<u8>> {
     let json = serde_json::to_vec(entry)?;
     let mut line = format!("{:08x} ", checksum(&json)).into_bytes();
     line.extend_from_slice(&json);
@@ -121,7 +121,7 @@ fn line_of(entry: &Entry) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn entry_of(line: &[u8]) -> Option<Entry> {
+fn entry_of(line: &[u8]) -> Option<JournalEntry> {
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
     if line.get(8) != Some(&b' ') || sum != checksum(json) {
@@ -131,7 +131,7 @@ fn entry_of(line: &[u8]) -> Option<Entry> {
 }
 
 /// The lines of these entries, and the digest behind them.
-fn lines_of<'a>(entries: impl IntoIterator<Item = &'a Entry>, mut digest: u64) -> io::Result<(Vec<u8>, u64)> {
+fn lines_of<'a>(entries: impl IntoIterator<Item = &'a JournalEntry>, mut digest: u64) -> io::Result<(Vec<u8>, u64)> {
     let mut lines = Vec::new();
     for entry in entries {
         let line = line_of(entry)?;
@@ -169,7 +169,7 @@ impl Journal {
     /// # Errors
     ///
     /// When they could not be written. The journal is then as it was.
-    pub fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+    pub fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
         if entries.is_empty() {
             return Ok(());
@@ -204,15 +204,15 @@ impl Journal {
     /// # Errors
     ///
     /// When they could not be written. The journal is then as it was.
-    pub fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
+    pub fn rewrite(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
-        let head = Head {
+        let head = JournalHeader {
             cluster_id: kept.end.cluster_id,
             generation: kept.end.generation + 1,
             follows: kept.end.digest,
             entries: entries.len(),
         };
-        let (lines, digest) = lines_of([&Entry::Head(head.clone())].into_iter().chain(entries), 0)?;
+        let (lines, digest) = lines_of([&JournalEntry::Head(head.clone())].into_iter().chain(entries), 0)?;
         let mut file = kept.dir.open_to_append(NEW_NAME)?;
         file.set_len(0)?;
         file.write_all(&lines)?;

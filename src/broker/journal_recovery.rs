@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::corruption::{Corruption, OpenError, listed};
 use super::directory::Directory;
 use super::ends::{self, EndsContents, EndsFile, JournalEnd};
-use super::entry::Entry;
 use super::journal::{self, Journal, JournalLine, JournalLines};
+use super::journal_entry::JournalEntry;
 use super::notice::Notice;
 
 /// What a folder's past says about its files.
@@ -49,7 +49,7 @@ impl JournalRecovery {
     /// # Errors
     ///
     /// When it is not what was acknowledged, or cannot be read.
-    pub fn read(dir: &Directory, cluster_id: Uuid, fsync: bool) -> Result<(Self, Vec<Entry>), OpenError> {
+    pub fn read(dir: &Directory, cluster_id: Uuid, fsync: bool) -> Result<(Self, Vec<JournalEntry>), OpenError> {
         let path = dir.path_of(journal::NAME);
         let bytes = match dir.open_to_read(journal::NAME) {
             Ok(mut file) => {
@@ -166,7 +166,7 @@ impl JournalRecovery {
     /// # Errors
     ///
     /// When something cannot be written.
-    pub fn finish(&self, ends: &EndsFile, journal: &mut Journal, entries: &[Entry]) -> io::Result<()> {
+    pub fn finish(&self, ends: &EndsFile, journal: &mut Journal, entries: &[JournalEntry]) -> io::Result<()> {
         if self.is_recorded() {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl JournalRecovery {
     }
 }
 
-fn entries(lines: Vec<JournalLine>) -> Vec<Entry> {
+fn entries(lines: Vec<JournalLine>) -> Vec<JournalEntry> {
     lines.into_iter().map(|line| line.entry).collect()
 }
 

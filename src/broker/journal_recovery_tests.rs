@@ -8,8 +8,8 @@ use crate::broker::transactions::TransactionEntry;
 
 const CLUSTER: Uuid = Uuid::from_u128(7);
 
-fn entry(number: i64) -> Entry {
-    Entry::Transaction(TransactionEntry::ProducerIds { until: number })
+fn entry(number: i64) -> JournalEntry {
+    JournalEntry::Transaction(TransactionEntry::ProducerIds { until: number })
 }
 
 fn read(dir: &Path) -> Result<Vec<i64>, Corruption> {
@@ -19,7 +19,7 @@ fn read(dir: &Path) -> Result<Vec<i64>, Corruption> {
         Err(error) => panic!("{error}"),
     };
     let numbers = entries.into_iter().filter_map(|entry| match entry {
-        Entry::Transaction(TransactionEntry::ProducerIds { until }) => Some(until),
+        JournalEntry::Transaction(TransactionEntry::ProducerIds { until }) => Some(until),
         _ => None,
     });
     Ok(numbers.collect())

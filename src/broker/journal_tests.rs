@@ -7,20 +7,20 @@ use crate::broker::journal_recovery::JournalRecovery;
 use crate::broker::transactions::TransactionEntry;
 use uuid::Uuid;
 
-fn entry(number: i64) -> Entry {
-    Entry::Transaction(TransactionEntry::ProducerIds { until: number })
+fn entry(number: i64) -> JournalEntry {
+    JournalEntry::Transaction(TransactionEntry::ProducerIds { until: number })
 }
 
-fn entries(numbers: std::ops::Range<i64>) -> Vec<Entry> {
+fn entries(numbers: std::ops::Range<i64>) -> Vec<JournalEntry> {
     numbers.map(entry).collect()
 }
 
-fn open(dir: &Path) -> (Journal, Vec<Entry>) {
+fn open(dir: &Path) -> (Journal, Vec<JournalEntry>) {
     let (mut opening, mut entries) =
         JournalRecovery::read(&Directory::for_test(dir), Uuid::from_u128(7), false).expect("opens");
     let (ends, mut journal) = opening.begin(&mut Vec::new()).expect("begins");
     opening.finish(&ends, &mut journal, &[]).expect("finishes");
-    entries.retain(|entry| !matches!(entry, Entry::Head(_)));
+    entries.retain(|entry| !matches!(entry, JournalEntry::Head(_)));
     (journal, entries)
 }
 

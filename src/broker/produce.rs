@@ -13,7 +13,7 @@ use super::core::Core;
 use super::log::{self, AppendError, Appended, Batch, BatchError, Log};
 use super::notice::Notice;
 use super::storage_error::describe_io_error;
-use super::transactions::{Entrance, Speaker};
+use super::transactions::{ProducerIdentity, TransactionSupport};
 
 /// From this version on a produce names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
@@ -167,7 +167,7 @@ impl Core {
                 topic.partition_data.iter().map(move |partition| (name.as_deref(), partition.index))
             })
         };
-        let joins = transactional && Entrance::of_produce(call.version) == Entrance::Joins;
+        let joins = transactional && TransactionSupport::of_produce(call.version) == TransactionSupport::Add;
         // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
         let mut writes: Vec<Result<PendingBatch<'_>, ProduceError>> = places()
             .zip(batches)
@@ -220,8 +220,8 @@ impl Core {
         let (producer_id, epoch) = (first.producer_id(), first.producer_epoch());
         let verdicts = if batches.iter().all(|write| write.batch.producer_id() == producer_id) {
             let places: Vec<_> = batches.iter().map(|write| (write.topic, write.partition)).collect();
-            let speaker = Speaker { transactional_id: id.0.as_str(), producer_id, epoch };
-            self.enter_partitions(speaker, &places, Entrance::of_produce(call.version), call.now)
+            let identity = ProducerIdentity { transactional_id: id.0.as_str(), producer_id, epoch };
+            self.add_or_verify_partitions(identity, &places, TransactionSupport::of_produce(call.version), call.now)
         } else {
             // One request speaks for one producer.
             vec![Err(ResponseError::InvalidProducerIdMapping); asked.len()]

@@ -23,32 +23,32 @@ use super::crowd::Crowd;
 use super::data_dir::{DataDir, DataDirError};
 use super::directory::Directory;
 use super::faults::Faults;
-use super::hall::{Hall, Listener};
 use super::notice::Notice;
+use super::shared_core::{NoticeListener, SharedCore};
 use super::storage_error::describe_io_error;
 
 /// How soon a place is looked for again, or a descriptor.
-const AGAIN: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many connections are served: no more than half of the files that the process may have open, so that the data can be opened too.
-fn most_connections(bounds: &Bounds) -> usize {
+fn max_connections(bounds: &Bounds) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit / 2).map_or(bounds.connections, |half| half.min(bounds.connections))
 }
 
 /// How long a stop waits for replies that are on their way; then the connections are cut. A client that reads has its own
 /// within milliseconds.
-const STOP: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a broker is started with.
 #[derive(Clone)]
-pub struct Config {
+pub struct BrokerConfig {
     /// Where to listen; port 0 lets the system choose one.
     pub listen: SocketAddr,
     /// Host and port that clients are told, where that is another one.
     pub advertise: Option<(String, u16)>,
     /// The folder in which everything is kept; without one it is kept in memory.
-    pub folder: Option<PathBuf>,
+    pub data_directory: Option<PathBuf>,
     /// What the node is configured with; its advertised address is filled in.
     pub settings: NodeSettings,
     /// Its time.
@@ -56,19 +56,19 @@ pub struct Config {
     /// What is done to which request.
     pub faults: Faults,
     /// Hears what there is to tell beside the answers.
-    pub listener: Listener,
+    pub listener: NoticeListener,
     /// What connections may ask of it.
     pub bounds: Bounds,
 }
 
-impl Config {
+impl BrokerConfig {
     /// A broker in memory, on a port of loopback that the system chooses.
     #[must_use]
-    pub fn memory() -> Self {
+    pub fn in_memory() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
-            folder: None,
+            data_directory: None,
             settings: NodeSettings::default(),
             clock: Clock::default(),
             faults: Faults::default(),
@@ -79,8 +79,8 @@ impl Config {
 
     /// The same over a folder, which is made if it is missing.
     #[must_use]
-    pub fn folder(path: impl Into<PathBuf>) -> Self {
-        Self { folder: Some(path.into()), ..Self::memory() }
+    pub fn in_directory(path: impl Into<PathBuf>) -> Self {
+        Self { data_directory: Some(path.into()), ..Self::in_memory() }
     }
 }
 
@@ -105,7 +105,7 @@ pub enum StartError {
 
 /// What a broker is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Status {
+pub struct BrokerStatus {
     /// Where it listens.
     pub address: SocketAddr,
     /// The cluster's id.
@@ -118,7 +118,7 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
 }
 
-/// A topic in a [`Status`].
+/// A topic in a [`BrokerStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicStatus {
     /// Its name.
@@ -129,7 +129,7 @@ pub struct TopicStatus {
     pub records: i64,
 }
 
-/// A consumer group in a [`Status`].
+/// A consumer group in a [`BrokerStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupStatus {
     /// Its name.
@@ -142,7 +142,7 @@ pub struct GroupStatus {
 
 /// A broker at work. Dropped, it stops as if it had been killed; `stop` ends it cleanly.
 pub struct Server {
-    hall: Arc<Hall>,
+    shared: Arc<SharedCore>,
     address: SocketAddr,
     cluster_id: Uuid,
     connections: watch::Receiver<usize>,
@@ -158,13 +158,13 @@ impl Server {
     /// # Errors
     ///
     /// When its address or its folder cannot be had, or what the folder holds cannot be used.
-    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: BrokerConfig) -> Result<Self, StartError> {
         // The folder comes first: who loses the race for it must not have taken a port.
-        let folder = match &config.folder {
+        let folder = match &config.data_directory {
             None => None,
             Some(path) => Some(DataDir::open(path, std::process::id())?),
         };
-        let storage = folder.as_ref().map_or(Storage::Memory, |folder| Storage::Folder(folder.directory.clone()));
+        let storage = folder.as_ref().map_or(Storage::Memory, |folder| Storage::Directory(folder.directory.clone()));
         #[allow(clippy::disallowed_methods, reason = "a cluster in memory gets a random id, as one in a folder does")]
         let cluster_id = folder.as_ref().map_or_else(Uuid::new_v4, |folder| folder.cluster_id);
         let bind = |source| StartError::Bind { address: config.listen, source };
@@ -175,12 +175,12 @@ impl Server {
         if let Some(folder) = &folder {
             folder.upgrade()?;
         }
-        let hall = Arc::new(Hall::new(core, config.clock, config.faults, config.listener, config.bounds));
+        let shared = Arc::new(SharedCore::new(core, config.clock, config.faults, config.listener, config.bounds));
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);
-        let accepting = tokio::spawn(accept(Arc::clone(&hall), listener, count, quitting));
-        let timer = tokio::spawn(Arc::clone(&hall).keep_time());
-        Ok(Self { hall, address, cluster_id, connections, quit, accepting, timer, folder })
+        let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, count, quitting));
+        let timer = tokio::spawn(Arc::clone(&shared).run_timer());
+        Ok(Self { shared, address, cluster_id, connections, quit, accepting, timer, folder })
     }
 
     /// Where it listens.
@@ -202,7 +202,7 @@ impl Server {
     }
 
     /// Returns once nobody has been connected for this long.
-    pub async fn vacant(&self, for_how_long: Duration) {
+    pub async fn wait_until_idle(&self, for_how_long: Duration) {
         let mut connections = self.connections.clone();
         loop {
             let empty = *connections.borrow_and_update() == 0;
@@ -215,8 +215,8 @@ impl Server {
 
     /// What it is doing.
     #[must_use]
-    pub fn status(&self) -> Status {
-        let (topics, groups) = self.hall.tell(|core, _| {
+    pub fn status(&self) -> BrokerStatus {
+        let (topics, groups) = self.shared.call(|core, _| {
             let topics = core.topics.iter().map(|topic| TopicStatus {
                 name: topic.name.clone(),
                 partitions: topic.logs.len(),
@@ -226,7 +226,13 @@ impl Server {
             let groups = groups.map(|(name, state, members)| GroupStatus { name: name.to_owned(), state, members });
             (topics.collect(), groups.collect())
         });
-        Status { address: self.address, cluster_id: self.cluster_id, connections: self.connections(), topics, groups }
+        BrokerStatus {
+            address: self.address,
+            cluster_id: self.cluster_id,
+            connections: self.connections(),
+            topics,
+            groups,
+        }
     }
 
     /// Stops in order, as Kafka's controlled shutdown does: requests that wait are answered, no connection is accepted, and
@@ -239,13 +245,13 @@ impl Server {
         // First, and for good: see `Core::end_waits`. Ended or panicked, it does not run.
         self.timer.abort();
         (&mut self.timer).await.ok();
-        self.hall.tell(Core::end_waits);
+        self.shared.call(Core::end_waits);
         self.quit.send_replace(true);
-        if tokio::time::timeout(STOP, &mut self.accepting).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.accepting).await.is_err() {
             self.accepting.abort();
             (&mut self.accepting).await.ok();
         }
-        let closed = self.hall.tell(|core, _| core.close());
+        let closed = self.shared.call(|core, _| core.close());
         drop(self.folder.take());
         closed
     }
@@ -264,7 +270,7 @@ fn advertised_host(address: SocketAddr) -> String {
 }
 
 async fn accept(
-    hall: Arc<Hall>,
+    shared: Arc<SharedCore>,
     listener: TcpListener,
     count: watch::Sender<usize>,
     mut quitting: watch::Receiver<bool>,
@@ -275,12 +281,12 @@ async fn accept(
     let mut connections = JoinSet::new();
     // One that came when there was no place left.
     let mut newcomer = None;
-    let (mut number, most, mut waits) = (0, most_connections(&hall.bounds), false);
+    let (mut number, most, mut waits) = (0, max_connections(&shared.bounds), false);
     loop {
         let is_full = connections.len() >= most;
-        if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || crowd.make_room(&hall.bounds)) {
+        if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || crowd.make_room(&shared.bounds)) {
             number += 1;
-            let served = connection::serve(Arc::clone(&hall), stream, peer, crowd.seat(number), stopping.clone());
+            let served = connection::serve(Arc::clone(&shared), stream, peer, crowd.seat(number), stopping.clone());
             connections.spawn(served);
             count.send_replace(connections.len());
         }
@@ -294,18 +300,18 @@ async fn accept(
                 Err(error) => {
                     // Out of file descriptors, most likely: what is connected goes on, and who says nothing has to end.
                     if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
-                        let _nobody_is_quiet = !crowd.make_room(&hall.bounds);
+                        let _nobody_is_quiet = !crowd.make_room(&shared.bounds);
                     }
                     if !std::mem::replace(&mut waits, true) {
                         let what = format!("a client that connects has to wait: {}", describe_io_error(&error));
-                        hall.notice(&Notice::Trouble { what });
+                        shared.notify(&Notice::Trouble { what });
                     }
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
             },
             Some(_) = connections.join_next() => {}
             // Somebody may have become quiet.
-            () = tokio::time::sleep(AGAIN), if newcomer.is_some() => {}
+            () = tokio::time::sleep(RETRY_INTERVAL), if newcomer.is_some() => {}
             _ = quitting.changed() => break,
         }
         count.send_replace(connections.len());

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Config, STOP, Server};
+use super::{BrokerConfig, STOP_TIMEOUT, Server};
 use crate::broker::topics::fixture::{NOW, append, make};
 
 /// No step takes longer.
@@ -25,8 +25,8 @@ const RECORDS: usize = 7;
 
 /// A server with a topic of some long records.
 async fn started() -> Server {
-    let server = Server::start(Config::memory()).await.expect("started");
-    server.hall.tell(|core, _| {
+    let server = Server::start(BrokerConfig::in_memory()).await.expect("started");
+    server.shared.call(|core, _| {
         make(core, "t", 1, &[("max.message.bytes", "2000000")]);
         for _ in 0..RECORDS {
             append(core, "t", "k", &"v".repeat(MEGABYTE), NOW);
@@ -99,7 +99,7 @@ fn decoded<T: Decodable + HeaderVersion>(mut frame: BytesMut, correlation: i32, 
 
 async fn until_waiting(server: &Server, count: usize) {
     let all_wait = async {
-        while server.hall.waiting() < count {
+        while server.shared.waiting() < count {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -168,5 +168,5 @@ async fn a_client_that_does_not_read_holds_a_stop_up_for_a_moment_only() {
     timeout(BOUND, refused).await.expect("refused");
     timeout(BOUND, stopping).await.expect("in time").expect("no panic").expect("stopped");
     let took = start.elapsed();
-    assert!((STOP..STOP + Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert!((STOP_TIMEOUT..STOP_TIMEOUT + Duration::from_secs(2)).contains(&took), "{took:?}");
 }

@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
-use crate::broker::{Config, DataDirError, Directory, NodeSettings, Notice, OpenError, Server, StartError, Untrusted};
+use crate::broker::{
+    BrokerConfig, DataDirError, Directory, NodeSettings, Notice, OpenError, Server, StartError, Untrusted,
+};
 use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
@@ -69,13 +71,13 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
     let report = context.open_report()?;
     let folder = settings.folder.as_deref().map(prepare).transpose()?;
     let (notices, mut heard) = mpsc::unbounded_channel();
-    let config = Config {
+    let config = BrokerConfig {
         listen: settings.listen,
         advertise: settings.advertise.clone(),
         settings: NodeSettings { fsync: settings.fsync, ..NodeSettings::default() },
         // A host that no longer listens is ending.
         listener: Arc::new(move |notice| drop(notices.send(notice.clone()))),
-        ..folder.as_ref().map_or_else(Config::memory, |folder| Config::folder(folder.path()))
+        ..folder.as_ref().map_or_else(BrokerConfig::in_memory, |folder| BrokerConfig::in_directory(folder.path()))
     };
     let server = Server::start(config).await.map_err(|error| start_failure(error, settings))?;
     if !settings.listen.ip().is_loopback() {
@@ -388,7 +390,7 @@ async fn deserted(server: &Server, leases: &Leases, idle: Option<Duration>) {
     let Some(idle) = idle else { return std::future::pending().await };
     loop {
         leases.none().await;
-        let alone = async { tokio::join!(server.vacant(idle), tokio::time::sleep(idle)) };
+        let alone = async { tokio::join!(server.wait_until_idle(idle), tokio::time::sleep(idle)) };
         tokio::select! {
             _ = alone => if leases.close_if_none() { return },
             () = leases.some() => {}

@@ -8,7 +8,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use crate::broker::{Config, Server};
+use crate::broker::{BrokerConfig, Server};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Admin, Connection, Inspector};
 use crate::shutdown::Shutdown;
@@ -37,7 +37,7 @@ impl Place {
     /// When it cannot listen, or there is no room for a folder.
     pub fn private(common: &Connection, prefix: &str, runtime: &Handle) -> Result<Self, Failure> {
         let server = runtime
-            .block_on(Server::start(Config::memory()))
+            .block_on(Server::start(BrokerConfig::in_memory()))
             .map_err(|error| Failure::new(Code::Unexpected, format!("a private broker cannot be started: {error}")))?;
         let mut connection = common.clone();
         connection.use_broker(server.address().to_string(), Some("the script's private broker".to_owned()));

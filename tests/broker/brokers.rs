@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use foodstream::broker::{Config, Server};
+use foodstream::broker::{BrokerConfig, Server};
 
 /// The variable that names a Kafka.
 const VARIABLE: &str = "FOODSTREAM_TEST_BROKER";
@@ -18,7 +18,7 @@ pub fn shared() -> &'static str {
     ADDRESS.get_or_init(|| {
         named().unwrap_or_else(|| {
             // For as long as the process lives.
-            Box::leak(Box::new(Embedded::start(Config::memory()))).address()
+            Box::leak(Box::new(Embedded::start(BrokerConfig::in_memory()))).address()
         })
     })
 }
@@ -30,7 +30,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    pub fn start(config: Config) -> Self {
+    pub fn start(config: BrokerConfig) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("broker")

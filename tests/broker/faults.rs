@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use foodstream::broker::{ApiKey, Config, Fault, ResponseError, Rule};
+use foodstream::broker::{ApiKey, BrokerConfig, Fault, ResponseError, Rule};
 use rustix::process::Signal;
 
 use super::Case;
@@ -43,13 +43,13 @@ pub const TRANSACTIONAL: [ApiKey; 5] = [
 /// A broker that fails on demand.
 struct Place {
     lab: Lab,
-    config: Config,
+    config: BrokerConfig,
     _broker: Embedded,
 }
 
 impl Place {
     fn empty(lab: &Lab) -> Self {
-        let config = Config::memory();
+        let config = BrokerConfig::in_memory();
         let broker = Embedded::start(config.clone());
         Self { lab: lab.on(&broker.address()), config, _broker: broker }
     }

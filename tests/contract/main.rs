@@ -55,7 +55,7 @@ mod transactional;
 mod transactions;
 mod transactions_v2;
 
-use foodstream::broker::{Config, Server};
+use foodstream::broker::{BrokerConfig, Server};
 use libtest_mimic::Arguments;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -81,7 +81,7 @@ fn brokers_under_test() -> (Vec<Broker>, Vec<Embedded>) {
         return (vec![Broker { name: "named", address, records }], Vec::new());
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let (memory, on_disk) = (Config::memory(), Config::folder(folder.path()));
+    let (memory, on_disk) = (BrokerConfig::in_memory(), BrokerConfig::in_directory(folder.path()));
     [Embedded::start("memory", memory, None), Embedded::start("folder", on_disk, Some(folder))].into_iter().unzip()
 }
 
@@ -94,7 +94,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn start(name: &'static str, mut config: Config, folder: Option<TempDir>) -> (Broker, Self) {
+    fn start(name: &'static str, mut config: BrokerConfig, folder: Option<TempDir>) -> (Broker, Self) {
         // As the broker was configured whose answers were recorded.
         config.settings.auto_create_topics = false;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");

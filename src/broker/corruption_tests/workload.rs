@@ -22,17 +22,20 @@ use crate::broker::answer::{Answer, Call, Client};
 use crate::broker::core::{Core, NodeSettings, Storage};
 use crate::broker::corruption::OpenError;
 use crate::broker::data_dir::DataDir;
-use crate::broker::entry::Entry;
+use crate::broker::journal_entry::JournalEntry;
 use crate::broker::log::{Batch, IsolationLevel, Log};
 use crate::broker::notice::Notice;
 use crate::broker::topics::fixture::{NOW, make, name, text};
-use crate::broker::transactions::{Coordinator, Outcome, Partitions, Producer, Protocol, Speaker, TransactionEntry};
+use crate::broker::transactions::{
+    Partitions, ProducerIdAndEpoch, ProducerIdentity, TransactionCoordinator, TransactionEntry, TransactionResult,
+    TransactionVersion,
+};
 
 /// Starts a broker over a folder, as a server does.
 pub fn start(dir: &Path) -> Result<(Core, Vec<Notice>, DataDir), String> {
     let data = DataDir::open(dir, 1).map_err(|error| error.to_string())?;
     let settings = NodeSettings { auto_create_topics: false, ..NodeSettings::default() };
-    let opened = Core::open(Storage::Folder(data.directory.clone()), settings, data.cluster_id, NOW);
+    let opened = Core::open(Storage::Directory(data.directory.clone()), settings, data.cluster_id, NOW);
     let mut core = opened.map_err(|error| match error {
         OpenError::Corrupted(damage) => damage.to_string(),
         OpenError::Storage { .. } => panic!("no disk was full: {error}"),
@@ -63,7 +66,7 @@ pub struct Seen {
     cluster_id: Uuid,
     topics: Vec<SeenTopic>,
     /// Groups with their members and offsets, and transactional ids.
-    rest: Vec<Entry>,
+    rest: Vec<JournalEntry>,
 }
 
 impl SeenLog {
@@ -155,8 +158,13 @@ pub fn seen(core: &Core) -> Result<Seen, String> {
         let logs: Result<Vec<SeenLog>, String> = topic.logs.iter().map(seen_log).collect();
         Ok((topic.name.clone(), topic.id, overrides, logs?))
     });
-    let is_state = |entry: &Entry| {
-        !matches!(entry, Entry::Head(_) | Entry::Topic(_) | Entry::Transaction(TransactionEntry::ProducerIds { .. }))
+    let is_state = |entry: &JournalEntry| {
+        !matches!(
+            entry,
+            JournalEntry::Head(_)
+                | JournalEntry::Topic(_)
+                | JournalEntry::Transaction(TransactionEntry::ProducerIds { .. })
+        )
     };
     Ok(Seen {
         cluster_id: core.cluster_id,
@@ -174,7 +182,7 @@ fn append(
     core: &mut Core,
     topic: &str,
     partition: i32,
-    producer: Option<Producer>,
+    producer: Option<ProducerIdAndEpoch>,
     sequence: i32,
     rows: &[(&str, String)],
 ) {
@@ -216,7 +224,7 @@ fn commit(core: &mut Core, group: &str, topic: &str, partition: i32, offset: i64
     assert_eq!(answer.topics[0].partitions[0].error_code, 0);
 }
 
-fn commit_in_transaction(core: &mut Core, id: &str, producer: Producer, offset: i64) {
+fn commit_in_transaction(core: &mut Core, id: &str, producer: ProducerIdAndEpoch, offset: i64) {
     let partition = TxnOffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
     let topic = TxnOffsetCommitRequestTopic::default().with_name(name("orders")).with_partitions(vec![partition]);
     let request = TxnOffsetCommitRequest::default()
@@ -256,18 +264,18 @@ fn join(core: &mut Core, group: &str, instance: &str) {
 }
 
 /// A transaction over these partitions of `paid`, ended as wanted or left open.
-fn transact(core: &mut Core, id: &str, partitions: &[i32], outcome: Option<Outcome>) {
-    let producer = core.initialise(id, None, 60_000, NOW).expect("initialised");
-    let speaker = Speaker { transactional_id: id, producer_id: producer.id, epoch: producer.epoch };
+fn transact(core: &mut Core, id: &str, partitions: &[i32], outcome: Option<TransactionResult>) {
+    let producer = core.init_transactional_id(id, None, 60_000, NOW).expect("initialised");
+    let identity = ProducerIdentity { transactional_id: id, producer_id: producer.id, epoch: producer.epoch };
     let entered = Partitions::from([("paid".to_owned(), partitions.iter().copied().collect())]);
-    core.enter(speaker, entered, BTreeSet::from(["kitchen".to_owned()]), NOW).expect("entered");
+    core.add_to_transaction(identity, entered, BTreeSet::from(["kitchen".to_owned()]), NOW).expect("entered");
     for partition in partitions {
         append(core, "paid", *partition, Some(producer), 0, &[("k", format!("{id} {}", producer.epoch))]);
         append(core, "paid", *partition, Some(producer), 1, &[("k", "two".into()), ("l", "three".into())]);
     }
     commit_in_transaction(core, id, producer, i64::from(producer.epoch) + 3);
     if let Some(outcome) = outcome {
-        core.end(speaker, outcome, Protocol::Bumping, NOW).expect("ended");
+        core.end(identity, outcome, TransactionVersion::V2, NOW).expect("ended");
     }
 }
 
@@ -294,7 +302,7 @@ pub fn begin(core: &mut Core) {
         append(core, "stock", 0, None, 0, &[("a", number.to_string()), ("b", number.to_string())]);
         append(core, "old", 0, None, 0, &[("k", "v".repeat(80))]);
     }
-    transact(core, "till", &[0, 1], Some(Outcome::Commit));
+    transact(core, "till", &[0, 1], Some(TransactionResult::Commit));
     commit(core, "kitchen", "orders", 0, 2);
     join(core, "bar", "tap");
 }
@@ -333,9 +341,9 @@ pub fn steps() -> Vec<Step> {
             let gone = core.topics.get("gone").expect("made").id;
             core.remove_topic(gone).expect("deleted");
         }),
-        step(|core| transact(core, "till", &[0], Some(Outcome::Abort))),
+        step(|core| transact(core, "till", &[0], Some(TransactionResult::Abort))),
         step(|core| transact(core, "tray", &[1], None)),
-        step(|core| transact(core, "till", &[0, 1], Some(Outcome::Commit))),
+        step(|core| transact(core, "till", &[0, 1], Some(TransactionResult::Commit))),
         step(|core| commit(core, "kitchen", "orders", 1, 9)),
         step(|core| commit(core, "guests", "stock", 0, 4)),
         step(|core| {
@@ -345,7 +353,7 @@ pub fn steps() -> Vec<Step> {
         }),
         step(|core| core.clean(NOW + 1_000_000)),
         step(|core| append(core, "old", 0, None, 0, &[("k", "last".into())])),
-        step(|core| transact(core, "till", &[1], Some(Outcome::Commit))),
+        step(|core| transact(core, "till", &[1], Some(TransactionResult::Commit))),
     ]);
     steps
 }
@@ -353,7 +361,7 @@ pub fn steps() -> Vec<Step> {
 /// A topic with a transaction of a producer that no journal knows.
 pub fn begin_foreign(core: &mut Core) {
     make(core, "paid", 1, &[]);
-    append(core, "paid", 0, Some(Producer { id: 999, epoch: 0 }), 0, &[("k", "v".into())]);
+    append(core, "paid", 0, Some(ProducerIdAndEpoch { id: 999, epoch: 0 }), 0, &[("k", "v".into())]);
 }
 
 /// All that a journal written anew would hold.

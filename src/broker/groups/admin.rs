@@ -10,9 +10,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::entry::GroupEntry;
-use super::group::{Group, State};
-use super::{Groups, Surroundings, refusal_of, wire};
+use super::group::{Group, GroupState};
+use super::journal_entry::GroupEntry;
+use super::{GroupContext, Groups, coordinator_error, str_bytes};
 use crate::broker::answer::Call;
 
 /// The type of all groups here; the newer protocols have others.
@@ -35,10 +35,10 @@ impl Groups {
             .filter(|group| allows(&request.states_filter, group.state.name()) && allows(&request.types_filter, TYPE))
             .map(|group| {
                 ListedGroup::default()
-                    .with_group_id(wire(&group.id).into())
-                    .with_protocol_type(wire(group.protocol_type.as_deref().unwrap_or_default()))
-                    .with_group_state(wire(group.state.name()))
-                    .with_group_type(wire(TYPE))
+                    .with_group_id(str_bytes(&group.id).into())
+                    .with_protocol_type(str_bytes(group.protocol_type.as_deref().unwrap_or_default()))
+                    .with_group_state(str_bytes(group.state.name()))
+                    .with_group_type(str_bytes(TYPE))
             });
         ListGroupsResponse::default().with_groups(groups.collect())
     }
@@ -60,15 +60,15 @@ impl Groups {
     /// Answers `DeleteGroups`.
     pub(super) fn delete(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &DeleteGroupsRequest,
     ) -> DeleteGroupsResponse {
         let results = request.groups_names.iter().map(|id| {
             let deleted = match self.by_id.get(id.as_str()).map(|group| group.state) {
                 None => Err(ResponseError::GroupIdNotFound),
-                Some(State::Empty) => {
+                Some(GroupState::Empty) => {
                     let entry = GroupEntry::Deleted { group: id.to_string() };
-                    let kept = around.record(&[entry.clone().into()]).map_err(refusal_of);
+                    let kept = broker.record(&[entry.clone().into()]).map_err(coordinator_error);
                     kept.map(|()| self.apply(entry))
                 }
                 Some(_) => Err(ResponseError::NonEmptyGroup),
@@ -82,7 +82,7 @@ impl Groups {
 }
 
 fn unknown(id: &GroupId, version: i16) -> DescribedGroup {
-    let dead = DescribedGroup::default().with_group_id(id.clone()).with_group_state(wire("Dead"));
+    let dead = DescribedGroup::default().with_group_id(id.clone()).with_group_state(str_bytes("Dead"));
     if version < GROUP_ID_NOT_FOUND_SINCE {
         return dead;
     }
@@ -92,12 +92,12 @@ fn unknown(id: &GroupId, version: i16) -> DescribedGroup {
 
 impl Group {
     fn describe(&self) -> DescribedGroup {
-        let protocol = self.protocol.as_deref().filter(|_| self.state == State::Stable);
+        let protocol = self.protocol.as_deref().filter(|_| self.state == GroupState::Stable);
         DescribedGroup::default()
-            .with_group_id(wire(&self.id).into())
-            .with_group_state(wire(self.state.name()))
-            .with_protocol_type(wire(self.protocol_type.as_deref().unwrap_or_default()))
-            .with_protocol_data(wire(protocol.unwrap_or_default()))
+            .with_group_id(str_bytes(&self.id).into())
+            .with_group_state(str_bytes(self.state.name()))
+            .with_protocol_type(str_bytes(self.protocol_type.as_deref().unwrap_or_default()))
+            .with_protocol_data(str_bytes(protocol.unwrap_or_default()))
             .with_members(self.members.values().map(|member| member.describe(protocol)).collect())
     }
 }

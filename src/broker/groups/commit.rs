@@ -13,17 +13,17 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::entry::{CommittedOffsets, GroupEntry, PartitionOffset};
-use super::group::{Group, State};
-use super::{Groups, Surroundings, Turn, refusal_of, wire};
+use super::group::{Group, GroupState};
+use super::journal_entry::{CommittedOffsets, GroupEntry, PartitionOffset};
+use super::{GroupContext, Groups, Operation, coordinator_error, str_bytes};
 use crate::broker::answer::Call;
-use crate::broker::transactions::{Entrance, Speaker};
+use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
 /// From this version on a commit in the name of a member of an unknown group says so (KIP-848).
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 9;
 
 /// An offset that is to be committed.
-struct Wish<'a> {
+struct OffsetToCommit<'a> {
     topic: &'a str,
     partition: i32,
     offset: i64,
@@ -44,30 +44,33 @@ struct Committer<'a> {
 
 /// Error codes by topic and partition, in the order in which Kafka tells them: unknown partitions first.
 #[derive(Default)]
-struct Verdicts(IndexMap<String, Vec<(i32, i16)>>);
+struct CommitResults(IndexMap<String, Vec<(i32, i16)>>);
 
-impl Verdicts {
-    fn give(&mut self, wish: &Wish<'_>, error: Option<ResponseError>) {
+impl CommitResults {
+    fn give(&mut self, offset: &OffsetToCommit<'_>, error: Option<ResponseError>) {
         let code = error.map_or(0, |error| error.code());
-        match self.0.get_mut(wish.topic) {
-            Some(partitions) => partitions.push((wish.partition, code)),
-            None => drop(self.0.insert(wish.topic.to_owned(), vec![(wish.partition, code)])),
+        match self.0.get_mut(offset.topic) {
+            Some(partitions) => partitions.push((offset.partition, code)),
+            None => drop(self.0.insert(offset.topic.to_owned(), vec![(offset.partition, code)])),
         }
     }
 
-    fn refuse(&mut self, wishes: &[Wish<'_>], error: ResponseError) {
-        for wish in wishes {
-            self.give(wish, Some(error));
+    fn refuse(&mut self, offsets: &[OffsetToCommit<'_>], error: ResponseError) {
+        for offset in offsets {
+            self.give(offset, Some(error));
         }
     }
 
-    /// Keeps the wishes for partitions that exist, and answers the others.
-    fn known<'a>(around: &dyn Surroundings, wishes: impl Iterator<Item = Wish<'a>>) -> (Self, Vec<Wish<'a>>) {
-        let mut verdicts = Self::default();
+    /// Keeps the offsets for partitions that exist, and answers the others.
+    fn known<'a>(
+        broker: &dyn GroupContext,
+        offsets: impl Iterator<Item = OffsetToCommit<'a>>,
+    ) -> (Self, Vec<OffsetToCommit<'a>>) {
+        let mut results = Self::default();
         let (known, unknown): (Vec<_>, Vec<_>) =
-            wishes.partition(|wish| around.has_partition(wish.topic, wish.partition));
-        verdicts.refuse(&unknown, ResponseError::UnknownTopicOrPartition);
-        (verdicts, known)
+            offsets.partition(|offset| broker.has_partition(offset.topic, offset.partition));
+        results.refuse(&unknown, ResponseError::UnknownTopicOrPartition);
+        (results, known)
     }
 }
 
@@ -75,12 +78,12 @@ impl Groups {
     /// Answers `OffsetCommit`.
     pub(super) fn commit(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &OffsetCommitRequest,
         call: &Call<'_>,
     ) -> OffsetCommitResponse {
-        let wishes = request.topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|partition| Wish {
+        let offsets = request.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|partition| OffsetToCommit {
                 topic: &topic.name,
                 partition: partition.partition_index,
                 offset: partition.committed_offset,
@@ -88,7 +91,7 @@ impl Groups {
                 metadata: partition.committed_metadata.as_ref(),
             })
         });
-        let (mut verdicts, known) = Verdicts::known(around, wishes);
+        let (mut results, known) = CommitResults::known(broker, offsets);
         let committer = Committer {
             group: &request.group_id,
             generation: request.generation_id_or_member_epoch,
@@ -100,17 +103,19 @@ impl Groups {
         if !known.is_empty() {
             match self.may_commit(&committer, call.version) {
                 Ok(()) => {
-                    self.heard_of_committer(&committer, call.now);
-                    self.store(around, &committer, &known, call.now, &mut verdicts);
+                    self.restart_committer_session(&committer, call.now);
+                    self.store(broker, &committer, &known, call.now, &mut results);
                 }
-                Err(error) => verdicts.refuse(&known, error),
+                Err(error) => results.refuse(&known, error),
             }
         }
-        let topics = verdicts.0.into_iter().map(|(topic, partitions)| {
+        let topics = results.0.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, code)| {
                 OffsetCommitResponsePartition::default().with_partition_index(partition).with_error_code(code)
             });
-            OffsetCommitResponseTopic::default().with_name(wire(&topic).into()).with_partitions(partitions.collect())
+            OffsetCommitResponseTopic::default()
+                .with_name(str_bytes(&topic).into())
+                .with_partitions(partitions.collect())
         });
         OffsetCommitResponse::default().with_topics(topics.collect())
     }
@@ -118,12 +123,12 @@ impl Groups {
     /// Answers `TxnOffsetCommit`.
     pub(super) fn commit_in_transaction(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &TxnOffsetCommitRequest,
         call: &Call<'_>,
     ) -> TxnOffsetCommitResponse {
-        let wishes = request.topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|partition| Wish {
+        let offsets = request.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|partition| OffsetToCommit {
                 topic: &topic.name,
                 partition: partition.partition_index,
                 offset: partition.committed_offset,
@@ -131,10 +136,13 @@ impl Groups {
                 metadata: partition.committed_metadata.as_ref(),
             })
         });
-        let (mut verdicts, known) = Verdicts::known(around, wishes);
+        let (mut results, known) = CommitResults::known(broker, offsets);
         let producer_id = request.producer_id.0;
-        let speaker =
-            Speaker { transactional_id: &request.transactional_id, producer_id, epoch: request.producer_epoch };
+        let identity = ProducerIdentity {
+            transactional_id: &request.transactional_id,
+            producer_id,
+            epoch: request.producer_epoch,
+        };
         let committer = Committer {
             group: &request.group_id,
             generation: request.generation_id,
@@ -144,35 +152,37 @@ impl Groups {
             expires: None,
         };
         if !known.is_empty() {
-            self.store_in_transaction(around, speaker, &committer, &known, call, &mut verdicts);
+            self.store_in_transaction(broker, identity, &committer, &known, call, &mut results);
         }
-        let topics = verdicts.0.into_iter().map(|(topic, partitions)| {
+        let topics = results.0.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, code)| {
                 TxnOffsetCommitResponsePartition::default().with_partition_index(partition).with_error_code(code)
             });
-            TxnOffsetCommitResponseTopic::default().with_name(wire(&topic).into()).with_partitions(partitions.collect())
+            TxnOffsetCommitResponseTopic::default()
+                .with_name(str_bytes(&topic).into())
+                .with_partitions(partitions.collect())
         });
         TxnOffsetCommitResponse::default().with_topics(topics.collect())
     }
 
     fn store_in_transaction(
         &mut self,
-        around: &mut dyn Surroundings,
-        speaker: Speaker<'_>,
+        broker: &mut dyn GroupContext,
+        identity: ProducerIdentity<'_>,
         committer: &Committer<'_>,
-        known: &[Wish<'_>],
+        known: &[OffsetToCommit<'_>],
         call: &Call<'_>,
-        verdicts: &mut Verdicts,
+        results: &mut CommitResults,
     ) {
         if committer.group.is_empty() {
-            return verdicts.refuse(known, ResponseError::InvalidGroupId);
+            return results.refuse(known, ResponseError::InvalidGroupId);
         }
         // The transaction has the group then, whether or not its offsets are taken.
-        let entrance = Entrance::of_offset_commit(call.version);
-        let entered = around.enter_transaction(speaker, committer.group, entrance, call.now);
+        let support = TransactionSupport::of_offset_commit(call.version);
+        let entered = broker.add_group_to_transaction(identity, committer.group, support, call.now);
         match entered.and_then(|()| self.may_commit(committer, call.version)) {
-            Ok(()) => self.store(around, committer, known, call.now, verdicts),
-            Err(error) => verdicts.refuse(known, error),
+            Ok(()) => self.store(broker, committer, known, call.now, results),
+            Err(error) => results.refuse(known, error),
         }
     }
 
@@ -189,35 +199,35 @@ impl Groups {
     }
 
     /// A commit is as good as a heartbeat.
-    fn heard_of_committer(&mut self, committer: &Committer<'_>, now: i64) {
+    fn restart_committer_session(&mut self, committer: &Committer<'_>, now: i64) {
         let Self { by_id: groups, timers, .. } = self;
         if let Some(group) = groups.get(committer.group)
-            && matches!(group.state, State::Stable | State::PreparingRebalance)
+            && matches!(group.state, GroupState::Stable | GroupState::PreparingRebalance)
         {
-            group.heard_of(committer.member, &mut Turn::new(now, timers));
+            group.restart_session(committer.member, &mut Operation::new(now, timers));
         }
     }
 
     fn store(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         committer: &Committer<'_>,
-        wishes: &[Wish<'_>],
+        offsets: &[OffsetToCommit<'_>],
         now: i64,
-        verdicts: &mut Verdicts,
+        results: &mut CommitResults,
     ) {
-        let limit = around.settings().offset_metadata_max_bytes;
+        let limit = broker.settings().offset_metadata_max_bytes;
         let mut topics: BTreeMap<String, Vec<PartitionOffset>> = BTreeMap::new();
-        for wish in wishes.iter().filter(|wish| !is_too_large(wish.metadata, limit)) {
-            let partitions = match topics.get_mut(wish.topic) {
+        for offset in offsets.iter().filter(|offset| !is_too_large(offset.metadata, limit)) {
+            let partitions = match topics.get_mut(offset.topic) {
                 Some(partitions) => partitions,
-                None => topics.entry(wish.topic.to_owned()).or_default(),
+                None => topics.entry(offset.topic.to_owned()).or_default(),
             };
             partitions.push(PartitionOffset {
-                partition: wish.partition,
-                offset: wish.offset,
-                leader_epoch: wish.leader_epoch.max(-1),
-                metadata: wish.metadata.map(ToString::to_string).unwrap_or_default(),
+                partition: offset.partition,
+                offset: offset.offset,
+                leader_epoch: offset.leader_epoch.max(-1),
+                metadata: offset.metadata.map(ToString::to_string).unwrap_or_default(),
             });
         }
         if !topics.is_empty() {
@@ -229,14 +239,14 @@ impl Groups {
                 expires: committer.expires,
                 topics,
             };
-            if let Err(error) = around.record(&[GroupEntry::Offsets(commit.clone()).into()]) {
-                return verdicts.refuse(wishes, refusal_of(error));
+            if let Err(error) = broker.record(&[GroupEntry::Offsets(commit.clone()).into()]) {
+                return results.refuse(offsets, coordinator_error(error));
             }
-            self.take_offsets(commit);
+            self.apply_commit(commit);
         }
-        for wish in wishes {
-            let error = is_too_large(wish.metadata, limit).then_some(ResponseError::OffsetMetadataTooLarge);
-            verdicts.give(wish, error);
+        for offset in offsets {
+            let error = is_too_large(offset.metadata, limit).then_some(ResponseError::OffsetMetadataTooLarge);
+            results.give(offset, error);
         }
     }
 }
@@ -249,7 +259,7 @@ fn is_too_large(metadata: Option<&StrBytes>, limit: usize) -> bool {
 impl Group {
     fn may_commit(&self, committer: &Committer<'_>) -> Result<(), ResponseError> {
         let Committer { generation, member, instance, producer_id, .. } = *committer;
-        if generation < 0 && self.state == State::Empty {
+        if generation < 0 && self.state == GroupState::Empty {
             return Ok(());
         }
         // Older transactional producers do not say who they are; others must where there are members.
@@ -259,10 +269,10 @@ impl Group {
             if generation != self.generation {
                 return Err(ResponseError::IllegalGeneration);
             }
-        } else if !in_transaction && self.state != State::Empty {
+        } else if !in_transaction && self.state != GroupState::Empty {
             return Err(ResponseError::UnknownMemberId);
         }
-        if !in_transaction && self.state == State::CompletingRebalance {
+        if !in_transaction && self.state == GroupState::CompletingRebalance {
             return Err(ResponseError::RebalanceInProgress);
         }
         Ok(())

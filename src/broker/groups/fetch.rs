@@ -13,17 +13,17 @@ use kafka_protocol::messages::{
     GroupId, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 
-use super::entry::GroupEntry;
-use super::group::{Group, State};
+use super::group::{Group, GroupState};
+use super::journal_entry::GroupEntry;
 use super::offsets::Committed;
-use super::{Groups, Surroundings, refusal_of, wire};
+use super::{GroupContext, Groups, coordinator_error, str_bytes};
 use crate::broker::answer::Call;
 
 /// From this version on one request asks for several groups (KIP-709).
 const GROUPS_SINCE: i16 = 8;
 
 /// What is found for one topic.
-type Found = (TopicName, Vec<OffsetFetchResponsePartitions>);
+type TopicOffsets = (TopicName, Vec<OffsetFetchResponsePartitions>);
 
 impl Groups {
     /// Answers `OffsetFetch`.
@@ -35,7 +35,7 @@ impl Groups {
                 let topics = asked.topics.as_ref().map(|topics| {
                     topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())).collect::<Vec<_>>()
                 });
-                let topics = self.found(&asked.group_id, topics, stable).into_iter().map(|(name, partitions)| {
+                let topics = self.fetch_group(&asked.group_id, topics, stable).into_iter().map(|(name, partitions)| {
                     OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions)
                 });
                 OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone()).with_topics(topics.collect())
@@ -45,7 +45,7 @@ impl Groups {
         let topics = request.topics.as_ref().map(|topics| {
             topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())).collect::<Vec<_>>()
         });
-        let topics = self.found(&request.group_id, topics, stable).into_iter().map(|(name, partitions)| {
+        let topics = self.fetch_group(&request.group_id, topics, stable).into_iter().map(|(name, partitions)| {
             let partitions = partitions.into_iter().map(|found| {
                 OffsetFetchResponsePartition::default()
                     .with_partition_index(found.partition_index)
@@ -60,15 +60,20 @@ impl Groups {
     }
 
     /// Offsets of a group, or of a group that is not there; all that it has if no topics are named.
-    fn found(&self, group: &GroupId, topics: Option<Vec<(&TopicName, &[i32])>>, stable: bool) -> Vec<Found> {
+    fn fetch_group(
+        &self,
+        group: &GroupId,
+        topics: Option<Vec<(&TopicName, &[i32])>>,
+        stable: bool,
+    ) -> Vec<TopicOffsets> {
         let group = self.by_id.get(group.as_str());
         let Some(topics) = topics else {
             let all = group.into_iter().flat_map(|group| {
                 group.offsets.topics().map(move |(topic, partitions)| {
-                    let found = partitions
-                        .iter()
-                        .map(|(partition, known)| self.shown(Some(group), topic, *partition, Some(known), stable));
-                    (wire(topic).into(), found.collect())
+                    let found = partitions.iter().map(|(partition, known)| {
+                        self.fetch_partition(Some(group), topic, *partition, Some(known), stable)
+                    });
+                    (str_bytes(topic).into(), found.collect())
                 })
             });
             return all.collect();
@@ -76,14 +81,14 @@ impl Groups {
         let named = topics.into_iter().map(|(topic, partitions)| {
             let found = partitions.iter().map(|partition| {
                 let known = group.and_then(|group| group.offsets.get(topic, *partition));
-                self.shown(group, topic, *partition, known, stable)
+                self.fetch_partition(group, topic, *partition, known, stable)
             });
             (topic.clone(), found.collect())
         });
         named.collect()
     }
 
-    fn shown(
+    fn fetch_partition(
         &self,
         group: Option<&Group>,
         topic: &str,
@@ -97,11 +102,11 @@ impl Groups {
             Some(known) => answer
                 .with_committed_offset(known.offset)
                 .with_committed_leader_epoch(known.leader_epoch)
-                .with_metadata(Some(wire(&known.metadata))),
+                .with_metadata(Some(str_bytes(&known.metadata))),
             None => answer
                 .with_committed_offset(-1)
                 .with_committed_leader_epoch(-1)
-                .with_metadata(Some(wire("")))
+                .with_metadata(Some(str_bytes("")))
                 .with_error_code(if unstable { ResponseError::UnstableOffsetCommit.code() } else { 0 }),
         }
     }
@@ -109,10 +114,10 @@ impl Groups {
     /// Answers `OffsetDelete`.
     pub(super) fn delete_offsets(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &OffsetDeleteRequest,
     ) -> OffsetDeleteResponse {
-        match self.try_delete_offsets(around, request) {
+        match self.try_delete_offsets(broker, request) {
             Ok(response) => response,
             Err(error) => OffsetDeleteResponse::default().with_error_code(error.code()),
         }
@@ -120,14 +125,14 @@ impl Groups {
 
     fn try_delete_offsets(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &OffsetDeleteRequest,
     ) -> Result<OffsetDeleteResponse, ResponseError> {
         if request.group_id.is_empty() {
             return Err(ResponseError::InvalidGroupId);
         }
         let group = self.by_id.get(request.group_id.as_str()).ok_or(ResponseError::GroupIdNotFound)?;
-        if group.state != State::Empty && !group.of_consumers() {
+        if group.state != GroupState::Empty && !group.is_consumer_group() {
             return Err(ResponseError::NonEmptyGroup);
         }
         // Partitions that do not exist come first, as in a commit's answer.
@@ -136,7 +141,7 @@ impl Groups {
             .iter()
             .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.clone(), partition.partition_index)));
         let (known, unknown): (Vec<_>, Vec<_>) =
-            asked.partition(|(topic, partition)| around.has_partition(topic, *partition));
+            asked.partition(|(topic, partition)| broker.has_partition(topic, *partition));
         let mut answers: IndexMap<TopicName, Vec<(i32, Option<ResponseError>)>> = IndexMap::new();
         let mut gone: BTreeMap<String, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in unknown {
@@ -154,7 +159,7 @@ impl Groups {
         }
         if !gone.is_empty() {
             let entry = GroupEntry::OffsetsDeleted { group: request.group_id.to_string(), topics: gone };
-            around.record(&[entry.clone().into()]).map_err(refusal_of)?;
+            broker.record(&[entry.clone().into()]).map_err(coordinator_error)?;
             self.apply(entry);
         }
         let topics = answers.into_iter().map(|(topic, partitions)| {

@@ -9,18 +9,18 @@ use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
-use super::entry::{Generation, GroupEntry};
-use super::member::{Member, refused_join, refused_sync};
+use super::journal_entry::{Generation, GroupEntry};
+use super::member::{Member, join_error, sync_error};
 use super::offsets::Offsets;
 use super::timers::Timer;
-use super::{Turn, wire};
+use super::{Operation, str_bytes};
 
 /// The protocol type of consumers, whose subscriptions the broker reads.
 const CONSUMER: &str = "consumer";
 
 /// What a group is doing. Kafka's `Dead` is a group that does not exist here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum GroupState {
     /// No members; it may hold offsets.
     Empty,
     /// Waits for its members to (re)join.
@@ -31,7 +31,7 @@ pub(super) enum State {
     Stable,
 }
 
-impl State {
+impl GroupState {
     /// As the protocol names it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -58,9 +58,9 @@ pub(super) struct InitialDelay {
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub(super) id: String,
-    pub(super) state: State,
+    pub(super) state: GroupState,
     /// The state before this one: a rebalance that began `Empty` waits for its delay instead of its members.
-    pub(super) previous: State,
+    pub(super) previous_state: GroupState,
     /// Since when, in milliseconds.
     pub(super) since: i64,
     pub(super) generation: i32,
@@ -70,12 +70,12 @@ pub(super) struct Group {
     /// In the order in which they joined.
     pub(super) members: IndexMap<String, Member>,
     /// Member ids that were given out and not used yet.
-    pub(super) pending: BTreeSet<String>,
+    pub(super) pending_members: BTreeSet<String>,
     /// Members that did not ask for their assignment yet.
-    pub(super) unsynced: BTreeSet<String>,
-    pub(super) initial: Option<InitialDelay>,
+    pub(super) pending_sync: BTreeSet<String>,
+    pub(super) initial_delay: Option<InitialDelay>,
     /// A member came while the initial delay ran.
-    pub(super) newcomer: bool,
+    pub(super) new_member_added: bool,
     /// Topics that the members subscribe to, if the broker can tell.
     pub(super) subscribed: Option<BTreeSet<String>>,
     /// The generation that the journal holds.
@@ -90,18 +90,18 @@ impl Group {
     pub(super) fn new(id: String, now: i64) -> Self {
         Self {
             id,
-            state: State::Empty,
-            previous: State::Empty,
+            state: GroupState::Empty,
+            previous_state: GroupState::Empty,
             since: now,
             generation: 0,
             protocol_type: None,
             protocol: None,
             leader: None,
             members: IndexMap::new(),
-            pending: BTreeSet::new(),
-            unsynced: BTreeSet::new(),
-            initial: None,
-            newcomer: false,
+            pending_members: BTreeSet::new(),
+            pending_sync: BTreeSet::new(),
+            initial_delay: None,
+            new_member_added: false,
             subscribed: None,
             recorded: None,
             offsets: Offsets::default(),
@@ -116,7 +116,7 @@ impl Group {
             .iter()
             .map(|member| (member.id.clone(), Member::restore(member, record.protocol.as_deref().unwrap_or_default())))
             .collect();
-        self.state = if members.is_empty() { State::Empty } else { State::Stable };
+        self.state = if members.is_empty() { GroupState::Empty } else { GroupState::Stable };
         self.since = record.since;
         self.generation = record.number;
         self.protocol_type.clone_from(&record.protocol_type);
@@ -151,8 +151,8 @@ impl Group {
     }
 
     /// Enters a state.
-    pub(super) fn enter(&mut self, state: State, now: i64) {
-        self.previous = self.state;
+    pub(super) fn transition_to(&mut self, state: GroupState, now: i64) {
+        self.previous_state = self.state;
         self.state = state;
         self.since = now;
     }
@@ -174,12 +174,12 @@ impl Group {
 
     /// Whether nobody is missing.
     pub(super) fn all_joined(&self) -> bool {
-        self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some())
+        self.pending_members.is_empty() && self.members.values().all(|member| member.waiting_join.is_some())
     }
 
     /// Whether one who speaks these protocols may join.
-    pub(super) fn accepts(&self, protocol_type: &str, protocols: &[JoinGroupRequestProtocol]) -> bool {
-        if self.state == State::Empty {
+    pub(super) fn supports_protocols(&self, protocol_type: &str, protocols: &[JoinGroupRequestProtocol]) -> bool {
+        if self.state == GroupState::Empty {
             !protocol_type.is_empty() && !protocols.is_empty()
         } else {
             self.protocol_type.as_deref() == Some(protocol_type)
@@ -218,111 +218,111 @@ impl Group {
     }
 
     /// Adds a member. The first one leads.
-    pub(super) fn add(&mut self, member: Member, protocol_type: &str) {
+    pub(super) fn add_member(&mut self, member: Member, protocol_type: &str) {
         if self.members.is_empty() {
             self.protocol_type = Some(protocol_type.to_owned());
         }
         self.leader.get_or_insert_with(|| member.id.clone());
-        self.pending.remove(&member.id);
+        self.pending_members.remove(&member.id);
         self.members.insert(member.id.clone(), member);
     }
 
     /// Removes a member, and answers what it waits for. Another one leads if it led.
-    pub(super) fn remove(&mut self, member: &str, turn: &mut Turn<'_>) {
+    pub(super) fn remove_member(&mut self, member: &str, op: &mut Operation<'_>) {
         if let Some(removed) = self.members.shift_remove(member) {
-            removed.dismiss(turn);
+            removed.remove(op);
         }
         if self.is_leader(member) {
             self.leader = self.members.keys().next().cloned();
         }
-        self.pending.remove(member);
-        self.unsynced.remove(member);
-        turn.timers.cancel(&self.heartbeat(member));
+        self.pending_members.remove(member);
+        self.pending_sync.remove(member);
+        op.timers.cancel(&self.heartbeat_timer(member));
     }
 
     /// Gives a static member's place to one with a new id, and fences the old one (KIP-345).
-    pub(super) fn replace(&mut self, old: &str, new: &str, turn: &mut Turn<'_>) {
+    pub(super) fn replace_static_member(&mut self, old: &str, new: &str, op: &mut Operation<'_>) {
         let Some((at, _, mut member)) = self.members.shift_remove_full(old) else { return };
-        member.answer_join(turn, refused_join(old, ResponseError::FencedInstanceId));
-        member.answer_sync(turn, refused_sync(ResponseError::FencedInstanceId));
+        member.answer_join(op, join_error(old, ResponseError::FencedInstanceId));
+        member.answer_sync(op, sync_error(ResponseError::FencedInstanceId));
         member.is_new = false;
         new.clone_into(&mut member.id);
         self.members.shift_insert(at, new.to_owned(), member);
         if self.is_leader(old) {
             self.leader = Some(new.to_owned());
         }
-        if self.unsynced.remove(old) {
-            self.unsynced.insert(new.to_owned());
+        if self.pending_sync.remove(old) {
+            self.pending_sync.insert(new.to_owned());
         }
-        turn.timers.cancel(&self.heartbeat(old));
+        op.timers.cancel(&self.heartbeat_timer(old));
     }
 
     /// Makes sure that the leader is one who rejoined. Returns whether there is one.
-    pub(super) fn elect(&mut self) -> bool {
+    pub(super) fn elect_leader(&mut self) -> bool {
         let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else { return false };
-        if leader.joining.is_none() {
-            let Some(joined) = self.members.values().find(|member| member.joining.is_some()) else { return false };
+        if leader.waiting_join.is_none() {
+            let Some(joined) = self.members.values().find(|member| member.waiting_join.is_some()) else { return false };
             self.leader = Some(joined.id.clone());
         }
         true
     }
 
     /// The timer of a member's session.
-    pub(super) fn heartbeat(&self, member: &str) -> Timer {
+    pub(super) fn heartbeat_timer(&self, member: &str) -> Timer {
         Timer::Heartbeat { group: self.id.clone(), member: member.to_owned() }
     }
 
     /// A member was heard of: its session begins anew.
-    pub(super) fn heard_of(&self, member: &str, turn: &mut Turn<'_>) {
+    pub(super) fn restart_session(&self, member: &str, op: &mut Operation<'_>) {
         if let Some(known) = self.members.get(member) {
-            turn.timers.schedule(self.heartbeat(member), turn.now + i64::from(known.session_timeout_ms));
+            op.timers.schedule(self.heartbeat_timer(member), op.now + i64::from(known.session_timeout_ms));
         }
     }
 
     /// What a member is told that has joined this generation.
-    pub(super) fn joined(&self, member: &str) -> JoinGroupResponse {
+    pub(super) fn join_response(&self, member: &str) -> JoinGroupResponse {
         JoinGroupResponse::default()
-            .with_member_id(wire(member))
+            .with_member_id(str_bytes(member))
             .with_generation_id(self.generation)
-            .with_protocol_type(self.protocol_type.as_deref().map(wire))
-            .with_protocol_name(Some(wire(self.protocol.as_deref().unwrap_or_default())))
-            .with_leader(wire(self.leader.as_deref().unwrap_or_default()))
+            .with_protocol_type(self.protocol_type.as_deref().map(str_bytes))
+            .with_protocol_name(Some(str_bytes(self.protocol.as_deref().unwrap_or_default())))
+            .with_leader(str_bytes(self.leader.as_deref().unwrap_or_default()))
     }
 
     /// The members as their leader needs to know them.
-    pub(super) fn roster(&self) -> Vec<JoinGroupResponseMember> {
+    pub(super) fn current_member_metadata(&self) -> Vec<JoinGroupResponseMember> {
         self.members
             .values()
             .map(|member| {
                 JoinGroupResponseMember::default()
-                    .with_member_id(wire(&member.id))
-                    .with_group_instance_id(member.instance.as_deref().map(wire))
+                    .with_member_id(str_bytes(&member.id))
+                    .with_group_instance_id(member.instance.as_deref().map(str_bytes))
                     .with_metadata(member.metadata(self.protocol.as_deref()))
             })
             .collect()
     }
 
     /// What a member is told that asks for its assignment.
-    pub(super) fn synced(&self, assignment: Bytes) -> SyncGroupResponse {
+    pub(super) fn sync_response(&self, assignment: Bytes) -> SyncGroupResponse {
         SyncGroupResponse::default()
-            .with_protocol_type(self.protocol_type.as_deref().map(wire))
-            .with_protocol_name(self.protocol.as_deref().map(wire))
+            .with_protocol_type(self.protocol_type.as_deref().map(str_bytes))
+            .with_protocol_name(self.protocol.as_deref().map(str_bytes))
             .with_assignment(assignment)
     }
 
     /// Whether its members speak the protocol of consumers.
-    pub(super) fn of_consumers(&self) -> bool {
+    pub(super) fn is_consumer_group(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)
     }
 
     /// Whether members subscribe to this topic; a group of consumers that the broker cannot read may subscribe to anything.
     pub(super) fn subscribes_to(&self, topic: &str) -> bool {
-        self.subscribed.as_ref().map_or_else(|| self.of_consumers(), |topics| topics.contains(topic))
+        self.subscribed.as_ref().map_or_else(|| self.is_consumer_group(), |topics| topics.contains(topic))
     }
 
     /// The topics that the members of a group of consumers subscribe to, if all of them can be read.
     pub(super) fn subscriptions(&self) -> Option<BTreeSet<String>> {
-        if !self.of_consumers() {
+        if !self.is_consumer_group() {
             return None;
         }
         if self.members.is_empty() {
@@ -336,10 +336,10 @@ impl Group {
         Some(topics)
     }
 
-    /// Tells the journal of a generation in this turn.
-    pub(super) fn keep(&mut self, record: Generation, turn: &mut Turn<'_>) {
+    /// Tells the journal of a generation in this op.
+    pub(super) fn record_generation(&mut self, record: Generation, op: &mut Operation<'_>) {
         self.recorded = Some(record.clone());
-        turn.entries.push(GroupEntry::Generation(record));
+        op.entries.push(GroupEntry::Generation(record));
     }
 }
 

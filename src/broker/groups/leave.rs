@@ -5,8 +5,8 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
-use super::group::{Group, State};
-use super::{Groups, Surroundings, Turn};
+use super::group::{Group, GroupState};
+use super::{GroupContext, Groups, Operation};
 use crate::broker::answer::Call;
 
 /// From this version on several members may leave at once, each with an error of its own (KIP-345).
@@ -16,7 +16,7 @@ impl Groups {
     /// Answers `LeaveGroup`.
     pub(super) fn leave(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &LeaveGroupRequest,
         call: &Call<'_>,
     ) -> LeaveGroupResponse {
@@ -26,13 +26,13 @@ impl Groups {
         let lone = [MemberIdentity::default().with_member_id(request.member_id.clone())];
         let members = if call.version < MEMBERS_SINCE { &lone[..] } else { &request.members };
         let Self { by_id: groups, timers, .. } = self;
-        let mut turn = Turn::new(call.now, timers);
+        let mut op = Operation::new(call.now, timers);
         let mut group = groups.get_mut(request.group_id.as_str());
         let mut gone = false;
         let mut answers = Vec::new();
         for member in members {
             let left = match &mut group {
-                Some(group) => group.leave(member, &mut turn),
+                Some(group) => group.leave(member, &mut op),
                 None => Err(ResponseError::UnknownMemberId),
             };
             gone |= left.is_ok();
@@ -43,10 +43,10 @@ impl Groups {
                     .with_error_code(left.err().map_or(0, |error| error.code())),
             );
         }
-        if let Some(group) = group.filter(|group| gone && group.state != State::Empty) {
-            group.rebalance(&mut turn);
+        if let Some(group) = group.filter(|group| gone && group.state != GroupState::Empty) {
+            group.rebalance(&mut op);
         }
-        turn.finish(around, None);
+        op.finish(broker, None);
         if call.version < MEMBERS_SINCE {
             let error = answers.first().map_or(0, |answer| answer.error_code);
             return LeaveGroupResponse::default().with_error_code(error);
@@ -56,19 +56,19 @@ impl Groups {
 }
 
 impl Group {
-    fn leave(&mut self, leaver: &MemberIdentity, turn: &mut Turn<'_>) -> Result<(), ResponseError> {
+    fn leave(&mut self, leaver: &MemberIdentity, op: &mut Operation<'_>) -> Result<(), ResponseError> {
         let instance = leaver.group_instance_id.as_deref();
         let id = if leaver.member_id.is_empty() {
             // Only administrators do not know the id, and they name an instance.
             let member = instance.and_then(|instance| self.member_of_instance(instance));
             member.ok_or(ResponseError::UnknownMemberId)?.id.clone()
         } else {
-            if !self.pending.contains(leaver.member_id.as_str()) {
+            if !self.pending_members.contains(leaver.member_id.as_str()) {
                 self.check_member(&leaver.member_id, instance)?;
             }
             leaver.member_id.to_string()
         };
-        self.remove(&id, turn);
+        self.remove_member(&id, op);
         Ok(())
     }
 }

@@ -6,13 +6,13 @@ use kafka_protocol::messages::describe_groups_response::DescribedGroupMember;
 use kafka_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
-use super::entry::MemberOfGeneration;
-use super::{Turn, wire};
+use super::journal_entry::GenerationMember;
+use super::{Operation, str_bytes};
 use crate::broker::answer::{Call, Deferred, Ticket};
 
 /// A join that waits for the end of the rebalance.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Joining {
+pub(super) struct WaitingJoin {
     pub(super) ticket: Ticket,
     /// Answers differ by version.
     pub(super) version: i16,
@@ -30,8 +30,8 @@ pub(super) struct Member {
     /// Names and metadata, the member's favourite first.
     pub(super) protocols: Vec<(String, Bytes)>,
     pub(super) assignment: Bytes,
-    pub(super) joining: Option<Joining>,
-    pub(super) syncing: Option<Ticket>,
+    pub(super) waiting_join: Option<WaitingJoin>,
+    pub(super) waiting_sync: Option<Ticket>,
     /// It was never answered yet, so it does not know its id and cannot be heard of.
     pub(super) is_new: bool,
 }
@@ -57,14 +57,14 @@ impl Member {
             session_timeout_ms: request.session_timeout_ms,
             protocols: protocols_of(&request.protocols),
             assignment: Bytes::new(),
-            joining: None,
-            syncing: None,
+            waiting_join: None,
+            waiting_sync: None,
             is_new: true,
         }
     }
 
     /// Puts the member back as the journal remembers it.
-    pub(super) fn restore(record: &MemberOfGeneration, protocol: &str) -> Self {
+    pub(super) fn restore(record: &GenerationMember, protocol: &str) -> Self {
         Self {
             id: record.id.clone(),
             instance: record.instance.clone(),
@@ -74,15 +74,15 @@ impl Member {
             session_timeout_ms: record.session_timeout_ms,
             protocols: vec![(protocol.to_owned(), record.subscription.clone())],
             assignment: record.assignment.clone(),
-            joining: None,
-            syncing: None,
+            waiting_join: None,
+            waiting_sync: None,
             is_new: false,
         }
     }
 
     /// As the journal is to remember it.
-    pub(super) fn record(&self, protocol: Option<&str>, assignment: Bytes) -> MemberOfGeneration {
-        MemberOfGeneration {
+    pub(super) fn record(&self, protocol: Option<&str>, assignment: Bytes) -> GenerationMember {
+        GenerationMember {
             id: self.id.clone(),
             instance: self.instance.clone(),
             client_id: self.client_id.clone(),
@@ -116,69 +116,72 @@ impl Member {
     }
 
     /// A member that waits in a rebalance need not be heard of, unless it was never answered: nobody may be there.
-    pub(super) fn is_excused(&self) -> bool {
-        !self.is_new && (self.joining.is_some() || self.syncing.is_some())
+    pub(super) fn satisfies_heartbeat(&self) -> bool {
+        !self.is_new && (self.waiting_join.is_some() || self.waiting_sync.is_some())
     }
 
     /// Answers the join that waits. Returns whether there was one.
-    pub(super) fn answer_join(&mut self, turn: &mut Turn<'_>, answer: JoinGroupResponse) -> bool {
-        let Some(joining) = self.joining.take() else { return false };
-        turn.answers.push((joining.ticket, Deferred::Join(spelled(answer, joining.version))));
+    pub(super) fn answer_join(&mut self, op: &mut Operation<'_>, answer: JoinGroupResponse) -> bool {
+        let Some(waiting_join) = self.waiting_join.take() else { return false };
+        op.answers.push((waiting_join.ticket, Deferred::Join(for_version(answer, waiting_join.version))));
         true
     }
 
     /// Answers the sync that waits. Returns whether there was one.
-    pub(super) fn answer_sync(&mut self, turn: &mut Turn<'_>, answer: SyncGroupResponse) -> bool {
-        let Some(ticket) = self.syncing.take() else { return false };
-        turn.answers.push((ticket, Deferred::Sync(answer)));
+    pub(super) fn answer_sync(&mut self, op: &mut Operation<'_>, answer: SyncGroupResponse) -> bool {
+        let Some(ticket) = self.waiting_sync.take() else { return false };
+        op.answers.push((ticket, Deferred::Sync(answer)));
         true
     }
 
     /// Lets a join wait. One that waited already is told to try again: Kafka forgets it, but a ticket wants an answer.
-    pub(super) fn await_join(&mut self, turn: &mut Turn<'_>, joining: Joining) {
+    pub(super) fn await_join(&mut self, op: &mut Operation<'_>, waiting_join: WaitingJoin) {
         let id = self.id.clone();
-        self.answer_join(turn, refused_join(&id, ResponseError::RebalanceInProgress));
-        self.joining = Some(joining);
+        self.answer_join(op, join_error(&id, ResponseError::RebalanceInProgress));
+        self.waiting_join = Some(waiting_join);
     }
 
     /// Lets a sync wait; see `await_join`.
-    pub(super) fn await_sync(&mut self, turn: &mut Turn<'_>, ticket: Ticket) {
-        self.answer_sync(turn, refused_sync(ResponseError::RebalanceInProgress));
-        self.syncing = Some(ticket);
+    pub(super) fn await_sync(&mut self, op: &mut Operation<'_>, ticket: Ticket) {
+        self.answer_sync(op, sync_error(ResponseError::RebalanceInProgress));
+        self.waiting_sync = Some(ticket);
     }
 
     /// Answers whatever waits, because the member is no longer one. Kafka leaves a waiting sync unanswered here.
-    pub(super) fn dismiss(mut self, turn: &mut Turn<'_>) {
-        self.answer_join(turn, refused_join("", ResponseError::UnknownMemberId));
-        self.answer_sync(turn, refused_sync(ResponseError::UnknownMemberId));
+    pub(super) fn remove(mut self, op: &mut Operation<'_>) {
+        self.answer_join(op, join_error("", ResponseError::UnknownMemberId));
+        self.answer_sync(op, sync_error(ResponseError::UnknownMemberId));
     }
 
     /// Answers whatever waits with an error; the member stays one.
-    pub(super) fn end_waits(&mut self, error: ResponseError, turn: &mut Turn<'_>) {
+    pub(super) fn end_waits(&mut self, error: ResponseError, op: &mut Operation<'_>) {
         let id = self.id.clone();
-        self.answer_join(turn, refused_join(&id, error));
-        self.answer_sync(turn, refused_sync(error));
+        self.answer_join(op, join_error(&id, error));
+        self.answer_sync(op, sync_error(error));
     }
 
     /// As administrators see it; what it subscribes to is only shown of a stable group.
     pub(super) fn describe(&self, protocol: Option<&str>) -> DescribedGroupMember {
         DescribedGroupMember::default()
-            .with_member_id(wire(&self.id))
-            .with_group_instance_id(self.instance.as_deref().map(wire))
-            .with_client_id(wire(&self.client_id))
-            .with_client_host(wire(&self.client_host))
+            .with_member_id(str_bytes(&self.id))
+            .with_group_instance_id(self.instance.as_deref().map(str_bytes))
+            .with_client_id(str_bytes(&self.client_id))
+            .with_client_host(str_bytes(&self.client_host))
             .with_member_metadata(self.metadata(protocol))
             .with_member_assignment(self.assignment.clone())
     }
 }
 
 /// A join that failed.
-pub(super) fn refused_join(member: &str, error: ResponseError) -> JoinGroupResponse {
-    JoinGroupResponse::default().with_member_id(wire(member)).with_protocol_name(None).with_error_code(error.code())
+pub(super) fn join_error(member: &str, error: ResponseError) -> JoinGroupResponse {
+    JoinGroupResponse::default()
+        .with_member_id(str_bytes(member))
+        .with_protocol_name(None)
+        .with_error_code(error.code())
 }
 
 /// An answer as this version can say it: before version 7 no protocol is an empty name.
-pub(super) fn spelled(mut answer: JoinGroupResponse, version: i16) -> JoinGroupResponse {
+pub(super) fn for_version(mut answer: JoinGroupResponse, version: i16) -> JoinGroupResponse {
     if version < 7 {
         answer.protocol_name.get_or_insert_default();
     }
@@ -186,6 +189,6 @@ pub(super) fn spelled(mut answer: JoinGroupResponse, version: i16) -> JoinGroupR
 }
 
 /// A sync that failed.
-pub(super) fn refused_sync(error: ResponseError) -> SyncGroupResponse {
+pub(super) fn sync_error(error: ResponseError) -> SyncGroupResponse {
     SyncGroupResponse::default().with_error_code(error.code())
 }

@@ -1,35 +1,35 @@
 //! Owns consumer groups: members and their generations, committed and pending offsets, and every request about them.
 //!
-//! Kafka's classic protocol. Requests go to [`Groups`], which asks the broker around it for little ([`Surroundings`]);
-//! what happens to one group within one request or tick is a [`Turn`].
+//! Kafka's classic protocol. Requests go to [`Groups`], which asks the broker broker it for little ([`GroupContext`]);
+//! what happens to one group within one request or tick is a [`Operation`].
 
 mod admin;
 mod commit;
-mod coordinator;
-mod entry;
 mod fetch;
+mod find_coordinator;
 mod group;
-mod hex;
 mod join;
+mod journal_entry;
 mod leave;
 mod member;
+mod memory;
 mod offsets;
 mod rebalance;
 mod requests;
+mod serde_hex;
 mod sync;
 mod timers;
-mod weight;
 
 #[cfg(test)]
 mod membership_tests;
 #[cfg(test)]
-mod model_tests;
-#[cfg(test)]
 mod offset_tests;
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]
-mod testbed;
+mod test_support;
 
 use std::collections::BTreeMap;
 
@@ -37,15 +37,15 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-pub use self::entry::GroupEntry;
+pub use self::journal_entry::GroupEntry;
 
 use self::group::Group;
 use self::offsets::Offsets;
 use self::timers::{Timer, Timers};
 use super::answer::{Deferred, Outbox, Ticket};
 use super::core::NodeSettings;
-use super::entry::Entry;
-use super::transactions::{Entrance, Speaker};
+use super::journal_entry::JournalEntry;
+use super::transactions::{ProducerIdentity, TransactionSupport};
 
 /// `offsets.retention.check.interval.ms`
 const CLEANUP_INTERVAL_MS: i64 = 10 * 60 * 1000;
@@ -55,7 +55,7 @@ const CLEANUP_INTERVAL_MS: i64 = 10 * 60 * 1000;
 pub struct Groups {
     by_id: BTreeMap<String, Group>,
     /// Offsets that wait for the end of a transaction: by producer id, then by group.
-    pending: BTreeMap<i64, BTreeMap<String, Offsets>>,
+    pending_offsets: BTreeMap<i64, BTreeMap<String, Offsets>>,
     timers: Timers,
     /// Position of the last commit.
     position: u64,
@@ -63,23 +63,23 @@ pub struct Groups {
     cleanup_due: Option<i64>,
 }
 
-/// What groups need of the broker around them.
-pub(super) trait Surroundings {
+/// What groups need of the broker broker them.
+pub(super) trait GroupContext {
     /// How the node is configured.
     fn settings(&self) -> &NodeSettings;
 
     /// Writes to the journal.
-    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError>;
+    fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError>;
 
     /// Whether this partition exists.
     fn has_partition(&self, topic: &str, partition: i32) -> bool;
 
     /// Whether this producer may write offsets of this group in its transaction, of which the group becomes part.
-    fn enter_transaction(
+    fn add_group_to_transaction(
         &mut self,
-        speaker: Speaker<'_>,
+        identity: ProducerIdentity<'_>,
         group: &str,
-        entrance: Entrance,
+        support: TransactionSupport,
         now: i64,
     ) -> Result<(), ResponseError>;
 
@@ -90,11 +90,11 @@ pub(super) trait Surroundings {
     fn put(&mut self, ticket: Ticket, answer: Deferred);
 
     /// An id that nobody has.
-    fn fresh_id(&mut self) -> Uuid;
+    fn new_uuid(&mut self) -> Uuid;
 }
 
 /// One request or tick: its time, and what comes of it.
-struct Turn<'a> {
+struct Operation<'a> {
     now: i64,
     timers: &'a mut Timers,
     /// `group.initial.rebalance.delay.ms`; only a join begins a first rebalance.
@@ -104,15 +104,15 @@ struct Turn<'a> {
     entries: Vec<GroupEntry>,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Operation<'a> {
     fn new(now: i64, timers: &'a mut Timers) -> Self {
         Self { now, timers, initial_delay_ms: 0, answers: Vec::new(), entries: Vec::new() }
     }
 
-    /// Hands everything over, and returns the answer under the turn's own ticket if there is one.
-    fn finish(self, around: &mut dyn Surroundings, own: Option<Ticket>) -> Option<Deferred> {
-        let entries: Vec<Entry> = self.entries.into_iter().map(Entry::Group).collect();
-        if !entries.is_empty() && around.record(&entries).is_err() {
+    /// Hands everything over, and returns the answer under the op's own ticket if there is one.
+    fn finish(self, broker: &mut dyn GroupContext, own: Option<Ticket>) -> Option<Deferred> {
+        let entries: Vec<JournalEntry> = self.entries.into_iter().map(JournalEntry::Group).collect();
+        if !entries.is_empty() && broker.record(&entries).is_err() {
             // Noted there. Kafka goes on here, too: the group is empty, and an older generation would time out.
         }
         let mut answered = None;
@@ -120,7 +120,7 @@ impl<'a> Turn<'a> {
             if own == Some(ticket) {
                 answered = Some(answer);
             } else {
-                around.put(ticket, answer);
+                broker.put(ticket, answer);
             }
         }
         answered
@@ -128,19 +128,19 @@ impl<'a> Turn<'a> {
 }
 
 /// Text for the wire.
-fn wire(text: &str) -> StrBytes {
+fn str_bytes(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
 /// What a client is told when the journal could not be written; a coordinator whose disk fails is none any more.
-fn refusal_of(error: ResponseError) -> ResponseError {
+fn coordinator_error(error: ResponseError) -> ResponseError {
     match error {
         ResponseError::KafkaStorageError => ResponseError::NotCoordinator,
         error => error,
     }
 }
 
-impl From<GroupEntry> for Entry {
+impl From<GroupEntry> for JournalEntry {
     fn from(entry: GroupEntry) -> Self {
         Self::Group(entry)
     }
@@ -161,12 +161,12 @@ impl Groups {
         let Self { by_id: groups, timers, .. } = self;
         let Some(group) = groups.get_mut(&record.group) else { return };
         for member in group.members.keys() {
-            timers.cancel(&group.heartbeat(member));
+            timers.cancel(&group.heartbeat_timer(member));
         }
         group.restore(record);
-        let mut turn = Turn::new(now, timers);
+        let mut op = Operation::new(now, timers);
         for member in group.members.keys() {
-            group.heard_of(member, &mut turn);
+            group.restart_session(member, &mut op);
         }
     }
 
@@ -178,8 +178,8 @@ impl Groups {
     }
 
     /// A transaction has ended: its pending offsets become committed or are dropped. Returns what the journal must keep of that.
-    pub fn end_transaction(&mut self, producer_id: i64, committed: bool, _now: i64) -> Vec<Entry> {
-        if !self.pending.contains_key(&producer_id) {
+    pub fn end_transaction(&mut self, producer_id: i64, committed: bool, _now: i64) -> Vec<JournalEntry> {
+        if !self.pending_offsets.contains_key(&producer_id) {
             return Vec::new();
         }
         let entry = GroupEntry::TransactionEnded { producer_id, committed };
@@ -188,8 +188,8 @@ impl Groups {
     }
 
     /// A topic is gone, and with it every group's offsets for it. Returns what the journal must keep of that.
-    pub fn topic_deleted(&mut self, topic: &str) -> Vec<Entry> {
-        if self.drop_topic(topic) {
+    pub fn topic_deleted(&mut self, topic: &str) -> Vec<JournalEntry> {
+        if self.remove_topic(topic) {
             vec![GroupEntry::TopicDeleted { topic: topic.to_owned() }.into()]
         } else {
             Vec::new()
@@ -197,22 +197,22 @@ impl Groups {
     }
 
     /// Sessions and rebalances whose time has come. Returns what the journal must keep.
-    pub fn tick(&mut self, now: i64, outbox: &mut Outbox) -> Vec<Entry> {
+    pub fn tick(&mut self, now: i64, outbox: &mut Outbox) -> Vec<JournalEntry> {
         let mut entries = Vec::new();
         while let Some(timer) = self.timers.take_due(now) {
             let Self { by_id: groups, timers, .. } = self;
-            let mut turn = Turn::new(now, timers);
+            let mut op = Operation::new(now, timers);
             let (Timer::Join { group } | Timer::Sync { group } | Timer::Heartbeat { group, .. }) = &timer;
             let Some(group) = groups.get_mut(group) else { continue };
             match &timer {
-                Timer::Join { .. } => group.join_expired(&mut turn),
-                Timer::Sync { .. } => group.sync_expired(&mut turn),
-                Timer::Heartbeat { member, .. } => group.heartbeat_expired(member, &mut turn),
+                Timer::Join { .. } => group.join_expired(&mut op),
+                Timer::Sync { .. } => group.sync_expired(&mut op),
+                Timer::Heartbeat { member, .. } => group.heartbeat_expired(member, &mut op),
             }
-            for (ticket, answer) in turn.answers {
+            for (ticket, answer) in op.answers {
                 outbox.put(ticket, answer);
             }
-            entries.append(&mut turn.entries);
+            entries.append(&mut op.entries);
         }
         if self.cleanup_due.is_some_and(|due| due <= now) {
             for entry in self.expired(now) {
@@ -221,18 +221,18 @@ impl Groups {
             }
             self.cleanup_due = (!self.by_id.is_empty()).then_some(now + CLEANUP_INTERVAL_MS);
         }
-        entries.into_iter().map(Entry::Group).collect()
+        entries.into_iter().map(JournalEntry::Group).collect()
     }
 
     /// Answers every join and sync that waits: this node is nobody's coordinator any more. The groups themselves stay as
     /// the journal has them, for the next start.
     pub fn end_waits(&mut self, now: i64, outbox: &mut Outbox) {
         let Self { by_id: groups, timers, .. } = self;
-        let mut turn = Turn::new(now, timers);
+        let mut op = Operation::new(now, timers);
         for member in groups.values_mut().flat_map(|group| group.members.values_mut()) {
-            member.end_waits(ResponseError::NotCoordinator, &mut turn);
+            member.end_waits(ResponseError::NotCoordinator, &mut op);
         }
-        for (ticket, answer) in turn.answers {
+        for (ticket, answer) in op.answers {
             outbox.put(ticket, answer);
         }
     }
@@ -252,17 +252,19 @@ impl Groups {
     /// Does what an entry tells of offsets and deletions.
     fn apply(&mut self, entry: GroupEntry) {
         match entry {
-            GroupEntry::Offsets(commit) => self.take_offsets(commit),
-            GroupEntry::OffsetsDeleted { group, topics } => self.drop_offsets(&group, &topics),
-            GroupEntry::TransactionEnded { producer_id, committed } => self.take_end(producer_id, committed),
-            GroupEntry::TopicDeleted { topic } => drop(self.drop_topic(&topic)),
+            GroupEntry::Offsets(commit) => self.apply_commit(commit),
+            GroupEntry::OffsetsDeleted { group, topics } => self.remove_offsets(&group, &topics),
+            GroupEntry::TransactionEnded { producer_id, committed } => {
+                self.apply_transaction_end(producer_id, committed)
+            }
+            GroupEntry::TopicDeleted { topic } => drop(self.remove_topic(&topic)),
             GroupEntry::Deleted { group } => {
                 if let Some(removed) = self.by_id.remove(&group) {
-                    for member in removed.pending.iter().chain(removed.members.keys()) {
-                        self.timers.cancel(&removed.heartbeat(member));
+                    for member in removed.pending_members.iter().chain(removed.members.keys()) {
+                        self.timers.cancel(&removed.heartbeat_timer(member));
                     }
                 }
-                self.drop_pending(&group);
+                self.remove_pending_offsets(&group);
             }
             // Only a restart takes a generation from the journal.
             GroupEntry::Generation(_) => {}

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Groups;
-use super::entry::{CommittedOffsets, GroupEntry, PartitionOffset};
-use super::group::{Group, State};
+use super::group::{Group, GroupState};
+use super::journal_entry::{CommittedOffsets, GroupEntry, PartitionOffset};
 
 /// `offsets.retention.minutes`: 7 days.
 const RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -77,13 +77,13 @@ impl Groups {
     /// Whether a transaction is open that holds an offset for this partition.
     pub(super) fn has_pending(&self, group: &Group, topic: &str, partition: i32) -> bool {
         group.transactions.iter().any(|producer_id| {
-            let pending = self.pending.get(producer_id).and_then(|groups| groups.get(&group.id));
+            let pending = self.pending_offsets.get(producer_id).and_then(|groups| groups.get(&group.id));
             pending.is_some_and(|offsets| offsets.get(topic, partition).is_some())
         })
     }
 
     /// Takes committed or pending offsets in; a group comes to be with its first ones.
-    pub(super) fn take_offsets(&mut self, commit: CommittedOffsets) {
+    pub(super) fn apply_commit(&mut self, commit: CommittedOffsets) {
         let CommittedOffsets { group: id, producer_id, position, time, expires, topics } = commit;
         self.position = self.position.max(position);
         if !self.by_id.contains_key(&id) {
@@ -94,7 +94,7 @@ impl Groups {
             None => &mut group.offsets,
             Some(producer_id) => {
                 group.transactions.insert(producer_id);
-                self.pending.entry(producer_id).or_default().entry(id).or_default()
+                self.pending_offsets.entry(producer_id).or_default().entry(id).or_default()
             }
         };
         for (topic, partitions) in topics {
@@ -106,8 +106,8 @@ impl Groups {
     }
 
     /// Ends a producer's transaction. Of a pending and a committed offset the one that was written later stays.
-    pub(super) fn take_end(&mut self, producer_id: i64, committed: bool) {
-        for (id, pending) in self.pending.remove(&producer_id).unwrap_or_default() {
+    pub(super) fn apply_transaction_end(&mut self, producer_id: i64, committed: bool) {
+        for (id, pending) in self.pending_offsets.remove(&producer_id).unwrap_or_default() {
             let Some(group) = self.by_id.get_mut(&id) else { continue };
             group.transactions.remove(&producer_id);
             if !committed {
@@ -124,9 +124,9 @@ impl Groups {
     }
 
     /// Deletes a group's offsets, pending ones too.
-    pub(super) fn drop_offsets(&mut self, id: &str, topics: &BTreeMap<String, Vec<i32>>) {
+    pub(super) fn remove_offsets(&mut self, id: &str, topics: &BTreeMap<String, Vec<i32>>) {
         let Some(group) = self.by_id.get_mut(id) else { return };
-        let pending = self.pending.values_mut().filter_map(|groups| groups.get_mut(id));
+        let pending = self.pending_offsets.values_mut().filter_map(|groups| groups.get_mut(id));
         for offsets in std::iter::once(&mut group.offsets).chain(pending) {
             for (topic, partitions) in topics {
                 for partition in partitions {
@@ -137,15 +137,15 @@ impl Groups {
     }
 
     /// Deletes every group's offsets for a topic, pending ones too. Returns whether there were any.
-    pub(super) fn drop_topic(&mut self, topic: &str) -> bool {
+    pub(super) fn remove_topic(&mut self, topic: &str) -> bool {
         let committed = self.by_id.values_mut().map(|group| &mut group.offsets);
-        let pending = self.pending.values_mut().flat_map(BTreeMap::values_mut);
+        let pending = self.pending_offsets.values_mut().flat_map(BTreeMap::values_mut);
         committed.chain(pending).filter_map(|offsets| offsets.0.remove(topic)).count() > 0
     }
 
     /// Deletes a group's pending offsets with the group.
-    pub(super) fn drop_pending(&mut self, id: &str) {
-        self.pending.retain(|_, groups| {
+    pub(super) fn remove_pending_offsets(&mut self, id: &str) {
+        self.pending_offsets.retain(|_, groups| {
             groups.remove(id);
             !groups.is_empty()
         });
@@ -154,7 +154,7 @@ impl Groups {
     /// Everything that a fresh journal must hold of offsets.
     pub(super) fn offset_entries(&self) -> impl Iterator<Item = GroupEntry> {
         let committed = self.by_id.values().flat_map(|group| group.offsets.entries(&group.id, None));
-        let pending = self.pending.iter().flat_map(|(producer_id, groups)| {
+        let pending = self.pending_offsets.iter().flat_map(|(producer_id, groups)| {
             groups.iter().flat_map(|(group, offsets)| offsets.entries(group, Some(*producer_id)))
         });
         committed.chain(pending).map(GroupEntry::Offsets)
@@ -176,7 +176,8 @@ impl Groups {
                 }
             }
             // A member id that was given out is about to be used.
-            let idle = group.state == State::Empty && group.pending.is_empty() && group.transactions.is_empty();
+            let idle =
+                group.state == GroupState::Empty && group.pending_members.is_empty() && group.transactions.is_empty();
             if all && idle {
                 entries.push(GroupEntry::Deleted { group: group.id.clone() });
             } else if !topics.is_empty() {
@@ -188,12 +189,12 @@ impl Groups {
 }
 
 impl Group {
-    /// Offsets expire some time after the group became empty, or after their commit where nobody joins the group or
+    /// Offsets expire some time after the group became empty, or after their commit where nobody options the group or
     /// the group lives but does not subscribe to the topic any more (KIP-211).
     fn is_expired(&self, topic: &str, committed: &Committed, now: i64) -> bool {
         let since = match (&self.protocol_type, self.state) {
-            (Some(_), State::Empty) => self.since,
-            (Some(_), State::Stable) if self.of_consumers() && self.subscribed.is_some() => committed.time,
+            (Some(_), GroupState::Empty) => self.since,
+            (Some(_), GroupState::Stable) if self.is_consumer_group() && self.subscribed.is_some() => committed.time,
             (Some(_), _) => return false,
             (None, _) => committed.time,
         };

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
-use super::Turn;
-use super::entry::Generation;
-use super::group::{Group, InitialDelay, State};
-use super::member::refused_sync;
+use super::Operation;
+use super::group::{Group, GroupState, InitialDelay};
+use super::journal_entry::Generation;
+use super::member::sync_error;
 use super::timers::Timer;
 
 impl Group {
@@ -19,163 +19,164 @@ impl Group {
     }
 
     /// Begins a rebalance, or goes on with the one that runs.
-    pub(super) fn rebalance(&mut self, turn: &mut Turn<'_>) {
-        if self.state == State::PreparingRebalance {
-            self.complete_if_all_joined(turn);
+    pub(super) fn rebalance(&mut self, op: &mut Operation<'_>) {
+        if self.state == GroupState::PreparingRebalance {
+            self.complete_if_all_joined(op);
         } else {
-            self.prepare(turn);
+            self.prepare_rebalance(op);
         }
     }
 
     /// Ends the wait for members when nobody is missing. A new group waits for its delay instead.
-    pub(super) fn complete_if_all_joined(&mut self, turn: &mut Turn<'_>) {
-        if self.state == State::PreparingRebalance && self.previous != State::Empty && self.all_joined() {
-            self.complete_join(turn);
+    pub(super) fn complete_if_all_joined(&mut self, op: &mut Operation<'_>) {
+        if self.state == GroupState::PreparingRebalance && self.previous_state != GroupState::Empty && self.all_joined()
+        {
+            self.complete_join(op);
         }
     }
 
     /// Begins a rebalance.
-    pub(super) fn prepare(&mut self, turn: &mut Turn<'_>) {
-        if self.state == State::CompletingRebalance {
-            self.drop_assignments(ResponseError::RebalanceInProgress, turn);
+    pub(super) fn prepare_rebalance(&mut self, op: &mut Operation<'_>) {
+        if self.state == GroupState::CompletingRebalance {
+            self.fail_assignments(ResponseError::RebalanceInProgress, op);
         }
-        self.unsynced.clear();
-        turn.timers.cancel(&self.sync_timer());
-        let is_new = self.state == State::Empty;
-        self.enter(State::PreparingRebalance, turn.now);
+        self.pending_sync.clear();
+        op.timers.cancel(&self.sync_timer());
+        let is_new = self.state == GroupState::Empty;
+        self.transition_to(GroupState::PreparingRebalance, op.now);
         if is_new {
-            let delay_ms = i64::from(turn.initial_delay_ms);
+            let delay_ms = i64::from(op.initial_delay_ms);
             if delay_ms == 0 {
-                return self.complete_join(turn);
+                return self.complete_join(op);
             }
             let remaining = (self.rebalance_timeout_ms() - delay_ms).max(0);
-            self.initial = Some(InitialDelay { configured: delay_ms, current: delay_ms, remaining });
-            turn.timers.schedule(self.join_timer(), turn.now + delay_ms);
+            self.initial_delay = Some(InitialDelay { configured: delay_ms, current: delay_ms, remaining });
+            op.timers.schedule(self.join_timer(), op.now + delay_ms);
         } else if self.all_joined() {
-            self.complete_join(turn);
+            self.complete_join(op);
         } else {
-            turn.timers.schedule(self.join_timer(), turn.now + self.rebalance_timeout_ms());
+            op.timers.schedule(self.join_timer(), op.now + self.rebalance_timeout_ms());
         }
     }
 
     /// The time to join is over. A new group that is still growing gets some more.
-    pub(super) fn join_expired(&mut self, turn: &mut Turn<'_>) {
-        match self.initial {
-            Some(InitialDelay { configured, current, remaining }) if self.newcomer && remaining != 0 => {
-                self.newcomer = false;
+    pub(super) fn join_expired(&mut self, op: &mut Operation<'_>) {
+        match self.initial_delay {
+            Some(InitialDelay { configured, current, remaining }) if self.new_member_added && remaining != 0 => {
+                self.new_member_added = false;
                 let next = configured.min(remaining);
                 let remaining = (remaining - current).max(0);
-                self.initial = Some(InitialDelay { configured, current: next, remaining });
-                turn.timers.schedule(self.join_timer(), turn.now + next);
+                self.initial_delay = Some(InitialDelay { configured, current: next, remaining });
+                op.timers.schedule(self.join_timer(), op.now + next);
             }
-            _ => self.complete_join(turn),
+            _ => self.complete_join(op),
         }
     }
 
     /// Ends the wait for members: who did not rejoin is out, unless static, and the others form the next generation.
-    pub(super) fn complete_join(&mut self, turn: &mut Turn<'_>) {
-        turn.timers.cancel(&self.join_timer());
-        self.initial = None;
-        let missing = self.members.values().filter(|member| member.joining.is_none() && member.instance.is_none());
+    pub(super) fn complete_join(&mut self, op: &mut Operation<'_>) {
+        op.timers.cancel(&self.join_timer());
+        self.initial_delay = None;
+        let missing = self.members.values().filter(|member| member.waiting_join.is_none() && member.instance.is_none());
         for id in missing.map(|member| member.id.clone()).collect::<Vec<_>>() {
-            self.remove(&id, turn);
+            self.remove_member(&id, op);
         }
-        if !self.elect() && !self.members.is_empty() {
+        if !self.elect_leader() && !self.members.is_empty() {
             // Static members only, and none of them is here: their sessions decide.
-            turn.timers.schedule(self.join_timer(), turn.now + self.rebalance_timeout_ms());
+            op.timers.schedule(self.join_timer(), op.now + self.rebalance_timeout_ms());
             return;
         }
         self.generation = self.generation.wrapping_add(1);
-        self.newcomer = false;
-        self.unsynced.clear();
+        self.new_member_added = false;
+        self.pending_sync.clear();
         if self.members.is_empty() {
             self.protocol = None;
             self.subscribed = self.subscriptions();
-            self.enter(State::Empty, turn.now);
+            self.transition_to(GroupState::Empty, op.now);
             let record = self.record(&self.assignments(), self.since);
-            self.keep(record, turn);
+            self.record_generation(record, op);
             return;
         }
         self.protocol = self.select_protocol();
         self.subscribed = self.subscriptions();
-        self.enter(State::CompletingRebalance, turn.now);
+        self.transition_to(GroupState::CompletingRebalance, op.now);
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            let mut answer = self.joined(&id);
+            let mut answer = self.join_response(&id);
             if self.is_leader(&id) {
-                answer.members = self.roster();
+                answer.members = self.current_member_metadata();
             }
             if let Some(member) = self.members.get_mut(&id) {
-                member.answer_join(turn, answer);
+                member.answer_join(op, answer);
                 member.is_new = false;
             }
-            self.heard_of(&id, turn);
-            self.unsynced.insert(id);
+            self.restart_session(&id, op);
+            self.pending_sync.insert(id);
         }
-        turn.timers.schedule(self.sync_timer(), turn.now + self.rebalance_timeout_ms());
+        op.timers.schedule(self.sync_timer(), op.now + self.rebalance_timeout_ms());
     }
 
     /// The time to ask for assignments is over: who did not is out.
-    pub(super) fn sync_expired(&mut self, turn: &mut Turn<'_>) {
-        if !matches!(self.state, State::CompletingRebalance | State::Stable) || self.unsynced.is_empty() {
+    pub(super) fn sync_expired(&mut self, op: &mut Operation<'_>) {
+        if !matches!(self.state, GroupState::CompletingRebalance | GroupState::Stable) || self.pending_sync.is_empty() {
             return;
         }
-        for id in std::mem::take(&mut self.unsynced) {
-            self.remove(&id, turn);
+        for id in std::mem::take(&mut self.pending_sync) {
+            self.remove_member(&id, op);
         }
-        self.prepare(turn);
+        self.prepare_rebalance(op);
     }
 
     /// A member, or an id given out, was not heard of for its session time-out.
-    pub(super) fn heartbeat_expired(&mut self, member: &str, turn: &mut Turn<'_>) {
-        if self.pending.contains(member) {
-            self.remove(member, turn);
-            if self.state == State::PreparingRebalance && self.all_joined() {
-                self.complete_join(turn);
+    pub(super) fn heartbeat_expired(&mut self, member: &str, op: &mut Operation<'_>) {
+        if self.pending_members.contains(member) {
+            self.remove_member(member, op);
+            if self.state == GroupState::PreparingRebalance && self.all_joined() {
+                self.complete_join(op);
             }
-        } else if self.members.get(member).is_some_and(|known| !known.is_excused()) {
-            self.remove(member, turn);
+        } else if self.members.get(member).is_some_and(|known| !known.satisfies_heartbeat()) {
+            self.remove_member(member, op);
             match self.state {
-                State::Stable | State::CompletingRebalance => self.prepare(turn),
-                State::PreparingRebalance if self.all_joined() => self.complete_join(turn),
-                State::PreparingRebalance | State::Empty => {}
+                GroupState::Stable | GroupState::CompletingRebalance => self.prepare_rebalance(op),
+                GroupState::PreparingRebalance if self.all_joined() => self.complete_join(op),
+                GroupState::PreparingRebalance | GroupState::Empty => {}
             }
         }
     }
 
     /// A member has asked for its assignment.
-    pub(super) fn has_synced(&mut self, member: &str, turn: &mut Turn<'_>) {
-        self.unsynced.remove(member);
-        if self.unsynced.is_empty() {
-            turn.timers.cancel(&self.sync_timer());
+    pub(super) fn remove_pending_sync(&mut self, member: &str, op: &mut Operation<'_>) {
+        self.pending_sync.remove(member);
+        if self.pending_sync.is_empty() {
+            op.timers.cancel(&self.sync_timer());
         }
     }
 
     /// The leader has spoken and the journal has it: everybody who waits is told, and the group is stable.
-    pub(super) fn assign(&mut self, record: Generation, turn: &mut Turn<'_>) {
+    pub(super) fn set_assignments(&mut self, record: Generation, op: &mut Operation<'_>) {
         for given in &record.members {
             let Some(member) = self.members.get_mut(&given.id) else { continue };
             member.assignment = given.assignment.clone();
         }
         self.recorded = Some(record);
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            let answer = self.synced(self.members[&id].assignment.clone());
-            self.tell(&id, answer, turn);
+            let answer = self.sync_response(self.members[&id].assignment.clone());
+            self.answer_sync(&id, answer, op);
         }
-        self.enter(State::Stable, turn.now);
+        self.transition_to(GroupState::Stable, op.now);
     }
 
     /// There will be no assignment in this generation: everybody who waits for one is told why.
-    pub(super) fn drop_assignments(&mut self, error: ResponseError, turn: &mut Turn<'_>) {
+    pub(super) fn fail_assignments(&mut self, error: ResponseError, op: &mut Operation<'_>) {
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             self.members[&id].assignment = Bytes::new();
-            self.tell(&id, refused_sync(error), turn);
+            self.answer_sync(&id, sync_error(error), op);
         }
     }
 
     /// Sessions begin anew with the answer, because members that wait are excused.
-    fn tell(&mut self, id: &str, answer: kafka_protocol::messages::SyncGroupResponse, turn: &mut Turn<'_>) {
-        if self.members[id].answer_sync(turn, answer) {
-            self.heard_of(id, turn);
+    fn answer_sync(&mut self, id: &str, answer: kafka_protocol::messages::SyncGroupResponse, op: &mut Operation<'_>) {
+        if self.members[id].answer_sync(op, answer) {
+            self.restart_session(id, op);
         }
     }
 }

@@ -10,20 +10,20 @@ use kafka_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::member::{refused_join, spelled};
-use super::{Groups, Surroundings, coordinator};
+use super::member::{for_version, join_error};
+use super::{GroupContext, Groups, find_coordinator};
 use crate::broker::answer::{Answer, Call, Deferred, Ticket};
 use crate::broker::core::{Core, NodeSettings};
-use crate::broker::entry::Entry;
+use crate::broker::journal_entry::JournalEntry;
 use crate::broker::stop;
-use crate::broker::transactions::{Entrance, Speaker};
+use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
-impl Surroundings for Core {
+impl GroupContext for Core {
     fn settings(&self) -> &NodeSettings {
         &self.settings
     }
 
-    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+    fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         self.record(entries)
     }
 
@@ -31,14 +31,14 @@ impl Surroundings for Core {
         self.topics.log(topic, partition).is_some()
     }
 
-    fn enter_transaction(
+    fn add_group_to_transaction(
         &mut self,
-        speaker: Speaker<'_>,
+        identity: ProducerIdentity<'_>,
         group: &str,
-        entrance: Entrance,
+        support: TransactionSupport,
         now: i64,
     ) -> Result<(), ResponseError> {
-        self.enter_group(speaker, group, entrance, now)
+        self.add_or_verify_group(identity, group, support, now)
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -50,7 +50,7 @@ impl Surroundings for Core {
     }
 
     #[expect(clippy::disallowed_methods, reason = "member ids must differ from those of any other start of the broker")]
-    fn fresh_id(&mut self) -> Uuid {
+    fn new_uuid(&mut self) -> Uuid {
         Uuid::new_v4()
     }
 }
@@ -70,14 +70,14 @@ impl Core {
         if self.stopping {
             return stop::refuse(request);
         }
-        coordinator::find(&self.settings, request, call.version)
+        find_coordinator::find(&self.settings, request, call.version)
     }
 
     /// Answers `JoinGroup`, later if others are waited for.
     pub fn join_group(&mut self, request: &JoinGroupRequest, call: &Call<'_>) -> Answer<JoinGroupResponse> {
         if self.stopping {
-            let refused = refused_join(&request.member_id, ResponseError::CoordinatorNotAvailable);
-            return Answer::Now(spelled(refused, call.version));
+            let refused = join_error(&request.member_id, ResponseError::CoordinatorNotAvailable);
+            return Answer::Now(for_version(refused, call.version));
         }
         self.with_groups(|groups, core| groups.join(core, request, call))
     }

@@ -1,94 +1,97 @@
 //! Owns the claims about what a restart remembers, and the law that a snapshot tells all of it.
 
-use super::entry::{CommittedOffsets, Generation, GroupEntry, MemberOfGeneration, PartitionOffset};
-use super::testbed::{Bed, GROUP, Joins, SESSION_MS, restored, subscription};
+use super::journal_entry::{CommittedOffsets, Generation, GenerationMember, GroupEntry, PartitionOffset};
+use super::test_support::{GROUP, JoinOptions, SESSION_MS, TestCoordinator, restored, subscription};
 use kafka_protocol::ResponseError;
 
 #[test]
 fn members_go_on_after_a_restart_without_a_rebalance() {
-    let mut before = Bed::default();
+    let mut before = TestCoordinator::default();
     let (leader, follower) = before.stable_of_two();
     before.commit(&leader, 2, "orders", 0, 7);
-    let mut bed = before.restarted();
-    assert_eq!((bed.state(), bed.generation()), ("Stable", 2));
-    assert_eq!(bed.heartbeat(&leader, 2), Ok(()));
-    assert_eq!(bed.sync_now(&follower, 2, &[]).assignment, "rest");
-    assert_eq!(bed.commit(&follower, 2, "orders", 0, 8), 0);
-    assert_eq!(bed.fetch(0, true), (8, 0));
-    let waits = bed.join_later(Joins { member: &leader, ..Joins::default() });
-    assert_eq!(bed.join_now(Joins { member: &follower, ..Joins::default() }).generation_id, 3);
-    assert_eq!(bed.join_of(waits).members.len(), 2);
+    let mut coordinator = before.restarted();
+    assert_eq!((coordinator.state(), coordinator.generation()), ("Stable", 2));
+    assert_eq!(coordinator.heartbeat(&leader, 2), Ok(()));
+    assert_eq!(coordinator.sync_now(&follower, 2, &[]).assignment, "rest");
+    assert_eq!(coordinator.commit(&follower, 2, "orders", 0, 8), 0);
+    assert_eq!(coordinator.fetch(0, true), (8, 0));
+    let waits = coordinator.join_later(JoinOptions { member: &leader, ..JoinOptions::default() });
+    assert_eq!(coordinator.join_now(JoinOptions { member: &follower, ..JoinOptions::default() }).generation_id, 3);
+    assert_eq!(coordinator.join_response(waits).members.len(), 2);
 }
 
 #[test]
 fn members_that_stay_away_after_a_restart_are_out_after_their_session() {
-    let mut before = Bed::default();
+    let mut before = TestCoordinator::default();
     before.stable_of_two();
-    let mut bed = before.restarted();
-    bed.pass(i64::from(SESSION_MS) - 1);
-    assert_eq!(bed.state(), "Stable");
-    bed.pass(1);
-    assert_eq!((bed.state(), bed.generation()), ("Empty", 3));
+    let mut coordinator = before.restarted();
+    coordinator.advance(i64::from(SESSION_MS) - 1);
+    assert_eq!(coordinator.state(), "Stable");
+    coordinator.advance(1);
+    assert_eq!((coordinator.state(), coordinator.generation()), ("Empty", 3));
 }
 
 #[test]
 fn the_generation_of_an_empty_group_is_remembered() {
-    let mut before = Bed::default();
+    let mut before = TestCoordinator::default();
     let member = before.stable_of_one();
     before.leave(&[(&member, None)]);
-    let mut bed = before.restarted();
-    assert_eq!((bed.state(), bed.generation()), ("Empty", 2));
-    let (_, joined) = bed.enters(Joins::default());
-    assert_eq!(super::testbed::now(joined).generation_id, 3);
+    let mut coordinator = before.restarted();
+    assert_eq!((coordinator.state(), coordinator.generation()), ("Empty", 2));
+    let (_, joined) = coordinator.join_with_new_id(JoinOptions::default());
+    assert_eq!(super::test_support::now(joined).generation_id, 3);
 }
 
 #[test]
 fn a_static_members_new_id_is_remembered() {
-    let mut before = Bed::default();
-    let of_a = || Joins { instance: Some("a"), ..Joins::default() };
+    let mut before = TestCoordinator::default();
+    let of_a = || JoinOptions { instance: Some("a"), ..JoinOptions::default() };
     let old = before.join_now(of_a()).member_id;
     before.sync_now(&old, 1, &[(&old, "all")]);
     let new = before.join_now(of_a()).member_id;
-    let mut bed = before.restarted();
-    assert_eq!(bed.heartbeat_as(&new, Some("a"), 1), Ok(()));
-    assert_eq!(bed.heartbeat_as(&old, Some("a"), 1), Err(ResponseError::FencedInstanceId));
+    let mut coordinator = before.restarted();
+    assert_eq!(coordinator.heartbeat_as(&new, Some("a"), 1), Ok(()));
+    assert_eq!(coordinator.heartbeat_as(&old, Some("a"), 1), Err(ResponseError::FencedInstanceId));
 }
 
 #[test]
 fn a_rebalance_that_a_restart_interrupts_never_was() {
-    let mut before = Bed::default();
+    let mut before = TestCoordinator::default();
     let (leader, follower) = before.stable_of_two();
     before.leave(&[(&follower, None)]);
-    let bed = before.restarted();
-    assert_eq!((bed.state(), bed.generation()), ("Stable", 2));
-    assert_eq!(restored(before.groups.snapshot(), 0).snapshot(), bed.groups.snapshot());
-    before.join_now(Joins { member: &leader, ..Joins::default() });
-    assert_eq!(restored(before.groups.snapshot(), 0).snapshot(), bed.groups.snapshot());
+    let coordinator = before.restarted();
+    assert_eq!((coordinator.state(), coordinator.generation()), ("Stable", 2));
+    assert_eq!(restored(before.groups.snapshot(), 0).snapshot(), coordinator.groups.snapshot());
+    before.join_now(JoinOptions { member: &leader, ..JoinOptions::default() });
+    assert_eq!(restored(before.groups.snapshot(), 0).snapshot(), coordinator.groups.snapshot());
 }
 
 #[test]
 fn pending_offsets_wait_for_their_end_across_a_restart() {
-    let mut before = Bed::default();
+    let mut before = TestCoordinator::default();
     before.commit_in_transaction(4, "", -1, 0, 10);
     before.commit("", -1, "orders", 0, 5);
     before.commit("", -1, "orders", 1, 5);
     before.commit_in_transaction(4, "", -1, 1, 11);
-    for mut bed in [before.restarted(), Bed { groups: restored(before.groups.snapshot(), 0), ..Bed::default() }] {
-        assert_eq!(bed.fetch(0, true).1, ResponseError::UnstableOffsetCommit.code());
-        bed.end_transaction(4, true);
-        assert_eq!((bed.fetch(0, true), bed.fetch(1, true)), ((5, 0), (11, 0)), "the newer one stays");
+    for mut coordinator in [
+        before.restarted(),
+        TestCoordinator { groups: restored(before.groups.snapshot(), 0), ..TestCoordinator::default() },
+    ] {
+        assert_eq!(coordinator.fetch(0, true).1, ResponseError::UnstableOffsetCommit.code());
+        coordinator.end_transaction(4, true);
+        assert_eq!((coordinator.fetch(0, true), coordinator.fetch(1, true)), ((5, 0), (11, 0)), "the newer one stays");
     }
 }
 
 #[test]
 fn deletions_are_remembered() {
-    let mut before = Bed::default();
+    let mut before = TestCoordinator::default();
     before.commit("", -1, "orders", 0, 5);
     let topic = before.groups.topic_deleted("orders");
-    before.around.journal.extend(topic);
-    let mut bed = before.restarted();
-    assert_eq!(bed.fetch(0, true), (-1, 0));
-    before.pass(600_000);
+    before.broker.journal.extend(topic);
+    let mut coordinator = before.restarted();
+    assert_eq!(coordinator.fetch(0, true), (-1, 0));
+    before.advance(600_000);
     assert_eq!(before.state(), "Dead");
     assert_eq!(before.restarted().state(), "Dead");
 }
@@ -103,7 +106,7 @@ fn the_journal_s_lines_are_these() {
             protocol: Some("range".to_owned()),
             leader: Some("m".to_owned()),
             since: 9,
-            members: vec![MemberOfGeneration {
+            members: vec![GenerationMember {
                 id: "m".to_owned(),
                 instance: None,
                 client_id: "c".to_owned(),

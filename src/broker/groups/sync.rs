@@ -6,10 +6,10 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{HeartbeatRequest, SyncGroupRequest, SyncGroupResponse};
 
-use super::entry::GroupEntry;
-use super::group::{Group, State};
-use super::member::refused_sync;
-use super::{Groups, Surroundings, Turn, refusal_of};
+use super::group::{Group, GroupState};
+use super::journal_entry::GroupEntry;
+use super::member::sync_error;
+use super::{GroupContext, Groups, Operation, coordinator_error};
 use crate::broker::answer::{Answer, Call, Deferred};
 
 /// From this version on the protocol must be named (KIP-559).
@@ -19,38 +19,38 @@ impl Groups {
     /// Answers `SyncGroup`.
     pub(super) fn sync(
         &mut self,
-        around: &mut dyn Surroundings,
+        broker: &mut dyn GroupContext,
         request: &SyncGroupRequest,
         call: &Call<'_>,
     ) -> Answer<SyncGroupResponse> {
         let named = request.protocol_type.is_some() && request.protocol_name.is_some();
         if call.version >= PROTOCOL_NAMED_SINCE && !named {
-            return Answer::Now(refused_sync(ResponseError::InconsistentGroupProtocol));
+            return Answer::Now(sync_error(ResponseError::InconsistentGroupProtocol));
         }
         if request.group_id.is_empty() {
-            return Answer::Now(refused_sync(ResponseError::InvalidGroupId));
+            return Answer::Now(sync_error(ResponseError::InvalidGroupId));
         }
-        let ticket = around.ticket();
+        let ticket = broker.ticket();
         let Some(group) = self.by_id.get(request.group_id.as_str()) else {
-            return Answer::Now(refused_sync(ResponseError::UnknownMemberId));
+            return Answer::Now(sync_error(ResponseError::UnknownMemberId));
         };
         if let Err(error) = group.check_sync(request) {
-            return Answer::Now(refused_sync(error));
+            return Answer::Now(sync_error(error));
         }
-        let has_room = self.has_room_to_give(group, request);
+        let fits = self.fits_assignments(group, request);
         let Self { by_id: groups, timers, .. } = self;
         let Some(group) = groups.get_mut(request.group_id.as_str()) else {
-            return Answer::Now(refused_sync(ResponseError::UnknownMemberId));
+            return Answer::Now(sync_error(ResponseError::UnknownMemberId));
         };
-        let mut turn = Turn::new(call.now, timers);
+        let mut op = Operation::new(call.now, timers);
         let member = request.member_id.as_str();
-        group.has_synced(member, &mut turn);
-        if group.state == State::Stable {
-            let answer = group.synced(group.members[member].assignment.clone());
-            turn.finish(around, None);
+        group.remove_pending_sync(member, &mut op);
+        if group.state == GroupState::Stable {
+            let answer = group.sync_response(group.members[member].assignment.clone());
+            op.finish(broker, None);
             return Answer::Now(answer);
         }
-        group.members[member].await_sync(&mut turn, ticket);
+        group.members[member].await_sync(&mut op, ticket);
         if group.is_leader(member) {
             let given: BTreeMap<String, Bytes> = request
                 .assignments
@@ -59,16 +59,16 @@ impl Groups {
                 .collect();
             let record = group.record(&given, group.since);
             // As Apache, where a generation does not fit into a record.
-            let room = if has_room { Ok(()) } else { Err(ResponseError::UnknownServerError) };
-            match room.and_then(|()| around.record(&[GroupEntry::Generation(record.clone()).into()])) {
-                Ok(()) => group.assign(record, &mut turn),
+            let room = if fits { Ok(()) } else { Err(ResponseError::UnknownServerError) };
+            match room.and_then(|()| broker.record(&[GroupEntry::Generation(record.clone()).into()])) {
+                Ok(()) => group.set_assignments(record, &mut op),
                 Err(error) => {
-                    group.drop_assignments(refusal_of(error), &mut turn);
-                    group.prepare(&mut turn);
+                    group.fail_assignments(coordinator_error(error), &mut op);
+                    group.prepare_rebalance(&mut op);
                 }
             }
         }
-        match turn.finish(around, Some(ticket)) {
+        match op.finish(broker, Some(ticket)) {
             Some(Deferred::Sync(answer)) => Answer::Now(answer),
             _ => Answer::Later(ticket),
         }
@@ -89,15 +89,15 @@ impl Groups {
         if request.generation_id != group.generation {
             return Err(ResponseError::IllegalGeneration);
         }
-        group.heard_of(&request.member_id, &mut Turn::new(now, timers));
-        if group.state == State::PreparingRebalance { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+        group.restart_session(&request.member_id, &mut Operation::new(now, timers));
+        if group.state == GroupState::PreparingRebalance { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
     }
 }
 
 impl Group {
     fn check_sync(&self, request: &SyncGroupRequest) -> Result<(), ResponseError> {
         let differs = |asked: Option<&str>, ours: Option<&str>| asked.is_some() && ours.is_some() && asked != ours;
-        if self.state == State::Empty {
+        if self.state == GroupState::Empty {
             return Err(ResponseError::UnknownMemberId);
         }
         self.check_member(&request.member_id, request.group_instance_id.as_deref())?;
@@ -109,7 +109,7 @@ impl Group {
         {
             return Err(ResponseError::InconsistentGroupProtocol);
         }
-        if self.state == State::PreparingRebalance {
+        if self.state == GroupState::PreparingRebalance {
             return Err(ResponseError::RebalanceInProgress);
         }
         Ok(())

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::directory::Directory;
-use super::super::entry::Entry;
+use super::super::journal_entry::JournalEntry;
 use super::super::log::{Log, remove_files};
 use super::super::notice::Notice;
 use super::{Overrides, Topic, TopicEntry, configs};
@@ -27,7 +27,7 @@ impl Core {
     ) -> Result<Uuid, ResponseError> {
         let id = new_id();
         let created = TopicEntry::Created { id, name: name.to_owned(), partitions, overrides: overrides.clone() };
-        self.record(&[Entry::Topic(created)])?;
+        self.record(&[JournalEntry::Topic(created)])?;
         let logs = match self.open_logs(id, 0..partitions, &overrides, now) {
             Ok(logs) => logs,
             Err(error) => {
@@ -35,7 +35,7 @@ impl Core {
                     self.topics.unremoved.insert(id);
                 }
                 // If this is not written either, the next start finds an empty topic.
-                self.record(&[Entry::Topic(TopicEntry::Deleted { id })])?;
+                self.record(&[JournalEntry::Topic(TopicEntry::Deleted { id })])?;
                 return Err(error);
             }
         };
@@ -52,7 +52,7 @@ impl Core {
     pub(super) fn grow_topic(&mut self, id: Uuid, partitions: usize, now: i64) -> Result<(), ResponseError> {
         let Some(topic) = self.topics.by_id(id) else { return Err(ResponseError::UnknownTopicId) };
         let (had, overrides) = (topic.logs.len(), topic.overrides.clone());
-        self.record(&[Entry::Topic(TopicEntry::Grown { id, partitions })])?;
+        self.record(&[JournalEntry::Topic(TopicEntry::Grown { id, partitions })])?;
         match self.open_logs(id, had..partitions, &overrides, now) {
             Ok(logs) => {
                 if let Some(topic) = self.topics.by_id_mut(id) {
@@ -61,7 +61,7 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                self.record(&[Entry::Topic(TopicEntry::Grown { id, partitions: had })])?;
+                self.record(&[JournalEntry::Topic(TopicEntry::Grown { id, partitions: had })])?;
                 Err(error)
             }
         }
@@ -78,7 +78,7 @@ impl Core {
         overrides: Overrides,
         now: i64,
     ) -> Result<(), ResponseError> {
-        self.record(&[Entry::Topic(TopicEntry::Configured { id, overrides: overrides.clone() })])?;
+        self.record(&[JournalEntry::Topic(TopicEntry::Configured { id, overrides: overrides.clone() })])?;
         if let Some(topic) = self.topics.by_id_mut(id) {
             let settings = configs::log_settings(&overrides);
             for log in &mut topic.logs {
@@ -96,7 +96,7 @@ impl Core {
     ///
     /// `KAFKA_STORAGE_ERROR`; the topic is then as it was.
     pub(in crate::broker) fn remove_topic(&mut self, id: Uuid) -> Result<(), ResponseError> {
-        self.record(&[Entry::Topic(TopicEntry::Deleted { id })])?;
+        self.record(&[JournalEntry::Topic(TopicEntry::Deleted { id })])?;
         let Some(topic) = self.topics.remove(id) else { return Ok(()) };
         self.remove_logs(topic.logs);
         if !self.remove_folder(id) {
@@ -149,7 +149,7 @@ impl Core {
 
     /// Whether nothing is left of it.
     pub(super) fn remove_folder(&mut self, id: Uuid) -> bool {
-        let Some(folder) = self.topic_folder(id) else { return true };
+        let Some(folder) = self.topic_directory(id) else { return true };
         match remove_topic(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let what = format!("{} cannot be removed: {error}", folder.path().display());

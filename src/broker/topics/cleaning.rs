@@ -6,7 +6,7 @@ use std::io;
 use uuid::Uuid;
 
 use super::super::core::Core;
-use super::super::entry::Entry;
+use super::super::journal_entry::JournalEntry;
 use super::super::log::{Compacted, Compaction, ReplacedSegments};
 use super::super::notice::Notice;
 use super::{TopicEntry, Topics, configs};
@@ -114,7 +114,7 @@ impl Core {
             }
             // The journal knows first: what a start finds missing from a log's front is a loss otherwise. Without room for a line the
             // records stay for now.
-            if moves && self.record(&[Entry::Topic(TopicEntry::LogStart { id, partition, offset })]).is_err() {
+            if moves && self.record(&[JournalEntry::Topic(TopicEntry::LogStart { id, partition, offset })]).is_err() {
                 continue;
             }
             let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition));

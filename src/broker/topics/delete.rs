@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::answer::Call;
 use super::super::core::Core;
-use super::super::entry::Entry;
+use super::super::journal_entry::JournalEntry;
 use super::super::notice::Notice;
 use super::{Refusal, TopicEntry, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, configs, names};
 
@@ -138,7 +138,7 @@ impl Core {
         if offset <= start {
             return Ok(start);
         }
-        self.record(&[Entry::Topic(TopicEntry::LogStart { id, partition: index, offset })])?;
+        self.record(&[JournalEntry::Topic(TopicEntry::LogStart { id, partition: index, offset })])?;
         let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(index)).ok_or(unknown)?;
         if let Err(error) = log.delete_records_before(offset) {
             // The start has moved; only a file is left that should not be.

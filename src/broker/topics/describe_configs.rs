@@ -189,7 +189,7 @@ impl Core {
             property("offset.metadata.max.bytes", ANY_INT, &settings.offset_metadata_max_bytes, Some("4096")),
             property("transaction.max.timeout.ms", ANY_INT, &settings.transaction_max_timeout_ms, Some("900000")),
         ];
-        if let Storage::Folder(folder) = &self.storage {
+        if let Storage::Directory(folder) = &self.storage {
             shown.push(property("log.dirs", ANY_STRING, &folder.path().display(), None));
         }
         // The defaults of topics, by the names that they have here.

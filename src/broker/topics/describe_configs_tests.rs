@@ -118,7 +118,7 @@ fn an_unknown_kind_of_resource_spoils_the_request() {
 #[test]
 fn the_broker_shows_its_settings_and_that_they_cannot_be_altered() {
     let folder = tempfile::tempdir().unwrap();
-    let mut core = open(Storage::Folder(Directory::for_test(folder.path())));
+    let mut core = open(Storage::Directory(Directory::for_test(folder.path())));
     let keys = ["num.partitions", "auto.create.topics.enable", "node.id", "message.max.bytes", "log.dirs"];
     let result = describe(&mut core, &[(resource::BROKER, "1")], Some(&keys)).remove(0);
     let folder = folder.path().display().to_string();

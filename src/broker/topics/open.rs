@@ -15,7 +15,7 @@ use super::super::ends;
 use super::super::journal_recovery::{DataDirState, JournalRecovery};
 use super::super::log::{DecidedMarker, Log, LogFilesState, LogSettings, LogStorage, RecordedEnd};
 use super::super::notice::Notice;
-use super::super::transactions::Decisions;
+use super::super::transactions::TransactionOutcomes;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
 
 /// Threads that look at logs at a start.
@@ -80,10 +80,10 @@ impl Core {
     pub(in super::super) fn open_topics(
         &mut self,
         opening: Option<&mut JournalRecovery>,
-        decisions: &Decisions,
+        outcomes: &TransactionOutcomes,
         now: i64,
     ) -> Result<(), OpenError> {
-        let Storage::Folder(folder) = self.storage.clone() else { return Ok(()) };
+        let Storage::Directory(folder) = self.storage.clone() else { return Ok(()) };
         let Some(opening) = opening else { return Ok(()) };
         let strangers = self.strangers(&folder).map_err(|error| opening.attribute(error, false))?;
         let remembered = std::mem::take(&mut self.topics.remembered);
@@ -92,7 +92,7 @@ impl Core {
             let settings = configs::log_settings(&topic.overrides);
             for (partition, number) in (0..topic.partitions).zip(0..) {
                 let start = topic.starts.get(&partition).copied().unwrap_or_default();
-                let known = known(&opening.state, (*id, number), || decisions.of(&topic.name, number).to_vec());
+                let known = known(&opening.state, (*id, number), || outcomes.of(&topic.name, number).to_vec());
                 wanted.push((self.log_storage(*id, number), settings.clone(), start, known));
             }
         }
@@ -162,7 +162,7 @@ impl Core {
         now: i64,
     ) -> Result<Log, OpenError> {
         let number = i32::try_from(partition).map_err(io::Error::other);
-        let folder = self.topic_folder(topic).map_or_else(PathBuf::new, |folder| folder.path());
+        let folder = self.topic_directory(topic).map_or_else(PathBuf::new, |folder| folder.path());
         let number = number.map_err(OpenError::storage(&folder))?;
         let mut log = Log::open(&self.log_storage(topic, number), settings, 0, now, &LogFilesState::New)?;
         let slot = self.ends.as_ref().map(|ends| ends.slot(topic, number));

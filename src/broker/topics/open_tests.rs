@@ -5,10 +5,10 @@ use std::path::Path;
 use super::super::fixture::{NOW, append, make, open};
 use super::*;
 use crate::broker::core::NodeSettings;
-use crate::broker::entry::Entry;
+use crate::broker::journal_entry::JournalEntry;
 
 fn started(folder: &Path) -> Core {
-    open(Storage::Folder(Directory::for_test(folder)))
+    open(Storage::Directory(Directory::for_test(folder)))
 }
 
 /// Name, id, partitions, overrides and the first log's offsets.
@@ -41,7 +41,7 @@ fn a_life(core: &mut Core) {
     for value in ["1", "2", "3"] {
         append(core, "cut", "k", value, NOW);
     }
-    core.record(&[Entry::Topic(TopicEntry::LogStart { id, partition: 0, offset: 2 })]).unwrap();
+    core.record(&[JournalEntry::Topic(TopicEntry::LogStart { id, partition: 0, offset: 2 })]).unwrap();
     core.topics.log_mut("cut", 0).unwrap().delete_records_before(2).unwrap();
     make(core, "Case", 1, &[]);
     make(core, "case", 1, &[]);
@@ -72,7 +72,7 @@ fn a_fresh_journal_tells_the_same() {
     let mut core = started(folder.path());
     a_life(&mut core);
     let before = seen(&core);
-    let entries: Vec<Entry> = core.topics.snapshot().into_iter().map(Entry::Topic).collect();
+    let entries: Vec<JournalEntry> = core.topics.snapshot().into_iter().map(JournalEntry::Topic).collect();
     core.journal.rewrite(&entries).unwrap();
     drop(core);
     assert_eq!(seen(&started(folder.path())), before);
@@ -113,7 +113,7 @@ fn folders_that_no_topic_owns_are_set_aside_and_others_are_left_alone() {
 
 fn refused(folder: &Path) -> Corruption {
     let opened =
-        Core::open(Storage::Folder(Directory::for_test(folder)), NodeSettings::default(), Uuid::from_u128(7), NOW);
+        Core::open(Storage::Directory(Directory::for_test(folder)), NodeSettings::default(), Uuid::from_u128(7), NOW);
     match opened {
         Err(OpenError::Corrupted(damage)) => damage,
         other => panic!("{other:?}"),
@@ -196,7 +196,7 @@ fn remains_of_a_topic_that_was_deleted_go_because_the_journal_says_so() {
     let id = make(&mut core, "a", 1, &[]);
     append(&mut core, "a", "k", "1", NOW);
     let remains = folder.path().join("topics").join(id.to_string());
-    core.record(&[Entry::Topic(TopicEntry::Deleted { id })]).unwrap();
+    core.record(&[JournalEntry::Topic(TopicEntry::Deleted { id })]).unwrap();
     drop(core);
     let mut core = started(folder.path());
     assert!(core.topics.get("a").is_none() && !remains.exists());

@@ -1,10 +1,10 @@
 //! Owns producer ids and transactions: epochs, fencing, their ends and time-outs, and every request about them.
 //!
-//! [`Transaction`] knows the rules of one transactional id, [`Coordinator`] takes the steps: it records each before it is taken, and
+//! [`Transaction`] knows the rules of one transactional id, [`TransactionCoordinator`] takes the steps: it records each before it is taken, and
 //! writes markers between the two lines of an end. The node is alone, so an end is usually complete when it is answered.
 
 mod coordinator;
-mod forgotten;
+mod hanging;
 mod listing;
 mod markers;
 mod requests;
@@ -14,12 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entry;
-pub use coordinator::{Coordinator, Entrance, Marker};
-pub use forgotten::Decisions;
-pub use transaction::{Outcome, Partitions, Producer, Protocol, State, Transaction};
+use super::journal_entry::JournalEntry;
+pub use coordinator::{Marker, TransactionCoordinator, TransactionSupport};
+pub use hanging::TransactionOutcomes;
+pub use transaction::{
+    Partitions, ProducerIdAndEpoch, Transaction, TransactionResult, TransactionState, TransactionVersion,
+};
 
-/// Producer ids are handed out in blocks that the journal knows of first, so that none is ever given twice.
+/// ProducerIdAndEpoch ids are handed out in blocks that the journal knows of first, so that none is ever given twice.
 const BLOCK: i64 = 1_000;
 /// `transactional.id.expiration.ms`: how long Kafka remembers a transactional id that does nothing.
 const EXPIRATION_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
@@ -30,7 +32,7 @@ const RETRY_MS: i64 = 500;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransactionEntry {
-    /// Producer ids below this one may have been given.
+    /// ProducerIdAndEpoch ids below this one may have been given.
     ProducerIds {
         /// The first one that was not.
         until: i64,
@@ -80,14 +82,14 @@ pub struct Transactions {
     /// When something falls due, and for whom: a time-out, an expiration, or an end that must be tried again.
     deadlines: BTreeSet<(i64, String)>,
     /// Entries about the offsets of a prepared end that groups have in memory and the journal could not take yet.
-    owed: BTreeMap<String, Vec<Entry>>,
+    unrecorded_offsets: BTreeMap<String, Vec<JournalEntry>>,
     /// Nothing that is due is tried before, since something could not be written.
-    resting_until: i64,
+    retry_at: i64,
 }
 
 /// A producer that speaks in a transaction.
 #[derive(Debug, Clone, Copy)]
-pub struct Speaker<'a> {
+pub struct ProducerIdentity<'a> {
     /// The transactional id that the request names.
     pub transactional_id: &'a str,
     /// Its producer id.
@@ -96,11 +98,11 @@ pub struct Speaker<'a> {
     pub epoch: i16,
 }
 
-impl Speaker<'_> {
+impl ProducerIdentity<'_> {
     /// The producer.
     #[must_use]
-    pub fn producer(&self) -> Producer {
-        Producer { id: self.producer_id, epoch: self.epoch }
+    pub fn producer(&self) -> ProducerIdAndEpoch {
+        ProducerIdAndEpoch { id: self.producer_id, epoch: self.epoch }
     }
 }
 
@@ -129,7 +131,7 @@ impl Transactions {
     /// When a transaction times out next, or anything else falls due here, in milliseconds by the broker's clock.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
-        self.deadlines.first().map(|(at, _)| (*at).max(self.resting_until))
+        self.deadlines.first().map(|(at, _)| (*at).max(self.retry_at))
     }
 
     /// The transactional id of this name.
@@ -150,52 +152,52 @@ impl Transactions {
                 self.producer_ids_until = self.producer_ids_until.max(until);
             }
             TransactionEntry::Became { transactional_id, transaction } => {
-                self.undue(&transactional_id);
+                self.remove_deadline(&transactional_id);
                 self.by_id.insert(transactional_id.clone(), *transaction);
-                self.due(&transactional_id);
+                self.add_deadline(&transactional_id);
             }
             TransactionEntry::Entered { transactional_id, at, partitions, groups } => {
-                self.change(&transactional_id, |transaction| transaction.enter(&partitions, &groups, at));
+                self.change(&transactional_id, |transaction| transaction.add(&partitions, &groups, at));
             }
             TransactionEntry::Completed { transactional_id, at } => {
-                self.owed.remove(&transactional_id);
+                self.unrecorded_offsets.remove(&transactional_id);
                 self.change(&transactional_id, |transaction| transaction.complete(at));
             }
             TransactionEntry::Expired { transactional_id } => {
-                self.undue(&transactional_id);
+                self.remove_deadline(&transactional_id);
                 self.by_id.remove(&transactional_id);
             }
         }
     }
 
     fn change(&mut self, transactional_id: &str, change: impl FnOnce(&mut Transaction)) {
-        self.undue(transactional_id);
+        self.remove_deadline(transactional_id);
         if let Some(transaction) = self.by_id.get_mut(transactional_id) {
             change(transaction);
         }
-        self.due(transactional_id);
+        self.add_deadline(transactional_id);
     }
 
-    fn undue(&mut self, transactional_id: &str) {
+    fn remove_deadline(&mut self, transactional_id: &str) {
         if let Some(transaction) = self.by_id.get(transactional_id) {
             self.deadlines.remove(&(deadline(transaction), transactional_id.to_owned()));
         }
     }
 
-    fn due(&mut self, transactional_id: &str) {
+    fn add_deadline(&mut self, transactional_id: &str) {
         if let Some(transaction) = self.by_id.get(transactional_id) {
             self.deadlines.insert((deadline(transaction), transactional_id.to_owned()));
         }
     }
 
     /// Something could not be written: waits a moment before anything that is due is tried.
-    fn rest(&mut self, now: i64) {
-        self.resting_until = now.saturating_add(RETRY_MS);
+    fn back_off(&mut self, now: i64) {
+        self.retry_at = now.saturating_add(RETRY_MS);
     }
 
     /// The ids for which something is due, in the order in which it fell due.
     fn overdue(&self, now: i64) -> Vec<String> {
-        if now < self.resting_until {
+        if now < self.retry_at {
             return Vec::new();
         }
         self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()).collect()
@@ -206,9 +208,9 @@ impl Transactions {
 fn deadline(transaction: &Transaction) -> i64 {
     match transaction.state {
         // Kafka's clock must have passed the time-out, and not just reached it.
-        State::Ongoing => transaction.started.saturating_add(i64::from(transaction.timeout_ms) + 1),
-        State::PrepareCommit | State::PrepareAbort => transaction.updated,
-        State::Empty | State::CompleteCommit | State::CompleteAbort => {
+        TransactionState::Ongoing => transaction.started.saturating_add(i64::from(transaction.timeout_ms) + 1),
+        TransactionState::PrepareCommit | TransactionState::PrepareAbort => transaction.updated,
+        TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {
             transaction.updated.saturating_add(EXPIRATION_MS)
         }
     }

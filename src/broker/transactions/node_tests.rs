@@ -26,7 +26,9 @@ use crate::broker::core::{Core, NodeSettings, Storage};
 use crate::broker::directory::Directory;
 use crate::broker::log::AbortedTransaction;
 use crate::broker::produce::CheckedProduce;
-use crate::broker::transactions::{Coordinator, Marker, Outcome, Protocol, State};
+use crate::broker::transactions::{
+    Marker, TransactionCoordinator, TransactionResult, TransactionState, TransactionVersion,
+};
 
 const TOPIC: &str = "orders";
 const NOW: i64 = 1_800_000_000_000;
@@ -78,7 +80,7 @@ impl Node {
     }
 
     fn in_folder(folder: &Path) -> Self {
-        Self::open(Storage::Folder(Directory::for_test(folder)))
+        Self::open(Storage::Directory(Directory::for_test(folder)))
     }
 
     /// With a topic of three partitions and a producer.
@@ -175,7 +177,7 @@ impl Node {
         self.core.topics.log(TOPIC, partition).unwrap().aborted(0, i64::MAX)
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> TransactionState {
         self.core.transactions.get("till").unwrap().state
     }
 }
@@ -260,16 +262,21 @@ fn a_start_finishes_an_end_that_was_decided() {
     assert_eq!([0, 1].map(|partition| node.produce(12, me, partition, 0)), [0, 0]);
     assert_eq!(node.commit_offset(5, me, 7), 0);
     // Killed between the first marker and the second.
-    let decided = node.core.transactions.get("till").unwrap().prepared(Outcome::Commit, Protocol::Bumping, None, NOW);
-    let (producer, outcome) = (decided.producer(), Outcome::Commit);
+    let decided = node.core.transactions.get("till").unwrap().prepare_end(
+        TransactionResult::Commit,
+        TransactionVersion::V2,
+        None,
+        NOW,
+    );
+    let (producer, outcome) = (decided.producer(), TransactionResult::Commit);
     node.core.replace("till", decided).unwrap();
-    node.core.mark(&Marker { topic: TOPIC.to_owned(), partition: 0, producer, outcome }, NOW).unwrap();
+    node.core.append_marker(&Marker { topic: TOPIC.to_owned(), partition: 0, producer, outcome }, NOW).unwrap();
     assert_eq!([node.ends(0), node.ends(1)], [(2, 2), (1, 0)]);
     assert_eq!(node.init(), Err(ResponseError::ConcurrentTransactions.code()));
     drop(node);
 
     let mut node = Node::in_folder(folder.path());
-    assert_eq!(node.state(), State::CompleteCommit);
+    assert_eq!(node.state(), TransactionState::CompleteCommit);
     assert_eq!([node.ends(0), node.ends(1), node.ends(2)], [(2, 2), (2, 2), (0, 0)]);
     assert_eq!(node.committed_offset(), 7);
     assert_eq!(node.end(5, me, true), (0, (me.0, 1)), "the client's retry is answered");
@@ -288,11 +295,11 @@ fn an_open_transaction_outlives_a_restart_and_times_out() {
     drop(node);
 
     let mut node = Node::in_folder(folder.path());
-    assert_eq!((node.state(), node.ends(0)), (State::Ongoing, (1, 0)));
+    assert_eq!((node.state(), node.ends(0)), (TransactionState::Ongoing, (1, 0)));
     assert!(node.core.tick(NOW + 60_000).is_some_and(|next| next <= NOW + 60_001));
-    assert_eq!(node.state(), State::Ongoing);
+    assert_eq!(node.state(), TransactionState::Ongoing);
     node.core.tick(NOW + 60_001);
-    assert_eq!((node.state(), node.ends(0)), (State::CompleteAbort, (2, 2)));
+    assert_eq!((node.state(), node.ends(0)), (TransactionState::CompleteAbort, (2, 2)));
     assert_eq!(node.aborted(0), [AbortedTransaction { producer_id: me.0, first_offset: 0 }]);
     assert_eq!(node.produce(12, me, 0, 1), ResponseError::InvalidProducerEpoch.code());
 }
@@ -306,5 +313,5 @@ fn a_transaction_ends_although_its_topic_is_gone() {
     node.ask(5, request, Core::delete_topics);
     assert!(node.core.topics.get(TOPIC).is_none());
     assert_eq!(node.end(5, me, true), (0, (me.0, 1)));
-    assert_eq!(node.state(), State::CompleteCommit);
+    assert_eq!(node.state(), TransactionState::CompleteCommit);
 }

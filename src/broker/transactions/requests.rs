@@ -14,17 +14,20 @@ use kafka_protocol::messages::{
 };
 
 use super::transaction::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
-use super::{Coordinator, Entrance, Marker, Outcome, Partitions, Producer, Protocol, Speaker, Transactions};
+use super::{
+    Marker, Partitions, ProducerIdAndEpoch, ProducerIdentity, TransactionCoordinator, TransactionResult,
+    TransactionSupport, TransactionVersion, Transactions,
+};
 use crate::broker::answer::Call;
 use crate::broker::core::Core;
-use crate::broker::entry::Entry;
+use crate::broker::journal_entry::JournalEntry;
 use crate::broker::notice::Notice;
 use crate::broker::storage_error::describe_io_error;
 
 /// The epoch of the only coordinator there ever is.
 pub(super) const COORDINATOR_EPOCH: i32 = 0;
 
-impl Coordinator for Core {
+impl TransactionCoordinator for Core {
     fn transactions(&self) -> &Transactions {
         &self.transactions
     }
@@ -33,15 +36,15 @@ impl Coordinator for Core {
         &mut self.transactions
     }
 
-    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+    fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         Self::record(self, entries)
     }
 
-    fn mark(&mut self, marker: &Marker, now: i64) -> io::Result<()> {
+    fn append_marker(&mut self, marker: &Marker, now: i64) -> io::Result<()> {
         let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
-        let Producer { id, epoch } = marker.producer;
+        let ProducerIdAndEpoch { id, epoch } = marker.producer;
         // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
-        let ended = log.end_transaction(id, epoch, marker.outcome == Outcome::Commit, COORDINATOR_EPOCH, now);
+        let ended = log.end_transaction(id, epoch, marker.outcome == TransactionResult::Commit, COORDINATOR_EPOCH, now);
         let offset = ended.inspect_err(|error| {
             let what = format!("{}-{}", marker.topic, marker.partition);
             self.notices.push(Notice::Unwritten { what, reason: describe_io_error(error) });
@@ -61,11 +64,11 @@ impl Coordinator for Core {
         })
     }
 
-    fn end_offsets(&mut self, producer_id: i64, outcome: Outcome, now: i64) -> Vec<Entry> {
-        self.groups.end_transaction(producer_id, outcome == Outcome::Commit, now)
+    fn end_offsets(&mut self, producer_id: i64, outcome: TransactionResult, now: i64) -> Vec<JournalEntry> {
+        self.groups.end_transaction(producer_id, outcome == TransactionResult::Commit, now)
     }
 
-    fn trouble(&mut self, what: String) {
+    fn warn(&mut self, what: String) {
         self.notices.push(Notice::Trouble { what });
     }
 }
@@ -73,14 +76,14 @@ impl Coordinator for Core {
 impl Core {
     /// Whether a producer may write to these partitions, which are known to exist, in its transaction. One answer for each, in their order;
     /// an error is what the produce is to answer.
-    pub(in crate::broker) fn enter_partitions(
+    pub(in crate::broker) fn add_or_verify_partitions(
         &mut self,
-        speaker: Speaker<'_>,
+        identity: ProducerIdentity<'_>,
         partitions: &[(&str, i32)],
-        entrance: Entrance,
+        support: TransactionSupport,
         now: i64,
     ) -> Vec<Result<(), ResponseError>> {
-        Coordinator::enter_partitions(self, speaker, partitions, entrance, now)
+        TransactionCoordinator::add_or_verify_partitions(self, identity, partitions, support, now)
     }
 
     /// Whether a producer may commit offsets of this group in its transaction.
@@ -88,31 +91,31 @@ impl Core {
     /// # Errors
     ///
     /// What the request is to answer.
-    pub(in crate::broker) fn enter_group(
+    pub(in crate::broker) fn add_or_verify_group(
         &mut self,
-        speaker: Speaker<'_>,
+        identity: ProducerIdentity<'_>,
         group: &str,
-        entrance: Entrance,
+        support: TransactionSupport,
         now: i64,
     ) -> Result<(), ResponseError> {
-        Coordinator::enter_group(self, speaker, group, entrance, now)
+        TransactionCoordinator::add_or_verify_group(self, identity, group, support, now)
     }
 
     /// Finishes the ends that were decided before the broker went down. Nobody may be served before.
     pub fn finish_prepared(&mut self, now: i64) {
-        Coordinator::finish_prepared(self, now);
+        TransactionCoordinator::finish_prepared(self, now);
     }
 
     /// Does what is due for transactions: time-outs, ends that could not be written, transactional ids that nobody uses.
     pub fn tick_transactions(&mut self, now: i64) {
-        Coordinator::tick(self, now);
+        TransactionCoordinator::tick(self, now);
     }
 
     /// `InitProducerId`
     pub fn init_producer_id(&mut self, request: InitProducerIdRequest, call: &Call<'_>) -> InitProducerIdResponse {
-        let (error, producer) = match self.initialise_for(request, call) {
+        let (error, producer) = match self.try_init_producer_id(request, call) {
             Ok(producer) => (0, producer),
-            Err(error) => (fenced_before(4, call.version, error).code(), Producer::NONE),
+            Err(error) => (error_for_version(4, call.version, error).code(), ProducerIdAndEpoch::NONE),
         };
         InitProducerIdResponse::default()
             .with_error_code(error)
@@ -120,15 +123,19 @@ impl Core {
             .with_producer_epoch(producer.epoch)
     }
 
-    fn initialise_for(&mut self, request: InitProducerIdRequest, call: &Call<'_>) -> Result<Producer, ResponseError> {
+    fn try_init_producer_id(
+        &mut self,
+        request: InitProducerIdRequest,
+        call: &Call<'_>,
+    ) -> Result<ProducerIdAndEpoch, ResponseError> {
         let expected = match (request.producer_id.0, request.producer_epoch) {
             (NO_PRODUCER_ID, NO_PRODUCER_EPOCH) => None,
             (NO_PRODUCER_ID, _) | (_, NO_PRODUCER_EPOCH) => return Err(ResponseError::InvalidRequest),
-            (id, epoch) => Some(Producer { id, epoch }),
+            (id, epoch) => Some(ProducerIdAndEpoch { id, epoch }),
         };
         let Some(transactional_id) = request.transactional_id else {
             // A producer that is only idempotent: each call is a new one.
-            return Ok(Producer { id: self.fresh_producer_id()?, epoch: 0 });
+            return Ok(ProducerIdAndEpoch { id: self.generate_producer_id()?, epoch: 0 });
         };
         if transactional_id.is_empty() {
             return Err(ResponseError::InvalidRequest);
@@ -137,7 +144,7 @@ impl Core {
         if timeout_ms <= 0 || timeout_ms > self.settings.transaction_max_timeout_ms {
             return Err(ResponseError::InvalidTransactionTimeout);
         }
-        self.initialise(&transactional_id, expected, timeout_ms, call.now)
+        self.init_transactional_id(&transactional_id, expected, timeout_ms, call.now)
     }
 
     /// `AddPartitionsToTxn`: up to version 3 one producer's, from 4 on a batch as brokers send each other, which clients may send as well.
@@ -171,8 +178,8 @@ impl Core {
         let AddPartitionsToTxnTransaction {
             transactional_id, producer_id, producer_epoch, verify_only, topics, ..
         } = transaction;
-        let speaker =
-            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let identity =
+            ProducerIdentity { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
         let exists = |topic: &str, partition: i32| self.topics.log(topic, partition).is_some();
         let all_exist =
             topics.iter().all(|topic| topic.partitions.iter().all(|partition| exists(&topic.name, *partition)));
@@ -186,38 +193,38 @@ impl Core {
             });
         }
         if verify_only {
-            return results(topics, |topic, partition| self.verify(speaker, topic, partition).err());
+            return results(topics, |topic, partition| self.verify(identity, topic, partition).err());
         }
         let mut partitions = Partitions::new();
         for topic in &topics {
             partitions.entry(topic.name.to_string()).or_default().extend(&topic.partitions);
         }
-        let error = self.enter(speaker, partitions, BTreeSet::new(), call.now).err();
-        let error = error.map(|error| fenced_before(2, call.version, error));
+        let error = self.add_to_transaction(identity, partitions, BTreeSet::new(), call.now).err();
+        let error = error.map(|error| error_for_version(2, call.version, error));
         results(topics, |_, _| error)
     }
 
     /// `AddOffsetsToTxn`
     pub fn add_offsets_to_txn(&mut self, request: AddOffsetsToTxnRequest, call: &Call<'_>) -> AddOffsetsToTxnResponse {
         let AddOffsetsToTxnRequest { transactional_id, producer_id, producer_epoch, group_id, .. } = request;
-        let speaker =
-            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let identity =
+            ProducerIdentity { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
         let groups = BTreeSet::from([group_id.to_string()]);
-        let error = self.enter(speaker, Partitions::new(), groups, call.now).err();
-        let error = error.map_or(0, |error| fenced_before(2, call.version, error).code());
+        let error = self.add_to_transaction(identity, Partitions::new(), groups, call.now).err();
+        let error = error.map_or(0, |error| error_for_version(2, call.version, error).code());
         AddOffsetsToTxnResponse::default().with_error_code(error)
     }
 
     /// `EndTxn`: from version 5 on the epoch is bumped and returned (KIP-890).
     pub fn end_txn(&mut self, request: EndTxnRequest, call: &Call<'_>) -> EndTxnResponse {
         let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = request;
-        let speaker =
-            Speaker { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
-        let outcome = if committed { Outcome::Commit } else { Outcome::Abort };
-        let protocol = if call.version >= 5 { Protocol::Bumping } else { Protocol::Classic };
-        match self.end(speaker, outcome, protocol, call.now) {
-            Err(error) => EndTxnResponse::default().with_error_code(fenced_before(2, call.version, error).code()),
-            Ok(_) if protocol == Protocol::Classic => EndTxnResponse::default(),
+        let identity =
+            ProducerIdentity { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
+        let outcome = if committed { TransactionResult::Commit } else { TransactionResult::Abort };
+        let protocol = if call.version >= 5 { TransactionVersion::V2 } else { TransactionVersion::V1 };
+        match self.end(identity, outcome, protocol, call.now) {
+            Err(error) => EndTxnResponse::default().with_error_code(error_for_version(2, call.version, error).code()),
+            Ok(_) if protocol == TransactionVersion::V1 => EndTxnResponse::default(),
             Ok(producer) => {
                 EndTxnResponse::default().with_producer_id(ProducerId(producer.id)).with_producer_epoch(producer.epoch)
             }
@@ -226,7 +233,7 @@ impl Core {
 }
 
 /// The error as it is said before the version that knows `PRODUCER_FENCED` (KIP-588).
-fn fenced_before(known_from: i16, version: i16, error: ResponseError) -> ResponseError {
+fn error_for_version(known_from: i16, version: i16, error: ResponseError) -> ResponseError {
     if version < known_from && error == ResponseError::ProducerFenced {
         ResponseError::InvalidProducerEpoch
     } else {

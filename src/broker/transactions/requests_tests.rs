@@ -14,13 +14,13 @@ use crate::broker::core::{Core, NodeSettings, Storage};
 
 type Producer = (i64, i16);
 
-struct Asker {
+struct TestNode {
     core: Core,
     client: Client,
     now: i64,
 }
 
-impl Asker {
+impl TestNode {
     fn new() -> Self {
         let core = Core::open(Storage::Memory, NodeSettings::default(), Uuid::nil(), 0).unwrap();
         let client = Client { connection: 1, id: String::new(), host: "/127.0.0.1".to_owned() };
@@ -86,61 +86,61 @@ fn transactional_id(id: &str) -> TransactionalId {
 
 #[test]
 fn an_idempotent_producer_gets_an_id_of_its_own_each_time() {
-    let mut asker = Asker::new();
-    assert_eq!(asker.init(0, None, 0, NOBODY), Ok((0, 0)));
-    assert_eq!(asker.init(5, None, -1, NOBODY), Ok((1, 0)));
-    assert_eq!(asker.init(5, None, -1, (1, 0)), Ok((2, 0)), "what it had does not matter");
+    let mut node = TestNode::new();
+    assert_eq!(node.init(0, None, 0, NOBODY), Ok((0, 0)));
+    assert_eq!(node.init(5, None, -1, NOBODY), Ok((1, 0)));
+    assert_eq!(node.init(5, None, -1, (1, 0)), Ok((2, 0)), "what it had does not matter");
 }
 
 #[test]
 fn half_a_producer_no_name_and_bad_time_outs_are_refused() {
-    let mut asker = Asker::new();
+    let mut node = TestNode::new();
     let invalid = Err(ResponseError::InvalidRequest.code());
-    assert_eq!(asker.init(5, None, -1, (5, -1)), invalid);
-    assert_eq!(asker.init(5, Some("till"), 1_000, (-1, 3)), invalid);
-    assert_eq!(asker.init(5, Some(""), 1_000, NOBODY), invalid);
+    assert_eq!(node.init(5, None, -1, (5, -1)), invalid);
+    assert_eq!(node.init(5, Some("till"), 1_000, (-1, 3)), invalid);
+    assert_eq!(node.init(5, Some(""), 1_000, NOBODY), invalid);
     for timeout_ms in [0, -1, 900_001, i32::MAX] {
         let refused = Err(ResponseError::InvalidTransactionTimeout.code());
-        assert_eq!(asker.init(5, Some("till"), timeout_ms, NOBODY), refused);
+        assert_eq!(node.init(5, Some("till"), timeout_ms, NOBODY), refused);
     }
-    assert_eq!(asker.init(5, Some("till"), 900_000, NOBODY), Ok((0, 0)), "nothing was given to those");
+    assert_eq!(node.init(5, Some("till"), 900_000, NOBODY), Ok((0, 0)), "nothing was given to those");
 }
 
 #[test]
 fn a_fenced_producer_is_told_in_the_words_of_its_version() {
-    let mut asker = Asker::new();
-    let (id, _) = asker.init(5, Some("till"), 1_000, NOBODY).unwrap();
-    asker.init(5, Some("till"), 1_000, NOBODY).unwrap();
-    let (fenced, older) = (ResponseError::ProducerFenced.code(), ResponseError::InvalidProducerEpoch.code());
-    assert_eq!(asker.init(3, Some("till"), 1_000, (id, 0)), Err(older));
-    assert_eq!(asker.init(4, Some("till"), 1_000, (id, 0)), Err(fenced));
-    assert_eq!(asker.add_offsets(1, "till", (id, 0), "kitchen"), older);
-    assert_eq!(asker.add_offsets(2, "till", (id, 0), "kitchen"), fenced);
-    assert_eq!(asker.end(1, "till", (id, 0), true), (older, NOBODY));
-    assert_eq!(asker.end(2, "till", (id, 0), true), (fenced, NOBODY));
-    assert_eq!(asker.end(5, "till", (id, 0), true), (fenced, NOBODY));
+    let mut node = TestNode::new();
+    let (id, _) = node.init(5, Some("till"), 1_000, NOBODY).unwrap();
+    node.init(5, Some("till"), 1_000, NOBODY).unwrap();
+    let (prepare_fence, older) = (ResponseError::ProducerFenced.code(), ResponseError::InvalidProducerEpoch.code());
+    assert_eq!(node.init(3, Some("till"), 1_000, (id, 0)), Err(older));
+    assert_eq!(node.init(4, Some("till"), 1_000, (id, 0)), Err(prepare_fence));
+    assert_eq!(node.add_offsets(1, "till", (id, 0), "kitchen"), older);
+    assert_eq!(node.add_offsets(2, "till", (id, 0), "kitchen"), prepare_fence);
+    assert_eq!(node.end(1, "till", (id, 0), true), (older, NOBODY));
+    assert_eq!(node.end(2, "till", (id, 0), true), (prepare_fence, NOBODY));
+    assert_eq!(node.end(5, "till", (id, 0), true), (prepare_fence, NOBODY));
 }
 
 #[test]
 fn an_end_returns_the_next_epoch_from_version_5_on() {
-    let mut asker = Asker::new();
-    let me = asker.init(5, Some("till"), 1_000, NOBODY).unwrap();
-    assert_eq!(asker.add_offsets(3, "till", me, ""), 0);
-    assert_eq!(asker.end(4, "till", me, true), (0, NOBODY));
-    assert_eq!(asker.add_offsets(3, "till", me, ""), 0);
-    assert_eq!(asker.end(5, "till", me, true), (0, (me.0, 1)));
-    assert_eq!(asker.end(5, "till", me, true), (0, (me.0, 1)));
+    let mut node = TestNode::new();
+    let me = node.init(5, Some("till"), 1_000, NOBODY).unwrap();
+    assert_eq!(node.add_offsets(3, "till", me, ""), 0);
+    assert_eq!(node.end(4, "till", me, true), (0, NOBODY));
+    assert_eq!(node.add_offsets(3, "till", me, ""), 0);
+    assert_eq!(node.end(5, "till", me, true), (0, (me.0, 1)));
+    assert_eq!(node.end(5, "till", me, true), (0, (me.0, 1)));
     for (name, error) in [("", ResponseError::InvalidRequest), ("nobody", ResponseError::InvalidProducerIdMapping)] {
-        assert_eq!(asker.end(5, name, me, true), (error.code(), NOBODY));
-        assert_eq!(asker.end(1, name, me, true), (error.code(), NOBODY));
-        assert_eq!(asker.add_offsets(3, name, me, "kitchen"), error.code());
+        assert_eq!(node.end(5, name, me, true), (error.code(), NOBODY));
+        assert_eq!(node.end(1, name, me, true), (error.code(), NOBODY));
+        assert_eq!(node.add_offsets(3, name, me, "kitchen"), error.code());
     }
 }
 
 #[test]
 fn no_partition_is_added_when_one_does_not_exist() {
-    let mut asker = Asker::new();
-    let me = asker.init(5, Some("till"), 1_000, NOBODY).unwrap();
+    let mut node = TestNode::new();
+    let me = node.init(5, Some("till"), 1_000, NOBODY).unwrap();
     let topics =
         vec![AddPartitionsToTxnTopic::default().with_name(TopicName(text("gone"))).with_partitions(vec![0, 7])];
     let unknown = ResponseError::UnknownTopicOrPartition.code();
@@ -148,27 +148,27 @@ fn no_partition_is_added_when_one_does_not_exist() {
         .with_v3_and_below_transactional_id(transactional_id("till"))
         .with_v3_and_below_producer_id(ProducerId(me.0))
         .with_v3_and_below_producer_epoch(me.1);
-    let answer = asker.ask(0, flat.clone().with_v3_and_below_topics(topics.clone()), Core::add_partitions_to_txn);
+    let answer = node.ask(0, flat.clone().with_v3_and_below_topics(topics.clone()), Core::add_partitions_to_txn);
     let [topic] = &answer.results_by_topic_v3_and_below[..] else { panic!("{answer:?}") };
     assert_eq!(topic.results_by_partition.iter().map(|one| one.partition_error_code).collect::<Vec<_>>(), [unknown; 2]);
     let batch = AddPartitionsToTxnRequest::default().with_transactions(vec![
         AddPartitionsToTxnTransaction::default().with_transactional_id(transactional_id("till")).with_topics(topics),
     ]);
-    let answer = asker.ask(4, batch, Core::add_partitions_to_txn);
+    let answer = node.ask(4, batch, Core::add_partitions_to_txn);
     assert_eq!(answer.results_by_transaction[0].topic_results[0].results_by_partition[1].partition_error_code, unknown);
-    assert_eq!(asker.core.transactions.get("till").unwrap().state.name(), "Empty");
-    asker.ask(0, flat, Core::add_partitions_to_txn);
-    assert_eq!(asker.core.transactions.get("till").unwrap().state.name(), "Ongoing", "nothing at all begins it");
+    assert_eq!(node.core.transactions.get("till").unwrap().state.name(), "Empty");
+    node.ask(0, flat, Core::add_partitions_to_txn);
+    assert_eq!(node.core.transactions.get("till").unwrap().state.name(), "Ongoing", "nothing at all begins it");
 }
 
 #[test]
 fn a_transaction_is_described_with_its_groups_as_partitions_of_the_offsets_topic() {
-    let mut asker = Asker::new();
-    let me = asker.init(5, Some("till"), 7_000, NOBODY).unwrap();
-    asker.add_offsets(3, "till", me, "kitchen");
+    let mut node = TestNode::new();
+    let me = node.init(5, Some("till"), 7_000, NOBODY).unwrap();
+    node.add_offsets(3, "till", me, "kitchen");
     let request = DescribeTransactionsRequest::default()
         .with_transactional_ids(["till", "", "nobody"].map(transactional_id).to_vec());
-    let answer = asker.ask(0, request, Core::describe_transactions);
+    let answer = node.ask(0, request, Core::describe_transactions);
     let [till, none, nobody] = &answer.transaction_states[..] else { panic!("{answer:?}") };
     assert_eq!((till.error_code, till.transaction_state.as_str()), (0, "Ongoing"));
     assert_eq!((till.producer_id.0, till.producer_epoch), me);
@@ -183,27 +183,27 @@ fn a_transaction_is_described_with_its_groups_as_partitions_of_the_offsets_topic
 
 #[test]
 fn transactions_are_listed_by_state_producer_duration_and_pattern() {
-    let mut asker = Asker::new();
-    let me = asker.init(5, Some("till-1"), 7_000, NOBODY).unwrap();
-    let other = asker.init(5, Some("oven"), 7_000, NOBODY).unwrap();
-    asker.add_offsets(3, "till-1", me, "kitchen");
-    asker.now = 2_000;
+    let mut node = TestNode::new();
+    let me = node.init(5, Some("till-1"), 7_000, NOBODY).unwrap();
+    let other = node.init(5, Some("oven"), 7_000, NOBODY).unwrap();
+    node.add_offsets(3, "till-1", me, "kitchen");
+    node.now = 2_000;
     let all = ListTransactionsRequest::default;
     let states = |names: &[&str]| all().with_state_filters(names.iter().map(|name| text(name)).collect());
     let pattern = |pattern: &str| all().with_transactional_id_pattern(Some(text(pattern)));
     let (till, oven) = ("till-1 Ongoing".to_owned(), "oven Empty".to_owned());
     let both = vec![oven.clone(), till.clone()];
-    assert_eq!(asker.list(all()), (0, both.clone(), vec![]));
-    assert_eq!(asker.list(states(&["Ongoing", "Bogus"])), (0, vec![till.clone()], vec!["Bogus".to_owned()]));
-    assert_eq!(asker.list(states(&["Bogus"])), (0, vec![], vec!["Bogus".to_owned()]));
-    assert_eq!(asker.list(states(&["Dead", "PrepareEpochFence", "ongoing"])), (0, vec![], vec!["ongoing".to_owned()]));
-    assert_eq!(asker.list(all().with_producer_id_filters(vec![ProducerId(other.0)])), (0, vec![oven.clone()], vec![]));
-    assert_eq!(asker.list(all().with_duration_filter(999)), (0, both.clone(), vec![]));
-    assert_eq!(asker.list(all().with_duration_filter(1_000)), (0, vec![oven.clone()], vec![]), "no start is long ago");
-    assert_eq!(asker.list(pattern("")), (0, both, vec![]));
-    assert_eq!(asker.list(pattern("till-[0-9]+")), (0, vec![till], vec![]));
-    assert_eq!(asker.list(pattern("till")), (0, vec![], vec![]), "the whole id");
+    assert_eq!(node.list(all()), (0, both.clone(), vec![]));
+    assert_eq!(node.list(states(&["Ongoing", "Bogus"])), (0, vec![till.clone()], vec!["Bogus".to_owned()]));
+    assert_eq!(node.list(states(&["Bogus"])), (0, vec![], vec!["Bogus".to_owned()]));
+    assert_eq!(node.list(states(&["Dead", "PrepareEpochFence", "ongoing"])), (0, vec![], vec!["ongoing".to_owned()]));
+    assert_eq!(node.list(all().with_producer_id_filters(vec![ProducerId(other.0)])), (0, vec![oven.clone()], vec![]));
+    assert_eq!(node.list(all().with_duration_filter(999)), (0, both.clone(), vec![]));
+    assert_eq!(node.list(all().with_duration_filter(1_000)), (0, vec![oven.clone()], vec![]), "no start is long ago");
+    assert_eq!(node.list(pattern("")), (0, both, vec![]));
+    assert_eq!(node.list(pattern("till-[0-9]+")), (0, vec![till], vec![]));
+    assert_eq!(node.list(pattern("till")), (0, vec![], vec![]), "the whole id");
     for wrong in ["(", "a)(b"] {
-        assert_eq!(asker.list(pattern(wrong)), (ResponseError::InvalidRegularExpression.code(), vec![], vec![]));
+        assert_eq!(node.list(pattern(wrong)), (ResponseError::InvalidRegularExpression.code(), vec![], vec![]));
     }
 }

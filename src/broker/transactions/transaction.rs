@@ -17,21 +17,21 @@ const LAST_EPOCH: i16 = i16::MAX - 1;
 
 /// A producer by its id and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Producer {
+pub struct ProducerIdAndEpoch {
     /// Its id.
     pub id: i64,
     /// Its epoch.
     pub epoch: i16,
 }
 
-impl Producer {
+impl ProducerIdAndEpoch {
     /// Nobody, as an answer says it.
     pub const NONE: Self = Self { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH };
 }
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TransactionResult {
     /// Its records count.
     Commit,
     /// They do not.
@@ -40,18 +40,18 @@ pub enum Outcome {
 
 /// By which protocol a transaction ends: `transaction.version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum TransactionVersion {
     /// Without KIP-890: the epoch stays.
-    Classic,
+    V1,
     /// With it: each end bumps the epoch, so that nothing late can belong to the next transaction.
-    Bumping,
+    V2,
 }
 
 /// Where a transactional id stands. Kafka's `Dead` and `PrepareEpochFence` are passed through within one call here, and are never seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// No transaction since the producer was initialised.
+pub enum TransactionState {
+    /// No transaction since the producer was prepare_increment_epoch.
     Empty,
     /// A transaction is open.
     Ongoing,
@@ -65,7 +65,7 @@ pub enum State {
     CompleteAbort,
 }
 
-impl State {
+impl TransactionState {
     /// Its name in the protocol.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -81,19 +81,19 @@ impl State {
 
     /// How the transaction ends, where that is decided and not done.
     #[must_use]
-    pub fn prepared(self) -> Option<Outcome> {
+    pub fn prepared_result(self) -> Option<TransactionResult> {
         match self {
-            Self::PrepareCommit => Some(Outcome::Commit),
-            Self::PrepareAbort => Some(Outcome::Abort),
+            Self::PrepareCommit => Some(TransactionResult::Commit),
+            Self::PrepareAbort => Some(TransactionResult::Abort),
             _ => None,
         }
     }
 
     /// How the last transaction ended, where there was one and none since.
-    fn completed(self) -> Option<Outcome> {
+    fn completed_result(self) -> Option<TransactionResult> {
         match self {
-            Self::CompleteCommit => Some(Outcome::Commit),
-            Self::CompleteAbort => Some(Outcome::Abort),
+            Self::CompleteCommit => Some(TransactionResult::Commit),
+            Self::CompleteAbort => Some(TransactionResult::Abort),
             _ => None,
         }
     }
@@ -104,29 +104,29 @@ pub type Partitions = BTreeMap<String, BTreeSet<i32>>;
 
 /// What an `InitProducerId` leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Initialised {
+pub enum InitStep {
     /// This.
-    Became(Transaction),
-    /// The epoch is exhausted: a new producer id is wanted, and then [`Transaction::rotated`].
-    Exhausted,
-    /// The open transaction must be aborted, and its producer fenced, before anybody else is initialised.
-    Open,
+    Ready(Transaction),
+    /// The epoch is exhausted: a new producer id is wanted, and then [`Transaction::prepare_producer_id_rotation`].
+    EpochExhausted,
+    /// The open transaction must be aborted, and its producer prepare_fence, before anybody else is prepare_increment_epoch.
+    AbortOngoing,
 }
 
 /// What an `EndTxn` leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndTxnStep {
     /// The transaction is to be prepared.
     Prepare,
     /// It has ended so before: the answer was lost, and is given again.
-    Before,
+    AlreadyEnded,
 }
 
 /// A transactional id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// Where it stands.
-    pub state: State,
+    pub state: TransactionState,
     /// Its producer id.
     pub producer_id: i64,
     /// Its epoch.
@@ -157,7 +157,7 @@ impl Transaction {
     #[must_use]
     pub fn new(producer_id: i64, timeout_ms: i32, now: i64) -> Self {
         Self {
-            state: State::Empty,
+            state: TransactionState::Empty,
             producer_id,
             epoch: 0,
             last_epoch: NO_PRODUCER_EPOCH,
@@ -173,8 +173,8 @@ impl Transaction {
 
     /// Its producer.
     #[must_use]
-    pub fn producer(&self) -> Producer {
-        Producer { id: self.producer_id, epoch: self.epoch }
+    pub fn producer(&self) -> ProducerIdAndEpoch {
+        ProducerIdAndEpoch { id: self.producer_id, epoch: self.epoch }
     }
 
     /// Whether the epoch cannot be bumped without another producer id.
@@ -189,14 +189,14 @@ impl Transaction {
     ///
     /// `PRODUCER_FENCED` when `expected`, who the caller says it is, is not the producer any more;
     /// `CONCURRENT_TRANSACTIONS` while a transaction is being ended.
-    pub fn initialised(
+    pub fn prepare_increment_epoch(
         &self,
-        expected: Option<Producer>,
+        expected: Option<ProducerIdAndEpoch>,
         timeout_ms: i32,
         now: i64,
-    ) -> Result<Initialised, ResponseError> {
+    ) -> Result<InitStep, ResponseError> {
         // An exhausted epoch of the previous id is the retry of a call that changed the id.
-        let is_known = |producer: Producer| {
+        let is_known = |producer: ProducerIdAndEpoch| {
             producer.id == self.producer_id
                 || (producer.id == self.previous_producer_id && producer.epoch >= LAST_EPOCH)
         };
@@ -204,27 +204,35 @@ impl Transaction {
             return Err(ResponseError::ProducerFenced);
         }
         match self.state {
-            State::PrepareCommit | State::PrepareAbort => return Err(ResponseError::ConcurrentTransactions),
+            TransactionState::PrepareCommit | TransactionState::PrepareAbort => {
+                return Err(ResponseError::ConcurrentTransactions);
+            }
             // Whose transaction it is does not matter: Kafka, too, looks at the epoch only when this one is gone.
-            State::Ongoing => return Ok(Initialised::Open),
-            State::Empty | State::CompleteCommit | State::CompleteAbort => {}
+            TransactionState::Ongoing => return Ok(InitStep::AbortOngoing),
+            TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {}
         }
         let (epoch, last_epoch) = match expected.map(|producer| producer.epoch) {
-            None if self.is_exhausted() => return Ok(Initialised::Exhausted),
+            None if self.is_exhausted() => return Ok(InitStep::EpochExhausted),
             // A new instance: nobody may pass as the one before.
             None => (self.epoch + 1, NO_PRODUCER_EPOCH),
-            Some(epoch) if epoch == self.epoch && self.is_exhausted() => return Ok(Initialised::Exhausted),
+            Some(epoch) if epoch == self.epoch && self.is_exhausted() => return Ok(InitStep::EpochExhausted),
             Some(epoch) if epoch == self.epoch => (self.epoch + 1, self.epoch),
             // The retry of a call whose answer was lost.
             Some(epoch) if epoch == self.last_epoch => (self.epoch, self.last_epoch),
             Some(_) => return Err(ResponseError::ProducerFenced),
         };
-        Ok(Initialised::Became(self.empty(self.producer_id, epoch, last_epoch, timeout_ms, now)))
+        Ok(InitStep::Ready(self.empty(self.producer_id, epoch, last_epoch, timeout_ms, now)))
     }
 
     /// The same with another producer id, since the epoch was exhausted.
     #[must_use]
-    pub fn rotated(&self, producer_id: i64, expected: Option<Producer>, timeout_ms: i32, now: i64) -> Self {
+    pub fn prepare_producer_id_rotation(
+        &self,
+        producer_id: i64,
+        expected: Option<ProducerIdAndEpoch>,
+        timeout_ms: i32,
+        now: i64,
+    ) -> Self {
         let last_epoch = if expected.is_some() { self.epoch } else { NO_PRODUCER_EPOCH };
         self.empty(producer_id, 0, last_epoch, timeout_ms, now)
     }
@@ -240,14 +248,14 @@ impl Transaction {
     ///
     /// `INVALID_PRODUCER_ID_MAPPING` or `PRODUCER_FENCED` if it is not the producer, `CONCURRENT_TRANSACTIONS` while its last transaction
     /// is being ended.
-    pub fn admits(&self, producer: Producer) -> Result<(), ResponseError> {
+    pub fn check_producer(&self, producer: ProducerIdAndEpoch) -> Result<(), ResponseError> {
         if producer.id != self.producer_id {
             return Err(ResponseError::InvalidProducerIdMapping);
         }
         if producer.epoch != self.epoch {
             return Err(ResponseError::ProducerFenced);
         }
-        if self.state.prepared().is_some() {
+        if self.state.prepared_result().is_some() {
             return Err(ResponseError::ConcurrentTransactions);
         }
         Ok(())
@@ -256,19 +264,20 @@ impl Transaction {
     /// Whether the partition is part of the transaction that is open.
     #[must_use]
     pub fn has_partition(&self, topic: &str, partition: i32) -> bool {
-        self.state == State::Ongoing && self.partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition))
+        self.state == TransactionState::Ongoing
+            && self.partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition))
     }
 
     /// Whether the group's offsets are part of the transaction that is open.
     #[must_use]
     pub fn has_group(&self, group: &str) -> bool {
-        self.state == State::Ongoing && self.groups.contains(group)
+        self.state == TransactionState::Ongoing && self.groups.contains(group)
     }
 
     /// Makes partitions and groups part of the transaction, which begins if none is open.
-    pub fn enter(&mut self, partitions: &Partitions, groups: &BTreeSet<String>, at: i64) {
-        if self.state != State::Ongoing {
-            self.state = State::Ongoing;
+    pub fn add(&mut self, partitions: &Partitions, groups: &BTreeSet<String>, at: i64) {
+        if self.state != TransactionState::Ongoing {
+            self.state = TransactionState::Ongoing;
             self.started = at;
             self.partitions.clear();
             self.groups.clear();
@@ -285,32 +294,49 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`Transaction::admits`]; `INVALID_TXN_STATE` when there is nothing to end so.
-    pub fn ended(&self, producer: Producer, outcome: Outcome, protocol: Protocol) -> Result<Ended, ResponseError> {
+    /// As [`Transaction::check_producer`]; `INVALID_TXN_STATE` when there is nothing to end so.
+    pub fn check_end(
+        &self,
+        producer: ProducerIdAndEpoch,
+        outcome: TransactionResult,
+        protocol: TransactionVersion,
+    ) -> Result<EndTxnStep, ResponseError> {
         match protocol {
-            Protocol::Classic => self.ended_classic(producer, outcome),
-            Protocol::Bumping => self.ended_bumping(producer, outcome),
+            TransactionVersion::V1 => self.check_end_v1(producer, outcome),
+            TransactionVersion::V2 => self.check_end_v2(producer, outcome),
         }
     }
 
-    fn ended_classic(&self, producer: Producer, outcome: Outcome) -> Result<Ended, ResponseError> {
+    fn check_end_v1(
+        &self,
+        producer: ProducerIdAndEpoch,
+        outcome: TransactionResult,
+    ) -> Result<EndTxnStep, ResponseError> {
         if producer.id != self.producer_id {
             return Err(ResponseError::InvalidProducerIdMapping);
         }
         if producer.epoch != self.epoch {
             return Err(ResponseError::ProducerFenced);
         }
-        if self.state.prepared() == Some(outcome) {
+        if self.state.prepared_result() == Some(outcome) {
             return Err(ResponseError::ConcurrentTransactions);
         }
-        if self.state == State::Ongoing {
-            return Ok(Ended::Prepare);
+        if self.state == TransactionState::Ongoing {
+            return Ok(EndTxnStep::Prepare);
         }
-        if self.state.completed() == Some(outcome) { Ok(Ended::Before) } else { Err(ResponseError::InvalidTxnState) }
+        if self.state.completed_result() == Some(outcome) {
+            Ok(EndTxnStep::AlreadyEnded)
+        } else {
+            Err(ResponseError::InvalidTxnState)
+        }
     }
 
     /// KIP-890: what the epoch was tells a retry from the next call.
-    fn ended_bumping(&self, producer: Producer, outcome: Outcome) -> Result<Ended, ResponseError> {
+    fn check_end_v2(
+        &self,
+        producer: ProducerIdAndEpoch,
+        outcome: TransactionResult,
+    ) -> Result<EndTxnStep, ResponseError> {
         let is_current = producer.epoch == self.epoch;
         let is_retry_of_rotation =
             producer.id == self.previous_producer_id && producer.epoch == LAST_EPOCH && self.epoch == 0;
@@ -319,24 +345,30 @@ impl Transaction {
             return Err(ResponseError::InvalidProducerIdMapping);
         }
         let may_speak = match self.state {
-            State::Empty | State::Ongoing => is_current,
-            State::PrepareCommit | State::PrepareAbort => is_retry,
-            State::CompleteCommit | State::CompleteAbort => is_retry || is_current,
+            TransactionState::Empty | TransactionState::Ongoing => is_current,
+            TransactionState::PrepareCommit | TransactionState::PrepareAbort => is_retry,
+            TransactionState::CompleteCommit | TransactionState::CompleteAbort => is_retry || is_current,
         };
         if !may_speak {
             return Err(ResponseError::ProducerFenced);
         }
         match self.state {
-            State::Ongoing => Ok(Ended::Prepare),
-            State::PrepareCommit | State::PrepareAbort if self.state.prepared() == Some(outcome) => {
+            TransactionState::Ongoing => Ok(EndTxnStep::Prepare),
+            TransactionState::PrepareCommit | TransactionState::PrepareAbort
+                if self.state.prepared_result() == Some(outcome) =>
+            {
                 Err(ResponseError::ConcurrentTransactions)
             }
-            State::CompleteCommit | State::CompleteAbort if is_retry && self.state.completed() == Some(outcome) => {
-                Ok(Ended::Before)
+            TransactionState::CompleteCommit | TransactionState::CompleteAbort
+                if is_retry && self.state.completed_result() == Some(outcome) =>
+            {
+                Ok(EndTxnStep::AlreadyEnded)
             }
             // A producer that has not heard of an error aborts what never reached the broker: the epoch keeps it from arriving late.
-            State::Empty | State::CompleteCommit | State::CompleteAbort if !is_retry && outcome == Outcome::Abort => {
-                Ok(Ended::Prepare)
+            TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort
+                if !is_retry && outcome == TransactionResult::Abort =>
+            {
+                Ok(EndTxnStep::Prepare)
             }
             _ => Err(ResponseError::InvalidTxnState),
         }
@@ -344,46 +376,52 @@ impl Transaction {
 
     /// The same with its end decided. `next_producer_id` is wanted when the epoch is bumped and exhausted.
     #[must_use]
-    pub fn prepared(&self, outcome: Outcome, protocol: Protocol, next_producer_id: Option<i64>, now: i64) -> Self {
+    pub fn prepare_end(
+        &self,
+        outcome: TransactionResult,
+        protocol: TransactionVersion,
+        next_producer_id: Option<i64>,
+        now: i64,
+    ) -> Self {
         let (epoch, last_epoch) = match protocol {
-            Protocol::Classic => (self.epoch, self.last_epoch),
-            Protocol::Bumping => (self.epoch.saturating_add(1), self.epoch),
+            TransactionVersion::V1 => (self.epoch, self.last_epoch),
+            TransactionVersion::V2 => (self.epoch.saturating_add(1), self.epoch),
         };
         Self {
             state: match outcome {
-                Outcome::Commit => State::PrepareCommit,
-                Outcome::Abort => State::PrepareAbort,
+                TransactionResult::Commit => TransactionState::PrepareCommit,
+                TransactionResult::Abort => TransactionState::PrepareAbort,
             },
             epoch,
             last_epoch,
             previous_producer_id: self.producer_id,
             next_producer_id,
             // An abort of nothing began when it was asked.
-            started: if self.state == State::Ongoing { self.started } else { now },
+            started: if self.state == TransactionState::Ongoing { self.started } else { now },
             updated: now,
             ..self.clone()
         }
     }
 
-    /// The same with its open transaction aborted by the broker, and its producer fenced. The epoch is one that no producer was given,
+    /// The same with its open transaction aborted by the broker, and its producer prepare_fence. The epoch is one that no producer was given,
     /// exhausted or not, so no other id is wanted here.
     #[must_use]
-    pub fn fenced(&self, now: i64) -> Self {
-        self.prepared(Outcome::Abort, Protocol::Bumping, None, now)
+    pub fn prepare_fence(&self, now: i64) -> Self {
+        self.prepare_end(TransactionResult::Abort, TransactionVersion::V2, None, now)
     }
 
     /// What its producer is from the end's completion on.
     #[must_use]
-    pub fn successor(&self) -> Producer {
-        self.next_producer_id.map_or(self.producer(), |id| Producer { id, epoch: 0 })
+    pub fn successor(&self) -> ProducerIdAndEpoch {
+        self.next_producer_id.map_or(self.producer(), |id| ProducerIdAndEpoch { id, epoch: 0 })
     }
 
     /// The end is done.
     pub fn complete(&mut self, at: i64) {
-        let Some(outcome) = self.state.prepared() else { return };
+        let Some(outcome) = self.state.prepared_result() else { return };
         self.state = match outcome {
-            Outcome::Commit => State::CompleteCommit,
-            Outcome::Abort => State::CompleteAbort,
+            TransactionResult::Commit => TransactionState::CompleteCommit,
+            TransactionResult::Abort => TransactionState::CompleteAbort,
         };
         self.previous_producer_id = self.producer_id;
         let successor = self.successor();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::coordinator::Coordinator;
+use super::coordinator::TransactionCoordinator;
 use super::requests::COORDINATOR_EPOCH;
-use super::{Outcome, State, TransactionEntry};
+use super::{TransactionEntry, TransactionResult, TransactionState};
 use crate::broker::core::Core;
 use crate::broker::log::{DecidedMarker, ProducerState};
 use crate::broker::notice::Notice;
@@ -14,19 +14,19 @@ const REMEMBERED: usize = 16;
 
 /// The last ends of transactions that a journal tells of, by topic and partition.
 #[derive(Debug, Default)]
-pub struct Decisions {
+pub struct TransactionOutcomes {
     by_partition: BTreeMap<(String, i32), Vec<DecidedMarker>>,
 }
 
-impl Decisions {
+impl TransactionOutcomes {
     /// Takes in a line of the journal.
-    pub fn recall(&mut self, entry: &TransactionEntry) {
+    pub fn add(&mut self, entry: &TransactionEntry) {
         let TransactionEntry::Became { transaction, .. } = entry else { return };
-        let Some(outcome) = transaction.state.prepared() else { return };
+        let Some(outcome) = transaction.state.prepared_result() else { return };
         let decided = DecidedMarker {
             producer_id: transaction.producer_id,
             epoch: transaction.epoch,
-            commit: outcome == Outcome::Commit,
+            commit: outcome == TransactionResult::Commit,
             coordinator_epoch: COORDINATOR_EPOCH,
             at: transaction.updated,
         };
@@ -51,16 +51,16 @@ impl Decisions {
 impl Core {
     /// Ends what is open in a log and not in the journal: as the journal says, or by an abort where it says nothing of it any more, since
     /// nothing could commit it.
-    pub(in crate::broker) fn end_forgotten(&mut self, decisions: &Decisions, now: i64) {
-        for (topic, partition, producer) in self.forgotten() {
-            let known = decisions.of(&topic, partition);
+    pub(in crate::broker) fn end_hanging_transactions(&mut self, outcomes: &TransactionOutcomes, now: i64) {
+        for (topic, partition, producer) in self.hanging_transactions() {
+            let known = outcomes.of(&topic, partition);
             let last = known.iter().rev().find(|decided| decided.producer_id == producer.producer_id);
             let (committed, epoch) =
                 last.map_or((false, producer.epoch), |last| (last.commit, last.epoch.max(producer.epoch)));
             let Some(log) = self.topics.log_mut(&topic, partition) else { continue };
             match log.end_transaction(producer.producer_id, epoch, committed, COORDINATOR_EPOCH, now) {
                 Ok(_) => self.notices.push(Notice::TransactionEnded { topic, partition, committed }),
-                Err(error) => self.trouble(format!(
+                Err(error) => self.warn(format!(
                     "the transaction of producer {} in {topic}-{partition} cannot be ended: {error}",
                     producer.producer_id
                 )),
@@ -68,10 +68,11 @@ impl Core {
         }
     }
 
-    fn forgotten(&self) -> Vec<(String, i32, ProducerState)> {
+    fn hanging_transactions(&self) -> Vec<(String, i32, ProducerState)> {
         let is_known = |topic: &str, partition: i32, producer_id: i64| {
             self.transactions.iter().any(|(_, transaction)| {
-                let open = transaction.state == State::Ongoing || transaction.state.prepared().is_some();
+                let open =
+                    transaction.state == TransactionState::Ongoing || transaction.state.prepared_result().is_some();
                 let has = transaction.partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition));
                 transaction.producer_id == producer_id && open && has
             })

@@ -1,4 +1,4 @@
-//! Owns a broker around groups for tests: what it was told, when it refuses to write, and members that speak to it.
+//! Owns a broker broker groups for tests: what it was told, when it refuses to write, and members that speak to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +18,12 @@ use kafka_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::entry::GroupEntry;
-use super::{Groups, Surroundings, wire};
+use super::journal_entry::GroupEntry;
+use super::{GroupContext, Groups, str_bytes};
 use crate::broker::answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
 use crate::broker::core::NodeSettings;
-use crate::broker::entry::Entry;
-use crate::broker::transactions::{Entrance, Speaker};
+use crate::broker::journal_entry::JournalEntry;
+use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
 /// The group of all tests that need but one.
 pub(super) const GROUP: &str = "g";
@@ -32,27 +32,27 @@ pub(super) const SESSION_MS: i32 = 10_000;
 /// Rebalance time-out of members who say nothing else.
 pub(super) const REBALANCE_MS: i32 = 60_000;
 
-/// The broker around groups.
+/// The broker broker groups.
 #[derive(Debug, Default)]
-pub(super) struct Around {
+pub(super) struct TestBroker {
     pub(super) settings: NodeSettings,
-    pub(super) journal: Vec<Entry>,
+    pub(super) journal: Vec<JournalEntry>,
     /// Every write fails from here on.
     pub(super) broken: bool,
-    /// What `enter_transaction` answers, if not yes.
+    /// What `add_group_to_transaction` answers, if not yes.
     pub(super) refuses_transactions: Option<ResponseError>,
     /// Groups for which a transaction was entered, and how.
-    pub(super) entered: Vec<(String, Entrance)>,
+    pub(super) entered: Vec<(String, TransactionSupport)>,
     pub(super) outbox: Outbox,
     ids: u128,
 }
 
-impl Surroundings for Around {
+impl GroupContext for TestBroker {
     fn settings(&self) -> &NodeSettings {
         &self.settings
     }
 
-    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+    fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         if self.broken {
             return Err(ResponseError::KafkaStorageError);
         }
@@ -65,14 +65,14 @@ impl Surroundings for Around {
         topic != "unknown" && (0..4).contains(&partition)
     }
 
-    fn enter_transaction(
+    fn add_group_to_transaction(
         &mut self,
-        _speaker: Speaker<'_>,
+        _speaker: ProducerIdentity<'_>,
         group: &str,
-        entrance: Entrance,
+        support: TransactionSupport,
         _now: i64,
     ) -> Result<(), ResponseError> {
-        self.entered.push((group.to_owned(), entrance));
+        self.entered.push((group.to_owned(), support));
         self.refuses_transactions.map_or(Ok(()), Err)
     }
 
@@ -84,15 +84,15 @@ impl Surroundings for Around {
         self.outbox.put(ticket, answer);
     }
 
-    fn fresh_id(&mut self) -> Uuid {
+    fn new_uuid(&mut self) -> Uuid {
         self.ids += 1;
         Uuid::from_u128(self.ids)
     }
 }
 
-/// How a member joins; what it does not say is usual.
+/// How a member options; what it does not say is usual.
 #[derive(Debug, Clone)]
-pub(super) struct Joins<'a> {
+pub(super) struct JoinOptions<'a> {
     pub(super) member: &'a str,
     pub(super) instance: Option<&'a str>,
     pub(super) protocols: Vec<(&'a str, Bytes)>,
@@ -102,7 +102,7 @@ pub(super) struct Joins<'a> {
     pub(super) rebalance_ms: i32,
 }
 
-impl Default for Joins<'_> {
+impl Default for JoinOptions<'_> {
     fn default() -> Self {
         Self {
             member: "",
@@ -116,11 +116,11 @@ impl Default for Joins<'_> {
     }
 }
 
-/// Groups, the broker around them, a clock, and the answers that came.
+/// Groups, the broker broker them, a clock, and the answers that came.
 #[derive(Debug, Default)]
-pub(super) struct Bed {
+pub(super) struct TestCoordinator {
     pub(super) groups: Groups,
-    pub(super) around: Around,
+    pub(super) broker: TestBroker,
     pub(super) now: i64,
     /// Answers that came later, by ticket.
     pub(super) answered: BTreeMap<Ticket, Deferred>,
@@ -128,25 +128,29 @@ pub(super) struct Bed {
     pub(super) issued: BTreeSet<Ticket>,
 }
 
-impl Bed {
+impl TestCoordinator {
     /// Does something at the present time, and collects what was answered beside it.
-    pub(super) fn ask<R>(&mut self, version: i16, work: impl FnOnce(&mut Groups, &mut Around, &Call<'_>) -> R) -> R {
+    pub(super) fn call<R>(
+        &mut self,
+        version: i16,
+        work: impl FnOnce(&mut Groups, &mut TestBroker, &Call<'_>) -> R,
+    ) -> R {
         let client = Client { connection: 1, id: "client".to_owned(), host: "/127.0.0.1".to_owned() };
         let call = Call { version, now: self.now, client: &client };
-        let result = work(&mut self.groups, &mut self.around, &call);
+        let result = work(&mut self.groups, &mut self.broker, &call);
         self.collect();
         result
     }
 
     fn collect(&mut self) {
-        for (ticket, answer) in self.around.outbox.take() {
+        for (ticket, answer) in self.broker.outbox.take() {
             let twice = self.answered.insert(ticket, answer);
             assert!(twice.is_none(), "{ticket:?} was answered twice");
         }
     }
 
     /// Lets time pass, with a tick at every deadline on the way and one at the end.
-    pub(super) fn pass(&mut self, ms: i64) {
+    pub(super) fn advance(&mut self, ms: i64) {
         let end = self.now + ms;
         while let Some(due) = self.groups.next_deadline().filter(|due| *due <= end) {
             self.tick(due.max(self.now));
@@ -156,8 +160,8 @@ impl Bed {
 
     pub(super) fn tick(&mut self, now: i64) {
         self.now = now;
-        let entries = self.groups.tick(now, &mut self.around.outbox);
-        self.around.journal.extend(entries);
+        let entries = self.groups.tick(now, &mut self.broker.outbox);
+        self.broker.journal.extend(entries);
         self.collect();
         assert!(self.groups.next_deadline().is_none_or(|due| due > now), "a tick leaves nothing that is due");
     }
@@ -169,35 +173,35 @@ impl Bed {
         answer
     }
 
-    pub(super) fn join(&mut self, joins: Joins<'_>) -> Answer<JoinGroupResponse> {
+    pub(super) fn join(&mut self, options: JoinOptions<'_>) -> Answer<JoinGroupResponse> {
         let request = JoinGroupRequest::default()
-            .with_group_id(wire(GROUP).into())
-            .with_session_timeout_ms(joins.session_ms)
-            .with_rebalance_timeout_ms(joins.rebalance_ms)
-            .with_member_id(wire(joins.member))
-            .with_group_instance_id(joins.instance.map(wire))
-            .with_protocol_type(wire(joins.protocol_type))
+            .with_group_id(str_bytes(GROUP).into())
+            .with_session_timeout_ms(options.session_ms)
+            .with_rebalance_timeout_ms(options.rebalance_ms)
+            .with_member_id(str_bytes(options.member))
+            .with_group_instance_id(options.instance.map(str_bytes))
+            .with_protocol_type(str_bytes(options.protocol_type))
             .with_protocols(
-                joins
+                options
                     .protocols
                     .into_iter()
                     .map(|(name, metadata)| {
-                        JoinGroupRequestProtocol::default().with_name(wire(name)).with_metadata(metadata)
+                        JoinGroupRequestProtocol::default().with_name(str_bytes(name)).with_metadata(metadata)
                     })
                     .collect(),
             );
-        let answer = self.ask(joins.version, |groups, around, call| groups.join(around, &request, call));
+        let answer = self.call(options.version, |groups, broker, call| groups.join(broker, &request, call));
         self.issue(answer)
     }
 
     /// A join that is answered at once.
-    pub(super) fn join_now(&mut self, joins: Joins<'_>) -> JoinGroupResponse {
-        now(self.join(joins))
+    pub(super) fn join_now(&mut self, options: JoinOptions<'_>) -> JoinGroupResponse {
+        now(self.join(options))
     }
 
     /// A join that has to wait.
-    pub(super) fn join_later(&mut self, joins: Joins<'_>) -> Ticket {
-        later(self.join(joins))
+    pub(super) fn join_later(&mut self, options: JoinOptions<'_>) -> Ticket {
+        later(self.join(options))
     }
 
     pub(super) fn sync(
@@ -208,15 +212,15 @@ impl Bed {
     ) -> Answer<SyncGroupResponse> {
         let assignments = given.iter().map(|(member, assignment)| {
             SyncGroupRequestAssignment::default()
-                .with_member_id(wire(member))
+                .with_member_id(str_bytes(member))
                 .with_assignment(Bytes::from_static(assignment.as_bytes()))
         });
         let request = SyncGroupRequest::default()
-            .with_group_id(wire(GROUP).into())
+            .with_group_id(str_bytes(GROUP).into())
             .with_generation_id(generation)
-            .with_member_id(wire(member))
+            .with_member_id(str_bytes(member))
             .with_assignments(assignments.collect());
-        let answer = self.ask(4, |groups, around, call| groups.sync(around, &request, call));
+        let answer = self.call(4, |groups, broker, call| groups.sync(broker, &request, call));
         self.issue(answer)
     }
 
@@ -244,20 +248,21 @@ impl Bed {
         generation: i32,
     ) -> Result<(), ResponseError> {
         let request = HeartbeatRequest::default()
-            .with_group_id(wire(GROUP).into())
-            .with_member_id(wire(member))
-            .with_group_instance_id(instance.map(wire))
+            .with_group_id(str_bytes(GROUP).into())
+            .with_member_id(str_bytes(member))
+            .with_group_instance_id(instance.map(str_bytes))
             .with_generation_id(generation);
-        self.ask(4, |groups, _, call| groups.heartbeat(&request, call.now))
+        self.call(4, |groups, _, call| groups.heartbeat(&request, call.now))
     }
 
     /// Leaves, and returns the error code per member.
     pub(super) fn leave(&mut self, members: &[(&str, Option<&str>)]) -> Vec<i16> {
         let members = members.iter().map(|(member, instance)| {
-            MemberIdentity::default().with_member_id(wire(member)).with_group_instance_id(instance.map(wire))
+            MemberIdentity::default().with_member_id(str_bytes(member)).with_group_instance_id(instance.map(str_bytes))
         });
-        let request = LeaveGroupRequest::default().with_group_id(wire(GROUP).into()).with_members(members.collect());
-        let response = self.ask(5, |groups, around, call| groups.leave(around, &request, call));
+        let request =
+            LeaveGroupRequest::default().with_group_id(str_bytes(GROUP).into()).with_members(members.collect());
+        let response = self.call(5, |groups, broker, call| groups.leave(broker, &request, call));
         assert_eq!(response.error_code, 0);
         response.members.iter().map(|member| member.error_code).collect()
     }
@@ -266,13 +271,14 @@ impl Bed {
     pub(super) fn commit(&mut self, member: &str, generation: i32, topic: &str, partition: i32, offset: i64) -> i16 {
         let partition =
             OffsetCommitRequestPartition::default().with_partition_index(partition).with_committed_offset(offset);
-        let topic = OffsetCommitRequestTopic::default().with_name(wire(topic).into()).with_partitions(vec![partition]);
+        let topic =
+            OffsetCommitRequestTopic::default().with_name(str_bytes(topic).into()).with_partitions(vec![partition]);
         let request = OffsetCommitRequest::default()
-            .with_group_id(wire(GROUP).into())
-            .with_member_id(wire(member))
+            .with_group_id(str_bytes(GROUP).into())
+            .with_member_id(str_bytes(member))
             .with_generation_id_or_member_epoch(generation)
             .with_topics(vec![topic]);
-        let response = self.ask(9, |groups, around, call| groups.commit(around, &request, call));
+        let response = self.call(9, |groups, broker, call| groups.commit(broker, &request, call));
         response.topics[0].partitions[0].error_code
     }
 
@@ -287,46 +293,48 @@ impl Bed {
     ) -> i16 {
         let partition =
             TxnOffsetCommitRequestPartition::default().with_partition_index(partition).with_committed_offset(offset);
-        let topic =
-            TxnOffsetCommitRequestTopic::default().with_name(wire("orders").into()).with_partitions(vec![partition]);
+        let topic = TxnOffsetCommitRequestTopic::default()
+            .with_name(str_bytes("orders").into())
+            .with_partitions(vec![partition]);
         let request = TxnOffsetCommitRequest::default()
-            .with_transactional_id(wire("t").into())
-            .with_group_id(wire(GROUP).into())
+            .with_transactional_id(str_bytes("t").into())
+            .with_group_id(str_bytes(GROUP).into())
             .with_producer_id(producer_id.into())
-            .with_member_id(wire(member))
+            .with_member_id(str_bytes(member))
             .with_generation_id(generation)
             .with_topics(vec![topic]);
-        let response = self.ask(3, |groups, around, call| groups.commit_in_transaction(around, &request, call));
+        let response = self.call(3, |groups, broker, call| groups.commit_in_transaction(broker, &request, call));
         response.topics[0].partitions[0].error_code
     }
 
     pub(super) fn end_transaction(&mut self, producer_id: i64, committed: bool) {
         let entries = self.groups.end_transaction(producer_id, committed, self.now);
-        self.around.journal.extend(entries);
+        self.broker.journal.extend(entries);
     }
 
     /// Offset and error code of one partition of `orders`.
     pub(super) fn fetch(&mut self, partition: i32, stable: bool) -> (i64, i16) {
         let topic = OffsetFetchRequestTopics::default()
-            .with_name(wire("orders").into())
+            .with_name(str_bytes("orders").into())
             .with_partition_indexes(vec![partition]);
-        let group = OffsetFetchRequestGroup::default().with_group_id(wire(GROUP).into()).with_topics(Some(vec![topic]));
+        let group =
+            OffsetFetchRequestGroup::default().with_group_id(str_bytes(GROUP).into()).with_topics(Some(vec![topic]));
         let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(stable);
-        let response = self.ask(9, |groups, _, call| groups.fetch(&request, call));
+        let response = self.call(9, |groups, _, call| groups.fetch(&request, call));
         let found = &response.groups[0].topics[0].partitions[0];
         (found.committed_offset, found.error_code)
     }
 
     /// A member that has joined and waits, under the id that it was given first.
-    pub(super) fn enters(&mut self, joins: Joins<'_>) -> (String, Answer<JoinGroupResponse>) {
-        let id = self.join_now(joins.clone()).member_id.to_string();
-        let answer = self.join(Joins { member: &id, ..joins });
+    pub(super) fn join_with_new_id(&mut self, options: JoinOptions<'_>) -> (String, Answer<JoinGroupResponse>) {
+        let id = self.join_now(options.clone()).member_id.to_string();
+        let answer = self.join(JoinOptions { member: &id, ..options });
         (id, answer)
     }
 
     /// A group of one member, stable in its first generation, which was given `all`.
     pub(super) fn stable_of_one(&mut self) -> String {
-        let (id, joined) = self.enters(Joins::default());
+        let (id, joined) = self.join_with_new_id(JoinOptions::default());
         assert_eq!(now(joined).generation_id, 1);
         assert_eq!(self.sync_now(&id, 1, &[(&id, "all")]).assignment, "all");
         id
@@ -335,20 +343,20 @@ impl Bed {
     /// A group of a leader and a follower, stable in its second generation.
     pub(super) fn stable_of_two(&mut self) -> (String, String) {
         let leader = self.stable_of_one();
-        let (follower, joined) = self.enters(Joins::default());
+        let (follower, joined) = self.join_with_new_id(JoinOptions::default());
         let follower_waits = later(joined);
-        let joined = self.join_now(Joins { member: &leader, ..Joins::default() });
+        let joined = self.join_now(JoinOptions { member: &leader, ..JoinOptions::default() });
         assert_eq!((joined.generation_id, &*joined.leader), (2, leader.as_str()));
-        assert_eq!(self.join_of(follower_waits).generation_id, 2);
+        assert_eq!(self.join_response(follower_waits).generation_id, 2);
         let waits = self.sync_later(&follower, 2);
         let given = [(leader.as_str(), "half"), (follower.as_str(), "rest")];
         assert_eq!(self.sync_now(&leader, 2, &given).assignment, "half");
-        assert_eq!(self.sync_of(waits).assignment, "rest");
+        assert_eq!(self.sync_response(waits).assignment, "rest");
         (leader, follower)
     }
 
     /// The answer to a join that waited.
-    pub(super) fn join_of(&mut self, ticket: Ticket) -> JoinGroupResponse {
+    pub(super) fn join_response(&mut self, ticket: Ticket) -> JoinGroupResponse {
         match self.answered.remove(&ticket) {
             Some(Deferred::Join(answer)) => answer,
             other => panic!("{ticket:?} has {other:?}"),
@@ -356,7 +364,7 @@ impl Bed {
     }
 
     /// The answer to a sync that waited.
-    pub(super) fn sync_of(&mut self, ticket: Ticket) -> SyncGroupResponse {
+    pub(super) fn sync_response(&mut self, ticket: Ticket) -> SyncGroupResponse {
         match self.answered.remove(&ticket) {
             Some(Deferred::Sync(answer)) => answer,
             other => panic!("{ticket:?} has {other:?}"),
@@ -374,8 +382,8 @@ impl Bed {
 
     /// The same broker after a restart, as its journal tells it.
     pub(super) fn restarted(&self) -> Self {
-        let entries = self.around.journal.iter().map(|entry| match entry {
-            Entry::Group(entry) => entry.clone(),
+        let entries = self.broker.journal.iter().map(|entry| match entry {
+            JournalEntry::Group(entry) => entry.clone(),
             other => panic!("{other:?} is not about groups"),
         });
         Self { groups: restored(entries, self.now), now: self.now, ..Self::default() }

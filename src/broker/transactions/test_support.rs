@@ -5,9 +5,12 @@ use std::io;
 
 use kafka_protocol::error::ResponseError;
 
-use super::{Coordinator, Entrance, Marker};
-use crate::broker::entry::Entry;
-use crate::broker::transactions::{Outcome, Producer, Protocol, Speaker, State, TransactionEntry, Transactions};
+use super::{Marker, TransactionCoordinator, TransactionSupport};
+use crate::broker::journal_entry::JournalEntry;
+use crate::broker::transactions::{
+    ProducerIdAndEpoch, ProducerIdentity, TransactionEntry, TransactionResult, TransactionState, TransactionVersion,
+    Transactions,
+};
 
 pub const ID: &str = "till";
 
@@ -18,14 +21,14 @@ pub struct Log {
     pub open: BTreeSet<i64>,
     /// Its newest epoch, by producer.
     pub epochs: BTreeMap<i64, i16>,
-    pub markers: Vec<(Producer, Outcome)>,
+    pub markers: Vec<(ProducerIdAndEpoch, TransactionResult)>,
 }
 
 /// An end that was decided.
 #[derive(Debug, Clone)]
 pub struct Decision {
-    pub producer: Producer,
-    pub outcome: Outcome,
+    pub producer: ProducerIdAndEpoch,
+    pub outcome: TransactionResult,
     /// The partitions that it has to mark; unknown from a restart on, which marks only what is open.
     pub to_mark: Option<BTreeSet<(String, i32)>>,
     pub marked: BTreeSet<(String, i32)>,
@@ -33,16 +36,16 @@ pub struct Decision {
 }
 
 #[derive(Debug, Default)]
-pub struct Bench {
+pub struct TestCoordinator {
     pub transactions: Transactions,
-    pub journal: Vec<Entry>,
+    pub journal: Vec<JournalEntry>,
     pub appends: usize,
     pub logs: BTreeMap<(String, i32), Log>,
     pub deleted: BTreeSet<String>,
     /// Producers with pending offsets, as groups have them in memory and as their journal has them.
     pub pending: BTreeSet<i64>,
     pub pending_kept: BTreeSet<i64>,
-    pub settled: Vec<(i64, Outcome)>,
+    pub settled: Vec<(i64, TransactionResult)>,
     pub decisions: Vec<Decision>,
     pub troubles: Vec<String>,
     /// The next so many records or markers fail.
@@ -52,7 +55,7 @@ pub struct Bench {
     pub dies_after: Option<usize>,
 }
 
-impl Bench {
+impl TestCoordinator {
     /// Whether this write reaches the disk.
     fn lives(&mut self) -> bool {
         match &mut self.dies_after {
@@ -73,7 +76,7 @@ impl Bench {
     pub fn restart(&mut self, now: i64) {
         self.transactions = Transactions::default();
         for entry in &self.journal {
-            if let Entry::Transaction(entry) = entry {
+            if let JournalEntry::Transaction(entry) = entry {
                 self.transactions.restore(entry.clone());
             }
         }
@@ -87,22 +90,22 @@ impl Bench {
 
     /// Writes the journal anew from memory, as it is done when it is long.
     pub fn compact(&mut self) {
-        self.journal = self.transactions.snapshot().into_iter().map(Entry::Transaction).collect();
+        self.journal = self.transactions.snapshot().into_iter().map(JournalEntry::Transaction).collect();
     }
 
     pub fn init(&mut self, expected: Option<(i64, i16)>, now: i64) -> Result<(i64, i16), ResponseError> {
-        let expected = expected.map(|(id, epoch)| Producer { id, epoch });
-        self.initialise(ID, expected, 60_000, now).map(|producer| (producer.id, producer.epoch))
+        let expected = expected.map(|(id, epoch)| ProducerIdAndEpoch { id, epoch });
+        self.init_transactional_id(ID, expected, 60_000, now).map(|producer| (producer.id, producer.epoch))
     }
 
     pub fn end_as(
         &mut self,
         producer: (i64, i16),
-        outcome: Outcome,
-        protocol: Protocol,
+        outcome: TransactionResult,
+        protocol: TransactionVersion,
         now: i64,
     ) -> Result<(i64, i16), ResponseError> {
-        self.end(speaker(producer), outcome, protocol, now).map(|producer| (producer.id, producer.epoch))
+        self.end(identity(producer), outcome, protocol, now).map(|producer| (producer.id, producer.epoch))
     }
 
     /// A produce of one batch: it asks, and then writes.
@@ -110,10 +113,10 @@ impl Bench {
         &mut self,
         producer: (i64, i16),
         partition: i32,
-        entrance: Entrance,
+        support: TransactionSupport,
         now: i64,
     ) -> Result<(), ResponseError> {
-        self.enter_partitions(speaker(producer), &[("orders", partition)], entrance, now).remove(0)?;
+        self.add_or_verify_partitions(identity(producer), &[("orders", partition)], support, now).remove(0)?;
         if self.is_dead() {
             return Err(ResponseError::KafkaStorageError);
         }
@@ -126,8 +129,13 @@ impl Bench {
     }
 
     /// A `TxnOffsetCommit`.
-    pub fn commit_offsets(&mut self, producer: (i64, i16), entrance: Entrance, now: i64) -> Result<(), ResponseError> {
-        self.enter_group(speaker(producer), "kitchen", entrance, now)?;
+    pub fn commit_offsets(
+        &mut self,
+        producer: (i64, i16),
+        support: TransactionSupport,
+        now: i64,
+    ) -> Result<(), ResponseError> {
+        self.add_or_verify_group(identity(producer), "kitchen", support, now)?;
         if self.is_dead() {
             return Err(ResponseError::KafkaStorageError);
         }
@@ -138,10 +146,10 @@ impl Bench {
 
     pub fn add(&mut self, producer: (i64, i16), partitions: &[i32], now: i64) -> Result<(), ResponseError> {
         let partitions = BTreeMap::from([("orders".to_owned(), partitions.iter().copied().collect())]);
-        self.enter(speaker(producer), partitions, BTreeSet::new(), now)
+        self.add_to_transaction(identity(producer), partitions, BTreeSet::new(), now)
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> TransactionState {
         self.transactions.get(ID).unwrap().state
     }
 
@@ -150,15 +158,15 @@ impl Bench {
         (producer.id, producer.epoch)
     }
 
-    pub fn markers(&self, partition: i32) -> Vec<(i64, i16, Outcome)> {
+    pub fn markers(&self, partition: i32) -> Vec<(i64, i16, TransactionResult)> {
         let log = self.logs.get(&("orders".to_owned(), partition));
         log.into_iter().flat_map(|log| &log.markers).map(|(by, outcome)| (by.id, by.epoch, *outcome)).collect()
     }
 
-    fn note(&mut self, entry: &Entry) {
+    fn note(&mut self, entry: &JournalEntry) {
         match entry {
-            Entry::Transaction(TransactionEntry::Became { transaction, .. }) => {
-                if let Some(outcome) = transaction.state.prepared() {
+            JournalEntry::Transaction(TransactionEntry::Became { transaction, .. }) => {
+                if let Some(outcome) = transaction.state.prepared_result() {
                     assert!(self.decisions.last().is_none_or(|last| last.completed), "two ends at a time");
                     let producer = transaction.producer();
                     let to_mark = transaction
@@ -170,13 +178,13 @@ impl Bench {
                     self.decisions.push(Decision { producer, outcome, to_mark, marked, completed: false });
                 }
             }
-            Entry::Transaction(TransactionEntry::Completed { .. }) => {
+            JournalEntry::Transaction(TransactionEntry::Completed { .. }) => {
                 let decision = self.decisions.last_mut().unwrap();
                 assert!(!decision.completed, "an end was completed twice");
                 assert!(decision.to_mark.as_ref().is_none_or(|all| *all == decision.marked), "a marker is missing");
                 decision.completed = true;
             }
-            Entry::Transaction(TransactionEntry::Expired { transactional_id }) => {
+            JournalEntry::Transaction(TransactionEntry::Expired { transactional_id }) => {
                 if let Some(id) = transactional_id.strip_prefix("offsets of ") {
                     self.pending_kept.remove(&id.parse().unwrap());
                 }
@@ -186,11 +194,11 @@ impl Bench {
     }
 }
 
-pub fn speaker(producer: (i64, i16)) -> Speaker<'static> {
-    Speaker { transactional_id: ID, producer_id: producer.0, epoch: producer.1 }
+pub fn identity(producer: (i64, i16)) -> ProducerIdentity<'static> {
+    ProducerIdentity { transactional_id: ID, producer_id: producer.0, epoch: producer.1 }
 }
 
-impl Coordinator for Bench {
+impl TransactionCoordinator for TestCoordinator {
     fn transactions(&self) -> &Transactions {
         &self.transactions
     }
@@ -199,7 +207,7 @@ impl Coordinator for Bench {
         &mut self.transactions
     }
 
-    fn record(&mut self, entries: &[Entry]) -> Result<(), ResponseError> {
+    fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         if self.failing_records > 0 {
             self.failing_records -= 1;
             return Err(ResponseError::KafkaStorageError);
@@ -210,7 +218,7 @@ impl Coordinator for Bench {
                 return Err(ResponseError::KafkaStorageError);
             }
             let json = serde_json::to_string(entry).unwrap();
-            let read: Entry = serde_json::from_str(&json).unwrap();
+            let read: JournalEntry = serde_json::from_str(&json).unwrap();
             assert_eq!(&read, entry, "the journal gives back what it was given");
             self.note(entry);
             self.journal.push(read);
@@ -219,7 +227,7 @@ impl Coordinator for Bench {
         Ok(())
     }
 
-    fn mark(&mut self, marker: &Marker, _now: i64) -> io::Result<()> {
+    fn append_marker(&mut self, marker: &Marker, _now: i64) -> io::Result<()> {
         if self.deleted.contains(&marker.topic) {
             return Ok(());
         }
@@ -244,17 +252,17 @@ impl Coordinator for Bench {
         self.logs.get(&(topic.to_owned(), partition)).is_some_and(|log| log.open.contains(&producer_id))
     }
 
-    fn end_offsets(&mut self, producer_id: i64, outcome: Outcome, _now: i64) -> Vec<Entry> {
+    fn end_offsets(&mut self, producer_id: i64, outcome: TransactionResult, _now: i64) -> Vec<JournalEntry> {
         if !self.pending.remove(&producer_id) {
             return Vec::new();
         }
         self.settled.push((producer_id, outcome));
         // Stands for what a group would have the journal keep.
         let transactional_id = format!("offsets of {producer_id}");
-        vec![Entry::Transaction(TransactionEntry::Expired { transactional_id })]
+        vec![JournalEntry::Transaction(TransactionEntry::Expired { transactional_id })]
     }
 
-    fn trouble(&mut self, what: String) {
+    fn warn(&mut self, what: String) {
         self.troubles.push(what);
     }
 }

@@ -10,9 +10,9 @@ use super::transactions::TransactionEntry;
 /// One line of the journal. Entries say what became so, not what was asked: applying one cannot fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Entry {
+pub enum JournalEntry {
     /// Whose journal it is: its first line, and no other.
-    Head(Head),
+    Head(JournalHeader),
     /// About topics and their partitions.
     Topic(TopicEntry),
     /// About groups and their offsets.
@@ -23,7 +23,7 @@ pub enum Entry {
 
 /// The first line of a journal. One of an earlier version has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct JournalHeader {
     /// The cluster's id, as the folder has it.
     pub cluster_id: Uuid,
     /// How often the journal was written anew.

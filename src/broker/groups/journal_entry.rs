@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::hex;
+use super::serde_hex;
 
 /// What the journal keeps of groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,12 +62,12 @@ pub struct Generation {
     pub since: i64,
     /// The members in the order in which they joined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<MemberOfGeneration>,
+    pub members: Vec<GenerationMember>,
 }
 
 /// A member as it is remembered: of its protocols only the chosen one, as in Kafka's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberOfGeneration {
+pub struct GenerationMember {
     /// Its member id.
     pub id: String,
     /// Its `group.instance.id`.
@@ -82,10 +82,10 @@ pub struct MemberOfGeneration {
     /// `session.timeout.ms`
     pub session_timeout_ms: i32,
     /// What it said of itself under the chosen protocol.
-    #[serde(with = "hex")]
+    #[serde(with = "serde_hex")]
     pub subscription: Bytes,
     /// What the leader gave it.
-    #[serde(with = "hex")]
+    #[serde(with = "serde_hex")]
     pub assignment: Bytes,
 }
 

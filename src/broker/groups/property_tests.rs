@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::group::State;
-use super::testbed::{Bed, GROUP, Joins, restored};
+use super::group::GroupState;
+use super::test_support::{GROUP, JoinOptions, TestCoordinator, restored};
 use super::timers::Timer;
 use crate::broker::answer::{Answer, Deferred, Ticket};
-use crate::broker::entry::Entry;
+use crate::broker::journal_entry::JournalEntry;
 
 /// Actors: the first two are static, the others dynamic.
 const ACTORS: usize = 5;
@@ -17,7 +17,7 @@ const INSTANCES: [Option<&str>; ACTORS] = [Some("a"), Some("b"), None, None, Non
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Joins under the id it knows, or anew.
+    /// JoinOptions under the id it knows, or anew.
     Join {
         actor: usize,
         anew: bool,
@@ -94,8 +94,8 @@ struct Actor {
 }
 
 #[derive(Debug)]
-struct World {
-    bed: Bed,
+struct Simulation {
+    coordinator: TestCoordinator,
     actors: Vec<Actor>,
     waiting: BTreeMap<Ticket, usize>,
     /// Highest generation that the group had, until it was deleted or the broker restarted.
@@ -105,12 +105,12 @@ struct World {
     has_gaps: bool,
 }
 
-impl World {
+impl Simulation {
     fn new(initial_delay_ms: i32) -> Self {
-        let mut bed = Bed::default();
-        bed.around.settings.group_initial_rebalance_delay_ms = initial_delay_ms;
+        let mut coordinator = TestCoordinator::default();
+        coordinator.broker.settings.group_initial_rebalance_delay_ms = initial_delay_ms;
         Self {
-            bed,
+            coordinator,
             actors: vec![Actor::default(); ACTORS],
             waiting: BTreeMap::new(),
             highest: 0,
@@ -147,12 +147,12 @@ impl World {
             Step::Join { actor, anew, changed, version } => {
                 let id = if anew { String::new() } else { self.actors[actor].id.clone() };
                 let metadata = Bytes::from_static(if changed { b"changed" } else { b"same" });
-                let answer = self.bed.join(Joins {
+                let answer = self.coordinator.join(JoinOptions {
                     member: &id,
                     instance: INSTANCES[actor],
                     protocols: vec![("range", metadata.clone()), ("sticky", metadata)],
                     version,
-                    ..Joins::default()
+                    ..JoinOptions::default()
                 });
                 self.later_or(actor, answer, Deferred::Join);
             }
@@ -160,64 +160,66 @@ impl World {
                 let Actor { id, generation } = self.actors[actor].clone();
                 let others: Vec<String> = self.actors.iter().map(|actor| actor.id.clone()).collect();
                 let given: Vec<(&str, &'static str)> = others.iter().map(|id| (id.as_str(), "work")).collect();
-                let answer = self.bed.sync(&id, generation, &given);
+                let answer = self.coordinator.sync(&id, generation, &given);
                 self.later_or(actor, answer, Deferred::Sync);
             }
             Step::Heartbeat { actor } => {
                 let Actor { id, generation } = self.actors[actor].clone();
                 let known = self.knows(&id, generation);
-                let heard = self.bed.heartbeat_as(&id, INSTANCES[actor], generation);
+                let heard = self.coordinator.heartbeat_as(&id, INSTANCES[actor], generation);
                 assert!(known || heard.is_err());
             }
             Step::Leave { actor } => {
                 let id = self.actors[actor].id.clone();
-                self.bed.leave(&[(&id, INSTANCES[actor])]);
+                self.coordinator.leave(&[(&id, INSTANCES[actor])]);
             }
             Step::Commit { actor, behind, partition } => {
                 let Actor { id, generation } = self.actors[actor].clone();
                 let known = self.knows(&id, generation - behind);
                 self.offset += 1;
-                let before = self.bed.fetch(partition, false);
-                let code = self.bed.commit(&id, generation - behind, "orders", partition, self.offset);
+                let before = self.coordinator.fetch(partition, false);
+                let code = self.coordinator.commit(&id, generation - behind, "orders", partition, self.offset);
                 assert!(known || generation - behind < 0 || code != 0, "only members of the generation commit");
                 let expected = if code == 0 { (self.offset, 0) } else { before };
-                assert_eq!(self.bed.fetch(partition, false), expected, "a refused commit leaves no trace");
+                assert_eq!(self.coordinator.fetch(partition, false), expected, "a refused commit leaves no trace");
             }
             Step::CommitSimply { partition } => {
                 self.offset += 1;
-                let is_empty = self.bed.groups.by_id.get(GROUP).is_none_or(|group| group.state == State::Empty);
-                let code = self.bed.commit("", -1, "orders", partition, self.offset);
-                assert_eq!(code == 0, is_empty && !self.bed.around.broken);
+                let is_empty =
+                    self.coordinator.groups.by_id.get(GROUP).is_none_or(|group| group.state == GroupState::Empty);
+                let code = self.coordinator.commit("", -1, "orders", partition, self.offset);
+                assert_eq!(code == 0, is_empty && !self.coordinator.broker.broken);
             }
             Step::CommitInTransaction { actor, producer_id, partition } => {
                 let Actor { id, generation } = self.actors[actor].clone();
                 self.offset += 1;
-                let before = self.bed.fetch(partition, false);
-                let code = self.bed.commit_in_transaction(producer_id, &id, generation, partition, self.offset);
-                assert_eq!(self.bed.fetch(partition, false), before, "what is pending is not seen");
-                assert!(code != 0 || self.bed.fetch(partition, true).1 != 0);
+                let before = self.coordinator.fetch(partition, false);
+                let code = self.coordinator.commit_in_transaction(producer_id, &id, generation, partition, self.offset);
+                assert_eq!(self.coordinator.fetch(partition, false), before, "what is pending is not seen");
+                assert!(code != 0 || self.coordinator.fetch(partition, true).1 != 0);
             }
-            Step::EndTransaction { producer_id, committed } => self.bed.end_transaction(producer_id, committed),
+            Step::EndTransaction { producer_id, committed } => self.coordinator.end_transaction(producer_id, committed),
             Step::DeleteTopic => {
-                let entries = self.bed.groups.topic_deleted("orders");
-                self.bed.around.journal.extend(entries);
-                assert_eq!((self.bed.fetch(0, true), self.bed.fetch(1, true)), ((-1, 0), (-1, 0)));
+                let entries = self.coordinator.groups.topic_deleted("orders");
+                self.coordinator.broker.journal.extend(entries);
+                assert_eq!((self.coordinator.fetch(0, true), self.coordinator.fetch(1, true)), ((-1, 0), (-1, 0)));
             }
-            Step::Pass { ms } => self.bed.pass(ms),
+            Step::Pass { ms } => self.coordinator.advance(ms),
             Step::Break { broken } => {
-                self.bed.around.broken = broken;
+                self.coordinator.broker.broken = broken;
                 self.has_gaps |= broken;
             }
             Step::Restart { fresh } => {
                 let seen = self.offsets();
                 if fresh {
-                    self.bed.around.journal = self.bed.groups.snapshot().into_iter().map(Entry::Group).collect();
+                    self.coordinator.broker.journal =
+                        self.coordinator.groups.snapshot().into_iter().map(JournalEntry::Group).collect();
                 }
-                let restarted = self.bed.restarted();
-                let around = std::mem::take(&mut self.bed.around);
-                self.bed = restarted;
-                self.bed.around = around;
-                self.bed.around.broken = false;
+                let restarted = self.coordinator.restarted();
+                let broker = std::mem::take(&mut self.coordinator.broker);
+                self.coordinator = restarted;
+                self.coordinator.broker = broker;
+                self.coordinator.broker.broken = false;
                 assert_eq!(self.offsets(), seen, "offsets outlive the broker");
                 // Connections are gone, and with them who waited.
                 self.waiting.clear();
@@ -229,26 +231,27 @@ impl World {
 
     /// What is found of the two partitions, with and without looking at open transactions.
     fn offsets(&mut self) -> [(i64, i16); 4] {
-        [(0, false), (0, true), (1, false), (1, true)].map(|(partition, stable)| self.bed.fetch(partition, stable))
+        [(0, false), (0, true), (1, false), (1, true)]
+            .map(|(partition, stable)| self.coordinator.fetch(partition, stable))
     }
 
     fn knows(&self, id: &str, generation: i32) -> bool {
-        let group = self.bed.groups.by_id.get(GROUP);
+        let group = self.coordinator.groups.by_id.get(GROUP);
         group.is_some_and(|group| group.generation == generation && group.members.contains_key(id))
     }
 
     fn check(&mut self) {
-        for (ticket, answer) in std::mem::take(&mut self.bed.answered) {
+        for (ticket, answer) in std::mem::take(&mut self.coordinator.answered) {
             let actor = self.waiting.remove(&ticket).expect("an answer has a ticket that waits");
             self.learn(actor, &answer);
         }
         let mut awaited = BTreeSet::new();
-        if let Some(group) = self.bed.groups.by_id.get(GROUP) {
+        if let Some(group) = self.coordinator.groups.by_id.get(GROUP) {
             assert!(group.generation >= self.highest, "generations grow");
             self.highest = group.generation;
             assert_eq!(
-                group.state == State::Empty,
-                group.members.is_empty() && group.state != State::PreparingRebalance
+                group.state == GroupState::Empty,
+                group.members.is_empty() && group.state != GroupState::PreparingRebalance
             );
             assert_eq!(group.leader.is_some(), !group.members.is_empty());
             if let Some(leader) = &group.leader {
@@ -257,21 +260,23 @@ impl World {
             let mut instances = BTreeSet::new();
             for (id, member) in &group.members {
                 assert_eq!(*id, member.id);
-                assert!(!group.pending.contains(id));
+                assert!(!group.pending_members.contains(id));
                 assert!(member.instance.as_ref().is_none_or(|instance| instances.insert(instance)));
-                for ticket in member.joining.map(|joining| joining.ticket).into_iter().chain(member.syncing) {
+                for ticket in
+                    member.waiting_join.map(|waiting_join| waiting_join.ticket).into_iter().chain(member.waiting_sync)
+                {
                     assert!(awaited.insert(ticket));
                 }
-                assert!(member.joining.is_none() || group.state == State::PreparingRebalance);
-                assert!(member.syncing.is_none() || group.state == State::CompletingRebalance);
+                assert!(member.waiting_join.is_none() || group.state == GroupState::PreparingRebalance);
+                assert!(member.waiting_sync.is_none() || group.state == GroupState::CompletingRebalance);
             }
-            assert!(group.unsynced.iter().all(|id| group.members.contains_key(id)));
-            for timer in self.bed.groups.timers.running() {
+            assert!(group.pending_sync.iter().all(|id| group.members.contains_key(id)));
+            for timer in self.coordinator.groups.timers.running() {
                 match timer {
-                    Timer::Join { .. } => assert_eq!(group.state, State::PreparingRebalance),
-                    Timer::Sync { .. } => assert!(!group.unsynced.is_empty()),
+                    Timer::Join { .. } => assert_eq!(group.state, GroupState::PreparingRebalance),
+                    Timer::Sync { .. } => assert!(!group.pending_sync.is_empty()),
                     Timer::Heartbeat { member, .. } => {
-                        assert!(group.members.contains_key(member) || group.pending.contains(member));
+                        assert!(group.members.contains_key(member) || group.pending_members.contains(member));
                     }
                 }
             }
@@ -280,10 +285,10 @@ impl World {
         }
         let waiting: BTreeSet<Ticket> = self.waiting.keys().copied().collect();
         assert_eq!(waiting, awaited, "who waits is waited for: no ticket is forgotten, none is made up");
-        let live = self.bed.groups.snapshot();
+        let live = self.coordinator.groups.snapshot();
         assert_eq!(restored(live.clone(), 0).snapshot(), live, "a snapshot tells all of it");
         if !self.has_gaps {
-            assert_eq!(self.bed.restarted().groups.snapshot(), live, "the journal tells the same");
+            assert_eq!(self.coordinator.restarted().groups.snapshot(), live, "the journal tells the same");
         }
     }
 }
@@ -296,17 +301,17 @@ proptest! {
         steps in prop::collection::vec(step(), 1..60),
         initial_delay_ms in prop_oneof![3 => Just(0), 1 => Just(3_000)],
     ) {
-        let mut world = World::new(initial_delay_ms);
+        let mut simulation = Simulation::new(initial_delay_ms);
         for step in &steps {
-            world.take(step);
-            world.check();
+            simulation.take(step);
+            simulation.check();
         }
         // In the end everybody who waits is answered.
-        world.bed.around.broken = false;
+        simulation.coordinator.broker.broken = false;
         for _ in 0..4 {
-            world.bed.pass(400_000);
-            world.check();
+            simulation.coordinator.advance(400_000);
+            simulation.check();
         }
-        prop_assert!(world.waiting.is_empty());
+        prop_assert!(simulation.waiting.is_empty());
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use kafka_protocol::error::ResponseError;
 use proptest::prelude::*;
 
-use super::bench::{Bench, ID};
-use super::{Coordinator, Entrance};
-use crate::broker::transactions::{Outcome, Protocol, RETRY_MS, State, Transaction, Transactions};
+use super::test_support::{ID, TestCoordinator};
+use super::{TransactionCoordinator, TransactionSupport};
+use crate::broker::transactions::{
+    RETRY_MS, Transaction, TransactionResult, TransactionState, TransactionVersion, Transactions,
+};
 
 /// What happens next. The first field of a request is the instance that asks.
 #[derive(Debug, Clone)]
@@ -15,9 +17,9 @@ enum Event {
     Init(usize, bool),
     Idempotent,
     Add(usize, Vec<i32>),
-    Produce(usize, i32, Entrance),
-    Offsets(usize, Entrance),
-    End(usize, Outcome, Protocol),
+    Produce(usize, i32, TransactionSupport),
+    Offsets(usize, TransactionSupport),
+    End(usize, TransactionResult, TransactionVersion),
     Wait(i64),
     FailRecords(usize),
     FailMarks(usize),
@@ -29,15 +31,19 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     let who = 0..2_usize;
-    let entrance = prop_oneof![Just(Entrance::Joins), Just(Entrance::Added), Just(Entrance::AddedOrAbortable)];
-    let outcome = prop_oneof![Just(Outcome::Commit), Just(Outcome::Abort)];
-    let protocol = prop_oneof![Just(Protocol::Classic), Just(Protocol::Bumping)];
+    let support = prop_oneof![
+        Just(TransactionSupport::Add),
+        Just(TransactionSupport::Verify),
+        Just(TransactionSupport::VerifyAbortable)
+    ];
+    let outcome = prop_oneof![Just(TransactionResult::Commit), Just(TransactionResult::Abort)];
+    let protocol = prop_oneof![Just(TransactionVersion::V1), Just(TransactionVersion::V2)];
     prop_oneof![
         3 => (who.clone(), any::<bool>()).prop_map(|(who, says)| Event::Init(who, says)),
         1 => Just(Event::Idempotent),
         3 => (who.clone(), prop::collection::vec(0..4_i32, 0..4)).prop_map(|(who, partitions)| Event::Add(who, partitions)),
-        6 => (who.clone(), 0..4_i32, entrance.clone()).prop_map(|(who, to, how)| Event::Produce(who, to, how)),
-        3 => (who.clone(), entrance).prop_map(|(who, how)| Event::Offsets(who, how)),
+        6 => (who.clone(), 0..4_i32, support.clone()).prop_map(|(who, to, how)| Event::Produce(who, to, how)),
+        3 => (who.clone(), support).prop_map(|(who, how)| Event::Offsets(who, how)),
         6 => (who, outcome, protocol).prop_map(|(who, outcome, by)| Event::End(who, outcome, by)),
         2 => prop_oneof![Just(1), Just(RETRY_MS), Just(61_000)].prop_map(Event::Wait),
         1 => (1..3_usize).prop_map(Event::FailRecords),
@@ -48,31 +54,31 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-struct Run {
-    bench: Bench,
+struct Simulation {
+    coordinator: TestCoordinator,
     now: i64,
     /// Who each instance believes to be.
     instances: [Option<(i64, i16)>; 2],
     given: BTreeSet<i64>,
 }
 
-impl Run {
+impl Simulation {
     fn new(epoch: i16) -> Self {
-        let mut bench = Bench::default();
-        let (id, _) = bench.init(None, 0).unwrap();
-        let transaction = Transaction { epoch, ..bench.transactions.get(ID).unwrap().clone() };
-        bench.replace(ID, transaction).unwrap();
-        Self { bench, now: 1, instances: [Some((id, epoch)), None], given: BTreeSet::from([id]) }
+        let mut coordinator = TestCoordinator::default();
+        let (id, _) = coordinator.init(None, 0).unwrap();
+        let transaction = Transaction { epoch, ..coordinator.transactions.get(ID).unwrap().clone() };
+        coordinator.replace(ID, transaction).unwrap();
+        Self { coordinator, now: 1, instances: [Some((id, epoch)), None], given: BTreeSet::from([id]) }
     }
 
     fn step(&mut self, event: &Event) {
-        let before = self.bench.transactions.get(ID).cloned();
-        let decided = self.bench.decisions.len();
+        let before = self.coordinator.transactions.get(ID).cloned();
+        let decided = self.coordinator.decisions.len();
         let current = before.as_ref().map(|transaction| (transaction.producer_id, transaction.epoch));
         match event {
             Event::Init(who, says) => {
                 let expected = if *says { self.instances[*who] } else { None };
-                if let Ok(producer) = self.bench.init(expected, self.now) {
+                if let Ok(producer) = self.coordinator.init(expected, self.now) {
                     // Another id than before was never given to anybody.
                     if current.is_none_or(|(id, _)| id != producer.0) {
                         assert!(self.given.insert(producer.0), "a producer id was given twice");
@@ -81,36 +87,36 @@ impl Run {
                 }
             }
             Event::Idempotent => {
-                if let Ok(id) = self.bench.fresh_producer_id() {
+                if let Ok(id) = self.coordinator.generate_producer_id() {
                     assert!(self.given.insert(id), "a producer id was given twice");
                 }
             }
             Event::Add(who, partitions) => {
                 let Some(producer) = self.instances[*who] else { return };
-                let answer = self.bench.add(producer, partitions, self.now);
+                let answer = self.coordinator.add(producer, partitions, self.now);
                 only_the_current(producer, current, answer.is_ok());
             }
-            Event::Produce(who, partition, entrance) => {
+            Event::Produce(who, partition, support) => {
                 let Some(producer) = self.instances[*who] else { return };
-                let answer = self.bench.produce(producer, *partition, *entrance, self.now);
+                let answer = self.coordinator.produce(producer, *partition, *support, self.now);
                 only_the_current(producer, current, answer.is_ok());
             }
-            Event::Offsets(who, entrance) => {
+            Event::Offsets(who, support) => {
                 let Some(producer) = self.instances[*who] else { return };
-                let answer = self.bench.commit_offsets(producer, *entrance, self.now);
+                let answer = self.coordinator.commit_offsets(producer, *support, self.now);
                 only_the_current(producer, current, answer.is_ok());
             }
             Event::End(who, outcome, protocol) => {
                 let Some(producer) = self.instances[*who] else { return };
-                let answer = self.bench.end_as(producer, *outcome, *protocol, self.now);
-                let has_decided = self.bench.decisions.len() > decided;
+                let answer = self.coordinator.end_as(producer, *outcome, *protocol, self.now);
+                let has_decided = self.coordinator.decisions.len() > decided;
                 only_the_current(producer, current, has_decided);
                 if let Ok(next) = answer {
-                    assert_eq!(self.bench.decisions.last().unwrap().outcome, *outcome, "it was told another end");
+                    assert_eq!(self.coordinator.decisions.last().unwrap().outcome, *outcome, "it was told another end");
                     if current.is_some_and(|(id, _)| id != next.0) {
                         assert!(self.given.insert(next.0), "a producer id was given twice");
                     }
-                    if *protocol == Protocol::Bumping {
+                    if *protocol == TransactionVersion::V2 {
                         self.instances[*who] = Some(next);
                     }
                 } else {
@@ -119,50 +125,55 @@ impl Run {
             }
             Event::Wait(ms) => {
                 self.now += ms;
-                self.bench.tick(self.now);
+                self.coordinator.tick(self.now);
             }
-            Event::FailRecords(count) => self.bench.failing_records = *count,
-            Event::FailMarks(count) => self.bench.failing_marks = *count,
-            Event::Die(writes) => self.bench.dies_after = Some(*writes),
+            Event::FailRecords(count) => self.coordinator.failing_records = *count,
+            Event::FailMarks(count) => self.coordinator.failing_marks = *count,
+            Event::Die(writes) => self.coordinator.dies_after = Some(*writes),
             Event::Restart => self.restart(),
             Event::Compact => {
-                if self.bench.dies_after.is_none() {
-                    self.bench.compact();
+                if self.coordinator.dies_after.is_none() {
+                    self.coordinator.compact();
                 }
             }
         }
-        assert!(self.bench.decisions.len() <= decided + 1);
-        if self.bench.is_dead() {
+        assert!(self.coordinator.decisions.len() <= decided + 1);
+        if self.coordinator.is_dead() {
             self.restart();
         }
     }
 
     fn restart(&mut self) {
-        self.bench.restart(self.now);
-        assert!(self.bench.transactions.iter().all(|(_, transaction)| transaction.state.prepared().is_none()));
-        restores(&self.bench.transactions);
+        self.coordinator.restart(self.now);
+        assert!(
+            self.coordinator.transactions.iter().all(|(_, transaction)| transaction.state.prepared_result().is_none())
+        );
+        restores(&self.coordinator.transactions);
     }
 
     /// Nothing fails any more, and nobody asks for anything.
     fn settle(&mut self) {
         self.restart();
         self.now += 61_000;
-        self.bench.tick(self.now);
-        for decision in &self.bench.decisions {
+        self.coordinator.tick(self.now);
+        for decision in &self.coordinator.decisions {
             assert!(decision.completed, "an end was decided and never completed");
         }
-        for ((_, partition), log) in &self.bench.logs {
+        for ((_, partition), log) in &self.coordinator.logs {
             assert!(log.open.is_empty(), "a transaction hangs in partition {partition}");
         }
-        assert!(self.bench.pending.is_empty() && self.bench.pending_kept.is_empty(), "offsets hang");
-        assert_ne!(self.bench.transactions.get(ID).map(|transaction| transaction.state), Some(State::Ongoing));
+        assert!(self.coordinator.pending.is_empty() && self.coordinator.pending_kept.is_empty(), "offsets hang");
+        assert_ne!(
+            self.coordinator.transactions.get(ID).map(|transaction| transaction.state),
+            Some(TransactionState::Ongoing)
+        );
     }
 }
 
 /// An older epoch never changes anything.
-fn only_the_current(speaker: (i64, i16), current: Option<(i64, i16)>, changed: bool) {
-    if Some(speaker) != current {
-        assert!(!changed, "{speaker:?} was let in, and the producer is {current:?}");
+fn only_the_current(identity: (i64, i16), current: Option<(i64, i16)>, changed: bool) {
+    if Some(identity) != current {
+        assert!(!changed, "{identity:?} was let in, and the producer is {current:?}");
     }
 }
 
@@ -182,31 +193,31 @@ fn restores(transactions: &Transactions) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A transaction ends once and one way, with one marker for each of its partitions (the bench holds that at each write),
+    /// A transaction ends once and one way, with one marker for each of its partitions (the coordinator holds that at each write),
     /// nothing hangs, an older epoch changes nothing, and no producer id is given twice.
     #[test]
     fn whatever_happens_each_transaction_ends_once_and_one_way(
         epoch in prop_oneof![Just(0_i16), Just(32_764_i16)],
         events in prop::collection::vec(event(), 1..60),
     ) {
-        let mut run = Run::new(epoch);
+        let mut simulation = Simulation::new(epoch);
         for event in &events {
-            run.step(event);
-            run.now += 1;
+            simulation.step(event);
+            simulation.now += 1;
         }
-        run.settle();
+        simulation.settle();
     }
 }
 
 #[test]
 fn a_killed_broker_owes_no_answer_but_keeps_the_decision() {
-    let mut run = Run::new(0);
-    let me = run.instances[0].unwrap();
-    run.bench.produce(me, 0, Entrance::Joins, 1).unwrap();
-    run.bench.dies_after = Some(0);
-    let answer = run.bench.end_as(me, Outcome::Commit, Protocol::Bumping, 2);
+    let mut simulation = Simulation::new(0);
+    let me = simulation.instances[0].unwrap();
+    simulation.coordinator.produce(me, 0, TransactionSupport::Add, 1).unwrap();
+    simulation.coordinator.dies_after = Some(0);
+    let answer = simulation.coordinator.end_as(me, TransactionResult::Commit, TransactionVersion::V2, 2);
     assert_eq!(answer, Err(ResponseError::NotCoordinator));
-    run.restart();
-    assert_eq!(run.bench.state(), State::Ongoing, "nothing was decided");
-    run.settle();
+    simulation.restart();
+    assert_eq!(simulation.coordinator.state(), TransactionState::Ongoing, "nothing was decided");
+    simulation.settle();
 }

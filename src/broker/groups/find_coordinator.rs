@@ -4,7 +4,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 
-use super::wire;
+use super::str_bytes;
 use crate::broker::core::{NODE_ID, NodeSettings};
 
 /// From this version on one request asks for several keys (KIP-699).
@@ -28,9 +28,9 @@ pub(super) fn find(settings: &NodeSettings, request: &FindCoordinatorRequest, ve
         let message = if found { "NONE" } else { NO_SUCH_KIND };
         return FindCoordinatorResponse::default()
             .with_error_code(error)
-            .with_error_message((version > 0).then(|| wire(message)))
+            .with_error_message((version > 0).then(|| str_bytes(message)))
             .with_node_id(node)
-            .with_host(wire(host))
+            .with_host(str_bytes(host))
             .with_port(port);
     }
     let message = if found || request.key_type == SHARE { "" } else { NO_SUCH_KIND };
@@ -38,10 +38,10 @@ pub(super) fn find(settings: &NodeSettings, request: &FindCoordinatorRequest, ve
         Coordinator::default()
             .with_key(key.clone())
             .with_node_id(node)
-            .with_host(wire(host))
+            .with_host(str_bytes(host))
             .with_port(port)
             .with_error_code(error)
-            .with_error_message(Some(wire(message)))
+            .with_error_message(Some(str_bytes(message)))
     });
     FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
 }
@@ -55,9 +55,9 @@ mod tests {
 
     fn ask(version: i16, kind: i8) -> FindCoordinatorResponse {
         let request = FindCoordinatorRequest::default()
-            .with_key(wire("k"))
+            .with_key(str_bytes("k"))
             .with_key_type(kind)
-            .with_coordinator_keys(vec![wire("k"), wire("l")]);
+            .with_coordinator_keys(vec![str_bytes("k"), str_bytes("l")]);
         let response = find(&NodeSettings::default(), &request, version);
         response.encode(&mut BytesMut::new(), version).expect("an answer that its version can say");
         response

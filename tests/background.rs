@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test has a clock of its own, and waits until something holds")]
 
 #[allow(dead_code, reason = "another suite's")]
-#[path = "contract/client.rs"]
+#[path = "protocol/client.rs"]
 mod client;
 #[path = "background/crowd.rs"]
 mod crowd;

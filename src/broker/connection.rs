@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout};
 
-use super::answer::Client;
-use super::bounds::Bounds;
-use super::crowd::Seat;
-use super::dispatch::{self, Reply, Served};
-use super::incoming::{End, Incoming};
-use super::notice::Notice;
+use super::connection_limits::ConnectionLimits;
+use super::connection_registry::Registration;
+use super::dispatch::{self, RequestOutcome, ResponseFrame};
+use super::events::BrokerEvent;
+use super::request_reader::{ReadError, RequestReader};
+use super::response::Client;
 use super::shared_core::SharedCore;
 
 /// How long a client is given to read its last reply before its connection is closed.
@@ -26,19 +26,19 @@ pub async fn serve(
     shared: Arc<SharedCore>,
     mut stream: TcpStream,
     peer: SocketAddr,
-    seat: Seat,
+    registration: Registration,
     mut stopping: watch::Receiver<bool>,
 ) {
-    shared.notify(&Notice::Connected { peer });
-    let mut client = Client { connection: seat.number, id: String::new(), host: format!("/{}", peer.ip()) };
-    let rubbish = tokio::select! {
-        rubbish = serve_requests(&shared, &mut stream, &mut client, &seat, &mut stopping) => rubbish,
-        () = seat.is_taken() => Some("it gave up its place to another one".to_owned()),
+    shared.notify(&BrokerEvent::Connected { peer });
+    let mut client = Client { connection: registration.number, id: String::new(), host: format!("/{}", peer.ip()) };
+    let reason = tokio::select! {
+        reason = serve_requests(&shared, &mut stream, &mut client, &registration, &mut stopping) => reason,
+        () = registration.evicted() => Some("it gave up its place to another one".to_owned()),
     };
     if *stopping.borrow() {
         linger(&mut stream).await;
     }
-    shared.notify(&Notice::Disconnected { peer, client_id: client.id, rubbish });
+    shared.notify(&BrokerEvent::Disconnected { peer, client_id: client.id, reason });
 }
 
 /// Returns why it ended, if that was not the client's wish.
@@ -46,25 +46,25 @@ async fn serve_requests(
     shared: &SharedCore,
     stream: &mut TcpStream,
     client: &mut Client,
-    seat: &Seat,
+    registration: &Registration,
     stopping: &mut watch::Receiver<bool>,
 ) -> Option<String> {
-    let mut incoming = Incoming::default();
+    let mut reader = RequestReader::default();
     loop {
-        let frame = match next_frame(shared, stream, &mut incoming, stopping).await {
+        let frame = match next_frame(shared, stream, &mut reader, stopping).await {
             Ok(Some(frame)) => frame,
-            Ok(None) | Err(End::Left) => return None,
+            Ok(None) | Err(ReadError::Closed) => return None,
             Err(end) => return Some(end.to_string()),
         };
         match dispatch::serve(shared, client, frame).await {
-            Served::Reply(reply) => {
-                seat.has_asked();
-                if !send(stream, reply, &shared.bounds).await {
+            RequestOutcome::Respond(reply) => {
+                registration.served_request();
+                if !send(stream, reply, &shared.limits).await {
                     return None;
                 }
             }
-            Served::Silence => seat.has_asked(),
-            Served::Close(why) => return Some(why),
+            RequestOutcome::NoResponse => registration.served_request(),
+            RequestOutcome::Close(why) => return Some(why),
         }
     }
 }
@@ -73,24 +73,24 @@ async fn serve_requests(
 async fn next_frame(
     shared: &SharedCore,
     stream: &mut TcpStream,
-    incoming: &mut Incoming,
+    reader: &mut RequestReader,
     stopping: &mut watch::Receiver<bool>,
-) -> Result<Option<Bytes>, End> {
-    if let Some(frame) = incoming.arrived()? {
+) -> Result<Option<Bytes>, ReadError> {
+    if let Some(frame) = reader.buffered()? {
         return Ok(Some(frame));
     }
     tokio::select! {
-        frame = incoming.next(stream, &shared.bounds, &shared.request_budget) => frame.map(Some),
+        frame = reader.next(stream, &shared.limits, &shared.request_budget) => frame.map(Some),
         // Its sender is gone with a server that was dropped, and this task with it.
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
     }
 }
 
 /// Whether the client has taken the reply. One that takes nothing of it for too long has not, nor one that takes it by drops.
-async fn send(stream: &mut TcpStream, mut reply: Reply, bounds: &Bounds) -> bool {
+async fn send(stream: &mut TcpStream, mut reply: ResponseFrame, limits: &ConnectionLimits) -> bool {
     let begun = Instant::now();
-    while !reply.frame.is_empty() && begun.elapsed() < bounds.whole_answer {
-        match timeout(bounds.answer, stream.write_buf(&mut reply.frame)).await {
+    while !reply.frame.is_empty() && begun.elapsed() < limits.response_timeout {
+        match timeout(limits.response_stall_timeout, stream.write_buf(&mut reply.frame)).await {
             Ok(Ok(written)) if written > 0 => {}
             _ => return false,
         }

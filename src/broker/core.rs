@@ -5,17 +5,17 @@
 use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
 
-use super::answer::{Deferred, Outbox, Ticket};
 use super::corruption::OpenError;
 use super::directory::{Directory, TOPICS};
 use super::ends::EndsFile;
+use super::events::BrokerEvent;
 use super::fetch::WaitingFetches;
 use super::groups::Groups;
 use super::journal::Journal;
 use super::journal_entry::JournalEntry;
 use super::journal_recovery::JournalRecovery;
 use super::log::{LogStorage, OpenFiles};
-use super::notice::Notice;
+use super::response::{DeferredResponse, Outbox, Ticket};
 use super::storage_error::describe_io_error;
 use super::topics::Topics;
 use super::transactions::{TransactionOutcomes, Transactions};
@@ -96,7 +96,7 @@ pub struct Core {
     pub(super) ends: Option<EndsFile>,
     pub(super) waiting_fetches: WaitingFetches,
     pub(super) outbox: Outbox,
-    pub(super) notices: Vec<Notice>,
+    pub(super) events: Vec<BrokerEvent>,
     /// No request may wait any more; see `stop.rs`.
     pub(super) stopping: bool,
 }
@@ -127,7 +127,7 @@ impl Core {
             ends: None,
             waiting_fetches: WaitingFetches::default(),
             outbox: Outbox::default(),
-            notices: Vec::new(),
+            events: Vec::new(),
             stopping: false,
         };
         let mut outcomes = TransactionOutcomes::default();
@@ -176,19 +176,20 @@ impl Core {
     /// `KAFKA_STORAGE_ERROR`; nothing may then change in memory.
     pub fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         self.journal.append(entries).map_err(|error| {
-            self.notices.push(Notice::Unwritten { what: "the journal".to_owned(), reason: describe_io_error(&error) });
+            self.events
+                .push(BrokerEvent::WriteFailed { what: "the journal".to_owned(), reason: describe_io_error(&error) });
             ResponseError::KafkaStorageError
         })
     }
 
     /// Takes the answers that have become ready.
-    pub fn take_ready(&mut self) -> Vec<(Ticket, Deferred)> {
+    pub fn take_ready(&mut self) -> Vec<(Ticket, DeferredResponse)> {
         self.outbox.take()
     }
 
     /// Takes what there is to tell.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
+    pub fn take_events(&mut self) -> Vec<BrokerEvent> {
+        std::mem::take(&mut self.events)
     }
 
     /// Does what is due at this time, and says when there is something to do next.
@@ -218,7 +219,8 @@ impl Core {
         }
         let entries = self.snapshot();
         if let Err(error) = self.journal.rewrite(&entries) {
-            self.notices.push(Notice::Trouble { what: format!("the journal cannot be shortened: {error}") });
+            self.events
+                .push(BrokerEvent::BackgroundError { what: format!("the journal cannot be shortened: {error}") });
         }
     }
 

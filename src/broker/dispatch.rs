@@ -11,34 +11,34 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
-use super::answer::{Answer, Call, Client, Deferred};
 use super::apis;
-use super::bounds::{LONGEST_ANSWER, Room, SHORT};
+use super::connection_limits::{MAX_RESPONSE_BYTES, Reservation, SMALL_FRAME};
 use super::core::Core;
+use super::error_response::ErrorResponse;
 use super::faults::Fault;
 use super::produce::CheckedProduce;
-use super::refusals::Refusable;
+use super::response::{Client, DeferredResponse, MaybeDeferred, RequestContext};
 use super::shared_core::{CallResult, SharedCore};
 use super::wire::{self, Limits};
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub enum Served {
+pub enum RequestOutcome {
     /// This goes back.
-    Reply(Reply),
+    Respond(ResponseFrame),
     /// Nothing goes back, as the client wished.
-    Silence,
+    NoResponse,
     /// The connection is closed, and told why.
     Close(String),
 }
 
 /// What goes back to the client.
 #[derive(Debug)]
-pub struct Reply {
+pub struct ResponseFrame {
     /// The frame, its length in front.
     pub frame: BytesMut,
     /// What a long one takes.
-    _room: Option<Room>,
+    _room: Option<Reservation>,
 }
 
 /// A request's header, as far as answering needs it.
@@ -50,7 +50,12 @@ struct Asked {
 }
 
 impl Asked {
-    fn encode<T: Encodable + HeaderVersion>(self, version: i16, response: &T, room: Option<Room>) -> Served {
+    fn encode<T: Encodable + HeaderVersion>(
+        self,
+        version: i16,
+        response: &T,
+        room: Option<Reservation>,
+    ) -> RequestOutcome {
         let mut frame = BytesMut::new();
         let encoded = response.compute_size(version).and_then(|size| {
             frame.reserve(size + 64);
@@ -63,23 +68,23 @@ impl Asked {
         match (encoded, length) {
             (Ok(()), Ok(length)) => {
                 frame[..4].copy_from_slice(&length.to_be_bytes());
-                Served::Reply(Reply { frame, _room: room })
+                RequestOutcome::Respond(ResponseFrame { frame, _room: room })
             }
             (Err(error), _) => self.close(format!("its answer cannot be encoded: {error}")),
             (_, Err(_)) => self.close("its answer is too long"),
         }
     }
 
-    fn close(self, why: impl Display) -> Served {
-        Served::Close(format!("{:?} version {}: {why}", self.api, self.version))
+    fn close(self, why: impl Display) -> RequestOutcome {
+        RequestOutcome::Close(format!("{:?} version {}: {why}", self.api, self.version))
     }
 }
 
 /// Answers one request. `frame` is what stands behind the length on the wire; nothing of it is believed yet.
-pub async fn serve(shared: &SharedCore, client: &mut Client, mut frame: Bytes) -> Served {
+pub async fn serve(shared: &SharedCore, client: &mut Client, mut frame: Bytes) -> RequestOutcome {
     let (api, header) = match wire::read_header(&mut frame) {
         Ok(header) => header,
-        Err(rubbish) => return Served::Close(rubbish.to_string()),
+        Err(rubbish) => return RequestOutcome::Close(rubbish.to_string()),
     };
     let asked = Asked { api, version: header.request_api_version, correlation_id: header.correlation_id };
     // An unknown version of this one request is answered all the same, in the form that every client knows (KIP-511).
@@ -114,11 +119,11 @@ struct Passage<'a> {
 }
 
 impl Passage<'_> {
-    fn call(&self, now: i64) -> Call<'_> {
-        Call { version: self.asked.version, now, client: self.client }
+    fn context(&self, now: i64) -> RequestContext<'_> {
+        RequestContext { version: self.asked.version, now, client: self.client }
     }
 
-    fn decode<R: Request + Decodable>(&self, mut body: Bytes) -> Result<R, Served> {
+    fn decode<R: Request + Decodable>(&self, mut body: Bytes) -> Result<R, RequestOutcome> {
         R::decode(&mut body, self.asked.version).map_err(|error| self.asked.close(error))
     }
 
@@ -131,13 +136,13 @@ impl Passage<'_> {
     }
 
     /// Encodes an answer, as soon as there is room for it: a short request may ask for much, and not read it.
-    async fn reply<T: Encodable + HeaderVersion>(&self, response: T, room: Option<Room>) -> Served {
+    async fn reply<T: Encodable + HeaderVersion>(&self, response: T, room: Option<Reservation>) -> RequestOutcome {
         let size = response.compute_size(self.asked.version).unwrap_or(0);
-        if size > LONGEST_ANSWER {
+        if size > MAX_RESPONSE_BYTES {
             return self.asked.close(format!("its answer has {size} bytes"));
         }
         let room = match room {
-            None if size > SHORT => match self.room(size).await {
+            None if size > SMALL_FRAME => match self.room(size).await {
                 Ok(room) => Some(room),
                 Err(served) => return served,
             },
@@ -146,59 +151,59 @@ impl Passage<'_> {
         self.asked.encode(self.asked.version, &response, room)
     }
 
-    async fn room(&self, bytes: usize) -> Result<Room, Served> {
-        let bound = self.shared.bounds.room;
-        let room = self.shared.response_budget.room(bytes, bound).await;
+    async fn room(&self, bytes: usize) -> Result<Reservation, RequestOutcome> {
+        let bound = self.shared.limits.memory_timeout;
+        let room = self.shared.response_budget.reserve(bytes, bound).await;
         room.ok_or_else(|| {
             self.asked.close(format!("there was no room for its answer of {bytes} bytes within {bound:?}"))
         })
     }
 
-    async fn finish<R: Refusable>(&self, mut response: R::Response) -> Served {
+    async fn finish<R: ErrorResponse>(&self, mut response: R::Response) -> RequestOutcome {
         if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
-            R::blame(&mut response, error.code());
+            R::set_error(&mut response, error.code());
         }
         self.reply(response, None).await
     }
 
-    async fn refuse<R: Refusable>(&self, mut response: R::Response, error: ResponseError) -> Served {
-        R::blame(&mut response, error.code());
+    async fn refuse<R: ErrorResponse>(&self, mut response: R::Response, error: ResponseError) -> RequestOutcome {
+        R::set_error(&mut response, error.code());
         self.reply(response, None).await
     }
 
     /// A request that is answered at once.
-    async fn at_once<R: Refusable + Decodable>(
+    async fn at_once<R: ErrorResponse + Decodable>(
         &self,
         body: Bytes,
-        apply: impl FnOnce(&mut Core, R, &Call<'_>) -> R::Response,
-    ) -> Served {
+        apply: impl FnOnce(&mut Core, R, &RequestContext<'_>) -> R::Response,
+    ) -> RequestOutcome {
         let request = match self.decode::<R>(body) {
             Ok(request) => request,
             Err(served) => return served,
         };
         if let Some(error) = self.refusal() {
-            return self.refuse::<R>(request.unanswered(), error).await;
+            return self.refuse::<R>(request.empty_response(), error).await;
         }
-        let response = self.shared.call(|core, now| apply(core, request, &self.call(now)));
+        let response = self.shared.call(|core, now| apply(core, request, &self.context(now)));
         self.shared.wake_timer();
         self.finish::<R>(response).await
     }
 
     /// A request whose answer may have to wait for others.
-    async fn in_time<R: Refusable + Decodable>(
+    async fn in_time<R: ErrorResponse + Decodable>(
         &self,
         body: Bytes,
-        apply: impl FnOnce(&mut Core, R, &Call<'_>) -> Answer<R::Response>,
-        unpack: impl FnOnce(Deferred) -> Option<R::Response>,
-    ) -> Served {
+        apply: impl FnOnce(&mut Core, R, &RequestContext<'_>) -> MaybeDeferred<R::Response>,
+        unpack: impl FnOnce(DeferredResponse) -> Option<R::Response>,
+    ) -> RequestOutcome {
         let request = match self.decode::<R>(body) {
             Ok(request) => request,
             Err(served) => return served,
         };
         if let Some(error) = self.refusal() {
-            return self.refuse::<R>(request.unanswered(), error).await;
+            return self.refuse::<R>(request.empty_response(), error).await;
         }
-        let called = self.shared.call_or_wait(|core, now| apply(core, request, &self.call(now)));
+        let called = self.shared.call_or_wait(|core, now| apply(core, request, &self.context(now)));
         self.shared.wake_timer();
         let response = match called {
             CallResult::Now(response) => Some(response),
@@ -210,17 +215,17 @@ impl Passage<'_> {
         }
     }
 
-    async fn produce(&self, body: Bytes) -> Served {
+    async fn produce(&self, body: Bytes) -> RequestOutcome {
         let request = match self.decode::<ProduceRequest>(body) {
             Ok(request) => request,
             Err(served) => return served,
         };
         if let Some(error) = self.refusal() {
-            return self.refuse::<ProduceRequest>(request.unanswered(), error).await;
+            return self.refuse::<ProduceRequest>(request.empty_response(), error).await;
         }
         let checked = CheckedProduce::new(request, self.asked.version);
         let is_answered = checked.needs_response();
-        let response = self.shared.call(|core, now| core.produce(checked, &self.call(now)));
+        let response = self.shared.call(|core, now| core.produce(checked, &self.context(now)));
         if is_answered {
             return self.finish::<ProduceRequest>(response).await;
         }
@@ -228,12 +233,12 @@ impl Passage<'_> {
         let failed = response.responses.iter().flat_map(|topic| &topic.partition_responses).find(|p| p.error_code != 0);
         match failed {
             Some(partition) => self.asked.close(format!("error {} with acks=0", partition.error_code)),
-            None => Served::Silence,
+            None => RequestOutcome::NoResponse,
         }
     }
 
-    async fn fetch(&self, body: Bytes) -> Served {
-        let is_long = body.len() > SHORT;
+    async fn fetch(&self, body: Bytes) -> RequestOutcome {
+        let is_long = body.len() > SMALL_FRAME;
         let mut request = match self.decode::<FetchRequest>(body) {
             Ok(request) => request,
             Err(served) => return served,
@@ -241,20 +246,20 @@ impl Passage<'_> {
         // What waits keeps its request, and a long one keeps others from being read.
         request.max_wait_ms = if is_long { 0 } else { request.max_wait_ms };
         if let Some(error) = self.refusal() {
-            return self.refuse::<FetchRequest>(request.unanswered(), error).await;
+            return self.refuse::<FetchRequest>(request.empty_response(), error).await;
         }
-        let plan = match self.shared.call_or_wait(|core, now| core.fetch(&request, &self.call(now))) {
+        let plan = match self.shared.call_or_wait(|core, now| core.fetch(&request, &self.context(now))) {
             CallResult::Now(plan) => plan,
             CallResult::Later(enough) => {
                 self.shared.wake_timer();
                 if enough.await.is_err() {
                     return self.asked.close("nobody answered it");
                 }
-                self.shared.call(|core, now| core.plan(&request, &self.call(now)))
+                self.shared.call(|core, now| core.plan(&request, &self.context(now)))
             }
         };
         let room = match plan.size() {
-            0..=SHORT => None,
+            0..=SMALL_FRAME => None,
             bytes => match self.room(bytes).await {
                 Ok(room) => Some(room),
                 Err(served) => return served,
@@ -265,10 +270,10 @@ impl Passage<'_> {
                 let corrupt = ResponseError::CorruptMessage.code();
                 let mut answers = response.responses.iter().flat_map(|topic| &topic.partitions);
                 if answers.any(|answer| answer.error_code == corrupt) {
-                    self.shared.call(|core, now| core.report_corrupt_batches(&request, &response, &self.call(now)));
+                    self.shared.call(|core, now| core.report_corrupt_batches(&request, &response, &self.context(now)));
                 }
                 if let Some(Fault::ApplyAndRefuse(error)) = self.fault {
-                    FetchRequest::blame(&mut response, error.code());
+                    FetchRequest::set_error(&mut response, error.code());
                 }
                 self.reply(response, room).await
             }
@@ -276,7 +281,7 @@ impl Passage<'_> {
         }
     }
 
-    async fn route(&self, body: Bytes) -> Served {
+    async fn route(&self, body: Bytes) -> RequestOutcome {
         match self.asked.api {
             ApiKey::Produce => self.produce(body).await,
             ApiKey::Fetch => self.fetch(body).await,
@@ -287,9 +292,9 @@ impl Passage<'_> {
             ApiKey::JoinGroup => {
                 self.in_time(
                     body,
-                    |core, request: JoinGroupRequest, call| core.join_group(&request, call),
+                    |core, request: JoinGroupRequest, context| core.join_group(&request, context),
                     |deferred| match deferred {
-                        Deferred::Join(response) => Some(response),
+                        DeferredResponse::Join(response) => Some(response),
                         _ => None,
                     },
                 )
@@ -298,9 +303,9 @@ impl Passage<'_> {
             ApiKey::SyncGroup => {
                 self.in_time(
                     body,
-                    |core, request: SyncGroupRequest, call| core.sync_group(&request, call),
+                    |core, request: SyncGroupRequest, context| core.sync_group(&request, context),
                     |deferred| match deferred {
-                        Deferred::Sync(response) => Some(response),
+                        DeferredResponse::Sync(response) => Some(response),
                         _ => None,
                     },
                 )
@@ -309,27 +314,33 @@ impl Passage<'_> {
             ApiKey::ListOffsets => self.at_once(body, Core::list_offsets).await,
             ApiKey::Metadata => self.at_once(body, Core::metadata).await,
             ApiKey::OffsetCommit => {
-                self.at_once::<OffsetCommitRequest>(body, |core, request, call| core.offset_commit(&request, call))
-                    .await
+                self.at_once::<OffsetCommitRequest>(body, |core, request, context| {
+                    core.offset_commit(&request, context)
+                })
+                .await
             }
             ApiKey::OffsetFetch => {
-                self.at_once::<OffsetFetchRequest>(body, |core, request, call| core.offset_fetch(&request, call)).await
+                self.at_once::<OffsetFetchRequest>(body, |core, request, context| core.offset_fetch(&request, context))
+                    .await
             }
             ApiKey::FindCoordinator => {
-                self.at_once::<FindCoordinatorRequest>(body, |core, request, call| {
-                    core.find_coordinator(&request, call)
+                self.at_once::<FindCoordinatorRequest>(body, |core, request, context| {
+                    core.find_coordinator(&request, context)
                 })
                 .await
             }
             ApiKey::Heartbeat => {
-                self.at_once::<HeartbeatRequest>(body, |core, request, call| core.heartbeat(&request, call)).await
+                self.at_once::<HeartbeatRequest>(body, |core, request, context| core.heartbeat(&request, context)).await
             }
             ApiKey::LeaveGroup => {
-                self.at_once::<LeaveGroupRequest>(body, |core, request, call| core.leave_group(&request, call)).await
+                self.at_once::<LeaveGroupRequest>(body, |core, request, context| core.leave_group(&request, context))
+                    .await
             }
             ApiKey::DescribeGroups => {
-                self.at_once::<DescribeGroupsRequest>(body, |core, request, call| core.describe_groups(&request, call))
-                    .await
+                self.at_once::<DescribeGroupsRequest>(body, |core, request, context| {
+                    core.describe_groups(&request, context)
+                })
+                .await
             }
             ApiKey::ListGroups => {
                 self.at_once::<ListGroupsRequest>(body, |core, request, _| core.list_groups(&request)).await
@@ -344,8 +355,8 @@ impl Passage<'_> {
             ApiKey::EndTxn => self.at_once(body, Core::end_txn).await,
             ApiKey::WriteTxnMarkers => self.at_once(body, Core::write_txn_markers).await,
             ApiKey::TxnOffsetCommit => {
-                self.at_once::<TxnOffsetCommitRequest>(body, |core, request, call| {
-                    core.txn_offset_commit(&request, call)
+                self.at_once::<TxnOffsetCommitRequest>(body, |core, request, context| {
+                    core.txn_offset_commit(&request, context)
                 })
                 .await
             }

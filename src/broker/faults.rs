@@ -25,7 +25,7 @@ pub enum Fault {
 
 /// Which requests a fault is for.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub struct FaultRule {
     api: ApiKey,
     client_id: Option<String>,
     skip: u64,
@@ -36,7 +36,7 @@ pub struct Rule {
     done: u64,
 }
 
-impl Rule {
+impl FaultRule {
     /// Every request of this kind.
     #[must_use]
     pub fn new(api: ApiKey, fault: Fault) -> Self {
@@ -66,7 +66,7 @@ impl Rule {
 
     /// Only those of clients whose id is this.
     #[must_use]
-    pub fn of_client(mut self, client_id: impl Into<String>) -> Self {
+    pub fn for_client(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
     }
@@ -88,12 +88,12 @@ impl Rule {
 /// The faults of one broker, changed while it runs. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    rules: Arc<Mutex<Vec<Rule>>>,
+    rules: Arc<Mutex<Vec<FaultRule>>>,
 }
 
 impl Faults {
     /// Adds a rule. Of several that meet a request, the first one added acts; all of them count it.
-    pub fn add(&self, rule: Rule) {
+    pub fn add(&self, rule: FaultRule) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
@@ -122,7 +122,7 @@ impl Faults {
 mod tests {
     use super::*;
 
-    fn hits(rule: Rule, requests: u64) -> Vec<u64> {
+    fn hits(rule: FaultRule, requests: u64) -> Vec<u64> {
         let faults = Faults::default();
         faults.add(rule);
         (1..=requests).filter(|_| faults.meet(ApiKey::EndTxn, "a").is_some()).collect()
@@ -130,12 +130,12 @@ mod tests {
 
     #[test]
     fn a_rule_meets_the_request_it_names() {
-        let cut = || Rule::new(ApiKey::EndTxn, Fault::Cut);
+        let cut = || FaultRule::new(ApiKey::EndTxn, Fault::Cut);
         assert_eq!(hits(cut().only(3), 9), [3]);
         assert_eq!(hits(cut().every(4), 12), [4, 8, 12]);
         assert_eq!(hits(cut().every(4).times(2), 99), [4, 8]);
         assert_eq!(hits(cut().times(2), 9), [1, 2]);
-        assert_eq!(hits(cut().of_client("b"), 9), [] as [u64; 0]);
-        assert_eq!(hits(Rule::new(ApiKey::Produce, Fault::Cut), 9), [] as [u64; 0]);
+        assert_eq!(hits(cut().for_client("b"), 9), [] as [u64; 0]);
+        assert_eq!(hits(FaultRule::new(ApiKey::Produce, Fault::Cut), 9), [] as [u64; 0]);
     }
 }

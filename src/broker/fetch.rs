@@ -14,10 +14,10 @@ use kafka_protocol::messages::fetch_response::{
 };
 use kafka_protocol::messages::{BrokerId, ProducerId};
 
-use super::answer::{Answer, Call, Deferred, Ticket};
 use super::core::Core;
+use super::events::BrokerEvent;
 use super::log::{IsolationLevel, Log, LogSlice};
-use super::notice::Notice;
+use super::response::{DeferredResponse, MaybeDeferred, RequestContext, Ticket};
 
 /// From this version on a fetch names its topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
@@ -73,17 +73,22 @@ impl FetchPlan {
 
 impl Core {
     /// Tells which partitions of an answer could not be read, and from where.
-    pub fn report_corrupt_batches(&mut self, request: &FetchRequest, response: &FetchResponse, call: &Call<'_>) {
+    pub fn report_corrupt_batches(
+        &mut self,
+        request: &FetchRequest,
+        response: &FetchResponse,
+        context: &RequestContext<'_>,
+    ) {
         let corrupt = ResponseError::CorruptMessage.code();
         for (topic, answers) in request.topics.iter().zip(&response.responses) {
             let pairs = topic.partitions.iter().zip(&answers.partitions);
             for (asked, _) in pairs.filter(|(_, answer)| answer.error_code == corrupt) {
-                let name = self.name_in(topic, call.version).unwrap_or_default();
+                let name = self.name_in(topic, context.version).unwrap_or_default();
                 let (partition, offset) = (asked.partition, asked.fetch_offset);
                 let what = format!(
                     "{name}-{partition} cannot be read from offset {offset} on: a batch does not agree with its checksum"
                 );
-                self.notices.push(Notice::Trouble { what });
+                self.events.push(BrokerEvent::BackgroundError { what });
             }
         }
     }
@@ -159,8 +164,8 @@ fn error_data(partition: &FetchPartition, error: ResponseError) -> PartitionData
 
 impl Core {
     /// Answers a fetch, or parks it until more is there or its time is up.
-    pub fn fetch(&mut self, request: &FetchRequest, call: &Call<'_>) -> Answer<FetchPlan> {
-        let plan = self.plan(request, call);
+    pub fn fetch(&mut self, request: &FetchRequest, context: &RequestContext<'_>) -> MaybeDeferred<FetchPlan> {
+        let plan = self.plan(request, context);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MAX_BYTES);
         let bytes = plan.size();
         let told = || plan.response.responses.iter().flat_map(|topic| &topic.partitions);
@@ -168,24 +173,24 @@ impl Core {
         // As Kafka: a request that asks for nothing that exists, has an error to tell or may not wait is answered at once.
         // What does not exist is told with the rest, and is not waited for: not even if it is made meanwhile.
         if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || told().all(is_unknown) || self.stopping {
-            return Answer::Now(plan);
+            return MaybeDeferred::Now(plan);
         }
         let ticket = self.outbox.ticket();
         let mut positions = Vec::new();
         for topic in &request.topics {
-            let Some(name) = self.name_in(topic, call.version) else { continue };
+            let Some(name) = self.name_in(topic, context.version) else { continue };
             let known = topic.partitions.iter().filter(|asked| self.topics.log(&name, asked.partition).is_some());
             positions.extend(known.map(|asked| (name.clone(), asked.partition, asked.fetch_offset)));
         }
-        let until = call.now.saturating_add(i64::from(request.max_wait_ms.min(MAX_WAIT_MS)));
+        let until = context.now.saturating_add(i64::from(request.max_wait_ms.min(MAX_WAIT_MS)));
         let fetch = WaitingFetch { until, min_bytes, isolation: isolation(request), positions };
         self.waiting_fetches.fetches.insert(ticket, fetch);
-        Answer::Later(ticket)
+        MaybeDeferred::Later(ticket)
     }
 
     /// What a fetch is answered when it may not wait any longer.
     #[must_use]
-    pub fn plan(&self, request: &FetchRequest, call: &Call<'_>) -> FetchPlan {
+    pub fn plan(&self, request: &FetchRequest, context: &RequestContext<'_>) -> FetchPlan {
         let mut response = FetchResponse::default();
         let mut slices = Vec::new();
         if !FULL.contains(&request.session_epoch) {
@@ -196,10 +201,10 @@ impl Core {
         let mut left = usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES);
         let mut nothing_yet = true;
         for topic in &request.topics {
-            let name = self.name_in(topic, call.version);
+            let name = self.name_in(topic, context.version);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
-                let unknown = if call.version >= TOPIC_IDS && name.is_none() {
+                let unknown = if context.version >= TOPIC_IDS && name.is_none() {
                     ResponseError::UnknownTopicId
                 } else {
                     ResponseError::UnknownTopicOrPartition
@@ -302,7 +307,7 @@ impl Core {
     fn release(&mut self, tickets: &[Ticket]) {
         for ticket in tickets {
             self.waiting_fetches.fetches.remove(ticket);
-            self.outbox.put(*ticket, Deferred::Fetch);
+            self.outbox.put(*ticket, DeferredResponse::Fetch);
         }
     }
 }

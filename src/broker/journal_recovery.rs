@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::corruption::{Corruption, OpenError, listed};
 use super::directory::Directory;
 use super::ends::{self, EndsContents, EndsFile, JournalEnd};
+use super::events::BrokerEvent;
 use super::journal::{self, Journal, JournalLine, JournalLines};
 use super::journal_entry::JournalEntry;
-use super::notice::Notice;
 
 /// What a folder's past says about its files.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct JournalRecovery {
     pub state: DataDirState,
     /// Where the journal ends.
     end: JournalEnd,
-    notices: Vec<Notice>,
+    events: Vec<BrokerEvent>,
 }
 
 impl JournalRecovery {
@@ -77,7 +77,7 @@ impl JournalRecovery {
             boot_id,
             clean: false,
         };
-        let opening = |state, end, notices| Self { dir: dir.clone(), fsync, state, end, notices };
+        let opening = |state, end, events| Self { dir: dir.clone(), fsync, state, end, events };
         let Some(found) = found else {
             if lines.head().is_some() {
                 let because = format!("{} was written with it", path.display());
@@ -87,7 +87,7 @@ impl JournalRecovery {
                 return Err(Corruption::CorruptLine { path, line: lines.whole.len() + 1 }.into());
             }
             let torn = lines.length - lines.end();
-            let cut = (torn > 0).then_some(Notice::TailCut { path, bytes: torn, unacknowledged: false });
+            let cut = (torn > 0).then_some(BrokerEvent::TailTruncated { path, bytes: torn, unacknowledged: false });
             let state = if lines.length == 0 { DataDirState::New } else { DataDirState::Unrecorded };
             return Ok((opening(state, end, cut.into_iter().collect()), entries(lines.whole)));
         };
@@ -101,7 +101,7 @@ impl JournalRecovery {
         let stays =
             acknowledged_lines(&lines, &recorded, cluster_id, rebooted).map_err(|fault| fault.of(path.clone()))?;
         let torn = lines.length - stays.last().map_or(0, |line| line.end);
-        let cut = (torn > 0).then_some(Notice::TailCut { path, bytes: torn, unacknowledged: !rebooted });
+        let cut = (torn > 0).then_some(BrokerEvent::TailTruncated { path, bytes: torn, unacknowledged: !rebooted });
         let end = JournalEnd {
             generation: lines.head().map_or(0, |head| head.generation),
             acknowledged: stays.last().map_or(0, |line| line.end),
@@ -151,8 +151,8 @@ impl JournalRecovery {
     /// # Errors
     ///
     /// When something cannot be written.
-    pub fn begin(&mut self, notices: &mut Vec<Notice>) -> io::Result<(EndsFile, Journal)> {
-        notices.append(&mut self.notices);
+    pub fn begin(&mut self, events: &mut Vec<BrokerEvent>) -> io::Result<(EndsFile, Journal)> {
+        events.append(&mut self.events);
         let ends = match &self.state {
             DataDirState::Recorded { found, .. } => found.ends.clone(),
             DataDirState::New | DataDirState::Unrecorded => EndsFile::create(&self.dir, self.fsync, &self.end)?,

@@ -119,10 +119,10 @@ fn what_was_being_written_when_the_process_was_killed_is_cut_and_told() {
         fs::write(&path, [&whole[..], &vec![b'x'; torn]].concat()).expect("written");
         let (mut opening, _) = JournalRecovery::read(&Directory::for_test(dir.path()), CLUSTER, false).expect("opens");
         assert_eq!(read(dir.path()), Ok(vec![0, 1, 2]));
-        let mut notices = Vec::new();
+        let mut events = Vec::new();
         if torn == 20 {
-            opening.begin(&mut notices).expect("begins");
-            assert_eq!(notices, [Notice::TailCut { path: path.clone(), bytes: 20, unacknowledged: true }]);
+            opening.begin(&mut events).expect("begins");
+            assert_eq!(events, [BrokerEvent::TailTruncated { path: path.clone(), bytes: 20, unacknowledged: true }]);
             assert_eq!(fs::read(&path).expect("read"), whole);
         }
     }

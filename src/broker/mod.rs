@@ -10,51 +10,51 @@
 //! answer must wait for (a rebalance, a fetch's minimum of bytes) is kept under a [`Ticket`] and handed out later.
 //! Apache Kafka is the truth: where the two differ, this one is wrong.
 
-mod answer;
 mod apis;
-mod bounds;
 mod clock;
 mod connection;
+mod connection_limits;
+mod connection_registry;
+mod controlled_shutdown;
 mod core;
 mod corruption;
 #[cfg(test)]
 mod corruption_tests;
-mod crowd;
 mod data_dir;
 mod directory;
 mod dispatch;
 mod ends;
+mod error_response;
+mod events;
 mod faults;
 mod fetch;
 mod groups;
-mod incoming;
 mod journal;
 mod journal_entry;
 mod journal_recovery;
 mod kill_points;
 mod log;
-mod notice;
 mod produce;
-mod refusals;
+mod request_reader;
+mod response;
 mod server;
 mod shared_core;
-mod stop;
 mod storage_error;
 mod topics;
 mod transactions;
 pub mod wire;
 
-pub use answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
-pub use bounds::Bounds;
 pub use clock::Clock;
+pub use connection_limits::ConnectionLimits;
 pub use core::{Core, NODE_ID, NodeSettings, Storage};
 pub use corruption::{Corruption, OpenError};
 pub use data_dir::DataDirError;
 pub use directory::{Directory, Inspection, Untrusted, UntrustedReason};
-pub use faults::{Fault, Faults, Rule};
+pub use events::BrokerEvent;
+pub use faults::{Fault, FaultRule, Faults};
 pub use journal_entry::JournalEntry;
 pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages::ApiKey;
-pub use notice::Notice;
+pub use response::{Client, DeferredResponse, MaybeDeferred, Outbox, RequestContext, Ticket};
 pub use server::{BrokerConfig, BrokerStatus, GroupStatus, Server, StartError, TopicStatus};
 pub use shared_core::NoticeListener;

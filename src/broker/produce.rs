@@ -8,10 +8,10 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::answer::Call;
 use super::core::Core;
+use super::events::BrokerEvent;
 use super::log::{self, AppendError, Appended, Batch, BatchError, Log};
-use super::notice::Notice;
+use super::response::RequestContext;
 use super::storage_error::describe_io_error;
 use super::transactions::{ProducerIdentity, TransactionSupport};
 
@@ -150,7 +150,7 @@ fn partition_response(
 
 impl Core {
     /// Appends what a produce brings, each partition by itself.
-    pub fn produce(&mut self, checked: CheckedProduce, call: &Call<'_>) -> ProduceResponse {
+    pub fn produce(&mut self, checked: CheckedProduce, context: &RequestContext<'_>) -> ProduceResponse {
         let CheckedProduce { request, batches, transactional } = checked;
         // Kafka checks the right to the transactional id once for the request, and nobody has the right to none.
         let unnamed = request.transactional_id.is_none() && transactional;
@@ -161,13 +161,14 @@ impl Core {
         } else {
             Some(ResponseError::InvalidRequiredAcks)
         };
-        let names: Vec<_> = request.topic_data.iter().map(|topic| self.produced_topic(topic, call.version)).collect();
+        let names: Vec<_> =
+            request.topic_data.iter().map(|topic| self.produced_topic(topic, context.version)).collect();
         let places = || {
             request.topic_data.iter().zip(&names).flat_map(|(topic, name)| {
                 topic.partition_data.iter().map(move |partition| (name.as_deref(), partition.index))
             })
         };
-        let joins = transactional && TransactionSupport::of_produce(call.version) == TransactionSupport::Add;
+        let joins = transactional && TransactionSupport::of_produce(context.version) == TransactionSupport::Add;
         // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
         let mut writes: Vec<Result<PendingBatch<'_>, ProduceError>> = places()
             .zip(batches)
@@ -184,9 +185,9 @@ impl Core {
             })
             .collect();
         if let Some(id) = &request.transactional_id {
-            self.enter(id, &mut writes, call);
+            self.enter(id, &mut writes, context);
         }
-        let outcomes: Vec<_> = writes.into_iter().map(|write| self.append(&write?, call.now)).collect();
+        let outcomes: Vec<_> = writes.into_iter().map(|write| self.append(&write?, context.now)).collect();
         let log_start = |(name, partition): (Result<&str, &ResponseError>, i32)| {
             name.ok().and_then(|topic| self.topics.log(topic, partition)).map_or(-1, Log::start_offset)
         };
@@ -211,7 +212,12 @@ impl Core {
     }
 
     /// Asks the transaction about what is to be written in it, all at once: a request's first partition may begin it.
-    fn enter(&mut self, id: &TransactionalId, writes: &mut [Result<PendingBatch<'_>, ProduceError>], call: &Call<'_>) {
+    fn enter(
+        &mut self,
+        id: &TransactionalId,
+        writes: &mut [Result<PendingBatch<'_>, ProduceError>],
+        context: &RequestContext<'_>,
+    ) {
         let asked: Vec<usize> = (0..writes.len())
             .filter(|at| writes[*at].as_ref().is_ok_and(|write| write.batch.is_transactional()))
             .collect();
@@ -221,7 +227,12 @@ impl Core {
         let verdicts = if batches.iter().all(|write| write.batch.producer_id() == producer_id) {
             let places: Vec<_> = batches.iter().map(|write| (write.topic, write.partition)).collect();
             let identity = ProducerIdentity { transactional_id: id.0.as_str(), producer_id, epoch };
-            self.add_or_verify_partitions(identity, &places, TransactionSupport::of_produce(call.version), call.now)
+            self.add_or_verify_partitions(
+                identity,
+                &places,
+                TransactionSupport::of_produce(context.version),
+                context.now,
+            )
         } else {
             // One request speaks for one producer.
             vec![Err(ResponseError::InvalidProducerIdMapping); asked.len()]
@@ -238,7 +249,7 @@ impl Core {
         let appended = log.append(&write.batch, now).inspect_err(|error| {
             if let AppendError::Storage(error) = error {
                 let what = format!("{}-{}", write.topic, write.partition);
-                self.notices.push(Notice::Unwritten { what, reason: describe_io_error(error) });
+                self.events.push(BrokerEvent::WriteFailed { what, reason: describe_io_error(error) });
             }
         })?;
         if !appended.duplicate {

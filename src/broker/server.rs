@@ -14,16 +14,16 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
-use super::bounds::Bounds;
 use super::clock::Clock;
 use super::connection;
+use super::connection_limits::ConnectionLimits;
+use super::connection_registry::ConnectionRegistry;
 use super::core::{Core, NodeSettings, Storage};
 use super::corruption::OpenError;
-use super::crowd::Crowd;
 use super::data_dir::{DataDir, DataDirError};
 use super::directory::Directory;
+use super::events::BrokerEvent;
 use super::faults::Faults;
-use super::notice::Notice;
 use super::shared_core::{NoticeListener, SharedCore};
 use super::storage_error::describe_io_error;
 
@@ -31,9 +31,9 @@ use super::storage_error::describe_io_error;
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many connections are served: no more than half of the files that the process may have open, so that the data can be opened too.
-fn max_connections(bounds: &Bounds) -> usize {
+fn max_connections(limits: &ConnectionLimits) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(limit / 2).map_or(bounds.connections, |half| half.min(bounds.connections))
+    usize::try_from(limit / 2).map_or(limits.max_connections, |half| half.min(limits.max_connections))
 }
 
 /// How long a stop waits for replies that are on their way; then the connections are cut. A client that reads has its own
@@ -58,7 +58,7 @@ pub struct BrokerConfig {
     /// Hears what there is to tell beside the answers.
     pub listener: NoticeListener,
     /// What connections may ask of it.
-    pub bounds: Bounds,
+    pub limits: ConnectionLimits,
 }
 
 impl BrokerConfig {
@@ -73,7 +73,7 @@ impl BrokerConfig {
             clock: Clock::default(),
             faults: Faults::default(),
             listener: Arc::new(|_| {}),
-            bounds: Bounds::default(),
+            limits: ConnectionLimits::default(),
         }
     }
 
@@ -175,7 +175,7 @@ impl Server {
         if let Some(folder) = &folder {
             folder.upgrade()?;
         }
-        let shared = Arc::new(SharedCore::new(core, config.clock, config.faults, config.listener, config.bounds));
+        let shared = Arc::new(SharedCore::new(core, config.clock, config.faults, config.listener, config.limits));
         let (count, connections) = watch::channel(0);
         let (quit, quitting) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&shared), listener, count, quitting));
@@ -242,10 +242,10 @@ impl Server {
     ///
     /// When the data cannot be written.
     pub async fn stop(mut self) -> io::Result<()> {
-        // First, and for good: see `Core::end_waits`. Ended or panicked, it does not run.
+        // First, and for good: see `Core::end_waiting_requests`. Ended or panicked, it does not run.
         self.timer.abort();
         (&mut self.timer).await.ok();
-        self.shared.call(Core::end_waits);
+        self.shared.call(Core::end_waiting_requests);
         self.quit.send_replace(true);
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.accepting).await.is_err() {
             self.accepting.abort();
@@ -276,17 +276,18 @@ async fn accept(
     mut quitting: watch::Receiver<bool>,
 ) {
     let stopping = quitting.clone();
-    let crowd = Crowd::default();
+    let registry = ConnectionRegistry::default();
     // Dropped with this task, and with it every connection.
     let mut connections = JoinSet::new();
     // One that came when there was no place left.
     let mut newcomer = None;
-    let (mut number, most, mut waits) = (0, max_connections(&shared.bounds), false);
+    let (mut number, most, mut waits) = (0, max_connections(&shared.limits), false);
     loop {
         let is_full = connections.len() >= most;
-        if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || crowd.make_room(&shared.bounds)) {
+        if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || registry.evict_idle(&shared.limits)) {
             number += 1;
-            let served = connection::serve(Arc::clone(&shared), stream, peer, crowd.seat(number), stopping.clone());
+            let served =
+                connection::serve(Arc::clone(&shared), stream, peer, registry.register(number), stopping.clone());
             connections.spawn(served);
             count.send_replace(connections.len());
         }
@@ -300,11 +301,11 @@ async fn accept(
                 Err(error) => {
                     // Out of file descriptors, most likely: what is connected goes on, and who says nothing has to end.
                     if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
-                        let _nobody_is_quiet = !crowd.make_room(&shared.bounds);
+                        let _nobody_is_quiet = !registry.evict_idle(&shared.limits);
                     }
                     if !std::mem::replace(&mut waits, true) {
                         let what = format!("a client that connects has to wait: {}", describe_io_error(&error));
-                        shared.notify(&Notice::Trouble { what });
+                        shared.notify(&BrokerEvent::BackgroundError { what });
                     }
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
@@ -324,8 +325,8 @@ async fn accept(
 }
 
 #[cfg(test)]
-#[path = "bounds_tests.rs"]
-mod bounds_tests;
+#[path = "connection_limits_tests.rs"]
+mod connection_limits_tests;
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;

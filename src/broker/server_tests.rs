@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::{BrokerConfig, STOP_TIMEOUT, Server};
-use crate::broker::topics::fixture::{NOW, append, make};
+use crate::broker::topics::test_support::{NOW, append, make};
 
 /// No step takes longer.
 const BOUND: Duration = Duration::from_secs(30);

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::answer::{Answer, Deferred, Ticket};
-use super::bounds::{Bounds, Budget};
 use super::clock::Clock;
+use super::connection_limits::{ConnectionLimits, MemoryBudget};
 use super::core::Core;
+use super::events::BrokerEvent;
 use super::faults::Faults;
-use super::notice::Notice;
+use super::response::{DeferredResponse, MaybeDeferred, Ticket};
 
 /// Hears what the broker has to tell beside its answers.
-pub type NoticeListener = Arc<dyn Fn(&Notice) + Send + Sync>;
+pub type NoticeListener = Arc<dyn Fn(&BrokerEvent) + Send + Sync>;
 
 /// The longest that the timer sleeps: a wall clock that is set forward is noticed within it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -27,18 +27,18 @@ pub struct SharedCore {
     /// What is done to which request.
     pub faults: Faults,
     /// What connections may ask of the broker.
-    pub bounds: Bounds,
+    pub limits: ConnectionLimits,
     /// Locked for long requests.
-    pub request_budget: Budget,
+    pub request_budget: MemoryBudget,
     /// Locked for records and long answers.
-    pub response_budget: Budget,
+    pub response_budget: MemoryBudget,
     listener: NoticeListener,
     timer_wakeup: Notify,
 }
 
 struct Locked {
     core: Core,
-    waiting: HashMap<Ticket, oneshot::Sender<Deferred>>,
+    waiting: HashMap<Ticket, oneshot::Sender<DeferredResponse>>,
 }
 
 /// What a call to the core came to.
@@ -46,16 +46,17 @@ pub enum CallResult<T> {
     /// The answer.
     Now(T),
     /// The answer is to come.
-    Later(oneshot::Receiver<Deferred>),
+    Later(oneshot::Receiver<DeferredResponse>),
 }
 
 impl SharedCore {
     /// Puts a core behind its lock.
     #[must_use]
-    pub fn new(core: Core, clock: Clock, faults: Faults, listener: NoticeListener, bounds: Bounds) -> Self {
+    pub fn new(core: Core, clock: Clock, faults: Faults, listener: NoticeListener, limits: ConnectionLimits) -> Self {
         let locked = Mutex::new(Locked { core, waiting: HashMap::new() });
-        let (request_budget, response_budget) = (Budget::new(bounds.requests), Budget::new(bounds.answers));
-        Self { locked, clock, faults, bounds, request_budget, response_budget, listener, timer_wakeup: Notify::new() }
+        let (request_budget, response_budget) =
+            (MemoryBudget::new(limits.request_memory), MemoryBudget::new(limits.response_memory));
+        Self { locked, clock, faults, limits, request_budget, response_budget, listener, timer_wakeup: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Locked> {
@@ -64,12 +65,12 @@ impl SharedCore {
     }
 
     /// Asks the core something whose answer may have to wait.
-    pub fn call_or_wait<T>(&self, request: impl FnOnce(&mut Core, i64) -> Answer<T>) -> CallResult<T> {
+    pub fn call_or_wait<T>(&self, request: impl FnOnce(&mut Core, i64) -> MaybeDeferred<T>) -> CallResult<T> {
         let mut locked = self.lock();
         // The time is taken under the lock, so that it never goes backwards from one request to the next.
         let called = match request(&mut locked.core, self.clock.now()) {
-            Answer::Now(answer) => CallResult::Now(answer),
-            Answer::Later(ticket) => {
+            MaybeDeferred::Now(answer) => CallResult::Now(answer),
+            MaybeDeferred::Later(ticket) => {
                 let (sender, receiver) = oneshot::channel();
                 locked.waiting.insert(ticket, sender);
                 CallResult::Later(receiver)
@@ -89,20 +90,20 @@ impl SharedCore {
 
     /// Gives what has become ready to those who wait for it, and tells what there is to tell.
     fn deliver_ready(&self, mut locked: MutexGuard<'_, Locked>) {
-        let notices = locked.core.take_notices();
+        let events = locked.core.take_events();
         for (ticket, deferred) in locked.core.take_ready() {
             // Whoever waited may be gone with the connection; then nobody misses the answer.
             locked.waiting.remove(&ticket).and_then(|sender| sender.send(deferred).ok());
         }
         drop(locked);
-        for notice in &notices {
-            (self.listener)(notice);
+        for event in &events {
+            (self.listener)(event);
         }
     }
 
     /// Passes a notice on that is not the core's.
-    pub fn notify(&self, notice: &Notice) {
-        (self.listener)(notice);
+    pub fn notify(&self, event: &BrokerEvent) {
+        (self.listener)(event);
     }
 
     /// How many requests wait for their answer.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Context;
 use crate::broker::{
-    BrokerConfig, DataDirError, Directory, NodeSettings, Notice, OpenError, Server, StartError, Untrusted,
+    BrokerConfig, BrokerEvent, DataDirError, Directory, NodeSettings, OpenError, Server, StartError, Untrusted,
 };
 use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
@@ -135,7 +135,7 @@ impl Host<'_> {
     }
 
     /// Tells where it listens: to the parent, or on stdout.
-    fn announce(&self, heard: &mut UnboundedReceiver<Notice>, report: Option<OutputFile>) -> Result<(), Failure> {
+    fn announce(&self, heard: &mut UnboundedReceiver<BrokerEvent>, report: Option<OutputFile>) -> Result<(), Failure> {
         let mut notes = Vec::new();
         while let Ok(notice) = heard.try_recv() {
             if is_trouble(&notice) {
@@ -160,7 +160,7 @@ impl Host<'_> {
         }
     }
 
-    async fn serve(&self, mut heard: UnboundedReceiver<Notice>, mut requests: mpsc::Receiver<Request>) -> Outcome {
+    async fn serve(&self, mut heard: UnboundedReceiver<BrokerEvent>, mut requests: mpsc::Receiver<Request>) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
         let mut blind = false;
         // Kept from turn to turn: what is heard between is no client, and does not begin the wait again.
@@ -190,7 +190,7 @@ impl Host<'_> {
                         // As when no file can be opened, which passes.
                         Some(Err(error)) if !blind => {
                             blind = true;
-                            self.tell(&Notice::Trouble { what: format!("whether the folder is still there is not known: {error}") });
+                            self.tell(&BrokerEvent::BackgroundError { what: format!("whether the folder is still there is not known: {error}") });
                         }
                         Some(Err(_)) => {}
                         None | Some(Ok(true)) => blind = false,
@@ -255,9 +255,9 @@ impl Host<'_> {
     }
 
     /// What the broker noticed.
-    fn tell(&self, notice: &Notice) {
+    fn tell(&self, notice: &BrokerEvent) {
         let sentence = sentence(notice);
-        if let Notice::Unwritten { reason, .. } = notice {
+        if let BrokerEvent::WriteFailed { reason, .. } = notice {
             // Whoever waits hears of it on his lease, as Kafka's protocol has only a number for it.
             self.leases.say(reason);
             if self.was_said(reason) {
@@ -332,55 +332,55 @@ fn start_failure(error: StartError, settings: &BrokerSettings) -> StartFailure {
 }
 
 /// Whether everybody should know: damage, and what cannot be done; the rest is for the curious.
-fn is_trouble(notice: &Notice) -> bool {
+fn is_trouble(notice: &BrokerEvent) -> bool {
     match notice {
-        Notice::TailCut { .. }
-        | Notice::MarkersRestored { .. }
-        | Notice::TransactionEnded { .. }
-        | Notice::SetAside { .. }
-        | Notice::Unwritten { .. }
-        | Notice::Trouble { .. } => true,
-        Notice::TopicCreated { .. }
-        | Notice::TopicDeleted { .. }
-        | Notice::Connected { .. }
-        | Notice::Disconnected { .. } => false,
+        BrokerEvent::TailTruncated { .. }
+        | BrokerEvent::MarkersRestored { .. }
+        | BrokerEvent::TransactionEnded { .. }
+        | BrokerEvent::SetAside { .. }
+        | BrokerEvent::WriteFailed { .. }
+        | BrokerEvent::BackgroundError { .. } => true,
+        BrokerEvent::TopicCreated { .. }
+        | BrokerEvent::TopicDeleted { .. }
+        | BrokerEvent::Connected { .. }
+        | BrokerEvent::Disconnected { .. } => false,
     }
 }
 
 /// A notice in words.
-fn sentence(notice: &Notice) -> String {
+fn sentence(notice: &BrokerEvent) -> String {
     match notice {
-        Notice::TailCut { path, bytes, unacknowledged: true } => format!(
+        BrokerEvent::TailTruncated { path, bytes, unacknowledged: true } => format!(
             "{}: the last {bytes} bytes were never acknowledged and are cut off: the broker before was killed while it wrote",
             path.display()
         ),
-        Notice::TailCut { path, bytes, unacknowledged: false } => format!(
+        BrokerEvent::TailTruncated { path, bytes, unacknowledged: false } => format!(
             "{}: the last {bytes} bytes are not whole and are cut off: the broker or the machine went down while they were written",
             path.display()
         ),
-        Notice::MarkersRestored { path, count } => format!(
+        BrokerEvent::MarkersRestored { path, count } => format!(
             "{} had lost its end: {count} markers of transactions, which are there again as the journal has decided them",
             path.display()
         ),
-        Notice::TransactionEnded { topic, partition, committed } => {
+        BrokerEvent::TransactionEnded { topic, partition, committed } => {
             let ended = if *committed { "committed, as the journal says" } else { "aborted" };
             format!("{topic}-{partition}: a transaction without an end is {ended}")
         }
-        Notice::SetAside { path, place } => {
-            format!("{} belongs to no topic, and is called {} now", path.display(), place.display())
+        BrokerEvent::SetAside { path, moved_to } => {
+            format!("{} belongs to no topic, and is called {} now", path.display(), moved_to.display())
         }
-        Notice::TopicCreated { name, partitions } => format!("topic {name} created, {partitions} partitions"),
-        Notice::TopicDeleted { name } => format!("topic {name} deleted"),
-        Notice::Connected { peer } => format!("{peer} connected"),
-        Notice::Disconnected { peer, client_id, rubbish } => {
+        BrokerEvent::TopicCreated { name, partitions } => format!("topic {name} created, {partitions} partitions"),
+        BrokerEvent::TopicDeleted { name } => format!("topic {name} deleted"),
+        BrokerEvent::Connected { peer } => format!("{peer} connected"),
+        BrokerEvent::Disconnected { peer, client_id, reason } => {
             let client = printable(client_id);
-            match rubbish {
-                Some(rubbish) => format!("{peer} ({client}) disconnected: {}", printable(rubbish)),
+            match reason {
+                Some(reason) => format!("{peer} ({client}) disconnected: {}", printable(reason)),
                 None => format!("{peer} ({client}) disconnected"),
             }
         }
-        Notice::Unwritten { what, reason } => format!("{what} cannot be written: {reason}"),
-        Notice::Trouble { what } => what.clone(),
+        BrokerEvent::WriteFailed { what, reason } => format!("{what} cannot be written: {reason}"),
+        BrokerEvent::BackgroundError { what } => what.clone(),
     }
 }
 

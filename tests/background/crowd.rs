@@ -88,7 +88,7 @@ fn members_that_say_too_much_are_refused() {
             .with_protocols(vec![protocol]);
         let mut client = Client::connect(&address);
         // GROUP_MAX_SIZE_REACHED
-        assert_eq!(client.ask(3, &join).error_code, 81);
+        assert_eq!(client.request(3, &join).error_code, 81);
         clients.push(client);
     }
     let taken = memory(&broker) - before;

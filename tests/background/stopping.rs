@@ -43,7 +43,7 @@ fn a_stop_tells_who_waits_and_cuts_no_frame() {
     let address = broker.address().to_owned();
     home.run(&format!("produce --count 10000 --partitions 1 --seed 3 -b {address}")).expect(0);
     let (mut first, mut second) = (Client::connect(&address), Client::connect(&address));
-    assert_eq!(first.ask(JOIN, &join()).error_code, 0);
+    assert_eq!(first.request(JOIN, &join()).error_code, 0);
     // It waits for the first to join again.
     second.send(JOIN, &join());
     until("both are members", || {

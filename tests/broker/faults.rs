@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use foodstream::broker::{ApiKey, BrokerConfig, Fault, ResponseError, Rule};
+use foodstream::broker::{ApiKey, BrokerConfig, Fault, FaultRule, ResponseError};
 use rustix::process::Signal;
 
 use super::Case;
@@ -61,7 +61,7 @@ impl Place {
         place
     }
 
-    fn fail(&self, rule: Rule) {
+    fn fail(&self, rule: FaultRule) {
         self.config.faults.add(rule);
     }
 
@@ -80,7 +80,7 @@ impl Place {
 
 fn lost_ends(lab: &Lab) {
     let place = Place::new(lab, 6_000);
-    place.fail(Rule::new(ApiKey::EndTxn, Fault::ApplyAndCut).every(2));
+    place.fail(FaultRule::new(ApiKey::EndTxn, Fault::ApplyAndCut).every(2));
     place.survives("--throttle 6000/s --commit-interval 50ms", &[0]);
 }
 
@@ -98,7 +98,7 @@ fn busy_coordinators(lab: &Lab) {
                 for api in TRANSACTIONAL {
                     // Nobody answers the commit of offsets with a word about other transactions.
                     if (api, error) != (ApiKey::TxnOffsetCommit, ResponseError::ConcurrentTransactions) {
-                        place.fail(Rule::new(api, Fault::Refuse(error)).every(2).times(6));
+                        place.fail(FaultRule::new(api, Fault::Refuse(error)).every(2).times(6));
                     }
                 }
                 place.survives("--throttle 2000/s", &[0]);
@@ -109,14 +109,14 @@ fn busy_coordinators(lab: &Lab) {
 
 fn unstable_offsets(lab: &Lab) {
     let place = Place::new(lab, 2_000);
-    place.fail(Rule::new(ApiKey::OffsetFetch, Fault::Refuse(ResponseError::UnstableOffsetCommit)).times(8));
+    place.fail(FaultRule::new(ApiKey::OffsetFetch, Fault::Refuse(ResponseError::UnstableOffsetCommit)).times(8));
     place.survives("", &[0]);
 }
 
 fn unknown_leaders(lab: &Lab) {
     let place = Place::new(lab, 2_000);
     for error in [ResponseError::UnknownLeaderEpoch, ResponseError::FencedLeaderEpoch] {
-        place.fail(Rule::new(ApiKey::ListOffsets, Fault::Refuse(error)).times(3));
+        place.fail(FaultRule::new(ApiKey::ListOffsets, Fault::Refuse(error)).times(3));
     }
     place.survives("", &[0]);
 }
@@ -127,7 +127,7 @@ fn refused_epochs(lab: &Lab) {
             scope.spawn(move || {
                 for api in [ApiKey::Produce, ApiKey::AddPartitionsToTxn, ApiKey::TxnOffsetCommit, ApiKey::EndTxn] {
                     let place = Place::new(&lab.other(&format!("{}.{}.", error.code(), api as i16)), 2_000);
-                    place.fail(Rule::new(api, Fault::Refuse(error)).only(3));
+                    place.fail(FaultRule::new(api, Fault::Refuse(error)).only(3));
                     // Without a name nobody else can have the producer's id: it was not fenced by a twin, so it goes on under another one.
                     place.survives("--throttle 4000/s", &[0]);
                 }
@@ -138,15 +138,15 @@ fn refused_epochs(lab: &Lab) {
 
 fn fenced_by_name(lab: &Lab) {
     let place = Place::new(lab, 2_000);
-    place.fail(Rule::new(ApiKey::EndTxn, Fault::Refuse(ResponseError::ProducerFenced)).only(2));
+    place.fail(FaultRule::new(ApiKey::EndTxn, Fault::Refuse(ResponseError::ProducerFenced)).only(2));
     // The group still names this member under its instance id: no other process has taken over.
     place.survives("--throttle 4000/s --instance-id till", &[0]);
 }
 
 fn applied_produces(lab: &Lab) {
     let place = Place::empty(lab);
-    place.fail(Rule::new(ApiKey::Produce, Fault::ApplyAndRefuse(ResponseError::RequestTimedOut)).every(3));
-    place.fail(Rule::new(ApiKey::Produce, Fault::ApplyAndCut).every(7));
+    place.fail(FaultRule::new(ApiKey::Produce, Fault::ApplyAndRefuse(ResponseError::RequestTimedOut)).every(3));
+    place.fail(FaultRule::new(ApiKey::Produce, Fault::ApplyAndCut).every(7));
     let document = place.lab.document("produce --count 20000 --seed 32 -X batch.num.messages=300");
     assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
     assert_eq!(place.lab.read("order-events").len(), 20_000, "each order once");
@@ -157,12 +157,12 @@ fn applied_produces(lab: &Lab) {
 /// What is sent behind the first records of a partition is in flight when these are refused, and then it is led. A partition
 /// takes any first sequence number from a producer that it does not know. The client has fewer than five records of a
 /// partition in flight at a time unless they are of one batch, so the first ones come slowly.
-fn unled(lab: &Lab, each: impl Fn(&Lab, Rule) + Sync) {
+fn unled(lab: &Lab, each: impl Fn(&Lab, FaultRule) + Sync) {
     let late = Fault::RefuseLate(ResponseError::NotLeaderOrFollower, Duration::from_millis(300));
     std::thread::scope(|scope| {
         for nth in 1..=6 {
             let (each, lab) = (&each, lab.other(&format!("{nth}.")));
-            scope.spawn(move || each(&lab, Rule::new(ApiKey::Produce, late).only(nth)));
+            scope.spawn(move || each(&lab, FaultRule::new(ApiKey::Produce, late).only(nth)));
         }
     });
 }
@@ -186,8 +186,8 @@ fn overtaking_orders(lab: &Lab) {
             scope.spawn(move || {
                 let place = Place::empty(&lab);
                 let late = Fault::RefuseLate(ResponseError::NotLeaderOrFollower, Duration::from_millis(30));
-                place.fail(Rule::new(ApiKey::Produce, Fault::ApplyAndCut).every(23 + nth).times(12));
-                place.fail(Rule::new(ApiKey::Produce, late).every(7 + nth).times(40));
+                place.fail(FaultRule::new(ApiKey::Produce, Fault::ApplyAndCut).every(23 + nth).times(12));
+                place.fail(FaultRule::new(ApiKey::Produce, late).every(7 + nth).times(40));
                 let document = place.lab.document("produce --count 3000 --seed 34 --partitions 5 --rate 1000/s");
                 assert_eq!((&document["acknowledged"], &document["failed"]), (&3000.into(), &0.into()));
                 assert!(place.config.faults.done() > 20, "{}", place.config.faults.done());
@@ -208,7 +208,7 @@ fn unled_decisions(lab: &Lab) {
 fn cuts(lab: &Lab) {
     let place = Place::new(lab, 4_000);
     for api in TRANSACTIONAL.into_iter().chain([ApiKey::Produce, ApiKey::Fetch, ApiKey::OffsetFetch]) {
-        place.fail(Rule::new(api, Fault::Cut).every(5).times(4));
+        place.fail(FaultRule::new(api, Fault::Cut).every(5).times(4));
     }
     place.survives("--throttle 4000/s", &[0]);
 }
@@ -239,7 +239,7 @@ fn timeouts(lab: &Lab) {
 /// Between its look at the group's offsets and its look at the ledger another gets the partitions and commits.
 fn overtaken(lab: &Lab) {
     let place = Place::new(lab, 6_000);
-    place.fail(Rule::new(ApiKey::ListOffsets, Fault::Delay(Duration::from_secs(1))).of_client("slow"));
+    place.fail(FaultRule::new(ApiKey::ListOffsets, Fault::Delay(Duration::from_secs(1))).for_client("slow"));
     let words = format!("inventory {FAST} --throttle 1000/s");
     let slow = place.lab.start(&format!("{words} -X client.id=slow"));
     until("the first is a member", || (place.lab.members(GROUP).len() == 1).then_some(()));
@@ -269,7 +269,7 @@ fn overtaken(lab: &Lab) {
 fn slow_answers(lab: &Lab) {
     let place = Place::new(lab, 2_000);
     for api in TRANSACTIONAL {
-        place.fail(Rule::new(api, Fault::Delay(Duration::from_millis(700))).every(3).times(4));
+        place.fail(FaultRule::new(api, Fault::Delay(Duration::from_millis(700))).every(3).times(4));
     }
     place.survives("--throttle 2000/s", &[0]);
 }
@@ -277,7 +277,7 @@ fn slow_answers(lab: &Lab) {
 /// The first order of each partition goes alone: each of them would wait for a timeout of its own.
 fn untaken_orders(lab: &Lab) {
     let place = Place::empty(lab);
-    place.fail(Rule::new(ApiKey::Produce, Fault::Refuse(ResponseError::NotLeaderOrFollower)));
+    place.fail(FaultRule::new(ApiKey::Produce, Fault::Refuse(ResponseError::NotLeaderOrFollower)));
     let run = place.lab.run("produce --count 200 --partitions 6 --timeout 2s --output json").expect(4);
     assert!(place.config.faults.done() > 0, "nothing was done to it");
     let document = run.document();

@@ -43,7 +43,7 @@ mod process;
 mod produce;
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
-#[path = "../contract/client.rs"]
+#[path = "../protocol/client.rs"]
 #[allow(dead_code, reason = "few of its requests are needed here")]
 mod raw;
 mod readme;

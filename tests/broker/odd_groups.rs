@@ -38,19 +38,19 @@ fn commit(client: &mut Client, group: &str, topic: &str) {
         .with_generation_id_or_member_epoch(-1)
         .with_retention_time_ms(-1)
         .with_topics(vec![topic]);
-    let answer = client.ask(2, &request);
+    let answer = client.request(2, &request);
     assert_eq!(answer.topics[0].partitions[0].error_code, 0, "{group:?}");
 }
 
 fn listed(client: &mut Client) -> Vec<String> {
-    let groups = client.ask(0, &ListGroupsRequest::default()).groups;
+    let groups = client.request(0, &ListGroupsRequest::default()).groups;
     groups.into_iter().map(|group| group.group_id.to_string()).collect()
 }
 
 /// Takes them away, whatever the case has left of them.
 fn delete(client: &mut Client, groups: &[String]) {
     let names = groups.iter().map(|group| GroupId(text(group))).collect();
-    client.ask(0, &DeleteGroupsRequest::default().with_groups_names(names));
+    client.request(0, &DeleteGroupsRequest::default().with_groups_names(names));
 }
 
 fn unnamable(lab: &Lab) {
@@ -131,7 +131,7 @@ fn share(lab: &Lab) {
     let mut client = Client::connect(&lab.broker);
     let feature = FeatureUpdateKey::default().with_feature(text("share.version")).with_max_version_level(1);
     let request = UpdateFeaturesRequest::default().with_timeout_ms(10_000);
-    client.ask(1, &request.with_feature_updates(vec![feature.with_upgrade_type(1)]));
+    client.request(1, &request.with_feature_updates(vec![feature.with_upgrade_type(1)]));
     lab.run("produce --count 10 --seed 1 --partitions 2").expect(0);
     let group = lab.topic("shared");
     let beat = |epoch, topics| {
@@ -141,7 +141,7 @@ fn share(lab: &Lab) {
             .with_member_epoch(epoch)
             .with_subscribed_topic_names(topics)
     };
-    let joined = client.ask(1, &beat(0, Some(vec![TopicName(text(&lab.topic("order-events")))])));
+    let joined = client.request(1, &beat(0, Some(vec![TopicName(text(&lab.topic("order-events")))])));
     assert_eq!(joined.error_code, 0, "{joined:?}");
 
     let shown = lab.run(&format!("lag --group {group}")).expect(0);
@@ -152,6 +152,6 @@ fn share(lab: &Lab) {
     }
     let document = lab.document("clean --dry-run");
     assert_eq!((&document["kept"][0]["name"], &document["kept"][0]["reason"]), (&json!(group), &json!("other_kind")));
-    assert_eq!(client.ask(1, &beat(-1, None)).error_code, 0, "it leaves");
+    assert_eq!(client.request(1, &beat(-1, None)).error_code, 0, "it leaves");
     delete(&mut client, &[group]);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::workload::{begin_foreign, seen, start};
 use super::{Files, Killed, read, write};
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 /// Offsets of the topics in the folder of an earlier version.
 const OLD_RECORDS: [(&str, i64); 4] =
@@ -16,8 +16,8 @@ fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on
     let dir = tempfile::tempdir().expect("a folder");
     let old = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders/format-1"));
     write(dir.path(), &Files::new(), &old);
-    let (core, notices, lock) = start(dir.path()).expect("starts");
-    assert_eq!(notices, []);
+    let (core, events, lock) = start(dir.path()).expect("starts");
+    assert_eq!(events, []);
     let first = seen(&core).expect("read");
     assert_eq!(first.records(), OLD_RECORDS.map(|(topic, records)| (topic.to_owned(), records)).into());
     drop((core, lock));
@@ -26,8 +26,8 @@ fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on
         assert!(after[name] == *bytes, "{} was changed", name.display());
     }
     assert!(after.contains_key(Path::new("ends")));
-    let (core, notices, _lock) = start(dir.path()).expect("starts again");
-    assert_eq!((notices, &seen(&core).expect("read")), (Vec::new(), &first));
+    let (core, events, _lock) = start(dir.path()).expect("starts again");
+    assert_eq!((events, &seen(&core).expect("read")), (Vec::new(), &first));
     // Without its journal it is refused, as a newer one is.
     let bare = tempfile::tempdir().expect("a folder");
     let mut without = old.clone();
@@ -64,10 +64,10 @@ fn a_marker_that_an_unproven_log_has_lost_is_written_again_as_the_journal_decide
             let content = files.get_mut(name).expect("there");
             content.truncate(content.len() - 78 + torn);
             write(dir.path(), &is, &files);
-            let (core, notices, _lock) = start(dir.path()).expect("starts");
-            let ended = Notice::TransactionEnded { topic: "paid".into(), partition: number, committed: true };
-            assert_eq!(notices.last(), Some(&ended));
-            assert_eq!(notices.len(), if torn == 0 { 1 } else { 2 });
+            let (core, events, _lock) = start(dir.path()).expect("starts");
+            let ended = BrokerEvent::TransactionEnded { topic: "paid".into(), partition: number, committed: true };
+            assert_eq!(events.last(), Some(&ended));
+            assert_eq!(events.len(), if torn == 0 { 1 } else { 2 });
             assert!(seen(&core).expect("read") == killed.acknowledged, "{}: {torn} bytes left", name.display());
             is = read(dir.path());
         }
@@ -80,8 +80,8 @@ fn a_transaction_that_no_journal_knows_is_aborted() {
     let (mut core, _, lock) = start(dir.path()).expect("starts");
     begin_foreign(&mut core);
     drop((core, lock));
-    let (core, notices, _lock) = start(dir.path()).expect("starts");
-    assert_eq!(notices, [Notice::TransactionEnded { topic: "paid".into(), partition: 0, committed: false }]);
+    let (core, events, _lock) = start(dir.path()).expect("starts");
+    assert_eq!(events, [BrokerEvent::TransactionEnded { topic: "paid".into(), partition: 0, committed: false }]);
     let log = core.topics.log("paid", 0).expect("made");
     assert_eq!(log.last_stable_offset(), log.high_watermark());
     assert_eq!(log.aborted(0, i64::MAX).len(), 1);

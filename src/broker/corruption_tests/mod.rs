@@ -220,7 +220,7 @@ impl Killed {
     fn check(&self, dir: &Path, is: &Files, harm: &Harm) -> (Files, bool) {
         write(dir, is, &harm.files);
         let what = &harm.what;
-        let outcome = start(dir).map(|(core, notices, _lock)| (seen(&core), notices));
+        let outcome = start(dir).map(|(core, events, _lock)| (seen(&core), events));
         let mut after = read(dir);
         let lock = after.remove(Path::new("lock"));
         match outcome {
@@ -248,8 +248,8 @@ impl Killed {
                 after.extend(lock.map(|lock| ("lock".into(), lock)));
                 (after, false)
             }
-            Ok((Ok(seen), notices)) => {
-                assert!(seen == self.acknowledged, "{what}: another answer than what was acknowledged: {notices:?}");
+            Ok((Ok(seen), events)) => {
+                assert!(seen == self.acknowledged, "{what}: another answer than what was acknowledged: {events:?}");
                 for (name, bytes) in &harm.files {
                     let kept = after.contains_key(name) || asides(name).any(|place| after.contains_key(&place));
                     assert!(kept || name == Path::new("lock"), "{what}: {} is lost", name.display());
@@ -377,11 +377,11 @@ fn a_kill_between_any_two_writes_loses_nothing_and_is_never_refused() {
         let after = seen(&core).expect("read");
         for (moment, files) in moments.take().into_iter().enumerate() {
             write(again.path(), &is, &files);
-            let (started, notices, _lock) =
+            let (started, events, _lock) =
                 start(again.path()).unwrap_or_else(|error| panic!("step {number}, moment {moment}: {error}"));
             let then = seen(&started).expect("read");
             let wrong = then.not_between(&before, &after);
-            assert_eq!(wrong, None, "step {number}, moment {moment}: {notices:?}");
+            assert_eq!(wrong, None, "step {number}, moment {moment}: {events:?}");
             drop(started);
             is = read(again.path());
             starts += 1;

@@ -18,21 +18,21 @@ use kafka_protocol::messages::{
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use uuid::Uuid;
 
-use crate::broker::answer::{Answer, Call, Client};
 use crate::broker::core::{Core, NodeSettings, Storage};
 use crate::broker::corruption::OpenError;
 use crate::broker::data_dir::DataDir;
+use crate::broker::events::BrokerEvent;
 use crate::broker::journal_entry::JournalEntry;
 use crate::broker::log::{Batch, IsolationLevel, Log};
-use crate::broker::notice::Notice;
-use crate::broker::topics::fixture::{NOW, make, name, text};
+use crate::broker::response::{Client, MaybeDeferred, RequestContext};
+use crate::broker::topics::test_support::{NOW, make, name, text};
 use crate::broker::transactions::{
     Partitions, ProducerIdAndEpoch, ProducerIdentity, TransactionCoordinator, TransactionEntry, TransactionResult,
     TransactionVersion,
 };
 
 /// Starts a broker over a folder, as a server does.
-pub fn start(dir: &Path) -> Result<(Core, Vec<Notice>, DataDir), String> {
+pub fn start(dir: &Path) -> Result<(Core, Vec<BrokerEvent>, DataDir), String> {
     let data = DataDir::open(dir, 1).map_err(|error| error.to_string())?;
     let settings = NodeSettings { auto_create_topics: false, ..NodeSettings::default() };
     let opened = Core::open(Storage::Directory(data.directory.clone()), settings, data.cluster_id, NOW);
@@ -41,8 +41,8 @@ pub fn start(dir: &Path) -> Result<(Core, Vec<Notice>, DataDir), String> {
         OpenError::Storage { .. } => panic!("no disk was full: {error}"),
     })?;
     data.upgrade().map_err(|error| error.to_string())?;
-    let notices = core.take_notices();
-    Ok((core, notices, data))
+    let events = core.take_events();
+    Ok((core, events, data))
 }
 
 /// A log as its readers see it.
@@ -173,9 +173,9 @@ pub fn seen(core: &Core) -> Result<Seen, String> {
     })
 }
 
-fn with_call<T>(version: i16, work: impl FnOnce(&Call<'_>) -> T) -> T {
+fn with_call<T>(version: i16, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let client = Client { connection: 1, id: "test".to_owned(), host: "/127.0.0.1".to_owned() };
-    work(&Call { version, now: NOW, client: &client })
+    work(&RequestContext { version, now: NOW, client: &client })
 }
 
 fn append(
@@ -220,7 +220,7 @@ fn commit(core: &mut Core, group: &str, topic: &str, partition: i32, offset: i64
         .with_group_id(GroupId(text(group)))
         .with_generation_id_or_member_epoch(-1)
         .with_topics(vec![topic]);
-    let answer = with_call(7, |call| core.offset_commit(&request, call));
+    let answer = with_call(7, |context| core.offset_commit(&request, context));
     assert_eq!(answer.topics[0].partitions[0].error_code, 0);
 }
 
@@ -234,7 +234,7 @@ fn commit_in_transaction(core: &mut Core, id: &str, producer: ProducerIdAndEpoch
         .with_producer_epoch(producer.epoch)
         .with_generation_id(-1)
         .with_topics(vec![topic]);
-    let answer = with_call(5, |call| core.txn_offset_commit(&request, call));
+    let answer = with_call(5, |context| core.txn_offset_commit(&request, context));
     assert_eq!(answer.topics[0].partitions[0].error_code, 0);
 }
 
@@ -249,7 +249,9 @@ fn join(core: &mut Core, group: &str, instance: &str) {
         .with_rebalance_timeout_ms(60_000)
         .with_protocol_type(text("consumer"))
         .with_protocols(vec![protocol]);
-    let Answer::Now(joined) = with_call(7, |call| core.join_group(&request, call)) else { panic!("alone") };
+    let MaybeDeferred::Now(joined) = with_call(7, |context| core.join_group(&request, context)) else {
+        panic!("alone")
+    };
     let assignment = SyncGroupRequestAssignment::default()
         .with_member_id(joined.member_id.clone())
         .with_assignment(Bytes::from_static(b"everything"));
@@ -259,7 +261,9 @@ fn join(core: &mut Core, group: &str, instance: &str) {
         .with_member_id(joined.member_id)
         .with_group_instance_id(Some(text(instance)))
         .with_assignments(vec![assignment]);
-    let Answer::Now(synced) = with_call(3, |call| core.sync_group(&request, call)) else { panic!("alone") };
+    let MaybeDeferred::Now(synced) = with_call(3, |context| core.sync_group(&request, context)) else {
+        panic!("alone")
+    };
     assert_eq!(synced.error_code, 0);
 }
 

@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::group::{Group, GroupState};
 use super::journal_entry::GroupEntry;
 use super::{GroupContext, Groups, coordinator_error, str_bytes};
-use crate::broker::answer::Call;
+use crate::broker::response::RequestContext;
 
 /// The type of all groups here; the newer protocols have others.
 const TYPE: &str = "classic";
@@ -45,11 +45,15 @@ impl Groups {
 
     /// Answers `DescribeGroups`.
     #[must_use]
-    pub(super) fn describe(&self, request: &DescribeGroupsRequest, call: &Call<'_>) -> DescribeGroupsResponse {
+    pub(super) fn describe(
+        &self,
+        request: &DescribeGroupsRequest,
+        context: &RequestContext<'_>,
+    ) -> DescribeGroupsResponse {
         let groups = request.groups.iter().map(|id| {
             let described = match self.by_id.get(id.as_str()) {
                 Some(group) => group.describe(),
-                None => unknown(id, call.version),
+                None => unknown(id, context.version),
             };
             let shows_operations = request.include_authorized_operations && described.error_code == 0;
             if shows_operations { described.with_authorized_operations(ALL_OPERATIONS) } else { described }

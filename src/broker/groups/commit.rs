@@ -16,7 +16,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::group::{Group, GroupState};
 use super::journal_entry::{CommittedOffsets, GroupEntry, PartitionOffset};
 use super::{GroupContext, Groups, Operation, coordinator_error, str_bytes};
-use crate::broker::answer::Call;
+use crate::broker::response::RequestContext;
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
 /// From this version on a commit in the name of a member of an unknown group says so (KIP-848).
@@ -80,7 +80,7 @@ impl Groups {
         &mut self,
         broker: &mut dyn GroupContext,
         request: &OffsetCommitRequest,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> OffsetCommitResponse {
         let offsets = request.topics.iter().flat_map(|topic| {
             topic.partitions.iter().map(|partition| OffsetToCommit {
@@ -98,13 +98,13 @@ impl Groups {
             member: &request.member_id,
             instance: request.group_instance_id.as_deref(),
             producer_id: None,
-            expires: (request.retention_time_ms != -1).then(|| call.now.saturating_add(request.retention_time_ms)),
+            expires: (request.retention_time_ms != -1).then(|| context.now.saturating_add(request.retention_time_ms)),
         };
         if !known.is_empty() {
-            match self.may_commit(&committer, call.version) {
+            match self.may_commit(&committer, context.version) {
                 Ok(()) => {
-                    self.restart_committer_session(&committer, call.now);
-                    self.store(broker, &committer, &known, call.now, &mut results);
+                    self.restart_committer_session(&committer, context.now);
+                    self.store(broker, &committer, &known, context.now, &mut results);
                 }
                 Err(error) => results.refuse(&known, error),
             }
@@ -125,7 +125,7 @@ impl Groups {
         &mut self,
         broker: &mut dyn GroupContext,
         request: &TxnOffsetCommitRequest,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> TxnOffsetCommitResponse {
         let offsets = request.topics.iter().flat_map(|topic| {
             topic.partitions.iter().map(|partition| OffsetToCommit {
@@ -152,7 +152,7 @@ impl Groups {
             expires: None,
         };
         if !known.is_empty() {
-            self.store_in_transaction(broker, identity, &committer, &known, call, &mut results);
+            self.store_in_transaction(broker, identity, &committer, &known, context, &mut results);
         }
         let topics = results.0.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, code)| {
@@ -171,17 +171,17 @@ impl Groups {
         identity: ProducerIdentity<'_>,
         committer: &Committer<'_>,
         known: &[OffsetToCommit<'_>],
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
         results: &mut CommitResults,
     ) {
         if committer.group.is_empty() {
             return results.refuse(known, ResponseError::InvalidGroupId);
         }
         // The transaction has the group then, whether or not its offsets are taken.
-        let support = TransactionSupport::of_offset_commit(call.version);
-        let entered = broker.add_group_to_transaction(identity, committer.group, support, call.now);
-        match entered.and_then(|()| self.may_commit(committer, call.version)) {
-            Ok(()) => self.store(broker, committer, known, call.now, results),
+        let support = TransactionSupport::of_offset_commit(context.version);
+        let entered = broker.add_group_to_transaction(identity, committer.group, support, context.now);
+        match entered.and_then(|()| self.may_commit(committer, context.version)) {
+            Ok(()) => self.store(broker, committer, known, context.now, results),
             Err(error) => results.refuse(known, error),
         }
     }

@@ -17,7 +17,7 @@ use super::group::{Group, GroupState};
 use super::journal_entry::GroupEntry;
 use super::offsets::Committed;
 use super::{GroupContext, Groups, coordinator_error, str_bytes};
-use crate::broker::answer::Call;
+use crate::broker::response::RequestContext;
 
 /// From this version on one request asks for several groups (KIP-709).
 const GROUPS_SINCE: i16 = 8;
@@ -28,9 +28,9 @@ type TopicOffsets = (TopicName, Vec<OffsetFetchResponsePartitions>);
 impl Groups {
     /// Answers `OffsetFetch`.
     #[must_use]
-    pub(super) fn fetch(&self, request: &OffsetFetchRequest, call: &Call<'_>) -> OffsetFetchResponse {
+    pub(super) fn fetch(&self, request: &OffsetFetchRequest, context: &RequestContext<'_>) -> OffsetFetchResponse {
         let stable = request.require_stable;
-        if call.version >= GROUPS_SINCE {
+        if context.version >= GROUPS_SINCE {
             let groups = request.groups.iter().map(|asked| {
                 let topics = asked.topics.as_ref().map(|topics| {
                     topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())).collect::<Vec<_>>()

@@ -7,7 +7,7 @@ use super::group::{Group, GroupState};
 use super::journal_entry::GroupEntry;
 use super::member::{Member, WaitingJoin, for_version, join_error, protocols_of, rebalance_timeout_of};
 use super::{GroupContext, Groups, Operation, coordinator_error};
-use crate::broker::answer::{Answer, Call, Deferred, Ticket};
+use crate::broker::response::{DeferredResponse, MaybeDeferred, RequestContext, Ticket};
 
 /// From this version on a dynamic member options twice: first for its id (KIP-394).
 const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
@@ -27,13 +27,13 @@ enum JoinOutcome {
 /// A request and what comes with it.
 struct JoinCall<'a> {
     request: &'a JoinGroupRequest,
-    call: &'a Call<'a>,
+    context: &'a RequestContext<'a>,
     ticket: Ticket,
 }
 
 impl JoinCall<'_> {
     fn waiting_join(&self) -> WaitingJoin {
-        WaitingJoin { ticket: self.ticket, version: self.call.version }
+        WaitingJoin { ticket: self.ticket, version: self.context.version }
     }
 
     fn instance(&self) -> Option<&str> {
@@ -47,11 +47,11 @@ impl Groups {
         &mut self,
         broker: &mut dyn GroupContext,
         request: &JoinGroupRequest,
-        call: &Call<'_>,
-    ) -> Answer<JoinGroupResponse> {
-        match self.try_join(broker, request, call) {
-            Answer::Now(answer) => Answer::Now(for_version(answer, call.version)),
-            later @ Answer::Later(_) => later,
+        context: &RequestContext<'_>,
+    ) -> MaybeDeferred<JoinGroupResponse> {
+        match self.try_join(broker, request, context) {
+            MaybeDeferred::Now(answer) => MaybeDeferred::Now(for_version(answer, context.version)),
+            later @ MaybeDeferred::Later(_) => later,
         }
     }
 
@@ -59,48 +59,48 @@ impl Groups {
         &mut self,
         broker: &mut dyn GroupContext,
         request: &JoinGroupRequest,
-        call: &Call<'_>,
-    ) -> Answer<JoinGroupResponse> {
+        context: &RequestContext<'_>,
+    ) -> MaybeDeferred<JoinGroupResponse> {
         let member = request.member_id.as_str();
         let settings = broker.settings();
         let sessions = settings.group_min_session_timeout_ms..=settings.group_max_session_timeout_ms;
         let initial_delay_ms = settings.group_initial_rebalance_delay_ms;
         if request.group_id.is_empty() {
-            return Answer::Now(join_error(member, ResponseError::InvalidGroupId));
+            return MaybeDeferred::Now(join_error(member, ResponseError::InvalidGroupId));
         }
         if !sessions.contains(&request.session_timeout_ms) {
-            return Answer::Now(join_error(member, ResponseError::InvalidSessionTimeout));
+            return MaybeDeferred::Now(join_error(member, ResponseError::InvalidSessionTimeout));
         }
-        if !self.fits_join(request, call.client) {
-            return Answer::Now(join_error(member, ResponseError::GroupMaxSizeReached));
+        if !self.fits_join(request, context.client) {
+            return MaybeDeferred::Now(join_error(member, ResponseError::GroupMaxSizeReached));
         }
         let id = request.group_id.as_str();
         if !self.by_id.contains_key(id) {
             if !member.is_empty() {
-                return Answer::Now(join_error(member, ResponseError::UnknownMemberId));
+                return MaybeDeferred::Now(join_error(member, ResponseError::UnknownMemberId));
             }
-            let mut group = Group::new(id.to_owned(), call.now);
+            let mut group = Group::new(id.to_owned(), context.now);
             let record = group.record(&group.assignments(), group.since);
             if let Err(error) = broker.record(&[GroupEntry::Generation(record.clone()).into()]) {
-                return Answer::Now(join_error("", coordinator_error(error)));
+                return MaybeDeferred::Now(join_error("", coordinator_error(error)));
             }
             group.recorded = Some(record);
-            self.insert(group, call.now);
+            self.insert(group, context.now);
         }
-        let join = JoinCall { request, call, ticket: broker.ticket() };
+        let join = JoinCall { request, context, ticket: broker.ticket() };
         let Self { by_id: groups, timers, .. } = self;
         let Some(group) = groups.get_mut(id) else {
-            return Answer::Now(join_error(member, ResponseError::UnknownMemberId));
+            return MaybeDeferred::Now(join_error(member, ResponseError::UnknownMemberId));
         };
-        let mut op = Operation::new(call.now, timers);
+        let mut op = Operation::new(context.now, timers);
         op.initial_delay_ms = initial_delay_ms;
         let outcome = group.join(broker, &join, &mut op);
         let answered = op.finish(broker, Some(join.ticket));
         match (outcome, answered) {
-            (JoinOutcome::Answered(answer), _) | (JoinOutcome::Waits, Some(Deferred::Join(answer))) => {
-                Answer::Now(answer)
+            (JoinOutcome::Answered(answer), _) | (JoinOutcome::Waits, Some(DeferredResponse::Join(answer))) => {
+                MaybeDeferred::Now(answer)
             }
-            (JoinOutcome::Waits, _) => Answer::Later(join.ticket),
+            (JoinOutcome::Waits, _) => MaybeDeferred::Later(join.ticket),
         }
     }
 }
@@ -116,7 +116,7 @@ impl Group {
         }
         let fresh = broker.new_uuid();
         let Some(instance) = join.instance() else {
-            let id = format!("{}-{fresh}", join.call.client.id);
+            let id = format!("{}-{fresh}", join.context.client.id);
             return self.join_new_dynamic_member(id, join, op);
         };
         let id = format!("{instance}-{fresh}");
@@ -128,7 +128,7 @@ impl Group {
 
     /// A dynamic member without an id.
     fn join_new_dynamic_member(&mut self, id: String, join: &JoinCall<'_>, op: &mut Operation<'_>) -> JoinOutcome {
-        if join.call.version < MEMBER_ID_REQUIRED_SINCE {
+        if join.context.version < MEMBER_ID_REQUIRED_SINCE {
             return self.add_and_rebalance(&id, join, op);
         }
         let answer = join_error(&id, ResponseError::MemberIdRequired);
@@ -172,7 +172,7 @@ impl Group {
 
     /// Makes a member, which begins a rebalance.
     fn add_and_rebalance(&mut self, id: &str, join: &JoinCall<'_>, op: &mut Operation<'_>) -> JoinOutcome {
-        let mut member = Member::new(id.to_owned(), join.request, join.call);
+        let mut member = Member::new(id.to_owned(), join.request, join.context);
         member.await_join(op, join.waiting_join());
         if self.state == GroupState::PreparingRebalance && self.previous_state == GroupState::Empty {
             self.new_member_added = true;
@@ -187,7 +187,7 @@ impl Group {
     fn update_member_and_wait(&mut self, member: &str, join: &JoinCall<'_>, op: &mut Operation<'_>) {
         let Some(member) = self.members.get_mut(member) else { return };
         member.protocols = protocols_of(&join.request.protocols);
-        member.rebalance_timeout_ms = rebalance_timeout_of(join.request, join.call.version);
+        member.rebalance_timeout_ms = rebalance_timeout_of(join.request, join.context.version);
         member.session_timeout_ms = join.request.session_timeout_ms;
         member.await_join(op, join.waiting_join());
     }
@@ -216,7 +216,7 @@ impl Group {
                     return JoinOutcome::Answered(answer);
                 }
                 self.recorded = Some(record);
-                let answer = self.static_rejoin_response(&before, new, join.call.version);
+                let answer = self.static_rejoin_response(&before, new, join.context.version);
                 if let Some(member) = self.members.get_mut(new) {
                     member.answer_join(op, answer);
                 }

@@ -7,7 +7,7 @@ use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::group::{Group, GroupState};
 use super::{GroupContext, Groups, Operation};
-use crate::broker::answer::Call;
+use crate::broker::response::RequestContext;
 
 /// From this version on several members may leave at once, each with an error of its own (KIP-345).
 const MEMBERS_SINCE: i16 = 3;
@@ -18,15 +18,15 @@ impl Groups {
         &mut self,
         broker: &mut dyn GroupContext,
         request: &LeaveGroupRequest,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> LeaveGroupResponse {
         if request.group_id.is_empty() {
             return LeaveGroupResponse::default().with_error_code(ResponseError::InvalidGroupId.code());
         }
         let lone = [MemberIdentity::default().with_member_id(request.member_id.clone())];
-        let members = if call.version < MEMBERS_SINCE { &lone[..] } else { &request.members };
+        let members = if context.version < MEMBERS_SINCE { &lone[..] } else { &request.members };
         let Self { by_id: groups, timers, .. } = self;
-        let mut op = Operation::new(call.now, timers);
+        let mut op = Operation::new(context.now, timers);
         let mut group = groups.get_mut(request.group_id.as_str());
         let mut gone = false;
         let mut answers = Vec::new();
@@ -47,7 +47,7 @@ impl Groups {
             group.rebalance(&mut op);
         }
         op.finish(broker, None);
-        if call.version < MEMBERS_SINCE {
+        if context.version < MEMBERS_SINCE {
             let error = answers.first().map_or(0, |answer| answer.error_code);
             return LeaveGroupResponse::default().with_error_code(error);
         }

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
 use super::journal_entry::GenerationMember;
 use super::{Operation, str_bytes};
-use crate::broker::answer::{Call, Deferred, Ticket};
+use crate::broker::response::{DeferredResponse, RequestContext, Ticket};
 
 /// A join that waits for the end of the rebalance.
 #[derive(Debug, Clone, Copy)]
@@ -47,13 +47,13 @@ pub(super) fn rebalance_timeout_of(request: &JoinGroupRequest, version: i16) -> 
 }
 
 impl Member {
-    pub(super) fn new(id: String, request: &JoinGroupRequest, call: &Call<'_>) -> Self {
+    pub(super) fn new(id: String, request: &JoinGroupRequest, context: &RequestContext<'_>) -> Self {
         Self {
             id,
             instance: request.group_instance_id.as_ref().map(ToString::to_string),
-            client_id: call.client.id.clone(),
-            client_host: call.client.host.clone(),
-            rebalance_timeout_ms: rebalance_timeout_of(request, call.version),
+            client_id: context.client.id.clone(),
+            client_host: context.client.host.clone(),
+            rebalance_timeout_ms: rebalance_timeout_of(request, context.version),
             session_timeout_ms: request.session_timeout_ms,
             protocols: protocols_of(&request.protocols),
             assignment: Bytes::new(),
@@ -123,14 +123,14 @@ impl Member {
     /// Answers the join that waits. Returns whether there was one.
     pub(super) fn answer_join(&mut self, op: &mut Operation<'_>, answer: JoinGroupResponse) -> bool {
         let Some(waiting_join) = self.waiting_join.take() else { return false };
-        op.answers.push((waiting_join.ticket, Deferred::Join(for_version(answer, waiting_join.version))));
+        op.answers.push((waiting_join.ticket, DeferredResponse::Join(for_version(answer, waiting_join.version))));
         true
     }
 
     /// Answers the sync that waits. Returns whether there was one.
     pub(super) fn answer_sync(&mut self, op: &mut Operation<'_>, answer: SyncGroupResponse) -> bool {
         let Some(ticket) = self.waiting_sync.take() else { return false };
-        op.answers.push((ticket, Deferred::Sync(answer)));
+        op.answers.push((ticket, DeferredResponse::Sync(answer)));
         true
     }
 
@@ -154,7 +154,7 @@ impl Member {
     }
 
     /// Answers whatever waits with an error; the member stays one.
-    pub(super) fn end_waits(&mut self, error: ResponseError, op: &mut Operation<'_>) {
+    pub(super) fn end_waiting_requests(&mut self, error: ResponseError, op: &mut Operation<'_>) {
         let id = self.id.clone();
         self.answer_join(op, join_error(&id, error));
         self.answer_sync(op, sync_error(error));

@@ -5,7 +5,7 @@ use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
 use super::Groups;
 use super::group::Group;
 use super::member::Member;
-use crate::broker::answer::Client;
+use crate::broker::response::Client;
 
 /// What a member takes beside its bytes.
 const MEMBER_OVERHEAD_BYTES: usize = 512;
@@ -84,9 +84,9 @@ mod tests {
 
     use super::*;
     use crate::broker::ResponseError;
-    use crate::broker::answer::Answer;
     use crate::broker::groups::str_bytes;
     use crate::broker::groups::test_support::{SESSION_MS, TestCoordinator};
+    use crate::broker::response::MaybeDeferred;
 
     /// A member that knows no better says so much, and its join is answered with this; 0 also where it has to wait.
     fn join(coordinator: &mut TestCoordinator, group: &str, bytes: usize) -> (i16, String) {
@@ -99,9 +99,9 @@ mod tests {
             .with_rebalance_timeout_ms(SESSION_MS)
             .with_protocol_type(str_bytes("consumer"))
             .with_protocols(vec![protocol]);
-        match coordinator.call(3, |groups, broker, call| groups.join(broker, &request, call)) {
-            Answer::Now(JoinGroupResponse { error_code, member_id, .. }) => (error_code, member_id.to_string()),
-            Answer::Later(_) => (0, String::new()),
+        match coordinator.context(3, |groups, broker, context| groups.join(broker, &request, context)) {
+            MaybeDeferred::Now(JoinGroupResponse { error_code, member_id, .. }) => (error_code, member_id.to_string()),
+            MaybeDeferred::Later(_) => (0, String::new()),
         }
     }
 

@@ -42,9 +42,9 @@ pub use self::journal_entry::GroupEntry;
 use self::group::Group;
 use self::offsets::Offsets;
 use self::timers::{Timer, Timers};
-use super::answer::{Deferred, Outbox, Ticket};
 use super::core::NodeSettings;
 use super::journal_entry::JournalEntry;
+use super::response::{DeferredResponse, Outbox, Ticket};
 use super::transactions::{ProducerIdentity, TransactionSupport};
 
 /// `offsets.retention.check.interval.ms`
@@ -87,7 +87,7 @@ pub(super) trait GroupContext {
     fn ticket(&mut self) -> Ticket;
 
     /// Puts an answer out under its ticket.
-    fn put(&mut self, ticket: Ticket, answer: Deferred);
+    fn put(&mut self, ticket: Ticket, answer: DeferredResponse);
 
     /// An id that nobody has.
     fn new_uuid(&mut self) -> Uuid;
@@ -99,7 +99,7 @@ struct Operation<'a> {
     timers: &'a mut Timers,
     /// `group.initial.rebalance.delay.ms`; only a join begins a first rebalance.
     initial_delay_ms: i32,
-    answers: Vec<(Ticket, Deferred)>,
+    answers: Vec<(Ticket, DeferredResponse)>,
     /// For the journal, after the fact: an older generation found after a restart does no harm.
     entries: Vec<GroupEntry>,
 }
@@ -110,7 +110,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Hands everything over, and returns the answer under the op's own ticket if there is one.
-    fn finish(self, broker: &mut dyn GroupContext, own: Option<Ticket>) -> Option<Deferred> {
+    fn finish(self, broker: &mut dyn GroupContext, own: Option<Ticket>) -> Option<DeferredResponse> {
         let entries: Vec<JournalEntry> = self.entries.into_iter().map(JournalEntry::Group).collect();
         if !entries.is_empty() && broker.record(&entries).is_err() {
             // Noted there. Kafka goes on here, too: the group is empty, and an older generation would time out.
@@ -226,11 +226,11 @@ impl Groups {
 
     /// Answers every join and sync that waits: this node is nobody's coordinator any more. The groups themselves stay as
     /// the journal has them, for the next start.
-    pub fn end_waits(&mut self, now: i64, outbox: &mut Outbox) {
+    pub fn end_waiting_requests(&mut self, now: i64, outbox: &mut Outbox) {
         let Self { by_id: groups, timers, .. } = self;
         let mut op = Operation::new(now, timers);
         for member in groups.values_mut().flat_map(|group| group.members.values_mut()) {
-            member.end_waits(ResponseError::NotCoordinator, &mut op);
+            member.end_waiting_requests(ResponseError::NotCoordinator, &mut op);
         }
         for (ticket, answer) in op.answers {
             outbox.put(ticket, answer);

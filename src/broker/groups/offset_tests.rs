@@ -40,14 +40,14 @@ fn delete(coordinator: &mut TestCoordinator, partitions: &[(&str, i32)]) -> (i16
             .with_partitions(vec![OffsetDeleteRequestPartition::default().with_partition_index(*partition)])
     });
     let request = OffsetDeleteRequest::default().with_group_id(str_bytes(GROUP).into()).with_topics(topics.collect());
-    let response = coordinator.call(0, |groups, broker, _| groups.delete_offsets(broker, &request));
+    let response = coordinator.context(0, |groups, broker, _| groups.delete_offsets(broker, &request));
     let codes = response.topics.iter().flat_map(|topic| topic.partitions.iter().map(|found| found.error_code));
     (response.error_code, codes.collect())
 }
 
 fn delete_group(coordinator: &mut TestCoordinator) -> i16 {
     let request = DeleteGroupsRequest::default().with_groups_names(vec![str_bytes(GROUP).into()]);
-    coordinator.call(2, |groups, broker, _| groups.delete(broker, &request)).results[0].error_code
+    coordinator.context(2, |groups, broker, _| groups.delete(broker, &request)).results[0].error_code
 }
 
 /// A commit with one partition per (topic, partition, metadata) and the codes that it is answered with.
@@ -67,7 +67,7 @@ fn commit_all(
         .with_group_id(str_bytes(GROUP).into())
         .with_retention_time_ms(retention_ms)
         .with_topics(topics.collect());
-    let response = coordinator.call(4, |groups, broker, call| groups.commit(broker, &request, call));
+    let response = coordinator.context(4, |groups, broker, context| groups.commit(broker, &request, context));
     let codes = |topic: &kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic| {
         topic.partitions.iter().map(|partition| partition.error_code).collect()
     };
@@ -101,7 +101,7 @@ fn a_commit_to_no_group_in_a_members_name_says_so_as_its_version_can() {
         .with_group_id(str_bytes(GROUP).into())
         .with_generation_id_or_member_epoch(1)
         .with_topics(vec![topic]);
-    let response = coordinator.call(8, |groups, broker, call| groups.commit(broker, &request, call));
+    let response = coordinator.context(8, |groups, broker, context| groups.commit(broker, &request, context));
     assert_eq!(response.topics[0].partitions[0].error_code, ResponseError::IllegalGeneration.code());
     assert_eq!(coordinator.state(), "Dead");
 }
@@ -163,14 +163,14 @@ fn all_offsets_are_found_when_no_topic_is_named() {
     let groups = [GROUP, "other"]
         .map(|group| OffsetFetchRequestGroup::default().with_group_id(str_bytes(group).into()).with_topics(None));
     let request = OffsetFetchRequest::default().with_groups(groups.to_vec()).with_require_stable(true);
-    let response = coordinator.call(9, |groups, _, call| groups.fetch(&request, call));
+    let response = coordinator.context(9, |groups, _, context| groups.fetch(&request, context));
     let found = &response.groups[0].topics;
     assert_eq!((&**found[0].name, found[0].partitions[0].partition_index), ("orders", 1));
     assert_eq!(found[0].partitions[0].error_code, ResponseError::UnstableOffsetCommit.code());
     assert_eq!((&**found[1].name, found[1].partitions[0].committed_offset), ("payments", 5));
     assert_eq!((response.groups[1].error_code, response.groups[1].topics.len()), (0, 0));
     let request = OffsetFetchRequest::default().with_group_id(str_bytes(GROUP).into()).with_topics(None);
-    let response = coordinator.call(7, |groups, _, call| groups.fetch(&request, call));
+    let response = coordinator.context(7, |groups, _, context| groups.fetch(&request, context));
     assert_eq!(response.topics[0].partitions[0].committed_offset, 5);
     assert_eq!(response.topics[0].partitions[0].metadata.as_deref(), Some("note"));
 }
@@ -234,8 +234,8 @@ fn a_group_is_part_of_the_transaction_first_and_joins_it_from_version_5_on() {
     let asked =
         |group, topics| TxnOffsetCommitRequest::default().with_group_id(str_bytes(group).into()).with_topics(topics);
     let codes = |coordinator: &mut TestCoordinator, version, request| {
-        let response =
-            coordinator.call(version, |groups, broker, call| groups.commit_in_transaction(broker, &request, call));
+        let response = coordinator
+            .context(version, |groups, broker, context| groups.commit_in_transaction(broker, &request, context));
         response.topics.iter().map(|topic| topic.partitions[0].error_code).collect::<Vec<_>>()
     };
     assert_eq!(codes(&mut coordinator, 4, asked(GROUP, vec![topic("orders")])), [0]);
@@ -396,7 +396,7 @@ fn groups_are_listed_by_state_and_type() {
         let request = ListGroupsRequest::default()
             .with_states_filter(states.iter().map(|state| str_bytes(state)).collect())
             .with_types_filter(types.iter().map(|kind| str_bytes(kind)).collect());
-        coordinator.call(5, |groups, _, _| groups.list(&request)).groups.len()
+        coordinator.context(5, |groups, _, _| groups.list(&request)).groups.len()
     };
     assert_eq!(listed(&[], &[]), 1);
     assert_eq!(listed(&["empty", "Dead"], &["Classic"]), 1);
@@ -409,7 +409,7 @@ fn a_group_is_described_with_what_its_state_shows() {
     let mut coordinator = coordinator();
     let described = |coordinator: &mut TestCoordinator, version| {
         let request = DescribeGroupsRequest::default().with_groups(vec![str_bytes(GROUP).into()]);
-        coordinator.call(version, |groups, _, call| groups.describe(&request, call)).groups.remove(0)
+        coordinator.context(version, |groups, _, context| groups.describe(&request, context)).groups.remove(0)
     };
     let unknown = described(&mut coordinator, 6);
     assert_eq!((unknown.error_code, &*unknown.group_state), (ResponseError::GroupIdNotFound.code(), "Dead"));

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::group::GroupState;
 use super::test_support::{GROUP, JoinOptions, TestCoordinator, restored};
 use super::timers::Timer;
-use crate::broker::answer::{Answer, Deferred, Ticket};
 use crate::broker::journal_entry::JournalEntry;
+use crate::broker::response::{DeferredResponse, MaybeDeferred, Ticket};
 
 /// Actors: the first two are static, the others dynamic.
 const ACTORS: usize = 5;
@@ -119,8 +119,8 @@ impl Simulation {
         }
     }
 
-    fn learn(&mut self, actor: usize, answer: &Deferred) {
-        let Deferred::Join(answer) = answer else { return };
+    fn learn(&mut self, actor: usize, answer: &DeferredResponse) {
+        let DeferredResponse::Join(answer) = answer else { return };
         let actor = &mut self.actors[actor];
         if answer.error_code == 0 {
             assert!(answer.generation_id > 0);
@@ -132,13 +132,13 @@ impl Simulation {
         actor.id = answer.member_id.to_string();
     }
 
-    fn later_or<T>(&mut self, actor: usize, answer: Answer<T>, wrap: impl FnOnce(T) -> Deferred) {
+    fn later_or<T>(&mut self, actor: usize, answer: MaybeDeferred<T>, wrap: impl FnOnce(T) -> DeferredResponse) {
         match answer {
-            Answer::Now(answer) => {
+            MaybeDeferred::Now(answer) => {
                 let answer = wrap(answer);
                 self.learn(actor, &answer);
             }
-            Answer::Later(ticket) => drop(self.waiting.insert(ticket, actor)),
+            MaybeDeferred::Later(ticket) => drop(self.waiting.insert(ticket, actor)),
         }
     }
 
@@ -154,14 +154,14 @@ impl Simulation {
                     version,
                     ..JoinOptions::default()
                 });
-                self.later_or(actor, answer, Deferred::Join);
+                self.later_or(actor, answer, DeferredResponse::Join);
             }
             Step::Sync { actor } => {
                 let Actor { id, generation } = self.actors[actor].clone();
                 let others: Vec<String> = self.actors.iter().map(|actor| actor.id.clone()).collect();
                 let given: Vec<(&str, &'static str)> = others.iter().map(|id| (id.as_str(), "work")).collect();
                 let answer = self.coordinator.sync(&id, generation, &given);
-                self.later_or(actor, answer, Deferred::Sync);
+                self.later_or(actor, answer, DeferredResponse::Sync);
             }
             Step::Heartbeat { actor } => {
                 let Actor { id, generation } = self.actors[actor].clone();

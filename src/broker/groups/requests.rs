@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::member::{for_version, join_error};
 use super::{GroupContext, Groups, find_coordinator};
-use crate::broker::answer::{Answer, Call, Deferred, Ticket};
+use crate::broker::controlled_shutdown;
 use crate::broker::core::{Core, NodeSettings};
 use crate::broker::journal_entry::JournalEntry;
-use crate::broker::stop;
+use crate::broker::response::{DeferredResponse, MaybeDeferred, RequestContext, Ticket};
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
 impl GroupContext for Core {
@@ -45,7 +45,7 @@ impl GroupContext for Core {
         self.outbox.ticket()
     }
 
-    fn put(&mut self, ticket: Ticket, answer: Deferred) {
+    fn put(&mut self, ticket: Ticket, answer: DeferredResponse) {
         self.outbox.put(ticket, answer);
     }
 
@@ -66,58 +66,78 @@ impl Core {
 
     /// Answers `FindCoordinator`.
     #[must_use]
-    pub fn find_coordinator(&self, request: &FindCoordinatorRequest, call: &Call<'_>) -> FindCoordinatorResponse {
+    pub fn find_coordinator(
+        &self,
+        request: &FindCoordinatorRequest,
+        context: &RequestContext<'_>,
+    ) -> FindCoordinatorResponse {
         if self.stopping {
-            return stop::refuse(request);
+            return controlled_shutdown::refuse(request);
         }
-        find_coordinator::find(&self.settings, request, call.version)
+        find_coordinator::find(&self.settings, request, context.version)
     }
 
     /// Answers `JoinGroup`, later if others are waited for.
-    pub fn join_group(&mut self, request: &JoinGroupRequest, call: &Call<'_>) -> Answer<JoinGroupResponse> {
+    pub fn join_group(
+        &mut self,
+        request: &JoinGroupRequest,
+        context: &RequestContext<'_>,
+    ) -> MaybeDeferred<JoinGroupResponse> {
         if self.stopping {
             let refused = join_error(&request.member_id, ResponseError::CoordinatorNotAvailable);
-            return Answer::Now(for_version(refused, call.version));
+            return MaybeDeferred::Now(for_version(refused, context.version));
         }
-        self.with_groups(|groups, core| groups.join(core, request, call))
+        self.with_groups(|groups, core| groups.join(core, request, context))
     }
 
     /// Answers `SyncGroup`, later if the leader is waited for.
-    pub fn sync_group(&mut self, request: &SyncGroupRequest, call: &Call<'_>) -> Answer<SyncGroupResponse> {
+    pub fn sync_group(
+        &mut self,
+        request: &SyncGroupRequest,
+        context: &RequestContext<'_>,
+    ) -> MaybeDeferred<SyncGroupResponse> {
         if self.stopping {
-            return Answer::Now(stop::refuse(request));
+            return MaybeDeferred::Now(controlled_shutdown::refuse(request));
         }
-        self.with_groups(|groups, core| groups.sync(core, request, call))
+        self.with_groups(|groups, core| groups.sync(core, request, context))
     }
 
     /// Answers `Heartbeat`.
-    pub fn heartbeat(&mut self, request: &HeartbeatRequest, call: &Call<'_>) -> HeartbeatResponse {
+    pub fn heartbeat(&mut self, request: &HeartbeatRequest, context: &RequestContext<'_>) -> HeartbeatResponse {
         if self.stopping {
-            return stop::refuse(request);
+            return controlled_shutdown::refuse(request);
         }
-        let error = self.groups.heartbeat(request, call.now).err();
+        let error = self.groups.heartbeat(request, context.now).err();
         HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code()))
     }
 
     /// Answers `LeaveGroup`.
-    pub fn leave_group(&mut self, request: &LeaveGroupRequest, call: &Call<'_>) -> LeaveGroupResponse {
-        self.with_groups(|groups, core| groups.leave(core, request, call))
+    pub fn leave_group(&mut self, request: &LeaveGroupRequest, context: &RequestContext<'_>) -> LeaveGroupResponse {
+        self.with_groups(|groups, core| groups.leave(core, request, context))
     }
 
     /// Answers `OffsetCommit`.
-    pub fn offset_commit(&mut self, request: &OffsetCommitRequest, call: &Call<'_>) -> OffsetCommitResponse {
-        self.with_groups(|groups, core| groups.commit(core, request, call))
+    pub fn offset_commit(
+        &mut self,
+        request: &OffsetCommitRequest,
+        context: &RequestContext<'_>,
+    ) -> OffsetCommitResponse {
+        self.with_groups(|groups, core| groups.commit(core, request, context))
     }
 
     /// Answers `TxnOffsetCommit`.
-    pub fn txn_offset_commit(&mut self, request: &TxnOffsetCommitRequest, call: &Call<'_>) -> TxnOffsetCommitResponse {
-        self.with_groups(|groups, core| groups.commit_in_transaction(core, request, call))
+    pub fn txn_offset_commit(
+        &mut self,
+        request: &TxnOffsetCommitRequest,
+        context: &RequestContext<'_>,
+    ) -> TxnOffsetCommitResponse {
+        self.with_groups(|groups, core| groups.commit_in_transaction(core, request, context))
     }
 
     /// Answers `OffsetFetch`.
     #[must_use]
-    pub fn offset_fetch(&self, request: &OffsetFetchRequest, call: &Call<'_>) -> OffsetFetchResponse {
-        self.groups.fetch(request, call)
+    pub fn offset_fetch(&self, request: &OffsetFetchRequest, context: &RequestContext<'_>) -> OffsetFetchResponse {
+        self.groups.fetch(request, context)
     }
 
     /// Answers `OffsetDelete`.
@@ -133,8 +153,12 @@ impl Core {
 
     /// Answers `DescribeGroups`.
     #[must_use]
-    pub fn describe_groups(&self, request: &DescribeGroupsRequest, call: &Call<'_>) -> DescribeGroupsResponse {
-        self.groups.describe(request, call)
+    pub fn describe_groups(
+        &self,
+        request: &DescribeGroupsRequest,
+        context: &RequestContext<'_>,
+    ) -> DescribeGroupsResponse {
+        self.groups.describe(request, context)
     }
 
     /// Answers `DeleteGroups`.

@@ -10,7 +10,7 @@ use super::group::{Group, GroupState};
 use super::journal_entry::GroupEntry;
 use super::member::sync_error;
 use super::{GroupContext, Groups, Operation, coordinator_error};
-use crate::broker::answer::{Answer, Call, Deferred};
+use crate::broker::response::{DeferredResponse, MaybeDeferred, RequestContext};
 
 /// From this version on the protocol must be named (KIP-559).
 const PROTOCOL_NAMED_SINCE: i16 = 5;
@@ -21,34 +21,34 @@ impl Groups {
         &mut self,
         broker: &mut dyn GroupContext,
         request: &SyncGroupRequest,
-        call: &Call<'_>,
-    ) -> Answer<SyncGroupResponse> {
+        context: &RequestContext<'_>,
+    ) -> MaybeDeferred<SyncGroupResponse> {
         let named = request.protocol_type.is_some() && request.protocol_name.is_some();
-        if call.version >= PROTOCOL_NAMED_SINCE && !named {
-            return Answer::Now(sync_error(ResponseError::InconsistentGroupProtocol));
+        if context.version >= PROTOCOL_NAMED_SINCE && !named {
+            return MaybeDeferred::Now(sync_error(ResponseError::InconsistentGroupProtocol));
         }
         if request.group_id.is_empty() {
-            return Answer::Now(sync_error(ResponseError::InvalidGroupId));
+            return MaybeDeferred::Now(sync_error(ResponseError::InvalidGroupId));
         }
         let ticket = broker.ticket();
         let Some(group) = self.by_id.get(request.group_id.as_str()) else {
-            return Answer::Now(sync_error(ResponseError::UnknownMemberId));
+            return MaybeDeferred::Now(sync_error(ResponseError::UnknownMemberId));
         };
         if let Err(error) = group.check_sync(request) {
-            return Answer::Now(sync_error(error));
+            return MaybeDeferred::Now(sync_error(error));
         }
         let fits = self.fits_assignments(group, request);
         let Self { by_id: groups, timers, .. } = self;
         let Some(group) = groups.get_mut(request.group_id.as_str()) else {
-            return Answer::Now(sync_error(ResponseError::UnknownMemberId));
+            return MaybeDeferred::Now(sync_error(ResponseError::UnknownMemberId));
         };
-        let mut op = Operation::new(call.now, timers);
+        let mut op = Operation::new(context.now, timers);
         let member = request.member_id.as_str();
         group.remove_pending_sync(member, &mut op);
         if group.state == GroupState::Stable {
             let answer = group.sync_response(group.members[member].assignment.clone());
             op.finish(broker, None);
-            return Answer::Now(answer);
+            return MaybeDeferred::Now(answer);
         }
         group.members[member].await_sync(&mut op, ticket);
         if group.is_leader(member) {
@@ -69,8 +69,8 @@ impl Groups {
             }
         }
         match op.finish(broker, Some(ticket)) {
-            Some(Deferred::Sync(answer)) => Answer::Now(answer),
-            _ => Answer::Later(ticket),
+            Some(DeferredResponse::Sync(answer)) => MaybeDeferred::Now(answer),
+            _ => MaybeDeferred::Later(ticket),
         }
     }
 

@@ -20,9 +20,9 @@ use uuid::Uuid;
 
 use super::journal_entry::GroupEntry;
 use super::{GroupContext, Groups, str_bytes};
-use crate::broker::answer::{Answer, Call, Client, Deferred, Outbox, Ticket};
 use crate::broker::core::NodeSettings;
 use crate::broker::journal_entry::JournalEntry;
+use crate::broker::response::{Client, DeferredResponse, MaybeDeferred, Outbox, RequestContext, Ticket};
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
 /// The group of all tests that need but one.
@@ -80,7 +80,7 @@ impl GroupContext for TestBroker {
         self.outbox.ticket()
     }
 
-    fn put(&mut self, ticket: Ticket, answer: Deferred) {
+    fn put(&mut self, ticket: Ticket, answer: DeferredResponse) {
         self.outbox.put(ticket, answer);
     }
 
@@ -123,21 +123,21 @@ pub(super) struct TestCoordinator {
     pub(super) broker: TestBroker,
     pub(super) now: i64,
     /// Answers that came later, by ticket.
-    pub(super) answered: BTreeMap<Ticket, Deferred>,
+    pub(super) answered: BTreeMap<Ticket, DeferredResponse>,
     /// Tickets that were given out.
     pub(super) issued: BTreeSet<Ticket>,
 }
 
 impl TestCoordinator {
     /// Does something at the present time, and collects what was answered beside it.
-    pub(super) fn call<R>(
+    pub(super) fn context<R>(
         &mut self,
         version: i16,
-        work: impl FnOnce(&mut Groups, &mut TestBroker, &Call<'_>) -> R,
+        work: impl FnOnce(&mut Groups, &mut TestBroker, &RequestContext<'_>) -> R,
     ) -> R {
         let client = Client { connection: 1, id: "client".to_owned(), host: "/127.0.0.1".to_owned() };
-        let call = Call { version, now: self.now, client: &client };
-        let result = work(&mut self.groups, &mut self.broker, &call);
+        let context = RequestContext { version, now: self.now, client: &client };
+        let result = work(&mut self.groups, &mut self.broker, &context);
         self.collect();
         result
     }
@@ -166,14 +166,14 @@ impl TestCoordinator {
         assert!(self.groups.next_deadline().is_none_or(|due| due > now), "a tick leaves nothing that is due");
     }
 
-    fn issue<T>(&mut self, answer: Answer<T>) -> Answer<T> {
-        if let Answer::Later(ticket) = answer {
+    fn issue<T>(&mut self, answer: MaybeDeferred<T>) -> MaybeDeferred<T> {
+        if let MaybeDeferred::Later(ticket) = answer {
             assert!(self.issued.insert(ticket), "a ticket is given out once");
         }
         answer
     }
 
-    pub(super) fn join(&mut self, options: JoinOptions<'_>) -> Answer<JoinGroupResponse> {
+    pub(super) fn join(&mut self, options: JoinOptions<'_>) -> MaybeDeferred<JoinGroupResponse> {
         let request = JoinGroupRequest::default()
             .with_group_id(str_bytes(GROUP).into())
             .with_session_timeout_ms(options.session_ms)
@@ -190,7 +190,7 @@ impl TestCoordinator {
                     })
                     .collect(),
             );
-        let answer = self.call(options.version, |groups, broker, call| groups.join(broker, &request, call));
+        let answer = self.context(options.version, |groups, broker, context| groups.join(broker, &request, context));
         self.issue(answer)
     }
 
@@ -209,7 +209,7 @@ impl TestCoordinator {
         member: &str,
         generation: i32,
         given: &[(&str, &'static str)],
-    ) -> Answer<SyncGroupResponse> {
+    ) -> MaybeDeferred<SyncGroupResponse> {
         let assignments = given.iter().map(|(member, assignment)| {
             SyncGroupRequestAssignment::default()
                 .with_member_id(str_bytes(member))
@@ -220,7 +220,7 @@ impl TestCoordinator {
             .with_generation_id(generation)
             .with_member_id(str_bytes(member))
             .with_assignments(assignments.collect());
-        let answer = self.call(4, |groups, broker, call| groups.sync(broker, &request, call));
+        let answer = self.context(4, |groups, broker, context| groups.sync(broker, &request, context));
         self.issue(answer)
     }
 
@@ -252,7 +252,7 @@ impl TestCoordinator {
             .with_member_id(str_bytes(member))
             .with_group_instance_id(instance.map(str_bytes))
             .with_generation_id(generation);
-        self.call(4, |groups, _, call| groups.heartbeat(&request, call.now))
+        self.context(4, |groups, _, context| groups.heartbeat(&request, context.now))
     }
 
     /// Leaves, and returns the error code per member.
@@ -262,7 +262,7 @@ impl TestCoordinator {
         });
         let request =
             LeaveGroupRequest::default().with_group_id(str_bytes(GROUP).into()).with_members(members.collect());
-        let response = self.call(5, |groups, broker, call| groups.leave(broker, &request, call));
+        let response = self.context(5, |groups, broker, context| groups.leave(broker, &request, context));
         assert_eq!(response.error_code, 0);
         response.members.iter().map(|member| member.error_code).collect()
     }
@@ -278,7 +278,7 @@ impl TestCoordinator {
             .with_member_id(str_bytes(member))
             .with_generation_id_or_member_epoch(generation)
             .with_topics(vec![topic]);
-        let response = self.call(9, |groups, broker, call| groups.commit(broker, &request, call));
+        let response = self.context(9, |groups, broker, context| groups.commit(broker, &request, context));
         response.topics[0].partitions[0].error_code
     }
 
@@ -303,7 +303,8 @@ impl TestCoordinator {
             .with_member_id(str_bytes(member))
             .with_generation_id(generation)
             .with_topics(vec![topic]);
-        let response = self.call(3, |groups, broker, call| groups.commit_in_transaction(broker, &request, call));
+        let response =
+            self.context(3, |groups, broker, context| groups.commit_in_transaction(broker, &request, context));
         response.topics[0].partitions[0].error_code
     }
 
@@ -320,13 +321,13 @@ impl TestCoordinator {
         let group =
             OffsetFetchRequestGroup::default().with_group_id(str_bytes(GROUP).into()).with_topics(Some(vec![topic]));
         let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(stable);
-        let response = self.call(9, |groups, _, call| groups.fetch(&request, call));
+        let response = self.context(9, |groups, _, context| groups.fetch(&request, context));
         let found = &response.groups[0].topics[0].partitions[0];
         (found.committed_offset, found.error_code)
     }
 
     /// A member that has joined and waits, under the id that it was given first.
-    pub(super) fn join_with_new_id(&mut self, options: JoinOptions<'_>) -> (String, Answer<JoinGroupResponse>) {
+    pub(super) fn join_with_new_id(&mut self, options: JoinOptions<'_>) -> (String, MaybeDeferred<JoinGroupResponse>) {
         let id = self.join_now(options.clone()).member_id.to_string();
         let answer = self.join(JoinOptions { member: &id, ..options });
         (id, answer)
@@ -358,7 +359,7 @@ impl TestCoordinator {
     /// The answer to a join that waited.
     pub(super) fn join_response(&mut self, ticket: Ticket) -> JoinGroupResponse {
         match self.answered.remove(&ticket) {
-            Some(Deferred::Join(answer)) => answer,
+            Some(DeferredResponse::Join(answer)) => answer,
             other => panic!("{ticket:?} has {other:?}"),
         }
     }
@@ -366,7 +367,7 @@ impl TestCoordinator {
     /// The answer to a sync that waited.
     pub(super) fn sync_response(&mut self, ticket: Ticket) -> SyncGroupResponse {
         match self.answered.remove(&ticket) {
-            Some(Deferred::Sync(answer)) => answer,
+            Some(DeferredResponse::Sync(answer)) => answer,
             other => panic!("{ticket:?} has {other:?}"),
         }
     }
@@ -400,17 +401,17 @@ pub(super) fn restored(entries: impl IntoIterator<Item = GroupEntry>, now: i64) 
     groups
 }
 
-pub(super) fn now<T>(answer: Answer<T>) -> T {
+pub(super) fn now<T>(answer: MaybeDeferred<T>) -> T {
     match answer {
-        Answer::Now(answer) => answer,
-        Answer::Later(ticket) => panic!("it waits under {ticket:?}"),
+        MaybeDeferred::Now(answer) => answer,
+        MaybeDeferred::Later(ticket) => panic!("it waits under {ticket:?}"),
     }
 }
 
-pub(super) fn later<T: std::fmt::Debug>(answer: Answer<T>) -> Ticket {
+pub(super) fn later<T: std::fmt::Debug>(answer: MaybeDeferred<T>) -> Ticket {
     match answer {
-        Answer::Later(ticket) => ticket,
-        Answer::Now(answer) => panic!("it is answered at once: {answer:?}"),
+        MaybeDeferred::Later(ticket) => ticket,
+        MaybeDeferred::Now(answer) => panic!("it is answered at once: {answer:?}"),
     }
 }
 

@@ -8,7 +8,7 @@ use kafka_protocol::records::Compression;
 use super::test_support::*;
 use super::*;
 use crate::broker::ends;
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 fn compacted() -> LogSettings {
     LogSettings {
@@ -219,8 +219,8 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     let mut sums = BTreeMap::new();
     for done in 0..=files.len() {
         let here = killed_after(done, "unproven");
-        let (killed, notices) = open(&in_directory(&here), compacted());
-        assert!(notices.iter().all(|notice| matches!(notice, Notice::SetAside { .. })), "{notices:?}");
+        let (killed, events) = open(&in_directory(&here), compacted());
+        assert!(events.iter().all(|event| matches!(event, BrokerEvent::SetAside { .. })), "{events:?}");
         check(&killed, &here, done);
         if done == files.len() || files[done].1 {
             sums.insert(done, killed.current_end());
@@ -245,9 +245,9 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
             if pending_digest == closed_digest && !sums.contains_key(&done) {
                 assert!(opened.is_err(), "after {done}: no compaction was on its way");
             } else {
-                let (mut opened, mut notices) = (opened.unwrap(), Vec::new());
-                opened.apply_repairs(None, &mut notices).unwrap();
-                assert_eq!(notices, []);
+                let (mut opened, mut events) = (opened.unwrap(), Vec::new());
+                opened.apply_repairs(None, &mut events).unwrap();
+                assert_eq!(events, []);
                 check(&opened, &here, done);
             }
             std::fs::remove_dir_all(here).unwrap();

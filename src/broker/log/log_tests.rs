@@ -4,7 +4,7 @@ use kafka_protocol::records::Compression;
 
 use super::test_support::*;
 use super::*;
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 fn both(check: impl Fn(&LogStorage)) {
     check(&LogStorage::Memory);
@@ -115,8 +115,8 @@ fn a_log_that_is_opened_again_knows_what_it_knew() {
         if clean {
             log.close().unwrap();
         }
-        let (log, notices) = open(&storage, settings());
-        assert_eq!(notices, []);
+        let (log, events) = open(&storage, settings());
+        assert_eq!(events, []);
         assert!(log.segments.len() > 5);
         assert_eq!(
             before,
@@ -139,12 +139,13 @@ fn a_torn_tail_is_cut_and_told() {
     let bytes = std::fs::read(&path).unwrap();
     for cut in 0..bytes.len() {
         std::fs::write(&path, &bytes[..cut]).unwrap();
-        let (log, notices) = open(&storage, settings());
+        let (log, events) = open(&storage, settings());
         let whole = cut / one.size();
         assert_eq!(log.high_watermark(), i64::try_from(whole).unwrap());
         let torn = (cut - whole * one.size()) as u64;
-        let told = (torn > 0).then(|| Notice::TailCut { path: path.clone(), bytes: torn, unacknowledged: false });
-        assert_eq!(notices, Vec::from_iter(told));
+        let told =
+            (torn > 0).then(|| BrokerEvent::TailTruncated { path: path.clone(), bytes: torn, unacknowledged: false });
+        assert_eq!(events, Vec::from_iter(told));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), log.size());
     }
     let mut flipped = bytes.clone();

@@ -246,12 +246,12 @@ impl LogAndModel {
             return;
         }
         let (start, end, first) = (self.log.start_offset(), self.end(), self.log.segments[0].base_offset);
-        let mut notices = Vec::new();
+        let mut events = Vec::new();
         let (known, slot) = self.proof(clean);
         self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &known).unwrap();
-        self.log.apply_repairs(Some(slot), &mut notices).unwrap();
+        self.log.apply_repairs(Some(slot), &mut events).unwrap();
         assert_eq!((self.log.start_offset(), self.end()), (start, end));
-        assert_eq!(notices, []);
+        assert_eq!(events, []);
         // Who wrote only what is gone by now is forgotten.
         self.stored.retain(|stored| stored.base_offset >= first);
     }

@@ -15,7 +15,7 @@ use super::torn_write::find_whole_batch;
 use crate::broker::corruption::{Corruption, OpenError};
 use crate::broker::directory::Directory;
 use crate::broker::ends::{self, LogEnd};
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 /// What is written down of a log.
 #[derive(Debug, Clone)]
@@ -187,7 +187,7 @@ impl Log {
                     bytes.extend(marker);
                 }
                 self.repairs.truncated.push((name_of(end.active), cut, bytes));
-                self.repairs.notices.push(Notice::MarkersRestored { path: path.clone(), count });
+                self.repairs.events.push(BrokerEvent::MarkersRestored { path: path.clone(), count });
             }
             Scan::Complete => {}
             Scan::Stopped(why) => return Err(Corruption::Corrupt { path, at: segment.size, why }.into()),
@@ -224,7 +224,7 @@ impl Log {
             }
             self.repairs.truncated.push((name_of(segment.base_offset), segment.size, Vec::new()));
             let bytes = length - segment.size;
-            self.repairs.notices.push(Notice::TailCut { path, bytes, unacknowledged: !recorded.rebooted });
+            self.repairs.events.push(BrokerEvent::TailTruncated { path, bytes, unacknowledged: !recorded.rebooted });
         }
         self.end = self.end.max(segment.last_offset + 1);
         self.past_end += scan;

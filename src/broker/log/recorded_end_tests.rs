@@ -7,7 +7,7 @@ use super::*;
 use crate::broker::corruption::{Corruption, OpenError};
 use crate::broker::directory::Directory;
 use crate::broker::ends::LogEnd;
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 fn one() -> Batch {
     batch(NOBODY, &[row("a", "1", NOW)])
@@ -22,16 +22,16 @@ fn filled(dir: &Path, batches: usize) -> LogEnd {
     log.current_end()
 }
 
-fn proven(dir: &Path, end: LogEnd, clean: bool, rebooted: bool) -> Result<(i64, Vec<Notice>), Corruption> {
+fn proven(dir: &Path, end: LogEnd, clean: bool, rebooted: bool) -> Result<(i64, Vec<BrokerEvent>), Corruption> {
     let known = LogFilesState::Recorded(Box::new(RecordedEnd { end, clean, rebooted, decided: Vec::new() }));
     let mut log = match Log::open(&in_directory(dir), settings(), 0, NOW, &known) {
         Ok(log) => log,
         Err(OpenError::Corrupted(damage)) => return Err(damage),
         Err(error) => panic!("{error}"),
     };
-    let mut notices = Vec::new();
-    log.apply_repairs(None, &mut notices).unwrap();
-    Ok((log.high_watermark(), notices))
+    let mut events = Vec::new();
+    log.apply_repairs(None, &mut events).unwrap();
+    Ok((log.high_watermark(), events))
 }
 
 fn file(dir: &Path) -> std::path::PathBuf {
@@ -78,7 +78,8 @@ fn a_batch_that_is_torn_is_cut_and_told_and_nothing_whole_is_cut_with_it() {
         let path = file(dir.path());
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..size * 3 + torn]).unwrap();
-        let cut = |unacknowledged| Notice::TailCut { path: path.clone(), bytes: torn as u64, unacknowledged };
+        let cut =
+            |unacknowledged| BrokerEvent::TailTruncated { path: path.clone(), bytes: torn as u64, unacknowledged };
         assert_eq!(proven(dir.path(), end, false, false), Ok((3, vec![cut(true)])));
         assert_eq!(std::fs::read(&path).unwrap(), &whole[..size * 3]);
         // Something whole behind something torn is no write that was cut short.

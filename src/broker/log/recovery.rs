@@ -19,7 +19,7 @@ use super::torn_write::find_whole_batch;
 use super::{Log, LogSettings, LogStorage};
 use crate::broker::corruption::{Corruption, OpenError};
 use crate::broker::directory::Directory;
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 /// Kafka's mark that a log was closed; earlier versions left it.
 pub const CLEAN: &str = ".kafka_cleanshutdown";
@@ -170,7 +170,7 @@ impl Log {
                 }
                 let bytes = length - segment.size;
                 self.repairs.truncated.push((name, segment.size, Vec::new()));
-                self.repairs.notices.push(Notice::TailCut { path, bytes, unacknowledged: false });
+                self.repairs.events.push(BrokerEvent::TailTruncated { path, bytes, unacknowledged: false });
             }
             // Who wrote it was killed, maybe before the disk had it.
             segment.unflushed |= last && !clean;

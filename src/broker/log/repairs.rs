@@ -6,8 +6,8 @@ use super::Log;
 use super::recovery::{CLEAN, CLEANED};
 use crate::broker::directory::Directory;
 use crate::broker::ends::EndsSlot;
+use crate::broker::events::BrokerEvent;
 use crate::broker::kill_points;
-use crate::broker::notice::Notice;
 
 /// What is to be done, by names in the folder of the log.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Repairs {
     /// Files that seem to be part of nothing.
     pub set_aside: Vec<String>,
     /// What there is to tell of it.
-    pub notices: Vec<Notice>,
+    pub events: Vec<BrokerEvent>,
 }
 
 impl Log {
@@ -28,7 +28,7 @@ impl Log {
     /// # Errors
     ///
     /// When a file cannot be written, renamed or removed.
-    pub fn apply_repairs(&mut self, slot: Option<EndsSlot>, notices: &mut Vec<Notice>) -> io::Result<()> {
+    pub fn apply_repairs(&mut self, slot: Option<EndsSlot>, events: &mut Vec<BrokerEvent>) -> io::Result<()> {
         let repairs = std::mem::take(&mut self.repairs);
         let dir = self.storage.dir().cloned();
         if let Some(dir) = &dir {
@@ -38,7 +38,7 @@ impl Log {
                 file.write_all(bytes)?;
             }
         }
-        notices.extend(repairs.notices);
+        events.extend(repairs.events);
         self.slot = slot;
         if self.slot.is_some() {
             self.write_end_through(&self.current_end())?;
@@ -50,7 +50,7 @@ impl Log {
         }
         for name in &repairs.set_aside {
             let place = dir.set_aside(name)?;
-            notices.push(Notice::SetAside { path: dir.path_of(name), place: dir.path_of(&place) });
+            events.push(BrokerEvent::SetAside { path: dir.path_of(name), moved_to: dir.path_of(&place) });
         }
         match dir.remove(CLEAN) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -216,8 +216,8 @@ fn a_large_segment_of_small_and_large_batches_is_walked_without_a_slip() {
             .unwrap();
     }
     let all = batches(&log);
-    let (log, notices) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
-    assert_eq!(notices, []);
+    let (log, events) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
+    assert_eq!(events, []);
     assert_eq!(batches(&log), all);
     for (header, bytes) in all.iter().step_by(7) {
         let one = log.read(header.base_offset, bytes.len(), IsolationLevel::ReadUncommitted, false).read().unwrap();

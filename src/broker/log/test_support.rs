@@ -12,7 +12,7 @@ use super::header::Header;
 use super::segment::Segment;
 use super::{Batch, IsolationLevel, Log, LogFilesState, LogSettings, LogSlice, LogStorage, OpenFiles, SegmentData};
 use crate::broker::directory::Directory;
-use crate::broker::notice::Notice;
+use crate::broker::events::BrokerEvent;
 
 /// Who writes: id, epoch, sequence of the first record, whether in a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,11 +102,11 @@ pub fn path_of(segment: &Segment) -> PathBuf {
     file.path()
 }
 
-pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<Notice>) {
-    let mut notices = Vec::new();
+pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<BrokerEvent>) {
+    let mut events = Vec::new();
     let mut log = Log::open(storage, settings, 0, NOW, &LogFilesState::Unrecorded).unwrap();
-    log.apply_repairs(None, &mut notices).unwrap();
-    (log, notices)
+    log.apply_repairs(None, &mut events).unwrap();
+    (log, events)
 }
 
 /// A time in the tests.

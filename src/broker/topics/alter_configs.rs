@@ -9,10 +9,10 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::super::answer::Call;
 use super::super::core::{Core, NODE_ID};
+use super::super::response::RequestContext;
 use super::describe_configs::resource;
-use super::{Overrides, Refusal, configs, names};
+use super::{ApiError, Overrides, configs, names};
 
 /// What is to become of one config.
 struct Change<'a> {
@@ -38,7 +38,7 @@ impl Core {
     pub fn incremental_alter_configs(
         &mut self,
         request: IncrementalAlterConfigsRequest,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> IncrementalAlterConfigsResponse {
         let twice = named_twice(request.resources.iter().map(|to| (to.resource_type, &to.resource_name)));
         let mut responses = Vec::with_capacity(request.resources.len());
@@ -53,7 +53,7 @@ impl Core {
                 })
                 .collect();
             let resource = (to.resource_type, &to.resource_name);
-            let done = self.alter_once(&twice, resource, &changes, Base::Present, request.validate_only, call.now);
+            let done = self.alter_once(&twice, resource, &changes, Base::Present, request.validate_only, context.now);
             let (error_code, error_message) = told(done);
             responses.push(
                 incremental_alter_configs_response::AlterConfigsResourceResponse::default()
@@ -67,7 +67,11 @@ impl Core {
     }
 
     /// `AlterConfigs`, versions 0 to 2.
-    pub fn alter_configs(&mut self, request: AlterConfigsRequest, call: &Call<'_>) -> AlterConfigsResponse {
+    pub fn alter_configs(
+        &mut self,
+        request: AlterConfigsRequest,
+        context: &RequestContext<'_>,
+    ) -> AlterConfigsResponse {
         let twice = named_twice(request.resources.iter().map(|to| (to.resource_type, &to.resource_name)));
         let mut responses = Vec::with_capacity(request.resources.len());
         for to in request.resources {
@@ -77,7 +81,7 @@ impl Core {
                 .map(|config| Change { name: &config.name, value: config.value.as_ref(), operation: SET })
                 .collect();
             let resource = (to.resource_type, &to.resource_name);
-            let done = self.alter_once(&twice, resource, &changes, Base::Nothing, request.validate_only, call.now);
+            let done = self.alter_once(&twice, resource, &changes, Base::Nothing, request.validate_only, context.now);
             let (error_code, error_message) = told(done);
             responses.push(
                 alter_configs_response::AlterConfigsResourceResponse::default()
@@ -98,9 +102,9 @@ impl Core {
         base: Base,
         validate_only: bool,
         now: i64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         if twice.contains(&(kind, name.clone())) {
-            return Err(Refusal::new(ResponseError::InvalidRequest, "Each resource must appear at most once."));
+            return Err(ApiError::new(ResponseError::InvalidRequest, "Each resource must appear at most once."));
         }
         self.alter((kind, name), changes, base, validate_only, now)
     }
@@ -112,30 +116,30 @@ impl Core {
         base: Base,
         validate_only: bool,
         now: i64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         make_sense(changes)?;
         match kind {
             resource::TOPIC => {}
             resource::BROKER => return alter_broker(name, changes),
             _ if resource::is_known(kind) => {
-                return Err(Refusal::new(ResponseError::InvalidRequest, "This broker has no such configs."));
+                return Err(ApiError::new(ResponseError::InvalidRequest, "This broker has no such configs."));
             }
-            _ => return Err(Refusal::new(ResponseError::InvalidRequest, format!("Unknown resource type {kind}"))),
+            _ => return Err(ApiError::new(ResponseError::InvalidRequest, format!("Unknown resource type {kind}"))),
         }
         if name.is_empty() {
-            return Err(Refusal::new(ResponseError::InvalidRequest, "Default topic resources are not allowed."));
+            return Err(ApiError::new(ResponseError::InvalidRequest, "Default topic resources are not allowed."));
         }
         if let Some(why) = names::refusal(name) {
-            return Err(Refusal::new(ResponseError::InvalidTopicException, why));
+            return Err(ApiError::new(ResponseError::InvalidTopicException, why));
         }
         let topic = self.topics.get(name);
         let present = topic.filter(|_| base == Base::Present).map(|topic| topic.overrides.clone()).unwrap_or_default();
         let overrides = changed(present, changes)?;
-        configs::validate(&overrides).map_err(|why| Refusal::new(ResponseError::InvalidConfig, why))?;
+        configs::validate(&overrides).map_err(|why| ApiError::new(ResponseError::InvalidConfig, why))?;
         // Kafka looks at the configs first.
         let Some(topic) = topic else {
             let why = format!("The topic '{name}' does not exist.");
-            return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, why));
+            return Err(ApiError::new(ResponseError::UnknownTopicOrPartition, why));
         };
         let id = topic.id;
         if validate_only || topic.overrides == overrides {
@@ -146,7 +150,7 @@ impl Core {
 }
 
 /// Whether the changes could be made to any resource.
-fn make_sense(changes: &[Change<'_>]) -> Result<(), Refusal> {
+fn make_sense(changes: &[Change<'_>]) -> Result<(), ApiError> {
     let nulls: Vec<&str> = changes
         .iter()
         .filter(|change| change.operation != DELETE && change.value.is_none())
@@ -154,19 +158,19 @@ fn make_sense(changes: &[Change<'_>]) -> Result<(), Refusal> {
         .collect();
     if !nulls.is_empty() {
         let why = format!("Null value not supported for : {}", nulls.join(","));
-        return Err(Refusal::new(ResponseError::InvalidRequest, why));
+        return Err(ApiError::new(ResponseError::InvalidRequest, why));
     }
     let mut names = BTreeSet::new();
     if changes.iter().all(|change| names.insert(change.name)) {
         Ok(())
     } else {
-        Err(Refusal::new(ResponseError::InvalidRequest, "Error due to duplicate config keys"))
+        Err(ApiError::new(ResponseError::InvalidRequest, "Error due to duplicate config keys"))
     }
 }
 
 /// Nothing of the broker can be altered while it runs.
-fn alter_broker(name: &str, changes: &[Change<'_>]) -> Result<(), Refusal> {
-    let invalid = |why| Err(Refusal::new(ResponseError::InvalidRequest, why));
+fn alter_broker(name: &str, changes: &[Change<'_>]) -> Result<(), ApiError> {
+    let invalid = |why| Err(ApiError::new(ResponseError::InvalidRequest, why));
     match name.parse::<i32>() {
         Err(_) if !name.is_empty() => return invalid(format!("Node id must be an integer, but it is: {name}")),
         Ok(id) if id != NODE_ID => {
@@ -182,7 +186,7 @@ fn alter_broker(name: &str, changes: &[Change<'_>]) -> Result<(), Refusal> {
 }
 
 /// The overrides after the changes.
-fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides, Refusal> {
+fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides, ApiError> {
     for Change { name, value, operation } in changes {
         let name = name.as_str();
         let value = value.map(StrBytes::as_str).unwrap_or_default();
@@ -198,7 +202,7 @@ fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides
                 let Some(config) = config.filter(|config| config.kind.is_list()) else {
                     let what = if operation == APPEND { "APPEND" } else { "SUBTRACT" };
                     let why = format!("Can't {what} to key {name} because its type is not LIST.");
-                    return Err(Refusal::new(ResponseError::InvalidConfig, why));
+                    return Err(ApiError::new(ResponseError::InvalidConfig, why));
                 };
                 let present = overrides.get(name).map_or(config.default, String::as_str);
                 let mut parts: Vec<&str> = present.split(',').filter(|part| !part.is_empty()).collect();
@@ -228,7 +232,7 @@ fn named_twice<'a>(resources: impl Iterator<Item = (i8, &'a StrBytes)>) -> BTree
     seen.into_iter().filter(|(_, times)| *times > 1).map(|(resource, _)| resource).collect()
 }
 
-fn told(done: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
+fn told(done: Result<(), ApiError>) -> (i16, Option<StrBytes>) {
     match done {
         Ok(()) => (0, None),
         Err(refusal) => (refusal.error.code(), refusal.text()),

@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{alter_configs_request as whole, incremental_alter_configs_request as incremental};
 
-use super::super::fixture::{ask, broker, make, text};
+use super::super::test_support::{ask, broker, make, text};
 use super::*;
 
 type Told = (i16, Option<String>);
@@ -30,7 +30,7 @@ fn resource_of(kind: i8, name: &str, changes: &[(&str, i8, Option<&str>)]) -> in
 
 fn alter_all(core: &mut Core, resources: Vec<incremental::AlterConfigsResource>, validate_only: bool) -> Vec<Told> {
     let request = IncrementalAlterConfigsRequest::default().with_resources(resources).with_validate_only(validate_only);
-    let responses = ask(1, |call| core.incremental_alter_configs(request, call)).responses;
+    let responses = ask(1, |context| core.incremental_alter_configs(request, context)).responses;
     responses.into_iter().map(|told| (told.error_code, told.error_message.map(|why| why.to_string()))).collect()
 }
 
@@ -47,7 +47,7 @@ fn replace(core: &mut Core, configs: &[(&str, Option<&str>)]) -> Told {
         .with_resource_name(text("a"))
         .with_configs(configs.collect());
     let request = AlterConfigsRequest::default().with_resources(vec![resource]);
-    let told = ask(2, |call| core.alter_configs(request, call)).responses.remove(0);
+    let told = ask(2, |context| core.alter_configs(request, context)).responses.remove(0);
     (told.error_code, told.error_message.map(|why| why.to_string()))
 }
 

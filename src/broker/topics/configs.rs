@@ -12,11 +12,11 @@ pub type Overrides = BTreeMap<String, String>;
 
 /// One config of the table.
 #[derive(Debug)]
-pub struct Config {
+pub struct ConfigDef {
     /// The key.
     pub name: &'static str,
     /// What values it takes.
-    pub kind: Kind,
+    pub kind: ConfigType,
     /// What holds when nothing was set.
     pub default: &'static str,
     /// The broker's property from which Kafka takes the default, where describing shows one.
@@ -27,7 +27,7 @@ pub struct Config {
 
 /// The values that a config takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum ConfigType {
     /// `true` or `false`.
     Boolean,
     /// A number of 32 bits in a range, and perhaps one number outside of it.
@@ -44,22 +44,22 @@ pub enum Kind {
     Replicas,
 }
 
-impl Kind {
+impl ConfigType {
     /// The type's number in `DescribeConfigs` (KIP-569).
     pub fn code(self) -> i8 {
         match self {
-            Kind::Boolean => 1,
-            Kind::OneOf(_) => 2,
-            Kind::Int(..) => 3,
-            Kind::Long(_) => 5,
-            Kind::Double(..) => 6,
-            Kind::AnyOf(_) | Kind::Replicas => 7,
+            ConfigType::Boolean => 1,
+            ConfigType::OneOf(_) => 2,
+            ConfigType::Int(..) => 3,
+            ConfigType::Long(_) => 5,
+            ConfigType::Double(..) => 6,
+            ConfigType::AnyOf(_) | ConfigType::Replicas => 7,
         }
     }
 
     /// Whether values can be appended and subtracted.
     pub fn is_list(self) -> bool {
-        matches!(self, Kind::AnyOf(_) | Kind::Replicas)
+        matches!(self, ConfigType::AnyOf(_) | ConfigType::Replicas)
     }
 
     /// What is wrong with a value, in Kafka's words.
@@ -67,9 +67,9 @@ impl Kind {
         let value = value.trim();
         let about = |shown: &str, why: &str| Some(format!("Invalid value {shown} for configuration {name}: {why}"));
         match self {
-            Kind::Boolean if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => None,
-            Kind::Boolean => about(value, "Expected value to be either true or false"),
-            Kind::Int(min, max, or) => match value.parse::<i32>() {
+            ConfigType::Boolean if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => None,
+            ConfigType::Boolean => about(value, "Expected value to be either true or false"),
+            ConfigType::Int(min, max, or) => match value.parse::<i32>() {
                 Err(_) => about(value, "Not a number of type INT"),
                 Ok(number) if (min..=max).contains(&number) || or == Some(number) => None,
                 Ok(number) => match or {
@@ -79,29 +79,29 @@ impl Kind {
                     None => about(&number.to_string(), &outside(number < min, &min, &max)),
                 },
             },
-            Kind::Long(min) => match value.parse::<i64>() {
+            ConfigType::Long(min) => match value.parse::<i64>() {
                 Err(_) => about(value, "Not a number of type LONG"),
                 Ok(number) if number < min => about(&number.to_string(), &outside(true, &min, &i64::MAX)),
                 Ok(_) => None,
             },
-            Kind::Double(min, max) => match value.parse::<f64>() {
+            ConfigType::Double(min, max) => match value.parse::<f64>() {
                 Err(_) => about(value, "Not a number of type DOUBLE"),
                 Ok(number) if number < min || number > max => {
                     about(&format!("{number:?}"), &outside(number < min, &min, &max))
                 }
                 Ok(_) => None,
             },
-            Kind::OneOf(words) => {
+            ConfigType::OneOf(words) => {
                 if words.contains(&value) {
                     None
                 } else {
                     about(value, &format!("String must be one of: {}", words.join(", ")))
                 }
             }
-            Kind::AnyOf(words) => parts(value)
+            ConfigType::AnyOf(words) => parts(value)
                 .find(|part| !words.contains(part))
                 .and_then(|part| about(part, &format!("String must be one of: {}", words.join(", ")))),
-            Kind::Replicas => {
+            ConfigType::Replicas => {
                 let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 let is_replica = |part: &str| part.split_once(':').is_some_and(|(a, b)| is_number(a) && is_number(b));
                 if value == "*" || parts(value).all(is_replica) {
@@ -137,65 +137,65 @@ const NO_EFFECT_RECOMPRESSION: &str = "Without effect: batches are kept as the p
 
 const fn config(
     name: &'static str,
-    kind: Kind,
+    kind: ConfigType,
     default: &'static str,
     broker_name: Option<&'static str>,
     documentation: &'static str,
-) -> Config {
-    Config { name, kind, default, broker_name, documentation }
+) -> ConfigDef {
+    ConfigDef { name, kind, default, broker_name, documentation }
 }
 
 /// All of them, by name.
 #[rustfmt::skip]
-pub static CONFIGS: [Config; 33] = [
-    config("cleanup.policy", Kind::AnyOf(&["compact", "delete"]), "delete", Some("log.cleanup.policy"),
+pub static CONFIG_DEFS: [ConfigDef; 33] = [
+    config("cleanup.policy", ConfigType::AnyOf(&["compact", "delete"]), "delete", Some("log.cleanup.policy"),
         "What becomes of old segments: delete drops them by age and size, compact keeps the last record of each key; both may be given."),
-    config("compression.gzip.level", Kind::Int(1, 9, Some(-1)), "-1", Some("compression.gzip.level"), NO_EFFECT_RECOMPRESSION),
-    config("compression.lz4.level", Kind::Int(1, 17, None), "9", Some("compression.lz4.level"), NO_EFFECT_RECOMPRESSION),
-    config("compression.type", Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), "producer", Some("compression.type"), NO_EFFECT_RECOMPRESSION),
-    config("compression.zstd.level", Kind::Int(-131_072, 22, None), "3", Some("compression.zstd.level"), NO_EFFECT_RECOMPRESSION),
-    config("delete.retention.ms", Kind::Long(0), "86400000", Some("log.cleaner.delete.retention.ms"),
+    config("compression.gzip.level", ConfigType::Int(1, 9, Some(-1)), "-1", Some("compression.gzip.level"), NO_EFFECT_RECOMPRESSION),
+    config("compression.lz4.level", ConfigType::Int(1, 17, None), "9", Some("compression.lz4.level"), NO_EFFECT_RECOMPRESSION),
+    config("compression.type", ConfigType::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), "producer", Some("compression.type"), NO_EFFECT_RECOMPRESSION),
+    config("compression.zstd.level", ConfigType::Int(-131_072, 22, None), "3", Some("compression.zstd.level"), NO_EFFECT_RECOMPRESSION),
+    config("delete.retention.ms", ConfigType::Long(0), "86400000", Some("log.cleaner.delete.retention.ms"),
         "How long compaction keeps the tombstone of a deleted key."),
-    config("file.delete.delay.ms", Kind::Long(0), "60000", Some("log.segment.delete.delay.ms"), "Without effect: files are removed at once, and readers keep what they have opened."),
-    config("flush.messages", Kind::Long(1), FOREVER, Some("log.flush.interval.messages"), NO_EFFECT_FLUSH),
-    config("flush.ms", Kind::Long(0), FOREVER, None, NO_EFFECT_FLUSH),
-    config("follower.replication.throttled.replicas", Kind::Replicas, "", None, NO_EFFECT_THROTTLE),
-    config("index.interval.bytes", Kind::Int(0, i32::MAX, None), "4096", Some("log.index.interval.bytes"), "Without effect: the density of the indexes is not configurable."),
-    config("leader.replication.throttled.replicas", Kind::Replicas, "", None, NO_EFFECT_THROTTLE),
-    config("local.retention.bytes", Kind::Long(-2), "-2", Some("log.local.retention.bytes"), NO_EFFECT_TIERS),
-    config("local.retention.ms", Kind::Long(-2), "-2", Some("log.local.retention.ms"), NO_EFFECT_TIERS),
-    config("max.compaction.lag.ms", Kind::Long(1), FOREVER, Some("log.cleaner.max.compaction.lag.ms"), "Without effect: compaction goes by the share of dirty bytes."),
-    config("max.message.bytes", Kind::Int(0, i32::MAX, None), "1048588", Some("message.max.bytes"), "The largest batch that is taken, as compressed."),
-    config("message.timestamp.after.max.ms", Kind::Long(0), "3600000", Some("log.message.timestamp.after.max.ms"),
+    config("file.delete.delay.ms", ConfigType::Long(0), "60000", Some("log.segment.delete.delay.ms"), "Without effect: files are removed at once, and readers keep what they have opened."),
+    config("flush.messages", ConfigType::Long(1), FOREVER, Some("log.flush.interval.messages"), NO_EFFECT_FLUSH),
+    config("flush.ms", ConfigType::Long(0), FOREVER, None, NO_EFFECT_FLUSH),
+    config("follower.replication.throttled.replicas", ConfigType::Replicas, "", None, NO_EFFECT_THROTTLE),
+    config("index.interval.bytes", ConfigType::Int(0, i32::MAX, None), "4096", Some("log.index.interval.bytes"), "Without effect: the density of the indexes is not configurable."),
+    config("leader.replication.throttled.replicas", ConfigType::Replicas, "", None, NO_EFFECT_THROTTLE),
+    config("local.retention.bytes", ConfigType::Long(-2), "-2", Some("log.local.retention.bytes"), NO_EFFECT_TIERS),
+    config("local.retention.ms", ConfigType::Long(-2), "-2", Some("log.local.retention.ms"), NO_EFFECT_TIERS),
+    config("max.compaction.lag.ms", ConfigType::Long(1), FOREVER, Some("log.cleaner.max.compaction.lag.ms"), "Without effect: compaction goes by the share of dirty bytes."),
+    config("max.message.bytes", ConfigType::Int(0, i32::MAX, None), "1048588", Some("message.max.bytes"), "The largest batch that is taken, as compressed."),
+    config("message.timestamp.after.max.ms", ConfigType::Long(0), "3600000", Some("log.message.timestamp.after.max.ms"),
         "How far a record's timestamp may lie ahead of the broker's clock."),
-    config("message.timestamp.before.max.ms", Kind::Long(0), FOREVER, Some("log.message.timestamp.before.max.ms"),
+    config("message.timestamp.before.max.ms", ConfigType::Long(0), FOREVER, Some("log.message.timestamp.before.max.ms"),
         "How far a record's timestamp may lie behind the broker's clock."),
-    config("message.timestamp.type", Kind::OneOf(&["CreateTime", "LogAppendTime"]), "CreateTime", Some("log.message.timestamp.type"),
+    config("message.timestamp.type", ConfigType::OneOf(&["CreateTime", "LogAppendTime"]), "CreateTime", Some("log.message.timestamp.type"),
         "Whether a record's timestamp is the producer's or the time of the append."),
-    config("min.cleanable.dirty.ratio", Kind::Double(0.0, 1.0), "0.5", Some("log.cleaner.min.cleanable.ratio"),
+    config("min.cleanable.dirty.ratio", ConfigType::Double(0.0, 1.0), "0.5", Some("log.cleaner.min.cleanable.ratio"),
         "The share of the log that must be dirty before it is compacted."),
-    config("min.compaction.lag.ms", Kind::Long(0), "0", Some("log.cleaner.min.compaction.lag.ms"), "How long a record is safe from compaction."),
-    config("min.insync.replicas", Kind::Int(1, i32::MAX, None), "1", Some("min.insync.replicas"), "Without effect: there is one replica, and Kafka asks for no more than there are."),
-    config("preallocate", Kind::Boolean, "false", Some("log.preallocate"), "Without effect: files grow as they are written."),
-    config("remote.log.copy.disable", Kind::Boolean, "false", None, NO_EFFECT_TIERS),
-    config("remote.log.delete.on.disable", Kind::Boolean, "false", None, NO_EFFECT_TIERS),
-    config("remote.storage.enable", Kind::Boolean, "false", None, NO_EFFECT_TIERS),
-    config("retention.bytes", Kind::Long(i64::MIN), "-1", Some("log.retention.bytes"), "The size of a partition above which its oldest segments are dropped; -1 for no limit."),
-    config("retention.ms", Kind::Long(-1), "604800000", None, "The age at which segments are dropped; -1 for no limit."),
-    config("segment.bytes", Kind::Int(1_048_576, i32::MAX, None), "1073741824", Some("log.segment.bytes"), "The size at which a segment is closed and the next one begun."),
-    config("segment.index.bytes", Kind::Int(4, i32::MAX, None), "10485760", Some("log.index.size.max.bytes"), "Without effect: the indexes grow as needed."),
-    config("segment.jitter.ms", Kind::Long(0), "0", None, "Without effect: segments are closed when they are due."),
-    config("segment.ms", Kind::Long(1), "604800000", None, "The age at which a segment is closed and the next one begun."),
-    config("unclean.leader.election.enable", Kind::Boolean, "false", Some("unclean.leader.election.enable"), "Without effect on a single node."),
+    config("min.compaction.lag.ms", ConfigType::Long(0), "0", Some("log.cleaner.min.compaction.lag.ms"), "How long a record is safe from compaction."),
+    config("min.insync.replicas", ConfigType::Int(1, i32::MAX, None), "1", Some("min.insync.replicas"), "Without effect: there is one replica, and Kafka asks for no more than there are."),
+    config("preallocate", ConfigType::Boolean, "false", Some("log.preallocate"), "Without effect: files grow as they are written."),
+    config("remote.log.copy.disable", ConfigType::Boolean, "false", None, NO_EFFECT_TIERS),
+    config("remote.log.delete.on.disable", ConfigType::Boolean, "false", None, NO_EFFECT_TIERS),
+    config("remote.storage.enable", ConfigType::Boolean, "false", None, NO_EFFECT_TIERS),
+    config("retention.bytes", ConfigType::Long(i64::MIN), "-1", Some("log.retention.bytes"), "The size of a partition above which its oldest segments are dropped; -1 for no limit."),
+    config("retention.ms", ConfigType::Long(-1), "604800000", None, "The age at which segments are dropped; -1 for no limit."),
+    config("segment.bytes", ConfigType::Int(1_048_576, i32::MAX, None), "1073741824", Some("log.segment.bytes"), "The size at which a segment is closed and the next one begun."),
+    config("segment.index.bytes", ConfigType::Int(4, i32::MAX, None), "10485760", Some("log.index.size.max.bytes"), "Without effect: the indexes grow as needed."),
+    config("segment.jitter.ms", ConfigType::Long(0), "0", None, "Without effect: segments are closed when they are due."),
+    config("segment.ms", ConfigType::Long(1), "604800000", None, "The age at which a segment is closed and the next one begun."),
+    config("unclean.leader.election.enable", ConfigType::Boolean, "false", Some("unclean.leader.election.enable"), "Without effect on a single node."),
 ];
 
 /// A key that Kafka takes and does not show: `segment.bytes` without its lower bound, for tests.
-static INTERNAL_SEGMENT_BYTES: Config =
-    config("internal.segment.bytes", Kind::Int(1, i32::MAX, None), "1073741824", None, "For tests.");
+static INTERNAL_SEGMENT_BYTES: ConfigDef =
+    config("internal.segment.bytes", ConfigType::Int(1, i32::MAX, None), "1073741824", None, "For tests.");
 
 /// The config of this key.
-pub fn find(name: &str) -> Option<&'static Config> {
-    CONFIGS.iter().chain([&INTERNAL_SEGMENT_BYTES]).find(|config| config.name == name)
+pub fn find(name: &str) -> Option<&'static ConfigDef> {
+    CONFIG_DEFS.iter().chain([&INTERNAL_SEGMENT_BYTES]).find(|config| config.name == name)
 }
 
 /// Whether a topic can have these, taken together.

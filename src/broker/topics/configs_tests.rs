@@ -18,11 +18,11 @@ fn taken(name: &str, value: &str) {
 
 #[test]
 fn every_default_is_a_value_and_the_table_is_sorted() {
-    for config in &CONFIGS {
+    for config in &CONFIG_DEFS {
         taken(config.name, config.default);
         assert!(!config.documentation.is_empty());
     }
-    assert!(CONFIGS.is_sorted_by_key(|config| config.name));
+    assert!(CONFIG_DEFS.is_sorted_by_key(|config| config.name));
 }
 
 #[test]

@@ -13,22 +13,26 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::super::answer::Call;
 use super::super::core::{Core, NODE_ID};
-use super::change::new_id;
+use super::super::response::RequestContext;
+use super::lifecycle::new_id;
 use super::metadata::index;
-use super::{MAX_PARTITIONS, Overrides, Refusal, Topic, configs, describe_configs, names};
+use super::{ApiError, MAX_PARTITIONS, Overrides, Topic, configs, describe_configs, names};
 
 /// The only replication factor that one node can give.
 const REPLICATION_FACTOR: i16 = 1;
 
 impl Core {
     /// `CreateTopics`, versions 2 to 7.
-    pub fn create_topics(&mut self, request: CreateTopicsRequest, call: &Call<'_>) -> CreateTopicsResponse {
+    pub fn create_topics(
+        &mut self,
+        request: CreateTopicsRequest,
+        context: &RequestContext<'_>,
+    ) -> CreateTopicsResponse {
         let mut topics = Vec::new();
         if self.too_many_at_once(&request.topics) {
             let refusal =
-                Refusal::new(ResponseError::PolicyViolation, "Excessively large number of partitions per request.");
+                ApiError::new(ResponseError::PolicyViolation, "Excessively large number of partitions per request.");
             let refused = request.topics.into_iter().map(|topic| not_created(topic.name, refusal.clone()));
             return CreateTopicsResponse::default().with_topics(refused.collect());
         }
@@ -39,16 +43,16 @@ impl Core {
                 continue;
             }
             let name = topic.name.clone();
-            let result = self.create_topic(&topic, request.validate_only, &mut batch, call.now);
+            let result = self.create_topic(&topic, request.validate_only, &mut batch, context.now);
             topics.push(match result {
-                Ok(created) => created_result(name, &created, call.version),
+                Ok(created) => created_result(name, &created, context.version),
                 Err(refusal) => not_created(name, refusal),
             });
         }
         topics.extend(
             twice
                 .into_iter()
-                .map(|name| not_created(name, Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))),
+                .map(|name| not_created(name, ApiError::new(ResponseError::InvalidRequest, "Duplicate topic name."))),
         );
         CreateTopicsResponse::default().with_topics(topics)
     }
@@ -68,11 +72,11 @@ impl Core {
         validate_only: bool,
         batch: &mut Batch,
         now: i64,
-    ) -> Result<Created, Refusal> {
+    ) -> Result<Created, ApiError> {
         let name = topic.name.as_str();
         self.may_be_named(name, batch)?;
         let overrides = overrides_of(topic)?;
-        configs::validate(&overrides).map_err(|why| Refusal::new(ResponseError::InvalidConfig, why))?;
+        configs::validate(&overrides).map_err(|why| ApiError::new(ResponseError::InvalidConfig, why))?;
         let partitions = self.partitions_of(topic)?;
         self.room_for(partitions + batch.only_validated)?;
         let id = if validate_only {
@@ -86,16 +90,16 @@ impl Core {
         Ok(Created { id, partitions, overrides })
     }
 
-    fn may_be_named(&self, name: &str, batch: &Batch) -> Result<(), Refusal> {
+    fn may_be_named(&self, name: &str, batch: &Batch) -> Result<(), ApiError> {
         if let Some(why) = names::refusal(name) {
-            return Err(Refusal::new(ResponseError::InvalidTopicException, why));
+            return Err(ApiError::new(ResponseError::InvalidTopicException, why));
         }
         if name == names::METADATA_TOPIC {
             let why = format!("Creation of internal topic {name} is prohibited.");
-            return Err(Refusal::new(ResponseError::InvalidRequest, why));
+            return Err(ApiError::new(ResponseError::InvalidRequest, why));
         }
         if self.topics.get(name).is_some() {
-            return Err(Refusal::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+            return Err(ApiError::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
         }
         // Kafka compares with the topics that were there before the request only.
         let collides = |other: &&Topic| names::collide(&other.name, name) && !batch.names.contains(&other.name);
@@ -103,32 +107,32 @@ impl Core {
             None => Ok(()),
             Some(other) => {
                 let why = format!("Topic '{name}' collides with existing topic: {}", other.name);
-                Err(Refusal::new(ResponseError::InvalidTopicException, why))
+                Err(ApiError::new(ResponseError::InvalidTopicException, why))
             }
         }
     }
 
     /// How many partitions a topic gets, as its request is about numbers or about replicas.
-    fn partitions_of(&self, topic: &CreatableTopic) -> Result<usize, Refusal> {
+    fn partitions_of(&self, topic: &CreatableTopic) -> Result<usize, ApiError> {
         if !topic.assignments.is_empty() {
             return assigned(topic);
         }
         if topic.replication_factor < -1 || topic.replication_factor == 0 {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 ResponseError::InvalidReplicationFactor,
                 "Replication factor must be larger than 0, or -1 to use the default value.",
             ));
         }
         let count = if topic.num_partitions == -1 { self.settings.num_partitions } else { topic.num_partitions };
         let partitions = usize::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| {
-            Refusal::new(
+            ApiError::new(
                 ResponseError::InvalidPartitions,
                 "Number of partitions was set to an invalid non-positive value.",
             )
         })?;
         if topic.replication_factor > REPLICATION_FACTOR {
             let factor = topic.replication_factor;
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 ResponseError::InvalidReplicationFactor,
                 format!(
                     "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} \
@@ -139,36 +143,40 @@ impl Core {
         Ok(partitions)
     }
 
-    fn room_for(&self, partitions: usize) -> Result<(), Refusal> {
+    fn room_for(&self, partitions: usize) -> Result<(), ApiError> {
         let there = self.topics.partitions();
         if there + partitions <= MAX_PARTITIONS {
             return Ok(());
         }
-        Err(Refusal::new(
+        Err(ApiError::new(
             ResponseError::PolicyViolation,
             format!("This broker holds at most {MAX_PARTITIONS} partitions, and has {there} of them."),
         ))
     }
 
     /// `CreatePartitions`, versions 0 to 3.
-    pub fn create_partitions(&mut self, request: CreatePartitionsRequest, call: &Call<'_>) -> CreatePartitionsResponse {
+    pub fn create_partitions(
+        &mut self,
+        request: CreatePartitionsRequest,
+        context: &RequestContext<'_>,
+    ) -> CreatePartitionsResponse {
         let twice = named_twice(request.topics.iter().map(|topic| &topic.name));
         let mut results = Vec::new();
         for topic in request.topics {
             if !twice.contains(&topic.name) {
-                let done = self.grow(&topic, request.validate_only, call.now);
+                let done = self.grow(&topic, request.validate_only, context.now);
                 results.push(grown(topic.name, done));
             }
         }
-        let duplicate = Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name.");
+        let duplicate = ApiError::new(ResponseError::InvalidRequest, "Duplicate topic name.");
         results.extend(twice.into_iter().map(|name| grown(name, Err(duplicate.clone()))));
         CreatePartitionsResponse::default().with_results(results)
     }
 
-    fn grow(&mut self, asked: &CreatePartitionsTopic, validate_only: bool, now: i64) -> Result<(), Refusal> {
+    fn grow(&mut self, asked: &CreatePartitionsTopic, validate_only: bool, now: i64) -> Result<(), ApiError> {
         let topic = self.topics.get(&asked.name).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let (id, had) = (topic.id, topic.logs.len());
-        let invalid = |why| Err(Refusal::new(ResponseError::InvalidPartitions, why));
+        let invalid = |why| Err(ApiError::new(ResponseError::InvalidPartitions, why));
         let count = usize::try_from(asked.count).unwrap_or_default();
         if count == had {
             return invalid(format!("Topic already has {had} partition(s)."));
@@ -183,7 +191,7 @@ impl Core {
         let more = count - had;
         if let Some(assignments) = &asked.assignments {
             if assignments.len() != more {
-                return Err(Refusal::new(
+                return Err(ApiError::new(
                     ResponseError::InvalidReplicaAssignment,
                     format!(
                         "Attempted to add {more} additional partition(s), but only {} assignment(s) were specified.",
@@ -219,22 +227,22 @@ fn named_twice<'a>(names: impl Iterator<Item = &'a TopicName>) -> BTreeSet<Topic
 }
 
 /// The last value of a key holds, as in Kafka.
-fn overrides_of(topic: &CreatableTopic) -> Result<Overrides, Refusal> {
+fn overrides_of(topic: &CreatableTopic) -> Result<Overrides, ApiError> {
     let nulls: Vec<&str> =
         topic.configs.iter().filter(|config| config.value.is_none()).map(|config| config.name.as_str()).collect();
     if !nulls.is_empty() {
         let why = format!("Null value not supported for topic configs: {}", nulls.join(","));
-        return Err(Refusal::new(ResponseError::InvalidConfig, why));
+        return Err(ApiError::new(ResponseError::InvalidConfig, why));
     }
     let pairs = topic.configs.iter().filter_map(|config| Some((&config.name, config.value.as_ref()?)));
     Ok(pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect())
 }
 
 /// The partitions of a request that says itself where they go.
-fn assigned(topic: &CreatableTopic) -> Result<usize, Refusal> {
+fn assigned(topic: &CreatableTopic) -> Result<usize, ApiError> {
     let request = |what| {
         let why = format!("A manual partition assignment was specified, but {what} was not set to -1.");
-        Err(Refusal::new(ResponseError::InvalidRequest, why))
+        Err(ApiError::new(ResponseError::InvalidRequest, why))
     };
     if topic.replication_factor != -1 {
         return request("replication factor");
@@ -242,7 +250,7 @@ fn assigned(topic: &CreatableTopic) -> Result<usize, Refusal> {
     if topic.num_partitions != -1 {
         return request("numPartitions");
     }
-    let invalid = |why: String| Err(Refusal::new(ResponseError::InvalidReplicaAssignment, why));
+    let invalid = |why: String| Err(ApiError::new(ResponseError::InvalidReplicaAssignment, why));
     let mut seen = BTreeSet::new();
     for CreatableReplicaAssignment { partition_index, broker_ids, .. } in &topic.assignments {
         if !seen.insert(*partition_index) {
@@ -258,7 +266,7 @@ fn assigned(topic: &CreatableTopic) -> Result<usize, Refusal> {
     }
 }
 
-fn can_be_assigned(brokers: &[BrokerId]) -> Result<(), Refusal> {
+fn can_be_assigned(brokers: &[BrokerId]) -> Result<(), ApiError> {
     let why = match brokers {
         [only] if **only == NODE_ID => return Ok(()),
         [] => "an empty replica list.".to_owned(),
@@ -268,7 +276,7 @@ fn can_be_assigned(brokers: &[BrokerId]) -> Result<(), Refusal> {
         },
     };
     let why = format!("The manual partition assignment includes {why}");
-    Err(Refusal::new(ResponseError::InvalidReplicaAssignment, why))
+    Err(ApiError::new(ResponseError::InvalidReplicaAssignment, why))
 }
 
 fn created_result(name: TopicName, created: &Created, version: i16) -> CreatableTopicResult {
@@ -290,14 +298,14 @@ fn created_result(name: TopicName, created: &Created, version: i16) -> Creatable
     result
 }
 
-fn not_created(name: TopicName, refusal: Refusal) -> CreatableTopicResult {
+fn not_created(name: TopicName, refusal: ApiError) -> CreatableTopicResult {
     CreatableTopicResult::default()
         .with_name(name)
         .with_error_code(refusal.error.code())
         .with_error_message(refusal.text())
 }
 
-fn grown(name: TopicName, done: Result<(), Refusal>) -> CreatePartitionsTopicResult {
+fn grown(name: TopicName, done: Result<(), ApiError>) -> CreatePartitionsTopicResult {
     let result = CreatePartitionsTopicResult::default().with_name(name);
     match done {
         Ok(()) => result,

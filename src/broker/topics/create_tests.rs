@@ -3,12 +3,12 @@
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
 use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 
-use super::super::fixture::{NOW, ask, broker, make, name, text, topic};
+use super::super::test_support::{NOW, ask, broker, make, name, text, topic};
 use super::*;
 
 fn create(core: &mut Core, topics: Vec<CreatableTopic>, validate_only: bool) -> Vec<CreatableTopicResult> {
     let request = CreateTopicsRequest::default().with_topics(topics).with_validate_only(validate_only);
-    ask(7, |call| core.create_topics(request, call)).topics
+    ask(7, |context| core.create_topics(request, context)).topics
 }
 
 /// Error and message of making one topic.
@@ -34,7 +34,7 @@ fn a_created_topic_is_told_with_what_its_version_has() {
         let mut core = broker();
         core.settings.num_partitions = 4;
         let request = CreateTopicsRequest::default().with_topics(vec![topic("a", -1, &[("retention.ms", "5")])]);
-        let result = ask(version, |call| core.create_topics(request, call)).topics.remove(0);
+        let result = ask(version, |context| core.create_topics(request, context)).topics.remove(0);
         assert_eq!((result.error_code, result.error_message), (0, None));
         let made = core.topics.get("a").unwrap();
         assert_eq!((made.logs.len(), made.overrides["retention.ms"].as_str()), (4, "5"));
@@ -171,7 +171,7 @@ fn grow(core: &mut Core, topics: &[(&str, i32)], validate_only: bool) -> Vec<(St
         CreatePartitionsTopic::default().with_name(name(topic)).with_count(*count).with_assignments(None)
     });
     let request = CreatePartitionsRequest::default().with_topics(topics.collect()).with_validate_only(validate_only);
-    let results = ask(3, |call| core.create_partitions(request, call)).results;
+    let results = ask(3, |context| core.create_partitions(request, context)).results;
     let row = |result: CreatePartitionsTopicResult| {
         (result.name.to_string(), result.error_code, result.error_message.map(|why| why.to_string()))
     };
@@ -211,7 +211,7 @@ fn who_assigns_new_replicas_assigns_each_of_them() {
             .with_count(4)
             .with_assignments(Some(brokers.iter().map(to).collect()));
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_validate_only(true);
-        let result = ask(0, |call| core.create_partitions(request, call)).results.remove(0);
+        let result = ask(0, |context| core.create_partitions(request, context)).results.remove(0);
         (result.error_code, result.error_message.unwrap_or_default().to_string())
     };
     assert_eq!(asked(&[&[1]]), (0, String::new()));

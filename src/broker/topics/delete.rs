@@ -11,18 +11,18 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::super::answer::Call;
 use super::super::core::Core;
+use super::super::events::BrokerEvent;
 use super::super::journal_entry::JournalEntry;
-use super::super::notice::Notice;
-use super::{Refusal, TopicEntry, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, configs, names};
+use super::super::response::RequestContext;
+use super::{ApiError, TopicEntry, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, configs, names};
 
 /// In place of an offset: everything that there is.
 const TO_THE_HIGH_WATERMARK: i64 = -1;
 
 /// What an element of `DeleteTopics` is about.
 #[derive(PartialEq, Eq, Hash)]
-enum Meant {
+enum DeletionTarget {
     /// The topic of this id, whichever it was named by.
     Topic(Uuid),
     /// A name or an id, or neither, that is no topic's.
@@ -31,42 +31,46 @@ enum Meant {
 
 impl Core {
     /// `DeleteTopics`, versions 1 to 6; by id from version 6 on (KIP-516).
-    pub fn delete_topics(&mut self, request: DeleteTopicsRequest, call: &Call<'_>) -> DeleteTopicsResponse {
-        let asked: Vec<DeleteTopicState> = if call.version >= 6 {
+    pub fn delete_topics(
+        &mut self,
+        request: DeleteTopicsRequest,
+        context: &RequestContext<'_>,
+    ) -> DeleteTopicsResponse {
+        let asked: Vec<DeleteTopicState> = if context.version >= 6 {
             request.topics
         } else {
             request.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name))).collect()
         };
         // A topic that is named more than once is told once, where it stands first.
-        let mut topics: IndexMap<Meant, Vec<DeleteTopicState>> = IndexMap::with_capacity(asked.len());
+        let mut topics: IndexMap<DeletionTarget, Vec<DeleteTopicState>> = IndexMap::with_capacity(asked.len());
         for state in asked {
             topics.entry(self.meant(&state)).or_default().push(state);
         }
         let responses = topics.into_iter().filter_map(|(meant, asked)| {
             let mut asked = asked.into_iter();
             let first = asked.next()?;
-            Some(self.delete_once(&meant, first, asked.as_slice(), call.version))
+            Some(self.delete_once(&meant, first, asked.as_slice(), context.version))
         });
         DeleteTopicsResponse::default().with_responses(responses.collect())
     }
 
-    fn meant(&self, asked: &DeleteTopicState) -> Meant {
+    fn meant(&self, asked: &DeleteTopicState) -> DeletionTarget {
         let DeleteTopicState { name, topic_id, .. } = asked;
         let topic = name.as_ref().map_or_else(|| self.topics.by_id(*topic_id), |name| self.topics.get(name));
-        topic.map_or_else(|| Meant::Nothing(name.clone(), *topic_id), |topic| Meant::Topic(topic.id))
+        topic.map_or_else(|| DeletionTarget::Nothing(name.clone(), *topic_id), |topic| DeletionTarget::Topic(topic.id))
     }
 
     /// Deletes what is asked for once; what is asked for `again` is refused.
     fn delete_once(
         &mut self,
-        meant: &Meant,
+        meant: &DeletionTarget,
         asked: DeleteTopicState,
         again: &[DeleteTopicState],
         version: i16,
     ) -> DeletableTopicResult {
         let DeleteTopicState { name, topic_id, .. } = asked;
-        let twice = |why: String| Err(Refusal::new(ResponseError::InvalidRequest, why));
-        if let Meant::Topic(id) = meant
+        let twice = |why: String| Err(ApiError::new(ResponseError::InvalidRequest, why));
+        if let DeletionTarget::Topic(id) = meant
             && again.iter().any(|other| (&other.name, other.topic_id) != (&name, topic_id))
         {
             // Told with both, whichever it was asked for by.
@@ -82,17 +86,17 @@ impl Core {
     }
 
     /// Returns name and id of what was deleted.
-    fn delete_topic(&mut self, name: Option<&TopicName>, id: Uuid) -> Result<(String, Uuid), Refusal> {
-        let invalid = |why| Err(Refusal::new(ResponseError::InvalidRequest, why));
+    fn delete_topic(&mut self, name: Option<&TopicName>, id: Uuid) -> Result<(String, Uuid), ApiError> {
+        let invalid = |why| Err(ApiError::new(ResponseError::InvalidRequest, why));
         let topic = match name {
             Some(_) if !id.is_nil() => return invalid("You may not specify both topic name and topic id."),
             None if id.is_nil() => return invalid("Neither topic name nor id were specified."),
             Some(name) => self
                 .topics
                 .get(name)
-                .ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition, UNKNOWN_TOPIC))?,
+                .ok_or_else(|| ApiError::new(ResponseError::UnknownTopicOrPartition, UNKNOWN_TOPIC))?,
             None => {
-                self.topics.by_id(id).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicId, UNKNOWN_TOPIC_ID))?
+                self.topics.by_id(id).ok_or_else(|| ApiError::new(ResponseError::UnknownTopicId, UNKNOWN_TOPIC_ID))?
             }
         };
         let (name, id) = (topic.name.clone(), topic.id);
@@ -101,7 +105,11 @@ impl Core {
     }
 
     /// `DeleteRecords`, versions 0 to 2.
-    pub fn delete_records(&mut self, request: DeleteRecordsRequest, _call: &Call<'_>) -> DeleteRecordsResponse {
+    pub fn delete_records(
+        &mut self,
+        request: DeleteRecordsRequest,
+        _call: &RequestContext<'_>,
+    ) -> DeleteRecordsResponse {
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
             let partitions = topic.partitions.iter().map(|asked| {
@@ -142,7 +150,7 @@ impl Core {
         let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(index)).ok_or(unknown)?;
         if let Err(error) = log.delete_records_before(offset) {
             // The start has moved; only a file is left that should not be.
-            self.notices.push(Notice::Trouble { what: format!("a segment cannot be removed: {error}") });
+            self.events.push(BrokerEvent::BackgroundError { what: format!("a segment cannot be removed: {error}") });
         }
         self.wake(&name, partition);
         Ok(offset)
@@ -152,7 +160,7 @@ impl Core {
 fn deleted(
     name: Option<TopicName>,
     id: Uuid,
-    done: Result<(String, Uuid), Refusal>,
+    done: Result<(String, Uuid), ApiError>,
     version: i16,
 ) -> DeletableTopicResult {
     let mut result = DeletableTopicResult::default();

@@ -4,9 +4,9 @@ use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 
-use super::super::fixture::{NOW, append, ask, broker, make, name};
+use super::super::test_support::{NOW, append, ask, broker, make, name};
 use super::*;
-use crate::broker::answer::{Answer, Client, Ticket};
+use crate::broker::response::{Client, MaybeDeferred, Ticket};
 
 fn of_name(topic: &str) -> DeleteTopicState {
     DeleteTopicState::default().with_name(Some(name(topic)))
@@ -21,7 +21,7 @@ type Row = (Option<String>, Uuid, i16, Option<String>);
 
 fn delete(core: &mut Core, topics: Vec<DeleteTopicState>) -> Vec<Row> {
     let request = DeleteTopicsRequest::default().with_topics(topics);
-    let responses = ask(6, |call| core.delete_topics(request, call)).responses;
+    let responses = ask(6, |context| core.delete_topics(request, context)).responses;
     let row = |result: DeletableTopicResult| {
         let name = result.name.map(|name| name.to_string());
         (name, result.topic_id, result.error_code, result.error_message.map(|why| why.to_string()))
@@ -39,7 +39,7 @@ fn a_topic_is_deleted_by_name_in_every_version() {
         } else {
             DeleteTopicsRequest::default().with_topic_names(vec![name("a"), name("nope")])
         };
-        let responses = ask(version, |call| core.delete_topics(request, call)).responses;
+        let responses = ask(version, |context| core.delete_topics(request, context)).responses;
         assert_eq!(responses.iter().map(|result| result.error_code).collect::<Vec<_>>(), [0, 3]);
         assert!(core.topics.get("a").is_none());
         // A new one of that name is another one.
@@ -89,7 +89,7 @@ fn delete_records(core: &mut Core, topic: &str, partition: i32, offset: i64) -> 
     let asked = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset);
     let topic = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![asked]);
     let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
-    let mut response = ask(2, |call| core.delete_records(request, call));
+    let mut response = ask(2, |context| core.delete_records(request, context));
     let result = response.topics.remove(0).partitions.remove(0);
     (result.low_watermark, result.error_code)
 }
@@ -120,9 +120,9 @@ fn waiting(core: &mut Core, topic: &str, offset: i64) -> Ticket {
         .with_min_bytes(1_000)
         .with_max_bytes(1 << 20);
     let client = Client { connection: 1, id: "reader".to_owned(), host: "/127.0.0.1".to_owned() };
-    match core.fetch(&request, &Call { version: 12, now: NOW, client: &client }) {
-        Answer::Later(ticket) => ticket,
-        Answer::Now(plan) => panic!("it does not wait: {plan:?}"),
+    match core.fetch(&request, &RequestContext { version: 12, now: NOW, client: &client }) {
+        MaybeDeferred::Later(ticket) => ticket,
+        MaybeDeferred::Now(plan) => panic!("it does not wait: {plan:?}"),
     }
 }
 

@@ -8,10 +8,10 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::super::answer::Call;
 use super::super::core::{Core, NODE_ID, Storage};
-use super::configs::{CONFIGS, Kind};
-use super::{INVALID_REQUEST, Overrides, Refusal, names};
+use super::super::response::RequestContext;
+use super::configs::{CONFIG_DEFS, ConfigType};
+use super::{ApiError, INVALID_REQUEST, Overrides, names};
 
 /// Kinds of resources that have configs, by their number on the wire.
 pub(super) mod resource {
@@ -34,7 +34,7 @@ pub(super) mod resource {
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum ConfigSource {
     /// Set for the topic.
     Topic,
     /// Set for the broker when it was started.
@@ -43,43 +43,43 @@ pub(super) enum Source {
     Default,
 }
 
-impl Source {
+impl ConfigSource {
     /// Its number on the wire.
     pub fn code(self) -> i8 {
         match self {
-            Source::Topic => 1,
-            Source::Static => 4,
-            Source::Default => 5,
+            ConfigSource::Topic => 1,
+            ConfigSource::Static => 4,
+            ConfigSource::Default => 5,
         }
     }
 }
 
 /// One config as it is shown.
-pub(super) struct Shown {
+pub(super) struct ConfigEntry {
     /// The key.
     pub name: &'static str,
     /// What holds.
     pub value: String,
     /// Where that comes from.
-    pub source: Source,
+    pub source: ConfigSource,
     /// It cannot be altered.
     read_only: bool,
-    kind: Kind,
+    kind: ConfigType,
     documentation: &'static str,
     /// Every value that there is for it, the one that holds first.
-    synonyms: Vec<(&'static str, String, Source)>,
+    synonyms: Vec<(&'static str, String, ConfigSource)>,
 }
 
 /// All configs of a topic with these overrides.
-pub(super) fn topic_configs(overrides: &Overrides) -> impl Iterator<Item = Shown> {
-    CONFIGS.iter().map(|config| {
+pub(super) fn topic_configs(overrides: &Overrides) -> impl Iterator<Item = ConfigEntry> {
+    CONFIG_DEFS.iter().map(|config| {
         let set = overrides.get(config.name);
-        let own = set.map(|value| (config.name, value.clone(), Source::Topic));
-        let default = config.broker_name.map(|name| (name, config.default.to_owned(), Source::Default));
-        Shown {
+        let own = set.map(|value| (config.name, value.clone(), ConfigSource::Topic));
+        let default = config.broker_name.map(|name| (name, config.default.to_owned(), ConfigSource::Default));
+        ConfigEntry {
             name: config.name,
             value: set.map_or(config.default, String::as_str).to_owned(),
-            source: if set.is_some() { Source::Topic } else { Source::Default },
+            source: if set.is_some() { ConfigSource::Topic } else { ConfigSource::Default },
             read_only: false,
             kind: config.kind,
             documentation: config.documentation,
@@ -88,20 +88,24 @@ pub(super) fn topic_configs(overrides: &Overrides) -> impl Iterator<Item = Shown
     })
 }
 
-const ANY_INT: Kind = Kind::Int(i32::MIN, i32::MAX, None);
-const ANY_LONG: Kind = Kind::Long(i64::MIN);
+const ANY_INT: ConfigType = ConfigType::Int(i32::MIN, i32::MAX, None);
+const ANY_LONG: ConfigType = ConfigType::Long(i64::MIN);
 /// A string of any kind is told as a string; the words are for validation only.
-const ANY_STRING: Kind = Kind::OneOf(&[]);
+const ANY_STRING: ConfigType = ConfigType::OneOf(&[]);
 
 impl Core {
     /// `DescribeConfigs`, versions 1 to 4.
-    pub fn describe_configs(&mut self, request: DescribeConfigsRequest, _call: &Call<'_>) -> DescribeConfigsResponse {
+    pub fn describe_configs(
+        &mut self,
+        request: DescribeConfigsRequest,
+        _call: &RequestContext<'_>,
+    ) -> DescribeConfigsResponse {
         let DescribeConfigsRequest { resources, include_synonyms, include_documentation, .. } = request;
         // As in Kafka, one resource of an unknown kind spoils the request.
         let spoilt = resources.iter().any(|resource| !resource::is_known(resource.resource_type));
         let results = resources.iter().map(|resource| {
             let configs = if spoilt {
-                Err(Refusal::new(ResponseError::InvalidRequest, INVALID_REQUEST))
+                Err(ApiError::new(ResponseError::InvalidRequest, INVALID_REQUEST))
             } else {
                 self.configs_of(resource)
             };
@@ -117,7 +121,7 @@ impl Core {
                         .with_error_message(Some(refusal.text().unwrap_or_default()));
                 }
             };
-            let wanted = |config: &Shown| match resource.configuration_keys.as_deref() {
+            let wanted = |config: &ConfigEntry| match resource.configuration_keys.as_deref() {
                 None | Some([]) => true,
                 Some(keys) => keys.iter().any(|key| key.as_str() == config.name),
             };
@@ -131,12 +135,12 @@ impl Core {
         DescribeConfigsResponse::default().with_results(results)
     }
 
-    fn configs_of(&self, resource: &DescribeConfigsResource) -> Result<Vec<Shown>, Refusal> {
+    fn configs_of(&self, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, ApiError> {
         let name = resource.resource_name.as_str();
         match resource.resource_type {
             resource::TOPIC => {
                 if let Some(why) = names::refusal(name) {
-                    return Err(Refusal::new(ResponseError::InvalidTopicException, why));
+                    return Err(ApiError::new(ResponseError::InvalidTopicException, why));
                 }
                 let topic = self.topics.get(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
                 Ok(topic_configs(&topic.overrides).collect())
@@ -145,11 +149,11 @@ impl Core {
             resource::BROKER if name.is_empty() => Ok(Vec::new()),
             resource::BROKER => match name.parse() {
                 Ok(NODE_ID) => Ok(self.broker_configs()),
-                Ok(other) => Err(Refusal::new(
+                Ok(other) => Err(ApiError::new(
                     ResponseError::InvalidRequest,
                     format!("Unexpected broker id, expected {NODE_ID} or empty string, but received {other}"),
                 )),
-                Err(_) => Err(Refusal::new(
+                Err(_) => Err(ApiError::new(
                     ResponseError::InvalidRequest,
                     format!("Broker id must be an integer, but it is: {name}"),
                 )),
@@ -160,7 +164,7 @@ impl Core {
     }
 
     /// What is in force of Kafka's broker properties.
-    fn broker_configs(&self) -> Vec<Shown> {
+    fn broker_configs(&self) -> Vec<ConfigEntry> {
         let settings = &self.settings;
         let (host, port) = &settings.advertised;
         let listener = format!("PLAINTEXT://{host}:{port}");
@@ -169,10 +173,10 @@ impl Core {
         let retention = settings.log_retention_check_interval_ms;
         let mut shown = vec![
             property("advertised.listeners", ANY_STRING, &listener, None),
-            property("auto.create.topics.enable", Kind::Boolean, &settings.auto_create_topics, Some("true")),
+            property("auto.create.topics.enable", ConfigType::Boolean, &settings.auto_create_topics, Some("true")),
             property("broker.id", ANY_INT, &node, Some("-1")),
             property("default.replication.factor", ANY_INT, &1, Some("1")),
-            property("delete.topic.enable", Kind::Boolean, &true, Some("true")),
+            property("delete.topic.enable", ConfigType::Boolean, &true, Some("true")),
             property(
                 "group.initial.rebalance.delay.ms",
                 ANY_INT,
@@ -193,8 +197,8 @@ impl Core {
             shown.push(property("log.dirs", ANY_STRING, &folder.path().display(), None));
         }
         // The defaults of topics, by the names that they have here.
-        let defaults = CONFIGS.iter().filter_map(|config| Some((config.broker_name?, config)));
-        shown.extend(defaults.map(|(name, config)| Shown {
+        let defaults = CONFIG_DEFS.iter().filter_map(|config| Some((config.broker_name?, config)));
+        shown.extend(defaults.map(|(name, config)| ConfigEntry {
             documentation: config.documentation,
             ..property(name, config.kind, &config.default, Some(config.default))
         }));
@@ -205,13 +209,13 @@ impl Core {
 }
 
 /// A broker property with its value, and its default where it has one; none of them can be altered while the broker runs.
-fn property(name: &'static str, kind: Kind, value: &dyn ToString, default: Option<&str>) -> Shown {
+fn property(name: &'static str, kind: ConfigType, value: &dyn ToString, default: Option<&str>) -> ConfigEntry {
     let value = value.to_string();
-    let default = default.map(|default| (name, default.to_owned(), Source::Default));
+    let default = default.map(|default| (name, default.to_owned(), ConfigSource::Default));
     let is_default = default.as_ref().is_some_and(|(_, default, _)| *default == value);
-    let source = if is_default { Source::Default } else { Source::Static };
-    let own = (!is_default).then(|| (name, value.clone(), Source::Static));
-    Shown {
+    let source = if is_default { ConfigSource::Default } else { ConfigSource::Static };
+    let own = (!is_default).then(|| (name, value.clone(), ConfigSource::Static));
+    ConfigEntry {
         name,
         value,
         source,
@@ -222,7 +226,7 @@ fn property(name: &'static str, kind: Kind, value: &dyn ToString, default: Optio
     }
 }
 
-fn on_the_wire(config: Shown, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
+fn on_the_wire(config: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
     let synonyms = config.synonyms.into_iter().filter(|_| synonyms).map(|(name, value, source)| {
         DescribeConfigsSynonym::default()
             .with_name(StrBytes::from_static_str(name))

@@ -1,6 +1,6 @@
 //! Owns the tests of how configs are shown; the expected answers are those of a real Kafka 4.1.0.
 
-use super::super::fixture::{ask, broker, make, open, text};
+use super::super::test_support::{ask, broker, make, open, text};
 use super::*;
 use crate::broker::directory::Directory;
 
@@ -12,7 +12,7 @@ fn describe(core: &mut Core, resources: &[(i8, &str)], keys: Option<&[&str]>) ->
             .with_configuration_keys(keys.map(|keys| keys.iter().map(|key| text(key)).collect()))
     });
     let request = DescribeConfigsRequest::default().with_resources(resources.collect()).with_include_synonyms(true);
-    ask(4, |call| core.describe_configs(request, call)).results
+    ask(4, |context| core.describe_configs(request, context)).results
 }
 
 /// Name, value, source and synonyms.
@@ -83,7 +83,7 @@ fn every_version_shows_and_documents_what_it_can() {
             .with_configuration_keys(Some(vec![text("preallocate")]));
         let request =
             DescribeConfigsRequest::default().with_resources(vec![resource]).with_include_documentation(version >= 3);
-        let result = ask(version, |call| core.describe_configs(request, call)).results.remove(0);
+        let result = ask(version, |context| core.describe_configs(request, context)).results.remove(0);
         assert_eq!(result.configs.len(), 1);
         assert_eq!(result.configs[0].documentation.is_some(), version >= 3);
         assert_eq!(result.configs[0].synonyms, []);

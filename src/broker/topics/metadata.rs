@@ -18,8 +18,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::super::answer::Call;
 use super::super::core::{Core, NODE_ID};
+use super::super::response::RequestContext;
 use super::{MAX_PARTITIONS, Overrides, Topic, names, replicas};
 
 /// Everything that can be done to a topic, as bits by operation (KIP-430): read, write, create, delete, alter, describe and both configs.
@@ -46,14 +46,14 @@ pub fn cluster_id_text(id: Uuid) -> String {
 impl Core {
     /// `Metadata`, versions 0 to 13. A topic that may be made is made at once and told whole: Kafka answers
     /// `UNKNOWN_TOPIC_OR_PARTITION` first, and clients ask again.
-    pub fn metadata(&mut self, request: MetadataRequest, call: &Call<'_>) -> MetadataResponse {
+    pub fn metadata(&mut self, request: MetadataRequest, context: &RequestContext<'_>) -> MetadataResponse {
         let asked = match request.topics {
-            Some(topics) if call.version > 0 || !topics.is_empty() => Some(topics),
+            Some(topics) if context.version > 0 || !topics.is_empty() => Some(topics),
             // Version 0 has no null: an empty list asks for all.
             _ => None,
         };
-        if let Some(error) = asked.as_deref().and_then(|topics| senseless(topics, call.version)) {
-            return refused(asked.unwrap_or_default(), error, call.version);
+        if let Some(error) = asked.as_deref().and_then(|topics| senseless(topics, context.version)) {
+            return refused(asked.unwrap_or_default(), error, context.version);
         }
         let operations = request.include_topic_authorized_operations;
         let topics = match asked {
@@ -66,7 +66,7 @@ impl Core {
             Some(topics) => {
                 let names: BTreeSet<TopicName> = topics.into_iter().filter_map(|topic| topic.name).collect();
                 let create = request.allow_auto_topic_creation && self.settings.auto_create_topics;
-                names.into_iter().map(|name| self.told_by_name(name, operations, create, call.now)).collect()
+                names.into_iter().map(|name| self.told_by_name(name, operations, create, context.now)).collect()
             }
         };
         let (host, port) = self.advertised();
@@ -121,12 +121,16 @@ impl Core {
 
     /// `DescribeCluster`, versions 0 to 2.
     #[expect(clippy::needless_pass_by_value, reason = "requests are handed over, whatever is in them")]
-    pub fn describe_cluster(&mut self, request: DescribeClusterRequest, call: &Call<'_>) -> DescribeClusterResponse {
+    pub fn describe_cluster(
+        &mut self,
+        request: DescribeClusterRequest,
+        context: &RequestContext<'_>,
+    ) -> DescribeClusterResponse {
         const BROKERS: i8 = 1;
         const CONTROLLERS: i8 = 2;
         let DescribeClusterRequest { endpoint_type, include_cluster_authorized_operations, .. } = request;
         // KIP-919: a broker knows the brokers only.
-        let asked = if call.version >= 1 { endpoint_type } else { BROKERS };
+        let asked = if context.version >= 1 { endpoint_type } else { BROKERS };
         let refusal = match asked {
             BROKERS => None,
             CONTROLLERS => Some((
@@ -157,7 +161,7 @@ impl Core {
     pub fn describe_topic_partitions(
         &mut self,
         request: DescribeTopicPartitionsRequest,
-        _call: &Call<'_>,
+        _call: &RequestContext<'_>,
     ) -> DescribeTopicPartitionsResponse {
         let mut names: BTreeSet<TopicName> = request.topics.into_iter().map(|topic| topic.name).collect();
         let cursor = request.cursor.map(|cursor| (cursor.topic_name, usize::try_from(cursor.partition_index).ok()));

@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor as From, TopicRequest};
 
-use super::super::fixture::{ask, broker, make, name};
+use super::super::test_support::{ask, broker, make, name};
 use super::*;
 
 fn by_name(names: &[&str]) -> MetadataRequest {
@@ -38,11 +38,11 @@ fn version_0_asks_for_all_with_an_empty_list_and_later_ones_for_none() {
     make(&mut core, "b", 2, &[]);
     make(&mut core, "a", 1, &[]);
     let all = [(Some("a"), 0, 1), (Some("b"), 0, 2)];
-    assert_eq!(rows(&ask(0, |call| core.metadata(by_name(&[]), call))), all);
+    assert_eq!(rows(&ask(0, |context| core.metadata(by_name(&[]), context))), all);
     for version in 1..=13 {
-        assert_eq!(rows(&ask(version, |call| core.metadata(by_name(&[]), call))), []);
+        assert_eq!(rows(&ask(version, |context| core.metadata(by_name(&[]), context))), []);
         let request = MetadataRequest::default().with_topics(None);
-        assert_eq!(rows(&ask(version, |call| core.metadata(request, call))), all);
+        assert_eq!(rows(&ask(version, |context| core.metadata(request, context))), all);
     }
 }
 
@@ -51,7 +51,7 @@ fn every_version_tells_the_one_broker_that_leads_everything() {
     let mut core = broker();
     make(&mut core, "a", 3, &[]);
     for version in 0..=13 {
-        let response = ask(version, |call| core.metadata(by_name(&["a"]), call));
+        let response = ask(version, |context| core.metadata(by_name(&["a"]), context));
         let broker = &response.brokers[0];
         assert_eq!((*broker.node_id, broker.host.as_str(), broker.port), (1, "127.0.0.1", 9092));
         assert_eq!(*response.controller_id, 1);
@@ -68,7 +68,7 @@ fn a_topic_that_is_not_there_is_unknown_and_a_bad_name_is_invalid() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     for version in 0..=13 {
-        let response = ask(version, |call| core.metadata(by_name(&["nope", "bad name", "a", "", "a"]), call));
+        let response = ask(version, |context| core.metadata(by_name(&["nope", "bad name", "a", "", "a"]), context));
         let expected = [(Some(""), 17, 0), (Some("a"), 0, 1), (Some("bad name"), 17, 0), (Some("nope"), 3, 0)];
         assert_eq!(rows(&response), expected);
     }
@@ -78,22 +78,22 @@ fn a_topic_that_is_not_there_is_unknown_and_a_bad_name_is_invalid() {
 fn a_topic_is_found_by_its_id() {
     let mut core = broker();
     let id = make(&mut core, "a", 1, &[]);
-    let response = ask(12, |call| core.metadata(by_id(id), call));
+    let response = ask(12, |context| core.metadata(by_id(id), context));
     assert_eq!(rows(&response), [(Some("a"), 0, 1)]);
-    let response = ask(12, |call| core.metadata(by_id(Uuid::from_u128(1)), call));
+    let response = ask(12, |context| core.metadata(by_id(Uuid::from_u128(1)), context));
     assert_eq!(rows(&response), [(None, 100, 0)]);
     assert_eq!(response.topics[0].topic_id, Uuid::from_u128(1));
     // The name beside an id is not looked at.
     let mut both = by_id(Uuid::from_u128(1));
     both.topics.as_mut().unwrap()[0].name = Some(name("a"));
-    assert_eq!(rows(&ask(13, |call| core.metadata(both, call))), [(None, 100, 0)]);
+    assert_eq!(rows(&ask(13, |context| core.metadata(both, context))), [(None, 100, 0)]);
 }
 
 #[test]
 fn an_id_before_version_12_and_nothing_at_all_are_refused_whole() {
     let mut core = broker();
     for (version, error) in [(10, 42), (11, 42), (12, -1), (13, -1)] {
-        let response = ask(version, |call| core.metadata(by_id(Uuid::nil()), call));
+        let response = ask(version, |context| core.metadata(by_id(Uuid::nil()), context));
         assert_eq!(rows(&response), [(Some(""), error, 0)]);
         assert!(response.brokers.is_empty() && response.cluster_id.is_none());
     }
@@ -103,14 +103,14 @@ fn an_id_before_version_12_and_nothing_at_all_are_refused_whole() {
 fn operations_are_told_to_those_who_ask() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
-    let response = ask(8, |call| core.metadata(by_name(&["a"]), call));
+    let response = ask(8, |context| core.metadata(by_name(&["a"]), context));
     assert_eq!(
         (response.topics[0].topic_authorized_operations, response.cluster_authorized_operations),
         (i32::MIN, i32::MIN)
     );
     let request =
         by_name(&["a"]).with_include_topic_authorized_operations(true).with_include_cluster_authorized_operations(true);
-    let response = ask(8, |call| core.metadata(request, call));
+    let response = ask(8, |context| core.metadata(request, context));
     assert_eq!((response.topics[0].topic_authorized_operations, response.cluster_authorized_operations), (3576, 8096));
 }
 
@@ -121,7 +121,7 @@ fn a_topic_is_made_when_it_is_asked_for_if_broker_and_request_allow_it() {
         core.settings.auto_create_topics = broker_allows;
         core.settings.num_partitions = 3;
         let request = by_name(&["new"]).with_allow_auto_topic_creation(request_allows);
-        let response = ask(4, |call| core.metadata(request, call));
+        let response = ask(4, |context| core.metadata(request, context));
         assert_eq!(rows(&response), [(Some("new"), if made { 0 } else { 3 }, if made { 3 } else { 0 })]);
         assert_eq!(core.topics.get("new").is_some(), made);
     }
@@ -132,11 +132,11 @@ fn no_topic_is_made_by_asking_whose_name_collides_or_for_which_there_is_no_room(
     let mut core = broker();
     core.settings.auto_create_topics = true;
     make(&mut core, "a.b", 1, &[]);
-    assert_eq!(rows(&ask(4, |call| core.metadata(by_name(&["a_b"]), call))), [(Some("a_b"), 3, 0)]);
+    assert_eq!(rows(&ask(4, |context| core.metadata(by_name(&["a_b"]), context))), [(Some("a_b"), 3, 0)]);
     core.settings.num_partitions = i32::try_from(MAX_PARTITIONS).unwrap();
-    assert_eq!(rows(&ask(4, |call| core.metadata(by_name(&["c"]), call))), [(Some("c"), 3, 0)]);
+    assert_eq!(rows(&ask(4, |context| core.metadata(by_name(&["c"]), context))), [(Some("c"), 3, 0)]);
     // Asking for all makes nothing.
-    let all = ask(4, |call| core.metadata(MetadataRequest::default().with_topics(None), call));
+    let all = ask(4, |context| core.metadata(MetadataRequest::default().with_topics(None), context));
     assert_eq!(rows(&all), [(Some("a.b"), 0, 1)]);
 }
 
@@ -145,14 +145,14 @@ fn the_cluster_is_described_and_its_controllers_are_not() {
     let mut core = broker();
     for version in 0..=2 {
         let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
-        let response = ask(version, |call| core.describe_cluster(request, call));
+        let response = ask(version, |context| core.describe_cluster(request, context));
         assert_eq!((response.error_code, response.brokers.len(), *response.controller_id), (0, 1, 1));
         assert_eq!(response.cluster_authorized_operations, 8096);
         assert_eq!(response.cluster_id.as_str(), "AAAAAAAAAAAAAAAAAAAABw");
     }
     for (endpoints, error) in [(2, 114), (3, 115)] {
         let request = DescribeClusterRequest::default().with_endpoint_type(endpoints);
-        let response = ask(1, |call| core.describe_cluster(request, call));
+        let response = ask(1, |context| core.describe_cluster(request, context));
         assert_eq!((response.error_code, response.brokers.len()), (error, 0));
     }
 }
@@ -164,7 +164,7 @@ fn page(core: &mut Core, names: &[&str], limit: i32, from: Option<(&str, i32)>) 
         .with_topics(topics.collect())
         .with_response_partition_limit(limit)
         .with_cursor(cursor);
-    ask(0, |call| core.describe_topic_partitions(request, call))
+    ask(0, |context| core.describe_topic_partitions(request, context))
 }
 
 /// Name, error and partitions of a page, and where the next one begins.

@@ -10,18 +10,18 @@ use uuid::Uuid;
 use super::log::Log;
 
 mod alter_configs;
-mod change;
-mod cleaning;
+mod cleanup;
 mod configs;
 mod create;
 mod delete;
 mod describe_configs;
-#[cfg(test)]
-pub(super) mod fixture;
+mod lifecycle;
 mod metadata;
 mod names;
 mod offsets;
-mod open;
+mod recovery;
+#[cfg(test)]
+pub(super) mod test_support;
 
 pub use configs::Overrides;
 
@@ -93,9 +93,9 @@ pub struct Topic {
 pub struct Topics {
     by_name: BTreeMap<String, Topic>,
     names: BTreeMap<Uuid, String>,
-    cleaning: cleaning::Schedule,
+    cleaning: cleanup::CleanupSchedule,
     /// What the journal told, until the logs are opened.
-    remembered: BTreeMap<Uuid, open::Remembered>,
+    remembered: BTreeMap<Uuid, recovery::JournaledTopic>,
     /// Topics that are deleted, and whose files may not be.
     unremoved: BTreeSet<Uuid>,
 }
@@ -174,12 +174,12 @@ impl Topics {
 
 /// Why something asked for is not done: Kafka's error, and what its controller would say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Refusal {
+struct ApiError {
     error: ResponseError,
     message: Option<String>,
 }
 
-impl Refusal {
+impl ApiError {
     fn new(error: ResponseError, message: impl Into<String>) -> Self {
         Self { error, message: Some(message.into()) }
     }
@@ -189,7 +189,7 @@ impl Refusal {
     }
 }
 
-impl From<ResponseError> for Refusal {
+impl From<ResponseError> for ApiError {
     fn from(error: ResponseError) -> Self {
         Self { error, message: None }
     }

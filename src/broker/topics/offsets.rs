@@ -14,9 +14,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::super::answer::Call;
 use super::super::core::Core;
 use super::super::log::{IsolationLevel, Log, ProducerState, TimedOffset};
+use super::super::response::RequestContext;
 use super::{UNKNOWN_TOPIC, names};
 
 /// In place of a timestamp: the end, as the isolation sees it.
@@ -37,7 +37,7 @@ const NONE: i32 = -1;
 
 impl Core {
     /// `ListOffsets`, versions 1 to 10.
-    pub fn list_offsets(&mut self, request: ListOffsetsRequest, call: &Call<'_>) -> ListOffsetsResponse {
+    pub fn list_offsets(&mut self, request: ListOffsetsRequest, context: &RequestContext<'_>) -> ListOffsetsResponse {
         let isolation = match request.isolation_level {
             0 => Ok(IsolationLevel::ReadUncommitted),
             1 => Ok(IsolationLevel::ReadCommitted),
@@ -68,9 +68,9 @@ impl Core {
                     Err(ResponseError::InvalidRequest)
                 } else {
                     self.asked_log(&topic.name, asked.partition_index, asked.current_leader_epoch)
-                        .and_then(|log| look_up(log, asked.timestamp, isolation?, call.version))
+                        .and_then(|log| look_up(log, asked.timestamp, isolation?, context.version))
                 };
-                partitions.push(listed(asked.partition_index, &answer, call.version));
+                partitions.push(listed(asked.partition_index, &answer, context.version));
             }
             topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
         }
@@ -91,7 +91,7 @@ impl Core {
     pub fn offset_for_leader_epoch(
         &mut self,
         request: OffsetForLeaderEpochRequest,
-        _call: &Call<'_>,
+        _call: &RequestContext<'_>,
     ) -> OffsetForLeaderEpochResponse {
         let topics = request.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|asked| {
@@ -117,7 +117,7 @@ impl Core {
     pub fn describe_producers(
         &mut self,
         request: DescribeProducersRequest,
-        _call: &Call<'_>,
+        _call: &RequestContext<'_>,
     ) -> DescribeProducersResponse {
         let topics = request.topics.into_iter().map(|topic| {
             let refused = match (self.topics.get(&topic.name), names::refusal(&topic.name)) {

@@ -4,7 +4,7 @@ use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 
-use super::super::fixture::{NOW, append, append_as, ask, broker, make, name};
+use super::super::test_support::{NOW, append, append_as, ask, broker, make, name};
 use super::*;
 
 fn asked(partition: i32, timestamp: i64) -> ListOffsetsPartition {
@@ -14,7 +14,7 @@ fn asked(partition: i32, timestamp: i64) -> ListOffsetsPartition {
 fn list_all(core: &mut Core, version: i16, isolation: i8, partitions: Vec<ListOffsetsPartition>) -> Vec<Listed> {
     let topic = ListOffsetsTopic::default().with_name(name("a")).with_partitions(partitions);
     let request = ListOffsetsRequest::default().with_isolation_level(isolation).with_topics(vec![topic]);
-    let mut response = ask(version, |call| core.list_offsets(request, call));
+    let mut response = ask(version, |context| core.list_offsets(request, context));
     response.topics.remove(0).partitions
 }
 
@@ -119,7 +119,7 @@ fn epoch_0_ends_where_the_log_does() {
                 OffsetForLeaderPartition::default().with_current_leader_epoch(current).with_leader_epoch(asked);
             let topic = OffsetForLeaderTopic::default().with_topic(name("a")).with_partitions(vec![partition]);
             let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
-            let mut response = ask(version, |call| core.offset_for_leader_epoch(request, call));
+            let mut response = ask(version, |context| core.offset_for_leader_epoch(request, context));
             let end = response.topics.remove(0).partitions.remove(0);
             assert_eq!((end.error_code, end.leader_epoch, end.end_offset), told);
         }
@@ -134,7 +134,7 @@ fn producers_of_a_partition_are_told() {
     let topics = [("a", vec![0, 7]), ("nope", vec![0]), ("bad name", vec![0])]
         .map(|(topic, partitions)| TopicRequest::default().with_name(name(topic)).with_partition_indexes(partitions));
     let request = DescribeProducersRequest::default().with_topics(topics.to_vec());
-    let response = ask(0, |call| core.describe_producers(request, call));
+    let response = ask(0, |context| core.describe_producers(request, context));
     let producer = &response.topics[0].partitions[0].active_producers[0];
     assert_eq!((*producer.producer_id, producer.producer_epoch, producer.last_sequence), (5, 0, 0));
     assert_eq!((producer.coordinator_epoch, producer.current_txn_start_offset), (-1, 0));

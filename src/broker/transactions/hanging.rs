@@ -6,8 +6,8 @@ use super::coordinator::TransactionCoordinator;
 use super::requests::COORDINATOR_EPOCH;
 use super::{TransactionEntry, TransactionResult, TransactionState};
 use crate::broker::core::Core;
+use crate::broker::events::BrokerEvent;
 use crate::broker::log::{DecidedMarker, ProducerState};
-use crate::broker::notice::Notice;
 
 /// Ends that are remembered of one partition.
 const REMEMBERED: usize = 16;
@@ -59,7 +59,7 @@ impl Core {
                 last.map_or((false, producer.epoch), |last| (last.commit, last.epoch.max(producer.epoch)));
             let Some(log) = self.topics.log_mut(&topic, partition) else { continue };
             match log.end_transaction(producer.producer_id, epoch, committed, COORDINATOR_EPOCH, now) {
-                Ok(_) => self.notices.push(Notice::TransactionEnded { topic, partition, committed }),
+                Ok(_) => self.events.push(BrokerEvent::TransactionEnded { topic, partition, committed }),
                 Err(error) => self.warn(format!(
                     "the transaction of producer {} in {topic}-{partition} cannot be ended: {error}",
                     producer.producer_id

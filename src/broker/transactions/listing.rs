@@ -13,8 +13,8 @@ use kafka_protocol::protocol::StrBytes;
 use regex_lite::Regex;
 
 use super::{Transaction, Transactions};
-use crate::broker::answer::Call;
 use crate::broker::core::Core;
+use crate::broker::response::RequestContext;
 
 /// The states that a filter may name, whether or not a transaction is ever seen in them here.
 const STATE_NAMES: [&str; 8] = [
@@ -38,15 +38,19 @@ impl Core {
     pub fn describe_transactions(
         &mut self,
         request: DescribeTransactionsRequest,
-        _call: &Call<'_>,
+        _call: &RequestContext<'_>,
     ) -> DescribeTransactionsResponse {
         let described = request.transactional_ids.into_iter().map(|id| self.transactions.describe(id)).collect();
         DescribeTransactionsResponse::default().with_transaction_states(described)
     }
 
     /// `ListTransactions`: by state and producer id, from version 1 on by duration, from 2 on by a pattern (KIP-994, KIP-1152).
-    pub fn list_transactions(&mut self, request: ListTransactionsRequest, call: &Call<'_>) -> ListTransactionsResponse {
-        match self.transactions.list(request, call.now) {
+    pub fn list_transactions(
+        &mut self,
+        request: ListTransactionsRequest,
+        context: &RequestContext<'_>,
+    ) -> ListTransactionsResponse {
+        match self.transactions.list(request, context.now) {
             Ok((listed, unknown)) => {
                 ListTransactionsResponse::default().with_transaction_states(listed).with_unknown_state_filters(unknown)
             }

@@ -7,16 +7,20 @@ use kafka_protocol::messages::write_txn_markers_response::{
 };
 use kafka_protocol::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
-use crate::broker::answer::Call;
 use crate::broker::core::Core;
+use crate::broker::response::RequestContext;
 
 impl Core {
     /// `WriteTxnMarkers`, version 1. The coordinator is not asked: its own end of the transaction writes its own markers.
-    pub fn write_txn_markers(&mut self, request: WriteTxnMarkersRequest, call: &Call<'_>) -> WriteTxnMarkersResponse {
+    pub fn write_txn_markers(
+        &mut self,
+        request: WriteTxnMarkersRequest,
+        context: &RequestContext<'_>,
+    ) -> WriteTxnMarkersResponse {
         let markers = request.markers.into_iter().map(|marker| {
             let topics = marker.topics.iter().map(|topic| {
                 let partitions = topic.partition_indexes.iter().map(|partition| {
-                    let error = self.write_marker(&marker, &topic.name, *partition, call.now).err();
+                    let error = self.write_marker(&marker, &topic.name, *partition, context.now).err();
                     WritableTxnMarkerPartitionResult::default()
                         .with_partition_index(*partition)
                         .with_error_code(error.map_or(0, |error| error.code()))

@@ -21,11 +21,11 @@ use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use uuid::Uuid;
 
-use crate::broker::answer::{Answer, Call, Client};
 use crate::broker::core::{Core, NodeSettings, Storage};
 use crate::broker::directory::Directory;
 use crate::broker::log::AbortedTransaction;
 use crate::broker::produce::CheckedProduce;
+use crate::broker::response::{Client, MaybeDeferred, RequestContext};
 use crate::broker::transactions::{
     Marker, TransactionCoordinator, TransactionResult, TransactionState, TransactionVersion,
 };
@@ -89,16 +89,21 @@ impl Node {
             .with_name(TopicName(text(TOPIC)))
             .with_num_partitions(3)
             .with_replication_factor(-1);
-        let made = self.ask(7, CreateTopicsRequest::default().with_topics(vec![topic]), |core, ask, call| {
-            core.create_topics(ask, call)
+        let made = self.ask(7, CreateTopicsRequest::default().with_topics(vec![topic]), |core, ask, context| {
+            core.create_topics(ask, context)
         });
         assert_eq!(made.topics[0].error_code, 0);
         self.init().unwrap()
     }
 
-    fn ask<Q, A>(&mut self, version: i16, request: Q, method: impl FnOnce(&mut Core, Q, &Call<'_>) -> A) -> A {
-        let call = Call { version, now: self.now, client: &self.client };
-        method(&mut self.core, request, &call)
+    fn ask<Q, A>(
+        &mut self,
+        version: i16,
+        request: Q,
+        method: impl FnOnce(&mut Core, Q, &RequestContext<'_>) -> A,
+    ) -> A {
+        let context = RequestContext { version, now: self.now, client: &self.client };
+        method(&mut self.core, request, &context)
     }
 
     fn init(&mut self) -> Result<Producer, i16> {
@@ -144,7 +149,7 @@ impl Node {
             .with_producer_id(ProducerId(producer.0))
             .with_producer_epoch(producer.1)
             .with_topics(vec![topic]);
-        let answer = self.ask(version, request, |core, ask, call| core.txn_offset_commit(&ask, call));
+        let answer = self.ask(version, request, |core, ask, context| core.txn_offset_commit(&ask, context));
         answer.topics[0].partitions[0].error_code
     }
 
@@ -153,7 +158,7 @@ impl Node {
             OffsetFetchRequestTopic::default().with_name(TopicName(text(TOPIC))).with_partition_indexes(vec![0]);
         let request =
             OffsetFetchRequest::default().with_group_id(GroupId(text("kitchen"))).with_topics(Some(vec![topic]));
-        let answer = self.ask(5, request, |core, ask, call| core.offset_fetch(&ask, call));
+        let answer = self.ask(5, request, |core, ask, context| core.offset_fetch(&ask, context));
         answer.topics[0].partitions[0].committed_offset
     }
 
@@ -247,8 +252,8 @@ fn an_end_lets_readers_of_what_is_committed_go_on() {
         .with_max_bytes(1_000)
         .with_max_wait_ms(500)
         .with_topics(vec![topic]);
-    let answer = node.ask(12, request, |core, ask, call| core.fetch(&ask, call));
-    let Answer::Later(ticket) = answer else { panic!("{answer:?}") };
+    let answer = node.ask(12, request, |core, ask, context| core.fetch(&ask, context));
+    let MaybeDeferred::Later(ticket) = answer else { panic!("{answer:?}") };
     assert!(node.core.take_ready().is_empty());
     assert_eq!(node.end(5, me, true).0, 0);
     assert_eq!(node.core.take_ready().iter().map(|(ready, _)| *ready).collect::<Vec<_>>(), [ticket]);

@@ -18,10 +18,10 @@ use super::{
     Marker, Partitions, ProducerIdAndEpoch, ProducerIdentity, TransactionCoordinator, TransactionResult,
     TransactionSupport, TransactionVersion, Transactions,
 };
-use crate::broker::answer::Call;
 use crate::broker::core::Core;
+use crate::broker::events::BrokerEvent;
 use crate::broker::journal_entry::JournalEntry;
-use crate::broker::notice::Notice;
+use crate::broker::response::RequestContext;
 use crate::broker::storage_error::describe_io_error;
 
 /// The epoch of the only coordinator there ever is.
@@ -47,7 +47,7 @@ impl TransactionCoordinator for Core {
         let ended = log.end_transaction(id, epoch, marker.outcome == TransactionResult::Commit, COORDINATOR_EPOCH, now);
         let offset = ended.inspect_err(|error| {
             let what = format!("{}-{}", marker.topic, marker.partition);
-            self.notices.push(Notice::Unwritten { what, reason: describe_io_error(error) });
+            self.events.push(BrokerEvent::WriteFailed { what, reason: describe_io_error(error) });
         })?;
         if offset.is_some() {
             // Readers of what is committed may go on.
@@ -69,7 +69,7 @@ impl TransactionCoordinator for Core {
     }
 
     fn warn(&mut self, what: String) {
-        self.notices.push(Notice::Trouble { what });
+        self.events.push(BrokerEvent::BackgroundError { what });
     }
 }
 
@@ -112,10 +112,14 @@ impl Core {
     }
 
     /// `InitProducerId`
-    pub fn init_producer_id(&mut self, request: InitProducerIdRequest, call: &Call<'_>) -> InitProducerIdResponse {
-        let (error, producer) = match self.try_init_producer_id(request, call) {
+    pub fn init_producer_id(
+        &mut self,
+        request: InitProducerIdRequest,
+        context: &RequestContext<'_>,
+    ) -> InitProducerIdResponse {
+        let (error, producer) = match self.try_init_producer_id(request, context) {
             Ok(producer) => (0, producer),
-            Err(error) => (error_for_version(4, call.version, error).code(), ProducerIdAndEpoch::NONE),
+            Err(error) => (error_for_version(4, context.version, error).code(), ProducerIdAndEpoch::NONE),
         };
         InitProducerIdResponse::default()
             .with_error_code(error)
@@ -126,7 +130,7 @@ impl Core {
     fn try_init_producer_id(
         &mut self,
         request: InitProducerIdRequest,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<ProducerIdAndEpoch, ResponseError> {
         let expected = match (request.producer_id.0, request.producer_epoch) {
             (NO_PRODUCER_ID, NO_PRODUCER_EPOCH) => None,
@@ -144,20 +148,20 @@ impl Core {
         if timeout_ms <= 0 || timeout_ms > self.settings.transaction_max_timeout_ms {
             return Err(ResponseError::InvalidTransactionTimeout);
         }
-        self.init_transactional_id(&transactional_id, expected, timeout_ms, call.now)
+        self.init_transactional_id(&transactional_id, expected, timeout_ms, context.now)
     }
 
     /// `AddPartitionsToTxn`: up to version 3 one producer's, from 4 on a batch as brokers send each other, which clients may send as well.
     pub fn add_partitions_to_txn(
         &mut self,
         request: AddPartitionsToTxnRequest,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> AddPartitionsToTxnResponse {
-        if call.version >= 4 {
+        if context.version >= 4 {
             let results = request.transactions.into_iter().map(|transaction| {
                 AddPartitionsToTxnResult::default()
                     .with_transactional_id(transaction.transactional_id.clone())
-                    .with_topic_results(self.add_partitions(transaction, call))
+                    .with_topic_results(self.add_partitions(transaction, context))
             });
             return AddPartitionsToTxnResponse::default().with_results_by_transaction(results.collect());
         }
@@ -166,14 +170,14 @@ impl Core {
             .with_producer_id(request.v3_and_below_producer_id)
             .with_producer_epoch(request.v3_and_below_producer_epoch)
             .with_topics(request.v3_and_below_topics);
-        let results = self.add_partitions(transaction, call);
+        let results = self.add_partitions(transaction, context);
         AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results)
     }
 
     fn add_partitions(
         &mut self,
         transaction: AddPartitionsToTxnTransaction,
-        call: &Call<'_>,
+        context: &RequestContext<'_>,
     ) -> Vec<AddPartitionsToTxnTopicResult> {
         let AddPartitionsToTxnTransaction {
             transactional_id, producer_id, producer_epoch, verify_only, topics, ..
@@ -199,31 +203,37 @@ impl Core {
         for topic in &topics {
             partitions.entry(topic.name.to_string()).or_default().extend(&topic.partitions);
         }
-        let error = self.add_to_transaction(identity, partitions, BTreeSet::new(), call.now).err();
-        let error = error.map(|error| error_for_version(2, call.version, error));
+        let error = self.add_to_transaction(identity, partitions, BTreeSet::new(), context.now).err();
+        let error = error.map(|error| error_for_version(2, context.version, error));
         results(topics, |_, _| error)
     }
 
     /// `AddOffsetsToTxn`
-    pub fn add_offsets_to_txn(&mut self, request: AddOffsetsToTxnRequest, call: &Call<'_>) -> AddOffsetsToTxnResponse {
+    pub fn add_offsets_to_txn(
+        &mut self,
+        request: AddOffsetsToTxnRequest,
+        context: &RequestContext<'_>,
+    ) -> AddOffsetsToTxnResponse {
         let AddOffsetsToTxnRequest { transactional_id, producer_id, producer_epoch, group_id, .. } = request;
         let identity =
             ProducerIdentity { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
         let groups = BTreeSet::from([group_id.to_string()]);
-        let error = self.add_to_transaction(identity, Partitions::new(), groups, call.now).err();
-        let error = error.map_or(0, |error| error_for_version(2, call.version, error).code());
+        let error = self.add_to_transaction(identity, Partitions::new(), groups, context.now).err();
+        let error = error.map_or(0, |error| error_for_version(2, context.version, error).code());
         AddOffsetsToTxnResponse::default().with_error_code(error)
     }
 
     /// `EndTxn`: from version 5 on the epoch is bumped and returned (KIP-890).
-    pub fn end_txn(&mut self, request: EndTxnRequest, call: &Call<'_>) -> EndTxnResponse {
+    pub fn end_txn(&mut self, request: EndTxnRequest, context: &RequestContext<'_>) -> EndTxnResponse {
         let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = request;
         let identity =
             ProducerIdentity { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
         let outcome = if committed { TransactionResult::Commit } else { TransactionResult::Abort };
-        let protocol = if call.version >= 5 { TransactionVersion::V2 } else { TransactionVersion::V1 };
-        match self.end(identity, outcome, protocol, call.now) {
-            Err(error) => EndTxnResponse::default().with_error_code(error_for_version(2, call.version, error).code()),
+        let protocol = if context.version >= 5 { TransactionVersion::V2 } else { TransactionVersion::V1 };
+        match self.end(identity, outcome, protocol, context.now) {
+            Err(error) => {
+                EndTxnResponse::default().with_error_code(error_for_version(2, context.version, error).code())
+            }
             Ok(_) if protocol == TransactionVersion::V1 => EndTxnResponse::default(),
             Ok(producer) => {
                 EndTxnResponse::default().with_producer_id(ProducerId(producer.id)).with_producer_epoch(producer.epoch)

@@ -9,8 +9,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::broker::answer::{Call, Client};
 use crate::broker::core::{Core, NodeSettings, Storage};
+use crate::broker::response::{Client, RequestContext};
 
 type Producer = (i64, i16);
 
@@ -27,9 +27,9 @@ impl TestNode {
         Self { core, client, now: 1_000 }
     }
 
-    fn ask<Q, A>(&mut self, version: i16, request: Q, method: fn(&mut Core, Q, &Call<'_>) -> A) -> A {
-        let call = Call { version, now: self.now, client: &self.client };
-        method(&mut self.core, request, &call)
+    fn ask<Q, A>(&mut self, version: i16, request: Q, method: fn(&mut Core, Q, &RequestContext<'_>) -> A) -> A {
+        let context = RequestContext { version, now: self.now, client: &self.client };
+        method(&mut self.core, request, &context)
     }
 
     fn init(&mut self, version: i16, id: Option<&str>, timeout_ms: i32, expected: Producer) -> Result<Producer, i16> {

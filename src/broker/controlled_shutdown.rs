@@ -8,22 +8,22 @@
 use kafka_protocol::error::ResponseError;
 
 use super::core::Core;
-use super::refusals::Refusable;
+use super::error_response::ErrorResponse;
 
 impl Core {
     /// Answers every request that waits, and lets no other wait from now on. The timer must not run any more: members
     /// whose join was ended here would count as missing in a rebalance that it completes.
-    pub fn end_waits(&mut self, now: i64) {
+    pub fn end_waiting_requests(&mut self, now: i64) {
         self.stopping = true;
         self.release_fetches();
-        self.groups.end_waits(now, &mut self.outbox);
+        self.groups.end_waiting_requests(now, &mut self.outbox);
     }
 }
 
 /// The answer of a coordinator that is being stopped.
-pub(super) fn refuse<R: Refusable>(request: &R) -> R::Response {
-    let mut response = request.unanswered();
-    R::blame(&mut response, ResponseError::CoordinatorNotAvailable.code());
+pub(super) fn refuse<R: ErrorResponse>(request: &R) -> R::Response {
+    let mut response = request.empty_response();
+    R::set_error(&mut response, ResponseError::CoordinatorNotAvailable.code());
     response
 }
 
@@ -37,14 +37,14 @@ mod tests {
         SyncGroupRequest,
     };
 
-    use super::super::answer::{Answer, Call, Client, Deferred};
-    use super::super::topics::fixture::{NOW, append, broker, make, name, text};
+    use super::super::response::{Client, DeferredResponse, MaybeDeferred, RequestContext};
+    use super::super::topics::test_support::{NOW, append, broker, make, name, text};
     use super::*;
 
     /// Calls the core in a version.
-    fn with_call<T>(version: i16, work: impl FnOnce(&Call<'_>) -> T) -> T {
+    fn with_call<T>(version: i16, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
         let client = Client { connection: 1, id: "test".to_owned(), host: "/127.0.0.1".to_owned() };
-        work(&Call { version, now: NOW, client: &client })
+        work(&RequestContext { version, now: NOW, client: &client })
     }
 
     fn fetch(offset: i64) -> FetchRequest {
@@ -70,14 +70,14 @@ mod tests {
     }
 
     /// Joins in a version in which an id is not asked for first.
-    fn joined(core: &mut Core) -> Answer<JoinGroupResponse> {
-        with_call(3, |call| core.join_group(&join(""), call))
+    fn joined(core: &mut Core) -> MaybeDeferred<JoinGroupResponse> {
+        with_call(3, |context| core.join_group(&join(""), context))
     }
 
-    fn now<T>(answer: Answer<T>) -> T {
+    fn now<T>(answer: MaybeDeferred<T>) -> T {
         match answer {
-            Answer::Now(answer) => answer,
-            Answer::Later(_) => panic!("it waits"),
+            MaybeDeferred::Now(answer) => answer,
+            MaybeDeferred::Later(_) => panic!("it waits"),
         }
     }
 
@@ -86,11 +86,13 @@ mod tests {
         let mut core = broker();
         make(&mut core, "t", 1, &[]);
         append(&mut core, "t", "k", "v", NOW);
-        let Answer::Later(ticket) = with_call(12, |call| core.fetch(&fetch(0), call)) else { panic!("it waits") };
-        core.end_waits(NOW);
-        assert!(matches!(core.take_ready()[..], [(ready, Deferred::Fetch)] if ready == ticket));
+        let MaybeDeferred::Later(ticket) = with_call(12, |context| core.fetch(&fetch(0), context)) else {
+            panic!("it waits")
+        };
+        core.end_waiting_requests(NOW);
+        assert!(matches!(core.take_ready()[..], [(ready, DeferredResponse::Fetch)] if ready == ticket));
         // And one that comes later does not wait.
-        let plan = now(with_call(12, |call| core.fetch(&fetch(0), call)));
+        let plan = now(with_call(12, |context| core.fetch(&fetch(0), context)));
         let records = plan.read().expect("read").responses[0].partitions[0].records.clone();
         assert!(!records.expect("records").is_empty());
     }
@@ -99,10 +101,10 @@ mod tests {
     fn members_that_wait_are_told_and_no_generation_is_made() {
         let mut core = broker();
         let leader = now(joined(&mut core)).member_id.to_string();
-        let Answer::Later(_) = joined(&mut core) else { panic!("it waits for the first to join again") };
-        let leader_again = now(with_call(3, |call| core.join_group(&join(&leader), call)));
+        let MaybeDeferred::Later(_) = joined(&mut core) else { panic!("it waits for the first to join again") };
+        let leader_again = now(with_call(3, |context| core.join_group(&join(&leader), context)));
         let follower = core.take_ready().into_iter().find_map(|(_, deferred)| match deferred {
-            Deferred::Join(answer) => Some(answer),
+            DeferredResponse::Join(answer) => Some(answer),
             _ => None,
         });
         let follower = follower.expect("the rebalance is through");
@@ -112,20 +114,22 @@ mod tests {
             .with_group_id(GroupId(text("g")))
             .with_generation_id(2)
             .with_member_id(follower.member_id);
-        let Answer::Later(_) = with_call(3, |call| core.sync_group(&sync, call)) else { panic!("it waits") };
+        let MaybeDeferred::Later(_) = with_call(3, |context| core.sync_group(&sync, context)) else {
+            panic!("it waits")
+        };
         let before = core.groups.snapshot();
-        core.end_waits(NOW);
+        core.end_waiting_requests(NOW);
         let told = core.take_ready();
-        let [(_, Deferred::Sync(synced))] = &told[..] else { panic!("{told:?}") };
+        let [(_, DeferredResponse::Sync(synced))] = &told[..] else { panic!("{told:?}") };
         assert_eq!(synced.error_code, ResponseError::NotCoordinator.code());
         assert_eq!(core.groups.snapshot(), before);
 
         let mut core = broker();
         now(joined(&mut core));
-        let Answer::Later(_) = joined(&mut core) else { panic!("it waits") };
-        core.end_waits(NOW);
+        let MaybeDeferred::Later(_) = joined(&mut core) else { panic!("it waits") };
+        core.end_waiting_requests(NOW);
         let told = core.take_ready();
-        let [(_, Deferred::Join(joining))] = &told[..] else { panic!("{told:?}") };
+        let [(_, DeferredResponse::Join(joining))] = &told[..] else { panic!("{told:?}") };
         assert_eq!(joining.error_code, ResponseError::NotCoordinator.code());
         assert!(joining.protocol_name.is_some(), "before version 7 it is never null");
         assert_eq!(core.groups.summary().map(|(_, _, members)| members).collect::<Vec<_>>(), [2]);
@@ -135,19 +139,19 @@ mod tests {
     fn members_that_come_later_are_told_to_look_for_another_coordinator() {
         let mut core = broker();
         let member = now(joined(&mut core)).member_id;
-        core.end_waits(NOW);
+        core.end_waiting_requests(NOW);
         let refused = ResponseError::CoordinatorNotAvailable.code();
         assert_eq!(now(joined(&mut core)).error_code, refused);
         let heartbeat = HeartbeatRequest::default()
             .with_group_id(GroupId(text("g")))
             .with_generation_id(1)
             .with_member_id(member.clone());
-        assert_eq!(with_call(4, |call| core.heartbeat(&heartbeat, call)).error_code, refused);
+        assert_eq!(with_call(4, |context| core.heartbeat(&heartbeat, context)).error_code, refused);
         let sync =
             SyncGroupRequest::default().with_group_id(GroupId(text("g"))).with_generation_id(1).with_member_id(member);
-        assert_eq!(now(with_call(3, |call| core.sync_group(&sync, call))).error_code, refused);
+        assert_eq!(now(with_call(3, |context| core.sync_group(&sync, context))).error_code, refused);
         let find = FindCoordinatorRequest::default().with_key(text("g")).with_coordinator_keys(vec![text("g")]);
-        assert_eq!(with_call(3, |call| core.find_coordinator(&find, call)).error_code, refused);
-        assert_eq!(with_call(4, |call| core.find_coordinator(&find, call)).coordinators[0].error_code, refused);
+        assert_eq!(with_call(3, |context| core.find_coordinator(&find, context)).error_code, refused);
+        assert_eq!(with_call(4, |context| core.find_coordinator(&find, context)).coordinators[0].error_code, refused);
     }
 }

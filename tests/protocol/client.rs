@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// Sends a request and awaits its answer.
-    pub fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub fn request<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request);
         self.receive::<R>(version).expect("the broker answers and keeps the connection")
     }

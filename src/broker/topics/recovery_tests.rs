@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::fixture::{NOW, append, make, open};
+use super::super::test_support::{NOW, append, make, open};
 use super::*;
 use crate::broker::core::NodeSettings;
 use crate::broker::journal_entry::JournalEntry;
@@ -107,7 +107,9 @@ fn folders_that_no_topic_owns_are_set_aside_and_others_are_left_alone() {
         let mut expected = vec![format!("{}.set-aside", Uuid::from_u128(9)), id.to_string(), "notes".to_owned()];
         expected.sort();
         assert_eq!(folders(folder.path()), expected);
-        assert!(core.notices.iter().all(|notice| matches!(notice, Notice::SetAside { path, .. } if *path == stranger)));
+        assert!(
+            core.events.iter().all(|event| matches!(event, BrokerEvent::SetAside { path, .. } if *path == stranger))
+        );
     }
 }
 

@@ -7,9 +7,9 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use uuid::Uuid;
 
-use super::super::answer::{Call, Client};
 use super::super::core::{Core, NodeSettings, Storage};
 use super::super::log::Batch;
+use super::super::response::{Client, RequestContext};
 
 /// The time at which everything begins.
 pub const NOW: i64 = 1_800_000_000_000;
@@ -26,9 +26,9 @@ pub fn open(storage: Storage) -> Core {
 }
 
 /// Asks in a version, and holds the answer to what can be written in it.
-pub fn ask<T: Encodable>(version: i16, question: impl FnOnce(&Call<'_>) -> T) -> T {
+pub fn ask<T: Encodable>(version: i16, question: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let client = Client { connection: 1, id: "test".to_owned(), host: "/127.0.0.1".to_owned() };
-    let answer = question(&Call { version, now: NOW, client: &client });
+    let answer = question(&RequestContext { version, now: NOW, client: &client });
     let mut bytes = Vec::new();
     answer.encode(&mut bytes, version).expect("an answer fits its version");
     answer
@@ -59,7 +59,7 @@ pub fn topic(name_: &str, partitions: i32, configs: &[(&str, &str)]) -> Creatabl
 /// Makes a topic.
 pub fn make(core: &mut Core, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
     let request = CreateTopicsRequest::default().with_topics(vec![topic(name, partitions, configs)]);
-    let response = ask(7, |call| core.create_topics(request, call));
+    let response = ask(7, |context| core.create_topics(request, context));
     assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
     response.topics[0].topic_id
 }

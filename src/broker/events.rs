@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum BrokerEvent {
     /// A file ended in the middle of something; that much was cut off.
-    TailCut {
+    TailTruncated {
         /// The file.
         path: PathBuf,
         /// Bytes cut.
@@ -36,7 +36,7 @@ pub enum Notice {
         /// What it was called.
         path: PathBuf,
         /// What it is called now.
-        place: PathBuf,
+        moved_to: PathBuf,
     },
     /// A topic was created.
     TopicCreated {
@@ -62,17 +62,17 @@ pub enum Notice {
         /// What the client called itself; empty if it never said.
         client_id: String,
         /// What was wrong with what it sent, where that ended it.
-        rubbish: Option<String>,
+        reason: Option<String>,
     },
     /// Data could not be written, and whoever sent it waits.
-    Unwritten {
+    WriteFailed {
         /// What: a partition, the journal.
         what: String,
         /// Why, in words.
         reason: String,
     },
     /// Something went wrong that no client was waiting for.
-    Trouble {
+    BackgroundError {
         /// In words.
         what: String,
     },

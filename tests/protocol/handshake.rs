@@ -62,7 +62,7 @@ fn future_api_versions(lab: &mut Lab) {
         let mut answer = client.receive::<ApiVersionsRequest>(0).expect("an answer");
         answer.api_keys.retain(|api| api.api_key == ApiKey::ApiVersions as i16);
         lab.tell(&format!("ApiVersions v{version}"), &answer);
-        let answer = client.ask(3, &api_versions());
+        let answer = client.request(3, &api_versions());
         lab.note(&format!("the connection goes on: error code {}", answer.error_code));
     }
 }

@@ -20,7 +20,7 @@ type Outcome = Result<(), Failed>;
 const CONTEXT: usize = 3;
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/contract/snapshots")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/protocol/snapshots")
 }
 
 fn path(name: &str) -> PathBuf {
@@ -73,7 +73,7 @@ pub fn look_for_strays(names: &[&str]) -> Outcome {
 
 /// Apache Kafka 4.1 knows share groups and answers for its quorum; no one else here does, or is to be taken for the truth.
 pub fn insist_on_apache_kafka(address: &str) {
-    let answer = Client::connect(address).ask(0, &ApiVersionsRequest::default());
+    let answer = Client::connect(address).request(0, &ApiVersionsRequest::default());
     let knows = |key: ApiKey| answer.api_keys.iter().any(|api| api.api_key == key as i16);
     let is_apache = [ApiKey::DescribeQuorum, ApiKey::ShareFetch, ApiKey::ShareGroupDescribe].into_iter().all(knows);
     assert!(is_apache, "{address} is not Apache Kafka 4.1, and only its answers are recorded");

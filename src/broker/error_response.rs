@@ -30,22 +30,22 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Request;
 
 /// A request that can be refused as a whole.
-pub trait Refusable: Request {
+pub trait ErrorResponse: Request {
     /// The answer to it, with nothing done.
-    fn unanswered(&self) -> Self::Response;
+    fn empty_response(&self) -> Self::Response;
     /// Puts an error into an answer, everywhere where one fits.
-    fn blame(response: &mut Self::Response, code: i16);
+    fn set_error(response: &mut Self::Response, code: i16);
 }
 
 /// Requests whose answers carry one error for all.
 macro_rules! one_error {
     ($($request:ty),* $(,)?) => {$(
-        impl Refusable for $request {
-            fn unanswered(&self) -> Self::Response {
+        impl ErrorResponse for $request {
+            fn empty_response(&self) -> Self::Response {
                 Self::Response::default()
             }
 
-            fn blame(response: &mut Self::Response, code: i16) {
+            fn set_error(response: &mut Self::Response, code: i16) {
                 response.error_code = code;
             }
         }
@@ -70,12 +70,12 @@ one_error!(
 /// Requests of which no fault is asked: their answers have an error per thing, and nothing is refused as a whole.
 macro_rules! no_error {
     ($($request:ty),* $(,)?) => {$(
-        impl Refusable for $request {
-            fn unanswered(&self) -> Self::Response {
+        impl ErrorResponse for $request {
+            fn empty_response(&self) -> Self::Response {
                 Self::Response::default()
             }
 
-            fn blame(_: &mut Self::Response, _: i16) {}
+            fn set_error(_: &mut Self::Response, _: i16) {}
         }
     )*};
 }
@@ -96,8 +96,8 @@ no_error!(
     WriteTxnMarkersRequest,
 );
 
-impl Refusable for FindCoordinatorRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for FindCoordinatorRequest {
+    fn empty_response(&self) -> Self::Response {
         let coordinator = |key: &kafka_protocol::protocol::StrBytes| {
             Coordinator::default().with_key(key.clone()).with_node_id(BrokerId(-1)).with_port(-1)
         };
@@ -107,14 +107,14 @@ impl Refusable for FindCoordinatorRequest {
             .with_coordinators(self.coordinator_keys.iter().map(coordinator).collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         response.error_code = code;
         response.coordinators.iter_mut().for_each(|coordinator| coordinator.error_code = code);
     }
 }
 
-impl Refusable for ProduceRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for ProduceRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.topic_data.iter().map(|topic| {
             let partitions = topic.partition_data.iter().map(|partition| {
                 PartitionProduceResponse::default()
@@ -131,15 +131,15 @@ impl Refusable for ProduceRequest {
         Self::Response::default().with_responses(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
             partition.error_code = code;
         }
     }
 }
 
-impl Refusable for ListOffsetsRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for ListOffsetsRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| {
                 ListOffsetsPartitionResponse::default().with_partition_index(partition.partition_index)
@@ -149,15 +149,15 @@ impl Refusable for ListOffsetsRequest {
         Self::Response::default().with_topics(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.error_code = code;
         }
     }
 }
 
-impl Refusable for MetadataRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for MetadataRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics =
             self.topics.iter().flatten().map(|topic| {
                 MetadataResponseTopic::default().with_name(topic.name.clone()).with_topic_id(topic.topic_id)
@@ -165,14 +165,14 @@ impl Refusable for MetadataRequest {
         Self::Response::default().with_topics(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         response.error_code = code;
         response.topics.iter_mut().for_each(|topic| topic.error_code = code);
     }
 }
 
-impl Refusable for OffsetCommitRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for OffsetCommitRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| {
                 OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index)
@@ -182,15 +182,15 @@ impl Refusable for OffsetCommitRequest {
         Self::Response::default().with_topics(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.error_code = code;
         }
     }
 }
 
-impl Refusable for TxnOffsetCommitRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for TxnOffsetCommitRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| {
                 TxnOffsetCommitResponsePartition::default().with_partition_index(partition.partition_index)
@@ -200,15 +200,15 @@ impl Refusable for TxnOffsetCommitRequest {
         Self::Response::default().with_topics(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.error_code = code;
         }
     }
 }
 
-impl Refusable for OffsetFetchRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for OffsetFetchRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.topics.iter().flatten().map(|topic| {
             let partitions = topic.partition_indexes.iter().map(|partition| {
                 OffsetFetchResponsePartition::default().with_partition_index(*partition).with_committed_offset(-1)
@@ -227,7 +227,7 @@ impl Refusable for OffsetFetchRequest {
         Self::Response::default().with_topics(topics.collect()).with_groups(groups.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         // This one is told of partitions and never of a group.
         if code != ResponseError::UnstableOffsetCommit.code() {
             response.error_code = code;
@@ -244,8 +244,8 @@ impl Refusable for OffsetFetchRequest {
     }
 }
 
-impl Refusable for AddPartitionsToTxnRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for AddPartitionsToTxnRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.v3_and_below_topics.iter().map(|topic| {
             let partitions = topic
                 .partitions
@@ -258,7 +258,7 @@ impl Refusable for AddPartitionsToTxnRequest {
         Self::Response::default().with_results_by_topic_v3_and_below(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         response.error_code = code;
         for partition in
             response.results_by_topic_v3_and_below.iter_mut().flat_map(|topic| &mut topic.results_by_partition)
@@ -268,13 +268,13 @@ impl Refusable for AddPartitionsToTxnRequest {
     }
 }
 
-impl Refusable for CreateTopicsRequest {
-    fn unanswered(&self) -> Self::Response {
+impl ErrorResponse for CreateTopicsRequest {
+    fn empty_response(&self) -> Self::Response {
         let topics = self.topics.iter().map(|topic| CreatableTopicResult::default().with_name(topic.name.clone()));
         Self::Response::default().with_topics(topics.collect())
     }
 
-    fn blame(response: &mut Self::Response, code: i16) {
+    fn set_error(response: &mut Self::Response, code: i16) {
         response.topics.iter_mut().for_each(|topic| topic.error_code = code);
     }
 }

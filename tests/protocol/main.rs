@@ -4,13 +4,13 @@
 //! taken out. The transcripts in `snapshots/` are Apache Kafka's; whoever speaks Kafka's protocol is held to the same files.
 //!
 //! ```text
-//! cargo test --test contract                                 every case against the embedded broker
-//! cargo test --test contract -- produce                      the cases whose name contains a word
+//! cargo test --test protocol                                 every case against the embedded broker
+//! cargo test --test protocol -- produce                      the cases whose name contains a word
 //!
 //! scripts/kafka start 29092
 //! export FOODSTREAM_TEST_BROKER=127.0.0.1:29092
-//! cargo test --test contract                                 the same against Apache Kafka
-//! FOODSTREAM_CONTRACT=record cargo test --test contract -- produce
+//! cargo test --test protocol                                 the same against Apache Kafka
+//! FOODSTREAM_PROTOCOL=record cargo test --test protocol -- produce
 //!                                                            writes the transcripts instead of comparing them
 //! ```
 //!
@@ -77,7 +77,7 @@ pub struct Broker {
 /// Whom to ask: the Kafka that is named, or else the embedded broker over either of its storages.
 fn brokers_under_test() -> (Vec<Broker>, Vec<Embedded>) {
     if let Some(address) = std::env::var("FOODSTREAM_TEST_BROKER").ok().filter(|address| !address.is_empty()) {
-        let records = std::env::var("FOODSTREAM_CONTRACT").is_ok_and(|wish| wish == "record");
+        let records = std::env::var("FOODSTREAM_PROTOCOL").is_ok_and(|wish| wish == "record");
         return (vec![Broker { name: "named", address, records }], Vec::new());
     }
     let folder = tempfile::tempdir().expect("a folder");

@@ -15,7 +15,7 @@ pub struct Client {
 
 /// What a request comes with.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+pub struct RequestContext<'a> {
     /// The version in which it was asked and will be answered.
     pub version: i16,
     /// Milliseconds since the epoch by the broker's clock.
@@ -30,7 +30,7 @@ pub struct Ticket(u64);
 
 /// An answer, or the promise of one in the [`Outbox`].
 #[derive(Debug)]
-pub enum Answer<T> {
+pub enum MaybeDeferred<T> {
     /// Now.
     Now(T),
     /// Under this ticket, in the outbox, after a later request or tick.
@@ -39,7 +39,7 @@ pub enum Answer<T> {
 
 /// An answer that had to wait.
 #[derive(Debug)]
-pub enum Deferred {
+pub enum DeferredResponse {
     /// The rebalance is through.
     Join(JoinGroupResponse),
     /// The leader has spoken.
@@ -52,7 +52,7 @@ pub enum Deferred {
 #[derive(Debug, Default)]
 pub struct Outbox {
     issued: u64,
-    ready: Vec<(Ticket, Deferred)>,
+    ready: Vec<(Ticket, DeferredResponse)>,
 }
 
 impl Outbox {
@@ -63,12 +63,12 @@ impl Outbox {
     }
 
     /// Puts an answer out under its ticket.
-    pub fn put(&mut self, ticket: Ticket, answer: Deferred) {
+    pub fn put(&mut self, ticket: Ticket, answer: DeferredResponse) {
         self.ready.push((ticket, answer));
     }
 
     /// Takes what is ready.
-    pub fn take(&mut self) -> Vec<(Ticket, Deferred)> {
+    pub fn take(&mut self) -> Vec<(Ticket, DeferredResponse)> {
         std::mem::take(&mut self.ready)
     }
 }

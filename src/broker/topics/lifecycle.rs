@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::directory::Directory;
+use super::super::events::BrokerEvent;
 use super::super::journal_entry::JournalEntry;
 use super::super::log::{Log, remove_files};
-use super::super::notice::Notice;
 use super::{Overrides, Topic, TopicEntry, configs};
 
 impl Core {
@@ -40,7 +40,7 @@ impl Core {
             }
         };
         self.take_in(Topic { name: name.to_owned(), id, overrides, logs }, now);
-        self.notices.push(Notice::TopicCreated { name: name.to_owned(), partitions });
+        self.events.push(BrokerEvent::TopicCreated { name: name.to_owned(), partitions });
         Ok(id)
     }
 
@@ -104,7 +104,7 @@ impl Core {
         }
         self.wake_topic(&topic.name);
         let left = self.groups.topic_deleted(&topic.name);
-        self.notices.push(Notice::TopicDeleted { name: topic.name });
+        self.events.push(BrokerEvent::TopicDeleted { name: topic.name });
         // The topic is gone whether or not this can be written: offsets of no topic are harmless.
         self.record(&left).or(Ok(()))
     }
@@ -129,7 +129,8 @@ impl Core {
             match self.new_log(id, partition, settings.clone(), now) {
                 Ok(log) => logs.push(log),
                 Err(error) => {
-                    self.notices.push(Notice::Unwritten { what: "a new partition".to_owned(), reason: error.reason() });
+                    self.events
+                        .push(BrokerEvent::WriteFailed { what: "a new partition".to_owned(), reason: error.reason() });
                     self.remove_logs(logs);
                     return Err(ResponseError::KafkaStorageError);
                 }
@@ -142,7 +143,7 @@ impl Core {
     fn remove_logs(&mut self, logs: Vec<Log>) {
         for log in logs {
             if let Err(error) = log.remove() {
-                self.notices.push(Notice::Trouble { what: format!("a log cannot be removed: {error}") });
+                self.events.push(BrokerEvent::BackgroundError { what: format!("a log cannot be removed: {error}") });
             }
         }
     }
@@ -153,7 +154,7 @@ impl Core {
         match remove_topic(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let what = format!("{} cannot be removed: {error}", folder.path().display());
-                self.notices.push(Notice::Trouble { what });
+                self.events.push(BrokerEvent::BackgroundError { what });
                 false
             }
             _ => true,

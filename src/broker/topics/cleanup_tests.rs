@@ -1,6 +1,6 @@
 //! Owns the tests of when logs are cleaned.
 
-use super::super::fixture::{NOW, append, broker, make};
+use super::super::test_support::{NOW, append, broker, make};
 use super::*;
 
 /// Lets the broker tick whenever something is due, until this time.
@@ -87,7 +87,7 @@ fn a_dirty_log_is_compacted_outside_and_put_in_place() {
     let log = core.topics.log("a", 0).unwrap();
     assert!(log.size() < before / 2, "{} of {before}", log.size());
     assert_eq!((log.start_offset(), log.high_watermark()), (0, 10));
-    assert!(core.notices.iter().all(|notice| !matches!(notice, Notice::Trouble { .. })));
+    assert!(core.events.iter().all(|event| !matches!(event, BrokerEvent::BackgroundError { .. })));
 }
 
 #[test]

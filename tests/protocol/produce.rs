@@ -47,7 +47,7 @@ fn no_acks(lab: &mut Lab) {
         client.expect_no_answer();
     }
     lab.note("the next request on the connection is the next that is answered");
-    let answer = client.ask(9, &requests::produce(9, &target, &[(0, Batch::of(lab.zero, &["b"]).bytes())]));
+    let answer = client.request(9, &requests::produce(9, &target, &[(0, Batch::of(lab.zero, &["b"]).bytes())]));
     lab.tell_answer::<ProduceRequest>(9, &answer);
     lab.note("an error without acks closes the connection: nothing else can tell the producer");
     client.send(9, &requests::produce(9, &target, &[(5, Batch::of(lab.zero, &["a"]).bytes())]).with_acks(0));

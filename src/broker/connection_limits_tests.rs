@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{BrokerConfig, Server};
-use crate::broker::bounds::{Bounds, SHORT};
-use crate::broker::topics::fixture::{NOW, append, make};
+use crate::broker::connection_limits::{ConnectionLimits, SMALL_FRAME};
+use crate::broker::topics::test_support::{NOW, append, make};
 
 /// No step takes longer.
 const BOUND: Duration = Duration::from_secs(30);
 
-async fn started(bounds: Bounds) -> Server {
-    Server::start(BrokerConfig { bounds, ..BrokerConfig::in_memory() }).await.expect("started")
+async fn started(limits: ConnectionLimits) -> Server {
+    Server::start(BrokerConfig { limits, ..BrokerConfig::in_memory() }).await.expect("started")
 }
 
 async fn connect(server: &Server) -> TcpStream {
@@ -53,7 +53,12 @@ async fn ends(stream: &mut TcpStream) {
 
 #[tokio::test]
 async fn who_says_nothing_gives_up_its_place_to_who_comes() {
-    let places = Bounds { connections: 4, silence: Duration::ZERO, quiet: Duration::MAX, ..Bounds::default() };
+    let places = ConnectionLimits {
+        max_connections: 4,
+        min_idle_unused: Duration::ZERO,
+        min_idle_used: Duration::MAX,
+        ..ConnectionLimits::default()
+    };
     let server = started(places).await;
     let (mut first, mut second) = (connect(&server).await, connect(&server).await);
     assert!(is_answered(&mut first, 10).await && is_answered(&mut second, 10).await);
@@ -81,7 +86,12 @@ async fn who_says_nothing_gives_up_its_place_to_who_comes() {
 
 #[tokio::test]
 async fn who_asked_the_longest_ago_gives_up_its_place_when_everybody_has_asked() {
-    let places = Bounds { connections: 2, silence: Duration::MAX, quiet: Duration::ZERO, ..Bounds::default() };
+    let places = ConnectionLimits {
+        max_connections: 2,
+        min_idle_unused: Duration::MAX,
+        min_idle_used: Duration::ZERO,
+        ..ConnectionLimits::default()
+    };
     let server = started(places).await;
     let (mut old, mut newer) = (connect(&server).await, connect(&server).await);
     assert!(is_answered(&mut old, 10).await && is_answered(&mut newer, 10).await);
@@ -93,7 +103,7 @@ async fn who_asked_the_longest_ago_gives_up_its_place_when_everybody_has_asked()
 
 #[tokio::test]
 async fn who_says_nothing_at_all_is_not_kept() {
-    let hasty = Bounds { first_request: Duration::from_millis(50), ..Bounds::default() };
+    let hasty = ConnectionLimits { first_request_timeout: Duration::from_millis(50), ..ConnectionLimits::default() };
     let server = started(hasty).await;
     let mut known = connect(&server).await;
     assert!(is_answered(&mut known, 10).await);
@@ -109,12 +119,16 @@ async fn who_says_nothing_at_all_is_not_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_requests_share_their_room_and_a_whole_one_comes_through() {
     let long = 4 << 20;
-    let bounds = Bounds { requests: 5 << 20, stall: Duration::from_millis(20), ..Bounds::default() };
-    let server = started(bounds).await;
+    let limits = ConnectionLimits {
+        request_memory: 5 << 20,
+        request_stall_timeout: Duration::from_millis(20),
+        ..ConnectionLimits::default()
+    };
+    let server = started(limits).await;
     let mut unfinished = Vec::new();
     for _ in 0..20 {
         let mut stream = connect(&server).await;
-        stream.write_all(&request(long)[..SHORT + 100]).await.expect("sent");
+        stream.write_all(&request(long)[..SMALL_FRAME + 100]).await.expect("sent");
         unfinished.push(stream);
     }
     let taken = async {
@@ -163,8 +177,12 @@ fn fetch() -> BytesMut {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_nobody_takes_share_their_room_and_are_cut_off() {
-    let bounds = Bounds { answers: 10 << 20, answer: Duration::from_millis(50), ..Bounds::default() };
-    let server = started(bounds).await;
+    let limits = ConnectionLimits {
+        response_memory: 10 << 20,
+        response_stall_timeout: Duration::from_millis(50),
+        ..ConnectionLimits::default()
+    };
+    let server = started(limits).await;
     server.shared.call(|core, _| {
         make(core, "t", 1, &[("max.message.bytes", "2000000")]);
         for _ in 0..7 {

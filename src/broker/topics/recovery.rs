@@ -12,9 +12,9 @@ use super::super::core::{Core, Storage};
 use super::super::corruption::{Corruption, OpenError};
 use super::super::directory::{Directory, TOPICS};
 use super::super::ends;
+use super::super::events::BrokerEvent;
 use super::super::journal_recovery::{DataDirState, JournalRecovery};
 use super::super::log::{DecidedMarker, Log, LogFilesState, LogSettings, LogStorage, RecordedEnd};
-use super::super::notice::Notice;
 use super::super::transactions::TransactionOutcomes;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
 
@@ -23,7 +23,7 @@ const MOST_THREADS: usize = 4;
 
 /// A topic as the journal tells of it.
 #[derive(Debug)]
-pub(super) struct Remembered {
+pub(super) struct JournaledTopic {
     name: String,
     partitions: usize,
     overrides: Overrides,
@@ -32,7 +32,7 @@ pub(super) struct Remembered {
 
 /// What is in the folder of topics and belongs to no topic.
 #[derive(Debug, Default)]
-struct Strangers {
+struct LeftoverDirectories {
     /// Remains of topics that the journal knows as deleted.
     deleted: Vec<Uuid>,
     /// Folders without records, by name.
@@ -45,7 +45,7 @@ impl Topics {
         let topics = &mut self.remembered;
         match entry {
             TopicEntry::Created { id, name, partitions, overrides } => {
-                topics.insert(id, Remembered { name, partitions, overrides, starts: BTreeMap::new() });
+                topics.insert(id, JournaledTopic { name, partitions, overrides, starts: BTreeMap::new() });
             }
             TopicEntry::Deleted { id } => {
                 topics.remove(&id);
@@ -120,10 +120,10 @@ impl Core {
         opening: &mut JournalRecovery,
         folder: &Directory,
         topics: Vec<Topic>,
-        strangers: Strangers,
+        strangers: LeftoverDirectories,
         now: i64,
     ) -> io::Result<()> {
-        let (ends, journal) = opening.begin(&mut self.notices)?;
+        let (ends, journal) = opening.begin(&mut self.events)?;
         self.journal = journal;
         let mut places = match &mut opening.state {
             DataDirState::Recorded { found, .. } => std::mem::take(&mut found.logs),
@@ -133,7 +133,7 @@ impl Core {
             for (number, log) in (0..).zip(&mut topic.logs) {
                 let place = places.remove(&(topic.id, number));
                 let slot = place.map_or_else(|| ends.slot(topic.id, number), |(slot, _)| slot);
-                log.apply_repairs(Some(slot), &mut self.notices)?;
+                log.apply_repairs(Some(slot), &mut self.events)?;
             }
             self.take_in(topic, now);
         }
@@ -145,7 +145,7 @@ impl Core {
         let folder = folder.child(TOPICS);
         for name in strangers.empty {
             let place = folder.set_aside(&name)?;
-            self.notices.push(Notice::SetAside { path: folder.path_of(&name), place: folder.path_of(&place) });
+            self.events.push(BrokerEvent::SetAside { path: folder.path_of(&name), moved_to: folder.path_of(&place) });
         }
         let entries = self.snapshot();
         opening.finish(&ends, &mut self.journal, &entries)?;
@@ -166,13 +166,13 @@ impl Core {
         let number = number.map_err(OpenError::storage(&folder))?;
         let mut log = Log::open(&self.log_storage(topic, number), settings, 0, now, &LogFilesState::New)?;
         let slot = self.ends.as_ref().map(|ends| ends.slot(topic, number));
-        log.apply_repairs(slot, &mut self.notices).map_err(OpenError::storage(&folder))?;
+        log.apply_repairs(slot, &mut self.events).map_err(OpenError::storage(&folder))?;
         Ok(log)
     }
 
     /// Only what is named like a topic's folder is looked at, and like a partition's in it.
-    fn strangers(&self, folder: &Directory) -> Result<Strangers, OpenError> {
-        let mut strangers = Strangers::default();
+    fn strangers(&self, folder: &Directory) -> Result<LeftoverDirectories, OpenError> {
+        let mut strangers = LeftoverDirectories::default();
         let mut unknown = Vec::new();
         let folder = folder.child(TOPICS);
         for name in names(&folder)? {
@@ -198,10 +198,10 @@ impl Core {
 }
 
 /// What a log is opened with.
-type Wanted = (LogStorage, LogSettings, i64, LogFilesState);
+type LogToOpen = (LogStorage, LogSettings, i64, LogFilesState);
 
 /// Looks at logs, several at a time: after a kill all of each is read.
-fn open_all(wanted: &[Wanted], now: i64) -> Result<Vec<Log>, OpenError> {
+fn open_all(wanted: &[LogToOpen], now: i64) -> Result<Vec<Log>, OpenError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut opened = Vec::new();
@@ -270,5 +270,5 @@ fn known(past: &DataDirState, log: (Uuid, i32), decided: impl FnOnce() -> Vec<De
 }
 
 #[cfg(test)]
-#[path = "open_tests.rs"]
+#[path = "recovery_tests.rs"]
 mod tests;

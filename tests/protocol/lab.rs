@@ -136,7 +136,7 @@ impl Lab {
     {
         let start = Instant::now();
         loop {
-            let answer = self.client.ask(version, request);
+            let answer = self.client.request(version, request);
             if !must_ask_again(&Told::of(&answer)) && is_awaited(&answer) {
                 return answer;
             }
@@ -147,7 +147,7 @@ impl Lab {
 
     fn topic_with(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
         let name = self.name(name);
-        let created = self.client.ask(7, &requests::create_topic(&name, partitions, configs));
+        let created = self.client.request(7, &requests::create_topic(&name, partitions, configs));
         assert_eq!(created.topics[0].error_code, 0, "{:?}", created.topics[0].error_message);
         self.await_topic(&name);
         created.topics[0].topic_id
@@ -166,7 +166,7 @@ impl Lab {
     /// Deletes a topic of the case, and waits until the broker has heard of it.
     pub fn delete_topic(&mut self, name: &str) {
         let name = self.name(name);
-        let deleted = self.client.ask(5, &requests::delete_topic(&name));
+        let deleted = self.client.request(5, &requests::delete_topic(&name));
         assert_eq!(deleted.responses[0].error_code, 0, "the topic is deleted");
         let gone = ResponseError::UnknownTopicOrPartition.code();
         self.put_until(12, &requests::metadata(&[&name]), |answer| answer.topics[0].error_code == gone);

@@ -6,9 +6,9 @@ use std::io;
 use uuid::Uuid;
 
 use super::super::core::Core;
+use super::super::events::BrokerEvent;
 use super::super::journal_entry::JournalEntry;
 use super::super::log::{Compacted, Compaction, ReplacedSegments};
-use super::super::notice::Notice;
 use super::{TopicEntry, Topics, configs};
 
 /// How many logs one tick looks at, so that requests do not wait long.
@@ -16,7 +16,7 @@ const LOGS_A_TICK: usize = 32;
 
 /// Which topic is cleaned when.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+pub(super) struct CleanupSchedule {
     queue: BTreeSet<(i64, Uuid)>,
     due: BTreeMap<Uuid, i64>,
     /// A topic that is being cleaned, and its next partition.
@@ -51,7 +51,7 @@ impl CompactionJob {
     }
 }
 
-impl Schedule {
+impl CleanupSchedule {
     /// Wants a topic cleaned at this time, or earlier if that was planned.
     fn plan(&mut self, topic: Uuid, at: i64) {
         let at = self.due.get(&topic).map_or(at, |planned| at.min(*planned));
@@ -122,7 +122,8 @@ impl Core {
                 Some(Ok(true)) => begin_later.push((id, partition)),
                 Some(Ok(false)) | None => {}
                 Some(Err(error)) => {
-                    self.notices.push(Notice::Trouble { what: format!("a log cannot be cleaned: {error}") });
+                    self.events
+                        .push(BrokerEvent::BackgroundError { what: format!("a log cannot be cleaned: {error}") });
                 }
             }
         }
@@ -158,7 +159,7 @@ impl Core {
         match result.compacted.and_then(|compacted| log.map(|log| log.finish(compacted)).transpose()) {
             Ok(replaced) => replaced,
             Err(error) => {
-                self.notices.push(Notice::Trouble { what: format!("a log cannot be compacted: {error}") });
+                self.events.push(BrokerEvent::BackgroundError { what: format!("a log cannot be compacted: {error}") });
                 None
             }
         }
@@ -177,5 +178,5 @@ impl Core {
 }
 
 #[cfg(test)]
-#[path = "cleaning_tests.rs"]
+#[path = "cleanup_tests.rs"]
 mod tests;

@@ -15,7 +15,7 @@ use crate::console::{ColorMode, Console, ProgressMode};
 use crate::descriptors;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::LogSink;
-use crate::local_broker::{Starter, Wanted};
+use crate::local_broker::{BrokerTarget, Starter};
 use crate::output::OutputFile;
 use crate::settings::{self, Environment};
 use crate::shutdown::{OnHangUp, Shutdown, Signal};
@@ -237,7 +237,7 @@ fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
         shutdown: context.shutdown.clone(),
     };
     if let Command::Scenario(scenario) = &typed.command
-        && (context.common.wanted == Wanted::Nearest || !matches!(scenario.command, ScenarioCommand::Run(_)))
+        && (context.common.wanted == BrokerTarget::Auto || !matches!(scenario.command, ScenarioCommand::Run(_)))
     {
         // A script has a private broker where none is named, and is read without any.
         return work(context);

@@ -7,7 +7,7 @@ use clap::Args;
 use humantime::Duration;
 
 use super::values::{duration, host_and_port, listen};
-use crate::local_broker::DEFAULT_FOLDER;
+use crate::local_broker::DEFAULT_DIRECTORY;
 
 /// `broker`
 #[derive(Debug, Clone, Args)]
@@ -17,7 +17,7 @@ pub struct Broker {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9092", value_parser = listen)]
     pub listen: SocketAddr,
     /// Folder of its data
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
     pub data: PathBuf,
     /// Keep everything in memory, gone with the process
     #[arg(long, conflicts_with = "data")]

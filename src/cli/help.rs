@@ -62,7 +62,7 @@ fn arranged(mut command: clap::Command) -> clap::Command {
 fn versions() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
-        let (version, features) = kafka::library();
+        let (version, features) = kafka::librdkafka_info();
         format!("{}\nlibrdkafka {version}: {}", env!("CARGO_PKG_VERSION"), features.replace(',', ", "))
     })
 }

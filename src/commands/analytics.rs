@@ -10,7 +10,7 @@ use super::{Context, first_pass, group, topic_settings};
 use crate::analytics::{Feed, MetricsDocument, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Outcome};
-use crate::kafka::{Inspector, Isolation};
+use crate::kafka::{EndOffset, Inspector};
 use crate::output::OutputFile;
 use crate::processors::{AnalyticsProcessor, STATE};
 use crate::report;
@@ -48,7 +48,7 @@ pub fn live(
     let places = group::places(context, &topology);
     let until = if settings.until_end {
         let sources: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
-        let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
+        let ends = inspector.ends(&sources, EndOffset::HighWatermark)?;
         Some(sources.into_iter().zip(ends).collect())
     } else {
         None
@@ -118,7 +118,7 @@ pub fn live(
             state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document()
         }
         // A live one that is stopped in an outage answers with what it has shown.
-        Err(StreamError::Kafka(error)) if error.kind().passes() && !settings.until_end => {
+        Err(StreamError::Kafka(error)) if error.kind().is_retriable() && !settings.until_end => {
             context.console.warn(&format!("{error}; these metrics are the last ones that were read"));
             follower.metrics()?
         }
@@ -171,7 +171,7 @@ pub fn from_beginning(
         if has_offsets && !group::read_state(context, &inspector, &topology, &group_name)?.has_positions() {
             return Err(group::refuse_foreign(&group_name));
         }
-        let liveness = inspector.liveness(&group_name)?;
+        let liveness = inspector.group_members(&group_name)?;
         if !liveness.members.is_empty() {
             installs = false;
             context.console.warn(&format!(

@@ -19,7 +19,8 @@ use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{
-    AddressFile, BrokerDocument, FirstWord, GroupRow, Leases, Request, TopicRow, distrusted, prepare, serve, unwritable,
+    AddressFile, BrokerDocument, ControlRequest, GroupRow, Leases, StartupMessage, TopicRow, distrusted,
+    open_or_create, serve, unwritable,
 };
 use crate::output::OutputFile;
 use crate::printable::{self, printable};
@@ -41,12 +42,12 @@ pub fn run(context: &Context, settings: &BrokerSettings) -> Outcome {
     match outcome {
         // Another process is the broker then, and whoever started this one finds it.
         Err(StartFailure::Locked(holder, _)) if settings.background => {
-            first_word(context, &FirstWord::Locked { holder }).map(|()| Code::Done)
+            first_word(context, &StartupMessage::Locked { holder }).map(|()| Code::Done)
         }
         Err(StartFailure::Locked(_, failure) | StartFailure::Other(failure)) => {
             if settings.background {
                 let Failure { code, message, hint, .. } = failure.clone();
-                first_word(context, &FirstWord::Failed { code: code.number(), message, hint })?;
+                first_word(context, &StartupMessage::Failed { code: code.number(), message, hint })?;
             }
             Err(failure)
         }
@@ -69,7 +70,7 @@ impl From<Failure> for StartFailure {
 /// The failure of a start, or the outcome of what was started.
 async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result<Outcome, StartFailure> {
     let report = context.open_report()?;
-    let folder = settings.folder.as_deref().map(prepare).transpose()?;
+    let folder = settings.folder.as_deref().map(open_or_create).transpose()?;
     let (notices, mut heard) = mpsc::unbounded_channel();
     let config = BrokerConfig {
         listen: settings.listen,
@@ -96,7 +97,7 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
 }
 
 /// The first line of a background broker: the only one that its parent reads.
-fn first_word(context: &Context, word: &FirstWord) -> Result<(), Failure> {
+fn first_word(context: &Context, word: &StartupMessage) -> Result<(), Failure> {
     let line = serde_json::to_string(word).map_err(|error| Failure::new(Code::Unexpected, error.to_string()))?;
     // A parent that is gone does not need it.
     context.console.answer(&format!("{line}\n")).map(drop)
@@ -115,7 +116,7 @@ struct Host<'a> {
 
 impl Host<'_> {
     /// Says in the folder where the broker is, and listens to who asks for it there.
-    async fn open_control(&mut self) -> Result<mpsc::Receiver<Request>, Failure> {
+    async fn open_control(&mut self) -> Result<mpsc::Receiver<ControlRequest>, Failure> {
         let (sender, requests) = mpsc::channel(8);
         let Some(folder) = self.server.directory().cloned() else { return Ok(requests) };
         let unwritable = |error: std::io::Error| unwritable(&folder.path(), &error);
@@ -146,7 +147,7 @@ impl Host<'_> {
         match &self.claim {
             Some((_, claim)) if self.settings.background => {
                 self.log(&format!("listening on {}, process {}", claim.address, claim.pid));
-                first_word(self.context, &FirstWord::Ready { broker: claim.clone(), notes })
+                first_word(self.context, &StartupMessage::Ready { broker: claim.clone(), notes })
             }
             _ => {
                 let data = self
@@ -160,7 +161,11 @@ impl Host<'_> {
         }
     }
 
-    async fn serve(&self, mut heard: UnboundedReceiver<BrokerEvent>, mut requests: mpsc::Receiver<Request>) -> Outcome {
+    async fn serve(
+        &self,
+        mut heard: UnboundedReceiver<BrokerEvent>,
+        mut requests: mpsc::Receiver<ControlRequest>,
+    ) -> Outcome {
         let mut look = tokio::time::interval(LOOK);
         let mut blind = false;
         // Kept from turn to turn: what is heard between is no client, and does not begin the wait again.
@@ -177,15 +182,15 @@ impl Host<'_> {
                 }
                 Some(notice) = heard.recv() => self.tell(&notice),
                 Some(request) = requests.recv() => match request {
-                    Request::Stop => {
+                    ControlRequest::Stop => {
                         self.log("asked to end");
                         return Ok(Code::Done);
                     }
                     // One who no longer waits needs no answer.
-                    Request::Status(reply) => drop(reply.send(self.document())),
+                    ControlRequest::Status(reply) => drop(reply.send(self.document())),
                 },
                 _ = look.tick() => {
-                    match self.claim.as_ref().map(|(folder, claim)| claim.stands_in(folder)) {
+                    match self.claim.as_ref().map(|(folder, claim)| claim.is_current_in(folder)) {
                         Some(Ok(false)) => return Err(self.evicted()),
                         // As when no file can be opened, which passes.
                         Some(Err(error)) if !blind => {
@@ -213,7 +218,7 @@ impl Host<'_> {
     async fn end(self, outcome: Outcome) -> Outcome {
         let mut folder_name = None;
         if let Some((folder, claim)) = &self.claim {
-            if claim.stands_in(folder).is_ok_and(|stands| !stands) {
+            if claim.is_current_in(folder).is_ok_and(|stands| !stands) {
                 // Its files are gone with their names: there is nothing to close, and nothing of another's to touch.
                 return outcome;
             }
@@ -259,7 +264,7 @@ impl Host<'_> {
         let sentence = sentence(notice);
         if let BrokerEvent::WriteFailed { reason, .. } = notice {
             // Whoever waits hears of it on his lease, as Kafka's protocol has only a number for it.
-            self.leases.say(reason);
+            self.leases.send_write_error(reason);
             if self.was_said(reason) {
                 return;
             }
@@ -389,11 +394,11 @@ fn sentence(notice: &BrokerEvent) -> String {
 async fn deserted(server: &Server, leases: &Leases, idle: Option<Duration>) {
     let Some(idle) = idle else { return std::future::pending().await };
     loop {
-        leases.none().await;
+        leases.wait_none().await;
         let alone = async { tokio::join!(server.wait_until_idle(idle), tokio::time::sleep(idle)) };
         tokio::select! {
             _ = alone => if leases.close_if_none() { return },
-            () = leases.some() => {}
+            () = leases.wait_any() => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Context;
 use crate::exit::{Code, Failure, Outcome};
-use crate::local_broker::{self, AddressFile, BrokerDocument, Stopped, broker_report};
+use crate::local_broker::{self, AddressFile, BrokerDocument, StopResult, broker_report};
 use crate::printable;
 
 /// Tells what runs over the folder: done when a broker does, 3 when none.
@@ -39,11 +39,11 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
             let last = ask(folder, local_broker::status(broker, timeout))?;
             (last, ask(folder, local_broker::stop(broker, timeout))?)
         }
-        None => (None, Stopped::NotThere),
+        None => (None, StopResult::NotRunning),
     };
     let document = BrokerDocument { running: false, ..last.unwrap_or_else(|| nothing(folder)) };
     let text = match (stopped, &broker) {
-        (Stopped::Lingers, Some(broker)) => {
+        (StopResult::StillRunning, Some(broker)) => {
             return Err(Failure::new(
                 Code::Unreachable,
                 format!(
@@ -57,7 +57,7 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
                 broker.pid
             )));
         }
-        (Stopped::Gone, Some(broker)) => match document.clients {
+        (StopResult::Exited, Some(broker)) => match document.clients {
             Some(clients) if clients > 0 => {
                 format!(
                     "stopped the broker at {}; foodstream processes that were using it: {clients}\n",
@@ -74,7 +74,7 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
 
 /// The broker that the folder claims, if there is a folder and it claims one.
 fn claim(folder: &Path) -> Result<Option<AddressFile>, Failure> {
-    match local_broker::look(folder)? {
+    match local_broker::open_existing(folder)? {
         Some(directory) => ask(folder, AddressFile::read(&directory)),
         None => Ok(None),
     }

@@ -7,7 +7,7 @@ use super::Context;
 use crate::clean::{self, Belonging, CleanDocument, FoundGroup, GroupRow, KeptRow, TopicRow};
 use crate::console::Console;
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::{Admin, GroupEnd, Inspector, Isolation, Operation, TopicPartition};
+use crate::kafka::{Admin, EndOffset, GroupDeletion, Inspector, Operation, TopicPartition};
 use crate::report;
 use crate::settings::Consent;
 
@@ -63,11 +63,11 @@ fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<
             cluster.push((name.clone(), partitions));
         }
     }
-    inspector.must_see(&names.groups(), Operation::Delete)?;
+    inspector.require_visible(&names.groups(), Operation::Delete)?;
     for (name, partitions) in cluster.iter().filter(|(name, _)| ours.contains(name)) {
         let places = TopicPartition::all(name, *partitions);
         let starts = inspector.starts(&places)?;
-        let ends = inspector.ends(&places, Isolation::Uncommitted)?;
+        let ends = inspector.ends(&places, EndOffset::HighWatermark)?;
         let records = starts.iter().zip(&ends).map(|(start, end)| (end - start).max(0)).sum();
         document.topics.push(TopicRow { name: name.clone(), partitions: *partitions, records });
     }
@@ -79,7 +79,7 @@ fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<
             state: group.state,
             members: group.members,
             topics: group.topics.into_iter().flatten().collect(),
-            is_odd: group.is_odd,
+            is_odd: group.is_not_consumer_group,
         };
         let belonging = clean::belonging(names, &cluster, &group);
         if unseen && belonging == Belonging::Ours {
@@ -134,7 +134,7 @@ fn ask(context: &Context, question: &str) -> Result<(), Failure> {
 fn delete(inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Result<(), Failure> {
     let groups: Vec<String> = document.groups.iter().map(|group| group.name.clone()).collect();
     let ends = inspector.delete_groups(&groups)?;
-    if let Some((group, _)) = groups.iter().zip(ends).find(|(_, end)| *end == GroupEnd::HasMembers) {
+    if let Some((group, _)) = groups.iter().zip(ends).find(|(_, end)| *end == GroupDeletion::HasMembers) {
         return Err(Failure::new(
             Code::Refused,
             format!("somebody has joined the group {} meanwhile; no topic was deleted", report::printable(group)),
@@ -143,5 +143,5 @@ fn delete(inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Res
     }
     let topics: Vec<String> = document.topics.iter().map(|topic| topic.name.clone()).collect();
     admin.delete_topics(&topics)?;
-    Ok(inspector.wait_gone(&topics)?)
+    Ok(inspector.wait_deleted(&topics)?)
 }

@@ -14,7 +14,8 @@ use crate::analytics::StateKeyPrefix;
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Aside, Inspector, Isolation, Output, Sizes, TopicPartition, TransactionError, TransactionalId, Transactions,
+    BackgroundDrop, EndOffset, Inspector, Output, Sizes, TopicPartition, TransactionError, TransactionalId,
+    TransactionalProducer,
 };
 use crate::state::{Checkpoint, Position, PositionKey, TopicId};
 
@@ -41,7 +42,7 @@ pub(super) struct EpochWriter<'a> {
     id: TransactionalId,
     topics: [String; 1],
     sizes: Sizes,
-    transactions: RefCell<Aside<Transactions>>,
+    transactions: RefCell<BackgroundDrop<TransactionalProducer>>,
 }
 
 /// The log that a fold has read.
@@ -65,8 +66,8 @@ impl<'a> EpochWriter<'a> {
         let topics = [context.common.names.analytics_state()];
         let sizes = topology::sizes(context, inspector, &[Topic::AnalyticsState])?;
         let transactions =
-            Transactions::open(&context.common.connection, &id, &topics, sizes, None, &context.shutdown)?;
-        let transactions = RefCell::new(Aside::new(transactions));
+            TransactionalProducer::open(&context.common.connection, &id, &topics, sizes, None, &context.shutdown)?;
+        let transactions = RefCell::new(BackgroundDrop::new(transactions));
         Ok(Self { context, group, epoch: context.process_id.clone(), id, topics, sizes, transactions })
     }
 
@@ -173,7 +174,10 @@ impl<'a> EpochWriter<'a> {
 
     /// Runs a transaction, and runs it again while what is in the way passes, for as long as `--timeout`: the same records and
     /// offsets a second time change nothing.
-    fn transaction(&self, fill: impl Fn(&Transactions) -> Result<(), TransactionError>) -> Result<(), GroupError> {
+    fn transaction(
+        &self,
+        fill: impl Fn(&TransactionalProducer) -> Result<(), TransactionError>,
+    ) -> Result<(), GroupError> {
         let deadline = Deadline::after(self.context.common.connection.timeout);
         loop {
             let result = {
@@ -204,10 +208,16 @@ impl<'a> EpochWriter<'a> {
             }
             if !aborted {
                 // A new producer ends what the old one left open.
-                let connection = self.context.common.connection.within(deadline.remaining().max(LEAST_PATIENCE));
-                let fresh =
-                    Transactions::open(&connection, &self.id, &self.topics, self.sizes, None, &self.context.shutdown)?;
-                *self.transactions.borrow_mut() = Aside::new(fresh);
+                let connection = self.context.common.connection.with_timeout(deadline.remaining().max(LEAST_PATIENCE));
+                let fresh = TransactionalProducer::open(
+                    &connection,
+                    &self.id,
+                    &self.topics,
+                    self.sizes,
+                    None,
+                    &self.context.shutdown,
+                )?;
+                *self.transactions.borrow_mut() = BackgroundDrop::new(fresh);
             }
             self.context.shutdown.pause(PAUSE);
         }
@@ -216,13 +226,13 @@ impl<'a> EpochWriter<'a> {
     /// Waits until the next command sees what was written here.
     pub fn wait_visible(&self, inspector: &Inspector, topology: &Topology, places: &[Place]) -> Result<(), Failure> {
         let state = TopicPartition::all(&self.context.common.names.analytics_state(), topology.partitions);
-        let ends = inspector.ends(&state, Isolation::Uncommitted)?;
+        let ends = inspector.ends(&state, EndOffset::HighWatermark)?;
         inspector.wait_stable(&state, &ends, &mut |text| self.context.console.note(text))?;
         group::offsets(self.context, inspector, places).map(drop)
     }
 }
 
-fn send(transactions: &Transactions, changes: &[Change]) -> Result<(), TransactionError> {
+fn send(transactions: &TransactionalProducer, changes: &[Change]) -> Result<(), TransactionError> {
     for (partition, key, value) in changes {
         transactions.send(STATE, *partition, Some(key), value.as_deref())?;
     }

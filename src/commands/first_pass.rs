@@ -8,7 +8,7 @@ use super::metrics_scan::{self, Fold};
 use super::topology::{self, Topic, Topology};
 use crate::analytics::MetricsDocument;
 use crate::exit::Failure;
-use crate::kafka::{Inspector, Isolation, Operation, TopicPartition};
+use crate::kafka::{EndOffset, Inspector, Operation, TopicPartition};
 use crate::state::TopicId;
 
 /// What a pass has counted.
@@ -37,7 +37,7 @@ pub(super) fn count(
     let places = group::places(context, topology);
     let ids = group::topic_ids(context, inspector, &places)?;
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
-    let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
+    let ends = inspector.ends(&sources, EndOffset::HighWatermark)?;
     inspector.wait_stable(&sources, &ends, &mut |text| context.console.note(text))?;
     let starts = inspector.starts(&sources)?;
     let offsets = ends.iter().zip(&starts).map(|(end, start)| u64::try_from(end - start).unwrap_or(0)).sum();

@@ -8,7 +8,7 @@ use super::topology::Topology;
 use super::{Context, group};
 use crate::analytics::{GroupState, MetricsDocument, View};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Isolation, Reader, ScanRecord, TopicPartition, follow};
+use crate::kafka::{EndOffset, Inspector, Reader, ScanRecord, TopicPartition, follow};
 
 /// A thread that folds `analytics-state` as it grows.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Follower {
         let names = &context.common.names;
         let places = TopicPartition::all(&names.analytics_state(), topology.partitions);
         let starts = inspector.starts(&places)?;
-        let ends = inspector.ends(&places, Isolation::Committed)?.into_iter().zip(&starts);
+        let ends = inspector.ends(&places, EndOffset::LastStable)?.into_iter().zip(&starts);
         let ends = ends.map(|(end, start)| (end > *start).then_some(end)).collect();
         let starts: Vec<(TopicPartition, i64)> = places.into_iter().zip(starts).collect();
         let state = Arc::new(Mutex::new(Following { state: GroupState::new(group), ends }));

@@ -169,7 +169,7 @@ pub(super) fn read_final_state(
     topology: &Topology,
     group: &str,
 ) -> Result<GroupState, StreamError> {
-    read_state_until(context, &inspector.after_a_stop(), topology, group, &Shutdown::default())
+    read_state_until(context, &inspector.ignoring_shutdown(), topology, group, &Shutdown::default())
 }
 
 /// The group's committed offsets of the places, in their order.
@@ -209,7 +209,7 @@ pub(super) fn wait_empty(
     let mut told = false;
     loop {
         // Listed before anything joins: to join would disturb a live group.
-        let liveness = inspector.liveness(group)?;
+        let liveness = inspector.group_members(group)?;
         if liveness.members.is_empty() {
             return Ok(());
         }

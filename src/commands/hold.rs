@@ -8,7 +8,7 @@ use super::group::{GroupError, Place};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    GroupMetadata, Happening, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, TopicPartition,
+    CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, GroupMetadata, Inspector, Member, MemberSettings, PollEvent, TopicPartition,
 };
 
 /// The shortest and the longest session of the member that holds a group: it answers every few moments, and should not be
@@ -71,7 +71,7 @@ impl<'a> Hold<'a> {
                 Ok(Self { context, inspector, group, sources, member, held })
             }
             Err(error) => {
-                member.leave(LEAVE_BOUND_IN_OUTAGE);
+                member.close(CLOSE_TIMEOUT_IN_OUTAGE);
                 Err(error)
             }
         }
@@ -108,11 +108,11 @@ impl<'a> Hold<'a> {
         let deadline = Deadline::after(Duration::from_millis(5));
         while !deadline.has_passed() {
             match self.member.poll(Duration::ZERO)? {
-                Happening::Revoked { .. } => return self.hold_again(true),
-                Happening::Assigned(..) => return Err(GroupError::joined(&self.group)),
-                Happening::Nothing => return Ok(()),
-                Happening::Doubt(error) => return Err(error.into()),
-                Happening::Record(_) | Happening::Trouble(_) | Happening::Unreadable(_) => {}
+                PollEvent::Revoked { .. } => return self.hold_again(true),
+                PollEvent::Assigned(..) => return Err(GroupError::joined(&self.group)),
+                PollEvent::Empty => return Ok(()),
+                PollEvent::OutOfRange(error) => return Err(error.into()),
+                PollEvent::Record(_) | PollEvent::Retrying(_) | PollEvent::Unreadable(_) => {}
             }
             clock::pause(Duration::from_millis(1));
         }
@@ -126,7 +126,7 @@ impl<'a> Hold<'a> {
     /// As [`Hold::serve`].
     pub fn hold_again(&self, revoked: bool) -> Result<(), GroupError> {
         if revoked {
-            self.member.give_back()?;
+            self.member.unassign()?;
         }
         let metadata = assigned(self.context, self.inspector, &self.member, &self.group, self.sources.len())?;
         let offsets = self.inspector.committed(&self.sources, &mut |text| self.context.console.note(text))?;
@@ -143,17 +143,17 @@ impl<'a> Hold<'a> {
 
     /// Leaves the group after a failure, which may be that the cluster does not answer: waits for nothing.
     pub fn abandon(self) {
-        self.member.leave(LEAVE_BOUND_IN_OUTAGE);
+        self.member.close(CLOSE_TIMEOUT_IN_OUTAGE);
     }
 
     /// Leaves the group, and waits until it has no member: a coordinator that goes away in that moment hears nothing of it,
     /// and the group would be live for whatever command comes next.
     pub fn release(self) {
-        self.member.leave(LEAVE_BOUND);
+        self.member.close(CLOSE_TIMEOUT);
         let (inspector, bound) =
-            (self.inspector.after_a_stop(), Deadline::after(session(self.context) + Duration::from_secs(2)));
+            (self.inspector.ignoring_shutdown(), Deadline::after(session(self.context) + Duration::from_secs(2)));
         let mut silence = Some(Deadline::after(PROBE));
-        let is_live = || inspector.liveness(&self.group).is_ok_and(|liveness| !liveness.members.is_empty());
+        let is_live = || inspector.group_members(&self.group).is_ok_and(|liveness| !liveness.members.is_empty());
         // What cannot be found out now is found out by the next command.
         while is_live() && !bound.has_passed() {
             if silence.take_if(|silence| silence.has_passed()).is_some() {
@@ -181,19 +181,19 @@ fn assigned(
     loop {
         context.shutdown.check()?;
         match member.poll(Duration::from_millis(100))? {
-            Happening::Assigned(partitions, metadata) if partitions.len() == count => {
+            PollEvent::Assigned(partitions, metadata) if partitions.len() == count => {
                 // Assigned without a fetch: nothing is read here, and nothing prefetched is thrown away.
-                member.read_from(&[])?;
+                member.assign(&[])?;
                 return Ok(metadata);
             }
-            Happening::Assigned(..) => return Err(GroupError::joined(group)),
-            Happening::Revoked { .. } => member.give_back()?,
-            Happening::Doubt(error) => return Err(error.into()),
-            Happening::Nothing | Happening::Record(_) | Happening::Trouble(_) | Happening::Unreadable(_) => {}
+            PollEvent::Assigned(..) => return Err(GroupError::joined(group)),
+            PollEvent::Revoked { .. } => member.unassign()?,
+            PollEvent::OutOfRange(error) => return Err(error.into()),
+            PollEvent::Empty | PollEvent::Record(_) | PollEvent::Retrying(_) | PollEvent::Unreadable(_) => {}
         }
         if probe.has_passed() {
             let begun = Deadline::after(timeout);
-            if inspector.answers() {
+            if inspector.responds() {
                 silent = None;
             } else if silent.get_or_insert(begun).has_passed() {
                 return Err(inspector.no_answer("joining the group", "no answer from the cluster").into());

@@ -5,7 +5,7 @@ use super::topology::{self, Topic};
 use crate::clock;
 use crate::exit::{Failure, Outcome};
 use crate::inventory::{CommittedOffset, InventoryDocument, StockSettings};
-use crate::kafka::{Inspector, Isolation, Kind, LARGEST_RECORD, Operation, TopicPartition};
+use crate::kafka::{EndOffset, ErrorKind, Inspector, LARGEST_RECORD, Operation, TopicPartition};
 use crate::processors::{DEAD_LETTERS, DeadLetterLimits, InventoryProcessor, LEDGER};
 use crate::report;
 use crate::settings::ConsumerSettings;
@@ -42,7 +42,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     let topology = topology::ensure(context, &inspector, &uses, None)?;
     let orders = TopicPartition::all(&names.orders(), topology.partitions);
     let until = if settings.until_end {
-        let ends = inspector.ends(&orders, Isolation::Uncommitted)?;
+        let ends = inspector.ends(&orders, EndOffset::HighWatermark)?;
         Some(orders.iter().cloned().zip(ends).collect())
     } else {
         None
@@ -99,7 +99,7 @@ fn dead_letter_limits(context: &Context, inspector: &Inspector) -> Result<DeadLe
     let connection = &context.common.connection;
     let topic = match inspector.max_message_bytes(&context.common.names.dead_letters()) {
         Ok(limit) => limit,
-        Err(error) if error.kind() == Kind::Denied => DeadLetterLimits::DEFAULT.topic,
+        Err(error) if error.kind() == ErrorKind::Denied => DeadLetterLimits::DEFAULT.topic,
         Err(error) => return Err(error.into()),
     };
     let said = connection.property("message.max.bytes").and_then(|value| value.parse().ok());

@@ -44,7 +44,7 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let mut sampler =
         LagSampler::open(connection, groups, settings.topics.clone(), settings.isolation, &context.shutdown)?;
     if settings.watch.is_none() {
-        sampler = sampler.once_within(connection.timeout);
+        sampler = sampler.for_one_sample(connection.timeout);
     }
     let mut watch = Watch::new(context, settings, of_prefix);
     let mut ended = watch.run(&mut sampler);
@@ -127,7 +127,9 @@ impl<'a> Watch<'a> {
                     return Ok(Code::Done);
                 }
                 // What was shown stays, as old as it is; a first look has nothing to show.
-                Err(error) if !self.groups.is_empty() && self.settings.watch.is_some() && error.kind().passes() => {
+                Err(error)
+                    if !self.groups.is_empty() && self.settings.watch.is_some() && error.kind().is_retriable() =>
+                {
                     if !self.outlast(&error, sampler)? {
                         return Ok(Code::Done);
                     }
@@ -165,8 +167,8 @@ impl<'a> Watch<'a> {
         self.answered = Deadline::after(Duration::ZERO);
         self.is_stale = false;
         if self.settings.watch.is_some() {
-            self.bound = sampler.enough().max(LEAST_BOUND).min(self.context.common.connection.timeout);
-            sampler.within(self.bound);
+            self.bound = sampler.timeout_hint().max(LEAST_BOUND).min(self.context.common.connection.timeout);
+            sampler.set_timeout(self.bound);
         }
     }
 
@@ -179,7 +181,7 @@ impl<'a> Watch<'a> {
         }
         // A look that waits long shows nothing meanwhile; one that is too short never ends on a slow broker.
         self.bound = (self.bound * 2).min(self.context.common.connection.timeout);
-        sampler.within(self.bound);
+        sampler.set_timeout(self.bound);
         let console = &self.context.console;
         let read = if self.context.common.json {
             true

@@ -6,7 +6,7 @@ use super::Context;
 use super::group::Place;
 use crate::analytics::{CountsStore, Feed, Metrics};
 use crate::exit::Failure;
-use crate::kafka::{Range, Reader, ScanRecord, scan};
+use crate::kafka::{OffsetRange, Reader, ScanRecord, scan};
 use crate::state::Digest;
 
 /// What a source partition has counted up to a position.
@@ -124,11 +124,11 @@ pub(super) fn fold(
     ends: &[i64],
     mut tick: impl FnMut(&Folding, u64) -> Result<(), Failure>,
 ) -> Result<Vec<Fold>, Failure> {
-    let ranges: Vec<Range> = places
+    let ranges: Vec<OffsetRange> = places
         .iter()
         .zip(&folds)
         .zip(ends)
-        .map(|((place, fold), end)| Range { place: place.source.clone(), start: fold.position, end: *end })
+        .map(|((place, fold), end)| OffsetRange { place: place.source.clone(), start: fold.position, end: *end })
         .collect();
     let folding = Folding::new(places, folds);
     if ranges.iter().any(|range| range.offsets() > 0) {

@@ -33,8 +33,8 @@ use serde::Serialize;
 use crate::analytics::{DEFAULT_ROWS, MetricsDocument};
 use crate::console::{Console, aside};
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::library;
-use crate::local_broker::{Lease, Starter, Word, choose};
+use crate::kafka::librdkafka_info;
+use crate::local_broker::{Lease, SelectionMessage, Starter, select_broker};
 use crate::output::OutputFile;
 use crate::printable;
 use crate::report;
@@ -97,7 +97,7 @@ impl Context {
             group,
             broker,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            librdkafka: library().0,
+            librdkafka: librdkafka_info().0,
             started: String::new(),
         }
     }
@@ -177,11 +177,11 @@ fn json<D: Serialize>(document: &D) -> Result<String, Failure> {
 ///
 /// When the embedded broker is to be used and cannot be had.
 pub fn reach(context: &mut Context, home: &Path, starter: &Starter) -> Result<Option<Lease>, Failure> {
-    let Some(chosen) = choose(&context.common.wanted, home, starter)? else { return Ok(None) };
-    for word in &chosen.words {
-        match word {
-            Word::Note(text) => context.console.note(text),
-            Word::Warning(text) => context.console.warn(text),
+    let Some(chosen) = select_broker(&context.common.wanted, home, starter)? else { return Ok(None) };
+    for message in &chosen.messages {
+        match message {
+            SelectionMessage::Note(text) => context.console.note(text),
+            SelectionMessage::Warning(text) => context.console.warn(text),
         }
     }
     if let Some(lease) = &chosen.lease {

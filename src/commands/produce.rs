@@ -74,14 +74,14 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     finished.map_err(|error| {
         error.context(format!("{} of {} records were not acknowledged", document.failed, document.produced))
     })?;
-    publisher.leave();
+    publisher.leak();
     let reached = settings.count.is_none_or(|count| document.acknowledged == count);
     Ok(context.end(reached && (settings.count.is_some() || context.shutdown.requested().is_none())))
 }
 
 /// Names the partition without a leader, where that may be the cause.
 fn named(error: kafka::Error, inspector: &Inspector, topic: &str) -> kafka::Error {
-    if error.kind().passes() { inspector.name_leaderless(error, &[topic.to_owned()]) } else { error }
+    if error.kind().is_retriable() { inspector.name_leaderless(error, &[topic.to_owned()]) } else { error }
 }
 
 fn send(

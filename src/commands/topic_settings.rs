@@ -3,7 +3,7 @@
 use super::Context;
 use super::topology::{Topic, Topology, Use};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Kind, Operation, TopicSettings};
+use crate::kafka::{ErrorKind, Inspector, Operation, TopicSettings};
 use crate::topics::CHANGELOG_RECORD;
 
 /// Requires that each topic keeps what it is used for.
@@ -24,7 +24,7 @@ pub(super) fn check(context: &Context, inspector: &Inspector, uses: &[Use]) -> R
         let settings = match inspector.topic_settings(&name) {
             Ok(settings) => settings,
             // What these lose by a wrong setting is at least no state.
-            Err(error) if error.kind() == Kind::Denied && !is_changelog => continue,
+            Err(error) if error.kind() == ErrorKind::Denied && !is_changelog => continue,
             Err(error) => return Err(error.into()),
         };
         if let Some((setting, found, wanted, why)) = wrong(used.topic, &settings) {

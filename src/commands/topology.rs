@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Context, topic_settings};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Admin, Inspector, Kind, Operation, Sizes, TopicFacts};
+use crate::kafka::{Admin, ErrorKind, Inspector, Operation, Sizes, TopicSpec};
 use crate::topics::{COMPACTED, DEAD_LETTER_ROOM, DEFAULT_PARTITIONS, Names};
 
 /// One of the five topics.
@@ -218,7 +218,7 @@ fn make(context: &Context, inspector: &Inspector, topics: &[Topic], partitions: 
         return Ok(());
     }
     let names = &context.common.names;
-    let facts = |topic: Topic| -> Result<TopicFacts, Failure> {
+    let facts = |topic: Topic| -> Result<TopicSpec, Failure> {
         let owned = |settings: &[(&str, &str)]| {
             settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
@@ -230,9 +230,9 @@ fn make(context: &Context, inspector: &Inspector, topics: &[Topic], partitions: 
                 owned(&[("max.message.bytes", size.as_str())])
             }
         };
-        Ok(TopicFacts { name: topic.name(names), partitions, settings })
+        Ok(TopicSpec { name: topic.name(names), partitions, settings })
     };
-    let facts: Vec<TopicFacts> = topics.iter().map(|topic| facts(*topic)).collect::<Result<_, _>>()?;
+    let facts: Vec<TopicSpec> = topics.iter().map(|topic| facts(*topic)).collect::<Result<_, _>>()?;
     let admin = Admin::open(&context.common.connection, &context.runtime, &context.shutdown)?;
     Ok(admin.create(&facts)?)
 }
@@ -267,7 +267,7 @@ pub(super) fn sizes(context: &Context, inspector: &Inspector, topics: &[Topic]) 
         let limit = match inspector.max_message_bytes(&topic.name(names)) {
             Ok(limit) => limit,
             // Without the right to read a topic's settings the client's own defaults have to do.
-            Err(error) if error.kind() == Kind::Denied => continue,
+            Err(error) if error.kind() == ErrorKind::Denied => continue,
             Err(error) => return Err(error.into()),
         };
         sizes.batch = Some(sizes.batch.map_or(limit, |batch| batch.min(limit)));

@@ -7,18 +7,18 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
-use super::client::Context;
-use super::codes::{Kind, kind_of};
+use super::acl::{Operation, Permission};
+use super::client_context::Context;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
-use super::permission::{Operation, Permission};
-use super::retry::{Patience, Request, Retry};
-use super::{call, native_admin};
+use super::error_codes::{ErrorKind, kind_of};
+use super::retry::{AttemptTimeout, Request, Retry};
+use super::{blocking_call, native_admin};
 use crate::shutdown::Shutdown;
 
 /// A topic to be made.
 #[derive(Debug, Clone)]
-pub struct TopicFacts {
+pub struct TopicSpec {
     /// Its name.
     pub name: String,
     /// Its partition count.
@@ -42,7 +42,7 @@ pub struct Admin {
     connection: Connection,
     runtime: tokio::runtime::Handle,
     shutdown: Shutdown,
-    patience: Patience,
+    attempt_timeout: AttemptTimeout,
 }
 
 impl Admin {
@@ -50,11 +50,11 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`Kind::Misconfigured`](super::Kind) when librdkafka refuses the configuration.
+    /// [`ErrorKind::Misconfigured`](super::ErrorKind) when librdkafka refuses the configuration.
     pub fn open(connection: &Connection, runtime: &tokio::runtime::Handle, shutdown: &Shutdown) -> Result<Self, Error> {
         let context = Context::new(connection);
         let client = connection
-            .client(&[])
+            .client_config(&[])
             .create_with_context(context.clone())
             .map_err(|error| error::configuration(&error).of(&context.errors.connection))?;
         Ok(Self {
@@ -63,7 +63,7 @@ impl Admin {
             connection: connection.clone(),
             runtime: runtime.clone(),
             shutdown: shutdown.clone(),
-            patience: Patience::default(),
+            attempt_timeout: AttemptTimeout::default(),
         })
     }
 
@@ -72,7 +72,7 @@ impl Admin {
     /// # Errors
     ///
     /// Without an answer within the timeout, or refused.
-    pub fn create(&self, topics: &[TopicFacts]) -> Result<(), Error> {
+    pub fn create(&self, topics: &[TopicSpec]) -> Result<(), Error> {
         let (client, runtime, wanted) = (Arc::clone(&self.client), self.runtime.clone(), topics.to_vec());
         let answers = self.send("creating topics", move |bound| {
             let new: Vec<NewTopic<'_>> = wanted
@@ -87,7 +87,7 @@ impl Admin {
         for (name, answer) in answers {
             match answer {
                 Ok(()) | Err(Rd::TopicAlreadyExists) => {}
-                Err(code) if kind_of(code) == Kind::Misconfigured => {
+                Err(code) if kind_of(code) == ErrorKind::Misconfigured => {
                     let partitions = topics.iter().find(|topic| topic.name == name).map_or(1, |topic| topic.partitions);
                     let cause = Cause::TopicRefused { code, words: self.refusal(code, &name, partitions) };
                     return Err(Error::new(cause).context(format!("creating the topic {name}")));
@@ -105,7 +105,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// Without an answer within the timeout, refused, or [`Kind::Conflict`](super::Kind) when this cluster deletes no topics at all.
+    /// Without an answer within the timeout, refused, or [`ErrorKind::Conflict`](super::ErrorKind) when this cluster deletes no topics at all.
     pub fn delete_topics(&self, topics: &[String]) -> Result<(), Error> {
         if topics.is_empty() {
             return Ok(());
@@ -118,7 +118,7 @@ impl Admin {
         for (name, answer) in answers {
             match answer {
                 Ok(()) | Err(Rd::UnknownTopicOrPartition | Rd::UnknownTopic) => {}
-                Err(Rd::TopicDeletionDisabled) => return Err(Error::new(Cause::NoDeletion(name))),
+                Err(Rd::TopicDeletionDisabled) => return Err(Error::new(Cause::TopicDeletionDisabled(name))),
                 Err(code) => {
                     let needs = [Permission::topic(&name, &[Operation::Delete])];
                     return Err(self.failed(code, &format!("deleting the topic {name}"), &needs));
@@ -138,7 +138,7 @@ impl Admin {
         let retry = Retry {
             connection: &self.connection,
             log: &self.context.errors,
-            patience: &self.patience,
+            attempt_timeout: &self.attempt_timeout,
             shutdown: &self.shutdown,
             // The crate's own thread serves this client.
             listen: &|| {},
@@ -147,7 +147,7 @@ impl Admin {
         let attempt = move |bound| {
             let answers = attempt(bound)?.into_iter().map(|answer| match answer {
                 Ok(name) => Ok((name, Ok(()))),
-                Err((_, code)) if kind_of(code).passes() => Err(KafkaError::AdminOp(code)),
+                Err((_, code)) if kind_of(code).is_retriable() => Err(KafkaError::AdminOp(code)),
                 Err((name, code)) => Ok((name, Err(code))),
             });
             answers.collect()
@@ -160,8 +160,8 @@ impl Admin {
     fn refusal(&self, code: Rd, topic: &str, partitions: i32) -> String {
         let client = Arc::clone(&self.client);
         let (topic, bound) = (topic.to_owned(), self.connection.timeout);
-        let asked = call::within(bound, move || {
-            native_admin::refusal_of_topic(client.inner().native_ptr(), &topic, partitions, bound)
+        let asked = blocking_call::with_timeout(bound, move || {
+            native_admin::topic_validation_error(client.inner().native_ptr(), &topic, partitions, bound)
         });
         match asked {
             Ok(Some(Some(words))) => {

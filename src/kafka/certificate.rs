@@ -18,40 +18,40 @@ pub(super) struct Certificate {
 }
 
 /// The certificate that a client shows.
-pub(super) enum Client {
+pub(super) enum ClientCertificate {
     /// None is set.
     None,
     /// One is set that cannot be read here: a PKCS#12 store, a text, a missing file; the place where it is.
-    Unread(String),
+    Unparsed(String),
     /// The certificate and its file.
-    Read { certificate: Certificate, file: String },
+    Parsed { certificate: Certificate, file: String },
 }
 
 /// The certificate that a connection's properties name.
-pub(super) fn of_client(connection: &Connection) -> Client {
+pub(super) fn of_client(connection: &Connection) -> ClientCertificate {
     let set = |name: &str| connection.property(name).filter(|value| !value.is_empty());
     if let Some(file) = set("ssl.certificate.location") {
-        let read = std::fs::read_to_string(file).ok().and_then(|text| of_pem(&text));
+        let read = std::fs::read_to_string(file).ok().and_then(|text| from_pem(&text));
         return match read {
-            Some(certificate) => Client::Read { certificate, file: file.to_owned() },
-            None => Client::Unread(file.to_owned()),
+            Some(certificate) => ClientCertificate::Parsed { certificate, file: file.to_owned() },
+            None => ClientCertificate::Unparsed(file.to_owned()),
         };
     }
     if let Some(text) = set("ssl.certificate.pem") {
         let file = "ssl.certificate.pem".to_owned();
-        return of_pem(text).map_or_else(
-            || Client::Unread(file.clone()),
-            |certificate| Client::Read { certificate, file: file.clone() },
+        return from_pem(text).map_or_else(
+            || ClientCertificate::Unparsed(file.clone()),
+            |certificate| ClientCertificate::Parsed { certificate, file: file.clone() },
         );
     }
-    set("ssl.keystore.location").map_or(Client::None, |file| Client::Unread(file.to_owned()))
+    set("ssl.keystore.location").map_or(ClientCertificate::None, |file| ClientCertificate::Unparsed(file.to_owned()))
 }
 
 /// The first certificate of a PEM text.
-pub(super) fn of_pem(text: &str) -> Option<Certificate> {
+pub(super) fn from_pem(text: &str) -> Option<Certificate> {
     let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-    of_der(&base64(body)?)
+    from_der(&base64(body)?)
 }
 
 fn base64(text: &str) -> Option<Vec<u8>> {
@@ -103,7 +103,7 @@ const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 17];
 
 /// A certificate in DER, as TLS carries it.
-pub(super) fn of_der(mut bytes: &[u8]) -> Option<Certificate> {
+pub(super) fn from_der(mut bytes: &[u8]) -> Option<Certificate> {
     let (_, mut outer) = next(&mut bytes)?;
     let (_, signed) = next(&mut outer)?;
     let mut fields = elements(signed).peekable();
@@ -246,7 +246,7 @@ APf5keJ36yCYpHn3+v9uwRDdUVc/NF1Zb7ePvhOgMpKO\n\
 
     #[test]
     fn a_certificate_is_read_as_openssl_and_java_show_it() {
-        let certificate = of_pem(PEM).expect("read");
+        let certificate = from_pem(PEM).expect("read");
         let subject = r"1.2.840.113549.1.9.1=#16056140622e63,CN=kafka.example,OU=stream,O=Food\, Inc.,C=DE";
         assert_eq!(certificate.subject, subject);
         assert_eq!(certificate.issuer, certificate.subject);
@@ -261,10 +261,10 @@ APf5keJ36yCYpHn3+v9uwRDdUVc/NF1Zb7ePvhOgMpKO\n\
             // Cut anywhere, and with any byte bent: never a panic.
             let mut bent = der.clone();
             bent[length] = bent[length].wrapping_add(0x7f);
-            let read = [of_der(&der[..length]), of_der(&bent)];
-            assert!(length > 300 || read[0].is_none() || read[0] != of_der(&der));
+            let read = [from_der(&der[..length]), from_der(&bent)];
+            assert!(length > 300 || read[0].is_none() || read[0] != from_der(&der));
         }
-        assert_eq!(of_pem("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"), None);
-        assert_eq!(of_pem("no certificate"), None);
+        assert_eq!(from_pem("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"), None);
+        assert_eq!(from_pem("no certificate"), None);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-pub(super) use super::property::is_secret;
+pub(super) use super::client_properties::is_secret;
 use crate::exit::{Code, Failure};
 use crate::secrets::REDACTED;
 
@@ -32,13 +32,13 @@ pub struct Connection {
     /// Bound of every single wait for the broker.
     pub timeout: Duration,
     /// The same as the user meant it, also where a wait gets less.
-    whole_timeout: Duration,
+    user_timeout: Duration,
     /// Whether the user said how long that is. Otherwise a broker that is not there is not waited for as long.
-    pub timeout_said: bool,
+    pub timeout_is_explicit: bool,
     /// Where librdkafka's own messages go, if the user wants them.
     pub log: Option<LogSink>,
     /// Where a long wait says what it waits for.
-    pub waiting: Option<LogSink>,
+    pub wait_log: Option<LogSink>,
     /// Whether a request of this connection, or of a clone of it, was ever answered.
     worked: Arc<AtomicBool>,
 }
@@ -90,17 +90,17 @@ impl Connection {
             properties,
             name: None,
             timeout,
-            whole_timeout: timeout,
-            timeout_said: false,
+            user_timeout: timeout,
+            timeout_is_explicit: false,
             log: None,
-            waiting: None,
+            wait_log: None,
             worked: Arc::default(),
         }
     }
 
     /// The same connection with another bound for every wait.
     #[must_use]
-    pub fn within(&self, timeout: Duration) -> Self {
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
     }
 
@@ -136,9 +136,9 @@ impl Connection {
     }
 
     /// Says something about a wait, where somebody wants to know.
-    pub(super) fn say(&self, text: &str) {
-        if let Some(waiting) = &self.waiting {
-            (waiting.0)(text);
+    pub(super) fn log_wait(&self, text: &str) {
+        if let Some(wait_log) = &self.wait_log {
+            (wait_log.0)(text);
         }
     }
 
@@ -163,13 +163,13 @@ impl Connection {
     /// slowly needs long for the five requests of a transaction.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
-        self.bound("session.timeout.ms", SESSION_TIMEOUT.max(self.whole_timeout * 5 / 6).min(LONGEST_SESSION))
+        self.bound("session.timeout.ms", SESSION_TIMEOUT.max(self.user_timeout * 5 / 6).min(LONGEST_SESSION))
     }
 
     /// How long the broker lets a transaction stay open.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
-        let default = TRANSACTION_TIMEOUT.max(self.whole_timeout * 2 / 3).min(LONGEST_TRANSACTION);
+        let default = TRANSACTION_TIMEOUT.max(self.user_timeout * 2 / 3).min(LONGEST_TRANSACTION);
         self.bound("transaction.timeout.ms", default)
     }
 
@@ -188,8 +188,8 @@ impl Connection {
     }
 
     /// A client configuration: preferred values, then the user's, then what this use of the client owns.
-    pub(super) fn client(&self, owned: &[(&str, &str)]) -> ClientConfig {
-        super::native::keep_tls_state();
+    pub(super) fn client_config(&self, owned: &[(&str, &str)]) -> ClientConfig {
+        super::native::disable_openssl_atexit();
         #[allow(clippy::disallowed_methods, reason = "this function is the owner of that call")]
         let mut config = ClientConfig::new();
         for (key, value) in self.defaults() {
@@ -213,9 +213,9 @@ impl Connection {
         config
     }
 
-    /// As [`Connection::client`], with preferred values of this use of the client below the user's.
-    pub(super) fn client_with(&self, preferred: &[(&str, &str)], owned: &[(&str, &str)]) -> ClientConfig {
-        let mut config = self.client(owned);
+    /// As [`Connection::client_config`], with preferred values of this use of the client below the user's.
+    pub(super) fn client_config_with(&self, preferred: &[(&str, &str)], owned: &[(&str, &str)]) -> ClientConfig {
+        let mut config = self.client_config(owned);
         for (key, value) in preferred {
             if self.property(key).is_none() {
                 config.set(*key, *value);
@@ -271,7 +271,7 @@ mod tests {
     fn a_chosen_broker_is_used_by_its_address_and_told_by_its_name() {
         let mut chosen = connection(&[("bootstrap.servers", "embedded")]);
         chosen.use_broker("127.0.0.1:41233".into(), Some("the one over there".into()));
-        assert_eq!(chosen.client(&[]).get("bootstrap.servers"), Some("127.0.0.1:41233"));
+        assert_eq!(chosen.client_config(&[]).get("bootstrap.servers"), Some("127.0.0.1:41233"));
         assert_eq!(chosen.bootstrap(), "127.0.0.1:41233");
         assert_eq!(chosen.broker(), "the one over there");
     }
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn what_a_use_owns_wins_over_the_user_and_the_user_over_what_is_preferred() {
         let config = connection(&[("client.id", "mine"), ("linger.ms", "7")])
-            .client_with(&[("linger.ms", "1"), ("batch.size", "10")], &[("acks", "all")]);
+            .client_config_with(&[("linger.ms", "1"), ("batch.size", "10")], &[("acks", "all")]);
         assert_eq!(config.get("client.id"), Some("mine"));
         assert_eq!(config.get("linger.ms"), Some("7"));
         assert_eq!(config.get("batch.size"), Some("10"));
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn certificates_are_looked_for_where_the_system_has_them_unless_told() {
         let used = |properties: &[(&str, &str)]| {
-            let config = connection(properties).client(&[]);
+            let config = connection(properties).client_config(&[]);
             config.get("ssl.ca.location").map(str::to_owned)
         };
         assert_eq!(used(&[]), None);
@@ -317,7 +317,7 @@ mod tests {
     fn a_long_timeout_gives_transactions_more_time_and_a_shorter_wait_gives_them_no_less() {
         let with = |seconds| Connection::new(Vec::new(), Duration::from_secs(seconds));
         for (timeout, transaction, session) in [(3, 20, 25), (30, 20, 25), (60, 40, 50), (600, 45, 55)] {
-            let connection = with(timeout).within(Duration::from_secs(1));
+            let connection = with(timeout).with_timeout(Duration::from_secs(1));
             assert_eq!(connection.transaction_timeout(), Duration::from_secs(transaction));
             assert_eq!(connection.session_timeout(), Duration::from_secs(session));
             assert!(check_timeouts(&connection, Duration::from_millis(100)).is_ok());

@@ -5,7 +5,7 @@
 
 use super::certificate::Certificate;
 use super::connection::Connection;
-use super::{certificate, native, probe};
+use super::{certificate, native, port_probe};
 
 /// What the library said about a connection, as far as it is understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub(super) enum FaultKind {
     /// It closed in the middle of a TLS handshake, or answered with something else.
     NoTls,
     /// It closed at the first request, which was not in TLS.
-    ClosedAtOnce,
+    ClosedOnConnect,
     /// It closed at the first request that wants a login.
-    ClosedWhenAsked,
+    ClosedOnRequest,
     /// It refused the client's certificate, or the lack of one; TLS's name of the alert.
     ClientCertificate(String),
     /// No connection to the address: the operating system's words, as in "Connection refused".
@@ -43,18 +43,18 @@ pub(super) enum FaultKind {
 
 impl FaultKind {
     /// Whether it says that the address cannot be reached at the moment, rather than how it answers.
-    pub fn is_of_an_address(&self) -> bool {
+    pub fn is_unreachable_address(&self) -> bool {
         matches!(self, Self::NoConnection(_) | Self::UnknownHost(_))
     }
 
     /// Whether a broker that is being stopped or started shows the same: not to be believed once a connection has worked.
     pub fn may_be_a_restart(&self) -> bool {
-        matches!(self, Self::ClosedAtOnce | Self::ClosedWhenAsked | Self::NoTls) || self.is_of_an_address()
+        matches!(self, Self::ClosedOnConnect | Self::ClosedOnRequest | Self::NoTls) || self.is_unreachable_address()
     }
 }
 
 /// What a message of the library says about a connection; `None` where it says nothing about one.
-pub(super) fn read(text: &str) -> Option<ConnectionFault> {
+pub(super) fn parse(text: &str) -> Option<ConnectionFault> {
     let words = without_thread(text);
     let (name, words) = words.split_once(": ")?;
     let (scheme, rest) = name.split_once("://").unwrap_or(("plaintext", name));
@@ -64,7 +64,7 @@ pub(super) fn read(text: &str) -> Option<ConnectionFault> {
 }
 
 /// A message of the library for people: without the thread's name in front and the state of its connection behind.
-pub(super) fn readable(text: &str) -> &str {
+pub(super) fn without_log_prefix(text: &str) -> &str {
     let words = without_thread(text);
     words.split_once(" (after ").map_or(words, |(words, _)| words)
 }
@@ -115,10 +115,10 @@ fn kind(scheme: &str, words: &str, state: &str) -> Option<FaultKind> {
     }
     if words.starts_with("Disconnected") {
         if state.contains("APIVERSION_QUERY") && !scheme.ends_with("ssl") {
-            return Some(FaultKind::ClosedAtOnce);
+            return Some(FaultKind::ClosedOnConnect);
         }
         if state.contains("in state UP") && !scheme.starts_with("sasl") {
-            return Some(FaultKind::ClosedWhenAsked);
+            return Some(FaultKind::ClosedOnRequest);
         }
     }
     None
@@ -132,20 +132,23 @@ pub(super) fn confirm(fault: &ConnectionFault, connection: &Connection) -> Optio
     }
     let confirmed = match &fault.kind {
         FaultKind::Unverified(_) => {
-            let found = native::certificate_fault(&connection.client(&[("security.protocol", "ssl")]), probe::LIMIT);
-            let found = found.and_then(|found| Some((found.code, certificate::of_der(&found.der)?)));
+            let found = native::certificate_fault(
+                &connection.client_config(&[("security.protocol", "ssl")]),
+                port_probe::LIMIT,
+            );
+            let found = found.and_then(|found| Some((found.code, certificate::from_der(&found.der)?)));
             return Some(ConnectionFault { kind: FaultKind::Unverified(found), ..fault.clone() });
         }
-        FaultKind::NoTls => probe::answers_kafka(&fault.address),
-        FaultKind::ClosedAtOnce => probe::answers_tls(&fault.address),
-        FaultKind::ClosedWhenAsked | FaultKind::NoConnection(_) | FaultKind::UnknownHost(_) => false,
+        FaultKind::NoTls => port_probe::answers_kafka(&fault.address),
+        FaultKind::ClosedOnConnect => port_probe::answers_tls(&fault.address),
+        FaultKind::ClosedOnRequest | FaultKind::NoConnection(_) | FaultKind::UnknownHost(_) => false,
         _ => true,
     };
     confirmed.then(|| fault.clone())
 }
 
 /// Why addresses cannot be connected to, for people.
-pub(super) fn in_words(faults: &[ConnectionFault]) -> String {
+pub(super) fn describe_all(faults: &[ConnectionFault]) -> String {
     let words = |fault: &ConnectionFault| match &fault.kind {
         FaultKind::UnknownHost(words) => {
             let host = fault.address.rsplit_once(':').map_or(fault.address.as_str(), |(host, _)| host);

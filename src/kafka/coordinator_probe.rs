@@ -15,7 +15,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Deserialize;
 
-use super::client::Context;
+use super::client_context::Context;
 use super::connection::Connection;
 use super::{error, inspector};
 use crate::clock::{self, Deadline};
@@ -161,7 +161,7 @@ fn ask(client: &BaseConsumer<Context>, partitions: &TopicPartitionList, bound: D
                 answered.send(asked.elapsed()).unwrap_or_default();
                 return;
             }
-            Err(error) if !error::kind(&error).passes() => return,
+            Err(error) if !error::kind(&error).is_retriable() => return,
             Err(_) => {
                 is_found = false;
                 if asked.elapsed() >= attempt {

@@ -1,4 +1,4 @@
-//! Errors of the client layer: a [`Kind`] for control flow, and the facts that `failure/` makes message, hint and exit code of.
+//! Errors of the client layer: a [`ErrorKind`] for control flow, and the facts that `failure/` makes message, hint and exit code of.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
 use super::TopicPartition;
-use super::client::ErrorLog;
-use super::codes::{Kind, kind_of};
+use super::acl::{self, Permission};
+use super::client_context::ErrorLog;
 use super::connection::Connection;
 use super::connection_fault::{ConnectionFault, FaultKind};
-use super::permission::{self, Permission};
+use super::error_codes::{ErrorKind, kind_of};
 use crate::shutdown::{Shutdown, Signal};
 
 /// An error of a call to Kafka.
@@ -52,9 +52,9 @@ pub(super) enum Cause {
     /// Something that this program relies on does not hold.
     Broken(&'static str),
     /// A topic whose deletion was accepted is still there.
-    StillThere(String),
+    TopicStillExists(String),
     /// The brokers of this cluster do not delete topics.
-    NoDeletion(String),
+    TopicDeletionDisabled(String),
     /// A topic that was chosen does not exist.
     NoTopic(String),
     /// A partition that was chosen does not exist; how many the topic has.
@@ -62,7 +62,7 @@ pub(super) enum Cause {
     /// A transaction has kept the last stable offset below an end for too long.
     OpenTransaction { place: TopicPartition, stable: i64, end: i64 },
     /// The log ends below an end that it had.
-    EndWentBack { place: TopicPartition, frozen: i64, end: i64 },
+    LogTruncated { place: TopicPartition, frozen: i64, end: i64 },
     /// The next record of a group member is gone from the log.
     NextRecordGone(String),
     /// A record of a range that is read is gone from the log.
@@ -78,37 +78,37 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::Code { code, .. } | Self::TopicRefused { code, .. } => kind_of(*code),
             Self::NoAnswer { .. }
             | Self::NoLeader(_)
             | Self::NoAddress(_)
-            | Self::StillThere(_)
-            | Self::OpenTransaction { .. } => Kind::Unreachable,
-            Self::Denied { .. } => Kind::Denied,
+            | Self::TopicStillExists(_)
+            | Self::OpenTransaction { .. } => ErrorKind::Unreachable,
+            Self::Denied { .. } => ErrorKind::Denied,
             Self::Connection(fault) => match fault.kind {
                 FaultKind::NoLogin
                 | FaultKind::NoTls
-                | FaultKind::ClosedAtOnce
-                | FaultKind::ClosedWhenAsked
+                | FaultKind::ClosedOnConnect
+                | FaultKind::ClosedOnRequest
                 | FaultKind::NoConnection(_)
-                | FaultKind::UnknownHost(_) => Kind::Unreachable,
-                FaultKind::TooManyFiles => Kind::Exhausted,
+                | FaultKind::UnknownHost(_) => ErrorKind::Unreachable,
+                FaultKind::TooManyFiles => ErrorKind::Exhausted,
                 FaultKind::Login(_)
                 | FaultKind::Mechanism(_)
                 | FaultKind::Unverified(_)
-                | FaultKind::ClientCertificate(_) => Kind::Denied,
+                | FaultKind::ClientCertificate(_) => ErrorKind::Denied,
             },
-            Self::Configuration(_) | Self::TopicName(_) => Kind::Misconfigured,
-            Self::Stopped(_) => Kind::Stopped,
-            Self::Broken(_) => Kind::Unexpected,
-            Self::NoDeletion(_) => Kind::Conflict,
-            Self::NoTopic(_) | Self::NoPartition { .. } | Self::TopicGone { .. } => Kind::Missing,
-            Self::EndWentBack { .. } | Self::NextRecordGone(_) | Self::RangeGone(_) => Kind::OutOfRange,
-            Self::Unreadable { .. } => Kind::Corrupt,
-            Self::Fenced { .. } => Kind::Fenced,
-            Self::TooLarge { .. } => Kind::BadRecord,
+            Self::Configuration(_) | Self::TopicName(_) => ErrorKind::Misconfigured,
+            Self::Stopped(_) => ErrorKind::Stopped,
+            Self::Broken(_) => ErrorKind::Unexpected,
+            Self::TopicDeletionDisabled(_) => ErrorKind::Conflict,
+            Self::NoTopic(_) | Self::NoPartition { .. } | Self::TopicGone { .. } => ErrorKind::Missing,
+            Self::LogTruncated { .. } | Self::NextRecordGone(_) | Self::RangeGone(_) => ErrorKind::OutOfRange,
+            Self::Unreadable { .. } => ErrorKind::Corrupt,
+            Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::TooLarge { .. } => ErrorKind::BadRecord,
         }
     }
 }
@@ -136,7 +136,7 @@ impl Error {
 
     /// What control flow may ask for.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.0.cause.kind()
     }
 
@@ -160,8 +160,8 @@ impl Error {
 
     /// The log of a partition ends below an end that it had when the work began.
     #[must_use]
-    pub fn end_went_back(place: &TopicPartition, frozen: i64, end: i64) -> Self {
-        Self::new(Cause::EndWentBack { place: place.clone(), frozen, end })
+    pub fn log_truncated(place: &TopicPartition, frozen: i64, end: i64) -> Self {
+        Self::new(Cause::LogTruncated { place: place.clone(), frozen, end })
     }
 
     /// The same work, which waited in vain for the leader of a partition.
@@ -196,10 +196,10 @@ pub(super) fn code(error: &KafkaError) -> Option<Rd> {
 }
 
 /// The kind of an error of the crate.
-pub(super) fn kind(error: &KafkaError) -> Kind {
+pub(super) fn kind(error: &KafkaError) -> ErrorKind {
     match error {
-        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => Kind::Misconfigured,
-        other => code(other).map_or(Kind::Unexpected, kind_of),
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => ErrorKind::Misconfigured,
+        other => code(other).map_or(ErrorKind::Unexpected, kind_of),
     }
 }
 
@@ -236,15 +236,16 @@ pub(super) fn of_call(error: &KafkaError, doing: &str, needs: &[Permission], log
 /// As [`of_call`], for a bare code and its words.
 pub(super) fn of_code(code: Rd, words: &str, doing: &str, needs: &[Permission], log: &ErrorLog) -> Error {
     // A refusal heard by the client explains a time-out better than the time-out does, and says more than its bare code.
-    let heard = log.denial(needs).filter(|(heard, _)| code == *heard || !permission::is_of_an_acl(code));
+    let heard =
+        log.authorization_error(needs).filter(|(heard, _)| code == *heard || !acl::is_authorization_error(code));
     let (code, words) = heard.unwrap_or_else(|| (code, words.to_owned()));
     let cause = match kind_of(code) {
-        Kind::Denied if permission::is_of_an_acl(code) => Cause::Denied { code, words, needs: needs.to_vec() },
-        Kind::Denied => match super::connection_fault::read(&words).or_else(|| log.fault()) {
+        ErrorKind::Denied if acl::is_authorization_error(code) => Cause::Denied { code, words, needs: needs.to_vec() },
+        ErrorKind::Denied => match super::connection_fault::parse(&words).or_else(|| log.fault()) {
             Some(fault) => Cause::Connection(fault),
             None => Cause::Denied { code, words, needs: needs.to_vec() },
         },
-        kind if kind.passes() => return no_answer(doing, &words, log),
+        kind if kind.is_retriable() => return no_answer(doing, &words, log),
         _ => Cause::Code { code, words },
     };
     Error::new(cause).context(doing).of(&log.connection)

@@ -8,11 +8,11 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
 use super::TopicPartition;
-use super::codes::{Kind, kind_of};
+use super::acl::{Operation, Permission};
 use super::error::{self, Cause, Error};
+use super::error_codes::{ErrorKind, kind_of};
 use super::inspector::Inspector;
-use super::native_groups::{self, CommittedOffset, Description};
-use super::permission::{Operation, Permission};
+use super::native_groups::{self, CommittedOffset, GroupDescription};
 
 /// All offsets of a group, or why they are not known.
 type Offsets = Result<Vec<(TopicPartition, i64)>, Error>;
@@ -25,7 +25,7 @@ const AT_A_TIME: usize = 16;
 
 /// A consumer group and what it has to do with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupFacts {
+pub struct GroupListing {
     /// Its name.
     pub name: String,
     /// Kafka's name of its state.
@@ -36,7 +36,7 @@ pub struct GroupFacts {
     /// may not look.
     pub topics: Option<BTreeSet<String>>,
     /// Whether no consumer group answers to the name: a share group, or one with NUL in its name, where the library cuts it.
-    pub is_odd: bool,
+    pub is_not_consumer_group: bool,
 }
 
 /// Groups of a listing that have the same name, as far as the library tells it.
@@ -50,9 +50,9 @@ struct Listed {
 
 /// What became of the wish to delete a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupEnd {
+pub enum GroupDeletion {
     /// It is gone, or was not there.
-    Gone,
+    Deleted,
     /// It has members, and stays.
     HasMembers,
 }
@@ -63,7 +63,7 @@ impl Inspector {
     /// # Errors
     ///
     /// Without an answer within the timeout, or refused.
-    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupEnd>, Error> {
+    pub fn delete_groups(&self, groups: &[String]) -> Result<Vec<GroupDeletion>, Error> {
         if groups.is_empty() {
             return Ok(Vec::new());
         }
@@ -72,15 +72,15 @@ impl Inspector {
         let answers = self.ask_coordinator("deleting groups", &[], move |client, bound| {
             let ends =
                 native_groups::delete(client.client().native_ptr(), &wanted, bound).map_err(KafkaError::AdminOp)?;
-            match ends.iter().find_map(|(_, end)| end.err().filter(|code| kind_of(*code).passes())) {
+            match ends.iter().find_map(|(_, end)| end.err().filter(|code| kind_of(*code).is_retriable())) {
                 Some(code) => Err(KafkaError::AdminOp(code)),
                 None => Ok(ends),
             }
         })?;
         let end = |wanted: &String| match answers.iter().find(|(name, _)| name == wanted).and_then(|(_, end)| end.err())
         {
-            None | Some(Rd::GroupIdNotFound) => Ok(GroupEnd::Gone),
-            Some(Rd::NonEmptyGroup) => Ok(GroupEnd::HasMembers),
+            None | Some(Rd::GroupIdNotFound) => Ok(GroupDeletion::Deleted),
+            Some(Rd::NonEmptyGroup) => Ok(GroupDeletion::HasMembers),
             Some(code) => {
                 let (doing, needs) =
                     (format!("deleting the group {wanted}"), [Permission::group(wanted, Operation::Delete)]);
@@ -97,7 +97,7 @@ impl Inspector {
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
     /// stop was asked for.
-    pub fn groups(&self) -> Result<Vec<GroupFacts>, Error> {
+    pub fn groups(&self) -> Result<Vec<GroupListing>, Error> {
         let listed = self.listed()?;
         let names: Vec<&str> = listed.keys().map(String::as_str).collect();
         let descriptions = if names.is_empty() { Vec::new() } else { self.describe_each(&names)? };
@@ -106,8 +106,12 @@ impl Inspector {
         for (((name, listed), description), offsets) in listed.iter().zip(descriptions).zip(offsets) {
             let facts = facts(name, listed, description, offsets)?;
             // The others of that name, which cannot be told apart from it.
-            let other =
-                GroupFacts { members: Vec::new(), topics: Some(BTreeSet::new()), is_odd: true, ..facts.clone() };
+            let other = GroupListing {
+                members: Vec::new(),
+                topics: Some(BTreeSet::new()),
+                is_not_consumer_group: true,
+                ..facts.clone()
+            };
             groups.push(facts);
             groups.extend(std::iter::repeat_n(other, listed.count - 1));
         }
@@ -134,7 +138,7 @@ impl Inspector {
     /// # Errors
     ///
     /// As [`Inspector::groups`].
-    pub fn must_see(&self, groups: &[String], operation: Operation) -> Result<(), Error> {
+    pub fn require_visible(&self, groups: &[String], operation: Operation) -> Result<(), Error> {
         for group in groups {
             let needs = [Permission::group(group, operation)];
             self.described(&format!("looking for the group {group}"), &needs, vec![group.clone()])?;
@@ -148,7 +152,7 @@ impl Inspector {
     ///
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
     /// stop was asked for.
-    pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<Description>, Error> {
+    pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<GroupDescription>, Error> {
         let needs: Vec<Permission> =
             groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
         let names = groups.iter().map(|group| (*group).to_owned()).collect();
@@ -160,7 +164,7 @@ impl Inspector {
         doing: &str,
         needs: &[Permission],
         groups: Vec<String>,
-    ) -> Result<Vec<Description>, Error> {
+    ) -> Result<Vec<GroupDescription>, Error> {
         self.ask_coordinator(doing, needs, move |client, bound| {
             let found = native_groups::describe(client.client().native_ptr(), &groups, bound);
             found.and_then(|found| found.into_iter().collect()).map_err(KafkaError::AdminOp)
@@ -168,14 +172,14 @@ impl Inspector {
     }
 
     /// State and members of groups, in their order, or why the coordinator does not tell them of one.
-    fn describe_each(&self, groups: &[&str]) -> Result<Vec<Result<Description, Rd>>, Error> {
+    fn describe_each(&self, groups: &[&str]) -> Result<Vec<Result<GroupDescription, Rd>>, Error> {
         let needs: Vec<Permission> =
             groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
         let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         self.ask_coordinator("asking for the state of groups", &needs, move |client, bound| {
             let found = native_groups::describe(client.client().native_ptr(), &names, bound);
             let found = found.map_err(KafkaError::AdminOp)?;
-            match found.iter().find_map(|found| found.as_ref().err().filter(|code| kind_of(**code).passes())) {
+            match found.iter().find_map(|found| found.as_ref().err().filter(|code| kind_of(**code).is_retriable())) {
                 Some(code) => Err(KafkaError::AdminOp(*code)),
                 None => Ok(found),
             }
@@ -187,7 +191,7 @@ impl Inspector {
     /// # Errors
     ///
     /// As [`Inspector::groups`].
-    pub fn holder(&self, group: &str, instance_id: &str) -> Result<Option<String>, Error> {
+    pub fn member_with_instance_id(&self, group: &str, instance_id: &str) -> Result<Option<String>, Error> {
         let doing = format!("looking for the member {instance_id}");
         let description = self.described(&doing, std::slice::from_ref(&self.group), vec![group.to_owned()])?;
         let description = description.into_iter().next();
@@ -226,7 +230,7 @@ impl Inspector {
     }
 
     /// Whether the cluster lists a group of that name, of whatever kind.
-    pub(super) fn lists(&self, group: &str) -> Result<bool, Error> {
+    pub(super) fn is_listed(&self, group: &str) -> Result<bool, Error> {
         let (client, group) = (Arc::clone(&self.latest), group.to_owned());
         self.request("looking for the group", &[], Duration::ZERO, move |bound| {
             Ok(!client.client().fetch_group_list(Some(&group), bound)?.groups().is_empty())
@@ -258,24 +262,24 @@ fn by_name<'a>(groups: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<Str
 fn facts(
     name: &str,
     listed: &Listed,
-    description: Result<Description, Rd>,
+    description: Result<GroupDescription, Rd>,
     offsets: Offsets,
-) -> Result<GroupFacts, Error> {
+) -> Result<GroupListing, Error> {
     let is_described = description.is_ok();
-    let Description { state, members } =
-        description.unwrap_or_else(|_| Description { state: listed.state.clone(), members: Vec::new() });
+    let GroupDescription { state, members } =
+        description.unwrap_or_else(|_| GroupDescription { state: listed.state.clone(), members: Vec::new() });
     let (offsets, may_be_read) = match offsets {
         Ok(offsets) => (Some(offsets), true),
-        Err(error) if error.kind() == Kind::Denied => (None, false),
-        Err(error) if error.kind().passes() || error.kind() == Kind::Stopped => return Err(error),
+        Err(error) if error.kind() == ErrorKind::Denied => (None, false),
+        Err(error) if error.kind().is_retriable() || error.kind() == ErrorKind::Stopped => return Err(error),
         Err(_) => (None, true),
     };
     let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
     let committed = offsets.iter().flatten().map(|(place, _)| place.topic.clone());
     let topics: BTreeSet<String> = committed.chain(assigned).collect();
     let is_nothing = topics.is_empty() && members.is_empty();
-    Ok(GroupFacts {
-        is_odd: may_be_read && is_nothing && (offsets.is_none() || !is_described || state == DEAD),
+    Ok(GroupListing {
+        is_not_consumer_group: may_be_read && is_nothing && (offsets.is_none() || !is_described || state == DEAD),
         name: name.to_owned(),
         members: members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect(),
         topics: may_be_read.then_some(topics),
@@ -291,8 +295,8 @@ mod tests {
         Listed { state: "Empty".to_owned(), count }
     }
 
-    fn described(state: &str) -> Description {
-        Description { state: state.to_owned(), members: Vec::new() }
+    fn described(state: &str) -> GroupDescription {
+        GroupDescription { state: state.to_owned(), members: Vec::new() }
     }
 
     fn offset() -> Vec<(TopicPartition, i64)> {
@@ -309,7 +313,9 @@ mod tests {
 
     #[test]
     fn a_group_that_does_not_answer_is_one_odd_group() {
-        let odd = |description, offsets| facts("g", &listed(1), description, offsets).map(|facts| facts.is_odd);
+        let odd = |description, offsets| {
+            facts("g", &listed(1), description, offsets).map(|facts| facts.is_not_consumer_group)
+        };
         let broken = || Err(Error::new(Cause::Broken("for this test")));
         assert_eq!(odd(Ok(described("Empty")), Ok(offset())).ok(), Some(false));
         assert_eq!(odd(Ok(described("Empty")), Ok(Vec::new())).ok(), Some(false));
@@ -318,7 +324,11 @@ mod tests {
         assert_eq!(odd(Ok(described("Empty")), broken()).ok(), Some(true));
         assert_eq!(odd(Err(Rd::InvalidGroupId), Ok(Vec::new())).ok(), Some(true));
         let empty_name = facts("", &listed(1), Err(Rd::InvalidGroupId), Ok(offset())).expect("facts");
-        assert_eq!((empty_name.state.as_str(), empty_name.is_odd), ("Empty", false), "its offsets can be read");
+        assert_eq!(
+            (empty_name.state.as_str(), empty_name.is_not_consumer_group),
+            ("Empty", false),
+            "its offsets can be read"
+        );
         assert_eq!(empty_name.topics.map(|topics| topics.len()), Some(1));
     }
 }

@@ -8,13 +8,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use rdkafka::metadata::Metadata;
 
-use super::client::Context;
+use super::acl::{Operation, Permission};
+use super::client_context::Context;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
-use super::native_groups::Description;
-use super::permission::{Operation, Permission};
-use super::retry::{Patience, Request, Retry};
-use super::{TopicPartition, call, native_admin};
+use super::native_groups::GroupDescription;
+use super::retry::{AttemptTimeout, Request, Retry};
+use super::{TopicPartition, blocking_call, native_admin};
 use crate::clock::Deadline;
 use crate::shutdown::Shutdown;
 
@@ -26,7 +26,7 @@ pub(super) const ROUND_TRIPS: u32 = 6;
 
 /// Whether a group has members, as the broker tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Liveness {
+pub struct GroupMembers {
     /// The group's state in Kafka's words; `Dead` for a group that does not exist.
     pub state: String,
     /// `client id at host` of each member.
@@ -60,7 +60,7 @@ pub struct Inspector {
     pub(super) context: Context,
     pub(super) connection: Connection,
     pub(super) shutdown: Shutdown,
-    pub(super) patience: Arc<Patience>,
+    pub(super) attempt_timeout: Arc<AttemptTimeout>,
     group_name: String,
     pub(super) group: Permission,
 }
@@ -70,7 +70,7 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// [`Kind::Misconfigured`](super::Kind) when librdkafka refuses the configuration.
+    /// [`ErrorKind::Misconfigured`](super::ErrorKind) when librdkafka refuses the configuration.
     pub fn open(connection: &Connection, group: &str, shutdown: &Shutdown) -> Result<Self, Error> {
         let context = Context::new(connection);
         let latest = lasting(client(connection, &context, group, "read_uncommitted")?);
@@ -81,7 +81,7 @@ impl Inspector {
             context: context.clone(),
             connection: connection.clone(),
             shutdown: shutdown.clone(),
-            patience: Arc::default(),
+            attempt_timeout: Arc::default(),
             group_name: group.to_owned(),
             group: Permission::group(group, Operation::Read),
         })
@@ -89,14 +89,14 @@ impl Inspector {
 
     /// The same for a command that only looks at the group: a refusal then asks for no more than that.
     #[must_use]
-    pub fn only_looking(mut self) -> Self {
+    pub fn describe_only(mut self) -> Self {
         self.group.operations = vec![Operation::Describe];
         self
     }
 
     /// The same clients for the last look of a command that was asked to stop.
     #[must_use]
-    pub fn after_a_stop(&self) -> Self {
+    pub fn ignoring_shutdown(&self) -> Self {
         Self { shutdown: Shutdown::default(), ..self.clone() }
     }
 
@@ -112,7 +112,7 @@ impl Inspector {
     #[must_use]
     pub fn name_leaderless(&self, error: Error, topics: &[String]) -> Error {
         let client = Arc::clone(&self.latest);
-        let answer = call::within(LEADER_LOOK, move || client.fetch_metadata(None, LEADER_LOOK));
+        let answer = blocking_call::with_timeout(LEADER_LOOK, move || client.fetch_metadata(None, LEADER_LOOK));
         match answer {
             Ok(Some(Ok(metadata))) => leaderless(error, &metadata, |name| topics.iter().any(|topic| topic == name)),
             _ => error,
@@ -122,14 +122,14 @@ impl Inspector {
     /// The same clients for looks beside the work: they find out by themselves how long an answer may take, so that one which
     /// waits does not lengthen the attempts of the others.
     #[must_use]
-    pub fn beside(&self) -> Self {
-        Self { patience: Arc::default(), ..self.clone() }
+    pub fn with_own_attempt_timeout(&self) -> Self {
+        Self { attempt_timeout: Arc::default(), ..self.clone() }
     }
 
     /// The same clients with another bound for every wait.
     #[must_use]
-    pub fn within(&self, timeout: Duration) -> Self {
-        Self { connection: self.connection.within(timeout), ..self.clone() }
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { connection: self.connection.with_timeout(timeout), ..self.clone() }
     }
 
     /// Every topic that this principal may see, with its partition count, in the order of the names.
@@ -198,7 +198,7 @@ impl Inspector {
         self.send(&request, asks, |_| {
             let look = Deadline::after(Duration::ZERO);
             // Looked for, connected to and asked: on a slow cluster that takes long, and a new client has to begin again.
-            if self.answers()
+            if self.responds()
                 && asked.elapsed() > look.elapsed() * ROUND_TRIPS
                 && let Ok(fresh) = client(&self.connection, &self.context, &self.group_name, "read_uncommitted")
             {
@@ -230,7 +230,7 @@ impl Inspector {
         let retry = Retry {
             connection: &self.connection,
             log: &self.context.errors,
-            patience: &self.patience,
+            attempt_timeout: &self.attempt_timeout,
             shutdown: &self.shutdown,
             listen: &|| self.listen(),
         };
@@ -242,12 +242,12 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// [`Kind::Unreachable`](super::Kind) when one of them is still there after the timeout.
-    pub fn wait_gone(&self, topics: &[String]) -> Result<(), Error> {
+    /// [`ErrorKind::Unreachable`](super::ErrorKind) when one of them is still there after the timeout.
+    pub fn wait_deleted(&self, topics: &[String]) -> Result<(), Error> {
         let deadline = Deadline::after(self.connection.timeout);
         while let Some((left, _)) = self.topics()?.into_iter().find(|(name, _)| topics.contains(name)) {
             if deadline.has_passed() {
-                return Err(Error::new(Cause::StillThere(left)));
+                return Err(Error::new(Cause::TopicStillExists(left)));
             }
             Error::check(&self.shutdown)?;
             self.shutdown.pause(Duration::from_millis(20).min(deadline.remaining()));
@@ -260,13 +260,13 @@ impl Inspector {
     /// # Errors
     ///
     /// Without an answer of its coordinator within the timeout, or refused.
-    pub fn liveness(&self, group: &str) -> Result<Liveness, Error> {
+    pub fn group_members(&self, group: &str) -> Result<GroupMembers, Error> {
         let doing = format!("asking {} for the group's members", self.connection.broker());
         // What the group is wanted for is what a refusal names.
         let description = self.described(&doing, std::slice::from_ref(&self.group), vec![group.to_owned()])?;
         Ok(description.into_iter().next().map_or_else(
-            || Liveness { state: "Dead".to_owned(), members: Vec::new() },
-            |Description { state, members }| Liveness {
+            || GroupMembers { state: "Dead".to_owned(), members: Vec::new() },
+            |GroupDescription { state, members }| GroupMembers {
                 state,
                 members: members.iter().map(|member| format!("{} at {}", member.client, member.host)).collect(),
             },
@@ -335,7 +335,7 @@ pub(super) fn client(
     isolation: &str,
 ) -> Result<BaseConsumer<Context>, Error> {
     connection
-        .client(&[
+        .client_config(&[
             ("group.id", group),
             ("isolation.level", isolation),
             ("enable.auto.commit", "false"),

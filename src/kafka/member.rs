@@ -13,19 +13,19 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Context;
-use super::codes::{Kind, kind_of};
+use super::acl::{Operation, Permission};
+use super::client_context::Context;
 use super::connection::{Connection, POLL_INTERVAL};
 use super::error::{self, Cause, Error};
+use super::error_codes::{ErrorKind, kind_of};
 use super::headers::RecordHeaders;
-use super::permission::{Operation, Permission};
 use super::{TopicPartition, native};
 use crate::clock::{self, Deadline};
 
 /// How long a member waits for its leave to be heard.
-pub const LEAVE_BOUND: Duration = Duration::from_secs(5);
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same where the cluster did not answer just before.
-pub const LEAVE_BOUND_IN_OUTAGE: Duration = Duration::from_millis(500);
+pub const CLOSE_TIMEOUT_IN_OUTAGE: Duration = Duration::from_millis(500);
 
 /// Which group to join, and as whom.
 #[derive(Debug, Clone)]
@@ -76,37 +76,37 @@ impl std::fmt::Debug for GroupMetadata {
 
 /// What a poll brought.
 #[derive(Debug)]
-pub enum Happening<'a> {
+pub enum PollEvent<'a> {
     /// A record of an assigned partition.
-    Record(Record<'a>),
-    /// The group gave this member partitions; it reads nothing until [`Member::read_from`].
+    Record(ConsumerRecord<'a>),
+    /// The group gave this member partitions; it reads nothing until [`Member::assign`].
     Assigned(Vec<TopicPartition>, GroupMetadata),
-    /// The group takes every partition back, and waits for [`Member::give_back`]; `lost` when others may own them already.
+    /// The group takes every partition back, and waits for [`Member::unassign`]; `lost` when others may own them already.
     Revoked {
         /// Whether the membership itself is gone.
         lost: bool,
     },
     /// Nothing within the time given.
-    Nothing,
+    Empty,
     /// The client cannot reach its brokers at the moment, and keeps trying.
-    Trouble(String),
+    Retrying(String),
     /// Something of what was fetched cannot be read; the library does not say of which partition, and may go on behind it.
-    /// Nothing that comes counts until [`Member::read_from`].
+    /// Nothing that comes counts until [`Member::assign`].
     Unreadable(String),
     /// The client finds that a log has not what comes next, or no longer what was read, and reads nothing of it until
-    /// [`Member::read_from`]. It may be wrong while leaders move; otherwise this is the error.
-    Doubt(Error),
+    /// [`Member::assign`]. It may be wrong while leaders move; otherwise this is the error.
+    OutOfRange(Error),
 }
 
 /// A record, borrowed from the client.
 #[derive(Debug)]
-pub struct Record<'a> {
+pub struct ConsumerRecord<'a> {
     message: BorrowedMessage<'a>,
     /// Place of its topic in [`MemberSettings::topics`].
     pub topic: usize,
 }
 
-impl Record<'_> {
+impl ConsumerRecord<'_> {
     /// Its partition.
     #[must_use]
     pub fn partition(&self) -> i32 {
@@ -152,7 +152,7 @@ enum GroupEvent {
 struct MemberContext {
     context: Context,
     events: Mutex<VecDeque<GroupEvent>>,
-    leaving: AtomicBool,
+    closing: AtomicBool,
     group: Arc<str>,
 }
 
@@ -169,7 +169,7 @@ impl ClientContext for MemberContext {
 impl ConsumerContext for MemberContext {
     /// Remembers what the group wants; the loop answers with `assign` or `unassign` when its transaction allows it.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        if self.leaving.load(Ordering::Relaxed) {
+        if self.closing.load(Ordering::Relaxed) {
             // A member that closes must answer at once, or the close never ends.
             drop(consumer.unassign());
             return;
@@ -204,7 +204,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Subscribes; the group's answer comes as [`Happening::Assigned`].
+    /// Subscribes; the group's answer comes as [`PollEvent::Assigned`].
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ impl Member {
     pub fn join(connection: &Connection, settings: &MemberSettings) -> Result<Self, Error> {
         let (session, poll_interval) =
             (settings.session_timeout.as_millis().to_string(), POLL_INTERVAL.as_millis().to_string());
-        let mut config = connection.client_with(
+        let mut config = connection.client_config_with(
             &[
                 ("session.timeout.ms", &session),
                 ("heartbeat.interval.ms", "3000"),
@@ -238,7 +238,7 @@ impl Member {
         let context = MemberContext {
             context: Context::new(connection),
             events: Mutex::default(),
-            leaving: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             group: settings.group.as_str().into(),
         };
         let consumer: BaseConsumer<MemberContext> =
@@ -258,7 +258,7 @@ impl Member {
     ///
     /// When the member cannot go on: fenced by another with its instance id, refused by an ACL, or its next offset is
     /// gone from the log.
-    pub fn poll(&self, bound: Duration) -> Result<Happening<'_>, Error> {
+    pub fn poll(&self, bound: Duration) -> Result<PollEvent<'_>, Error> {
         if let Some(event) = self.event() {
             return event;
         }
@@ -266,41 +266,41 @@ impl Member {
             Some(Ok(message)) => {
                 let name = message.topic();
                 let topic = self.topics.iter().position(|topic| topic == name).unwrap_or(0);
-                Ok(Happening::Record(Record { message, topic }))
+                Ok(PollEvent::Record(ConsumerRecord { message, topic }))
             }
             Some(Err(error)) => self.trouble(&error),
-            None => self.event().unwrap_or(Ok(Happening::Nothing)),
+            None => self.event().unwrap_or(Ok(PollEvent::Empty)),
         }
     }
 
-    fn event(&self) -> Option<Result<Happening<'_>, Error>> {
+    fn event(&self) -> Option<Result<PollEvent<'_>, Error>> {
         let event = self.consumer.context().events.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
         Some(match event {
-            GroupEvent::Assigned(partitions, Some(metadata)) => Ok(Happening::Assigned(partitions, metadata)),
+            GroupEvent::Assigned(partitions, Some(metadata)) => Ok(PollEvent::Assigned(partitions, metadata)),
             GroupEvent::Assigned(_, None) => Err(Error::new(Cause::Broken("the client has no group metadata"))),
-            GroupEvent::Revoked { lost } => Ok(Happening::Revoked { lost }),
+            GroupEvent::Revoked { lost } => Ok(PollEvent::Revoked { lost }),
         })
     }
 
-    fn trouble(&self, error: &KafkaError) -> Result<Happening<'_>, Error> {
+    fn trouble(&self, error: &KafkaError) -> Result<PollEvent<'_>, Error> {
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             return Err(self.fatal(code, &text));
         }
         let last = || self.consumer.context().context.errors.last().unwrap_or_default();
         match error::kind(error) {
-            Kind::Denied => Err(self.failed(error, "consuming")),
-            Kind::OutOfRange => Ok(Happening::Doubt(Error::new(Cause::NextRecordGone(last())))),
-            Kind::Missing => Err(Error::new(Cause::TopicGone { words: last(), member: true })),
-            kind if kind.passes() || kind == Kind::StaleMember => Ok(Happening::Trouble(error.to_string())),
-            kind if kind.is_of_bytes() => Ok(Happening::Unreadable(last())),
+            ErrorKind::Denied => Err(self.failed(error, "consuming")),
+            ErrorKind::OutOfRange => Ok(PollEvent::OutOfRange(Error::new(Cause::NextRecordGone(last())))),
+            ErrorKind::Missing => Err(Error::new(Cause::TopicGone { words: last(), member: true })),
+            kind if kind.is_retriable() || kind == ErrorKind::StaleMember => Ok(PollEvent::Retrying(error.to_string())),
+            kind if kind.is_data_error() => Ok(PollEvent::Unreadable(last())),
             _ => Err(self.failed(error, "taking part in the group")),
         }
     }
 
     fn fatal(&self, code: Rd, text: &str) -> Error {
         match kind_of(code) {
-            Kind::Fenced => Error::fenced(self.instance_id.as_deref(), text),
-            Kind::Denied => {
+            ErrorKind::Fenced => Error::fenced(self.instance_id.as_deref(), text),
+            ErrorKind::Denied => {
                 error::of_code(code, text, "consuming", &self.needs, &self.consumer.context().context.errors)
             }
             _ => Error::new(Cause::Code { code, words: format!("the consumer failed: {text}") }),
@@ -312,7 +312,7 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses the assignment.
-    pub fn read_from(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), Error> {
+    pub fn assign(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (TopicPartition { topic, partition }, offset) in offsets {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
@@ -336,13 +336,13 @@ impl Member {
     /// # Errors
     ///
     /// When the client refuses.
-    pub fn give_back(&self) -> Result<(), Error> {
+    pub fn unassign(&self) -> Result<(), Error> {
         self.consumer.unassign().map_err(|error| self.failed(&error, "giving partitions back"))
     }
 
-    /// Whether others may own the partitions already, which the next [`Happening::Revoked`] is going to tell.
+    /// Whether others may own the partitions already, which the next [`PollEvent::Revoked`] is going to tell.
     #[must_use]
-    pub fn has_lost_its_partitions(&self) -> bool {
+    pub fn assignment_lost(&self) -> bool {
         self.consumer.assignment_lost()
     }
 
@@ -383,8 +383,8 @@ impl Member {
     }
 
     /// Leaves the group, or gives up waiting for that after a while: the session's timeout does the rest.
-    pub fn leave(self, bound: Duration) {
-        self.consumer.context().leaving.store(true, Ordering::Relaxed);
+    pub fn close(self, bound: Duration) {
+        self.consumer.context().closing.store(true, Ordering::Relaxed);
         let (done, ended) = mpsc::channel();
         let closing = std::thread::Builder::new().name("leave group".to_owned()).spawn(move || {
             drop(self.consumer);

@@ -2,64 +2,67 @@
 //!
 //! Rank 20. Calls block, each with a bound, and belong on plain threads.
 
+mod acl;
 mod admin;
-mod aside;
-mod call;
+mod background_drop;
+mod blocking_call;
 mod certificate;
-mod client;
-mod codes;
+mod client_context;
+mod client_properties;
 mod connection;
 mod connection_fault;
 mod coordinator_probe;
+mod delivery_reports;
 mod error;
+mod error_codes;
 mod failure;
 mod groups;
 mod headers;
 mod inspector;
-mod library;
+mod lag_sampler;
+mod librdkafka_info;
 mod member;
 mod native;
 mod native_admin;
 mod native_groups;
 mod native_record;
+mod next_record;
 mod offsets;
-mod peek;
-mod permission;
-mod probe;
-mod property;
+mod port_probe;
 mod publisher;
-mod reports;
 mod retry;
-mod sampler;
 mod scan;
-mod scan_share;
-mod scan_silence;
-mod topic_identity;
+mod scan_client;
+mod scan_worker;
+mod topic_ids;
 mod transaction;
 mod transaction_error;
 
-pub use admin::{Admin, TopicFacts};
-pub use aside::Aside;
-pub use codes::Kind;
+pub use acl::{Operation, Permission, Resource};
+pub use admin::{Admin, TopicSpec};
+pub use background_drop::BackgroundDrop;
+pub use client_properties::{
+    PropertyError, canonical_name, check_property, is_credential, is_secret, matches_owned_value, owned_property,
+    property_names,
+};
 pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::Error;
-pub use groups::{GroupEnd, GroupFacts};
+pub use error_codes::ErrorKind;
+pub use groups::{GroupDeletion, GroupListing};
 pub use headers::{Headers, RecordHeaders};
-pub use inspector::{Inspector, Liveness, TopicSettings};
-pub use library::library;
-pub use member::{GroupMetadata, Happening, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member, MemberSettings, Record};
-pub use native_record::sha256;
-pub use offsets::{Isolation, StableWait};
-pub use permission::{Operation, Permission, Resource};
-pub use property::{
-    Complaint, agrees_with_owner, is_secret, one_name, opens_doors, owned_property, property_names, try_property,
+pub use inspector::{GroupMembers, Inspector, TopicSettings};
+pub use lag_sampler::{LagSampler, TopicChoice};
+pub use librdkafka_info::librdkafka_info;
+pub use member::{
+    CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, ConsumerRecord, GroupMetadata, Member, MemberSettings, PollEvent,
 };
+pub use native_record::sha256;
+pub use offsets::{EndOffset, StableWait};
 pub use publisher::{Delivered, Publisher};
-pub use sampler::{LagSampler, TopicChoice};
-pub use scan::{Range, Reader, ScanRecord, follow, look_at, scan};
-pub use scan_share::LATE_WATERMARK;
-pub use topic_identity::TopicLook;
-pub use transaction::{LARGEST_RECORD, Output, TransactionalId, Transactions};
+pub use scan::{OffsetRange, Reader, ScanRecord, check_readable, follow, scan};
+pub use scan_worker::LATE_WATERMARK;
+pub use topic_ids::TopicIdLookup;
+pub use transaction::{LARGEST_RECORD, Output, TransactionalId, TransactionalProducer};
 pub use transaction_error::TransactionError;
 
 /// How large what is written may be, in bytes, where a topic's own settings say so.

@@ -91,7 +91,7 @@ unsafe extern "C" {
 ///
 /// Clients end with the process here, so their threads run while it exits. OpenSSL would clean up at the exit, below them:
 /// one command in some hundred then ended by a segmentation fault, after it had told its answer (measured over TLS).
-pub fn keep_tls_state() {
+pub fn disable_openssl_atexit() {
     const NO_ATEXIT: u64 = 0x0008_0000;
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -149,13 +149,13 @@ unsafe impl Send for TopicHandle {}
 
 /// What became of a record that was handed to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handed {
+pub enum EnqueueResult {
     /// The client has it and will report on it.
-    Taken,
+    Queued,
     /// The client's queue is full: wait and hand it over again.
     QueueFull,
     /// The client refuses it.
-    Refused(RDKafkaErrorCode),
+    Rejected(RDKafkaErrorCode),
 }
 
 impl TopicHandle {
@@ -182,7 +182,7 @@ impl TopicHandle {
     }
 
     /// Hands a record over; the client copies it.
-    pub fn produce(&self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Handed {
+    pub fn produce(&self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> EnqueueResult {
         let (value, value_length) = raw(value);
         let (key, key_length) = raw(key);
         // SAFETY: the handle is live; F_COPY makes librdkafka copy both buffers before it returns.
@@ -199,12 +199,12 @@ impl TopicHandle {
             )
         };
         if result == 0 {
-            return Handed::Taken;
+            return EnqueueResult::Queued;
         }
         // SAFETY: reads the calling thread's last error of librdkafka.
         match unsafe { rd::rd_kafka_last_error() } {
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL => Handed::QueueFull,
-            other => Handed::Refused(other.into()),
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL => EnqueueResult::QueueFull,
+            other => EnqueueResult::Rejected(other.into()),
         }
     }
 }
@@ -233,10 +233,10 @@ unsafe impl Send for BatchQueue {}
 
 /// One element of a batch.
 #[derive(Debug)]
-pub enum Item<'a> {
+pub enum BatchItem<'a> {
     /// A record.
     Record {
-        topic: TopicTag,
+        topic: TopicPtr,
         partition: i32,
         offset: i64,
         /// Milliseconds since the epoch; `None` for a record of a format that has none.
@@ -245,17 +245,17 @@ pub enum Item<'a> {
         value: Option<&'a [u8]>,
     },
     /// Everything that a reader of this isolation gets up to `offset` was delivered.
-    End { topic: TopicTag, partition: i32, offset: i64 },
+    PartitionEof { topic: TopicPtr, partition: i32, offset: i64 },
     /// An error of the consumer, or of a partition of a topic.
     /// An offset is that of the batch that is not read.
-    Error { topic: Option<TopicTag>, partition: i32, offset: i64, code: RDKafkaErrorCode, text: String },
+    Error { topic: Option<TopicPtr>, partition: i32, offset: i64, code: RDKafkaErrorCode, text: String },
 }
 
 /// The identity of a topic within one client; compares without touching the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicTag(*mut rd::rd_kafka_topic_t);
+pub struct TopicPtr(*mut rd::rd_kafka_topic_t);
 
-impl TopicTag {
+impl TopicPtr {
     /// The topic's name.
     pub fn name(self) -> String {
         // SAFETY: tags live within the batch that they came with, which keeps the topic alive; the name is copied.
@@ -272,7 +272,7 @@ impl BatchQueue {
     }
 
     /// Waits for records for at most `bound` and shows each; `false` when none came.
-    pub fn read(&mut self, bound: Duration, mut each: impl FnMut(Item<'_>)) -> bool {
+    pub fn read(&mut self, bound: Duration, mut each: impl FnMut(BatchItem<'_>)) -> bool {
         let capacity = self.buffer.capacity();
         // SAFETY: the buffer has room for `capacity` pointers; librdkafka fills in as many as it returns.
         unsafe {
@@ -284,10 +284,10 @@ impl BatchQueue {
             // SAFETY: each message is ours until it is destroyed below; what `each` borrows does not outlive the call.
             unsafe {
                 let message = &*pointer;
-                let topic = TopicTag(message.rkt);
+                let topic = TopicPtr(message.rkt);
                 let (partition, offset) = (message.partition, message.offset);
                 match message.err {
-                    rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => each(Item::Record {
+                    rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => each(BatchItem::Record {
                         topic,
                         partition,
                         offset,
@@ -296,7 +296,7 @@ impl BatchQueue {
                         value: bytes(message.payload, message.len),
                     }),
                     rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                        each(Item::End { topic, partition, offset });
+                        each(BatchItem::PartitionEof { topic, partition, offset });
                     }
                     error => {
                         let text = rd::rd_kafka_message_errstr(pointer);
@@ -306,7 +306,7 @@ impl BatchQueue {
                             CStr::from_ptr(text).to_string_lossy().into_owned()
                         };
                         let topic = (!message.rkt.is_null()).then_some(topic);
-                        each(Item::Error { topic, partition, offset, code: error.into(), text });
+                        each(BatchItem::Error { topic, partition, offset, code: error.into(), text });
                     }
                 }
                 rd::rd_kafka_message_destroy(pointer);

@@ -21,12 +21,12 @@ pub(super) const COORDINATOR_BOUND: Duration = Duration::from_hours(1);
 const SLICE: Duration = Duration::from_millis(50);
 
 /// A request of the Admin API, and the queue that its answer comes to.
-pub(super) struct Question {
+pub(super) struct AdminRequest {
     pub options: *mut rd::rd_kafka_AdminOptions_t,
     pub queue: *mut rd::rd_kafka_queue_t,
 }
 
-impl Question {
+impl AdminRequest {
     /// For a live client.
     pub fn new(client: *mut RDKafka, kind: rd::rd_kafka_admin_op_t, bound: Duration) -> Self {
         let mut words = [0 as c_char; 256];
@@ -41,13 +41,13 @@ impl Question {
     }
 
     /// Waits for the answer.
-    pub fn answer(&self, bound: Duration) -> Result<Answer, RDKafkaErrorCode> {
+    pub fn answer(&self, bound: Duration) -> Result<AdminEvent, RDKafkaErrorCode> {
         let deadline = Deadline::after(bound);
         loop {
-            // SAFETY: the queue is live; the event is ours, and destroyed by `Answer`.
+            // SAFETY: the queue is live; the event is ours, and destroyed by `AdminEvent`.
             let event = unsafe { rd::rd_kafka_queue_poll(self.queue, millis(SLICE)) };
             if !event.is_null() {
-                let answer = Answer(event);
+                let answer = AdminEvent(event);
                 // SAFETY: the event is live.
                 let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_event_error(answer.0) }.into();
                 return if code == RDKafkaErrorCode::NoError { Ok(answer) } else { Err(code) };
@@ -59,7 +59,7 @@ impl Question {
     }
 }
 
-impl Drop for Question {
+impl Drop for AdminRequest {
     fn drop(&mut self) {
         // SAFETY: both are ours and destroyed once; a request under way keeps a reference to the queue of its own.
         unsafe {
@@ -70,16 +70,16 @@ impl Drop for Question {
 }
 
 /// An answer; what is read from it is copied before it goes.
-pub(super) struct Answer(*mut rd::rd_kafka_event_t);
+pub(super) struct AdminEvent(*mut rd::rd_kafka_event_t);
 
-impl Answer {
+impl AdminEvent {
     /// The event that it came as, live for as long as the answer.
     pub fn event(&self) -> *mut rd::rd_kafka_event_t {
         self.0
     }
 }
 
-impl Drop for Answer {
+impl Drop for AdminEvent {
     fn drop(&mut self) {
         // SAFETY: the event came from `rd_kafka_queue_poll` and is destroyed once.
         unsafe { rd::rd_kafka_event_destroy(self.0) }
@@ -112,16 +112,16 @@ pub fn topic_settings<const N: usize>(
 ) -> Result<[Option<String>; N], RDKafkaErrorCode> {
     let topic = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
-    let question = Question::new(client, kind, bound);
+    let request = AdminRequest::new(client, kind, bound);
     // SAFETY: the name lives through the call and is copied, as is the resource, which is destroyed here; options and queue
     // are live.
     unsafe {
         let mut asked =
             [rd::rd_kafka_ConfigResource_new(rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, topic.as_ptr())];
-        rd::rd_kafka_DescribeConfigs(client, asked.as_mut_ptr(), 1, question.options, question.queue);
+        rd::rd_kafka_DescribeConfigs(client, asked.as_mut_ptr(), 1, request.options, request.queue);
         rd::rd_kafka_ConfigResource_destroy(asked[0]);
     }
-    let answer = question.answer(bound)?;
+    let answer = request.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DescribeConfigs_result(answer.event());
@@ -153,22 +153,22 @@ pub fn topic_settings<const N: usize>(
 /// Why the broker does not make a topic, in its own words: it is asked whether it would. `None` where it says nothing, or would.
 ///
 /// The crate's own call gives the bare code.
-pub fn refusal_of_topic(client: *mut RDKafka, topic: &str, partitions: i32, bound: Duration) -> Option<String> {
+pub fn topic_validation_error(client: *mut RDKafka, topic: &str, partitions: i32, bound: Duration) -> Option<String> {
     let name = CString::new(topic).ok()?;
-    let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, bound);
+    let request = AdminRequest::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, bound);
     let mut words = [0 as c_char; 256];
     // SAFETY: the name lives through the calls and is copied, as is the request, which is destroyed here; a null request, of a
     // name or a count that the library does not take, is not sent; options and queue are live; the buffers are as long as is said.
     unsafe {
-        rd::rd_kafka_AdminOptions_set_validate_only(question.options, 1, words.as_mut_ptr(), words.len());
+        rd::rd_kafka_AdminOptions_set_validate_only(request.options, 1, words.as_mut_ptr(), words.len());
         let mut asked = [rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, words.as_mut_ptr(), words.len())];
         if asked[0].is_null() {
             return None;
         }
-        rd::rd_kafka_CreateTopics(client, asked.as_mut_ptr(), 1, question.options, question.queue);
+        rd::rd_kafka_CreateTopics(client, asked.as_mut_ptr(), 1, request.options, request.queue);
         rd::rd_kafka_NewTopic_destroy(asked[0]);
     }
-    let answer = question.answer(bound).ok()?;
+    let answer = request.answer(bound).ok()?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
         let result = rd::rd_kafka_event_CreateTopics_result(answer.event());
@@ -192,15 +192,15 @@ pub type TopicIds = Vec<(String, Result<Option<TopicId>, RDKafkaErrorCode>)>;
 pub fn topic_ids(client: *mut RDKafka, topics: &[String], bound: Duration) -> Result<TopicIds, RDKafkaErrorCode> {
     let names = c_names(topics)?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
-    let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, bound);
+    let request = AdminRequest::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, bound);
     // SAFETY: the names live through the call and are copied, as is their collection, which is destroyed here; options and
     // queue are live.
     unsafe {
         let asked = rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        rd::rd_kafka_DescribeTopics(client, asked, question.options, question.queue);
+        rd::rd_kafka_DescribeTopics(client, asked, request.options, request.queue);
         rd::rd_kafka_TopicCollection_destroy(asked);
     }
-    let answer = question.answer(bound)?;
+    let answer = request.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DescribeTopics_result(answer.event());

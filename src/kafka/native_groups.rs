@@ -14,11 +14,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafka;
 
 use super::TopicPartition;
-use super::native_admin::{COORDINATOR_BOUND, Question, c_names, check};
+use super::native_admin::{AdminRequest, COORDINATOR_BOUND, c_names, check};
 
 /// A group as its coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
+pub struct GroupDescription {
     /// Kafka's word; `Dead` for a group that does not exist.
     pub state: String,
     pub members: Vec<GroupMember>,
@@ -47,15 +47,15 @@ pub type DeletedGroup = (String, Result<(), RDKafkaErrorCode>);
 pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-    let question = Question::new(client, kind, COORDINATOR_BOUND);
+    let request = AdminRequest::new(client, kind, COORDINATOR_BOUND);
     // SAFETY: the name lives through the call and is copied, as is the request, which is destroyed here; null partitions
     // mean all of them; options and queue are live.
     unsafe {
         let mut asked = [rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null())];
-        rd::rd_kafka_ListConsumerGroupOffsets(client, asked.as_mut_ptr(), 1, question.options, question.queue);
+        rd::rd_kafka_ListConsumerGroupOffsets(client, asked.as_mut_ptr(), 1, request.options, request.queue);
         rd::rd_kafka_ListConsumerGroupOffsets_destroy(asked[0]);
     }
-    let answer = question.answer(bound)?;
+    let answer = request.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
         let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(answer.event());
@@ -86,22 +86,22 @@ pub fn describe(
     client: *mut RDKafka,
     groups: &[String],
     bound: Duration,
-) -> Result<Vec<Result<Description, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+) -> Result<Vec<Result<GroupDescription, RDKafkaErrorCode>>, RDKafkaErrorCode> {
     let names = c_names(groups)?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    let question = Question::new(client, kind, COORDINATOR_BOUND);
+    let request = AdminRequest::new(client, kind, COORDINATOR_BOUND);
     // SAFETY: the names live through the call and are copied by it; options and queue are live.
     unsafe {
         rd::rd_kafka_DescribeConsumerGroups(
             client,
             pointers.as_mut_ptr(),
             pointers.len(),
-            question.options,
-            question.queue,
+            request.options,
+            request.queue,
         );
     }
-    let answer = question.answer(bound)?;
+    let answer = request.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DescribeConsumerGroups_result(answer.event());
@@ -117,15 +117,15 @@ pub fn describe(
 /// Deletes groups: what became of each, in any order.
 pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Result<Vec<DeletedGroup>, RDKafkaErrorCode> {
     let names = c_names(groups)?;
-    let question = Question::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS, COORDINATOR_BOUND);
+    let request = AdminRequest::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS, COORDINATOR_BOUND);
     // SAFETY: the names live through the call and are copied, as are the requests, which are destroyed here; options and
     // queue are live.
     unsafe {
         let mut asked: Vec<_> = names.iter().map(|name| rd::rd_kafka_DeleteGroup_new(name.as_ptr())).collect();
-        rd::rd_kafka_DeleteGroups(client, asked.as_mut_ptr(), asked.len(), question.options, question.queue);
+        rd::rd_kafka_DeleteGroups(client, asked.as_mut_ptr(), asked.len(), request.options, request.queue);
         rd::rd_kafka_DeleteGroup_destroy_array(asked.as_mut_ptr(), asked.len());
     }
-    let answer = question.answer(bound)?;
+    let answer = request.answer(bound)?;
     // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DeleteGroups_result(answer.event());
@@ -145,13 +145,15 @@ pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Resul
 /// # Safety
 ///
 /// `group` is a live description.
-unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> Result<Description, RDKafkaErrorCode> {
+unsafe fn description(
+    group: *const rd::rd_kafka_ConsumerGroupDescription_t,
+) -> Result<GroupDescription, RDKafkaErrorCode> {
     // SAFETY: by this function's contract; what is reached from it lives as long, and all of it is copied.
     unsafe {
         match check(rd::rd_kafka_ConsumerGroupDescription_error(group)) {
             // From some version of the request on a group that does not exist is an error, not only dead.
             Err(RDKafkaErrorCode::GroupIdNotFound) => {
-                return Ok(Description { state: "Dead".to_owned(), members: Vec::new() });
+                return Ok(GroupDescription { state: "Dead".to_owned(), members: Vec::new() });
             }
             other => other?,
         }
@@ -179,7 +181,7 @@ unsafe fn description(group: *const rd::rd_kafka_ConsumerGroupDescription_t) -> 
                 }
             })
             .collect();
-        Ok(Description { state, members })
+        Ok(GroupDescription { state, members })
     }
 }
 

@@ -7,12 +7,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Context;
+use super::acl::{Operation, Permission};
+use super::client_context::Context;
 use super::error::{self, Cause, Error};
 use super::inspector::Inspector;
-use super::permission::{Operation, Permission};
 use super::retry::Request;
-use super::{TopicPartition, call};
+use super::{TopicPartition, blocking_call};
 use crate::clock::{self, Deadline};
 
 /// How long a transaction that a dead writer left open is waited for: the broker ends it within its timeout and the ten
@@ -24,11 +24,11 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// Which end of a partition is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
+pub enum EndOffset {
     /// The last stable offset: behind no open transaction.
-    Committed,
+    LastStable,
     /// The high watermark.
-    Uncommitted,
+    HighWatermark,
 }
 
 /// A wait for partitions to be stable up to ends that were frozen before: for the transactions below them to end.
@@ -52,22 +52,22 @@ impl StableWait {
     ///
     /// # Errors
     ///
-    /// [`Kind::Unreachable`](super::Kind) when a transaction below an end stays open for more than 60 s,
-    /// [`Kind::OutOfRange`](super::Kind) when a log ends below its frozen end, or without an answer.
-    pub fn look(
+    /// [`ErrorKind::Unreachable`](super::ErrorKind) when a transaction below an end stays open for more than 60 s,
+    /// [`ErrorKind::OutOfRange`](super::ErrorKind) when a log ends below its frozen end, or without an answer.
+    pub fn check(
         &mut self,
         inspector: &Inspector,
         partitions: &[TopicPartition],
         ends: &[i64],
         tell: &mut dyn FnMut(&str),
     ) -> Result<bool, Error> {
-        let stable = inspector.ends(partitions, Isolation::Committed)?;
+        let stable = inspector.ends(partitions, EndOffset::LastStable)?;
         let Some(behind) = stable.iter().zip(ends).position(|(stable, end)| stable < end) else { return Ok(true) };
         let place = &partitions[behind];
         if self.silence.has_passed() {
-            let now = inspector.ends(partitions, Isolation::Uncommitted)?;
+            let now = inspector.ends(partitions, EndOffset::HighWatermark)?;
             if let Some(back) = now.iter().zip(ends).position(|(now, end)| now < end) {
-                return Err(Error::end_went_back(&partitions[back], ends[back], now[back]));
+                return Err(Error::log_truncated(&partitions[back], ends[back], now[back]));
             }
             self.silence = Deadline::after(SILENCE);
             if !std::mem::replace(&mut self.told, true) {
@@ -88,7 +88,7 @@ impl Inspector {
     /// # Errors
     ///
     /// Without an answer within the timeout, refused, or for a missing topic.
-    pub fn ends(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<i64>, Error> {
+    pub fn ends(&self, partitions: &[TopicPartition], isolation: EndOffset) -> Result<Vec<i64>, Error> {
         self.bounds(partitions, isolation, Offset::End, self.connection.timeout)
     }
 
@@ -99,8 +99,8 @@ impl Inspector {
     /// # Errors
     ///
     /// As [`Inspector::ends`].
-    pub fn since(&self, partitions: &[TopicPartition], millis: i64) -> Result<Vec<Option<i64>>, Error> {
-        self.offsets_at(partitions, Isolation::Uncommitted, Offset::Offset(millis), self.connection.timeout)
+    pub fn offsets_for_time(&self, partitions: &[TopicPartition], millis: i64) -> Result<Vec<Option<i64>>, Error> {
+        self.offsets_at(partitions, EndOffset::HighWatermark, Offset::Offset(millis), self.connection.timeout)
     }
 
     /// The log start offsets of partitions, in their order.
@@ -109,7 +109,7 @@ impl Inspector {
     ///
     /// As [`Inspector::ends`].
     pub fn starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, Error> {
-        self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, self.connection.timeout)
+        self.bounds(partitions, EndOffset::HighWatermark, Offset::Beginning, self.connection.timeout)
     }
 
     /// Log start, last stable offset and high watermark of partitions; a topic that is missing is waited for no longer than
@@ -122,9 +122,9 @@ impl Inspector {
         partitions: &[TopicPartition],
         patience: Duration,
     ) -> Result<Vec<(i64, i64, i64)>, Error> {
-        let starts = self.bounds(partitions, Isolation::Uncommitted, Offset::Beginning, patience)?;
-        let ends = self.bounds(partitions, Isolation::Uncommitted, Offset::End, patience)?;
-        let stable = self.bounds(partitions, Isolation::Committed, Offset::End, patience)?;
+        let starts = self.bounds(partitions, EndOffset::HighWatermark, Offset::Beginning, patience)?;
+        let ends = self.bounds(partitions, EndOffset::HighWatermark, Offset::End, patience)?;
+        let stable = self.bounds(partitions, EndOffset::LastStable, Offset::End, patience)?;
         let bounds = starts.into_iter().zip(stable).zip(ends);
         Ok(bounds.map(|((start, stable), end)| (start, stable, end.max(stable))).collect())
     }
@@ -132,7 +132,7 @@ impl Inspector {
     fn bounds(
         &self,
         partitions: &[TopicPartition],
-        isolation: Isolation,
+        isolation: EndOffset,
         end: Offset,
         patience: Duration,
     ) -> Result<Vec<i64>, Error> {
@@ -146,7 +146,7 @@ impl Inspector {
     fn offsets_at(
         &self,
         partitions: &[TopicPartition],
-        isolation: Isolation,
+        isolation: EndOffset,
         time: Offset,
         patience: Duration,
     ) -> Result<Vec<Option<i64>>, Error> {
@@ -154,8 +154,8 @@ impl Inspector {
             return Ok(Vec::new());
         }
         let client = match isolation {
-            Isolation::Committed => Arc::clone(&self.stable),
-            Isolation::Uncommitted => Arc::clone(&self.latest),
+            EndOffset::LastStable => Arc::clone(&self.stable),
+            EndOffset::HighWatermark => Arc::clone(&self.latest),
         };
         let doing = "asking for offsets";
         let mut query = TopicPartitionList::with_capacity(partitions.len());
@@ -170,7 +170,7 @@ impl Inspector {
         let attempt = move |bound| found_offsets(&asked.offsets_for_times(query.clone(), bound)?, &places, time);
         self.send(&request, attempt, |bound| refresh(&client, partitions, bound)).map_err(|error| {
             let topics: Vec<String> = partitions.iter().map(|place| place.topic.clone()).collect();
-            if error.kind().passes() { self.name_leaderless(error, &topics) } else { error }
+            if error.kind().is_retriable() { self.name_leaderless(error, &topics) } else { error }
         })
     }
 
@@ -209,8 +209,8 @@ impl Inspector {
             let (client, query, places) = (Arc::clone(&self.stable), query.clone(), partitions.to_vec());
             let attempt = move |bound| committed_offsets(&client.committed_offsets(query.clone(), bound)?, &places);
             match self.send(&request, attempt, |_| {}) {
-                Err(error) if error.kind().passes() && !bound.has_passed() => {
-                    let answers = self.answers();
+                Err(error) if error.kind().is_retriable() && !bound.has_passed() => {
+                    let answers = self.responds();
                     if silence.has_passed() && !answers {
                         return Err(error);
                     }
@@ -227,9 +227,10 @@ impl Inspector {
 
     /// Whether some broker answers at the moment; known within a second, or twice as long as its last answer took.
     #[must_use]
-    pub fn answers(&self) -> bool {
-        let (client, bound) = (Arc::clone(&self.latest), self.patience.attempt().min(self.connection.timeout));
-        let answer = call::within(bound, move || client.fetch_metadata(Some("__consumer_offsets"), bound));
+    pub fn responds(&self) -> bool {
+        let (client, bound) = (Arc::clone(&self.latest), self.attempt_timeout.attempt().min(self.connection.timeout));
+        let answer =
+            blocking_call::with_timeout(bound, move || client.fetch_metadata(Some("__consumer_offsets"), bound));
         matches!(answer, Ok(Some(Ok(_))))
     }
 
@@ -238,7 +239,7 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// As [`StableWait::look`]; when a stop was asked for.
+    /// As [`StableWait::check`]; when a stop was asked for.
     pub fn wait_stable(
         &self,
         partitions: &[TopicPartition],
@@ -246,7 +247,7 @@ impl Inspector {
         tell: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
         let mut wait = StableWait::default();
-        while !wait.look(self, partitions, ends, tell)? {
+        while !wait.check(self, partitions, ends, tell)? {
             Error::check(&self.shutdown)?;
             clock::pause(Duration::from_millis(5));
         }

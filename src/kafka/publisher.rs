@@ -8,13 +8,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{Producer, PurgeConfig, ThreadedProducer};
 
 use super::Sizes;
-use super::client::Context;
-use super::codes::{Kind, kind_of};
+use super::acl::{Operation, Permission};
+use super::client_context::Context;
 use super::connection::Connection;
+use super::delivery_reports::{DeliveryReports, flush_all};
 use super::error::{self, Cause, Error};
-use super::native::{Handed, TopicHandle};
-use super::permission::{Operation, Permission};
-use super::reports::{Reports, settle};
+use super::error_codes::{ErrorKind, kind_of};
+use super::native::{EnqueueResult, TopicHandle};
 use crate::clock::{self, Deadline};
 
 /// What was acknowledged on one partition.
@@ -33,10 +33,10 @@ pub struct Delivered {
 /// The first metadata reply retires the bootstrap connection before the real one is up, and an idempotent producer then
 /// waits a hard-coded 500 ms in librdkafka; any later metadata reply runs its state machine again. Without this thread
 /// everything works all the same, half a second later.
-pub(super) fn hasten(
-    producer: &ThreadedProducer<Reports>,
+pub(super) fn poke_metadata(
+    producer: &ThreadedProducer<DeliveryReports>,
     topic: &str,
-    done: impl Fn(&Reports) -> bool + Send + 'static,
+    done: impl Fn(&DeliveryReports) -> bool + Send + 'static,
 ) {
     let (producer, topic) = (producer.clone(), topic.to_owned());
     drop(std::thread::Builder::new().name("metadata".to_owned()).spawn(move || {
@@ -52,13 +52,13 @@ pub(super) fn hasten(
 
 /// How far a partition is known to know this producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Opening {
+enum FirstRecord {
     /// It was sent nothing.
-    Untouched,
+    None,
     /// It was sent one record.
-    Asked,
+    InFlight,
     /// It has acknowledged a record.
-    Open,
+    Acked,
 }
 
 /// A producer for many records on one topic.
@@ -73,11 +73,11 @@ enum Opening {
 pub struct Publisher {
     // Before the producer: a handle must be gone when its client goes.
     handle: TopicHandle,
-    producer: ThreadedProducer<Reports>,
+    producer: ThreadedProducer<DeliveryReports>,
     timeout: Duration,
     sent: u64,
     topic: String,
-    openings: Vec<Opening>,
+    first_records: Vec<FirstRecord>,
 }
 
 impl Publisher {
@@ -88,18 +88,18 @@ impl Publisher {
     /// With exit code 2 when librdkafka refuses the configuration.
     pub fn open(connection: &Connection, topic: &str, partitions: i32, sizes: Sizes) -> Result<Self, Error> {
         let (timeout, batch) = (connection.timeout.as_millis().to_string(), sizes.batch_size());
-        let config = connection.client_with(
+        let config = connection.client_config_with(
             &[("linger.ms", "5"), ("batch.size", &batch), ("message.timeout.ms", &timeout)],
             &[("enable.idempotence", "true"), ("acks", "all"), ("max.in.flight.requests.per.connection", "1")],
         );
-        let reports = Reports::new(Context::new(connection), partitions);
-        let openings = reports.partitions.iter().map(|_| Opening::Untouched).collect();
-        let producer: ThreadedProducer<Reports> =
+        let reports = DeliveryReports::new(Context::new(connection), partitions);
+        let first_records = reports.partitions.iter().map(|_| FirstRecord::None).collect();
+        let producer: ThreadedProducer<DeliveryReports> =
             config.create_with_context(reports).map_err(|error| error::configuration(&error))?;
         let handle = TopicHandle::new(producer.client().native_ptr(), topic, None)
             .ok_or_else(|| Error::new(Cause::TopicName(topic.to_owned())))?;
-        hasten(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
-        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned(), openings })
+        poke_metadata(&producer, topic, |reports| reports.acknowledged.load(Ordering::Relaxed) > 0);
+        Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned(), first_records })
     }
 
     /// Hands a record to the client, which copies it; waits while the client's queue is full, and before the second record of
@@ -109,19 +109,19 @@ impl Publisher {
     ///
     /// With exit code 4 when nothing is acknowledged for the whole timeout, or the code of the client's refusal.
     pub fn send(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Error> {
-        let opening = usize::try_from(partition).ok().and_then(|index| self.openings.get_mut(index));
-        match opening {
-            Some(Opening::Open) | None => {}
-            Some(opening @ Opening::Untouched) => *opening = Opening::Asked,
-            Some(Opening::Asked) => self.settle_first_records()?,
+        let first_record = usize::try_from(partition).ok().and_then(|index| self.first_records.get_mut(index));
+        match first_record {
+            Some(FirstRecord::Acked) | None => {}
+            Some(first_record @ FirstRecord::None) => *first_record = FirstRecord::InFlight,
+            Some(FirstRecord::InFlight) => self.settle_first_records()?,
         }
         match self.handle.produce(partition, key, value) {
-            Handed::Taken => {
+            EnqueueResult::Queued => {
                 self.sent += 1;
                 Ok(())
             }
-            Handed::Refused(code) => Err(self.refused(code)),
-            Handed::QueueFull => self.send_when_there_is_room(partition, key, value),
+            EnqueueResult::Rejected(code) => Err(self.refused(code)),
+            EnqueueResult::QueueFull => self.send_when_there_is_room(partition, key, value),
         }
     }
 
@@ -133,9 +133,9 @@ impl Publisher {
             return Err(refusal);
         }
         let partitions = &self.producer.client().context().partitions;
-        for (opening, reports) in self.openings.iter_mut().zip(partitions) {
-            if *opening == Opening::Asked && reports.records.load(Ordering::Relaxed) > 0 {
-                *opening = Opening::Open;
+        for (first_record, reports) in self.first_records.iter_mut().zip(partitions) {
+            if *first_record == FirstRecord::InFlight && reports.records.load(Ordering::Relaxed) > 0 {
+                *first_record = FirstRecord::Acked;
             }
         }
         Ok(())
@@ -153,16 +153,16 @@ impl Publisher {
         loop {
             clock::pause(Duration::from_millis(1));
             match self.handle.produce(partition, key, value) {
-                Handed::Taken => {
+                EnqueueResult::Queued => {
                     self.sent += 1;
                     return Ok(());
                 }
-                Handed::Refused(code) => return Err(self.refused(code)),
-                Handed::QueueFull if settled != self.settled() => {
+                EnqueueResult::Rejected(code) => return Err(self.refused(code)),
+                EnqueueResult::QueueFull if settled != self.settled() => {
                     settled = self.settled();
                     stalled.renew();
                 }
-                Handed::QueueFull if stalled.has_passed() => {
+                EnqueueResult::QueueFull if stalled.has_passed() => {
                     self.give_up();
                     return Err(error::no_answer(
                         "publishing",
@@ -170,7 +170,7 @@ impl Publisher {
                         &self.reports().context.errors,
                     ));
                 }
-                Handed::QueueFull => {}
+                EnqueueResult::QueueFull => {}
             }
         }
     }
@@ -181,12 +181,12 @@ impl Publisher {
     ///
     /// With exit code 4 when some record is neither within the timeout.
     pub fn finish(&self) -> Result<(), Error> {
-        if self.reports().first_error().is_some_and(|first| kind_of(first.code) == Kind::Unreachable) {
+        if self.reports().first_error().is_some_and(|first| kind_of(first.code) == ErrorKind::Unreachable) {
             // The timeout is over for the first record that was given up: the others do not get another one.
             self.give_up();
         }
         // Each record is given up by the client after the timeout; a little more lets the reports arrive.
-        if settle(&self.producer, self.sent, self.timeout + Duration::from_secs(2)) {
+        if flush_all(&self.producer, self.sent, self.timeout + Duration::from_secs(2)) {
             return Ok(());
         }
         Err(error::no_answer("publishing", "not every record was acknowledged in time", &self.reports().context.errors))
@@ -239,7 +239,7 @@ impl Publisher {
 
     /// Ends without the client's own farewell, which takes up to 100 ms: only for a process that is about to end, when
     /// nothing is in flight.
-    pub fn leave(self) {
+    pub fn leak(self) {
         std::mem::forget(self);
     }
 
@@ -247,7 +247,7 @@ impl Publisher {
         self.reports().settled()
     }
 
-    fn reports(&self) -> &Arc<Reports> {
+    fn reports(&self) -> &Arc<DeliveryReports> {
         self.producer.client().context()
     }
 
@@ -256,8 +256,12 @@ impl Publisher {
             return error::too_large(&self.topic, error::Limit::OfClient, code, &self.reports().context.errors);
         }
         // A producer that was refused its id (KIP-679) fails every record with a code that says no more than that.
-        let fatal =
-            self.producer.client().fatal_error().map(|(code, _)| code).filter(|code| kind_of(*code) == Kind::Denied);
+        let fatal = self
+            .producer
+            .client()
+            .fatal_error()
+            .map(|(code, _)| code)
+            .filter(|code| kind_of(*code) == ErrorKind::Denied);
         let error = KafkaError::MessageProduction(fatal.unwrap_or(code));
         let needs = [Permission::topic(&self.topic, &[Operation::Write])];
         error::of_call(&error, "publishing", &needs, &self.reports().context.errors)

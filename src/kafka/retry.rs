@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
-use super::client::ErrorLog;
-use super::codes::Kind;
+use super::acl::Permission;
+use super::client_context::ErrorLog;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
-use super::permission::Permission;
-use super::{call, connection_fault};
+use super::error_codes::ErrorKind;
+use super::{blocking_call, connection_fault};
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
@@ -38,15 +38,15 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long an attempt may take. A late answer is thrown away by the library, so attempts grow on a slow broker, and shrink
 /// again to twice what the last answer took.
 #[derive(Debug)]
-pub(super) struct Patience(AtomicU64);
+pub(super) struct AttemptTimeout(AtomicU64);
 
-impl Default for Patience {
+impl Default for AttemptTimeout {
     fn default() -> Self {
         Self::of(FIRST_ATTEMPT)
     }
 }
 
-impl Patience {
+impl AttemptTimeout {
     /// Begins with another first attempt than requests have.
     pub fn of(first_attempt: Duration) -> Self {
         Self(AtomicU64::new(millis(first_attempt)))
@@ -93,7 +93,7 @@ struct Looked {
 pub(super) struct Retry<'a> {
     pub connection: &'a Connection,
     pub log: &'a ErrorLog,
-    pub patience: &'a Patience,
+    pub attempt_timeout: &'a AttemptTimeout,
     pub shutdown: &'a Shutdown,
     /// Brings in what the client heard meanwhile.
     pub listen: &'a dyn Fn(),
@@ -117,16 +117,20 @@ impl Retry<'_> {
         let deadline = Deadline::after(request.timeout);
         let mut looked = Looked { told: false, probe: Deadline::after(FIRST_PROBE) };
         loop {
-            let bound = deadline.remaining().min(self.patience.attempt()).max(Duration::from_millis(1));
+            let bound = deadline.remaining().min(self.attempt_timeout.attempt()).max(Duration::from_millis(1));
             let started = clock::now();
             let answer = {
                 let attempt = attempt.clone();
-                call::bounded(bound + GRACE, move || attempt(bound), || self.look(request, &deadline, &mut looked))?
+                blocking_call::with_check(
+                    bound + GRACE,
+                    move || attempt(bound),
+                    || self.look(request, &deadline, &mut looked),
+                )?
             };
             let error = match answer {
                 Some(Ok(value)) => {
                     self.connection.mark_worked();
-                    self.patience.answered_after(started.elapsed());
+                    self.attempt_timeout.answered_after(started.elapsed());
                     return Ok(value);
                 }
                 Some(Err(error)) => error,
@@ -134,14 +138,14 @@ impl Retry<'_> {
             };
             self.look(request, &deadline, &mut looked)?;
             let kind = error::kind(&error);
-            let passes = kind.passes() || kind == Kind::Missing && deadline.elapsed() < request.missing_for;
+            let passes = kind.is_retriable() || kind == ErrorKind::Missing && deadline.elapsed() < request.missing_for;
             if !passes || deadline.has_passed() {
                 return Err(error::of_call(&error, doing, needs, self.log));
             }
             if started.elapsed() >= bound {
-                self.patience.grow();
+                self.attempt_timeout.grow();
             }
-            if kind != Kind::Passing {
+            if kind != ErrorKind::Transient {
                 refresh(deadline.remaining().min(FIRST_ATTEMPT));
             }
             if started.elapsed() < PAUSE {
@@ -154,7 +158,7 @@ impl Retry<'_> {
     fn look(&self, request: &Request<'_>, deadline: &Deadline, looked: &mut Looked) -> Result<(), Error> {
         Error::check(self.shutdown)?;
         (self.listen)();
-        if let Some((code, words)) = self.log.denial(request.needs) {
+        if let Some((code, words)) = self.log.authorization_error(request.needs) {
             return Err(error::of_code(code, &words, request.doing, request.needs, self.log));
         }
         let probes = looked.probe.has_passed();
@@ -166,16 +170,16 @@ impl Retry<'_> {
         }
         let faults = self.log.unreachable_addresses();
         if let Some(faults) = &faults
-            && !self.connection.timeout_said
+            && !self.connection.timeout_is_explicit
             && deadline.elapsed() >= NOBODY_THERE
         {
             return Err(Error::new(Cause::NoAddress(faults.clone())).context(request.doing).of(&self.log.connection));
         }
         if !looked.told && deadline.elapsed() >= SILENCE && deadline.remaining() >= SILENCE / 2 {
             looked.told = true;
-            let reason = faults.map(|faults| connection_fault::in_words(&faults)).or_else(|| self.log.last());
+            let reason = faults.map(|faults| connection_fault::describe_all(&faults)).or_else(|| self.log.last());
             let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-            self.connection.say(&format!("still {}{reason}", request.doing));
+            self.connection.log_wait(&format!("still {}{reason}", request.doing));
         }
         Ok(())
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::TopicPartition;
 use super::connection::Connection;
 use super::error::{Cause, Error};
-use super::scan_share::Share;
+use super::scan_worker::ScanWorker;
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
 /// The records of a partition from `start` to before `end`; both are positions, so markers count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub struct OffsetRange {
     /// The partition.
     pub place: TopicPartition,
     /// First offset.
@@ -22,7 +22,7 @@ pub struct Range {
     pub end: i64,
 }
 
-impl Range {
+impl OffsetRange {
     /// Offsets in the range, markers and gaps included.
     #[must_use]
     pub fn offsets(&self) -> u64 {
@@ -71,7 +71,7 @@ pub trait Reader: Send {
 pub fn scan<R: Reader>(
     connection: &Connection,
     group: &str,
-    ranges: &[Range],
+    ranges: &[OffsetRange],
     shares: &[Mutex<R>],
     shutdown: &Shutdown,
     mut tick: impl FnMut(u64) -> Result<(), R::Error>,
@@ -86,7 +86,7 @@ pub fn scan<R: Reader>(
             .map(|(own, share)| {
                 let (records, ended, stop) = (&records, &ended, &stop);
                 scope.spawn(move || {
-                    let result = Share::new(connection, group, ranges, own)
+                    let result = ScanWorker::new(connection, group, ranges, own)
                         .map_err(R::Error::from)
                         .and_then(|mut own| own.run(share, records, stop, shutdown));
                     if result.is_err() {
@@ -124,7 +124,7 @@ pub fn scan<R: Reader>(
 /// # Errors
 ///
 /// As [`scan`]; the one of a batch that cannot be read names partition and offset.
-pub fn look_at(
+pub fn check_readable(
     connection: &Connection,
     group: &str,
     positions: &[(TopicPartition, i64)],
@@ -138,12 +138,12 @@ pub fn look_at(
         }
         fn reached(&mut self, _range: usize, _position: i64) {}
     }
-    let one = |(place, position): &(TopicPartition, i64)| Range {
+    let one = |(place, position): &(TopicPartition, i64)| OffsetRange {
         place: place.clone(),
         start: *position,
         end: position.saturating_add(1),
     };
-    let ranges: Vec<Range> = positions.iter().map(one).collect();
+    let ranges: Vec<OffsetRange> = positions.iter().map(one).collect();
     scan(connection, group, &ranges, &[Mutex::new(Nothing)], shutdown, |_| Ok(()))
 }
 
@@ -159,10 +159,12 @@ pub fn follow<R: Reader>(
     reader: &Mutex<R>,
     stop: &AtomicBool,
 ) -> Result<(), R::Error> {
-    let ranges: Vec<Range> =
-        starts.iter().map(|(place, start)| Range { place: place.clone(), start: *start, end: i64::MAX }).collect();
+    let ranges: Vec<OffsetRange> = starts
+        .iter()
+        .map(|(place, start)| OffsetRange { place: place.clone(), start: *start, end: i64::MAX })
+        .collect();
     let all: Vec<usize> = (0..ranges.len()).collect();
-    let mut share = Share::new(connection, group, &ranges, &all)?;
+    let mut share = ScanWorker::new(connection, group, &ranges, &all)?;
     let records = AtomicU64::new(0);
     while !stop.load(Ordering::Relaxed) {
         share.batch(reader, &records)?;
@@ -171,7 +173,7 @@ pub fn follow<R: Reader>(
 }
 
 /// Deals ranges out to shares: the largest first, each to the share that has the least.
-fn deal(ranges: &[Range], shares: usize) -> Vec<Vec<usize>> {
+fn deal(ranges: &[OffsetRange], shares: usize) -> Vec<Vec<usize>> {
     let mut dealt = vec![Vec::new(); shares];
     let mut loads = vec![0u64; shares];
     let mut order: Vec<usize> = (0..ranges.len()).filter(|&index| ranges[index].offsets() > 0).collect();
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn ranges_are_dealt_evenly_and_empty_ones_not_at_all() {
-        let range = |partition, offsets: i64| Range {
+        let range = |partition, offsets: i64| OffsetRange {
             place: TopicPartition::new("t", partition),
             start: 10,
             end: 10 + offsets,

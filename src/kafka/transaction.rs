@@ -8,19 +8,19 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Context;
+use super::acl::{Operation, Permission};
+use super::client_context::Context;
 use super::connection::Connection;
 use super::coordinator_probe::{CoordinatorProbe, STATISTICS_MILLIS};
+use super::delivery_reports::{DeliveryReports, flush_all};
 use super::error::{self, Cause, Error};
 use super::headers::Headers;
 use super::member::GroupMetadata;
-use super::native::{self, Handed, TopicHandle};
-use super::permission::{Operation, Permission};
-use super::publisher::hasten;
-use super::reports::{Reports, settle};
+use super::native::{self, EnqueueResult, TopicHandle};
+use super::publisher::poke_metadata;
 use super::retry;
 use super::transaction_error::TransactionError;
-use super::{Sizes, TopicPartition, call};
+use super::{Sizes, TopicPartition, blocking_call};
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
@@ -45,13 +45,13 @@ const STALL: Duration = Duration::from_millis(500);
 /// How long a call is repeated.
 ///
 /// A process that is stopped in the middle of a call wakes with its time used up, and finds the answer waiting.
-struct Patience {
+struct CallDeadline {
     bound: Duration,
     deadline: Deadline,
     looked: bool,
 }
 
-impl Patience {
+impl CallDeadline {
     fn new(timeout: Duration) -> Self {
         Self { bound: timeout, deadline: Deadline::after(timeout), looked: false }
     }
@@ -61,13 +61,13 @@ impl Patience {
     }
 
     /// Whether the call may be repeated.
-    fn lasts(&mut self) -> bool {
+    fn may_retry(&mut self) -> bool {
         let stood_still = self.deadline.elapsed() > self.bound + STALL;
         !self.deadline.has_passed() || stood_still && !std::mem::replace(&mut self.looked, true)
     }
 }
 
-/// A topic that the transactions write to, by its place in the list given to [`Transactions::open`].
+/// A topic that the transactions write to, by its place in the list given to [`TransactionalProducer::open`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output(pub usize);
 
@@ -84,11 +84,11 @@ pub struct TransactionalId {
 ///
 /// After an error other than [`TransactionError::Abort`] and [`TransactionError::Stale`] it must be dropped: librdkafka
 /// has no KIP-890, so a late `EndTxn` of a call in doubt could end a later transaction of the same producer.
-pub struct Transactions {
+pub struct TransactionalProducer {
     // Before the producer: a handle must be gone when its client goes.
     handles: Vec<TopicHandle>,
     pub(super) topics: Vec<String>,
-    pub(super) producer: ThreadedProducer<Reports>,
+    pub(super) producer: ThreadedProducer<DeliveryReports>,
     /// Records handed to the client.
     sent: AtomicU64,
     pub(super) context: Context,
@@ -96,12 +96,12 @@ pub struct Transactions {
     /// How long the broker lets a transaction stay open.
     transaction_timeout: Duration,
     /// How long nobody asks what the adding of offsets waits for.
-    patience: retry::Patience,
+    attempt_timeout: retry::AttemptTimeout,
     /// What its transactions need.
     pub(super) needs: Vec<Permission>,
 }
 
-impl Transactions {
+impl TransactionalProducer {
     /// Takes over the transactional id: fences a predecessor and ends the transaction that it left open. What is written to the
     /// `compressed` topic is compressed with gzip, which every client reads, whatever `compression.type` says.
     ///
@@ -119,7 +119,7 @@ impl Transactions {
     ) -> Result<Self, Error> {
         let (timeout, batch) = (connection.transaction_timeout().as_millis().to_string(), sizes.batch_size());
         let size = sizes.record.unwrap_or(0).max(LARGEST_RECORD + ROOM).to_string();
-        let config = connection.client_with(
+        let config = connection.client_config_with(
             &[
                 ("transaction.timeout.ms", &timeout),
                 ("linger.ms", "5"),
@@ -136,8 +136,8 @@ impl Transactions {
         let mut needs = vec![Permission::transactions(&id.family)];
         needs.extend(topics.iter().map(|topic| Permission::topic(topic, &[Operation::Write])));
         let context = Context::new(connection);
-        let producer: ThreadedProducer<Reports> = config
-            .create_with_context(Reports::new(context.clone(), 0))
+        let producer: ThreadedProducer<DeliveryReports> = config
+            .create_with_context(DeliveryReports::new(context.clone(), 0))
             .map_err(|error| error::configuration(&error))?;
         let handle = |(place, topic): (usize, &String)| {
             let codec = (compressed == Some(Output(place))).then_some(c"gzip");
@@ -148,9 +148,9 @@ impl Transactions {
         let (topics, sent, timeout) = (topics.to_vec(), AtomicU64::new(0), connection.timeout);
         let transaction_timeout = connection.transaction_timeout();
         // A new client remembers no coordinator: its first call is not given up before its time.
-        let patience = retry::Patience::of(transaction_timeout);
+        let attempt_timeout = retry::AttemptTimeout::of(transaction_timeout);
         let transactions =
-            Self { handles, topics, producer, sent, context, timeout, transaction_timeout, patience, needs };
+            Self { handles, topics, producer, sent, context, timeout, transaction_timeout, attempt_timeout, needs };
         transactions.initialize(shutdown)?;
         Ok(transactions)
     }
@@ -159,7 +159,7 @@ impl Transactions {
         let done = Arc::new(AtomicBool::new(false));
         if let Some(topic) = self.topics.first() {
             let done = Arc::clone(&done);
-            hasten(&self.producer, topic, move |_| done.load(Ordering::Relaxed));
+            poke_metadata(&self.producer, topic, move |_| done.load(Ordering::Relaxed));
         }
         let deadline = Deadline::after(self.timeout);
         let result = loop {
@@ -172,7 +172,7 @@ impl Transactions {
                 Err(KafkaError::Transaction(error))
                     if error.is_retriable()
                         && !deadline.has_passed()
-                        && self.context.errors.denial(&self.needs).is_none() => {}
+                        && self.context.errors.authorization_error(&self.needs).is_none() => {}
                 Err(KafkaError::Transaction(error)) if error.is_retriable() => {
                     break Err(error::no_answer(
                         "taking over the transactional id",
@@ -194,7 +194,7 @@ impl Transactions {
     /// When the producer is fenced or unusable.
     pub fn begin(&self) -> Result<(), TransactionError> {
         // What an aborted transaction was told does not matter any more.
-        self.producer.client().context().take_implied();
+        self.producer.client().context().take_acks_without_offset();
         self.producer.begin_transaction().map_err(|error| self.classify_kafka(&error, "beginning a transaction"))
     }
 
@@ -213,21 +213,21 @@ impl Transactions {
         let stalled = Deadline::after(self.timeout);
         loop {
             match self.handles[topic.0].produce(partition, key, value) {
-                Handed::Taken => {
+                EnqueueResult::Queued => {
                     self.count();
                     return Ok(());
                 }
-                Handed::Refused(code) => return Err(self.refused(topic, code)),
-                Handed::QueueFull => Self::wait_for_room(&stalled)?,
+                EnqueueResult::Rejected(code) => return Err(self.refused(topic, code)),
+                EnqueueResult::QueueFull => Self::wait_for_room(&stalled)?,
             }
         }
     }
 
-    /// As [`Transactions::send`], with headers.
+    /// As [`TransactionalProducer::send`], with headers.
     ///
     /// # Errors
     ///
-    /// As [`Transactions::send`].
+    /// As [`TransactionalProducer::send`].
     pub fn send_with_headers(
         &self,
         topic: Output,
@@ -279,22 +279,22 @@ impl Transactions {
         sources.dedup();
         needs.extend(sources.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])));
         // Well before the broker gives up on the transaction: this is the call that is known to hang.
-        let mut patience = Patience::new(self.timeout.min(self.transaction_timeout / 2));
-        let (list, silence, started) = (Arc::new(list), self.patience.attempt(), clock::now());
+        let mut deadline = CallDeadline::new(self.timeout.min(self.transaction_timeout / 2));
+        let (list, silence, started) = (Arc::new(list), self.attempt_timeout.attempt(), clock::now());
         let coordinator = &self.producer.client().context().transaction_coordinator;
         let connection = &self.context.errors.connection;
         let mut probe = CoordinatorProbe::after(silence, coordinator, connection, group.group(), &list);
         loop {
             let (producer, list, group) = (self.producer.clone(), Arc::clone(&list), group.clone());
-            let bound = patience.bound();
+            let bound = deadline.bound();
             let call = move || producer.send_offsets_to_transaction(&list, group.native(), bound);
             match self.call("adding offsets to the transaction", bound, call, || probe.is_overdue())? {
                 Ok(()) => {
-                    self.patience.answered_after(started.elapsed());
+                    self.attempt_timeout.answered_after(started.elapsed());
                     return Ok(());
                 }
                 Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && !error.txn_requires_abort() && patience.lasts() =>
+                    if error.is_retriable() && !error.txn_requires_abort() && deadline.may_retry() =>
                 {
                     clock::pause(Duration::from_millis(10));
                 }
@@ -310,19 +310,19 @@ impl Transactions {
     /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::UnknownOutcome`] when it is unknown.
     pub fn commit(&self) -> Result<(), TransactionError> {
         // Later the broker has aborted it anyway.
-        let mut patience = Patience::new(self.timeout.min(self.transaction_timeout));
-        while !settle(&self.producer, self.sent.load(Ordering::Relaxed), patience.bound()) {
-            if !patience.lasts() {
+        let mut deadline = CallDeadline::new(self.timeout.min(self.transaction_timeout));
+        while !flush_all(&self.producer, self.sent.load(Ordering::Relaxed), deadline.bound()) {
+            if !deadline.may_retry() {
                 return Err(TransactionError::UnknownOutcome("not every record was acknowledged in time".to_owned()));
             }
         }
-        if self.producer.client().context().take_implied() {
+        if self.producer.client().context().take_acks_without_offset() {
             return Err(TransactionError::Abort(
                 "records may be missing: their acknowledgements name no offset".to_owned(),
             ));
         }
         loop {
-            let (producer, bound) = (self.producer.clone(), patience.bound());
+            let (producer, bound) = (self.producer.clone(), deadline.bound());
             let result = self.call(
                 "committing the transaction",
                 bound,
@@ -331,7 +331,7 @@ impl Transactions {
             )?;
             match result {
                 Ok(()) => return Ok(()),
-                Err(error) if error.retriable && !error.requires_abort && patience.lasts() => {}
+                Err(error) if error.retriable && !error.requires_abort && deadline.may_retry() => {}
                 Err(error) => return Err(self.classify(&error, "committing the transaction", &self.needs)),
             }
         }
@@ -343,14 +343,14 @@ impl Transactions {
     ///
     /// [`TransactionError::UnknownOutcome`] when that did not succeed in time: the broker will abort it by its timeout.
     pub fn abort(&self) -> Result<(), TransactionError> {
-        let mut patience = Patience::new(self.timeout.min(self.transaction_timeout));
+        let mut deadline = CallDeadline::new(self.timeout.min(self.transaction_timeout));
         loop {
-            let (producer, bound) = (self.producer.clone(), patience.bound());
+            let (producer, bound) = (self.producer.clone(), deadline.bound());
             let result =
                 self.call("aborting the transaction", bound, move || producer.abort_transaction(bound), || false)?;
             match result {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && patience.lasts() => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && deadline.may_retry() => {}
                 Err(error) => return Err(self.classify_kafka(&error, "aborting the transaction")),
             }
         }
@@ -373,7 +373,7 @@ impl Transactions {
                 Ok(())
             }
         };
-        let result = match call::bounded(bound + GRACE, call, meanwhile) {
+        let result = match blocking_call::with_check(bound + GRACE, call, meanwhile) {
             Ok(Some(result)) => return Ok(result),
             Ok(None) => left_behind("the client did not return within its bound"),
             Err(error) => error,
@@ -395,7 +395,7 @@ impl Transactions {
     }
 }
 
-impl std::fmt::Debug for Transactions {
+impl std::fmt::Debug for TransactionalProducer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Transactions").field("topics", &self.topics).finish_non_exhaustive()
     }

@@ -6,12 +6,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 use rdkafka::producer::Producer;
 use thiserror::Error as ThisError;
 
-use super::codes::{Kind, kind_of};
+use super::acl::Permission;
+use super::delivery_reports::RejectedRecord;
 use super::error::{self, Error, Limit};
+use super::error_codes::{ErrorKind, kind_of};
 use super::native::CallError;
-use super::permission::Permission;
-use super::reports::Refused;
-use super::transaction::{NO_COORDINATOR, Output, Transactions};
+use super::transaction::{NO_COORDINATOR, Output, TransactionalProducer};
 use crate::clock::{self, Deadline};
 
 /// What the handing over of a record is called.
@@ -37,14 +37,14 @@ pub enum TransactionError {
     Failed(#[from] Error),
 }
 
-impl Transactions {
+impl TransactionalProducer {
     pub(super) fn refused(&self, topic: Output, code: Rd) -> TransactionError {
-        if let Some(failure) = self.heard_refusal(code, WRITING, &self.needs) {
+        if let Some(failure) = self.earlier_refusal(code, WRITING, &self.needs) {
             return TransactionError::Failed(failure);
         }
         match code {
             // The transaction has failed meanwhile; the abort will tell of it.
-            code if kind_of(code) == Kind::Abortable => TransactionError::Abort(code.to_string()),
+            code if kind_of(code) == ErrorKind::Abortable => TransactionError::Abort(code.to_string()),
             Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
             code if error::is_size(code) => TransactionError::Failed(error::too_large(
                 &self.topics[topic.0],
@@ -80,10 +80,10 @@ impl Transactions {
         // The library's own words are about its interface: "Timed out waiting for operation to finish, retry call to resume".
         let timed_out = error.code == Rd::OperationTimedOut;
         let text = format!("{doing}: {}", if timed_out { NO_COORDINATOR } else { &error.text });
-        if kind_of(error.code) == Kind::Denied {
+        if kind_of(error.code) == ErrorKind::Denied {
             return TransactionError::Failed(self.denied(error.code, doing, &error.text, needs));
         }
-        if let Some(failure) = self.heard_refusal(error.code, doing, needs) {
+        if let Some(failure) = self.earlier_refusal(error.code, doing, needs) {
             return TransactionError::Failed(failure);
         }
         if error.fatal || matches!(error.code, Rd::Fatal | Rd::Fenced | Rd::ProducerFenced) {
@@ -94,9 +94,9 @@ impl Transactions {
         }
         if error.requires_abort {
             return match error.code {
-                code if kind_of(code) == Kind::StaleMember => TransactionError::Stale(text),
+                code if kind_of(code) == ErrorKind::StaleMember => TransactionError::Stale(text),
                 // A record of the transaction was refused for good: to try again would end the same way.
-                code if kind_of(code) == Kind::BadRecord => {
+                code if kind_of(code) == ErrorKind::BadRecord => {
                     TransactionError::Failed(self.failure(&KafkaError::MessageProduction(code), doing))
                 }
                 _ => TransactionError::Abort(text),
@@ -107,12 +107,14 @@ impl Transactions {
 
     /// The record that a topic refused for good, if one did, by that topic.
     fn refused_record(&self) -> Option<Error> {
-        let Refused { code, topic } = self.producer.client().context().first_error()?;
+        let RejectedRecord { code, topic } = self.producer.client().context().first_error()?;
         match kind_of(code) {
-            Kind::BadRecord if error::is_size(code) => {
+            ErrorKind::BadRecord if error::is_size(code) => {
                 Some(error::too_large(&topic, Limit::OfTopic, code, &self.context.errors))
             }
-            Kind::BadRecord => Some(self.failure(&KafkaError::MessageProduction(code), &format!("writing to {topic}"))),
+            ErrorKind::BadRecord => {
+                Some(self.failure(&KafkaError::MessageProduction(code), &format!("writing to {topic}")))
+            }
             _ => None,
         }
     }
@@ -125,7 +127,7 @@ impl Transactions {
     fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Permission]) -> Error {
         let named = Deadline::after(Duration::from_millis(200));
         while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !named.has_passed() {
-            if let Some((_, heard)) = self.context.errors.denial(needs) {
+            if let Some((_, heard)) = self.context.errors.authorization_error(needs) {
                 return error::of_code(code, &heard, doing, needs, &self.context.errors);
             }
             clock::pause(Duration::from_millis(1));
@@ -135,17 +137,17 @@ impl Transactions {
 
     /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, or of no topic, and
     /// every try after it would end the same way. It was one by an ACL, or of a record.
-    fn heard_refusal(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
+    fn earlier_refusal(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
         let told = Deadline::after(Duration::from_millis(200));
         loop {
-            if let Some((code, text)) = self.context.errors.denial(needs) {
+            if let Some((code, text)) = self.context.errors.authorization_error(needs) {
                 return Some(error::of_code(code, &text, doing, needs, &self.context.errors));
             }
             if let Some(error) = self.refused_record() {
                 return Some(error);
             }
             // Its line of the log, or its report, comes on another thread. What the client itself refuses has none.
-            let refused_before = code == Rd::State || kind_of(code) == Kind::BadRecord && doing != WRITING;
+            let refused_before = code == Rd::State || kind_of(code) == ErrorKind::BadRecord && doing != WRITING;
             if !refused_before || told.has_passed() {
                 return None;
             }
@@ -155,7 +157,7 @@ impl Transactions {
 
     fn fatal(&self, doing: &str) -> TransactionError {
         match self.producer.client().fatal_error() {
-            Some((code, text)) if kind_of(code) == Kind::Denied => {
+            Some((code, text)) if kind_of(code) == ErrorKind::Denied => {
                 TransactionError::Failed(self.denied(code, doing, &text, &self.needs))
             }
             Some((Rd::Fenced | Rd::ProducerFenced | Rd::InvalidProducerEpoch, text)) => {

@@ -123,14 +123,14 @@ impl Place {
         admin.delete_topics(&topics)?;
         let inspector = Inspector::open(&self.connection, &self.names.inventory_group(None), &Shutdown::default())?;
         inspector.delete_groups(&self.names.groups())?;
-        Ok(inspector.wait_gone(&topics)?)
+        Ok(inspector.wait_deleted(&topics)?)
     }
 
     /// What every process is given beside the words of its step: no secret among them, as everybody may see them.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = ["--output", "json", "--progress", "none", "--leash"].map(str::to_owned).into();
-        if self.connection.timeout_said {
+        if self.connection.timeout_is_explicit {
             let timeout = humantime::format_duration(self.connection.timeout).to_string();
             words.extend(["--timeout".to_owned(), timeout.replace(' ', "")]);
         }

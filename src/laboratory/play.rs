@@ -11,7 +11,7 @@ use super::stage::{Show, Stage};
 use crate::clock::{self, Deadline};
 use crate::domain::EventTime;
 use crate::exit::Failure;
-use crate::kafka::{Inspector, Isolation, TopicPartition, library};
+use crate::kafka::{EndOffset, Inspector, TopicPartition, librdkafka_info};
 use crate::scenario::{
     Action, Bound, BrokerFacts, EndedBy, EventKind, ExpectationOutcome, Run, RunEvent, ScenarioDocument, Script,
     Signal, Step, StepOutcome, Verdict, Wait, evaluate, predictions,
@@ -70,7 +70,7 @@ pub fn play(script: &Script, file: &str, place: &Place, stage: &Stage<'_>) -> Re
             prefix: place.names.prefix().to_owned(),
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        librdkafka: library().0,
+        librdkafka: librdkafka_info().0,
         started: EventTime::from_millis(clock::wall_millis()).map(|time| time.to_string()).unwrap_or_default(),
         elapsed_seconds: 0.0,
         steps: Vec::new(),
@@ -318,7 +318,7 @@ impl Playing<'_> {
             }
             Wait::Records(topic, bound) => self.wait_for_number(step, deadline, *bound, |playing| {
                 let Some(partitions) = playing.partitions(topic)? else { return Ok(0) };
-                let ends: i64 = playing.inspector.ends(&partitions, Isolation::Uncommitted)?.iter().sum();
+                let ends: i64 = playing.inspector.ends(&partitions, EndOffset::HighWatermark)?.iter().sum();
                 Ok(ends - playing.inspector.starts(&partitions)?.iter().sum::<i64>())
             }),
             Wait::Uncommitted(topic, bound) => {
@@ -362,8 +362,8 @@ impl Playing<'_> {
     fn uncommitted(&self, topic: &str) -> Result<i64, Failure> {
         let Some(partitions) = self.partitions(topic)? else { return Ok(0) };
         // The stable ones first: what is committed meanwhile is then no record too many behind them, but none too few.
-        let stable: i64 = self.inspector.ends(&partitions, Isolation::Committed)?.iter().sum();
-        let ends: i64 = self.inspector.ends(&partitions, Isolation::Uncommitted)?.iter().sum();
+        let stable: i64 = self.inspector.ends(&partitions, EndOffset::LastStable)?.iter().sum();
+        let ends: i64 = self.inspector.ends(&partitions, EndOffset::HighWatermark)?.iter().sum();
         Ok(ends - stable)
     }
 

@@ -62,13 +62,13 @@ impl AddressFile {
     /// # Errors
     ///
     /// When that cannot be told, as when no file can be opened: an error is not an absence.
-    pub fn stands_in(&self, folder: &Directory) -> io::Result<bool> {
+    pub fn is_current_in(&self, folder: &Directory) -> io::Result<bool> {
         Ok(folder.is_at_path()? && Self::read(folder)?.is_some_and(|claim| claim.id == self.id))
     }
 
     /// Takes the claim back, if it is still this broker's.
     pub fn remove(&self, folder: &Directory) {
-        if self.stands_in(folder).is_ok_and(|stands| stands) {
+        if self.is_current_in(folder).is_ok_and(|stands| stands) {
             // A file that stays is a stale one, which is believed by nobody.
             drop(folder.remove(NAME));
         }
@@ -103,7 +103,7 @@ pub(super) mod tests {
         assert_eq!(AddressFile::read(folder).expect("read"), Some(one.clone()));
         two.write(folder).expect("written");
         one.remove(folder);
-        assert!(two.stands_in(folder).expect("told") && !one.stands_in(folder).expect("told"));
+        assert!(two.is_current_in(folder).expect("told") && !one.is_current_in(folder).expect("told"));
         two.remove(folder);
         assert_eq!(AddressFile::read(folder).expect("read"), None);
     }
@@ -130,7 +130,8 @@ pub(super) mod tests {
         // As a cloned repository may hold it: a link to what an attacker wrote elsewhere.
         fs::rename(home.path().join("data").join(NAME), home.path().join(NAME)).expect("moved");
         std::os::unix::fs::symlink(home.path().join(NAME), home.path().join("data").join(NAME)).expect("linked");
-        for error in [AddressFile::read(&folder).expect_err("refused"), one.stands_in(&folder).expect_err("not known")]
+        for error in
+            [AddressFile::read(&folder).expect_err("refused"), one.is_current_in(&folder).expect_err("not known")]
         {
             assert!(crate::broker::Untrusted::of(&error).is_some(), "{error}");
         }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::address_file::AddressFile;
-use super::control::Lease;
-use super::folder::{look, prepare, unreadable, unwritable};
+use super::control_connection::Lease;
+use super::data_directory::{open_existing, open_or_create, unreadable, unwritable};
 use super::name_of;
 use crate::broker::Directory;
 use crate::clock::{self, Deadline};
@@ -53,7 +53,7 @@ pub struct Starter {
 
 /// A broker that is held.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundBroker {
     /// Where it is.
     pub broker: AddressFile,
     /// Keeps it.
@@ -67,7 +67,7 @@ pub struct Found {
 /// The one line by which a background broker tells its parent how its start went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FirstWord {
+pub enum StartupMessage {
     /// It listens.
     Ready {
         /// Where.
@@ -98,17 +98,17 @@ fn idle_argument(idle: Duration) -> String {
 
 /// The running broker over a folder, held; `None` when none answers.
 pub(super) fn find(folder: &Path, timeout: Duration) -> Result<Option<(AddressFile, Lease)>, Failure> {
-    let Some(directory) = look(folder)? else { return Ok(None) };
+    let Some(directory) = open_existing(folder)? else { return Ok(None) };
     let unknown = |error: io::Error| unreadable(folder, &error);
     let Some(broker) = AddressFile::read(&directory).map_err(unknown)? else { return Ok(None) };
-    let lease = Lease::take(&broker, timeout.min(ANSWER)).map_err(unknown)?;
+    let lease = Lease::acquire(&broker, timeout.min(ANSWER)).map_err(unknown)?;
     Ok(lease.map(|lease| (broker, lease)))
 }
 
 /// The broker over a folder: the running one, or one that is started.
-pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure> {
+pub(super) fn find_or_start(folder: &Path, starter: &Starter) -> Result<FoundBroker, Failure> {
     let deadline = Deadline::after(starter.timeout);
-    let mut child: Option<Receiver<FirstWord>> = None;
+    let mut child: Option<Receiver<StartupMessage>> = None;
     let mut next_start = Deadline::after(Duration::ZERO);
     let mut notes = Vec::new();
     let (mut own, mut rival) = (None, None);
@@ -118,28 +118,28 @@ pub(super) fn obtain(folder: &Path, starter: &Starter) -> Result<Found, Failure>
         if child.is_none()
             && let Some((broker, lease)) = find(folder, deadline.remaining().max(LOOK))?
         {
-            return Ok(Found { started: own.as_ref() == Some(&broker.id), broker, lease, notes });
+            return Ok(FoundBroker { started: own.as_ref() == Some(&broker.id), broker, lease, notes });
         }
         if deadline.has_passed() {
             return Err(no_broker(folder, starter.timeout, rival));
         }
         if child.is_none() && next_start.has_passed() {
-            child = Some(start(&prepare(folder)?, starter)?);
+            child = Some(start(&open_or_create(folder)?, starter)?);
         }
         match child.as_ref().map_or(Err(RecvTimeoutError::Timeout), |child| child.recv_timeout(LOOK)) {
-            Ok(FirstWord::Ready { broker, notes: told }) => {
+            Ok(StartupMessage::Ready { broker, notes: told }) => {
                 own = Some(broker.id);
                 notes = told;
                 child = None;
                 // It is there; should it be gone again before it is asked, the next one is not far.
                 next_start = Deadline::after(START_AGAIN);
             }
-            Ok(FirstWord::Failed { code, message, hint }) => {
+            Ok(StartupMessage::Failed { code, message, hint }) => {
                 let code = Code::of(code).unwrap_or(Code::Unexpected);
                 return Err(Failure { hint, ..Failure::new(code, format!("{}: {message}", name_of(folder))) });
             }
             // It is another's broker, which is about to listen, or about to be gone.
-            Ok(FirstWord::Locked { holder }) => {
+            Ok(StartupMessage::Locked { holder }) => {
                 child = None;
                 rival = holder;
                 next_start = Deadline::after(START_AGAIN);
@@ -169,7 +169,7 @@ fn died(folder: &Path) -> Failure {
 
 /// Starts a broker that outlives this process: in a process group of its own, where the terminal's Ctrl-C is not heard,
 /// and with none of this process's streams, so that nobody waits for it at the end of a pipe.
-fn start(directory: &Directory, starter: &Starter) -> Result<Receiver<FirstWord>, Failure> {
+fn start(directory: &Directory, starter: &Starter) -> Result<Receiver<StartupMessage>, Failure> {
     let folder = directory.path();
     let log = open_log(directory).map_err(|error| unwritable(&folder, &error))?;
     let mut command = Command::new(&starter.program);
@@ -220,7 +220,7 @@ mod tests {
 
     /// A shell that does this instead of being a broker: `broker`, the first word it is told, is its script.
     fn starter(folder: &Path, script: &str, timeout: Duration) -> Starter {
-        prepare(folder).expect("made");
+        open_or_create(folder).expect("made");
         fs::write(folder.join("broker"), script).expect("written");
         let idle = Duration::from_secs(30);
         Starter { program: "/bin/sh".into(), idle, timeout, shutdown: Shutdown::default() }
@@ -229,15 +229,18 @@ mod tests {
     fn refused(script: &str, timeout: Duration) -> Failure {
         let home = tempfile::tempdir().expect("a folder");
         let folder = home.path().join(".foodstream");
-        obtain(&folder, &starter(&folder, script, timeout)).expect_err("refused")
+        find_or_start(&folder, &starter(&folder, script, timeout)).expect_err("refused")
     }
 
     const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn why_a_broker_could_not_start_is_told_as_it_told_it() {
-        let word =
-            FirstWord::Failed { code: 7, message: "format 9 is newer".into(), hint: Some("get a newer one".into()) };
+        let word = StartupMessage::Failed {
+            code: 7,
+            message: "format 9 is newer".into(),
+            hint: Some("get a newer one".into()),
+        };
         let script = format!("echo '{}'", serde_json::to_string(&word).expect("written"));
         let failure = refused(&script, LONG);
         assert_eq!(failure.code, Code::Refused);
@@ -267,7 +270,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let starter = starter(home.path(), "echo '{\"locked\":{\"holder\":4711}}'", LONG);
         assert!(starter.shutdown.request(crate::shutdown::Signal::Interrupt));
-        let failure = obtain(home.path(), &starter).expect_err("stopped");
+        let failure = find_or_start(home.path(), &starter).expect_err("stopped");
         assert_eq!(failure.code, Code::Interrupted);
     }
 
@@ -276,7 +279,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let folder = home.path().join(".foodstream");
         let script = "pwd >&2; for word in \"$@\"; do echo \"$word\" >&2; done";
-        obtain(&folder, &starter(&folder, script, LONG)).expect_err("no broker");
+        find_or_start(&folder, &starter(&folder, script, LONG)).expect_err("no broker");
         let folder = fs::canonicalize(folder).expect("made");
         let log = fs::read_to_string(folder.join(LOG)).expect("read");
         let folder = folder.display().to_string();
@@ -289,7 +292,7 @@ mod tests {
     fn a_program_that_is_not_there_is_told() {
         let home = tempfile::tempdir().expect("a folder");
         let starter = Starter { program: home.path().join("gone"), ..starter(home.path(), "", LONG) };
-        let failure = obtain(home.path(), &starter).expect_err("refused");
+        let failure = find_or_start(home.path(), &starter).expect_err("refused");
         assert!(failure.message.contains("gone cannot be started"), "{failure}");
     }
 }

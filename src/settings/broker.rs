@@ -8,7 +8,7 @@ use super::usage;
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::Connection;
-use crate::local_broker::Wanted;
+use crate::local_broker::BrokerTarget;
 
 /// The environment variable of the time that a background broker stays after its last client.
 pub const IDLE_VARIABLE: &str = "FOODSTREAM_BROKER_IDLE";
@@ -17,16 +17,16 @@ pub const IDLE_VARIABLE: &str = "FOODSTREAM_BROKER_IDLE";
 const DEFAULT_IDLE: Duration = Duration::from_secs(30);
 
 /// Which broker it is to be, by what is set about one.
-pub(super) fn wanted(connection: &Connection) -> Result<Wanted, Failure> {
-    let wanted = Wanted::of(connection.property("bootstrap.servers"))?;
+pub(super) fn wanted(connection: &Connection) -> Result<BrokerTarget, Failure> {
+    let wanted = BrokerTarget::parse(connection.property("bootstrap.servers"))?;
     let protocol = connection.property("security.protocol").filter(|name| !name.eq_ignore_ascii_case("plaintext"));
     match (wanted, protocol) {
-        (Wanted::Embedded(_), Some(protocol)) => {
+        (BrokerTarget::Embedded(_), Some(protocol)) => {
             Err(usage(format!("security.protocol={protocol}: the embedded broker speaks plain text only"))
                 .hint("leave it out, or name the broker that it is for with -b HOST:PORT"))
         }
         // Whoever sets this has a Kafka of his own in mind, which does not answer a question in plain text.
-        (Wanted::Nearest, Some(_)) => Ok(Wanted::Named),
+        (BrokerTarget::Auto, Some(_)) => Ok(BrokerTarget::Address),
         (wanted, _) => Ok(wanted),
     }
 }

@@ -13,10 +13,10 @@ use super::{java_properties, stores, usage};
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
-    Complaint, Connection, LogSink, agrees_with_owner, is_secret, one_name, opens_doors, owned_property,
-    property_names, try_property,
+    Connection, LogSink, PropertyError, canonical_name, check_property, is_credential, is_secret, matches_owned_value,
+    owned_property, property_names,
 };
-use crate::local_broker::Wanted;
+use crate::local_broker::BrokerTarget;
 use crate::report::printable;
 use crate::secrets::Secrets;
 
@@ -105,7 +105,7 @@ impl Said {
             }
             // Java's clients trim the values of their settings.
             let (key, value) = (entry.key.trim(), entry.value.trim());
-            if opens_doors(key) && !value.is_empty() && guarded.is_none() {
+            if is_credential(key) && !value.is_empty() && guarded.is_none() {
                 guarded = Some((key.to_owned(), source.to_string()));
             }
             self.say(key, value, source)?;
@@ -127,7 +127,7 @@ impl Said {
             return Err(usage(format!("-X {which}: no value")).hint("write -X key=value, as in -X linger.ms=20"));
         };
         let key = key.trim();
-        if opens_doors(key) {
+        if is_credential(key) {
             self.warnings.push(format!(
                 "{}: every user of this machine can see it in the list of processes; put it into a file of mode 600 and \
                  name that with -F",
@@ -144,7 +144,7 @@ impl Said {
                 usage(format!("{source}: a property without a name")).hint("write key=value, as in linger.ms=20")
             );
         }
-        if opens_doors(name) {
+        if is_credential(name) {
             self.secrets.keep(value);
         }
         let here = place(&source, name);
@@ -161,10 +161,10 @@ impl Said {
             }
             Some(Meaning::Ignored(reason)) => self.warnings.push(format!("{here}: {name} is ignored: {reason}")),
             None => {
-                let key = one_name(name);
+                let key = canonical_name(name);
                 if let Some(reason) = owned_property(key) {
                     // A file may serve other programs too.
-                    if matches!(source, Source::File { .. }) && agrees_with_owner(key, value) {
+                    if matches!(source, Source::File { .. }) && matches_owned_value(key, value) {
                         self.details.push(format!("{here}: {name} is what the program does anyhow"));
                         return Ok(());
                     }
@@ -179,7 +179,7 @@ impl Said {
     fn keep(&mut self, key: &str, value: String, source: Source, spelled: Option<String>) {
         if key == "sasl.oauthbearer.config" {
             self.secrets.keep_pairs(&value);
-        } else if opens_doors(key) && key != java::MODULE {
+        } else if is_credential(key) && key != java::MODULE {
             self.secrets.keep(&value);
         }
         self.effective.say(Setting { key: key.to_owned(), value, source, spelled });
@@ -222,10 +222,10 @@ impl Said {
             self.secrets.tell(&user.value);
         }
         let mut connection = Connection::new(properties, global.timeout.map_or(DEFAULT_TIMEOUT, Into::into));
-        connection.timeout_said = global.timeout.is_some();
+        connection.timeout_is_explicit = global.timeout.is_some();
         self.details.extend(self.effective.lines(&connection.defaults()));
         let log = hushed(log, self.secrets.clone());
-        connection.waiting = (!global.quiet).then(|| log.clone());
+        connection.wait_log = (!global.quiet).then(|| log.clone());
         connection.log = global.verbose.then_some(log);
         Ok(Meant { connection, secrets: self.secrets, warnings: self.warnings, details: self.details })
     }
@@ -236,7 +236,7 @@ impl Said {
             if java::STORES.contains(&setting.key.as_str()) || setting.key == java::MODULE {
                 continue;
             }
-            if let Err(Complaint::Unknown(words)) = try_property(&setting.key, "") {
+            if let Err(PropertyError::Unknown(words)) = check_property(&setting.key, "") {
                 let nearest = nearest(&setting.key);
                 let told = nearest.is_some() || shown_name(&setting.key).is_some();
                 // The library's words hold the name.
@@ -252,17 +252,17 @@ impl Said {
     fn check_values(&self) -> Result<(), Failure> {
         for setting in self.effective.iter() {
             let place = setting.place();
-            match try_property(&setting.key, &setting.value) {
+            match check_property(&setting.key, &setting.value) {
                 Ok(()) => {}
                 // Of the names that the library leaves out, all but Kerberos's are for tokens of an identity provider.
-                Err(Complaint::NotBuiltIn(_)) if is_for_tokens(&setting.key) => {
+                Err(PropertyError::NotBuiltIn(_)) if is_for_tokens(&setting.key) => {
                     return Err(usage(format!(
                         "{place}: {}: tokens of an identity provider are not built in",
                         setting.key
                     ))
                     .hint("build with the cargo feature `oidc`: cargo install --path . --features oidc"));
                 }
-                Err(Complaint::Value(words) | Complaint::Unknown(words) | Complaint::NotBuiltIn(words)) => {
+                Err(PropertyError::Value(words) | PropertyError::Unknown(words) | PropertyError::NotBuiltIn(words)) => {
                     let told = match &setting.source {
                         _ if is_secret(&setting.key) => place,
                         Source::Property => format!("{place}={}", setting.value),
@@ -287,7 +287,7 @@ impl Said {
                 "give host:port alone, and the credentials with sasl.username and sasl.password in a file for -F",
             ));
         }
-        if Wanted::of(Some(&servers.value))? != Wanted::Named {
+        if BrokerTarget::parse(Some(&servers.value))? != BrokerTarget::Address {
             return Ok(());
         }
         let addresses = addresses::read(&servers.value, protocol).map_err(|Malformed { address, reason, hint }| {

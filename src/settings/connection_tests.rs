@@ -178,7 +178,7 @@ fn addresses_go_to_the_library_without_blanks_and_schemes() {
 fn a_timeout_that_was_typed_is_known_as_such() {
     let timeout = |words: &[&str]| {
         let connection = meant(words, None).expect("meant").connection;
-        (connection.timeout.as_secs(), connection.timeout_said)
+        (connection.timeout.as_secs(), connection.timeout_is_explicit)
     };
     assert_eq!(timeout(&[]), (30, false));
     assert_eq!(timeout(&["--timeout", "30s"]), (30, true));

@@ -340,7 +340,7 @@ fn sort(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::{Complaint, owned_property, try_property};
+    use crate::kafka::{PropertyError, check_property, owned_property};
 
     /// The properties of librdkafka that a setting comes to.
     fn properties(name: &str, value: &str) -> Vec<(&'static str, String)> {
@@ -363,7 +363,7 @@ mod tests {
             let known = STORES.contains(&name)
                 || owned_property(name).is_some()
                 || !matches!(meaning(name, "1"), Ok(None))
-                || !matches!(try_property(name, "1"), Err(Complaint::Unknown(_)));
+                || !matches!(check_property(name, "1"), Err(PropertyError::Unknown(_)));
             assert!(known, "{name}");
         }
     }
@@ -381,8 +381,8 @@ mod tests {
             ("sasl.oauthbearer.assertion.template.file", "x"),
         ] {
             for (key, value) in properties(name, value) {
-                let tried = try_property(key, &value);
-                assert!(matches!(tried, Ok(()) | Err(Complaint::NotBuiltIn(_))), "{name}: {tried:?}");
+                let tried = check_property(key, &value);
+                assert!(matches!(tried, Ok(()) | Err(PropertyError::NotBuiltIn(_))), "{name}: {tried:?}");
             }
         }
         assert_eq!(properties("buffer.memory", "33554432"), [("queue.buffering.max.kbytes", "32768".to_owned())]);

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::cli;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Connection, LogSink};
-use crate::local_broker::Wanted;
+use crate::local_broker::BrokerTarget;
 use crate::secrets::Secrets;
 use crate::topics::Names;
 
@@ -51,7 +51,7 @@ pub struct Environment {
 #[derive(Debug, Clone)]
 pub struct Common {
     /// What was said about which broker it is to be.
-    pub wanted: Wanted,
+    pub wanted: BrokerTarget,
     /// How long a broker that is started in the background stays after its last client.
     pub broker_idle: Duration,
     /// The broker and how to talk to it; its address is chosen where none was named.
@@ -194,13 +194,16 @@ mod tests {
     #[test]
     fn the_broker_is_chosen_only_where_nothing_speaks_of_another() {
         let wanted = |words: &str, environment| meant(words, environment).map(|common| common.wanted);
-        assert_eq!(wanted("foodstream replay", None), Ok(Wanted::Nearest));
-        assert_eq!(wanted("foodstream replay", Some("embedded")), Ok(Wanted::Embedded(".foodstream".into())));
-        assert_eq!(wanted("foodstream replay -X bootstrap.servers=embedded:x", None), Ok(Wanted::Embedded("x".into())));
-        assert_eq!(wanted("foodstream replay -b localhost:9092", Some("embedded")), Ok(Wanted::Named));
+        assert_eq!(wanted("foodstream replay", None), Ok(BrokerTarget::Auto));
+        assert_eq!(wanted("foodstream replay", Some("embedded")), Ok(BrokerTarget::Embedded(".foodstream".into())));
+        assert_eq!(
+            wanted("foodstream replay -X bootstrap.servers=embedded:x", None),
+            Ok(BrokerTarget::Embedded("x".into()))
+        );
+        assert_eq!(wanted("foodstream replay -b localhost:9092", Some("embedded")), Ok(BrokerTarget::Address));
         assert_eq!(
             wanted("foodstream replay -X security.protocol=sasl_plaintext -X sasl.mechanism=PLAIN", None),
-            Ok(Wanted::Named)
+            Ok(BrokerTarget::Address)
         );
         let refused = wanted("foodstream replay -b embedded -X security.protocol=ssl", None);
         assert!(refused.expect_err("refused").message.contains("plain text"));

@@ -75,13 +75,13 @@ impl<P: Processor> PollLoop<'_, P> {
         let Some(PendingAssignment { generation, .. }) = self.pending.take() else { return Ok(()) };
         self.generation = Some(generation);
         self.outages.end();
-        Ok(member.read_from(&self.tasks.offsets())?)
+        Ok(member.assign(&self.tasks.offsets())?)
     }
 
     /// Requires that no partitions were added: keys go to other partitions then, and the changelog has too few.
     fn require_partitions(&self) -> Result<(), StreamError> {
         let LoopSettings { sources, outputs, partitions: wanted, .. } = self.settings;
-        let inspector = self.inspector.within(self.outages.patience());
+        let inspector = self.inspector.with_timeout(self.outages.patience());
         for topic in sources {
             if let Some(found) = inspector.partitions(topic, &[Operation::Read])?
                 && found != *wanted
@@ -107,8 +107,8 @@ impl<P: Processor> PollLoop<'_, P> {
     fn restore(&mut self, member: &Member) -> Result<bool, StreamError> {
         let Some(PendingAssignment { partitions, .. }) = &self.pending else { return Ok(false) };
         let settings = self.settings;
-        let inspector = self.inspector.within(self.outages.patience());
-        let connection: Connection = self.connection.within(self.outages.patience());
+        let inspector = self.inspector.with_timeout(self.outages.patience());
+        let connection: Connection = self.connection.with_timeout(self.outages.patience());
         // Before anything else is asked about them: whatever is created again meanwhile is another one then.
         let ids = inspector.topic_ids(&topic_ids::topics(settings), self.outages.patience())?;
         self.identity = Identity::new(settings, ids);
@@ -139,7 +139,7 @@ impl<P: Processor> PollLoop<'_, P> {
                     return Ok(true);
                 }
                 // Who stood still for longer than its session has the partitions no more, and is about to hear it.
-                None if member.has_lost_its_partitions() => {
+                None if member.assignment_lost() => {
                     self.pending = None;
                     return Ok(false);
                 }
@@ -155,7 +155,7 @@ impl<P: Processor> PollLoop<'_, P> {
         if lost {
             match self.require_name() {
                 // Nobody can have taken the name over, as far as this process can see.
-                Err(error) if error.kind().passes() => {}
+                Err(error) if error.kind().is_retriable() => {}
                 other => other?,
             }
             if self.open.is_some() {
@@ -168,7 +168,7 @@ impl<P: Processor> PollLoop<'_, P> {
         }
         self.generation = None;
         self.pending = None;
-        Ok(member.give_back()?)
+        Ok(member.unassign()?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::StreamError;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Connection, Inspector, Isolation, Range, Reader, ScanRecord, TopicPartition, scan};
+use crate::kafka::{Connection, EndOffset, Inspector, OffsetRange, Reader, ScanRecord, TopicPartition, scan};
 use crate::shutdown::Shutdown;
 use crate::state::{Position, PositionKey};
 
@@ -25,7 +25,7 @@ pub struct Changelog<'a> {
 }
 
 struct Each<'a, F> {
-    ranges: &'a [Range],
+    ranges: &'a [OffsetRange],
     show: F,
     records: u64,
 }
@@ -60,17 +60,21 @@ pub fn read(
 ) -> Result<u64, StreamError> {
     let places: Vec<TopicPartition> =
         partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
-    let ends = source.inspector.ends(&places, Isolation::Uncommitted)?;
+    let ends = source.inspector.ends(&places, EndOffset::HighWatermark)?;
     let starts = source.inspector.starts(&places)?;
     source.inspector.wait_stable(&places, &ends, tell)?;
-    let ranges: Vec<Range> =
-        places.into_iter().zip(starts).zip(ends).map(|((place, start), end)| Range { place, start, end }).collect();
+    let ranges: Vec<OffsetRange> = places
+        .into_iter()
+        .zip(starts)
+        .zip(ends)
+        .map(|((place, start), end)| OffsetRange { place, start, end })
+        .collect();
     read_ranges(source, &ranges, each)
 }
 
 fn read_ranges(
     source: Changelog<'_>,
-    ranges: &[Range],
+    ranges: &[OffsetRange],
     each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
 ) -> Result<u64, StreamError> {
     if ranges.iter().all(|range| range.offsets() == 0) {
@@ -95,7 +99,7 @@ pub fn positions(
     wanted: &[(i32, PositionKey)],
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<Option<Position>>, StreamError> {
-    positions_until(source, wanted, Isolation::Uncommitted, tell)
+    positions_until(source, wanted, EndOffset::HighWatermark, tell)
 }
 
 /// As [`positions`], as far as they are committed already: a transaction that is open is not waited for. For a look before
@@ -108,13 +112,13 @@ pub fn committed_positions(
     source: Changelog<'_>,
     wanted: &[(i32, PositionKey)],
 ) -> Result<Vec<Option<Position>>, StreamError> {
-    positions_until(source, wanted, Isolation::Committed, &mut |_| {})
+    positions_until(source, wanted, EndOffset::LastStable, &mut |_| {})
 }
 
 fn positions_until(
     source: Changelog<'_>,
     wanted: &[(i32, PositionKey)],
-    until: Isolation,
+    until: EndOffset,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<Option<Position>>, StreamError> {
     let mut partitions: Vec<i32> = wanted.iter().map(|(partition, _)| *partition).collect();
@@ -140,7 +144,7 @@ fn positions_until(
             if missing {
                 let from = start.max(end.saturating_sub(look_back));
                 shortened |= from > start;
-                ranges.push(Range { place: place.clone(), start: from, end });
+                ranges.push(OffsetRange { place: place.clone(), start: from, end });
             }
         }
         let mut latest: BTreeMap<usize, Option<Vec<u8>>> = BTreeMap::new();

@@ -7,7 +7,7 @@ use super::error::StreamError;
 use super::poll_loop::PollLoop;
 use super::settings::{LoopEvent, LoopSettings};
 use crate::clock::Deadline;
-use crate::kafka::{Inspector, Isolation, StableWait, TopicPartition};
+use crate::kafka::{EndOffset, Inspector, StableWait, TopicPartition};
 
 /// How often a run that reads nothing asks why.
 const LOOK: Duration = Duration::from_millis(500);
@@ -67,7 +67,7 @@ impl<P: Processor> PollLoop<'_, P> {
             // A closed reader is noticed at the next look.
             watch(LoopEvent::Note(text)).unwrap_or_default();
         };
-        match wait.stable.look(self.inspector, &places, &ends, &mut tell) {
+        match wait.stable.check(self.inspector, &places, &ends, &mut tell) {
             // Stable, and about to be read.
             Ok(true) => self.waits = None,
             Ok(false) => {}
@@ -92,7 +92,7 @@ pub(super) fn wait_visible(
         topics.iter().flat_map(|topic| TopicPartition::all(topic, settings.partitions)).collect()
     };
     let outputs = places(&settings.outputs);
-    let ends = inspector.ends(&outputs, Isolation::Uncommitted)?;
+    let ends = inspector.ends(&outputs, EndOffset::HighWatermark)?;
     inspector.wait_stable(&outputs, &ends, &mut tell)?;
     Ok(inspector.committed(&places(&settings.sources), &mut tell).map(drop)?)
 }

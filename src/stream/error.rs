@@ -1,7 +1,7 @@
 //! Errors of the loop: Kafka's, whose kinds decide whether the loop lives through them, and refusals, which end it.
 
 use crate::exit::Failure;
-use crate::kafka::{self, Kind};
+use crate::kafka::{self, ErrorKind};
 
 /// Why the loop cannot continue.
 #[derive(Debug, Clone)]
@@ -15,12 +15,12 @@ pub enum StreamError {
 impl StreamError {
     /// Whether the same work may succeed later.
     pub(super) fn passes(&self) -> bool {
-        matches!(self, Self::Kafka(error) if error.kind().passes())
+        matches!(self, Self::Kafka(error) if error.kind().is_retriable())
     }
 
     /// Whether another process has taken this one's identity.
     pub(super) fn is_fenced(&self) -> bool {
-        matches!(self, Self::Kafka(error) if error.kind() == Kind::Fenced)
+        matches!(self, Self::Kafka(error) if error.kind() == ErrorKind::Fenced)
     }
 }
 

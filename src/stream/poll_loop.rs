@@ -12,8 +12,8 @@ use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Aside, Connection, GroupMetadata, Happening, Headers, Inspector, LEAVE_BOUND, LEAVE_BOUND_IN_OUTAGE, Member,
-    MemberSettings, Output, TopicPartition, TransactionError, Transactions,
+    BackgroundDrop, CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, Connection, GroupMetadata, Headers, Inspector, Member,
+    MemberSettings, Output, PollEvent, TopicPartition, TransactionError, TransactionalProducer,
 };
 use crate::shutdown::Shutdown;
 
@@ -42,7 +42,7 @@ pub fn run<P: Processor>(
         settings,
         processor,
         inspector,
-        looker: inspector.beside(),
+        looker: inspector.with_own_attempt_timeout(),
         shutdown,
         watch,
         transactions: None,
@@ -79,7 +79,7 @@ pub fn run<P: Processor>(
         match engine.drive(&member) {
             Err(error) if error.is_fenced() && engine.outlives_fencing()? => {
                 // Dropped aside: it has nothing to leave, as the group does not know it any more.
-                drop(Aside::new(std::mem::replace(&mut member, Member::join(connection, &membership)?)));
+                drop(BackgroundDrop::new(std::mem::replace(&mut member, Member::join(connection, &membership)?)));
             }
             result => break result.map_err(|error| engine.name_recreated(error)),
         }
@@ -99,7 +99,7 @@ pub fn run<P: Processor>(
         StreamError::Kafka(error) if passing => StreamError::Kafka(inspector.name_leaderless(error, &topics)),
         other => other,
     });
-    member.leave(if passing { LEAVE_BOUND_IN_OUTAGE } else { LEAVE_BOUND });
+    member.close(if passing { CLOSE_TIMEOUT_IN_OUTAGE } else { CLOSE_TIMEOUT });
     drop(transactions);
     result?;
     // Who was stopped before the ends tells what was committed, and waits for nobody.
@@ -133,7 +133,7 @@ pub(super) struct PollLoop<'a, P: Processor> {
     pub(super) looker: Inspector,
     pub(super) shutdown: &'a Shutdown,
     pub(super) watch: &'a mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
-    pub(super) transactions: Option<Aside<Transactions>>,
+    pub(super) transactions: Option<BackgroundDrop<TransactionalProducer>>,
     /// Number of transactional ids that this process has used up.
     pub(super) incarnation: u32,
     pub(super) tasks: Tasks<P::Task>,
@@ -163,7 +163,7 @@ pub(super) struct PollLoop<'a, P: Processor> {
 
 /// Writes into the open transaction, on the partition number of the source.
 struct TransactionOutputs<'a> {
-    transactions: &'a Transactions,
+    transactions: &'a TransactionalProducer,
     partition: i32,
 }
 
@@ -205,7 +205,7 @@ impl<P: Processor> PollLoop<'_, P> {
                 clock::pause(wait.min(bound));
             } else {
                 match member.poll(bound)? {
-                    Happening::Record(record) => {
+                    PollEvent::Record(record) => {
                         let record = SourceRecord {
                             topic: record.topic,
                             partition: record.partition(),
@@ -217,22 +217,22 @@ impl<P: Processor> PollLoop<'_, P> {
                         };
                         self.take(&record, member)?;
                     }
-                    Happening::Assigned(partitions, generation) => {
+                    PollEvent::Assigned(partitions, generation) => {
                         joining = None;
                         paused = false;
                         self.assigned(partitions, generation);
                     }
-                    Happening::Revoked { lost } => {
+                    PollEvent::Revoked { lost } => {
                         joining = Some(Deadline::after(JOIN_BOUND));
                         self.revoked(lost, member)?;
                     }
-                    Happening::Trouble(text) => {
+                    PollEvent::Retrying(text) => {
                         self.outages.wait_begins();
                         self.outages.trouble(&text);
                     }
-                    Happening::Doubt(error) => self.doubt(error, member)?,
-                    Happening::Unreadable(words) => self.unreadable(&words, member)?,
-                    Happening::Nothing => {}
+                    PollEvent::OutOfRange(error) => self.doubt(error, member)?,
+                    PollEvent::Unreadable(words) => self.unreadable(&words, member)?,
+                    PollEvent::Empty => {}
                 }
             }
             if self.open.is_some() && self.until_commit(clock::now()).is_zero() {
@@ -292,7 +292,7 @@ impl<P: Processor> PollLoop<'_, P> {
             return Ok(());
         }
         self.outages.wait_begins();
-        let answers = self.inspector.answers();
+        let answers = self.inspector.responds();
         self.outages.probed();
         if answers {
             self.outages.end();

@@ -16,8 +16,8 @@ use super::settings::LoopEvent;
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
-    Aside, Error, Isolation, LATE_WATERMARK, Member, TopicPartition, TransactionError, TransactionalId, Transactions,
-    look_at,
+    BackgroundDrop, EndOffset, Error, LATE_WATERMARK, Member, TopicPartition, TransactionError, TransactionalId,
+    TransactionalProducer, check_readable,
 };
 
 /// How long after the last trouble a fencing may be its consequence, beside the session.
@@ -53,7 +53,7 @@ impl<P: Processor> PollLoop<'_, P> {
                 }
                 let pause = Duration::from_millis(10 << self.failed_in_a_row.min(8));
                 self.shutdown.pause(pause.min(LONGEST_PAUSE));
-                Ok(member.read_from(&self.tasks.offsets())?)
+                Ok(member.assign(&self.tasks.offsets())?)
             }
             TransactionError::Stale(reason) => {
                 (self.watch)(LoopEvent::Aborted(&reason))?;
@@ -71,18 +71,18 @@ impl<P: Processor> PollLoop<'_, P> {
     }
 
     /// Takes the client's finding that a log has not what comes next. It is the error where a log begins behind the last commit
-    /// or ends before it. Otherwise the client was wrong (see `validate` in `kafka/scan_share.rs`), and reading goes back to the commit.
+    /// or ends before it. Otherwise the client was wrong (see `validate` in `kafka/scan_worker.rs`), and reading goes back to the commit.
     pub(super) fn doubt(&mut self, error: Error, member: &Member) -> Result<(), StreamError> {
         if self.generation.is_none() {
             // Of partitions that it does not have any more, or not yet.
             return Ok(());
         }
         let (places, offsets): (Vec<_>, Vec<_>) = self.tasks.offsets().into_iter().unzip();
-        let inspector = self.inspector.within(self.outages.patience());
+        let inspector = self.inspector.with_timeout(self.outages.patience());
         let late = Deadline::after(LATE_WATERMARK);
         // Where they cannot be asked for, the next attempt to read tells.
         while let Ok(starts) = inspector.starts(&places)
-            && let Ok(ends) = inspector.ends(&places, Isolation::Uncommitted)
+            && let Ok(ends) = inspector.ends(&places, EndOffset::HighWatermark)
         {
             let begins_behind = offsets.iter().zip(&starts).any(|(offset, start)| offset < start);
             let ends_before = offsets.iter().zip(&ends).any(|(offset, end)| offset > end);
@@ -101,7 +101,7 @@ impl<P: Processor> PollLoop<'_, P> {
         if self.open.is_some() {
             return self.failed(TransactionError::Abort(error.to_string()), member);
         }
-        Ok(member.read_from(&self.tasks.offsets())?)
+        Ok(member.assign(&self.tasks.offsets())?)
     }
 
     /// Takes the client's finding that something of what it fetched cannot be read. What was read before it is committed. Then what is
@@ -124,7 +124,7 @@ impl<P: Processor> PollLoop<'_, P> {
             }
             Ok(_) => {}
         }
-        Ok(member.read_from(&self.tasks.offsets())?)
+        Ok(member.assign(&self.tasks.offsets())?)
     }
 
     /// Asks why nothing has come for as long as the timeout, if something is there. The library says nothing where it cannot make
@@ -143,8 +143,8 @@ impl<P: Processor> PollLoop<'_, P> {
         match self.look_at_next(member) {
             Ok(false) => Ok(()),
             // Another client reads it.
-            Ok(true) => Ok(member.read_from(&self.tasks.offsets())?),
-            Err(error) if error.kind().passes() && self.settings.survives_outages => self.outlast(error.into()),
+            Ok(true) => Ok(member.assign(&self.tasks.offsets())?),
+            Err(error) if error.kind().is_retriable() && self.settings.survives_outages => self.outlast(error.into()),
             Err(error) => Err(error.into()),
         }
     }
@@ -158,11 +158,11 @@ impl<P: Processor> PollLoop<'_, P> {
         };
         let positions: Vec<(TopicPartition, i64)> = self.tasks.offsets().into_iter().map(position).collect();
         let places: Vec<TopicPartition> = positions.iter().map(|(place, _)| place.clone()).collect();
-        let ends = self.inspector.within(self.outages.patience()).ends(&places, Isolation::Committed)?;
+        let ends = self.inspector.with_timeout(self.outages.patience()).ends(&places, EndOffset::LastStable)?;
         let there = positions.into_iter().zip(ends).filter(|((_, position), end)| position < end);
         let there: Vec<(TopicPartition, i64)> = there.map(|(position, _)| position).collect();
-        let connection = self.connection.within(self.outages.patience());
-        look_at(&connection, &self.settings.group, &there, self.shutdown)?;
+        let connection = self.connection.with_timeout(self.outages.patience());
+        check_readable(&connection, &self.settings.group, &there, self.shutdown)?;
         Ok(!there.is_empty())
     }
 
@@ -234,10 +234,10 @@ impl<P: Processor> PollLoop<'_, P> {
             None => format!("{}-{}", settings.process_id, self.incarnation),
         };
         let id = TransactionalId { family: format!("{}-", settings.group), member };
-        let connection = self.connection.within(self.outages.patience());
+        let connection = self.connection.with_timeout(self.outages.patience());
         let (outputs, sizes, compressed) = (&settings.outputs, settings.sizes, settings.compressed);
-        let transactions = Transactions::open(&connection, &id, outputs, sizes, compressed, self.shutdown)?;
-        self.transactions = Some(Aside::new(transactions));
+        let transactions = TransactionalProducer::open(&connection, &id, outputs, sizes, compressed, self.shutdown)?;
+        self.transactions = Some(BackgroundDrop::new(transactions));
         Ok(())
     }
 
@@ -250,7 +250,11 @@ impl<P: Processor> PollLoop<'_, P> {
         if self.member_ids.is_empty() {
             return Ok(());
         }
-        match self.inspector.within(self.outages.patience()).holder(&self.settings.group, name)? {
+        match self
+            .inspector
+            .with_timeout(self.outages.patience())
+            .member_with_instance_id(&self.settings.group, name)?
+        {
             Some(holder) if !self.member_ids.contains(&holder) => {
                 Err(Error::fenced(Some(name), format!("the group's member of this name is {holder}")))
             }
@@ -270,9 +274,9 @@ impl<P: Processor> PollLoop<'_, P> {
         let bound = Deadline::after(session + AFTER_TROUBLE);
         let (mut first, mut told) = (None, false);
         while self.shutdown.requested().is_none() {
-            let holder = match self.inspector.holder(&self.settings.group, &name) {
+            let holder = match self.inspector.member_with_instance_id(&self.settings.group, &name) {
                 Ok(holder) => holder,
-                Err(error) if error.kind().passes() && !bound.has_passed() => continue,
+                Err(error) if error.kind().is_retriable() && !bound.has_passed() => continue,
                 Err(error) => return Err(error.into()),
             };
             let Some(holder) = holder.filter(|holder| !self.member_ids.contains(holder)) else {

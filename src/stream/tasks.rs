@@ -9,7 +9,7 @@ use super::start_position::{Beginning, Facts, begin};
 use super::topic_ids::Identity;
 use super::{Outputs, Processor, SourceRecord};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Isolation, Output, TopicPartition, TransactionError, Transactions};
+use crate::kafka::{EndOffset, Inspector, Output, TopicPartition, TransactionError, TransactionalProducer};
 use crate::state::{Digest, Position, TopicId};
 
 /// How far a source partition is, as the last commit left it.
@@ -98,7 +98,7 @@ impl<T> Tasks<T> {
         // Offsets first: it waits for pending transactions, and what they wrote must be below the changelog's end then.
         let offsets = assigning.inspector.committed(partitions, tell)?;
         let starts = assigning.inspector.starts(partitions)?;
-        let ends = assigning.inspector.ends(partitions, Isolation::Uncommitted)?;
+        let ends = assigning.inspector.ends(partitions, EndOffset::HighWatermark)?;
         let wanted: Vec<_> =
             partitions.iter().map(|source| (source.partition, processor.position_key(source))).collect();
         let mut kept: BTreeMap<TopicPartition, Task<T>> = BTreeMap::new();
@@ -172,7 +172,7 @@ impl<T> Tasks<T> {
     pub fn write<P: Processor<Task = T>>(
         &self,
         processor: &P,
-        transaction: &Transactions,
+        transaction: &TransactionalProducer,
         changelog: Output,
     ) -> Result<Vec<(TopicPartition, i64)>, TransactionError> {
         let mut offsets = Vec::new();

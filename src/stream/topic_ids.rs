@@ -11,7 +11,7 @@ use super::poll_loop::PollLoop;
 use super::settings::{ErrorTexts, LoopSettings};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
-use crate::kafka::{Kind, TopicLook, TransactionError};
+use crate::kafka::{ErrorKind, TopicIdLookup, TransactionError};
 use crate::state::{TopicId, is_another_topic};
 
 /// How often a loop that commits nothing looks.
@@ -86,7 +86,7 @@ pub(super) fn recreated(topic: &str, kept: &TopicId, found: &TopicId, words: &Er
 
 /// A look of a loop that commits nothing.
 pub(super) struct IdleLook {
-    look: Option<TopicLook>,
+    look: Option<TopicIdLookup>,
     next: Deadline,
 }
 
@@ -98,22 +98,22 @@ impl Default for IdleLook {
 
 impl<P: Processor> PollLoop<'_, P> {
     /// Begins a look at the topics that this transaction read from and writes to; `commit` waits for it.
-    pub(super) fn begin_look(&self) -> Result<TopicLook, StreamError> {
+    pub(super) fn begin_look(&self) -> Result<TopicIdLookup, StreamError> {
         let bound = self.connection.timeout.min(self.connection.transaction_timeout());
-        Ok(self.looker.within(bound).look_at_topic_ids(&topics(self.settings))?)
+        Ok(self.looker.with_timeout(bound).start_topic_id_lookup(&topics(self.settings))?)
     }
 
     /// Requires that what the look finds are the topics of the state. The inner error is the transaction's: without an answer it
     /// must not be committed.
-    pub(super) fn require_topics(&self, look: &TopicLook) -> Result<Result<(), TransactionError>, StreamError> {
+    pub(super) fn require_topics(&self, look: &TopicIdLookup) -> Result<Result<(), TransactionError>, StreamError> {
         // The look has that bound itself, and some grace.
         let bound = self.connection.timeout.min(self.connection.transaction_timeout()) + LOOK;
         match look.wait(bound) {
             Ok(Some(found)) => Ok(Ok(self.identity.check(&found, &self.settings.error_texts)?)),
             Ok(None) => Ok(Err(TransactionError::UnknownOutcome("no answer about the ids of the topics".to_owned()))),
             // It may be created again, and then the state is not its own; or a broker has not heard of it yet.
-            Err(error) if error.kind() == Kind::Missing => Ok(Err(TransactionError::Abort(error.to_string()))),
-            Err(error) if error.kind().passes() => Ok(Err(TransactionError::UnknownOutcome(error.to_string()))),
+            Err(error) if error.kind() == ErrorKind::Missing => Ok(Err(TransactionError::Abort(error.to_string()))),
+            Err(error) if error.kind().is_retriable() => Ok(Err(TransactionError::UnknownOutcome(error.to_string()))),
             Err(error) => Err(error.into()),
         }
     }
@@ -142,13 +142,13 @@ impl<P: Processor> PollLoop<'_, P> {
     /// created again, if one was since its id was asked for.
     pub(super) fn name_recreated(&self, error: StreamError) -> StreamError {
         let may_be = match &error {
-            StreamError::Kafka(error) => matches!(error.kind(), Kind::Missing | Kind::OutOfRange),
+            StreamError::Kafka(error) => matches!(error.kind(), ErrorKind::Missing | ErrorKind::OutOfRange),
             StreamError::Failure(failure) => failure.code == Code::Refused,
         };
         if !may_be {
             return error;
         }
-        let inspector = self.inspector.within(LAST_LOOK).after_a_stop();
+        let inspector = self.inspector.with_timeout(LAST_LOOK).ignoring_shutdown();
         match inspector.topic_ids(&topics(self.settings), LAST_LOOK) {
             Ok(found) => {
                 self.identity.check(&found, &self.settings.error_texts).map_or_else(StreamError::from, |()| error)

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use foodstream::kafka::{
-    Connection, Error, Inspector, Kind, Range, Reader, ScanRecord, StableWait, TopicPartition, scan,
+    Connection, Error, ErrorKind, Inspector, OffsetRange, Reader, ScanRecord, StableWait, TopicPartition, scan,
 };
 use foodstream::shutdown::Shutdown;
 use rustix::process::Signal;
@@ -115,17 +115,17 @@ fn shortened(lab: &Lab) {
     let inspector = Inspector::open(&connection, &group, &shutdown).expect("opened");
     let place = TopicPartition::new(lab.topic("order-events"), 0);
     let gone = |error: &Error| {
-        assert_eq!(error.kind(), Kind::OutOfRange, "{error}");
+        assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
         let text = error.to_string();
         assert!(text.contains(&format!("{place} ended at offset 60")) && text.contains("ends at 50 now"), "{text}");
     };
 
     let mut wait = StableWait::default();
     let error =
-        until("the wait sees it", || wait.look(&inspector, std::slice::from_ref(&place), &[60], &mut |_| {}).err());
+        until("the wait sees it", || wait.check(&inspector, std::slice::from_ref(&place), &[60], &mut |_| {}).err());
     gone(&error);
 
-    let ranges = [Range { place: place.clone(), start: 0, end: 60 }];
+    let ranges = [OffsetRange { place: place.clone(), start: 0, end: 60 }];
     let shares = [Mutex::new(Count(0))];
     gone(&scan(&connection, &group, &ranges, &shares, &shutdown, |_| Ok(())).expect_err("the end is not there"));
     assert_eq!(shares[0].lock().expect("whole").0, 50, "what is there was read");

@@ -9,7 +9,7 @@ use crate::commands::group::{self, Place};
 use crate::commands::metrics_scan::Fold;
 use crate::commands::topology::{self, Topology, Use};
 use crate::exit::{Code, Failure};
-use crate::kafka::{Inspector, Isolation, TopicPartition};
+use crate::kafka::{EndOffset, Inspector, TopicPartition};
 use crate::replay::{Aim, PartitionFacts, PlanRow, StateFacts, Target, is_selected};
 use crate::settings::ReplaySettings;
 use crate::state::{Checkpoint, Loss, Position, TopicId, is_another_topic};
@@ -144,7 +144,7 @@ fn look_up(
     let Target::Time(time) = target else { return Ok(vec![None; sources.len()]) };
     let asked: Vec<TopicPartition> =
         sources.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(source, _)| source.clone()).collect();
-    let mut found = inspector.since(&asked, time.millis())?.into_iter();
+    let mut found = inspector.offsets_for_time(&asked, time.millis())?.into_iter();
     Ok(chosen.iter().map(|chosen| if *chosen { found.next().flatten() } else { None }).collect())
 }
 
@@ -162,7 +162,7 @@ pub(super) fn freeze(
     let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
     let chosen: Vec<bool> = sources.iter().map(|source| is_chosen(context, settings, source)).collect();
     let starts = inspector.starts(&sources)?;
-    let ends = inspector.ends(&sources, Isolation::Uncommitted)?;
+    let ends = inspector.ends(&sources, EndOffset::HighWatermark)?;
     let found = look_up(inspector, &settings.target, &sources, &chosen)?;
     let interrupted = interrupted_epochs(state);
     let is_interrupted = |position: &Position| position.epoch.as_ref().is_some_and(|epoch| interrupted.contains(epoch));

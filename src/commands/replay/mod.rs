@@ -23,7 +23,7 @@ use rewind::Replay;
 pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let (report, export) = (context.open_report()?, open_export(settings)?);
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
-    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?.only_looking();
+    let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?.describe_only();
     check(context, settings, &topology::require(context, &inspector, topology::PLANNING)?)?;
     let stands = look(context, &inspector, &group_name, topology::PLANNING)?;
     if stands.has_nothing() {
@@ -75,7 +75,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let mut inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
     let uses = if settings.shadow { topology::COMPARING } else { topology::SWITCHING };
     if settings.shadow {
-        inspector = inspector.only_looking();
+        inspector = inspector.describe_only();
     }
     let topology = topology::require(context, &inspector, uses)?;
     check(context, settings, &topology)?;

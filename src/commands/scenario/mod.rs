@@ -11,7 +11,7 @@ use super::Context;
 use crate::cli;
 use crate::exit::{Code, Failure, Outcome};
 use crate::laboratory::{Place, Stage, play};
-use crate::local_broker::Wanted;
+use crate::local_broker::BrokerTarget;
 use crate::report;
 use crate::scenario::{ScenarioDocument, Script, Verdict};
 
@@ -90,7 +90,7 @@ fn play_one(
     stage: &Stage<'_>,
 ) -> Result<ScenarioDocument, Failure> {
     let common = &context.common;
-    if common.wanted == Wanted::Nearest {
+    if common.wanted == BrokerTarget::Auto {
         let place = Place::private(&common.connection, common.names.prefix(), &context.runtime)?;
         return play(script, file, &place, stage);
     }

@@ -5,7 +5,7 @@ use crate::descriptors;
 use crate::exit::{Code, Failure};
 use crate::kafka::certificate::{self, Certificate};
 use crate::kafka::connection::Connection;
-use crate::kafka::connection_fault::{ConnectionFault, FaultKind, in_words};
+use crate::kafka::connection_fault::{ConnectionFault, FaultKind, describe_all};
 
 fn denied(message: String) -> Failure {
     Failure::new(Code::Denied, message)
@@ -46,14 +46,14 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
                 if protocol.starts_with("sasl") { "sasl_plaintext" } else { "plaintext" }
             ),
         ),
-        FaultKind::ClosedAtOnce => unreachable(format!(
+        FaultKind::ClosedOnConnect => unreachable(format!(
             "{place} closes on what is not TLS, and security.protocol={protocol} is not"
         ))
         .hint(format!(
             "-X security.protocol={}, or the port of a plaintext listener",
             if protocol.starts_with("sasl") { "sasl_ssl" } else { "ssl, or sasl_ssl with sasl.mechanism, sasl.username and sasl.password" }
         )),
-        FaultKind::ClosedWhenAsked => unreachable(format!(
+        FaultKind::ClosedOnRequest => unreachable(format!(
             "{place} closes the connection at the first request: it may want a login, and security.protocol={protocol} has none"
         ))
         .hint(format!(
@@ -72,17 +72,19 @@ fn client_certificate(place: &str, alert: &str, connection: &Connection) -> Fail
     let hint =
         "-X ssl.certificate.location=FILE -X ssl.key.location=FILE, signed by an authority that the broker trusts";
     match certificate::of_client(connection) {
-        certificate::Client::None => {
+        certificate::ClientCertificate::None => {
             denied(format!("{place} wants a client certificate, and none is set ({alert})")).hint(hint)
         }
-        certificate::Client::Unread(file) => denied(format!(
+        certificate::ClientCertificate::Unparsed(file) => denied(format!(
             "{place} refused the client certificate in {file} ({alert})"
         ))
         .hint("it may have expired, or its authority be none that the broker trusts; the broker's log tells which"),
-        certificate::Client::Read { certificate: Certificate { subject, issuer, until, .. }, file } => denied(format!(
-            "{place} refused the client certificate of {subject} ({alert}): {file}, valid until {until} UTC"
-        ))
-        .hint(format!("a new one if that is over; or the broker does not trust {issuer}, who signed it")),
+        certificate::ClientCertificate::Parsed { certificate: Certificate { subject, issuer, until, .. }, file } => {
+            denied(format!(
+                "{place} refused the client certificate of {subject} ({alert}): {file}, valid until {until} UTC"
+            ))
+            .hint(format!("a new one if that is over; or the broker does not trust {issuer}, who signed it"))
+        }
     }
 }
 
@@ -115,7 +117,7 @@ fn unverified(fault: &ConnectionFault, connection: &Connection, (code, certifica
 
 /// None of the addresses can be connected to.
 pub(super) fn no_address(faults: &[ConnectionFault]) -> Failure {
-    unreachable(in_words(faults)).hint(UNREACHABLE_HINT)
+    unreachable(describe_all(faults)).hint(UNREACHABLE_HINT)
 }
 
 fn host(address: &str) -> &str {
@@ -127,7 +129,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::kafka::connection_fault::{confirm, read};
+    use crate::kafka::connection_fault::{confirm, parse};
 
     /// What librdkafka 2.12 said to an Apache Kafka 4.1, and what is made of it.
     const SAID: &[(&str, &str, &str)] = &[
@@ -192,13 +194,13 @@ mod tests {
     #[test]
     fn what_the_library_said_is_told_with_its_place_and_the_fix() {
         for (said, properties, told_as) in SAID {
-            let fault = read(said).expect(said);
+            let fault = parse(said).expect(said);
             let failure = failure(&fault, &connection(properties));
             let text = format!("{} {failure}", failure.code.number());
             assert!(text.starts_with(told_as), "{said}\nis told as\n{text}\nand not as\n{told_as}");
             // Without the thread's name, as an error event has it.
             let event = said.split_once("]: ").map(|(_, event)| event).filter(|event| event.contains("://k"));
-            assert!(event.is_none_or(|event| read(event) == Some(fault)), "{said}");
+            assert!(event.is_none_or(|event| parse(event) == Some(fault)), "{said}");
         }
     }
 
@@ -212,7 +214,7 @@ mod tests {
             "[thrd:k:2/bootstrap]: 1/1 brokers are down",
             "",
         ] {
-            assert!(read(said).is_none_or(|fault| confirm(&fault, &connection("")).is_none()), "{said}");
+            assert!(parse(said).is_none_or(|fault| confirm(&fault, &connection("")).is_none()), "{said}");
         }
     }
 
@@ -223,7 +225,7 @@ mod tests {
             "z:9092/bootstrap: Failed to resolve 'z:9092': Name or service not known (after 3ms in state CONNECT)",
             "y:1/bootstrap: Connection setup timed out in state CONNECT (after 30002ms in state CONNECT)",
         ];
-        let faults: Vec<_> = said.into_iter().map(|said| read(said).expect(said)).collect();
+        let faults: Vec<_> = said.into_iter().map(|said| parse(said).expect(said)).collect();
         let failure = no_address(&faults);
         assert_eq!(failure.code, Code::Unreachable);
         assert_eq!(

@@ -1,14 +1,14 @@
 //! Failures of errors: the one place where an error of the client layer gets its message, hint and exit code.
 
-mod acl;
+mod authorization;
 mod connection;
 
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
-use super::codes::Kind;
 use super::connection::Connection;
 use super::error::{Cause, Error, Limit};
-use super::{TopicPartition, permission};
+use super::error_codes::ErrorKind;
+use super::{TopicPartition, acl};
 use crate::exit::{Code, Failure};
 
 const UNREACHABLE_HINT: &str = "check -b host:port and that the broker is up; --timeout sets how long to wait";
@@ -27,21 +27,25 @@ impl std::fmt::Display for Error {
 }
 
 /// The exit code of a kind.
-const fn code_of(kind: Kind) -> Code {
+const fn code_of(kind: ErrorKind) -> Code {
     match kind {
-        Kind::Passing
-        | Kind::LeaderMoved
-        | Kind::CoordinatorMoved
-        | Kind::Unreachable
-        | Kind::StaleMember
-        | Kind::Abortable
-        | Kind::UnknownOutcome => Code::Unreachable,
-        Kind::Denied => Code::Denied,
-        Kind::Missing | Kind::Conflict | Kind::OutOfRange | Kind::BadRecord | Kind::Corrupt => Code::Refused,
-        Kind::Fenced => Code::Fenced,
-        Kind::Misconfigured => Code::Usage,
+        ErrorKind::Transient
+        | ErrorKind::LeaderMoved
+        | ErrorKind::CoordinatorMoved
+        | ErrorKind::Unreachable
+        | ErrorKind::StaleMember
+        | ErrorKind::Abortable
+        | ErrorKind::UnknownOutcome => Code::Unreachable,
+        ErrorKind::Denied => Code::Denied,
+        ErrorKind::Missing
+        | ErrorKind::Conflict
+        | ErrorKind::OutOfRange
+        | ErrorKind::BadRecord
+        | ErrorKind::Corrupt => Code::Refused,
+        ErrorKind::Fenced => Code::Fenced,
+        ErrorKind::Misconfigured => Code::Usage,
         // A signal has its own; this arm is never asked for one.
-        Kind::Exhausted | Kind::Unsupported | Kind::Stopped | Kind::Unexpected => Code::Unexpected,
+        ErrorKind::Exhausted | ErrorKind::Unsupported | ErrorKind::Stopped | ErrorKind::Unexpected => Code::Unexpected,
     }
 }
 
@@ -54,7 +58,7 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
-fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failure {
+fn of_cause(cause: &Cause, kind: ErrorKind, connection: Option<&Connection>) -> Failure {
     let plain = |message: String| Failure::new(code_of(kind), message);
     let unreachable = |message: String| plain(message).hint(unreachable_hint(connection));
     match cause {
@@ -72,7 +76,7 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
         Cause::NoLeader(place) => plain(format!("{place} has no leader"))
             .hint("start the brokers that have its replicas: kafka-topics --describe --unavailable-partitions names them; --timeout sets how long to wait"),
         Cause::Denied { code, words, needs } => match connection {
-            Some(connection) if permission::is_of_an_acl(*code) => acl::failure(*code, words, needs, connection),
+            Some(connection) if acl::is_authorization_error(*code) => authorization::failure(*code, words, needs, connection),
             _ => plain(format!("the broker refused: {words}")).hint(
                 "check the credentials (-X sasl.…, -F) and the ACLs of this principal with kafka-acls --list",
             ),
@@ -91,9 +95,9 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
         // As for any other part of the program that is stopped.
         Cause::Stopped(signal) => signal.failure(),
         Cause::Broken(words) => plain((*words).to_owned()),
-        Cause::StillThere(topic) => plain(format!("the deletion of {topic} was accepted, and the topic is still there"))
+        Cause::TopicStillExists(topic) => plain(format!("the deletion of {topic} was accepted, and the topic is still there"))
             .hint("give it more --timeout, or look for a client that makes it anew: a broker with auto.create.topics.enable makes a topic for whoever asks"),
-        Cause::NoDeletion(topic) => plain(format!("this broker deletes no topics: {topic} stays"))
+        Cause::TopicDeletionDisabled(topic) => plain(format!("this broker deletes no topics: {topic} stays"))
             .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"),
         Cause::NoTopic(topic) => plain(format!("there is no topic {topic}"))
             .hint("--topic takes the name that the cluster knows, its prefix included"),
@@ -106,7 +110,7 @@ fn of_cause(cause: &Cause, kind: Kind, connection: Option<&Connection>) -> Failu
             "a transaction on {place} has been open for more than 60 s: stable to {stable}, end {end}"
         ))
         .hint("find the writer with kafka-transactions find-hanging, or wait for its timeout"),
-        Cause::EndWentBack { place, frozen, end } => plain(format!(
+        Cause::LogTruncated { place, frozen, end } => plain(format!(
             "{place} ended at offset {frozen} when this command began, and ends at {end} now: records are lost"
         ))
         .hint("an unclean leader election or a disk that lost its cache does this; look at the brokers' logs, then run the command again"),

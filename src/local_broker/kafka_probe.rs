@@ -16,7 +16,7 @@ const CORRELATION: u32 = 0x666f_6f64;
 
 /// Whether a Kafka answers at one of these addresses, all of them together within the bound. A refusal costs nothing.
 #[must_use]
-pub fn answers(addresses: &[SocketAddr], bound: Duration) -> bool {
+pub fn any_answers(addresses: &[SocketAddr], bound: Duration) -> bool {
     let deadline = Deadline::after(bound);
     addresses.iter().any(|address| ask(*address, &deadline).unwrap_or(false))
 }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_kafka_is_heard_however_its_answer_is_cut() {
         let (address, peer) = peer(kafka);
-        assert!(answers(&[address], Duration::from_secs(30)));
+        assert!(any_answers(&[address], Duration::from_secs(30)));
         peer.join().expect("asked rightly");
     }
 
@@ -100,9 +100,9 @@ mod tests {
     fn a_second_address_is_asked_where_the_first_refuses() {
         let refusing = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address");
         let (address, peer) = peer(kafka);
-        assert!(answers(&[refusing, address], Duration::from_secs(30)));
+        assert!(any_answers(&[refusing, address], Duration::from_secs(30)));
         peer.join().expect("asked rightly");
-        assert!(!answers(&[refusing], Duration::from_secs(30)));
+        assert!(!any_answers(&[refusing], Duration::from_secs(30)));
     }
 
     #[test]
@@ -111,12 +111,12 @@ mod tests {
             let _asked = stream.read(&mut [0; 64]).expect("a request");
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("answered");
         });
-        assert!(!answers(&[address], Duration::from_secs(30)));
+        assert!(!any_answers(&[address], Duration::from_secs(30)));
         web.join().expect("asked");
         let (address, closing) = peer(drop);
-        assert!(!answers(&[address], Duration::from_secs(30)));
+        assert!(!any_answers(&[address], Duration::from_secs(30)));
         closing.join().expect("asked");
         let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
-        assert!(!answers(&[mute.local_addr().expect("an address")], Duration::from_millis(20)));
+        assert!(!any_answers(&[mute.local_addr().expect("an address")], Duration::from_millis(20)));
     }
 }

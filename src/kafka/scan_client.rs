@@ -7,18 +7,18 @@ use rdkafka::error::RDKafkaErrorCode as Rd;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::TopicPartition;
-use super::client::Context;
-use super::codes::Kind;
+use super::client_context::Context;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
+use super::error_codes::ErrorKind;
 use crate::clock::Deadline;
 
 /// How long a partition is listened to.
 const LISTEN: Duration = Duration::from_secs(2);
 
 /// How a client is set up that reads ranges in the name of a group that it never joins.
-pub(super) fn reader(connection: &Connection, group: &str) -> ClientConfig {
-    connection.client_with(
+pub(super) fn config(connection: &Connection, group: &str) -> ClientConfig {
+    connection.client_config_with(
         &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000"), ("fetch.wait.max.ms", "50")],
         &[
             ("group.id", group),
@@ -37,8 +37,13 @@ pub(super) fn reader(connection: &Connection, group: &str) -> ClientConfig {
 /// # Errors
 ///
 /// With exit code 7 when the client cannot take the answers.
-pub(super) fn listen(connection: &Connection, group: &str, place: &TopicPartition, position: i64) -> Result<(), Error> {
-    let consumer: BaseConsumer<Context> = reader(connection, group)
+pub(super) fn diagnose_stall(
+    connection: &Connection,
+    group: &str,
+    place: &TopicPartition,
+    position: i64,
+) -> Result<(), Error> {
+    let consumer: BaseConsumer<Context> = config(connection, group)
         .create_with_context(Context::new(connection))
         .map_err(|error| error::configuration(&error))?;
     let errors = consumer.context().errors.clone();
@@ -52,7 +57,7 @@ pub(super) fn listen(connection: &Connection, group: &str, place: &TopicPartitio
         match consumer.poll(deadline.remaining()) {
             // An end, too, is an answer.
             Some(Ok(_) | Err(rdkafka::error::KafkaError::PartitionEOF(_))) => break,
-            Some(Err(error)) if error::kind(&error) == Kind::Corrupt => {
+            Some(Err(error)) if error::kind(&error) == ErrorKind::Corrupt => {
                 let words = errors.last().unwrap_or_else(|| error.to_string());
                 let (place, code) = (place.clone(), Rd::MessageSizeTooLarge);
                 return Err(

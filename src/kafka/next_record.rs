@@ -9,11 +9,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::TopicPartition;
-use super::client::Context;
-use super::codes::{Kind, kind_of};
+use super::client_context::Context;
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
-use super::native::{BatchQueue, Item};
+use super::error_codes::{ErrorKind, kind_of};
+use super::native::{BatchItem, BatchQueue};
 use crate::clock::Deadline;
 use crate::lag::{Isolation, Next};
 
@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 4;
 
 /// A reader from `position` on, where something lies before `end`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
+pub struct Request {
     pub place: TopicPartition,
     pub position: i64,
     pub end: i64,
@@ -33,15 +33,15 @@ pub struct Want {
 
 /// What was found out about a partition: there is nothing to read from `from` to before `offset`.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct Cached {
     from: i64,
     offset: i64,
-    met: Met,
+    found: Found,
 }
 
 /// What stands at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Met {
+enum Found {
     /// Nothing that was read: there was nothing up to it, and it is the end.
     End,
     /// A record with that timestamp.
@@ -53,22 +53,22 @@ enum Met {
 /// A client that reads one record of each partition, and what it has learnt so far.
 ///
 /// It ends with the process: the library's farewell would take 100 ms, and it has nobody to say it to.
-pub struct Peek {
+pub struct NextRecordReader {
     queue: BatchQueue,
     consumer: ManuallyDrop<BaseConsumer<Context>>,
     /// By whose reading: each group has positions of its own.
-    known: BTreeMap<(usize, TopicPartition), Known>,
+    known: BTreeMap<(usize, TopicPartition), Cached>,
     /// Whether the client was told of the cluster's topics and their leaders.
     knows_leaders: bool,
     /// Topics that may not be read.
     forbidden: BTreeSet<String>,
 }
 
-impl Peek {
+impl NextRecordReader {
     /// A client in the name of a group that it never joins; nothing is asked of the broker yet.
     pub fn open(connection: &Connection, group: &str, isolation: Isolation) -> Result<Self, Error> {
         // One record is wanted: whatever is fetched beside it is thrown away.
-        let mut config = connection.client_with(
+        let mut config = connection.client_config_with(
             &[
                 ("fetch.queue.backoff.ms", "2"),
                 ("fetch.wait.max.ms", "5"),
@@ -114,20 +114,20 @@ impl Peek {
     pub fn next(
         &mut self,
         reader: usize,
-        wants: &[Want],
+        wants: &[Request],
         bound: Duration,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<Next>, Error> {
         let mut missing: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
-        for Want { place, position, end } in wants {
+        for Request { place, position, end } in wants {
             if self.answer(reader, place, *position, *end) == Next::Unknown && !self.forbidden.contains(&place.topic) {
                 // What is known to hold nothing is not read again.
                 let from = match self.known.get(&(reader, place.clone())) {
-                    Some(known) if known.met == Met::End && (known.from..=known.offset).contains(position) => {
+                    Some(known) if known.found == Found::End && (known.from..=known.offset).contains(position) => {
                         known.offset
                     }
                     _ => {
-                        let fresh = Known { from: *position, offset: *position, met: Met::End };
+                        let fresh = Cached { from: *position, offset: *position, found: Found::End };
                         self.known.insert((reader, place.clone()), fresh);
                         *position
                     }
@@ -144,10 +144,10 @@ impl Peek {
     /// What is known already.
     fn answer(&self, reader: usize, place: &TopicPartition, position: i64, end: i64) -> Next {
         match self.known.get(&(reader, place.clone())) {
-            Some(Known { from, offset, met }) if *from <= position && position <= *offset => match met {
+            Some(Cached { from, offset, found }) if *from <= position && position <= *offset => match found {
                 // A record behind the end is one of a topic that was made anew since.
-                Met::Record(millis) if *offset < end => Next::Written(*millis),
-                Met::End if *offset >= end => Next::Nothing,
+                Found::Record(millis) if *offset < end => Next::Written(*millis),
+                Found::End if *offset >= end => Next::Nothing,
                 _ => Next::Unknown,
             },
             _ => Next::Unknown,
@@ -183,16 +183,16 @@ impl Peek {
             let mut unreadable = None;
             let Self { queue, known, forbidden, .. } = self;
             queue.read(deadline.remaining().min(SLICE), |item| match item {
-                Item::Record { topic, partition, offset, timestamp, .. } => {
+                BatchItem::Record { topic, partition, offset, timestamp, .. } => {
                     let place = TopicPartition { topic: topic.name(), partition };
                     // The first of a partition is the one; what was fetched with it comes after it.
                     if missing.remove(&place).is_some()
                         && let Some(known) = known.get_mut(&(reader, place))
                     {
-                        (known.offset, known.met) = (offset, timestamp.map_or(Met::Timeless, Met::Record));
+                        (known.offset, known.found) = (offset, timestamp.map_or(Found::Timeless, Found::Record));
                     }
                 }
-                Item::End { topic, partition, offset } => {
+                BatchItem::PartitionEof { topic, partition, offset } => {
                     let place = TopicPartition { topic: topic.name(), partition };
                     if missing.get(&place).is_some_and(|(_, end)| offset >= *end) {
                         missing.remove(&place);
@@ -201,12 +201,14 @@ impl Peek {
                         }
                     }
                 }
-                Item::Error { topic: Some(topic), code, .. } if kind_of(code) == Kind::Denied => {
+                BatchItem::Error { topic: Some(topic), code, .. } if kind_of(code) == ErrorKind::Denied => {
                     let topic = topic.name();
                     missing.retain(|place, _| place.topic != topic);
                     forbidden.insert(topic);
                 }
-                Item::Error { topic: Some(topic), partition, offset, code, text } if kind_of(code).is_of_bytes() => {
+                BatchItem::Error { topic: Some(topic), partition, offset, code, text }
+                    if kind_of(code).is_data_error() =>
+                {
                     let place = TopicPartition { topic: topic.name(), partition };
                     // What follows the next record does not matter here.
                     if missing.get(&place).is_some_and(|(_, end)| offset < *end) {
@@ -214,7 +216,7 @@ impl Peek {
                     }
                 }
                 // Others pass, or are told by the requests for the ends; this look is not worth a failure.
-                Item::Error { .. } => {}
+                BatchItem::Error { .. } => {}
             });
             if let Some(cause) = unreadable {
                 unread += 1;
@@ -229,8 +231,8 @@ impl Peek {
     }
 }
 
-impl std::fmt::Debug for Peek {
+impl std::fmt::Debug for NextRecordReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Peek").field("known", &self.known.len()).finish_non_exhaustive()
+        f.debug_struct("NextRecordReader").field("known", &self.known.len()).finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ const IGNORE: &str = ".gitignore";
 /// # Errors
 ///
 /// With exit code 7 when it is not trusted, 8 when it cannot be opened.
-pub fn look(folder: &Path) -> Result<Option<Directory>, Failure> {
+pub fn open_existing(folder: &Path) -> Result<Option<Directory>, Failure> {
     match Directory::open(folder) {
         Ok(directory) => Ok(Some(directory)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -29,7 +29,7 @@ pub fn look(folder: &Path) -> Result<Option<Directory>, Failure> {
 /// # Errors
 ///
 /// With exit code 7 when it or something in it is not trusted, 8 when it cannot be made.
-pub fn prepare(folder: &Path) -> Result<Directory, Failure> {
+pub fn open_or_create(folder: &Path) -> Result<Directory, Failure> {
     let failure = |error: io::Error| match Untrusted::of(&error) {
         Some(untrusted) => distrusted(folder, untrusted),
         None => unwritable(folder, &error),
@@ -115,12 +115,12 @@ mod tests {
     fn a_new_folder_ignores_itself_and_an_old_one_is_left_as_it_is() {
         let parent = tempfile::tempdir().expect("a folder");
         let new = parent.path().join("a/.foodstream");
-        let whole = prepare(&new).expect("made").path();
+        let whole = open_or_create(&new).expect("made").path();
         assert!(whole.is_absolute());
         assert_eq!(fs::read_to_string(whole.join(".gitignore")).expect("read"), "*\n");
         let old = parent.path().join("old");
         Directory::for_test(&old);
-        prepare(&old).expect("there");
+        open_or_create(&old).expect("there");
         assert_eq!(fs::read_dir(old).expect("listed").count(), 0);
     }
 
@@ -129,7 +129,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a folder");
         let file = parent.path().join("file");
         fs::write(&file, "").expect("written");
-        let failure = prepare(&file.join(".foodstream")).expect_err("refused");
+        let failure = open_or_create(&file.join(".foodstream")).expect_err("refused");
         assert_eq!(failure.code, Code::Output);
         assert!(failure.message.contains("file/.foodstream"), "{failure}");
         assert!(failure.hint.expect("a hint").contains("--memory"));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
+use super::acl::{Operation, Permission};
 use super::error::{Cause, Error};
 use super::inspector::Inspector;
 use super::native_admin;
-use super::permission::{Operation, Permission};
 use crate::state::TopicId;
 
 impl Inspector {
@@ -19,7 +19,7 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// Without an answer within the timeout, refused, or [`Kind::Missing`](super::Kind) when one of them does not exist.
+    /// Without an answer within the timeout, refused, or [`ErrorKind::Missing`](super::ErrorKind) when one of them does not exist.
     pub fn topic_ids(&self, topics: &[String], missing_for: Duration) -> Result<Vec<Option<TopicId>>, Error> {
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -44,23 +44,23 @@ impl Inspector {
     /// # Errors
     ///
     /// When no thread can be started.
-    pub fn look_at_topic_ids(&self, topics: &[String]) -> Result<TopicLook, Error> {
-        let (inspector, topics) = (self.after_a_stop(), topics.to_vec());
+    pub fn start_topic_id_lookup(&self, topics: &[String]) -> Result<TopicIdLookup, Error> {
+        let (inspector, topics) = (self.ignoring_shutdown(), topics.to_vec());
         let (answered, answer) = mpsc::channel();
         std::thread::Builder::new()
             .name("look at topics".to_owned())
             // Nobody may wait for it any more.
             .spawn(move || answered.send(inspector.topic_ids(&topics, Duration::ZERO)).unwrap_or_default())
             .map_err(|_| Error::new(Cause::Broken("no thread can be started: the limit of processes is reached")))?;
-        Ok(TopicLook(answer))
+        Ok(TopicIdLookup(answer))
     }
 }
 
 /// A look at the ids of topics that is under way. What it finds was so at some moment after it began.
 #[derive(Debug)]
-pub struct TopicLook(mpsc::Receiver<Result<Vec<Option<TopicId>>, Error>>);
+pub struct TopicIdLookup(mpsc::Receiver<Result<Vec<Option<TopicId>>, Error>>);
 
-impl TopicLook {
+impl TopicIdLookup {
     /// Waits for its end; `None` when that does not come within `bound`.
     ///
     /// # Errors

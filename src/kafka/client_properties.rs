@@ -55,14 +55,14 @@ pub fn owned_property(name: &str) -> Option<&'static str> {
 
 /// Whether a value of a property that the program owns says no other than what the program does.
 #[must_use]
-pub fn agrees_with_owner(name: &str, value: &str) -> bool {
+pub fn matches_owned_value(name: &str, value: &str) -> bool {
     let value = value.trim();
     OWNED.iter().any(|owned| owned.name == name && owned.agreeing.iter().any(|own| own.eq_ignore_ascii_case(value)))
 }
 
 /// The library's second names, and the one of the two that this program uses: a property has one name here, or two values of
 /// it would be set in no particular order.
-const SECOND_NAMES: &[(&str, &str)] = &[
+const ALIASES: &[(&str, &str)] = &[
     ("metadata.broker.list", "bootstrap.servers"),
     ("max.in.flight", "max.in.flight.requests.per.connection"),
     ("sasl.mechanism", "sasl.mechanisms"),
@@ -78,7 +78,7 @@ const SECOND_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Properties of topics, which the library also takes with `topic.` before them.
-const OF_TOPICS: &[&str] = &[
+const TOPIC_PROPERTIES: &[&str] = &[
     "acks",
     "auto.commit.enable",
     "auto.commit.interval.ms",
@@ -102,9 +102,9 @@ const OF_TOPICS: &[&str] = &[
 
 /// The name of a property in this program, whichever of its names the library was to be told.
 #[must_use]
-pub fn one_name(name: &str) -> &str {
-    let name = name.strip_prefix("topic.").filter(|rest| OF_TOPICS.contains(rest)).unwrap_or(name);
-    SECOND_NAMES.iter().find(|(second, _)| *second == name).map_or(name, |(_, one)| one)
+pub fn canonical_name(name: &str) -> &str {
+    let name = name.strip_prefix("topic.").filter(|rest| TOPIC_PROPERTIES.contains(rest)).unwrap_or(name);
+    ALIASES.iter().find(|(second, _)| *second == name).map_or(name, |(_, one)| one)
 }
 
 /// Properties without a default, which the library does not list.
@@ -156,7 +156,7 @@ const WITHOUT_DEFAULT: &[&str] = &[
 #[must_use]
 pub fn property_names() -> Vec<String> {
     let mut names = native::property_names();
-    let second = SECOND_NAMES.iter().flat_map(|(second, one)| [*second, *one]);
+    let second = ALIASES.iter().flat_map(|(second, one)| [*second, *one]);
     names.extend(second.chain(WITHOUT_DEFAULT.iter().copied()).map(str::to_owned));
     names
 }
@@ -186,7 +186,7 @@ pub fn is_secret(name: &str) -> bool {
 
 /// Whether whoever knows the value can pose as its owner; a secret that is only a path, an address or a name does not.
 #[must_use]
-pub fn opens_doors(name: &str) -> bool {
+pub fn is_credential(name: &str) -> bool {
     let only_tells =
         [".location", ".file", ".url", ".source", "username", "ca.pem", "certificate.pem", ".id", ".class"];
     is_secret(name) && !only_tells.iter().any(|end| name.ends_with(end))
@@ -194,7 +194,7 @@ pub fn opens_doors(name: &str) -> bool {
 
 /// Why the library does not take a property, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Complaint {
+pub enum PropertyError {
     /// It knows none of that name.
     Unknown(String),
     /// It was built without what the property is for.
@@ -211,7 +211,7 @@ const NOT_BUILT_IN: [&str; 2] = ["not supported in this build", "not available a
 /// # Errors
 ///
 /// With its complaint, which quotes no secret.
-pub fn try_property(name: &str, value: &str) -> Result<(), Complaint> {
+pub fn check_property(name: &str, value: &str) -> Result<(), PropertyError> {
     #[allow(
         clippy::disallowed_methods,
         reason = "a property is only tried here; clients get theirs from connection.rs"
@@ -221,13 +221,13 @@ pub fn try_property(name: &str, value: &str) -> Result<(), Complaint> {
     let Err(error) = config.create_native_config() else { return Ok(()) };
     let hidden = |text: String| if is_secret(name) && !value.is_empty() { text.replace(value, REDACTED) } else { text };
     Err(match error {
-        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, text, ..) => Complaint::Unknown(text),
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, text, ..) => PropertyError::Unknown(text),
         KafkaError::ClientConfig(_, text, ..) if NOT_BUILT_IN.iter().any(|words| text.contains(words)) => {
-            Complaint::NotBuiltIn(hidden(text))
+            PropertyError::NotBuiltIn(hidden(text))
         }
-        KafkaError::ClientConfig(result, text, ..) if result.is_error() => Complaint::Value(hidden(text)),
-        KafkaError::Nul(_) => Complaint::Value("a property cannot hold a NUL character".to_owned()),
-        other => Complaint::Value(hidden(other.to_string())),
+        KafkaError::ClientConfig(result, text, ..) if result.is_error() => PropertyError::Value(hidden(text)),
+        KafkaError::Nul(_) => PropertyError::Value("a property cannot hold a NUL character".to_owned()),
+        other => PropertyError::Value(hidden(other.to_string())),
     })
 }
 
@@ -252,7 +252,7 @@ mod tests {
     ];
 
     fn is_known(name: &str) -> bool {
-        !matches!(try_property(name, "x"), Err(Complaint::Unknown(_)))
+        !matches!(check_property(name, "x"), Err(PropertyError::Unknown(_)))
     }
 
     #[test]
@@ -260,48 +260,50 @@ mod tests {
         assert!(SENSITIVE.iter().all(|name| is_secret(name) && is_known(name)));
         assert!(["ssl.truststore.password", "sasl.jaas.config", "basic.auth.user.info"].into_iter().all(is_secret));
         assert!(!["linger.ms", "bootstrap.servers", "ssl.ca.location", "security.protocol"].into_iter().any(is_secret));
-        assert!(["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret"].into_iter().all(opens_doors));
-        assert!(!["sasl.username", "ssl.key.location", "ssl.ca.pem"].into_iter().any(opens_doors));
-        assert!(!["sasl.oauthbearer.token.endpoint.url", "basic.auth.credentials.source"].into_iter().any(opens_doors));
+        assert!(["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret"].into_iter().all(is_credential));
+        assert!(!["sasl.username", "ssl.key.location", "ssl.ca.pem"].into_iter().any(is_credential));
+        assert!(
+            !["sasl.oauthbearer.token.endpoint.url", "basic.auth.credentials.source"].into_iter().any(is_credential)
+        );
     }
 
     /// Two names are one property for the library: what is set by the one is got by the other.
     #[test]
     fn a_second_name_and_its_first_are_one_property_of_the_library() {
-        for (second, one) in SECOND_NAMES {
-            assert_eq!(one_name(second), *one);
-            if matches!(try_property(second, "x"), Err(Complaint::NotBuiltIn(_))) {
+        for (second, one) in ALIASES {
+            assert_eq!(canonical_name(second), *one);
+            if matches!(check_property(second, "x"), Err(PropertyError::NotBuiltIn(_))) {
                 assert!(second.contains("oauthbearer") && is_known(one), "{second}");
                 continue;
             }
-            let value = ["17", "gzip", "true", "PLAIN"].into_iter().find(|value| try_property(second, value).is_ok());
+            let value = ["17", "gzip", "true", "PLAIN"].into_iter().find(|value| check_property(second, value).is_ok());
             let value = value.expect(second);
             #[allow(clippy::disallowed_methods, reason = "the library is asked")]
             let config = ClientConfig::new().set(*second, value).create_native_config().expect("taken");
             assert_eq!(config.get(one).expect(one), config.get(second).expect(second), "{second}");
             assert_eq!(config.get(one).expect(one), value, "{second}");
         }
-        for name in OF_TOPICS {
+        for name in TOPIC_PROPERTIES {
             assert!(is_known(&format!("topic.{name}")), "{name}");
         }
-        assert_eq!(one_name("topic.request.required.acks"), "acks");
-        assert_eq!(one_name("topic.metadata.refresh.interval.ms"), "topic.metadata.refresh.interval.ms");
+        assert_eq!(canonical_name("topic.request.required.acks"), "acks");
+        assert_eq!(canonical_name("topic.metadata.refresh.interval.ms"), "topic.metadata.refresh.interval.ms");
     }
 
     #[test]
     fn what_is_owned_is_a_property_of_the_library_under_its_one_name() {
         for owned in OWNED {
-            assert_eq!(one_name(owned.name), owned.name);
+            assert_eq!(canonical_name(owned.name), owned.name);
             assert!(is_known(owned.name), "{}", owned.name);
         }
-        assert!(agrees_with_owner("acks", "ALL") && !agrees_with_owner("acks", "1"));
+        assert!(matches_owned_value("acks", "ALL") && !matches_owned_value("acks", "1"));
     }
 
     #[test]
     fn the_library_complains_in_its_own_words_and_knows_its_names() {
-        let unknown = Complaint::Unknown("No such configuration property: \"linger.mss\"".to_owned());
-        assert_eq!(try_property("linger.mss", "hush"), Err(unknown));
-        let Err(Complaint::Value(text)) = try_property("linger.ms", "soon") else { panic!("taken") };
+        let unknown = PropertyError::Unknown("No such configuration property: \"linger.mss\"".to_owned());
+        assert_eq!(check_property("linger.mss", "hush"), Err(unknown));
+        let Err(PropertyError::Value(text)) = check_property("linger.ms", "soon") else { panic!("taken") };
         assert!(text.contains("linger.ms") || text.contains("queue.buffering.max.ms"), "{text}");
         let names = property_names();
         assert!(names.iter().filter(|name| !is_known(name)).eq(std::iter::empty::<&String>()), "{names:?}");

@@ -10,47 +10,47 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
-use super::client::Context;
-use super::codes::{Kind, kind_of};
+use super::client_context::Context;
 use super::coordinator_probe::TransactionCoordinator;
+use super::error_codes::{ErrorKind, kind_of};
 use super::native;
 use crate::clock::{self, Deadline};
 
 /// Counts acknowledgements; called on the producer's polling thread only, read from others.
-pub(super) struct Reports {
+pub(super) struct DeliveryReports {
     pub context: Context,
-    pub partitions: Vec<PartitionReports>,
+    pub partitions: Vec<PartitionDeliveries>,
     pub acknowledged: AtomicU64,
     /// Of them, those whose acknowledgement names no offset.
-    implied: AtomicU64,
+    acks_without_offset: AtomicU64,
     pub failed: AtomicU64,
-    first_error: Mutex<Option<Refused>>,
+    first_error: Mutex<Option<RejectedRecord>>,
     pub transaction_coordinator: TransactionCoordinator,
 }
 
 /// Why a record was refused, and by which topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct RejectedRecord {
     pub code: RDKafkaErrorCode,
     pub topic: String,
 }
 
-pub(super) struct PartitionReports {
+pub(super) struct PartitionDeliveries {
     pub records: AtomicU64,
     first: AtomicI64,
     last: AtomicI64,
 }
 
-impl PartitionReports {
+impl PartitionDeliveries {
     pub fn offsets(&self) -> Option<(i64, i64)> {
         let (first, last) = (self.first.load(Ordering::Relaxed), self.last.load(Ordering::Relaxed));
         (first <= last).then_some((first, last))
     }
 }
 
-impl Reports {
+impl DeliveryReports {
     pub fn new(context: Context, partitions: i32) -> Self {
-        let none = |_| PartitionReports {
+        let none = |_| PartitionDeliveries {
             records: AtomicU64::new(0),
             first: AtomicI64::new(i64::MAX),
             last: AtomicI64::new(-1),
@@ -59,7 +59,7 @@ impl Reports {
             context,
             partitions: (0..partitions).map(none).collect(),
             acknowledged: AtomicU64::new(0),
-            implied: AtomicU64::new(0),
+            acks_without_offset: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_error: Mutex::new(None),
             transaction_coordinator: TransactionCoordinator::default(),
@@ -67,17 +67,17 @@ impl Reports {
     }
 }
 
-impl Reports {
+impl DeliveryReports {
     /// The first record that was refused, rather than purged.
-    pub fn first_error(&self) -> Option<Refused> {
+    pub fn first_error(&self) -> Option<RejectedRecord> {
         self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Remembers the first refusal. What was purged with a transaction that had failed says nothing of why it had.
-    fn note_refusal(&self, code: RDKafkaErrorCode, topic: &str) {
+    fn record_rejection(&self, code: RDKafkaErrorCode, topic: &str) {
         let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.as_ref().is_none_or(|first| kind_of(first.code) == Kind::Abortable) {
-            *first = Some(Refused { code, topic: topic.to_owned() });
+        if first.as_ref().is_none_or(|first| kind_of(first.code) == ErrorKind::Abortable) {
+            *first = Some(RejectedRecord { code, topic: topic.to_owned() });
         }
     }
 
@@ -87,8 +87,8 @@ impl Reports {
     /// one must be there and reports success without an offset. It may be wrong: a partition takes any first sequence
     /// number from a producer that it does not know, so the first batch is lost if its broker began to lead the partition
     /// between the two (confluentinc/confluent-kafka-go#921).
-    pub fn take_implied(&self) -> bool {
-        self.implied.swap(0, Ordering::Relaxed) > 0
+    pub fn take_acks_without_offset(&self) -> bool {
+        self.acks_without_offset.swap(0, Ordering::Relaxed) > 0
     }
 
     /// Records that were acknowledged, or failed.
@@ -98,7 +98,7 @@ impl Reports {
 }
 
 /// Waits until as many records as were sent are acknowledged or refused; `false` when they are not within the bound.
-pub(super) fn settle(producer: &ThreadedProducer<Reports>, sent: u64, bound: Duration) -> bool {
+pub(super) fn flush_all(producer: &ThreadedProducer<DeliveryReports>, sent: u64, bound: Duration) -> bool {
     if !native::flush(producer.client().native_ptr(), bound) {
         return false;
     }
@@ -110,7 +110,7 @@ pub(super) fn settle(producer: &ThreadedProducer<Reports>, sent: u64, bound: Dur
     producer.client().context().settled() == sent
 }
 
-impl ClientContext for Reports {
+impl ClientContext for DeliveryReports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.context.log(level, facility, message);
     }
@@ -124,7 +124,7 @@ impl ClientContext for Reports {
     }
 }
 
-impl ProducerContext for Reports {
+impl ProducerContext for DeliveryReports {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -132,7 +132,7 @@ impl ProducerContext for Reports {
             Ok(message) => {
                 let offset = message.offset();
                 if offset < 0 {
-                    self.implied.fetch_add(1, Ordering::Relaxed);
+                    self.acks_without_offset.fetch_add(1, Ordering::Relaxed);
                 }
                 let index = usize::try_from(message.partition()).unwrap_or(usize::MAX);
                 if let Some(partition) = self.partitions.get(index) {
@@ -147,7 +147,7 @@ impl ProducerContext for Reports {
             Err((error, message)) => {
                 let code = error.rdkafka_error_code();
                 self.context.errors.record(code, &error.to_string());
-                self.note_refusal(code.unwrap_or(RDKafkaErrorCode::Unknown), message.topic());
+                self.record_rejection(code.unwrap_or(RDKafkaErrorCode::Unknown), message.topic());
                 self.failed.fetch_add(1, Ordering::Release);
             }
         }

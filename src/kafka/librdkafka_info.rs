@@ -4,7 +4,7 @@ use rdkafka::ClientConfig;
 
 /// librdkafka's version, and its features in its own words, as in `gzip,snappy,ssl`.
 #[must_use]
-pub fn library() -> (String, String) {
+pub fn librdkafka_info() -> (String, String) {
     #[allow(
         clippy::disallowed_methods,
         reason = "an empty configuration is asked for its defaults; no client is made of it"
@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn the_library_has_what_the_documentation_promises() {
-        let (version, features) = library();
+        let (version, features) = librdkafka_info();
         assert!(version.starts_with("2."), "{version}");
         for feature in ["gzip", "lz4", "snappy", "zstd", "ssl", "sasl_plain", "sasl_scram", "sasl_oauthbearer"] {
             assert!(features.split(',').any(|built| built == feature), "{feature} is not among {features}");

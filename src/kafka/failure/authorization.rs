@@ -3,9 +3,9 @@
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
 use crate::exit::{Code, Failure};
+use crate::kafka::acl::{self, Permission, quoted};
 use crate::kafka::certificate;
 use crate::kafka::connection::Connection;
-use crate::kafka::permission::{self, Permission, quoted};
 
 /// Whom the broker takes this client for, as an ACL names it.
 fn principal(connection: &Connection) -> String {
@@ -18,16 +18,16 @@ fn principal(connection: &Connection) -> String {
         return "User:ANONYMOUS".to_owned();
     }
     match certificate::of_client(connection) {
-        certificate::Client::None => "User:ANONYMOUS".to_owned(),
-        certificate::Client::Unread(place) => format!("the subject of {place}"),
-        certificate::Client::Read { certificate, .. } => format!("User:{}", certificate.subject),
+        certificate::ClientCertificate::None => "User:ANONYMOUS".to_owned(),
+        certificate::ClientCertificate::Unparsed(place) => format!("the subject of {place}"),
+        certificate::ClientCertificate::Parsed { certificate, .. } => format!("User:{}", certificate.subject),
     }
 }
 
 /// The failure of a refusal.
 pub(super) fn failure(code: Rd, words: &str, needs: &[Permission], connection: &Connection) -> Failure {
     let principal = principal(connection);
-    let missing = permission::missing(code, words, needs);
+    let missing = acl::missing(code, words, needs);
     if missing.is_empty() {
         return Failure::new(Code::Denied, format!("the broker refused {principal}: {words}"))
             .hint(format!("look at its rights: kafka-acls --bootstrap-server {} --command-config ADMIN.properties --list --principal {}", connection.bootstrap(), quoted(&principal)));
@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::kafka::Operation;
-    use crate::kafka::permission::applies_to;
+    use crate::kafka::acl::applies_to;
 
     fn connection(properties: &[(&str, &str)]) -> Connection {
         let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::TopicPartition;
-use super::codes::Kind;
+use super::acl::Operation;
 use super::connection::Connection;
 use super::error::{Cause, Error};
+use super::error_codes::ErrorKind;
 use super::groups::DEAD;
 use super::inspector::Inspector;
-use super::native_groups::Description;
-use super::peek::{Peek, Want};
-use super::permission::Operation;
+use super::native_groups::GroupDescription;
+use super::next_record::{NextRecordReader, Request};
 use crate::clock::{self, Deadline};
 use crate::lag::{Bounds, GroupKind, GroupSample, Isolation, Lag, Next, PartitionSample};
 use crate::shutdown::Shutdown;
 
 /// How long the next unread records are looked for within one sample of many, at most.
-const PEEK_BOUND: Duration = Duration::from_secs(2);
+const NEXT_RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the look at them gets where the rest of the sample has used the time up.
-const LEAST_PEEK: Duration = Duration::from_secs(1);
+const MIN_NEXT_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a topic that the broker has just named may be unknown to it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -41,8 +41,8 @@ pub struct TopicChoice {
 #[derive(Debug)]
 pub struct LagSampler {
     inspector: Inspector,
-    peek: Peek,
-    peek_bound: Duration,
+    next_records: NextRecordReader,
+    next_record_timeout: Duration,
     groups: Vec<String>,
     choices: Vec<TopicChoice>,
     isolation: Isolation,
@@ -54,7 +54,7 @@ pub struct LagSampler {
 
 /// A group as it was described, and what it has committed.
 struct Seen {
-    description: Description,
+    description: GroupDescription,
     kind: Option<GroupKind>,
     at_millis: i64,
     committed: BTreeMap<TopicPartition, i64>,
@@ -80,8 +80,8 @@ impl LagSampler {
         };
         Ok(Self {
             inspector: Inspector::open(connection, first, shutdown)?,
-            peek: Peek::open(connection, first, isolation)?,
-            peek_bound: PEEK_BOUND,
+            next_records: NextRecordReader::open(connection, first, isolation)?,
+            next_record_timeout: NEXT_RECORD_TIMEOUT,
             groups,
             choices,
             isolation,
@@ -93,20 +93,20 @@ impl LagSampler {
 
     /// For a single look, which has no next one to wait for: with the age of unread records it may take this long.
     #[must_use]
-    pub fn once_within(mut self, bound: Duration) -> Self {
-        self.peek_bound = bound;
+    pub fn for_one_sample(mut self, bound: Duration) -> Self {
+        self.next_record_timeout = bound;
         self
     }
 
     /// How long a wait should be enough for, judged by the last answer.
     #[must_use]
-    pub fn enough(&self) -> Duration {
-        self.inspector.patience.attempt() * 2
+    pub fn timeout_hint(&self) -> Duration {
+        self.inspector.attempt_timeout.attempt() * 2
     }
 
     /// Bounds every wait of the looks from now on.
-    pub fn within(&mut self, bound: Duration) {
-        self.inspector = self.inspector.within(bound);
+    pub fn set_timeout(&mut self, bound: Duration) {
+        self.inspector = self.inspector.with_timeout(bound);
     }
 
     /// A look at every group, in the order in which they were named: state and members, then what is committed, then the
@@ -117,7 +117,7 @@ impl LagSampler {
     /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when a topic or partition
     /// that was chosen does not exist; the signal's code when a stop was asked for.
     pub fn sample(&mut self) -> Result<Vec<GroupSample>, Error> {
-        let bound = Deadline::after(self.peek_bound);
+        let bound = Deadline::after(self.next_record_timeout);
         // The first question: a wrong address is noticed here, and told in these words.
         if self.topics_known.is_none_or(|known| known.has_passed()) {
             self.look_at_topics()?;
@@ -134,7 +134,7 @@ impl LagSampler {
             let at_millis = clock::wall_millis();
             let committed: BTreeMap<_, _> = self.inspector.all_committed(group)?.into_iter().collect();
             // The library knows no share groups: to the requests of consumers one is not there, and yet it is listed.
-            let is_share = description.state == DEAD && committed.is_empty() && self.inspector.lists(group)?;
+            let is_share = description.state == DEAD && committed.is_empty() && self.inspector.is_listed(group)?;
             let kind = is_share.then_some(GroupKind::Share);
             seen.push(Seen { description, kind, at_millis, committed, owners });
         }
@@ -157,7 +157,7 @@ impl LagSampler {
     /// Topics whose records this principal may not read, as far as that was found out: how old they are is not known.
     #[must_use]
     pub fn forbidden(&self) -> &BTreeSet<String> {
-        self.peek.forbidden()
+        self.next_records.forbidden()
     }
 
     /// The names of the cluster's groups, in order.
@@ -233,7 +233,7 @@ impl LagSampler {
                     });
                     return Ok(existing.into_iter().zip(found).collect());
                 }
-                Err(error) if error.kind() == Kind::Missing => {
+                Err(error) if error.kind() == ErrorKind::Missing => {
                     // A topic went away since the topics were looked at: look again, and do without it.
                     self.look_at_topics()?;
                     let topics = &self.topics;
@@ -269,12 +269,12 @@ impl LagSampler {
             })
             .collect();
         let isolation = self.isolation;
-        let mut waiting: Vec<(&mut PartitionSample, Want)> = partitions
+        let mut waiting: Vec<(&mut PartitionSample, Request)> = partitions
             .iter_mut()
             .filter_map(|partition| {
                 let (committed, bounds) = (partition.committed?, partition.bounds?);
                 let waits = matches!(partition.lag(isolation), Lag::Messages(messages) if messages > 0);
-                let want = Want {
+                let want = Request {
                     place: TopicPartition::new(&partition.topic, partition.partition),
                     position: committed.max(bounds.log_start),
                     end: bounds.end(isolation),
@@ -290,10 +290,10 @@ impl LagSampler {
             }
             something
         });
-        let wants: Vec<Want> = waiting.iter().map(|(_, want)| want.clone()).collect();
+        let wants: Vec<Request> = waiting.iter().map(|(_, want)| want.clone()).collect();
         let stopped = || self.shutdown.requested().is_some();
-        let bound = bound.remaining().max(LEAST_PEEK);
-        for ((partition, _), next) in waiting.into_iter().zip(self.peek.next(index, &wants, bound, &stopped)?) {
+        let bound = bound.remaining().max(MIN_NEXT_RECORD_TIMEOUT);
+        for ((partition, _), next) in waiting.into_iter().zip(self.next_records.next(index, &wants, bound, &stopped)?) {
             partition.next = next;
         }
         Ok(GroupSample {

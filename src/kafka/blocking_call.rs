@@ -20,7 +20,7 @@ const SLICE: Duration = Duration::from_millis(20);
 /// # Errors
 ///
 /// What `meanwhile` returned; the call is left behind then, too.
-pub(super) fn bounded<T: Send + 'static, E: From<Error>>(
+pub(super) fn with_check<T: Send + 'static, E: From<Error>>(
     bound: Duration,
     call: impl FnOnce() -> T + Send + 'static,
     mut meanwhile: impl FnMut() -> Result<(), E>,
@@ -44,38 +44,38 @@ pub(super) fn bounded<T: Send + 'static, E: From<Error>>(
     }
 }
 
-/// As [`bounded`], where nothing else can end the wait.
+/// As [`with_check`], where nothing else can end the wait.
 ///
 /// # Errors
 ///
 /// When no thread can be started.
-pub(super) fn within<T: Send + 'static>(
+pub(super) fn with_timeout<T: Send + 'static>(
     bound: Duration,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Option<T>, Error> {
-    bounded(bound, call, || Ok(()))
+    with_check(bound, call, || Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::Kind;
+    use crate::kafka::ErrorKind;
 
     #[test]
     fn a_call_that_does_not_return_is_left_behind() {
         let (held, never) = mpsc::channel::<()>();
-        let answer = within(Duration::from_millis(50), move || never.recv());
+        let answer = with_timeout(Duration::from_millis(50), move || never.recv());
         assert!(answer.expect("no error").is_none());
         drop(held);
-        assert_eq!(within(Duration::from_secs(10), || 7).expect("no error"), Some(7));
+        assert_eq!(with_timeout(Duration::from_secs(10), || 7).expect("no error"), Some(7));
     }
 
     #[test]
     fn what_happens_meanwhile_ends_the_wait() {
         let (held, never) = mpsc::channel::<()>();
         let stop = || Err(Error::new(Cause::Broken("enough")));
-        let error = bounded(Duration::from_mins(3), move || never.recv(), stop).expect_err("it was stopped");
-        assert_eq!(error.kind(), Kind::Unexpected);
+        let error = with_check(Duration::from_mins(3), move || never.recv(), stop).expect_err("it was stopped");
+        assert_eq!(error.kind(), ErrorKind::Unexpected);
         drop(held);
     }
 }

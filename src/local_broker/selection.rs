@@ -5,19 +5,19 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::address_file::AddressFile;
-use super::background::{Found, Starter, obtain};
-use super::control::Lease;
-use super::folder::look;
-use super::{DEFAULT_FOLDER, KAFKA, Wanted, background, name_of, probe};
+use super::background::{FoundBroker, Starter, find_or_start};
+use super::control_connection::Lease;
+use super::data_directory::open_existing;
+use super::{BrokerTarget, DEFAULT_DIRECTORY, KAFKA, background, kafka_probe, name_of};
 use crate::broker::Directory;
 use crate::exit::Failure;
 
-/// Where the choice is remembered, in the default folder.
-const MEMORY: &str = "chosen";
+/// Where the choice is read_choice, in the default folder.
+const CHOICE_FILE: &str = "chosen";
 
 /// A broker that was chosen for a command.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct SelectedBroker {
     /// Its address.
     pub address: String,
     /// How messages name it, where an address alone says too little.
@@ -25,12 +25,12 @@ pub struct Chosen {
     /// Keeps the embedded broker for as long as this process works.
     pub lease: Option<Lease>,
     /// What the user is told, in this order.
-    pub words: Vec<Word>,
+    pub messages: Vec<SelectionMessage>,
 }
 
 /// A sentence for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
+pub enum SelectionMessage {
     /// Good to know.
     Note(String),
     /// Not to be missed.
@@ -39,12 +39,12 @@ pub enum Word {
 
 /// What a choice without a name came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BrokerKind {
     Kafka,
     Embedded,
 }
 
-impl Kind {
+impl BrokerKind {
     const fn word(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
@@ -60,26 +60,27 @@ impl Kind {
 /// # Errors
 ///
 /// When the embedded broker is chosen and cannot be had: exit code 4, 7 or 8, each with the way on.
-pub fn choose(wanted: &Wanted, home: &Path, starter: &Starter) -> Result<Option<Chosen>, Failure> {
+pub fn select_broker(wanted: &BrokerTarget, home: &Path, starter: &Starter) -> Result<Option<SelectedBroker>, Failure> {
     match wanted {
-        Wanted::Named => Ok(None),
-        Wanted::Embedded(folder) => {
-            let found = obtain(&home.join(folder), starter)?;
+        BrokerTarget::Address => Ok(None),
+        BrokerTarget::Embedded(folder) => {
+            let found = find_or_start(&home.join(folder), starter)?;
             let line = line(None, &found, folder);
-            Ok(Some(embedded(found, folder, Word::Note(line))))
+            Ok(Some(embedded(found, folder, SelectionMessage::Note(line))))
         }
-        Wanted::Nearest => {
-            let kafka: Vec<SocketAddr> = probe::LOCALHOST.iter().filter_map(|address| address.parse().ok()).collect();
-            nearest(home, starter, &kafka).map(Some)
+        BrokerTarget::Auto => {
+            let kafka: Vec<SocketAddr> =
+                kafka_probe::LOCALHOST.iter().filter_map(|address| address.parse().ok()).collect();
+            select_default(home, starter, &kafka).map(Some)
         }
     }
 }
 
-fn nearest(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Result<Chosen, Failure> {
-    let (folder, shown) = (home.join(DEFAULT_FOLDER), Path::new(DEFAULT_FOLDER));
-    let known = look(&folder);
-    let before = known.as_ref().ok().and_then(Option::as_ref).and_then(remembered);
-    if probe::answers(kafka, probe::BOUND) {
+fn select_default(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Result<SelectedBroker, Failure> {
+    let (folder, shown) = (home.join(DEFAULT_DIRECTORY), Path::new(DEFAULT_DIRECTORY));
+    let known = open_existing(&folder);
+    let before = known.as_ref().ok().and_then(Option::as_ref).and_then(read_choice);
+    if kafka_probe::any_answers(kafka, kafka_probe::BOUND) {
         // A folder that is not trusted is not needed, and says nothing.
         let (directory, distrust) = known.map_or_else(|failure| (None, Some(failure.message)), |known| (known, None));
         // The broker of this very folder may be the one that answers there: `foodstream broker` in another terminal.
@@ -87,57 +88,58 @@ fn nearest(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Result<Chose
         let own = own.filter(|own| kafka.iter().any(|address| own.address.port() == address.port()));
         if own.is_none() || background::find(&folder, starter.timeout)?.is_none() {
             if let Some(directory) = &directory {
-                remember(directory, Kind::Kafka);
+                write_choice(directory, BrokerKind::Kafka);
             }
-            let word = if before == Some(Kind::Embedded) {
-                Word::Warning(format!(
+            let word = if before == Some(BrokerKind::Embedded) {
+                SelectionMessage::Warning(format!(
                     "using Kafka at {KAFKA}; the last command here used {}, which -b embedded names",
                     name_of(shown)
                 ))
             } else {
-                Word::Note(format!("using Kafka at {KAFKA}"))
+                SelectionMessage::Note(format!("using Kafka at {KAFKA}"))
             };
-            let words = std::iter::once(word).chain(distrust.map(Word::Warning)).collect();
-            return Ok(Chosen { address: KAFKA.to_owned(), name: None, lease: None, words });
+            let messages = std::iter::once(word).chain(distrust.map(SelectionMessage::Warning)).collect();
+            return Ok(SelectedBroker { address: KAFKA.to_owned(), name: None, lease: None, messages });
         }
     }
-    let found = obtain(&folder, starter)?;
-    if let Some(directory) = look(&folder)? {
-        remember(&directory, Kind::Embedded);
+    let found = find_or_start(&folder, starter)?;
+    if let Some(directory) = open_existing(&folder)? {
+        write_choice(&directory, BrokerKind::Embedded);
     }
     let line = line(before, &found, shown);
-    let word = if before == Some(Kind::Kafka) { Word::Warning(line) } else { Word::Note(line) };
+    let word =
+        if before == Some(BrokerKind::Kafka) { SelectionMessage::Warning(line) } else { SelectionMessage::Note(line) };
     Ok(embedded(found, shown, word))
 }
 
-fn embedded(found: Found, folder: &Path, word: Word) -> Chosen {
-    let Found { broker, lease, notes, .. } = found;
+fn embedded(found: FoundBroker, folder: &Path, word: SelectionMessage) -> SelectedBroker {
+    let FoundBroker { broker, lease, notes, .. } = found;
     let address = broker.address.to_string();
     let name = format!("{} ({address})", name_of(folder));
-    let words = std::iter::once(word).chain(notes.into_iter().map(Word::Warning)).collect();
-    Chosen { address, name: Some(name), lease: Some(lease), words }
+    let messages = std::iter::once(word).chain(notes.into_iter().map(SelectionMessage::Warning)).collect();
+    SelectedBroker { address, name: Some(name), lease: Some(lease), messages }
 }
 
-fn line(before: Option<Kind>, found: &Found, folder: &Path) -> String {
+fn line(before: Option<BrokerKind>, found: &FoundBroker, folder: &Path) -> String {
     let how = if found.started { "started" } else { "using" };
     let why = match before {
-        Some(Kind::Kafka) => format!("; the last command here used Kafka at {KAFKA}, which does not answer"),
+        Some(BrokerKind::Kafka) => format!("; the last command here used Kafka at {KAFKA}, which does not answer"),
         _ => String::new(),
     };
     format!("{how} {} ({}){why}", name_of(folder), found.broker.address)
 }
 
-fn remembered(folder: &Directory) -> Option<Kind> {
-    let word = folder.read(MEMORY).ok()?;
-    [Kind::Kafka, Kind::Embedded].into_iter().find(|kind| kind.word() == word.trim())
+fn read_choice(folder: &Directory) -> Option<BrokerKind> {
+    let word = folder.read(CHOICE_FILE).ok()?;
+    [BrokerKind::Kafka, BrokerKind::Embedded].into_iter().find(|kind| kind.word() == word.trim())
 }
 
-/// Remembers the choice where there is a folder to remember it in: a command that needs none leaves none behind, and a
+/// Remembers the choice where there is a folder to write_choice it in: a command that needs none leaves none behind, and a
 /// first embedded broker is told by the line that says it was started.
-fn remember(folder: &Directory, kind: Kind) {
-    if remembered(folder) != Some(kind) {
+fn write_choice(folder: &Directory, kind: BrokerKind) {
+    if read_choice(folder) != Some(kind) {
         // Where nothing can be written the choice is told every time as if it were the first.
-        drop(folder.replace(MEMORY, format!("{}\n", kind.word()).as_bytes()));
+        drop(folder.replace(CHOICE_FILE, format!("{}\n", kind.word()).as_bytes()));
     }
 }
 
@@ -149,7 +151,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::super::control::tests::{Broker, broker};
+    use super::super::control_connection::tests::{Broker, broker};
     use super::*;
     use crate::shutdown::Shutdown;
 
@@ -182,7 +184,7 @@ mod tests {
     /// A working directory in which an embedded broker runs.
     fn home() -> (tempfile::TempDir, Broker) {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = Directory::for_test(&home.path().join(DEFAULT_FOLDER));
+        let folder = Directory::for_test(&home.path().join(DEFAULT_DIRECTORY));
         let broker = broker(&folder, "one");
         broker.file.write(&folder).expect("written");
         (home, broker)
@@ -191,9 +193,9 @@ mod tests {
     #[test]
     fn a_kafka_that_answers_is_taken_and_leaves_no_folder_behind() {
         let home = tempfile::tempdir().expect("a folder");
-        let chosen = nearest(home.path(), &starter(), &[kafka()]).expect("chosen");
+        let chosen = select_default(home.path(), &starter(), &[kafka()]).expect("chosen");
         assert_eq!(chosen.address, "localhost:9092");
-        assert_eq!(chosen.words, [Word::Note("using Kafka at localhost:9092".into())]);
+        assert_eq!(chosen.messages, [SelectionMessage::Note("using Kafka at localhost:9092".into())]);
         assert!(chosen.lease.is_none());
         assert_eq!(fs::read_dir(home.path()).expect("listed").count(), 0);
     }
@@ -201,27 +203,27 @@ mod tests {
     #[test]
     fn the_embedded_broker_is_taken_where_no_kafka_answers_and_is_held() {
         let (home, broker) = home();
-        let chosen = nearest(home.path(), &starter(), &[nobody()]).expect("chosen");
+        let chosen = select_default(home.path(), &starter(), &[nobody()]).expect("chosen");
         assert_eq!(chosen.address, broker.file.address.to_string());
         assert_eq!(broker.leases.count(), 1);
         let name = "the embedded broker over .foodstream (127.0.0.1:9092)";
         assert_eq!(chosen.name.as_deref(), Some(name));
-        assert_eq!(chosen.words, [Word::Note(format!("using {name}"))]);
+        assert_eq!(chosen.messages, [SelectionMessage::Note(format!("using {name}"))]);
     }
 
     #[test]
     fn a_choice_that_changed_is_a_warning_that_names_both() {
         let (home, _broker) = home();
-        let choose = |kafka| nearest(home.path(), &starter(), &[kafka]).expect("chosen").words;
-        let names_both = |words: &[Word]| match words {
-            [Word::Warning(text)] => text.contains("localhost:9092") && text.contains("over .foodstream"),
+        let choose = |kafka| select_default(home.path(), &starter(), &[kafka]).expect("chosen").messages;
+        let names_both = |messages: &[SelectionMessage]| match messages {
+            [SelectionMessage::Warning(text)] => text.contains("localhost:9092") && text.contains("over .foodstream"),
             _ => false,
         };
-        assert!(matches!(choose(nobody())[..], [Word::Note(_)]), "a first choice is no change");
+        assert!(matches!(choose(nobody())[..], [SelectionMessage::Note(_)]), "a first choice is no change");
         assert!(names_both(&choose(kafka())));
-        assert!(matches!(choose(kafka())[..], [Word::Note(_)]), "it is told once");
+        assert!(matches!(choose(kafka())[..], [SelectionMessage::Note(_)]), "it is told once");
         assert!(names_both(&choose(nobody())));
-        assert!(matches!(choose(nobody())[..], [Word::Note(_)]));
+        assert!(matches!(choose(nobody())[..], [SelectionMessage::Note(_)]));
     }
 
     #[test]
@@ -229,9 +231,9 @@ mod tests {
         let (home, broker) = home();
         let kafka = kafka();
         AddressFile { address: kafka, ..broker.file.clone() }
-            .write(&Directory::open(&home.path().join(DEFAULT_FOLDER)).expect("opens"))
+            .write(&Directory::open(&home.path().join(DEFAULT_DIRECTORY)).expect("opens"))
             .expect("written");
-        let chosen = nearest(home.path(), &starter(), &[kafka]).expect("chosen");
+        let chosen = select_default(home.path(), &starter(), &[kafka]).expect("chosen");
         assert_eq!(chosen.address, kafka.to_string());
         assert!(chosen.lease.is_some());
     }
@@ -239,16 +241,18 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_trusted_is_not_asked_and_refuses_only_who_needs_it() {
         let (home, broker) = home();
-        let data = home.path().join(DEFAULT_FOLDER);
+        let data = home.path().join(DEFAULT_DIRECTORY);
         let allow =
             |mode| fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("permitted");
         allow(0o777);
-        let chosen = nearest(home.path(), &starter(), &[kafka()]).expect("chosen");
+        let chosen = select_default(home.path(), &starter(), &[kafka()]).expect("chosen");
         assert_eq!(chosen.address, KAFKA);
-        let [Word::Note(_), Word::Warning(warning)] = &chosen.words[..] else { panic!("{:?}", chosen.words) };
+        let [SelectionMessage::Note(_), SelectionMessage::Warning(warning)] = &chosen.messages[..] else {
+            panic!("{:?}", chosen.messages)
+        };
         assert!(warning.contains("may be written by every user (mode 777)"), "{warning}");
-        assert!(!data.join(MEMORY).exists());
-        let failure = nearest(home.path(), &starter(), &[nobody()]).expect_err("refused");
+        assert!(!data.join(CHOICE_FILE).exists());
+        let failure = select_default(home.path(), &starter(), &[nobody()]).expect_err("refused");
         assert_eq!(failure.code, crate::exit::Code::Refused);
         assert!(failure.hint.expect("a hint").contains("chmod -R go-w"));
         assert_eq!(broker.leases.count(), 0, "nobody was asked");
@@ -257,9 +261,10 @@ mod tests {
     #[test]
     fn a_named_folder_is_used_whatever_else_answers_and_a_named_address_alone() {
         let (home, broker) = home();
-        let chosen = choose(&Wanted::Embedded(DEFAULT_FOLDER.into()), home.path(), &starter()).expect("chosen");
+        let chosen =
+            select_broker(&BrokerTarget::Embedded(DEFAULT_DIRECTORY.into()), home.path(), &starter()).expect("chosen");
         assert_eq!(chosen.expect("a broker").address, broker.file.address.to_string());
-        assert!(!home.path().join(DEFAULT_FOLDER).join(MEMORY).exists(), "what was named was not chosen");
-        assert!(choose(&Wanted::Named, home.path(), &starter()).expect("nothing to do").is_none());
+        assert!(!home.path().join(DEFAULT_DIRECTORY).join(CHOICE_FILE).exists(), "what was named was not chosen");
+        assert!(select_broker(&BrokerTarget::Address, home.path(), &starter()).expect("nothing to do").is_none());
     }
 }

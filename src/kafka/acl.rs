@@ -142,11 +142,11 @@ fn has_name(text: &str, name: &str) -> bool {
 
 /// Whether an error code can mean that one of these permissions is missing.
 pub(super) fn applies_to(code: Rd, needs: &[Permission]) -> bool {
-    !is_of_an_acl(code) || !missing(code, "", needs).is_empty()
+    !is_authorization_error(code) || !missing(code, "", needs).is_empty()
 }
 
 /// Whether the code is an ACL's, rather than a login's.
-pub(super) fn is_of_an_acl(code: Rd) -> bool {
+pub(super) fn is_authorization_error(code: Rd) -> bool {
     matches!(
         code,
         Rd::TopicAuthorizationFailed

@@ -28,8 +28,8 @@ pub fn broker(folder: &Directory, id: &str) -> Broker {
     runtime.spawn(async move {
         while let Some(request) = requests.recv().await {
             match request {
-                Request::Stop => asked.store(true, Ordering::SeqCst),
-                Request::Status(reply) => {
+                ControlRequest::Stop => asked.store(true, Ordering::SeqCst),
+                ControlRequest::Status(reply) => {
                     let document = BrokerDocument { clients: Some(held.count()), ..BrokerDocument::default() };
                     reply.send(document).expect("awaited");
                 }
@@ -47,31 +47,31 @@ fn somewhere(id: &str) -> Broker {
 #[test]
 fn a_lease_holds_the_broker_until_its_connection_ends() {
     let broker = somewhere("one");
-    let lease = Lease::take(&broker.file, LONG).expect("asked").expect("granted");
-    let second = Lease::take(&broker.file, LONG).expect("asked").expect("granted");
+    let lease = Lease::acquire(&broker.file, LONG).expect("asked").expect("granted");
+    let second = Lease::acquire(&broker.file, LONG).expect("asked").expect("granted");
     assert_eq!(status(&broker.file, LONG).expect("asked").and_then(|document| document.clients), Some(2));
     assert!(!broker.leases.close_if_none());
     drop((lease, second));
-    broker.runtime.block_on(broker.leases.none());
+    broker.runtime.block_on(broker.leases.wait_none());
     assert!(broker.leases.close_if_none());
-    assert!(Lease::take(&broker.file, LONG).expect("asked").is_none(), "one that leaves grants nothing");
+    assert!(Lease::acquire(&broker.file, LONG).expect("asked").is_none(), "one that leaves grants nothing");
 }
 
 #[test]
 fn who_holds_a_lease_hears_why_nothing_can_be_written_once_and_again_when_it_is_another_reason() {
     let broker = somewhere("one");
-    let lease = Lease::take(&broker.file, LONG).expect("asked").expect("granted");
+    let lease = Lease::acquire(&broker.file, LONG).expect("asked").expect("granted");
     let (sender, heard) = std::sync::mpsc::channel();
     lease.listen(move |words| sender.send(words.to_owned()).expect("heard")).expect("listens");
     let hear = || heard.recv_timeout(LONG).expect("said");
-    broker.leases.say("the disk is full");
+    broker.leases.send_write_error("the disk is full");
     assert_eq!(hear(), "the disk is full");
-    broker.leases.say("the disk is full");
-    broker.leases.say("a quota");
+    broker.leases.send_write_error("the disk is full");
+    broker.leases.send_write_error("a quota");
     assert_eq!(hear(), "a quota", "what was just said is not said again");
     assert_eq!(broker.leases.count(), 1);
     drop(lease);
-    let none = async { tokio::time::timeout(LONG, broker.leases.none()).await };
+    let none = async { tokio::time::timeout(LONG, broker.leases.wait_none()).await };
     broker.runtime.block_on(none).expect("it is given back, also by the thread that listens");
 }
 
@@ -79,9 +79,9 @@ fn who_holds_a_lease_hears_why_nothing_can_be_written_once_and_again_when_it_is_
 fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
     let broker = somewhere("one");
     let stranger = AddressFile { id: "two".to_owned(), ..broker.file.clone() };
-    assert!(Lease::take(&stranger, LONG).expect("asked").is_none());
+    assert!(Lease::acquire(&stranger, LONG).expect("asked").is_none());
     assert!(status(&stranger, LONG).expect("asked").is_none());
-    assert_eq!(stop(&stranger, LONG).expect("asked"), Stopped::NotThere);
+    assert_eq!(stop(&stranger, LONG).expect("asked"), StopResult::NotRunning);
     assert!(!broker.stop.load(Ordering::SeqCst));
     assert_eq!(broker.leases.count(), 0);
     // Nor does a long or an empty request hurt it.
@@ -91,16 +91,16 @@ fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
         drop(line.shutdown(std::net::Shutdown::Write));
         drop(line.read(&mut [0; 8]));
     }
-    assert!(Lease::take(&broker.file, LONG).expect("asked").is_some());
+    assert!(Lease::acquire(&broker.file, LONG).expect("asked").is_some());
 }
 
 #[test]
 fn a_stop_is_heard_and_not_over_before_the_process_is() {
     let broker = somewhere("one");
-    assert_eq!(stop(&broker.file, Duration::from_millis(50)).expect("asked"), Stopped::Lingers);
+    assert_eq!(stop(&broker.file, Duration::from_millis(50)).expect("asked"), StopResult::StillRunning);
     assert!(broker.stop.load(Ordering::SeqCst));
     // And where nobody listens any more there is nothing to stop.
     let file = broker.file.clone();
     broker.runtime.shutdown_timeout(LONG);
-    assert_eq!(stop(&file, LONG).expect("asked"), Stopped::NotThere);
+    assert_eq!(stop(&file, LONG).expect("asked"), StopResult::NotRunning);
 }

@@ -8,10 +8,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::codes::{Kind, kind_of};
+use super::acl::{self, Permission};
 use super::connection::{Connection, LogSink};
 use super::connection_fault::{self, ConnectionFault, FaultKind};
-use super::permission::{self, Permission};
+use super::error_codes::{ErrorKind, kind_of};
 
 /// What a client heard: the explanation of a time-out that the call which timed out cannot give.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct ErrorLog {
 struct Errors {
     /// The last message that names a cause, for people.
     last: Option<String>,
-    denials: Vec<(RDKafkaErrorCode, String)>,
+    authorization_errors: Vec<(RDKafkaErrorCode, String)>,
     fault: Option<ConnectionFault>,
     /// Why each address could not be connected to, as far as that is the last thing heard of it.
     addresses: BTreeMap<String, FaultKind>,
@@ -46,8 +46,8 @@ impl ErrorLog {
 
     /// The first refusal that can be one of a call with these needs: what the client does beside the call (it looks up
     /// the coordinator of a group that nobody asks for) may be refused and harms nothing.
-    pub(super) fn denial(&self, needs: &[Permission]) -> Option<(RDKafkaErrorCode, String)> {
-        self.lock().denials.iter().find(|(code, _)| permission::applies_to(*code, needs)).cloned()
+    pub(super) fn authorization_error(&self, needs: &[Permission]) -> Option<(RDKafkaErrorCode, String)> {
+        self.lock().authorization_errors.iter().find(|(code, _)| acl::applies_to(*code, needs)).cloned()
     }
 
     /// How the last connection failed, if that says more than that there is none. A broker that is being stopped closes
@@ -81,14 +81,14 @@ impl ErrorLog {
         // A transaction's refusal says which topic only in the log, with the code in words.
         let denied = "transaction: Broker: Topic authorization failed";
         let code = code.or_else(|| text.ends_with(denied).then_some(RDKafkaErrorCode::TopicAuthorizationFailed));
-        if let Some(code) = code.filter(|code| kind_of(*code) == Kind::Denied)
-            && errors.denials.len() < DENIALS
+        if let Some(code) = code.filter(|code| kind_of(*code) == ErrorKind::Denied)
+            && errors.authorization_errors.len() < DENIALS
         {
-            errors.denials.push((code, text.to_owned()));
+            errors.authorization_errors.push((code, text.to_owned()));
         }
-        let fault = connection_fault::read(text);
+        let fault = connection_fault::parse(text);
         match &fault {
-            Some(fault) if fault.kind.is_of_an_address() => {
+            Some(fault) if fault.kind.is_unreachable_address() => {
                 errors.addresses.insert(fault.address.clone(), fault.kind.clone());
             }
             Some(fault) => {
@@ -98,11 +98,11 @@ impl ErrorLog {
         }
         // Another fault of a connection replaces an older one; other events say nothing about connections.
         if fault.is_some() || code.is_none() {
-            errors.fault = fault.filter(|fault| !fault.kind.is_of_an_address());
+            errors.fault = fault.filter(|fault| !fault.kind.is_unreachable_address());
         }
         // "1/1 brokers are down" sums up what was said before, and says less.
         if code != Some(RDKafkaErrorCode::AllBrokersDown) || errors.last.is_none() {
-            errors.last = Some(connection_fault::readable(text).to_owned());
+            errors.last = Some(connection_fault::without_log_prefix(text).to_owned());
         }
     }
 
@@ -164,8 +164,12 @@ mod tests {
             Some(RDKafkaErrorCode::GroupAuthorizationFailed),
             "FindCoordinator response error: Group authorization failed.",
         );
-        assert_eq!(log.denial(&[Permission::topic("t", &[Operation::Read])]), None, "the group was not asked for");
-        assert!(log.denial(&[Permission::group("g", Operation::Read)]).is_some());
+        assert_eq!(
+            log.authorization_error(&[Permission::topic("t", &[Operation::Read])]),
+            None,
+            "the group was not asked for"
+        );
+        assert!(log.authorization_error(&[Permission::group("g", Operation::Read)]).is_some());
     }
 
     #[test]
@@ -174,7 +178,10 @@ mod tests {
         let text = "[thrd:localhost:1/1]: localhost:1/1: Failed to add partition \"t\" [0] to transaction: Broker: Topic authorization failed";
         log.record(None, text);
         let needs = [Permission::transactions("g-"), Permission::topic("t", &[Operation::Write])];
-        assert_eq!(log.denial(&needs), Some((RDKafkaErrorCode::TopicAuthorizationFailed, text.to_owned())));
+        assert_eq!(
+            log.authorization_error(&needs),
+            Some((RDKafkaErrorCode::TopicAuthorizationFailed, text.to_owned()))
+        );
     }
 
     const CLOSED: &str =

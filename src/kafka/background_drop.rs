@@ -5,16 +5,16 @@ use std::ops::Deref;
 
 /// A value that is dropped aside.
 #[derive(Debug)]
-pub struct Aside<T: Send + 'static>(Option<T>);
+pub struct BackgroundDrop<T: Send + 'static>(Option<T>);
 
-impl<T: Send + 'static> Aside<T> {
+impl<T: Send + 'static> BackgroundDrop<T> {
     /// Holds a value.
     pub fn new(value: T) -> Self {
         Self(Some(value))
     }
 }
 
-impl<T: Send + 'static> Deref for Aside<T> {
+impl<T: Send + 'static> Deref for BackgroundDrop<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -26,7 +26,7 @@ impl<T: Send + 'static> Deref for Aside<T> {
     }
 }
 
-impl<T: Send + 'static> std::ops::DerefMut for Aside<T> {
+impl<T: Send + 'static> std::ops::DerefMut for BackgroundDrop<T> {
     fn deref_mut(&mut self) -> &mut T {
         match &mut self.0 {
             Some(value) => value,
@@ -35,7 +35,7 @@ impl<T: Send + 'static> std::ops::DerefMut for Aside<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Aside<T> {
+impl<T: Send + 'static> Drop for BackgroundDrop<T> {
     fn drop(&mut self) {
         let value = self.0.take();
         // Without a thread to be had it is leaked, and ends with the process.

@@ -55,7 +55,7 @@ impl Drop for Lease {
 
 /// What a broker says on a lease.
 #[derive(Debug, Serialize, Deserialize)]
-struct Words {
+struct LeaseMessage {
     /// Why data could not be written.
     unwritten: String,
 }
@@ -66,7 +66,7 @@ impl Lease {
     /// # Errors
     ///
     /// When this process cannot ask.
-    pub fn take(broker: &AddressFile, bound: Duration) -> io::Result<Option<Self>> {
+    pub fn acquire(broker: &AddressFile, bound: Duration) -> io::Result<Option<Self>> {
         let Some((line, reply)) = ask(broker, "lease", bound)? else { return Ok(None) };
         Ok((reply == GRANTED).then_some(Self { line }))
     }
@@ -83,7 +83,7 @@ impl Lease {
             let mut line = BufReader::new(line);
             let mut said = String::new();
             while let Ok(1..) = line.by_ref().take(LONGEST_WORDS).read_line(&mut said) {
-                if let Ok(Words { unwritten }) = serde_json::from_str(&said) {
+                if let Ok(LeaseMessage { unwritten }) = serde_json::from_str(&said) {
                     tell(&unwritten);
                 }
                 said.clear();
@@ -105,13 +105,13 @@ pub fn status(broker: &AddressFile, bound: Duration) -> io::Result<Option<Broker
 
 /// How the wish that a broker ends turned out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
+pub enum StopResult {
     /// The one that the file names is not there.
-    NotThere,
+    NotRunning,
     /// Its process has ended.
-    Gone,
+    Exited,
     /// It heard, and was still there when the bound had passed.
-    Lingers,
+    StillRunning,
 }
 
 /// Asks the broker to end and waits until its process has.
@@ -119,22 +119,22 @@ pub enum Stopped {
 /// # Errors
 ///
 /// When this process cannot ask.
-pub fn stop(broker: &AddressFile, bound: Duration) -> io::Result<Stopped> {
+pub fn stop(broker: &AddressFile, bound: Duration) -> io::Result<StopResult> {
     let deadline = Deadline::after(bound);
-    let Some((mut line, _)) = ask(broker, "stop", bound)? else { return Ok(Stopped::NotThere) };
+    let Some((mut line, _)) = ask(broker, "stop", bound)? else { return Ok(StopResult::NotRunning) };
     loop {
         let remaining = deadline.remaining();
         if remaining.is_zero() || line.set_read_timeout(Some(remaining)).is_err() {
-            return Ok(Stopped::Lingers);
+            return Ok(StopResult::StillRunning);
         }
         match line.read(&mut [0; 64]) {
             Ok(more) if more > 0 => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Ok(Stopped::Lingers);
+                return Ok(StopResult::StillRunning);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Closed or reset: the process is gone.
-            _ => return Ok(Stopped::Gone),
+            _ => return Ok(StopResult::Exited),
         }
     }
 }
@@ -168,12 +168,12 @@ fn converse_with(broker: &AddressFile, word: &str, bound: Duration) -> io::Resul
 /// Who holds the broker, and what is said to them. Once it is closed nobody can.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
-    held: watch::Sender<Held>,
+    held: watch::Sender<LeaseState>,
     words: watch::Sender<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Held {
+struct LeaseState {
     count: usize,
     closed: bool,
 }
@@ -195,34 +195,34 @@ impl Leases {
     }
 
     /// Resolves once none is held.
-    pub async fn none(&self) {
+    pub async fn wait_none(&self) {
         // The sender is this one's own: it cannot be gone.
         drop(self.held.subscribe().wait_for(|held| held.count == 0).await);
     }
 
     /// Resolves once one is held.
-    pub async fn some(&self) {
+    pub async fn wait_any(&self) {
         drop(self.held.subscribe().wait_for(|held| held.count > 0).await);
     }
 
     /// Says to all who hold it why data cannot be written.
-    pub fn say(&self, unwritten: &str) {
+    pub fn send_write_error(&self, unwritten: &str) {
         self.words.send_replace(unwritten.to_owned());
     }
 
-    fn grant(&self) -> Option<Granted> {
+    fn grant(&self) -> Option<GrantedLease> {
         let granted = self.held.send_if_modified(|held| {
             held.count += usize::from(!held.closed);
             !held.closed
         });
-        granted.then(|| Granted(self.clone()))
+        granted.then(|| GrantedLease(self.clone()))
     }
 }
 
 /// One granted lease, given back when dropped.
-struct Granted(Leases);
+struct GrantedLease(Leases);
 
-impl Drop for Granted {
+impl Drop for GrantedLease {
     fn drop(&mut self) {
         self.0.held.send_modify(|held| held.count -= 1);
     }
@@ -230,7 +230,7 @@ impl Drop for Granted {
 
 /// What is asked of the broker's host over the control line.
 #[derive(Debug)]
-pub enum Request {
+pub enum ControlRequest {
     /// To tell how the broker stands.
     Status(oneshot::Sender<BrokerDocument>),
     /// To end.
@@ -238,7 +238,7 @@ pub enum Request {
 }
 
 /// Serves the control line until dropped.
-pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: mpsc::Sender<Request>) {
+pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: mpsc::Sender<ControlRequest>) {
     let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
     loop {
         // It is never closed.
@@ -262,7 +262,7 @@ async fn converse(
     (stranger, patience): (OwnedSemaphorePermit, Duration),
     id: &str,
     leases: &Leases,
-    requests: &mpsc::Sender<Request>,
+    requests: &mpsc::Sender<ControlRequest>,
 ) -> io::Result<()> {
     line.set_nodelay(true)?;
     let (reader, mut writer) = line.into_split();
@@ -290,7 +290,7 @@ async fn converse(
                         if unwritten == said.0 && said.1.elapsed() < SAY_AGAIN {
                             continue;
                         }
-                        let line = serde_json::to_string(&Words { unwritten: unwritten.clone() })? + "\n";
+                        let line = serde_json::to_string(&LeaseMessage { unwritten: unwritten.clone() })? + "\n";
                         // One who does not read keeps his lease, and hears no more.
                         let write = writer.write_all(line.as_bytes());
                         tokio::time::timeout(PATIENCE, write).await.unwrap_or(Ok(()))?;
@@ -301,7 +301,7 @@ async fn converse(
         }
         "status" => {
             let (sender, receiver) = oneshot::channel();
-            if requests.send(Request::Status(sender)).await.is_ok()
+            if requests.send(ControlRequest::Status(sender)).await.is_ok()
                 && let Ok(document) = receiver.await
             {
                 let document = serde_json::to_string(&document)?;
@@ -311,7 +311,7 @@ async fn converse(
         "stop" => {
             writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
             // A host that no longer listens is ending already.
-            drop(requests.send(Request::Stop).await);
+            drop(requests.send(ControlRequest::Stop).await);
             // The other side waits for the process to be gone, so nothing less may close this: not the end of this task, nor
             // that of the runtime.
             std::mem::forget((reader, writer));
@@ -322,5 +322,5 @@ async fn converse(
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
+#[path = "control_connection_tests.rs"]
 pub(super) mod tests;

@@ -10,16 +10,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Rd;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::aside::Aside;
-use super::client::{Context, ErrorLog};
-use super::codes::{Kind, kind_of};
+use super::acl::{Operation, Permission};
+use super::background_drop::BackgroundDrop;
+use super::client_context::{Context, ErrorLog};
 use super::connection::Connection;
 use super::error::{self, Cause, Error};
+use super::error_codes::{ErrorKind, kind_of};
 use super::inspector::{LEADER_LOOK, leaderless};
-use super::native::{self, BatchQueue, Item, TopicTag};
-use super::permission::{Operation, Permission};
-use super::scan::{Range, Reader, ScanRecord};
-use super::scan_silence;
+use super::native::{self, BatchItem, BatchQueue, TopicPtr};
+use super::scan::{OffsetRange, Reader, ScanRecord};
+use super::scan_client;
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
@@ -38,12 +38,12 @@ const SEEK: Duration = Duration::from_millis(500);
 pub const LATE_WATERMARK: Duration = Duration::from_secs(5);
 
 /// One thread's client and the ranges that it reads.
-pub(super) struct Share<'a> {
-    client: Aside<ScanClient>,
-    ranges: &'a [Range],
+pub(super) struct ScanWorker<'a> {
+    client: BackgroundDrop<ScanClient>,
+    ranges: &'a [OffsetRange],
     own: Vec<OwnRange>,
     /// Place in `own` of each (topic, partition), found by the client's topic object rather than by its name.
-    places: Vec<(TopicTag, Vec<Option<usize>>)>,
+    places: Vec<(TopicPtr, Vec<Option<usize>>)>,
     connection: &'a Connection,
     group: &'a str,
 }
@@ -80,10 +80,15 @@ impl OwnRange {
     }
 }
 
-impl<'a> Share<'a> {
+impl<'a> ScanWorker<'a> {
     /// A client that reads some of the ranges, by their places in the list.
-    pub fn new(connection: &'a Connection, group: &'a str, ranges: &'a [Range], own: &[usize]) -> Result<Self, Error> {
-        let mut config = scan_silence::reader(connection, group);
+    pub fn new(
+        connection: &'a Connection,
+        group: &'a str,
+        ranges: &'a [OffsetRange],
+        own: &[usize],
+    ) -> Result<Self, Error> {
+        let mut config = scan_client::config(connection, group);
         // Log lines would arrive among the records of the batch queue, which knows no log lines.
         config.set_log_level(RDKafkaLogLevel::Emerg);
         let consumer: BaseConsumer<Context> =
@@ -91,7 +96,7 @@ impl<'a> Share<'a> {
         let failed = |error: &_, doing: &str| error::of_call(error, doing, &[], &consumer.context().errors);
         let mut list = TopicPartitionList::with_capacity(own.len());
         for &index in own {
-            let Range { place, start, .. } = &ranges[index];
+            let OffsetRange { place, start, .. } = &ranges[index];
             list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*start))
                 .map_err(|error| failed(&error, "assigning partitions"))?;
         }
@@ -109,7 +114,7 @@ impl<'a> Share<'a> {
                 in_doubt: false,
             })
             .collect();
-        let client = Aside::new(ScanClient { queue, consumer });
+        let client = BackgroundDrop::new(ScanClient { queue, consumer });
         Ok(Self { client, ranges, own, places: Vec::new(), connection, group })
     }
 
@@ -160,14 +165,14 @@ impl<'a> Share<'a> {
             // Locked with the batch's first item: an empty wait must not hold what others want to look at.
             let reader = guard.get_or_insert_with(|| share.lock().unwrap_or_else(PoisonError::into_inner));
             let (topic, partition, position, record) = match item {
-                Item::Record { topic, partition, offset, key, value, .. } => {
+                BatchItem::Record { topic, partition, offset, key, value, .. } => {
                     (topic, partition, offset, Some((key, value)))
                 }
-                Item::End { topic, partition, offset } => (topic, partition, offset, None),
-                Item::Error { topic, partition, offset, code, text } => {
+                BatchItem::PartitionEof { topic, partition, offset } => (topic, partition, offset, None),
+                BatchItem::Error { topic, partition, offset, code, text } => {
                     let place = topic.and_then(|topic| find(places, ranges, own, topic, partition));
                     let kind = kind_of(code);
-                    let of_bytes = kind.is_of_bytes();
+                    let of_bytes = kind.is_data_error();
                     match place.map(|place| &mut own[place]) {
                         Some(range) if range.done || range.in_doubt => {}
                         // It begins behind what is wanted: all of that was given.
@@ -175,11 +180,11 @@ impl<'a> Share<'a> {
                             (range.position, range.done, finished) = (ranges[range.index].end, true, true);
                             reader.reached(range.index, range.position);
                         }
-                        Some(range) if of_bytes || kind == Kind::OutOfRange => {
+                        Some(range) if of_bytes || kind == ErrorKind::OutOfRange => {
                             let place = &ranges[range.index].place;
                             let lasts = range.may_be_doubted();
                             if of_bytes && range.unreadable.is_none() {
-                                connection.say(&format!(
+                                connection.log_wait(&format!(
                                     "{place}: the batch at offset {offset} could not be read and is fetched again: {text}"
                                 ));
                                 let (place, words) = (place.clone(), text.clone());
@@ -195,9 +200,9 @@ impl<'a> Share<'a> {
                         }
                         // The group is only a name here: nothing is asked of it, and the client looks for its coordinator.
                         _ if code == Rd::GroupAuthorizationFailed => {}
-                        _ if kind.passes() => seen.record(Some(code), &text),
+                        _ if kind.is_retriable() => seen.record(Some(code), &text),
                         // A connection was closed on an answer that cannot be taken: `listen` finds out whose.
-                        None if kind == Kind::Corrupt => seen.record(None, &text),
+                        None if kind == ErrorKind::Corrupt => seen.record(None, &text),
                         _ => result = Err(scan_error(code, &text, topic, ranges, seen).into()),
                     }
                     return;
@@ -271,7 +276,7 @@ impl<'a> Share<'a> {
         let failed = |error: &_| error::of_call(error, "reading", &[], &consumer.context().errors);
         let positions = consumer.position().map_err(|error| failed(&error))?;
         for own in &mut self.own {
-            let Range { place, .. } = &self.ranges[own.index];
+            let OffsetRange { place, .. } = &self.ranges[own.index];
             if let Some(mut found) = positions.find_partition(&place.topic, place.partition)
                 && (std::mem::take(&mut own.in_doubt) || found.offset().to_raw().is_none_or(|offset| offset < 0))
             {
@@ -300,13 +305,13 @@ impl<'a> Share<'a> {
     /// Whether the logs still reach the ends that were frozen: one that lost its tail is waited for in vain.
     fn check_ends(&self) -> Result<(), Error> {
         for own in self.own.iter().filter(|own| !own.done) {
-            let Range { place, end, .. } = &self.ranges[own.index];
+            let OffsetRange { place, end, .. } = &self.ranges[own.index];
             let client = self.client.consumer.client().native_ptr();
             if let Some(now) = native::known_high_watermark(client, &place.topic, place.partition)
                 && now < *end
                 && own.position >= now
             {
-                return Err(Error::end_went_back(place, *end, now));
+                return Err(Error::log_truncated(place, *end, now));
             }
         }
         Ok(())
@@ -320,7 +325,7 @@ impl<'a> Share<'a> {
             // One that is read to its end is in no answer.
             let end = native::known_high_watermark(client, &place.topic, place.partition);
             if end.is_none_or(|end| own.position < end) {
-                scan_silence::listen(self.connection, self.group, place, own.position)?;
+                scan_client::diagnose_stall(self.connection, self.group, place, own.position)?;
             }
         }
         Ok(())
@@ -344,10 +349,10 @@ impl<'a> Share<'a> {
 }
 
 fn find(
-    places: &mut Vec<(TopicTag, Vec<Option<usize>>)>,
-    ranges: &[Range],
+    places: &mut Vec<(TopicPtr, Vec<Option<usize>>)>,
+    ranges: &[OffsetRange],
     own: &[OwnRange],
-    topic: TopicTag,
+    topic: TopicPtr,
     partition: i32,
 ) -> Option<usize> {
     let partition = usize::try_from(partition).ok()?;
@@ -371,9 +376,9 @@ fn find(
     *places[known].1.get(partition)?
 }
 
-fn scan_error(code: Rd, text: &str, topic: Option<TopicTag>, ranges: &[Range], seen: &ErrorLog) -> Error {
+fn scan_error(code: Rd, text: &str, topic: Option<TopicPtr>, ranges: &[OffsetRange], seen: &ErrorLog) -> Error {
     match kind_of(code) {
-        Kind::Denied => {
+        ErrorKind::Denied => {
             let mut topics: Vec<String> = match topic {
                 Some(topic) => vec![topic.name()],
                 None => ranges.iter().map(|range| range.place.topic.clone()).collect(),
@@ -384,8 +389,8 @@ fn scan_error(code: Rd, text: &str, topic: Option<TopicTag>, ranges: &[Range], s
                 topics.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])).collect();
             error::of_code(code, text, &doing, &needs, seen)
         }
-        Kind::OutOfRange => Error::new(Cause::RangeGone(text.to_owned())),
-        Kind::Missing => Error::new(Cause::TopicGone { words: text.to_owned(), member: false }),
+        ErrorKind::OutOfRange => Error::new(Cause::RangeGone(text.to_owned())),
+        ErrorKind::Missing => Error::new(Cause::TopicGone { words: text.to_owned(), member: false }),
         _ => error::of_code(code, &format!("{code}: {text}"), "reading", &[], seen),
     }
 }

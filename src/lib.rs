@@ -21,7 +21,6 @@ mod exit;
 pub mod inventory;
 #[doc(hidden)]
 pub mod kafka;
-mod laboratory;
 pub mod lag;
 mod local_broker;
 mod output;
@@ -32,6 +31,7 @@ mod processors;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+mod scenario_runner;
 mod secrets;
 mod settings;
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 use foodstream::cli::Cli;
-use foodstream::scenario::{Mistakes, Script};
+use foodstream::scenario::{Diagnostics, Script};
 
 /// What the program's own parser says of a command line.
 fn check(words: &[String]) -> Result<(), String> {
@@ -14,7 +14,7 @@ fn check(words: &[String]) -> Result<(), String> {
     Cli::try_parse_from(line).map(drop).map_err(|error| error.render().to_string())
 }
 
-fn parse(text: &str) -> Result<Script, Mistakes> {
+fn parse(text: &str) -> Result<Script, Diagnostics> {
     Script::parse(text.as_bytes(), &check)
 }
 

@@ -100,9 +100,9 @@ pub fn live(
             }
             next.renew();
             let document = follower.metrics()?;
-            let stale = outage.map(report::stale);
+            let stale = outage.map(report::stale_note);
             if draws {
-                let picture = report::metrics_picture(&document);
+                let picture = report::metrics_live_text(&document);
                 return context.console.redraw(&stale.map_or(picture.clone(), |stale| format!("{picture}{stale}\n")));
             }
             let line = report::metrics_line(&document);

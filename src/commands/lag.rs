@@ -8,7 +8,8 @@ use crate::clock::Deadline;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{self, LagSampler};
 use crate::lag::{
-    Blind, Condition, GroupLag, GroupSample, History, LagDocument, Moment, Verdict, csv_heading, csv_rows,
+    Condition, ConditionResult, GroupLag, GroupSample, LagDocument, LagPoint, RateWindow, UnknownReason, csv_heading,
+    csv_rows,
 };
 use crate::output::OutputFile;
 use crate::report;
@@ -61,8 +62,8 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
 /// What is known of one group.
 #[derive(Debug, Default)]
 struct Watched {
-    history: History,
-    samples: Vec<Moment>,
+    history: RateWindow,
+    samples: Vec<LagPoint>,
     last: Option<GroupLag>,
     /// Why `--fail-if` failed.
     failed: Option<String>,
@@ -109,7 +110,7 @@ impl<'a> Watch<'a> {
         let Some(condition) = self.settings.fail_if else { return Ok(Code::Done) };
         let mut dark: Vec<String> = self.groups.iter().filter_map(|group| group.dark.clone()).collect();
         if self.is_stale {
-            let stale = report::stale(self.answered.elapsed());
+            let stale = report::stale_note(self.answered.elapsed());
             dark.push(format!("--fail-if {condition} was not judged at last: the cluster does not answer; {stale}"));
         }
         if dark.is_empty() { Ok(Code::Done) } else { Err(Failure::new(Code::Different, dark.join("; "))) }
@@ -175,7 +176,7 @@ impl<'a> Watch<'a> {
     /// Lives through an outage: shows how old the last look is, and looks again; `false` when nobody reads it any more.
     fn outlast(&mut self, error: &kafka::Error, sampler: &mut LagSampler) -> Result<bool, Failure> {
         self.is_stale = true;
-        let stale = report::stale(self.answered.elapsed());
+        let stale = report::stale_note(self.answered.elapsed());
         if self.told.insert(error.to_string()) {
             self.context.console.note(&report::printable(&error.to_string()));
         }
@@ -186,7 +187,7 @@ impl<'a> Watch<'a> {
         let read = if self.context.common.json {
             true
         } else if console.answers_a_terminal() {
-            console.redraw(&format!("{}{stale}\n", report::lag_picture(&self.shown())))?
+            console.redraw(&format!("{}{stale}\n", report::lag_live_text(&self.shown())))?
         } else {
             let lines: String =
                 self.shown().iter().map(|group| report::lag_line(group) + "; " + &stale + "\n").collect();
@@ -225,25 +226,25 @@ impl<'a> Watch<'a> {
                 let verdict = condition.judge(sample, self.settings.allow_missing);
                 group.dark = None;
                 match verdict {
-                    Verdict::Holds => group.failed = Some(held(condition, &shown)),
-                    Verdict::NotKnown(blind) => {
+                    ConditionResult::Met => group.failed = Some(held(condition, &shown)),
+                    ConditionResult::Unknown(blind) => {
                         group.dark_looks += 1;
                         group.is_missing = blind.is_missing();
                         let told = not_judged(condition, &shown, blind);
                         shown.not_judged = Some(blind.to_string());
-                        if self.settings.watch.is_none() || !blind.may_pass() || group.dark_looks >= DARK_LOOKS {
+                        if self.settings.watch.is_none() || !blind.is_transient() || group.dark_looks >= DARK_LOOKS {
                             group.failed = Some(told);
                         } else {
                             words.push(told.clone());
                             group.dark = Some(told);
                         }
                     }
-                    Verdict::Fine => group.dark_looks = 0,
+                    ConditionResult::NotMet => group.dark_looks = 0,
                 }
-                shown.fails = Some(verdict != Verdict::Fine);
+                shown.fails = Some(verdict != ConditionResult::NotMet);
             }
             if self.settings.watch.is_some() {
-                group.samples.push(Moment::of(sample, group.history.pace()));
+                group.samples.push(LagPoint::of(sample, group.history.pace()));
             }
             if self.settings.csv.is_some() {
                 self.csv.push_str(&csv_rows(sample));
@@ -268,7 +269,7 @@ impl<'a> Watch<'a> {
         }
         let groups = self.shown();
         if console.answers_a_terminal() {
-            return console.redraw(&report::lag_picture(&groups));
+            return console.redraw(&report::lag_live_text(&groups));
         }
         let lines: String = groups.iter().map(|group| report::lag_line(group) + "\n").collect();
         console.answer(&lines)
@@ -350,6 +351,6 @@ fn held(condition: Condition, group: &GroupLag) -> String {
     format!("--fail-if {condition} holds for {}: {}", report::printable(&group.group), report::lag_total(group))
 }
 
-fn not_judged(condition: Condition, group: &GroupLag, blind: Blind) -> String {
+fn not_judged(condition: Condition, group: &GroupLag, blind: UnknownReason) -> String {
     format!("--fail-if {condition} cannot be judged for {}: {blind}", report::printable(&group.group))
 }

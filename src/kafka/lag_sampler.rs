@@ -13,7 +13,7 @@ use super::inspector::Inspector;
 use super::native_groups::GroupDescription;
 use super::next_record::{NextRecordReader, Request};
 use crate::clock::{self, Deadline};
-use crate::lag::{Bounds, GroupKind, GroupSample, Isolation, Lag, Next, PartitionSample};
+use crate::lag::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, PartitionSample};
 use crate::shutdown::Shutdown;
 
 /// How long the next unread records are looked for within one sample of many, at most.
@@ -218,7 +218,7 @@ impl LagSampler {
     }
 
     /// Where those partitions begin and end that exist.
-    fn bounds(&mut self, places: &BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, Bounds>, Error> {
+    fn bounds(&mut self, places: &BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, LogBounds>, Error> {
         loop {
             let topics = &self.topics;
             let exists =
@@ -226,7 +226,7 @@ impl LagSampler {
             let existing: Vec<TopicPartition> = places.iter().filter(|place| exists(place)).cloned().collect();
             match self.inspector.all_bounds(&existing, PATIENCE) {
                 Ok(found) => {
-                    let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| Bounds {
+                    let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| LogBounds {
                         log_start,
                         last_stable,
                         high_watermark,
@@ -253,7 +253,7 @@ impl LagSampler {
         index: usize,
         seen: Seen,
         places: BTreeSet<TopicPartition>,
-        bounds: &BTreeMap<TopicPartition, Bounds>,
+        bounds: &BTreeMap<TopicPartition, LogBounds>,
         bound: &Deadline,
     ) -> Result<GroupSample, Error> {
         let Seen { description, kind, at_millis, committed, mut owners } = seen;
@@ -263,7 +263,7 @@ impl LagSampler {
                 committed: committed.get(&place).copied(),
                 bounds: bounds.get(&place).copied(),
                 owner: owners.remove(&place),
-                next: Next::Unknown,
+                next: NextRecord::Unknown,
                 topic: place.topic,
                 partition: place.partition,
             })
@@ -286,7 +286,7 @@ impl LagSampler {
         waiting.retain_mut(|(partition, want)| {
             let something = want.position < want.end;
             if !something {
-                partition.next = Next::Nothing;
+                partition.next = NextRecord::Absent;
             }
             something
         });

@@ -15,7 +15,7 @@ use super::error::{self, Cause, Error};
 use super::error_codes::{ErrorKind, kind_of};
 use super::native::{BatchItem, BatchQueue};
 use crate::clock::Deadline;
-use crate::lag::{Isolation, Next};
+use crate::lag::{Isolation, NextRecord};
 
 /// The longest single wait: between two of them the wish to stop is looked at.
 const SLICE: Duration = Duration::from_millis(50);
@@ -117,10 +117,12 @@ impl NextRecordReader {
         wants: &[Request],
         bound: Duration,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Vec<Next>, Error> {
+    ) -> Result<Vec<NextRecord>, Error> {
         let mut missing: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
         for Request { place, position, end } in wants {
-            if self.answer(reader, place, *position, *end) == Next::Unknown && !self.forbidden.contains(&place.topic) {
+            if self.answer(reader, place, *position, *end) == NextRecord::Unknown
+                && !self.forbidden.contains(&place.topic)
+            {
                 // What is known to hold nothing is not read again.
                 let from = match self.known.get(&(reader, place.clone())) {
                     Some(known) if known.found == Found::End && (known.from..=known.offset).contains(position) => {
@@ -142,15 +144,15 @@ impl NextRecordReader {
     }
 
     /// What is known already.
-    fn answer(&self, reader: usize, place: &TopicPartition, position: i64, end: i64) -> Next {
+    fn answer(&self, reader: usize, place: &TopicPartition, position: i64, end: i64) -> NextRecord {
         match self.known.get(&(reader, place.clone())) {
             Some(Cached { from, offset, found }) if *from <= position && position <= *offset => match found {
                 // A record behind the end is one of a topic that was made anew since.
-                Found::Record(millis) if *offset < end => Next::Written(*millis),
-                Found::End if *offset >= end => Next::Nothing,
-                _ => Next::Unknown,
+                Found::Record(millis) if *offset < end => NextRecord::Timestamp(*millis),
+                Found::End if *offset >= end => NextRecord::Absent,
+                _ => NextRecord::Unknown,
             },
-            _ => Next::Unknown,
+            _ => NextRecord::Unknown,
         }
     }
 

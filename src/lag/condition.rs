@@ -11,29 +11,29 @@ use super::sample::{GroupKind, GroupSample, Lag, PartitionSample};
 pub struct Condition {
     /// Whether the limit itself is too much.
     inclusive: bool,
-    limit: Limit,
+    limit: Threshold,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Limit {
+enum Threshold {
     Messages(i64),
     Age(Duration),
 }
 
 /// What came of a condition.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum ConditionResult {
     /// It holds.
-    Holds,
+    Met,
     /// It does not.
-    Fine,
+    NotMet,
     /// It does not as far as is known, and this keeps the rest from being known.
-    NotKnown(Blind),
+    Unknown(UnknownReason),
 }
 
 /// Why a condition cannot be judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Blind {
+pub enum UnknownReason {
     /// There is no such group.
     NoGroup,
     /// The group exists, and no offset of it is to be seen.
@@ -50,7 +50,7 @@ pub enum Blind {
     Age,
 }
 
-impl Blind {
+impl UnknownReason {
     /// Whether something is not there that may come: what `--allow-missing` lets pass.
     #[must_use]
     pub const fn is_missing(self) -> bool {
@@ -59,12 +59,12 @@ impl Blind {
 
     /// Whether the next look may see it.
     #[must_use]
-    pub const fn may_pass(self) -> bool {
+    pub const fn is_transient(self) -> bool {
         matches!(self, Self::Age)
     }
 }
 
-impl fmt::Display for Blind {
+impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let partitions =
             |count: usize| if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") };
@@ -90,57 +90,59 @@ impl Condition {
     ///
     /// What is known is a lower bound, so a condition that holds for it holds whatever the rest may be.
     #[must_use]
-    pub fn judge(&self, sample: &GroupSample, allow_missing: bool) -> Verdict {
+    pub fn judge(&self, sample: &GroupSample, allow_missing: bool) -> ConditionResult {
         let holds = match self.limit {
-            Limit::Messages(limit) => {
+            Threshold::Messages(limit) => {
                 sample.messages().is_some_and(|messages| messages > limit || self.inclusive && messages == limit)
             }
-            Limit::Age(limit) => {
+            Threshold::Age(limit) => {
                 let limit = limit.as_secs_f64();
                 sample.seconds_at_least().is_some_and(|seconds| seconds > limit || self.inclusive && seconds >= limit)
             }
         };
         if holds {
-            return Verdict::Holds;
+            return ConditionResult::Met;
         }
-        let of_age = if matches!(self.limit, Limit::Age(_)) { unknown_age(sample) } else { None };
+        let of_age = if matches!(self.limit, Threshold::Age(_)) { unknown_age(sample) } else { None };
         match unknown_messages(sample).into_iter().chain(of_age).find(|blind| !(allow_missing && blind.is_missing())) {
-            Some(blind) => Verdict::NotKnown(blind),
-            None => Verdict::Fine,
+            Some(blind) => ConditionResult::Unknown(blind),
+            None => ConditionResult::NotMet,
         }
     }
 }
 
 /// What keeps the number of messages from being known.
-fn unknown_messages(sample: &GroupSample) -> Vec<Blind> {
+fn unknown_messages(sample: &GroupSample) -> Vec<UnknownReason> {
     if sample.kind == Some(GroupKind::Share) {
-        return vec![Blind::ShareGroup];
+        return vec![UnknownReason::ShareGroup];
     }
     if !sample.exists() {
-        return vec![Blind::NoGroup];
+        return vec![UnknownReason::NoGroup];
     }
     if sample.partitions.is_empty() {
-        return vec![Blind::NoOffsets];
+        return vec![UnknownReason::NoOffsets];
     }
     let (mut missing, mut beyond) = (0, 0);
     for partition in &sample.partitions {
         match partition.lag(sample.isolation) {
             Lag::BeyondEnd(_) => beyond += 1,
             // Nothing waits on an empty partition, whatever is committed; but that alone says nothing of a group.
-            Lag::NoCommit | Lag::NoEnd if sample.messages().is_none() || partition.may_hold(sample.isolation) => {
+            Lag::NoCommit | Lag::NoEnd
+                if sample.messages().is_none() || partition.may_have_records(sample.isolation) =>
+            {
                 missing += 1;
             }
             _ => {}
         }
     }
     let mut blind = Vec::new();
-    blind.extend((beyond > 0).then_some(Blind::BeyondEnd(beyond)));
-    blind.extend((missing > 0).then_some(Blind::NoCommit(missing)));
+    blind.extend((beyond > 0).then_some(UnknownReason::BeyondEnd(beyond)));
+    blind.extend((missing > 0).then_some(UnknownReason::NoCommit(missing)));
     blind
 }
 
 /// What keeps the age of the oldest record from being known, where messages wait.
-fn unknown_age(sample: &GroupSample) -> Option<Blind> {
+fn unknown_age(sample: &GroupSample) -> Option<UnknownReason> {
     let dark = |partition: &&PartitionSample| {
         partition.lag(sample.isolation).messages().is_some()
             && partition.seconds(sample.isolation, sample.at_millis).is_none()
@@ -149,7 +151,7 @@ fn unknown_age(sample: &GroupSample) -> Option<Blind> {
     dark.peek()?;
     let ahead =
         dark.filter_map(|partition| partition.ahead_seconds(sample.isolation, sample.at_millis)).reduce(f64::max);
-    Some(ahead.map_or(Blind::Age, Blind::Future))
+    Some(ahead.map_or(UnknownReason::Age, UnknownReason::Future))
 }
 
 impl FromStr for Condition {
@@ -168,8 +170,8 @@ impl FromStr for Condition {
             return Err(refused());
         }
         let limit = match value.parse::<i64>() {
-            Ok(messages) => Limit::Messages(messages),
-            Err(_) => Limit::Age(humantime::parse_duration(value).map_err(|_| refused())?),
+            Ok(messages) => Threshold::Messages(messages),
+            Err(_) => Threshold::Age(humantime::parse_duration(value).map_err(|_| refused())?),
         };
         Ok(Self { inclusive, limit })
     }
@@ -179,8 +181,8 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.inclusive { ">=" } else { ">" };
         match self.limit {
-            Limit::Messages(messages) => write!(f, "{sign}{messages}"),
-            Limit::Age(age) => write!(f, "{sign}{}", humantime::format_duration(age).to_string().replace(' ', "")),
+            Threshold::Messages(messages) => write!(f, "{sign}{messages}"),
+            Threshold::Age(age) => write!(f, "{sign}{}", humantime::format_duration(age).to_string().replace(' ', "")),
         }
     }
 }
@@ -188,14 +190,14 @@ impl fmt::Display for Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lag::laws::{group, partition};
-    use crate::lag::{Next, PartitionSample};
+    use crate::lag::sample_tests::{group, partition};
+    use crate::lag::{NextRecord, PartitionSample};
 
-    fn judged(condition: &str, sample: &GroupSample, allow_missing: bool) -> Verdict {
+    fn judged(condition: &str, sample: &GroupSample, allow_missing: bool) -> ConditionResult {
         condition.parse::<Condition>().expect(condition).judge(sample, allow_missing)
     }
 
-    fn verdict(condition: &str, partitions: Vec<PartitionSample>) -> Verdict {
+    fn verdict(condition: &str, partitions: Vec<PartitionSample>) -> ConditionResult {
         judged(condition, &group(10_000, partitions), false)
     }
 
@@ -213,47 +215,54 @@ mod tests {
 
     #[test]
     fn a_limit_is_exceeded_or_reached_as_its_sign_says() {
-        let waits = |end| vec![partition(Some(0), 0, end, Next::Written(7_000))];
-        assert_eq!(verdict(">10", waits(10)), Verdict::Fine);
-        assert_eq!(verdict(">=10", waits(10)), Verdict::Holds);
-        assert_eq!(verdict(">10", waits(11)), Verdict::Holds);
-        assert_eq!(verdict(">3s", waits(1)), Verdict::Fine);
-        assert_eq!(verdict(">=3s", waits(1)), Verdict::Holds);
-        assert_eq!(verdict(">2999ms", waits(1)), Verdict::Holds);
-        assert_eq!(verdict(">0s", waits(0)), Verdict::Fine);
+        let waits = |end| vec![partition(Some(0), 0, end, NextRecord::Timestamp(7_000))];
+        assert_eq!(verdict(">10", waits(10)), ConditionResult::NotMet);
+        assert_eq!(verdict(">=10", waits(10)), ConditionResult::Met);
+        assert_eq!(verdict(">10", waits(11)), ConditionResult::Met);
+        assert_eq!(verdict(">3s", waits(1)), ConditionResult::NotMet);
+        assert_eq!(verdict(">=3s", waits(1)), ConditionResult::Met);
+        assert_eq!(verdict(">2999ms", waits(1)), ConditionResult::Met);
+        assert_eq!(verdict(">0s", waits(0)), ConditionResult::NotMet);
     }
 
     #[test]
     fn what_is_not_known_is_told_and_hides_nothing_that_is() {
-        let never = || partition(None, 0, 50, Next::Unknown);
-        let far = || partition(Some(0), 0, 50, Next::Written(0));
-        let dark = || partition(Some(0), 0, 50, Next::Unknown);
+        let never = || partition(None, 0, 50, NextRecord::Unknown);
+        let far = || partition(Some(0), 0, 50, NextRecord::Timestamp(0));
+        let dark = || partition(Some(0), 0, 50, NextRecord::Unknown);
         let unknown = |condition, partitions| match verdict(condition, partitions) {
-            Verdict::NotKnown(blind) => blind,
+            ConditionResult::Unknown(blind) => blind,
             other => panic!("{other:?}"),
         };
-        assert_eq!(unknown(">10", vec![never()]), Blind::NoCommit(1));
-        assert_eq!(verdict(">10", vec![never(), far()]), Verdict::Holds);
-        assert_eq!(unknown(">99", vec![never(), far(), never()]), Blind::NoCommit(2));
-        assert_eq!(verdict(">5s", vec![dark(), far()]), Verdict::Holds);
-        assert_eq!(unknown(">20s", vec![dark(), far()]), Blind::Age);
-        assert_eq!(verdict(">99", vec![dark()]), Verdict::Fine, "messages need no age");
-        assert_eq!(unknown(">99", vec![partition(Some(60), 0, 50, Next::Unknown), never()]), Blind::BeyondEnd(1));
-        assert_eq!(unknown(">=0", vec![]), Blind::NoOffsets);
-        let empty = || partition(None, 7, 7, Next::Unknown);
-        assert_eq!(verdict(">99", vec![empty(), far()]), Verdict::Fine, "an empty partition hides nothing");
-        assert_eq!(unknown(">99", vec![empty()]), Blind::NoCommit(1), "of a group without any offset nothing is known");
+        assert_eq!(unknown(">10", vec![never()]), UnknownReason::NoCommit(1));
+        assert_eq!(verdict(">10", vec![never(), far()]), ConditionResult::Met);
+        assert_eq!(unknown(">99", vec![never(), far(), never()]), UnknownReason::NoCommit(2));
+        assert_eq!(verdict(">5s", vec![dark(), far()]), ConditionResult::Met);
+        assert_eq!(unknown(">20s", vec![dark(), far()]), UnknownReason::Age);
+        assert_eq!(verdict(">99", vec![dark()]), ConditionResult::NotMet, "messages need no age");
+        assert_eq!(
+            unknown(">99", vec![partition(Some(60), 0, 50, NextRecord::Unknown), never()]),
+            UnknownReason::BeyondEnd(1)
+        );
+        assert_eq!(unknown(">=0", vec![]), UnknownReason::NoOffsets);
+        let empty = || partition(None, 7, 7, NextRecord::Unknown);
+        assert_eq!(verdict(">99", vec![empty(), far()]), ConditionResult::NotMet, "an empty partition hides nothing");
+        assert_eq!(
+            unknown(">99", vec![empty()]),
+            UnknownReason::NoCommit(1),
+            "of a group without any offset nothing is known"
+        );
     }
 
     #[test]
     fn a_timestamp_in_the_future_is_no_age() {
-        let at = |millis| vec![partition(Some(0), 0, 15, Next::Written(millis))];
-        assert_eq!(verdict(">30s", at(3_610_000)), Verdict::NotKnown(Blind::Future(3_600.0)));
-        assert_eq!(verdict(">30s", at(10_900)), Verdict::Fine, "clocks differ by less than a second");
-        assert_eq!(verdict(">14", at(3_610_000)), Verdict::Holds);
+        let at = |millis| vec![partition(Some(0), 0, 15, NextRecord::Timestamp(millis))];
+        assert_eq!(verdict(">30s", at(3_610_000)), ConditionResult::Unknown(UnknownReason::Future(3_600.0)));
+        assert_eq!(verdict(">30s", at(10_900)), ConditionResult::NotMet, "clocks differ by less than a second");
+        assert_eq!(verdict(">14", at(3_610_000)), ConditionResult::Met);
         let mut both = at(3_610_000);
         both.extend(at(0));
-        assert_eq!(verdict(">5s", both), Verdict::Holds);
+        assert_eq!(verdict(">5s", both), ConditionResult::Met);
     }
 
     #[test]
@@ -261,18 +270,25 @@ mod tests {
         let none = GroupSample { state: "Dead".to_owned(), ..group(0, vec![]) };
         let share = GroupSample { kind: Some(GroupKind::Share), ..none.clone() };
         for (sample, blind, allowed) in [
-            (none, Blind::NoGroup, Verdict::Fine),
-            (share, Blind::ShareGroup, Verdict::NotKnown(Blind::ShareGroup)),
-            (group(0, vec![]), Blind::NoOffsets, Verdict::Fine),
-            (group(0, vec![partition(None, 0, 5, Next::Unknown)]), Blind::NoCommit(1), Verdict::Fine),
+            (none, UnknownReason::NoGroup, ConditionResult::NotMet),
+            (share, UnknownReason::ShareGroup, ConditionResult::Unknown(UnknownReason::ShareGroup)),
+            (group(0, vec![]), UnknownReason::NoOffsets, ConditionResult::NotMet),
             (
-                group(0, vec![partition(Some(9), 0, 5, Next::Unknown), partition(None, 0, 5, Next::Unknown)]),
-                Blind::BeyondEnd(1),
-                Verdict::NotKnown(Blind::BeyondEnd(1)),
+                group(0, vec![partition(None, 0, 5, NextRecord::Unknown)]),
+                UnknownReason::NoCommit(1),
+                ConditionResult::NotMet,
+            ),
+            (
+                group(
+                    0,
+                    vec![partition(Some(9), 0, 5, NextRecord::Unknown), partition(None, 0, 5, NextRecord::Unknown)],
+                ),
+                UnknownReason::BeyondEnd(1),
+                ConditionResult::Unknown(UnknownReason::BeyondEnd(1)),
             ),
         ] {
             for condition in [">1000", ">30s"] {
-                assert_eq!(judged(condition, &sample, false), Verdict::NotKnown(blind), "{condition} {blind:?}");
+                assert_eq!(judged(condition, &sample, false), ConditionResult::Unknown(blind), "{condition} {blind:?}");
                 assert_eq!(judged(condition, &sample, true), allowed, "{condition} {blind:?}");
             }
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{Pace, Trend};
+use super::rates::{Rates, Trend};
 use super::sample::{GroupKind, GroupSample, Isolation, Lag, PartitionSample};
 use crate::domain::EventTime;
 
@@ -97,7 +97,7 @@ pub struct GroupLag {
     pub partitions: Vec<PartitionLag>,
     /// What was seen over time, oldest first; of a watch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub samples: Vec<Moment>,
+    pub samples: Vec<LagPoint>,
 }
 
 /// Lag of a partition.
@@ -134,7 +134,7 @@ pub struct PartitionLag {
 
 /// A group at one moment of a watch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Moment {
+pub struct LagPoint {
     /// When it was seen: RFC 3339, UTC, milliseconds.
     pub at: String,
     /// Its state then.
@@ -154,7 +154,7 @@ pub struct Moment {
 impl GroupLag {
     /// One look at a group; `pace` where there were several.
     #[must_use]
-    pub fn of(sample: &GroupSample, pace: Option<Pace>) -> Self {
+    pub fn of(sample: &GroupSample, pace: Option<Rates>) -> Self {
         Self {
             group: sample.group.clone(),
             state: sample.state.clone(),
@@ -199,10 +199,10 @@ impl PartitionLag {
     }
 }
 
-impl Moment {
+impl LagPoint {
     /// The totals of a look.
     #[must_use]
-    pub fn of(sample: &GroupSample, pace: Option<Pace>) -> Self {
+    pub fn of(sample: &GroupSample, pace: Option<Rates>) -> Self {
         Self {
             at: time(sample.at_millis),
             state: sample.state.clone(),
@@ -228,12 +228,12 @@ fn rounded(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lag::laws::{group, partition};
-    use crate::lag::{History, Next};
+    use crate::lag::sample_tests::{group, partition};
+    use crate::lag::{NextRecord, RateWindow};
 
     #[test]
     fn one_group_stands_at_the_top_and_several_in_a_list() {
-        let seen = group(10_000, vec![partition(Some(3), 5, 9, Next::Written(8_500))]);
+        let seen = group(10_000, vec![partition(Some(3), 5, 9, NextRecord::Timestamp(8_500))]);
         let one = LagDocument::one(GroupLag::of(&seen, None));
         insta::assert_snapshot!(serde_json::to_string_pretty(&one).expect("JSON"), @r#"
         {
@@ -265,11 +265,11 @@ mod tests {
           ]
         }
         "#);
-        let mut history = History::default();
-        history.push(&group(9_000, vec![partition(Some(1), 0, 9, Next::Written(8_500))]));
-        history.push(&seen);
-        let mut watched = GroupLag::of(&seen, history.pace());
-        watched.samples.push(Moment::of(&seen, history.pace()));
+        let mut rates = RateWindow::default();
+        rates.push(&group(9_000, vec![partition(Some(1), 0, 9, NextRecord::Timestamp(8_500))]));
+        rates.push(&seen);
+        let mut watched = GroupLag::of(&seen, rates.pace());
+        watched.samples.push(LagPoint::of(&seen, rates.pace()));
         let several = LagDocument::several(vec![watched]);
         let json = serde_json::to_value(&several).expect("JSON");
         assert_eq!(json["groups"][0]["trend"], "draining");

@@ -1,18 +1,18 @@
-//! Owns lag: what a look at a group shows, the arithmetic on it, rates over several looks, conditions on it, and its document.
+//! Owns lag: what a look at a group shows, the arithmetic on it, rates over several snapshots, conditions on it, and its document.
 //!
 //! Rank 10, pure: what was seen comes in as a sample, its time included.
 
 mod condition;
+mod csv;
 mod document;
-mod history;
+mod rates;
 mod sample;
-mod sheet;
 
 #[cfg(test)]
-mod laws;
+mod sample_tests;
 
-pub use condition::{Blind, Condition, Verdict};
-pub use document::{GroupLag, Groups, LagDocument, LagSchema, Moment, PartitionLag};
-pub use history::{History, Pace, Trend};
-pub use sample::{Bounds, GroupKind, GroupSample, Isolation, Lag, Next, PartitionSample};
-pub use sheet::{csv_heading, csv_rows};
+pub use condition::{Condition, ConditionResult, UnknownReason};
+pub use csv::{csv_heading, csv_rows};
+pub use document::{GroupLag, Groups, LagDocument, LagPoint, LagSchema, PartitionLag};
+pub use rates::{RateWindow, Rates, Trend};
+pub use sample::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, PartitionSample};

@@ -24,7 +24,7 @@ impl Isolation {
 }
 
 /// How far a writer's clock may be ahead of this one, in milliseconds: what is written further ahead has no age.
-const AHEAD: i64 = 1_000;
+const MAX_CLOCK_SKEW_MILLIS: i64 = 1_000;
 
 /// A kind of group that has no committed offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,16 +64,16 @@ pub struct PartitionSample {
     /// The group's committed offset; pending transactions are not waited for.
     pub committed: Option<i64>,
     /// Where it stands; `None` for one that does not exist (any more).
-    pub bounds: Option<Bounds>,
+    pub bounds: Option<LogBounds>,
     /// What is known of the next record that the group could read.
-    pub next: Next,
+    pub next: NextRecord,
     /// The id of the member that has it.
     pub owner: Option<String>,
 }
 
 /// Where a partition begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct LogBounds {
     /// The first offset that is still there.
     pub log_start: i64,
     /// Behind it stands an open transaction, or nothing.
@@ -82,7 +82,7 @@ pub struct Bounds {
     pub high_watermark: i64,
 }
 
-impl Bounds {
+impl LogBounds {
     /// The end up to which an isolation counts.
     #[must_use]
     pub const fn end(self, isolation: Isolation) -> i64 {
@@ -95,11 +95,11 @@ impl Bounds {
 
 /// The next record that a reader at the committed offset gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum NextRecord {
     /// Its timestamp: milliseconds since the epoch.
-    Written(i64),
+    Timestamp(i64),
     /// There is none: what lies between is markers, aborted, or removed by compaction.
-    Nothing,
+    Absent,
     /// Not known: not looked for, not found in time, without a timestamp, or not allowed to be read.
     Unknown,
 }
@@ -153,13 +153,13 @@ impl PartitionSample {
             return Some(0.0);
         }
         match self.next {
-            Next::Nothing => Some(0.0),
+            NextRecord::Absent => Some(0.0),
             // A writer's clock may be ahead of this one.
-            Next::Written(millis) => match now_millis.saturating_sub(millis) {
-                age if age < -AHEAD => None,
+            NextRecord::Timestamp(millis) => match now_millis.saturating_sub(millis) {
+                age if age < -MAX_CLOCK_SKEW_MILLIS => None,
                 age => Some(in_seconds(age.max(0))),
             },
-            Next::Unknown => None,
+            NextRecord::Unknown => None,
         }
     }
 
@@ -167,9 +167,9 @@ impl PartitionSample {
     #[must_use]
     pub fn ahead_seconds(&self, isolation: Isolation, now_millis: i64) -> Option<f64> {
         match self.next {
-            Next::Written(millis) if self.lag(isolation).messages().is_some_and(|messages| messages > 0) => {
+            NextRecord::Timestamp(millis) if self.lag(isolation).messages().is_some_and(|messages| messages > 0) => {
                 let ahead = millis.saturating_sub(now_millis);
-                (ahead > AHEAD).then(|| in_seconds(ahead))
+                (ahead > MAX_CLOCK_SKEW_MILLIS).then(|| in_seconds(ahead))
             }
             _ => None,
         }
@@ -177,7 +177,7 @@ impl PartitionSample {
 
     /// Whether something may wait here, as far as its bounds tell.
     #[must_use]
-    pub(super) fn may_hold(&self, isolation: Isolation) -> bool {
+    pub(super) fn may_have_records(&self, isolation: Isolation) -> bool {
         self.bounds.is_none_or(|bounds| bounds.log_start < bounds.end(isolation))
     }
 }
@@ -234,7 +234,7 @@ impl GroupSample {
     pub fn is_uncertain(&self) -> bool {
         self.partitions.iter().any(|partition| match partition.lag(self.isolation) {
             Lag::Messages(_) => false,
-            Lag::NoCommit => partition.may_hold(self.isolation),
+            Lag::NoCommit => partition.may_have_records(self.isolation),
             Lag::BeyondEnd(_) | Lag::NoEnd => true,
         })
     }

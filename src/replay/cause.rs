@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::{Digest, Loss, TopicId};
 
-/// Why a replay did not find the same. The words of [`Cause::word`] are part of the contract with readers of the document.
+/// Why a replay did not find the same. The words of [`Cause::name`] are part of the contract with readers of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
@@ -122,7 +122,7 @@ pub enum Cause {
 impl Cause {
     /// The word that names it in the document.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::RecordsGone { .. } => "records_gone",
             Self::RecordsChanged { .. } => "records_changed",

@@ -19,7 +19,7 @@ pub struct ReplayDocument {
     /// What this document is.
     pub schema: ReplaySchema,
     /// The answer.
-    pub verdict: Verdict,
+    pub verdict: ReplayVerdict,
     /// Records read again.
     pub records: u64,
     /// From where to where each partition went.
@@ -59,7 +59,7 @@ impl ReplayDocument {
 /// Whether the metrics are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ReplayVerdict {
     /// Every metric and every digest is the same, and nothing speaks against them.
     Identical,
     /// Something is not, or nothing could be proved.

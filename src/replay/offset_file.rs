@@ -18,11 +18,11 @@ const NAMED: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffsetFile {
     name: String,
-    rows: BTreeMap<(String, i32), Row>,
+    rows: BTreeMap<(String, i32), OffsetRow>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
+struct OffsetRow {
     line: u64,
     offset: i64,
 }
@@ -53,7 +53,7 @@ pub enum RowProblem {
     },
     /// The rows before had another form.
     #[error("{found} columns, and the first row has {first}")]
-    OtherForm {
+    ColumnsDiffer {
         /// Columns of the row.
         found: usize,
         /// Columns of the first row.
@@ -70,7 +70,7 @@ pub enum RowProblem {
     Offset(String),
     /// A partition twice.
     #[error("{topic}/{partition} stands in line {line} already")]
-    Twice {
+    Duplicate {
         /// The topic.
         topic: String,
         /// The partition.
@@ -119,7 +119,7 @@ impl OffsetFile {
         let refuse = |line, problem| RowError { file: name.to_owned(), line, problem };
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(content);
-        let mut rows: BTreeMap<(String, i32), Row> = BTreeMap::new();
+        let mut rows: BTreeMap<(String, i32), OffsetRow> = BTreeMap::new();
         let (mut columns, mut record, mut others) = (None, ByteRecord::new(), BTreeSet::new());
         loop {
             match reader.read_byte_record(&mut record) {
@@ -141,7 +141,7 @@ impl OffsetFile {
             }
             if let Some(first) = rows.get(&(topic.clone(), partition)) {
                 let topic = topic.escape_debug().to_string();
-                return Err(refuse(line, RowProblem::Twice { topic, partition, line: first.line }));
+                return Err(refuse(line, RowProblem::Duplicate { topic, partition, line: first.line }));
             }
             rows.insert((topic, partition), row);
         }
@@ -198,10 +198,10 @@ fn line_of(content: &[u8], position: &csv::Position) -> u64 {
 }
 
 /// One row: its group if it names one, topic, partition and the rest.
-fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(Option<String>, String, i32, Row), RowProblem> {
+fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(Option<String>, String, i32, OffsetRow), RowProblem> {
     let found = record.len();
     if found != first {
-        return Err(RowProblem::OtherForm { found, first });
+        return Err(RowProblem::ColumnsDiffer { found, first });
     }
     let fields: Vec<&str> =
         record.iter().map(std::str::from_utf8).collect::<Result<_, _>>().map_err(|_| RowProblem::Encoding)?;
@@ -216,13 +216,13 @@ fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(Option<String>, 
         .ok()
         .filter(|offset| *offset >= 0)
         .ok_or_else(|| RowProblem::Offset(offset.escape_debug().to_string()))?;
-    Ok((group, topic.to_owned(), number, Row { line, offset }))
+    Ok((group, topic.to_owned(), number, OffsetRow { line, offset }))
 }
 
 /// A plan as `kafka-consumer-groups --reset-offsets --from-file` reads it: the partitions that are asked to move and have
 /// an offset to move from, in the order of the plan.
 #[must_use]
-pub fn exported(plan: &[PlanRow]) -> String {
+pub fn export_csv(plan: &[PlanRow]) -> String {
     let asked = plan.iter().filter(|row| row.from.is_some() && row.note != Some(PlanNote::Stays));
     asked.fold(String::new(), |mut out, row| {
         // The characters of a topic's name need no quotes, and a string takes every text.
@@ -236,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::replay::{Aim, PartitionFacts};
+    use crate::replay::{PartitionFacts, PartitionTarget};
 
     fn parse(text: &str) -> Result<OffsetFile, RowError> {
         OffsetFile::parse("plan.csv", text.as_bytes(), "g")
@@ -316,24 +316,24 @@ mod tests {
             )
         };
         let plan = [
-            row(0, Some(9), Aim::Offset(1)),
-            row(1, None, Aim::Offset(4)),
-            row(2, Some(9), Aim::Stay),
-            row(3, Some(9), Aim::Since(None)),
+            row(0, Some(9), PartitionTarget::Offset(1)),
+            row(1, None, PartitionTarget::Offset(4)),
+            row(2, Some(9), PartitionTarget::Stay),
+            row(3, Some(9), PartitionTarget::Since(None)),
         ];
-        assert_eq!(exported(&plan), "a,0,2\na,3,9\n");
+        assert_eq!(export_csv(&plan), "a,0,2\na,3,9\n");
     }
 
     proptest! {
-        /// What is exported is read back as the same plan.
+        /// What is export_csv is read back as the same plan.
         #[test]
         fn an_export_survives_being_read(offsets in prop::collection::vec(0i64..100, 1..8)) {
             let facts = |partition| PartitionFacts {
                 topic: "order-events".into(), partition, log_start: 0, high_watermark: 100, committed: Some(100),
             };
             let plan: Vec<PlanRow> =
-                (0..).zip(&offsets).map(|(partition, offset)| PlanRow::new(Aim::Offset(*offset), &facts(partition))).collect();
-            let file = parse(&exported(&plan)).expect("parses");
+                (0..).zip(&offsets).map(|(partition, offset)| PlanRow::new(PartitionTarget::Offset(*offset), &facts(partition))).collect();
+            let file = parse(&export_csv(&plan)).expect("parses");
             for row in &plan {
                 prop_assert_eq!(file.offset(&row.topic, row.partition), Some(row.to));
             }

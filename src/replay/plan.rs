@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::Aim;
+use super::PartitionTarget;
 
 /// What is known of a source partition when the range is frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,22 +68,22 @@ pub enum PlanNote {
 impl PlanRow {
     /// The plan for one partition.
     #[must_use]
-    pub fn new(aim: Aim, facts: &PartitionFacts) -> Self {
+    pub fn new(aim: PartitionTarget, facts: &PartitionFacts) -> Self {
         let asked = match aim {
-            Aim::Earliest => facts.log_start,
-            Aim::Offset(offset) | Aim::Since(Some(offset)) => offset,
-            Aim::Since(None) => facts.high_watermark,
-            Aim::Stay => facts.committed.unwrap_or(facts.log_start),
+            PartitionTarget::Earliest => facts.log_start,
+            PartitionTarget::Offset(offset) | PartitionTarget::Since(Some(offset)) => offset,
+            PartitionTarget::Since(None) => facts.high_watermark,
+            PartitionTarget::Stay => facts.committed.unwrap_or(facts.log_start),
         };
         // The group's offset bounds it last: a group below the log start has nothing to read, wherever it is sent.
         let to = facts.committed.map_or(facts.log_start, |committed| match aim {
-            Aim::Stay => committed,
+            PartitionTarget::Stay => committed,
             _ => asked.max(facts.log_start).min(committed),
         });
         let note = match (aim, facts.committed, to.cmp(&asked)) {
-            (Aim::Stay, ..) => Some(PlanNote::Stays),
+            (PartitionTarget::Stay, ..) => Some(PlanNote::Stays),
             (_, None, _) => Some(PlanNote::NoOffset),
-            (Aim::Since(None), ..) => Some(PlanNote::NoRecordSince { asked }),
+            (PartitionTarget::Since(None), ..) => Some(PlanNote::NoRecordSince { asked }),
             (.., Ordering::Greater) => Some(PlanNote::Raised { asked }),
             (.., Ordering::Less) => Some(PlanNote::Lowered { asked }),
             (.., Ordering::Equal) => None,
@@ -119,7 +119,7 @@ impl PlanRow {
 
 /// The plan for the partitions given, ordered by topic and partition; `aim` says for each where it is to begin.
 #[must_use]
-pub fn plan(facts: &[PartitionFacts], aim: impl Fn(&PartitionFacts) -> Aim) -> Vec<PlanRow> {
+pub fn plan(facts: &[PartitionFacts], aim: impl Fn(&PartitionFacts) -> PartitionTarget) -> Vec<PlanRow> {
     let mut rows: Vec<_> = facts.iter().map(|facts| PlanRow::new(aim(facts), facts)).collect();
     rows.sort_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
     rows
@@ -135,52 +135,67 @@ mod tests {
         PartitionFacts { topic: "order-events".into(), partition: 0, log_start, high_watermark: 100, committed }
     }
 
-    fn to(aim: Aim, facts: &PartitionFacts) -> (i64, i64, Option<PlanNote>) {
+    fn to(aim: PartitionTarget, facts: &PartitionFacts) -> (i64, i64, Option<PlanNote>) {
         let row = PlanRow::new(aim, facts);
         (row.to, row.delta(), row.note)
     }
 
     #[test]
     fn a_target_within_the_log_and_behind_the_group_is_taken_as_it_is() {
-        assert_eq!(to(Aim::Earliest, &facts(5, Some(40))), (5, -35, None));
-        assert_eq!(to(Aim::Offset(5), &facts(5, Some(40))), (5, -35, None));
-        assert_eq!(to(Aim::Offset(40), &facts(5, Some(40))), (40, 0, None));
+        assert_eq!(to(PartitionTarget::Earliest, &facts(5, Some(40))), (5, -35, None));
+        assert_eq!(to(PartitionTarget::Offset(5), &facts(5, Some(40))), (5, -35, None));
+        assert_eq!(to(PartitionTarget::Offset(40), &facts(5, Some(40))), (40, 0, None));
     }
 
     #[test]
     fn other_targets_are_raised_or_lowered_and_the_plan_says_so() {
-        assert_eq!(to(Aim::Offset(-3), &facts(5, Some(40))), (5, -35, Some(PlanNote::Raised { asked: -3 })));
-        assert_eq!(to(Aim::Offset(41), &facts(5, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 41 })));
+        assert_eq!(
+            to(PartitionTarget::Offset(-3), &facts(5, Some(40))),
+            (5, -35, Some(PlanNote::Raised { asked: -3 }))
+        );
+        assert_eq!(
+            to(PartitionTarget::Offset(41), &facts(5, Some(40))),
+            (40, 0, Some(PlanNote::Lowered { asked: 41 }))
+        );
     }
 
     #[test]
     fn a_group_below_the_log_start_stays_where_it_is() {
-        assert_eq!(to(Aim::Earliest, &facts(50, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 50 })));
-        assert_eq!(to(Aim::Offset(0), &facts(50, Some(40))), (40, 0, Some(PlanNote::Raised { asked: 0 })));
+        assert_eq!(to(PartitionTarget::Earliest, &facts(50, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 50 })));
+        assert_eq!(to(PartitionTarget::Offset(0), &facts(50, Some(40))), (40, 0, Some(PlanNote::Raised { asked: 0 })));
     }
 
     #[test]
     fn a_time_is_the_first_record_since_then_or_the_end() {
-        assert_eq!(to(Aim::Since(Some(9)), &facts(5, Some(40))), (9, -31, None));
-        assert_eq!(to(Aim::Since(Some(41)), &facts(5, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 41 })));
-        assert_eq!(to(Aim::Since(None), &facts(5, Some(40))), (40, 0, Some(PlanNote::NoRecordSince { asked: 100 })));
-        assert_eq!(to(Aim::Since(None), &facts(5, Some(100))), (100, 0, Some(PlanNote::NoRecordSince { asked: 100 })));
-        assert_eq!(to(Aim::Since(None), &facts(5, None)), (5, 0, Some(PlanNote::NoOffset)));
+        assert_eq!(to(PartitionTarget::Since(Some(9)), &facts(5, Some(40))), (9, -31, None));
+        assert_eq!(
+            to(PartitionTarget::Since(Some(41)), &facts(5, Some(40))),
+            (40, 0, Some(PlanNote::Lowered { asked: 41 }))
+        );
+        assert_eq!(
+            to(PartitionTarget::Since(None), &facts(5, Some(40))),
+            (40, 0, Some(PlanNote::NoRecordSince { asked: 100 }))
+        );
+        assert_eq!(
+            to(PartitionTarget::Since(None), &facts(5, Some(100))),
+            (100, 0, Some(PlanNote::NoRecordSince { asked: 100 }))
+        );
+        assert_eq!(to(PartitionTarget::Since(None), &facts(5, None)), (5, 0, Some(PlanNote::NoOffset)));
     }
 
     #[test]
     fn what_was_not_asked_for_stays_wherever_it_is() {
         for committed in [Some(40), Some(3), None] {
-            let row = PlanRow::new(Aim::Stay, &facts(5, committed));
+            let row = PlanRow::new(PartitionTarget::Stay, &facts(5, committed));
             assert_eq!((row.note, row.moves(), row.offsets_to_read()), (Some(PlanNote::Stays), false, 0));
             assert_eq!(row.from, committed);
         }
-        assert_eq!(PlanRow::new(Aim::Stay, &facts(5, Some(3))).to, 3, "below the log start too");
+        assert_eq!(PlanRow::new(PartitionTarget::Stay, &facts(5, Some(3))).to, 3, "below the log start too");
     }
 
     #[test]
     fn a_partition_without_an_offset_is_an_empty_range_that_does_not_move() {
-        let row = PlanRow::new(Aim::Offset(7), &facts(5, None));
+        let row = PlanRow::new(PartitionTarget::Offset(7), &facts(5, None));
         assert_eq!((row.from, row.moves(), row.offsets_to_read()), (None, false, 0));
         assert_eq!(row.note, Some(PlanNote::NoOffset));
         let json = serde_json::to_string(&row).expect("serializes");
@@ -192,7 +207,7 @@ mod tests {
     fn each_partition_may_have_a_target_of_its_own_and_rows_are_ordered() {
         let of = |topic: &str, partition| PartitionFacts { topic: topic.into(), partition, ..facts(0, Some(9)) };
         let all = [of("order-events", 1), of("order-events", 0), of("inventory-events", 2)];
-        let rows = plan(&all, |facts| Aim::Offset(facts.partition.into()));
+        let rows = plan(&all, |facts| PartitionTarget::Offset(facts.partition.into()));
         let shown: Vec<_> = rows.iter().map(|row| (row.topic.as_str(), row.partition, row.to)).collect();
         assert_eq!(shown, [("inventory-events", 2, 2), ("order-events", 0, 0), ("order-events", 1, 1)]);
     }
@@ -203,9 +218,9 @@ mod tests {
             asked in -50i64..150, log_start in 0i64..100, committed in prop::option::of(0i64..100), kind in 0..3,
         ) {
             let (aim, wanted) = match kind {
-                0 => (Aim::Earliest, log_start),
-                1 => (Aim::Offset(asked), asked),
-                _ => (Aim::Since(Some(asked)), asked),
+                0 => (PartitionTarget::Earliest, log_start),
+                1 => (PartitionTarget::Offset(asked), asked),
+                _ => (PartitionTarget::Since(Some(asked)), asked),
             };
             let row = PlanRow::new(aim, &facts(log_start, committed));
             prop_assert!(row.delta() <= 0 && row.offsets_to_read() >= 0);

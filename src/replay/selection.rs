@@ -19,7 +19,7 @@ pub struct FilterError;
 
 /// A filter that fits no source.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unfit {
+pub enum FilterMismatch {
     /// A topic that is no source of the metrics.
     #[error("--topic {filter}: {sources} are what analytics reads")]
     Topic {
@@ -55,13 +55,13 @@ impl TopicFilter {
     /// # Errors
     ///
     /// When none of the topics is meant, or it has fewer partitions.
-    pub fn check(&self, prefix: &str, sources: &[String], partitions: i32) -> Result<(), Unfit> {
+    pub fn check(&self, prefix: &str, sources: &[String], partitions: i32) -> Result<(), FilterMismatch> {
         if !sources.iter().any(|topic| self.names(topic, prefix)) {
-            return Err(Unfit::Topic { filter: self.clone(), sources: sources.join(" and ") });
+            return Err(FilterMismatch::Topic { filter: self.clone(), sources: sources.join(" and ") });
         }
         let outside = self.partitions.iter().flatten().find(|partition| !(0..partitions).contains(*partition));
         outside.map_or(Ok(()), |partition| {
-            Err(Unfit::Partition { filter: self.clone(), partition: *partition, last: partitions - 1 })
+            Err(FilterMismatch::Partition { filter: self.clone(), partition: *partition, last: partitions - 1 })
         })
     }
 }

@@ -22,7 +22,7 @@ pub enum Target {
 
 /// What a target comes to for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
+pub enum PartitionTarget {
     /// The log start.
     Earliest,
     /// This offset.
@@ -36,7 +36,7 @@ pub enum Aim {
 impl Target {
     /// Whether a partition is meant at all: a file may leave it out.
     #[must_use]
-    pub fn is_about(&self, topic: &str, partition: i32) -> bool {
+    pub fn includes(&self, topic: &str, partition: i32) -> bool {
         match self {
             Self::File(file) => file.offset(topic, partition).is_some(),
             _ => true,
@@ -45,17 +45,19 @@ impl Target {
 
     /// What this comes to for a partition; `found` is what a look-up of the time has given for it.
     #[must_use]
-    pub fn aim(&self, facts: &PartitionFacts, found: Option<i64>) -> Aim {
+    pub fn for_partition(&self, facts: &PartitionFacts, found: Option<i64>) -> PartitionTarget {
         match self {
-            Self::Earliest => Aim::Earliest,
-            Self::Offset(offset) => Aim::Offset(*offset),
-            Self::Time(_) => Aim::Since(found),
+            Self::Earliest => PartitionTarget::Earliest,
+            Self::Offset(offset) => PartitionTarget::Offset(*offset),
+            Self::Time(_) => PartitionTarget::Since(found),
             // Without an offset there is nothing to shift; the plan says so.
-            Self::ShiftBy(by) => facts.committed.map_or(Aim::Earliest, |committed| {
+            Self::ShiftBy(by) => facts.committed.map_or(PartitionTarget::Earliest, |committed| {
                 // Below zero is below every log start.
-                Aim::Offset(committed.saturating_add(*by))
+                PartitionTarget::Offset(committed.saturating_add(*by))
             }),
-            Self::File(file) => file.offset(&facts.topic, facts.partition).map_or(Aim::Stay, Aim::Offset),
+            Self::File(file) => {
+                file.offset(&facts.topic, facts.partition).map_or(PartitionTarget::Stay, PartitionTarget::Offset)
+            }
         }
     }
 }
@@ -83,22 +85,22 @@ mod tests {
 
     #[test]
     fn a_shift_counts_from_where_the_group_stands_and_needs_an_offset() {
-        assert_eq!(Target::ShiftBy(-7).aim(&facts(Some(40)), None), Aim::Offset(33));
-        assert_eq!(Target::ShiftBy(-70).aim(&facts(Some(40)), None), Aim::Offset(-30));
-        assert_eq!(Target::ShiftBy(i64::MIN).aim(&facts(Some(0)), None), Aim::Offset(i64::MIN));
-        assert_eq!(Target::ShiftBy(-7).aim(&facts(None), None), Aim::Earliest);
+        assert_eq!(Target::ShiftBy(-7).for_partition(&facts(Some(40)), None), PartitionTarget::Offset(33));
+        assert_eq!(Target::ShiftBy(-70).for_partition(&facts(Some(40)), None), PartitionTarget::Offset(-30));
+        assert_eq!(Target::ShiftBy(i64::MIN).for_partition(&facts(Some(0)), None), PartitionTarget::Offset(i64::MIN));
+        assert_eq!(Target::ShiftBy(-7).for_partition(&facts(None), None), PartitionTarget::Earliest);
     }
 
     #[test]
     fn a_time_is_what_was_found_and_a_file_may_leave_a_partition_out() {
         let time = Target::Time(EventTime::default());
-        assert_eq!(time.aim(&facts(Some(40)), Some(9)), Aim::Since(Some(9)));
-        assert_eq!(time.aim(&facts(Some(40)), None), Aim::Since(None));
+        assert_eq!(time.for_partition(&facts(Some(40)), Some(9)), PartitionTarget::Since(Some(9)));
+        assert_eq!(time.for_partition(&facts(Some(40)), None), PartitionTarget::Since(None));
         let file = |text: &str| Target::File(OffsetFile::parse("plan.csv", text.as_bytes(), "g").expect("parses"));
-        assert_eq!(file("order-events,1,9\n").aim(&facts(Some(40)), None), Aim::Offset(9));
-        assert_eq!(file("order-events,2,9\n").aim(&facts(Some(40)), None), Aim::Stay);
-        assert!(file("order-events,1,9\n").is_about("order-events", 1));
-        assert!(!file("order-events,1,9\n").is_about("order-events", 2));
+        assert_eq!(file("order-events,1,9\n").for_partition(&facts(Some(40)), None), PartitionTarget::Offset(9));
+        assert_eq!(file("order-events,2,9\n").for_partition(&facts(Some(40)), None), PartitionTarget::Stay);
+        assert!(file("order-events,1,9\n").includes("order-events", 1));
+        assert!(!file("order-events,1,9\n").includes("order-events", 2));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Owns the verdict: what the differences between two metrics documents are, and which causes explain them.
 
-use super::{Cause, Differences, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, Verdict, differences};
+use super::{
+    Cause, Differences, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, ReplayVerdict, differences,
+};
 use crate::{
     analytics::MetricsDocument,
     state::{Checkpoint, Digest, Loss, Position, TopicId, is_another_topic},
@@ -84,7 +86,7 @@ pub fn judge(evidence: Evidence) -> ReplayDocument {
         causes.push(Cause::NothingRead);
     }
     let proved = differences.is_empty() && causes.is_empty();
-    let verdict = if proved { Verdict::Identical } else { Verdict::Different };
+    let verdict = if proved { ReplayVerdict::Identical } else { ReplayVerdict::Different };
     let left_out = count - differences.len() as u64;
     ReplayDocument {
         schema: ReplaySchema::Version1,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, sample::Index};
 
 use super::{
-    Aim, Cause, Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, Verdict, judge, plan,
+    Cause, Evidence, Note, PartitionEvidence, PartitionFacts, PartitionTarget, ReplayDocument, ReplayVerdict,
+    StateFacts, judge, plan,
 };
 use crate::{
     analytics::test_support::{TOPICS, TestLog, any_logs, fold, order},
@@ -38,7 +39,7 @@ fn evidence(then: &[TestLog], now: &[TestLog]) -> Evidence {
         .collect();
     let facts: Vec<_> = partitions.iter().map(|partition| partition.facts.clone()).collect();
     Evidence {
-        plan: plan(&facts, |_| Aim::Earliest),
+        plan: plan(&facts, |_| PartitionTarget::Earliest),
         records: partitions.iter().map(|partition| partition.records).sum(),
         partitions,
         note: None,
@@ -55,13 +56,13 @@ fn log() -> TestLog {
 }
 
 fn words(document: &ReplayDocument) -> Vec<&'static str> {
-    document.causes.iter().map(Cause::word).collect()
+    document.causes.iter().map(Cause::name).collect()
 }
 
 /// A verdict that is not identical, and its causes.
 fn refused(evidence: Evidence) -> Vec<&'static str> {
     let document = judge(evidence);
-    assert_eq!(document.verdict, Verdict::Different);
+    assert_eq!(document.verdict, ReplayVerdict::Different);
     words(&document)
 }
 
@@ -70,7 +71,7 @@ fn the_same_records_are_identical_and_the_document_survives_json() {
     let mut evidence = evidence(&[log()], &[log()]);
     evidence.note = Some(Note::FirstPass);
     let document = judge(evidence);
-    assert_eq!((document.verdict, document.differences.len(), words(&document)), (Verdict::Identical, 0, vec![]));
+    assert_eq!((document.verdict, document.differences.len(), words(&document)), (ReplayVerdict::Identical, 0, vec![]));
     let json = serde_json::to_string(&document).expect("serializes");
     assert_eq!(serde_json::from_str::<ReplayDocument>(&json).expect("parses"), document);
 }
@@ -174,7 +175,7 @@ fn a_partition_of_which_nothing_was_ever_counted_speaks_against_nothing() {
     untouched.facts.committed = None;
     untouched.state = None;
     evidence.partitions.push(untouched);
-    assert_eq!(judge(evidence).verdict, Verdict::Identical);
+    assert_eq!(judge(evidence).verdict, ReplayVerdict::Identical);
 }
 
 #[test]
@@ -232,7 +233,7 @@ proptest! {
     fn a_good_log_is_identical(logs in any_logs(10)) {
         let read = logs.iter().any(|log| !log.records.is_empty());
         let document = judge(evidence(&logs, &logs));
-        prop_assert_eq!(document.verdict == Verdict::Identical, read);
+        prop_assert_eq!(document.verdict == ReplayVerdict::Identical, read);
     }
 
     /// Any byte of any record, in a field that some metric looks at or in none.
@@ -294,7 +295,7 @@ proptest! {
         if differ {
             prop_assert!(!document.causes.is_empty() && !words(&document).contains(&"defect"), "{:?}", document.causes);
         }
-        prop_assert_eq!(document.verdict == Verdict::Identical, document.differences.is_empty() && document.causes.is_empty());
+        prop_assert_eq!(document.verdict == ReplayVerdict::Identical, document.differences.is_empty() && document.causes.is_empty());
     }
 }
 

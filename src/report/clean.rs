@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table};
+use super::text_table::{Align, TextTable};
 use crate::clean::{CleanDocument, Reason};
 use crate::printable::printable;
 
@@ -68,7 +68,8 @@ fn name(name: &str) -> String {
 fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
     if !document.topics.is_empty() {
         writeln!(out, "Topics:")?;
-        let mut table = Table::new([("topic", Align::Left), ("partitions", Align::Right), ("records", Align::Right)]);
+        let mut table =
+            TextTable::new([("topic", Align::Left), ("partitions", Align::Right), ("records", Align::Right)]);
         for topic in &document.topics {
             table.row([printable(&topic.name).into_owned(), topic.partitions.to_string(), topic.records.to_string()]);
         }
@@ -76,7 +77,7 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
     }
     if !document.groups.is_empty() {
         writeln!(out, "Groups:")?;
-        let mut table = Table::new([("group", Align::Left), ("state", Align::Left), ("members", Align::Left)]);
+        let mut table = TextTable::new([("group", Align::Left), ("state", Align::Left), ("members", Align::Left)]);
         for group in &document.groups {
             table.row([name(&group.name), printable(&group.state).into_owned(), members(&group.members)]);
         }
@@ -84,7 +85,7 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
     }
     if !document.kept.is_empty() {
         writeln!(out, "Groups that stay:")?;
-        let mut table = Table::new([("group", Align::Left), ("why", Align::Left), ("members", Align::Left)]);
+        let mut table = TextTable::new([("group", Align::Left), ("why", Align::Left), ("members", Align::Left)]);
         for group in &document.kept {
             let why = match group.reason {
                 Reason::OtherTopics => "has read other topics too",

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::text::{Align, Table};
+use super::text_table::{Align, TextTable};
 use crate::lag::{GroupKind, GroupLag, Isolation, PartitionLag, Trend};
 use crate::printable::printable;
 
@@ -24,7 +24,7 @@ pub fn lag_report(groups: &[GroupLag]) -> String {
 
 /// The same in as many lines as a terminal has: of many partitions those with the most lag.
 #[must_use]
-pub fn lag_picture(groups: &[GroupLag]) -> String {
+pub fn lag_live_text(groups: &[GroupLag]) -> String {
     let rows = (PICTURED / groups.len().max(1)).saturating_sub(AROUND_ROWS).max(2);
     let at = groups.first().map_or("", |group| group.at.as_str());
     let texts: Vec<String> = groups.iter().map(|group| group_text(group, rows)).collect();
@@ -86,7 +86,7 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
     let columns = ["partition", "committed", "end", "lag", "seconds", "lost"].map(|name| (name, Align::Right));
     let [partition, committed, end, lag, seconds, lost] = columns;
     let mut table =
-        Table::new([("topic", Align::Left), partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
+        TextTable::new([("topic", Align::Left), partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
     for row in &shown {
         table.row([
             printable(&row.topic).into(),
@@ -137,7 +137,7 @@ fn pace(group: &GroupLag) -> Option<String> {
     let trend = match (group.trend?, group.drain_seconds) {
         (Trend::CaughtUp, _) => "caught up".to_owned(),
         (Trend::Growing, _) => "growing".to_owned(),
-        (Trend::Standing, _) => "standing".to_owned(),
+        (Trend::Steady, _) => "standing".to_owned(),
         (Trend::Draining, None) => "draining".to_owned(),
         (Trend::Draining, Some(seconds)) => format!("drained in {}", in_words(seconds)),
     };
@@ -180,15 +180,15 @@ fn remark(row: &PartitionLag) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lag::{Bounds, GroupSample, History, Next, PartitionSample};
+    use crate::lag::{GroupSample, LogBounds, NextRecord, PartitionSample, RateWindow};
 
-    fn seen(topic: &str, number: i32, committed: Option<i64>, ends: [i64; 3], next: Next) -> PartitionSample {
+    fn seen(topic: &str, number: i32, committed: Option<i64>, ends: [i64; 3], next: NextRecord) -> PartitionSample {
         let [log_start, last_stable, high_watermark] = ends;
         PartitionSample {
             topic: topic.to_owned(),
             partition: number,
             committed,
-            bounds: Some(Bounds { log_start, last_stable, high_watermark }),
+            bounds: Some(LogBounds { log_start, last_stable, high_watermark }),
             next,
             owner: None,
         }
@@ -209,15 +209,15 @@ mod tests {
     #[test]
     fn every_kind_of_partition_has_its_words() {
         let mut partitions = vec![
-            seen("orders", 0, Some(9), [0, 9, 9], Next::Unknown),
-            seen("orders", 1, Some(3), [5, 9, 12], Next::Written(40_000)),
-            seen("orders", 2, None, [0, 9, 9], Next::Unknown),
-            seen("orders", 3, Some(11), [0, 9, 9], Next::Unknown),
-            seen("orders", 4, Some(7), [0, 9, 9], Next::Unknown),
-            seen("orders", 5, Some(7), [0, 9, 9], Next::Unknown),
+            seen("orders", 0, Some(9), [0, 9, 9], NextRecord::Unknown),
+            seen("orders", 1, Some(3), [5, 9, 12], NextRecord::Timestamp(40_000)),
+            seen("orders", 2, None, [0, 9, 9], NextRecord::Unknown),
+            seen("orders", 3, Some(11), [0, 9, 9], NextRecord::Unknown),
+            seen("orders", 4, Some(7), [0, 9, 9], NextRecord::Unknown),
+            seen("orders", 5, Some(7), [0, 9, 9], NextRecord::Unknown),
         ];
         partitions[5].bounds = None;
-        partitions.push(seen("orders", 6, Some(8), [0, 9, 9], Next::Written(3_642_500)));
+        partitions.push(seen("orders", 6, Some(8), [0, 9, 9], NextRecord::Timestamp(3_642_500)));
         let group = GroupLag::of(&sample(42_500, partitions), None);
         insta::assert_snapshot!(lag_report(&[group]), @r"
         Group: readers, Stable, 1 member
@@ -246,16 +246,16 @@ mod tests {
         let text = |partitions| lag_total(&GroupLag::of(&sample(0, partitions), None));
         assert_eq!(text(vec![]), "no offsets to be seen");
         assert_eq!(
-            text(vec![seen("orders", 0, None, [0, 9, 9], Next::Unknown)]),
+            text(vec![seen("orders", 0, None, [0, 9, 9], NextRecord::Unknown)]),
             "not known, 1 partition without a number"
         );
     }
 
     #[test]
     fn a_watch_says_where_it_leads() {
-        let mut history = History::default();
+        let mut history = RateWindow::default();
         let mut look = |at, committed, end| {
-            let sample = sample(at, vec![seen("orders", 0, Some(committed), [0, end, end], Next::Written(0))]);
+            let sample = sample(at, vec![seen("orders", 0, Some(committed), [0, end, end], NextRecord::Timestamp(0))]);
             history.push(&sample);
             lag_line(&GroupLag::of(&sample, history.pace()))
         };
@@ -273,24 +273,25 @@ mod tests {
     #[test]
     fn a_picture_fits_on_a_terminal_and_keeps_what_lags_most() {
         let partitions: Vec<PartitionSample> = (0..60)
-            .map(|number| seen("orders", number, Some(0), [0, i64::from(number) * 10, 1_000], Next::Unknown))
+            .map(|number| seen("orders", number, Some(0), [0, i64::from(number) * 10, 1_000], NextRecord::Unknown))
             .collect();
         let mut group = GroupLag::of(&sample(0, partitions), None);
-        let picture = lag_picture(std::slice::from_ref(&group));
+        let picture = lag_live_text(std::slice::from_ref(&group));
         assert!(picture.lines().count() <= 23, "{picture}");
         assert!(picture.contains("orders         59") && !picture.contains("orders         12"), "{picture}");
         assert!(picture.ends_with("and 44 more partitions with less lag\n"), "{picture}");
-        assert!(lag_picture(&[group.clone(), group.clone()]).lines().count() <= 23);
+        assert!(lag_live_text(&[group.clone(), group.clone()]).lines().count() <= 23);
         group.partitions.truncate(16);
-        assert!(!lag_picture(&[group]).contains("more partitions"));
+        assert!(!lag_live_text(&[group]).contains("more partitions"));
     }
 
     #[test]
     fn no_name_of_the_cluster_steers_a_terminal() {
-        let mut group = GroupLag::of(&sample(0, vec![seen("\u{1b}[2J", 0, None, [0, 0, 0], Next::Unknown)]), None);
+        let mut group =
+            GroupLag::of(&sample(0, vec![seen("\u{1b}[2J", 0, None, [0, 0, 0], NextRecord::Unknown)]), None);
         group.group = "a\u{1b}[31m\n".to_owned();
         group.state = "\u{9b}".to_owned();
-        for text in [lag_report(std::slice::from_ref(&group)), lag_line(&group), lag_picture(&[group])] {
+        for text in [lag_report(std::slice::from_ref(&group)), lag_line(&group), lag_live_text(&[group])] {
             assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table, write_rows};
+use super::text_table::{Align, TextTable, write_rows};
 use crate::analytics::MetricsDocument;
 use crate::printable::printable;
 
@@ -23,7 +23,7 @@ const LIVE_MINUTES: usize = 5;
 
 /// The picture of a live view on a terminal: the report's head, its newest minutes, and the inventory.
 #[must_use]
-pub fn metrics_picture(document: &MetricsDocument) -> String {
+pub fn metrics_live_text(document: &MetricsDocument) -> String {
     let mut out = String::new();
     // A string takes every text.
     write_head(&mut out, document, LIVE_MINUTES).and_then(|()| write_inventory(&mut out, document)).unwrap_or_default();
@@ -98,7 +98,7 @@ fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     writeln!(out, "Bad Records: {}", document.bad_records)?;
 
     writeln!(out, "\nRange:")?;
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         ("topic", Align::Left),
         ("partition", Align::Right),
         ("start", Align::Right),
@@ -147,7 +147,7 @@ mod tests {
     fn a_live_picture_fits_a_terminal_and_shows_the_newest_minutes() {
         let mut document = example();
         document.orders_by_minute = (0..60).map(|minute| (format!("2026-11-22T12:{minute:02}Z"), minute)).collect();
-        let picture = metrics_picture(&document);
+        let picture = metrics_live_text(&document);
         assert!(picture.lines().count() < 24, "{picture}");
         assert!(picture.contains("Orders by Minute (the newest 5):\n  2026-11-22 12:55: 55\n"), "{picture}");
         assert!(picture.contains("  2026-11-22 12:59: 59\n\nInventory:\n"), "{picture}");

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table};
+use super::text_table::{Align, TextTable};
 use crate::workload::ProduceDocument;
 
 /// What a run of `produce` did.
@@ -28,7 +28,7 @@ fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
         writeln!(out, "Late: 99 % of the records at most {p99:.3} ms, the latest {max:.3} ms")?;
     }
     let columns = ["partition", "records", "first offset", "last offset"].map(|name| (name, Align::Right));
-    let mut table = Table::new(columns);
+    let mut table = TextTable::new(columns);
     let offset = |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     for row in &document.partitions {
         table.row([

@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 
 use serde_json::Value;
 
-use super::text::{Align, Table};
+use super::text_table::{Align, TextTable};
 use crate::printable::printable;
-use crate::replay::{Cause, Note, PlanNote, PlanRow, ReplayDocument, Verdict};
+use crate::replay::{Cause, Note, PlanNote, PlanRow, ReplayDocument, ReplayVerdict};
 
 /// Differences that a report shows; the document has them all.
 const SHOWN: usize = 20;
@@ -25,7 +25,7 @@ pub fn replay_report(document: &ReplayDocument) -> String {
 pub fn plan_report(rows: &[PlanRow]) -> String {
     let columns = ["partition", "old", "new", "delta", "read again"].map(|name| (name, Align::Right));
     let [partition, old, new, delta, read] = columns;
-    let mut table = Table::new([("topic", Align::Left), partition, old, new, delta, read, ("", Align::Left)]);
+    let mut table = TextTable::new([("topic", Align::Left), partition, old, new, delta, read, ("", Align::Left)]);
     for row in rows {
         table.row([
             printable(&row.topic).into(),
@@ -57,13 +57,16 @@ pub(super) fn note_text(note: PlanNote) -> String {
 fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
     let ReplayDocument { verdict, records, plan, differences, causes, note, .. } = document;
     match verdict {
-        Verdict::Identical => {
-            writeln!(out, "Verdict: identical: {records} records read again, every metric and every digest the same")?;
+        ReplayVerdict::Identical => {
+            writeln!(
+                out,
+                "ReplayVerdict: identical: {records} records read again, every metric and every digest the same"
+            )?;
         }
-        Verdict::Different => {
+        ReplayVerdict::Different => {
             let differing = document.differing();
             let metrics = if differing == 1 { "metric differs" } else { "metrics differ" };
-            writeln!(out, "Verdict: different: {records} records read again, {differing} {metrics}")?;
+            writeln!(out, "ReplayVerdict: different: {records} records read again, {differing} {metrics}")?;
         }
     }
     match note {
@@ -79,7 +82,7 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
     write!(out, "\n{}", plan_report(plan))?;
     if !differences.is_empty() {
         writeln!(out, "\nDifferences:")?;
-        let mut table = Table::new([("metric", Align::Left), ("before", Align::Right), ("after", Align::Right)]);
+        let mut table = TextTable::new([("metric", Align::Left), ("before", Align::Right), ("after", Align::Right)]);
         for found in differences.iter().take(SHOWN) {
             table.row([printable(&found.metric).into(), value_text(&found.before), value_text(&found.after)]);
         }
@@ -93,7 +96,7 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
         writeln!(out, "\nCauses:")?;
     }
     for cause in causes {
-        writeln!(out, "  {}: {}", cause.word(), printable(&cause.to_string()))?;
+        writeln!(out, "  {}: {}", cause.name(), printable(&cause.to_string()))?;
         writeln!(out, "    {}", advice(cause))?;
     }
     Ok(())
@@ -150,7 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         analytics::{MetricsDocument, test_support::example},
-        replay::{Aim, Evidence, PartitionEvidence, PartitionFacts, StateFacts, judge, plan},
+        replay::{Evidence, PartitionEvidence, PartitionFacts, PartitionTarget, StateFacts, judge, plan},
         state::Digest,
     };
 
@@ -175,7 +178,7 @@ mod tests {
         let mut after = example();
         change(&mut after);
         Evidence {
-            plan: plan(&facts, |_| Aim::Earliest),
+            plan: plan(&facts, |_| PartitionTarget::Earliest),
             records: 16,
             partitions: vec![partition(&facts[0], 7), partition(&facts[1], 9)],
             note: None,
@@ -228,11 +231,11 @@ mod tests {
             facts("order-events", 2, 5, Some(9)),
             facts("order-events", 3, 5, None),
         ];
-        insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| Aim::Offset(10))));
+        insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| PartitionTarget::Offset(10))));
         insta::assert_snapshot!("plan_of_nothing", plan_report(&[]));
-        let since = plan_report(&plan(&all, |_| Aim::Since(None)));
+        let since = plan_report(&plan(&all, |_| PartitionTarget::Since(None)));
         assert!(since.contains("  no record at or after that time: the end (60), lowered to the group\n"), "{since}");
-        assert!(plan_report(&plan(&all, |_| Aim::Stay)).contains("  stays as it is\n"));
+        assert!(plan_report(&plan(&all, |_| PartitionTarget::Stay)).contains("  stays as it is\n"));
     }
 
     /// A cause's topic is a name from the cluster, a metric's path may hold a name from a record.

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Align, Table};
+use super::text_table::{Align, TextTable};
 use crate::printable::printable;
-use crate::scenario::{ScenarioDocument, StepOutcome, Verdict, failures};
+use crate::scenario::{ScenarioDocument, ScenarioVerdict, StepOutcome, failures};
 
 /// Lines of stderr that are shown of a step that fell.
 const LAST_WORDS: usize = 8;
@@ -24,9 +24,9 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
     let ScenarioDocument { name, verdict, elapsed_seconds, expectations, steps, file, .. } = document;
     let held = expectations.iter().filter(|outcome| outcome.held).count();
     let word = match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-        Verdict::Interrupted => "interrupted: what follows is told of a part",
+        ScenarioVerdict::Passed => "passed",
+        ScenarioVerdict::Failed => "failed",
+        ScenarioVerdict::Interrupted => "interrupted: what follows is told of a part",
     };
     let all = expectations.len();
     writeln!(
@@ -36,7 +36,7 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
         steps.len()
     )?;
     let mut table =
-        Table::new([("", Align::Left), ("", Align::Left), ("expected", Align::Left), ("seen", Align::Left)]);
+        TextTable::new([("", Align::Left), ("", Align::Left), ("expected", Align::Left), ("seen", Align::Left)]);
     for outcome in expectations {
         table.row([
             if outcome.held { "held" } else { "FAILED" }.to_owned(),
@@ -97,7 +97,11 @@ mod tests {
             name: "first".to_owned(),
             description: String::new(),
             file: "first.toml".to_owned(),
-            verdict: if expectations.iter().all(|outcome| outcome.held) { Verdict::Passed } else { Verdict::Failed },
+            verdict: if expectations.iter().all(|outcome| outcome.held) {
+                ScenarioVerdict::Passed
+            } else {
+                ScenarioVerdict::Failed
+            },
             broker: BrokerFacts { embedded: true, address: String::new(), prefix: String::new() },
             version: String::new(),
             librdkafka: String::new(),

@@ -4,6 +4,6 @@ use std::time::Duration;
 
 /// What is said beside figures that are older than they should be.
 #[must_use]
-pub fn stale(age: Duration) -> String {
+pub fn stale_note(age: Duration) -> String {
     format!("stale: no answer from the cluster for {} s", age.as_secs())
 }

@@ -15,7 +15,7 @@ pub struct ScenarioDocument {
     /// The script's path as it was given.
     pub file: String,
     /// How it ended.
-    pub verdict: Verdict,
+    pub verdict: ScenarioVerdict,
     /// Where it ran.
     pub broker: BrokerFacts,
     /// Version of foodstream.
@@ -31,7 +31,7 @@ pub struct ScenarioDocument {
     /// What happened when, in order.
     pub events: Vec<RunEvent>,
     /// Lag of every group that the script names or starts, over time.
-    pub lag: Vec<GroupLag>,
+    pub lag: Vec<LagSeries>,
     /// Every expectation with what was seen, in the order of the script.
     pub expectations: Vec<ExpectationOutcome>,
     /// What this run does not show, in sentences.
@@ -41,7 +41,7 @@ pub struct ScenarioDocument {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ScenarioVerdict {
     /// Every expectation held.
     Passed,
     /// At least one expectation did not hold, or a step did not end as it was to.
@@ -143,7 +143,7 @@ pub enum EventKind {
 
 /// Lag of one group while a scenario ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GroupLag {
+pub struct LagSeries {
     /// The group, as it is called on the cluster.
     pub group: String,
     /// What was seen, in order.
@@ -162,12 +162,12 @@ pub struct LagSample {
     /// How old the oldest message is that waits; `null` where that is not known, 0 where none waits.
     pub seconds: Option<f64>,
     /// The same, partition by partition.
-    pub partitions: Vec<PartitionLag>,
+    pub partitions: Vec<PartitionLagSample>,
 }
 
 /// Lag of one partition at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PartitionLag {
+pub struct PartitionLagSample {
     /// The topic.
     pub topic: String,
     /// The partition's number.

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::amount::Amount;
-use super::curve::Curve;
-use super::mistake::visible;
-use super::nearest::nearest;
+use super::closest_match::closest_match;
+use super::diagnostic::visible;
+use super::fixed_point::FixedPoint;
+use super::lag_curve::LagCurve;
 use super::script::step_of;
 use super::{
-    About, Claim, EndedBy, Expectation, ExpectationOutcome, Measured, Pick, RunValue, ScenarioDocument, Script,
-    StepOutcome, Tolerance,
+    Assertion, EndedBy, Expectation, ExpectationOutcome, Measurement, RunValue, ScenarioDocument, Script, Selector,
+    StepOutcome, Subject, Tolerance,
 };
 
 /// The most characters of a value that are shown.
@@ -54,10 +54,12 @@ fn brief(value: &Value) -> String {
 
 /// What is told of a command that ended otherwise than it was to; and of one whose exit code the script names.
 fn exit(script: &Script, outcome: &StepOutcome) -> Option<ExpectationOutcome> {
-    let step =
-        script.steps.iter().find(|step| matches!(&step.action, super::Action::Run(run) if run.name == outcome.name));
+    let step = script
+        .steps
+        .iter()
+        .find(|step| matches!(&step.action, super::StepAction::Run(run) if run.name == outcome.name));
     let wanted = step.and_then(|step| match &step.action {
-        super::Action::Run(run) => Some(run.exit),
+        super::StepAction::Run(run) => Some(run.exit),
         _ => None,
     })?;
     let told = |held, why: Option<String>| {
@@ -77,17 +79,17 @@ fn exit(script: &Script, outcome: &StepOutcome) -> Option<ExpectationOutcome> {
 }
 
 fn judge(expectation: &Expectation, document: &ScenarioDocument) -> ExpectationOutcome {
-    let Expectation { line, measured, claim } = expectation;
-    let mut expected = claim.to_string();
-    let seen = look_up(measured, document);
+    let Expectation { line, measurement, assertion } = expectation;
+    let mut expected = assertion.to_string();
+    let seen = look_up(measurement, document);
     let held = match &seen {
         Ok(seen) => {
-            if let Claim::SameAs(other, _) = claim
+            if let Assertion::SameAs(other, _) = assertion
                 && let Ok(other) = look_up(other, document)
             {
                 expected = format!("{expected}: {}", brief(&together(&other)));
             }
-            holds(claim, seen, document)
+            holds(assertion, seen, document)
         }
         Err(why) => Err(why.clone()),
     };
@@ -96,8 +98,8 @@ fn judge(expectation: &Expectation, document: &ScenarioDocument) -> ExpectationO
         Err(why) => (false, Some(why)),
     };
     ExpectationOutcome {
-        about: measured.about.to_string(),
-        value: measured.pick.to_string(),
+        about: measurement.subject.to_string(),
+        value: measurement.selector.to_string(),
         expected,
         seen: seen.map_or(Value::Null, |seen| in_short(together(&seen))),
         held,
@@ -120,13 +122,13 @@ fn in_short(value: Value) -> Value {
     if text.ends_with('…') { Value::String(text) } else { value }
 }
 
-fn holds(claim: &Claim, seen: &[Value], document: &ScenarioDocument) -> Result<bool, String> {
+fn holds(assertion: &Assertion, seen: &[Value], document: &ScenarioDocument) -> Result<bool, String> {
     // Nothing holds of nothing.
     if seen.is_empty() {
         return Err("there is no value".to_owned());
     }
-    match claim {
-        Claim::Bounds { at_least, at_most } => {
+    match assertion {
+        Assertion::Bounds { at_least, at_most } => {
             let bound = |number: &Option<serde_json::Number>| match number {
                 Some(number) => amount_of(&Value::Number(number.clone())).map(Some),
                 None => Ok(None),
@@ -139,15 +141,16 @@ fn holds(claim: &Claim, seen: &[Value], document: &ScenarioDocument) -> Result<b
             }
             Ok(held)
         }
-        Claim::Equals(wanted, tolerance) => {
+        Assertion::Equals(wanted, tolerance) => {
             let mut held = true;
             for value in seen {
                 held &= equal(value, wanted, *tolerance)?;
             }
             Ok(held)
         }
-        Claim::SameAs(other, tolerance) => {
-            let others = look_up(other, document).map_err(|why| format!("{} of {}: {why}", other.pick, other.about))?;
+        Assertion::SameAs(other, tolerance) => {
+            let others =
+                look_up(other, document).map_err(|why| format!("{} of {}: {why}", other.selector, other.subject))?;
             if others.len() != seen.len() && others.len() != 1 {
                 return Err(format!("{} values cannot be compared with {}", seen.len(), others.len()));
             }
@@ -164,15 +167,15 @@ fn equal(value: &Value, wanted: &Value, tolerance: Option<Tolerance>) -> Result<
     if let Some(Tolerance { percent }) = tolerance {
         return Ok(amount_of(value)?.is_within(percent, amount_of(wanted)?));
     }
-    match (Amount::of(value), Amount::of(wanted)) {
+    match (FixedPoint::of(value), FixedPoint::of(wanted)) {
         (Some(value), Some(wanted)) => Ok(value == wanted),
         _ if std::mem::discriminant(value) == std::mem::discriminant(wanted) => Ok(value == wanted),
         _ => Err(format!("{} is {}, and {} is {}", brief(value), kind(value), brief(wanted), kind(wanted))),
     }
 }
 
-fn amount_of(value: &Value) -> Result<Amount, String> {
-    Amount::of(value).ok_or_else(|| match value {
+fn amount_of(value: &Value) -> Result<FixedPoint, String> {
+    FixedPoint::of(value).ok_or_else(|| match value {
         Value::Number(_) => format!("{value} is too large to be compared"),
         _ => format!("{} is {}, and a number is wanted", brief(value), kind(value)),
     })
@@ -189,33 +192,33 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn look_up(measured: &Measured, document: &ScenarioDocument) -> Seen {
-    match &measured.about {
-        About::Step(step) => {
+fn look_up(measurement: &Measurement, document: &ScenarioDocument) -> Seen {
+    match &measurement.subject {
+        Subject::Step(step) => {
             let runs: Vec<_> = runs_of(step, document).collect();
             if runs.is_empty() {
                 return Err(format!("{step} was never started"));
             }
-            runs.into_iter().map(|run| value_of(run, &measured.pick)).collect()
+            runs.into_iter().map(|run| value_of(run, &measurement.selector)).collect()
         }
-        About::TotalOf(steps) => {
-            let mut total = Amount::ZERO;
+        Subject::TotalOf(steps) => {
+            let mut total = FixedPoint::ZERO;
             for step in steps {
                 let mut runs = runs_of(step, document).peekable();
                 if runs.peek().is_none() {
                     return Err(format!("{step} was never started"));
                 }
                 for run in runs {
-                    let amount =
-                        amount_of(&value_of(run, &measured.pick)?).map_err(|why| format!("{}: {why}", run.name))?;
+                    let amount = amount_of(&value_of(run, &measurement.selector)?)
+                        .map_err(|why| format!("{}: {why}", run.name))?;
                     total = total.plus(amount).ok_or("the total is too large to be compared")?;
                 }
             }
             Ok(vec![total.to_json()])
         }
-        About::Group { group, from, until } => {
-            let Pick::Lag(value) = measured.pick else {
-                return Err(format!("{} is no value of a group", measured.pick));
+        Subject::Group { group, from, until } => {
+            let Selector::Lag(value) = measurement.selector else {
+                return Err(format!("{} is no value of a group", measurement.selector));
             };
             let name = format!("{}{group}", document.broker.prefix);
             let lag = document.lag.iter().find(|lag| lag.group == name).ok_or("its lag was never looked at")?;
@@ -226,10 +229,10 @@ fn look_up(measured: &Measured, document: &ScenarioDocument) -> Seen {
                 },
                 None => Ok(None),
             };
-            let value = Curve::of(&lag.samples, moment(from)?, moment(until)?).value(value)?;
+            let value = LagCurve::of(&lag.samples, moment(from)?, moment(until)?).value(value)?;
             // Three digits are what samples are good for.
             let rounded = (value * 1000.0).round() / 1000.0;
-            let amount = Amount::approximate(rounded).ok_or("it is too large to be compared")?;
+            let amount = FixedPoint::approximate(rounded).ok_or("it is too large to be compared")?;
             Ok(vec![amount.to_json()])
         }
     }
@@ -239,7 +242,7 @@ fn runs_of<'d>(step: &str, document: &'d ScenarioDocument) -> impl Iterator<Item
     document.steps.iter().filter(move |run| step_of(&run.name) == step)
 }
 
-fn value_of(run: &StepOutcome, pick: &Pick) -> Result<Value, String> {
+fn value_of(run: &StepOutcome, pick: &Selector) -> Result<Value, String> {
     let document = || match (&run.document, run.ended_by) {
         (Some(document), _) => Ok(document),
         (None, Some(EndedBy::Kill)) => Err(format!("{} was killed and left no document", run.name)),
@@ -247,20 +250,20 @@ fn value_of(run: &StepOutcome, pick: &Pick) -> Result<Value, String> {
         (None, Some(_)) => Err(format!("{} left no document", run.name)),
     };
     match pick {
-        Pick::Value(path) => {
+        Selector::Value(path) => {
             whole(document()?, path)?;
             let found = places(document()?, path)?;
             found.first().map(|value| (*value).clone()).ok_or_else(|| format!("nothing stands at {path}"))
         }
-        Pick::Sum(path) => {
+        Selector::Sum(path) => {
             whole(document()?, path)?;
-            let mut total = Amount::ZERO;
+            let mut total = FixedPoint::ZERO;
             for value in places(document()?, path)? {
                 total = total.plus(amount_of(value)?).ok_or("the sum is too large to be compared")?;
             }
             Ok(total.to_json())
         }
-        Pick::Count(path) => {
+        Selector::Count(path) => {
             whole(document()?, path)?;
             let mut count = 0usize;
             for value in places(document()?, path)? {
@@ -272,20 +275,20 @@ fn value_of(run: &StepOutcome, pick: &Pick) -> Result<Value, String> {
             }
             Ok(count.into())
         }
-        Pick::Run(RunValue::Exit) => match run.exit_code {
+        Selector::Run(RunValue::Exit) => match run.exit_code {
             Some(code) => Ok(code.into()),
             None => Err(format!("{} has no exit code", run.name)),
         },
-        Pick::Run(RunValue::Seconds) => {
+        Selector::Run(RunValue::Seconds) => {
             let ended = run.ended_seconds.ok_or_else(|| format!("{} has not ended", run.name))?;
-            let amount = Amount::approximate(((ended - run.started_seconds) * 1000.0).round() / 1000.0);
+            let amount = FixedPoint::approximate(((ended - run.started_seconds) * 1000.0).round() / 1000.0);
             Ok(amount.ok_or("its times are none")?.to_json())
         }
-        Pick::Run(RunValue::Uncommitted) => {
+        Selector::Run(RunValue::Uncommitted) => {
             let why = || format!("{} was not killed while it ran, or what it left was not looked at", run.name);
             Ok(run.uncommitted.ok_or_else(why)?.into())
         }
-        Pick::Lag(_) => Err(format!("{pick} is no value of a step")),
+        Selector::Lag(_) => Err(format!("{pick} is no value of a step")),
     }
 }
 
@@ -340,7 +343,7 @@ fn shown(walked: &str) -> &str {
 
 fn missing(table: &serde_json::Map<String, Value>, part: &str, walked: &str) -> String {
     let keys = || table.keys().map(String::as_str);
-    let there = match nearest(part, keys()) {
+    let there = match closest_match(part, keys()) {
         Some(meant) => format!("{meant}?"),
         None => format!("there is {}", keys().take(20).collect::<Vec<_>>().join(", ")),
     };

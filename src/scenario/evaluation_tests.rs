@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    BrokerFacts, EndedBy, ExpectationOutcome, GroupLag, LagSample, ScenarioDocument, Script, StepOutcome, Verdict,
-    evaluate, failures,
+    BrokerFacts, EndedBy, ExpectationOutcome, LagSample, LagSeries, ScenarioDocument, ScenarioVerdict, Script,
+    StepOutcome, evaluate, failures,
 };
 
 const STEPS: &str = "name = \"lab\"\ndescription = \"A try.\"
@@ -52,7 +52,7 @@ fn run() -> ScenarioDocument {
         name: "lab".to_owned(),
         description: "A try.".to_owned(),
         file: "lab.toml".to_owned(),
-        verdict: Verdict::Passed,
+        verdict: ScenarioVerdict::Passed,
         broker: BrokerFacts { embedded: true, address: "127.0.0.1:1".to_owned(), prefix: "lab-1.".to_owned() },
         version: "0.1.0".to_owned(),
         librdkafka: "2.0.0".to_owned(),
@@ -66,7 +66,7 @@ fn run() -> ScenarioDocument {
             step("till", None, None),
         ],
         events: Vec::new(),
-        lag: vec![GroupLag {
+        lag: vec![LagSeries {
             group: "lab-1.inventory-consumer-group".to_owned(),
             samples: (0u32..).zip(lags).map(|(at, lag)| sample(at, lag)).collect(),
             predictions: Vec::new(),
@@ -252,9 +252,9 @@ proptest! {
         document in any_json(),
         path in "([a-c0-2]|\\*)(\\.([a-c0-2]|\\*)){0,2}",
         how in "(value|sum|count)",
-        claim in "(equals = 1|at_least = 0|at_most = 5.5|same_as = \"other\"|equals = \"a\")",
+        assertion in "(equals = 1|at_least = 0|at_most = 5.5|same_as = \"other\"|equals = \"a\")",
     ) {
-        let text = format!("{STEPS}[[expect]]\nstep = \"produce\"\n{how} = \"{path}\"\n{claim}\n");
+        let text = format!("{STEPS}[[expect]]\nstep = \"produce\"\n{how} = \"{path}\"\n{assertion}\n");
         let Ok(script) = Script::parse(text.as_bytes(), &|_| Ok(())) else {
             return Ok(());
         };

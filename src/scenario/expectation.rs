@@ -10,23 +10,23 @@ pub struct Expectation {
     /// The line of the script.
     pub line: usize,
     /// What is looked at.
-    pub measured: Measured,
+    pub measurement: Measurement,
     /// What it must be.
-    pub claim: Claim,
+    pub assertion: Assertion,
 }
 
 /// A number (or text) that a run leaves.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measured {
+pub struct Measurement {
     /// Of whom.
-    pub about: About,
+    pub subject: Subject,
     /// Which.
-    pub pick: Pick,
+    pub selector: Selector,
 }
 
 /// Of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum About {
+pub enum Subject {
     /// Every run of a step: what is expected must hold for each.
     Step(String),
     /// All runs of these steps, added up.
@@ -44,7 +44,7 @@ pub enum About {
 
 /// Which number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pick {
+pub enum Selector {
     /// What stands at a path of the document.
     Value(String),
     /// The sum over all places that a path with `*` leads to.
@@ -91,7 +91,7 @@ pub enum LagValue {
 
 /// What a value must be.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Claim {
+pub enum Assertion {
     /// At least, at most, or both; one of them is there.
     Bounds {
         /// This much or more.
@@ -102,7 +102,7 @@ pub enum Claim {
     /// This, to the last digit or within a tolerance.
     Equals(Value, Option<Tolerance>),
     /// What another value is, to the last digit or within a tolerance of it.
-    SameAs(Measured, Option<Tolerance>),
+    SameAs(Measurement, Option<Tolerance>),
 }
 
 /// A relative tolerance, as in `10%`.
@@ -137,7 +137,7 @@ fn name_of<T: PartialEq>(named: &[(&'static str, T)], value: &T) -> &'static str
 }
 
 /// `till`, `first + second`, `inventory-consumer-group from orders until fast`
-impl fmt::Display for About {
+impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(step) => f.write_str(step),
@@ -154,7 +154,7 @@ impl fmt::Display for About {
 }
 
 /// `reserved`, `sum of partitions.*.records`, `lag.peak`
-impl fmt::Display for Pick {
+impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(path) => f.write_str(path),
@@ -167,7 +167,7 @@ impl fmt::Display for Pick {
 }
 
 /// `at least 100`, `600, within 10%`, `the same as verdict of before`
-impl fmt::Display for Claim {
+impl fmt::Display for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tolerance = match self {
             Self::Bounds { at_least, at_most } => {
@@ -183,7 +183,7 @@ impl fmt::Display for Claim {
                 tolerance
             }
             Self::SameAs(other, tolerance) => {
-                write!(f, "the same as {} of {}", other.pick, other.about)?;
+                write!(f, "the same as {} of {}", other.selector, other.subject)?;
                 tolerance
             }
         };

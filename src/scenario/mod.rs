@@ -2,29 +2,29 @@
 //!
 //! Rank 10, pure: a script comes in as bytes, a run as a document; processes, clocks and files belong to the command.
 
-mod amount;
-mod curve;
+mod closest_match;
+mod command_line;
+mod diagnostic;
 mod document;
 mod evaluation;
 #[cfg(test)]
 mod evaluation_tests;
 mod expectation;
-mod mistake;
-mod nearest;
-mod reading;
+mod fixed_point;
+mod lag_curve;
+mod parser;
 mod script;
-mod words;
 
-pub use curve::predictions;
+pub use command_line::command_line;
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{
-    BrokerFacts, EndedBy, EventKind, ExpectationOutcome, GroupLag, LagSample, PartitionLag, Prediction, RunEvent,
-    ScenarioDocument, StepOutcome, Verdict,
+    BrokerFacts, EndedBy, EventKind, ExpectationOutcome, LagSample, LagSeries, PartitionLagSample, Prediction,
+    RunEvent, ScenarioDocument, ScenarioVerdict, StepOutcome,
 };
 pub use evaluation::{evaluate, failures};
-pub use expectation::{About, Claim, Expectation, LagValue, Measured, Pick, RunValue, Tolerance};
-pub use mistake::{Mistake, Mistakes};
-pub use script::{Action, Bound, Run, Script, Signal, Step, Wait, step_of};
-pub use words::command_line;
+pub use expectation::{Assertion, Expectation, LagValue, Measurement, RunValue, Selector, Subject, Tolerance};
+pub use lag_curve::predictions;
+pub use script::{Bound, ProcessSignal, Run, Script, Step, StepAction, Wait, step_of};
 
 /// Asks whether a command line (its words, without the program's name) is one that the program takes; else says why not:
 /// what is wrong on the first line, and the way on in a line that begins with `tip:` or `hint:`, if there is one.

@@ -32,16 +32,16 @@ pub struct Step {
     /// runs in the background is not bound by it.
     pub deadline: Duration,
     /// What is done.
-    pub action: Action,
+    pub action: StepAction,
 }
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum StepAction {
     /// Starts a command; in the foreground also waits for its end.
     Run(Run),
     /// Sends a signal to a command that was started in the background. The name is that of its latest [`Run`].
-    Signal(Signal, String),
+    ProcessSignal(ProcessSignal, String),
     /// Waits until something holds.
     Wait(Wait),
 }
@@ -67,7 +67,7 @@ pub struct Run {
 
 /// What can be done to a command in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Signal {
+pub enum ProcessSignal {
     /// SIGINT; the step is over when the process is.
     Stop,
     /// SIGKILL; the step is over when the process is.
@@ -112,8 +112,8 @@ impl Script {
     /// The commands that are run, in order.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.steps.iter().filter_map(|step| match &step.action {
-            Action::Run(run) => Some(run),
-            Action::Signal(..) | Action::Wait(_) => None,
+            StepAction::Run(run) => Some(run),
+            StepAction::ProcessSignal(..) | StepAction::Wait(_) => None,
         })
     }
 }
@@ -130,11 +130,11 @@ impl Step {
     pub fn missed(&self, seen: Option<i64>) -> ExpectationOutcome {
         let in_time = humantime::format_duration(self.deadline);
         let (about, value, expected) = match &self.action {
-            Action::Run(run) => (run.name.clone(), "run.seconds".to_owned(), format!("done within {in_time}")),
-            Action::Signal(signal, name) => {
+            StepAction::Run(run) => (run.name.clone(), "run.seconds".to_owned(), format!("done within {in_time}")),
+            StepAction::ProcessSignal(signal, name) => {
                 (name.clone(), signal.to_string(), format!("{} within {in_time}", signal.done()))
             }
-            Action::Wait(wait) => {
+            StepAction::Wait(wait) => {
                 let (what, of, holds) = wait.parts();
                 (of.to_owned(), what.to_owned(), format!("{holds} within {in_time}"))
             }
@@ -179,7 +179,7 @@ impl Wait {
     }
 }
 
-impl Signal {
+impl ProcessSignal {
     fn done(self) -> &'static str {
         match self {
             Self::Stop => "stopped",
@@ -191,7 +191,7 @@ impl Signal {
 }
 
 /// `stop`, `kill`, `pause`, `resume`: as in a script.
-impl fmt::Display for Signal {
+impl fmt::Display for ProcessSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stop => "stop",
@@ -225,11 +225,11 @@ impl fmt::Display for Wait {
 }
 
 /// In a line, for a bar or a log: `orders: produce --count 10000`, `stop slow`, `wait until lag of … at most 0`.
-impl fmt::Display for Action {
+impl fmt::Display for StepAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run(run) => write!(f, "{}: {}", run.name, run.typed),
-            Self::Signal(signal, name) => write!(f, "{signal} {name}"),
+            Self::ProcessSignal(signal, name) => write!(f, "{signal} {name}"),
             Self::Wait(wait) => write!(f, "wait until {wait}"),
         }
     }
@@ -265,10 +265,10 @@ mod tests {
             group: None,
         };
         let told = [
-            step(Action::Wait(lag)).missed(Some(12)),
-            step(Action::Wait(Wait::Ended("till#2".to_owned()))).missed(None),
-            step(Action::Signal(Signal::Stop, "till#2".to_owned())).missed(None),
-            step(Action::Run(run)).missed(None),
+            step(StepAction::Wait(lag)).missed(Some(12)),
+            step(StepAction::Wait(Wait::Ended("till#2".to_owned()))).missed(None),
+            step(StepAction::ProcessSignal(ProcessSignal::Stop, "till#2".to_owned())).missed(None),
+            step(StepAction::Run(run)).missed(None),
         ];
         insta::assert_snapshot!(super::super::failures("lab.toml", &told), @r"
         lab.toml:7: lag of inventory-consumer-group: expected at most 0 within 30s, seen 12

@@ -256,7 +256,7 @@ fn lower_rooms_and_the_own_room_may_be_used() {
             "stream/batch.rs",
             "use super::Door; use crate::stream::batch; mod tests { use super::*; use super::super::Door; }",
         ),
-        ("report/text.rs", "use super::super::analytics::Metrics;"),
+        ("report/text_table.rs", "use super::super::analytics::Metrics;"),
         ("exit.rs", "pub(crate) fn leave() { std::process::exit(3) } use std::fs;"),
         ("main.rs", "use foodstream::{commands, exit}; fn main() { std::process::exit(commands::run()) }"),
         ("main.rs", "mod tests { use super::*; use crate::leave; fn f(&self) { self.go(); super::stop() } }"),

@@ -8,10 +8,10 @@ use crate::{
     analytics::{
         Decimal, InventoryMetrics, MetricsDocument, MetricsSchema, MinuteRow, RangeRow, RestaurantRow, Revenue,
     },
-    replay::{PlanRow, ReplayDocument, ReplaySchema, Verdict as ReplayVerdict, differences},
+    replay::{PlanRow, ReplayDocument, ReplaySchema, ReplayVerdict, differences},
     scenario::{
-        BrokerFacts, EndedBy, EventKind, ExpectationOutcome, GroupLag, LagSample, PartitionLag, Prediction, RunEvent,
-        ScenarioDocument, StepOutcome, Verdict,
+        BrokerFacts, EndedBy, EventKind, ExpectationOutcome, LagSample, LagSeries, PartitionLagSample, Prediction,
+        RunEvent, ScenarioDocument, ScenarioVerdict, StepOutcome,
     },
     state::Digest,
 };
@@ -152,7 +152,7 @@ fn waiting(at: f64) -> f64 {
 }
 
 /// Lag of the two groups, a sample every half second.
-pub(crate) fn lag() -> Vec<GroupLag> {
+pub(crate) fn lag() -> Vec<LagSeries> {
     let mut dice = Dice(11);
     let mut samples = |scale: f64, first: f64| -> Vec<LagSample> {
         (0..243_u32)
@@ -164,7 +164,7 @@ pub(crate) fn lag() -> Vec<GroupLag> {
                 #[allow(clippy::cast_possible_truncation, reason = "a few thousand messages")]
                 let messages = (at_seconds >= first).then_some(shaken.round() as i64);
                 let seconds = messages.map(|messages| if messages == 0 { 0.0 } else { shaken / 50.0 });
-                let partitions = (0..6).map(|partition| PartitionLag {
+                let partitions = (0..6).map(|partition| PartitionLagSample {
                     topic: "throttled-lag.order-events".to_owned(),
                     partition,
                     messages: messages.map(|messages| messages / 6 + i64::from(i64::from(partition) < messages % 6)),
@@ -182,12 +182,12 @@ pub(crate) fn lag() -> Vec<GroupLag> {
         was_drained_at_seconds: Some(97.5),
     };
     vec![
-        GroupLag {
+        LagSeries {
             group: "throttled-lag.inventory-consumer-group".to_owned(),
             samples: samples(1.0, 4.0),
             predictions: vec![prediction],
         },
-        GroupLag {
+        LagSeries {
             group: "throttled-lag.analytics-consumer-group".to_owned(),
             samples: samples(0.02, 70.0),
             predictions: Vec::new(),
@@ -295,7 +295,7 @@ pub(crate) fn scenario() -> ScenarioDocument {
                       how well the drain could be told from its first quarter."
             .to_owned(),
         file: "scenarios/throttled-lag.toml".to_owned(),
-        verdict: Verdict::Failed,
+        verdict: ScenarioVerdict::Failed,
         broker: BrokerFacts { embedded: true, address: "127.0.0.1:39211".to_owned(), prefix: "throttled-lag.".to_owned() },
         version: "0.1.0".to_owned(),
         librdkafka: "2.12.1".to_owned(),

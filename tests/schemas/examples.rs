@@ -11,7 +11,7 @@ use foodstream::domain::{
 };
 use foodstream::inventory::{StockSettings, StockStore};
 use foodstream::replay::{
-    Cause, Difference, Note, PlanDocument, PlanNote, PlanRow, ReplayDocument, ReplaySchema, Target, Verdict,
+    Cause, Difference, Note, PlanDocument, PlanNote, PlanRow, ReplayDocument, ReplaySchema, ReplayVerdict, Target,
 };
 use foodstream::scenario;
 use foodstream::state::{Digest, Loss, Position, TopicId};
@@ -120,7 +120,7 @@ fn different_replay() -> ReplayDocument {
     let digest = Digest::default();
     ReplayDocument {
         schema: ReplaySchema::Version1,
-        verdict: Verdict::Different,
+        verdict: ReplayVerdict::Different,
         records: 0,
         plan: noted_rows(),
         differences: vec![Difference { metric: "total_orders".into(), before: json!(7), after: Value::Null }],
@@ -202,7 +202,7 @@ fn scenario() -> scenario::ScenarioDocument {
         name: "flow".into(),
         description: "Events flow.".into(),
         file: "scenarios/flow.toml".into(),
-        verdict: scenario::Verdict::Passed,
+        verdict: scenario::ScenarioVerdict::Passed,
         broker: scenario::BrokerFacts { embedded: true, address: "127.0.0.1:9".into(), prefix: "flow.".into() },
         version: "0.1.0".into(),
         librdkafka: "2.12.1".into(),
@@ -218,13 +218,13 @@ fn scenario() -> scenario::ScenarioDocument {
             step: Some("orders".into()),
             text: "orders began".into(),
         }],
-        lag: vec![scenario::GroupLag {
+        lag: vec![scenario::LagSeries {
             group: "flow.inventory-consumer-group".into(),
             samples: vec![scenario::LagSample {
                 at_seconds: 0.5,
                 messages: Some(200),
                 seconds: Some(0.25),
-                partitions: vec![scenario::PartitionLag {
+                partitions: vec![scenario::PartitionLagSample {
                     topic: "flow.order-events".into(),
                     partition: 0,
                     messages: Some(200),

@@ -10,7 +10,7 @@ use crate::commands::metrics_scan::Fold;
 use crate::commands::topology::{self, Topology, Use};
 use crate::exit::{Code, Failure};
 use crate::kafka::{EndOffset, Inspector, TopicPartition};
-use crate::replay::{Aim, PartitionFacts, PlanRow, StateFacts, Target, is_selected};
+use crate::replay::{PartitionFacts, PartitionTarget, PlanRow, StateFacts, Target, is_selected};
 use crate::settings::ReplaySettings;
 use crate::state::{Checkpoint, Loss, Position, TopicId, is_another_topic};
 
@@ -131,7 +131,7 @@ pub(super) fn check(context: &Context, settings: &ReplaySettings, topology: &Top
 fn is_chosen(context: &Context, settings: &ReplaySettings, source: &TopicPartition) -> bool {
     let TopicPartition { topic, partition } = source;
     is_selected(&settings.topics, context.common.names.prefix(), topic, *partition)
-        && settings.target.is_about(topic, *partition)
+        && settings.target.includes(topic, *partition)
 }
 
 /// For each source, what a look-up of the target's time has found; nothing for other targets.
@@ -192,7 +192,8 @@ pub(super) fn freeze(
             high_watermark: ends[index],
             committed: frozen,
         };
-        let aim = if chosen[index] { settings.target.aim(&facts, found[index]) } else { Aim::Stay };
+        let aim =
+            if chosen[index] { settings.target.for_partition(&facts, found[index]) } else { PartitionTarget::Stay };
         let mut row = PlanRow::new(aim, &facts);
         row.from = offset;
         partitions.push(Partition {

@@ -8,7 +8,7 @@ use crate::analytics::DEFAULT_ROWS;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::Inspector;
 use crate::output::OutputFile;
-use crate::replay::{Note, PlanDocument, PlanRow, Target, Verdict, exported};
+use crate::replay::{Note, PlanDocument, PlanRow, ReplayVerdict, Target, export_csv};
 use crate::report;
 use crate::settings::ReplaySettings;
 
@@ -48,7 +48,7 @@ fn open_export(settings: &ReplaySettings) -> Result<Option<OutputFile>, Failure>
 }
 
 fn finish_export(export: Option<OutputFile>, plan: &[PlanRow]) -> Result<(), Failure> {
-    export.map_or(Ok(()), |export| export.finish(&exported(plan)))
+    export.map_or(Ok(()), |export| export.finish(&export_csv(plan)))
 }
 
 /// A duration has become a time; who wants the same again needs to know which.
@@ -121,8 +121,8 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let text = format!("{}\n{}", report::metrics_report(&document.after), report::replay_report(&document));
     context.answer(&document, &text, report)?;
     Ok(match document.verdict {
-        Verdict::Identical => Code::Done,
-        Verdict::Different => Code::Different,
+        ReplayVerdict::Identical => Code::Done,
+        ReplayVerdict::Different => Code::Different,
     })
 }
 

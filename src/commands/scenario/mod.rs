@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::Context;
 use crate::cli;
 use crate::exit::{Code, Failure, Outcome};
-use crate::laboratory::{Place, Stage, play};
 use crate::local_broker::BrokerTarget;
 use crate::report;
-use crate::scenario::{ScenarioDocument, Script, Verdict};
+use crate::scenario::{ScenarioDocument, ScenarioVerdict, Script};
+use crate::scenario_runner::{Environment, RunContext, run_script};
 
 use outputs::Outputs;
 use scripts::{File, read};
@@ -22,7 +22,7 @@ use scripts::{File, read};
 #[derive(Debug, Serialize)]
 struct ScenariosDocument<'a> {
     schema: &'static str,
-    verdict: Verdict,
+    verdict: ScenarioVerdict,
     scenarios: &'a [ScenarioDocument],
 }
 
@@ -38,11 +38,11 @@ pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
     let mut outputs = Outputs::open(&typed.out, typed.junit.as_deref(), &files)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
-    let stage = Stage { program, console: &context.console, shutdown: &context.shutdown };
+    let stage = RunContext { program, console: &context.console, shutdown: &context.shutdown };
     let mut documents: Vec<ScenarioDocument> = Vec::new();
     for (index, File { path, script }) in files.iter().enumerate() {
         context.console.note(&format!("{}: {}", script.name, first_line(&script.description)));
-        let document = play_one(context, typed, script, &path.display().to_string(), &stage)?;
+        let document = run_one(context, typed, script, &path.display().to_string(), &stage)?;
         outputs.write(index, &document)?;
         documents.push(document);
         if context.shutdown.requested().is_some() {
@@ -61,20 +61,22 @@ pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
         }
     }
     Ok(match verdict {
-        Verdict::Passed => Code::Done,
-        Verdict::Failed => Code::Different,
-        Verdict::Interrupted => context.shutdown.requested().map_or(Code::Different, crate::shutdown::Signal::code),
+        ScenarioVerdict::Passed => Code::Done,
+        ScenarioVerdict::Failed => Code::Different,
+        ScenarioVerdict::Interrupted => {
+            context.shutdown.requested().map_or(Code::Different, crate::shutdown::Signal::code)
+        }
     })
 }
 
-fn overall(documents: &[ScenarioDocument]) -> Verdict {
+fn overall(documents: &[ScenarioDocument]) -> ScenarioVerdict {
     let any = |verdict| documents.iter().any(|document| document.verdict == verdict);
-    if any(Verdict::Interrupted) {
-        Verdict::Interrupted
-    } else if any(Verdict::Failed) {
-        Verdict::Failed
+    if any(ScenarioVerdict::Interrupted) {
+        ScenarioVerdict::Interrupted
+    } else if any(ScenarioVerdict::Failed) {
+        ScenarioVerdict::Failed
     } else {
-        Verdict::Passed
+        ScenarioVerdict::Passed
     }
 }
 
@@ -82,32 +84,32 @@ fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or_default()
 }
 
-fn play_one(
+fn run_one(
     context: &Context,
     typed: &cli::ScenarioRun,
     script: &Script,
     file: &str,
-    stage: &Stage<'_>,
+    stage: &RunContext<'_>,
 ) -> Result<ScenarioDocument, Failure> {
     let common = &context.common;
     if common.wanted == BrokerTarget::Auto {
-        let place = Place::private(&common.connection, common.names.prefix(), &context.runtime)?;
-        return play(script, file, &place, stage);
+        let environment = Environment::embedded(&common.connection, common.names.prefix(), &context.runtime)?;
+        return run_script(script, file, &environment, stage);
     }
     let prefix = format!("{}{}-{}.", common.names.prefix(), script.name, &context.process_id[..8]);
-    let place = Place::cluster(&common.connection, prefix, &context.runtime)?;
-    let played = play(script, file, &place, stage);
+    let environment = Environment::cluster(&common.connection, prefix, &context.runtime)?;
+    let played = run_script(script, file, &environment, stage);
     if typed.keep {
         context
             .console
-            .note(&format!("topics and groups are kept: foodstream clean --prefix {}", place.names.prefix()));
+            .note(&format!("topics and groups are kept: foodstream clean --prefix {}", environment.names.prefix()));
         return played;
     }
     // Also when a signal asked to stop: what was begun here is taken back.
-    let removed = place.remove();
+    let removed = environment.remove();
     let document = played?;
     removed.map_err(|failure| {
-        let prefix = place.names.prefix();
+        let prefix = environment.names.prefix();
         failure
             .context(format!("topics of {prefix} were left behind"))
             .hint(format!("foodstream clean --prefix {prefix}"))

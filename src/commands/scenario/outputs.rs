@@ -10,7 +10,7 @@ use crate::exit::{Code, Failure};
 use crate::output::OutputFile;
 use crate::printable::{self, printable};
 use crate::report;
-use crate::scenario::{ScenarioDocument, Verdict};
+use crate::scenario::{ScenarioDocument, ScenarioVerdict};
 
 /// The files of a run.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn junit(documents: &[ScenarioDocument]) -> Report {
             case.set_classname(printable(&document.name).as_ref());
             suite.add_test_case(case);
         }
-        if document.verdict == Verdict::Interrupted {
+        if document.verdict == ScenarioVerdict::Interrupted {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status.set_message("stopped by a signal before its end");
             suite.add_test_case(TestCase::new("the whole script was played", status));

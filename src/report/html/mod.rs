@@ -4,29 +4,29 @@
 //! each, readable without colour, and laid out for a desk, a phone and paper. Whatever comes from records, scripts or a
 //! cluster goes through [`printable`] and a template, which escapes it.
 
-mod drawing;
+mod bar_charts;
+mod format;
 mod lag;
-mod lag_picture;
-mod minutes_picture;
-mod numbers;
+mod lag_chart;
+mod lag_series;
+mod minutes_chart;
 mod orders;
 mod page;
 mod replay;
-mod rows_picture;
 mod scale;
 mod scenario;
 mod steps;
+mod svg;
 mod table;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use crate::lag::LagDocument;
-use crate::replay::{ReplayDocument, Verdict};
+use crate::replay::{ReplayDocument, ReplayVerdict};
 use crate::report::printable;
-use crate::scenario::{GroupLag, RunEvent, ScenarioDocument};
+use crate::scenario::{LagSeries, RunEvent, ScenarioDocument};
 
-use page::{Facts, Html, Page, Section, Sentences, Tile, Tone};
+use page::{FactList, Html, Page, Section, Sentences, Tile, Tone};
 
 /// What a page of one command says about it; of a scenario's run, its document says it.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +55,8 @@ pub fn scenario_page(document: &ScenarioDocument) -> String {
 #[must_use]
 pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
     let (tone, word) = match document.verdict {
-        Verdict::Identical => (Tone::Good, "Identical"),
-        Verdict::Different => (Tone::Bad, "Different"),
+        ReplayVerdict::Identical => (Tone::Good, "Identical"),
+        ReplayVerdict::Different => (Tone::Bad, "Different"),
     };
     let mut section = Section::new("replay", "Before and after");
     replay::add_replay(&mut section, "replay", document);
@@ -64,16 +64,16 @@ pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
     let tile = |number: String, what: &str| Tile { number, what: what.to_owned() };
     let page = Page {
         kind: "Replay",
-        title: format!("Replay of {}", numbers::cut(&printable(&facts.group))),
+        title: format!("Replay of {}", format::cut(&printable(&facts.group))),
         tone,
         word,
         sentence: replay::sentence(document),
         warning: None,
         first: Html::default(),
         tiles: vec![
-            tile(numbers::grouped(document.records), "records read again"),
-            tile(numbers::grouped(document.differences.len() as u64), "metrics that differ"),
-            tile(numbers::grouped(document.after.total_orders), "orders"),
+            tile(format::grouped(document.records), "records read again"),
+            tile(format::grouped(document.differences.len() as u64), "metrics that differ"),
+            tile(format::grouped(document.after.total_orders), "orders"),
         ],
         description: Vec::new(),
         sections: [Some(section), stock, Some(facts_section(facts)), Some(not_shown(&[
@@ -83,14 +83,14 @@ pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
         .into_iter()
         .flatten()
         .collect(),
-        version: numbers::cut(&printable(&facts.version)),
+        version: format::cut(&printable(&facts.version)),
     };
     Html::of(&page).to_string()
 }
 
 /// The page of lag over time. Moments count from the first look; `seconds` is how long was looked.
 #[must_use]
-pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &CommandFacts) -> String {
+pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: &CommandFacts) -> String {
     let last = groups.iter().filter_map(|group| group.samples.iter().rev().find_map(|sample| sample.messages));
     let waiting = last.clone().fold(0_i64, i64::saturating_add);
     let samples = groups.iter().map(|group| group.samples.len() as u64).sum::<u64>();
@@ -98,10 +98,10 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
     let (tone, word, sentence) = match (known, waiting) {
         (0, _) => (Tone::Plain, "Not known", "No group has committed anything, so that no lag is known.".to_owned()),
         (_, 0) => (Tone::Good, "Drained", "Nothing waits at the end.".to_owned()),
-        _ => (Tone::Plain, "Waiting", format!("{} messages wait at the end.", numbers::grouped(waiting))),
+        _ => (Tone::Plain, "Waiting", format!("{} messages wait at the end.", format::grouped(waiting))),
     };
     let title = match groups {
-        [only] => format!("Lag of {}", numbers::cut(&printable(&only.group))),
+        [only] => format!("Lag of {}", format::cut(&printable(&only.group))),
         _ => format!("Lag of {} groups", groups.len()),
     };
     let shown = |number: String, what: &str| Tile { number, what: what.to_owned() };
@@ -114,9 +114,9 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
         warning: None,
         first: Html::default(),
         tiles: vec![
-            shown(numbers::grouped(waiting), "messages that wait at the end"),
-            shown(numbers::grouped(samples), "samples"),
-            shown(numbers::seconds(seconds), "looked for"),
+            shown(format::grouped(waiting), "messages that wait at the end"),
+            shown(format::grouped(samples), "samples"),
+            shown(format::seconds(seconds), "looked for"),
         ],
         description: Vec::new(),
         sections: [
@@ -129,7 +129,7 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
         .into_iter()
         .flatten()
         .collect(),
-        version: numbers::cut(&printable(&facts.version)),
+        version: format::cut(&printable(&facts.version)),
     };
     Html::of(&page).to_string()
 }
@@ -137,7 +137,7 @@ pub fn lag_page(groups: &[GroupLag], events: &[RunEvent], seconds: f64, facts: &
 /// The page of what `lag` has seen: of a watch its samples, otherwise the one look.
 #[must_use]
 pub fn lag_document_page(document: &LagDocument, facts: &CommandFacts) -> String {
-    let (groups, seconds) = watch::over_time(document);
+    let (groups, seconds) = lag_series::over_time(document);
     lag_page(&groups, &[], seconds, facts)
 }
 
@@ -153,7 +153,8 @@ fn facts_section(facts: &CommandFacts) -> Section {
         ("started", started),
     ];
     let known = named.into_iter().filter(|(_, fact)| !fact.is_empty());
-    section.add(&Facts { facts: known.map(|(name, fact)| (name.to_owned(), printable(fact).into_owned())).collect() });
+    section
+        .add(&FactList { facts: known.map(|(name, fact)| (name.to_owned(), printable(fact).into_owned())).collect() });
     section
 }
 

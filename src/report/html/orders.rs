@@ -1,12 +1,12 @@
 //! Owns the parts about orders: orders per minute by outcome, and the stock that ran out.
 
 use super::{
-    drawing::{Mark, Place, Size},
-    minutes_picture::{Minute, MinutesPicture, OUTCOMES, minutes_a_bar, texture},
-    numbers,
+    bar_charts::{Count, counts_picture},
+    format,
+    minutes_chart::{Minute, MinutesChart, OUTCOMES, minutes_a_bar, texture},
     page::{Figure, Section},
-    rows_picture::{Count, counts_picture},
-    table::{Cell, Fold, Table},
+    svg::{Mark, Point, Size},
+    table::{Cell, Collapse, HtmlTable},
 };
 use crate::analytics::{LeftOut, MetricsDocument, MinuteRow, Revenue};
 use crate::report::printable;
@@ -22,12 +22,12 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Se
     section.paragraph(format!(
         "{} orders, {} a minute on average: {} reserved, {} rejected, {} released, {} pending. Minutes are event time; \
          the numbers are those of “{}”.",
-        numbers::grouped(metrics.total_orders),
+        format::grouped(metrics.total_orders),
         metrics.average_orders_per_minute,
-        numbers::grouped(metrics.inventory.reserved_orders),
-        numbers::grouped(metrics.inventory.rejected_orders),
-        numbers::grouped(metrics.inventory.released_orders),
-        numbers::grouped(metrics.inventory.pending_orders),
+        format::grouped(metrics.inventory.reserved_orders),
+        format::grouped(metrics.inventory.rejected_orders),
+        format::grouped(metrics.inventory.released_orders),
+        format::grouped(metrics.inventory.pending_orders),
         printable(step),
     ));
     if let Some(words) = left_out(metrics) {
@@ -45,7 +45,7 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Se
 pub(super) fn left_out(metrics: &MetricsDocument) -> Option<String> {
     let LeftOut { by_minute, by_restaurant, .. } = metrics.left_out?;
     let some = |rows: usize, left_out: u64, what: &str| {
-        format!("{} of {} {what}", numbers::grouped(rows as u64), numbers::grouped(rows as u64 + left_out))
+        format!("{} of {} {what}", format::grouped(rows as u64), format::grouped(rows as u64 + left_out))
     };
     Some(format!(
         "The tables and pictures have {} and {}; the sums are over all of them.",
@@ -76,13 +76,13 @@ pub(super) fn minutes_figure(id: &str, title: &str, minutes: &[Minute], sizes: &
             minutes.len(),
             first.label,
             last.label,
-            numbers::grouped(tallest.total()),
+            format::grouped(tallest.total()),
             tallest.label
         ),
-        (_, Some(only)) => format!("One bar of {} orders at {}.", numbers::grouped(only.total()), only.label),
+        (_, Some(only)) => format!("One bar of {} orders at {}.", format::grouped(only.total()), only.label),
         _ => "No orders.".to_owned(),
     };
-    let picture = MinutesPicture { id: id.to_owned(), title: title.to_owned(), description, minutes, at_least };
+    let picture = MinutesChart { id: id.to_owned(), title: title.to_owned(), description, minutes, at_least };
     let shown = (0..4).filter(|outcome| minutes.iter().any(|minute| minute.orders[*outcome] > 0));
     let legend = shown.map(|outcome| (swatch(outcome), OUTCOMES[outcome].to_owned())).collect();
     let widest = sizes.first().map_or(1, |size| minutes_a_bar(minutes.len(), *size));
@@ -97,18 +97,18 @@ pub(super) fn minutes_figure(id: &str, title: &str, minutes: &[Minute], sizes: &
 
 fn swatch(outcome: usize) -> Vec<Mark> {
     let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome];
-    let area = Mark::Area { class, at: Place(1.0, 1.0), width: 24.0, height: 12.0 };
+    let area = Mark::Area { class, at: Point(1.0, 1.0), width: 24.0, height: 12.0 };
     [area].into_iter().chain(texture(outcome, [1.0, 25.0], [1.0, 13.0])).collect()
 }
 
-fn minutes_table(rows: &[MinuteRow], caption: String) -> Table {
+fn minutes_table(rows: &[MinuteRow], caption: String) -> HtmlTable {
     let row = |row: &MinuteRow| {
         let [reserved, rejected, released, pending] = outcomes(row);
         let counts = [row.total, reserved, rejected, released, pending];
-        let counts = counts.map(|count| Cell::Number(numbers::grouped(count)));
+        let counts = counts.map(|count| Cell::Number(format::grouped(count)));
         [Cell::Text(spoken(&row.minute))].into_iter().chain(counts).collect()
     };
-    Table {
+    HtmlTable {
         class: "",
         caption,
         heads: vec![
@@ -120,7 +120,7 @@ fn minutes_table(rows: &[MinuteRow], caption: String) -> Table {
             ("pending", true),
         ],
         rows: rows.iter().map(row).collect(),
-        fold: Fold::Always,
+        fold: Collapse::Always,
     }
 }
 
@@ -134,13 +134,13 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
     section.paragraph(format!(
         "{} orders were rejected, {} % of those that could have been reserved. With the failed ones, {} % of all orders \
          were not fulfilled. Reserved revenue: {}.",
-        numbers::grouped(inventory.rejected_orders),
+        format::grouped(inventory.rejected_orders),
         inventory.rejection_rate_percent,
         inventory.unfulfilled_rate_percent,
         money(inventory.reserved_revenue),
     ));
     let reasons = inventory.rejected_by_reason.iter();
-    section.add(&Table {
+    section.add(&HtmlTable {
         class: "small",
         caption: "Rejected order lines by reason".to_owned(),
         heads: vec![("reason", false), ("lines", true), ("meaning", false)],
@@ -149,13 +149,13 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
                 let meaning = match reason.as_str() {
                     "out_of_stock" => "less on hand than was ordered",
                     "order_incomplete" => "another line of the same order was out of stock",
-                    _ => numbers::NOTHING,
+                    _ => format::NOTHING,
                 };
-                let reason = Cell::Code(numbers::cut(&printable(reason)));
-                vec![reason, Cell::Number(numbers::grouped(*lines)), Cell::Text(meaning.to_owned())]
+                let reason = Cell::Code(format::cut(&printable(reason)));
+                vec![reason, Cell::Number(format::grouped(*lines)), Cell::Text(meaning.to_owned())]
             })
             .collect(),
-        fold: Fold::WhenLong,
+        fold: Collapse::WhenLong,
     });
     let mut restaurants: Vec<_> = metrics.by_restaurant.iter().filter(|row| row.rejected > 0).collect();
     restaurants.sort_by(|left, right| right.rejected.cmp(&left.rejected).then(left.restaurant.cmp(&right.restaurant)));
@@ -170,7 +170,7 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
             Count {
                 name: restaurant(&row.restaurant),
                 number: row.rejected,
-                note: format!("of {}", numbers::grouped(tried)),
+                note: format!("of {}", format::grouped(tried)),
             }
         })
         .collect();
@@ -178,7 +178,7 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
     let description = format!(
         "{} restaurants had to reject orders; the most were {} at {}.",
         restaurants.len(),
-        counts.first().map(|most| numbers::grouped(most.number)).unwrap_or_default(),
+        counts.first().map(|most| format::grouped(most.number)).unwrap_or_default(),
         counts.first().map(|most| most.name.clone()).unwrap_or_default(),
     );
     let picture = |size| counts_picture("stock", title, &description, &counts, 1, size);
@@ -193,15 +193,15 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
     Some(section)
 }
 
-fn restaurants_table(metrics: &MetricsDocument) -> Table {
+fn restaurants_table(metrics: &MetricsDocument) -> HtmlTable {
     let rows = metrics.by_restaurant.iter().map(|row| {
         let counts = [row.total, row.failed, row.reserved, row.rejected, row.released];
-        let counts = counts.map(|count| Cell::Number(numbers::grouped(count)));
-        let share = numbers::share(row.rejected, row.reserved.saturating_add(row.rejected));
+        let counts = counts.map(|count| Cell::Number(format::grouped(count)));
+        let share = format::share(row.rejected, row.reserved.saturating_add(row.rejected));
         let last = [Cell::Number(share), Cell::Number(money(row.reserved_revenue))];
         [Cell::Text(restaurant(&row.restaurant))].into_iter().chain(counts).chain(last).collect()
     });
-    Table {
+    HtmlTable {
         class: "",
         caption: "Every restaurant".to_owned(),
         heads: vec![
@@ -215,23 +215,23 @@ fn restaurants_table(metrics: &MetricsDocument) -> Table {
             ("revenue", true),
         ],
         rows: rows.collect(),
-        fold: Fold::Always,
+        fold: Collapse::Always,
     }
 }
 
 fn restaurant(name: &str) -> String {
-    if name.is_empty() { "(none)".to_owned() } else { numbers::cut(&printable(name)) }
+    if name.is_empty() { "(none)".to_owned() } else { format::cut(&printable(name)) }
 }
 
 /// A sum of money with its thousands apart.
 pub(super) fn money(revenue: Revenue) -> String {
     let whole = i128::try_from(revenue.0 / 100).unwrap_or(i128::MAX);
-    format!("{}.{:02}", numbers::grouped(whole), revenue.0 % 100)
+    format!("{}.{:02}", format::grouped(whole), revenue.0 % 100)
 }
 
 /// `2026-11-22T12:05Z` as `2026-11-22 12:05`.
 pub(super) fn spoken(minute: &str) -> String {
-    numbers::cut(&printable(minute.trim_end_matches('Z'))).replacen('T', " ", 1)
+    format::cut(&printable(minute.trim_end_matches('Z'))).replacen('T', " ", 1)
 }
 
 /// And as `12:05`.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::drawing::{Drawing, Mark};
+use super::svg::{Mark, Svg};
 
 /// Text that is HTML already, because a template made it: templates escape whatever they are given.
 #[derive(Debug, Clone, Default)]
@@ -203,7 +203,7 @@ pub(super) struct Sentences {
 {% for (name, fact) in facts %}<div><dt>{{ name }}</dt><dd>{{ fact }}</dd></div>
 {% endfor %}</dl>"#
 )]
-pub(super) struct Facts {
+pub(super) struct FactList {
     pub(super) facts: Vec<(String, String)>,
 }
 
@@ -213,7 +213,7 @@ pub(super) struct Facts {
     ext = "html",
     whitespace = "minimize",
     source = r#"<figure>
-{% for drawing in drawings %}{{ drawing }}
+{% for svg in drawings %}{{ svg }}
 {% endfor %}
 <figcaption>{% if !legend.is_empty() %}<ul class="legend">
 {% for (marks, text) in legend %}<li><svg viewBox="0 0 26 14" aria-hidden="true">{% for mark in marks %}{{ mark.element() }}{% endfor %}</svg> {{ text }}</li>
@@ -223,7 +223,7 @@ pub(super) struct Facts {
 )]
 pub(super) struct Figure {
     /// The same picture at each size that the page may need.
-    pub(super) drawings: Vec<Drawing>,
+    pub(super) drawings: Vec<Svg>,
     pub(super) legend: Vec<(Vec<Mark>, String)>,
     pub(super) caption: String,
 }

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::{
-    drawing::Size,
-    numbers,
+    format,
     orders::{left_out, minutes, minutes_figure},
     page::{Figure, Html, Pair, Section, Sentences},
-    table::{Cell, Fold, Table},
+    svg::Size,
+    table::{Cell, Collapse, HtmlTable},
 };
 use crate::analytics::MetricsDocument;
-use crate::replay::{Note, PlanRow, ReplayDocument, Verdict};
+use crate::replay::{Note, PlanRow, ReplayDocument, ReplayVerdict};
 use crate::report::{printable, replay::note_text};
 
 /// Metrics of one side that are compared; a document with more of them is told of as far as that.
@@ -37,18 +37,18 @@ impl Compared {
 
 /// The verdict in a sentence.
 pub(super) fn sentence(document: &ReplayDocument) -> String {
-    let records = numbers::grouped(document.records);
+    let records = format::grouped(document.records);
     match (document.verdict, document.differing()) {
-        (Verdict::Identical, _) => {
+        (ReplayVerdict::Identical, _) => {
             format!("{records} records were read again, and every metric and every digest is the same.")
         }
-        (Verdict::Different, 0) => match document.causes.first() {
+        (ReplayVerdict::Different, 0) => match document.causes.first() {
             Some(cause) => format!("{records} records were read again: {}.", printable(&cause.to_string())),
             None => format!("{records} records were read again, and nothing was proved."),
         },
-        (Verdict::Different, 1) => format!("{records} records were read again, and 1 metric differs."),
-        (Verdict::Different, differing) => {
-            format!("{records} records were read again, and {} metrics differ.", numbers::grouped(differing))
+        (ReplayVerdict::Different, 1) => format!("{records} records were read again, and 1 metric differs."),
+        (ReplayVerdict::Different, differing) => {
+            format!("{records} records were read again, and {} metrics differ.", format::grouped(differing))
         }
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
     }
     if !document.causes.is_empty() {
         let sentences =
-            document.causes.iter().map(|cause| format!("{}: {}.", cause.word(), printable(&cause.to_string())));
+            document.causes.iter().map(|cause| format!("{}: {}.", cause.name(), printable(&cause.to_string())));
         section.add(&Sentences { sentences: sentences.collect() });
     }
     if let Some(words) = left_out(&document.after) {
@@ -78,19 +78,19 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
     if !differing.is_empty() {
         let mut table = table("Metrics that differ".to_owned(), &differing);
         // What went wrong is never folded, unless it is a book.
-        table.fold = if differing.len() > 100 { Fold::Always } else { Fold::Never };
+        table.fold = if differing.len() > 100 { Collapse::Always } else { Collapse::Never };
         section.add(&table);
     }
     section.add(&pair(id, document));
     let (rows, totals): (Vec<_>, Vec<_>) = equal.into_iter().partition(|metric| metric.is_row());
     if !totals.is_empty() {
         let mut table = table("Metrics that are the same".to_owned(), &totals);
-        table.fold = Fold::Never;
+        table.fold = Collapse::Never;
         section.add(&table);
     }
     if !rows.is_empty() {
         let mut table = table("The same by minute, by restaurant and by partition".to_owned(), &rows);
-        table.fold = Fold::Always;
+        table.fold = Collapse::Always;
         section.add(&table);
     }
     if !document.plan.is_empty() {
@@ -101,7 +101,7 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
 /// Orders per minute before and after, on the same scale.
 fn pair(id: &str, document: &ReplayDocument) -> Pair {
     let [before, after] = [&document.before, &document.after].map(minutes);
-    let tallest = before.iter().chain(&after).map(super::minutes_picture::Minute::total).max().unwrap_or_default();
+    let tallest = before.iter().chain(&after).map(super::minutes_chart::Minute::total).max().unwrap_or_default();
     let side = |heading: &str, side: &str, minutes| {
         let title = format!("Orders per minute by outcome, {heading}");
         let figure: Figure = minutes_figure(&format!("{id}{side}"), &title, minutes, &[Size::Half], tallest);
@@ -115,7 +115,7 @@ fn pair(id: &str, document: &ReplayDocument) -> Pair {
     }
 }
 
-fn table(caption: String, metrics: &[&Compared]) -> Table {
+fn table(caption: String, metrics: &[&Compared]) -> HtmlTable {
     let row = |metric: &&Compared| {
         let verdict = if metric.is_equal() {
             Cell::Word { class: "good", sign: "=", text: "equal".to_owned() }
@@ -123,23 +123,23 @@ fn table(caption: String, metrics: &[&Compared]) -> Table {
             Cell::Word { class: "bad", sign: "≠", text: "differs".to_owned() }
         };
         let value = |value: &Value| match value {
-            Value::Number(_) | Value::Null => Cell::Number(numbers::value(value)),
+            Value::Number(_) | Value::Null => Cell::Number(format::value(value)),
             // A sum of money is a string of digits.
             Value::String(text)
                 if text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') =>
             {
                 Cell::Number(text.clone())
             }
-            _ => Cell::Code(numbers::value(value)),
+            _ => Cell::Code(format::value(value)),
         };
-        vec![Cell::Text(numbers::cut(&printable(&metric.path))), value(&metric.before), value(&metric.after), verdict]
+        vec![Cell::Text(format::cut(&printable(&metric.path))), value(&metric.before), value(&metric.after), verdict]
     };
-    Table {
+    HtmlTable {
         class: "compared",
         caption,
         heads: vec![("metric", false), ("before", true), ("after", true), ("", false)],
         rows: metrics.iter().map(row).collect(),
-        fold: Fold::WhenLong,
+        fold: Collapse::WhenLong,
     }
 }
 
@@ -197,20 +197,20 @@ fn name_of(row: &Value) -> String {
     }
 }
 
-fn plan_table(plan: &[PlanRow]) -> Table {
+fn plan_table(plan: &[PlanRow]) -> HtmlTable {
     let rows = plan.iter().map(|row| {
-        let from = row.from.map_or_else(|| numbers::NOTHING.to_owned(), numbers::grouped);
+        let from = row.from.map_or_else(|| format::NOTHING.to_owned(), format::grouped);
         let note = row.note.map(note_text).unwrap_or_default();
         vec![
-            Cell::Text(format!("{} {}", numbers::cut(&printable(&row.topic)), row.partition)),
+            Cell::Text(format!("{} {}", format::cut(&printable(&row.topic)), row.partition)),
             Cell::Number(from),
-            Cell::Number(numbers::grouped(row.to)),
-            Cell::Number(numbers::grouped(row.end)),
-            Cell::Number(numbers::grouped(row.offsets_to_read())),
+            Cell::Number(format::grouped(row.to)),
+            Cell::Number(format::grouped(row.end)),
+            Cell::Number(format::grouped(row.offsets_to_read())),
             Cell::Text(note),
         ]
     });
-    Table {
+    HtmlTable {
         class: "",
         caption: "From where to where each partition went".to_owned(),
         heads: vec![
@@ -222,7 +222,7 @@ fn plan_table(plan: &[PlanRow]) -> Table {
             ("note", false),
         ],
         rows: rows.collect(),
-        fold: Fold::Always,
+        fold: Collapse::Always,
     }
 }
 

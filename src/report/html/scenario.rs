@@ -3,18 +3,18 @@
 use serde_json::Value;
 
 use super::{
+    format,
     lag::lag_section,
-    numbers,
     orders::{orders_section, stock_section},
     page::{Html, Page, Section, Sentences, Tile, Tone},
     replay::add_replay,
     steps::{commands_section, facts_section, timeline_section},
-    table::{Cell, Fold, Table},
+    table::{Cell, Collapse, HtmlTable},
 };
 use crate::analytics::MetricsDocument;
 use crate::replay::ReplayDocument;
 use crate::report::printable;
-use crate::scenario::{ExpectationOutcome, ScenarioDocument, Verdict};
+use crate::scenario::{ExpectationOutcome, ScenarioDocument, ScenarioVerdict};
 
 /// Failed expectations that stand right below the verdict; the part about expectations has them all.
 const AT_THE_TOP: usize = 10;
@@ -37,17 +37,17 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
         not_shown_section(&document.not_shown),
     ];
     let (tone, word) = match document.verdict {
-        Verdict::Passed => (Tone::Good, "Passed"),
-        Verdict::Failed => (Tone::Bad, "Failed"),
-        Verdict::Interrupted => (Tone::Part, "Interrupted"),
+        ScenarioVerdict::Passed => (Tone::Good, "Passed"),
+        ScenarioVerdict::Failed => (Tone::Bad, "Failed"),
+        ScenarioVerdict::Interrupted => (Tone::Part, "Interrupted"),
     };
     Page {
         kind: "Scenario",
-        title: numbers::cut(&printable(&document.name)),
+        title: format::cut(&printable(&document.name)),
         tone,
         word,
         sentence: sentence(document, &failed),
-        warning: (document.verdict == Verdict::Interrupted).then(|| warning(document)),
+        warning: (document.verdict == ScenarioVerdict::Interrupted).then(|| warning(document)),
         first: match failed.as_slice() {
             [] => Html::default(),
             failed => Html::of(&expectations_table("What did not hold", &failed[..failed.len().min(AT_THE_TOP)])),
@@ -55,7 +55,7 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
         tiles: tiles(document, metrics.as_ref().map(|(metrics, _)| metrics)),
         description: document.description.split("\n\n").map(paragraph).filter(|text| !text.is_empty()).collect(),
         sections: sections.into_iter().flatten().collect(),
-        version: numbers::cut(&printable(&document.version)),
+        version: format::cut(&printable(&document.version)),
     }
 }
 
@@ -67,31 +67,33 @@ fn paragraph(text: &str) -> String {
 
 fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> String {
     let all = document.expectations.len();
-    let took = numbers::seconds(document.elapsed_seconds);
+    let took = format::seconds(document.elapsed_seconds);
     let place = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
     match (document.verdict, failed) {
-        (Verdict::Passed, _) if all == 1 => format!("The one expectation held; the run took {took} on {place}."),
-        (Verdict::Passed, _) => {
-            format!("All {} expectations held; the run took {took} on {place}.", numbers::grouped(all as u64))
+        (ScenarioVerdict::Passed, _) if all == 1 => {
+            format!("The one expectation held; the run took {took} on {place}.")
         }
-        (Verdict::Failed, [first, ..]) => {
+        (ScenarioVerdict::Passed, _) => {
+            format!("All {} expectations held; the run took {took} on {place}.", format::grouped(all as u64))
+        }
+        (ScenarioVerdict::Failed, [first, ..]) => {
             let which = if failed.len() == 1 { "It is" } else { "The first is" };
             format!(
                 "{} of {} expectations did not hold. {which} {} of {}: expected {}, seen {} (line {}).",
-                numbers::grouped(failed.len() as u64),
-                numbers::grouped(all as u64),
-                numbers::cut(&printable(&first.value)),
-                numbers::cut(&printable(&first.about)),
-                numbers::cut(&printable(&first.expected)),
-                numbers::value(&first.seen),
+                format::grouped(failed.len() as u64),
+                format::grouped(all as u64),
+                format::cut(&printable(&first.value)),
+                format::cut(&printable(&first.about)),
+                format::cut(&printable(&first.expected)),
+                format::value(&first.seen),
                 first.line,
             )
         }
-        (Verdict::Failed, []) => match all {
+        (ScenarioVerdict::Failed, []) => match all {
             0 => "A step did not end as it was to, before any expectation was looked at.".to_owned(),
             _ => "A step did not end as it was to; what could be looked at held.".to_owned(),
         },
-        (Verdict::Interrupted, _) => {
+        (ScenarioVerdict::Interrupted, _) => {
             format!("Stopped by a signal after {took}: nothing was shown, whatever held until then.")
         }
     }
@@ -100,8 +102,8 @@ fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> Stri
 fn warning(document: &ScenarioDocument) -> String {
     format!(
         "It was stopped after {}; what this page tells is told of a part, and {} expectations were looked at.",
-        numbers::seconds(document.elapsed_seconds),
-        numbers::grouped(document.expectations.len() as u64)
+        format::seconds(document.elapsed_seconds),
+        format::grouped(document.expectations.len() as u64)
     )
 }
 
@@ -110,19 +112,19 @@ fn tiles(document: &ScenarioDocument, metrics: Option<&MetricsDocument>) -> Vec<
     let mut tile = |number: String, what: &str| tiles.push(Tile { number, what: what.to_owned() });
     let held = document.expectations.iter().filter(|expectation| expectation.held).count();
     if !document.expectations.is_empty() {
-        let all = numbers::grouped(document.expectations.len() as u64);
-        tile(format!("{} of {all}", numbers::grouped(held as u64)), "expectations held");
+        let all = format::grouped(document.expectations.len() as u64);
+        tile(format!("{} of {all}", format::grouped(held as u64)), "expectations held");
     }
     if let Some(metrics) = metrics {
-        tile(numbers::grouped(metrics.total_orders), "orders");
-        tile(numbers::grouped(metrics.inventory.reserved_orders), "reserved");
-        tile(numbers::grouped(metrics.inventory.rejected_orders), "rejected");
+        tile(format::grouped(metrics.total_orders), "orders");
+        tile(format::grouped(metrics.inventory.reserved_orders), "reserved");
+        tile(format::grouped(metrics.inventory.rejected_orders), "rejected");
     }
     let samples = document.lag.iter().flat_map(|group| &group.samples);
     if let Some(peak) = samples.filter_map(|sample| sample.messages).max() {
-        tile(numbers::grouped(peak), "messages waiting at the peak");
+        tile(format::grouped(peak), "messages waiting at the peak");
     }
-    tile(numbers::seconds(document.elapsed_seconds), "from start to end");
+    tile(format::seconds(document.elapsed_seconds), "from start to end");
     tiles
 }
 
@@ -151,7 +153,7 @@ fn replay_section(document: &ScenarioDocument) -> Option<Section> {
             continue;
         };
         let Ok(replay) = serde_json::from_value::<ReplayDocument>(told.clone()) else { continue };
-        section.heading(numbers::cut(&printable(&step.name)));
+        section.heading(format::cut(&printable(&step.name)));
         add_replay(&mut section, &format!("replay{found}"), &replay);
         found += 1;
     }
@@ -169,7 +171,7 @@ fn expectations_section(expectations: &[ExpectationOutcome]) -> Option<Section> 
     Some(section)
 }
 
-fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Table {
+fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> HtmlTable {
     let rows = expectations.iter().map(|expectation| {
         let verdict = if expectation.held {
             Cell::Word { class: "good", sign: "✓", text: "held".to_owned() }
@@ -179,26 +181,26 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ta
         vec![
             Cell::Text(format!(
                 "{}: {}",
-                numbers::cut(&printable(&expectation.about)),
-                numbers::cut(&printable(&expectation.value))
+                format::cut(&printable(&expectation.about)),
+                format::cut(&printable(&expectation.value))
             )),
             Cell::Text(match &expectation.why {
                 Some(why) => {
-                    format!("{}; {}", numbers::cut(&printable(&expectation.expected)), numbers::cut(&printable(why)))
+                    format!("{}; {}", format::cut(&printable(&expectation.expected)), format::cut(&printable(why)))
                 }
-                None => numbers::cut(&printable(&expectation.expected)),
+                None => format::cut(&printable(&expectation.expected)),
             }),
-            Cell::Number(numbers::value(&expectation.seen)),
+            Cell::Number(format::value(&expectation.seen)),
             verdict,
             Cell::Number(expectation.line.to_string()),
         ]
     });
-    Table {
+    HtmlTable {
         class: "expectations",
         caption: caption.to_owned(),
         heads: vec![("value", false), ("expected", false), ("seen", true), ("verdict", false), ("line", true)],
         rows: rows.collect(),
-        fold: Fold::Never,
+        fold: Collapse::Never,
     }
 }
 

@@ -4,11 +4,11 @@ use askama::Template;
 use serde_json::Value;
 
 use super::{
-    drawing::{Mark, Place, Size},
-    numbers,
-    page::{Facts, Figure, Section},
-    rows_picture::{Span, spans_picture},
-    table::{Cell, Fold, Table},
+    bar_charts::{Span, spans_picture},
+    format,
+    page::{FactList, Figure, Section},
+    svg::{Mark, Point, Size},
+    table::{Cell, Collapse, HtmlTable},
 };
 use crate::report::printable;
 use crate::scenario::{EndedBy, ScenarioDocument, StepOutcome};
@@ -25,9 +25,9 @@ pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
     let mut section = Section::new("timeline", "What ran when");
     let spans: Vec<_> = steps.iter().take(DRAWN).map(span).collect();
     let title = "What ran when";
-    let description = format!("Bars of {} processes over {}.", spans.len(), numbers::seconds(document.elapsed_seconds));
+    let description = format!("Bars of {} processes over {}.", spans.len(), format::seconds(document.elapsed_seconds));
     let picture = |size| spans_picture("timeline", title, &description, &spans, document.elapsed_seconds, size);
-    let bar = |class| vec![Mark::Area { class, at: Place(1.0, 2.0), width: 24.0, height: 10.0 }];
+    let bar = |class| vec![Mark::Area { class, at: Point(1.0, 2.0), width: 24.0, height: 10.0 }];
     let has = |wanted: &dyn Fn(&Span) -> bool| spans.iter().any(wanted);
     let candidates = [
         (has(&|span| !span.background && !span.failed), bar("span"), "the script waited for it"),
@@ -35,12 +35,12 @@ pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
         (has(&|span| span.failed), bar("span failed"), "ended with another exit code than 0"),
         (
             has(&|span| span.ended_by == Some(EndedBy::Stop)),
-            vec![Mark::Diamond { class: "stopped", at: Place(13.0, 7.0), radius: 5.0 }],
+            vec![Mark::Diamond { class: "stopped", at: Point(13.0, 7.0), radius: 5.0 }],
             "stopped by the script",
         ),
         (
             has(&|span| span.ended_by == Some(EndedBy::Kill)),
-            vec![Mark::Cross { class: "killed", at: Place(13.0, 7.0), radius: 5.0 }],
+            vec![Mark::Cross { class: "killed", at: Point(13.0, 7.0), radius: 5.0 }],
             "killed by the script",
         ),
     ];
@@ -49,7 +49,7 @@ pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
         drawings: vec![picture(Size::Wide), picture(Size::Narrow)],
         legend: legend.map(|(_, marks, text)| (marks, text.to_owned())).collect(),
         caption: match steps.len() {
-            all if all > DRAWN => format!("The first {DRAWN} of {} processes.", numbers::grouped(all as u64)),
+            all if all > DRAWN => format!("The first {DRAWN} of {} processes.", format::grouped(all as u64)),
             _ => String::new(),
         },
     });
@@ -59,7 +59,7 @@ pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
 
 fn span(step: &StepOutcome) -> Span {
     Span {
-        name: numbers::cut(&printable(&step.name)),
+        name: format::cut(&printable(&step.name)),
         from: step.started_seconds,
         to: step.ended_seconds,
         background: step.background,
@@ -68,23 +68,23 @@ fn span(step: &StepOutcome) -> Span {
     }
 }
 
-fn steps_table(steps: &[StepOutcome]) -> Table {
+fn steps_table(steps: &[StepOutcome]) -> HtmlTable {
     let rows = steps.iter().map(|step| {
-        let took = step.ended_seconds.map(|ended| numbers::seconds(ended - step.started_seconds));
+        let took = step.ended_seconds.map(|ended| format::seconds(ended - step.started_seconds));
         vec![
-            Cell::Text(numbers::cut(&printable(&step.name))),
-            Cell::Number(numbers::seconds(step.started_seconds)),
-            Cell::Number(took.unwrap_or_else(|| numbers::NOTHING.to_owned())),
-            Cell::Number(step.exit_code.map_or_else(|| numbers::NOTHING.to_owned(), |code| code.to_string())),
+            Cell::Text(format::cut(&printable(&step.name))),
+            Cell::Number(format::seconds(step.started_seconds)),
+            Cell::Number(took.unwrap_or_else(|| format::NOTHING.to_owned())),
+            Cell::Number(step.exit_code.map_or_else(|| format::NOTHING.to_owned(), |code| code.to_string())),
             Cell::Text(how_it_ended(step).to_owned()),
         ]
     });
-    Table {
+    HtmlTable {
         class: "",
         caption: "Every process".to_owned(),
         heads: vec![("step", false), ("started after", true), ("took", true), ("exit code", true), ("ended", false)],
         rows: rows.collect(),
-        fold: Fold::Always,
+        fold: Collapse::Always,
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn commands_section(document: &ScenarioDocument) -> Section {
         section.add(&Code { text: format!("foodstream broker --memory --listen {}", shown(&document.broker.address)) });
     }
     let commands = document.steps.iter().map(|step| Command {
-        name: numbers::cut(&printable(&step.name)),
+        name: format::cut(&printable(&step.name)),
         line: shown(&step.command),
         story: story(step),
         stderr: step.stderr.iter().map(|line| shown(line)).collect(),
@@ -131,15 +131,15 @@ fn shown(text: &str) -> String {
 
 fn story(step: &StepOutcome) -> String {
     let background = if step.background { "in the background; " } else { "" };
-    let started = numbers::seconds(step.started_seconds);
+    let started = format::seconds(step.started_seconds);
     let ended = match (step.ended_by, step.ended_seconds) {
-        (Some(_), Some(at)) => format!("{} after {}", how_it_ended(step), numbers::seconds(at)),
+        (Some(_), Some(at)) => format!("{} after {}", how_it_ended(step), format::seconds(at)),
         _ => how_it_ended(step).to_owned(),
     };
     let code = step.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     let open = match step.uncommitted {
         Some(records) if records > 0 => {
-            format!("; it left {} offsets in an open transaction", numbers::grouped(records))
+            format!("; it left {} offsets in an open transaction", format::grouped(records))
         }
         Some(_) => "; no transaction was open".to_owned(),
         None => String::new(),
@@ -184,30 +184,30 @@ pub(super) fn facts_section(document: &ScenarioDocument) -> Section {
     let mut section = Section::new("facts", "Seeds and versions");
     let broker = &document.broker;
     let mut facts = vec![
-        ("script".to_owned(), numbers::cut(&printable(&document.file))),
-        ("started".to_owned(), numbers::cut(&printable(&document.started))),
-        ("took".to_owned(), numbers::seconds(document.elapsed_seconds)),
-        ("foodstream".to_owned(), numbers::cut(&printable(&document.version))),
-        ("librdkafka".to_owned(), numbers::cut(&printable(&document.librdkafka))),
+        ("script".to_owned(), format::cut(&printable(&document.file))),
+        ("started".to_owned(), format::cut(&printable(&document.started))),
+        ("took".to_owned(), format::seconds(document.elapsed_seconds)),
+        ("foodstream".to_owned(), format::cut(&printable(&document.version))),
+        ("librdkafka".to_owned(), format::cut(&printable(&document.librdkafka))),
         (
             "broker".to_owned(),
             format!(
                 "{}{}",
-                numbers::cut(&printable(&broker.address)),
+                format::cut(&printable(&broker.address)),
                 if broker.embedded { ", embedded, private to this run" } else { "" }
             ),
         ),
         (
             "prefix".to_owned(),
-            if broker.prefix.is_empty() { "none".to_owned() } else { numbers::cut(&printable(&broker.prefix)) },
+            if broker.prefix.is_empty() { "none".to_owned() } else { format::cut(&printable(&broker.prefix)) },
         ),
     ];
     for step in &document.steps {
         // Without thousands apart: a seed is to be typed again.
         if let Some(seed) = step.document.as_ref().and_then(|document| document.get("seed")).and_then(Value::as_u64) {
-            facts.push((format!("seed of “{}”", numbers::cut(&printable(&step.name))), seed.to_string()));
+            facts.push((format!("seed of “{}”", format::cut(&printable(&step.name))), seed.to_string()));
         }
     }
-    section.add(&Facts { facts });
+    section.add(&FactList { facts });
     section
 }

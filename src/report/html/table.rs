@@ -32,7 +32,7 @@ impl Cell {
 
 /// Whether a table waits to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
+pub(super) enum Collapse {
     Always,
     WhenLong,
     Never,
@@ -45,7 +45,7 @@ pub(super) enum Fold {
     whitespace = "minimize",
     source = r#"{% if folded() %}<details>
 <summary>{{ caption }} <span class="rows">({{ rows.len() }} rows)</span></summary>
-{% endif %}<div class="scroll" role="region" aria-label="Table" tabindex="0"><table class="{{ class }}">
+{% endif %}<div class="scroll" role="region" aria-label="HtmlTable" tabindex="0"><table class="{{ class }}">
 <caption>{{ caption }}</caption>
 <thead><tr>{% for (text, is_number) in heads %}<th scope="col"{% if *is_number %} class="number"{% endif %}>{{ text }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -55,22 +55,22 @@ pub(super) enum Fold {
 </table></div>{% if folded() %}
 </details>{% endif %}"#
 )]
-pub(super) struct Table {
+pub(super) struct HtmlTable {
     /// For the style sheet; of ours.
     pub(super) class: &'static str,
     pub(super) caption: String,
     /// Each heading, and whether numbers stand below it.
     pub(super) heads: Vec<(&'static str, bool)>,
     pub(super) rows: Vec<Vec<Cell>>,
-    pub(super) fold: Fold,
+    pub(super) fold: Collapse,
 }
 
-impl Table {
+impl HtmlTable {
     fn folded(&self) -> bool {
         match self.fold {
-            Fold::Always => true,
-            Fold::WhenLong => self.rows.len() > UNFOLDED,
-            Fold::Never => false,
+            Collapse::Always => true,
+            Collapse::WhenLong => self.rows.len() > UNFOLDED,
+            Collapse::Never => false,
         }
     }
 }

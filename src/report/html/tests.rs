@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::scenario::{ExpectationOutcome, LagSample, Verdict as ScenarioVerdict};
+use crate::scenario::{ExpectationOutcome, LagSample, ScenarioVerdict};
 
 #[path = "../../../tests/page/sample.rs"]
 mod sample;

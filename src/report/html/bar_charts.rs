@@ -1,0 +1,143 @@
+//! Owns pictures made of rows: what ran when, and bars of counts; each row has its name above it, so that any width will do.
+
+use super::{
+    format,
+    lag_chart::time_axis,
+    minutes_chart::texture,
+    scale::{Scale, drawable},
+    svg::{Anchor, Mark, Point, Size, Svg, fitting, room_of},
+};
+use crate::scenario::EndedBy;
+
+const ROW: f64 = 37.0;
+const BAR: f64 = 11.0;
+
+/// One process on a picture of what ran when.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub(super) name: String,
+    pub(super) from: f64,
+    /// `None` while it has no end.
+    pub(super) to: Option<f64>,
+    pub(super) background: bool,
+    pub(super) ended_by: Option<EndedBy>,
+    /// Whether it ended as something that went wrong.
+    pub(super) failed: bool,
+}
+
+/// What ran when, from the start of a run to `end`.
+pub(super) fn spans_picture(id: &str, title: &str, description: &str, spans: &[Span], end: f64, size: Size) -> Svg {
+    let (left, right) = (8.0, size.width() - 18.0);
+    let times = spans.iter().flat_map(|span| [Some(span.from), span.to]).flatten().filter_map(drawable);
+    let end = times.fold(drawable(end).unwrap_or_default(), f64::max);
+    let x = Scale::new([0.0, end], [left, right]);
+    let mut marks = Vec::new();
+    let mut top = 4.0;
+    for span in spans {
+        let (from, to) = (x.at(span.from), x.at(span.to.unwrap_or(end)));
+        let (from, to) = (from.min(to), from.max(to));
+        let name = fitting(&span.name, right - left);
+        let room = room_of(&name);
+        let at = Point(from.min(right - room).max(left), top + 11.0);
+        marks.push(Mark::Text { class: "label", at, anchor: Anchor::Start, text: name });
+        let bar = top + 15.0;
+        let class = match (span.failed, span.background) {
+            (true, _) => "span failed",
+            (false, true) => "span background",
+            (false, false) => "span",
+        };
+        let width = (to - from).max(2.0);
+        marks.push(Mark::Area { class, at: Point(from, bar), width, height: BAR });
+        let place = Point(from + width, bar + BAR / 2.0);
+        match span.ended_by {
+            Some(EndedBy::Kill) => marks.push(Mark::Cross { class: "killed", at: place, radius: 5.0 }),
+            Some(EndedBy::Stop) => marks.push(Mark::Diamond { class: "stopped", at: place, radius: 5.0 }),
+            Some(EndedBy::Itself | EndedBy::End) | None => {}
+        }
+        top += ROW;
+    }
+    time_axis(&mut marks, &x, [left, right], top + 4.0);
+    let (title, description) = (title.to_owned(), description.to_owned());
+    Svg { id: id.to_owned(), size, height: top + 30.0, title, description, marks }
+}
+
+/// One bar of a count.
+#[derive(Debug, Clone)]
+pub(super) struct Count {
+    pub(super) name: String,
+    pub(super) number: u64,
+    /// What is said behind the number, as in `of 1,234`.
+    pub(super) note: String,
+}
+
+/// Counts as bars, in the texture of an outcome of orders.
+pub(super) fn counts_picture(
+    id: &str,
+    title: &str,
+    description: &str,
+    counts: &[Count],
+    outcome: usize,
+    size: Size,
+) -> Svg {
+    let texts: Vec<_> = counts
+        .iter()
+        .map(|row| fitting(&format!("{} {}", format::grouped(row.number), row.note), size.width() / 2.0))
+        .collect();
+    let beside = texts.iter().map(|text| room_of(text)).fold(0.0, f64::max) + 10.0;
+    #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+    let most = counts.iter().map(|row| row.number as f64).fold(1.0, f64::max);
+    let left = 4.0;
+    let x = Scale::new([0.0, most], [left, size.width() - beside]);
+    let mut marks = Vec::new();
+    let mut top = 2.0;
+    for (row, text) in counts.iter().zip(texts) {
+        let name = fitting(&row.name, size.width() - left);
+        marks.push(Mark::Text { class: "label", at: Point(left, top + 11.0), anchor: Anchor::Start, text: name });
+        #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+        let end = x.at(row.number as f64).max(left + 1.0);
+        let bar = top + 15.0;
+        let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome % 4];
+        marks.push(Mark::Area { class, at: Point(left, bar), width: end - left, height: BAR });
+        marks.extend(texture(outcome % 4, [left, end], [bar, bar + BAR]));
+        marks.push(Mark::Text { class: "tick", at: Point(end + 6.0, bar + 10.0), anchor: Anchor::Start, text });
+        top += ROW;
+    }
+    let (title, description) = (title.to_owned(), description.to_owned());
+    Svg { id: id.to_owned(), size, height: top + 2.0, title, description, marks }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::html::svg::testing::{outside, overlapping};
+
+    proptest! {
+        #[test]
+        fn all_that_is_drawn_is_within_the_view_box_and_no_label_stands_on_another(
+            rows in prop::collection::vec((".{0,200}", any::<f64>(), prop::option::of(0.0f64..500.0), any::<u64>()), 0..40),
+            end in 0.0f64..1000.0,
+        ) {
+            let span = |(name, from, to, count): &(String, f64, Option<f64>, u64)| Span {
+                name: name.clone(),
+                from: *from,
+                to: *to,
+                background: count % 2 == 0,
+                ended_by: [None, Some(EndedBy::Kill), Some(EndedBy::Stop)][usize::from(count.to_le_bytes()[0]) % 3],
+                failed: false,
+            };
+            let count = |(name, _, _, count): &(String, f64, Option<f64>, u64)| {
+                Count { name: name.clone(), number: *count, note: name.clone() }
+            };
+            let spans: Vec<_> = rows.iter().map(span).collect();
+            let counts: Vec<_> = rows.iter().map(count).collect();
+            for size in [Size::Wide, Size::Narrow, Size::Half] {
+                for svg in [spans_picture("a", "", "", &spans, end, size), counts_picture("b", "", "", &counts, 1, size)] {
+                    prop_assert!(outside(&svg).is_empty(), "{:?}", outside(&svg));
+                    prop_assert!(overlapping(&svg).is_empty(), "{:?}", overlapping(&svg));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Owns how format, times and values are written on a page: for people, with thousands set apart.
+
+use serde_json::Value;
+
+use crate::report::printable;
+use crate::units;
+
+/// What stands where there is nothing.
+pub(super) const NOTHING: &str = "–";
+
+/// The longest text of a value that a cell shows, in characters.
+const LONGEST: usize = 240;
+
+/// An integer with its thousands set apart: `12,345`.
+pub(super) fn grouped(number: impl Into<i128>) -> String {
+    units::grouped(number).replace('-', "−")
+}
+
+/// A number with at most that many decimals, none of them an idle zero.
+pub(super) fn decimal(number: f64, decimals: usize) -> String {
+    if !number.is_finite() {
+        return NOTHING.to_owned();
+    }
+    if number.abs() >= 1e15 {
+        return format!("{number:.2e}");
+    }
+    let text = format!("{:.decimals$}", number.abs());
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let rest = rest.trim_end_matches('0');
+    let is_zero = rest.is_empty() && whole == "0";
+    let sign = if number < 0.0 && !is_zero { "−" } else { "" };
+    let point = if rest.is_empty() { "" } else { "." };
+    // Below 1e15, so it parses.
+    let whole = whole.parse::<i64>().map_or_else(|_| whole.to_owned(), units::grouped);
+    format!("{sign}{whole}{point}{rest}")
+}
+
+/// A number beside an axis: short however large it is.
+pub(super) fn short(number: f64) -> String {
+    let size = number.abs();
+    match size {
+        _ if size >= 1e15 => format!("{number:.0e}"),
+        _ if size >= 1e12 => format!("{}T", decimal(number / 1e12, 1)),
+        _ if size >= 1e9 => format!("{}G", decimal(number / 1e9, 1)),
+        _ if size >= 1e6 => format!("{}M", decimal(number / 1e6, 1)),
+        _ => decimal(number, 2),
+    }
+}
+
+/// A span of time as people say it: `3.2 s`, `121.4 s`, `5 min 3 s`, `1 h 2 min`; seconds as far as [`moment`] counts in them.
+pub(super) fn seconds(seconds: f64) -> String {
+    let size = seconds.abs();
+    if !size.is_finite() || size < 179.95 {
+        return match decimal(seconds, 1) {
+            nothing if nothing == NOTHING => nothing,
+            number => format!("{number} s"),
+        };
+    }
+    if size >= 1e15 {
+        return format!("{} s", decimal(seconds, 0));
+    }
+    let sign = if seconds < 0.0 { "−" } else { "" };
+    let whole = size.round();
+    let (hours, minutes) = ((whole / 3600.0).floor(), (whole / 60.0).floor());
+    if hours < 1.0 {
+        return format!("{sign}{minutes:.0} min {:.0} s", whole - minutes * 60.0);
+    }
+    format!("{sign}{} h {:.0} min", decimal(hours, 0), minutes - hours * 60.0)
+}
+
+/// A moment of a run beside an axis that ends at `end`: `30 s`, `1:30`, `2:05:00`.
+pub(super) fn moment(at: f64, end: f64) -> String {
+    if end <= 180.0 || !at.is_finite() {
+        return format!("{} s", decimal(at, 2));
+    }
+    let whole = at.round();
+    let (hours, minutes) = ((whole / 3600.0).floor(), (whole / 60.0).floor() % 60.0);
+    if end < 7200.0 {
+        return format!("{:.0}:{:02.0}", (whole / 60.0).floor(), whole % 60.0);
+    }
+    format!("{}:{minutes:02.0}", short(hours))
+}
+
+/// A part of a whole in percent: `4.8 %`.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return NOTHING.to_owned();
+    }
+    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let percent = part as f64 * 100.0 / whole as f64;
+    format!("{} %", decimal(percent, 1))
+}
+
+/// A value of a document: numbers with their thousands apart, text as it may be printed, the rest as short JSON.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::Null => NOTHING.to_owned(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), _, _) => grouped(number),
+            (_, Some(number), _) => grouped(number),
+            (_, _, Some(number)) => decimal(number, 3),
+            _ => number.to_string(),
+        },
+        Value::String(text) => cut(&printable(text)),
+        Value::Array(_) | Value::Object(_) => cut(&printable(&value.to_string())),
+    }
+}
+
+/// Text that is not longer than a cell should be.
+pub(super) fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(-1_234_567)], ["0", "999", "1,000", "−1,234,567"]);
+        assert_eq!(grouped(i64::MIN), "−9,223,372,036,854,775,808");
+        assert_eq!([decimal(1234.50, 2), decimal(-0.001, 2), decimal(0.25, 1)], ["1,234.5", "0", "0.2"]);
+        assert_eq!([decimal(f64::NAN, 2), decimal(f64::INFINITY, 2)], [NOTHING, NOTHING]);
+        assert_eq!([short(12_000.0), short(2_500_000.0), short(3e9), short(1e18)], ["12,000", "2.5M", "3G", "1e18"]);
+    }
+
+    #[test]
+    fn spans_and_moments_are_said_as_people_say_them() {
+        assert_eq!(
+            [seconds(0.04), seconds(3.25), seconds(59.94), seconds(179.96)],
+            ["0 s", "3.2 s", "59.9 s", "3 min 0 s"]
+        );
+        assert_eq!([seconds(183.4), seconds(3599.6), seconds(7380.0)], ["3 min 3 s", "1 h 0 min", "2 h 3 min"]);
+        assert_eq!([moment(90.0, 120.0), moment(90.0, 600.0), moment(7500.0, 9000.0)], ["90 s", "1:30", "2:05"]);
+        assert_eq!(seconds(f64::NAN), NOTHING);
+        assert_eq!([share(1, 3), share(1, 0)], ["33.3 %", NOTHING]);
+    }
+
+    #[test]
+    fn values_are_text_that_can_be_printed_and_is_not_long() {
+        assert_eq!(value(&json!(12345)), "12,345");
+        assert_eq!(value(&json!(u64::MAX)), "18,446,744,073,709,551,615");
+        assert_eq!(value(&json!(0.125)), "0.125");
+        assert_eq!(value(&json!("a\u{1b}[2J")), r"a\u{1b}[2J");
+        assert_eq!(value(&json!({"a": ["x"]})), r#"{"a":["x"]}"#);
+        assert_eq!(value(&json!("x".repeat(1000))).chars().count(), LONGEST + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_has_a_short_form(number: f64) {
+            for text in [decimal(number, 2), short(number), seconds(number), moment(number, 1.0), moment(number, 1e6)] {
+                prop_assert!(!text.is_empty() && text.chars().count() < 32, "{}", text);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Owns numbers as they are compared: exact decimals, so that money and sums of money are right to the cent.
+
+use serde_json::{Number, Value};
+
+/// Digits behind the point; what a document has beyond them is rounded.
+const DIGITS: usize = 9;
+const ONE: i128 = 1_000_000_000;
+/// The largest number, either way: far above any count, and sums and percentages of it stay in range.
+const LARGEST: i128 = 1_000_000_000_000_000_000 * ONE;
+
+/// A number as a document tells it, in units of 10⁻⁹.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FixedPoint(i128);
+
+impl FixedPoint {
+    pub(super) const ZERO: Self = Self(0);
+
+    /// A JSON number, or a decimal number as text, as documents tell money; `None` for anything else, or what is too large.
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => Self::of_number(number),
+            Value::String(text) => Self::read(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn of_number(number: &Number) -> Option<Self> {
+        // A count is told in full, and a float with the fewest digits that give it back.
+        Self::read(&number.to_string()).or_else(|| Self::approximate(number.as_f64()?))
+    }
+
+    /// `-12.50`; nothing else.
+    fn read(text: &str) -> Option<Self> {
+        let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+        let (whole, rest) = digits.split_once('.').unwrap_or((digits, "0"));
+        let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !all_digits(whole) || !all_digits(rest) || rest.len() > DIGITS || whole.len() > 20 {
+            return None;
+        }
+        let whole: i128 = whole.parse().ok()?;
+        let rest: i128 = format!("{rest:0<DIGITS$}").parse().ok()?;
+        Self(sign * (whole * ONE + rest)).in_range()
+    }
+
+    /// The closest_match amount to a float; `None` for one that is not finite or too large.
+    pub(super) fn approximate(float: f64) -> Option<Self> {
+        let scaled = (float * 1e9).round();
+        if !scaled.is_finite() || scaled.abs() >= 1e27 {
+            return None;
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "a whole number below 10^27, looked at one line above")]
+        Some(Self(scaled as i128))
+    }
+
+    fn in_range(self) -> Option<Self> {
+        (self.0.abs() <= LARGEST).then_some(self)
+    }
+
+    /// The sum; `None` when it is too large.
+    pub(super) fn plus(self, other: Self) -> Option<Self> {
+        Self(self.0 + other.0).in_range()
+    }
+
+    /// Whether this is at most that many percent of `wanted` away from it.
+    pub(super) fn is_within(self, percent: f64, wanted: Self) -> bool {
+        // A thousandth of a percent is the finest.
+        #[allow(clippy::cast_possible_truncation, reason = "a tolerance is above 0 and at most 100 percent")]
+        let thousandths = (percent.clamp(0.0, 100.0) * 1000.0).round() as i128;
+        (self.0 - wanted.0).abs() * 100_000 <= thousandths * wanted.0.abs()
+    }
+
+    /// As a document would tell it: whole, or with a point.
+    pub(super) fn to_json(self) -> Value {
+        if self.0 % ONE == 0
+            && let Ok(whole) = i64::try_from(self.0 / ONE)
+        {
+            return Value::from(whole);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "as near as a JSON number gets")]
+        let float = self.0 as f64 / 1e9;
+        Value::from(float)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_money_are_read_exactly_and_nothing_else_is() {
+        for value in [json!(3), json!(3.0), json!("3"), json!("3.00")] {
+            assert_eq!(FixedPoint::of(&value), Some(FixedPoint(3 * ONE)), "{value}");
+        }
+        assert_eq!(FixedPoint::of(&json!(4.76)), FixedPoint::of(&json!("4.76")));
+        assert_eq!(FixedPoint::of(&json!(-0.5)), Some(FixedPoint(-ONE / 2)));
+        assert_eq!(FixedPoint::of(&json!(1e-3)), Some(FixedPoint(ONE / 1000)));
+        assert_eq!(FixedPoint::of(&json!(u64::MAX)), None, "above 10^18");
+        for value in [
+            json!(null),
+            json!(true),
+            json!([]),
+            json!({}),
+            json!(""),
+            json!("."),
+            json!("1e3"),
+            json!("3 "),
+            json!("identical"),
+            json!(1e300),
+        ] {
+            assert_eq!(FixedPoint::of(&value), None, "{value}");
+        }
+        let cents = ["0.10", "0.20"].map(|text| FixedPoint::of(&json!(text)).expect("a number"));
+        assert_eq!(cents[0].plus(cents[1]), FixedPoint::of(&json!(0.3)));
+        assert_eq!(cents[1].to_json(), json!(0.2));
+    }
+
+    #[test]
+    fn a_tolerance_is_relative_to_what_is_wanted_and_its_bounds_are_inside() {
+        let amount = |number: f64| FixedPoint::approximate(number).expect("finite");
+        for (seen, percent, wanted, within) in [
+            (110.0, 10.0, 100.0, true),
+            (90.0, 10.0, 100.0, true),
+            (110.001, 10.0, 100.0, false),
+            (-95.0, 10.0, -100.0, true),
+            (0.0, 100.0, 0.0, true),
+            (0.000_1, 100.0, 0.0, false),
+            (5.0, 100.0, 10.0, true),
+        ] {
+            assert_eq!(amount(seen).is_within(percent, amount(wanted)), within, "{seen} {percent} {wanted}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn order_is_that_of_numbers(left in -1_000_000_000i64..1_000_000_000, right in -1_000_000_000i64..1_000_000_000) {
+            let amount = |cents: i64| FixedPoint::of(&json!(format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100)));
+            prop_assert_eq!(amount(left).cmp(&amount(right)), left.cmp(&right));
+        }
+
+        #[test]
+        fn nothing_is_out_of_reach(left: f64, right: f64, percent: f64) {
+            if let (Some(left), Some(right)) = (FixedPoint::approximate(left), FixedPoint::approximate(right)) {
+                let _ = (left.plus(right), left.is_within(percent, right), left.to_json());
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Owns the course of a script: its steps taken one after the other on paper, repeats unrolled, and whom each of them refers to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use super::super::diagnostic::{DiagnosticSink, quoted};
+use super::super::{Expectation, ProcessSignal, Run, Step, StepAction, Subject, Wait};
+use super::fields::Located;
+use super::steps::{ParsedAction, ParsedRun, ParsedStep};
+
+/// ParsedAction has become of the steps so far.
+pub(super) struct Unroller {
+    deadline: Duration,
+    /// Every name with the line of its step, from before the first step is taken.
+    lines: BTreeMap<String, usize>,
+    started: BTreeMap<String, Started>,
+    groups: BTreeSet<String>,
+    steps: Vec<Step>,
+    /// Whether a step could not be understood: a name that is not known may then be its name.
+    incomplete: bool,
+}
+
+/// ParsedAction has become of a step that was started.
+struct Started {
+    background: bool,
+    repeated: bool,
+    /// How often it was started.
+    runs: usize,
+    /// How often it was killed.
+    kills: usize,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Paused,
+    /// Since this line.
+    Ended(usize),
+}
+
+impl Unroller {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            lines: BTreeMap::new(),
+            started: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            steps: Vec::new(),
+            incomplete: true,
+        }
+    }
+
+    /// Takes all steps.
+    pub(super) fn walk(&mut self, written: &[ParsedStep], sink: &mut DiagnosticSink<'_>) {
+        self.incomplete = false;
+        self.names(written, sink);
+        for step in written {
+            self.take(step, false, sink);
+        }
+        for (name, started) in &self.started {
+            if started.phase == Phase::Paused {
+                let line = self.lines.get(name).copied().unwrap_or_default();
+                let message = format!("{name}, started on line {line}, is still paused at the end");
+                let end = sink.text().trim_end().len();
+                sink.add(end..end, message, "resume it, or kill it");
+            }
+        }
+    }
+
+    /// The names, the groups that are started, and names that are given twice.
+    fn names(&mut self, written: &[ParsedStep], sink: &mut DiagnosticSink<'_>) {
+        for step in written {
+            match &step.what {
+                ParsedAction::Run(start) => {
+                    self.groups.extend(start.run.group.clone());
+                    self.incomplete |= start.run.words.is_empty();
+                    let line = sink.line(step.span.start);
+                    if let Some(before) = self.lines.get(&start.name.value) {
+                        let hint = if start.unnamed {
+                            "give it a name of its own: name = \"…\""
+                        } else {
+                            "give it another name"
+                        };
+                        let message = format!("{} is already the step of line {before}", quoted(&start.name.value));
+                        sink.add(start.name.span.clone(), message, hint);
+                    } else {
+                        self.lines.insert(start.name.value.clone(), line);
+                    }
+                }
+                ParsedAction::Repeat(_, steps) => self.names(steps, sink),
+                ParsedAction::Wrong => self.incomplete = true,
+                ParsedAction::ProcessSignal(..) | ParsedAction::Wait(..) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, step: &ParsedStep, repeated: bool, sink: &mut DiagnosticSink<'_>) {
+        let line = sink.line(step.span.start);
+        let deadline = step.deadline.unwrap_or(self.deadline);
+        let action = match &step.what {
+            ParsedAction::Run(start) => {
+                for _ in 0..start.repeat.unwrap_or(1) {
+                    let run = self.start(start, repeated || start.repeat.is_some(), line, sink);
+                    self.steps.push(Step { line, deadline, action: StepAction::Run(run) });
+                }
+                return;
+            }
+            ParsedAction::Repeat(times, steps) => {
+                for _ in 0..*times {
+                    for step in steps {
+                        self.take(step, true, sink);
+                    }
+                }
+                return;
+            }
+            ParsedAction::ProcessSignal(signal, step) => {
+                self.signal(*signal, step, line, sink);
+                StepAction::ProcessSignal(*signal, self.latest(&step.value))
+            }
+            ParsedAction::Wait(wait, place) => StepAction::Wait(self.wait(wait, place, line, sink)),
+            ParsedAction::Wrong => return,
+        };
+        self.steps.push(Step { line, deadline, action });
+    }
+
+    fn start(&mut self, start: &ParsedRun, repeated: bool, line: usize, sink: &mut DiagnosticSink<'_>) -> Run {
+        let name = &start.name;
+        let background = start.run.background;
+        let started = self.started.entry(name.value.clone()).or_insert(Started {
+            background,
+            repeated,
+            runs: 0,
+            kills: 0,
+            phase: Phase::Ended(line),
+        });
+        // Two steps of one name are told already.
+        if repeated && !matches!(started.phase, Phase::Ended(_)) {
+            let message = format!("{} still runs when it is started again", name.value);
+            sink.add(name.span.clone(), message, "let the repeated steps stop it, kill it or wait until it has ended");
+        }
+        started.runs += 1;
+        started.phase = if background { Phase::Running } else { Phase::Ended(line) };
+        Run { name: self.latest(&name.value), ..start.run.clone() }
+    }
+
+    /// The name of the latest run of a step.
+    fn latest(&self, step: &str) -> String {
+        match self.started.get(step) {
+            Some(started) if started.repeated => format!("{step}#{}", started.runs),
+            _ => step.to_owned(),
+        }
+    }
+
+    fn signal(&mut self, signal: ProcessSignal, step: &Located<String>, line: usize, sink: &mut DiagnosticSink<'_>) {
+        let Some(phase) = self.in_background(&step.value, &step.span, &signal.to_string(), sink) else {
+            return;
+        };
+        let name = &step.value;
+        let mistake = match (signal, phase) {
+            (_, Phase::Ended(before)) => {
+                Some((format!("{name} was ended on line {before}"), "a command can be stopped once for each start"))
+            }
+            (ProcessSignal::Stop, Phase::Paused) => {
+                Some((format!("{name} is paused, and hears nothing"), "resume it first, or kill it"))
+            }
+            (ProcessSignal::Pause, Phase::Paused) => Some((format!("{name} is paused already"), "resume it first")),
+            (ProcessSignal::Resume, Phase::Running) => Some((format!("{name} is not paused"), "pause it first")),
+            _ => None,
+        };
+        if let Some((message, hint)) = mistake {
+            sink.add(step.span.clone(), message, hint);
+        }
+        let Some(started) = self.started.get_mut(name) else {
+            return;
+        };
+        started.kills += usize::from(signal == ProcessSignal::Kill);
+        started.phase = match signal {
+            ProcessSignal::Stop | ProcessSignal::Kill => Phase::Ended(line),
+            ProcessSignal::Pause => Phase::Paused,
+            ProcessSignal::Resume => Phase::Running,
+        };
+    }
+
+    fn wait(&mut self, wait: &Wait, place: &Range<usize>, line: usize, sink: &mut DiagnosticSink<'_>) -> Wait {
+        match wait {
+            Wait::Ended(step) => {
+                match self.in_background(step, place, "wait", sink) {
+                    Some(Phase::Paused) => {
+                        sink.add(place.clone(), format!("{step} is paused, and will not end"), "resume it first");
+                    }
+                    Some(Phase::Ended(before)) => {
+                        let message = format!("{step} was ended on line {before}");
+                        sink.add(place.clone(), message, "this wait can go");
+                    }
+                    Some(Phase::Running) | None => {}
+                }
+                if let Some(started) = self.started.get_mut(step) {
+                    started.phase = Phase::Ended(line);
+                }
+                Wait::Ended(self.latest(step))
+            }
+            Wait::Lag(group, _) => {
+                self.known_group(group, place, sink);
+                wait.clone()
+            }
+            Wait::Records(..) | Wait::Uncommitted(..) => wait.clone(),
+        }
+    }
+
+    /// The phase of a step that is to run in the background by now; `None` if that is not so, which is told.
+    fn in_background(
+        &self,
+        step: &str,
+        place: &Range<usize>,
+        verb: &str,
+        sink: &mut DiagnosticSink<'_>,
+    ) -> Option<Phase> {
+        match self.started.get(step) {
+            Some(started) if started.background => Some(started.phase),
+            Some(_) => {
+                let hint = match verb {
+                    "wait" => "this wait can go; or let the command run with background = true",
+                    _ => "let it run with background = true",
+                };
+                sink.add(place.clone(), format!("{step} runs in the foreground, and is over by now"), hint);
+                None
+            }
+            None => {
+                self.known_step(step, place, sink);
+                if let Some(line) = self.lines.get(step) {
+                    sink.add(place.clone(), format!("{step} is not started before line {line}"), "start it first");
+                }
+                None
+            }
+        }
+    }
+
+    /// Tells of a name that no step has.
+    pub(super) fn known_step(&self, step: &str, place: &Range<usize>, sink: &mut DiagnosticSink<'_>) -> bool {
+        let known = self.lines.contains_key(step);
+        if !known {
+            let hint = match sink.meant(step, self.lines.keys().map(String::as_str)) {
+                Some(meant) => format!("{meant}?"),
+                None if self.incomplete => return false,
+                None if self.lines.is_empty() => "no step runs a command".to_owned(),
+                None => {
+                    let some: Vec<_> = self.lines.keys().take(20).map(String::as_str).collect();
+                    format!("the steps that run something are {}", some.join(", "))
+                }
+            };
+            sink.add(place.clone(), format!("no step is called {}", quoted(step)), hint.as_str());
+        }
+        known
+    }
+
+    /// Tells of a group that no step is a member of.
+    pub(super) fn known_group(&self, group: &str, place: &Range<usize>, sink: &mut DiagnosticSink<'_>) {
+        if !self.groups.contains(group) {
+            let hint = match sink.meant(group, self.groups.iter().map(String::as_str)) {
+                Some(meant) => format!("{meant}?"),
+                None if self.incomplete => return,
+                None if self.groups.is_empty() => "no step runs inventory, analytics or replay".to_owned(),
+                None => {
+                    let some: Vec<_> = self.groups.iter().take(20).map(String::as_str).collect();
+                    format!("the groups are {}", some.join(", "))
+                }
+            };
+            sink.add(place.clone(), format!("no step works for a group {}", quoted(group)), hint.as_str());
+        }
+    }
+
+    /// How often a step is started, and how often of these it is killed.
+    pub(super) fn runs_and_kills(&self, step: &str) -> (usize, usize) {
+        self.started.get(step).map_or((0, 0), |started| (started.runs, started.kills))
+    }
+
+    /// The steps, and the groups whose lag is looked at.
+    pub(super) fn done(mut self, expectations: &[Expectation]) -> (Vec<Step>, Vec<String>) {
+        for expectation in expectations {
+            if let Subject::Group { group, .. } = &expectation.measurement.subject {
+                self.groups.insert(group.clone());
+            }
+        }
+        (self.steps, self.groups.into_iter().collect())
+    }
+}

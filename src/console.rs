@@ -52,7 +52,7 @@ pub struct Console {
     color: bool,
     progress: ProgressMode,
     /// Whether stdout was a terminal at the start: one that has hung up no longer says so.
-    answers_a_terminal: bool,
+    stdout_is_terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
     drawn_lines: Mutex<usize>,
     secrets: OnceLock<Secrets>,
@@ -78,7 +78,7 @@ impl Console {
             verbose,
             color,
             progress,
-            answers_a_terminal: io::stdout().is_terminal(),
+            stdout_is_terminal: io::stdout().is_terminal(),
             bar: Mutex::new(None),
             drawn_lines: Mutex::new(0),
             secrets: OnceLock::new(),
@@ -87,14 +87,14 @@ impl Console {
 
     /// Takes these values out of whatever is told from now on. The answer and hints are spared: they are this program's own
     /// words, and have to be right to the letter.
-    pub fn keep_secret(&self, secrets: Secrets) {
+    pub fn redact(&self, secrets: Secrets) {
         drop(self.secrets.set(secrets));
     }
 
     /// Whether the answer goes to a person at a terminal.
     #[must_use]
-    pub fn answers_a_terminal(&self) -> bool {
-        self.answers_a_terminal
+    pub fn stdout_is_terminal(&self) -> bool {
+        self.stdout_is_terminal
     }
 
     /// Whether a question is seen, and answered by a person.
@@ -142,11 +142,11 @@ impl Console {
     /// # Errors
     ///
     /// With exit code 8 when stdout cannot be written for another reason than a closed reader.
-    pub fn answer(&self, text: &str) -> Result<bool, Failure> {
-        self.write_answer(&printable::lines(text))
+    pub fn print(&self, text: &str) -> Result<bool, Failure> {
+        self.write_stdout(&printable::lines(text))
     }
 
-    fn write_answer(&self, text: &str) -> Result<bool, Failure> {
+    fn write_stdout(&self, text: &str) -> Result<bool, Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(true),
@@ -157,7 +157,7 @@ impl Console {
 
     /// Whether a failed write says that nobody reads: the reader of a pipe is gone, or the terminal was closed.
     fn has_no_reader(&self, error: &io::Error) -> bool {
-        let hung_up = || self.answers_a_terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error());
+        let hung_up = || self.stdout_is_terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error());
         error.kind() == io::ErrorKind::BrokenPipe || hung_up()
     }
 
@@ -165,13 +165,13 @@ impl Console {
     ///
     /// # Errors
     ///
-    /// As [`Console::answer`].
+    /// As [`Console::print`].
     pub fn redraw(&self, text: &str) -> Result<bool, Failure> {
         let mut drawn = lock(&self.drawn_lines);
         // Up to the first line of the last picture, and clear from there to the end of the screen.
         let back = if *drawn == 0 { String::new() } else { format!("\x1b[{drawn}F\x1b[J") };
         *drawn = text.lines().count();
-        self.write_answer(&format!("{back}{}", printable::lines(text)))
+        self.write_stdout(&format!("{back}{}", printable::lines(text)))
     }
 
     /// Tells what is going on, in a line; silent with `-q`.
@@ -215,12 +215,12 @@ impl Console {
 
     /// Several lines on stderr that are drawn over and over; `None` where there is no terminal for them.
     #[must_use]
-    pub fn picture(&self) -> Option<Picture<'_>> {
+    pub fn live_text(&self) -> Option<LiveText<'_>> {
         if self.progress != ProgressMode::Auto {
             return None;
         }
         *lock(&self.bar) = Some(ProgressBar::no_length().with_style(style("{msg}")));
-        Some(Picture { console: self })
+        Some(LiveText { console: self })
     }
 
     fn paint(&self, word: &str, color: &str) -> String {
@@ -240,7 +240,7 @@ impl Console {
 
     /// One line without secrets, in which nothing steers a terminal.
     fn shown(&self, text: &str) -> String {
-        let text = self.secrets.get().map_or(Cow::Borrowed(text), |secrets| secrets.hide(text));
+        let text = self.secrets.get().map_or(Cow::Borrowed(text), |secrets| secrets.redact(text));
         printable::line(&text).into_owned()
     }
 
@@ -299,11 +299,11 @@ impl Drop for Progress<'_> {
 
 /// A picture on the screen; gone from it when dropped.
 #[derive(Debug)]
-pub struct Picture<'a> {
+pub struct LiveText<'a> {
     console: &'a Console,
 }
 
-impl Picture<'_> {
+impl LiveText<'_> {
     /// Draws it anew.
     pub fn draw(&mut self, text: impl FnOnce() -> String) {
         if let Some(bar) = &*lock(&self.console.bar) {
@@ -313,7 +313,7 @@ impl Picture<'_> {
     }
 }
 
-impl Drop for Picture<'_> {
+impl Drop for LiveText<'_> {
     fn drop(&mut self) {
         if let Some(bar) = lock(&self.console.bar).take() {
             bar.finish_and_clear();
@@ -331,12 +331,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Tells why the process ends where no [`Console`] can be reached any more; of a defect that are many lines.
-pub fn last_words(text: &str) {
+pub fn fatal_error(text: &str) {
     drop(writeln!(io::stderr().lock(), "error: {}", printable::lines(text)));
 }
 
 /// Passes on a line of the client library, from whatever thread it speaks on.
-pub fn aside(text: &str) {
+pub fn log_line(text: &str) {
     drop(writeln!(io::stderr().lock(), "{}", printable::line(text)));
 }
 
@@ -365,8 +365,8 @@ mod tests {
     fn a_secret_is_hidden_before_it_is_escaped_and_a_hint_is_spared() {
         let console = Console::new(true, false, ColorMode::Never, ProgressMode::None);
         let mut secrets = Secrets::default();
-        secrets.keep("hush\u{7}hush");
-        console.keep_secret(secrets);
+        secrets.add("hush\u{7}hush");
+        console.redact(secrets);
         let failure = Failure::new(Code::Denied, "hush\u{7}hush").hint("hush\u{7}hush");
         assert_eq!(console.failure(&failure), "error: [redacted]\n  hint: hush\\u{7}hush");
     }
@@ -375,11 +375,11 @@ mod tests {
     fn a_terminal_that_hung_up_has_no_reader() {
         let mut console = Console::new(true, false, ColorMode::Never, ProgressMode::None);
         let error = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
-        console.answers_a_terminal = true;
+        console.stdout_is_terminal = true;
         assert!(console.has_no_reader(&error(Errno::IO)) && console.has_no_reader(&error(Errno::PIPE)));
         assert!(!console.has_no_reader(&error(Errno::NOSPC)));
         // Of a file it is a broken disk.
-        console.answers_a_terminal = false;
+        console.stdout_is_terminal = false;
         assert!(!console.has_no_reader(&error(Errno::IO)) && console.has_no_reader(&error(Errno::PIPE)));
     }
 }

@@ -16,7 +16,7 @@ const NEEDED: usize = 80;
 const WITHOUT_HARD_LIMIT: u64 = 10_240;
 
 /// Raises the soft limit to the hard one. Where that is refused the limit stays as it was.
-pub fn raise() {
+pub fn raise_limit() {
     let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else { return };
     // A system may name a hard limit and refuse it all the same, as macOS beyond its own limit for a process.
     let limits = [maximum.unwrap_or(WITHOUT_HARD_LIMIT), WITHOUT_HARD_LIMIT];
@@ -60,15 +60,15 @@ fn another(open: &[OwnedFd]) -> Result<OwnedFd, Errno> {
 fn too_few(left: usize, error: Errno) -> Failure {
     let reason = io::Error::from(error);
     Failure::new(Code::Unexpected, format!("this process can open {left} more files and needs {NEEDED}: {reason}"))
-        .hint(if error == Errno::NFILE { SYSTEM_HINT } else { HINT })
+        .hint(if error == Errno::NFILE { SYSTEM_LIMIT_HINT } else { LIMIT_HINT })
 }
 
 /// What to do about the limit of a process.
-pub const HINT: &str =
+pub const LIMIT_HINT: &str =
     "raise the limit in the shell that starts it, as in `ulimit -n 1024`, or with LimitNOFILE= of its service";
 
 /// What to do about the limit of the system.
-const SYSTEM_HINT: &str = "the whole system has too many files open: close something, or raise fs.file-max";
+const SYSTEM_LIMIT_HINT: &str = "the whole system has too many files open: close something, or raise fs.file-max";
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_soft_limit_is_raised_to_the_hard_one() {
-        raise();
+        raise_limit();
         let limit = getrlimit(Resource::Nofile);
         assert!(limit.current == limit.maximum || limit.current >= Some(WITHOUT_HARD_LIMIT), "{limit:?}");
         assert_eq!(check(), Ok(()), "a test has room");

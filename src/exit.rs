@@ -130,7 +130,7 @@ pub type Outcome = Result<Code, Failure>;
 
 /// Ends the process at once, from any thread, where unwinding in order is no longer possible: a second signal, or a
 /// call into the Kafka client that outlived every bound.
-pub fn abandon(code: Code) -> ! {
+pub fn exit_now(code: Code) -> ! {
     #[allow(clippy::exit, clippy::disallowed_methods, reason = "this function is the owner of that call")]
     std::process::exit(i32::from(code.number()))
 }

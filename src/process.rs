@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     match start(&typed, console) {
         Ok(code) => ExitCode::from(code.number()),
         Err(report) => {
-            crate::console::last_words(&format!("{report:?}"));
+            crate::console::fatal_error(&format!("{report:?}"));
             ExitCode::from(Code::Unexpected.number())
         }
     }
@@ -47,7 +47,7 @@ fn tell(instead: &clap::Error) -> ExitCode {
     match instead.print() {
         // A closed reader has seen enough.
         Err(error) if !instead.use_stderr() && error.kind() != std::io::ErrorKind::BrokenPipe => {
-            crate::console::last_words(&format!("stdout cannot be written: {error}"));
+            crate::console::fatal_error(&format!("stdout cannot be written: {error}"));
             ExitCode::from(Code::Output.number())
         }
         _ => ExitCode::from(code),
@@ -71,7 +71,7 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
 
 /// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
 fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
-    descriptors::raise();
+    descriptors::raise_limit();
     report_defects()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if !matches!(typed.command, Command::Broker(_) | Command::Scenario(_)) {
@@ -96,9 +96,9 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     }
     let mut environment = environment();
     if typed.global.leash {
-        let handed = leash(&shutdown).wrap_err("stdin cannot be listened to")?;
-        environment.handed = handed.recv_timeout(HANDING).ok();
-        if environment.handed.is_none() {
+        let from_parent = leash(&shutdown).wrap_err("stdin cannot be listened to")?;
+        environment.from_parent = from_parent.recv_timeout(PARENT_TIMEOUT).ok();
+        if environment.from_parent.is_none() {
             console.error(&Failure::new(
                 Code::Terminated,
                 "who started this process has not said how to reach the broker",
@@ -106,7 +106,7 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
             return Ok(Code::Terminated);
         }
     }
-    let log = LogSink(Arc::new(crate::console::aside));
+    let log = LogSink(Arc::new(crate::console::log_line));
     let common = match settings::common(&typed.global, environment, log) {
         Ok(common) => common,
         Err(failure) => {
@@ -114,7 +114,7 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
             return Ok(failure.code);
         }
     };
-    console.keep_secret(common.secrets.clone());
+    console.redact(common.secrets.clone());
     common.details.iter().for_each(|line| console.detail(line));
     common.warnings.iter().for_each(|line| console.warn(line));
     #[allow(clippy::disallowed_methods, reason = "randomness is drawn here and nowhere else")]
@@ -140,26 +140,26 @@ fn report_defects() -> eyre::Result<()> {
     let (panics, reports) = hooks.into_hooks();
     reports.install()?;
     std::panic::set_hook(Box::new(move |panic| {
-        crate::console::last_words(&panics.panic_report(panic).to_string());
+        crate::console::fatal_error(&panics.panic_report(panic).to_string());
     }));
     Ok(())
 }
 
 /// How long whoever holds the leash has to say how the broker is reached; it is said right after the start.
-const HANDING: Duration = Duration::from_secs(30);
+const PARENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// More than any properties come to.
-const MOST_HANDED: u64 = 16 << 20;
+const MAX_PARENT_BYTES: u64 = 16 << 20;
 
-/// Reads what is handed on stdin, which ends with a zero byte, and asks to stop when stdin is closed.
+/// Reads what is from_parent on stdin, which ends with a zero byte, and asks to stop when stdin is closed.
 fn leash(shutdown: &Shutdown) -> std::io::Result<Receiver<String>> {
     let shutdown = shutdown.clone();
-    let (sender, handed) = mpsc::channel();
+    let (sender, from_parent) = mpsc::channel();
     std::thread::Builder::new().name("leash".to_owned()).spawn(move || {
         let mut stdin = std::io::stdin().lock();
         let mut said = Vec::new();
         // What was cut short is not taken: with a part of it another broker might be meant.
-        if stdin.by_ref().take(MOST_HANDED).read_until(0, &mut said).is_ok()
+        if stdin.by_ref().take(MAX_PARENT_BYTES).read_until(0, &mut said).is_ok()
             && said.pop() == Some(0)
             && let Ok(said) = String::from_utf8(said)
         {
@@ -172,7 +172,7 @@ fn leash(shutdown: &Shutdown) -> std::io::Result<Receiver<String>> {
         // Somebody may have asked before, and then asks again when he insists.
         let _already_asked = !shutdown.request(Signal::Terminate);
     })?;
-    Ok(handed)
+    Ok(from_parent)
 }
 
 /// Commands about this program itself: they reach for no broker, and no setting of one is in their way.
@@ -199,7 +199,7 @@ fn environment() -> Environment {
     Environment {
         bootstrap: variable(settings::BOOTSTRAP_VARIABLE),
         broker_idle: variable(settings::IDLE_VARIABLE),
-        handed: None,
+        from_parent: None,
     }
 }
 
@@ -221,8 +221,8 @@ fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
     if let Command::Broker(broker) = &typed.command {
         let settings = settings::broker(broker, &typed.global)?;
         return match (broker.status, broker.stop) {
-            (true, _) => commands::broker_control::status(context, &broker.data),
-            (_, true) => commands::broker_control::stop(context, &broker.data),
+            (true, _) => commands::broker::status(context, &broker.data),
+            (_, true) => commands::broker::stop(context, &broker.data),
             _ => descriptors::check().and_then(|()| commands::broker::run(context, &settings)),
         };
     }

@@ -30,21 +30,21 @@ impl fmt::Debug for Secrets {
 
 impl Secrets {
     /// Keeps a value from being told, and the lines of a key that has many.
-    pub fn keep(&mut self, value: &str) {
+    pub fn add(&mut self, value: &str) {
         let lines =
             value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE && !line.starts_with("-----"));
         let whole = Some(value.trim()).filter(|whole| whole.len() >= SHORTEST);
-        self.keep_all(lines.chain(whole));
+        self.add_all(lines.chain(whole));
     }
 
     /// Keeps a text of `name=value`, separated by blanks, and each value in it: a message may quote one alone.
-    pub fn keep_pairs(&mut self, text: &str) {
+    pub fn add_pairs(&mut self, text: &str) {
         let values = text.split_whitespace().map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
-        self.keep_all(values.filter(|value| value.len() >= SHORTEST_PIECE));
-        self.keep(text);
+        self.add_all(values.filter(|value| value.len() >= SHORTEST_PIECE));
+        self.add(text);
     }
 
-    fn keep_all<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+    fn add_all<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
         for value in values {
             if !self.values.iter().any(|kept| kept == value) {
                 self.values.push(value.to_owned());
@@ -54,13 +54,13 @@ impl Secrets {
     }
 
     /// Lets a value be told after all: what also stands in the open is no secret.
-    pub fn tell(&mut self, value: &str) {
+    pub fn allow(&mut self, value: &str) {
         self.values.retain(|kept| kept != value);
     }
 
     /// The text without what must not be told.
     #[must_use]
-    pub fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut hidden = Cow::Borrowed(text);
         for value in &self.values {
             if hidden.contains(value.as_str()) {
@@ -80,7 +80,7 @@ mod tests {
     fn keeping(values: &[&str]) -> Secrets {
         let mut secrets = Secrets::default();
         for value in values {
-            secrets.keep(value);
+            secrets.add(value);
         }
         secrets
     }
@@ -89,19 +89,19 @@ mod tests {
     fn a_secret_and_longer_ones_with_it_are_taken_out() {
         let mut secrets =
             keeping(&["hush-hush", "hush-hush-longer", "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhki\n-----END KEY-----"]);
-        secrets.keep_pairs("principal=canary42 scope=x loose-word");
-        assert_eq!(secrets.hide("said hush-hush-longer to hush-hush"), "said [redacted] to [redacted]");
-        assert_eq!(secrets.hide("beginning at: canary42 scope=x"), "beginning at: [redacted] scope=x");
-        assert_eq!(secrets.hide("at loose-word, at MIIEvQIBADANBgkqhki"), "at [redacted], at [redacted]");
-        assert_eq!(secrets.hide("principal and nothing"), "principal and nothing");
+        secrets.add_pairs("principal=canary42 scope=x loose-word");
+        assert_eq!(secrets.redact("said hush-hush-longer to hush-hush"), "said [redacted] to [redacted]");
+        assert_eq!(secrets.redact("beginning at: canary42 scope=x"), "beginning at: [redacted] scope=x");
+        assert_eq!(secrets.redact("at loose-word, at MIIEvQIBADANBgkqhki"), "at [redacted], at [redacted]");
+        assert_eq!(secrets.redact("principal and nothing"), "principal and nothing");
         assert_eq!(format!("{secrets:?}"), "Secrets(7)");
     }
 
     #[test]
     fn what_is_too_short_or_stands_in_the_open_is_told() {
         let mut secrets = keeping(&["abc", "admin"]);
-        secrets.tell("admin");
-        assert_eq!(secrets.hide("abc admin"), "abc admin");
+        secrets.allow("admin");
+        assert_eq!(secrets.redact("abc admin"), "abc admin");
     }
 
     proptest! {
@@ -109,7 +109,7 @@ mod tests {
         fn no_kept_value_is_left_in_any_text(secret in "[A-Z]{6,12}", before in "[a-z ]{0,9}", after in "[a-z ]{0,9}") {
             let secrets = keeping(&[&secret]);
             let text = format!("{before}{secret}{after}{secret}");
-            prop_assert!(!secrets.hide(&text).contains(&secret));
+            prop_assert!(!secrets.redact(&text).contains(&secret));
         }
     }
 }

@@ -55,17 +55,17 @@ impl Signal {
     ///
     /// SIGHUP never does. Closing a terminal sends two of them, one from the kernel and one from the shell, and a service
     /// manager may send one right after its SIGTERM: neither asks for a hurry.
-    const fn insists(self) -> bool {
+    const fn forces_exit(self) -> bool {
         !matches!(self, Self::HangUp)
     }
 }
 
 /// A handle that every long-running part looks at; cheap to clone and to ask.
 #[derive(Debug, Clone, Default)]
-pub struct Shutdown(Arc<Wish>);
+pub struct Shutdown(Arc<StopRequest>);
 
 #[derive(Debug, Default)]
-struct Wish {
+struct StopRequest {
     mark: AtomicU8,
     asked: Notify,
 }
@@ -96,7 +96,7 @@ impl Shutdown {
     }
 
     /// Resolves once a stop was asked for.
-    pub async fn asked(&self) -> Signal {
+    pub async fn wait(&self) -> Signal {
         loop {
             // Made before the look: a signal between look and wait is not missed.
             let asked = self.0.asked.notified();
@@ -148,8 +148,8 @@ impl Shutdown {
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 let Some(meaning) = meaning else { continue };
-                if !shutdown.request(meaning) && meaning.insists() {
-                    exit::abandon(meaning.code());
+                if !shutdown.request(meaning) && meaning.forces_exit() {
+                    exit::exit_now(meaning.code());
                 }
             }
         });
@@ -197,7 +197,7 @@ mod tests {
         let shutdown = Shutdown::default();
         assert!(shutdown.request(Signal::HangUp));
         assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::HungUp);
-        assert!(Signal::Interrupt.insists() && Signal::Terminate.insists() && !Signal::HangUp.insists());
+        assert!(Signal::Interrupt.forces_exit() && Signal::Terminate.forces_exit() && !Signal::HangUp.forces_exit());
     }
 
     #[test]
@@ -219,9 +219,9 @@ mod tests {
     #[tokio::test]
     async fn a_wait_for_the_wish_ends_with_it_and_at_once_after_it() {
         let shutdown = Shutdown::default();
-        let (signal, first) = tokio::join!(shutdown.asked(), async { shutdown.request(Signal::Interrupt) });
+        let (signal, first) = tokio::join!(shutdown.wait(), async { shutdown.request(Signal::Interrupt) });
         assert!(first);
         assert_eq!(signal, Signal::Interrupt);
-        assert_eq!(shutdown.asked().await, Signal::Interrupt);
+        assert_eq!(shutdown.wait().await, Signal::Interrupt);
     }
 }

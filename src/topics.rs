@@ -92,10 +92,10 @@ pub const COMPACTED: &[(&str, &str)] =
 
 /// What a changelog takes at least: its largest record has three names of 256 bytes, each as much as six times as long in JSON,
 /// or a position with the one before it.
-pub const CHANGELOG_RECORD: u64 = 16_384;
+pub const MIN_CHANGELOG_RECORD_BYTES: u64 = 16_384;
 
 /// Room that a dead letter needs beyond the bad record: its headers and the batch around it.
-pub const DEAD_LETTER_ROOM: u64 = 65_536;
+pub const DEAD_LETTER_OVERHEAD: u64 = 65_536;
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 
 #[path = "support/hostile.rs"]
 mod hostile;
-#[path = "cli/hostile_words.rs"]
-mod hostile_words;
+#[path = "cli/hostile_input.rs"]
+mod hostile_input;
 #[path = "cli/outputs.rs"]
 mod outputs;
 #[path = "cli/shell.rs"]

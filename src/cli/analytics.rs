@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use humantime::Duration;
 
-use super::values::duration;
+use super::value_parsers::duration;
 use crate::workload::Rate;
 
 /// `analytics`

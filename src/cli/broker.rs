@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use humantime::Duration;
 
-use super::values::{duration, host_and_port, listen};
+use super::value_parsers::{duration, host_and_port, listen};
 use crate::local_broker::DEFAULT_DIRECTORY;
 
 /// `broker`

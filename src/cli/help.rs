@@ -12,7 +12,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{Cli, Color, Command, in_terms_of_this};
+use super::{Cli, Color, Command, explain_kafka_option};
 use crate::{kafka, printable};
 
 /// About, examples, usage, flags.
@@ -112,7 +112,7 @@ fn parse_with(command: clap::Command, arguments: Vec<OsString>, no_color: bool) 
     };
     let program = arguments.first().cloned().unwrap_or_else(|| "foodstream".into());
     let command = command.color(color);
-    let matches = command.clone().try_get_matches_from(arguments).map_err(in_terms_of_this)?;
+    let matches = command.clone().try_get_matches_from(arguments).map_err(explain_kafka_option)?;
     let cli = Cli::from_arg_matches(&matches)?;
     if let Command::Help(help) = &cli.command {
         // `help replay` is `replay --help`, with the same suggestions for a word that is none.

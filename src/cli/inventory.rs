@@ -3,7 +3,7 @@
 use clap::Args;
 use humantime::Duration;
 
-use super::values::{duration, event_span};
+use super::value_parsers::{duration, event_span};
 use crate::inventory::{DEFAULT_OPENING_STOCK, OpeningStock};
 use crate::workload::Rate;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use humantime::Duration;
 
-use super::values::duration;
+use super::value_parsers::duration;
 
 /// `lag`
 #[derive(Debug, Clone, Args)]

@@ -5,33 +5,33 @@ mod broker;
 mod clean;
 mod help;
 mod inventory;
+mod kafka_options;
 mod lag;
 mod produce;
 mod replay;
 mod scenario;
 mod shell;
-mod terms;
-mod values;
+mod value_parsers;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use humantime::Duration;
 
-use values::timeout;
+use value_parsers::timeout;
 
 pub use analytics::Analytics;
 pub use broker::Broker;
 pub use clean::Clean;
 pub use help::{command, examples, manual, parse};
 pub use inventory::Inventory;
+pub use kafka_options::explain_kafka_option;
 pub use lag::{Lag, LagIsolation};
 pub use produce::Produce;
 pub use replay::Replay;
 pub use scenario::{Scenario, ScenarioCommand, ScenarioFiles, ScenarioList, ScenarioRun};
 pub use shell::{Completions, Help, Man};
-pub use terms::in_terms_of_this;
-pub use values::Property;
+pub use value_parsers::Property;
 
 /// Learn, demonstrate and test event streaming on Kafka with a food-ordering workload that proves what it claims.
 #[derive(Debug, Clone, Parser)]

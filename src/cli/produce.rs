@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use clap::Args;
 use humantime::Duration;
 
-use super::values::{count, duration, event_time, names, partitions, seed, users};
+use super::value_parsers::{count, duration, event_time, names, partitions, seed, users};
 use crate::domain::EventTime;
 use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Fraction, Rate};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use humantime::Duration;
 
-use super::values::{duration, event_time, offset, shift, span, topic_filter};
+use super::value_parsers::{duration, event_time, offset, shift, span, topic_filter};
 use crate::domain::EventTime;
 use crate::replay::TopicFilter;
 

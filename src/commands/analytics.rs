@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::follower::Follower;
 use super::group::GroupError;
-use super::topology::{self, Topic};
-use super::{Context, first_pass, group, topic_settings};
+use super::state_follower::StateFollower;
+use super::topic_set::{self, Topic};
+use super::{Context, full_pass, group, topic_settings};
 use crate::analytics::{Feed, MetricsDocument, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Outcome};
@@ -44,10 +44,10 @@ pub fn live(
     let names = &context.common.names;
     let group_name = names.analytics_group(settings.group.as_deref());
     let inspector = Inspector::open(connection, &group_name, &context.shutdown)?;
-    let topology = topology::ensure(context, &inspector, topology::SWITCHING, None)?;
-    let places = group::places(context, &topology);
+    let topic_set = topic_set::ensure(context, &inspector, topic_set::SWITCHING, None)?;
+    let inputs = group::inputs(context, &topic_set);
     let until = if settings.until_end {
-        let sources: Vec<_> = places.iter().map(|place| place.source.clone()).collect();
+        let sources: Vec<_> = inputs.iter().map(|input| input.source.clone()).collect();
         let ends = inspector.ends(&sources, EndOffset::HighWatermark)?;
         Some(sources.into_iter().zip(ends).collect())
     } else {
@@ -60,10 +60,10 @@ pub fn live(
         instance_id: settings.instance_id.clone(),
         process_id: context.process_id.clone(),
         sources: vec![names.orders(), names.decisions()],
-        partitions: topology.partitions,
+        partitions: topic_set.partitions,
         outputs: vec![names.analytics_state()],
         changelog: STATE,
-        sizes: topology::sizes(context, &inspector, &[Topic::AnalyticsState])?,
+        sizes: topic_set::sizes(context, &inspector, &[Topic::AnalyticsState])?,
         compressed: None,
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
@@ -73,10 +73,10 @@ pub fn live(
         start_over: settings.start_over,
         error_texts: ERROR_TEXTS,
     };
-    let mut follower = Follower::start(context, &inspector, &topology, &group_name)?;
+    let mut follower = StateFollower::start(context, &inspector, &topic_set, &group_name)?;
     let mut next = Deadline::after(every);
     let ended = {
-        let draws = context.console.answers_a_terminal() && !context.common.json;
+        let draws = context.console.stdout_is_terminal() && !context.common.json;
         // A picture that is redrawn shows the progress itself, and a bar below it would be drawn over.
         let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
         let mut outage = None;
@@ -107,14 +107,14 @@ pub fn live(
             }
             let line = report::metrics_line(&document);
             let stale = stale.map_or_else(String::new, |stale| format!("; {stale}"));
-            context.console.answer(&format!("{line}{stale}\n"))
+            context.console.print(&format!("{line}{stale}\n"))
         })?
     };
     drop(processor);
     // The last word is read anew: what the whole group has committed, not what was followed of it so far.
-    let document = match group::read_final_state(context, &inspector, &topology, &group_name) {
+    let document = match group::read_final_state(context, &inspector, &topic_set, &group_name) {
         Ok(state) => {
-            group::require_whole(&state)?;
+            group::require_complete(&state)?;
             state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document()
         }
         // A live one that is stopped in an outage answers with what it has shown.
@@ -138,7 +138,7 @@ fn finish(
 ) -> Result<(), crate::exit::Failure> {
     // The file has every row, as the original's has.
     file.finish(&report::metrics_report(&document))?;
-    context.answer_metrics(document, full, report)
+    context.print_metrics(document, full, report)
 }
 
 /// Counts the whole log at scan speed; the result becomes the group's state and offsets, unless that is not wanted or
@@ -158,18 +158,18 @@ pub fn from_beginning(
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    let uses = if commit { topology::SWITCHING } else { topology::COUNTING };
-    let topology = topology::require(context, &inspector, uses)?;
-    if !topology.has(Topic::Decisions) {
+    let uses = if commit { topic_set::SWITCHING } else { topic_set::COUNTING };
+    let topic_set = topic_set::require(context, &inspector, uses)?;
+    if !topic_set.has(Topic::Decisions) {
         context.console.note(&format!("there is no topic {}: it counts as empty", names.decisions()));
     }
     let mut installs = commit;
     if commit {
-        topic_settings::check_state(context, &inspector, &topology)?;
-        let places = group::places(context, &topology);
-        let has_offsets = group::offsets(context, &inspector, &places)?.iter().any(Option::is_some);
-        if has_offsets && !group::read_state(context, &inspector, &topology, &group_name)?.has_positions() {
-            return Err(group::refuse_foreign(&group_name));
+        topic_settings::check_state(context, &inspector, &topic_set)?;
+        let inputs = group::inputs(context, &topic_set);
+        let has_offsets = group::offsets(context, &inspector, &inputs)?.iter().any(Option::is_some);
+        if has_offsets && !group::read_state(context, &inspector, &topic_set, &group_name)?.has_positions() {
+            return Err(group::not_an_analytics_group(&group_name));
         }
         let liveness = inspector.group_members(&group_name)?;
         if !liveness.members.is_empty() {
@@ -180,10 +180,10 @@ pub fn from_beginning(
             ));
         }
     }
-    let mut pass = first_pass::count(context, &inspector, &topology, &group_name)?;
+    let mut pass = full_pass::count(context, &inspector, &topic_set, &group_name)?;
     let document = pass.document();
     if installs {
-        match first_pass::install(context, &inspector, &group_name, &mut pass) {
+        match full_pass::install(context, &inspector, &group_name, &mut pass) {
             // Somebody joined since: the group is left alone, as a live one. Any other refusal is one.
             Err(GroupError::Live(failure)) => {
                 context.console.warn(&format!("{}: it is left alone, these metrics are only shown", failure.message));

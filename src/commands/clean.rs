@@ -27,7 +27,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
         if let Some(group) = in_the_way.first() {
             context.console.note(&format!("it would be refused now: {}", told(group)));
         }
-        context.answer(&document, &format!("{listing}{}", report::clean_outcome(&document)), report)?;
+        context.print_document(&document, &format!("{listing}{}", report::clean_outcome(&document)), report)?;
         return Ok(Code::Done);
     }
     if !in_the_way.is_empty() {
@@ -35,7 +35,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
     }
     // Listed before it is deleted. A JSON document stays the only answer: the list is told beside it.
     if !context.common.json {
-        context.console.answer(&listing)?;
+        context.console.print(&listing)?;
     } else if consent == Consent::Asked {
         listing.lines().for_each(|line| context.console.note(line));
     }
@@ -45,7 +45,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
     context.shutdown.check()?;
     delete(&inspector, &admin, &document)?;
     document.deleted = true;
-    context.answer(&document, &report::clean_outcome(&document), report)?;
+    context.print_document(&document, &report::clean_outcome(&document), report)?;
     Ok(Code::Done)
 }
 

@@ -16,6 +16,6 @@ pub fn run(console: &Console, shell: Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "foodstream", &mut script);
     // Nobody reading any more is no failure.
-    console.answer(&String::from_utf8_lossy(&script))?;
+    console.print(&String::from_utf8_lossy(&script))?;
     Ok(Code::Done)
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Context;
-use super::group::{self, GroupError, Place};
-use super::hold::Hold;
+use super::group::{self, GroupError, InputPartition};
 use super::metrics_scan::Fold;
-use super::topology::{self, Topic, Topology};
+use super::sole_member::SoleMember;
+use super::topic_set::{self, Topic, TopicSet};
 use crate::analytics::StateKeyPrefix;
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
@@ -47,15 +47,15 @@ pub(super) struct EpochWriter<'a> {
 
 /// The log that a fold has read.
 #[derive(Debug, Clone)]
-pub(super) struct Log {
+pub(super) struct LogOrigin {
     pub start: i64,
     /// The id of its topic, as far as it is known.
     pub topic_id: Option<TopicId>,
 }
 
-/// A partition's place in a switch.
+/// A partition's input in a switch.
 #[derive(Debug, Clone)]
-pub(super) struct Switched {
+pub(super) struct SwitchedPartition {
     pub source: TopicPartition,
     pub position: Position,
 }
@@ -64,15 +64,15 @@ impl<'a> EpochWriter<'a> {
     pub fn open(context: &'a Context, inspector: &Inspector, group: &'a str) -> Result<Self, Failure> {
         let id = TransactionalId { family: format!("{group}-"), member: format!("switch-{}", context.process_id) };
         let topics = [context.common.names.analytics_state()];
-        let sizes = topology::sizes(context, inspector, &[Topic::AnalyticsState])?;
+        let sizes = topic_set::sizes(context, inspector, &[Topic::AnalyticsState])?;
         let transactions =
             TransactionalProducer::open(&context.common.connection, &id, &topics, sizes, None, &context.shutdown)?;
         let transactions = RefCell::new(BackgroundDrop::new(transactions));
         Ok(Self { context, group, epoch: context.process_id.clone(), id, topics, sizes, transactions })
     }
 
-    /// The position of a place in this epoch.
-    pub fn position(&self, fold: &Fold, log: Log, end: i64, previous: Option<Checkpoint>) -> Position {
+    /// The position of a input in this epoch.
+    pub fn position(&self, fold: &Fold, log: LogOrigin, end: i64, previous: Option<Checkpoint>) -> Position {
         Position {
             next_offset: fold.position,
             log_start: log.start,
@@ -93,9 +93,9 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// Writes whole folds under this epoch; nobody sees them before the switch.
-    pub fn write_base(&self, places: &[Place], folds: &mut [Fold]) -> Result<(), GroupError> {
-        for (place, fold) in places.iter().zip(folds) {
-            let source = &place.source;
+    pub fn write_base(&self, inputs: &[InputPartition], folds: &mut [Fold]) -> Result<(), GroupError> {
+        for (input, fold) in inputs.iter().zip(folds) {
+            let source = &input.source;
             let mut changes: Vec<Change> = Vec::new();
             fold.counts.everything(&self.owner(source), &mut |key, value| {
                 changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
@@ -107,8 +107,8 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// What a fold has changed since it was last asked, as this epoch's records.
-    pub fn take_changes(&self, place: &Place, fold: &mut Fold, changes: &mut Vec<Change>) {
-        let source = &place.source;
+    pub fn take_changes(&self, input: &InputPartition, fold: &mut Fold, changes: &mut Vec<Change>) {
+        let source = &input.source;
         fold.counts.changes(&self.owner(source), &mut |key, value| {
             changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
         });
@@ -119,46 +119,51 @@ impl<'a> EpochWriter<'a> {
     ///
     /// A generation that is stale by a rebalance, and not by another member, is lived through: the transaction was aborted, and
     /// is tried again in the name of the next one.
-    pub fn switch(&self, hold: &Hold<'_>, changes: &[Change], switched: &[Switched]) -> Result<(), GroupError> {
+    pub fn switch(
+        &self,
+        sole_member: &SoleMember<'_>,
+        changes: &[Change],
+        switched: &[SwitchedPartition],
+    ) -> Result<(), GroupError> {
         let offsets: Vec<(TopicPartition, i64)> =
             switched.iter().map(|switched| (switched.source.clone(), switched.position.next_offset)).collect();
-        hold.expect(&offsets);
+        sole_member.expect(&offsets);
         let mut stale = 0;
         loop {
-            match self.switch_once(hold, changes, switched, &offsets) {
+            match self.switch_once(sole_member, changes, switched, &offsets) {
                 Ok(()) => break,
                 Err(GroupError::Live(_)) if stale < STALE_GENERATIONS => {
                     stale += 1;
-                    hold.hold_again(false)?;
+                    sole_member.rejoin(false)?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        hold.committed(&offsets);
+        sole_member.committed(&offsets);
         Ok(())
     }
 
     fn switch_once(
         &self,
-        hold: &Hold<'_>,
+        sole_member: &SoleMember<'_>,
         changes: &[Change],
-        switched: &[Switched],
+        switched: &[SwitchedPartition],
         offsets: &[(TopicPartition, i64)],
     ) -> Result<(), GroupError> {
         self.transaction(|transactions| {
             send(transactions, changes)?;
-            for Switched { source, position } in switched {
+            for SwitchedPartition { source, position } in switched {
                 let TopicPartition { topic, partition } = source.clone();
                 let key = PositionKey::Shared { group: self.group.to_owned(), topic, partition }.encode();
                 transactions.send(STATE, partition, Some(&key), Some(&position.encode()))?;
             }
-            transactions.send_offsets(offsets, &hold.metadata())
+            transactions.send_offsets(offsets, &sole_member.metadata())
         })
     }
 
     /// Deletes the epochs that nothing refers to any more: what earlier switches and killed attempts have left.
-    pub fn collect_garbage(&self, inspector: &Inspector, topology: &Topology) -> Result<(), GroupError> {
-        let state = group::read_state(self.context, inspector, topology, self.group)?;
+    pub fn collect_garbage(&self, inspector: &Inspector, topic_set: &TopicSet) -> Result<(), GroupError> {
+        let state = group::read_state(self.context, inspector, topic_set, self.group)?;
         let mut tombstones: Vec<Change> = Vec::new();
         state.stale_keys(&mut |stale| tombstones.push((stale.partition, stale.key.to_vec(), None)));
         self.write(&tombstones)
@@ -224,11 +229,16 @@ impl<'a> EpochWriter<'a> {
     }
 
     /// Waits until the next command sees what was written here.
-    pub fn wait_visible(&self, inspector: &Inspector, topology: &Topology, places: &[Place]) -> Result<(), Failure> {
-        let state = TopicPartition::all(&self.context.common.names.analytics_state(), topology.partitions);
+    pub fn wait_visible(
+        &self,
+        inspector: &Inspector,
+        topic_set: &TopicSet,
+        inputs: &[InputPartition],
+    ) -> Result<(), Failure> {
+        let state = TopicPartition::all(&self.context.common.names.analytics_state(), topic_set.partitions);
         let ends = inspector.ends(&state, EndOffset::HighWatermark)?;
         inspector.wait_stable(&state, &ends, &mut |text| self.context.console.note(text))?;
-        group::offsets(self.context, inspector, places).map(drop)
+        group::offsets(self.context, inspector, inputs).map(drop)
     }
 }
 

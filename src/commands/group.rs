@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
-use super::topology::{Topic, Topology};
+use super::topic_set::{Topic, TopicSet};
 use crate::analytics::{Feed, GroupState, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
@@ -17,54 +17,54 @@ const LOOKS: u32 = 3;
 
 /// A source partition of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct InputPartition {
     pub source: TopicPartition,
     pub feed: Feed,
 }
 
 /// Every source partition, ordered by topic and number as in every document; without `inventory-events` only the orders'.
-pub(super) fn places(context: &Context, topology: &Topology) -> Vec<Place> {
+pub(super) fn inputs(context: &Context, topic_set: &TopicSet) -> Vec<InputPartition> {
     let names = &context.common.names;
     let all = |topic: String, feed: Feed| {
-        TopicPartition::all(&topic, topology.partitions).into_iter().map(move |source| Place { source, feed })
+        TopicPartition::all(&topic, topic_set.partitions).into_iter().map(move |source| InputPartition { source, feed })
     };
-    let mut places: Vec<Place> = all(names.orders(), Feed::Orders).collect();
-    if topology.has(Topic::Decisions) {
-        places.extend(all(names.decisions(), Feed::Decisions));
+    let mut inputs: Vec<InputPartition> = all(names.orders(), Feed::Orders).collect();
+    if topic_set.has(Topic::Decisions) {
+        inputs.extend(all(names.decisions(), Feed::Decisions));
     }
-    places.sort_by(|left, right| left.source.cmp(&right.source));
-    places
+    inputs.sort_by(|left, right| left.source.cmp(&right.source));
+    inputs
 }
 
-/// The id of each place's topic, in their order, as far as it is known.
+/// The id of each input's topic, in their order, as far as it is known.
 pub(super) fn topic_ids(
     context: &Context,
     inspector: &Inspector,
-    places: &[Place],
+    inputs: &[InputPartition],
 ) -> Result<Vec<Option<TopicId>>, Failure> {
-    let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
+    let mut topics: Vec<String> = inputs.iter().map(|input| input.source.topic.clone()).collect();
     topics.dedup();
     let ids = inspector.topic_ids(&topics, context.common.connection.timeout)?;
-    let of = |place: &Place| {
-        let index = topics.iter().position(|topic| *topic == place.source.topic)?;
+    let of = |input: &InputPartition| {
+        let index = topics.iter().position(|topic| *topic == input.source.topic)?;
         ids[index].clone()
     };
-    Ok(places.iter().map(of).collect())
+    Ok(inputs.iter().map(of).collect())
 }
 
 /// A topic was deleted and created again while a command read it; nothing of what it read stands.
-pub(super) fn recreated_meanwhile(
-    places: &[Place],
+pub(super) fn recreated_since(
+    inputs: &[InputPartition],
     before: &[Option<TopicId>],
     after: &[Option<TopicId>],
 ) -> Option<Failure> {
     let ids = before.iter().zip(after);
-    let (place, (Some(before), Some(after))) =
-        places.iter().zip(ids).find(|(_, (before, after))| is_another_topic(before.as_ref(), after.as_ref()))?
+    let (input, (Some(before), Some(after))) =
+        inputs.iter().zip(ids).find(|(_, (before, after))| is_another_topic(before.as_ref(), after.as_ref()))?
     else {
         return None;
     };
-    let topic = &place.source.topic;
+    let topic = &input.source.topic;
     let failure = Failure::new(
         Code::Refused,
         format!("topic {topic} was deleted and created again meanwhile: its id is {after} now, and was {before}"),
@@ -77,7 +77,7 @@ pub(super) fn recreated_meanwhile(
 /// # Errors
 ///
 /// With exit code 7: the sums would be wrong.
-pub(super) fn require_whole(state: &GroupState) -> Result<(), Failure> {
+pub(super) fn require_complete(state: &GroupState) -> Result<(), Failure> {
     let Some((topic, partition, loss)) = state.losses().next() else { return Ok(()) };
     Err(Failure::new(
         Code::Refused,
@@ -90,39 +90,39 @@ pub(super) fn require_whole(state: &GroupState) -> Result<(), Failure> {
 pub(super) fn read_state(
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     group: &str,
 ) -> Result<GroupState, Failure> {
-    Ok(read_state_until(context, inspector, topology, group, &context.shutdown)?)
+    Ok(read_state_until(context, inspector, topic_set, group, &context.shutdown)?)
 }
 
 /// As [`read_state`], for who asks for positions only.
 pub(super) fn read_positions(
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     group: &str,
 ) -> Result<GroupState, Failure> {
     let state = GroupState::of_positions(group);
-    if !topology.has(Topic::AnalyticsState) {
+    if !topic_set.has(Topic::AnalyticsState) {
         return Ok(state);
     }
-    Ok(read_into(state, context, inspector, topology, &context.shutdown)?)
+    Ok(read_into(state, context, inspector, topic_set, &context.shutdown)?)
 }
 
 fn read_state_until(
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     group: &str,
     shutdown: &Shutdown,
 ) -> Result<GroupState, StreamError> {
-    if !topology.has(Topic::AnalyticsState) {
+    if !topic_set.has(Topic::AnalyticsState) {
         return Ok(GroupState::new(group));
     }
     let mut looks = 0;
     loop {
-        let state = read_into(GroupState::new(group), context, inspector, topology, shutdown)?;
+        let state = read_into(GroupState::new(group), context, inspector, topic_set, shutdown)?;
         looks += 1;
         // A cleaner may take a key of a live group's before the reader, and its newer value comes behind the end.
         if looks == LOOKS || state.losses().next().is_none() && !has_lost_before(&state) {
@@ -139,7 +139,7 @@ fn read_into(
     mut state: GroupState,
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     shutdown: &Shutdown,
 ) -> Result<GroupState, StreamError> {
     let group = state.group().to_owned();
@@ -151,7 +151,7 @@ fn read_into(
         topic: &topic,
         shutdown,
     };
-    let partitions: Vec<i32> = (0..topology.partitions).collect();
+    let partitions: Vec<i32> = (0..topic_set.partitions).collect();
     changelog::read(source, &partitions, &mut |text| context.console.note(text), |partition, key, value| {
         state.apply(key, value).map_err(|error| {
             Failure::new(Code::Refused, format!("{topic}/{partition}: {error}")).hint(
@@ -166,21 +166,25 @@ fn read_into(
 pub(super) fn read_final_state(
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     group: &str,
 ) -> Result<GroupState, StreamError> {
-    read_state_until(context, &inspector.ignoring_shutdown(), topology, group, &Shutdown::default())
+    read_state_until(context, &inspector.ignoring_shutdown(), topic_set, group, &Shutdown::default())
 }
 
-/// The group's committed offsets of the places, in their order.
-pub(super) fn offsets(context: &Context, inspector: &Inspector, places: &[Place]) -> Result<Vec<Option<i64>>, Failure> {
-    let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
+/// The group's committed offsets of the inputs, in their order.
+pub(super) fn offsets(
+    context: &Context,
+    inspector: &Inspector,
+    inputs: &[InputPartition],
+) -> Result<Vec<Option<i64>>, Failure> {
+    let sources: Vec<TopicPartition> = inputs.iter().map(|input| input.source.clone()).collect();
     Ok(inspector.committed(&sources, &mut |text| context.console.note(text))?)
 }
 
 /// The offset that belongs to a position of the state, which was read after `earlier` and before `later`: a live group
 /// moves on meanwhile, and wherever it stood in between it stood with both.
-pub(super) fn offset_beside(position: Option<i64>, earlier: Option<i64>, later: Option<i64>) -> Option<i64> {
+pub(super) fn offset_for_position(position: Option<i64>, earlier: Option<i64>, later: Option<i64>) -> Option<i64> {
     let was_there = match (position, later) {
         (Some(position), Some(later)) => earlier.is_none_or(|earlier| earlier <= position) && position <= later,
         (None, _) => earlier.is_none(),
@@ -190,7 +194,7 @@ pub(super) fn offset_beside(position: Option<i64>, earlier: Option<i64>, later: 
 }
 
 /// Offsets without state are another program's group.
-pub(super) fn refuse_foreign(group: &str) -> Failure {
+pub(super) fn not_an_analytics_group(group: &str) -> Failure {
     Failure::new(
         Code::Refused,
         format!("the group {group} has offsets on these topics and no analytics state: it is not an analytics group"),

@@ -1,7 +1,7 @@
 //! Owns `inventory`: stock reserved for each order, exactly once.
 
 use super::Context;
-use super::topology::{self, Topic};
+use super::topic_set::{self, Topic};
 use crate::clock;
 use crate::exit::{Failure, Outcome};
 use crate::inventory::{CommittedOffset, InventoryDocument, StockSettings};
@@ -39,8 +39,8 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         Topic::Ledger.to(&[Operation::Read, Operation::Write]),
         Topic::DeadLetters.to(&[Operation::Write]),
     ];
-    let topology = topology::ensure(context, &inspector, &uses, None)?;
-    let orders = TopicPartition::all(&names.orders(), topology.partitions);
+    let topic_set = topic_set::ensure(context, &inspector, &uses, None)?;
+    let orders = TopicPartition::all(&names.orders(), topic_set.partitions);
     let until = if settings.until_end {
         let ends = inspector.ends(&orders, EndOffset::HighWatermark)?;
         Some(orders.iter().cloned().zip(ends).collect())
@@ -56,10 +56,10 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
         instance_id: settings.instance_id.clone(),
         process_id: context.process_id.clone(),
         sources: vec![names.orders()],
-        partitions: topology.partitions,
+        partitions: topic_set.partitions,
         outputs: vec![names.decisions(), names.ledger(), names.dead_letters()],
         changelog: LEDGER,
-        sizes: topology::sizes(context, &inspector, &[Topic::Decisions, Topic::Ledger, Topic::DeadLetters])?,
+        sizes: topic_set::sizes(context, &inspector, &[Topic::Decisions, Topic::Ledger, Topic::DeadLetters])?,
         compressed: Some(DEAD_LETTERS),
         commit_interval: settings.commit_interval,
         throttle: settings.throttle,
@@ -89,7 +89,7 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
             "{ahead} orders are more than a day ahead of their record's timestamp; they were decided all the same"
         ));
     }
-    context.answer(&document, &report::inventory_report(&document), report)?;
+    context.print_document(&document, &report::inventory_report(&document), report)?;
     // Without --until-end to be stopped is the goal.
     Ok(context.end(ended.reached_end || !settings.until_end))
 }

@@ -61,7 +61,7 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
 
 /// What is known of one group.
 #[derive(Debug, Default)]
-struct Watched {
+struct WatchedGroup {
     history: RateWindow,
     samples: Vec<LagPoint>,
     last: Option<GroupLag>,
@@ -78,7 +78,7 @@ struct Watch<'a> {
     context: &'a Context,
     settings: &'a LagSettings,
     of_prefix: bool,
-    groups: Vec<Watched>,
+    groups: Vec<WatchedGroup>,
     csv: String,
     /// What was told already.
     told: BTreeSet<String>,
@@ -186,19 +186,19 @@ impl<'a> Watch<'a> {
         let console = &self.context.console;
         let read = if self.context.common.json {
             true
-        } else if console.answers_a_terminal() {
+        } else if console.stdout_is_terminal() {
             console.redraw(&format!("{}{stale}\n", report::lag_live_text(&self.shown())))?
         } else {
             let lines: String =
                 self.shown().iter().map(|group| report::lag_line(group) + "; " + &stale + "\n").collect();
-            console.answer(&lines)?
+            console.print(&lines)?
         };
         self.context.shutdown.pause(self.settings.watch.unwrap_or_default().min(LEAST_BOUND));
         Ok(read && self.context.shutdown.requested().is_none())
     }
 
     fn take(&mut self, looks: &[GroupSample], sampler: &LagSampler) {
-        self.groups.resize_with(looks.len(), Watched::default);
+        self.groups.resize_with(looks.len(), WatchedGroup::default);
         let mut words = Vec::new();
         for (group, sample) in self.groups.iter_mut().zip(looks) {
             let is_first = group.last.is_none();
@@ -268,11 +268,11 @@ impl<'a> Watch<'a> {
             return Ok(true);
         }
         let groups = self.shown();
-        if console.answers_a_terminal() {
+        if console.stdout_is_terminal() {
             return console.redraw(&report::lag_live_text(&groups));
         }
         let lines: String = groups.iter().map(|group| report::lag_line(group) + "\n").collect();
-        console.answer(&lines)
+        console.print(&lines)
     }
 
     fn shown(&self) -> Vec<GroupLag> {
@@ -304,7 +304,7 @@ impl<'a> Watch<'a> {
         if let Some(html) = html {
             html.finish(&report::html::lag_document_page(&document, &self.facts()))?;
         }
-        self.context.answer(&document, &text, report)
+        self.context.print_document(&document, &text, report)
     }
 
     /// What a page says of this command. Without `-X` and `-F`, which may hold secrets.

@@ -24,7 +24,7 @@ pub fn run(console: &Console, folder: &Path) -> Outcome {
         file.finish(&page)?;
         paths.push(printable::path(&path) + "\n");
     }
-    console.answer(&paths.concat()).map(drop)?;
+    console.print(&paths.concat()).map(drop)?;
     Ok(Code::Done)
 }
 

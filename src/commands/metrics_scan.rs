@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Context;
-use super::group::Place;
+use super::group::InputPartition;
 use crate::analytics::{CountsStore, Feed, Metrics};
 use crate::exit::Failure;
 use crate::kafka::{OffsetRange, Reader, ScanRecord, scan};
@@ -28,27 +28,27 @@ impl Fold {
 
 /// The folds while they are being read, each in the share that reads its range.
 #[derive(Debug)]
-pub(super) struct Folding {
-    shares: Vec<Mutex<Share>>,
+pub(super) struct RunningFolds {
+    shares: Vec<Mutex<FoldShare>>,
     /// Folds whose range nobody has begun to read.
     waiting: Arc<Mutex<Vec<Option<Fold>>>>,
 }
 
 #[derive(Debug)]
-struct Share {
+struct FoldShare {
     feeds: Arc<[Feed]>,
     folds: Vec<Option<Fold>>,
     waiting: Arc<Mutex<Vec<Option<Fold>>>>,
 }
 
-impl Share {
+impl FoldShare {
     fn fold(&mut self, range: usize) -> &mut Fold {
         let waiting = &self.waiting;
         self.folds[range].get_or_insert_with(|| locked(waiting)[range].take().unwrap_or_default())
     }
 }
 
-impl Reader for Share {
+impl Reader for FoldShare {
     type Error = Failure;
 
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
@@ -67,23 +67,23 @@ impl Reader for Share {
     }
 }
 
-impl Folding {
-    fn new(places: &[Place], folds: Vec<Fold>) -> Self {
-        let feeds: Arc<[Feed]> = places.iter().map(|place| place.feed).collect();
+impl RunningFolds {
+    fn new(inputs: &[InputPartition], folds: Vec<Fold>) -> Self {
+        let feeds: Arc<[Feed]> = inputs.iter().map(|input| input.feed).collect();
         let waiting = Arc::new(Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>()));
         // One thread per core: beyond that the client's own threads are what the cores are busy with.
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(places.len()).max(1);
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(inputs.len()).max(1);
         let share = || {
-            Mutex::new(Share {
+            Mutex::new(FoldShare {
                 feeds: Arc::clone(&feeds),
-                folds: places.iter().map(|_| None).collect(),
+                folds: inputs.iter().map(|_| None).collect(),
                 waiting: Arc::clone(&waiting),
             })
         };
         Self { shares: (0..threads).map(|_| share()).collect(), waiting }
     }
 
-    /// Shows each fold that has been begun, with the place of its range; readers of the others go on meanwhile.
+    /// Shows each fold that has been begun, with the input of its range; readers of the others go on meanwhile.
     pub fn each(&self, mut show: impl FnMut(usize, &mut Fold)) {
         for share in &self.shares {
             for (range, fold) in locked(share).folds.iter_mut().enumerate() {
@@ -98,9 +98,9 @@ impl Folding {
         let mut folds: Vec<Option<Fold>> = std::mem::take(&mut *locked(&self.waiting));
         for share in self.shares {
             let share = share.into_inner().unwrap_or_else(PoisonError::into_inner);
-            for (place, fold) in folds.iter_mut().zip(share.folds) {
+            for (input, fold) in folds.iter_mut().zip(share.folds) {
                 if fold.is_some() {
-                    *place = fold;
+                    *input = fold;
                 }
             }
         }
@@ -113,24 +113,24 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads every place from its fold's position to its end, at scan speed.
+/// Reads every input from its fold's position to its end, at scan speed.
 ///
 /// `tick` is called about every 50 ms with the records read so far, and may look at the folds.
 pub(super) fn fold(
     context: &Context,
     group: &str,
-    places: &[Place],
+    inputs: &[InputPartition],
     folds: Vec<Fold>,
     ends: &[i64],
-    mut tick: impl FnMut(&Folding, u64) -> Result<(), Failure>,
+    mut tick: impl FnMut(&RunningFolds, u64) -> Result<(), Failure>,
 ) -> Result<Vec<Fold>, Failure> {
-    let ranges: Vec<OffsetRange> = places
+    let ranges: Vec<OffsetRange> = inputs
         .iter()
         .zip(&folds)
         .zip(ends)
-        .map(|((place, fold), end)| OffsetRange { place: place.source.clone(), start: fold.position, end: *end })
+        .map(|((input, fold), end)| OffsetRange { place: input.source.clone(), start: fold.position, end: *end })
         .collect();
-    let folding = Folding::new(places, folds);
+    let folding = RunningFolds::new(inputs, folds);
     if ranges.iter().any(|range| range.offsets() > 0) {
         let connection = &context.common.connection;
         scan(connection, group, &ranges, &folding.shares, &context.shutdown, |records| tick(&folding, records))?;
@@ -139,11 +139,11 @@ pub(super) fn fold(
 }
 
 /// The metrics of folds that began at the given log starts.
-pub(super) fn metrics(places: &[Place], folds: &[Fold], starts: &[i64]) -> Metrics {
+pub(super) fn metrics(inputs: &[InputPartition], folds: &[Fold], starts: &[i64]) -> Metrics {
     let mut metrics = Metrics::default();
-    for ((place, fold), start) in places.iter().zip(folds).zip(starts) {
+    for ((input, fold), start) in inputs.iter().zip(folds).zip(starts) {
         metrics.add(&fold.counts);
-        metrics.add_range(&place.source.topic, place.source.partition, *start, fold.position, fold.digest);
+        metrics.add_range(&input.source.topic, input.source.partition, *start, fold.position, fold.digest);
     }
     metrics
 }

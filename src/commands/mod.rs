@@ -4,7 +4,6 @@
 
 pub mod analytics;
 pub mod broker;
-pub mod broker_control;
 pub mod clean;
 pub mod completions;
 pub mod inventory;
@@ -16,13 +15,13 @@ pub mod scenario;
 pub mod undo;
 
 mod epoch;
-mod first_pass;
-mod follower;
+mod full_pass;
 mod group;
-mod hold;
 mod metrics_scan;
+mod sole_member;
+mod state_follower;
+mod topic_set;
 mod topic_settings;
-mod topology;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
@@ -31,7 +30,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::analytics::{DEFAULT_ROWS, MetricsDocument};
-use crate::console::{Console, aside};
+use crate::console::{Console, log_line};
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::librdkafka_info;
 use crate::local_broker::{Lease, SelectionMessage, Starter, select_broker};
@@ -103,26 +102,31 @@ impl Context {
     }
 
     /// Answers with a document: as JSON or as `text`, and to the `--report` file.
-    fn answer<D: Serialize>(&self, document: &D, text: &str, report: Option<OutputFile>) -> Result<(), Failure> {
+    fn print_document<D: Serialize>(
+        &self,
+        document: &D,
+        text: &str,
+        report: Option<OutputFile>,
+    ) -> Result<(), Failure> {
         let json = if self.common.json || report.is_some() { Some(json(document)?) } else { None };
         if let (Some(report), Some(json)) = (report, &json) {
             report.finish(json)?;
         }
         let answer = json.as_deref().filter(|_| self.common.json).unwrap_or(text);
         // Nobody reading any more is no failure.
-        self.console.answer(answer).map(drop)
+        self.console.print(answer).map(drop)
     }
 
     /// Answers with metrics: of many minutes or restaurants with some, unless all are wanted.
-    fn answer_metrics(&self, metrics: MetricsDocument, full: bool, report: Option<OutputFile>) -> Result<(), Failure> {
-        self.tell_many(&metrics, full);
+    fn print_metrics(&self, metrics: MetricsDocument, full: bool, report: Option<OutputFile>) -> Result<(), Failure> {
+        self.note_row_limit(&metrics, full);
         let metrics = if full { metrics } else { metrics.limited(DEFAULT_ROWS, |_| false) };
         let text = if self.common.json { String::new() } else { report::metrics_report(&metrics) };
-        self.answer(&metrics, &text, report)
+        self.print_document(&metrics, &text, report)
     }
 
     /// Says that there are more minutes or restaurants than anybody reads.
-    fn tell_many(&self, metrics: &MetricsDocument, full: bool) {
+    fn note_row_limit(&self, metrics: &MetricsDocument, full: bool) {
         let [minutes, restaurants] = metrics.counted();
         if minutes.max(restaurants) <= DEFAULT_ROWS as u64 {
             return;
@@ -186,8 +190,9 @@ pub fn reach(context: &mut Context, home: &Path, starter: &Starter) -> Result<Op
     }
     if let Some(lease) = &chosen.lease {
         let name = chosen.name.clone().unwrap_or_else(|| chosen.address.clone());
-        let tell =
-            move |reason: &str| aside(&format!("warning: {name} cannot write what it is sent: {}", printable(reason)));
+        let tell = move |reason: &str| {
+            log_line(&format!("warning: {name} cannot write what it is sent: {}", printable(reason)))
+        };
         // Without a thread for it the broker's words are in its log only.
         lease.listen(tell).unwrap_or_default();
     }

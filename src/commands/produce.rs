@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
-use super::topology::{self, Topic};
+use super::topic_set::{self, Topic};
 use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
@@ -24,10 +24,10 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
-    let topology =
-        topology::ensure(context, &inspector, &[Topic::Orders.to(&[Operation::Write])], settings.partitions)?;
-    let sizes = topology::sizes(context, &inspector, &[Topic::Orders])?;
-    let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topology.partitions, sizes)?;
+    let topic_set =
+        topic_set::ensure(context, &inspector, &[Topic::Orders.to(&[Operation::Write])], settings.partitions)?;
+    let sizes = topic_set::sizes(context, &inspector, &[Topic::Orders])?;
+    let mut publisher = Publisher::open(&context.common.connection, &names.orders(), topic_set.partitions, sizes)?;
 
     let started = clock::now();
     let mut workload = settings.workload;
@@ -39,11 +39,11 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     context.console.note(&format!(
         "producing to {} ({} partitions), seed {}, event time from {}",
         names.orders(),
-        topology.partitions,
+        topic_set.partitions,
         workload.settings().seed,
         workload.settings().start
     ));
-    let places: Vec<i32> = workload.keys().map(|key| partition_of_key(key.as_bytes(), topology.partitions)).collect();
+    let places: Vec<i32> = workload.keys().map(|key| partition_of_key(key.as_bytes(), topic_set.partitions)).collect();
     let mut lateness = settings.rate.map(|_| Lateness::new());
     let sent = send(context, settings, &workload, &places, &mut publisher, lateness.as_mut());
     // What was handed over is settled even when the sending failed: the count in the failure is the truth.
@@ -65,7 +65,7 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     if let Some(lateness) = &lateness {
         document = document.with_lateness(lateness);
     }
-    context.answer(&document, &report::produce_report(&document), report)?;
+    context.print_document(&document, &report::produce_report(&document), report)?;
     if let Some((failed, refusal)) = publisher.refusal() {
         let refusal = named(refusal, &inspector, &names.orders());
         return Err(refusal.context(format!("{failed} of {} records were not acknowledged", document.produced)).into());

@@ -1,10 +1,10 @@
 //! Owns the settings that topics must have: a changelog keeps the newest record of each key, every other topic all of them.
 
 use super::Context;
-use super::topology::{Topic, Topology, Use};
+use super::topic_set::{Topic, TopicSet, TopicUse};
 use crate::exit::{Code, Failure};
 use crate::kafka::{ErrorKind, Inspector, Operation, TopicSettings};
-use crate::topics::CHANGELOG_RECORD;
+use crate::topics::MIN_CHANGELOG_RECORD_BYTES;
 
 /// Requires that each topic keeps what it is used for.
 ///
@@ -12,7 +12,7 @@ use crate::topics::CHANGELOG_RECORD;
 ///
 /// With exit code 7 and the command that sets it right: retention deletes from a state what was not changed for a while, and
 /// compaction deletes orders that were not read yet. With 5 when the settings of a changelog that is written to may not be read.
-pub(super) fn check(context: &Context, inspector: &Inspector, uses: &[Use]) -> Result<(), Failure> {
+pub(super) fn check(context: &Context, inspector: &Inspector, uses: &[TopicUse]) -> Result<(), Failure> {
     for used in uses {
         let is_changelog = matches!(used.topic, Topic::Ledger | Topic::AnalyticsState);
         let [reads, writes] = [Operation::Read, Operation::Write].map(|operation| used.operations.contains(&operation));
@@ -42,8 +42,8 @@ pub(super) fn check(context: &Context, inspector: &Inspector, uses: &[Use]) -> R
 /// # Errors
 ///
 /// As [`check`].
-pub(super) fn check_state(context: &Context, inspector: &Inspector, topology: &Topology) -> Result<(), Failure> {
-    if !topology.has(Topic::AnalyticsState) {
+pub(super) fn check_state(context: &Context, inspector: &Inspector, topic_set: &TopicSet) -> Result<(), Failure> {
+    if !topic_set.has(Topic::AnalyticsState) {
         return Ok(());
     }
     check(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Write])])
@@ -63,10 +63,10 @@ fn wrong(topic: Topic, settings: &TopicSettings) -> Option<(&'static str, String
             "compact",
             "counts that nothing has changed for a while would be deleted, and missing in the metrics",
         ),
-        Topic::Ledger | Topic::AnalyticsState if *max_message_bytes < CHANGELOG_RECORD => Some((
+        Topic::Ledger | Topic::AnalyticsState if *max_message_bytes < MIN_CHANGELOG_RECORD_BYTES => Some((
             "max.message.bytes",
             max_message_bytes.to_string(),
-            CHANGELOG_RECORD.to_string(),
+            MIN_CHANGELOG_RECORD_BYTES.to_string(),
             "a record of the state may be larger",
         )),
         Topic::Orders if compacts => policy("delete", "an order whose key a later one has is deleted, decided or not"),
@@ -95,9 +95,9 @@ mod tests {
                 let wanted = Some(("cleanup.policy", "compact".to_owned()));
                 assert_eq!(found(topic, policy, 1_048_588), wanted, "{policy}");
             }
-            let wanted = Some(("max.message.bytes", CHANGELOG_RECORD.to_string()));
-            assert_eq!(found(topic, "compact", CHANGELOG_RECORD - 1), wanted);
-            assert_eq!(found(topic, "compact", CHANGELOG_RECORD), None);
+            let wanted = Some(("max.message.bytes", MIN_CHANGELOG_RECORD_BYTES.to_string()));
+            assert_eq!(found(topic, "compact", MIN_CHANGELOG_RECORD_BYTES - 1), wanted);
+            assert_eq!(found(topic, "compact", MIN_CHANGELOG_RECORD_BYTES), None);
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::epoch::{EpochWriter, Switched};
-use super::group::{self, Place};
-use super::hold::Hold;
-use super::topology::{self, Topology};
+use super::epoch::{EpochWriter, SwitchedPartition};
+use super::group::{self, InputPartition};
+use super::sole_member::SoleMember;
+use super::topic_set::{self, TopicSet};
 use super::{Context, topic_settings};
 use crate::analytics::View;
 use crate::exit::{Code, Failure, Outcome};
@@ -22,48 +22,48 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
     let names = &context.common.names;
     let group_name = names.analytics_group(group);
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    let topology = topology::require(context, &inspector, topology::SWITCHING)?;
-    topic_settings::check_state(context, &inspector, &topology)?;
+    let topic_set = topic_set::require(context, &inspector, topic_set::SWITCHING)?;
+    topic_settings::check_state(context, &inspector, &topic_set)?;
     group::wait_empty(context, &inspector, &group_name, wait_empty)?;
-    let places = group::places(context, &topology);
+    let inputs = group::inputs(context, &topic_set);
     let nothing = || {
         Failure::new(Code::Refused, format!("the group {group_name} has no switch to undo"))
             .hint("an undo goes back behind the last `replay` or `analytics --from-beginning` of a group that had state before it")
     };
-    let state = group::read_positions(context, &inspector, &topology, &group_name)?;
+    let state = group::read_positions(context, &inspector, &topic_set, &group_name)?;
     if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
         return Err(nothing());
     }
     let writer = EpochWriter::open(context, &inspector, &group_name)?;
-    let hold = Hold::take(context, &inspector, &group_name, &places)?;
-    let result = undone(context, &inspector, &topology, &group_name, &places, &writer, &hold);
+    let sole_member = SoleMember::join(context, &inspector, &group_name, &inputs)?;
+    let result = undone(context, &inspector, &topic_set, &group_name, &inputs, &writer, &sole_member);
     if let Err(failure) = result {
-        hold.abandon();
+        sole_member.leave_at_once();
         return Err(failure);
     }
-    hold.release();
-    writer.wait_visible(&inspector, &topology, &places)?;
-    let state = group::read_state(context, &inspector, &topology, &group_name)?;
-    group::require_whole(&state)?;
+    sole_member.leave();
+    writer.wait_visible(&inspector, &topic_set, &inputs)?;
+    let state = group::read_state(context, &inspector, &topic_set, &group_name)?;
+    group::require_complete(&state)?;
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
     context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
-    context.answer_metrics(document, full, report)?;
+    context.print_metrics(document, full, report)?;
     Ok(Code::Done)
 }
 
 fn undone(
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     group_name: &str,
-    places: &[Place],
+    inputs: &[InputPartition],
     writer: &EpochWriter<'_>,
-    hold: &Hold<'_>,
+    sole_member: &SoleMember<'_>,
 ) -> Result<(), Failure> {
-    let state = group::read_state(context, inspector, topology, group_name)?;
-    let ids = group::topic_ids(context, inspector, places)?;
-    for (place, id) in places.iter().zip(&ids) {
-        let TopicPartition { topic, partition } = &place.source;
+    let state = group::read_state(context, inspector, topic_set, group_name)?;
+    let ids = group::topic_ids(context, inspector, inputs)?;
+    for (input, id) in inputs.iter().zip(&ids) {
+        let TopicPartition { topic, partition } = &input.source;
         let Some(back) = state.position(topic, *partition).and_then(|now| now.previous.as_ref()) else { continue };
         if is_another_topic(back.topic_id.as_ref(), id.as_ref()) {
             return Err(Failure::new(
@@ -82,10 +82,10 @@ fn undone(
             .hint("the group is as it was; keep cleanup.policy=compact on analytics-state"));
         }
     }
-    let switched: Vec<Switched> = places
+    let switched: Vec<SwitchedPartition> = inputs
         .iter()
-        .filter_map(|place| {
-            let now = state.position(&place.source.topic, place.source.partition)?;
+        .filter_map(|input| {
+            let now = state.position(&input.source.topic, input.source.partition)?;
             let back = now.previous.clone()?;
             let position = Position {
                 next_offset: back.next_offset,
@@ -100,9 +100,9 @@ fn undone(
                 until: None,
                 previous: now.checkpoint(),
             };
-            Some(Switched { source: place.source.clone(), position })
+            Some(SwitchedPartition { source: input.source.clone(), position })
         })
         .collect();
-    hold.serve()?;
-    Ok(writer.switch(hold, &[], &switched)?)
+    sole_member.poll()?;
+    Ok(writer.switch(sole_member, &[], &switched)?)
 }

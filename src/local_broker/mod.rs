@@ -1,7 +1,7 @@
 //! Owns which broker a command talks to where nobody says, and how the processes of a folder share the embedded one:
 //! the question to `localhost:9092`, the address file, the control line, the start in the background.
 //!
-//! Rank 22. It finds a broker or starts a process that is one; being one is `commands/broker.rs`.
+//! Rank 22. It finds a broker or starts a process that is one; being one is `commands/broker/mod.rs`.
 
 mod address_file;
 mod background;

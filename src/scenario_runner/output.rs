@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::console::{Console, Picture};
+use crate::console::{Console, LiveText};
 use crate::report;
 use crate::scenario::{RunEvent, ScenarioDocument};
 use crate::shutdown::Shutdown;
@@ -21,12 +21,12 @@ pub struct RunContext<'a> {
 /// What is shown of one play.
 pub(super) struct LiveOutput<'a> {
     console: &'a Console,
-    picture: Option<Picture<'a>>,
+    picture: Option<LiveText<'a>>,
 }
 
 impl<'a> LiveOutput<'a> {
     pub fn begin(console: &'a Console) -> Self {
-        Self { console, picture: console.picture() }
+        Self { console, picture: console.live_text() }
     }
 
     /// Something happened.

@@ -11,7 +11,7 @@ const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 
 /// Why an address is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Malformed {
+pub(super) struct InvalidAddress {
     /// The address as it was said.
     pub address: String,
     /// What is wrong with it.
@@ -21,23 +21,23 @@ pub(super) struct Malformed {
 }
 
 /// The addresses of a list, without blanks and schemes; `protocol` is the value of `security.protocol`, in lower case.
-pub(super) fn read(servers: &str, protocol: &str) -> Result<Vec<String>, Malformed> {
+pub(super) fn read(servers: &str, protocol: &str) -> Result<Vec<String>, InvalidAddress> {
     let said = servers.split(',').map(str::trim).filter(|address| !address.is_empty());
     said.map(|address| match plain(address, protocol) {
         Ok(plain) => Ok(plain.to_owned()),
-        Err((reason, hint)) => Err(Malformed { address: printable(address).into_owned(), reason, hint }),
+        Err((reason, hint)) => Err(InvalidAddress { address: printable(address).into_owned(), reason, hint }),
     })
     .collect()
 }
 
-type Wrong = (String, String);
+type AddressError = (String, String);
 
-fn wrong<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, Wrong> {
+fn wrong<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, AddressError> {
     Err((reason.into(), hint.into()))
 }
 
 /// An address without its scheme, if it is one.
-fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, Wrong> {
+fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, AddressError> {
     let Some((scheme, rest)) = address.split_once("://") else {
         check(address)?;
         return Ok(address);
@@ -62,7 +62,7 @@ fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, Wrong> {
 }
 
 /// Checks a host with or without a port.
-fn check(address: &str) -> Result<(), Wrong> {
+fn check(address: &str) -> Result<(), AddressError> {
     if let Some(inner) = address.strip_prefix('[') {
         let Some((inner, rest)) = inner.split_once(']') else {
             return wrong("the bracket [ is not closed", "an IPv6 address is written as in [::1]:9092");
@@ -101,7 +101,7 @@ fn check(address: &str) -> Result<(), Wrong> {
     }
 }
 
-fn check_host(host: &str, port: Option<&str>) -> Result<(), Wrong> {
+fn check_host(host: &str, port: Option<&str>) -> Result<(), AddressError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if host.is_empty() && port.is_none() {
         return wrong("there is no host", "as in localhost:9092");
@@ -134,7 +134,7 @@ fn check_host(host: &str, port: Option<&str>) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn check_port(port: &str, host: &str) -> Result<(), Wrong> {
+fn check_port(port: &str, host: &str) -> Result<(), AddressError> {
     let as_in = || format!("as in {}:9092", printable(host));
     if port.is_empty() {
         return wrong("there is no port after the colon", as_in());

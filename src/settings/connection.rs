@@ -6,10 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::addresses::{self, Malformed};
-use super::effective::{Effective, Setting, Source, place, shown_name};
-use super::java::{self, Meaning};
-use super::{java_properties, stores, usage};
+use super::addresses::{self, InvalidAddress};
+use super::java_names::{self, Mapping};
+use super::precedence::{Properties, PropertySource, PropertyValue, place, shown_name};
+use super::{java_properties, tls_stores, usage};
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
@@ -24,7 +24,7 @@ use crate::secrets::Secrets;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection as it is meant, with what is to be said about it.
-pub(super) struct Meant {
+pub(super) struct ResolvedConnection {
     pub connection: Connection,
     pub secrets: Secrets,
     /// Not to be missed.
@@ -35,8 +35,8 @@ pub(super) struct Meant {
 
 /// What was said so far.
 #[derive(Default)]
-struct Said {
-    effective: Effective,
+struct Collector {
+    effective: Properties,
     secrets: Secrets,
     warnings: Vec<String>,
     details: Vec<String>,
@@ -50,30 +50,31 @@ struct Said {
 pub(super) fn connection(
     global: &cli::Global,
     environment: Option<String>,
-    handed: Option<&str>,
+    from_parent: Option<&str>,
     log: LogSink,
-) -> Result<Meant, Failure> {
-    let mut said = Said::default();
-    if let Some(lines) = handed {
+) -> Result<ResolvedConnection, Failure> {
+    let mut said = Collector::default();
+    if let Some(lines) = from_parent {
         said.lines("the script's connection", lines, 0o600)?;
     }
     if let Some(path) = &global.config {
         said.file(path)?;
     }
-    let servers = |value: String, source| Setting { key: "bootstrap.servers".to_owned(), value, source, spelled: None };
+    let servers =
+        |value: String, source| PropertyValue { key: "bootstrap.servers".to_owned(), value, source, spelled: None };
     if let Some(value) = environment.filter(|servers| !servers.is_empty()) {
-        said.effective.say(servers(value, Source::Environment(super::BOOTSTRAP_VARIABLE)));
+        said.effective.say(servers(value, PropertySource::Environment(super::BOOTSTRAP_VARIABLE)));
     }
     for (number, typed) in (1..).zip(&global.properties) {
         said.typed(number, typed.as_str())?;
     }
     if let Some(value) = &global.bootstrap_servers {
-        said.effective.say(servers(value.clone(), Source::Flag("-b")));
+        said.effective.say(servers(value.clone(), PropertySource::Flag("-b")));
     }
     said.settled(global, log)
 }
 
-impl Said {
+impl Collector {
     fn file(&mut self, path: &Path) -> Result<(), Failure> {
         let name = path.display().to_string();
         let cannot = |error: std::io::Error| {
@@ -92,7 +93,7 @@ impl Said {
         })?;
         let mut guarded = None;
         for entry in entries {
-            let source = Source::File { name: name.to_owned(), line: entry.line };
+            let source = PropertySource::File { name: name.to_owned(), line: entry.line };
             if !entry.separated && !entry.key.is_empty() {
                 let known = property_names().contains(&entry.key);
                 let what = if known { format!("{} has no value", entry.key) } else { "no value".to_owned() };
@@ -131,40 +132,40 @@ impl Said {
             self.warnings.push(format!(
                 "{}: every user of this machine can see it in the list of processes; put it into a file of mode 600 and \
                  name that with -F",
-                place(&Source::Property, key)
+                place(&PropertySource::Property, key)
             ));
         }
-        self.say(key, value, Source::Property)
+        self.say(key, value, PropertySource::Property)
     }
 
     /// Takes one setting, whichever way it is spelled.
-    fn say(&mut self, name: &str, value: &str, source: Source) -> Result<(), Failure> {
+    fn say(&mut self, name: &str, value: &str, source: PropertySource) -> Result<(), Failure> {
         if name.is_empty() {
             return Err(
                 usage(format!("{source}: a property without a name")).hint("write key=value, as in linger.ms=20")
             );
         }
         if is_credential(name) {
-            self.secrets.keep(value);
+            self.secrets.add(value);
         }
         let here = place(&source, name);
-        let meaning = java::meaning(name, value)
+        let mapping = java_names::mapping(name, value)
             .map_err(|refusal| usage(format!("{here}: {name}: {}", refusal.message)).hint(refusal.hint))?;
-        match meaning {
-            Some(Meaning::As(list)) => {
+        match mapping {
+            Some(Mapping::As(list)) => {
                 for (key, value) in list {
                     self.keep(key, value, source.clone(), (key != name).then(|| name.to_owned()));
                 }
             }
-            Some(Meaning::Unneeded(reason)) => {
+            Some(Mapping::Unneeded(reason)) => {
                 self.details.push(format!("{here}: {name} is Java's and not needed: {reason}"));
             }
-            Some(Meaning::Ignored(reason)) => self.warnings.push(format!("{here}: {name} is ignored: {reason}")),
+            Some(Mapping::Ignored(reason)) => self.warnings.push(format!("{here}: {name} is ignored: {reason}")),
             None => {
                 let key = canonical_name(name);
                 if let Some(reason) = owned_property(key) {
                     // A file may serve other programs too.
-                    if matches!(source, Source::File { .. }) && matches_owned_value(key, value) {
+                    if matches!(source, PropertySource::File { .. }) && matches_owned_value(key, value) {
                         self.details.push(format!("{here}: {name} is what the program does anyhow"));
                         return Ok(());
                     }
@@ -176,27 +177,27 @@ impl Said {
         Ok(())
     }
 
-    fn keep(&mut self, key: &str, value: String, source: Source, spelled: Option<String>) {
+    fn keep(&mut self, key: &str, value: String, source: PropertySource, spelled: Option<String>) {
         if key == "sasl.oauthbearer.config" {
-            self.secrets.keep_pairs(&value);
-        } else if is_credential(key) && key != java::MODULE {
-            self.secrets.keep(&value);
+            self.secrets.add_pairs(&value);
+        } else if is_credential(key) && key != java_names::MODULE {
+            self.secrets.add(&value);
         }
-        self.effective.say(Setting { key: key.to_owned(), value, source, spelled });
+        self.effective.say(PropertyValue { key: key.to_owned(), value, source, spelled });
     }
 
     /// What holds of all that was said, checked as a whole and by the library.
-    fn settled(mut self, global: &cli::Global, log: LogSink) -> Result<Meant, Failure> {
+    fn settled(mut self, global: &cli::Global, log: LogSink) -> Result<ResolvedConnection, Failure> {
         self.check_names()?;
         let holds = |key: &str| self.effective.get(key).map(|setting| setting.value.trim().to_ascii_lowercase());
         let protocol = holds("security.protocol").unwrap_or_else(|| "plaintext".to_owned());
         let usual_method = holds("sasl.oauthbearer.method").as_deref() == Some("default");
-        let module = self.effective.take(java::MODULE);
+        let module = self.effective.take(java_names::MODULE);
         if usual_method {
             // Without the feature the library takes not even its own default.
             self.effective.take("sasl.oauthbearer.method");
         }
-        stores::settle(&mut self.effective, protocol.ends_with("ssl"))?;
+        tls_stores::settle(&mut self.effective, protocol.ends_with("ssl"))?;
         self.settle_servers(&protocol)?;
         if protocol.starts_with("sasl") {
             self.check_mechanism(module.as_ref())?;
@@ -219,7 +220,7 @@ impl Said {
         self.check_values()?;
         let properties = self.effective.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
         if let Some(user) = self.effective.get("sasl.username") {
-            self.secrets.tell(&user.value);
+            self.secrets.allow(&user.value);
         }
         let mut connection = Connection::new(properties, global.timeout.map_or(DEFAULT_TIMEOUT, Into::into));
         connection.timeout_is_explicit = global.timeout.is_some();
@@ -227,13 +228,13 @@ impl Said {
         let log = hushed(log, self.secrets.clone());
         connection.wait_log = (!global.quiet).then(|| log.clone());
         connection.log = global.verbose.then_some(log);
-        Ok(Meant { connection, secrets: self.secrets, warnings: self.warnings, details: self.details })
+        Ok(ResolvedConnection { connection, secrets: self.secrets, warnings: self.warnings, details: self.details })
     }
 
     /// Names first: a name that is misspelt in the file stays wrong when another value wins.
     fn check_names(&self) -> Result<(), Failure> {
         for setting in self.effective.all() {
-            if java::STORES.contains(&setting.key.as_str()) || setting.key == java::MODULE {
+            if java_names::STORES.contains(&setting.key.as_str()) || setting.key == java_names::MODULE {
                 continue;
             }
             if let Err(PropertyError::Unknown(words)) = check_property(&setting.key, "") {
@@ -265,10 +266,10 @@ impl Said {
                 Err(PropertyError::Value(words) | PropertyError::Unknown(words) | PropertyError::NotBuiltIn(words)) => {
                     let told = match &setting.source {
                         _ if is_secret(&setting.key) => place,
-                        Source::Property => format!("{place}={}", setting.value),
+                        PropertySource::Property => format!("{place}={}", setting.value),
                         _ => format!("{place}: {}={}", setting.spelled.as_ref().unwrap_or(&setting.key), setting.value),
                     };
-                    return Err(usage(printable(&self.secrets.hide(&format!("{told}: {words}"))))
+                    return Err(usage(printable(&self.secrets.redact(&format!("{told}: {words}"))))
                         .hint(format!("librdkafka's CONFIGURATION.md says what {} takes", setting.key)));
                 }
             }
@@ -290,10 +291,11 @@ impl Said {
         if BrokerTarget::parse(Some(&servers.value))? != BrokerTarget::Address {
             return Ok(());
         }
-        let addresses = addresses::read(&servers.value, protocol).map_err(|Malformed { address, reason, hint }| {
-            let told = format!("{}: {reason}", servers.with_value(&address));
-            usage(self.secrets.hide(&told)).hint(hint)
-        })?;
+        let addresses =
+            addresses::read(&servers.value, protocol).map_err(|InvalidAddress { address, reason, hint }| {
+                let told = format!("{}: {reason}", servers.with_value(&address));
+                usage(self.secrets.redact(&told)).hint(hint)
+            })?;
         if addresses.is_empty() {
             return Err(
                 usage(format!("{}: there is no address in it", servers.place())).hint("as in -b localhost:9092")
@@ -304,10 +306,10 @@ impl Said {
     }
 
     /// What librdkafka would wait for until its time is up, or refuse in words that do not help.
-    fn check_mechanism(&self, module: Option<&Setting>) -> Result<(), Failure> {
+    fn check_mechanism(&self, module: Option<&PropertyValue>) -> Result<(), Failure> {
         const HINT: &str = "as in sasl.mechanism=PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
         let Some(mechanism) = self.effective.get("sasl.mechanisms") else {
-            let protocol = self.effective.get("security.protocol").map_or_else(String::new, Setting::place);
+            let protocol = self.effective.get("security.protocol").map_or_else(String::new, PropertyValue::place);
             return Err(usage(format!("{protocol}: SASL without sasl.mechanism")).hint(HINT));
         };
         let (here, name) = (mechanism.place(), mechanism.value.trim().to_ascii_uppercase());
@@ -333,7 +335,7 @@ impl Said {
     }
 
     /// Where tokens come from. Of claims that it cannot read the library tells late, and quotes them.
-    fn check_tokens(&self, mechanism: &Setting) -> Result<(), Failure> {
+    fn check_tokens(&self, mechanism: &PropertyValue) -> Result<(), Failure> {
         const CLAIMS: [&str; 5] = ["principal", "principalClaimName", "scope", "scopeClaimName", "lifeSeconds"];
         let says = |key: &str, value: &str| {
             self.effective.get(key).is_some_and(|setting| setting.value.trim().eq_ignore_ascii_case(value))
@@ -370,7 +372,7 @@ fn is_for_tokens(key: &str) -> bool {
 
 /// A sink that gets no secrets.
 fn hushed(log: LogSink, secrets: Secrets) -> LogSink {
-    LogSink(std::sync::Arc::new(move |line| (log.0)(&secrets.hide(line))))
+    LogSink(std::sync::Arc::new(move |line| (log.0)(&secrets.redact(line))))
 }
 
 /// A file's text: UTF-8, and Latin-1 where it is none, as Java reads every file.
@@ -384,7 +386,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The known name that a misspelt one is nearest to, if any is near.
 fn nearest(name: &str) -> Option<String> {
-    let known = property_names().into_iter().chain(java::names().map(str::to_owned));
+    let known = property_names().into_iter().chain(java_names::names().map(str::to_owned));
     let (distance, known) = known.map(|known| (strsim::damerau_levenshtein(name, &known), known)).min()?;
     (distance <= (name.len() / 5).clamp(1, 3)).then_some(known)
 }

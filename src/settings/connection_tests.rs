@@ -31,22 +31,22 @@ impl Folder {
     }
 
     /// With its file, and words after it.
-    fn meant(&self, words: &[&str]) -> Result<Meant, Failure> {
+    fn meant(&self, words: &[&str]) -> Result<ResolvedConnection, Failure> {
         let file = self.file();
         meant(&[&["-F", file.to_str().expect("a path")], words].concat(), None)
     }
 }
 
-fn meant(words: &[&str], environment: Option<&str>) -> Result<Meant, Failure> {
+fn meant(words: &[&str], environment: Option<&str>) -> Result<ResolvedConnection, Failure> {
     let typed = Cli::try_parse_from([&["foodstream", "replay"], words].concat()).expect("parses");
     connection(&typed.global, environment.map(str::to_owned), None, LogSink(Arc::new(|_| {})))
 }
 
-fn of_file(content: &str) -> Result<Meant, Failure> {
+fn of_file(content: &str) -> Result<ResolvedConnection, Failure> {
     Folder::with(content).meant(&[])
 }
 
-fn property<'a>(meant: &'a Meant, name: &str) -> Option<&'a str> {
+fn property<'a>(meant: &'a ResolvedConnection, name: &str) -> Option<&'a str> {
     meant.connection.property(name)
 }
 
@@ -275,7 +275,7 @@ fn what_is_told_of_the_library_holds_no_secret() {
     (meant.connection.log.expect("verbose").0)("Unrecognized beginning at: Canary-7f3a9c scope=y");
     assert_eq!(*heard.lock().expect("lock"), ["Unrecognized beginning at: [redacted] scope=y"]);
     let same = of_file("sasl.username=admin-name\nsasl.password=admin-name\n").expect("meant").secrets;
-    assert_eq!(same.hide("User:admin-name"), "User:admin-name", "what stands in the open is no secret");
+    assert_eq!(same.redact("User:admin-name"), "User:admin-name", "what stands in the open is no secret");
 }
 
 /// The examples of docs/REFERENCE.md, which stand there letter by letter.

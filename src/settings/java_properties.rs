@@ -17,7 +17,7 @@ pub(super) struct Entry {
 
 /// A line that Java does not read either: `\u` without four hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed {
+pub(super) struct InvalidEscape {
     /// The line, from 1.
     pub line: usize,
 }
@@ -28,20 +28,20 @@ fn is_blank(character: char) -> bool {
 }
 
 /// A line with its continuations joined, escapes still in it.
-struct Logical {
+struct LogicalLine {
     line: usize,
     text: Vec<char>,
 }
 
 /// The entries of a file.
-pub(super) fn entries(text: &str) -> Result<Vec<Entry>, Malformed> {
+pub(super) fn entries(text: &str) -> Result<Vec<Entry>, InvalidEscape> {
     logical_lines(text).iter().map(entry).collect()
 }
 
 /// Joins what backslashes at line ends continue, and leaves blank lines and comments out.
-fn logical_lines(text: &str) -> Vec<Logical> {
+fn logical_lines(text: &str) -> Vec<LogicalLine> {
     let mut lines = Vec::new();
-    let mut current = Logical { line: 1, text: Vec::new() };
+    let mut current = LogicalLine { line: 1, text: Vec::new() };
     let (mut number, mut skipping, mut continued, mut escaping) = (1, true, false, false);
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -83,7 +83,7 @@ fn logical_lines(text: &str) -> Vec<Logical> {
             }
             escaping = false;
             skipping = true;
-            lines.push(std::mem::replace(&mut current, Logical { line: number, text: Vec::new() }));
+            lines.push(std::mem::replace(&mut current, LogicalLine { line: number, text: Vec::new() }));
         }
     }
     if !current.text.is_empty() {
@@ -96,7 +96,7 @@ fn logical_lines(text: &str) -> Vec<Logical> {
 }
 
 /// Splits at the first separator that no backslash hides: `=` or `:` with blanks around it, or blanks alone.
-fn entry(logical: &Logical) -> Result<Entry, Malformed> {
+fn entry(logical: &LogicalLine) -> Result<Entry, InvalidEscape> {
     let text = &logical.text;
     let mut escaping = false;
     let mut end = text.len();
@@ -118,7 +118,7 @@ fn entry(logical: &Logical) -> Result<Entry, Malformed> {
         }
         start += 1;
     }
-    let malformed = Malformed { line: logical.line };
+    let malformed = InvalidEscape { line: logical.line };
     let (key, lost_in_key) = unescaped(&text[..end]).ok_or(malformed)?;
     let (value, lost) = unescaped(&text[start..]).ok_or(malformed)?;
     let separated = separated || !value.is_empty();
@@ -191,7 +191,7 @@ mod tests {
         let lines = |text| entries(text).expect("read").iter().map(|entry| entry.line).collect::<Vec<_>>();
         assert_eq!(lines("a=1\nb=2\r\nc=3\rd=4"), [1, 2, 3, 4]);
         assert_eq!(lines("# x\n\n  a=1\\\n  2\\\r\n  3\n! y\\\nb=2\n"), [3, 7]);
-        assert_eq!(entries("a=1\nb=\\u12\n").err(), Some(Malformed { line: 2 }));
+        assert_eq!(entries("a=1\nb=\\u12\n").err(), Some(InvalidEscape { line: 2 }));
     }
 
     #[test]

@@ -5,15 +5,15 @@ mod broker;
 mod clean;
 mod connection;
 mod consumers;
-mod effective;
 mod jaas;
-mod java;
+mod java_names;
 mod java_properties;
 mod lag;
 mod outputs;
+mod precedence;
 mod produce;
 mod replay;
-mod stores;
+mod tls_stores;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Environment {
     /// `FOODSTREAM_BROKER_IDLE`
     pub broker_idle: Option<String>,
     /// The lines of a properties file, from the process that started this one and holds its leash.
-    pub handed: Option<String>,
+    pub from_parent: Option<String>,
 }
 
 /// What every command needs.
@@ -80,8 +80,8 @@ fn usage(message: impl Into<String>) -> Failure {
 ///
 /// With exit code 2 and the fix for whatever is wrong.
 pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> Result<Common, Failure> {
-    let connection::Meant { connection, secrets, warnings, details } =
-        connection::connection(global, environment.bootstrap, environment.handed.as_deref(), log)?;
+    let connection::ResolvedConnection { connection, secrets, warnings, details } =
+        connection::connection(global, environment.bootstrap, environment.from_parent.as_deref(), log)?;
     let prefix = global.prefix.clone().unwrap_or_default();
     check_name("--prefix", &prefix, 200)?;
     Ok(Common {
@@ -139,7 +139,8 @@ mod tests {
     }
 
     fn meant(words: &str, environment: Option<&str>) -> Result<Common, Failure> {
-        let environment = Environment { bootstrap: environment.map(str::to_owned), broker_idle: None, handed: None };
+        let environment =
+            Environment { bootstrap: environment.map(str::to_owned), broker_idle: None, from_parent: None };
         common(&typed(words).global, environment, LogSink(std::sync::Arc::new(|_| {})))
     }
 

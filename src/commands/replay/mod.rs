@@ -1,9 +1,9 @@
 //! Owns `replay`: the group rewound for real, its metrics recomputed from the same records and compared with what it had.
 
-mod freeze;
 mod rewind;
+mod snapshot;
 
-use super::{Context, first_pass, group, topic_settings, topology};
+use super::{Context, full_pass, group, topic_set, topic_settings};
 use crate::analytics::DEFAULT_ROWS;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::Inspector;
@@ -12,8 +12,8 @@ use crate::replay::{Note, PlanDocument, PlanRow, ReplayVerdict, Target, export_c
 use crate::report;
 use crate::settings::ReplaySettings;
 
-use freeze::{Frozen, Partition, Stands, check, freeze, look};
-use rewind::Replay;
+use rewind::ReplayRun;
+use snapshot::{GroupStatus, PartitionSnapshot, Snapshot, check, read_group, take_snapshot};
 
 /// Shows what a replay would do, and changes nothing.
 ///
@@ -24,23 +24,23 @@ pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let (report, export) = (context.open_report()?, open_export(settings)?);
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
     let inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?.describe_only();
-    check(context, settings, &topology::require(context, &inspector, topology::PLANNING)?)?;
-    let stands = look(context, &inspector, &group_name, topology::PLANNING)?;
-    if stands.has_nothing() {
+    check(context, settings, &topic_set::require(context, &inspector, topic_set::PLANNING)?)?;
+    let status = read_group(context, &inspector, &group_name, topic_set::PLANNING)?;
+    if status.has_nothing() {
         context.console.note(&format!(
             "the group {group_name} has neither offsets nor state: a replay would begin with a first pass"
         ));
     }
     tell_time(context, settings);
-    let frozen = freeze(context, &inspector, &stands, settings)?;
-    let document = PlanDocument::new(&settings.target, plan(&frozen));
+    let snapshot = take_snapshot(context, &inspector, &status, settings)?;
+    let document = PlanDocument::new(&settings.target, plan(&snapshot));
     finish_export(export, &document.plan)?;
-    context.answer(&document, &report::plan_report(&document.plan), report)?;
+    context.print_document(&document, &report::plan_report(&document.plan), report)?;
     Ok(Code::Done)
 }
 
-fn plan(frozen: &Frozen) -> Vec<PlanRow> {
-    frozen.partitions.iter().map(|partition| partition.row.clone()).collect()
+fn plan(snapshot: &Snapshot) -> Vec<PlanRow> {
+    snapshot.partitions.iter().map(|partition| partition.row.clone()).collect()
 }
 
 fn open_export(settings: &ReplaySettings) -> Result<Option<OutputFile>, Failure> {
@@ -65,7 +65,7 @@ fn tell_time(context: &Context, settings: &ReplaySettings) {
 /// # Errors
 ///
 /// With exit code 2 for a target that does not fit the topics, 7 when the group is live or none of analytics; it then
-/// stands as it was.
+/// status as it was.
 pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let report = context.open_report()?;
     let (initial, after) = (OutputFile::open(&settings.initial_file)?, OutputFile::open(&settings.after_file)?);
@@ -73,35 +73,35 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let html = settings.html.as_deref().map(OutputFile::open).transpose()?;
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
     let mut inspector = Inspector::open(&context.common.connection, &group_name, &context.shutdown)?;
-    let uses = if settings.shadow { topology::COMPARING } else { topology::SWITCHING };
+    let uses = if settings.shadow { topic_set::COMPARING } else { topic_set::SWITCHING };
     if settings.shadow {
         inspector = inspector.describe_only();
     }
-    let topology = topology::require(context, &inspector, uses)?;
-    check(context, settings, &topology)?;
+    let topic_set = topic_set::require(context, &inspector, uses)?;
+    check(context, settings, &topic_set)?;
     if !settings.shadow {
-        topic_settings::check_state(context, &inspector, &topology)?;
+        topic_settings::check_state(context, &inspector, &topic_set)?;
         // Looked at afterwards: members that are waited for go on until they leave.
         group::wait_empty(context, &inspector, &group_name, settings.wait_empty)?;
     }
-    let mut stands = look(context, &inspector, &group_name, uses)?;
+    let mut status = read_group(context, &inspector, &group_name, uses)?;
     let mut note = None;
-    if !settings.shadow && stands.has_nothing() {
+    if !settings.shadow && status.has_nothing() {
         context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
-        let mut pass = first_pass::count(context, &inspector, &stands.topology, &group_name)?;
-        first_pass::install(context, &inspector, &group_name, &mut pass)?;
+        let mut pass = full_pass::count(context, &inspector, &status.topic_set, &group_name)?;
+        full_pass::install(context, &inspector, &group_name, &mut pass)?;
         note = Some(Note::FirstPass);
-        stands = look(context, &inspector, &group_name, uses)?;
+        status = read_group(context, &inspector, &group_name, uses)?;
     }
     tell_time(context, settings);
-    let frozen = freeze(context, &inspector, &stands, settings)?;
+    let snapshot = take_snapshot(context, &inspector, &status, settings)?;
     // What was counted is in the frozen metrics; the state itself may be large.
-    let Stands { topology, .. } = stands;
+    let GroupStatus { topic_set, .. } = status;
     // Before anything moves: who undoes it by hand has it then, and a full disk is told while nothing was done.
-    finish_export(export, &plan(&frozen))?;
-    let sound = frozen.partitions.iter().all(Partition::is_sound);
-    let reads = frozen.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
-    let replay = Replay { context, inspector: &inspector, topology: &topology, group: &group_name, frozen };
+    finish_export(export, &plan(&snapshot))?;
+    let sound = snapshot.partitions.iter().all(PartitionSnapshot::is_sound);
+    let reads = snapshot.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
+    let replay = ReplayRun { context, inspector: &inspector, topic_set: &topic_set, group: &group_name, snapshot };
     // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
     let rewinds = sound && reads && !settings.shadow;
     if !rewinds && !settings.shadow {
@@ -113,20 +113,20 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
 
     initial.finish(&report::metrics_report(&document.before))?;
     after.finish(&report::metrics_report(&document.after))?;
-    context.tell_many(&document.after, settings.full);
+    context.note_row_limit(&document.after, settings.full);
     let document = document.limited(rows);
     if let Some(html) = html {
         html.finish(&report::html::replay_page(&document, &page_facts(context, settings, &group_name)))?;
     }
     let text = format!("{}\n{}", report::metrics_report(&document.after), report::replay_report(&document));
-    context.answer(&document, &text, report)?;
+    context.print_document(&document, &text, report)?;
     Ok(match document.verdict {
         ReplayVerdict::Identical => Code::Done,
         ReplayVerdict::Different => Code::Different,
     })
 }
 
-/// What a page says of this command. Without `-X` and `-F`, which may hold secrets.
+/// What a page says of this command. Without `-X` and `-F`, which may sole_member secrets.
 fn page_facts(context: &Context, settings: &ReplaySettings, group_name: &str) -> report::html::CommandFacts {
     let shadow = if settings.shadow { " --shadow" } else { "" };
     let group = settings.group.as_ref().map(|group| format!(" --group {group}")).unwrap_or_default();

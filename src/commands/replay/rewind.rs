@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::freeze::{Frozen, Partition};
+use super::snapshot::{PartitionSnapshot, Snapshot};
 use crate::analytics::{Metrics, MetricsDocument};
 use crate::clock::Deadline;
 use crate::commands::Context;
-use crate::commands::epoch::{EpochWriter, Switched};
+use crate::commands::epoch::{EpochWriter, SwitchedPartition};
 use crate::commands::group::{self, GroupError};
-use crate::commands::hold::Hold;
-use crate::commands::metrics_scan::{self, Fold, Folding};
-use crate::commands::topology::Topology;
+use crate::commands::metrics_scan::{self, Fold, RunningFolds};
+use crate::commands::sole_member::SoleMember;
+use crate::commands::topic_set::TopicSet;
 use crate::exit::Failure;
 use crate::kafka::{Inspector, TopicPartition};
 use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, judge};
@@ -20,30 +20,30 @@ use crate::state::TopicId;
 const PROGRESS: Duration = Duration::from_secs(1);
 
 /// What was read again.
-pub(super) struct Read {
+pub(super) struct Recount {
     pub folds: Vec<Fold>,
     /// Records between the targets and the ends.
     pub records: u64,
 }
 
 /// A replay under way.
-pub(super) struct Replay<'a> {
+pub(super) struct ReplayRun<'a> {
     pub context: &'a Context,
     pub inspector: &'a Inspector,
-    pub topology: &'a Topology,
+    pub topic_set: &'a TopicSet,
     pub group: &'a str,
-    pub frozen: Frozen,
+    pub snapshot: Snapshot,
 }
 
-impl Replay<'_> {
+impl ReplayRun<'_> {
     /// The state at the targets, recomputed from the log; nothing where the target is the log's start.
     fn base(&self) -> Result<Vec<Fold>, Failure> {
-        let folds = self.frozen.partitions.iter().map(|partition| Fold::empty(partition.begin())).collect();
+        let folds = self.snapshot.partitions.iter().map(|partition| Fold::empty(partition.begin())).collect();
         let targets: Vec<i64> =
-            self.frozen.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
+            self.snapshot.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
         self.wait_stable()?;
         let mut folds =
-            metrics_scan::fold(self.context, self.group, &self.frozen.places, folds, &targets, |_, _| Ok(()))?;
+            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, folds, &targets, |_, _| Ok(()))?;
         for (fold, target) in folds.iter_mut().zip(targets) {
             fold.position = fold.position.max(target);
         }
@@ -51,20 +51,24 @@ impl Replay<'_> {
     }
 
     fn wait_stable(&self) -> Result<(), Failure> {
-        let sources: Vec<TopicPartition> = self.frozen.places.iter().map(|place| place.source.clone()).collect();
-        let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
+        let sources: Vec<TopicPartition> = self.snapshot.inputs.iter().map(|input| input.source.clone()).collect();
+        let ends: Vec<i64> = self.snapshot.partitions.iter().map(PartitionSnapshot::readable_end).collect();
         let tell = &mut |text: &str| self.context.console.note(text);
         Ok(self.inspector.wait_stable(&sources, &ends, tell)?)
     }
 
     /// Reads from the base's positions to the frozen ends.
-    fn read(&self, base: Vec<Fold>, mut tick: impl FnMut(&Folding) -> Result<(), Failure>) -> Result<Read, Failure> {
+    fn read(
+        &self,
+        base: Vec<Fold>,
+        mut tick: impl FnMut(&RunningFolds) -> Result<(), Failure>,
+    ) -> Result<Recount, Failure> {
         let before: u64 = base.iter().map(|fold| fold.records).sum();
-        let ends: Vec<i64> = self.frozen.partitions.iter().map(Partition::readable_end).collect();
-        let total = self.frozen.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
+        let ends: Vec<i64> = self.snapshot.partitions.iter().map(PartitionSnapshot::readable_end).collect();
+        let total = self.snapshot.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
         let mut progress = self.context.console.progress("records read again", u64::try_from(total).ok());
         let mut folds =
-            metrics_scan::fold(self.context, self.group, &self.frozen.places, base, &ends, |folding, records| {
+            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, base, &ends, |folding, records| {
                 progress.set(records);
                 tick(folding)
             })?;
@@ -72,54 +76,60 @@ impl Replay<'_> {
             fold.position = fold.position.max(*end);
         }
         let records = folds.iter().map(|fold| fold.records).sum::<u64>() - before;
-        Ok(Read { folds, records })
+        Ok(Recount { folds, records })
     }
 
     /// Recomputes beside the group.
-    pub fn shadow(&self) -> Result<Read, Failure> {
+    pub fn shadow(&self) -> Result<Recount, Failure> {
         self.read(self.base()?, |_| Ok(()))
     }
 
     /// Rewinds the group, and reads again in its name.
-    pub fn rewind(&self) -> Result<Read, Failure> {
+    pub fn rewind(&self) -> Result<Recount, Failure> {
         let mut base = self.base()?;
         let writer = EpochWriter::open(self.context, self.inspector, self.group)?;
-        let hold = Hold::take(self.context, self.inspector, self.group, &self.frozen.places)?;
-        let result =
-            self.rewound(&mut base, &writer, &hold).and_then(|()| self.read_as_the_group(base, &writer, &hold));
+        let sole_member = SoleMember::join(self.context, self.inspector, self.group, &self.snapshot.inputs)?;
+        let result = self
+            .rewound(&mut base, &writer, &sole_member)
+            .and_then(|()| self.read_as_the_group(base, &writer, &sole_member));
         let read = match result {
             Ok(read) => read,
             Err(failure) => {
-                hold.abandon();
+                sole_member.leave_at_once();
                 return Err(self.interrupted(failure));
             }
         };
-        hold.release();
-        writer.wait_visible(self.inspector, self.topology, &self.frozen.places)?;
+        sole_member.leave();
+        writer.wait_visible(self.inspector, self.topic_set, &self.snapshot.inputs)?;
         Ok(read)
     }
 
     /// The rewind: offsets to the targets and the state to a new epoch, in one transaction.
-    fn rewound(&self, base: &mut [Fold], writer: &EpochWriter<'_>, hold: &Hold<'_>) -> Result<(), Failure> {
-        self.check_still(hold)?;
-        writer.write_base(&self.frozen.places, base)?;
-        hold.serve()?;
+    fn rewound(
+        &self,
+        base: &mut [Fold],
+        writer: &EpochWriter<'_>,
+        sole_member: &SoleMember<'_>,
+    ) -> Result<(), Failure> {
+        self.check_still(sole_member)?;
+        writer.write_base(&self.snapshot.inputs, base)?;
+        sole_member.poll()?;
         let mut switched = self.switched(writer, base);
-        switched.extend(self.frozen.partitions.iter().filter_map(Partition::kept));
-        writer.switch(hold, &[], &switched)?;
-        Ok(writer.collect_garbage(self.inspector, self.topology)?)
+        switched.extend(self.snapshot.partitions.iter().filter_map(PartitionSnapshot::kept));
+        writer.switch(sole_member, &[], &switched)?;
+        Ok(writer.collect_garbage(self.inspector, self.topic_set)?)
     }
 
     /// The group is held now: its offsets and state must still be the frozen ones, or somebody was here in between.
-    fn check_still(&self, hold: &Hold<'_>) -> Result<(), Failure> {
-        hold.serve()?;
-        let offsets = group::offsets(self.context, self.inspector, &self.frozen.places)?;
-        let state = group::read_positions(self.context, self.inspector, self.topology, self.group)?;
+    fn check_still(&self, sole_member: &SoleMember<'_>) -> Result<(), Failure> {
+        sole_member.poll()?;
+        let offsets = group::offsets(self.context, self.inspector, &self.snapshot.inputs)?;
+        let state = group::read_positions(self.context, self.inspector, self.topic_set, self.group)?;
         let ids = self.topic_ids()?;
-        if let Some(failure) = group::recreated_meanwhile(&self.frozen.places, &self.frozen_ids(), &ids) {
+        if let Some(failure) = group::recreated_since(&self.snapshot.inputs, &self.frozen_ids(), &ids) {
             return Err(failure);
         }
-        let stands = offsets.into_iter().zip(&self.frozen.partitions).all(|(offset, partition)| {
+        let stands = offsets.into_iter().zip(&self.snapshot.partitions).all(|(offset, partition)| {
             let position = state.position(&partition.facts.topic, partition.facts.partition);
             offset == partition.row.from && position == partition.position.as_ref()
         });
@@ -127,15 +137,20 @@ impl Replay<'_> {
     }
 
     /// Every partition that is asked for and has an offset, as its fold stands.
-    fn switched(&self, writer: &EpochWriter<'_>, folds: &[Fold]) -> Vec<Switched> {
-        let partitions = self.frozen.partitions.iter().zip(folds);
+    fn switched(&self, writer: &EpochWriter<'_>, folds: &[Fold]) -> Vec<SwitchedPartition> {
+        let partitions = self.snapshot.partitions.iter().zip(folds);
         partitions.filter_map(|(partition, fold)| partition.switched(writer, fold)).collect()
     }
 
-    fn read_as_the_group(&self, base: Vec<Fold>, writer: &EpochWriter<'_>, hold: &Hold<'_>) -> Result<Read, Failure> {
+    fn read_as_the_group(
+        &self,
+        base: Vec<Fold>,
+        writer: &EpochWriter<'_>,
+        sole_member: &SoleMember<'_>,
+    ) -> Result<Recount, Failure> {
         let mut next = Deadline::after(PROGRESS);
         let mut read = self.read(base, |folding| {
-            hold.serve()?;
+            sole_member.poll()?;
             if !next.has_passed() {
                 return Ok(());
             }
@@ -143,17 +158,17 @@ impl Replay<'_> {
             let mut changes = Vec::new();
             let mut switched = Vec::new();
             folding.each(|range, fold| {
-                writer.take_changes(&self.frozen.places[range], fold, &mut changes);
-                switched.extend(self.frozen.partitions[range].switched(writer, fold));
+                writer.take_changes(&self.snapshot.inputs[range], fold, &mut changes);
+                switched.extend(self.snapshot.partitions[range].switched(writer, fold));
             });
-            if switched.is_empty() { Ok(()) } else { Ok(writer.switch(hold, &changes, &switched)?) }
+            if switched.is_empty() { Ok(()) } else { Ok(writer.switch(sole_member, &changes, &switched)?) }
         })?;
         let mut changes = Vec::new();
-        for (place, fold) in self.frozen.places.iter().zip(&mut read.folds) {
-            writer.take_changes(place, fold, &mut changes);
+        for (input, fold) in self.snapshot.inputs.iter().zip(&mut read.folds) {
+            writer.take_changes(input, fold, &mut changes);
         }
-        hold.serve()?;
-        writer.switch(hold, &changes, &self.switched(writer, &read.folds))?;
+        sole_member.poll()?;
+        writer.switch(sole_member, &changes, &self.switched(writer, &read.folds))?;
         Ok(read)
     }
 
@@ -167,26 +182,26 @@ impl Replay<'_> {
         failure
     }
 
-    /// The ids of the places' topics when they were frozen.
+    /// The ids of the inputs' topics when they were snapshot.
     fn frozen_ids(&self) -> Vec<Option<TopicId>> {
-        self.frozen.partitions.iter().map(|partition| partition.topic_id.clone()).collect()
+        self.snapshot.partitions.iter().map(|partition| partition.topic_id.clone()).collect()
     }
 
     /// Their ids now.
     fn topic_ids(&self) -> Result<Vec<Option<TopicId>>, Failure> {
-        group::topic_ids(self.context, self.inspector, &self.frozen.places)
+        group::topic_ids(self.context, self.inspector, &self.snapshot.inputs)
     }
 
     /// The verdict on what was read.
     ///
     /// # Errors
     ///
-    /// When it cannot be asked whether the topics are still those that were frozen.
-    pub fn judge(self, read: Read, note: Option<Note>, rows: usize) -> Result<ReplayDocument, Failure> {
+    /// When it cannot be asked whether the topics are still those that were snapshot.
+    pub fn judge(self, read: Recount, note: Option<Note>, rows: usize) -> Result<ReplayDocument, Failure> {
         let (frozen_ids, ids) = (self.frozen_ids(), self.topic_ids()?);
-        let Frozen { partitions, before, kept, .. } = self.frozen;
+        let Snapshot { partitions, before, kept, .. } = self.snapshot;
         let mut after = kept;
-        let Read { folds, records } = read;
+        let Recount { folds, records } = read;
         let counts: Vec<u64> = folds.iter().map(|fold| fold.records).collect();
         // Each fold goes as soon as it is counted in: there may be millions of rows.
         for (partition, fold) in partitions.iter().zip(folds) {
@@ -207,7 +222,7 @@ impl Replay<'_> {
             .filter(|((partition, _), _)| partition.chosen)
             .map(|((partition, records), (frozen_id, topic_id))| PartitionEvidence {
                 facts: partition.facts,
-                // Of an older version's state it is known at least whether the topic is another one since it was frozen.
+                // Of an older version's state it is known at least whether the topic is another one since it was snapshot.
                 state: partition.state.map(|state| StateFacts {
                     topic_id: state.topic_id.or_else(|| frozen_id.filter(|id| Some(id) != topic_id.as_ref())),
                     ..state

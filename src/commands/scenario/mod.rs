@@ -15,8 +15,8 @@ use crate::report;
 use crate::scenario::{ScenarioDocument, ScenarioVerdict, Script};
 use crate::scenario_runner::{Environment, RunContext, run_script};
 
-use outputs::Outputs;
-use scripts::{File, read};
+use outputs::RunFiles;
+use scripts::{ScriptFile, read};
 
 /// `foodstream.scenarios/1`: the runs of several scripts.
 #[derive(Debug, Serialize)]
@@ -35,12 +35,12 @@ struct ScenariosDocument<'a> {
 pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
     let files = read(&typed.files)?;
     let report = context.open_report()?;
-    let mut outputs = Outputs::open(&typed.out, typed.junit.as_deref(), &files)?;
+    let mut outputs = RunFiles::open(&typed.out, typed.junit.as_deref(), &files)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
     let stage = RunContext { program, console: &context.console, shutdown: &context.shutdown };
     let mut documents: Vec<ScenarioDocument> = Vec::new();
-    for (index, File { path, script }) in files.iter().enumerate() {
+    for (index, ScriptFile { path, script }) in files.iter().enumerate() {
         context.console.note(&format!("{}: {}", script.name, first_line(&script.description)));
         let document = run_one(context, typed, script, &path.display().to_string(), &stage)?;
         outputs.write(index, &document)?;
@@ -54,10 +54,10 @@ pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
     let mut text: String = documents.iter().map(report::scenario_report).collect();
     text.push_str(&outputs.told(&documents));
     match documents.as_slice() {
-        [document] if files.len() == 1 => context.answer(document, &text, report)?,
+        [document] if files.len() == 1 => context.print_document(document, &text, report)?,
         _ => {
             let all = ScenariosDocument { schema: "foodstream.scenarios/1", verdict, scenarios: &documents };
-            context.answer(&all, &text, report)?;
+            context.print_document(&all, &text, report)?;
         }
     }
     Ok(match verdict {
@@ -123,7 +123,7 @@ fn run_one(
 ///
 /// With exit code 2 and every mistake.
 pub fn check(context: &Context, typed: &cli::ScenarioFiles) -> Outcome {
-    tell_scripts(context, &typed.files, |Listed { file, steps, expectations, .. }| {
+    tell_scripts(context, &typed.files, |ScriptRow { file, steps, expectations, .. }| {
         format!("{}: {steps} steps, {expectations} expectations, no mistake\n", report::printable(file))
     })
 }
@@ -132,21 +132,21 @@ pub fn check(context: &Context, typed: &cli::ScenarioFiles) -> Outcome {
 #[derive(Debug, Serialize)]
 struct ScriptsDocument {
     schema: &'static str,
-    scenarios: Vec<Listed>,
+    scenarios: Vec<ScriptRow>,
 }
 
 /// Reads scripts and tells what they are, each in the words of `told`.
-fn tell_scripts(context: &Context, files: &[PathBuf], told: impl Fn(&Listed) -> String) -> Outcome {
+fn tell_scripts(context: &Context, files: &[PathBuf], told: impl Fn(&ScriptRow) -> String) -> Outcome {
     let report = context.open_report()?;
-    let scenarios: Vec<Listed> = read(files)?.iter().map(Listed::of).collect();
+    let scenarios: Vec<ScriptRow> = read(files)?.iter().map(ScriptRow::of).collect();
     let text: String = scenarios.iter().map(told).collect();
-    context.answer(&ScriptsDocument { schema: "foodstream.scripts/1", scenarios }, &text, report)?;
+    context.print_document(&ScriptsDocument { schema: "foodstream.scripts/1", scenarios }, &text, report)?;
     Ok(Code::Done)
 }
 
 /// A script of a list.
 #[derive(Debug, Serialize)]
-struct Listed {
+struct ScriptRow {
     name: String,
     description: String,
     file: String,
@@ -154,9 +154,9 @@ struct Listed {
     expectations: usize,
 }
 
-impl Listed {
-    fn of(file: &File) -> Self {
-        let File { path, script } = file;
+impl ScriptRow {
+    fn of(file: &ScriptFile) -> Self {
+        let ScriptFile { path, script } = file;
         Self {
             name: script.name.clone(),
             description: script.description.trim().to_owned(),
@@ -173,7 +173,7 @@ impl Listed {
 ///
 /// With exit code 2 for a folder that cannot be read and for every mistake.
 pub fn list(context: &Context, typed: &cli::ScenarioList) -> Outcome {
-    tell_scripts(context, &typed.files, |Listed { name, description, file, .. }| {
+    tell_scripts(context, &typed.files, |ScriptRow { name, description, file, .. }| {
         format!("{name:<20} {}\n{:<20} {}\n", first_line(description), "", report::printable(file))
     })
 }

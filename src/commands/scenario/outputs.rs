@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::scripts::File;
+use super::scripts::ScriptFile;
 use crate::exit::{Code, Failure};
 use crate::output::OutputFile;
 use crate::printable::{self, printable};
@@ -14,25 +14,25 @@ use crate::scenario::{ScenarioDocument, ScenarioVerdict};
 
 /// The files of a run.
 #[derive(Debug)]
-pub(super) struct Outputs {
+pub(super) struct RunFiles {
     folder: PathBuf,
     /// Page and document of each script, until they are written.
     pairs: Vec<Option<(OutputFile, OutputFile)>>,
     junit: Option<OutputFile>,
 }
 
-impl Outputs {
+impl RunFiles {
     /// Opens them all; a folder that is missing is made.
     ///
     /// # Errors
     ///
     /// With exit code 8 when one of them cannot be written.
-    pub fn open(folder: &Path, junit: Option<&Path>, files: &[File]) -> Result<Self, Failure> {
+    pub fn open(folder: &Path, junit: Option<&Path>, files: &[ScriptFile]) -> Result<Self, Failure> {
         fs::create_dir_all(folder).map_err(|error| {
             Failure::new(Code::Output, format!("{} cannot be made: {error}", folder.display()))
                 .hint("name another folder with --out; nothing was run yet")
         })?;
-        let pair = |file: &File| -> Result<_, Failure> {
+        let pair = |file: &ScriptFile| -> Result<_, Failure> {
             let name = &file.script.name;
             let page = OutputFile::open(&folder.join(format!("{name}.html")))?;
             Ok(Some((page, OutputFile::open(&folder.join(format!("{name}.json")))?)))

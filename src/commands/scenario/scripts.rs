@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use crate::cli::{Cli, in_terms_of_this};
+use crate::cli::{Cli, explain_kafka_option};
 use crate::exit::{Code, Failure};
 use crate::printable;
 use crate::scenario::Script;
 
 /// A script and where it stands.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct ScriptFile {
     pub path: PathBuf,
     pub script: Script,
 }
 
 /// Reads scripts: of a folder, every `.toml` file in the order of their names.
-pub(super) fn read(typed: &[PathBuf]) -> Result<Vec<File>, Failure> {
-    let mut files: Vec<File> = Vec::new();
+pub(super) fn read(typed: &[PathBuf]) -> Result<Vec<ScriptFile>, Failure> {
+    let mut files: Vec<ScriptFile> = Vec::new();
     let mut mistakes = Vec::new();
     for path in found(typed)? {
         let text = bytes(&path)?;
@@ -31,7 +31,7 @@ pub(super) fn read(typed: &[PathBuf]) -> Result<Vec<File>, Failure> {
                     mistakes
                         .push(format!("{}: a script of {first} has the name {name:?} too\n", printable::path(&path)));
                 }
-                files.push(File { path, script });
+                files.push(ScriptFile { path, script });
             }
             Err(found) => mistakes.push(found.show(&printable::path(&path))),
         }
@@ -89,7 +89,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Whether this program takes the words; what it says about them otherwise.
 fn takes(words: &[String]) -> Result<(), String> {
     let line = std::iter::once("foodstream").chain(words.iter().map(String::as_str));
-    match Cli::try_parse_from(line).map_err(in_terms_of_this) {
+    match Cli::try_parse_from(line).map_err(explain_kafka_option) {
         Ok(_) => Ok(()),
         Err(error) => {
             let text = error.render().to_string();

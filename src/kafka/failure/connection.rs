@@ -63,7 +63,7 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
         FaultKind::NoConnection(_) | FaultKind::UnknownHost(_) => no_address(std::slice::from_ref(fault)),
         FaultKind::TooManyFiles => {
             Failure::new(Code::Unexpected, format!("no connection to {place}: this process has too many open files"))
-                .hint(descriptors::HINT)
+                .hint(descriptors::LIMIT_HINT)
         }
     }
 }

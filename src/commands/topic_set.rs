@@ -6,7 +6,7 @@ use super::{Context, topic_settings};
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Admin, ErrorKind, Inspector, Operation, Sizes, TopicSpec};
-use crate::topics::{COMPACTED, DEAD_LETTER_ROOM, DEFAULT_PARTITIONS, Names};
+use crate::topics::{COMPACTED, DEAD_LETTER_OVERHEAD, DEFAULT_PARTITIONS, Names};
 
 /// One of the five topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +32,14 @@ impl Topic {
     }
 
     /// What a command does with it; a right that is missing for that is told at the first look.
-    pub const fn to(self, operations: &'static [Operation]) -> Use {
-        Use { topic: self, operations }
+    pub const fn to(self, operations: &'static [Operation]) -> TopicUse {
+        TopicUse { topic: self, operations }
     }
 }
 
 /// What a command does with a topic.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Use {
+pub(super) struct TopicUse {
     pub topic: Topic,
     pub operations: &'static [Operation],
 }
@@ -47,18 +47,18 @@ pub(super) struct Use {
 const READ: &[Operation] = &[Operation::Read];
 
 /// What a plan looks at: nothing but the group's state is read.
-pub(super) const PLANNING: &[Use] = &[
+pub(super) const PLANNING: &[TopicUse] = &[
     Topic::Orders.to(&[Operation::Describe]),
     Topic::Decisions.to(&[Operation::Describe]),
     Topic::AnalyticsState.to(READ),
 ];
 /// What a count of the log reads.
-pub(super) const COUNTING: &[Use] = &[Topic::Orders.to(READ), Topic::Decisions.to(READ)];
+pub(super) const COUNTING: &[TopicUse] = &[Topic::Orders.to(READ), Topic::Decisions.to(READ)];
 /// What a comparison beside the group reads.
-pub(super) const COMPARING: &[Use] =
+pub(super) const COMPARING: &[TopicUse] =
     &[Topic::Orders.to(READ), Topic::Decisions.to(READ), Topic::AnalyticsState.to(READ)];
 /// What a switch of the group's state and offsets needs.
-pub(super) const SWITCHING: &[Use] = &[
+pub(super) const SWITCHING: &[TopicUse] = &[
     Topic::Orders.to(READ),
     Topic::Decisions.to(READ),
     Topic::AnalyticsState.to(&[Operation::Read, Operation::Write]),
@@ -66,14 +66,14 @@ pub(super) const SWITCHING: &[Use] = &[
 
 /// What was found on the cluster.
 #[derive(Debug, Clone)]
-pub(super) struct Topology {
+pub(super) struct TopicSet {
     /// Partition count of every topic.
     pub partitions: i32,
     /// The topics that exist.
     existing: Vec<Topic>,
 }
 
-impl Topology {
+impl TopicSet {
     /// Whether a topic exists.
     pub fn has(&self, topic: Topic) -> bool {
         self.existing.contains(&topic)
@@ -85,10 +85,10 @@ impl Topology {
 /// # Errors
 ///
 /// With exit code 5 when an ACL hides one of those that the command uses: it would be taken for one that is not there.
-pub(super) fn look(context: &Context, inspector: &Inspector, uses: &[Use]) -> Result<Option<Topology>, Failure> {
+pub(super) fn find(context: &Context, inspector: &Inspector, uses: &[TopicUse]) -> Result<Option<TopicSet>, Failure> {
     let names = &context.common.names;
     let mut topics = inspector.topics()?;
-    for Use { topic, operations } in uses {
+    for TopicUse { topic, operations } in uses {
         let name = topic.name(names);
         if !topics.iter().any(|(found, _)| *found == name)
             && let Some(partitions) = inspector.partitions(&name, operations)?
@@ -105,13 +105,13 @@ pub(super) fn look(context: &Context, inspector: &Inspector, uses: &[Use]) -> Re
     for topic in &existing {
         check_count(names, *topic, count(*topic), partitions)?;
     }
-    Ok(Some(Topology { partitions, existing }))
+    Ok(Some(TopicSet { partitions, existing }))
 }
 
-/// As [`look`], for a command that cannot do without orders.
-pub(super) fn require(context: &Context, inspector: &Inspector, uses: &[Use]) -> Result<Topology, Failure> {
-    if let Some(topology) = look(context, inspector, uses)? {
-        return Ok(topology);
+/// As [`find`], for a command that cannot do without orders.
+pub(super) fn require(context: &Context, inspector: &Inspector, uses: &[TopicUse]) -> Result<TopicSet, Failure> {
+    if let Some(topic_set) = find(context, inspector, uses)? {
+        return Ok(topic_set);
     }
     let names = &context.common.names;
     let prefixes: Vec<String> = inspector
@@ -149,11 +149,11 @@ fn check_count(names: &Names, topic: Topic, found: Option<i32>, wanted: i32) -> 
 pub(super) fn ensure(
     context: &Context,
     inspector: &Inspector,
-    uses: &[Use],
+    uses: &[TopicUse],
     partitions: Option<i32>,
-) -> Result<Topology, Failure> {
+) -> Result<TopicSet, Failure> {
     let names = &context.common.names;
-    let found = if let Some(found) = look(context, inspector, uses)? {
+    let found = if let Some(found) = find(context, inspector, uses)? {
         found
     } else {
         // Without orders nothing was looked at: what exists of the others must fit too.
@@ -165,7 +165,7 @@ pub(super) fn ensure(
         }
         // They may exist already, with another count: made by another process a moment ago.
         make(context, inspector, &[Topic::Orders], count)?;
-        look_until(context, inspector, uses, |_| true)?
+        find_until(context, inspector, uses, |_| true)?
     };
     if let Some(asked) = partitions
         && found.partitions != asked
@@ -187,19 +187,19 @@ pub(super) fn ensure(
         return Ok(found);
     }
     // What was made is looked at: it may have been made by another process, and otherwise.
-    look_until(context, inspector, uses, |found| topics.iter().all(|topic| found.has(*topic)))
+    find_until(context, inspector, uses, |found| topics.iter().all(|topic| found.has(*topic)))
 }
 
 /// Looks until the topics are as wanted: a cluster answers before each of its brokers has heard of a new topic.
-fn look_until(
+fn find_until(
     context: &Context,
     inspector: &Inspector,
-    uses: &[Use],
-    wanted: impl Fn(&Topology) -> bool,
-) -> Result<Topology, Failure> {
+    uses: &[TopicUse],
+    wanted: impl Fn(&TopicSet) -> bool,
+) -> Result<TopicSet, Failure> {
     let deadline = Deadline::after(context.common.connection.timeout);
     loop {
-        if let Some(found) = look(context, inspector, uses)?
+        if let Some(found) = find(context, inspector, uses)?
             && wanted(&found)
         {
             return Ok(found);
@@ -226,7 +226,7 @@ fn make(context: &Context, inspector: &Inspector, topics: &[Topic], partitions: 
             Topic::Orders | Topic::Decisions => Vec::new(),
             Topic::Ledger | Topic::AnalyticsState => owned(COMPACTED),
             Topic::DeadLetters => {
-                let size = (inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_ROOM).to_string();
+                let size = (inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_OVERHEAD).to_string();
                 owned(&[("max.message.bytes", size.as_str())])
             }
         };
@@ -240,7 +240,7 @@ fn make(context: &Context, inspector: &Inspector, topics: &[Topic], partitions: 
 /// Otherwise a bad record at the size limit would stop its partition for ever.
 fn check_dead_letters(context: &Context, inspector: &Inspector) -> Result<(), Failure> {
     let names = &context.common.names;
-    let needed = inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_ROOM;
+    let needed = inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_OVERHEAD;
     let found = inspector.max_message_bytes(&names.dead_letters())?;
     if found >= needed {
         return Ok(());

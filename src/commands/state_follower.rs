@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::topology::Topology;
+use super::topic_set::TopicSet;
 use super::{Context, group};
 use crate::analytics::{GroupState, MetricsDocument, View};
 use crate::exit::{Code, Failure};
@@ -12,22 +12,22 @@ use crate::kafka::{EndOffset, Inspector, Reader, ScanRecord, TopicPartition, fol
 
 /// A thread that folds `analytics-state` as it grows.
 #[derive(Debug)]
-pub(super) struct Follower {
-    state: Arc<Mutex<Following>>,
+pub(super) struct StateFollower {
+    state: Arc<Mutex<FollowedState>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), Failure>>>,
     topics: [String; 2],
 }
 
 #[derive(Debug)]
-struct Following {
+struct FollowedState {
     state: GroupState,
     /// Where each partition ended when the following began, until that is reached. Before, what an old record said may be gone,
     /// and what replaced it was not read yet.
     ends: Vec<Option<i64>>,
 }
 
-impl Following {
+impl FollowedState {
     fn has_caught_up(&self) -> bool {
         self.ends.iter().all(Option::is_none)
     }
@@ -37,7 +37,7 @@ impl Following {
     }
 }
 
-impl Reader for Following {
+impl Reader for FollowedState {
     type Error = Failure;
 
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
@@ -54,15 +54,15 @@ impl Reader for Following {
     }
 }
 
-impl Follower {
-    pub fn start(context: &Context, inspector: &Inspector, topology: &Topology, group: &str) -> Result<Self, Failure> {
+impl StateFollower {
+    pub fn start(context: &Context, inspector: &Inspector, topic_set: &TopicSet, group: &str) -> Result<Self, Failure> {
         let names = &context.common.names;
-        let places = TopicPartition::all(&names.analytics_state(), topology.partitions);
+        let places = TopicPartition::all(&names.analytics_state(), topic_set.partitions);
         let starts = inspector.starts(&places)?;
         let ends = inspector.ends(&places, EndOffset::LastStable)?.into_iter().zip(&starts);
         let ends = ends.map(|(end, start)| (end > *start).then_some(end)).collect();
         let starts: Vec<(TopicPartition, i64)> = places.into_iter().zip(starts).collect();
-        let state = Arc::new(Mutex::new(Following { state: GroupState::new(group), ends }));
+        let state = Arc::new(Mutex::new(FollowedState { state: GroupState::new(group), ends }));
         let stop = Arc::new(AtomicBool::new(false));
         let (connection, group) = (context.common.connection.clone(), group.to_owned());
         let (shared, stopped) = (Arc::clone(&state), Arc::clone(&stop));
@@ -87,13 +87,13 @@ impl Follower {
         let [orders, decisions] = &self.topics;
         let following = locked(&self.state);
         if following.has_caught_up() {
-            group::require_whole(&following.state)?;
+            group::require_complete(&following.state)?;
         }
         Ok(following.state.metrics([orders, decisions], |_, _, _| View::Current).document())
     }
 }
 
-impl Drop for Follower {
+impl Drop for StateFollower {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -103,6 +103,6 @@ impl Drop for Follower {
     }
 }
 
-fn locked(state: &Mutex<Following>) -> MutexGuard<'_, Following> {
+fn locked(state: &Mutex<FollowedState>) -> MutexGuard<'_, FollowedState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

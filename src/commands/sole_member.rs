@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::Context;
-use super::group::{GroupError, Place};
+use super::group::{GroupError, InputPartition};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{
@@ -28,17 +28,17 @@ fn session(context: &Context) -> Duration {
     (context.common.connection.timeout / 3).clamp(SESSION.0, SESSION.1)
 }
 
-/// The group, held by this process: its only member, with every partition paused.
-pub(super) struct Hold<'a> {
+/// The group, membership by this process: its only member, with every partition paused.
+pub(super) struct SoleMember<'a> {
     context: &'a Context,
     inspector: &'a Inspector,
     group: String,
     sources: Vec<TopicPartition>,
     member: Member,
-    held: RefCell<Held>,
+    membership: RefCell<Membership>,
 }
 
-struct Held {
+struct Membership {
     /// Of the current assignment: taken later it could belong to a generation with others in it.
     metadata: GroupMetadata,
     /// The group's offsets as this process found or left them: others show that it was not alone.
@@ -47,15 +47,15 @@ struct Held {
     expected: Vec<(TopicPartition, i64)>,
 }
 
-impl<'a> Hold<'a> {
+impl<'a> SoleMember<'a> {
     /// Joins the empty group and takes every partition.
-    pub fn take(
+    pub fn join(
         context: &'a Context,
         inspector: &'a Inspector,
         group: &str,
-        places: &[Place],
+        inputs: &[InputPartition],
     ) -> Result<Self, GroupError> {
-        let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
+        let sources: Vec<TopicPartition> = inputs.iter().map(|input| input.source.clone()).collect();
         let mut topics: Vec<String> = sources.iter().map(|source| source.topic.clone()).collect();
         topics.dedup();
         let session_timeout = session(context);
@@ -63,12 +63,12 @@ impl<'a> Hold<'a> {
         let member = Member::join(&context.common.connection, &settings)?;
         let joined = assigned(context, inspector, &member, group, sources.len()).and_then(|metadata| {
             let offsets = inspector.committed(&sources, &mut |text| context.console.note(text))?;
-            Ok(Held { metadata, offsets, expected: Vec::new() })
+            Ok(Membership { metadata, offsets, expected: Vec::new() })
         });
         match joined {
-            Ok(held) => {
-                let (group, held) = (group.to_owned(), RefCell::new(held));
-                Ok(Self { context, inspector, group, sources, member, held })
+            Ok(membership) => {
+                let (group, membership) = (group.to_owned(), RefCell::new(membership));
+                Ok(Self { context, inspector, group, sources, member, membership })
             }
             Err(error) => {
                 member.close(CLOSE_TIMEOUT_IN_OUTAGE);
@@ -79,20 +79,20 @@ impl<'a> Hold<'a> {
 
     /// In whose name offsets are set.
     pub fn metadata(&self) -> GroupMetadata {
-        self.held.borrow().metadata.clone()
+        self.membership.borrow().metadata.clone()
     }
 
     /// Remembers offsets that are about to be set in the group's name.
     pub fn expect(&self, offsets: &[(TopicPartition, i64)]) {
-        self.held.borrow_mut().expected = offsets.to_vec();
+        self.membership.borrow_mut().expected = offsets.to_vec();
     }
 
     /// Remembers offsets that were set in the group's name.
     pub fn committed(&self, offsets: &[(TopicPartition, i64)]) {
-        let mut held = self.held.borrow_mut();
-        held.expected.clear();
-        for (source, offset) in self.sources.iter().zip(&mut held.offsets) {
-            if let Some((_, committed)) = offsets.iter().find(|(place, _)| place == source) {
+        let mut membership = self.membership.borrow_mut();
+        membership.expected.clear();
+        for (source, offset) in self.sources.iter().zip(&mut membership.offsets) {
+            if let Some((_, committed)) = offsets.iter().find(|(input, _)| input == source) {
                 *offset = Some(*committed);
             }
         }
@@ -104,11 +104,11 @@ impl<'a> Hold<'a> {
     /// # Errors
     ///
     /// [`GroupError::Live`] when another member joined: the group goes on from what was committed last.
-    pub fn serve(&self) -> Result<(), GroupError> {
+    pub fn poll(&self) -> Result<(), GroupError> {
         let deadline = Deadline::after(Duration::from_millis(5));
         while !deadline.has_passed() {
             match self.member.poll(Duration::ZERO)? {
-                PollEvent::Revoked { .. } => return self.hold_again(true),
+                PollEvent::Revoked { .. } => return self.rejoin(true),
                 PollEvent::Assigned(..) => return Err(GroupError::joined(&self.group)),
                 PollEvent::Empty => return Ok(()),
                 PollEvent::OutOfRange(error) => return Err(error.into()),
@@ -123,32 +123,33 @@ impl<'a> Hold<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Hold::serve`].
-    pub fn hold_again(&self, revoked: bool) -> Result<(), GroupError> {
+    /// As [`SoleMember::poll`].
+    pub fn rejoin(&self, revoked: bool) -> Result<(), GroupError> {
         if revoked {
             self.member.unassign()?;
         }
         let metadata = assigned(self.context, self.inspector, &self.member, &self.group, self.sources.len())?;
         let offsets = self.inspector.committed(&self.sources, &mut |text| self.context.console.note(text))?;
-        let mut held = self.held.borrow_mut();
-        let was_alone = self.sources.iter().zip(&held.offsets).zip(&offsets).all(|((source, left), found)| {
-            left == found || held.expected.iter().any(|(place, offset)| place == source && Some(*offset) == *found)
+        let mut membership = self.membership.borrow_mut();
+        let was_alone = self.sources.iter().zip(&membership.offsets).zip(&offsets).all(|((source, left), found)| {
+            left == found
+                || membership.expected.iter().any(|(input, offset)| input == source && Some(*offset) == *found)
         });
         if !was_alone {
             return Err(GroupError::joined(&self.group));
         }
-        held.metadata = metadata;
+        membership.metadata = metadata;
         Ok(())
     }
 
     /// Leaves the group after a failure, which may be that the cluster does not answer: waits for nothing.
-    pub fn abandon(self) {
+    pub fn leave_at_once(self) {
         self.member.close(CLOSE_TIMEOUT_IN_OUTAGE);
     }
 
     /// Leaves the group, and waits until it has no member: a coordinator that goes away in that moment hears nothing of it,
     /// and the group would be live for whatever command comes next.
-    pub fn release(self) {
+    pub fn leave(self) {
         self.member.close(CLOSE_TIMEOUT);
         let (inspector, bound) =
             (self.inspector.ignoring_shutdown(), Deadline::after(session(self.context) + Duration::from_secs(2)));

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use super::effective::{Effective, Setting};
+use super::precedence::{Properties, PropertyValue};
 use super::usage;
 use crate::exit::Failure;
 
 /// What a file of certificates or keys is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum StoreFormat {
     Pem,
     Pkcs12,
     /// Java's own.
@@ -21,28 +21,28 @@ enum Kind {
 const LOOK: u64 = 1 << 16;
 
 /// What a file is, by its first bytes: Java's default type is JKS, and its keytool writes PKCS12.
-fn kind(path: &str) -> io::Result<Kind> {
+fn store_format(path: &str) -> io::Result<StoreFormat> {
     let mut begin = Vec::new();
     File::open(path)?.take(LOOK).read_to_end(&mut begin)?;
     Ok(match begin.as_slice() {
-        [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => Kind::Jks,
+        [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => StoreFormat::Jks,
         // A sequence in DER that is longer than 127 bytes.
-        [0x30, 0x80..=0x84, ..] => Kind::Pkcs12,
-        text if text.windows(11).any(|window| window == b"-----BEGIN ") => Kind::Pem,
-        _ => Kind::Unknown,
+        [0x30, 0x80..=0x84, ..] => StoreFormat::Pkcs12,
+        text if text.windows(11).any(|window| window == b"-----BEGIN ") => StoreFormat::Pem,
+        _ => StoreFormat::Unknown,
     })
 }
 
-fn unreadable(setting: &Setting, error: &io::Error) -> Failure {
+fn unreadable(setting: &PropertyValue, error: &io::Error) -> Failure {
     let what = setting.spelled.as_ref().unwrap_or(&setting.key);
     usage(format!("{}: the file of {what} cannot be read: {error}", setting.place()))
         .hint("check the path, which is taken from the working directory, and the file's permissions")
 }
 
 /// Where one of several settings came from is where what it comes to came from.
-fn renamed(setting: Setting, key: &str) -> Setting {
+fn renamed(setting: PropertyValue, key: &str) -> PropertyValue {
     let spelled = setting.spelled.unwrap_or(setting.key);
-    Setting { key: key.to_owned(), spelled: Some(spelled), ..setting }
+    PropertyValue { key: key.to_owned(), spelled: Some(spelled), ..setting }
 }
 
 /// Puts librdkafka's properties in the place of Java's.
@@ -50,7 +50,7 @@ fn renamed(setting: Setting, key: &str) -> Setting {
 /// # Errors
 ///
 /// With exit code 2 for a store that librdkafka cannot read, with the command that converts it, and for a file that is not there.
-pub(super) fn settle(effective: &mut Effective, encrypted: bool) -> Result<(), Failure> {
+pub(super) fn settle(effective: &mut Properties, encrypted: bool) -> Result<(), Failure> {
     trust(effective)?;
     keys(effective)?;
     effective.keep_highest(&["ssl.ca.location", "ssl.ca.pem"]);
@@ -58,7 +58,7 @@ pub(super) fn settle(effective: &mut Effective, encrypted: bool) -> Result<(), F
     effective.keep_highest(&["ssl.key.location", "ssl.key.pem", "ssl.keystore.location"]);
     for key in ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location"] {
         // Empty takes back what a file says.
-        let names_a_file = |setting: &&Setting| encrypted && !matches!(setting.value.as_str(), "" | "probe");
+        let names_a_file = |setting: &&PropertyValue| encrypted && !matches!(setting.value.as_str(), "" | "probe");
         let Some(setting) = effective.get(key).filter(names_a_file) else {
             continue;
         };
@@ -67,7 +67,7 @@ pub(super) fn settle(effective: &mut Effective, encrypted: bool) -> Result<(), F
     Ok(())
 }
 
-fn trust(effective: &mut Effective) -> Result<(), Failure> {
+fn trust(effective: &mut Properties) -> Result<(), Failure> {
     // Java needs neither a password nor a type to be right for what is read here.
     effective.take("ssl.truststore.password");
     effective.take("ssl.truststore.type");
@@ -75,9 +75,9 @@ fn trust(effective: &mut Effective) -> Result<(), Failure> {
         effective.say(renamed(certificates, "ssl.ca.pem"));
     }
     let Some(store) = effective.take("ssl.truststore.location") else { return Ok(()) };
-    match kind(&store.value).map_err(|error| unreadable(&store, &error))? {
-        Kind::Pem => effective.say(renamed(store, "ssl.ca.location")),
-        Kind::Jks | Kind::Pkcs12 | Kind::Unknown => {
+    match store_format(&store.value).map_err(|error| unreadable(&store, &error))? {
+        StoreFormat::Pem => effective.say(renamed(store, "ssl.ca.location")),
+        StoreFormat::Jks | StoreFormat::Pkcs12 | StoreFormat::Unknown => {
             return Err(usage(format!("{}: librdkafka reads trusted certificates as PEM only", store.place())).hint(
                 format!(
                     "keytool -list -rfc -keystore {} > ca.pem  writes them all; then ssl.truststore.type=PEM and \
@@ -90,7 +90,7 @@ fn trust(effective: &mut Effective) -> Result<(), Failure> {
     Ok(())
 }
 
-fn keys(effective: &mut Effective) -> Result<(), Failure> {
+fn keys(effective: &mut Properties) -> Result<(), Failure> {
     effective.take("ssl.keystore.type");
     if let Some(key) = effective.take("ssl.keystore.key") {
         effective.say(renamed(key, "ssl.key.pem"));
@@ -99,8 +99,8 @@ fn keys(effective: &mut Effective) -> Result<(), Failure> {
         effective.say(renamed(chain, "ssl.certificate.pem"));
     }
     let Some(store) = effective.get("ssl.keystore.location") else { return Ok(()) };
-    match kind(&store.value).map_err(|error| unreadable(store, &error))? {
-        Kind::Pem => {
+    match store_format(&store.value).map_err(|error| unreadable(store, &error))? {
+        StoreFormat::Pem => {
             // One file with the key and the certificates, as Java wants it; librdkafka looks for each in its own.
             effective.take("ssl.keystore.password");
             if let Some(store) = effective.take("ssl.keystore.location") {
@@ -108,7 +108,7 @@ fn keys(effective: &mut Effective) -> Result<(), Failure> {
                 effective.say(renamed(store, "ssl.certificate.location"));
             }
         }
-        Kind::Jks => {
+        StoreFormat::Jks => {
             return Err(usage(format!("{}: librdkafka does not read Java's own key stores", store.place())).hint(
                 format!(
                     "keytool -importkeystore -srckeystore {} -destkeystore keystore.p12 -deststoretype PKCS12  \
@@ -117,23 +117,23 @@ fn keys(effective: &mut Effective) -> Result<(), Failure> {
                 ),
             ));
         }
-        Kind::Pkcs12 | Kind::Unknown => {}
+        StoreFormat::Pkcs12 | StoreFormat::Unknown => {}
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::effective::Source;
+    use super::super::precedence::PropertySource;
     use super::*;
 
     fn settled(settings: &[(&str, &str)]) -> Result<Vec<(String, String)>, Failure> {
-        let mut effective = Effective::default();
+        let mut effective = Properties::default();
         for (key, value) in settings {
-            effective.say(Setting {
+            effective.say(PropertyValue {
                 key: (*key).to_owned(),
                 value: (*value).to_owned(),
-                source: Source::File { name: "client.properties".into(), line: 3 },
+                source: PropertySource::File { name: "client.properties".into(), line: 3 },
                 spelled: None,
             });
         }

@@ -1,11 +1,11 @@
 //! Owns the pass over the whole log: counted at scan speed, then made the group's state and offsets.
 
 use super::Context;
-use super::epoch::{EpochWriter, Log, Switched};
-use super::group::{self, GroupError, Place};
-use super::hold::Hold;
+use super::epoch::{EpochWriter, LogOrigin, SwitchedPartition};
+use super::group::{self, GroupError, InputPartition};
 use super::metrics_scan::{self, Fold};
-use super::topology::{self, Topic, Topology};
+use super::sole_member::SoleMember;
+use super::topic_set::{self, Topic, TopicSet};
 use crate::analytics::MetricsDocument;
 use crate::exit::Failure;
 use crate::kafka::{EndOffset, Inspector, Operation, TopicPartition};
@@ -14,16 +14,16 @@ use crate::state::TopicId;
 /// What a pass has counted.
 #[derive(Debug)]
 pub(super) struct Pass {
-    pub places: Vec<Place>,
+    pub inputs: Vec<InputPartition>,
     pub folds: Vec<Fold>,
     pub starts: Vec<i64>,
-    /// The id of each place's topic.
+    /// The id of each input's topic.
     pub ids: Vec<Option<TopicId>>,
 }
 
 impl Pass {
     pub fn document(&self) -> MetricsDocument {
-        metrics_scan::metrics(&self.places, &self.folds, &self.starts).document()
+        metrics_scan::metrics(&self.inputs, &self.folds, &self.starts).document()
     }
 }
 
@@ -31,25 +31,25 @@ impl Pass {
 pub(super) fn count(
     context: &Context,
     inspector: &Inspector,
-    topology: &Topology,
+    topic_set: &TopicSet,
     group: &str,
 ) -> Result<Pass, Failure> {
-    let places = group::places(context, topology);
-    let ids = group::topic_ids(context, inspector, &places)?;
-    let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
+    let inputs = group::inputs(context, topic_set);
+    let ids = group::topic_ids(context, inspector, &inputs)?;
+    let sources: Vec<TopicPartition> = inputs.iter().map(|input| input.source.clone()).collect();
     let ends = inspector.ends(&sources, EndOffset::HighWatermark)?;
     inspector.wait_stable(&sources, &ends, &mut |text| context.console.note(text))?;
     let starts = inspector.starts(&sources)?;
     let offsets = ends.iter().zip(&starts).map(|(end, start)| u64::try_from(end - start).unwrap_or(0)).sum();
     let mut progress = context.console.progress("records counted", Some(offsets));
     let folds = starts.iter().map(|start| Fold::empty(*start)).collect();
-    let folds = metrics_scan::fold(context, group, &places, folds, &ends, |_, records| {
+    let folds = metrics_scan::fold(context, group, &inputs, folds, &ends, |_, records| {
         progress.set(records);
         Ok(())
     })?;
-    match group::recreated_meanwhile(&places, &ids, &group::topic_ids(context, inspector, &places)?) {
+    match group::recreated_since(&inputs, &ids, &group::topic_ids(context, inspector, &inputs)?) {
         Some(failure) => Err(failure),
-        None => Ok(Pass { places, folds, starts, ids }),
+        None => Ok(Pass { inputs, folds, starts, ids }),
     }
 }
 
@@ -64,18 +64,18 @@ pub(super) fn install(
     group: &str,
     pass: &mut Pass,
 ) -> Result<(), GroupError> {
-    let topology =
-        topology::ensure(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Read, Operation::Write])], None)?;
+    let topic_set =
+        topic_set::ensure(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Read, Operation::Write])], None)?;
     let writer = EpochWriter::open(context, inspector, group)?;
     group::wait_empty(context, inspector, group, None)?;
-    let hold = Hold::take(context, inspector, group, &pass.places)?;
-    let result = installed(context, inspector, group, pass, &topology, &writer, &hold);
+    let sole_member = SoleMember::join(context, inspector, group, &pass.inputs)?;
+    let result = installed(context, inspector, group, pass, &topic_set, &writer, &sole_member);
     if let Err(error) = result {
-        hold.abandon();
+        sole_member.leave_at_once();
         return Err(error);
     }
-    hold.release();
-    Ok(writer.wait_visible(inspector, &topology, &pass.places)?)
+    sole_member.leave();
+    Ok(writer.wait_visible(inspector, &topic_set, &pass.inputs)?)
 }
 
 fn installed(
@@ -83,27 +83,30 @@ fn installed(
     inspector: &Inspector,
     group: &str,
     pass: &mut Pass,
-    topology: &Topology,
+    topic_set: &TopicSet,
     writer: &EpochWriter<'_>,
-    hold: &Hold<'_>,
+    sole_member: &SoleMember<'_>,
 ) -> Result<(), GroupError> {
     // Read while the group is held: what stands now is what an undo goes back to.
-    let state = group::read_state(context, inspector, topology, group)?;
-    writer.write_base(&pass.places, &mut pass.folds)?;
-    hold.serve()?;
-    let switched: Vec<Switched> = pass
-        .places
+    let state = group::read_state(context, inspector, topic_set, group)?;
+    writer.write_base(&pass.inputs, &mut pass.folds)?;
+    sole_member.poll()?;
+    let switched: Vec<SwitchedPartition> = pass
+        .inputs
         .iter()
         .zip(&pass.folds)
         .zip(pass.starts.iter().zip(&pass.ids))
-        .map(|((place, fold), (start, id))| {
+        .map(|((input, fold), (start, id))| {
             let previous = state
-                .position(&place.source.topic, place.source.partition)
+                .position(&input.source.topic, input.source.partition)
                 .and_then(crate::state::Position::checkpoint);
-            let log = Log { start: *start, topic_id: id.clone() };
-            Switched { source: place.source.clone(), position: writer.position(fold, log, fold.position, previous) }
+            let log = LogOrigin { start: *start, topic_id: id.clone() };
+            SwitchedPartition {
+                source: input.source.clone(),
+                position: writer.position(fold, log, fold.position, previous),
+            }
         })
         .collect();
-    writer.switch(hold, &[], &switched)?;
-    writer.collect_garbage(inspector, topology)
+    writer.switch(sole_member, &[], &switched)?;
+    writer.collect_garbage(inspector, topic_set)
 }

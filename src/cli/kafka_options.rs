@@ -5,7 +5,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Options of `kafka-consumer-groups --reset-offsets` that `replay` has not got, and what is said about each.
-const TERMS: [(&str, &str); 5] = [
+const KAFKA_OPTIONS: [(&str, &str); 5] = [
     (
         "--to-latest",
         "a replay goes back and never forwards: what it passed over would not be counted; `foodstream analytics` reads on from where the group is",
@@ -21,13 +21,13 @@ const TERMS: [(&str, &str); 5] = [
 
 /// The same error; what clap would guess from the letters of an option of Kafka's tool gives way to what helps.
 #[must_use]
-pub fn in_terms_of_this(mut error: Error) -> Error {
+pub fn explain_kafka_option(mut error: Error) -> Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else { return error };
     let option = typed.split('=').next().unwrap_or_default();
-    let Some((_, words)) = TERMS.iter().find(|(term, _)| *term == option) else { return error };
+    let Some((_, words)) = KAFKA_OPTIONS.iter().find(|(term, _)| *term == option) else { return error };
     for guessed in [ContextKind::SuggestedArg, ContextKind::Usage] {
         error.remove(guessed);
     }
@@ -41,7 +41,7 @@ mod tests {
 
     fn told(words: &[&str]) -> String {
         let error = super::super::command().try_get_matches_from(words).expect_err("refused");
-        in_terms_of_this(error).render().to_string()
+        explain_kafka_option(error).render().to_string()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::Context;
+use crate::commands::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{self, AddressFile, BrokerDocument, StopResult, broker_report};
 use crate::printable;
@@ -21,7 +21,7 @@ pub fn status(context: &Context, folder: &Path) -> Outcome {
     };
     let code = if running.is_some() { Code::Done } else { Code::Different };
     let document = running.unwrap_or_else(|| nothing(folder));
-    context.answer(&document, &broker_report(&document), report)?;
+    context.print_document(&document, &broker_report(&document), report)?;
     Ok(code)
 }
 
@@ -68,7 +68,7 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
         },
         _ => broker_report(&document),
     };
-    context.answer(&document, &text, report)?;
+    context.print_document(&document, &text, report)?;
     Ok(Code::Done)
 }
 

@@ -4,7 +4,7 @@ use super::jaas::{LoginModule, login_module};
 
 /// What a name of the Java clients means here.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum Mapping {
     /// These properties of librdkafka.
     As(Vec<(&'static str, String)>),
     /// Nothing: this program has no use for it, for the given reason.
@@ -15,14 +15,14 @@ pub(super) enum Meaning {
 
 /// A setting that cannot be had: what is wrong, and the way on. Quotes no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct MappingError {
     /// A lowercase fragment.
     pub message: String,
     /// The way on.
     pub hint: String,
 }
 
-impl Refusal {
+impl MappingError {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into() }
     }
@@ -135,98 +135,98 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 ///
 /// When it cannot be had, and the connection would be another than the one that was asked for.
-pub(super) fn meaning(name: &str, value: &str) -> Result<Option<Meaning>, Refusal> {
+pub(super) fn mapping(name: &str, value: &str) -> Result<Option<Mapping>, MappingError> {
     let find = |table: &[(&'static str, &'static str)]| table.iter().find(|(java, _)| *java == name).map(|(_, it)| *it);
     if let Some(renamed) = find(RENAMED) {
-        return Ok(Some(Meaning::As(vec![(renamed, value.to_owned())])));
+        return Ok(Some(Mapping::As(vec![(renamed, value.to_owned())])));
     }
     if let Some(reason) = find(UNNEEDED) {
-        return Ok(Some(Meaning::Unneeded(reason)));
+        return Ok(Some(Mapping::Unneeded(reason)));
     }
     if let Some(reason) = find(IGNORED) {
-        return Ok(Some(Meaning::Ignored(reason)));
+        return Ok(Some(Mapping::Ignored(reason)));
     }
     if OF_OTHERS.iter().any(|beginning| name.starts_with(beginning)) {
-        return Ok(Some(Meaning::Unneeded("there is no schema registry here")));
+        return Ok(Some(Mapping::Unneeded("there is no schema registry here")));
     }
     let system = |renamed| {
         // Minus one is the operating system's default in Java, which is 0 in librdkafka.
-        Meaning::As(vec![(renamed, if value == "-1" { "0" } else { value }.to_owned())])
+        Mapping::As(vec![(renamed, if value == "-1" { "0" } else { value }.to_owned())])
     };
     Ok(Some(match name {
         MODULE => jaas(value)?,
         "buffer.memory" => {
             let kibibytes = value.parse::<u64>().map(|bytes| bytes.div_ceil(1024).max(1).to_string());
-            Meaning::As(vec![("queue.buffering.max.kbytes", kibibytes.unwrap_or_else(|_| value.to_owned()))])
+            Mapping::As(vec![("queue.buffering.max.kbytes", kibibytes.unwrap_or_else(|_| value.to_owned()))])
         }
         "send.buffer.bytes" => system("socket.send.buffer.bytes"),
         "receive.buffer.bytes" => system("socket.receive.buffer.bytes"),
         "connections.max.idle.ms" if value == "-1" => system("connections.max.idle.ms"),
         "ssl.endpoint.identification.algorithm" if value.is_empty() => {
-            Meaning::As(vec![("ssl.endpoint.identification.algorithm", "none".to_owned())])
+            Mapping::As(vec![("ssl.endpoint.identification.algorithm", "none".to_owned())])
         }
         "ssl.enabled.protocols" => versions(value)?,
         "ssl.cipher.suites" if value.contains("TLS_") => {
-            return Err(Refusal::new(
+            return Err(MappingError::new(
                 "the cipher suites have the names that Java gives them",
                 "give OpenSSL's names, separated by ':'; `openssl ciphers -stdname` lists both",
             ));
         }
         "ssl.engine.factory.class" => {
-            return Err(Refusal::new(
+            return Err(MappingError::new(
                 "TLS is made by a Java class, which cannot be had here",
                 "say it with ssl.… instead",
             ));
         }
         "sasl.login.callback.handler.class" if value.ends_with(".OAuthBearerLoginCallbackHandler") => {
-            Meaning::As(vec![("sasl.oauthbearer.method", "oidc".to_owned())])
+            Mapping::As(vec![("sasl.oauthbearer.method", "oidc".to_owned())])
         }
         "sasl.oauthbearer.jwt.retriever.class" if value.ends_with("JwtRetriever") => {
-            Meaning::Unneeded("librdkafka asks for tokens by itself")
+            Mapping::Unneeded("librdkafka asks for tokens by itself")
         }
         "sasl.login.callback.handler.class"
         | "sasl.client.callback.handler.class"
         | "sasl.login.class"
         | "sasl.oauthbearer.jwt.retriever.class" => {
-            return Err(Refusal::new(
+            return Err(MappingError::new(
                 "the credentials come from a Java class, which cannot be had here",
                 "give them with sasl.username and sasl.password, or sasl.oauthbearer.…",
             ));
         }
-        "partitioner.ignore.keys" if value.eq_ignore_ascii_case("false") => Meaning::Unneeded("keys are not ignored"),
+        "partitioner.ignore.keys" if value.eq_ignore_ascii_case("false") => Mapping::Unneeded("keys are not ignored"),
         "partitioner.class" | "partitioner.ignore.keys" => {
-            return Err(Refusal::new(
+            return Err(MappingError::new(
                 "the program owns this property: keys must land where Java's murmur2 puts them",
                 "leave it out",
             ));
         }
         "bootstrap.controllers" => {
-            return Err(Refusal::new("controllers are not spoken to", "give brokers with bootstrap.servers"));
+            return Err(MappingError::new("controllers are not spoken to", "give brokers with bootstrap.servers"));
         }
         _ => return Ok(None),
     }))
 }
 
 /// OpenSSL speaks TLS 1.2 and 1.3, and librdkafka has no setting for it.
-fn versions(value: &str) -> Result<Meaning, Refusal> {
+fn versions(value: &str) -> Result<Mapping, MappingError> {
     let named: Vec<&str> = value.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let has = |version: &str| named.iter().any(|name| name.eq_ignore_ascii_case(version));
     if has("TLSv1.3") && !has("TLSv1.2") {
-        return Err(Refusal::new(
+        return Err(MappingError::new(
             "TLS 1.3 alone is asked for, and librdkafka would take 1.2 too",
             "let the broker insist on it (its ssl.enabled.protocols), and leave it out or add TLSv1.2 here",
         ));
     }
     Ok(match named.len() {
-        2 if has("TLSv1.3") => Meaning::Unneeded("TLS 1.2 and 1.3 are spoken"),
-        _ => Meaning::Ignored("TLS 1.2 and 1.3 are spoken"),
+        2 if has("TLSv1.3") => Mapping::Unneeded("TLS 1.2 and 1.3 are spoken"),
+        _ => Mapping::Ignored("TLS 1.2 and 1.3 are spoken"),
     })
 }
 
 /// What the login modules of Kafka itself say.
-fn jaas(text: &str) -> Result<Meaning, Refusal> {
+fn jaas(text: &str) -> Result<Mapping, MappingError> {
     let module = login_module(text).map_err(|problem| {
-        Refusal::new(
+        MappingError::new(
             format!("the login module cannot be read: {problem}"),
             "as in org.apache.kafka.common.security.plain.PlainLoginModule required username=\"…\" password=\"…\"; \
              — in a file `\\` at a line's end goes on with the next one, and a backslash is written \\\\",
@@ -236,11 +236,11 @@ fn jaas(text: &str) -> Result<Meaning, Refusal> {
         "PlainLoginModule" if is_kafkas(&module) => password(&module, "PlainLoginModule"),
         "ScramLoginModule" if is_kafkas(&module) => password(&module, "ScramLoginModule"),
         "OAuthBearerLoginModule" if is_kafkas(&module) => bearer(&module),
-        "Krb5LoginModule" => Err(Refusal::new(
+        "Krb5LoginModule" => Err(MappingError::new(
             "it asks for Kerberos, which is not built in",
             "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER are",
         )),
-        _ => Err(Refusal::new(
+        _ => Err(MappingError::new(
             "its login module is a Java class that cannot be had here",
             "PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule of org.apache.kafka.common.security are understood",
         )),
@@ -252,27 +252,27 @@ fn is_kafkas(module: &LoginModule) -> bool {
     module.class.contains("org.apache.kafka.common.security.")
 }
 
-fn password(module: &LoginModule, name: &'static str) -> Result<Meaning, Refusal> {
+fn password(module: &LoginModule, name: &'static str) -> Result<Mapping, MappingError> {
     if module.option("tokenauth").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err(Refusal::new(
+        return Err(MappingError::new(
             "it asks for delegation tokens (tokenauth), which librdkafka does not have",
             "use the user's own name and password",
         ));
     }
     let wanted = |option: &str| {
         module.option(option).map(str::to_owned).ok_or_else(|| {
-            Refusal::new(
+            MappingError::new(
                 format!("its login module has no {option}"),
                 format!("add {option}=\"…\" before the semicolon"),
             )
         })
     };
     let (username, password) = (wanted("username")?, wanted("password")?);
-    Ok(Meaning::As(vec![("sasl.username", username), ("sasl.password", password), (MODULE, name.to_owned())]))
+    Ok(Mapping::As(vec![("sasl.username", username), ("sasl.password", password), (MODULE, name.to_owned())]))
 }
 
 /// The token that Kafka's module makes for tests, as librdkafka makes it; or a client's id and secret for an identity provider.
-fn bearer(module: &LoginModule) -> Result<Meaning, Refusal> {
+fn bearer(module: &LoginModule) -> Result<Mapping, MappingError> {
     let mut meant = vec![(MODULE, "OAuthBearerLoginModule".to_owned())];
     if module.option("clientId").is_some() || module.option("clientSecret").is_some() {
         let names = [
@@ -282,11 +282,11 @@ fn bearer(module: &LoginModule) -> Result<Meaning, Refusal> {
         ];
         meant.extend(names.into_iter().filter_map(|(java, own)| Some((own, module.option(java)?.to_owned()))));
         meant.push(("sasl.oauthbearer.method", "oidc".to_owned()));
-        return Ok(Meaning::As(meant));
+        return Ok(Mapping::As(meant));
     }
     if !module.options.iter().any(|(name, _)| name.starts_with("unsecuredLogin")) {
         // Its client's id may stand outside of it.
-        return Ok(Meaning::As(meant));
+        return Ok(Mapping::As(meant));
     }
     let claim = module.option("unsecuredLoginPrincipalClaimName").unwrap_or("sub");
     let mut parts = Vec::new();
@@ -306,7 +306,7 @@ fn bearer(module: &LoginModule) -> Result<Meaning, Refusal> {
                 (Some(own), _) if own == claim => format!("principal={value}"),
                 (_, Some(extension)) => format!("extension_{extension}={value}"),
                 _ => {
-                    return Err(Refusal::new(
+                    return Err(MappingError::new(
                         format!("librdkafka's unsecured token has no unsecuredLogin{}", sort(name)),
                         "it has a principal, a scope, a lifetime and extensions",
                     ));
@@ -314,7 +314,7 @@ fn bearer(module: &LoginModule) -> Result<Meaning, Refusal> {
             },
         };
         if value.contains(' ') {
-            return Err(Refusal::new(
+            return Err(MappingError::new(
                 "a claim of its unsecured token holds a blank, which librdkafka's cannot",
                 "leave the blank out",
             ));
@@ -322,14 +322,14 @@ fn bearer(module: &LoginModule) -> Result<Meaning, Refusal> {
         parts.push(part);
     }
     if !parts.iter().any(|part| part.starts_with("principal=")) {
-        return Err(Refusal::new(
+        return Err(MappingError::new(
             "its unsecured token has no principal",
             format!("add unsecuredLoginStringClaim_{claim}=\"…\""),
         ));
     }
     meant.push(("enable.sasl.oauthbearer.unsecure.jwt", "true".to_owned()));
     meant.push(("sasl.oauthbearer.config", parts.join(" ")));
-    Ok(Meaning::As(meant))
+    Ok(Mapping::As(meant))
 }
 
 /// The sort of a claim, without the name that the user gave it.
@@ -344,8 +344,8 @@ mod tests {
 
     /// The properties of librdkafka that a setting comes to.
     fn properties(name: &str, value: &str) -> Vec<(&'static str, String)> {
-        match meaning(name, value) {
-            Ok(Some(Meaning::As(list))) => list.into_iter().filter(|(key, _)| *key != MODULE).collect(),
+        match mapping(name, value) {
+            Ok(Some(Mapping::As(list))) => list.into_iter().filter(|(key, _)| *key != MODULE).collect(),
             other => panic!("{name}: {:?}", other.map(|it| it.is_some())),
         }
     }
@@ -362,7 +362,7 @@ mod tests {
         for name in names.lines() {
             let known = STORES.contains(&name)
                 || owned_property(name).is_some()
-                || !matches!(meaning(name, "1"), Ok(None))
+                || !matches!(mapping(name, "1"), Ok(None))
                 || !matches!(check_property(name, "1"), Err(PropertyError::Unknown(_)));
             assert!(known, "{name}");
         }
@@ -431,7 +431,7 @@ mod tests {
             ("sasl.login.callback.handler.class", "hush".to_owned(), "Java class"),
             ("partitioner.class", "hush".to_owned(), "murmur2"),
         ] {
-            let refusal = meaning(name, &value).err().unwrap_or_else(|| panic!("{named}: taken"));
+            let refusal = mapping(name, &value).err().unwrap_or_else(|| panic!("{named}: taken"));
             assert!(refusal.message.contains(named), "{refusal:?}");
             assert!(!refusal.message.contains("hush") && !refusal.hint.contains("hush"), "{refusal:?}");
         }
@@ -439,9 +439,9 @@ mod tests {
 
     #[test]
     fn tls_is_never_weaker_than_asked_for() {
-        assert!(matches!(versions("TLSv1.2,TLSv1.3"), Ok(Meaning::Unneeded(_))));
-        assert!(matches!(versions("TLSv1.2"), Ok(Meaning::Ignored(_))));
-        assert!(matches!(versions("TLSv1.1, TLSv1.2, TLSv1.3"), Ok(Meaning::Ignored(_))));
+        assert!(matches!(versions("TLSv1.2,TLSv1.3"), Ok(Mapping::Unneeded(_))));
+        assert!(matches!(versions("TLSv1.2"), Ok(Mapping::Ignored(_))));
+        assert!(matches!(versions("TLSv1.1, TLSv1.2, TLSv1.3"), Ok(Mapping::Ignored(_))));
         assert!(versions("TLSv1.3").is_err());
     }
 }

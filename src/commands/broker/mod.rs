@@ -11,6 +11,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
+mod control;
+
+pub use control::{status, stop};
+
 use super::Context;
 use crate::broker::{
     BrokerConfig, BrokerEvent, DataDirError, Directory, NodeSettings, OpenError, Server, StartError, Untrusted,
@@ -87,23 +91,24 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
             server.address()
         ));
     }
-    let mut host = Host { context, settings, server, claim: None, leases: Leases::default(), said: RefCell::default() };
-    let requests = host.open_control().await?;
-    let outcome = match host.announce(&mut heard, report) {
-        Ok(()) => host.serve(heard, requests).await,
+    let mut process =
+        BrokerProcess { context, settings, server, claim: None, leases: Leases::default(), said: RefCell::default() };
+    let requests = process.open_control().await?;
+    let outcome = match process.announce(&mut heard, report) {
+        Ok(()) => process.serve(heard, requests).await,
         Err(failure) => Err(failure),
     };
-    Ok(host.end(outcome).await)
+    Ok(process.end(outcome).await)
 }
 
 /// The first line of a background broker: the only one that its parent reads.
 fn first_word(context: &Context, word: &StartupMessage) -> Result<(), Failure> {
     let line = serde_json::to_string(word).map_err(|error| Failure::new(Code::Unexpected, error.to_string()))?;
     // A parent that is gone does not need it.
-    context.console.answer(&format!("{line}\n")).map(drop)
+    context.console.print(&format!("{line}\n")).map(drop)
 }
 
-struct Host<'a> {
+struct BrokerProcess<'a> {
     context: &'a Context,
     settings: &'a BrokerSettings,
     server: Server,
@@ -114,7 +119,7 @@ struct Host<'a> {
     said: RefCell<Vec<(String, Deadline)>>,
 }
 
-impl Host<'_> {
+impl BrokerProcess<'_> {
     /// Says in the folder where the broker is, and listens to who asks for it there.
     async fn open_control(&mut self) -> Result<mpsc::Receiver<ControlRequest>, Failure> {
         let (sender, requests) = mpsc::channel(8);
@@ -156,7 +161,7 @@ impl Host<'_> {
                     .as_ref()
                     .map_or_else(|| "in memory".to_owned(), |folder| format!("in {}", printable::path(folder)));
                 let text = format!("listening on {}, data {data}\n", self.server.address());
-                self.context.answer(&self.document(), &text, report)
+                self.context.print_document(&self.document(), &text, report)
             }
         }
     }
@@ -172,7 +177,7 @@ impl Host<'_> {
         let mut deserted = pin!(deserted(&self.server, &self.leases, self.settings.idle));
         loop {
             tokio::select! {
-                _ = self.context.shutdown.asked() => {
+                _ = self.context.shutdown.wait() => {
                     self.log("ended by a signal");
                     return Ok(Code::Done);
                 }

@@ -9,7 +9,7 @@ use crate::secrets::REDACTED;
 
 /// Where a setting stands. A later one wins over an earlier one, and within one the last that was said.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Source {
+pub(super) enum PropertySource {
     /// A line of a properties file.
     File {
         /// As it was typed.
@@ -25,7 +25,7 @@ pub(super) enum Source {
     Flag(&'static str),
 }
 
-impl Source {
+impl PropertySource {
     /// Its rank among the sources; lines of one file are of one rank.
     fn rank(&self) -> u8 {
         match self {
@@ -37,7 +37,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for PropertySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { name, line } => write!(f, "{}:{line}", printable(name)),
@@ -49,18 +49,18 @@ impl fmt::Display for Source {
 
 /// A value of a property of librdkafka, and where it was said.
 #[derive(Clone)]
-pub(super) struct Setting {
+pub(super) struct PropertyValue {
     /// The property, by its one name.
     pub key: String,
     /// Its value, which may be a secret.
     pub value: String,
     /// Where it stands.
-    pub source: Source,
+    pub source: PropertySource,
     /// How it was spelled there, where that is another name.
     pub spelled: Option<String>,
 }
 
-impl Setting {
+impl PropertyValue {
     /// Where it stands and as what: `client.properties:12, sasl.jaas.config`.
     pub fn origin(&self) -> String {
         match &self.spelled {
@@ -77,10 +77,12 @@ impl Setting {
     /// Where it stands and what it says, for an error about a value that is no secret.
     pub fn with_value(&self, value: &str) -> String {
         match &self.source {
-            Source::Flag(name) => format!("{name} {value}"),
-            Source::Environment(name) => format!("{name}={value}"),
-            Source::Property => format!("{}={value}", self.place()),
-            Source::File { .. } => format!("{}: {}={value}", self.place(), self.spelled.as_ref().unwrap_or(&self.key)),
+            PropertySource::Flag(name) => format!("{name} {value}"),
+            PropertySource::Environment(name) => format!("{name}={value}"),
+            PropertySource::Property => format!("{}={value}", self.place()),
+            PropertySource::File { .. } => {
+                format!("{}: {}={value}", self.place(), self.spelled.as_ref().unwrap_or(&self.key))
+            }
         }
     }
 
@@ -91,9 +93,9 @@ impl Setting {
 }
 
 /// Where a setting of a name stands, for an error.
-pub(super) fn place(source: &Source, name: &str) -> String {
+pub(super) fn place(source: &PropertySource, name: &str) -> String {
     match source {
-        Source::Property => format!("-X {}", shown_name(name).unwrap_or_default()).trim_end().to_owned(),
+        PropertySource::Property => format!("-X {}", shown_name(name).unwrap_or_default()).trim_end().to_owned(),
         other => other.to_string(),
     }
 }
@@ -108,18 +110,18 @@ pub(super) fn shown_name(name: &str) -> Option<&str> {
 
 /// What holds, and what it was said over; by name.
 #[derive(Default)]
-pub(super) struct Effective(BTreeMap<String, Vec<Setting>>);
+pub(super) struct Properties(BTreeMap<String, Vec<PropertyValue>>);
 
-impl Effective {
+impl Properties {
     /// Adds what was said; it wins over what was said of the same property at the same or a lower rank.
-    pub fn say(&mut self, setting: Setting) {
+    pub fn say(&mut self, setting: PropertyValue) {
         let said = self.0.entry(setting.key.clone()).or_default();
         let at = said.partition_point(|other| other.source.rank() <= setting.source.rank());
         said.insert(at, setting);
     }
 
     /// What holds of a property.
-    pub fn get(&self, key: &str) -> Option<&Setting> {
+    pub fn get(&self, key: &str) -> Option<&PropertyValue> {
         self.0.get(key)?.last()
     }
 
@@ -131,7 +133,7 @@ impl Effective {
     }
 
     /// Takes a property out of what holds.
-    pub fn take(&mut self, key: &str) -> Option<Setting> {
+    pub fn take(&mut self, key: &str) -> Option<PropertyValue> {
         self.0.remove(key)?.pop()
     }
 
@@ -147,12 +149,12 @@ impl Effective {
     }
 
     /// Everything that was said, by name.
-    pub fn all(&self) -> impl Iterator<Item = &Setting> {
+    pub fn all(&self) -> impl Iterator<Item = &PropertyValue> {
         self.0.values().flatten()
     }
 
     /// What holds, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+    pub fn iter(&self) -> impl Iterator<Item = &PropertyValue> {
         self.0.values().filter_map(|said| said.last())
     }
 
@@ -161,7 +163,7 @@ impl Effective {
         let mut lines: Vec<String> = defaults.iter().map(|(key, value)| format!("{key}={value} (default)")).collect();
         for said in self.0.values() {
             let Some((holds, over)) = said.split_last() else { continue };
-            let told: Vec<String> = std::iter::once(holds).chain(over.iter().rev()).map(Setting::shown).collect();
+            let told: Vec<String> = std::iter::once(holds).chain(over.iter().rev()).map(PropertyValue::shown).collect();
             lines.push(format!("{}={}", printable(&holds.key), told.join(", over ")));
         }
         lines.sort();
@@ -173,21 +175,21 @@ impl Effective {
 mod tests {
     use super::*;
 
-    fn said(key: &str, value: &str, source: Source) -> Setting {
-        Setting { key: key.into(), value: value.into(), source, spelled: None }
+    fn said(key: &str, value: &str, source: PropertySource) -> PropertyValue {
+        PropertyValue { key: key.into(), value: value.into(), source, spelled: None }
     }
 
-    fn line(line: usize) -> Source {
-        Source::File { name: "client.properties".into(), line }
+    fn line(line: usize) -> PropertySource {
+        PropertySource::File { name: "client.properties".into(), line }
     }
 
     #[test]
     fn the_highest_source_holds_and_within_one_the_last_word() {
-        let mut effective = Effective::default();
-        effective.say(said("linger.ms", "1", Source::Property));
+        let mut effective = Properties::default();
+        effective.say(said("linger.ms", "1", PropertySource::Property));
         effective.say(said("linger.ms", "5", line(3)));
         effective.say(said("linger.ms", "6", line(9)));
-        effective.say(said("linger.ms", "2", Source::Property));
+        effective.say(said("linger.ms", "2", PropertySource::Property));
         assert_eq!(
             effective.lines(&[("client.id", "foodstream")]),
             [
@@ -199,19 +201,19 @@ mod tests {
 
     #[test]
     fn a_secret_is_told_with_its_origin_and_without_its_value() {
-        let mut effective = Effective::default();
-        effective.say(said("sasl.password", "hush-hush", Source::Property));
+        let mut effective = Properties::default();
+        effective.say(said("sasl.password", "hush-hush", PropertySource::Property));
         let spelled = Some("sasl.jaas.config".to_owned());
-        effective.say(Setting { spelled, ..said("sasl.password", "hush-hush", line(12)) });
+        effective.say(PropertyValue { spelled, ..said("sasl.password", "hush-hush", line(12)) });
         let told = ["sasl.password=[redacted] (-X), over [redacted] (client.properties:12, sasl.jaas.config)"];
         assert_eq!(effective.lines(&[]), told);
     }
 
     #[test]
     fn of_two_ways_to_say_the_same_the_higher_source_holds() {
-        let mut effective = Effective::default();
+        let mut effective = Properties::default();
         effective.say(said("ssl.ca.pem", "x", line(1)));
-        effective.say(said("ssl.ca.location", "/ca.pem", Source::Property));
+        effective.say(said("ssl.ca.location", "/ca.pem", PropertySource::Property));
         effective.keep_highest(&["ssl.ca.location", "ssl.ca.pem"]);
         assert!(effective.get("ssl.ca.pem").is_none() && effective.get("ssl.ca.location").is_some());
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::analytics::{GroupState, Metrics, View};
 use crate::commands::Context;
-use crate::commands::epoch::{EpochWriter, Log, Switched};
-use crate::commands::group::{self, Place};
+use crate::commands::epoch::{EpochWriter, LogOrigin, SwitchedPartition};
+use crate::commands::group::{self, InputPartition};
 use crate::commands::metrics_scan::Fold;
-use crate::commands::topology::{self, Topology, Use};
+use crate::commands::topic_set::{self, TopicSet, TopicUse};
 use crate::exit::{Code, Failure};
 use crate::kafka::{EndOffset, Inspector, TopicPartition};
 use crate::replay::{PartitionFacts, PartitionTarget, PlanRow, StateFacts, Target, is_selected};
@@ -15,17 +15,17 @@ use crate::settings::ReplaySettings;
 use crate::state::{Checkpoint, Loss, Position, TopicId, is_another_topic};
 
 /// Everything that is frozen before anything moves.
-pub(super) struct Frozen {
-    pub places: Vec<Place>,
-    pub partitions: Vec<Partition>,
+pub(super) struct Snapshot {
+    pub inputs: Vec<InputPartition>,
+    pub partitions: Vec<PartitionSnapshot>,
     /// What the group's state has counted.
     pub before: Metrics,
     /// What was counted of the partitions that are left alone.
     pub kept: Metrics,
 }
 
-/// One source partition, frozen.
-pub(super) struct Partition {
+/// One source partition, snapshot.
+pub(super) struct PartitionSnapshot {
     /// `committed` is the frozen end: the group's offset, or the one before a replay that was killed.
     pub facts: PartitionFacts,
     pub row: PlanRow,
@@ -36,7 +36,7 @@ pub(super) struct Partition {
     pub topic_id: Option<TopicId>,
     /// What an undo of this replay goes back to.
     pub previous: Option<Checkpoint>,
-    /// Where the state stands now.
+    /// Where the state status now.
     pub position: Option<Position>,
     /// The group's offset and its state's position are equal.
     pub agrees: bool,
@@ -46,7 +46,7 @@ pub(super) struct Partition {
     interrupted: bool,
 }
 
-impl Partition {
+impl PartitionSnapshot {
     /// Whether the range can be read at all, and rewound: state and offset agree, the state is whole and of this topic, the log
     /// reaches that far, and all that was counted before the target is still there to be counted again.
     pub fn is_sound(&self) -> bool {
@@ -77,20 +77,23 @@ impl Partition {
     }
 
     /// The same partition in the epoch that is written, or `None` where the group has no offset or it is left alone.
-    pub fn switched(&self, writer: &EpochWriter<'_>, fold: &Fold) -> Option<Switched> {
+    pub fn switched(&self, writer: &EpochWriter<'_>, fold: &Fold) -> Option<SwitchedPartition> {
         self.facts.committed.filter(|_| self.chosen)?;
-        let log = Log { start: self.begin(), topic_id: self.topic_id.clone() };
+        let log = LogOrigin { start: self.begin(), topic_id: self.topic_id.clone() };
         let position = writer.position(fold, log, self.row.end, self.previous.clone());
-        Some(Switched { source: self.source(), position })
+        Some(SwitchedPartition { source: self.source(), position })
     }
 
     /// The same partition where and what it was, but without what an *earlier* switch left for an undo: an undo goes back
     /// behind the last one, in which this partition did not move. `None` if there is nothing to take away.
-    pub fn kept(&self) -> Option<Switched> {
+    pub fn kept(&self) -> Option<SwitchedPartition> {
         let position = self.position.as_ref().filter(|position| position.previous.is_some())?;
         // Who undoes or repeats a replay that was killed still needs what it left.
         let stays = !self.chosen && self.agrees && !self.interrupted;
-        stays.then(|| Switched { source: self.source(), position: Position { previous: None, ..position.clone() } })
+        stays.then(|| SwitchedPartition {
+            source: self.source(),
+            position: Position { previous: None, ..position.clone() },
+        })
     }
 
     fn source(&self) -> TopicPartition {
@@ -103,23 +106,23 @@ impl Partition {
 /// # Errors
 ///
 /// With exit code 2 and the flag, or the file's line.
-pub(super) fn check(context: &Context, settings: &ReplaySettings, topology: &Topology) -> Result<(), Failure> {
-    let places = group::places(context, topology);
-    let mut topics: Vec<String> = places.iter().map(|place| place.source.topic.clone()).collect();
+pub(super) fn check(context: &Context, settings: &ReplaySettings, topic_set: &TopicSet) -> Result<(), Failure> {
+    let inputs = group::inputs(context, topic_set);
+    let mut topics: Vec<String> = inputs.iter().map(|input| input.source.topic.clone()).collect();
     topics.dedup();
     let usage = |text: String| Failure::new(Code::Usage, text);
     for filter in &settings.topics {
-        filter.check(context.common.names.prefix(), &topics, topology.partitions).map_err(|error| {
+        filter.check(context.common.names.prefix(), &topics, topic_set.partitions).map_err(|error| {
             usage(error.to_string()).hint("`foodstream replay --dry-run` lists the topics and partitions of a replay")
         })?;
     }
     if let Target::File(file) = &settings.target {
-        file.check(&topics, topology.partitions).map_err(|error| {
+        file.check(&topics, topic_set.partitions).map_err(|error| {
             usage(error.to_string()).hint(
                 "`foodstream replay --dry-run --export FILE` writes a file that fits; --group names another group",
             )
         })?;
-        if !places.iter().any(|place| is_chosen(context, settings, &place.source)) {
+        if !inputs.iter().any(|input| is_chosen(context, settings, &input.source)) {
             return Err(usage(format!("no row of {} is of the partitions that --topic names", file.name()))
                 .hint("leave --topic out, or name what the file is about"));
         }
@@ -148,18 +151,18 @@ fn look_up(
     Ok(chosen.iter().map(|chosen| if *chosen { found.next().flatten() } else { None }).collect())
 }
 
-pub(super) fn freeze(
+pub(super) fn take_snapshot(
     context: &Context,
     inspector: &Inspector,
-    stands: &Stands,
+    status: &GroupStatus,
     settings: &ReplaySettings,
-) -> Result<Frozen, Failure> {
+) -> Result<Snapshot, Failure> {
     let names = &context.common.names;
-    let state = &stands.state;
-    let places = group::places(context, &stands.topology);
-    let ids = group::topic_ids(context, inspector, &places)?;
-    let later = group::offsets(context, inspector, &places)?;
-    let sources: Vec<TopicPartition> = places.iter().map(|place| place.source.clone()).collect();
+    let state = &status.state;
+    let inputs = group::inputs(context, &status.topic_set);
+    let ids = group::topic_ids(context, inspector, &inputs)?;
+    let later = group::offsets(context, inspector, &inputs)?;
+    let sources: Vec<TopicPartition> = inputs.iter().map(|input| input.source.clone()).collect();
     let chosen: Vec<bool> = sources.iter().map(|source| is_chosen(context, settings, source)).collect();
     let starts = inspector.starts(&sources)?;
     let ends = inspector.ends(&sources, EndOffset::HighWatermark)?;
@@ -173,30 +176,30 @@ pub(super) fn freeze(
         let left_alone = !is_chosen(context, settings, &TopicPartition::new(topic, partition));
         left_alone.then(|| view(position))
     });
-    let mut partitions = Vec::with_capacity(places.len());
+    let mut partitions = Vec::with_capacity(inputs.len());
     for (index, TopicPartition { topic, partition }) in sources.into_iter().enumerate() {
         let position = state.position(&topic, partition);
         let stands_at = position.map(|position| position.next_offset);
-        let offset = group::offset_beside(stands_at, stands.offsets[index], later[index]);
+        let offset = group::offset_for_position(stands_at, status.offsets[index], later[index]);
         let agrees = stands_at == offset;
         let before = position.and_then(|position| match view(position) {
             View::BeforeSwitch => position.previous.clone(),
             View::Current => position.checkpoint(),
         });
         // After a replay that was killed, the end is where the group stood before it; what is left alone stays where it is.
-        let frozen = if agrees && chosen[index] { before.as_ref().map(|before| before.next_offset) } else { offset };
+        let snapshot = if agrees && chosen[index] { before.as_ref().map(|before| before.next_offset) } else { offset };
         let facts = PartitionFacts {
             topic,
             partition,
             log_start: starts[index],
             high_watermark: ends[index],
-            committed: frozen,
+            committed: snapshot,
         };
         let aim =
             if chosen[index] { settings.target.for_partition(&facts, found[index]) } else { PartitionTarget::Stay };
         let mut row = PlanRow::new(aim, &facts);
         row.from = offset;
-        partitions.push(Partition {
+        partitions.push(PartitionSnapshot {
             row,
             loss: position.and_then(|position| state.loss(&facts.topic, facts.partition, view(position))),
             topic_id: ids[index].clone(),
@@ -209,7 +212,7 @@ pub(super) fn freeze(
             chosen: chosen[index],
         });
     }
-    Ok(Frozen { places, partitions, before, kept })
+    Ok(Snapshot { inputs, partitions, before, kept })
 }
 
 /// The epochs of replays that were killed before they reached their end; their positions still say how far they were to go.
@@ -219,14 +222,14 @@ fn interrupted_epochs(state: &GroupState) -> BTreeSet<String> {
 }
 
 /// What the group has.
-pub(super) struct Stands {
-    pub topology: Topology,
+pub(super) struct GroupStatus {
+    pub topic_set: TopicSet,
     /// Its offsets, read before the state.
     pub offsets: Vec<Option<i64>>,
     pub state: GroupState,
 }
 
-impl Stands {
+impl GroupStatus {
     /// Neither offsets nor state; what a killed first pass has written names no position and is none.
     pub fn has_nothing(&self) -> bool {
         !self.has_offsets() && !self.state.has_positions()
@@ -238,18 +241,18 @@ impl Stands {
 }
 
 /// Looks at a group for a replay: refused for one that is none of analytics.
-pub(super) fn look(
+pub(super) fn read_group(
     context: &Context,
     inspector: &Inspector,
     group_name: &str,
-    uses: &[Use],
-) -> Result<Stands, Failure> {
-    let topology = topology::require(context, inspector, uses)?;
-    let offsets = group::offsets(context, inspector, &group::places(context, &topology))?;
-    let state = group::read_state(context, inspector, &topology, group_name)?;
-    let stands = Stands { topology, offsets, state };
-    if stands.has_offsets() && !stands.state.has_positions() {
-        return Err(group::refuse_foreign(group_name));
+    uses: &[TopicUse],
+) -> Result<GroupStatus, Failure> {
+    let topic_set = topic_set::require(context, inspector, uses)?;
+    let offsets = group::offsets(context, inspector, &group::inputs(context, &topic_set))?;
+    let state = group::read_state(context, inspector, &topic_set, group_name)?;
+    let status = GroupStatus { topic_set, offsets, state };
+    if status.has_offsets() && !status.state.has_positions() {
+        return Err(group::not_an_analytics_group(group_name));
     }
-    Ok(stands)
+    Ok(status)
 }

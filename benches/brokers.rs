@@ -24,7 +24,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const PARTITIONS: i32 = 6;
 const BYTES: usize = 300;
-const BOUND: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -37,11 +37,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(words: &[&str], folder: &Path) -> Self {
+    fn start(args: &[&str], dir: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_foodstream"))
             .args(["broker", "--listen", "127.0.0.1:0"])
-            .args(words)
-            .current_dir(folder)
+            .args(args)
+            .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -78,7 +78,7 @@ fn create(broker: &str, topic: &str) {
         ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
         let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
         admin.create_topics([&topic], &options).await.expect("asked")[0].as_ref().expect("created");
     });
 }
@@ -104,7 +104,7 @@ fn produce(broker: &str, topic: &str, records: u64) -> f64 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    producer.flush(BOUND).expect("flushed");
+    producer.flush(TIMEOUT).expect("flushed");
     start.elapsed().as_secs_f64()
 }
 
@@ -127,7 +127,7 @@ fn consume(broker: &str, topic: &str, records: u64) -> f64 {
     consumer.assign(&list).expect("assigned");
     let (mut seen, mut bytes) = (0, 0);
     while seen < records {
-        assert!(start.elapsed() < BOUND, "only {seen} of {records} records came");
+        assert!(start.elapsed() < TIMEOUT, "only {seen} of {records} records came");
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
             seen += 1;
             bytes += message.payload_len();
@@ -137,17 +137,17 @@ fn consume(broker: &str, topic: &str, records: u64) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-fn middle(mut figures: Vec<f64>) -> String {
+fn median(mut figures: Vec<f64>) -> String {
     figures.sort_by(f64::total_cmp);
     let at = |index: usize| figures.get(index).copied().unwrap_or_default();
     format!("{:.3} s ({:.3} to {:.3})", at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
 }
 
 fn throughput(records: u64, rounds: u64) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let memory = Process::start(&["--memory"], folder.path());
-    let data = folder.path().join("data");
-    let files = Process::start(&["--data", data.to_str().expect("a path")], folder.path());
+    let dir = tempfile::tempdir().expect("a folder");
+    let memory = Process::start(&["--memory"], dir.path());
+    let data = dir.path().join("data");
+    let files = Process::start(&["--data", data.to_str().expect("a path")], dir.path());
     let kafka = std::env::var("FOODSTREAM_TEST_BROKER").ok().filter(|broker| !broker.is_empty());
     let mut brokers =
         vec![("embedded, in memory", memory.address.clone()), ("embedded, over files", files.address.clone())];
@@ -169,7 +169,7 @@ fn throughput(records: u64, rounds: u64) {
         }
     }
     for ((name, _), (produced, consumed)) in brokers.iter().zip(figures) {
-        println!("{name:<22} produce {:<28} consume {}", middle(produced), middle(consumed));
+        println!("{name:<22} produce {:<28} consume {}", median(produced), median(consumed));
     }
     let (now, peak) = files.memory();
     println!("memory of the broker over files: {now} MB resident, {peak} MB at its peak");
@@ -184,14 +184,14 @@ fn delete(broker: &str, topic: &str) {
 }
 
 /// Seconds of one order, whole process.
-fn one_order(words: &[&str], folder: &Path) -> f64 {
+fn one_order(args: &[&str], dir: &Path) -> f64 {
     let start = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_foodstream"))
         .args(["produce", "--count", "1", "-q"])
-        .args(words)
+        .args(args)
         .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
         .env("FOODSTREAM_BROKER_IDLE", "1s")
-        .current_dir(folder)
+        .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
@@ -201,17 +201,17 @@ fn one_order(words: &[&str], folder: &Path) -> f64 {
 }
 
 fn first_order(rounds: u64) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let running = Process::start(&["--data", "data"], folder.path());
-    let (mut started, mut there) = (Vec::new(), Vec::new());
+    let dir = tempfile::tempdir().expect("a folder");
+    let running = Process::start(&["--data", "data"], dir.path());
+    let (mut started, mut running_broker) = (Vec::new(), Vec::new());
     for round in 0..rounds * 3 {
-        let name = format!("embedded:{}", folder.path().join(format!("new{round}")).display());
-        started.push(one_order(&["-b", &name], folder.path()));
+        let name = format!("embedded:{}", dir.path().join(format!("new{round}")).display());
+        started.push(one_order(&["-b", &name], dir.path()));
         let prefix = format!("p{round}.");
-        there.push(one_order(&["-b", &running.address, "--prefix", &prefix], folder.path()));
+        running_broker.push(one_order(&["-b", &running.address, "--prefix", &prefix], dir.path()));
     }
-    println!("one order, no broker running: {}", middle(started));
-    println!("one order, a broker running:  {}", middle(there));
+    println!("one order, no broker running: {}", median(started));
+    println!("one order, a broker running:  {}", median(running_broker));
 }
 
 /// A limit on the memory of processes, their share of the page cache included; gone when dropped.
@@ -230,7 +230,7 @@ impl Limit {
         })
     }
 
-    fn take_in(&self, process: &Process) {
+    fn add(&self, process: &Process) {
         std::fs::write(self.0.join("cgroup.procs"), process.child.id().to_string()).expect("limited");
     }
 }
@@ -248,10 +248,10 @@ fn beyond_the_page_cache(records: u64) {
         println!("more data than the page cache holds: not measured, as this user cannot limit memory");
         return;
     };
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     {
-        let files = Process::start(&["--data", "data"], folder.path());
-        limit.take_in(&files);
+        let files = Process::start(&["--data", "data"], dir.path());
+        limit.add(&files);
         create(&files.address, "bench");
         produce(&files.address, "bench", records);
         consume(&files.address, "bench", records);

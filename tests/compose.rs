@@ -294,12 +294,12 @@ fn setting_problems(service: &Service) -> Vec<String> {
 }
 
 #[test]
-fn the_compose_file_keeps_every_promise() {
+fn compose_file_has_no_problems() {
     assert_eq!(problems(COMPOSE), Vec::<String>::new());
 }
 
 #[test]
-fn each_broken_promise_is_caught_by_name() {
+fn each_broken_copy_is_caught() {
     let cases = [
         (
             "apache/kafka:4.1.0",
@@ -368,7 +368,7 @@ fn each_broken_promise_is_caught_by_name() {
 }
 
 #[test]
-fn a_dependency_without_a_healthcheck_is_caught() {
+fn missing_healthcheck_is_caught() {
     let start = COMPOSE.find("    healthcheck:").expect("kafka has a healthcheck");
     let end = COMPOSE.find("    stop_grace_period").expect("kafka has a grace period");
     let copy = format!("{}{}", &COMPOSE[..start], &COMPOSE[end..]);
@@ -377,7 +377,7 @@ fn a_dependency_without_a_healthcheck_is_caught() {
 }
 
 #[test]
-fn a_node_of_another_cluster_is_caught() {
+fn different_cluster_id_is_caught() {
     let start = COMPOSE.find("\n  kafka-2:").expect("the second node");
     let id = COMPOSE[start..].find("hV1u").expect("its cluster id") + start;
     let copy = format!("{}Other{}", &COMPOSE[..id], &COMPOSE[id + 5..]);
@@ -385,7 +385,7 @@ fn a_node_of_another_cluster_is_caught() {
 }
 
 #[test]
-fn variables_become_settings_as_the_images_do_it() {
+fn variables_map_to_settings_like_the_images() {
     assert_eq!(setting_of("KAFKA_ABC_DEF").as_deref(), Some("abc.def"));
     assert_eq!(setting_of("KAFKA_ABC__DEF").as_deref(), Some("abc_def"));
     assert_eq!(setting_of("KAFKA_ABC___DEF").as_deref(), Some("abc-def"));

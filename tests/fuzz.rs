@@ -58,12 +58,12 @@ fn limit_memory() {
 }
 
 /// Makes requests, and bends them.
-struct Bender {
+struct Mutator {
     random: Xoshiro256StarStar,
     versions: Vec<(ApiKey, i16)>,
 }
 
-impl Bender {
+impl Mutator {
     fn new(salt: u64) -> Self {
         let seed = setting("FOODSTREAM_FUZZ_SEED", 1).wrapping_add(salt << 32);
         Self { random: Xoshiro256StarStar::seed_from_u64(seed), versions: samples::versions().collect() }
@@ -125,7 +125,7 @@ impl Bender {
         }
         if self.one_in(2) {
             for _ in 0..=self.below(3) {
-                self.bend(&mut body);
+                self.mutate(&mut body);
             }
         }
         let mut frame = Vec::new();
@@ -137,14 +137,14 @@ impl Bender {
             frame.push(0);
         }
         if self.one_in(8) {
-            self.bend(&mut frame);
+            self.mutate(&mut frame);
         }
         frame.extend(body);
         frame
     }
 
     /// One change of one place.
-    fn bend(&mut self, bytes: &mut Vec<u8>) {
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
         let at = self.below(bytes.len() + 1);
         let rest = bytes.len() - at;
         let some = 1 + self.below(8);
@@ -173,15 +173,15 @@ impl Bender {
 
 /// How often what came of a case.
 #[derive(Debug, Default)]
-struct Tally(BTreeMap<&'static str, u64>);
+struct Outcomes(BTreeMap<&'static str, u64>);
 
-impl Tally {
+impl Outcomes {
     fn count(&mut self, outcome: &'static str) {
         *self.0.entry(outcome).or_default() += 1;
     }
 
     /// The stream as a connection reads it, in pieces; the first rubbish ends it.
-    fn feed(&mut self, stream: &[u8], piece: usize) -> Option<()> {
+    fn read_stream(&mut self, stream: &[u8], piece: usize) -> Option<()> {
         let mut buffer = BytesMut::new();
         for piece in stream.chunks(piece) {
             buffer.extend_from_slice(piece);
@@ -233,17 +233,17 @@ impl Tally {
 }
 
 #[test]
-fn bent_requests_are_refused_or_decoded_in_bounded_memory() {
+fn malformed_requests_take_bounded_memory() {
     limit_memory();
-    let mut bender = Bender::new(0);
-    let mut tally = Tally::default();
+    let mut mutator = Mutator::new(0);
+    let mut outcomes = Outcomes::default();
     let before = memory("VmHWM");
     for _ in 0..setting("FOODSTREAM_FUZZ_CASES", 60_000) {
-        let stream = bender.stream();
-        let piece = 1 + bender.below(stream.len());
-        tally.feed(&stream, piece);
+        let stream = mutator.stream();
+        let piece = 1 + mutator.below(stream.len());
+        outcomes.read_stream(&stream, piece);
     }
-    println!("{tally:#?}");
+    println!("{outcomes:#?}");
     for outcome in [
         "frame refused",
         "header refused",
@@ -257,20 +257,20 @@ fn bent_requests_are_refused_or_decoded_in_bounded_memory() {
         "not UTF-8",
         "decoded",
     ] {
-        assert!(tally.0.contains_key(outcome), "no case was {outcome}: {tally:?}");
+        assert!(outcomes.0.contains_key(outcome), "no case was {outcome}: {outcomes:?}");
     }
     let taken = memory("VmHWM") - before;
     assert!(taken < MEMORY, "{taken} KiB");
 }
 
 /// Sends what there is and hears the broker out: until it closes, or has nothing to say for a moment.
-fn converse(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("a broker that accepts");
     stream.set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
-    let mut heard = Vec::new();
+    let mut response = Vec::new();
     // A broker that has heard enough closes while it is still being written to.
     if stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
-        match stream.read_to_end(&mut heard) {
+        match stream.read_to_end(&mut response) {
             Ok(_) => {}
             Err(error) => {
                 let is_expected =
@@ -279,7 +279,7 @@ fn converse(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
             }
         }
     }
-    heard
+    response
 }
 
 /// Asks for the versions, as any client does first; an answer is a broker that lives.
@@ -293,16 +293,16 @@ fn is_alive(address: SocketAddr) -> bool {
 }
 
 #[test]
-fn a_broker_outlives_bent_requests() {
+fn broker_survives_malformed_requests() {
     limit_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = runtime.block_on(Server::start(BrokerConfig::in_memory())).unwrap();
-    let mut bender = Bender::new(1);
+    let mut mutator = Mutator::new(1);
     let before = memory("VmHWM");
     let (mut answered, mut silent) = (0, 0);
     for case in 0..setting("FOODSTREAM_FUZZ_CASES", 60_000) / 20 {
-        let heard = converse(server.address(), &bender.stream());
-        *if heard.is_empty() { &mut silent } else { &mut answered } += 1;
+        let response = exchange(server.address(), &mutator.stream());
+        *if response.is_empty() { &mut silent } else { &mut answered } += 1;
         if case % 100 == 0 {
             assert!(is_alive(server.address()), "after {case} cases");
         }

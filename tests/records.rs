@@ -9,10 +9,10 @@ use foodstream::domain::{
 };
 use serde::Deserialize;
 
-#[path = "support/specimens.rs"]
-mod specimens;
+#[path = "support/samples.rs"]
+mod samples;
 
-use specimens::{Verdict, order_specimens};
+use samples::{Expected, order_samples};
 
 fn read_order(value: &[u8]) -> Order<'_> {
     match decode_order(Some(value)) {
@@ -22,38 +22,38 @@ fn read_order(value: &[u8]) -> Order<'_> {
 }
 
 #[test]
-fn every_specimen_gets_its_verdict() {
-    let wrong: Vec<_> = order_specimens()
+fn every_sample_is_decoded_as_expected() {
+    let wrong: Vec<_> = order_samples()
         .iter()
-        .filter_map(|specimen| {
-            let read = decode_order(specimen.value.as_deref());
+        .filter_map(|sample| {
+            let read = decode_order(sample.value.as_deref());
             let verdict = match &read {
-                Ok(OrderRecord::Order(_)) => Verdict::Accepted,
-                Ok(OrderRecord::Skipped) => Verdict::Skipped,
-                Err(bad) => Verdict::Bad(bad.reason.as_str()),
+                Ok(OrderRecord::Order(_)) => Expected::Accepted,
+                Ok(OrderRecord::Skipped) => Expected::Skipped,
+                Err(bad) => Expected::Bad(bad.reason.as_str()),
             };
-            (verdict != specimen.verdict).then(|| format!("{}: {verdict:?}, {:?}", specimen.name, read.err()))
+            (verdict != sample.expected).then(|| format!("{}: {verdict:?}, {:?}", sample.name, read.err()))
         })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn specimens_have_names_of_their_own_and_fit_into_kafka() {
+fn samples_have_unique_names_and_fit_into_kafka() {
     let mut names = HashSet::new();
-    for specimen in order_specimens() {
-        assert!(names.insert(specimen.name), "{} stands twice", specimen.name);
-        let bytes = specimen.value.map_or(0, |value| value.len());
-        assert!(bytes < 1_000_000 || specimen.name.contains("over the size limit"), "{}: {bytes}", specimen.name);
+    for sample in order_samples() {
+        assert!(names.insert(sample.name), "{} stands twice", sample.name);
+        let bytes = sample.value.map_or(0, |value| value.len());
+        assert!(bytes < 1_000_000 || sample.name.contains("over the size limit"), "{}: {bytes}", sample.name);
     }
 }
 
 #[test]
-fn no_specimen_shows_in_its_detail() {
-    for specimen in order_specimens() {
-        if let Err(bad) = decode_order(specimen.value.as_deref()) {
-            assert!(bad.detail.len() <= 80, "{}: {}", specimen.name, bad.detail);
-            assert!(bad.detail.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}: {}", specimen.name, bad.detail);
+fn no_sample_appears_in_its_error_detail() {
+    for sample in order_samples() {
+        if let Err(bad) = decode_order(sample.value.as_deref()) {
+            assert!(bad.detail.len() <= 80, "{}: {}", sample.name, bad.detail);
+            assert!(bad.detail.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}: {}", sample.name, bad.detail);
         }
     }
 }
@@ -89,8 +89,8 @@ fn a_detail_names_the_place() {
 
 #[test]
 fn an_ordinary_order_is_borrowed_whole() {
-    let value = order_specimens().into_iter().find(|specimen| specimen.name == "an ordinary order");
-    let value = value.and_then(|specimen| specimen.value).expect("the first specimen");
+    let value = order_samples().into_iter().find(|sample| sample.name == "an ordinary order");
+    let value = value.and_then(|sample| sample.value).expect("the first sample");
     let order = read_order(&value);
     let texts = [&order.order_id, &order.user_id, &order.restaurant_id, &order.lines[0].item_id];
     assert!(texts.iter().all(|text| matches!(text, Cow::Borrowed(_))), "{order:?}");

@@ -13,38 +13,38 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Case;
-use super::joined::Joined;
-use super::support::{BOUND, Lab, Put, until};
+use super::group_member::GroupMember;
+use super::support::{NewRecord, STEP_TIMEOUT, TestEnv, until};
 
 pub const CASES: &[Case] = &[
-    ("lag::every_kind_of_group_is_told_for_what_it_is", kinds),
-    ("lag::a_dead_writers_open_transaction_keeps_nobody_waiting", open_transaction),
-    ("lag::seconds_behind_are_the_age_of_the_next_record_that_can_be_read", seconds),
-    ("lag::it_rises_under_a_throttle_and_falls_to_zero_when_that_is_lifted", load),
-    ("lag::conditions_end_it_with_3_and_files_are_whole", conditions),
-    ("lag::without_groups_it_is_refused_and_it_creates_nothing", nothing),
-    ("lag::many_partitions_are_one_quick_look", quick),
+    ("lag::reports_every_kind_of_group", group_kinds),
+    ("lag::does_not_wait_for_open_transactions", open_transaction),
+    ("lag::seconds_are_the_age_of_the_next_readable_record", seconds),
+    ("lag::rises_under_throttle_and_returns_to_zero", throttled),
+    ("lag::failed_conditions_exit_3_with_whole_files", conditions),
+    ("lag::refused_without_groups_and_creates_nothing", without_groups),
+    ("lag::many_partitions_take_one_quick_query", many_partitions),
 ];
 
 /// Those that need Kafka's own tools.
-pub const KAFKA_CASES: &[Case] = &[("lag::every_kind_of_group_is_what_kafkas_own_tool_says", as_kafka_says)];
+pub const KAFKA_CASES: &[Case] = &[("lag::agrees_with_kafka_consumer_groups", same_as_kafka)];
 
 fn now_millis() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("in range")
 }
 
-fn member(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> Joined {
-    Joined::member(lab, &lab.topic(group), &lab.topic(topic), settings)
+fn member(env: &TestEnv, group: &str, topic: &str, settings: &[(&str, &str)]) -> GroupMember {
+    GroupMember::member(env, &env.topic(group), &env.topic(topic), settings)
 }
 
-fn transactional(lab: &Lab, id: &str) -> BaseProducer {
+fn transactional(env: &TestEnv, id: &str) -> BaseProducer {
     let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &lab.broker)
-        .set("transactional.id", lab.topic(id))
+        .set("bootstrap.servers", &env.broker)
+        .set("transactional.id", env.topic(id))
         .set("transaction.timeout.ms", "60000")
         .create()
         .expect("a producer");
-    producer.init_transactions(BOUND).expect("ready");
+    producer.init_transactions(STEP_TIMEOUT).expect("ready");
     producer
 }
 
@@ -53,36 +53,36 @@ fn write(producer: &BaseProducer, topic: &str, millis: i64) {
     let record: BaseRecord<'_, [u8], [u8]> =
         BaseRecord::to(topic).partition(0).payload(b"x".as_slice()).timestamp(millis);
     producer.send(record).map_err(|(error, _)| error).expect("sent");
-    producer.flush(BOUND).expect("flushed");
+    producer.flush(STEP_TIMEOUT).expect("flushed");
 }
 
 /// Writes a record to partition 0 of a topic, with a timestamp that many milliseconds from now.
-pub fn write_at(lab: &Lab, topic: &str, ahead: i64) {
+pub fn write_at(env: &TestEnv, topic: &str, ahead: i64) {
     let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", &lab.broker).create().expect("a producer");
-    write(&producer, &lab.topic(topic), now_millis() + ahead);
+        ClientConfig::new().set("bootstrap.servers", &env.broker).create().expect("a producer");
+    write(&producer, &env.topic(topic), now_millis() + ahead);
 }
 
 /// Writes, and has the group's offset on partition 0 pending, in a transaction that nobody ends.
-fn left_open(lab: &Lab, group: &str, topic: &str, offset: i64) -> BaseProducer {
-    let producer = transactional(lab, &format!("{group}-writer"));
+fn open_transaction_of(env: &TestEnv, group: &str, topic: &str, offset: i64) -> BaseProducer {
+    let producer = transactional(env, &format!("{group}-writer"));
     producer.begin_transaction().expect("begun");
-    let name = lab.topic(topic);
+    let name = env.topic(topic);
     write(&producer, &name, now_millis());
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&name, 0, Offset::Offset(offset)).expect("listed");
-    let metadata = lab.of_group("read_committed", &lab.topic(group)).group_metadata().expect("metadata");
-    producer.send_offsets_to_transaction(&offsets, &metadata, BOUND).expect("sent");
+    let metadata = env.group_consumer("read_committed", &env.topic(group)).group_metadata().expect("metadata");
+    producer.send_offsets_to_transaction(&offsets, &metadata, STEP_TIMEOUT).expect("sent");
     producer
 }
 
-fn plain(lab: &Lab, topic: &str, partition: i32, count: usize) {
-    lab.put(topic, &vec![(partition, None, Some(b"x".as_slice())); count]);
+fn plain(env: &TestEnv, topic: &str, partition: i32, count: usize) {
+    env.put(topic, &vec![(partition, None, Some(b"x".as_slice())); count]);
 }
 
 /// Every kind of group, and the clients that keep them so.
 struct Groups {
-    clients: Vec<Joined>,
+    clients: Vec<GroupMember>,
     /// A dead one: nobody ends its transaction.
     _writer: BaseProducer,
     /// The groups with their states.
@@ -90,41 +90,42 @@ struct Groups {
 }
 
 impl Groups {
-    fn new(lab: &Lab) -> Self {
+    fn new(env: &TestEnv) -> Self {
         for topic in ["foreign", "held", "gone"] {
-            lab.create_topic(topic, 2, &[]);
-            plain(lab, topic, 0, 10);
+            env.create_topic(topic, 2, &[]);
+            plain(env, topic, 0, 10);
         }
-        plain(lab, "foreign", 1, 5);
-        lab.run("produce --count 60 --seed 3 --partitions 2").expect(0);
-        lab.run("inventory --until-end").expect(0);
-        lab.run("analytics --until-end").expect(0);
-        lab.set_offsets("empty", "foreign", &[(0, 4), (1, 5)]);
-        lab.set_offsets("stable", "foreign", &[(0, 7)]);
-        lab.set_offsets("beyond", "foreign", &[(0, 13)]);
-        lab.set_offsets("below", "foreign", &[(0, 1), (1, 2)]);
-        lab.set_offsets("pending", "held", &[(0, 2)]);
-        lab.set_offsets("deleted", "foreign", &[(1, 3)]);
-        lab.set_offsets("deleted", "gone", &[(0, 3)]);
-        lab.delete_records("foreign", 0, 3);
-        lab.delete_topic("gone");
-        let waiting = member(lab, "rebalancing", "foreign", &[]);
-        let second = Joined::start(lab, &lab.topic("rebalancing"), &lab.topic("foreign"), &[]);
+        plain(env, "foreign", 1, 5);
+        env.run("produce --count 60 --seed 3 --partitions 2").expect(0);
+        env.run("inventory --until-end").expect(0);
+        env.run("analytics --until-end").expect(0);
+        env.set_offsets("empty", "foreign", &[(0, 4), (1, 5)]);
+        env.set_offsets("stable", "foreign", &[(0, 7)]);
+        env.set_offsets("beyond", "foreign", &[(0, 13)]);
+        env.set_offsets("below", "foreign", &[(0, 1), (1, 2)]);
+        env.set_offsets("pending", "held", &[(0, 2)]);
+        env.set_offsets("deleted", "foreign", &[(1, 3)]);
+        env.set_offsets("deleted", "gone", &[(0, 3)]);
+        env.delete_records("foreign", 0, 3);
+        env.delete_topic("gone");
+        let waiting = member(env, "rebalancing", "foreign", &[]);
+        let second = GroupMember::start(env, &env.topic("rebalancing"), &env.topic("foreign"), &[]);
         let clients = vec![
-            member(lab, "never", "foreign", &[]),
-            member(lab, "stable", "foreign", &[]),
-            member(lab, "static", "foreign", &[("group.instance.id", "one")]),
+            member(env, "never", "foreign", &[]),
+            member(env, "stable", "foreign", &[]),
+            member(env, "static", "foreign", &[("group.instance.id", "one")]),
             waiting,
             second,
         ];
         until("the group waits for the member that does not poll", || {
             drop(clients[4].poll(Duration::from_millis(10)));
-            let list = clients[4].client().fetch_group_list(Some(&lab.topic("rebalancing")), BOUND).expect("the group");
+            let list =
+                clients[4].client().fetch_group_list(Some(&env.topic("rebalancing")), STEP_TIMEOUT).expect("the group");
             list.groups().iter().any(|group| group.state() == "PreparingRebalance").then_some(())
         });
         Self {
             clients,
-            _writer: left_open(lab, "pending", "held", 9),
+            _writer: open_transaction_of(env, "pending", "held", 9),
             states: BTreeMap::from([
                 ("empty", "Empty"),
                 ("never", "Stable"),
@@ -143,34 +144,34 @@ impl Groups {
     }
 
     /// One document about all of them.
-    fn document(&self, lab: &Lab, flags: &str) -> Value {
-        let names: Vec<String> = self.states.keys().map(|name| format!("--group {}", lab.topic(name))).collect();
-        lab.document(&format!("lag {} {flags}", names.join(" ")))
+    fn document(&self, env: &TestEnv, flags: &str) -> Value {
+        let names: Vec<String> = self.states.keys().map(|name| format!("--group {}", env.topic(name))).collect();
+        env.document(&format!("lag {} {flags}", names.join(" ")))
     }
 }
 
 /// The group of a document, by its name without the laboratory's prefix.
-fn group<'a>(lab: &Lab, document: &'a Value, name: &str) -> &'a Value {
-    let found = document["groups"].as_array().expect("groups").iter().find(|group| group["group"] == lab.topic(name));
+fn group<'a>(env: &TestEnv, document: &'a Value, name: &str) -> &'a Value {
+    let found = document["groups"].as_array().expect("groups").iter().find(|group| group["group"] == env.topic(name));
     found.unwrap_or_else(|| panic!("{name} in {document}"))
 }
 
 /// A partition's row of the document of a group.
-fn row<'a>(lab: &Lab, group: &'a Value, topic: &str, partition: i32) -> &'a Value {
+fn row<'a>(env: &TestEnv, group: &'a Value, topic: &str, partition: i32) -> &'a Value {
     let rows = group["partitions"].as_array().expect("partitions");
-    let found = rows.iter().find(|row| row["topic"] == lab.topic(topic) && row["partition"] == partition);
+    let found = rows.iter().find(|row| row["topic"] == env.topic(topic) && row["partition"] == partition);
     found.unwrap_or_else(|| panic!("{topic}/{partition} in {group}"))
 }
 
-fn kinds(lab: &Lab) {
-    let groups = Groups::new(lab);
-    let document = groups.document(lab, "");
+fn group_kinds(env: &TestEnv) {
+    let groups = Groups::new(env);
+    let document = groups.document(env, "");
     for (name, state) in &groups.states {
-        assert_eq!(group(lab, &document, name)["state"], *state, "{name}");
+        assert_eq!(group(env, &document, name)["state"], *state, "{name}");
     }
     // (committed, log start, end, messages, lost) on a partition of each.
     let at = |name: &str, topic: &str, partition: i32| {
-        let row = row(lab, group(lab, &document, name), topic, partition);
+        let row = row(env, group(env, &document, name), topic, partition);
         ["committed", "log_start", "end", "messages", "lost"].map(|field| row[field].clone())
     };
     assert_eq!(at("empty", "foreign", 0), [json!(4), json!(3), json!(10), json!(6), json!(0)]);
@@ -182,59 +183,59 @@ fn kinds(lab: &Lab) {
     assert_eq!(at("beyond", "foreign", 0), [json!(13), json!(3), json!(10), none.clone(), json!(0)]);
     assert_eq!(at("below", "foreign", 0), [json!(1), json!(3), json!(10), json!(9), json!(2)]);
     assert_eq!(at("deleted", "foreign", 1), [json!(3), json!(0), json!(5), json!(2), json!(0)]);
-    let beyond = |name, partition| row(lab, group(lab, &document, name), "foreign", partition)["beyond_end"].clone();
+    let beyond = |name, partition| row(env, group(env, &document, name), "foreign", partition)["beyond_end"].clone();
     assert_eq!((beyond("beyond", 0), beyond("empty", 0)), (json!(true), json!(false)));
-    let deleted = group(lab, &document, "deleted")["partitions"].as_array().expect("partitions");
-    assert!(deleted.iter().all(|row| row["topic"] == lab.topic("foreign")), "{deleted:?}");
-    let pending = row(lab, group(lab, &document, "pending"), "held", 0);
+    let deleted = group(env, &document, "deleted")["partitions"].as_array().expect("partitions");
+    assert!(deleted.iter().all(|row| row["topic"] == env.topic("foreign")), "{deleted:?}");
+    let pending = row(env, group(env, &document, "pending"), "held", 0);
     assert_eq!((&pending["committed"], &pending["messages"]), (&json!(2), &json!(8)), "up to the open transaction");
     assert_eq!((&pending["last_stable_offset"], &pending["high_watermark"]), (&json!(10), &json!(11)));
     for name in ["never", "stable", "static"] {
-        let owner = &row(lab, group(lab, &document, name), "foreign", 0)["owner"];
-        assert!(owner.is_string() && group(lab, &document, name)["members"] == 1, "{name}: {owner}");
+        let owner = &row(env, group(env, &document, name), "foreign", 0)["owner"];
+        assert!(owner.is_string() && group(env, &document, name)["members"] == 1, "{name}: {owner}");
     }
-    assert_eq!(group(lab, &document, "unknown")["partitions"], json!([]));
-    assert_eq!(group(lab, &document, "unknown")["messages"], none);
-    assert_eq!(group(lab, &document, "never")["messages"], none, "never zero");
+    assert_eq!(group(env, &document, "unknown")["partitions"], json!([]));
+    assert_eq!(group(env, &document, "unknown")["messages"], none);
+    assert_eq!(group(env, &document, "never")["messages"], none, "never zero");
     for (name, partitions) in [("inventory-consumer-group", 2), ("analytics-consumer-group", 4)] {
-        let finished = group(lab, &document, name);
+        let finished = group(env, &document, name);
         assert_eq!((&finished["messages"], &finished["seconds"]), (&json!(0), &json!(0.0)), "{finished}");
         assert_eq!(finished["partitions"].as_array().expect("partitions").len(), partitions);
     }
     // A topic that a group has nothing on is shown without numbers; another isolation counts to the other end.
-    let words = format!("lag --group {} --topic {}:1 --output json", lab.topic("pending"), lab.topic("foreign"));
-    let other = lab.run(&words).expect(0).document();
+    let args = format!("lag --group {} --topic {}:1 --output json", env.topic("pending"), env.topic("foreign"));
+    let other = env.run(&args).expect(0).document();
     assert_eq!(other["partitions"].as_array().map(Vec::len), Some(1), "{other}");
     assert_eq!((&other["partitions"][0]["committed"], &other["messages"]), (&none, &none));
-    let words = format!("lag --group {} --isolation read_uncommitted", lab.topic("pending"));
-    let uncommitted = lab.document(&words);
+    let args = format!("lag --group {} --isolation read_uncommitted", env.topic("pending"));
+    let uncommitted = env.document(&args);
     assert_eq!((&uncommitted["isolation"], &uncommitted["messages"]), (&json!("read_uncommitted"), &json!(9)));
-    let text = lab.run(&format!("lag --group {}", lab.topic("beyond"))).expect(0).stdout;
+    let text = env.run(&format!("lag --group {}", env.topic("beyond"))).expect(0).stdout;
     assert!(text.contains("committed beyond the end"), "{text}");
-    let text = lab.run(&format!("lag --group {}", lab.topic("unknown"))).expect(0);
+    let text = env.run(&format!("lag --group {}", env.topic("unknown"))).expect(0);
     assert!(text.stderr.contains("does not exist"), "{}", text.stderr);
-    for (words, named) in [("missing", "there is no topic"), ("foreign:7", "has no partition 7")] {
-        let run = lab.run(&format!("lag --group x --topic {}", lab.topic(words))).expect(7);
+    for (args, named) in [("missing", "there is no topic"), ("foreign:7", "has no partition 7")] {
+        let run = env.run(&format!("lag --group x --topic {}", env.topic(args))).expect(7);
         assert!(run.stderr.contains(named), "{}", run.stderr);
     }
 }
 
-fn as_kafka_says(lab: &Lab) {
-    let mut groups = Groups::new(lab);
-    groups.clients.push(member(lab, "newer", "foreign", &[("group.protocol", "consumer")]));
+fn same_as_kafka(env: &TestEnv) {
+    let mut groups = Groups::new(env);
+    groups.clients.push(member(env, "newer", "foreign", &[("group.protocol", "consumer")]));
     groups.states.insert("newer", "Stable");
     // Kafka's tool counts to the high watermark.
-    let document = groups.document(lab, "--isolation read_uncommitted");
+    let document = groups.document(env, "--isolation read_uncommitted");
     let known: Vec<&str> = groups.states.iter().filter(|(_, state)| **state != "Dead").map(|(name, _)| *name).collect();
-    let flags: Vec<String> = known.iter().map(|name| format!("--group {}", lab.topic(name))).collect();
-    let table = lab.tool("kafka-consumer-groups", &format!("--describe --offsets {}", flags.join(" ")));
+    let flags: Vec<String> = known.iter().map(|name| format!("--group {}", env.topic(name))).collect();
+    let table = env.tool("kafka-consumer-groups", &format!("--describe --offsets {}", flags.join(" ")));
     let mut rows = 0;
     for line in table.lines() {
         let cells: Vec<&str> = line.split_whitespace().collect();
         let [name, topic, partition, committed, end, lag, owner, ..] = cells[..] else { continue };
-        let Some(name) = name.strip_prefix(&lab.prefix) else { continue };
-        let Some(topic) = topic.strip_prefix(&lab.prefix) else { continue };
-        let ours = row(lab, group(lab, &document, name), topic, partition.parse().expect("a number"));
+        let Some(name) = name.strip_prefix(&env.prefix) else { continue };
+        let Some(topic) = topic.strip_prefix(&env.prefix) else { continue };
+        let ours = row(env, group(env, &document, name), topic, partition.parse().expect("a number"));
         let number = |text: &str| text.parse::<i64>().map_or(Value::Null, Value::from);
         assert_eq!((&ours["committed"], &ours["end"]), (&number(committed), &number(end)), "{line}");
         match lag.parse::<i64>() {
@@ -254,51 +255,51 @@ fn as_kafka_says(lab: &Lab) {
             .filter(|row| !row["committed"].is_null() || !row["owner"].is_null())
     });
     assert_eq!(ours.count(), rows, "{table}\n{document}");
-    let states = lab.tool("kafka-consumer-groups", &format!("--describe --state {}", flags.join(" ")));
+    let states = env.tool("kafka-consumer-groups", &format!("--describe --state {}", flags.join(" ")));
     for name in known {
-        let line = states.lines().find(|line| line.split_whitespace().next() == Some(lab.topic(name).as_str()));
+        let line = states.lines().find(|line| line.split_whitespace().next() == Some(env.topic(name).as_str()));
         let cells: Vec<&str> = line.unwrap_or_else(|| panic!("{name} in {states}")).split_whitespace().collect();
-        let found = group(lab, &document, name);
+        let found = group(env, &document, name);
         let wanted = [found["state"].as_str().expect("a state").to_owned(), found["members"].to_string()];
         assert_eq!(cells[cells.len() - 2..], wanted, "{name}: {states}");
         assert_eq!(found["state"], groups.states[name], "{name}");
     }
 }
 
-fn open_transaction(lab: &Lab) {
-    lab.create_topic("held", 1, &[]);
-    plain(lab, "held", 0, 10);
-    lab.set_offsets("readers", "held", &[(0, 2)]);
-    let writer = left_open(lab, "readers", "held", 9);
+fn open_transaction(env: &TestEnv) {
+    env.create_topic("held", 1, &[]);
+    plain(env, "held", 0, 10);
+    env.set_offsets("readers", "held", &[(0, 2)]);
+    let writer = open_transaction_of(env, "readers", "held", 9);
     // Who asks for stable offsets waits for the writer, as this client does in vain.
-    let stable = lab.of_group("read_committed", &lab.topic("readers"));
+    let stable = env.group_consumer("read_committed", &env.topic("readers"));
     let mut list = TopicPartitionList::new();
-    list.add_partition(&lab.topic("held"), 0);
+    list.add_partition(&env.topic("held"), 0);
     stable.committed_offsets(list, Duration::from_millis(700)).expect_err("it waits for the transaction");
     let begun = Instant::now();
-    let document = lab.document(&format!("lag --group {}", lab.topic("readers")));
+    let document = env.document(&format!("lag --group {}", env.topic("readers")));
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!((&document["messages"], &document["partitions"][0]["committed"]), (&json!(8), &json!(2)));
     assert_eq!(document["partitions"][0]["high_watermark"], 11);
-    writer.abort_transaction(BOUND).expect("aborted");
+    writer.abort_transaction(STEP_TIMEOUT).expect("aborted");
 }
 
-fn seconds(lab: &Lab) {
-    lab.create_topic("timed", 1, &[]);
-    let (name, plain, aborting) = (lab.topic("timed"), transactional(lab, "plain"), transactional(lab, "aborting"));
+fn seconds(env: &TestEnv) {
+    env.create_topic("timed", 1, &[]);
+    let (name, plain, aborting) = (env.topic("timed"), transactional(env, "plain"), transactional(env, "aborting"));
     let now = now_millis();
     let (aborted, first, second) = (now - 900_000, now - 600_000, now - 300_000);
     // Offsets: 0 aborted, 1 its marker, 2 committed, 3 committed, 4 their marker.
     aborting.begin_transaction().expect("begun");
     write(&aborting, &name, aborted);
-    aborting.abort_transaction(BOUND).expect("aborted");
-    lab.settled("timed");
+    aborting.abort_transaction(STEP_TIMEOUT).expect("aborted");
+    env.settled_watermarks("timed");
     plain.begin_transaction().expect("begun");
     write(&plain, &name, first);
     write(&plain, &name, second);
-    plain.commit_transaction(BOUND).expect("committed");
-    until("the transaction is visible", || (lab.stable_ends("timed") == [5]).then_some(()));
-    let group = lab.topic("readers");
+    plain.commit_transaction(STEP_TIMEOUT).expect("committed");
+    until("the transaction is visible", || (env.last_stable_offsets("timed") == [5]).then_some(()));
+    let group = env.topic("readers");
     for (offset, isolation, written) in [
         (0, "read_committed", Some(first)),
         (0, "read_uncommitted", Some(aborted)),
@@ -308,9 +309,9 @@ fn seconds(lab: &Lab) {
         (4, "read_uncommitted", None),
         (5, "read_committed", None),
     ] {
-        lab.set_offsets("readers", "timed", &[(0, offset)]);
+        env.set_offsets("readers", "timed", &[(0, offset)]);
         let begun = now_millis();
-        let document = lab.document(&format!("lag --group {group} --isolation {isolation}"));
+        let document = env.document(&format!("lag --group {group} --isolation {isolation}"));
         assert_eq!(document["messages"], 5 - offset, "{document}");
         let found = document["seconds"].as_f64().unwrap_or_else(|| panic!("{document}"));
         // As old as it was at some moment between the two.
@@ -324,18 +325,18 @@ fn seconds(lab: &Lab) {
     }
 }
 
-fn load(lab: &Lab) {
-    lab.run("produce --count 50 --seed 1").expect(0);
-    let slow = lab.start("inventory --throttle 500/s");
-    let group = lab.topic("inventory-consumer-group");
-    let lag = || lab.document(&format!("lag --group {group}"))["messages"].as_i64();
+fn throttled(env: &TestEnv) {
+    env.run("produce --count 50 --seed 1").expect(0);
+    let slow = env.start("inventory --throttle 500/s");
+    let group = env.topic("inventory-consumer-group");
+    let lag = || env.document(&format!("lag --group {group}"))["messages"].as_i64();
     until("the group has caught up", || (lag() == Some(0)).then_some(()));
-    let watch = lab.start(&format!("lag --group {group} --watch 100ms --output json"));
-    let producer = lab.start("produce --rate 1500/s --count 9000 --seed 2");
+    let watch = env.start(&format!("lag --group {group} --watch 100ms --output json"));
+    let producer = env.start("produce --rate 1500/s --count 9000 --seed 2");
     until("the throttled group falls behind", || (lag() > Some(3_000)).then_some(()));
     slow.signal(Signal::INT);
     slow.end().expect(0);
-    let fast = lab.start("inventory");
+    let fast = env.start("inventory");
     producer.end().expect(0);
     until("the group catches up", || (lag() == Some(0)).then_some(()));
     fast.signal(Signal::INT);
@@ -357,71 +358,71 @@ fn load(lab: &Lab) {
     let rates: Vec<_> =
         rising.map(|sample| (sample["produced_per_second"].as_f64(), sample["consumed_per_second"].as_f64())).collect();
     // A machine that is busy produces in bursts, and reads more slowly than it may.
-    let told = |rates: &(Option<f64>, Option<f64>)| {
+    let is_paced = |rates: &(Option<f64>, Option<f64>)| {
         matches!(*rates, (Some(arriving), Some(consumed))
             if (600.0..5_000.0).contains(&arriving) && consumed < 900.0 && consumed < arriving)
     };
-    assert!(rates.iter().any(told), "{rates:?}");
+    assert!(rates.iter().any(is_paced), "{rates:?}");
     let oldest = samples.iter().filter_map(|sample| sample["seconds"].as_f64()).fold(0.0, f64::max);
     assert!((0.5..30.0).contains(&oldest), "{oldest}");
 }
 
-fn conditions(lab: &Lab) {
-    lab.create_topic("foreign", 2, &[]);
-    plain(lab, "foreign", 0, 20);
-    lab.set_offsets("readers", "foreign", &[(0, 5), (1, 0)]);
-    let group = lab.topic("readers");
+fn conditions(env: &TestEnv) {
+    env.create_topic("foreign", 2, &[]);
+    plain(env, "foreign", 0, 20);
+    env.set_offsets("readers", "foreign", &[(0, 5), (1, 0)]);
+    let group = env.topic("readers");
     for (condition, code) in [(">14", 3), (">15", 0), (">=15", 3), (">=16", 0), (">0s", 3), (">1h", 0)] {
-        let run = lab.run(&format!("lag --group {group} --fail-if {condition} --output json")).expect(code);
+        let run = env.run(&format!("lag --group {group} --fail-if {condition} --output json")).expect(code);
         assert_eq!(run.document()["fails"], code == 3, "the document is written all the same");
         assert_eq!(run.stderr.contains("holds for"), code == 3, "{}", run.stderr);
     }
-    let words = format!("lag --group {group} --watch 50ms --fail-if >20 --csv lag.csv --report lag.json");
-    let watch = lab.start(&words);
+    let args = format!("lag --group {group} --watch 50ms --fail-if >20 --csv lag.csv --report lag.json");
+    let watch = env.start(&args);
     std::thread::scope(|scope| {
-        scope.spawn(|| plain(lab, "foreign", 1, 10));
+        scope.spawn(|| plain(env, "foreign", 1, 10));
     });
     let run = watch.end().expect(3);
     let last = run.stdout.lines().last().expect("lines");
     assert!(last.contains("25 messages"), "{last}");
-    let read = |name: &str| std::fs::read_to_string(lab.folder().join(name)).expect(name);
+    let read = |name: &str| std::fs::read_to_string(env.dir().join(name)).expect(name);
     let document: Value = serde_json::from_str(&read("lag.json")).expect("JSON");
     let samples = document["samples"].as_array().expect("samples").len();
     assert_eq!((samples, &document["fails"]), (run.stdout.lines().count(), &json!(true)));
     let table = read("lag.csv");
     assert_eq!(table.lines().count(), 1 + 2 * samples, "a row per partition and sample: {table}");
     assert!(table.starts_with("at,group,state,isolation,topic,partition,committed"), "{table}");
-    let run = lab.run(&format!("lag --group {group} --topic {} --fail-if >100", lab.topic("foreign"))).expect(0);
+    let run = env.run(&format!("lag --group {group} --topic {} --fail-if >100", env.topic("foreign"))).expect(0);
     assert!(!run.stderr.contains("judged"), "{}", run.stderr);
-    let run = lab.run(&format!("lag --group {group} --csv missing/lag.csv")).expect(8);
+    let run = env.run(&format!("lag --group {group} --csv missing/lag.csv")).expect(8);
     assert_eq!(run.stdout, "", "the file is opened before the work");
 }
 
-fn nothing(lab: &Lab) {
-    let run = lab.run("lag").expect(7);
-    assert!(run.stderr.contains(&lab.topic("analytics-consumer-group")), "{}", run.stderr);
+fn without_groups(env: &TestEnv) {
+    let run = env.run("lag").expect(7);
+    assert!(run.stderr.contains(&env.topic("analytics-consumer-group")), "{}", run.stderr);
     assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     assert_eq!(run.stdout, "");
-    lab.run(&format!("lag --group {}", lab.topic("nobody"))).expect(0);
-    let refused = lab.run(&format!("lag --group {} --topic {}", lab.topic("nobody"), lab.topic("nothing"))).expect(7);
+    env.run(&format!("lag --group {}", env.topic("nobody"))).expect(0);
+    let refused = env.run(&format!("lag --group {} --topic {}", env.topic("nobody"), env.topic("nothing"))).expect(7);
     assert!(refused.stderr.contains("there is no topic"), "{}", refused.stderr);
-    assert_eq!(lab.topics(), Vec::<String>::new());
-    assert_eq!(lab.groups(&lab.prefix), BTreeSet::new());
+    assert_eq!(env.topics(), Vec::<String>::new());
+    assert_eq!(env.groups(&env.prefix), BTreeSet::new());
     // One of the two groups is enough; without names the answer is a list, however many there are.
-    lab.run("produce --count 20 --seed 1").expect(0);
-    lab.run("inventory --until-end").expect(0);
-    let document = lab.document("lag");
+    env.run("produce --count 20 --seed 1").expect(0);
+    env.run("inventory --until-end").expect(0);
+    let document = env.document("lag");
     assert_eq!(document["groups"].as_array().map(Vec::len), Some(1), "{document}");
     assert_eq!(document["groups"][0]["messages"], 0);
 }
 
-fn quick(lab: &Lab) {
-    lab.create_topic("wide", 60, &[]);
-    let records: Vec<Put<'_>> = (0..180).map(|number: i32| (number % 60, None, Some(b"x".as_slice()))).collect();
-    lab.put("wide", &records);
-    lab.set_offsets("readers", "wide", &(0..60).map(|partition| (partition, 1)).collect::<Vec<_>>());
+fn many_partitions(env: &TestEnv) {
+    env.create_topic("wide", 60, &[]);
+    let records: Vec<NewRecord<'_>> = (0..180).map(|number: i32| (number % 60, None, Some(b"x".as_slice()))).collect();
+    env.put("wide", &records);
+    env.set_offsets("readers", "wide", &(0..60).map(|partition| (partition, 1)).collect::<Vec<_>>());
     let begun = Instant::now();
-    let document = lab.document(&format!("lag --group {}", lab.topic("readers")));
+    let document = env.document(&format!("lag --group {}", env.topic("readers")));
     // Measured: 0.1 s. One request a partition, or a wait for each, would take much longer on any machine.
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(document["messages"], 120);

@@ -11,112 +11,112 @@
 )]
 
 mod analytics;
-#[path = "../support/bounded.rs"]
-mod bounded;
 mod broker_kills;
 mod brokers;
-mod changes;
-mod chaos;
 mod clean;
 mod clients;
-mod copy;
-mod damage;
-mod described;
-mod edges;
+mod dead_letters;
+mod edge_cases;
 mod examples;
 mod faults;
+mod group_member;
 mod groups;
 #[path = "../support/hostile.rs"]
 mod hostile;
-mod insist;
-mod joined;
+mod inspect;
+mod invariant_tests;
+mod invariants;
+mod inventory_kills;
+mod inventory_model;
 mod lag;
-mod letters;
-mod looks;
 mod many_rows;
+mod mutations;
 mod network;
-mod odd_groups;
-mod originals;
 mod outages;
 mod pipeline;
 mod process;
 mod produce;
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
+mod python_original;
 #[path = "../protocol/client.rs"]
 #[allow(dead_code, reason = "few of its requests are needed here")]
 mod raw;
 mod readme;
+mod rebalances;
+mod record_schemas;
 mod records;
-mod recount;
 mod refusals;
 mod replay;
 mod replay_kills;
 mod replay_log;
 mod replay_targets;
 mod replay_verdicts;
+#[path = "../support/samples.rs"]
+mod samples;
 mod scenarios;
 #[path = "../support/schemas.rs"]
 mod schemas;
-mod sharing;
-#[path = "../support/specimens.rs"]
-mod specimens;
+mod second_signal;
 mod support;
 mod terminal;
+#[path = "../support/time_limit.rs"]
+mod time_limit;
+mod topic_copy;
 mod topics;
-mod truth;
-mod unreadable;
+mod unreadable_batches;
+mod unusual_groups;
 
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed};
 
 /// A test: its name and what it does in a laboratory of its own.
-pub type Case = (&'static str, fn(&support::Lab));
+pub type Case = (&'static str, fn(&support::TestEnv));
 
-const CASES: &[Case] = &[("a_case_that_hangs_fails_by_its_name", hanging)];
+const CASES: &[Case] = &[("hanging_case_fails_by_name", hanging_case)];
 
-fn hanging(_: &support::Lab) {
-    let (held, never) = std::sync::mpsc::channel::<()>();
-    let waits = move || never.recv().map_err(Failed::from);
-    let failed = bounded::within(Duration::from_millis(10), "this_one", waits).expect_err("it hangs");
-    let told = failed.message().expect("words");
-    assert!(told.starts_with("this_one hangs"), "{told}");
-    drop(held);
+fn hanging_case(_: &support::TestEnv) {
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let waits = move || receiver.recv().map_err(Failed::from);
+    let failed = time_limit::within(Duration::from_millis(10), "this_one", waits).expect_err("it hangs");
+    let message = failed.message().expect("words");
+    assert!(message.starts_with("this_one hangs"), "{message}");
+    drop(sender);
 }
 
 fn main() {
     let mut arguments = Arguments::from_args();
     // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back. A Kafka needs its share.
-    let side_by_side = if brokers::named().is_some() { 4 } else { 5 };
-    arguments.test_threads = arguments.test_threads.or(Some(side_by_side));
+    let concurrency = if brokers::named().is_some() { 4 } else { 5 };
+    arguments.test_threads = arguments.test_threads.or(Some(concurrency));
     let mut cases: Vec<Case> = [
         CASES,
         pipeline::CASES,
-        described::CASES,
-        damage::CASES,
+        record_schemas::CASES,
+        invariant_tests::CASES,
         records::CASES,
-        letters::CASES,
-        unreadable::CASES,
+        dead_letters::CASES,
+        unreadable_batches::CASES,
         produce::CASES,
-        originals::CASES,
+        python_original::CASES,
         analytics::CASES,
         replay::CASES,
         replay_kills::CASES,
         replay_targets::CASES,
         replay_verdicts::CASES,
-        chaos::CASES,
+        inventory_kills::CASES,
         refusals::CASES,
         topics::CASES,
-        sharing::CASES,
-        edges::CASES,
-        insist::CASES,
+        rebalances::CASES,
+        edge_cases::CASES,
+        second_signal::CASES,
         outages::CASES,
         network::CASES,
         scenarios::CASES,
         lag::CASES,
         many_rows::CASES,
-        odd_groups::CASES,
+        unusual_groups::CASES,
         clean::CASES,
         terminal::CASES,
         examples::CASES,
@@ -126,7 +126,8 @@ fn main() {
     match brokers::named() {
         Some(_) => {
             cases.extend(
-                [produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES, odd_groups::KAFKA_CASES].concat(),
+                [produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES, unusual_groups::KAFKA_CASES]
+                    .concat(),
             );
             // The longest ones first: whatever else there is runs beside them.
             cases.splice(0..0, network::KAFKA_CASES.iter().copied());
@@ -134,13 +135,13 @@ fn main() {
         None => cases.extend([broker_kills::CASES, faults::CASES].concat()),
     }
     let case = |(name, case): Case| {
-        bounded::trial(name, move || {
-            case(&support::Lab::new(name, brokers::shared()));
+        time_limit::trial(name, move || {
+            case(&support::TestEnv::new(name, brokers::shared()));
             Ok(())
         })
     };
     let check = |(name, check): proxy::checks::Check| {
-        bounded::trial(name, move || {
+        time_limit::trial(name, move || {
             check();
             Ok(())
         })

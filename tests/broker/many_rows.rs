@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Case;
-use super::support::Lab;
+use super::support::TestEnv;
 
-pub const CASES: &[Case] = &[("many_rows::of_many_minutes_some_are_told_and_all_are_compared", many_minutes)];
+pub const CASES: &[Case] = &[("many_rows::shows_some_rows_and_compares_all", many_minutes)];
 
 /// More minutes than a table has rows.
 const MINUTES: u64 = 10_050;
@@ -15,18 +15,18 @@ fn rows(document: &Value) -> [usize; 2] {
     [minutes.len(), document["orders_by_minute"].as_object().expect("rows").len()]
 }
 
-fn many_minutes(lab: &Lab) {
-    lab.run(&format!("produce --count {MINUTES} --orders-per-minute 1 --seed 3 --partitions 2")).expect(0);
-    lab.create_topic("inventory-events", 2, &[]);
-    let run = lab.run("analytics --until-end --output json --report report.json").expect(0);
+fn many_minutes(env: &TestEnv) {
+    env.run(&format!("produce --count {MINUTES} --orders-per-minute 1 --seed 3 --partitions 2")).expect(0);
+    env.create_topic("inventory-events", 2, &[]);
+    let run = env.run("analytics --until-end --output json --report report.json").expect(0);
     assert!(run.stderr.contains(&format!("{MINUTES} minutes and ")) && run.stderr.contains("--full"), "{}", run.stderr);
     let document = run.document();
     assert_eq!((rows(&document), &document["total_orders"]), ([10_000, 10_000], &json!(MINUTES)));
     assert_eq!(document["left_out"], json!({"orders_by_minute": 50, "by_minute": 50, "by_restaurant": 0}));
-    let read = |name: &str| std::fs::read_to_string(lab.folder().join(name)).expect(name);
+    let read = |name: &str| std::fs::read_to_string(env.dir().join(name)).expect(name);
     assert_eq!(serde_json::from_str::<Value>(&read("report.json")).expect("JSON"), document);
 
-    let full = lab.document("analytics --until-end --full");
+    let full = env.document("analytics --until-end --full");
     assert_eq!((rows(&full), full.get("left_out")), ([usize::try_from(MINUTES).expect("small"); 2], None));
     let newest = |document: &Value| document["by_minute"].as_array().expect("rows").last().cloned();
     assert_eq!(newest(&document), newest(&full), "the newest stay");
@@ -36,7 +36,7 @@ fn many_minutes(lab: &Lab) {
     let lines =
         |name: &str| read(name).lines().filter(|line| line.starts_with("  20") && line.ends_with(": 1")).count();
     assert_eq!(lines("metrics_output.txt") as u64, MINUTES);
-    let text = lab.run("replay --html page.html").expect(0);
+    let text = env.run("replay --html page.html").expect(0);
     assert!(
         text.stdout.contains(&format!("Orders by Minute (10000 of {MINUTES}, --full for all):")),
         "{}",
@@ -50,8 +50,8 @@ fn many_minutes(lab: &Lab) {
     );
 
     // A minute that is not among the newest, and whose order is gone: it is told before all others.
-    lab.delete_records("order-events", 0, 1);
-    let run = lab.run("replay --output json").expect(3);
+    env.delete_records("order-events", 0, 1);
+    let run = env.run("replay --output json").expect(3);
     let document = run.document();
     assert_eq!(document["verdict"], "different");
     let gone = document["differences"].as_array().expect("differences").iter();

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use foodstream::broker::ApiKey;
 
 use super::Case;
-use super::chaos::{FAST, OPENING, RESTOCK_MILLIS};
 use super::faults::TRANSACTIONAL;
-use super::proxy::{Deed, Hole, Proxy, Rule};
-use super::support::Lab;
-use super::truth;
+use super::invariants;
+use super::inventory_kills::{OPENING_STOCK, RESTOCK_MILLIS, SHORT_TIMEOUTS};
+use super::proxy::{Action, BlackHole, Proxy, Rule};
+use super::support::TestEnv;
 
 pub const CASES: &[Case] = &[
     ("network::one_kind_of_reply_5_s_late", one_kind_late),
     ("network::silent_from_the_start", silent_from_the_start),
-    ("network::silent_in_mid_run", silent_in_mid_run),
+    ("network::silent_mid_run", silent_in_mid_run),
     ("network::produce_cut_within_replies", cut_produce),
     ("network::inventory_cut_within_replies", cut_inventory),
     ("network::replies_lost_with_the_connection", lost_with_the_connection),
-    ("network::replies_lost_on_a_living_connection", lost_silently),
-    ("network::offsets_that_are_not_answered", offsets_unanswered),
+    ("network::replies_lost_on_an_open_connection", lost_silently),
+    ("network::unanswered_offset_commits", offsets_unanswered),
 ];
 
 /// Two and seven minutes of waiting: part of the suite on Apache Kafka only, where others take as long.
@@ -31,12 +31,12 @@ pub const KAFKA_CASES: &[Case] =
 /// A command line, and the command lines that make what it works on. Those run without the proxy.
 #[derive(Clone, Copy)]
 struct Step {
-    words: &'static str,
+    args: &'static str,
     before: &'static [&'static str],
 }
 
-const fn step(words: &'static str, before: &'static [&'static str]) -> Step {
-    Step { words, before }
+const fn step(args: &'static str, before: &'static [&'static str]) -> Step {
+    Step { args, before }
 }
 
 const ORDERS: &str = "produce --count 400 --partitions 2 --seed 51";
@@ -93,19 +93,19 @@ const IN_MID_RUN: [(Step, ApiKey, u64); 10] = [
 ];
 
 /// No command takes longer, but for those where everything is late: they ask up to eighty things one after another.
-const BOUND: Duration = Duration::from_mins(2);
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(2);
 /// A command ends this long after the end of its timeout at the latest.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Does the same with each item side by side, since most of it is waiting, and fails with all that went wrong.
-fn side_by_side<T: Sync>(lab: &Lab, items: &[T], check: impl Fn(&Lab, &T) -> Result<(), String> + Sync) {
-    let (labs, check) = ((0..items.len()).map(|number| lab.other(&number.to_string())), &check);
+fn side_by_side<T: Sync>(env: &TestEnv, items: &[T], check: impl Fn(&TestEnv, &T) -> Result<(), String> + Sync) {
+    let (envs, check) = ((0..items.len()).map(|number| env.other(&number.to_string())), &check);
     let problems: Vec<String> = std::thread::scope(|scope| {
-        let checks = items.iter().zip(labs);
-        let running: Vec<_> = checks.map(|(item, lab)| scope.spawn(move || check(&lab, item))).collect();
+        let checks = items.iter().zip(envs);
+        let running: Vec<_> = checks.map(|(item, env)| scope.spawn(move || check(&env, item))).collect();
         running
             .into_iter()
-            .map(|check| check.join().unwrap_or_else(|panic| Err(words(panic))))
+            .map(|check| check.join().unwrap_or_else(|panic| Err(panic_message(panic))))
             .filter_map(Result::err)
             .collect()
     });
@@ -113,27 +113,27 @@ fn side_by_side<T: Sync>(lab: &Lab, items: &[T], check: impl Fn(&Lab, &T) -> Res
 }
 
 /// What a panic says.
-fn words(panic: Box<dyn std::any::Any + Send>) -> String {
-    panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |words| *words)
+fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
+    panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |message| *message)
 }
 
 impl Step {
     /// Makes what the command works on, and a proxy for it. One at a time: the commands wait side by side, and preparing them
     /// is work.
-    fn prepare(&self, lab: &Lab) -> Proxy {
+    fn prepare(&self, env: &TestEnv) -> Proxy {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        for words in self.before {
-            lab.run(words).expect(0);
+        for args in self.before {
+            env.run(args).expect(0);
         }
-        Proxy::new(&lab.broker)
+        Proxy::new(&env.broker)
     }
 }
 
 /// Runs a command through the proxy, and returns its exit code and what it said; -1 where it had to be killed at the bound.
-fn run(lab: &Lab, proxy: &Proxy, words: &str, bound: Duration) -> (i32, String) {
-    let (lab, start) = (lab.through(&proxy.address()), Instant::now());
-    let mut running = lab.start(words);
+fn run(env: &TestEnv, proxy: &Proxy, args: &str, bound: Duration) -> (i32, String) {
+    let (env, start) = (env.through(&proxy.address()), Instant::now());
+    let mut running = env.start(args);
     while !running.has_ended() && start.elapsed() < bound {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -142,138 +142,139 @@ fn run(lab: &Lab, proxy: &Proxy, words: &str, bound: Duration) -> (i32, String) 
     }
     let run = running.end();
     let code = run.code();
-    (code, format!("`{words}`: exit {code} after {:.1?}: {}", start.elapsed(), run.stderr.trim().replace('\n', " | ")))
+    (code, format!("`{args}`: exit {code} after {:.1?}: {}", start.elapsed(), run.stderr.trim().replace('\n', " | ")))
 }
 
-fn late(lab: &Lab, by: Duration, bound: Duration) {
-    side_by_side(lab, &STEPS, |lab, step| {
-        let proxy = step.prepare(lab);
+fn late(env: &TestEnv, by: Duration, bound: Duration) {
+    side_by_side(env, &STEPS, |env, step| {
+        let proxy = step.prepare(env);
         proxy.delay(by);
-        let (code, told) = run(lab, &proxy, &format!("{} --timeout 60s", step.words), bound);
+        let (code, outcome) = run(env, &proxy, &format!("{} --timeout 60s", step.args), bound);
         assert!(proxy.counts().late > 0, "no reply was late");
-        if code == 0 { Ok(()) } else { Err(told) }
+        if code == 0 { Ok(()) } else { Err(outcome) }
     });
 }
 
 /// Every wait of the program takes five seconds at least once here, in a tenth of the time that five seconds for each reply take.
-fn one_kind_late(lab: &Lab) {
-    side_by_side(lab, &ONE_KIND, |lab, (step, api)| {
-        let proxy = step.prepare(lab);
-        proxy.add(Rule::new(*api, Deed::Delay(Duration::from_secs(5))));
-        let (code, told) = run(lab, &proxy, &format!("{} --timeout 60s", step.words), BOUND);
+fn one_kind_late(env: &TestEnv) {
+    side_by_side(env, &ONE_KIND, |env, (step, api)| {
+        let proxy = step.prepare(env);
+        proxy.add(Rule::new(*api, Action::Delay(Duration::from_secs(5))));
+        let (code, outcome) = run(env, &proxy, &format!("{} --timeout 60s", step.args), COMMAND_TIMEOUT);
         match (code, proxy.counts().late) {
-            (_, 0) => Err(format!("{told}: it met no reply to {api:?}")),
+            (_, 0) => Err(format!("{outcome}: it met no reply to {api:?}")),
             (0, _) => Ok(()),
-            _ => Err(format!("{told} ({api:?})")),
+            _ => Err(format!("{outcome} ({api:?})")),
         }
     });
 }
 
-fn late_by_1500_ms(lab: &Lab) {
-    late(lab, Duration::from_millis(1_500), Duration::from_mins(4));
+fn late_by_1500_ms(env: &TestEnv) {
+    late(env, Duration::from_millis(1_500), Duration::from_mins(4));
 }
 
-fn late_by_5_s(lab: &Lab) {
-    late(lab, Duration::from_secs(5), Duration::from_mins(10));
+fn late_by_5_s(env: &TestEnv) {
+    late(env, Duration::from_secs(5), Duration::from_mins(10));
 }
 
 /// The code is 4, and the end is within the timeout and the grace from the beginning of the silence.
-fn ends_in_silence(code: i32, told: &str, silent_for: Duration, timeout: Duration) -> Result<(), String> {
+fn ends_in_silence(code: i32, outcome: &str, silent_for: Duration, timeout: Duration) -> Result<(), String> {
     if code == 4 && silent_for <= timeout + GRACE {
         Ok(())
     } else {
-        Err(format!("{told}, {silent_for:.1?} after the silence began"))
+        Err(format!("{outcome}, {silent_for:.1?} after the silence began"))
     }
 }
 
-fn silent_from_the_start(lab: &Lab) {
-    side_by_side(lab, &STEPS, |lab, step| {
-        let proxy = step.prepare(lab);
-        proxy.black_hole(Hole::Replies);
+fn silent_from_the_start(env: &TestEnv) {
+    side_by_side(env, &STEPS, |env, step| {
+        let proxy = step.prepare(env);
+        proxy.black_hole(BlackHole::Replies);
         let start = Instant::now();
-        let (code, told) = run(lab, &proxy, &format!("{} --timeout 3s", step.words), BOUND);
+        let (code, outcome) = run(env, &proxy, &format!("{} --timeout 3s", step.args), COMMAND_TIMEOUT);
         let silent_for = start.elapsed();
-        assert!(proxy.counts().swallowed > 0, "nothing was swallowed");
-        ends_in_silence(code, &told, silent_for, Duration::from_secs(3))
+        assert!(proxy.counts().dropped > 0, "nothing was swallowed");
+        ends_in_silence(code, &outcome, silent_for, Duration::from_secs(3))
     });
 }
 
-fn silent_in_mid_run(lab: &Lab) {
-    side_by_side(lab, &IN_MID_RUN, |lab, (step, api, number)| {
-        let proxy = step.prepare(lab);
-        proxy.add(Rule::new(*api, Deed::BlackHole(Hole::Replies)).only(*number));
-        let (code, told) = run(lab, &proxy, &format!("{} --timeout 3s", step.words), BOUND);
+fn silent_in_mid_run(env: &TestEnv) {
+    side_by_side(env, &IN_MID_RUN, |env, (step, api, number)| {
+        let proxy = step.prepare(env);
+        proxy.add(Rule::new(*api, Action::BlackHole(BlackHole::Replies)).only(*number));
+        let (code, outcome) = run(env, &proxy, &format!("{} --timeout 3s", step.args), COMMAND_TIMEOUT);
         let Some(since) = proxy.black_hole_since() else {
-            return Err(format!("{told}: it ended without {number} replies to {api:?}"));
+            return Err(format!("{outcome}: it ended without {number} replies to {api:?}"));
         };
-        ends_in_silence(code, &format!("{told} ({api:?} {number})"), since.elapsed(), Duration::from_secs(3))
+        ends_in_silence(code, &format!("{outcome} ({api:?} {number})"), since.elapsed(), Duration::from_secs(3))
     });
 }
 
-fn cut_produce(lab: &Lab) {
-    let proxy = Proxy::new(&lab.broker);
-    proxy.add(Rule::new(ApiKey::Produce, Deed::CutAfter(21)).every(3).times(8));
+fn cut_produce(env: &TestEnv) {
+    let proxy = Proxy::new(&env.broker);
+    proxy.add(Rule::new(ApiKey::Produce, Action::CutAfter(21)).every(3).times(8));
     for api in [ApiKey::ApiVersions, ApiKey::Metadata, ApiKey::InitProducerId] {
-        proxy.add(Rule::new(api, Deed::CutAfter(9)).every(3).times(3));
+        proxy.add(Rule::new(api, Action::CutAfter(9)).every(3).times(3));
     }
-    let words = "produce --count 20000 --rate 10000/s --seed 52";
-    let document = lab.through(&proxy.address()).document(words);
+    let args = "produce --count 20000 --rate 10000/s --seed 52";
+    let document = env.through(&proxy.address()).document(args);
     assert!(proxy.counts().cut > 0, "nothing was cut");
     assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
-    assert_eq!(lab.read("order-events").len(), 20_000, "each order once");
+    assert_eq!(env.read("order-events").len(), 20_000, "each order once");
 }
 
-fn cut_inventory(lab: &Lab) {
-    lab.run("produce --count 4000 --poison-rate 1% --seed 53").expect(0);
-    let proxy = Proxy::new(&lab.broker);
+fn cut_inventory(env: &TestEnv) {
+    env.run("produce --count 4000 --poison-rate 1% --seed 53").expect(0);
+    let proxy = Proxy::new(&env.broker);
     let members = [ApiKey::FindCoordinator, ApiKey::JoinGroup, ApiKey::SyncGroup, ApiKey::OffsetFetch];
     for api in TRANSACTIONAL.into_iter().chain(members).chain([ApiKey::Produce, ApiKey::Fetch, ApiKey::Heartbeat]) {
-        proxy.add(Rule::new(api, Deed::CutAfter(7)).every(4).times(3));
+        proxy.add(Rule::new(api, Action::CutAfter(7)).every(4).times(3));
     }
-    lab.through(&proxy.address()).run(&format!("inventory {FAST} --until-end --throttle 2000/s")).expect(0);
+    env.through(&proxy.address()).run(&format!("inventory {SHORT_TIMEOUTS} --until-end --throttle 2000/s")).expect(0);
     assert!(proxy.counts().cut > 0, "nothing was cut");
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 /// Replies that leave a transaction's outcome unknown when they are lost.
-const IN_DOUBT: [ApiKey; 4] = [ApiKey::EndTxn, ApiKey::TxnOffsetCommit, ApiKey::AddOffsetsToTxn, ApiKey::Produce];
+const UNKNOWN_OUTCOME: [ApiKey; 4] =
+    [ApiKey::EndTxn, ApiKey::TxnOffsetCommit, ApiKey::AddOffsetsToTxn, ApiKey::Produce];
 
 /// Runs `inventory` while replies are lost, and again without that if it stopped; then each line is decided once.
-fn survives(lab: &Lab, rule: Rule, timeouts: &str, codes: &[i32]) -> Result<(), String> {
-    lab.run("produce --count 3000 --poison-rate 1% --seed 54").expect(0);
-    let proxy = Proxy::new(&lab.broker);
+fn survives(env: &TestEnv, rule: Rule, timeouts: &str, codes: &[i32]) -> Result<(), String> {
+    env.run("produce --count 3000 --poison-rate 1% --seed 54").expect(0);
+    let proxy = Proxy::new(&env.broker);
     proxy.add(rule);
-    let words = format!("inventory {FAST} {timeouts} --until-end --throttle 2000/s --commit-interval 50ms");
-    let (code, told) = run(lab, &proxy, &words, BOUND);
+    let args = format!("inventory {SHORT_TIMEOUTS} {timeouts} --until-end --throttle 2000/s --commit-interval 50ms");
+    let (code, outcome) = run(env, &proxy, &args, COMMAND_TIMEOUT);
     if !codes.contains(&code) || proxy.counts().lost == 0 {
-        return Err(format!("{told}, {} replies lost", proxy.counts().lost));
+        return Err(format!("{outcome}, {} replies lost", proxy.counts().lost));
     }
     if code != 0 {
-        lab.run(&format!("inventory {FAST} --until-end")).expect(0);
+        env.run(&format!("inventory {SHORT_TIMEOUTS} --until-end")).expect(0);
     }
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
     Ok(())
 }
 
-fn lost_with_the_connection(lab: &Lab) {
-    side_by_side(lab, &IN_DOUBT, |lab, api| {
-        survives(lab, Rule::new(*api, Deed::LoseWithConnection).every(4).times(4), "", &[0])
+fn lost_with_the_connection(env: &TestEnv) {
+    side_by_side(env, &UNKNOWN_OUTCOME, |env, api| {
+        survives(env, Rule::new(*api, Action::LoseWithConnection).every(4).times(4), "", &[0])
     });
 }
 
 /// The client waits for a reply that never comes, while the connection answers everything else.
-fn lost_silently(lab: &Lab) {
-    side_by_side(lab, &IN_DOUBT, |lab, api| {
+fn lost_silently(env: &TestEnv) {
+    side_by_side(env, &UNKNOWN_OUTCOME, |env, api| {
         let timeouts = "--timeout 10s -X socket.timeout.ms=3000";
-        survives(lab, Rule::new(*api, Deed::Lose).only(3), timeouts, &[0, 4])
+        survives(env, Rule::new(*api, Action::Lose).only(3), timeouts, &[0, 4])
     });
 }
 
 /// Offsets that are not added, while the group's coordinator answers others: every time-out of the client is longer than the
 /// command may take.
-fn offsets_unanswered(lab: &Lab) {
+fn offsets_unanswered(env: &TestEnv) {
     let timeouts = "--timeout 10m -X socket.timeout.ms=300000 -X transaction.timeout.ms=600000 \
                     -X session.timeout.ms=700000 -X max.poll.interval.ms=800000";
-    let rule = Rule::new(ApiKey::TxnOffsetCommit, Deed::Lose).only(3);
-    survives(lab, rule, timeouts, &[0]).unwrap_or_else(|problem| panic!("{problem}"));
+    let rule = Rule::new(ApiKey::TxnOffsetCommit, Action::Lose).only(3);
+    survives(env, rule, timeouts, &[0]).unwrap_or_else(|problem| panic!("{problem}"));
 }

@@ -12,34 +12,34 @@ use foodstream::shutdown::Shutdown;
 use rustix::process::Signal;
 
 use super::Case;
-use super::chaos::{FAST, GROUP, OPENING, RESTOCK_MILLIS};
-use super::edges::OpenTransaction;
+use super::edge_cases::OpenTransaction;
+use super::invariants;
+use super::inventory_kills::{GROUP, OPENING_STOCK, RESTOCK_MILLIS, SHORT_TIMEOUTS};
 use super::proxy::Proxy;
-use super::support::{Lab, Running, until};
-use super::truth;
+use super::support::{Running, TestEnv, until};
 
 pub const CASES: &[Case] = &[
-    ("outages::live_commands_outlast_a_broker_that_is_away_for_longer_than_a_session", away),
-    ("outages::a_transaction_that_hangs_is_told_and_waited_for_a_minute", hanging),
-    ("outages::a_log_that_lost_its_tail_is_refused_with_both_numbers", shortened),
+    ("outages::live_commands_outlast_a_session_timeout", broker_away),
+    ("outages::hanging_transaction_fails_after_a_minute", hanging_transaction),
+    ("outages::truncated_log_is_refused", truncated_log),
 ];
 
-fn away(lab: &Lab) {
-    lab.run("produce --count 6000 --seed 41 --partitions 2").expect(0);
-    let proxy = Proxy::new(&lab.broker);
-    let behind = lab.through(&proxy.address());
+fn broker_away(env: &TestEnv) {
+    env.run("produce --count 6000 --seed 41 --partitions 2").expect(0);
+    let proxy = Proxy::new(&env.broker);
+    let behind = env.through(&proxy.address());
     let mut running: Vec<Running> = [
         // Named: no other process takes its name over, so it must not end as fenced.
-        format!("inventory {FAST} --throttle 300/s --instance-id till"),
-        format!("inventory {FAST} --throttle 300/s"),
-        format!("analytics {FAST} --throttle 300/s --every 500ms --instance-id desk"),
+        format!("inventory {SHORT_TIMEOUTS} --throttle 300/s --instance-id till"),
+        format!("inventory {SHORT_TIMEOUTS} --throttle 300/s"),
+        format!("analytics {SHORT_TIMEOUTS} --throttle 300/s --every 500ms --instance-id desk"),
     ]
     .iter()
-    .map(|words| behind.start(words))
+    .map(|args| behind.start(args))
     .collect();
-    let decided = || lab.progress(GROUP, "order-events");
+    let decided = || env.progress(GROUP, "order-events");
     until("orders are decided", || (decided() > 0).then_some(()));
-    until("orders are counted", || (lab.progress("analytics-consumer-group", "order-events") > 0).then_some(()));
+    until("orders are counted", || (env.progress("analytics-consumer-group", "order-events") > 0).then_some(()));
     running.push(behind.start("lag --watch 200ms"));
     until("lag has been shown", || (proxy.replies(foodstream::broker::ApiKey::ListOffsets) > 40).then_some(()));
     proxy.refuse();
@@ -65,8 +65,8 @@ fn away(lab: &Lab) {
         .collect();
     assert!(shown[2].contains("; stale: no answer from the cluster for "), "analytics: {}", shown[2]);
     assert!(shown[3].contains("; stale: no answer from the cluster for "), "lag: {}", shown[3]);
-    lab.run(&format!("inventory {FAST} --until-end")).expect(0);
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    env.run(&format!("inventory {SHORT_TIMEOUTS} --until-end")).expect(0);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 /// How the processes that have ended did so.
@@ -75,17 +75,17 @@ fn ends(running: &mut Vec<Running>) -> Vec<(i32, String)> {
     ended.map(|run| (run.code(), run.stderr)).collect()
 }
 
-fn hanging(lab: &Lab) {
-    lab.run("produce --count 100 --seed 42 --partitions 1").expect(0);
-    let open = OpenTransaction::lasting(lab, "order-events", Duration::from_mins(5));
+fn hanging_transaction(env: &TestEnv) {
+    env.run("produce --count 100 --seed 42 --partitions 1").expect(0);
+    let open = OpenTransaction::lasting(env, "order-events", Duration::from_mins(5));
     let running: Vec<Running> =
         ["inventory --until-end", "analytics --until-end", "analytics --from-beginning --group other"]
             .iter()
-            .map(|words| lab.start(words))
+            .map(|args| env.start(args))
             .collect();
     for process in running {
         let run = process.end().expect(4);
-        let place = format!("{}/0", lab.topic("order-events"));
+        let place = format!("{}/0", env.topic("order-events"));
         assert!(run.stderr.contains(&format!("waiting for a transaction on {place} to end")), "{}", run.stderr);
         assert!(run.stderr.contains(&format!("a transaction on {place} has been open for more")), "{}", run.stderr);
     }
@@ -107,13 +107,13 @@ impl Reader for Count {
 }
 
 /// The end that was frozen lies behind the one that the log has: as after an unclean election.
-fn shortened(lab: &Lab) {
-    lab.run("produce --count 50 --seed 43 --partitions 1").expect(0);
-    let properties = vec![("bootstrap.servers".to_owned(), lab.broker.clone())];
+fn truncated_log(env: &TestEnv) {
+    env.run("produce --count 50 --seed 43 --partitions 1").expect(0);
+    let properties = vec![("bootstrap.servers".to_owned(), env.broker.clone())];
     let connection = Connection::new(properties, Duration::from_secs(30));
-    let (group, shutdown) = (lab.topic("reader"), Shutdown::default());
+    let (group, shutdown) = (env.topic("reader"), Shutdown::default());
     let inspector = Inspector::open(&connection, &group, &shutdown).expect("opened");
-    let place = TopicPartition::new(lab.topic("order-events"), 0);
+    let place = TopicPartition::new(env.topic("order-events"), 0);
     let gone = |error: &Error| {
         assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
         let text = error.to_string();

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::Case;
-use super::support::Lab;
+use super::support::TestEnv;
 
-pub const CASES: &[Case] = &[("pipeline::totals_agree_with_a_recount_and_the_replay_is_identical", totals_agree)];
+pub const CASES: &[Case] = &[("pipeline::totals_match_and_replay_is_identical", totals_agree)];
 
-fn totals_agree(lab: &Lab) {
-    let produced = lab.document("produce --count 10000 --seed 7");
+fn totals_agree(env: &TestEnv) {
+    let produced = env.document("produce --count 10000 --seed 7");
     assert_eq!(produced["acknowledged"], 10_000);
-    lab.run("inventory --until-end").expect(0);
-    let metrics = lab.document("analytics --from-beginning");
-    let replay = lab.document("replay");
+    env.run("inventory --until-end").expect(0);
+    let metrics = env.document("analytics --from-beginning");
+    let replay = env.document("replay");
     assert_eq!(replay["verdict"], "identical");
 
-    let orders = lab.read("order-events");
-    let decisions = lab.read("inventory-events");
+    let orders = env.read("order-events");
+    let decisions = env.read("inventory-events");
     assert_eq!(metrics["total_orders"], orders.len());
     let failed = orders.iter().filter(|order| order.json()["status"] == "failed").count();
     assert_eq!(metrics["failed_orders"], failed);

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::schemas::output_problems;
-use super::support::BOUND;
+use super::support::STEP_TIMEOUT;
 
 /// The end of a run of the program.
 #[derive(Debug)]
@@ -39,17 +39,17 @@ impl Run {
 pub struct Running {
     child: Child,
     readers: Option<[std::thread::JoinHandle<String>; 2]>,
-    words: String,
+    args: String,
 }
 
 impl Running {
-    /// Starts a command; `words` are what a hang is told by.
-    pub fn start(mut command: Command, words: &str) -> Self {
+    /// Starts a command; `args` are what a hang is told by.
+    pub fn start(mut command: Command, args: &str) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("started");
         let stdout = child.stdout.take().expect("piped");
         let stderr = child.stderr.take().expect("piped");
-        Self { child, readers: Some([collect(stdout), collect(stderr)]), words: words.to_owned() }
+        Self { child, readers: Some([collect(stdout), collect(stderr)]), args: args.to_owned() }
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -73,16 +73,16 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("waited for") {
                 break status;
             }
-            if start.elapsed() > BOUND {
+            if start.elapsed() > STEP_TIMEOUT {
                 self.child.kill().expect("killed");
-                panic!("`foodstream {}` hangs", self.words);
+                panic!("`foodstream {}` hangs", self.args);
             }
             std::thread::sleep(Duration::from_millis(5));
         };
         let [stdout, stderr] = self.readers.take().expect("ended once");
         let run = Run { status, stdout: stdout.join().expect("read"), stderr: stderr.join().expect("read") };
         let problems = output_problems(&run.stdout);
-        assert!(problems.is_empty(), "`foodstream {}`: {problems:#?}\n{}", self.words, run.stdout);
+        assert!(problems.is_empty(), "`foodstream {}`: {problems:#?}\n{}", self.args, run.stdout);
         run
     }
 }

@@ -8,49 +8,53 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::Case;
-use super::support::{Lab, Stored};
+use super::support::{StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[
-    ("produce::the_same_seed_start_and_flags_give_the_same_topic_whatever_the_rate", same_topic),
-    ("produce::the_document_agrees_with_the_topic", document_is_true),
-    ("produce::a_refused_record_fails_the_run_and_is_counted", refused),
+    ("produce::same_seed_gives_same_topic_at_any_rate", same_topic),
+    ("produce::document_matches_topic", document_matches),
+    ("produce::refused_records_fail_the_run", refused),
 ];
 
 /// Those that need Kafka's own tools.
-pub const KAFKA_CASES: &[Case] = &[("produce::keys_land_where_kafkas_own_producer_puts_them", java_partitions)];
+pub const KAFKA_CASES: &[Case] = &[("produce::partitions_keys_like_the_java_producer", java_partitions)];
 
 /// What must be equal: everything but the record's timestamp, which is the wall clock's.
-fn bytes(records: &[Stored]) -> Vec<Stored> {
-    records.iter().map(|record| Stored { timestamp: 0, ..record.clone() }).collect()
+fn without_timestamps(records: &[StoredRecord]) -> Vec<StoredRecord> {
+    records.iter().map(|record| StoredRecord { timestamp: 0, ..record.clone() }).collect()
 }
 
-fn same_topic(lab: &Lab) {
+fn same_topic(env: &TestEnv) {
     let flags = "produce --count 600 --seed 9 --start-time 2026-11-22T12:00:00Z --partitions 5 --poison-rate 4% \
                  --duplicate-rate 4% --restaurants 9";
-    let (again, paced) = (lab.other("again"), lab.other("paced"));
-    lab.run(flags).expect(0);
+    let (again, paced) = (env.other("again"), env.other("paced"));
+    env.run(flags).expect(0);
     again.run(flags).expect(0);
     paced.run(&format!("{flags} --rate 1500/s")).expect(0);
-    let topic = lab.read("order-events");
+    let topic = env.read("order-events");
     assert_eq!(topic.len(), 600);
-    assert_eq!(bytes(&topic), bytes(&again.read("order-events")));
-    assert_eq!(bytes(&topic), bytes(&paced.read("order-events")), "the rate changes when, not what");
-    let other = lab.other("seed");
+    assert_eq!(without_timestamps(&topic), without_timestamps(&again.read("order-events")));
+    assert_eq!(
+        without_timestamps(&topic),
+        without_timestamps(&paced.read("order-events")),
+        "the rate changes when, not what"
+    );
+    let other = env.other("seed");
     other.run(&flags.replace("--seed 9", "--seed 10")).expect(0);
-    assert_ne!(bytes(&topic), bytes(&other.read("order-events")));
+    assert_ne!(without_timestamps(&topic), without_timestamps(&other.read("order-events")));
 }
 
-fn java_partitions(lab: &Lab) {
-    lab.run("produce --count 2000 --seed 5 --restaurants 40 --partitions 7").expect(0);
+fn java_partitions(env: &TestEnv) {
+    env.run("produce --count 2000 --seed 5 --restaurants 40 --partitions 7").expect(0);
     let mut ours: BTreeMap<String, i32> = BTreeMap::new();
-    for record in lab.read("order-events") {
+    for record in env.read("order-events") {
         let key = String::from_utf8(record.key.expect("a key")).expect("text");
         assert_eq!(*ours.entry(key).or_insert(record.partition), record.partition, "a key has one partition");
     }
     assert!(ours.len() >= 30, "{} keys", ours.len());
-    lab.create_topic("java", 7, &[]);
+    env.create_topic("java", 7, &[]);
     let mut tool = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka"))
-        .args(["tool", "kafka-console-producer", "--bootstrap-server", &lab.broker, "--topic", &lab.topic("java")])
+        .args(["tool", "kafka-console-producer", "--bootstrap-server", &env.broker, "--topic", &env.topic("java")])
         .args(["--property", "parse.key=true", "--property", "key.separator=:"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -63,16 +67,16 @@ fn java_partitions(lab: &Lab) {
     }
     drop(lines);
     assert!(tool.wait().expect("waited for").success());
-    let javas: BTreeMap<String, i32> = lab
+    let theirs: BTreeMap<String, i32> = env
         .read("java")
         .into_iter()
         .map(|record| (String::from_utf8(record.key.expect("a key")).expect("text"), record.partition))
         .collect();
-    assert_eq!(ours, javas);
+    assert_eq!(ours, theirs);
 }
 
 /// The document's partitions, by number: records, first and last offset.
-fn places(document: &Value) -> BTreeMap<i64, (i64, i64, i64)> {
+fn offsets_by_partition(document: &Value) -> BTreeMap<i64, (i64, i64, i64)> {
     let rows = document["partitions"].as_array().expect("partitions");
     let number = |row: &Value, name: &str| row[name].as_i64().expect("a number");
     rows.iter()
@@ -85,50 +89,50 @@ fn places(document: &Value) -> BTreeMap<i64, (i64, i64, i64)> {
         .collect()
 }
 
-fn document_is_true(lab: &Lab) {
+fn document_matches(env: &TestEnv) {
     let mut before = vec![0; 6];
     // The second time the topic is not empty: the offsets are the topic's, not counts from zero.
     for run in ["produce --count 1000 --seed 1", "produce --count 700 --seed 2 --report produced.json"] {
-        let document = lab.document(run);
-        let after: Vec<i64> = lab.watermarks("order-events").iter().map(|(_, end)| *end).collect();
+        let document = env.document(run);
+        let after: Vec<i64> = env.watermarks("order-events").iter().map(|(_, end)| *end).collect();
         let expected: BTreeMap<i64, (i64, i64, i64)> = (0..)
             .zip(before.iter().zip(&after))
             .filter(|(_, (before, after))| after > before)
             .map(|(partition, (before, after))| (partition, (after - before, *before, after - 1)))
             .collect();
-        assert_eq!(places(&document), expected);
+        assert_eq!(offsets_by_partition(&document), expected);
         assert_eq!(document["produced"], document["acknowledged"]);
         assert_eq!(document["failed"], 0);
         before = after;
         if run.contains("--report") {
-            let report = std::fs::read_to_string(lab.folder().join("produced.json")).expect("a report");
+            let report = std::fs::read_to_string(env.dir().join("produced.json")).expect("a report");
             assert_eq!(serde_json::from_str::<Value>(&report).expect("JSON"), document);
         }
     }
-    let times: Vec<String> = lab
+    let times: Vec<String> = env
         .read("order-events")
         .iter()
         .skip(1_000)
         .map(|record| record.json()["timestamp"].as_str().expect("a time").to_owned())
         .collect();
-    let document = lab.document("produce --count 50 --start-time 2026-01-01T00:00:00Z --seed 3");
+    let document = env.document("produce --count 50 --start-time 2026-01-01T00:00:00Z --seed 3");
     assert_eq!(document["first_timestamp"], "2026-01-01T00:00:00.000Z");
     assert_eq!(document["last_timestamp"], "2026-01-01T00:00:11.760Z", "49 orders later at 250 a minute");
     assert!(times.iter().all(|time| time.len() == 24), "{times:?}");
 
-    let paced = lab.document("produce --rate 400/s --duration 500ms");
+    let paced = env.document("produce --rate 400/s --duration 500ms");
     assert_eq!(paced["acknowledged"], 200, "those that are due before the end, whatever the machine does");
     let millis = |name: &str| paced[name].as_f64().unwrap_or_else(|| panic!("{name}: {paced}"));
     assert!(millis("late_p99_ms") >= 0.0 && millis("late_max_ms") >= millis("late_p99_ms"), "{paced}");
     assert!(millis("elapsed_seconds") >= 0.49, "{paced}");
-    let brief = lab.document("produce --duration 200ms");
+    let brief = env.document("produce --duration 200ms");
     assert!(brief["acknowledged"].as_u64() > Some(0) && brief["elapsed_seconds"].as_f64() >= Some(0.2), "{brief}");
     assert!(brief.get("late_p99_ms").is_none(), "lateness is of a rate: {brief}");
 }
 
-fn refused(lab: &Lab) {
-    lab.create_topic("order-events", 2, &[("max.message.bytes", "100")]);
-    let run = lab.run("produce --count 50 --seed 1 --output json");
+fn refused(env: &TestEnv) {
+    env.create_topic("order-events", 2, &[("max.message.bytes", "100")]);
+    let run = env.run("produce --count 50 --seed 1 --output json");
     assert_eq!(run.code(), 7, "{}", run.stderr);
     assert_eq!(run.document()["acknowledged"], 0);
     assert_eq!(run.document()["failed"], run.document()["produced"]);
@@ -137,5 +141,5 @@ fn refused(lab: &Lab) {
     assert!((1..=50).contains(&produced), "{produced}");
     assert!(run.stderr.contains(&format!("{produced} of {produced} records were not acknowledged")), "{}", run.stderr);
     assert!(run.stderr.contains("max.message.bytes"), "the hint names the setting: {}", run.stderr);
-    assert_eq!(lab.watermarks("order-events"), [(0, 0), (0, 0)]);
+    assert_eq!(env.watermarks("order-events"), [(0, 0), (0, 0)]);
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Case;
-use super::support::{Lab, Run};
+use super::support::{Run, TestEnv};
 
 pub const CASES: &[Case] = &[
-    ("readme::what_it_shows_is_what_the_commands_print", console_blocks),
-    ("readme::its_shell_blocks_and_links_name_what_exists", shell_blocks),
+    ("readme::console_blocks_match_the_output", console_blocks),
+    ("readme::shell_blocks_and_links_are_valid", shell_blocks),
 ];
 
 fn root() -> PathBuf {
@@ -42,7 +42,7 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, Vec<String>)> {
 /// A command line of a console block and what is to be printed.
 struct Shown {
     line: usize,
-    words: String,
+    args: String,
     printed: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ fn shown(text: &str) -> Vec<Shown> {
         assert!(lines.first().is_some_and(|line| line.starts_with("$ ")), "line {first} is no command");
         for (line, text) in (first..).zip(lines) {
             match text.strip_prefix("$ ") {
-                Some(words) => commands.push(Shown { line, words: words.to_owned(), printed: Vec::new() }),
+                Some(args) => commands.push(Shown { line, args: args.to_owned(), printed: Vec::new() }),
                 None => commands.last_mut().expect("a command").printed.push(text),
             }
         }
@@ -84,13 +84,13 @@ fn fits(shown: &[String], lines: &[&str]) -> bool {
     }
 }
 
-fn run(lab: &Lab, words: &str) -> Run {
+fn run(env: &TestEnv, args: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_foodstream"))
         // A condition stands in quotes, or a shell would take it for a file.
-        .args(words.split_whitespace().map(|word| word.trim_matches('\'')))
-        .args(["--prefix", &lab.prefix])
-        .env("FOODSTREAM_BOOTSTRAP_SERVERS", &lab.broker)
-        .current_dir(lab.folder())
+        .args(args.split_whitespace().map(|word| word.trim_matches('\'')))
+        .args(["--prefix", &env.prefix])
+        .env("FOODSTREAM_BOOTSTRAP_SERVERS", &env.broker)
+        .current_dir(env.dir())
         .stdin(Stdio::null())
         .output()
         .expect("ended");
@@ -98,36 +98,36 @@ fn run(lab: &Lab, words: &str) -> Run {
     Run { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-fn console_blocks(lab: &Lab) {
+fn console_blocks(env: &TestEnv) {
     let commands = shown(&readme());
     assert!(commands.len() >= 15, "{} commands", commands.len());
     for name in ["produce", "inventory", "analytics", "replay", "lag", "scenario"] {
-        let runs = |shown: &&Shown| shown.words.starts_with(&format!("foodstream {name}"));
+        let runs = |shown: &&Shown| shown.args.starts_with(&format!("foodstream {name}"));
         assert!(commands.iter().find(runs).is_some_and(|shown| shown.printed.len() > 2), "{name} is not shown");
     }
-    let scenarios = lab.folder().join("scenarios");
+    let scenarios = env.dir().join("scenarios");
     std::fs::create_dir(&scenarios).expect("created");
     std::fs::copy(root().join("scenarios/ten-thousand.toml"), scenarios.join("ten-thousand.toml")).expect("copied");
     let mut last = 0;
-    for (index, Shown { line, words, printed }) in commands.iter().enumerate() {
-        if words == "echo $?" {
+    for (index, Shown { line, args, printed }) in commands.iter().enumerate() {
+        if args == "echo $?" {
             assert_eq!(printed, &[last.to_string()], "README.md:{line}");
             last = 0;
             continue;
         }
-        let words = words.strip_prefix("foodstream ").unwrap_or_else(|| panic!("README.md:{line} runs {words}"));
-        let run = run(lab, words);
+        let args = args.strip_prefix("foodstream ").unwrap_or_else(|| panic!("README.md:{line} runs {args}"));
+        let run = run(env, args);
         last = run.code();
-        let told = commands.get(index + 1).is_some_and(|next| next.words == "echo $?");
-        assert!(last == 0 || told, "README.md:{line}: exit {last}, and the page does not say so\n{}", run.stderr);
+        let documented = commands.get(index + 1).is_some_and(|next| next.args == "echo $?");
+        assert!(last == 0 || documented, "README.md:{line}: exit {last}, and the page does not say so\n{}", run.stderr);
         // A person sees both streams; notes come before the answer.
-        let seen = format!("{}{}", run.stderr, run.stdout).replace(&lab.prefix, "");
+        let seen = format!("{}{}", run.stderr, run.stdout).replace(&env.prefix, "");
         let seen: Vec<&str> = seen.lines().collect();
         assert!(fits(printed, &seen), "README.md:{line} shows\n{}\nand it is\n{}", printed.join("\n"), seen.join("\n"));
     }
 }
 
-fn shell_blocks(_: &Lab) {
+fn shell_blocks(_: &TestEnv) {
     let text = readme();
     let blocks = blocks(&text, "sh");
     let lines: Vec<String> = blocks.iter().flat_map(|(_, lines)| lines.clone()).collect();

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Case;
-use super::specimens::{Verdict, order_specimens};
-use super::support::{BOUND, Lab, Stored};
+use super::samples::{Expected, order_samples};
+use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[
-    ("records::every_bad_record_is_one_dead_letter_and_the_orders_around_it_are_undisturbed", bad_records),
-    ("records::a_bad_record_at_the_size_limit_does_not_stop_its_partition", size_limit),
-    ("records::dead_letters_that_are_too_small_are_refused_with_the_command_that_mends_it", small_dead_letters),
-    ("records::poison_and_duplicates_are_what_they_say", poison_and_duplicates),
+    ("records::each_bad_record_becomes_one_dead_letter", bad_records),
+    ("records::bad_record_at_the_size_limit_is_processed", size_limit),
+    ("records::small_dead_letter_limit_is_refused", small_dead_letters),
+    ("records::poison_and_duplicate_rates_hold", poison_and_duplicates),
 ];
 
 /// A record to write.
@@ -45,28 +45,28 @@ impl ClientContext for Reports {}
 impl ProducerContext for Reports {
     type DeliveryOpaque = Box<usize>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, place: Box<usize>) {
-        let said = match result {
+    fn delivery(&self, result: &DeliveryResult<'_>, index: Box<usize>) {
+        let result = match result {
             Ok(message) => Ok(message.offset()),
             Err((error, _)) => Err(error.rdkafka_error_code().expect("a code")),
         };
-        self.0.lock().expect("not poisoned").insert(*place, said);
+        self.0.lock().expect("not poisoned").insert(*index, result);
     }
 }
 
 /// Writes records of any size, one batch each, and tells the offset or the refusal of each.
-pub fn write(lab: &Lab, topic: &str, records: &[Outgoing]) -> Vec<Result<i64, RDKafkaErrorCode>> {
-    let name = lab.topic(topic);
+pub fn write(env: &TestEnv, topic: &str, records: &[Outgoing]) -> Vec<Result<i64, RDKafkaErrorCode>> {
+    let name = env.topic(topic);
     let producer: BaseProducer<Reports> = ClientConfig::new()
-        .set("bootstrap.servers", &lab.broker)
+        .set("bootstrap.servers", &env.broker)
         .set("acks", "all")
         .set("message.max.bytes", "8000000")
         .set("batch.num.messages", "1")
         .create_with_context(Reports::default())
         .expect("a producer");
-    for (place, record) in records.iter().enumerate() {
+    for (index, record) in records.iter().enumerate() {
         let mut outgoing: BaseRecord<'_, [u8], [u8], Box<usize>> =
-            BaseRecord::with_opaque_to(&name, Box::new(place)).partition(record.partition);
+            BaseRecord::with_opaque_to(&name, Box::new(index)).partition(record.partition);
         outgoing.key = record.key.as_deref();
         outgoing.payload = record.value.as_deref();
         // A header's value is bytes; nobody may take it for text.
@@ -74,7 +74,7 @@ pub fn write(lab: &Lab, topic: &str, records: &[Outgoing]) -> Vec<Result<i64, RD
             Some(OwnedHeaders::new().insert(Header { key: "trace", value: Some(b"\xff\xfe".as_slice()) }));
         producer.send(outgoing).map_err(|(error, _)| error).expect("sent");
     }
-    producer.flush(BOUND).expect("flushed");
+    producer.flush(STEP_TIMEOUT).expect("flushed");
     let reports = std::mem::take(&mut *producer.context().0.lock().expect("not poisoned"));
     assert_eq!(reports.len(), records.len());
     reports.into_values().collect()
@@ -90,78 +90,79 @@ fn order(id: &str, restaurant: &str, item: &str, quantity: u32, status: &str, mi
     .into_bytes()
 }
 
-fn header<'a>(record: &'a Stored, name: &str) -> &'a str {
+fn header<'a>(record: &'a StoredRecord, name: &str) -> &'a str {
     let found: Vec<_> = record.headers.iter().filter(|(key, _)| key == name).collect();
     assert_eq!(found.len(), 1, "{name} in {:?}", record.headers);
     std::str::from_utf8(found[0].1.as_deref().expect("a value")).expect("text")
 }
 
 /// Where a dead letter says that it comes from.
-fn grave(letter: &Stored) -> (i32, i64) {
-    let number = |name: &str| header(letter, name).parse::<i64>().expect("a number");
+fn origin(dead_letter: &StoredRecord) -> (i32, i64) {
+    let number = |name: &str| header(dead_letter, name).parse::<i64>().expect("a number");
     let partition = i32::try_from(number("foodstream.dlq.partition")).expect("a partition");
     (partition, number("foodstream.dlq.offset"))
 }
 
 /// The dead letters agree with the bad records: each once, on its partition, its bytes equal, its origin told.
-fn assert_buried(lab: &Lab, bad: &BTreeMap<(i32, i64), &str>, orders: &[Stored]) {
-    let letters = lab.read("order-events-dlq");
-    let origins: Vec<_> = letters.iter().map(grave).collect();
-    let places: Vec<_> = bad.keys().copied().collect();
+fn assert_dead_letters(env: &TestEnv, bad: &BTreeMap<(i32, i64), &str>, orders: &[StoredRecord]) {
+    let dead_letters = env.read("order-events-dlq");
+    let origins: Vec<_> = dead_letters.iter().map(origin).collect();
+    let expected: Vec<_> = bad.keys().copied().collect();
     let mut sorted = origins.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, places, "each bad record exactly once, and no other record");
+    assert_eq!(sorted, expected, "each bad record exactly once, and no other record");
     let by_place: HashMap<_, _> = orders.iter().map(|record| ((record.partition, record.offset), record)).collect();
-    for (letter, place) in letters.iter().zip(origins) {
-        let original = by_place[&place];
-        let reason = header(letter, "foodstream.dlq.reason");
-        assert!(reason.starts_with(&format!("{}: ", bad[&place])), "{place:?}: {reason}, expected {}", bad[&place]);
-        assert_eq!(letter.partition, original.partition);
-        assert_eq!(letter.key, original.key, "{place:?}");
-        assert_eq!(letter.value, original.value, "{place:?}");
+    for (dead_letter, index) in dead_letters.iter().zip(origins) {
+        let original = by_place[&index];
+        let reason = header(dead_letter, "foodstream.dlq.reason");
+        assert!(reason.starts_with(&format!("{}: ", bad[&index])), "{index:?}: {reason}, expected {}", bad[&index]);
+        assert_eq!(dead_letter.partition, original.partition);
+        assert_eq!(dead_letter.key, original.key, "{index:?}");
+        assert_eq!(dead_letter.value, original.value, "{index:?}");
         let own = original.headers.len();
-        assert_eq!(letter.headers[..own], original.headers, "{place:?}: its own headers come first");
-        assert!(letter.headers[own..].iter().all(|(name, _)| name.starts_with("foodstream.dlq.")), "{place:?}");
-        assert_eq!(header(letter, "foodstream.dlq.topic"), lab.topic("order-events"));
-        assert_eq!(header(letter, "foodstream.dlq.timestamp"), original.timestamp.to_string());
+        assert_eq!(dead_letter.headers[..own], original.headers, "{index:?}: its own headers come first");
+        assert!(dead_letter.headers[own..].iter().all(|(name, _)| name.starts_with("foodstream.dlq.")), "{index:?}");
+        assert_eq!(header(dead_letter, "foodstream.dlq.topic"), env.topic("order-events"));
+        assert_eq!(header(dead_letter, "foodstream.dlq.timestamp"), original.timestamp.to_string());
     }
 }
 
-fn bad_records(lab: &Lab) {
-    let clean = lab.other("clean");
-    for lab in [lab, &clean] {
-        lab.create_topic("order-events", 2, &[("max.message.bytes", "2000000")]);
+fn bad_records(env: &TestEnv) {
+    let clean = env.other("clean");
+    for env in [env, &clean] {
+        env.create_topic("order-events", 2, &[("max.message.bytes", "2000000")]);
     }
     let keys: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"restaurant_07"), Some(b"\xff\x00\xfe"), Some(b"order 7")];
     let mut records = Vec::new();
     let mut verdicts = Vec::new();
-    for (index, specimen) in order_specimens().into_iter().enumerate() {
+    for (index, sample) in order_samples().into_iter().enumerate() {
         let partition = i32::try_from(index % 2).expect("small");
         let status = if index % 7 == 0 { "failed" } else { "placed" };
         // The specimens' own restaurant and item, so that whatever they did to the stock would show here.
-        let around = order(&format!("good-{index}"), "restaurant_07", "item_3", 1, status, index % 60);
-        records.push(Outgoing::new(partition, Some(b"restaurant_07"), Some(&around)));
-        verdicts.push(Verdict::Accepted);
-        records.push(Outgoing::new(partition, keys[index % keys.len()], specimen.value.as_deref()));
-        verdicts.push(specimen.verdict);
+        let order_before = order(&format!("good-{index}"), "restaurant_07", "item_3", 1, status, index % 60);
+        records.push(Outgoing::new(partition, Some(b"restaurant_07"), Some(&order_before)));
+        verdicts.push(Expected::Accepted);
+        records.push(Outgoing::new(partition, keys[index % keys.len()], sample.value.as_deref()));
+        verdicts.push(sample.expected);
     }
-    let written: Vec<i64> = write(lab, "order-events", &records).into_iter().map(|said| said.expect("taken")).collect();
-    let accepted: Vec<usize> = (0..records.len()).filter(|&place| verdicts[place] == Verdict::Accepted).collect();
-    let only_accepted: Vec<Outgoing> = accepted.iter().map(|&place| records[place].clone()).collect();
+    let written: Vec<i64> =
+        write(env, "order-events", &records).into_iter().map(|result| result.expect("taken")).collect();
+    let accepted: Vec<usize> = (0..records.len()).filter(|&index| verdicts[index] == Expected::Accepted).collect();
+    let only_accepted: Vec<Outgoing> = accepted.iter().map(|&index| records[index].clone()).collect();
     let written_clean = write(&clean, "order-events", &only_accepted);
 
     let bad: BTreeMap<(i32, i64), &str> = (0..records.len())
-        .filter_map(|place| match verdicts[place] {
-            Verdict::Bad(reason) => Some(((records[place].partition, written[place]), reason)),
+        .filter_map(|index| match verdicts[index] {
+            Expected::Bad(reason) => Some(((records[index].partition, written[index]), reason)),
             _ => None,
         })
         .collect();
-    let skipped = verdicts.iter().filter(|verdict| **verdict == Verdict::Skipped).count();
+    let skipped = verdicts.iter().filter(|verdict| **verdict == Expected::Skipped).count();
     assert!(bad.len() > 80 && skipped >= 5, "{} bad, {skipped} skipped", bad.len());
 
     // Little stock, so that what is decided depends on everything decided before.
     let command = "inventory --until-end --opening-stock 60";
-    let document = lab.document(command);
+    let document = env.document(command);
     let expected = clean.document(command);
     assert_eq!(document["dead_letters"], bad.len());
     assert_eq!(document["skipped"], skipped);
@@ -170,18 +171,18 @@ fn bad_records(lab: &Lab) {
     }
     assert_eq!(document["orders"], accepted.len());
     assert!(document["rejected"].as_u64() > Some(0) && document["released"].as_u64() > Some(0), "{document}");
-    let again = lab.document(command);
+    let again = env.document(command);
     assert_eq!((&again["orders"], &again["dead_letters"]), (&json!(0), &json!(0)), "a second run decides nothing new");
-    assert_buried(lab, &bad, &lab.read("order-events"));
+    assert_dead_letters(env, &bad, &env.read("order-events"));
 
     // The same decisions in the same order, but for the offsets that the bad records take up.
     let renumbered: HashMap<(i32, i64), i64> = accepted
         .iter()
         .zip(&written_clean)
-        .map(|(&place, clean)| ((records[place].partition, written[place]), clean.expect("taken")))
+        .map(|(&index, clean)| ((records[index].partition, written[index]), clean.expect("taken")))
         .collect();
-    let decisions = |lab: &Lab, renumber: bool| -> Vec<(i32, Option<Vec<u8>>, Value)> {
-        let decisions = lab.read("inventory-events").into_iter().map(|record| {
+    let decisions = |env: &TestEnv, renumber: bool| -> Vec<(i32, Option<Vec<u8>>, Value)> {
+        let decisions = env.read("inventory-events").into_iter().map(|record| {
             let mut decision = record.json();
             if renumber {
                 let offset = decision["source"]["offset"].as_i64().expect("an offset");
@@ -191,7 +192,7 @@ fn bad_records(lab: &Lab) {
         });
         decisions.collect()
     };
-    let (found, wanted) = (decisions(lab, true), decisions(&clean, false));
+    let (found, wanted) = (decisions(env, true), decisions(&clean, false));
     assert_eq!(found.len(), wanted.len());
     for (found, wanted) in found.iter().zip(&wanted) {
         assert_eq!(found, wanted);
@@ -200,65 +201,65 @@ fn bad_records(lab: &Lab) {
     let counts = |document: &Value| {
         ["total_orders", "bad_records", "skipped_records"].map(|name| document[name].as_u64().expect("a count"))
     };
-    let metrics = lab.document("analytics --from-beginning");
+    let metrics = env.document("analytics --from-beginning");
     assert_eq!(counts(&metrics), [accepted.len(), bad.len(), skipped].map(|count| count as u64));
     assert_eq!(metrics["inventory"]["reserved_orders"], document["reserved"]);
-    let live = lab.document("analytics --until-end --group live");
+    let live = env.document("analytics --until-end --group live");
     assert_eq!(counts(&live), counts(&metrics));
-    assert_eq!(lab.document("replay")["verdict"], "identical");
+    assert_eq!(env.document("replay")["verdict"], "identical");
 }
 
 /// Bytes of a batch around the value of its only record, with no key and the header that `write` gives.
-fn overhead(lab: &Lab, limit: usize) -> usize {
+fn overhead(env: &TestEnv, limit: usize) -> usize {
     // Found by asking the broker: the largest value that it takes is `limit` less the overhead.
-    let probe = lab.other("probe");
+    let probe = env.other("probe");
     probe.create_topic("order-events", 1, &[("max.message.bytes", &limit.to_string())]);
-    let takes = |overhead: usize| {
+    let is_accepted = |overhead: usize| {
         write(&probe, "order-events", &[Outgoing::new(0, None, Some(&vec![b'x'; limit - overhead]))])[0].is_ok()
     };
-    (60..120).find(|&overhead| takes(overhead)).expect("a batch's overhead is below 120 bytes")
+    (60..120).find(|&overhead| is_accepted(overhead)).expect("a batch's overhead is below 120 bytes")
 }
 
-fn size_limit(lab: &Lab) {
+fn size_limit(env: &TestEnv) {
     const LIMIT: usize = 100_000;
-    let at = LIMIT - overhead(lab, LIMIT);
-    lab.create_topic("order-events", 1, &[("max.message.bytes", &LIMIT.to_string())]);
+    let at = LIMIT - overhead(env, LIMIT);
+    env.create_topic("order-events", 1, &[("max.message.bytes", &LIMIT.to_string())]);
     let bad = |bytes: usize| Outgoing::new(0, None, Some(&vec![b'x'; bytes]));
     let good = |id: &str| Outgoing::new(0, None, Some(&order(id, "r", "i", 1, "placed", 0)));
     // Several at the limit in a row: together they do not fit into one batch.
     let records = [good("a"), bad(at - 1), bad(at), bad(at), bad(at), good("b"), bad(at + 1), good("c")];
-    let said = write(lab, "order-events", &records);
-    let refused: Vec<bool> = said.iter().map(Result::is_err).collect();
+    let result = write(env, "order-events", &records);
+    let refused: Vec<bool> = result.iter().map(Result::is_err).collect();
     assert_eq!(refused, [false, false, false, false, false, false, true, false]);
-    assert_eq!(said[6], Err(RDKafkaErrorCode::MessageSizeTooLarge));
+    assert_eq!(result[6], Err(RDKafkaErrorCode::MessageSizeTooLarge));
 
-    let document = lab.document("inventory --until-end");
+    let document = env.document("inventory --until-end");
     assert_eq!((&document["orders"], &document["dead_letters"]), (&json!(3), &json!(4)), "{document}");
     let expected = (1..=4).map(|offset| ((0, offset), "not_json")).collect();
-    assert_buried(lab, &expected, &lab.read("order-events"));
+    assert_dead_letters(env, &expected, &env.read("order-events"));
 }
 
-fn small_dead_letters(lab: &Lab) {
-    lab.create_topic("order-events", 1, &[("max.message.bytes", "100000")]);
-    lab.create_topic("order-events-dlq", 1, &[("max.message.bytes", "100000")]);
-    let refused = lab.run("inventory --until-end").expect(7);
+fn small_dead_letters(env: &TestEnv) {
+    env.create_topic("order-events", 1, &[("max.message.bytes", "100000")]);
+    env.create_topic("order-events-dlq", 1, &[("max.message.bytes", "100000")]);
+    let refused = env.run("inventory --until-end").expect(7);
     assert!(refused.stderr.contains("100000") && refused.stderr.contains("165536"), "{}", refused.stderr);
     // The hint is the command that mends it, word for word.
     let hint =
         refused.stderr.lines().find_map(|line| line.trim().strip_prefix("hint: kafka-configs ")).expect("a hint");
-    let words = hint.replace(&format!("--bootstrap-server {} ", lab.broker), "");
-    assert_ne!(words, hint, "the hint says where: {hint}");
+    let args = hint.replace(&format!("--bootstrap-server {} ", env.broker), "");
+    assert_ne!(args, hint, "the hint says where: {hint}");
     let (key, value) =
-        words.trim().split_once("--add-config ").and_then(|(_, config)| config.split_once('=')).expect("a config");
-    if lab.is_kafka() {
-        lab.tool("kafka-configs", &words);
-        lab.until_config("order-events-dlq", key, value);
+        args.trim().split_once("--add-config ").and_then(|(_, config)| config.split_once('=')).expect("a config");
+    if env.is_kafka() {
+        env.tool("kafka-configs", &args);
+        env.until_config("order-events-dlq", key, value);
     } else {
-        lab.set_config("order-events-dlq", key, value);
+        env.set_config("order-events-dlq", key, value);
     }
     let bad = vec![b'x'; 99_000];
-    write(lab, "order-events", &[Outgoing::new(0, None, Some(&bad))]);
-    assert_eq!(lab.document("inventory --until-end")["dead_letters"], 1);
+    write(env, "order-events", &[Outgoing::new(0, None, Some(&bad))]);
+    assert_eq!(env.document("inventory --until-end")["dead_letters"], 1);
 }
 
 /// Whether a record is bad, judged by a reader that shares nothing with the program: enough for what `--poison-rate` does.
@@ -292,15 +293,16 @@ fn is_bad(value: Option<&[u8]>) -> bool {
         || seconds.is_none_or(|seconds| seconds > 59)
 }
 
-fn poison_and_duplicates(lab: &Lab) {
+fn poison_and_duplicates(env: &TestEnv) {
     const COUNT: usize = 4_000;
-    lab.run("produce --count 4000 --seed 11 --poison-rate 5% --duplicate-rate 5%").expect(0);
-    let orders = lab.read("order-events");
+    env.run("produce --count 4000 --seed 11 --poison-rate 5% --duplicate-rate 5%").expect(0);
+    let orders = env.read("order-events");
     assert_eq!(orders.len(), COUNT);
-    let (bad, good): (Vec<&Stored>, Vec<&Stored>) = orders.iter().partition(|record| is_bad(record.value.as_deref()));
+    let (bad, good): (Vec<&StoredRecord>, Vec<&StoredRecord>) =
+        orders.iter().partition(|record| is_bad(record.value.as_deref()));
     // Five percent of 4,000 are 200; forty more or less would be more than three deviations off.
     assert!((160..=240).contains(&bad.len()), "{} bad records", bad.len());
-    let mut seen: HashMap<String, &Stored> = HashMap::new();
+    let mut seen: HashMap<String, &StoredRecord> = HashMap::new();
     let mut repeated = 0;
     for record in &good {
         let id = record.json()["order_id"].as_str().expect("an id").to_owned();
@@ -311,12 +313,12 @@ fn poison_and_duplicates(lab: &Lab) {
     }
     assert!((150..=240).contains(&repeated), "{repeated} repeated orders");
 
-    let document = lab.document("inventory --until-end");
+    let document = env.document("inventory --until-end");
     assert_eq!(document["dead_letters"], bad.len());
     assert_eq!(document["orders"], good.len(), "a repeated order is decided again");
-    let letters: BTreeSet<_> = lab.read("order-events-dlq").iter().map(grave).collect();
-    assert_eq!(letters, bad.iter().map(|record| (record.partition, record.offset)).collect());
-    let decided: BTreeSet<(i32, i64)> = lab
+    let dead_letters: BTreeSet<_> = env.read("order-events-dlq").iter().map(origin).collect();
+    assert_eq!(dead_letters, bad.iter().map(|record| (record.partition, record.offset)).collect());
+    let decided: BTreeSet<(i32, i64)> = env
         .read("inventory-events")
         .iter()
         .map(|decision| (decision.partition, decision.json()["source"]["offset"].as_i64().expect("an offset")))

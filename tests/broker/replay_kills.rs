@@ -7,44 +7,46 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Case;
-use super::groups::{GROUP, SHORT, Watch, assert_agree, decided, offsets, positions};
-use super::replay_log::{HOUR, Writer, assert_recounted, now, spelled};
-use super::support::{Lab, until};
+use super::groups::{
+    GROUP, OffsetWatch, SHORT_TIMEOUTS, assert_offsets_match_positions, offsets, positions, produce_and_decide,
+};
+use super::replay_log::{HOUR, Writer, assert_positions_match_log, now, rfc3339};
+use super::support::{TestEnv, until};
 
 pub const CASES: &[Case] = &[
-    ("replay::killed_anywhere_it_is_never_half_and_compares_with_the_same", killed),
-    ("replay::killed_in_the_middle_of_any_target_it_is_as_before_or_as_after", killed_targets),
+    ("replay::offsets_and_state_agree_after_kills", killed),
+    ("replay::killed_target_is_applied_whole_or_not_at_all", killed_with_targets),
 ];
 
 /// Groups of their own, so that the dead members of one are waited for while the next is killed.
 const GROUPS: [&str; 5] = ["g0", "g1", "g2", "g3", "g4"];
 
-fn killed(lab: &Lab) {
-    decided(lab, 20_000);
+fn killed(env: &TestEnv) {
+    produce_and_decide(env, 20_000);
     let mut metrics = None;
     for group in GROUPS {
-        metrics = Some(lab.document(&format!("analytics --from-beginning --group {group}")));
+        metrics = Some(env.document(&format!("analytics --from-beginning --group {group}")));
     }
     let metrics = metrics.expect("counted");
-    let stood = offsets(lab, GROUPS[0]);
-    let mut in_the_middle = 0;
+    let offsets_before = offsets(env, GROUPS[0]);
+    let mut rewound = 0;
     for round in 0..2u64 {
         for (number, group) in (0u64..).zip(GROUPS) {
-            kill_one(lab, group, round, number);
+            kill_one(env, group, round, number);
         }
         for group in GROUPS {
-            assert_agree(lab, group);
-            in_the_middle += usize::from(positions(lab, group).values().any(|position| position["until"].is_i64()));
+            assert_offsets_match_positions(env, group);
+            rewound += usize::from(positions(env, group).values().any(|position| position["until"].is_i64()));
         }
     }
-    assert!(in_the_middle >= 4, "only {in_the_middle} kills came between the rewind and the end");
+    assert!(rewound >= 4, "only {rewound} kills came between the rewind and the end");
     // Three compare again, two go back.
     let last: Vec<_> = GROUPS
         .iter()
         .enumerate()
         .map(|(number, group)| {
-            let words = if number < 3 { "replay" } else { "replay --undo" };
-            lab.start(&format!("{words} --group {group} --wait-empty 60s --output json"))
+            let args = if number < 3 { "replay" } else { "replay --undo" };
+            env.start(&format!("{args} --group {group} --wait-empty 60s --output json"))
         })
         .collect();
     for (number, (group, run)) in GROUPS.iter().zip(last).enumerate() {
@@ -55,16 +57,16 @@ fn killed(lab: &Lab) {
         } else {
             assert_eq!(document, metrics, "{group}: back where it stood");
         }
-        assert_eq!(offsets(lab, group), stood);
-        assert_agree(lab, group);
-        assert_eq!(lab.document(&format!("analytics --until-end --group {group}")), metrics);
+        assert_eq!(offsets(env, group), offsets_before);
+        assert_offsets_match_positions(env, group);
+        assert_eq!(env.document(&format!("analytics --until-end --group {group}")), metrics);
     }
 }
 
 /// Every other one is killed once the rewind is seen, the others at a moment of the whole run.
-fn kill_one(lab: &Lab, group: &str, round: u64, number: u64) {
-    let watch = Watch::new(lab, group);
-    let mut replay = lab.start(&format!("replay --group {group} --wait-empty 60s {SHORT} {SLOW}"));
+fn kill_one(env: &TestEnv, group: &str, round: u64, number: u64) {
+    let watch = OffsetWatch::new(env, group);
+    let mut replay = env.start(&format!("replay --group {group} --wait-empty 60s {SHORT_TIMEOUTS} {SLOW}"));
     if number % 2 == round {
         until("the rewind", || {
             assert!(!replay.has_ended(), "ended before it could be killed");
@@ -89,20 +91,20 @@ enum When {
     Rewound,
 }
 
-fn killed_targets(lab: &Lab) {
+fn killed_with_targets(env: &TestEnv) {
     let now = now();
-    let mut writer = Writer::new(lab);
+    let mut writer = Writer::new(env);
     writer.transaction(&[(20, now - 3 * HOUR), (20, now - HOUR)], true);
     writer.transaction(&[(5, now - HOUR)], false);
     drop(writer);
-    lab.delete_records("order-events", 0, 7);
-    lab.run("produce --count 1500 --seed 9 -X batch.num.messages=1").expect(0);
-    lab.run("inventory --until-end").expect(0);
-    let metrics = lab.document("analytics --from-beginning");
-    let stood = offsets(lab, GROUP);
-    let orders = lab.topic("order-events");
-    std::fs::write(lab.folder().join("plan.csv"), format!("{orders},0,60\n{orders},2,90\n")).expect("written");
-    let since = format!("--to-datetime {}", spelled(now));
+    env.delete_records("order-events", 0, 7);
+    env.run("produce --count 1500 --seed 9 -X batch.num.messages=1").expect(0);
+    env.run("inventory --until-end").expect(0);
+    let metrics = env.document("analytics --from-beginning");
+    let offsets_before = offsets(env, GROUP);
+    let orders = env.topic("order-events");
+    std::fs::write(env.dir().join("plan.csv"), format!("{orders},0,60\n{orders},2,90\n")).expect("written");
+    let since = format!("--to-datetime {}", rfc3339(now));
     let kills = [
         ("--to-earliest", When::Rewound),
         ("--to-offset 60", When::Rewound),
@@ -118,13 +120,13 @@ fn killed_targets(lab: &Lab) {
     let group = |index: usize| format!("k{index}");
     for (index, (target, when)) in kills.iter().enumerate() {
         let group = group(index);
-        lab.run(&format!("analytics --from-beginning --group {group}")).expect(0);
-        let watch = Watch::new(lab, &group);
-        let mut replay = lab.start(&format!("replay {target} --group {group} {SLOW} {SHORT}"));
+        env.run(&format!("analytics --from-beginning --group {group}")).expect(0);
+        let watch = OffsetWatch::new(env, &group);
+        let mut replay = env.start(&format!("replay {target} --group {group} {SLOW} {SHORT_TIMEOUTS}"));
         until("the moment to kill it", || {
             assert!(!replay.has_ended(), "{target}: ended before it could be killed");
             match when {
-                When::Holding => (lab.members(&group).len() == 1).then_some(()),
+                When::Holding => (env.members(&group).len() == 1).then_some(()),
                 When::Rewound => watch.rewound().map(drop),
             }
         });
@@ -137,18 +139,21 @@ fn killed_targets(lab: &Lab) {
         .map(|(index, (target, when))| {
             let group = group(index);
             // Waits for the open transactions of the dead.
-            assert_recounted(lab, &group);
-            let in_the_middle = positions(lab, &group).values().any(|position| position["until"].is_i64());
-            assert!(in_the_middle || offsets(lab, &group) == stood, "{target}: as before, or rewound with its state");
-            assert!(in_the_middle || *when == When::Holding, "{target}: the rewind was seen");
-            let words = match index {
+            assert_positions_match_log(env, &group);
+            let rewound = positions(env, &group).values().any(|position| position["until"].is_i64());
+            assert!(
+                rewound || offsets(env, &group) == offsets_before,
+                "{target}: as before, or rewound with its state"
+            );
+            assert!(rewound || *when == When::Holding, "{target}: the rewind was seen");
+            let args = match index {
                 // What was recomputed at the targets is counted on by a member like any other.
                 4 => "analytics --until-end --metrics-file live.txt".to_owned(),
                 // What this one leaves alone still stands rewound.
                 6 => "replay --topic inventory-events --to-offset 30 --wait-empty 60s".to_owned(),
                 _ => format!("replay {target} --wait-empty 60s"),
             };
-            lab.start(&format!("{words} --group {group} --output json"))
+            env.start(&format!("{args} --group {group} --output json"))
         })
         .collect();
     for ((index, (target, _)), run) in kills.iter().enumerate().zip(again) {
@@ -160,11 +165,11 @@ fn killed_targets(lab: &Lab) {
             assert_eq!(document["before"], metrics, "{target}: the same as before the kill");
         }
         if index == 6 {
-            assert_ne!(offsets(lab, &group), stood, "{target}: the killed one is nobody else's to finish");
-            assert_recounted(lab, &group);
-            assert_eq!(lab.document(&format!("replay --undo --group {group}")), metrics, "{target}");
+            assert_ne!(offsets(env, &group), offsets_before, "{target}: the killed one is nobody else's to finish");
+            assert_positions_match_log(env, &group);
+            assert_eq!(env.document(&format!("replay --undo --group {group}")), metrics, "{target}");
         }
-        assert_eq!(offsets(lab, &group), stood, "{target}");
-        assert_recounted(lab, &group);
+        assert_eq!(offsets(env, &group), offsets_before, "{target}");
+        assert_positions_match_log(env, &group);
     }
 }

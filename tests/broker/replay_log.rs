@@ -8,42 +8,42 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::groups::{GROUP, SOURCES, assert_agree, positions};
-use super::recount::Recount;
-use super::support::{BOUND, Lab, Stored, until};
-use super::truth::{self, number};
+use super::groups::{GROUP, SOURCES, assert_offsets_match_positions, positions};
+use super::invariants::{self, number};
+use super::inventory_model::InventoryModel;
+use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv, until};
 
 pub const MINUTE: i64 = 60_000;
 pub const HOUR: i64 = 60 * MINUTE;
 
 /// Writes transactions of orders with the record timestamps that it is told.
 pub struct Writer<'a> {
-    lab: &'a Lab,
+    env: &'a TestEnv,
     producer: BaseProducer,
-    orders: Vec<Vec<Stored>>,
+    orders: Vec<Vec<StoredRecord>>,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(lab: &'a Lab) -> Self {
-        let source = lab.other("orders");
+    pub fn new(env: &'a TestEnv) -> Self {
+        let source = env.other("orders");
         source.run("produce --count 1500 --seed 7 --partitions 3").expect(0);
         let mut orders = vec![Vec::new(); 3];
         for record in source.read("order-events").into_iter().rev() {
             orders[usize::try_from(record.partition).expect("a partition")].push(record);
         }
-        lab.create_topic("order-events", 3, &[]);
+        env.create_topic("order-events", 3, &[]);
         let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", &lab.broker)
-            .set("transactional.id", lab.topic("writer"))
+            .set("bootstrap.servers", &env.broker)
+            .set("transactional.id", env.topic("writer"))
             .create()
             .expect("a producer");
-        producer.init_transactions(BOUND).expect("initialised");
-        Self { lab, producer, orders }
+        producer.init_transactions(STEP_TIMEOUT).expect("initialised");
+        Self { env, producer, orders }
     }
 
     /// On every partition so many orders with each timestamp, in one transaction.
     pub fn transaction(&mut self, runs: &[(usize, i64)], commits: bool) {
-        let (topic, producer) = (self.lab.topic("order-events"), &self.producer);
+        let (topic, producer) = (self.env.topic("order-events"), &self.producer);
         producer.begin_transaction().expect("begun");
         for (count, timestamp) in runs {
             for (partition, orders) in (0..).zip(&mut self.orders) {
@@ -62,9 +62,9 @@ impl<'a> Writer<'a> {
             (producer.in_flight_count() == 0).then_some(())
         });
         if commits {
-            producer.commit_transaction(BOUND).expect("committed");
+            producer.commit_transaction(STEP_TIMEOUT).expect("committed");
         } else {
-            producer.abort_transaction(BOUND).expect("aborted");
+            producer.abort_transaction(STEP_TIMEOUT).expect("aborted");
         }
     }
 }
@@ -78,25 +78,25 @@ pub struct Times {
 }
 
 /// Orders and decisions with markers, gaps and deleted records, all counted but for the last few orders.
-pub fn log(lab: &Lab) -> Times {
+pub fn log(env: &TestEnv) -> Times {
     let now = now();
-    let mut writer = Writer::new(lab);
+    let mut writer = Writer::new(env);
     writer.transaction(&[(20, now - 3 * HOUR), (20, now - HOUR)], true);
     writer.transaction(&[(5, now - HOUR)], false);
     writer.transaction(&[(20, now - HOUR / 2)], true);
     // In the middle of the oldest, and in the middle of the gap.
-    lab.delete_records("order-events", 0, 7);
-    lab.delete_records("order-events", 1, 43);
-    lab.run("inventory --until-end").expect(0);
-    let decided: Vec<i64> = lab.settled("inventory-events").iter().map(|(_, end)| *end).collect();
+    env.delete_records("order-events", 0, 7);
+    env.delete_records("order-events", 1, 43);
+    env.run("inventory --until-end").expect(0);
+    let decided: Vec<i64> = env.settled_watermarks("inventory-events").iter().map(|(_, end)| *end).collect();
     for minute in 1..=4 {
         writer.transaction(&[(10, now + minute * MINUTE)], true);
         writer.transaction(&[(3, now + minute * MINUTE)], false);
     }
-    lab.run("inventory --until-end").expect(0);
-    truth::check(lab, 100, HOUR);
-    lab.run("analytics --until-end").expect(0);
-    let later = lab.read("inventory-events").into_iter();
+    env.run("inventory --until-end").expect(0);
+    invariants::check(env, 100, HOUR);
+    env.run("analytics --until-end").expect(0);
+    let later = env.read("inventory-events").into_iter();
     let later =
         later.filter(|record| record.offset >= decided[usize::try_from(record.partition).expect("a partition")]);
     let decisions = later.map(|record| record.timestamp).min().expect("a decision");
@@ -110,28 +110,28 @@ pub fn now() -> i64 {
 }
 
 /// As RFC 3339 spells it; without the `Z` as Kafka's tool does.
-pub fn spelled(millis: i64) -> String {
+pub fn rfc3339(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).expect("a time").strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// What the metrics of the group must be, from the orders below its offsets and nothing else.
-pub fn recounted(lab: &Lab) -> Value {
-    let (records, offsets) = (lab.read("order-events"), lab.committed(GROUP, "order-events"));
+pub fn expected_metrics(env: &TestEnv) -> Value {
+    let (records, offsets) = (env.read("order-events"), env.committed(GROUP, "order-events"));
     let (mut counts, mut minutes, mut failed, mut cents) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
     for (partition, offset) in (0..).zip(offsets) {
-        let mut fold = Recount::default();
+        let mut model = InventoryModel::default();
         let own = records.iter().filter(|record| record.partition == partition);
         for record in own.filter(|record| Some(record.offset) < offset) {
-            fold.take(record, 100, HOUR);
+            model.apply(record, 100, HOUR);
             let order = record.json();
             let minute = format!("{}Z", &order["timestamp"].as_str().expect("a time")[..16]);
             *minutes.entry(minute).or_insert(0) += 1;
             failed += i64::from(order["status"] == "failed");
         }
-        for (name, count) in &fold.counts {
+        for (name, count) in &model.counts {
             *counts.entry(*name).or_insert(0) += count;
         }
-        for (_, decision) in fold.decisions.iter().filter(|(_, decision)| decision["action"] == "reserve") {
+        for (_, decision) in model.decisions.iter().filter(|(_, decision)| decision["action"] == "reserve") {
             #[allow(clippy::cast_possible_truncation, reason = "a price in cents")]
             let price = (decision["price"].as_f64().expect("a price") * 100.0).round() as i64;
             cents += number(&decision["quantity"]) * price;
@@ -144,26 +144,26 @@ pub fn recounted(lab: &Lab) -> Value {
     })
 }
 
-pub fn assert_metrics(document: &Value, recounted: &Value, what: &str) {
-    for (name, value) in recounted.as_object().expect("an object") {
-        let told = document.get(name).unwrap_or(&document["inventory"][name]);
-        assert_eq!(told, value, "{what}: {name}");
+pub fn assert_metrics(document: &Value, expected_metrics: &Value, what: &str) {
+    for (name, value) in expected_metrics.as_object().expect("an object") {
+        let actual = document.get(name).unwrap_or(&document["inventory"][name]);
+        assert_eq!(actual, value, "{what}: {name}");
     }
 }
 
 /// Requires that offsets and state agree, and that each position tells what a recount of the records below it tells: their
 /// number and their digest, also in the middle of a log.
-pub fn assert_recounted(lab: &Lab, group: &str) {
-    assert_agree(lab, group);
+pub fn assert_positions_match_log(env: &TestEnv, group: &str) {
+    assert_offsets_match_positions(env, group);
     for topic in SOURCES {
-        let records = lab.read(topic);
-        for ((source, partition), position) in positions(lab, group) {
-            if source != lab.topic(topic) {
+        let records = env.read(topic);
+        for ((source, partition), position) in positions(env, group) {
+            if source != env.topic(topic) {
                 continue;
             }
             let (start, next) = (number(&position["log_start"]), number(&position["next_offset"]));
             let own = records.iter().filter(|record| i64::from(record.partition) == partition);
-            let own: Vec<&Stored> = own.filter(|record| (start..next).contains(&record.offset)).collect();
+            let own: Vec<&StoredRecord> = own.filter(|record| (start..next).contains(&record.offset)).collect();
             assert_eq!(position["counts"]["records"], own.len(), "{group}: {source}/{partition} at {next}");
             let digest = own.iter().fold(0u128, |sum, record| sum.wrapping_add(hash(record)));
             assert_eq!(position["digest"], format!("{digest:032x}"), "{group}: {source}/{partition} at {next}");
@@ -172,7 +172,7 @@ pub fn assert_recounted(lab: &Lab, group: &str) {
 }
 
 /// By the words of the contract.
-fn hash(record: &Stored) -> u128 {
+fn hash(record: &StoredRecord) -> u128 {
     let mut frame = record.offset.to_le_bytes().to_vec();
     for part in [&record.key, &record.value] {
         let length = part.as_ref().map_or(-1, |part| i32::try_from(part.len()).expect("short"));

@@ -3,15 +3,17 @@
 use serde_json::Value;
 
 use super::Case;
-use super::copy::copy;
-use super::groups::{GROUP, SOURCES, assert_agree, counted, decided, live_keys, offsets, set_offsets};
-use super::support::{Lab, Stored};
+use super::groups::{
+    GROUP, SOURCES, assert_offsets_match_positions, live_keys, offsets, produce_and_decide, run_pipeline, set_offsets,
+};
+use super::support::{StoredRecord, TestEnv};
+use super::topic_copy::copy_topics;
 
 pub const CASES: &[Case] = &[
-    ("replay::records_gone_are_told_with_numbers_and_undo_restores", records_gone),
-    ("replay::a_comparison_sees_one_changed_record", one_changed_record),
-    ("replay::lost_moved_and_foreign_offsets_are_told_and_mended", offsets_of_others),
-    ("replay::a_replay_of_nothing_proves_nothing", nothing),
+    ("replay::deleted_records_are_reported_and_undone", records_gone),
+    ("replay::detects_one_changed_record", one_changed_record),
+    ("replay::lost_moved_and_foreign_offsets", offsets_of_others),
+    ("replay::empty_replay_proves_nothing", nothing),
 ];
 
 fn causes(document: &Value) -> Vec<&str> {
@@ -23,20 +25,20 @@ fn causes(document: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn without_prefix(lab: &Lab, document: &Value) -> String {
-    document.to_string().replace(&lab.prefix, "")
+fn without_prefix(env: &TestEnv, document: &Value) -> String {
+    document.to_string().replace(&env.prefix, "")
 }
 
-fn records_gone(lab: &Lab) {
-    counted(lab, 1_500);
-    let (stood, before) = (offsets(lab, GROUP), lab.document("analytics --until-end"));
-    lab.delete_records("order-events", 1, 50);
-    let run = lab.run("replay --output json").expect(3);
+fn records_gone(env: &TestEnv) {
+    run_pipeline(env, 1_500);
+    let (offsets_before, before) = (offsets(env, GROUP), env.document("analytics --until-end"));
+    env.delete_records("order-events", 1, 50);
+    let run = env.run("replay --output json").expect(3);
     let document = run.document();
     assert_eq!((&document["verdict"], &document["before"]), (&Value::from("different"), &before));
     assert_eq!(causes(&document), ["records_gone"]);
     let cause = &document["causes"][0];
-    assert_eq!((&cause["topic"], &cause["partition"]), (&Value::from(lab.topic("order-events")), &Value::from(1)));
+    assert_eq!((&cause["topic"], &cause["partition"]), (&Value::from(env.topic("order-events")), &Value::from(1)));
     assert_eq!((&cause["log_start_before"], &cause["log_start_after"]), (&Value::from(0), &Value::from(50)));
     let counted = |field: &str| cause[field].as_u64().expect("a count");
     assert_eq!(counted("records_before"), counted("records_after") + 50);
@@ -46,45 +48,45 @@ fn records_gone(lab: &Lab) {
     let named =
         |metric: &str| document["differences"].as_array().expect("rows").iter().any(|found| found["metric"] == metric);
     assert!(named("total_orders"));
-    assert_eq!(offsets(lab, GROUP), stood);
-    assert_agree(lab, GROUP);
+    assert_eq!(offsets(env, GROUP), offsets_before);
+    assert_offsets_match_positions(env, GROUP);
 
-    assert_eq!(lab.document("replay --undo"), before, "though the records are gone");
-    assert_eq!(offsets(lab, GROUP), stood);
-    assert_agree(lab, GROUP);
-    assert_eq!(lab.document("analytics --until-end"), before);
+    assert_eq!(env.document("replay --undo"), before, "though the records are gone");
+    assert_eq!(offsets(env, GROUP), offsets_before);
+    assert_offsets_match_positions(env, GROUP);
+    assert_eq!(env.document("analytics --until-end"), before);
 
     // Everything is gone, up to behind where the group stood: it is still left where it was.
-    lab.run("produce --count 300 --seed 9").expect(0);
-    for (partition, (_, end)) in (0..).zip(lab.watermarks("order-events")) {
-        lab.delete_records("order-events", partition, end);
+    env.run("produce --count 300 --seed 9").expect(0);
+    for (partition, (_, end)) in (0..).zip(env.watermarks("order-events")) {
+        env.delete_records("order-events", partition, end);
     }
-    let document = lab.run("replay --output json").expect(3).document();
+    let document = env.run("replay --output json").expect(3).document();
     assert_eq!(causes(&document), ["records_gone"; 3]);
     assert_eq!(document["before"], before);
-    assert_eq!(offsets(lab, GROUP), stood);
-    assert_agree(lab, GROUP);
-    assert_eq!(lab.document("replay --undo"), before);
-    assert_agree(lab, GROUP);
+    assert_eq!(offsets(env, GROUP), offsets_before);
+    assert_offsets_match_positions(env, GROUP);
+    assert_eq!(env.document("replay --undo"), before);
+    assert_offsets_match_positions(env, GROUP);
 }
 
-fn one_changed_record(lab: &Lab) {
-    counted(lab, 400);
-    let good = lab.document("replay");
-    let replayed = |name: &str, code: i32, change: &mut dyn FnMut(&str, &mut Stored)| {
-        let other = lab.other(name);
-        copy(lab, &other, change);
+fn one_changed_record(env: &TestEnv) {
+    run_pipeline(env, 400);
+    let good = env.document("replay");
+    let replayed = |name: &str, code: i32, change: &mut dyn FnMut(&str, &mut StoredRecord)| {
+        let other = env.other(name);
+        copy_topics(env, &other, change);
         let run = other.run("replay --output json").expect(code);
         let document = run.document();
-        assert_eq!(without_prefix(&other, &document["before"]), without_prefix(lab, &good["before"]), "{name}");
-        assert_agree(&other, GROUP);
+        assert_eq!(without_prefix(&other, &document["before"]), without_prefix(env, &good["before"]), "{name}");
+        assert_offsets_match_positions(&other, GROUP);
         (other, document)
     };
     // The copy is proved good first, and with it that record timestamps are in no metric.
     let (_, document) = replayed("same", 0, &mut |_, _| {});
     assert_eq!(document["verdict"], "identical");
 
-    let alter = |record: &mut Stored, from: &str, to: &str| {
+    let alter = |record: &mut StoredRecord, from: &str, to: &str| {
         let text = String::from_utf8(record.value.take().expect("a value")).expect("text");
         let changed = text.contains(from);
         record.value = Some(text.replacen(from, to, 1).into_bytes());
@@ -123,62 +125,61 @@ fn one_changed_record(lab: &Lab) {
     assert_eq!(document["differences"].as_array().expect("rows").len(), 1, "but its digest");
 }
 
-fn offsets_of_others(lab: &Lab) {
-    counted(lab, 600);
-    let metrics = lab.document("analytics --until-end");
-    let stood = offsets(lab, GROUP);
+fn offsets_of_others(env: &TestEnv) {
+    run_pipeline(env, 600);
+    let metrics = env.document("analytics --until-end");
+    let offsets_before = offsets(env, GROUP);
 
     // Moved by another client.
-    lab.set_offsets(GROUP, "order-events", &[(0, 7)]);
-    let refused = lab.run("analytics --until-end").expect(7);
-    let end = stood[0][0].expect("an offset");
+    env.set_offsets(GROUP, "order-events", &[(0, 7)]);
+    let refused = env.run("analytics --until-end").expect(7);
+    let end = offsets_before[0][0].expect("an offset");
     assert!(refused.stderr.contains("(7)") && refused.stderr.contains(&format!("({end})")), "{}", refused.stderr);
     assert!(refused.stderr.contains("--resume-from-state"), "{}", refused.stderr);
-    let state = live_keys(lab);
-    let different = lab.run("replay --output json").expect(3).document();
+    let state = live_keys(env);
+    let different = env.run("replay --output json").expect(3).document();
     assert_eq!(causes(&different), ["state_foreign"]);
     assert_eq!(
         (&different["causes"][0]["position"], &different["causes"][0]["committed"]),
         (&Value::from(end), &Value::from(7))
     );
-    assert_eq!(live_keys(lab), state, "nothing is rewound from where nobody knows how it got there");
-    assert_eq!(lab.document("analytics --until-end --resume-from-state"), metrics);
-    assert_eq!(offsets(lab, GROUP), stood);
+    assert_eq!(live_keys(env), state, "nothing is rewound from where nobody knows how it got there");
+    assert_eq!(env.document("analytics --until-end --resume-from-state"), metrics);
+    assert_eq!(offsets(env, GROUP), offsets_before);
 
     // Deleted.
-    lab.delete_group(GROUP);
-    let lost = lab.run("replay --output json").expect(3).document();
+    env.delete_group(GROUP);
+    let lost = env.run("replay --output json").expect(3).document();
     assert!(causes(&lost).contains(&"offsets_lost"), "{lost}");
     assert_eq!(lost["before"], metrics);
-    assert_eq!(lab.document("analytics --until-end --resume-from-state"), metrics);
-    assert_eq!(lab.document("replay")["verdict"], "identical");
+    assert_eq!(env.document("analytics --until-end --resume-from-state"), metrics);
+    assert_eq!(env.document("replay")["verdict"], "identical");
 
     // Of another program.
-    set_offsets(lab, "foreign", &stood);
-    for words in
-        ["replay", "replay --dry-run", "replay --shadow", "analytics --from-beginning", "analytics --until-end"]
+    set_offsets(env, "foreign", &offsets_before);
+    for args in ["replay", "replay --dry-run", "replay --shadow", "analytics --from-beginning", "analytics --until-end"]
     {
-        let refused = lab.run(&format!("{words} --group foreign")).expect(7);
+        let refused = env.run(&format!("{args} --group foreign")).expect(7);
         assert!(refused.stderr.contains("foreign") || refused.stderr.contains("not equal"), "{}", refused.stderr);
     }
-    assert_eq!(offsets(lab, "foreign"), stood);
+    assert_eq!(offsets(env, "foreign"), offsets_before);
 }
 
-fn nothing(lab: &Lab) {
-    lab.create_topic("order-events", 3, &[]);
-    let document = lab.run("replay --output json").expect(3).document();
+fn nothing(env: &TestEnv) {
+    env.create_topic("order-events", 3, &[]);
+    let document = env.run("replay --output json").expect(3).document();
     assert_eq!(causes(&document), ["nothing_read"]);
     assert_eq!(document["records"], 0);
-    let none = lab.other("none");
-    for words in ["replay", "replay --undo", "replay --shadow", "analytics --from-beginning"] {
-        let refused = none.run(words).expect(7);
-        assert!(refused.stderr.contains(&format!("--prefix {}", lab.prefix)), "{words}: {}", refused.stderr);
+    let none = env.other("none");
+    for args in ["replay", "replay --undo", "replay --shadow", "analytics --from-beginning"] {
+        let refused = none.run(args).expect(7);
+        assert!(refused.stderr.contains(&format!("--prefix {}", env.prefix)), "{args}: {}", refused.stderr);
     }
-    decided(&none, 50);
+    produce_and_decide(&none, 50);
     let refused = none.run("replay --undo").expect(7);
     assert!(refused.stderr.contains("no switch to undo"), "{}", refused.stderr);
     // At the end already: a rewind to there reads nothing.
     none.run("analytics --until-end").expect(0);
     assert_eq!(causes(&none.run("replay --to-offset 99999 --output json").expect(3).document()), ["nothing_read"]);
-    assert_agree(&none, GROUP);
+    assert_offsets_match_positions(&none, GROUP);
 }

@@ -10,18 +10,18 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Case;
-use super::support::{Lab, Run, Running, until};
+use super::support::{Run, Running, TestEnv, until};
 
 pub const CASES: &[Case] = &[
-    ("scenarios::ten_thousand", |lab| plays(lab, "ten-thousand")),
-    ("scenarios::throttled_lag", |lab| plays(lab, "throttled-lag")),
-    ("scenarios::replay", |lab| plays(lab, "replay")),
-    ("scenarios::crash", |lab| plays(lab, "crash")),
-    ("scenarios::scale_out", |lab| plays(lab, "scale-out")),
-    ("scenarios::bad_records", |lab| plays(lab, "bad-records")),
-    ("scenarios::an_interrupted_script_leaves_nothing_behind_and_tells_of_a_part", interrupted),
-    ("scenarios::who_plays_a_script_and_is_killed_takes_its_processes_along", orphaned),
-    ("scenarios::a_wait_that_is_never_over_fails_with_what_stood_there", missed),
+    ("scenarios::ten_thousand", |env| run_script(env, "ten-thousand")),
+    ("scenarios::throttled_lag", |env| run_script(env, "throttled-lag")),
+    ("scenarios::replay", |env| run_script(env, "replay")),
+    ("scenarios::crash", |env| run_script(env, "crash")),
+    ("scenarios::scale_out", |env| run_script(env, "scale-out")),
+    ("scenarios::bad_records", |env| run_script(env, "bad-records")),
+    ("scenarios::interrupted_script_cleans_up_and_reports", interrupted),
+    ("scenarios::killed_runner_ends_its_processes", orphaned),
+    ("scenarios::missed_wait_fails_with_its_line", endless_wait),
 ];
 
 fn script(name: &str) -> PathBuf {
@@ -29,32 +29,32 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// `scenario run`, without the laboratory's own broker and prefix.
-fn run(lab: &Lab, words: &[&str]) -> Command {
+fn run(env: &TestEnv, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
     command
         .args(["scenario", "run"])
-        .args(words)
+        .args(args)
         .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
-        .current_dir(lab.folder())
+        .current_dir(env.dir())
         .stdin(Stdio::null());
     command
 }
 
-fn ended(lab: &Lab, words: &[&str]) -> Run {
-    Running::start(run(lab, words), &words.join(" ")).end()
+fn ended(env: &TestEnv, args: &[&str]) -> Run {
+    Running::start(run(env, args), &args.join(" ")).end()
 }
 
 /// On the suite's broker, under the laboratory's prefix.
-fn on_the_cluster<'a>(lab: &'a Lab, file: &'a str) -> [&'a str; 5] {
-    [file, "-b", &lab.broker, "--prefix", &lab.prefix]
+fn on_the_cluster<'a>(env: &'a TestEnv, file: &'a str) -> [&'a str; 5] {
+    [file, "-b", &env.broker, "--prefix", &env.prefix]
 }
 
 /// As it is on a broker of its own; with one number made false on the suite's broker, where everything else still holds.
-fn plays(lab: &Lab, name: &str) {
+fn run_script(env: &TestEnv, name: &str) {
     let path = script(name);
-    let document = ended(lab, &[path.to_str().expect("a path"), "--output", "json"]).expect(0).document();
+    let document = ended(env, &[path.to_str().expect("a path"), "--output", "json"]).expect(0).document();
     assert_eq!(document["verdict"], "passed", "{document:#}");
-    let reports = lab.folder().join("scenario-report");
+    let reports = env.dir().join("scenario-report");
     let page = fs::read_to_string(reports.join(format!("{name}.html"))).expect("a page");
     assert!(page.contains("</html>") && page.contains(name));
     let kept: Value =
@@ -62,9 +62,9 @@ fn plays(lab: &Lab, name: &str) {
     assert_eq!(kept, document);
 
     let (line, text) = falsified(&fs::read_to_string(&path).expect("read"));
-    fs::write(lab.folder().join("false.toml"), text).expect("written");
-    let words: Vec<&str> = on_the_cluster(lab, "false.toml").into_iter().chain(["--junit", "results.xml"]).collect();
-    let run = ended(lab, &words).expect(3);
+    fs::write(env.dir().join("false.toml"), text).expect("written");
+    let args: Vec<&str> = on_the_cluster(env, "false.toml").into_iter().chain(["--junit", "results.xml"]).collect();
+    let run = ended(env, &args).expect(3);
     assert!(run.stdout.contains("FAILED") && run.stdout.contains("false.toml:"), "{}", run.stdout);
     let document: Value =
         serde_json::from_slice(&fs::read(reports.join(format!("{name}.json"))).expect("a document")).expect("JSON");
@@ -73,10 +73,10 @@ fn plays(lab: &Lab, name: &str) {
     assert_eq!(failed.len(), 1, "{failed:#?}");
     let begins = usize::try_from(failed[0]["line"].as_u64().expect("a line")).expect("small");
     assert!(begins <= line && line < begins + 8, "{failed:#?} is not what line {line} expects");
-    let results = fs::read_to_string(lab.folder().join("results.xml")).expect("results");
+    let results = fs::read_to_string(env.dir().join("results.xml")).expect("results");
     let count = |mark: &str| results.matches(mark).count();
     assert_eq!((count("<testsuite "), count("<testcase "), count("<failure ")), (1, outcomes.len(), 1), "{results}");
-    assert_eq!(lab.topics(), Vec::<String>::new(), "what a script has made is deleted");
+    assert_eq!(env.topics(), Vec::<String>::new(), "what a script has made is deleted");
 }
 
 /// The script with the first whole number that an expectation names made another, and the line of that.
@@ -94,30 +94,30 @@ fn falsified(text: &str) -> (usize, String) {
 }
 
 /// The processes that a scenario has started under the laboratory's prefix.
-fn processes(lab: &Lab) -> usize {
+fn processes(env: &TestEnv) -> usize {
     let folders = fs::read_dir("/proc").expect("listed").flatten();
     folders
-        .filter(|folder| {
-            let line = fs::read(folder.path().join("cmdline")).unwrap_or_default();
+        .filter(|dir| {
+            let line = fs::read(dir.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line);
-            line.contains("--leash") && line.contains(&lab.prefix)
+            line.contains("--leash") && line.contains(&env.prefix)
         })
         .count()
 }
 
-fn interrupted(lab: &Lab) {
+fn interrupted(env: &TestEnv) {
     let path = script("throttled-lag");
-    let words = on_the_cluster(lab, path.to_str().expect("a path"));
+    let args = on_the_cluster(env, path.to_str().expect("a path"));
     for (signal, code) in [(Signal::INT, 130), (Signal::HUP, 129)] {
-        let playing = Running::start(run(lab, &words), "throttled-lag");
+        let playing = Running::start(run(env, &args), "throttled-lag");
         // The consumer works, and orders come.
-        until("two processes", || (processes(lab) == 2).then_some(()));
+        until("two processes", || (processes(env) == 2).then_some(()));
         playing.signal(signal);
         let run = playing.end().expect(code);
         assert!(run.stdout.contains("interrupted"), "{}", run.stdout);
-        assert_eq!(processes(lab), 0);
-        assert_eq!(lab.topics(), Vec::<String>::new());
-        let report = lab.folder().join("scenario-report/throttled-lag.json");
+        assert_eq!(processes(env), 0);
+        assert_eq!(env.topics(), Vec::<String>::new());
+        let report = env.dir().join("scenario-report/throttled-lag.json");
         let document: Value = serde_json::from_slice(&fs::read(&report).expect("a partial report")).expect("JSON");
         assert_eq!(document["verdict"], "interrupted");
         assert_eq!(document["steps"].as_array().expect("a list").len(), 2, "{document:#}");
@@ -125,16 +125,16 @@ fn interrupted(lab: &Lab) {
     }
 }
 
-fn orphaned(lab: &Lab) {
+fn orphaned(env: &TestEnv) {
     let path = script("throttled-lag");
-    let words = on_the_cluster(lab, path.to_str().expect("a path"));
-    let mut playing = Running::start(run(lab, &words), "throttled-lag");
-    until("two processes", || (processes(lab) == 2).then_some(()));
+    let args = on_the_cluster(env, path.to_str().expect("a path"));
+    let mut playing = Running::start(run(env, &args), "throttled-lag");
+    until("two processes", || (processes(env) == 2).then_some(()));
     playing.kill();
-    until("the end of its processes", || (processes(lab) == 0).then_some(()));
+    until("the end of its processes", || (processes(env) == 0).then_some(()));
 }
 
-fn missed(lab: &Lab) {
+fn endless_wait(env: &TestEnv) {
     let text = r#"
 name = "never"
 description = "A topic that never fills."
@@ -152,9 +152,9 @@ step = "orders"
 value = "acknowledged"
 equals = 7
 "#;
-    fs::write(lab.folder().join("never.toml"), text).expect("written");
+    fs::write(env.dir().join("never.toml"), text).expect("written");
     let begin = std::time::Instant::now();
-    let run = ended(lab, &on_the_cluster(lab, "never.toml")).expect(3);
+    let run = ended(env, &on_the_cluster(env, "never.toml")).expect(3);
     assert!(run.stdout.contains("never.toml:9") && run.stdout.contains("within 300ms"), "{}", run.stdout);
     assert!(begin.elapsed() < Duration::from_mins(1));
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use super::hostile::{HOSTILE, assert_tame};
+use super::hostile::{HOSTILE, assert_printable};
 use super::{foodstream, texts};
 
 /// What is told is tame, and tells of the text at all.
@@ -15,8 +15,8 @@ fn assert_told(folder: &std::path::Path, words: &[&str], code: i32, color: bool)
     let output = command.output().expect("ended");
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
-    assert_tame(&stdout, &format!("stdout of {words:?}"));
-    assert_tame(&stderr, &format!("stderr of {words:?}"));
+    assert_printable(&stdout, &format!("stdout of {words:?}"));
+    assert_printable(&stderr, &format!("stderr of {words:?}"));
     assert!(format!("{stdout}{stderr}").contains(r"\u{1b}]52;c;eHh4"), "{words:?}: {stdout}{stderr}");
 }
 
@@ -79,7 +79,7 @@ fn files_of_others_steer_no_terminal() {
         let output = foodstream(folder.path(), &words).arg("script.toml").output().expect("ended");
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         let (stdout, stderr) = texts(&output);
-        assert_tame(&(stdout + &stderr), &format!("{words:?}"));
+        assert_printable(&(stdout + &stderr), &format!("{words:?}"));
     }
 }
 
@@ -101,7 +101,7 @@ fn names_of_files_steer_no_terminal() {
         assert_told(folder.path(), words, 0, false);
         let json = foodstream(folder.path(), words).args(["--output", "json"]).output().expect("ended");
         let (stdout, _) = texts(&json);
-        assert_tame(&stdout, "a document");
+        assert_printable(&stdout, "a document");
         let document: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
         let file = document["scenarios"][0]["file"].as_str().expect("a file");
         assert!(file.contains(HOSTILE), "a document says it as it is: {file:?}");

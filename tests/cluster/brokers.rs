@@ -20,7 +20,7 @@ const VARIABLE: &str = "FOODSTREAM_TEST_CLUSTER";
 pub const NODES: [i32; 3] = [1, 2, 3];
 
 /// A topic and a partition of it.
-pub type Place = (String, i32);
+pub type TopicPartition = (String, i32);
 
 /// The port that was named.
 fn port() -> Option<String> {
@@ -57,23 +57,28 @@ impl Cluster {
     /// The one that was named, whether its nodes run or not.
     pub fn named() -> Option<Self> {
         let mut cluster = Self { port: port()?, bootstrap: String::new() };
-        let (told, _) = cluster.script(&["status"], &[0, 1, 3]);
-        let bootstrap = told.lines().find_map(|line| line.strip_prefix("bootstrap: ")).unwrap_or_default();
-        assert_eq!(bootstrap.split(',').count(), NODES.len(), "{VARIABLE}={}: no cluster there: {told}", cluster.port);
+        let (output, _) = cluster.script(&["status"], &[0, 1, 3]);
+        let bootstrap = output.lines().find_map(|line| line.strip_prefix("bootstrap: ")).unwrap_or_default();
+        assert_eq!(
+            bootstrap.split(',').count(),
+            NODES.len(),
+            "{VARIABLE}={}: no cluster there: {output}",
+            cluster.port
+        );
         bootstrap.clone_into(&mut cluster.bootstrap);
         Some(cluster)
     }
 
     /// Runs `scripts/kafka`; its stdout and stderr, if it ends with one of these codes.
-    fn script(&self, words: &[&str], codes: &[i32]) -> (String, String) {
+    fn script(&self, args: &[&str], codes: &[i32]) -> (String, String) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
         let mut command = Command::new(script);
-        command.args(words).arg(&self.port).stdin(Stdio::null());
+        command.args(args).arg(&self.port).stdin(Stdio::null());
         let output = command.output().expect("the script runs");
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let ended = output.status.code().is_some_and(|code| codes.contains(&code));
-        assert!(ended, "scripts/kafka {words:?}: {}\n{stdout}\n{stderr}", output.status);
+        assert!(ended, "scripts/kafka {args:?}: {}\n{stdout}\n{stderr}", output.status);
         (stdout, stderr)
     }
 
@@ -106,8 +111,8 @@ impl Cluster {
 
     /// The process id of a node that runs. A signal sent to it arrives at once; the script takes a tenth of a second.
     pub fn process(&self, node: i32) -> Pid {
-        let (_, told) = self.script(&["status"], &[0, 1, 3]);
-        let line = told.lines().find(|line| line.contains(&format!("node {node}: "))).expect("a line for the node");
+        let (_, output) = self.script(&["status"], &[0, 1, 3]);
+        let line = output.lines().find(|line| line.contains(&format!("node {node}: "))).expect("a line for the node");
         let pid = line.split_once("process ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
         Pid::from_raw(pid.unwrap_or_else(|| panic!("{line}"))).expect("a pid")
     }
@@ -119,10 +124,10 @@ impl Cluster {
     }
 
     /// Starts and resumes whatever node is away, and waits until every replica is in sync.
-    pub fn make_whole(&self) {
-        let (_, told) = self.script(&["status"], &[0, 1, 3]);
+    pub fn restore(&self) {
+        let (_, output) = self.script(&["status"], &[0, 1, 3]);
         for node in NODES {
-            if told.contains(&format!("node {node}: paused")) {
+            if output.contains(&format!("node {node}: paused")) {
                 self.resume(node);
             }
         }
@@ -133,15 +138,15 @@ impl Cluster {
     /// Waits until three brokers are known and every partition has all of its replicas in sync.
     pub fn until_in_sync(&self) {
         let observer = self.observer();
-        let mut looks = 0;
+        let mut in_sync_count = 0;
         until("every replica is in sync", || {
-            let whole = observer.look().is_some_and(|(brokers, partitions)| {
+            let is_full = observer.metadata().is_some_and(|(brokers, partitions)| {
                 brokers == NODES.len() && partitions.values().all(Replication::is_full)
             });
             // Twice, as a broker may not know yet what the controller has decided.
-            looks = if whole { looks + 1 } else { 0 };
+            in_sync_count = if is_full { in_sync_count + 1 } else { 0 };
             std::thread::sleep(Duration::from_millis(100));
-            (looks >= 3).then_some(())
+            (in_sync_count >= 3).then_some(())
         });
     }
 
@@ -157,14 +162,14 @@ impl Cluster {
     }
 
     /// Leader and replicas of the partitions whose topics begin with a prefix.
-    pub fn partitions(&self, prefix: &str) -> BTreeMap<Place, Replication> {
+    pub fn partitions(&self, prefix: &str) -> BTreeMap<TopicPartition, Replication> {
         let observer = self.observer();
         until("metadata", || observer.partitions(&[prefix]))
     }
 
     /// One of Kafka's own tools; its stdout, if it succeeds.
-    pub fn tool(&self, name: &str, words: &str) -> String {
-        kafka_tool(&self.bootstrap, name, words)
+    pub fn tool(&self, name: &str, args: &str) -> String {
+        kafka_tool(&self.bootstrap, name, args)
     }
 }
 
@@ -175,20 +180,20 @@ pub struct Observer {
 
 impl Observer {
     /// How many brokers there are, and every partition; nothing where the broker that was asked does not answer.
-    pub fn look(&self) -> Option<(usize, BTreeMap<Place, Replication>)> {
+    pub fn metadata(&self) -> Option<(usize, BTreeMap<TopicPartition, Replication>)> {
         let metadata = self.client.fetch_metadata(None, Duration::from_millis(500)).ok()?;
         Some((metadata.brokers().len(), partitions(&metadata)))
     }
 
     /// The partitions whose topics begin with one of these prefixes.
-    pub fn partitions(&self, prefixes: &[&str]) -> Option<BTreeMap<Place, Replication>> {
-        let (_, mut partitions) = self.look()?;
+    pub fn partitions(&self, prefixes: &[&str]) -> Option<BTreeMap<TopicPartition, Replication>> {
+        let (_, mut partitions) = self.metadata()?;
         partitions.retain(|(topic, _), _| prefixes.iter().any(|prefix| topic.starts_with(prefix)));
         Some(partitions)
     }
 }
 
-fn partitions(metadata: &Metadata) -> BTreeMap<Place, Replication> {
+fn partitions(metadata: &Metadata) -> BTreeMap<TopicPartition, Replication> {
     let mut partitions = BTreeMap::new();
     for topic in metadata.topics() {
         for partition in topic.partitions() {

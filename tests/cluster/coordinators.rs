@@ -8,9 +8,9 @@ use rustix::process::Signal;
 
 use super::Case;
 use super::brokers::Cluster;
+use super::exit_table::ExitRule;
 use super::processes::Processes;
-use super::support::{BOUND, Lab};
-use super::table::Rule;
+use super::support::{STEP_TIMEOUT, TestEnv};
 use super::workload::{self, INVENTORY, NAMED_INVENTORY};
 
 pub const CASES: &[Case] =
@@ -19,16 +19,16 @@ pub const CASES: &[Case] =
 /// How long the question for stable offsets waits: longer than a commit takes whose end is already decided.
 const PENDING: Duration = Duration::from_millis(700);
 
-fn coordinator_killed_between_offsets_and_end(cluster: &Cluster, lab: &Lab) {
-    let mut processes = Processes::new(lab, Rule::Clean);
+fn coordinator_killed_between_offsets_and_end(cluster: &Cluster, env: &TestEnv) {
+    let mut processes = Processes::new(env, ExitRule::Clean);
     processes.start(workload::PRODUCE);
     workload::until_orders_arrive(&mut processes);
     // Hardly anything but commits, so that a stop falls into one.
     processes.start(&format!("{NAMED_INVENTORY} --commit-interval 1ms"));
     processes.start(workload::NAMED_ANALYTICS);
     workload::until_at_work(&mut processes);
-    workload::replays(&mut processes, "");
-    let node = coordinator(cluster, &lab.topic(&format!("{INVENTORY}-till")));
+    workload::start_replays(&mut processes, "");
+    let node = coordinator(cluster, &env.topic(&format!("{INVENTORY}-till")));
     let node_process = cluster.process(node);
     stop_before_end(&processes);
     processes.disturb(&format!("node {node}, the coordinator, is killed"), || cluster.kill_at_once(node, node_process));
@@ -50,18 +50,18 @@ fn coordinator(cluster: &Cluster, id: &str) -> i32 {
 
 /// Stops `inventory` in the middle of a commit: its offsets are pending, and stay so while it stands still.
 fn stop_before_end(processes: &Processes<'_>) {
-    let lab = processes.fresh_lab();
+    let env = processes.fresh_env();
     // It waits for pending offsets as long as it is let.
     let stable = ClientConfig::new()
-        .set("bootstrap.servers", &lab.broker)
-        .set("group.id", lab.topic(INVENTORY))
+        .set("bootstrap.servers", &env.broker)
+        .set("group.id", env.topic(INVENTORY))
         .set("isolation.level", "read_committed")
         .create::<BaseConsumer>()
         .expect("a consumer");
     let mut list = TopicPartitionList::new();
-    list.add_partition_range(&lab.topic("order-events"), 0, lab.partitions("order-events") - 1);
+    list.add_partition_range(&env.topic("order-events"), 0, env.partitions("order-events") - 1);
     // Connected, and answered once.
-    stable.committed_offsets(list.clone(), BOUND).expect("committed offsets");
+    stable.committed_offsets(list.clone(), STEP_TIMEOUT).expect("committed offsets");
     let start = Instant::now();
     loop {
         processes.signal("inventory", Signal::STOP);
@@ -70,7 +70,7 @@ fn stop_before_end(processes: &Processes<'_>) {
         }
         processes.signal("inventory", Signal::CONT);
         assert!(processes.runs("inventory"), "inventory ended before anything was done to it");
-        assert!(start.elapsed() < BOUND, "no stop fell between the offsets and the end of a transaction");
+        assert!(start.elapsed() < STEP_TIMEOUT, "no stop fell between the offsets and the end of a transaction");
         // Its next commits.
         std::thread::sleep(Duration::from_millis(50));
     }

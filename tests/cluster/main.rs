@@ -10,21 +10,24 @@
     reason = "a test has a clock, an environment and clients of its own, beside the program's"
 )]
 
-#[path = "../support/bounded.rs"]
-mod bounded;
 mod brokers;
-#[allow(dead_code, reason = "the broker suite uses the rest")]
-#[path = "../broker/changes.rs"]
-mod changes;
 #[path = "../broker/clients.rs"]
 mod clients;
 mod coordinators;
+mod exit_table;
+mod failover_times;
 #[allow(dead_code, reason = "the broker suite uses the rest")]
-#[path = "../broker/looks.rs"]
-mod looks;
-mod measured;
+#[path = "../broker/inspect.rs"]
+mod inspect;
+#[allow(dead_code, reason = "the broker suite uses the rest")]
+#[path = "../broker/invariants.rs"]
+mod invariants;
+#[path = "../broker/inventory_model.rs"]
+mod inventory_model;
 mod members;
-mod moves;
+#[allow(dead_code, reason = "the broker suite uses the rest")]
+#[path = "../broker/mutations.rs"]
+mod mutations;
 mod network;
 mod outages;
 #[allow(dead_code, reason = "the broker suite uses the rest")]
@@ -33,18 +36,15 @@ mod process;
 mod processes;
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
-#[path = "../broker/recount.rs"]
-mod recount;
+mod reassignments;
 #[allow(dead_code, reason = "other suites use the rest")]
 #[path = "../support/schemas.rs"]
 mod schemas;
 #[allow(dead_code, unused_imports, reason = "the broker suite uses the rest")]
 #[path = "../broker/support.rs"]
 mod support;
-mod table;
-#[allow(dead_code, reason = "the broker suite uses the rest")]
-#[path = "../broker/truth.rs"]
-mod truth;
+#[path = "../support/time_limit.rs"]
+mod time_limit;
 mod workload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -53,33 +53,33 @@ use std::sync::Arc;
 use libtest_mimic::Arguments;
 
 use brokers::Cluster;
-use support::Lab;
+use support::TestEnv;
 
 /// A test: its name and what it does on the cluster, in a laboratory of its own.
-pub type Case = (&'static str, fn(&Cluster, &Lab));
+pub type Case = (&'static str, fn(&Cluster, &TestEnv));
 
 /// Runs a case on a cluster that is whole, and leaves it so however the case ends.
-fn run(cluster: &Cluster, name: &str, case: fn(&Cluster, &Lab)) {
-    cluster.make_whole();
-    let lab = Lab::new(name, &cluster.bootstrap);
-    let outcome = catch_unwind(AssertUnwindSafe(|| case(cluster, &lab)));
-    cluster.make_whole();
+fn run(cluster: &Cluster, name: &str, case: fn(&Cluster, &TestEnv)) {
+    cluster.restore();
+    let env = TestEnv::new(name, &cluster.bootstrap);
+    let outcome = catch_unwind(AssertUnwindSafe(|| case(cluster, &env)));
+    cluster.restore();
     // A node that was killed goes through each of its logs when it starts: topics are kept for a look only.
-    if workload::data_is_wrong(&lab) {
-        eprintln!("the topics of {} are kept", lab.prefix);
+    if workload::has_wrong_data(&env) {
+        eprintln!("the topics of {} are kept", env.prefix);
     } else {
-        delete_topics(&lab.named(&lab.prefix));
+        delete_topics(&env.named(&env.prefix));
     }
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }
 }
 
-fn delete_topics(lab: &Lab) {
-    let topics = lab.topics();
+fn delete_topics(env: &TestEnv) {
+    let topics = env.topics();
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
     if !names.is_empty() {
-        lab.admin(async |admin, options| admin.delete_topics(&names, options).await.map(drop).expect("asked"));
+        env.admin(async |admin, options| admin.delete_topics(&names, options).await.map(drop).expect("asked"));
     }
 }
 
@@ -92,16 +92,17 @@ fn main() {
         return;
     };
     let cluster = Arc::new(cluster);
-    let trials = [table::CASES, outages::CASES, coordinators::CASES, moves::CASES, members::CASES, network::CASES]
-        .concat()
-        .into_iter()
-        .map(|(name, case)| {
-            let cluster = Arc::clone(&cluster);
-            bounded::trial(name, move || {
-                run(&cluster, name, case);
-                Ok(())
+    let trials =
+        [exit_table::CASES, outages::CASES, coordinators::CASES, reassignments::CASES, members::CASES, network::CASES]
+            .concat()
+            .into_iter()
+            .map(|(name, case)| {
+                let cluster = Arc::clone(&cluster);
+                time_limit::trial(name, move || {
+                    run(&cluster, name, case);
+                    Ok(())
+                })
             })
-        })
-        .collect();
+            .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

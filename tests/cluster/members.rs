@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Case;
 use super::brokers::{Cluster, NODES};
+use super::exit_table::ExitRule;
 use super::processes::Processes;
-use super::support::Lab;
-use super::table::Rule;
+use super::support::TestEnv;
 use super::workload;
 
 pub const CASES: &[Case] = &[("first_starts", first_starts), ("members_come_and_go", members_come_and_go)];
@@ -14,16 +14,16 @@ pub const CASES: &[Case] = &[("first_starts", first_starts), ("members_come_and_
 /// How many times everything is started on new topics.
 const ROUNDS: usize = 8;
 
-fn first_starts(_: &Cluster, lab: &Lab) {
+fn first_starts(_: &Cluster, env: &TestEnv) {
     let mut problems = Vec::new();
     for round in 0..ROUNDS {
-        let lab = lab.other(&format!("round{round}"));
-        lab.run("produce --count 500 --seed 5").expect(0);
+        let env = env.other(&format!("round{round}"));
+        env.run("produce --count 500 --seed 5").expect(0);
         // Half of them run to the end that they find, the others until they are stopped.
         let until_end = round % 2 == 0;
         let finite = if until_end { " --until-end" } else { "" };
-        let rule = if until_end { Rule::ByItself(0) } else { Rule::Clean };
-        let mut processes = Processes::new(&lab, rule);
+        let rule = if until_end { ExitRule::ByItself(0) } else { ExitRule::Clean };
+        let mut processes = Processes::new(&env, rule);
         for _ in 0..3 {
             processes.start(&format!("inventory{finite}"));
         }
@@ -35,21 +35,21 @@ fn first_starts(_: &Cluster, lab: &Lab) {
         }
         let table = workload::stop(&format!("first_starts, round {round}"), &mut processes);
         problems.extend(table.problems());
-        if let Err(wrong) = workload::data(&lab, None) {
+        if let Err(wrong) = workload::check_data(&env, None) {
             problems.extend(wrong);
         }
     }
     assert!(problems.is_empty(), "first_starts:\n{}", problems.join("\n"));
 }
 
-fn members_come_and_go(cluster: &Cluster, lab: &Lab) {
-    let mut processes = Processes::new(lab, Rule::Clean);
+fn members_come_and_go(cluster: &Cluster, env: &TestEnv) {
+    let mut processes = Processes::new(env, ExitRule::Clean);
     processes.start(workload::PRODUCE);
     workload::until_orders_arrive(&mut processes);
     processes.start("inventory");
     processes.start("analytics --metrics-file one.txt");
     workload::until_at_work(&mut processes);
-    workload::replays(&mut processes, "");
+    workload::start_replays(&mut processes, "");
     for number in 0..4 {
         // One after another, and none as long as another.
         let life = Duration::from_millis(3000 + 700 * number);

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::Case;
 use super::brokers::{Cluster, NODES};
-use super::measured::Failovers;
+use super::exit_table::{ExitRule, names_a_partition_without_leader};
+use super::failover_times::Failovers;
 use super::processes::Processes;
-use super::support::{Lab, until};
-use super::table::{Rule, names_a_partition_without_leader};
+use super::support::{TestEnv, until};
 use super::workload;
 
 pub const CASES: &[Case] = &[
@@ -26,8 +26,8 @@ fn away(since: Instant, time: Duration) {
     std::thread::sleep(time.saturating_sub(since.elapsed()));
 }
 
-fn graceful_roll(cluster: &Cluster, lab: &Lab) {
-    let mut processes = workload::start(lab, Rule::Clean, "");
+fn graceful_roll(cluster: &Cluster, env: &TestEnv) {
+    let mut processes = workload::start(env, ExitRule::Clean, "");
     for node in NODES {
         processes.disturb(&format!("node {node} is stopped"), || cluster.stop(node));
         processes.disturb(&format!("node {node} is started"), || cluster.start(node));
@@ -37,39 +37,39 @@ fn graceful_roll(cluster: &Cluster, lab: &Lab) {
     workload::finish("graceful_roll", &mut processes, problems);
 }
 
-fn killed_nodes(cluster: &Cluster, lab: &Lab) {
-    let mut processes = workload::start(lab, Rule::Leaderless, "");
+fn killed_nodes(cluster: &Cluster, env: &TestEnv) {
+    let mut processes = workload::start(env, ExitRule::Leaderless, "");
     let mut failovers = Failovers::default();
     for node in NODES {
         let killed = Instant::now();
-        processes.disturb(&format!("node {node} is killed"), || failovers.kill(cluster, lab, node));
+        processes.disturb(&format!("node {node} is killed"), || failovers.kill(cluster, env, node));
         away(killed, AWAY);
         processes.disturb(&format!("node {node} is started"), || cluster.start(node));
         processes.disturb(&format!("node {node} serves"), || cluster.until_in_sync());
     }
     let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
     let table = workload::stop("killed_nodes", &mut processes);
-    eprintln!("{}", failovers.told(&processes.fresh_lab()));
-    workload::judge("killed_nodes", &processes, &table, problems);
+    eprintln!("{}", failovers.report(&processes.fresh_env()));
+    workload::check("killed_nodes", &processes, &table, problems);
 }
 
-fn two_of_three_down(cluster: &Cluster, lab: &Lab) {
+fn two_of_three_down(cluster: &Cluster, env: &TestEnv) {
     // With one node nothing can be written and no leader elected, until the nodes are back, half a minute later.
-    let mut processes = workload::start(lab, Rule::Clean, "--timeout 90s");
+    let mut processes = workload::start(env, ExitRule::Clean, "--timeout 90s");
     let killed = Instant::now();
     processes.disturb("nodes 2 and 3 are killed", || {
         cluster.kill(2);
         cluster.kill(3);
     });
     away(killed, AWAY);
-    processes.disturb("nodes 2 and 3 are started", || cluster.make_whole());
+    processes.disturb("nodes 2 and 3 are started", || cluster.restore());
     let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
     workload::finish("two_of_three_down", &mut processes, problems);
 }
 
-fn one_node_paused(cluster: &Cluster, lab: &Lab) {
-    let mut processes = workload::start(lab, Rule::Clean, "");
-    let leader = cluster.partitions(&lab.topic("order-events"))[&(lab.topic("order-events"), 0)].leader;
+fn one_node_paused(cluster: &Cluster, env: &TestEnv) {
+    let mut processes = workload::start(env, ExitRule::Clean, "");
+    let leader = cluster.partitions(&env.topic("order-events"))[&(env.topic("order-events"), 0)].leader;
     let paused = Instant::now();
     processes.disturb(&format!("node {leader} is paused"), || cluster.pause(leader));
     away(paused, Duration::from_secs(10));
@@ -80,13 +80,13 @@ fn one_node_paused(cluster: &Cluster, lab: &Lab) {
 }
 
 /// A partition whose only replica is away has no leader, however long one waits.
-fn a_partition_without_leader_is_named(cluster: &Cluster, lab: &Lab) {
-    let topic = lab.topic("order-events");
+fn a_partition_without_leader_is_named(cluster: &Cluster, env: &TestEnv) {
+    let topic = env.topic("order-events");
     cluster.tool("kafka-topics", &format!("--create --topic {topic} --replica-assignment 1,2,3"));
-    for words in ["produce --count 300 --seed 8", "inventory --until-end", "analytics --from-beginning"] {
-        lab.run(words).expect(0);
+    for args in ["produce --count 300 --seed 8", "inventory --until-end", "analytics --from-beginning"] {
+        env.run(args).expect(0);
     }
-    let mut processes = Processes::new(lab, Rule::Leaderless);
+    let mut processes = Processes::new(env, ExitRule::Leaderless);
     processes.start(workload::NAMED_INVENTORY);
     processes.disturb("node 3 is killed", || cluster.kill(3));
     let observer = cluster.observer();
@@ -95,7 +95,7 @@ fn a_partition_without_leader_is_named(cluster: &Cluster, lab: &Lab) {
         (partitions.get(&(topic.clone(), 2))?.leader < 0).then_some(())
     });
     let mut problems = Vec::new();
-    for words in [
+    for args in [
         "produce --count 300 --seed 9",
         "analytics --until-end",
         "analytics --from-beginning --no-commit",
@@ -103,9 +103,9 @@ fn a_partition_without_leader_is_named(cluster: &Cluster, lab: &Lab) {
         "replay --shadow",
         "lag",
     ] {
-        let run = lab.run(&format!("{words} --timeout 3s"));
+        let run = env.run(&format!("{args} --timeout 3s"));
         if run.code() != 4 || !names_a_partition_without_leader(&run.stderr) {
-            problems.push(format!("`{words}`: exit {}: {}", run.code(), run.stderr.trim()));
+            problems.push(format!("`{args}`: exit {}: {}", run.code(), run.stderr.trim()));
         }
     }
     processes.disturb("node 3 is started", || cluster.start(3));

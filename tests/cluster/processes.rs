@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{BOUND, Lab};
-use super::table::{End, Rule, Table};
+use super::exit_table::{ExitRule, ExitTable, ProcessEnd};
+use super::support::{STEP_TIMEOUT, TestEnv};
 
 /// How long a process may take to end after Ctrl-C. It may have to wait for a broker, whose bound is 30 s.
-const STOP_BOUND: Duration = Duration::from_secs(45);
+const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Between two runs of a command that is repeated, so that they do not take all of the machine.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,11 +22,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Process {
     name: String,
     started: Started,
-    rule: Rule,
+    rule: ExitRule,
 }
 
 /// The words of a run, its end, and whether that came by itself where it was not to.
-type Runs = Arc<Mutex<Vec<(String, End, bool)>>>;
+type Runs = Arc<Mutex<Vec<(String, ProcessEnd, bool)>>>;
 
 /// Commands that are run again and again.
 struct Repeated {
@@ -36,20 +36,20 @@ struct Repeated {
 }
 
 /// The processes of a case; killed when dropped.
-pub struct Processes<'lab> {
-    lab: &'lab Lab,
+pub struct Processes<'env> {
+    env: &'env TestEnv,
     begun: Instant,
-    rule: Rule,
+    rule: ExitRule,
     disturbances: Mutex<Vec<(Instant, String)>>,
     running: Vec<Process>,
     repeated: Vec<Repeated>,
     stopping: Arc<AtomicBool>,
 }
 
-impl<'lab> Processes<'lab> {
-    pub fn new(lab: &'lab Lab, rule: Rule) -> Self {
+impl<'env> Processes<'env> {
+    pub fn new(env: &'env TestEnv, rule: ExitRule) -> Self {
         Self {
-            lab,
+            env,
             begun: Instant::now(),
             rule,
             disturbances: Mutex::default(),
@@ -59,53 +59,53 @@ impl<'lab> Processes<'lab> {
         }
     }
 
-    pub fn lab(&self) -> &Lab {
-        self.lab
+    pub fn env(&self) -> &TestEnv {
+        self.env
     }
 
     /// The laboratory with clients that know nothing of how the cluster was.
-    pub fn fresh_lab(&self) -> Lab {
-        self.lab.named(&self.lab.prefix)
+    pub fn fresh_env(&self) -> TestEnv {
+        self.env.named(&self.env.prefix)
     }
 
     /// Starts a process; its name is its command line.
-    pub fn start(&mut self, words: &str) {
-        self.start_with(words, self.rule);
+    pub fn start(&mut self, args: &str) {
+        self.start_with(args, self.rule);
     }
 
     /// The same with a rule of its own.
-    pub fn start_with(&mut self, words: &str, rule: Rule) {
-        let started = Started::of(&mut self.lab.command(words));
-        self.running.push(Process { name: words.to_owned(), started, rule });
+    pub fn start_with(&mut self, args: &str, rule: ExitRule) {
+        let started = Started::of(&mut self.env.command(args));
+        self.running.push(Process { name: args.to_owned(), started, rule });
     }
 
     /// Runs commands in turn, each to its end, until the processes are stopped.
-    pub fn repeat(&mut self, name: &str, words: &[&str]) {
-        let commands = words.iter().map(|words| ((*words).to_owned(), self.lab.command(words))).collect();
-        self.repeat_with(name, commands, |started, _| (started.wait(BOUND), false));
+    pub fn repeat(&mut self, name: &str, args: &[&str]) {
+        let commands = args.iter().map(|args| ((*args).to_owned(), self.env.command(args))).collect();
+        self.repeat_with(name, commands, |started, _| (started.wait(STEP_TIMEOUT), false));
     }
 
     /// The same in another laboratory.
-    pub fn repeat_in(&mut self, lab: Lab, name: &str, words: &[&str]) {
-        let commands = words.iter().map(|words| ((*words).to_owned(), lab.command(words))).collect();
+    pub fn repeat_in_env(&mut self, env: TestEnv, name: &str, args: &[&str]) {
+        let commands = args.iter().map(|args| ((*args).to_owned(), env.command(args))).collect();
         // The laboratory lives as long as its commands.
         self.repeat_with(name, commands, move |started, _| {
-            let _folder = lab.folder();
-            (started.wait(BOUND), false)
+            let _folder = env.dir();
+            (started.wait(STEP_TIMEOUT), false)
         });
     }
 
     /// Runs a command that goes on until it is stopped, for a while, again and again.
-    pub fn come_and_go(&mut self, words: &str, life: Duration) {
-        let command = vec![(words.to_owned(), self.lab.command(words))];
-        self.repeat_with(words, command, move |started, stopping| {
+    pub fn come_and_go(&mut self, args: &str, life: Duration) {
+        let command = vec![(args.to_owned(), self.env.command(args))];
+        self.repeat_with(args, command, move |started, stopping| {
             let start = Instant::now();
             while start.elapsed() < life && !stopping.load(Ordering::Relaxed) && started.end.get().is_none() {
                 std::thread::sleep(Duration::from_millis(50));
             }
             let by_itself = started.end.get().is_some();
             started.signal(Signal::INT);
-            (started.wait(STOP_BOUND), by_itself)
+            (started.wait(STOP_TIMEOUT), by_itself)
         });
     }
 
@@ -113,7 +113,7 @@ impl<'lab> Processes<'lab> {
         &mut self,
         name: &str,
         mut commands: Vec<(String, Command)>,
-        run: impl Fn(&Started, &AtomicBool) -> (End, bool) + Send + 'static,
+        run: impl Fn(&Started, &AtomicBool) -> (ProcessEnd, bool) + Send + 'static,
     ) {
         let runs = Runs::default();
         let (kept, stopping) = (Arc::clone(&runs), Arc::clone(&self.stopping));
@@ -123,9 +123,9 @@ impl<'lab> Processes<'lab> {
                 if stopping.load(Ordering::Relaxed) {
                     break;
                 }
-                let (words, command) = &mut commands[index];
+                let (args, command) = &mut commands[index];
                 let (end, by_itself) = run(&Started::of(command), &stopping);
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push((words.clone(), end, by_itself));
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push((args.clone(), end, by_itself));
                 std::thread::sleep(PAUSE);
             }
         });
@@ -161,10 +161,10 @@ impl<'lab> Processes<'lab> {
     }
 
     /// Stops everything, by Ctrl-C, and waits for all ends.
-    pub fn finish(&mut self) -> Table {
+    pub fn finish(&mut self) -> ExitTable {
         self.stopping.store(true, Ordering::Relaxed);
         let disturbances = std::mem::take(&mut *self.disturbances.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut table = Table::new(self.begun, disturbances);
+        let mut table = ExitTable::new(self.begun, disturbances);
         for repeated in std::mem::take(&mut self.repeated) {
             repeated.thread.join().expect("it does not panic");
             let runs = std::mem::take(&mut *repeated.runs.lock().unwrap_or_else(PoisonError::into_inner));
@@ -173,7 +173,7 @@ impl<'lab> Processes<'lab> {
         let by_themselves: Vec<bool> = self.running.iter().map(|process| process.started.end.get().is_some()).collect();
         self.signal("", Signal::INT);
         for (process, by_itself) in std::mem::take(&mut self.running).into_iter().zip(by_themselves) {
-            table.add(&process.name, process.started.wait(STOP_BOUND), by_itself, process.rule);
+            table.add(&process.name, process.started.wait(STOP_TIMEOUT), by_itself, process.rule);
         }
         table
     }
@@ -190,7 +190,7 @@ impl Drop for Processes<'_> {
 struct Started {
     pid: Pid,
     /// Set by the thread that waits for it.
-    end: Arc<OnceLock<End>>,
+    end: Arc<OnceLock<ProcessEnd>>,
 }
 
 impl Started {
@@ -205,7 +205,7 @@ impl Started {
             let status = child.wait().expect("waited for");
             let at = Instant::now();
             let (stdout, stderr) = (stdout.join().expect("read"), stderr.join().expect("read"));
-            kept.set(End { at, code: status.code(), hung: false, stdout, stderr }).expect("set once");
+            kept.set(ProcessEnd { at, code: status.code(), hung: false, stdout, stderr }).expect("set once");
         });
         Self { pid, end }
     }
@@ -219,12 +219,12 @@ impl Started {
     }
 
     /// Waits for its end; if it does not come to one it is killed.
-    fn wait(&self, bound: Duration) -> End {
+    fn wait(&self, bound: Duration) -> ProcessEnd {
         let start = Instant::now();
         let mut hung = false;
         loop {
             if let Some(end) = self.end.get() {
-                return End { hung, ..end.clone() };
+                return ProcessEnd { hung, ..end.clone() };
             }
             if start.elapsed() > bound && !hung {
                 hung = true;

@@ -24,8 +24,6 @@
 )]
 
 mod batch;
-#[path = "../support/bounded.rs"]
-mod bounded;
 mod chance;
 mod client;
 mod codec;
@@ -48,6 +46,8 @@ mod requests;
 mod snapshots;
 mod static_members;
 mod telling;
+#[path = "../support/time_limit.rs"]
+mod time_limit;
 mod topics;
 mod transaction_admin;
 mod transaction_offsets;
@@ -147,13 +147,14 @@ fn main() {
     let all = cases.iter().chain(compression::APACHE_CASES);
     let names: Vec<&str> = all.map(|(name, _)| *name).collect();
     let mut trials =
-        vec![bounded::trial("every_transcript_belongs_to_a_case", move || snapshots::look_for_strays(&names))];
+        vec![time_limit::trial("every_transcript_belongs_to_a_case", move || snapshots::look_for_strays(&names))];
     let for_all = cases.into_iter().map(|case| (case, true));
     for ((name, case), for_all) in for_all.chain(compression::APACHE_CASES.iter().map(|case| (*case, false))) {
         for broker in brokers.iter().filter(|_| for_all || embedded.is_empty()) {
             let broker = broker.clone();
-            trials
-                .push(bounded::trial(format!("{}::{name}", broker.name), move || snapshots::hold(name, case, &broker)));
+            trials.push(time_limit::trial(format!("{}::{name}", broker.name), move || {
+                snapshots::hold(name, case, &broker)
+            }));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

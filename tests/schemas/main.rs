@@ -4,10 +4,10 @@
 mod examples;
 mod mutation;
 mod orders;
+#[path = "../support/samples.rs"]
+mod samples;
 #[path = "../support/schemas.rs"]
 mod schemas;
-#[path = "../support/specimens.rs"]
-mod specimens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -3,8 +3,8 @@
 use foodstream::domain::{DecisionRecord, decode_decision};
 use serde_json::Value;
 
+use crate::samples::{Expected, order_samples};
 use crate::schemas::schemas;
-use crate::specimens::{Verdict, order_specimens};
 
 /// Bad records that the schema takes, as no JSON Schema can say what is wrong with them.
 const BEYOND_A_SCHEMA: [&str; 9] = [
@@ -23,20 +23,20 @@ const BEYOND_A_SCHEMA: [&str; 9] = [
 const BEYOND_THE_PARSER: [&str; 1] = ["1e400 in an unknown field"];
 
 #[test]
-fn the_schema_of_orders_says_of_every_specimen_what_the_reader_says() {
+fn order_schema_agrees_with_the_decoder() {
     let schema = &schemas()["events/order-placed"];
     let (mut beyond_a_schema, mut beyond_the_parser, mut agreed) = (Vec::new(), Vec::new(), 0);
-    for specimen in order_specimens() {
-        let value: Option<Value> = specimen.value.as_deref().and_then(|value| serde_json::from_slice(value).ok());
+    for sample in order_samples() {
+        let value: Option<Value> = sample.value.as_deref().and_then(|value| serde_json::from_slice(value).ok());
         let takes = value.as_ref().is_some_and(|value| schema.takes(value));
-        match (specimen.verdict, takes) {
-            (Verdict::Accepted, true) | (Verdict::Bad(_) | Verdict::Skipped, false) => agreed += 1,
-            (Verdict::Accepted, false) if value.is_none() => beyond_the_parser.push(specimen.name),
-            (Verdict::Accepted, false) => {
-                panic!("{}: {:#?}", specimen.name, value.map(|value| schema.problems(&value)));
+        match (sample.expected, takes) {
+            (Expected::Accepted, true) | (Expected::Bad(_) | Expected::Skipped, false) => agreed += 1,
+            (Expected::Accepted, false) if value.is_none() => beyond_the_parser.push(sample.name),
+            (Expected::Accepted, false) => {
+                panic!("{}: {:#?}", sample.name, value.map(|value| schema.problems(&value)));
             }
-            (Verdict::Bad(_), true) => beyond_a_schema.push(specimen.name),
-            (Verdict::Skipped, true) => panic!("{} is another event, and the schema takes it", specimen.name),
+            (Expected::Bad(_), true) => beyond_a_schema.push(sample.name),
+            (Expected::Skipped, true) => panic!("{} is another event, and the schema takes it", sample.name),
         }
     }
     assert_eq!(beyond_a_schema, BEYOND_A_SCHEMA);

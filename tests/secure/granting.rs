@@ -2,88 +2,91 @@
 
 use libtest_mimic::{Failed, Trial};
 
-use super::bounded::trial;
 use super::grants::Grant;
-use super::least_rights::check;
-use super::site::{Place, Site};
-use super::table::{Kind, Need};
+use super::least_permissions::check;
+use super::permission_table::{RequiredPermission, ResourceType};
+use super::secure_kafka::{SecureKafka, TestEnv};
+use super::time_limit::trial;
 
-pub fn trials(site: &'static Site) -> Vec<Trial> {
-    let case = |name: &str, case: fn(&'static Site)| {
+pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
+    let case = |name: &str, case: fn(&'static SecureKafka)| {
         trial(format!("granting::{name}"), move || {
-            case(site);
+            case(kafka);
             Ok::<(), Failed>(())
         })
     };
     vec![
-        case("a_topic_that_is_not_there_wants_create_and_is_made_with_it", create),
-        case("a_whole_prefix_is_given_by_prefixed_acls_and_nothing_beside_it", whole_prefix),
-        case("kafkas_own_tool_takes_the_command_that_a_refusal_prints", printed_command),
+        case("missing_topic_needs_create", create),
+        case("prefixed_acls_cover_the_prefix_only", whole_prefix),
+        case("printed_acl_command_works", printed_command),
     ]
 }
 
-fn create(site: &'static Site) {
-    let place = site.place("create");
-    let (without, with) = (place.user("without"), place.user("with"));
-    let [write, create] = ["Write", "Create"].map(|operation| Need::new(Kind::Topic, "order-events", operation));
+fn create(kafka: &'static SecureKafka) {
+    let env = kafka.env("create");
+    let (without, with) = (env.user("without"), env.user("with"));
+    let [write, create] =
+        ["Write", "Create"].map(|operation| RequiredPermission::new(ResourceType::Topic, "order-events", operation));
     let grants = [(&without, &write), (&with, &write), (&with, &create)]
-        .map(|(user, need)| Grant::of(user, &place.prefix, need));
-    site.people(&[without.clone(), with.clone()], &grants);
-    let words = "produce --count 20 --seed 1";
-    check(&place.run_as(&without, words).0, &place, &without, &create, words);
-    place.run_as(&with, words).0.expect(0);
+        .map(|(user, permission)| Grant::of(user, &env.prefix, permission));
+    kafka.create_users(&[without.clone(), with.clone()], &grants);
+    let args = "produce --count 20 --seed 1";
+    check(&env.run_as(&without, args).0, &env, &without, &create, args);
+    env.run_as(&with, args).0.expect(0);
 }
 
-fn whole_prefix(site: &'static Site) {
-    let place = site.place("whole");
-    let user = place.user("owner");
+fn whole_prefix(kafka: &'static SecureKafka) {
+    let env = kafka.env("whole");
+    let user = env.user("owner");
     let grant = |kind, operation: &str| Grant {
         user: user.clone(),
         kind,
-        name: place.prefix.clone(),
+        name: env.prefix.clone(),
         prefixed: true,
         operation: operation.to_owned(),
     };
     let mut grants: Vec<Grant> =
-        ["Read", "Write", "Create", "DescribeConfigs"].map(|operation| grant(Kind::Topic, operation)).to_vec();
-    grants.extend([grant(Kind::Group, "Read"), grant(Kind::TransactionalId, "Write")]);
-    site.people(std::slice::from_ref(&user), &grants);
-    for words in [
+        ["Read", "Write", "Create", "DescribeConfigs"].map(|operation| grant(ResourceType::Topic, operation)).to_vec();
+    grants.extend([grant(ResourceType::Group, "Read"), grant(ResourceType::TransactionalId, "Write")]);
+    kafka.create_users(std::slice::from_ref(&user), &grants);
+    for args in [
         "produce --count 60 --seed 1 --poison-rate 5%",
         "inventory --until-end --instance-id one",
         "analytics --from-beginning",
         "replay",
         "replay --undo",
     ] {
-        place.run_as(&user, words).0.expect(0);
+        env.run_as(&user, args).0.expect(0);
     }
     // Another prefix is another's.
-    let elsewhere = site.place("elsewhere");
-    let lacking = Need::new(Kind::Topic, "order-events", "Write");
-    let words = "produce --count 20 --seed 1";
-    check(&elsewhere.run_as(&user, words).0, &elsewhere, &user, &lacking, words);
+    let elsewhere = kafka.env("elsewhere");
+    let missing = RequiredPermission::new(ResourceType::Topic, "order-events", "Write");
+    let args = "produce --count 20 --seed 1";
+    check(&elsewhere.run_as(&user, args).0, &elsewhere, &user, &missing, args);
 }
 
-fn printed_command(site: &'static Site) {
-    let place = site.place("printed");
-    let user = place.user("learner");
-    let needs = ["order-events", "inventory-events", "analytics-state"]
+fn printed_command(kafka: &'static SecureKafka) {
+    let env = kafka.env("printed");
+    let user = env.user("learner");
+    let permissions = ["order-events", "inventory-events", "analytics-state"]
         .into_iter()
-        .flat_map(|topic| ["Read", "Write", "Create"].map(|operation| Need::new(Kind::Topic, topic, operation)))
+        .flat_map(|topic| {
+            ["Read", "Write", "Create"].map(|operation| RequiredPermission::new(ResourceType::Topic, topic, operation))
+        })
         .chain([
-            Need::new(Kind::Topic, "analytics-state", "DescribeConfigs"),
-            Need::new(Kind::Group, "analytics-consumer-group", "Read"),
+            RequiredPermission::new(ResourceType::Topic, "analytics-state", "DescribeConfigs"),
+            RequiredPermission::new(ResourceType::Group, "analytics-consumer-group", "Read"),
         ]);
-    let grants: Vec<Grant> = needs.map(|need| Grant::of(&user, &place.prefix, &need)).collect();
-    site.people(std::slice::from_ref(&user), &grants);
-    place.run_as(&user, "produce --count 20 --seed 1").0.expect(0);
-    let lacking = Need::new(Kind::TransactionalId, "analytics-consumer-group-", "Write");
-    let words = "analytics --until-end";
-    let refused = place.run_as(&user, words).0;
-    check(&refused, &place, &user, &lacking, words);
+    let grants: Vec<Grant> = permissions.map(|permission| Grant::of(&user, &env.prefix, &permission)).collect();
+    kafka.create_users(std::slice::from_ref(&user), &grants);
+    env.run_as(&user, "produce --count 20 --seed 1").0.expect(0);
+    let missing = RequiredPermission::new(ResourceType::TransactionalId, "analytics-consumer-group-", "Write");
+    let args = "analytics --until-end";
+    let refused = env.run_as(&user, args).0;
+    check(&refused, &env, &user, &missing, args);
     let (_, command) = refused.stderr.split_once("kafka-acls ").expect("a command");
-    let admin = site.file("admin.java.properties").display().to_string();
-    let words_of_it = command.split_whitespace().map(|word| word.replace("ADMIN.properties", &admin));
-    Place::tool(&std::iter::once("kafka-acls".to_owned()).chain(words_of_it).collect::<Vec<_>>());
-    place.run_as(&user, words).0.expect(0);
+    let admin = kafka.file("admin.java.properties").display().to_string();
+    let tool_args = command.split_whitespace().map(|word| word.replace("ADMIN.properties", &admin));
+    TestEnv::tool(&std::iter::once("kafka-acls".to_owned()).chain(tool_args).collect::<Vec<_>>());
+    env.run_as(&user, args).0.expect(0);
 }

@@ -10,14 +10,14 @@ use rdkafka::bindings as rd;
 use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::types::RDKafkaType;
 
-use super::support::BOUND;
-use super::table::{Kind, Need};
+use super::permission_table::{RequiredPermission, ResourceType};
+use super::support::STEP_TIMEOUT;
 
 /// A right for a user, on a name or on all names that begin with it.
 #[derive(Debug, Clone)]
 pub struct Grant {
     pub user: String,
-    pub kind: Kind,
+    pub kind: ResourceType,
     pub name: String,
     pub prefixed: bool,
     pub operation: String,
@@ -25,23 +25,23 @@ pub struct Grant {
 
 impl Grant {
     /// What a row of the table asks for, on the names of a prefix.
-    pub fn of(user: &str, prefix: &str, need: &Need) -> Self {
+    pub fn of(user: &str, prefix: &str, permission: &RequiredPermission) -> Self {
         Self {
             user: user.to_owned(),
-            kind: need.kind,
-            name: format!("{prefix}{}", need.name),
-            prefixed: need.kind == Kind::TransactionalId,
-            operation: need.operation.clone(),
+            kind: permission.kind,
+            name: format!("{prefix}{}", permission.name),
+            prefixed: permission.kind == ResourceType::TransactionalId,
+            operation: permission.operation.clone(),
         }
     }
 }
 
 /// A client for administration, as the super user.
-pub struct Administrator {
+pub struct Admin {
     client: Client<DefaultClientContext>,
 }
 
-impl Administrator {
+impl Admin {
     pub fn open(config: &ClientConfig) -> Self {
         let native = config.create_native_config().expect("a configuration");
         let client = Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, DefaultClientContext);
@@ -49,7 +49,7 @@ impl Administrator {
     }
 
     /// Makes users who log in by SCRAM-SHA-512, all with this password.
-    pub fn make_users(&self, users: &[String], password: &str) {
+    pub fn create_users(&self, users: &[String], password: &str) {
         // SAFETY: the strings outlive the call, which copies them; null salt means a random one; every object that is made
         // is destroyed once, after the queue has given the answer.
         unsafe {
@@ -93,7 +93,7 @@ impl Administrator {
 
     /// Grants rights.
     pub fn grant(&self, grants: &[Grant]) {
-        // SAFETY: as in `make_users`.
+        // SAFETY: as in `create_users`.
         unsafe {
             let mut bindings: Vec<_> = grants.iter().map(|grant| binding(grant)).collect();
             let queue = rd::rd_kafka_queue_new(self.client.native_ptr());
@@ -125,9 +125,9 @@ impl Administrator {
 /// The result is the caller's to destroy.
 unsafe fn binding(grant: &Grant) -> *mut rd::rd_kafka_AclBinding_t {
     let kind = match grant.kind {
-        Kind::Topic => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
-        Kind::Group => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_GROUP,
-        Kind::TransactionalId => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        ResourceType::Topic => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+        ResourceType::Group => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_GROUP,
+        ResourceType::TransactionalId => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
     };
     let pattern = if grant.prefixed {
         rd::rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_PREFIXED
@@ -168,7 +168,7 @@ unsafe fn binding(grant: &Grant) -> *mut rd::rd_kafka_AclBinding_t {
 ///
 /// `queue` is live; the event is the caller's to destroy.
 unsafe fn answer(queue: *mut rd::rd_kafka_queue_t) -> *mut rd::rd_kafka_event_t {
-    let bound = i32::try_from(BOUND.as_millis()).expect("fits");
+    let bound = i32::try_from(STEP_TIMEOUT.as_millis()).expect("fits");
     // SAFETY: by this function's contract.
     unsafe {
         let event = rd::rd_kafka_queue_poll(queue, bound);

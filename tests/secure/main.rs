@@ -9,16 +9,16 @@
     reason = "a test has a clock, an environment and clients of its own, beside the program's"
 )]
 
-#[path = "../support/bounded.rs"]
-mod bounded;
-mod connecting;
+mod connection_errors;
 mod granting;
 mod grants;
-mod least_rights;
+mod least_permissions;
+mod permission_table;
 mod process;
-mod site;
+mod secure_kafka;
 mod support;
-mod table;
+#[path = "../support/time_limit.rs"]
+mod time_limit;
 
 use libtest_mimic::Arguments;
 
@@ -26,13 +26,13 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Much of a command's time is waiting for the broker.
     arguments.test_threads = arguments.test_threads.or(Some(8));
-    let Some(folder) = std::env::var_os("FOODSTREAM_TEST_SECURE") else {
+    let Some(dir) = std::env::var_os("FOODSTREAM_TEST_SECURE") else {
         eprintln!("skipped: FOODSTREAM_TEST_SECURE names no folder of `scripts/kafka start --secure`");
         return;
     };
-    let site: &'static site::Site = Box::leak(Box::new(site::Site::open(folder.into())));
-    let mut trials = least_rights::trials(site);
-    trials.extend(granting::trials(site));
-    trials.extend(connecting::trials(site));
+    let kafka: &'static secure_kafka::SecureKafka = Box::leak(Box::new(secure_kafka::SecureKafka::open(dir.into())));
+    let mut trials = least_permissions::trials(kafka);
+    trials.extend(granting::trials(kafka));
+    trials.extend(connection_errors::trials(kafka));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::BOUND;
+use super::support::STEP_TIMEOUT;
 
 /// The end of a run.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Run {
 
 impl Run {
     /// Runs a command to its end.
-    pub fn of(mut command: Command, words: &str) -> Self {
+    pub fn of(mut command: Command, args: &str) -> Self {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
         let streams = [collect(child.stdout.take().expect("piped")), collect(child.stderr.take().expect("piped"))];
@@ -25,9 +25,9 @@ impl Run {
             if let Some(status) = child.try_wait().expect("waited for") {
                 break status;
             }
-            if start.elapsed() > BOUND {
+            if start.elapsed() > STEP_TIMEOUT {
                 child.kill().expect("killed");
-                panic!("`foodstream {words}` hangs");
+                panic!("`foodstream {args}` hangs");
             }
             std::thread::sleep(Duration::from_millis(5));
         };

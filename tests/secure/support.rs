@@ -3,4 +3,4 @@
 use std::time::Duration;
 
 /// No single step takes longer; whoever hits it has found a hang.
-pub const BOUND: Duration = Duration::from_mins(2);
+pub const STEP_TIMEOUT: Duration = Duration::from_mins(2);

@@ -5,7 +5,7 @@
 pub const HOSTILE: &str = "x\u{1b}]52;c;eHh4\u{7}\r\u{9b}31m\nerror: forged\u{202e}\u{200b}";
 
 /// Requires that a text does nothing to a terminal but break lines, and that no line of it was forged.
-pub fn assert_tame(text: &str, of: &str) {
+pub fn assert_printable(text: &str, of: &str) {
     let steers = |character: char| {
         (character.is_control() && character != '\n') || matches!(character, '\u{202a}'..='\u{202e}' | '\u{200b}')
     };

@@ -20,12 +20,12 @@ impl Schema {
     /// What is wrong with a value, each with its place in it; nothing if it is as the schema says.
     pub fn problems(&self, value: &Value) -> Vec<String> {
         let problem = |error: jsonschema::ValidationError<'_>| {
-            let mut words = format!("{}: {error}", error.instance_path());
+            let mut text = format!("{}: {error}", error.instance_path());
             // A document within a document is quoted whole.
-            if let Some((end, _)) = words.char_indices().nth(600) {
-                words.truncate(end);
+            if let Some((end, _)) = text.char_indices().nth(600) {
+                text.truncate(end);
             }
-            words
+            text
         };
         self.validator.iter_errors(value).map(problem).collect()
     }

@@ -96,17 +96,17 @@ impl Routes {
         mut frame: Bytes,
         replace: impl FnOnce(&Self, &mut T) -> Result<(), String>,
     ) -> Result<Bytes, String> {
-        let told = |error| format!("{api:?} version {version}: {error}");
+        let context = |error| format!("{api:?} version {version}: {error}");
         let header_version = api.response_header_version(version);
-        let header = ResponseHeader::decode(&mut frame, header_version).map_err(told)?;
-        let mut reply = T::decode(&mut frame, version).map_err(told)?;
+        let header = ResponseHeader::decode(&mut frame, header_version).map_err(context)?;
+        let mut reply = T::decode(&mut frame, version).map_err(context)?;
         if !frame.is_empty() {
             return Err(format!("{api:?} version {version}: {} bytes too many", frame.len()));
         }
         replace(self, &mut reply)?;
         let mut written = BytesMut::new();
-        header.encode(&mut written, header_version).map_err(told)?;
-        reply.encode(&mut written, version).map_err(told)?;
+        header.encode(&mut written, header_version).map_err(context)?;
+        reply.encode(&mut written, version).map_err(context)?;
         Ok(written.freeze())
     }
 }

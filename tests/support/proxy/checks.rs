@@ -16,28 +16,28 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use super::addresses::Routes;
-use super::{Deed, Hole, Proxy, Rule};
+use super::{Action, BlackHole, Proxy, Rule};
 
 /// A check: its name and what it does.
 pub type Check = (&'static str, fn());
 
 pub const CHECKS: &[Check] = &[
     ("proxy::frames_pass_unchanged_and_are_counted", frames_pass),
-    ("proxy::what_is_no_frame_reaches_the_broker_as_it_is", no_frame),
-    ("proxy::replies_name_the_proxy_in_place_of_the_broker", addresses),
-    ("proxy::replies_are_late_side_by_side_and_in_order", late),
-    ("proxy::a_stall_holds_frames_back_and_loses_none", stalled),
-    ("proxy::a_black_hole_swallows_one_direction", black_holes),
-    ("proxy::a_black_hole_swallows_the_end_of_a_connection", black_hole_at_the_end),
-    ("proxy::a_black_hole_begins_with_a_reply", black_hole_by_rule),
-    ("proxy::a_reply_is_cut_within_its_frame", cut_within),
-    ("proxy::replies_are_lost_by_the_kind_of_their_request", lost),
+    ("proxy::bytes_without_frames_pass_unchanged", no_frame),
+    ("proxy::replies_name_the_proxy", addresses),
+    ("proxy::replies_are_delayed_in_order", late),
+    ("proxy::stall_loses_no_frame", stalled),
+    ("proxy::black_hole_drops_one_direction", black_holes),
+    ("proxy::black_hole_hides_a_closed_connection", black_hole_at_the_end),
+    ("proxy::black_hole_begins_at_a_reply", black_hole_by_rule),
+    ("proxy::reply_is_cut_within_its_frame", cut_within),
+    ("proxy::replies_are_lost_by_api", lost),
     ("proxy::open_connections_are_cut", cut),
     ("proxy::new_connections_are_refused", refused),
 ];
 
 /// No answer takes longer.
-const BOUND: Duration = Duration::from_secs(20);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 /// As long as silence is listened to.
 const SILENCE: Duration = Duration::from_millis(100);
 
@@ -89,7 +89,7 @@ fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 
 fn client(proxy: &Proxy) -> TcpStream {
     let stream = TcpStream::connect(proxy.address()).expect("connected");
-    stream.set_read_timeout(Some(BOUND)).expect("a bound");
+    stream.set_read_timeout(Some(REPLY_TIMEOUT)).expect("a bound");
     stream
 }
 
@@ -123,13 +123,13 @@ fn assert_silent(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(SILENCE)).expect("a bound");
     let error = stream.peek(&mut [0]).expect_err("nothing arrives");
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-    stream.set_read_timeout(Some(BOUND)).expect("a bound");
+    stream.set_read_timeout(Some(REPLY_TIMEOUT)).expect("a bound");
 }
 
 fn until(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < BOUND, "{what}: not within {BOUND:?}");
+        assert!(start.elapsed() < REPLY_TIMEOUT, "{what}: not within {REPLY_TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -145,7 +145,7 @@ fn frames_pass() {
     }
     let counts = proxy.counts();
     assert_eq!((counts.connections, counts.requests, proxy.replies(ApiKey::Heartbeat)), (1, 3, 3));
-    assert_eq!((counts.late, counts.stalled, counts.lost, counts.cut, counts.swallowed), (0, 0, 0, 0, 0));
+    assert_eq!((counts.late, counts.stalled, counts.lost, counts.cut, counts.dropped), (0, 0, 0, 0, 0));
 }
 
 fn no_frame() {
@@ -184,16 +184,16 @@ fn addresses() {
         let brokers = vec![broker(1, "127.0.0.1", 9092), broker(2, "kafka-2", 9093)];
         let reply = MetadataResponse::default().with_brokers(brokers);
         let reply = rewritten(&routes, ApiKey::Metadata, version, &reply).expect("both are known");
-        let told: Vec<_> = reply.brokers.iter().map(|broker| (broker.host.clone(), broker.port)).collect();
-        assert_eq!(told, [(own.clone(), 40_001), (own.clone(), 40_002)], "version {version}");
+        let context: Vec<_> = reply.brokers.iter().map(|broker| (broker.host.clone(), broker.port)).collect();
+        assert_eq!(context, [(own.clone(), 40_001), (own.clone(), 40_002)], "version {version}");
         let stranger = MetadataResponse::default().with_brokers(vec![broker(3, "127.0.0.1", 9093)]);
         rewritten(&routes, ApiKey::Metadata, version, &stranger).expect_err("a way around the proxies");
     }
     let found = FindCoordinatorResponse::default().with_host(StrBytes::from_static_str("kafka-2")).with_port(9093);
     let reply = rewritten(&routes, ApiKey::FindCoordinator, 2, &found).expect("known");
     assert_eq!((reply.host, reply.port), (own.clone(), 40_002));
-    let nobody = FindCoordinatorResponse::default().with_error_code(15).with_port(-1);
-    rewritten(&routes, ApiKey::FindCoordinator, 2, &nobody).expect("an error names nobody");
+    let without_host = FindCoordinatorResponse::default().with_error_code(15).with_port(-1);
+    rewritten(&routes, ApiKey::FindCoordinator, 2, &without_host).expect("an error names nobody");
     let found = Coordinator::default().with_host(StrBytes::from_static_str("localhost")).with_port(9092);
     let found = FindCoordinatorResponse::default().with_coordinators(vec![found]);
     let reply = rewritten(&routes, ApiKey::FindCoordinator, 4, &found).expect("known");
@@ -224,7 +224,7 @@ fn late() {
     assert_eq!(proxy.counts().late, 20);
     // By kind, and what comes behind a late reply does not overtake it.
     proxy.clear();
-    proxy.add(Rule::new(ApiKey::EndTxn, Deed::Delay(BY)));
+    proxy.add(Rule::new(ApiKey::EndTxn, Action::Delay(BY)));
     let start = Instant::now();
     send(&mut stream, ApiKey::EndTxn, 20, b"");
     send(&mut stream, ApiKey::Heartbeat, 21, b"");
@@ -251,19 +251,19 @@ fn stalled() {
 }
 
 fn black_holes() {
-    for (hole, heard) in [(Hole::Replies, 2), (Hole::Requests, 0), (Hole::Both, 0)] {
+    for (black_hole, forwarded) in [(BlackHole::Replies, 2), (BlackHole::Requests, 0), (BlackHole::Both, 0)] {
         let echo = Echo::start();
         let proxy = Proxy::new(&echo.address);
         let (mut stream, mut idle) = (client(&proxy), client(&proxy));
         assert_eq!((asked(&mut stream, 1), asked(&mut idle, 1)), (Some(1), Some(1)));
-        proxy.black_hole(hole);
+        proxy.black_hole(black_hole);
         let mut newcomer = client(&proxy);
         send(&mut stream, ApiKey::Heartbeat, 2, b"");
         send(&mut newcomer, ApiKey::Heartbeat, 2, b"");
-        until("both are swallowed", || proxy.counts().swallowed == 2);
+        until("both are swallowed", || proxy.counts().dropped == 2);
         assert_silent(&mut stream);
         assert_silent(&mut newcomer);
-        assert_eq!(echo.requests(), 2 + heard, "{hole:?}");
+        assert_eq!(echo.requests(), 2 + forwarded, "{black_hole:?}");
         proxy.end_black_hole();
         // What lost something cannot go on; what was idle does.
         assert_eq!((next(&mut stream), next(&mut newcomer)), (None, None));
@@ -276,7 +276,7 @@ fn black_hole_at_the_end() {
     let proxy = Proxy::new(&listener.local_addr().expect("an address").to_string());
     let mut stream = client(&proxy);
     let (broker, _) = listener.accept().expect("a connection");
-    proxy.black_hole(Hole::Replies);
+    proxy.black_hole(BlackHole::Replies);
     drop(broker);
     assert_silent(&mut stream);
     proxy.end_black_hole();
@@ -286,7 +286,7 @@ fn black_hole_at_the_end() {
 fn black_hole_by_rule() {
     let echo = Echo::start();
     let proxy = Proxy::new(&echo.address);
-    proxy.add(Rule::new(ApiKey::EndTxn, Deed::BlackHole(Hole::Both)).only(1));
+    proxy.add(Rule::new(ApiKey::EndTxn, Action::BlackHole(BlackHole::Both)).only(1));
     let mut stream = client(&proxy);
     assert_eq!(asked(&mut stream, 1), Some(1));
     assert!(proxy.black_hole_since().is_none());
@@ -294,7 +294,7 @@ fn black_hole_by_rule() {
     until("it has begun", || proxy.black_hole_since().is_some());
     assert_silent(&mut stream);
     send(&mut stream, ApiKey::Heartbeat, 3, b"");
-    until("the next request is swallowed", || proxy.counts().swallowed == 2);
+    until("the next request is swallowed", || proxy.counts().dropped == 2);
     assert_eq!(echo.requests(), 2);
 }
 
@@ -304,7 +304,7 @@ fn cut_within() {
         let echo = Echo::start();
         let proxy = Proxy::new(&echo.address);
         let mut stream = client(&proxy);
-        proxy.add(Rule::new(ApiKey::Heartbeat, Deed::CutAfter(bytes)).only(2));
+        proxy.add(Rule::new(ApiKey::Heartbeat, Action::CutAfter(bytes)).only(2));
         assert_eq!(asked(&mut stream, 1), Some(1));
         send(&mut stream, ApiKey::Heartbeat, 2, b"ten bytes.");
         let mut arrived = Vec::new();
@@ -318,8 +318,8 @@ fn cut_within() {
 fn lost() {
     let echo = Echo::start();
     let proxy = Proxy::new(&echo.address);
-    proxy.add(Rule::new(ApiKey::EndTxn, Deed::Lose).every(2).times(1));
-    proxy.add(Rule::new(ApiKey::Produce, Deed::LoseWithConnection).only(1));
+    proxy.add(Rule::new(ApiKey::EndTxn, Action::Lose).every(2).times(1));
+    proxy.add(Rule::new(ApiKey::Produce, Action::LoseWithConnection).only(1));
     let mut stream = client(&proxy);
     for correlation in 1..=4 {
         send(&mut stream, ApiKey::EndTxn, correlation, b"");

@@ -10,9 +10,9 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
 
-use super::damage;
-use super::rule::Deed;
-use super::state::{Gate, Open, Shared, Way};
+use super::corruption;
+use super::rule::Action;
+use super::state::{Connection, Direction, Passage, Shared};
 
 /// The longest frame that is believed; Kafka's own limit.
 const LONGEST_FRAME: usize = 100 << 20;
@@ -45,7 +45,7 @@ impl Unanswered {
 /// A reply on its way to the client.
 struct Reply {
     due: Instant,
-    deed: Option<Deed>,
+    action: Option<Action>,
     frame: Bytes,
 }
 
@@ -56,7 +56,7 @@ pub fn open(shared: &Arc<Shared>, client: TcpStream) {
     let joined = || -> io::Result<_> {
         client.set_nodelay(true)?;
         broker.set_nodelay(true)?;
-        Ok((Open::new(client.try_clone()?, broker.try_clone()?), client.try_clone()?, broker.try_clone()?))
+        Ok((Connection::new(client.try_clone()?, broker.try_clone()?), client.try_clone()?, broker.try_clone()?))
     };
     let (open, client_again, broker_again) = match joined() {
         Ok(joined) => joined,
@@ -113,23 +113,23 @@ fn requests(
             Next::Frame(request) => request,
             Next::Other(bytes) => {
                 // A probe that speaks TLS, most likely. What the broker makes of it is seen.
-                return match shared.gate(id, Way::Request) {
-                    Gate::Open => {
+                return match shared.gate(id, Direction::Request) {
+                    Passage::Connection => {
                         broker.write_all(&bytes)?;
                         io::copy(&mut client, &mut broker).map(drop)
                     }
-                    Gate::Swallows => io::copy(&mut client, &mut io::sink()).map(drop),
-                    Gate::Cut => Ok(()),
+                    Passage::Drops => io::copy(&mut client, &mut io::sink()).map(drop),
+                    Passage::Cut => Ok(()),
                 };
             }
             Next::End => return Ok(()),
         };
         shared.change(|state| state.counts.requests += 1);
         unanswered.insert(&request)?;
-        match shared.gate(id, Way::Request) {
-            Gate::Open => send(&mut broker, &request, usize::MAX)?,
-            Gate::Swallows => {}
-            Gate::Cut => return Ok(()),
+        match shared.gate(id, Direction::Request) {
+            Passage::Connection => send(&mut broker, &request, usize::MAX)?,
+            Passage::Drops => {}
+            Passage::Cut => return Ok(()),
         }
     }
 }
@@ -148,19 +148,19 @@ fn replies(
             Next::End => return Ok(()),
         };
         let (api, version) = unanswered.take(&frame)?;
-        let deed = shared.change(|state| state.meet(api));
+        let action = shared.change(|state| state.on_reply(api));
         let now = Instant::now();
-        let due = if let Some(Deed::Delay(by)) = deed { now + by } else { now };
-        let frame = match deed {
-            Some(Deed::Truncate) => shared.routes.truncate(api, version, frame),
-            Some(Deed::Damage(damage)) => damage::apply(shared, damage, version, frame),
+        let due = if let Some(Action::Delay(by)) = action { now + by } else { now };
+        let frame = match action {
+            Some(Action::Truncate) => shared.routes.truncate(api, version, frame),
+            Some(Action::Corruption(corruption)) => corruption::apply(shared, corruption, version, frame),
             _ => shared.routes.rewrite(api, version, frame),
         };
         if api == ApiKey::Metadata {
-            damage::learn(shared, version, frame.as_ref().unwrap_or(&Bytes::new()));
+            corruption::learn(shared, version, frame.as_ref().unwrap_or(&Bytes::new()));
         }
         let frame = frame.map_err(|error| invalid(&error))?;
-        if sender.send(Reply { due, deed, frame }).is_err() {
+        if sender.send(Reply { due, action, frame }).is_err() {
             return Ok(());
         }
     }
@@ -169,26 +169,26 @@ fn replies(
 fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<Reply>) -> io::Result<()> {
     for reply in receiver {
         shared.wait_for(id, reply.due);
-        match shared.gate(id, Way::Reply) {
-            Gate::Open => {}
-            Gate::Swallows => continue,
-            Gate::Cut => return Ok(()),
+        match shared.gate(id, Direction::Reply) {
+            Passage::Connection => {}
+            Passage::Drops => continue,
+            Passage::Cut => return Ok(()),
         }
-        let told = shared.change(|state| state.connections.get_mut(&id).and_then(|open| open.cut_after.take()));
-        match told.map(Deed::CutAfter).or(reply.deed) {
-            None | Some(Deed::Delay(_) | Deed::BlackHole(_) | Deed::Damage(_)) => {
+        let context = shared.change(|state| state.connections.get_mut(&id).and_then(|open| open.cut_after.take()));
+        match context.map(Action::CutAfter).or(reply.action) {
+            None | Some(Action::Delay(_) | Action::BlackHole(_) | Action::Corruption(_)) => {
                 send(&mut client, &reply.frame, usize::MAX)?;
             }
-            Some(Deed::Truncate) => {
+            Some(Action::Truncate) => {
                 shared.change(|state| state.counts.truncated += 1);
                 send(&mut client, &reply.frame, usize::MAX)?;
             }
-            Some(Deed::Lose) => shared.change(|state| state.counts.lost += 1),
-            Some(Deed::LoseWithConnection) => {
+            Some(Action::Lose) => shared.change(|state| state.counts.lost += 1),
+            Some(Action::LoseWithConnection) => {
                 shared.change(|state| state.counts.lost += 1);
                 return Ok(());
             }
-            Some(Deed::CutAfter(bytes)) => {
+            Some(Action::CutAfter(bytes)) => {
                 send(&mut client, &reply.frame, bytes)?;
                 shared.change(|state| state.counts.cut += 1);
                 return Ok(());

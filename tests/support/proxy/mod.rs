@@ -12,7 +12,7 @@
 mod addresses;
 pub mod checks;
 mod connection;
-mod damage;
+mod corruption;
 mod rule;
 mod state;
 
@@ -25,8 +25,8 @@ use kafka_protocol::messages::ApiKey;
 use addresses::Routes;
 use state::Shared;
 
-pub use rule::{Damage, Deed, Harm, Rule};
-pub use state::{Counts, Hole};
+pub use rule::{Action, Corruption, CorruptionKind, Rule};
+pub use state::{BlackHole, Counts};
 
 /// A running proxy. Clients are cut off when it is dropped.
 pub struct Proxy {
@@ -67,7 +67,7 @@ impl Proxy {
 
     /// Makes every reply late by this much. Replies to pipelined requests are late side by side, not one after another.
     pub fn delay(&self, by: Duration) {
-        self.add(Rule::any(Deed::Delay(by)));
+        self.add(Rule::any(Action::Delay(by)));
     }
 
     /// Removes all rules. Replies that they have delayed already stay late.
@@ -86,18 +86,18 @@ impl Proxy {
     }
 
     /// Throws away what passes in one direction or both, from now on. New connections are accepted and stay silent.
-    pub fn black_hole(&self, hole: Hole) {
-        self.shared.change(|state| state.begin_hole(hole));
+    pub fn black_hole(&self, black_hole: BlackHole) {
+        self.shared.change(|state| state.begin_black_hole(black_hole));
     }
 
     /// Ends a black hole. Connections that lost something in it are cut: TCP has no way to go on without those bytes.
     pub fn end_black_hole(&self) {
-        self.shared.change(state::State::end_hole);
+        self.shared.change(state::State::end_black_hole);
     }
 
     /// When the black hole began, by command or by a rule.
     pub fn black_hole_since(&self) -> Option<Instant> {
-        self.shared.change(|state| state.hole.map(|(_, since)| since))
+        self.shared.change(|state| state.black_hole.map(|(_, since)| since))
     }
 
     /// Cuts every connection that is open now.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use kafka_protocol::messages::ApiKey;
 
-use super::state::Hole;
+use super::state::BlackHole;
 
 /// What is done to a reply. The broker has applied its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// It arrives later by this much; the replies behind it do not overtake it.
     Delay(Duration),
     /// The connection is cut after this many bytes of the frame, but always before its end.
@@ -18,28 +18,28 @@ pub enum Deed {
     /// It is lost, and the connection goes on.
     Lose,
     /// A black hole begins with it.
-    BlackHole(Hole),
+    BlackHole(BlackHole),
     /// It says that every log ends behind its first record: a reply to `OffsetForLeaderEpoch`.
     Truncate,
     /// A batch in it is damaged, if it has it: a reply to `Fetch`.
-    Damage(Damage),
+    Corruption(Corruption),
 }
 
 /// Which batch of which partition is damaged, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damage {
+pub struct Corruption {
     pub topic: &'static str,
     pub partition: i32,
     /// An offset of the batch.
     pub offset: i64,
-    pub how: Harm,
+    pub how: CorruptionKind,
     /// How often at most.
     pub times: u64,
 }
 
 /// What is done to the bytes of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
+pub enum CorruptionKind {
     /// One bit of its last record is flipped; its checksum stays.
     Bit,
     /// It says that it is compressed with zstd, and its checksum agrees.
@@ -59,20 +59,20 @@ pub struct Rule {
     skip: u64,
     every: u64,
     times: u64,
-    deed: Deed,
+    action: Action,
     seen: u64,
     done: u64,
 }
 
 impl Rule {
     /// Every reply.
-    pub fn any(deed: Deed) -> Self {
-        Self { api: None, skip: 0, every: 1, times: u64::MAX, deed, seen: 0, done: 0 }
+    pub fn any(action: Action) -> Self {
+        Self { api: None, skip: 0, every: 1, times: u64::MAX, action, seen: 0, done: 0 }
     }
 
     /// Every reply to requests of this kind.
-    pub fn new(api: ApiKey, deed: Deed) -> Self {
-        Self { api: Some(api), ..Self::any(deed) }
+    pub fn new(api: ApiKey, action: Action) -> Self {
+        Self { api: Some(api), ..Self::any(action) }
     }
 
     /// Only the `n`-th of them, from 1.
@@ -93,7 +93,7 @@ impl Rule {
         self
     }
 
-    fn matches(&mut self, api: ApiKey) -> Option<Deed> {
+    fn matches(&mut self, api: ApiKey) -> Option<Action> {
         if self.api.is_some_and(|wanted| wanted != api) {
             return None;
         }
@@ -101,14 +101,14 @@ impl Rule {
         self.seen += 1;
         let hit = number >= self.skip && (number - self.skip).is_multiple_of(self.every) && self.done < self.times;
         self.done += u64::from(hit);
-        hit.then_some(self.deed)
+        hit.then_some(self.action)
     }
 }
 
 /// What is to be done to this reply.
-pub fn deed(rules: &mut [Rule], api: ApiKey) -> Option<Deed> {
+pub fn action(rules: &mut [Rule], api: ApiKey) -> Option<Action> {
     rules.iter_mut().fold(None, |first, rule| {
-        let deed = rule.matches(api);
-        first.or(deed)
+        let action = rule.matches(api);
+        first.or(action)
     })
 }

@@ -9,11 +9,11 @@ use kafka_protocol::messages::ApiKey;
 use uuid::Uuid;
 
 use super::addresses::Routes;
-use super::rule::{self, Deed, Rule};
+use super::rule::{self, Action, Rule};
 
 /// What a black hole swallows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hole {
+pub enum BlackHole {
     /// Requests: the broker hears nothing, its replies to earlier requests arrive.
     Requests,
     /// Replies: requests are applied, and nobody learns of it.
@@ -24,7 +24,7 @@ pub enum Hole {
 
 /// A direction on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     Request,
     Reply,
 }
@@ -49,13 +49,13 @@ pub struct Counts {
     /// Replies that were made to say that logs are shorter.
     pub truncated: u64,
     /// Batches that were damaged.
-    pub damaged: u64,
+    pub corrupted: u64,
     /// Frames that a black hole swallowed.
-    pub swallowed: u64,
+    pub dropped: u64,
 }
 
 /// An open connection: the two sockets that are joined.
-pub struct Open {
+pub struct Connection {
     client: TcpStream,
     broker: TcpStream,
     /// It is cut within its next reply, after this many bytes.
@@ -64,7 +64,7 @@ pub struct Open {
     has_lost: bool,
 }
 
-impl Open {
+impl Connection {
     pub fn new(client: TcpStream, broker: TcpStream) -> Self {
         Self { client, broker, cut_after: None, has_lost: false }
     }
@@ -84,11 +84,11 @@ impl Open {
 pub struct State {
     pub rules: Vec<Rule>,
     pub stalled: bool,
-    pub hole: Option<(Hole, Instant)>,
+    pub black_hole: Option<(BlackHole, Instant)>,
     pub refusing: bool,
     pub listening: bool,
     pub closed: bool,
-    pub connections: BTreeMap<u64, Open>,
+    pub connections: BTreeMap<u64, Connection>,
     pub counts: Counts,
     /// The names of topics by their ids, as replies to `Metadata` told them.
     pub topics: BTreeMap<Uuid, String>,
@@ -97,12 +97,12 @@ pub struct State {
 }
 
 impl State {
-    pub fn begin_hole(&mut self, hole: Hole) {
-        self.hole = Some((hole, Instant::now()));
+    pub fn begin_black_hole(&mut self, black_hole: BlackHole) {
+        self.black_hole = Some((black_hole, Instant::now()));
     }
 
-    pub fn end_hole(&mut self) {
-        self.hole = None;
+    pub fn end_black_hole(&mut self) {
+        self.black_hole = None;
         self.cut_if(|open| open.has_lost);
     }
 
@@ -110,45 +110,45 @@ impl State {
         self.cut_if(|_| true);
     }
 
-    fn cut_if(&mut self, is_meant: impl Fn(&Open) -> bool) {
+    fn cut_if(&mut self, is_selected: impl Fn(&Connection) -> bool) {
         self.connections.retain(|_, open| {
-            let is_meant = is_meant(open);
-            if is_meant {
+            let is_selected = is_selected(open);
+            if is_selected {
                 open.cut();
             }
-            !is_meant
+            !is_selected
         });
     }
 
     /// Whether a black hole takes what goes this way.
-    fn swallows(&self, way: Way) -> bool {
-        match self.hole {
+    fn drops(&self, direction: Direction) -> bool {
+        match self.black_hole {
             None => false,
-            Some((Hole::Both, _)) => true,
-            Some((Hole::Requests, _)) => way == Way::Request,
-            Some((Hole::Replies, _)) => way == Way::Reply,
+            Some((BlackHole::Both, _)) => true,
+            Some((BlackHole::Requests, _)) => direction == Direction::Request,
+            Some((BlackHole::Replies, _)) => direction == Direction::Reply,
         }
     }
 
     /// Counts a reply, and says what is to be done to it.
-    pub fn meet(&mut self, api: ApiKey) -> Option<Deed> {
+    pub fn on_reply(&mut self, api: ApiKey) -> Option<Action> {
         *self.counts.by_api.entry(api as i16).or_default() += 1;
-        let deed = rule::deed(&mut self.rules, api);
-        match deed {
-            Some(Deed::Delay(_)) => self.counts.late += 1,
-            Some(Deed::BlackHole(hole)) => self.begin_hole(hole),
+        let action = rule::action(&mut self.rules, api);
+        match action {
+            Some(Action::Delay(_)) => self.counts.late += 1,
+            Some(Action::BlackHole(black_hole)) => self.begin_black_hole(black_hole),
             _ => {}
         }
-        deed
+        action
     }
 }
 
 /// Whether a frame may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    Open,
+pub enum Passage {
+    Connection,
     /// The frame is thrown away.
-    Swallows,
+    Drops,
     /// The connection is no longer open.
     Cut,
 }
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// Waits for the end of a stall, then says whether a frame may pass.
-    pub fn gate(&self, connection: u64, way: Way) -> Gate {
+    pub fn gate(&self, connection: u64, direction: Direction) -> Passage {
         let mut state = self.lock();
         let mut has_waited = false;
         while state.stalled && state.connections.contains_key(&connection) {
@@ -206,20 +206,20 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.counts.stalled += u64::from(has_waited);
-        let swallows = state.swallows(way);
-        let Some(open) = state.connections.get_mut(&connection) else { return Gate::Cut };
-        if !swallows {
-            return Gate::Open;
+        let drops = state.drops(direction);
+        let Some(open) = state.connections.get_mut(&connection) else { return Passage::Cut };
+        if !drops {
+            return Passage::Connection;
         }
         open.has_lost = true;
-        state.counts.swallowed += 1;
-        Gate::Swallows
+        state.counts.dropped += 1;
+        Passage::Drops
     }
 
     /// Waits until the end of a connection may pass as a reply does, or the connection is cut.
     pub fn wait_to_close(&self, connection: u64) {
         self.wait_until(|state| {
-            !state.connections.contains_key(&connection) || !(state.stalled || state.swallows(Way::Reply))
+            !state.connections.contains_key(&connection) || !(state.stalled || state.drops(Direction::Reply))
         });
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::grants::{Administrator, Grant};
+use super::grants::{Admin, Grant};
 use super::process::Run;
 
 /// What the program gets as `--timeout`; a refusal must not take as long.
@@ -17,21 +17,21 @@ pub const TIMEOUT: Duration = Duration::from_secs(15);
 const PASSWORD: &str = "correct horse";
 
 /// A secure Kafka.
-pub struct Site {
-    folder: PathBuf,
-    administrator: Administrator,
+pub struct SecureKafka {
+    dir: PathBuf,
+    admin: Admin,
 }
 
-impl Site {
+impl SecureKafka {
     /// By the folder that `scripts/kafka start --secure` prints.
-    pub fn open(folder: PathBuf) -> Self {
-        let config = configuration(&read(&folder.join("admin.properties")));
-        Self { administrator: Administrator::open(&config), folder }
+    pub fn open(dir: PathBuf) -> Self {
+        let config = configuration(&read(&dir.join("admin.properties")));
+        Self { admin: Admin::open(&config), dir }
     }
 
     /// A client file.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.dir.join(name)
     }
 
     /// The address of a listener by its name.
@@ -43,12 +43,12 @@ impl Site {
 
     /// Makes users with rights, all in two calls, and waits until the broker knows them: its controller has taken them in a
     /// moment earlier.
-    pub fn people(&self, users: &[String], grants: &[Grant]) {
+    pub fn create_users(&self, users: &[String], grants: &[Grant]) {
         // Users last: who knows them knows what was granted before.
         if !grants.is_empty() {
-            self.administrator.grant(grants);
+            self.admin.grant(grants);
         }
-        self.administrator.make_users(users, PASSWORD);
+        self.admin.create_users(users, PASSWORD);
         if let Some(user) = users.last() {
             self.until_known(user);
         }
@@ -77,15 +77,15 @@ impl Site {
     }
 
     /// A topic set of its own, with a folder for what commands leave.
-    pub fn place(&'static self, name: &str) -> Place {
+    pub fn env(&'static self, name: &str) -> TestEnv {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
-        Place {
-            site: self,
+        TestEnv {
+            kafka: self,
             prefix: format!("s{since}-{number}-{name}."),
-            folder: tempfile::tempdir().expect("a folder"),
+            dir: tempfile::tempdir().expect("a folder"),
         }
     }
 }
@@ -105,55 +105,55 @@ fn read(path: &Path) -> String {
 }
 
 /// A topic set on the site.
-pub struct Place {
-    pub site: &'static Site,
+pub struct TestEnv {
+    pub kafka: &'static SecureKafka,
     pub prefix: String,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
-impl Place {
+impl TestEnv {
     /// A user's name that no other place has.
     pub fn user(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
     /// The program with a client file and other words, in this place; how long it took.
-    pub fn run_with(&self, file: &Path, words: &str) -> (Run, Duration) {
+    pub fn run_with(&self, file: &Path, args: &str) -> (Run, Duration) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
         command
-            .args(words.split_whitespace())
+            .args(args.split_whitespace())
             .arg("-F")
             .arg(file)
             .args(["--prefix", &self.prefix])
             .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
-            .current_dir(self.folder.path());
-        if !words.contains("--timeout") {
+            .current_dir(self.dir.path());
+        if !args.contains("--timeout") {
             command.arg("--timeout").arg(format!("{}s", TIMEOUT.as_secs()));
         }
         let start = Instant::now();
-        let run = Run::of(command, words);
+        let run = Run::of(command, args);
         (run, start.elapsed())
     }
 
     /// As the super user, who may do everything.
-    pub fn run_as_admin(&self, words: &str) -> Run {
-        self.run_with(&self.site.file("admin.properties"), words).0.expect(0)
+    pub fn run_as_admin(&self, args: &str) -> Run {
+        self.run_with(&self.kafka.file("admin.properties"), args).0.expect(0)
     }
 
     /// As a user that the tests made.
-    pub fn run_as(&self, user: &str, words: &str) -> (Run, Duration) {
-        let file = self.folder.path().join(format!("{user}.properties"));
-        std::fs::write(&file, self.site.properties(user)).expect("written");
+    pub fn run_as(&self, user: &str, args: &str) -> (Run, Duration) {
+        let file = self.dir.path().join(format!("{user}.properties"));
+        std::fs::write(&file, self.kafka.properties(user)).expect("written");
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("private");
-        self.run_with(&file, words)
+        self.run_with(&file, args)
     }
 
     /// One of Kafka's own tools as the super user; its stdout.
-    pub fn tool(words: &[String]) -> String {
+    pub fn tool(args: &[String]) -> String {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
-        let output = Command::new(script).arg("tool").args(words).stdin(Stdio::null()).output().expect("the tool runs");
+        let output = Command::new(script).arg("tool").args(args).stdin(Stdio::null()).output().expect("the tool runs");
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{words:?}:\n{stdout}\n{stderr}");
+        assert!(output.status.success(), "{args:?}:\n{stdout}\n{stderr}");
         stdout.into_owned()
     }
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::brokers::{Cluster, Place};
-use super::support::Lab;
+use super::brokers::{Cluster, TopicPartition};
+use super::support::TestEnv;
 use super::workload::INVENTORY;
 
 /// Longer than any election takes.
-const ELECTION_BOUND: Duration = Duration::from_secs(11);
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// The kills of a case.
 #[derive(Default)]
@@ -23,7 +23,7 @@ struct Kill {
     killed: i64,
     elected: Option<i64>,
     /// The partitions of `order-events` that the node led.
-    led: BTreeSet<Place>,
+    led: BTreeSet<TopicPartition>,
 }
 
 fn now() -> i64 {
@@ -33,20 +33,20 @@ fn now() -> i64 {
 
 impl Failovers {
     /// Kills a node and waits for other leaders of what it led.
-    pub fn kill(&mut self, cluster: &Cluster, lab: &Lab, node: i32) {
-        let orders = cluster.partitions(&lab.topic("order-events"));
-        let of_prefix = lab.topic("order-events");
+    pub fn kill(&mut self, cluster: &Cluster, env: &TestEnv, node: i32) {
+        let orders = cluster.partitions(&env.topic("order-events"));
+        let of_prefix = env.topic("order-events");
         let led = orders.into_iter().filter(|((topic, _), found)| *topic == of_prefix && found.leader == node);
-        let led: BTreeSet<Place> = led.map(|(place, _)| place).collect();
+        let led: BTreeSet<TopicPartition> = led.map(|(place, _)| place).collect();
         let observer = cluster.observer();
         // It is to know all brokers before one is away.
-        drop(observer.look());
+        drop(observer.metadata());
         let process = cluster.process(node);
         cluster.kill_at_once(node, process);
         let (start, killed) = (Instant::now(), now());
         let mut elected = None;
-        while elected.is_none() && start.elapsed() < ELECTION_BOUND {
-            let moved = observer.look().is_some_and(|(_, partitions)| {
+        while elected.is_none() && start.elapsed() < ELECTION_TIMEOUT {
+            let moved = observer.metadata().is_some_and(|(_, partitions)| {
                 led.iter().all(|place| partitions.get(place).is_some_and(|found| ![-1, node].contains(&found.leader)))
             });
             elected = moved.then(now);
@@ -56,22 +56,23 @@ impl Failovers {
     }
 
     /// A line for each kill. The laboratory is at rest.
-    pub fn told(&self, lab: &Lab) -> String {
-        let commits = commits(lab);
+    pub fn report(&self, env: &TestEnv) -> String {
+        let commits = commits(env);
         let mut lines = Vec::new();
         let mut from_election = Vec::new();
         for kill in &self.kills {
             let Some(elected) = kill.elected else {
-                lines.push(format!("node {}: no election within {ELECTION_BOUND:?}", kill.node));
+                lines.push(format!("node {}: no election within {ELECTION_TIMEOUT:?}", kill.node));
                 continue;
             };
             // The last of the partitions that lost their leader. A commit before the election was already under way.
-            let next =
-                |place: &Place| commits.iter().find(|(at, found)| *at >= elected && found == place).map(|(at, _)| *at);
+            let next = |place: &TopicPartition| {
+                commits.iter().find(|(at, found)| *at >= elected && found == place).map(|(at, _)| *at)
+            };
             let last = kill.led.iter().map(next).max().flatten();
             let seconds = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64();
             let all = kill.led.iter().all(|place| next(place).is_some());
-            let told = last.filter(|_| all).map_or_else(
+            let report = last.filter(|_| all).map_or_else(
                 || "no commit of each partition after it".to_owned(),
                 |at| {
                     from_election.push(at - elected);
@@ -81,7 +82,7 @@ impl Failovers {
             );
             let (node, led) = (kill.node, kill.led.len());
             lines.push(format!(
-                "node {node}, {led} partitions, elected after {:.2} s: {told}",
+                "node {node}, {led} partitions, elected after {:.2} s: {report}",
                 seconds(elected - kill.killed)
             ));
         }
@@ -91,10 +92,10 @@ impl Failovers {
 
 /// Every commit of the inventory group on `order-events`, from the group's own log: its time and its partition. The time is
 /// that at which its offsets were added to the transaction, a moment before the end of it.
-fn commits(lab: &Lab) -> Vec<(i64, Place)> {
-    let group = lab.topic(INVENTORY);
-    let topic = lab.topic("order-events");
-    let mut commits: Vec<(i64, Place)> = lab
+fn commits(env: &TestEnv) -> Vec<(i64, TopicPartition)> {
+    let group = env.topic(INVENTORY);
+    let topic = env.topic("order-events");
+    let mut commits: Vec<(i64, TopicPartition)> = env
         .named("")
         .read("__consumer_offsets")
         .iter()
@@ -107,7 +108,7 @@ fn commits(lab: &Lab) -> Vec<(i64, Place)> {
 }
 
 /// Group, topic and partition of the key of a committed offset: version 0 or 1, two strings, a number.
-fn offset_key(key: &[u8]) -> Option<(String, Place)> {
+fn offset_key(key: &[u8]) -> Option<(String, TopicPartition)> {
     let (version, rest) = key.split_first_chunk::<2>()?;
     if i16::from_be_bytes(*version) > 1 {
         return None;

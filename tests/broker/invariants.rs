@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::recount::{Recount, millis};
-use super::support::{Lab, Stored};
+use super::inventory_model::{InventoryModel, millis};
+use super::support::{StoredRecord, TestEnv};
 
 /// The key of a partition's position record.
 pub const POSITION: &[u8] = b"[\"@position\"]";
 
 /// Panics with the invariants that do not hold on the topics of a laboratory at rest.
-pub fn check(lab: &Lab, opening: i64, restock_millis: i64) {
-    let violations = Evidence::gather(lab, opening, restock_millis).violations();
-    assert!(violations.is_empty(), "{}: {violations:#?}", lab.prefix);
+pub fn check(env: &TestEnv, opening: i64, restock_millis: i64) {
+    let violations = TopicSnapshot::read(env, opening, restock_millis).violations();
+    assert!(violations.is_empty(), "{}: {violations:#?}", env.prefix);
 }
 
 /// What stands on the topics, and the settings that it depends on.
 #[derive(Clone)]
-pub struct Evidence {
-    orders: Vec<Stored>,
-    pub decisions: Vec<Stored>,
-    pub ledger: Vec<Stored>,
-    pub dead_letters: Vec<Stored>,
+pub struct TopicSnapshot {
+    orders: Vec<StoredRecord>,
+    pub decisions: Vec<StoredRecord>,
+    pub ledger: Vec<StoredRecord>,
+    pub dead_letters: Vec<StoredRecord>,
     pub committed: Vec<Option<i64>>,
     /// The log starts of the orders: none need be the offset of a record.
     starts: Vec<i64>,
@@ -50,7 +50,7 @@ impl Violations {
 }
 
 /// A decision as it stands, its timestamp as milliseconds.
-fn decision(record: &Stored) -> Value {
+fn decision(record: &StoredRecord) -> Value {
     let mut decision = record.json();
     // Exactly three decimals and the zone are promised.
     let time = decision["timestamp"].as_str().filter(|text| text.len() == 24 && text.ends_with('Z')).and_then(millis);
@@ -62,19 +62,19 @@ pub fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or(i64::MIN)
 }
 
-impl Evidence {
+impl TopicSnapshot {
     /// Reads them.
-    pub fn gather(lab: &Lab, opening: i64, restock_millis: i64) -> Self {
+    pub fn read(env: &TestEnv, opening: i64, restock_millis: i64) -> Self {
         let group = "inventory-consumer-group";
         Self {
-            committed: lab.committed(group, "order-events"),
-            starts: lab.watermarks("order-events").into_iter().map(|(start, _)| start).collect(),
-            orders: lab.read("order-events"),
-            decisions: lab.read("inventory-events"),
-            ledger: lab.read("inventory-ledger"),
-            dead_letters: lab.read("order-events-dlq"),
-            topic: lab.topic("order-events"),
-            group: lab.topic(group),
+            committed: env.committed(group, "order-events"),
+            starts: env.watermarks("order-events").into_iter().map(|(start, _)| start).collect(),
+            orders: env.read("order-events"),
+            decisions: env.read("inventory-events"),
+            ledger: env.read("inventory-ledger"),
+            dead_letters: env.read("order-events-dlq"),
+            topic: env.topic("order-events"),
+            group: env.topic(group),
             opening,
             restock_millis,
         }
@@ -86,41 +86,42 @@ impl Evidence {
         for ((partition, committed), start) in (0..).zip(&self.committed).zip(&self.starts) {
             violations.unless(committed.is_some(), "position-equals-offset", || format!("{partition}: no offset"));
             let committed = committed.unwrap_or(0);
-            let of = |records: &'_ [Stored]| -> Vec<Stored> {
+            let of = |records: &'_ [StoredRecord]| -> Vec<StoredRecord> {
                 records.iter().filter(|record| record.partition == partition).cloned().collect()
             };
             let (orders, decisions) = (of(&self.orders), of(&self.decisions));
-            let (ledger, letters) = (of(&self.ledger), of(&self.dead_letters));
-            let mut fold = Recount::default();
+            let (ledger, dead_letters) = (of(&self.ledger), of(&self.dead_letters));
+            let mut model = InventoryModel::default();
             for record in orders.iter().filter(|record| record.offset < committed) {
-                fold.take(record, self.opening, self.restock_millis);
+                model.apply(record, self.opening, self.restock_millis);
             }
-            check_decisions(&mut violations, &fold, &decisions);
+            check_decisions(&mut violations, &model, &decisions);
             self.check_stock(&mut violations, &decisions, &ledger);
-            self.check_ledger(&mut violations, &fold, &ledger, committed, *start);
-            self.check_letters(&mut violations, &fold, &letters);
+            self.check_ledger(&mut violations, &model, &ledger, committed, *start);
+            self.check_dead_letters(&mut violations, &model, &dead_letters);
         }
         violations
     }
 
     /// Follows the decisions alone: opening, top-ups and reservations must give each level that they tell.
-    fn check_stock(&self, violations: &mut Violations, decisions: &[Stored], ledger: &[Stored]) {
+    fn check_stock(&self, violations: &mut Violations, decisions: &[StoredRecord], ledger: &[StoredRecord]) {
         let mut levels: BTreeMap<Vec<u8>, (i64, i64, i64)> = BTreeMap::new();
         for record in decisions {
-            let told = record.json();
-            if told["action"] == "release" {
+            let actual = record.json();
+            if actual["action"] == "release" {
                 continue;
             }
-            let key = serde_json::to_vec(&json!([told["restaurant_id"], told["item_id"]])).expect("strings");
+            let key = serde_json::to_vec(&json!([actual["restaurant_id"], actual["item_id"]])).expect("strings");
             let (on_hand, reserved, restocked) = levels.entry(key).or_insert((self.opening, 0, 0));
-            *on_hand += number(&told["restocked"]);
-            *restocked += number(&told["restocked"]);
-            if told["action"] == "reserve" {
-                *on_hand -= number(&told["quantity"]);
-                *reserved += number(&told["quantity"]);
+            *on_hand += number(&actual["restocked"]);
+            *restocked += number(&actual["restocked"]);
+            if actual["action"] == "reserve" {
+                *on_hand -= number(&actual["quantity"]);
+                *reserved += number(&actual["quantity"]);
             }
-            violations.unless(*on_hand >= 0, "stock-never-negative", || format!("{on_hand} after {told}"));
-            violations.unless(number(&told["on_hand"]) == *on_hand, "stock-balances", || format!("{on_hand}: {told}"));
+            violations.unless(*on_hand >= 0, "stock-never-negative", || format!("{on_hand} after {actual}"));
+            violations
+                .unless(number(&actual["on_hand"]) == *on_hand, "stock-balances", || format!("{on_hand}: {actual}"));
         }
         for (key, value) in latest(ledger) {
             if key == POSITION {
@@ -128,9 +129,9 @@ impl Evidence {
             }
             let value: Value = serde_json::from_slice(value).expect("JSON");
             let (on_hand, reserved, restocked) = levels.get(key).copied().unwrap_or_default();
-            let told = (number(&value["on_hand"]), number(&value["reserved"]));
+            let actual = (number(&value["on_hand"]), number(&value["reserved"]));
             violations.unless(
-                told == (on_hand, reserved) && self.opening + restocked == on_hand + reserved,
+                actual == (on_hand, reserved) && self.opening + restocked == on_hand + reserved,
                 "stock-balances",
                 || format!("{}: the decisions give {on_hand} and {reserved}: {value}", String::from_utf8_lossy(key)),
             );
@@ -140,14 +141,14 @@ impl Evidence {
     fn check_ledger(
         &self,
         violations: &mut Violations,
-        fold: &Recount<'_>,
-        ledger: &[Stored],
+        model: &InventoryModel<'_>,
+        ledger: &[StoredRecord],
         committed: i64,
         log_start: i64,
     ) {
-        let mut kept = latest(ledger);
+        let mut state = latest(ledger);
         let position: Value =
-            kept.remove(POSITION).map_or(Value::Null, |value| serde_json::from_slice(value).expect("JSON"));
+            state.remove(POSITION).map_or(Value::Null, |value| serde_json::from_slice(value).expect("JSON"));
         violations.unless(
             number(&position["next_offset"]) == committed
                 && position["group"] == self.group.as_str()
@@ -158,23 +159,24 @@ impl Evidence {
             || format!("committed {committed}: {position}"),
         );
         for name in ["records", "orders", "reserved", "rejected", "released", "dead_letters", "skipped"] {
-            let (told, count) = (&position["counts"][name], fold.counts.get(name).copied().unwrap_or(0));
-            violations.unless(told.as_u64().unwrap_or(0) == count, "counts-agree", || {
-                format!("{name}: {count}, the position record says {told}")
+            let (actual, count) = (&position["counts"][name], model.counts.get(name).copied().unwrap_or(0));
+            violations.unless(actual.as_u64().unwrap_or(0) == count, "counts-agree", || {
+                format!("{name}: {count}, the position record says {actual}")
             });
         }
-        for ((restaurant, item), stock) in &fold.stock {
-            let wanted = json!({
+        for ((restaurant, item), stock) in &model.stock {
+            let expected = json!({
                 "on_hand": stock.on_hand, "reserved": stock.reserved, "period": stock.period,
                 "source_offset": stock.source_offset,
             });
             let key = serde_json::to_vec(&(restaurant, item)).expect("strings");
-            let told: Option<Value> = kept.remove(&key[..]).map(|value| serde_json::from_slice(value).expect("JSON"));
-            violations.unless(told.as_ref() == Some(&wanted), "ledger-agrees", || {
-                format!("{restaurant} {item}: {wanted}, the ledger says {told:?}")
+            let actual: Option<Value> =
+                state.remove(&key[..]).map(|value| serde_json::from_slice(value).expect("JSON"));
+            violations.unless(actual.as_ref() == Some(&expected), "ledger-agrees", || {
+                format!("{restaurant} {item}: {expected}, the ledger says {actual:?}")
             });
         }
-        violations.unless(kept.is_empty(), "ledger-agrees", || format!("keys without an order: {kept:?}"));
+        violations.unless(state.is_empty(), "ledger-agrees", || format!("keys without an order: {state:?}"));
         for (key, value) in latest(ledger).into_iter().filter(|(key, _)| *key != POSITION) {
             let value: Value = serde_json::from_slice(value).expect("JSON");
             violations.unless((0..committed).contains(&number(&value["source_offset"])), "ledger-agrees", || {
@@ -183,16 +185,21 @@ impl Evidence {
         }
     }
 
-    fn check_letters(&self, violations: &mut Violations, fold: &Recount<'_>, letters: &[Stored]) {
-        let wanted: Vec<_> = fold
-            .letters
+    fn check_dead_letters(
+        &self,
+        violations: &mut Violations,
+        model: &InventoryModel<'_>,
+        dead_letters: &[StoredRecord],
+    ) {
+        let expected: Vec<_> = model
+            .dead_letters
             .iter()
             .map(|record| {
                 let place = [self.topic.clone(), record.partition.to_string(), record.offset.to_string()];
                 (&record.key, &record.value, place, record.timestamp.to_string())
             })
             .collect();
-        let told: Vec<_> = letters
+        let actual: Vec<_> = dead_letters
             .iter()
             .map(|letter| {
                 let header = |name: &str| {
@@ -206,15 +213,15 @@ impl Evidence {
                 (&letter.key, &letter.value, place, header("timestamp"))
             })
             .collect();
-        violations.unless(told == wanted, "dead-letters-once", || {
-            let differs = wanted.iter().zip(&told).find(|(wanted, told)| wanted != told);
-            format!("{} wanted, {} stand there; {differs:?}", wanted.len(), told.len())
+        violations.unless(actual == expected, "dead-letters-once", || {
+            let differs = expected.iter().zip(&actual).find(|(expected, actual)| expected != actual);
+            format!("{} wanted, {} stand there; {differs:?}", expected.len(), actual.len())
         });
     }
 }
 
 /// The last value of each key, as compaction would leave it.
-fn latest(ledger: &[Stored]) -> BTreeMap<&[u8], &[u8]> {
+fn latest(ledger: &[StoredRecord]) -> BTreeMap<&[u8], &[u8]> {
     let mut latest = BTreeMap::new();
     for record in ledger {
         let key = record.key.as_deref().expect("a key");
@@ -226,32 +233,33 @@ fn latest(ledger: &[Stored]) -> BTreeMap<&[u8], &[u8]> {
     latest
 }
 
-fn check_decisions(violations: &mut Violations, fold: &Recount<'_>, decisions: &[Stored]) {
-    let told: Vec<Value> = decisions.iter().map(decision).collect();
+fn check_decisions(violations: &mut Violations, model: &InventoryModel<'_>, decisions: &[StoredRecord]) {
+    let actual: Vec<Value> = decisions.iter().map(decision).collect();
     let place = |decision: &Value| (number(&decision["source"]["offset"]), number(&decision["line"]));
-    violations.unless(told.is_sorted_by_key(place), "order-is-kept", || "decisions not in their orders' order".into());
+    violations
+        .unless(actual.is_sorted_by_key(place), "order-is-kept", || "decisions not in their orders' order".into());
     let mut lines: BTreeMap<(i64, i64), (i64, Option<&Value>)> = BTreeMap::new();
-    for (_, wanted) in &fold.decisions {
-        lines.insert(place(wanted), (0, Some(wanted)));
+    for (_, expected) in &model.decisions {
+        lines.insert(place(expected), (0, Some(expected)));
     }
-    for told in &told {
-        let (count, wanted) = lines.entry(place(told)).or_default();
+    for actual in &actual {
+        let (count, expected) = lines.entry(place(actual)).or_default();
         *count += 1;
-        let agrees = |wanted: &Value| {
-            ["order_id", "item_id", "quantity"].iter().all(|field| told[field] == wanted[field])
-                && told["source"] == wanted["source"]
+        let agrees = |expected: &Value| {
+            ["order_id", "item_id", "quantity"].iter().all(|field| actual[field] == expected[field])
+                && actual["source"] == expected["source"]
         };
-        violations.unless(wanted.is_some_and(agrees), "decisions-have-a-source", || told.to_string());
+        violations.unless(expected.is_some_and(agrees), "decisions-have-a-source", || actual.to_string());
     }
-    for (place, (count, wanted)) in &lines {
-        let right = i64::from(wanted.is_some());
+    for (place, (count, expected)) in &lines {
+        let right = i64::from(expected.is_some());
         violations.unless(*count == right, "one-decision-per-line", || format!("{place:?}: {count} decisions"));
     }
-    violations.unless(told.len() == fold.decisions.len(), "decisions-recompute", || {
-        format!("{} decisions, {} recomputed", told.len(), fold.decisions.len())
+    violations.unless(actual.len() == model.decisions.len(), "decisions-recompute", || {
+        format!("{} decisions, {} recomputed", actual.len(), model.decisions.len())
     });
-    for ((record, told), (source, wanted)) in decisions.iter().zip(&told).zip(&fold.decisions) {
-        let same = told == wanted && record.key == source.key;
-        violations.unless(same, "decisions-recompute", || format!("{told}\nis not {wanted}"));
+    for ((record, actual), (source, expected)) in decisions.iter().zip(&actual).zip(&model.decisions) {
+        let same = actual == expected && record.key == source.key;
+        violations.unless(same, "decisions-recompute", || format!("{actual}\nis not {expected}"));
     }
 }

@@ -6,18 +6,18 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::bounded::within;
-use super::support::{Lab, until};
+use super::support::{TestEnv, until};
+use super::time_limit::within;
 
 /// A member of a group, which lives in the background and commits nothing. Dropped, it leaves.
-pub struct Joined(Option<BaseConsumer>);
+pub struct GroupMember(Option<BaseConsumer>);
 
-impl Joined {
+impl GroupMember {
     /// Subscribes to a topic, and does not wait for partitions. The names are whole ones.
-    pub fn start(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> Self {
+    pub fn start(env: &TestEnv, group: &str, topic: &str, settings: &[(&str, &str)]) -> Self {
         let mut config = ClientConfig::new();
         config
-            .set("bootstrap.servers", &lab.broker)
+            .set("bootstrap.servers", &env.broker)
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("reconnect.backoff.ms", "20");
@@ -30,8 +30,8 @@ impl Joined {
     }
 
     /// The same, once it has partitions.
-    pub fn member(lab: &Lab, group: &str, topic: &str, settings: &[(&str, &str)]) -> Self {
-        let joined = Self::start(lab, group, topic, settings);
+    pub fn member(env: &TestEnv, group: &str, topic: &str, settings: &[(&str, &str)]) -> Self {
+        let joined = Self::start(env, group, topic, settings);
         until("the member is given partitions", || {
             drop(joined.poll(Duration::from_millis(20)));
             (joined.assignment().expect("an assignment").count() > 0).then_some(())
@@ -40,7 +40,7 @@ impl Joined {
     }
 }
 
-impl Deref for Joined {
+impl Deref for GroupMember {
     type Target = BaseConsumer;
 
     fn deref(&self) -> &BaseConsumer {
@@ -48,7 +48,7 @@ impl Deref for Joined {
     }
 }
 
-impl Drop for Joined {
+impl Drop for GroupMember {
     /// A member that closes during a rebalance may wait for ever: librdkafka 2.12 takes no answer to the rebalance any
     /// more once its group handle has ended, and the one who gives the answer waits for it to be taken
     /// (`rd_kafka_assign`, in the callback that the close serves). Then the session's timeout ends the membership.

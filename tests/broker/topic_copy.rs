@@ -9,10 +9,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
 use super::groups::{self, GROUP};
-use super::support::{BOUND, Lab, Stored};
+use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
 /// Copies the sources, the analytics state and the group's offsets; `change` may alter the records of the sources.
-pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
+pub fn copy_topics(from: &TestEnv, to: &TestEnv, mut change: impl FnMut(&str, &mut StoredRecord)) {
     for (topic, settings) in
         [("order-events", &[][..]), ("inventory-events", &[]), ("analytics-state", &[("cleanup.policy", "compact")])]
     {
@@ -24,11 +24,11 @@ pub fn copy(from: &Lab, to: &Lab, mut change: impl FnMut(&str, &mut Stored)) {
             change(topic, record);
         }
         copy_source(from, to, topic, &records);
-        assert_eq!(to.settled(topic), from.settled(topic), "{topic}: offsets are kept");
-        let places = |records: &[Stored]| -> Vec<(i32, i64)> {
+        assert_eq!(to.settled_watermarks(topic), from.settled_watermarks(topic), "{topic}: offsets are kept");
+        let positions = |records: &[StoredRecord]| -> Vec<(i32, i64)> {
             records.iter().map(|record| (record.partition, record.offset)).collect()
         };
-        assert_eq!(places(&to.read(topic)), places(&records), "{topic}: records stand where they stood");
+        assert_eq!(positions(&to.read(topic)), positions(&records), "{topic}: records stand where they stood");
     }
     let renamed = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&from.prefix, &to.prefix).into_bytes();
     let state: Vec<(i32, Vec<u8>, Option<Vec<u8>>)> = from
@@ -56,11 +56,11 @@ fn without_ids(value: &[u8]) -> Vec<u8> {
 }
 
 /// Writes the records so that each gets its offset: where one offset is left out stood the marker of a transaction.
-fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
+fn copy_source(from: &TestEnv, to: &TestEnv, topic: &str, records: &[StoredRecord]) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &to.broker).set("acks", "all");
     let ends: BTreeMap<i32, i64> =
-        (0..).zip(from.settled(topic)).map(|(partition, (_, end))| (partition, end)).collect();
+        (0..).zip(from.settled_watermarks(topic)).map(|(partition, (_, end))| (partition, end)).collect();
     let has_markers = usize::try_from(ends.values().sum::<i64>()).expect("a count") != records.len();
     if has_markers {
         config.set("transactional.id", to.topic("copy"));
@@ -70,12 +70,12 @@ fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
         for record in records {
             send(&producer, &to.topic(topic), record);
         }
-        producer.flush(BOUND).expect("flushed");
+        producer.flush(STEP_TIMEOUT).expect("flushed");
         return;
     }
-    producer.init_transactions(BOUND).expect("initialised");
+    producer.init_transactions(STEP_TIMEOUT).expect("initialised");
     for (partition, end) in ends {
-        let records: Vec<&Stored> = records.iter().filter(|record| record.partition == partition).collect();
+        let records: Vec<&StoredRecord> = records.iter().filter(|record| record.partition == partition).collect();
         let after = records.iter().skip(1).map(|record| record.offset).chain([end]);
         let mut open = false;
         for (record, after) in records.iter().zip(after) {
@@ -86,7 +86,7 @@ fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
             open = after == record.offset + 1;
             if !open {
                 assert_eq!(after, record.offset + 2, "one marker between transactions");
-                producer.commit_transaction(BOUND).expect("committed");
+                producer.commit_transaction(STEP_TIMEOUT).expect("committed");
             }
         }
         assert!(!open, "{topic}/{partition} ends with a marker");
@@ -94,10 +94,10 @@ fn copy_source(from: &Lab, to: &Lab, topic: &str, records: &[Stored]) {
 }
 
 /// With another record timestamp than the original's: nothing that is counted may depend on it.
-fn send(producer: &BaseProducer, topic: &str, record: &Stored) {
-    let mut copy: BaseRecord<'_, [u8], [u8]> =
+fn send(producer: &BaseProducer, topic: &str, record: &StoredRecord) {
+    let mut copy_topics: BaseRecord<'_, [u8], [u8]> =
         BaseRecord::to(topic).partition(record.partition).timestamp(record.timestamp - 86_400_000);
-    copy.key = record.key.as_deref();
-    copy.payload = record.value.as_deref();
-    producer.send(copy).map_err(|(error, _)| error).expect("sent");
+    copy_topics.key = record.key.as_deref();
+    copy_topics.payload = record.value.as_deref();
+    producer.send(copy_topics).map_err(|(error, _)| error).expect("sent");
 }

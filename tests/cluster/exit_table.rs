@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::Case;
 use super::brokers::Cluster;
 use super::schemas::output_problems;
-use super::support::Lab;
+use super::support::TestEnv;
 
-pub const CASES: &[Case] = &[("an_end_that_must_not_be_is_a_problem", ends_are_judged)];
+pub const CASES: &[Case] = &[("wrong_ends_are_problems", ends_are_judged)];
 
 /// How a process may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub enum ExitRule {
     /// On Ctrl-C only, with 0; a command with a goal (`produce`) with 130, and one that is repeated by itself with 0.
     Clean,
     /// As `Clean`; or with 4 and words that name a partition without a leader.
@@ -25,7 +25,7 @@ pub enum Rule {
 
 /// The end of a process.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct ProcessEnd {
     pub at: Instant,
     /// Nothing where it was killed by a signal.
     pub code: Option<i32>,
@@ -35,8 +35,8 @@ pub struct End {
     pub stderr: String,
 }
 
-impl End {
-    fn told(&self) -> String {
+impl ProcessEnd {
+    fn exit_text(&self) -> String {
         match self.code {
             _ if self.hung => "hung".to_owned(),
             Some(code) => format!("exit {code}"),
@@ -46,9 +46,9 @@ impl End {
 
     /// What it said at its end: from its error on, or its last lines.
     fn last_words(&self) -> String {
-        let words = self.stderr.trim_end();
-        let from = words.rfind("error:").or_else(|| words.rmatch_indices('\n').nth(2).map(|(place, _)| place));
-        words[from.unwrap_or(0)..].trim().replace('\n', "\n      ")
+        let text = self.stderr.trim_end();
+        let from = text.rfind("error:").or_else(|| text.rmatch_indices('\n').nth(2).map(|(place, _)| place));
+        text[from.unwrap_or(0)..].trim().replace('\n', "\n      ")
     }
 
     /// Whether it gave up with 4 for a partition that it names and that has no leader.
@@ -59,14 +59,14 @@ impl End {
 
 /// Whether an error says which partition has no leader.
 pub fn names_a_partition_without_leader(stderr: &str) -> bool {
-    let words = stderr.rsplit("error:").next().unwrap_or_default().to_lowercase();
+    let text = stderr.rsplit("error:").next().unwrap_or_default().to_lowercase();
     let is_place = |word: &str| {
         let number = word.rsplit_once(['/', '-', '[']).map(|(_, number)| number.trim_end_matches(']'));
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let mut parts = words.split(|mark: char| mark.is_whitespace() || ",;:()".contains(mark));
-    let names_partition = words.contains("partition ") || parts.any(is_place);
-    words.contains("leader") && names_partition
+    let mut parts = text.split(|mark: char| mark.is_whitespace() || ",;:()".contains(mark));
+    let names_partition = text.contains("partition ") || parts.any(is_place);
+    text.contains("leader") && names_partition
 }
 
 /// A line of the table.
@@ -78,18 +78,18 @@ struct Row {
 }
 
 /// How every process ended.
-pub struct Table {
+pub struct ExitTable {
     begun: Instant,
     disturbances: Vec<(Instant, String)>,
     rows: Vec<Row>,
-    ends: Vec<(String, End)>,
+    ends: Vec<(String, ProcessEnd)>,
     /// Of processes: all, and those that ended by themselves.
     processes: [usize; 2],
     /// Of runs of repeated commands: all, and those that ended as they must not.
     runs: [usize; 2],
 }
 
-impl Table {
+impl ExitTable {
     pub fn new(begun: Instant, disturbances: Vec<(Instant, String)>) -> Self {
         let mut table =
             Self { begun, disturbances, rows: Vec::new(), ends: Vec::new(), processes: [0; 2], runs: [0; 2] };
@@ -104,40 +104,40 @@ impl Table {
     }
 
     /// Adds a process; whether it ended by itself, before it was to be stopped.
-    pub fn add(&mut self, name: &str, end: End, by_itself: bool, rule: Rule) {
-        let right = is_right(name, &end, by_itself, rule);
+    pub fn add(&mut self, name: &str, end: ProcessEnd, by_itself: bool, rule: ExitRule) {
+        let is_right = is_allowed(name, &end, by_itself, rule);
         self.processes[0] += 1;
         self.processes[1] += usize::from(by_itself);
-        self.push(name.to_owned(), &end, if by_itself { "by itself" } else { "on Ctrl-C" }, right);
+        self.push(name.to_owned(), &end, if by_itself { "by itself" } else { "on Ctrl-C" }, is_right);
         self.ends.push((name.to_owned(), end));
     }
 
     /// Adds the runs of a repeated command: the words of each, its end, and whether that came by itself where it was not to.
-    pub fn add_runs(&mut self, name: &str, runs: Vec<(String, End, bool)>, rule: Rule) {
-        let is_wrong = |end: &End, early: bool| {
-            early && !(rule == Rule::Leaderless && end.is_leaderless())
+    pub fn add_runs(&mut self, name: &str, runs: Vec<(String, ProcessEnd, bool)>, rule: ExitRule) {
+        let is_wrong = |end: &ProcessEnd, early: bool| {
+            early && !(rule == ExitRule::Leaderless && end.is_leaderless())
                 || end.hung
-                || !(end.code == Some(0) || rule == Rule::Leaderless && end.is_leaderless())
+                || !(end.code == Some(0) || rule == ExitRule::Leaderless && end.is_leaderless())
         };
         let wrong = runs.iter().filter(|(_, end, early)| is_wrong(end, *early)).count();
         self.runs[0] += runs.len();
         self.runs[1] += wrong;
         let how = format!("{} runs, {wrong} failed", runs.len());
         self.rows.push(Row { name: name.to_owned(), how, is_problem: runs.is_empty() });
-        for (words, end, early) in runs {
+        for (text, end, early) in runs {
             if is_wrong(&end, early) {
-                self.push(format!("  {words}"), &end, if early { "by itself" } else { "" }, false);
+                self.push(format!("  {text}"), &end, if early { "by itself" } else { "" }, false);
             }
         }
     }
 
-    fn push(&mut self, name: String, end: &End, who: &str, right: bool) {
+    fn push(&mut self, name: String, end: &ProcessEnd, manner: &str, is_right: bool) {
         let documents = output_problems(&end.stdout);
-        let mut how = vec![format!("{} {who} {}", end.told(), self.moment(end.at)).replace("  ", " ")];
-        how.extend((!right).then(|| end.last_words()));
+        let mut how = vec![format!("{} {manner} {}", end.exit_text(), self.moment(end.at)).replace("  ", " ")];
+        how.extend((!is_right).then(|| end.last_words()));
         how.extend((!documents.is_empty()).then(|| format!("{documents:#?}")));
         let how = how.join("\n      ");
-        self.rows.push(Row { name, how, is_problem: !right || !documents.is_empty() });
+        self.rows.push(Row { name, how, is_problem: !is_right || !documents.is_empty() });
     }
 
     /// Tells a moment by what was done to the cluster before.
@@ -149,7 +149,7 @@ impl Table {
     }
 
     /// The ends of the processes whose names begin with this.
-    pub fn ends<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a End> {
+    pub fn ends<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ProcessEnd> {
         self.ends.iter().filter(move |(found, _)| found.starts_with(name)).map(|(_, end)| end)
     }
 
@@ -166,17 +166,17 @@ impl Table {
 }
 
 /// Whether a process ended as it may.
-fn is_right(name: &str, end: &End, by_itself: bool, rule: Rule) -> bool {
+fn is_allowed(name: &str, end: &ProcessEnd, by_itself: bool, rule: ExitRule) -> bool {
     let on_request = if name.starts_with("produce") { 130 } else { 0 };
     match rule {
         _ if end.hung => false,
-        Rule::ByItself(code) => by_itself && end.code == Some(code),
-        Rule::Leaderless if by_itself => end.is_leaderless(),
-        Rule::Clean | Rule::Leaderless => !by_itself && end.code == Some(on_request),
+        ExitRule::ByItself(code) => by_itself && end.code == Some(code),
+        ExitRule::Leaderless if by_itself => end.is_leaderless(),
+        ExitRule::Clean | ExitRule::Leaderless => !by_itself && end.code == Some(on_request),
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for ExitTable {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         for row in &self.rows {
@@ -187,9 +187,9 @@ impl fmt::Display for Table {
     }
 }
 
-fn ends_are_judged(_: &Cluster, _: &Lab) {
+fn ends_are_judged(_: &Cluster, _: &TestEnv) {
     let begun = Instant::now();
-    let end = |code, stderr: &str| End {
+    let end = |code, stderr: &str| ProcessEnd {
         at: begun,
         code,
         hung: code.is_none(),
@@ -197,7 +197,7 @@ fn ends_are_judged(_: &Cluster, _: &Lab) {
         stderr: format!("working\nerror: {stderr}"),
     };
     let leaderless = "timed out: order-events/3 has had no leader for 30 s";
-    let (clean, either) = (Rule::Clean, Rule::Leaderless);
+    let (clean, either) = (ExitRule::Clean, ExitRule::Leaderless);
     let cases = [
         ("inventory", Some(0), "", false, clean, true),
         ("inventory", Some(0), "", true, clean, false),
@@ -210,23 +210,23 @@ fn ends_are_judged(_: &Cluster, _: &Lab) {
         ("inventory", Some(4), "timed out: order-events/3", true, either, false),
         ("inventory", Some(1), leaderless, true, either, false),
         ("inventory", Some(0), "", true, either, false),
-        ("inventory", Some(7), "", true, Rule::ByItself(7), true),
-        ("inventory", Some(7), "", false, Rule::ByItself(7), false),
+        ("inventory", Some(7), "", true, ExitRule::ByItself(7), true),
+        ("inventory", Some(7), "", false, ExitRule::ByItself(7), false),
         ("produce", Some(130), "", false, clean, true),
         ("produce", Some(0), "", false, clean, false),
     ];
-    for (name, code, stderr, by_itself, rule, right) in cases {
-        let mut table = Table::new(begun, vec![(begun, "nothing is done".to_owned())]);
+    for (name, code, stderr, by_itself, rule, is_right) in cases {
+        let mut table = ExitTable::new(begun, vec![(begun, "nothing is done".to_owned())]);
         table.add(name, end(code, stderr), by_itself, rule);
-        let told = format!("{name} {code:?} {stderr} {by_itself} {rule:?}:\n{table}");
-        assert_eq!(table.problems().is_empty(), right, "{told}");
+        let exit_text = format!("{name} {code:?} {stderr} {by_itself} {rule:?}:\n{table}");
+        assert_eq!(table.problems().is_empty(), is_right, "{exit_text}");
         // A run is to end by itself.
-        let mut table = Table::new(begun, Vec::new());
+        let mut table = ExitTable::new(begun, Vec::new());
         table.add_runs("runs", vec![("scan".to_owned(), end(code, stderr), false)], rule);
-        let right = code == Some(0) || rule == either && code == Some(4) && right;
-        assert_eq!(table.problems().is_empty(), right, "{told}");
+        let is_right = code == Some(0) || rule == either && code == Some(4) && is_right;
+        assert_eq!(table.problems().is_empty(), is_right, "{exit_text}");
     }
-    let mut table = Table::new(begun, Vec::new());
+    let mut table = ExitTable::new(begun, Vec::new());
     table.add_runs("runs", Vec::new(), clean);
     assert_eq!(table.problems(), ["runs: 0 runs, 0 failed"]);
 }

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use rustix::process::Signal;
 
 use super::client::Client;
-use super::{Foreground, Home, until};
+use super::{Foreground, WorkDir, until};
 
 /// The error code `NOT_COORDINATOR`, which clients retry.
 const NOT_COORDINATOR: i16 = 16;
@@ -37,17 +37,17 @@ fn fetch() -> FetchRequest {
 }
 
 #[test]
-fn a_stop_tells_who_waits_and_cuts_no_frame() {
-    let home = Home::new();
-    let broker = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data own");
+fn stop_answers_waiters_and_cuts_no_frame() {
+    let dir = WorkDir::new();
+    let broker = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data own");
     let address = broker.address().to_owned();
-    home.run(&format!("produce --count 10000 --partitions 1 --seed 3 -b {address}")).expect(0);
+    dir.run(&format!("produce --count 10000 --partitions 1 --seed 3 -b {address}")).expect(0);
     let (mut first, mut second) = (Client::connect(&address), Client::connect(&address));
     assert_eq!(first.request(JOIN, &join()).error_code, 0);
     // It waits for the first to join again.
     second.send(JOIN, &join());
     until("both are members", || {
-        let status = home.status("own").expect("it runs");
+        let status = dir.status("own").expect("it runs");
         status["groups"].as_array()?.iter().any(|group| group["members"] == 2).then_some(())
     });
     // More than the sockets between them hold: the broker is in the middle of an answer.
@@ -75,5 +75,5 @@ fn a_stop_tells_who_waits_and_cuts_no_frame() {
     assert!(answers > 1, "what was read was not answered");
     drop((first, second, reader));
     assert_eq!(broker.ended(), 0);
-    assert!(home.status("own").is_none());
+    assert!(dir.status("own").is_none());
 }

@@ -11,52 +11,52 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Case;
-use super::support::{BOUND, Lab, Run, Running, until};
+use super::support::{Run, Running, STEP_TIMEOUT, TestEnv, until};
 
 pub const CASES: &[Case] = &[
-    ("edges::a_produce_that_is_stopped_tells_what_it_did", stopped_produce),
-    ("edges::an_inventory_that_is_stopped_leaves_no_half_transaction", stopped_inventory),
-    ("edges::an_analytics_that_is_stopped_leaves_no_half_transaction_and_whole_files", stopped_analytics),
-    ("edges::a_scan_that_is_stopped_leaves_the_group_and_the_files_alone", stopped_scans),
-    ("edges::a_replay_that_is_stopped_while_it_reads_can_be_done_again", stopped_replay),
-    ("edges::nobody_reading_is_a_clean_stop", closed_stdout),
-    ("edges::a_full_stdout_is_an_output_failure", full_stdout),
-    ("edges::a_device_that_is_full_is_an_output_that_could_not_be_written", full_files),
-    ("edges::partition_counts_that_differ_are_refused_with_both_numbers", partition_counts),
+    ("edge_cases::stopped_produce_reports_what_it_wrote", stopped_produce),
+    ("edge_cases::stopped_inventory_leaves_no_open_transaction", stopped_inventory),
+    ("edge_cases::stopped_analytics_leaves_whole_state_and_files", stopped_analytics),
+    ("edge_cases::stopped_scan_changes_no_group_and_no_file", stopped_scans),
+    ("edge_cases::stopped_replay_can_be_repeated", stopped_replay),
+    ("edge_cases::closed_stdout_is_a_clean_stop", closed_stdout),
+    ("edge_cases::full_stdout_exits_8", full_stdout),
+    ("edge_cases::full_device_exits_8", full_files),
+    ("edge_cases::different_partition_counts_are_refused", partition_counts),
 ];
 
 /// From the signal to the end of the process. A transaction in flight takes milliseconds, leaving a group some more;
 /// ten times that is what a busy machine needs.
-const PROMPT: Duration = Duration::from_secs(5);
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Shorter than any transaction's timeout here: what is still open then was left open.
-const STABLE: Duration = Duration::from_secs(3);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Stops a running command and returns its end, which must come promptly.
 fn stop(running: Running, signal: Signal) -> Run {
-    let asked = Instant::now();
+    let signalled = Instant::now();
     running.signal(signal);
     let run = running.end();
-    assert!(asked.elapsed() < PROMPT, "{:?} after the signal\n{}", asked.elapsed(), run.stderr);
+    assert!(signalled.elapsed() < STOP_LIMIT, "{:?} after the signal\n{}", signalled.elapsed(), run.stderr);
     run
 }
 
 /// Every output topic can be read to its end by a reader of committed records.
-pub fn assert_nothing_is_open(lab: &Lab) {
+pub fn assert_no_open_transaction(env: &TestEnv) {
     let begin = Instant::now();
     for topic in ["order-events", "inventory-events", "inventory-ledger", "order-events-dlq", "analytics-state"] {
-        if !lab.topics().contains(&lab.topic(topic)) {
+        if !env.topics().contains(&env.topic(topic)) {
             continue;
         }
-        while lab.settled_now(topic).is_none() {
-            assert!(begin.elapsed() < STABLE, "a transaction is open on {topic}");
+        while env.try_settled_watermarks(topic).is_none() {
+            assert!(begin.elapsed() < SETTLE_TIMEOUT, "a transaction is open on {topic}");
         }
     }
 }
 
 /// The files in the laboratory's folder, hidden ones too.
-fn files(lab: &Lab) -> Vec<String> {
-    let entries = std::fs::read_dir(lab.folder()).expect("listed");
+fn files(env: &TestEnv) -> Vec<String> {
+    let entries = std::fs::read_dir(env.dir()).expect("listed");
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     names.sort();
@@ -67,12 +67,12 @@ fn sum(offsets: &[Option<i64>]) -> i64 {
     offsets.iter().map(|offset| offset.unwrap_or(0)).sum()
 }
 
-fn written(lab: &Lab, topic: &str) -> i64 {
-    lab.watermarks(topic).iter().map(|(low, high)| high - low).sum()
+fn record_count(env: &TestEnv, topic: &str) -> i64 {
+    env.watermarks(topic).iter().map(|(low, high)| high - low).sum()
 }
 
-fn stopped_produce(lab: &Lab) {
-    for (number, (words, signal, code)) in [
+fn stopped_produce(env: &TestEnv) {
+    for (number, (args, signal, code)) in [
         ("produce --rate 400/s --count 100000", Signal::INT, 130),
         ("produce --rate 400/s --count 100000", Signal::TERM, 143),
         // What is not acknowledged yet is waited for: no more than a busy broker takes in a moment.
@@ -83,26 +83,26 @@ fn stopped_produce(lab: &Lab) {
     .into_iter()
     .enumerate()
     {
-        let lab = lab.other(&number.to_string());
-        let running = lab.start(&format!("{words} --partitions 1 --output json --report report.json"));
+        let env = env.other(&number.to_string());
+        let running = env.start(&format!("{args} --partitions 1 --output json --report report.json"));
         until("something is produced", || {
-            (lab.topics().len() == 1 && lab.watermarks("order-events")[0].1 > 20).then_some(())
+            (env.topics().len() == 1 && env.watermarks("order-events")[0].1 > 20).then_some(())
         });
         let run = stop(running, signal).expect(code);
         let document = run.document();
-        assert_eq!(document["acknowledged"], written(&lab, "order-events"), "{words}: the report tells the truth");
-        assert_eq!(document["failed"], 0, "{words}");
+        assert_eq!(document["acknowledged"], record_count(&env, "order-events"), "{args}: the report tells the truth");
+        assert_eq!(document["failed"], 0, "{args}");
         let report: Value =
-            serde_json::from_str(&std::fs::read_to_string(lab.folder().join("report.json")).expect("a report"))
+            serde_json::from_str(&std::fs::read_to_string(env.dir().join("report.json")).expect("a report"))
                 .expect("JSON");
         assert_eq!(report, document);
-        assert_eq!(files(&lab), ["report.json"]);
+        assert_eq!(files(&env), ["report.json"]);
     }
 }
 
-fn stopped_inventory(lab: &Lab) {
-    lab.run("produce --count 4000 --seed 1 --partitions 2 --poison-rate 2%").expect(0);
-    for (words, signal, code) in [
+fn stopped_inventory(env: &TestEnv) {
+    env.run("produce --count 4000 --seed 1 --partitions 2 --poison-rate 2%").expect(0);
+    for (args, signal, code) in [
         ("inventory --until-end --throttle 300/s", Signal::INT, 130),
         ("inventory --until-end --throttle 300/s", Signal::TERM, 143),
         ("inventory --throttle 300/s", Signal::INT, 0),
@@ -110,25 +110,25 @@ fn stopped_inventory(lab: &Lab) {
         ("inventory --until-end --throttle 300/s", Signal::HUP, 129),
         ("inventory --throttle 300/s", Signal::HUP, 0),
     ] {
-        let has_run = lab.topics().contains(&lab.topic("inventory-events"));
-        let before = if has_run { sum(&lab.committed("inventory-consumer-group", "order-events")) } else { 0 };
-        let running = lab.start(&format!("{words} --output json"));
+        let has_run = env.topics().contains(&env.topic("inventory-events"));
+        let before = if has_run { sum(&env.committed("inventory-consumer-group", "order-events")) } else { 0 };
+        let running = env.start(&format!("{args} --output json"));
         until("the group moves", || {
-            (sum(&lab.committed("inventory-consumer-group", "order-events")) > before).then_some(())
+            (sum(&env.committed("inventory-consumer-group", "order-events")) > before).then_some(())
         });
         let run = stop(running, signal).expect(code);
-        assert_nothing_is_open(lab);
-        let committed = sum(&lab.committed("inventory-consumer-group", "order-events"));
+        assert_no_open_transaction(env);
+        let committed = sum(&env.committed("inventory-consumer-group", "order-events"));
         assert!(committed < 4_000, "it was stopped in the middle");
         let document = run.document();
-        let told = ["orders", "dead_letters", "skipped"].map(|name| document[name].as_i64().expect("a count"));
-        assert_eq!(told.iter().sum::<i64>(), committed - before, "{words}: the report tells what was committed");
+        let counts = ["orders", "dead_letters", "skipped"].map(|name| document[name].as_i64().expect("a count"));
+        assert_eq!(counts.iter().sum::<i64>(), committed - before, "{args}: the report tells what was committed");
     }
     // All of it is decided in the end, none of it twice.
-    lab.run("inventory --until-end").expect(0);
-    let metrics = lab.document("analytics --from-beginning");
+    env.run("inventory --until-end").expect(0);
+    let metrics = env.document("analytics --from-beginning");
     assert_eq!(metrics["inventory"]["pending_orders"], 0);
-    let decisions = lab.read("inventory-events");
+    let decisions = env.read("inventory-events");
     let mut lines: Vec<_> = decisions
         .iter()
         .map(|decision| {
@@ -141,10 +141,10 @@ fn stopped_inventory(lab: &Lab) {
     assert_eq!(lines.len(), decisions.len(), "no line is decided twice");
 }
 
-fn stopped_analytics(lab: &Lab) {
-    lab.run("produce --count 3000 --seed 1 --partitions 2").expect(0);
-    let position = || sum(&lab.committed("analytics-consumer-group", "order-events"));
-    for (words, signal, code) in [
+fn stopped_analytics(env: &TestEnv) {
+    env.run("produce --count 3000 --seed 1 --partitions 2").expect(0);
+    let position = || sum(&env.committed("analytics-consumer-group", "order-events"));
+    for (args, signal, code) in [
         ("analytics --until-end --throttle 300/s", Signal::INT, 130),
         ("analytics --until-end --throttle 300/s", Signal::TERM, 143),
         ("analytics --throttle 300/s", Signal::INT, 0),
@@ -153,18 +153,18 @@ fn stopped_analytics(lab: &Lab) {
         ("analytics --throttle 300/s --every 100ms", Signal::HUP, 0),
     ] {
         let before = position();
-        let running = lab.start(&format!("{words} --report report.json"));
+        let running = env.start(&format!("{args} --report report.json"));
         until("the group moves", || (position() > before).then_some(()));
         let run = stop(running, signal).expect(code);
-        assert_nothing_is_open(lab);
+        assert_no_open_transaction(env);
         assert!(position() < 3_000, "it was stopped in the middle");
-        let report = std::fs::read_to_string(lab.folder().join("report.json")).expect("a report");
+        let report = std::fs::read_to_string(env.dir().join("report.json")).expect("a report");
         let report: Value = serde_json::from_str(&report).expect("JSON");
-        assert_eq!(report["total_orders"], position(), "{words}: what was committed is what is told");
-        let file = std::fs::read_to_string(lab.folder().join("metrics_output.txt")).expect("metrics");
+        assert_eq!(report["total_orders"], position(), "{args}: what was committed is what is told");
+        let file = std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("metrics");
         assert!(file.starts_with(&format!("Total Orders: {}\n", position())), "{file}");
         assert!(run.stdout.ends_with(&file), "the answer is the file's text: {}", run.stdout);
-        assert_eq!(files(lab), ["metrics_output.txt", "report.json"]);
+        assert_eq!(files(env), ["metrics_output.txt", "report.json"]);
     }
 }
 
@@ -172,48 +172,48 @@ fn stopped_analytics(lab: &Lab) {
 pub struct OpenTransaction(BaseProducer);
 
 impl OpenTransaction {
-    fn on(lab: &Lab, topic: &str) -> Self {
-        Self::lasting(lab, topic, Duration::from_mins(1))
+    fn on(env: &TestEnv, topic: &str) -> Self {
+        Self::lasting(env, topic, Duration::from_mins(1))
     }
 
     /// The broker ends it after this time.
-    pub fn lasting(lab: &Lab, topic: &str, timeout: Duration) -> Self {
+    pub fn lasting(env: &TestEnv, topic: &str, timeout: Duration) -> Self {
         let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", &lab.broker)
-            .set("transactional.id", format!("{}foreign", lab.prefix))
+            .set("bootstrap.servers", &env.broker)
+            .set("transactional.id", format!("{}foreign", env.prefix))
             .set("transaction.timeout.ms", timeout.as_millis().to_string())
             .create()
             .expect("a producer");
-        producer.init_transactions(BOUND).expect("initialised");
+        producer.init_transactions(STEP_TIMEOUT).expect("initialised");
         producer.begin_transaction().expect("begun");
-        let name = lab.topic(topic);
+        let name = env.topic(topic);
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&name).partition(0).payload(b"{}");
         producer.send(record).map_err(|(error, _)| error).expect("sent");
-        producer.flush(BOUND).expect("flushed");
+        producer.flush(STEP_TIMEOUT).expect("flushed");
         Self(producer)
     }
 
     pub fn abort(self) {
-        self.0.abort_transaction(BOUND).expect("aborted");
+        self.0.abort_transaction(STEP_TIMEOUT).expect("aborted");
     }
 }
 
 /// What waits for another writer's transaction is in its middle for as long as a test wants.
-fn stopped_scans(lab: &Lab) {
-    lab.run("produce --count 500 --seed 1 --partitions 1").expect(0);
-    lab.run("inventory --until-end").expect(0);
-    let open = OpenTransaction::on(lab, "inventory-events");
-    for (words, signal, code) in [
+fn stopped_scans(env: &TestEnv) {
+    env.run("produce --count 500 --seed 1 --partitions 1").expect(0);
+    env.run("inventory --until-end").expect(0);
+    let open = OpenTransaction::on(env, "inventory-events");
+    for (args, signal, code) in [
         ("analytics --from-beginning", Signal::INT, 130),
         ("replay", Signal::TERM, 143),
         ("analytics --until-end", Signal::INT, 130),
     ] {
-        let before = lab.committed("analytics-consumer-group", "inventory-events");
-        let running = lab.start(&format!("{words} --report report.json --output json"));
+        let before = env.committed("analytics-consumer-group", "inventory-events");
+        let running = env.start(&format!("{args} --report report.json --output json"));
         // Far longer than the 500 records take; nothing tells from outside that it waits.
-        let (begin, counts) = (Instant::now(), words.contains("until-end"));
+        let (begin, counts) = (Instant::now(), args.contains("until-end"));
         until("it has had time to come to the open transaction", || {
-            let counted = !counts || lab.progress("analytics-consumer-group", "order-events") == 500;
+            let counted = !counts || env.progress("analytics-consumer-group", "order-events") == 500;
             (counted && begin.elapsed() > Duration::from_millis(1500)).then_some(())
         });
         let run = stop(running, signal).expect(code);
@@ -221,51 +221,51 @@ fn stopped_scans(lab: &Lab) {
             assert_eq!(run.document()["total_orders"], 500);
             continue;
         }
-        assert_eq!(run.stdout, "", "{words}: half a scan is no answer");
-        assert_eq!(files(lab), Vec::<String>::new(), "{words}");
-        assert_eq!(lab.committed("analytics-consumer-group", "inventory-events"), before, "{words}");
+        assert_eq!(run.stdout, "", "{args}: half a scan is no answer");
+        assert_eq!(files(env), Vec::<String>::new(), "{args}");
+        assert_eq!(env.committed("analytics-consumer-group", "inventory-events"), before, "{args}");
     }
     open.abort();
-    assert_nothing_is_open(lab);
-    lab.run("analytics --until-end").expect(0);
-    assert_eq!(lab.document("replay")["verdict"], "identical");
+    assert_no_open_transaction(env);
+    env.run("analytics --until-end").expect(0);
+    assert_eq!(env.document("replay")["verdict"], "identical");
 }
 
-fn stopped_replay(lab: &Lab) {
+fn stopped_replay(env: &TestEnv) {
     // Many small batches, fetched one at a time: enough of a middle to be stopped in.
-    lab.run("produce --count 1500 --seed 1 --partitions 1 -X batch.num.messages=1").expect(0);
-    lab.run("inventory --until-end").expect(0);
-    let before = lab.document("analytics --from-beginning");
-    let committed = lab.committed("analytics-consumer-group", "order-events");
+    env.run("produce --count 1500 --seed 1 --partitions 1 -X batch.num.messages=1").expect(0);
+    env.run("inventory --until-end").expect(0);
+    let before = env.document("analytics --from-beginning");
+    let committed = env.committed("analytics-consumer-group", "order-events");
     let slow = "-X fetch.message.max.bytes=1 -X queued.min.messages=1 -X fetch.queue.backoff.ms=20";
-    for (signal, code, way_on) in [(Signal::INT, 130, "replay"), (Signal::TERM, 143, "replay --undo")] {
-        let mut running = lab.start(&format!("replay {slow}"));
+    for (signal, code, hint) in [(Signal::INT, 130, "replay"), (Signal::TERM, 143, "replay --undo")] {
+        let mut running = env.start(&format!("replay {slow}"));
         until("the group is rewound", || {
             assert!(!running.has_ended(), "it ended before it could be stopped");
-            (lab.committed("analytics-consumer-group", "order-events") < committed).then_some(())
+            (env.committed("analytics-consumer-group", "order-events") < committed).then_some(())
         });
         let run = stop(running, signal).expect(code);
-        assert!(run.stderr.contains(&format!("foodstream {way_on}")), "it says the way on: {}", run.stderr);
+        assert!(run.stderr.contains(&format!("foodstream {hint}")), "it says the way on: {}", run.stderr);
         assert_eq!(run.stdout, "");
-        assert_eq!(files(lab), ["metrics_output.txt"], "half a replay leaves no file");
-        assert_nothing_is_open(lab);
+        assert_eq!(files(env), ["metrics_output.txt"], "half a replay leaves no file");
+        assert_no_open_transaction(env);
 
-        let document = lab.document(way_on);
-        if way_on == "replay" {
+        let document = env.document(hint);
+        if hint == "replay" {
             assert_eq!(document["verdict"], "identical");
             assert_eq!(document["before"], before, "it compares with what stood before the one that was stopped");
             for file in ["metrics_initial.txt", "metrics_after_replay.txt"] {
-                std::fs::remove_file(lab.folder().join(file)).expect("it was written");
+                std::fs::remove_file(env.dir().join(file)).expect("it was written");
             }
         } else {
             assert_eq!(document, before, "the group has back what it had");
         }
-        assert_eq!(lab.committed("analytics-consumer-group", "order-events"), committed);
+        assert_eq!(env.committed("analytics-consumer-group", "order-events"), committed);
     }
 }
 
 /// The four commands, each with enough to do; live analytics goes on until its reader is gone.
-const ANSWERING: [&str; 5] = [
+const COMMANDS: [&str; 5] = [
     "produce --count 300 --seed 1",
     "inventory --until-end",
     "analytics --from-beginning",
@@ -273,52 +273,52 @@ const ANSWERING: [&str; 5] = [
     "analytics --every 50ms",
 ];
 
-fn ended(mut command: Command, stdout: Stdio) -> (i32, String) {
+fn run_with_stdout(mut command: Command, stdout: Stdio) -> (i32, String) {
     let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("started");
     let output = child.wait_with_output().expect("ended");
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn closed_stdout(lab: &Lab) {
+fn closed_stdout(env: &TestEnv) {
     for output in ["text", "json"] {
-        let lab = lab.other(output);
-        for words in ANSWERING.iter().take(if output == "text" { 5 } else { 4 }) {
+        let env = env.other(output);
+        for args in COMMANDS.iter().take(if output == "text" { 5 } else { 4 }) {
             let (reader, writer) = std::io::pipe().expect("a pipe");
             drop(reader);
-            let (code, stderr) = ended(lab.command(&format!("{words} --output {output}")), writer.into());
-            assert_eq!(code, 0, "{words}: {stderr}");
-            assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{words}: {stderr}");
+            let (code, stderr) = run_with_stdout(env.command(&format!("{args} --output {output}")), writer.into());
+            assert_eq!(code, 0, "{args}: {stderr}");
+            assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{args}: {stderr}");
         }
     }
     // Not even a descriptor: what a service manager or a careless script does.
-    let lab = lab.other("none");
-    for words in &ANSWERING[..4] {
-        let inner = lab.command(words);
+    let env = env.other("none");
+    for args in &COMMANDS[..4] {
+        let inner = env.command(args);
         let mut command = Command::new("sh");
         command.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(inner.get_program()).args(inner.get_args());
-        command.current_dir(lab.folder()).env_remove("FOODSTREAM_BOOTSTRAP_SERVERS").stdin(Stdio::null());
-        let (code, stderr) = ended(command, Stdio::null());
-        assert_eq!(code, 0, "{words}: {stderr}");
-        assert!(!stderr.contains("panicked"), "{words}: {stderr}");
+        command.current_dir(env.dir()).env_remove("FOODSTREAM_BOOTSTRAP_SERVERS").stdin(Stdio::null());
+        let (code, stderr) = run_with_stdout(command, Stdio::null());
+        assert_eq!(code, 0, "{args}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{args}: {stderr}");
     }
 }
 
-fn full_stdout(lab: &Lab) {
-    for words in &ANSWERING[..4] {
+fn full_stdout(env: &TestEnv) {
+    for args in &COMMANDS[..4] {
         let full = File::options().write(true).open("/dev/full").expect("opened");
-        let (code, stderr) = ended(lab.command(words), full.into());
-        assert_eq!(code, 8, "{words}: {stderr}");
-        assert!(stderr.contains("stdout cannot be written") && !stderr.contains("panicked"), "{words}: {stderr}");
+        let (code, stderr) = run_with_stdout(env.command(args), full.into());
+        assert_eq!(code, 8, "{args}: {stderr}");
+        assert!(stderr.contains("stdout cannot be written") && !stderr.contains("panicked"), "{args}: {stderr}");
     }
     // The answer is lost, the work is not.
-    let metrics = lab.document("analytics --until-end");
+    let metrics = env.document("analytics --until-end");
     assert_eq!((&metrics["total_orders"], &metrics["inventory"]["pending_orders"]), (&300.into(), &0.into()));
 }
 
 /// What can be known beforehand is told beforehand (`tests/cli/outputs.rs`); that a device is full shows only when it is written.
-fn full_files(lab: &Lab) {
-    lab.run("produce --count 10 --seed 1 --partitions 1").expect(0);
-    for words in [
+fn full_files(env: &TestEnv) {
+    env.run("produce --count 10 --seed 1 --partitions 1").expect(0);
+    for args in [
         "produce --count 10 --report",
         "inventory --until-end --report",
         "analytics --until-end --metrics-file",
@@ -331,37 +331,37 @@ fn full_files(lab: &Lab) {
         "lag --report",
         "clean --dry-run --report",
     ] {
-        let run = lab.run(&format!("{words} /dev/full")).expect(8);
-        assert!(run.stderr.contains("/dev/full could not be written"), "{words}: {}", run.stderr);
-        assert!(run.stderr.contains("hint:") && !run.stderr.contains("panicked"), "{words}: {}", run.stderr);
+        let run = env.run(&format!("{args} /dev/full")).expect(8);
+        assert!(run.stderr.contains("/dev/full could not be written"), "{args}: {}", run.stderr);
+        assert!(run.stderr.contains("hint:") && !run.stderr.contains("panicked"), "{args}: {}", run.stderr);
     }
 }
 
-fn partition_counts(lab: &Lab) {
-    lab.create_topic("order-events", 3, &[]);
-    lab.create_topic("inventory-events", 2, &[]);
-    let tells = |run: &Run, numbers: [&str; 2]| {
+fn partition_counts(env: &TestEnv) {
+    env.create_topic("order-events", 3, &[]);
+    env.create_topic("inventory-events", 2, &[]);
+    let assert_refused = |run: &Run, numbers: [&str; 2]| {
         assert!(numbers.iter().all(|number| run.stderr.contains(number)), "{}", run.stderr);
         assert!(run.stderr.contains("hint:"), "{}", run.stderr);
     };
-    for words in ["produce", "inventory --until-end", "analytics --until-end", "analytics --from-beginning", "replay"] {
-        tells(&lab.run(words).expect(7), ["inventory-events has 2 partitions", "order-events has 3"]);
+    for args in ["produce", "inventory --until-end", "analytics --until-end", "analytics --from-beginning", "replay"] {
+        assert_refused(&env.run(args).expect(7), ["inventory-events has 2 partitions", "order-events has 3"]);
     }
-    let fitting = lab.other("fitting");
+    let fitting = env.other("fitting");
     assert_eq!(fitting.document("produce --count 10 --partitions 4")["acknowledged"], 10);
     assert_eq!(fitting.partitions("order-events"), 4);
-    tells(
+    assert_refused(
         &fitting.run("produce --count 10 --partitions 5").expect(7),
         ["--partitions 5", "order-events exists with 4 partitions"],
     );
-    assert_eq!(written(&fitting, "order-events"), 10, "a refused run writes nothing");
+    assert_eq!(record_count(&fitting, "order-events"), 10, "a refused run writes nothing");
     assert_eq!(fitting.document("produce --count 10 --partitions 4")["acknowledged"], 10);
     fitting.run("inventory --until-end").expect(0);
     for topic in ["inventory-events", "inventory-ledger", "order-events-dlq"] {
         assert_eq!(fitting.partitions(topic), 4, "{topic}");
     }
     // Without orders the others decide nothing, but they must fit what would be made.
-    let orphan = lab.other("orphan");
+    let orphan = env.other("orphan");
     orphan.create_topic("inventory-events", 2, &[]);
-    tells(&orphan.run("produce --count 10").expect(7), ["inventory-events has 2 partitions", "6"]);
+    assert_refused(&orphan.run("produce --count 10").expect(7), ["inventory-events has 2 partitions", "6"]);
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 
 /// No case takes longer on any machine; whoever hits it has found a hang.
-const CASE_BOUND: Duration = Duration::from_mins(12);
+const CASE_TIMEOUT: Duration = Duration::from_mins(12);
 
 /// A test that ends, whatever its case does.
 pub fn trial(name: impl Into<String>, case: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     let name = name.into();
-    Trial::test(name.clone(), move || within(CASE_BOUND, &name, case))
+    Trial::test(name.clone(), move || within(CASE_TIMEOUT, &name, case))
 }
 
 /// Runs a case on a thread of its own; that of a case that hangs is left behind, and ends with the process.
 pub fn within(
-    bound: Duration,
+    limit: Duration,
     name: &str,
     case: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Result<(), Failed> {
@@ -26,8 +26,8 @@ pub fn within(
         let _running = running;
         case()
     })?;
-    match ended.recv_timeout(bound) {
-        Err(RecvTimeoutError::Timeout) => Err(format!("{name} hangs: it has not ended within {bound:?}").into()),
+    match ended.recv_timeout(limit) {
+        Err(RecvTimeoutError::Timeout) => Err(format!("{name} hangs: it has not ended within {limit:?}").into()),
         Ok(()) | Err(RecvTimeoutError::Disconnected) => {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         }

@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use super::Case;
 use super::raw::Client;
-use super::support::Lab;
+use super::support::TestEnv;
 
 pub const CASES: &[Case] = &[
-    ("odd_groups::clean_of_any_prefix_goes_on_beside_names_that_cannot_be_asked_for", unnamable),
-    ("odd_groups::a_condition_that_cannot_be_judged_does_not_pass", unjudged),
+    ("unusual_groups::clean_skips_groups_it_cannot_request", unnamable),
+    ("unusual_groups::unknown_lag_passes_no_condition", unjudged),
 ];
 
 /// The embedded broker has no share groups.
-pub const KAFKA_CASES: &[Case] = &[("odd_groups::a_share_group_is_named_and_has_no_lag", share)];
+pub const KAFKA_CASES: &[Case] = &[("unusual_groups::share_group_has_no_lag", share)];
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -53,18 +53,18 @@ fn delete(client: &mut Client, groups: &[String]) {
     client.request(0, &DeleteGroupsRequest::default().with_groups_names(names));
 }
 
-fn unnamable(lab: &Lab) {
-    let mut client = Client::connect(&lab.broker);
-    lab.run("produce --count 10 --seed 1 --partitions 2").expect(0);
-    let (topic, odd) = (lab.topic("order-events"), lab.topic("odd"));
+fn unnamable(env: &TestEnv) {
+    let mut client = Client::connect(&env.broker);
+    env.run("produce --count 10 --seed 1 --partitions 2").expect(0);
+    let (topic, odd) = (env.topic("order-events"), env.topic("odd"));
     let groups = [String::new(), "\0".to_owned(), odd.clone(), format!("{odd}\0one"), format!("{odd}\0two")];
     for group in &groups {
         commit(&mut client, group, &topic);
     }
-    let other = lab.other("none");
+    let other = env.other("none");
     let nothing = other.run("clean --yes");
-    let shown = lab.run("clean --dry-run");
-    let done = lab.run("clean --yes --output json");
+    let shown = env.run("clean --dry-run");
+    let done = env.run("clean --yes --output json");
     let left = listed(&mut client);
     delete(&mut client, &groups);
 
@@ -77,15 +77,15 @@ fn unnamable(lab: &Lab) {
     assert_eq!(rows("groups"), [String::new(), odd.clone()]);
     assert_eq!(rows("kept"), [odd.clone(), odd.clone()], "a row each");
     assert_eq!(document["kept"][0]["reason"], "other_kind");
-    assert_eq!(lab.topics(), Vec::<String>::new());
+    assert_eq!(env.topics(), Vec::<String>::new());
     assert!(left.contains(&groups[3]) && left.contains(&groups[4]), "what stays is there: {left:?}");
     assert!(!left.contains(&odd) && !left.contains(&groups[0]), "what was deleted is gone: {left:?}");
 }
 
 /// Runs `lag` with a condition, and requires its code and what it says on stderr.
-fn gate(lab: &Lab, words: &str, code: i32, told: &str) -> Value {
-    let run = lab.run(&format!("lag {words} --output json")).expect(code);
-    assert!(run.stderr.contains(told), "{words}: {}", run.stderr);
+fn gate(env: &TestEnv, args: &str, code: i32, told: &str) -> Value {
+    let run = env.run(&format!("lag {args} --output json")).expect(code);
+    assert!(run.stderr.contains(told), "{args}: {}", run.stderr);
     let document = run.document();
     let group = document.get("groups").map_or(&document, |groups| &groups[0]);
     assert_eq!(group["fails"], code == 3, "{document}");
@@ -93,47 +93,47 @@ fn gate(lab: &Lab, words: &str, code: i32, told: &str) -> Value {
     document
 }
 
-fn unjudged(lab: &Lab) {
-    let nobody = lab.topic("nobody");
-    gate(lab, &format!("--group {nobody} --fail-if >1000"), 3, "there is no such group");
-    gate(lab, &format!("--group {nobody} --fail-if >30s"), 3, "--allow-missing");
-    gate(lab, &format!("--group {nobody} --fail-if >1000 --allow-missing"), 0, "does not exist");
-    gate(lab, "--fail-if >1000", 3, "there is no such group");
-    gate(lab, "--fail-if >1000 --allow-missing", 0, "does not exist");
+fn unjudged(env: &TestEnv) {
+    let nobody = env.topic("nobody");
+    gate(env, &format!("--group {nobody} --fail-if >1000"), 3, "there is no such group");
+    gate(env, &format!("--group {nobody} --fail-if >30s"), 3, "--allow-missing");
+    gate(env, &format!("--group {nobody} --fail-if >1000 --allow-missing"), 0, "does not exist");
+    gate(env, "--fail-if >1000", 3, "there is no such group");
+    gate(env, "--fail-if >1000 --allow-missing", 0, "does not exist");
     // A watch does not wait for it either.
-    let watch = lab.run(&format!("lag --group {nobody} --watch 50ms --fail-if >1000")).expect(3);
+    let watch = env.run(&format!("lag --group {nobody} --watch 50ms --fail-if >1000")).expect(3);
     assert!(watch.stderr.contains("there is no such group"), "{}", watch.stderr);
 
-    lab.create_topic("foreign", 2, &[]);
-    lab.put("foreign", &vec![(0, None, Some(b"x".as_slice())); 15]);
-    lab.put("foreign", &[(1, None, Some(b"x".as_slice()))]);
-    let group = lab.topic("readers");
-    lab.set_offsets("readers", "foreign", &[(0, 0)]);
-    gate(lab, &format!("--group {group} --fail-if >1000"), 3, "it has committed nothing on 1 partition");
-    gate(lab, &format!("--group {group} --fail-if >1000 --allow-missing"), 0, "");
-    lab.set_offsets("readers", "foreign", &[(0, 0), (1, 5)]);
-    gate(lab, &format!("--group {group} --fail-if >1000 --allow-missing"), 3, "behind the end of 1 partition");
-    lab.set_offsets("readers", "foreign", &[(0, 0), (1, 1)]);
-    gate(lab, &format!("--group {group} --fail-if >1000"), 0, "");
+    env.create_topic("foreign", 2, &[]);
+    env.put("foreign", &vec![(0, None, Some(b"x".as_slice())); 15]);
+    env.put("foreign", &[(1, None, Some(b"x".as_slice()))]);
+    let group = env.topic("readers");
+    env.set_offsets("readers", "foreign", &[(0, 0)]);
+    gate(env, &format!("--group {group} --fail-if >1000"), 3, "it has committed nothing on 1 partition");
+    gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 0, "");
+    env.set_offsets("readers", "foreign", &[(0, 0), (1, 5)]);
+    gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 3, "behind the end of 1 partition");
+    env.set_offsets("readers", "foreign", &[(0, 0), (1, 1)]);
+    gate(env, &format!("--group {group} --fail-if >1000"), 0, "");
 
-    lab.create_topic("tomorrow", 1, &[]);
-    super::lag::write_at(lab, "tomorrow", 3_600_000);
-    lab.set_offsets("early", "tomorrow", &[(0, 0)]);
-    let early = lab.topic("early");
-    let document = gate(lab, &format!("--group {early} --fail-if >30s"), 3, "s in the future");
+    env.create_topic("tomorrow", 1, &[]);
+    super::lag::write_at(env, "tomorrow", 3_600_000);
+    env.set_offsets("early", "tomorrow", &[(0, 0)]);
+    let early = env.topic("early");
+    let document = gate(env, &format!("--group {early} --fail-if >30s"), 3, "s in the future");
     assert_eq!((&document["messages"], &document["seconds"]), (&json!(1), &Value::Null));
     let ahead = document["partitions"][0]["ahead_seconds"].as_f64().expect("seconds");
     assert!((3_000.0..=3_600.0).contains(&ahead), "{ahead}");
-    gate(lab, &format!("--group {early} --fail-if >1000"), 0, "");
+    gate(env, &format!("--group {early} --fail-if >1000"), 0, "");
 }
 
-fn share(lab: &Lab) {
-    let mut client = Client::connect(&lab.broker);
+fn share(env: &TestEnv) {
+    let mut client = Client::connect(&env.broker);
     let feature = FeatureUpdateKey::default().with_feature(text("share.version")).with_max_version_level(1);
     let request = UpdateFeaturesRequest::default().with_timeout_ms(10_000);
     client.request(1, &request.with_feature_updates(vec![feature.with_upgrade_type(1)]));
-    lab.run("produce --count 10 --seed 1 --partitions 2").expect(0);
-    let group = lab.topic("shared");
+    env.run("produce --count 10 --seed 1 --partitions 2").expect(0);
+    let group = env.topic("shared");
     let beat = |epoch, topics| {
         ShareGroupHeartbeatRequest::default()
             .with_group_id(GroupId(text(&group)))
@@ -141,16 +141,16 @@ fn share(lab: &Lab) {
             .with_member_epoch(epoch)
             .with_subscribed_topic_names(topics)
     };
-    let joined = client.request(1, &beat(0, Some(vec![TopicName(text(&lab.topic("order-events")))])));
+    let joined = client.request(1, &beat(0, Some(vec![TopicName(text(&env.topic("order-events")))])));
     assert_eq!(joined.error_code, 0, "{joined:?}");
 
-    let shown = lab.run(&format!("lag --group {group}")).expect(0);
+    let shown = env.run(&format!("lag --group {group}")).expect(0);
     assert!(shown.stdout.contains("a share group, which commits no offsets"), "{}", shown.stdout);
     for allowed in ["", " --allow-missing"] {
-        let document = gate(lab, &format!("--group {group} --fail-if >1000{allowed}"), 3, "it is a share group");
+        let document = gate(env, &format!("--group {group} --fail-if >1000{allowed}"), 3, "it is a share group");
         assert_eq!((&document["kind"], &document["state"]), (&json!("share"), &json!("Unknown")));
     }
-    let document = lab.document("clean --dry-run");
+    let document = env.document("clean --dry-run");
     assert_eq!((&document["kept"][0]["name"], &document["kept"][0]["reason"]), (&json!(group), &json!("other_kind")));
     assert_eq!(client.request(1, &beat(-1, None)).error_code, 0, "it leaves");
     delete(&mut client, &[group]);

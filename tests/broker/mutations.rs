@@ -6,14 +6,14 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::support::{BOUND, Lab, until};
+use super::support::{STEP_TIMEOUT, TestEnv, until};
 
 /// A record to be written: partition, key and value.
-pub type Put<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
+pub type NewRecord<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
 
-impl Lab {
+impl TestEnv {
     /// Writes records, each acknowledged.
-    pub fn put(&self, topic: &str, records: &[Put<'_>]) {
+    pub fn put(&self, topic: &str, records: &[NewRecord<'_>]) {
         let name = self.topic(topic);
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", &self.broker).set("acks", "all").create().expect("a producer");
@@ -23,14 +23,14 @@ impl Lab {
             record.payload = *value;
             producer.send(record).map_err(|(error, _)| error).expect("sent");
         }
-        producer.flush(BOUND).expect("flushed");
+        producer.flush(STEP_TIMEOUT).expect("flushed");
     }
 
     /// An administration client and the runtime that drives it.
     pub fn admin<T>(&self, work: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> T) -> T {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", &self.broker).create().expect("an admin client");
-        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        let options = AdminOptions::new().operation_timeout(Some(STEP_TIMEOUT));
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -71,7 +71,7 @@ impl Lab {
 
     /// Sets a group's offsets from outside, as Kafka's own tool does; the group has no members.
     pub fn set_offsets(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
-        let (name, consumer) = (self.topic(topic), self.of_group("read_uncommitted", &self.topic(group)));
+        let (name, consumer) = (self.topic(topic), self.group_consumer("read_uncommitted", &self.topic(group)));
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             list.add_partition_offset(&name, *partition, Offset::Offset(*offset)).expect("listed");

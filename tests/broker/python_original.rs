@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::Case;
 use super::records::{Outgoing, write};
-use super::support::{Lab, Stored};
+use super::support::{StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[
-    ("originals::its_records_are_decided_and_counted", originals_by_us),
-    ("originals::ours_are_read_by_who_knows_its_fields_only", ours_by_the_original),
+    ("python_original::its_records_are_decided_and_counted", process_originals),
+    ("python_original::our_records_have_its_fields", read_like_the_original),
 ];
 
 /// What the original's consumers know of an order.
@@ -43,9 +43,9 @@ struct Decision {
     timestamp: String,
 }
 
-fn originals_by_us(lab: &Lab) {
-    lab.create_topic("order-events", 3, &[]);
-    lab.create_topic("inventory-events", 3, &[]);
+fn process_originals(env: &TestEnv) {
+    env.create_topic("order-events", 3, &[]);
+    env.create_topic("inventory-events", 3, &[]);
     // As `json.dumps` and `datetime.isoformat()` write them, keyed by the order's id.
     let originals = |id: &str, price: &str, total: &str, status: &str, time: &str| {
         format!(
@@ -61,30 +61,30 @@ fn originals_by_us(lab: &Lab) {
         .zip(&values)
         .map(|(partition, (key, value))| Outgoing::new(partition, Some(key.as_bytes()), Some(value.as_bytes())))
         .collect();
-    write(lab, "order-events", &records);
+    write(env, "order-events", &records);
     // The original's own inventory event knows no line: it is nobody's decision here.
     let foreign = r#"{"event_type": "InventoryEvent", "order_id": "order-1", "item_id": "item_4", "quantity": 3, "action": "reserve", "timestamp": "2025-03-01T09:30:16"}"#;
-    write(lab, "inventory-events", &[Outgoing::new(0, Some(b"order-1"), Some(foreign.as_bytes()))]);
+    write(env, "inventory-events", &[Outgoing::new(0, Some(b"order-1"), Some(foreign.as_bytes()))]);
 
-    let document = lab.document("inventory --until-end");
+    let document = env.document("inventory --until-end");
     let counts = ["orders", "reserved", "released", "dead_letters"].map(|name| document[name].as_u64());
     assert_eq!(counts, [3, 2, 1, 0].map(Some), "{document}");
-    let decisions: Vec<Stored> =
-        lab.read("inventory-events").into_iter().filter(|record| !record.json()["line"].is_null()).collect();
+    let decisions: Vec<StoredRecord> =
+        env.read("inventory-events").into_iter().filter(|record| !record.json()["line"].is_null()).collect();
     let keys: Vec<_> = decisions.iter().map(|record| record.key.clone().expect("a key")).collect();
     assert_eq!(keys, values.iter().map(|(key, _)| key.as_bytes().to_vec()).collect::<Vec<_>>());
     let prices: Vec<String> = decisions.iter().map(|record| record.json()["price"].to_string()).collect();
     assert_eq!(prices, ["12.99", "0.1", "8.5"], "to the cent, without the noise");
     assert!(decisions.iter().all(|record| record.json()["restaurant_id"] == ""));
 
-    let metrics = lab.document("analytics --from-beginning");
+    let metrics = env.document("analytics --from-beginning");
     assert_eq!((&metrics["total_orders"], &metrics["failed_orders"]), (&json!(3), &json!(1)));
     assert_eq!(metrics["orders_by_minute"], json!({"2025-03-01T09:30Z": 2, "2025-03-01T09:31Z": 1}));
     assert_eq!((&metrics["skipped_records"], &metrics["bad_records"]), (&json!(1), &json!(0)));
     assert_eq!(metrics["inventory"]["reserved_revenue"], "39.27");
 }
 
-fn ours_by_the_original(ours: &Lab) {
+fn read_like_the_original(ours: &TestEnv) {
     ours.run("produce --count 500 --seed 3").expect(0);
     ours.run("inventory --until-end").expect(0);
     for record in ours.read("order-events") {

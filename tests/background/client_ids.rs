@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use super::hostile::{HOSTILE, assert_tame};
-use super::{Foreground, Home, signal, until};
+use super::hostile::{HOSTILE, assert_printable};
+use super::{Foreground, WorkDir, signal, until};
 
 /// A request of the metadata of no topic, by a client of this id.
 fn request(id: &str) -> Vec<u8> {
@@ -22,10 +22,10 @@ fn request(id: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_steers_no_terminal_of_its_broker() {
-    let home = Home::new();
-    let log = home.path("stderr");
-    let mut command = home.command("broker -v --memory --listen 127.0.0.1:0");
+fn client_ids_are_escaped() {
+    let dir = WorkDir::new();
+    let log = dir.path("stderr");
+    let mut command = dir.command("broker -v --memory --listen 127.0.0.1:0");
     command.stderr(Stdio::from(std::fs::File::create(&log).expect("a file")));
     let broker = Foreground::of(command);
     let mut client = TcpStream::connect(broker.address()).expect("connected");
@@ -36,5 +36,5 @@ fn a_client_steers_no_terminal_of_its_broker() {
     until("the client is told of", || read().contains("]52;c;eHh4").then_some(()));
     signal(broker.pid(), Signal::TERM);
     assert_eq!(broker.ended(), 0);
-    assert_tame(&read(), "the broker's words");
+    assert_printable(&read(), "the broker's words");
 }

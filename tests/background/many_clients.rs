@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use super::client::Client;
-use super::{Foreground, Home, until};
+use super::{Foreground, WorkDir, until};
 
 /// What the broker may take beyond what it has at its start, in KiB. Unbounded, each of these cases takes more than a gigabyte.
 const MEMORY: u64 = 400 << 10;
@@ -25,12 +25,12 @@ fn memory(broker: &Foreground) -> u64 {
     line.trim_matches(['\t', ' ', 'k', 'B']).parse().expect("KiB")
 }
 
-fn assert_served(home: &Home, address: &str) {
-    home.run(&format!("produce --count 10 --seed 1 -b {address} --timeout 30s")).expect(0);
+fn assert_served(dir: &WorkDir, address: &str) {
+    dir.run(&format!("produce --count 10 --seed 1 -b {address} --timeout 30s")).expect(0);
 }
 
 /// Sends as much as is taken: until a moment passes in which nothing is.
-fn send_what_is_taken(stream: &mut TcpStream, bytes: &[u8]) -> usize {
+fn send_until_blocked(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a bound");
     let mut sent = 0;
     while sent < bytes.len() {
@@ -43,9 +43,9 @@ fn send_what_is_taken(stream: &mut TcpStream, bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn unfinished_requests_take_no_more_together_than_a_few() {
-    let home = Home::new();
-    let broker = Foreground::start(&home, "broker --memory --listen 127.0.0.1:0");
+fn unfinished_requests_take_bounded_memory() {
+    let dir = WorkDir::new();
+    let broker = Foreground::start(&dir, "broker --memory --listen 127.0.0.1:0");
     let before = memory(&broker);
     let address = broker.address().to_owned();
     let length = 31_u32 << 20;
@@ -54,25 +54,25 @@ fn unfinished_requests_take_no_more_together_than_a_few() {
     let sent: usize = thread::scope(|scope| {
         let send = || {
             let mut stream = TcpStream::connect(&address).expect("connected");
-            let sent = send_what_is_taken(&mut stream, &frame);
+            let sent = send_until_blocked(&mut stream, &frame);
             (sent, stream)
         };
         let all: Vec<_> = (0..60).map(|_| scope.spawn(send)).collect();
         let all: Vec<_> = all.into_iter().map(|sending| sending.join().expect("sent")).collect();
         // Still there, all of them, and a command is served beside them.
-        assert_served(&home, &address);
+        assert_served(&dir, &address);
         all.iter().map(|(sent, _)| sent).sum()
     });
     let taken = memory(&broker) - before;
     assert!(sent > 60 << 20 && taken < MEMORY, "{sent} bytes were taken, {taken} KiB of memory");
-    assert_served(&home, &address);
+    assert_served(&dir, &address);
     assert_eq!(broker.end(Signal::TERM), 0);
 }
 
 #[test]
-fn members_that_say_too_much_are_refused() {
-    let home = Home::new();
-    let broker = Foreground::start(&home, "broker --memory --listen 127.0.0.1:0");
+fn oversized_member_metadata_is_refused() {
+    let dir = WorkDir::new();
+    let broker = Foreground::start(&dir, "broker --memory --listen 127.0.0.1:0");
     let before = memory(&broker);
     let address = broker.address().to_owned();
     let mut clients = Vec::new();
@@ -93,17 +93,17 @@ fn members_that_say_too_much_are_refused() {
     }
     let taken = memory(&broker) - before;
     assert!(taken < 200 << 10, "{taken} KiB");
-    home.run(&format!("produce --count 10 --seed 1 -b {address}")).expect(0);
-    home.run(&format!("inventory --until-end -b {address}")).expect(0);
+    dir.run(&format!("produce --count 10 --seed 1 -b {address}")).expect(0);
+    dir.run(&format!("inventory --until-end -b {address}")).expect(0);
     assert_eq!(broker.end(Signal::TERM), 0);
 }
 
 #[test]
-fn answers_that_nobody_takes_take_no_more_together_than_some() {
-    let home = Home::new();
-    let broker = Foreground::start(&home, "broker --memory --listen 127.0.0.1:0");
+fn unread_responses_take_bounded_memory() {
+    let dir = WorkDir::new();
+    let broker = Foreground::start(&dir, "broker --memory --listen 127.0.0.1:0");
     let address = broker.address().to_owned();
-    home.run(&format!("produce --count 30000 --partitions 1 --seed 3 -b {address}")).expect(0);
+    dir.run(&format!("produce --count 30000 --partitions 1 --seed 3 -b {address}")).expect(0);
     let before = memory(&broker);
     let partition = FetchPartition::default().with_partition_max_bytes(1 << 30);
     let topic = FetchTopic::default().with_topic(TopicName(StrBytes::from_static_str("order-events")));
@@ -111,41 +111,41 @@ fn answers_that_nobody_takes_take_no_more_together_than_some() {
         .with_max_bytes(1 << 30)
         .with_session_epoch(-1)
         .with_topics(vec![topic.with_partitions(vec![partition])]);
-    let mut deaf = Vec::new();
+    let mut non_readers = Vec::new();
     for _ in 0..200 {
         let mut client = Client::connect(&address);
         client.send(12, &fetch);
-        deaf.push(client);
+        non_readers.push(client);
     }
     // Each of them holds its place, and this one is answered after some of them have theirs.
     until("a command is served", || {
-        let run = home.run(&format!("produce --count 1 --seed 1 -b {address}"));
+        let run = dir.run(&format!("produce --count 1 --seed 1 -b {address}"));
         (run.code == 0).then_some(())
     });
     let taken = memory(&broker) - before;
     assert!(taken < 2 * MEMORY, "{taken} KiB");
-    drop(deaf);
-    home.run(&format!("analytics --from-beginning --no-commit -b {address}")).expect(0);
+    drop(non_readers);
+    dir.run(&format!("analytics --from-beginning --no-commit -b {address}")).expect(0);
     assert_eq!(broker.end(Signal::TERM), 0);
 }
 
 #[test]
-fn a_thousand_silent_connections_lock_nobody_out() {
+fn silent_connections_block_no_client() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the hard limit");
-    let home = Home::new();
-    let broker = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data own");
+    let dir = WorkDir::new();
+    let broker = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data own");
     let address = broker.address().to_owned();
     let silent: Vec<TcpStream> = (0..1_100).map(|_| TcpStream::connect(&address).expect("connected")).collect();
-    assert_served(&home, &address);
-    home.run(&format!("inventory --until-end -b {address}")).expect(0);
+    assert_served(&dir, &address);
+    dir.run(&format!("inventory --until-end -b {address}")).expect(0);
     // As many that do not say what they want of the other line, which commands need too.
-    let control = std::fs::read_to_string(home.path("own/broker.json")).expect("read");
+    let control = std::fs::read_to_string(dir.path("own/broker.json")).expect("read");
     let control: serde_json::Value = serde_json::from_str(&control).expect("JSON");
     let control = control["control"].as_str().expect("an address").to_owned();
     let mute: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(&control).expect("connected")).collect();
-    home.run("lag -b embedded:own").expect(0);
-    assert!(home.status("own").is_some());
+    dir.run("lag -b embedded:own").expect(0);
+    assert!(dir.status("own").is_some());
     drop((silent, mute));
     assert_eq!(broker.end(Signal::TERM), 0);
 }

@@ -6,21 +6,21 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::json;
 
 use super::Case;
-use super::support::{BOUND, Lab, Stored};
+use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[
-    ("letters::large_records_in_small_batches_are_buried_whole_whatever_their_codec", large_records),
-    ("letters::a_record_that_does_not_fit_is_buried_as_its_head_with_size_and_digest", heads),
-    ("letters::the_records_own_headers_are_kept_in_front", own_headers),
-    ("letters::a_refusal_for_size_names_the_topic_that_refused", refused_sizes),
+    ("dead_letters::large_compressed_records_are_kept_whole", large_records),
+    ("dead_letters::oversized_record_is_cut_with_size_and_digest", oversized),
+    ("dead_letters::original_headers_come_first", original_headers),
+    ("dead_letters::size_error_names_the_topic", size_errors),
 ];
 
 const CODECS: [&str; 4] = ["gzip", "snappy", "lz4", "zstd"];
 
 /// A producer of batches of one record.
-pub fn producer(lab: &Lab, codec: &str) -> BaseProducer {
+pub fn producer(env: &TestEnv, codec: &str) -> BaseProducer {
     ClientConfig::new()
-        .set("bootstrap.servers", &lab.broker)
+        .set("bootstrap.servers", &env.broker)
         .set("acks", "all")
         .set("compression.type", codec)
         .set("message.max.bytes", "100000000")
@@ -33,7 +33,7 @@ pub fn put(producer: &BaseProducer, topic: &str, key: Option<&[u8]>, value: &[u8
     let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0).payload(value).headers(headers);
     record.key = key;
     producer.send(record).map_err(|(error, _)| error).expect("sent");
-    producer.flush(BOUND).expect("flushed");
+    producer.flush(STEP_TIMEOUT).expect("flushed");
 }
 
 pub fn order(id: &str) -> Vec<u8> {
@@ -46,8 +46,8 @@ pub fn order(id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn header<'a>(letter: &'a Stored, name: &str) -> &'a str {
-    let (_, value) = letter.headers.iter().rfind(|(found, _)| found == name).expect(name);
+fn header<'a>(dead_letter: &'a StoredRecord, name: &str) -> &'a str {
+    let (_, value) = dead_letter.headers.iter().rfind(|(found, _)| found == name).expect(name);
     std::str::from_utf8(value.as_deref().expect("a value")).expect("text")
 }
 
@@ -57,32 +57,32 @@ pub fn text(bytes: usize) -> Vec<u8> {
     (0..).flat_map(|number| line(number).into_bytes()).take(bytes).collect()
 }
 
-fn large_records(lab: &Lab) {
-    lab.create_topic("order-events", 1, &[]);
-    let topic = lab.topic("order-events");
+fn large_records(env: &TestEnv) {
+    env.create_topic("order-events", 1, &[]);
+    let topic = env.topic("order-events");
     let sizes = [1_200_000, 5_000_000];
     for codec in CODECS {
-        let producer = producer(lab, codec);
+        let producer = producer(env, codec);
         for bytes in sizes {
             let headers = || OwnedHeaders::new().insert(Header { key: "codec", value: Some(codec) });
             put(&producer, &topic, Some(b"key"), &text(bytes), headers());
             put(&producer, &topic, None, &order(codec), headers());
         }
     }
-    let document = lab.document("inventory --until-end");
+    let document = env.document("inventory --until-end");
     assert_eq!((&document["orders"], &document["dead_letters"]), (&json!(8), &json!(8)), "{document}");
-    let letters = lab.read("order-events-dlq");
-    assert_eq!(letters.len(), 8);
+    let dead_letters = env.read("order-events-dlq");
+    assert_eq!(dead_letters.len(), 8);
     let expected = CODECS.iter().flat_map(|codec| sizes.map(|bytes| (codec, bytes)));
-    for (letter, (codec, bytes)) in letters.iter().zip(expected) {
-        assert_eq!(header(letter, "codec"), *codec);
-        assert_eq!(letter.key.as_deref(), Some(&b"key"[..]));
-        assert!(letter.value.as_deref() == Some(&text(bytes)), "{codec}: its {bytes} bytes are untouched");
-        assert!(header(letter, "foodstream.dlq.reason").starts_with("not_json: "), "{letter:?}");
+    for (dead_letter, (codec, bytes)) in dead_letters.iter().zip(expected) {
+        assert_eq!(header(dead_letter, "codec"), *codec);
+        assert_eq!(dead_letter.key.as_deref(), Some(&b"key"[..]));
+        assert!(dead_letter.value.as_deref() == Some(&text(bytes)), "{codec}: its {bytes} bytes are untouched");
+        assert!(header(dead_letter, "foodstream.dlq.reason").starts_with("not_json: "), "{dead_letter:?}");
     }
     // Whoever counts meets the same records.
-    assert_eq!(lab.document("analytics --from-beginning")["bad_records"], 8);
-    assert_eq!(lab.document("inventory --until-end")["dead_letters"], 0);
+    assert_eq!(env.document("analytics --from-beginning")["bad_records"], 8);
+    assert_eq!(env.document("inventory --until-end")["dead_letters"], 0);
 }
 
 /// Bytes that do not get smaller, and again: a codec with a large window sees the repetition, and gzip does not.
@@ -96,10 +96,10 @@ pub fn repeated_noise(block: usize, times: usize) -> Vec<u8> {
     noise.repeat(times)
 }
 
-fn heads(lab: &Lab) {
-    lab.create_topic("order-events", 1, &[]);
-    let topic = lab.topic("order-events");
-    let (value, zstd) = (repeated_noise(600_000, 8), producer(lab, "zstd"));
+fn oversized(env: &TestEnv) {
+    env.create_topic("order-events", 1, &[]);
+    let topic = env.topic("order-events");
+    let (value, zstd) = (repeated_noise(600_000, 8), producer(env, "zstd"));
     put(
         &zstd,
         &topic,
@@ -108,28 +108,28 @@ fn heads(lab: &Lab) {
         OwnedHeaders::new().insert(Header { key: "traceparent", value: Some("00-1") }),
     );
     put(&zstd, &topic, None, &order("behind"), OwnedHeaders::new());
-    let document = lab.document("inventory --until-end");
+    let document = env.document("inventory --until-end");
     assert_eq!((&document["orders"], &document["dead_letters"]), (&json!(1), &json!(1)), "{document}");
-    let letters = lab.read("order-events-dlq");
-    let [letter] = letters.as_slice() else { panic!("one dead letter: {}", letters.len()) };
-    assert_eq!(letter.key.as_deref(), Some(&b"key"[..]));
-    assert!(letter.value.as_deref() == Some(&value[..65_536]), "its head");
+    let dead_letters = env.read("order-events-dlq");
+    let [dead_letter] = dead_letters.as_slice() else { panic!("one dead letter: {}", dead_letters.len()) };
+    assert_eq!(dead_letter.key.as_deref(), Some(&b"key"[..]));
+    assert!(dead_letter.value.as_deref() == Some(&value[..65_536]), "its head");
     assert_eq!(
-        header(letter, "foodstream.dlq.reason").split_once("; ").expect("says so").1,
+        header(dead_letter, "foodstream.dlq.reason").split_once("; ").expect("says so").1,
         "the value is cut: the first 65536 of 4800000 bytes"
     );
-    assert_eq!(header(letter, "foodstream.dlq.value.size"), "4800000");
+    assert_eq!(header(dead_letter, "foodstream.dlq.value.size"), "4800000");
     // By `sha256sum`.
-    assert_eq!(header(letter, "foodstream.dlq.value.sha256"), REPEATED_NOISE);
-    assert_eq!(letter.headers[0], ("traceparent".to_owned(), Some(b"00-1".to_vec())));
+    assert_eq!(header(dead_letter, "foodstream.dlq.value.sha256"), REPEATED_NOISE);
+    assert_eq!(dead_letter.headers[0], ("traceparent".to_owned(), Some(b"00-1".to_vec())));
 }
 
 const REPEATED_NOISE: &str = "8612bdd04c7ef25db89c26c8c202e51118c7511f2bef39cfa2d28e9ee0e30b82";
 
-fn own_headers(lab: &Lab) {
-    lab.create_topic("order-events", 1, &[]);
-    let topic = lab.topic("order-events");
-    let plain = producer(lab, "none");
+fn original_headers(env: &TestEnv) {
+    env.create_topic("order-events", 1, &[]);
+    let topic = env.topic("order-events");
+    let plain = producer(env, "none");
     let headers = OwnedHeaders::new()
         .insert(Header { key: "traceparent", value: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") })
         .insert(Header { key: "__TypeId__", value: Some("com.example.Order") })
@@ -140,20 +140,20 @@ fn own_headers(lab: &Lab) {
         .insert(Header { key: "twice", value: Some("second") });
     put(&plain, &topic, Some(b"k"), b"no order", headers);
     put(&plain, &topic, None, b"bare", OwnedHeaders::new());
-    lab.run("inventory --until-end").expect(0);
-    let first = lab.read("order-events-dlq").remove(0);
-    let told = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
-    let own = [
-        told("traceparent", Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
-        told("__TypeId__", Some(b"com.example.Order")),
-        told("twice", Some(b"first")),
-        told("null", None),
-        told("empty", Some(b"")),
-        told("", Some(b"\xff\x00")),
-        told("twice", Some(b"second")),
+    env.run("inventory --until-end").expect(0);
+    let first = env.read("order-events-dlq").remove(0);
+    let header_pair = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
+    let original = [
+        header_pair("traceparent", Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
+        header_pair("__TypeId__", Some(b"com.example.Order")),
+        header_pair("twice", Some(b"first")),
+        header_pair("null", None),
+        header_pair("empty", Some(b"")),
+        header_pair("", Some(b"\xff\x00")),
+        header_pair("twice", Some(b"second")),
     ];
-    assert_eq!(first.headers[..own.len()], own);
-    let names: Vec<&str> = first.headers[own.len()..].iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(first.headers[..original.len()], original);
+    let names: Vec<&str> = first.headers[original.len()..].iter().map(|(name, _)| name.as_str()).collect();
     let ours = ["reason", "topic", "partition", "offset", "timestamp"].map(|name| format!("foodstream.dlq.{name}"));
     assert_eq!(names, ours);
 
@@ -162,30 +162,30 @@ fn own_headers(lab: &Lab) {
         headers.insert(Header { key: name, value: value.as_deref() })
     });
     put(&plain, &topic, first.key.as_deref(), first.value.as_deref().expect("a value"), again);
-    lab.run("inventory --until-end").expect(0);
-    let second = lab.read("order-events-dlq").remove(2);
+    env.run("inventory --until-end").expect(0);
+    let second = env.read("order-events-dlq").remove(2);
     assert_eq!(second.headers[..first.headers.len()], first.headers);
     assert_eq!((header(&first, "foodstream.dlq.offset"), header(&second, "foodstream.dlq.offset")), ("0", "2"));
 }
 
-fn refused_sizes(lab: &Lab) {
-    lab.create_topic("order-events", 1, &[]);
-    let topic = lab.topic("order-events");
-    let gzip = producer(lab, "gzip");
+fn size_errors(env: &TestEnv) {
+    env.create_topic("order-events", 1, &[]);
+    let topic = env.topic("order-events");
+    let gzip = producer(env, "gzip");
     put(&gzip, &topic, None, &order("before"), OwnedHeaders::new());
     // A good order, whose key goes with each of its decisions.
     put(&gzip, &topic, Some(&text(1_200_000)), &order("with a key"), OwnedHeaders::new());
     put(&gzip, &topic, None, &order("behind"), OwnedHeaders::new());
     // What fails the transaction is not always the call that hears of it.
-    for words in ["", "--commit-interval 1ms", "--commit-interval 5s", "--throttle 20/s"] {
-        let refused = lab.run(&format!("inventory --until-end {words}")).expect(7);
-        let decisions = lab.topic("inventory-events");
+    for args in ["", "--commit-interval 1ms", "--commit-interval 5s", "--throttle 20/s"] {
+        let refused = env.run(&format!("inventory --until-end {args}")).expect(7);
+        let decisions = env.topic("inventory-events");
         let said = format!("writing to {decisions}: MessageSizeTooLarge");
-        assert!(refused.stderr.contains(&said), "{words}: {}", refused.stderr);
+        assert!(refused.stderr.contains(&said), "{args}: {}", refused.stderr);
         let hint = format!("--entity-name {decisions} --add-config max.message.bytes=");
-        assert!(refused.stderr.contains(&hint), "{words}: {}", refused.stderr);
+        assert!(refused.stderr.contains(&hint), "{args}: {}", refused.stderr);
     }
-    lab.set_config("inventory-events", "max.message.bytes", "2000000");
-    lab.run("inventory --until-end").expect(0);
-    assert_eq!(lab.read("inventory-events").len(), 3);
+    env.set_config("inventory-events", "max.message.bytes", "2000000");
+    env.run("inventory --until-end").expect(0);
+    assert_eq!(env.read("inventory-events").len(), 3);
 }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
-use super::bounded::trial;
-use super::site::Site;
+use super::secure_kafka::SecureKafka;
+use super::time_limit::trial;
 
 /// What is typed, the exit code, and words of the message and its hint. `{name}` is the address of that listener.
 type Wrong = (&'static str, &'static str, &'static str, i32, &'static [&'static str]);
 
 const WRONG: &[Wrong] = &[
     (
-        "a_wrong_password",
+        "wrong_password",
         "foodstream.properties",
         "-X sasl.password=wrong",
         5,
@@ -22,35 +22,35 @@ const WRONG: &[Wrong] = &[
         ],
     ),
     (
-        "a_wrong_password_by_plain",
+        "wrong_password_with_plain",
         "plain.properties",
         "-X sasl.password=wrong",
         5,
         &["{sasl_ssl} refused the password of user foodstream (PLAIN)"],
     ),
     (
-        "a_user_that_does_not_exist",
+        "unknown_user",
         "foodstream.properties",
         "-X sasl.username=nobody",
         5,
         &["{sasl_ssl} refused the password of user nobody"],
     ),
     (
-        "a_mechanism_that_is_not_enabled",
+        "disabled_mechanism",
         "foodstream.properties",
         "-X sasl.mechanism=SCRAM-SHA-256",
         5,
         &["takes no login by SCRAM-SHA-256, only by ", "SCRAM-SHA-512", "-X sasl.mechanism="],
     ),
     (
-        "a_certificate_of_another_host",
+        "certificate_of_another_host",
         "wrong-host.properties",
         "",
         5,
         &["the certificate of {wrong_host} is for elsewhere.example, not for localhost"],
     ),
     (
-        "a_certificate_of_an_unknown_authority",
+        "certificate_of_an_unknown_authority",
         "foodstream.properties",
         "-X ssl.ca.location=",
         5,
@@ -60,7 +60,7 @@ const WRONG: &[Wrong] = &[
         ],
     ),
     (
-        "tls_spoken_to_plaintext",
+        "tls_to_plaintext_listener",
         "foodstream.properties",
         "-b {plaintext}",
         4,
@@ -70,7 +70,7 @@ const WRONG: &[Wrong] = &[
         ],
     ),
     (
-        "plaintext_spoken_to_tls",
+        "plaintext_to_tls_listener",
         "foodstream.properties",
         "-X security.protocol=plaintext",
         4,
@@ -80,21 +80,21 @@ const WRONG: &[Wrong] = &[
         ],
     ),
     (
-        "a_login_without_tls_to_tls",
+        "sasl_plaintext_to_tls_listener",
         "foodstream.properties",
         "-X security.protocol=sasl_plaintext",
         4,
         &["{sasl_ssl} closes on what is not TLS", "-X security.protocol=sasl_ssl"],
     ),
     (
-        "a_login_where_none_is_taken",
+        "login_to_listener_without_sasl",
         "foodstream.properties",
         "-b {plaintext} -X security.protocol=sasl_plaintext",
         4,
         &["{plaintext} takes no login", "-X security.protocol=plaintext"],
     ),
     (
-        "no_login_where_one_is_wanted",
+        "missing_login",
         "foodstream.properties",
         "-X security.protocol=ssl --timeout 3s",
         4,
@@ -104,28 +104,28 @@ const WRONG: &[Wrong] = &[
         ],
     ),
     (
-        "no_client_certificate_where_one_is_wanted",
+        "missing_client_certificate",
         "mutual-client.properties",
         "-X ssl.certificate.location= -X ssl.key.location=",
         5,
         &["{ssl} wants a client certificate, and none is set", "-X ssl.certificate.location=FILE"],
     ),
     (
-        "a_client_certificate_that_has_expired",
+        "expired_client_certificate",
         "mutual-expired.properties",
         "",
         5,
         &["{ssl} refused the client certificate of CN=foodstream-expired", "expired.pem, valid until 20"],
     ),
     (
-        "a_client_certificate_without_a_right",
+        "client_certificate_without_permission",
         "mutual-client.properties",
         "",
         5,
         &["User:CN=foodstream-client lacks Write on Topic ", "--allow-principal User:CN=foodstream-client "],
     ),
     (
-        "nobody_without_a_right",
+        "anonymous_without_permission",
         "foodstream.properties",
         "-b {plaintext} -X security.protocol=plaintext",
         5,
@@ -133,20 +133,20 @@ const WRONG: &[Wrong] = &[
     ),
 ];
 
-pub fn trials(site: &'static Site) -> Vec<Trial> {
+pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
     WRONG
         .iter()
-        .map(|(name, file, words, code, told)| {
-            trial(format!("connecting::{name}_is_told_as_that"), move || {
+        .map(|(name, file, args, code, context)| {
+            trial(format!("connection_errors::{name}_is_told_as_that"), move || {
                 let address = |text: &str| {
                     ["plaintext", "sasl_ssl", "ssl", "wrong_host"]
                         .iter()
-                        .fold(text.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), &site.listener(name)))
+                        .fold(text.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), &kafka.listener(name)))
                 };
-                let place = site.place(name);
-                let (run, took) = place.run_with(&site.file(file), &format!("produce --count 10 {}", address(words)));
+                let env = kafka.env(name);
+                let (run, took) = env.run_with(&kafka.file(file), &format!("produce --count 10 {}", address(args)));
                 assert_eq!(run.code(), *code, "{}", run.stderr);
-                for part in *told {
+                for part in *context {
                     assert!(run.stderr.contains(&address(part)), "{part} is not in:\n{}", run.stderr);
                 }
                 assert!(!run.stderr.contains("correct horse"), "{}", run.stderr);

@@ -9,16 +9,16 @@ use std::process::Stdio;
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use super::{Foreground, Home, Run, Signal, records};
+use super::{Foreground, Run, Signal, WorkDir, records};
 #[cfg(target_os = "linux")]
-use super::{lives, until};
+use super::{is_running, until};
 
 /// A command of a home below a limit of the shell.
-fn limited(home: &Home, limit: &str, words: &str) -> Command {
+fn limited(dir: &WorkDir, limit: &str, args: &str) -> Command {
     let mut command = Command::new("sh");
     command
-        .args(["-c", &format!("ulimit {limit} && exec \"$0\" {words}"), env!("CARGO_BIN_EXE_foodstream")])
-        .current_dir(home.folder.path())
+        .args(["-c", &format!("ulimit {limit} && exec \"$0\" {args}"), env!("CARGO_BIN_EXE_foodstream")])
+        .current_dir(dir.data.path())
         .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
         .env_remove("FOODSTREAM_BROKER_IDLE")
         .stdin(std::process::Stdio::null())
@@ -27,95 +27,95 @@ fn limited(home: &Home, limit: &str, words: &str) -> Command {
     command
 }
 
-fn run(home: &Home, limit: &str, words: &str) -> Run {
-    Run::of(words, limited(home, limit, words).output().expect("ended"))
+fn run(dir: &WorkDir, limit: &str, args: &str) -> Run {
+    Run::of(args, limited(dir, limit, args).output().expect("ended"))
 }
 
 /// A broker in the foreground below a limit.
-fn broker(home: &Home, limit: &str, words: &str) -> Foreground {
-    let mut child = limited(home, limit, words).spawn().expect("started");
+fn broker(dir: &WorkDir, limit: &str, args: &str) -> Foreground {
+    let mut child = limited(dir, limit, args).spawn().expect("started");
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("read");
-    assert!(!line.is_empty(), "{words} said nothing");
+    assert!(!line.is_empty(), "{args} said nothing");
     Foreground { child, line }
 }
 
 #[test]
-fn more_partitions_than_files_that_may_be_open_are_served() {
-    let home = Home::new();
+fn serves_more_partitions_than_open_files() {
+    let dir = WorkDir::new();
     // The broker is started by the first command, below its limit; the limits of macOS begin here.
-    run(&home, "-n 256", "produce --count 2000 --partitions 200 --seed 7 -b embedded").expect(0);
-    let decided = run(&home, "-n 256", "inventory --until-end -b embedded --output json").expect(0);
+    run(&dir, "-n 256", "produce --count 2000 --partitions 200 --seed 7 -b embedded").expect(0);
+    let decided = run(&dir, "-n 256", "inventory --until-end -b embedded --output json").expect(0);
     let document: serde_json::Value = serde_json::from_str(&decided.stdout).expect("a document");
     assert_eq!(document["orders"], 2000);
-    let status = home.status(".foodstream").expect("it runs");
+    let status = dir.status(".foodstream").expect("it runs");
     assert_eq!(records(&status), 2000);
     #[cfg(target_os = "linux")]
     {
-        let open = fs::read_dir(format!("/proc/{}/fd", home.pid(".foodstream"))).expect("listed").count();
+        let open = fs::read_dir(format!("/proc/{}/fd", dir.pid(".foodstream"))).expect("listed").count();
         assert!(open < 256 / 2, "{open} files are open");
     }
-    home.run("broker --stop").expect(0);
+    dir.run("broker --stop").expect(0);
     // And read again by the next one: 800 partitions.
-    let again = run(&home, "-n 256", "inventory --until-end -b embedded --output json").expect(0);
+    let again = run(&dir, "-n 256", "inventory --until-end -b embedded --output json").expect(0);
     let document: serde_json::Value = serde_json::from_str(&again.stdout).expect("a document");
     assert_eq!(document["orders"], 0);
-    let log = fs::read_to_string(home.path(".foodstream/broker.log")).expect("read");
+    let log = fs::read_to_string(dir.path(".foodstream/broker.log")).expect("read");
     assert!(!log.contains("Too many open files"), "{log}");
 }
 
 /// That no file can be opened says nothing about the folder.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_broker_that_can_open_no_file_does_not_take_its_folder_for_deleted() {
-    let home = Home::new();
-    home.run("produce --count 20 --seed 7 -b embedded").expect(0);
-    let pid = home.pid(".foodstream");
+fn too_many_open_files_is_not_a_deleted_directory() {
+    let dir = WorkDir::new();
+    dir.run("produce --count 20 --seed 7 -b embedded").expect(0);
+    let pid = dir.pid(".foodstream");
     let process = Some(Pid::from_raw(pid).expect("a pid"));
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let before = prlimit(process, Resource::Nofile, Rlimit { current: Some(3), maximum }).expect("limited");
-    let log = || fs::read_to_string(home.path(".foodstream/broker.log")).expect("read");
+    let log = || fs::read_to_string(dir.path(".foodstream/broker.log")).expect("read");
     until("it is told", || {
         log().contains("whether the folder is still there is not known: Too many open files").then_some(())
     });
     // Whoever has not enough files himself does not know whether there is a broker, and says so.
-    let mut asked = limited(&home, "-n 3", "broker --status").stderr(Stdio::piped()).spawn().expect("started");
+    let mut asked = limited(&dir, "-n 3", "broker --status").stderr(Stdio::piped()).spawn().expect("started");
     assert_ne!(asked.wait().expect("ended").code(), Some(3), "no files, and so no broker?");
-    assert!(lives(pid), "{}", log());
+    assert!(is_running(pid), "{}", log());
     prlimit(process, Resource::Nofile, before).expect("given back");
-    home.run("produce --count 20 --seed 8 -b embedded").expect(0);
-    assert_eq!(home.pid(".foodstream"), pid);
-    assert_eq!(records(&home.status(".foodstream").expect("it runs")), 40);
+    dir.run("produce --count 20 --seed 8 -b embedded").expect(0);
+    assert_eq!(dir.pid(".foodstream"), pid);
+    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 40);
     assert_eq!(log().matches("whether the folder").count(), 1, "{}", log());
 }
 
 #[test]
-fn a_file_that_may_not_grow_is_a_full_disk_and_who_waits_is_told() {
-    let home = Home::new();
+fn file_size_limit_is_reported_to_clients() {
+    let dir = WorkDir::new();
     // Blocks of 512 bytes, or of 1,024 in some shells.
-    let broker = broker(&home, "-f 400", "broker --listen 127.0.0.1:0 --data .foodstream");
-    let produced = home.run("produce --count 20000 --seed 7 --timeout 4s -b embedded").expect(4);
-    let words = "cannot write what it is sent: a file would become larger than this process may write (`ulimit -f`)";
+    let broker = broker(&dir, "-f 400", "broker --listen 127.0.0.1:0 --data .foodstream");
+    let produced = dir.run("produce --count 20000 --seed 7 --timeout 4s -b embedded").expect(4);
+    let message = "cannot write what it is sent: a file would become larger than this process may write (`ulimit -f`)";
     assert!(produced.stderr.contains("warning: the embedded broker over .foodstream ("), "{}", produced.stderr);
-    assert_eq!(produced.stderr.matches(words).count(), 1, "{}", produced.stderr);
+    assert_eq!(produced.stderr.matches(message).count(), 1, "{}", produced.stderr);
     // What was acknowledged is there, and can be read by a broker without the limit.
-    let status = home.status(".foodstream").expect("it runs");
+    let status = dir.status(".foodstream").expect("it runs");
     let there = records(&status);
     assert!(there > 100, "{status:#}");
     assert_eq!(broker.end(Signal::TERM), 0);
-    home.run("analytics --from-beginning -b embedded").expect(0);
-    assert_eq!(records(&home.status(".foodstream").expect("it runs")), there);
-    home.run("produce --count 100 --seed 8 -b embedded").expect(0);
+    dir.run("analytics --from-beginning -b embedded").expect(0);
+    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), there);
+    dir.run("produce --count 100 --seed 8 -b embedded").expect(0);
 }
 
 #[test]
-fn a_page_that_may_not_grow_is_a_failed_output() {
-    let home = Home::new();
-    fs::create_dir(home.path("pages")).expect("made");
-    let manual = run(&home, "-f 1", "man pages").expect(8);
+fn file_size_limit_fails_the_man_page() {
+    let dir = WorkDir::new();
+    fs::create_dir(dir.path("pages")).expect("made");
+    let manual = run(&dir, "-f 1", "man pages").expect(8);
     assert!(manual.stderr.contains("pages/") && manual.stderr.contains("File too large"), "{}", manual.stderr);
     assert_eq!(
-        fs::read_dir(home.path("pages")).expect("listed").filter(|it| is_cut(it.as_ref().expect("listed"))).count(),
+        fs::read_dir(dir.path("pages")).expect("listed").filter(|it| is_cut(it.as_ref().expect("listed"))).count(),
         0
     );
 }
@@ -126,19 +126,18 @@ fn is_cut(page: &fs::DirEntry) -> bool {
 }
 
 #[test]
-fn a_full_disk_reaches_who_waits_in_words() {
-    let home = Home::new();
-    fs::create_dir(home.path("small")).expect("made");
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(home.path("small")).output();
+fn full_disk_is_reported_to_clients() {
+    let dir = WorkDir::new();
+    fs::create_dir(dir.path("small")).expect("made");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path("small")).output();
     if !mounted.is_ok_and(|mounted| mounted.status.success()) {
         eprintln!("skipped: a small file system can be mounted by root on Linux only");
         return;
     }
-    let unmount = || Command::new("umount").arg(home.path("small")).status().is_ok_and(|status| status.success());
+    let unmount = || Command::new("umount").arg(dir.path("small")).status().is_ok_and(|status| status.success());
     let result = std::panic::catch_unwind(|| {
-        let broker = Foreground::start(&home, "broker --listen 127.0.0.1:0 --data small/data");
-        let produced = home.run("produce --count 20000 --seed 7 --timeout 4s -b embedded:small/data").expect(4);
+        let broker = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data small/data");
+        let produced = dir.run("produce --count 20000 --seed 7 --timeout 4s -b embedded:small/data").expect(4);
         assert_eq!(
             produced.stderr.matches("cannot write what it is sent: the disk is full").count(),
             1,
@@ -146,7 +145,7 @@ fn a_full_disk_reaches_who_waits_in_words() {
             produced.stderr
         );
         // Also who has nothing to send but a request that must be remembered.
-        let decided = home.run("inventory --until-end --timeout 4s -b embedded:small/data").expect(4);
+        let decided = dir.run("inventory --until-end --timeout 4s -b embedded:small/data").expect(4);
         assert!(decided.stderr.contains("cannot write what it is sent: the disk is full"), "{}", decided.stderr);
         drop(broker);
     });

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, FetchResponse, MetadataResponse, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::rule::{Damage, Harm};
+use super::rule::{Corruption, CorruptionKind};
 use super::state::Shared;
 
 /// Where a batch's magic byte stands, its checksum, and what that covers.
@@ -38,23 +38,25 @@ pub fn learn(shared: &Shared, version: i16, frame: &Bytes) {
 }
 
 /// The reply to a `Fetch`, with the batch damaged if it is in there.
-pub fn apply(shared: &Shared, damage: Damage, version: i16, mut frame: Bytes) -> Result<Bytes, String> {
-    let told = |error| format!("Fetch version {version}: {error}");
+pub fn apply(shared: &Shared, corruption: Corruption, version: i16, mut frame: Bytes) -> Result<Bytes, String> {
+    let context = |error| format!("Fetch version {version}: {error}");
     let header_version = ApiKey::Fetch.response_header_version(version);
-    let header = ResponseHeader::decode(&mut frame, header_version).map_err(told)?;
-    let mut reply = FetchResponse::decode(&mut frame, version).map_err(told)?;
+    let header = ResponseHeader::decode(&mut frame, header_version).map_err(context)?;
+    let mut reply = FetchResponse::decode(&mut frame, version).map_err(context)?;
     for topic in &mut reply.responses {
         let known = shared.change(|state| state.topics.get(&topic.topic_id).cloned());
-        if topic.topic.0.as_str() != damage.topic && known.as_deref() != Some(damage.topic) {
+        if topic.topic.0.as_str() != corruption.topic && known.as_deref() != Some(corruption.topic) {
             continue;
         }
-        for partition in topic.partitions.iter_mut().filter(|partition| partition.partition_index == damage.partition) {
+        for partition in
+            topic.partitions.iter_mut().filter(|partition| partition.partition_index == corruption.partition)
+        {
             let Some(records) = &mut partition.records else { continue };
             let mut bytes = BytesMut::from(&records[..]);
             let done = shared.change(|state| {
-                let may = state.counts.damaged < damage.times;
-                let done = may && harm(&mut bytes, damage);
-                state.counts.damaged += u64::from(done);
+                let may = state.counts.corrupted < corruption.times;
+                let done = may && corrupt(&mut bytes, corruption);
+                state.counts.corrupted += u64::from(done);
                 done
             });
             if done {
@@ -63,13 +65,13 @@ pub fn apply(shared: &Shared, damage: Damage, version: i16, mut frame: Bytes) ->
         }
     }
     let mut written = BytesMut::new();
-    header.encode(&mut written, header_version).map_err(told)?;
-    reply.encode(&mut written, version).map_err(told)?;
+    header.encode(&mut written, header_version).map_err(context)?;
+    reply.encode(&mut written, version).map_err(context)?;
     Ok(written.freeze())
 }
 
 /// Damages the batch that has the offset, if it is whole there.
-fn harm(bytes: &mut [u8], damage: Damage) -> bool {
+fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
     let mut at = 0;
     while let Some(batch) = bytes.get(at..).filter(|rest| rest.len() > LAST_OFFSET_DELTA + 4) {
         let number = |from: usize| i32::from_be_bytes(batch[from..from + 4].try_into().expect("four bytes"));
@@ -77,16 +79,16 @@ fn harm(bytes: &mut [u8], damage: Damage) -> bool {
         let size = usize::try_from(number(8)).expect("a length") + OVERHEAD;
         let last = base + i64::from(number(LAST_OFFSET_DELTA));
         let Some(batch) = bytes.get_mut(at..at + size) else { return false };
-        if (base..=last).contains(&damage.offset) {
-            match damage.how {
+        if (base..=last).contains(&corruption.offset) {
+            match corruption.how {
                 // The last byte counts the headers of the last record.
-                Harm::Bit => batch[size - 3] ^= 1,
-                Harm::Compression => batch[ATTRIBUTES] = batch[ATTRIBUTES] & !CODEC | 4,
-                Harm::Codec => batch[ATTRIBUTES] |= CODEC,
-                Harm::Records => batch[RECORDS..RECORDS + 5].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x07]),
-                Harm::Format => batch[MAGIC] = 9,
+                CorruptionKind::Bit => batch[size - 3] ^= 1,
+                CorruptionKind::Compression => batch[ATTRIBUTES] = batch[ATTRIBUTES] & !CODEC | 4,
+                CorruptionKind::Codec => batch[ATTRIBUTES] |= CODEC,
+                CorruptionKind::Records => batch[RECORDS..RECORDS + 5].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x07]),
+                CorruptionKind::Format => batch[MAGIC] = 9,
             }
-            if damage.how != Harm::Bit {
+            if corruption.how != CorruptionKind::Bit {
                 let crc = crc32c::crc32c(&batch[COVERED..]);
                 batch[CRC..COVERED].copy_from_slice(&crc.to_be_bytes());
             }

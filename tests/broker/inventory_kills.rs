@@ -10,26 +10,27 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Case;
-use super::support::{Lab, Running, until};
-use super::truth;
+use super::invariants;
+use super::support::{Running, TestEnv, until};
 
 pub const CASES: &[Case] = &[
-    ("chaos::killed_twenty_times_it_decides_every_line_exactly_once", killed),
-    ("chaos::a_second_process_with_the_same_instance_id_fences_the_first", doubled),
-    ("chaos::a_stopped_instance_that_wakes_beside_its_successor_commits_nothing_and_goes_on", woken),
-    ("chaos::a_stopped_instance_that_wakes_does_not_fence_the_successor_of_its_name", woken_beside_its_twin),
+    ("inventory_kills::decides_each_line_once_across_20_kills", killed),
+    ("inventory_kills::duplicate_instance_id_fences_the_first", duplicated),
+    ("inventory_kills::resumed_member_commits_nothing_stale_and_rejoins", resumed),
+    ("inventory_kills::resumed_instance_does_not_fence_its_successor", resumed_next_to_successor),
 ];
 
 /// The group of `inventory`.
 pub const GROUP: &str = "inventory-consumer-group";
 /// The shortest timeouts that a broker with default settings takes.
-pub const FAST: &str = "-X transaction.timeout.ms=4000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500";
+pub const SHORT_TIMEOUTS: &str =
+    "-X transaction.timeout.ms=4000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500";
 /// The stock settings that `inventory` has by default.
-pub const OPENING: i64 = 100;
-/// As [`OPENING`].
+pub const OPENING_STOCK: i64 = 100;
+/// As [`OPENING_STOCK`].
 pub const RESTOCK_MILLIS: i64 = 3_600_000;
 
-const TARGET: &str = "order-events";
+const ORDERS: &str = "order-events";
 
 /// `SplitMix64`; tells its seed when the test fails.
 struct Random {
@@ -70,36 +71,35 @@ impl Drop for Random {
 }
 
 /// Waits until the group has committed beyond a point, while the processes live.
-fn until_beyond(lab: &Lab, point: i64, running: &mut Vec<Running>) -> i64 {
+fn until_progress_beyond(env: &TestEnv, point: i64, running: &mut Vec<Running>) -> i64 {
     until("the group goes on", || {
         if let Some(ended) = running.iter_mut().position(Running::has_ended) {
             panic!("ended by itself: {:?}", running.swap_remove(ended).end());
         }
-        Some(lab.progress(GROUP, TARGET)).filter(|progress| *progress > point)
+        Some(env.progress(GROUP, ORDERS)).filter(|progress| *progress > point)
     })
 }
 
-fn killed(lab: &Lab) {
+fn killed(env: &TestEnv) {
     let mut random = Random::new();
-    lab.run(&format!("produce --count 100000 --poison-rate 0.5% --seed {}", random.seed)).expect(0);
+    env.run(&format!("produce --count 100000 --poison-rate 0.5% --seed {}", random.seed)).expect(0);
     // Half of the incarnations have a name, in random order.
     let mut named: Vec<bool> = (0..20).map(|index| index % 2 == 0).collect();
     for index in (1..named.len()).rev() {
         let other = usize::try_from(random.below(index as u64 + 1)).expect("small");
         named.swap(index, other);
     }
-    let words = format!("inventory {FAST} --throttle 4000/s");
+    let args = format!("inventory {SHORT_TIMEOUTS} --throttle 4000/s");
     let (mut kills, mut open) = (0, 0);
     for (index, named) in named.into_iter().enumerate() {
-        let before = lab.progress(GROUP, TARGET);
-        let mut running =
-            vec![if named { lab.start(&format!("{words} --instance-id till")) } else { lab.start(&words) }];
+        let before = env.progress(GROUP, ORDERS);
+        let mut running = vec![if named { env.start(&format!("{args} --instance-id till")) } else { env.start(&args) }];
         // Two in three die in the middle of work; the others while they join, restore or wait.
         if random.below(3) > 0 {
-            until_beyond(lab, before, &mut running);
+            until_progress_beyond(env, before, &mut running);
         }
         if [6, 13].contains(&index) {
-            running.push(lab.start(&words));
+            running.push(env.start(&args));
             random.pause(1500);
         }
         random.pause(600);
@@ -108,43 +108,43 @@ fn killed(lab: &Lab) {
             process.kill();
             kills += 1;
         }
-        open += i32::from(index > 0 && lab.has_open_transaction("inventory-events"));
+        open += i32::from(index > 0 && env.has_open_transaction("inventory-events"));
     }
-    let killed_at = lab.progress(GROUP, TARGET);
+    let killed_at = env.progress(GROUP, ORDERS);
     assert!(killed_at < 100_000, "all was done before the last kill");
-    let last = lab.document(&format!("inventory {FAST} --until-end"));
+    let last = env.document(&format!("inventory {SHORT_TIMEOUTS} --until-end"));
     let restored = last["restored_records"].as_u64().expect("a number");
-    let written = lab.read_as("inventory-events", "read_uncommitted").len();
-    let aborted = written - lab.read("inventory-events").len();
+    let written = env.read_with_isolation("inventory-events", "read_uncommitted").len();
+    let aborted = written - env.read("inventory-events").len();
     eprintln!(
         "{kills} kills, {open} in an open transaction, {killed_at} committed, {aborted} decisions aborted, {restored} restored"
     );
     assert!(kills >= 20 && open > 3 && aborted > 0 && restored > 0, "the kills did not hit what they were meant to");
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
-fn doubled(lab: &Lab) {
-    lab.run("produce --count 20000 --seed 11").expect(0);
-    let words = format!("inventory {FAST} --throttle 500/s --instance-id till");
-    let mut running = vec![lab.start(&words)];
-    let before = until_beyond(lab, 0, &mut running);
+fn duplicated(env: &TestEnv) {
+    env.run("produce --count 20000 --seed 11").expect(0);
+    let args = format!("inventory {SHORT_TIMEOUTS} --throttle 500/s --instance-id till");
+    let mut running = vec![env.start(&args)];
+    let before = until_progress_beyond(env, 0, &mut running);
     let first = running.pop().expect("running");
-    running.push(lab.start(&words));
+    running.push(env.start(&args));
     let first = first.end().expect(6);
     assert!(first.stderr.contains("--instance-id till"), "{}", first.stderr);
-    until_beyond(lab, before.max(lab.progress(GROUP, TARGET)), &mut running);
+    until_progress_beyond(env, before.max(env.progress(GROUP, ORDERS)), &mut running);
     let second = running.pop().expect("running");
     second.signal(Signal::INT);
     second.end().expect(0);
-    lab.run(&format!("inventory {FAST} --until-end --instance-id till")).expect(0);
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    env.run(&format!("inventory {SHORT_TIMEOUTS} --until-end --instance-id till")).expect(0);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 /// Stops a process in the middle of a transaction that the broker knows.
-fn stop_in_transaction(lab: &Lab, process: &Running) {
+fn stop_in_transaction(env: &TestEnv, process: &Running) {
     until("a transaction is open when the process stops", || {
         process.signal(Signal::STOP);
-        if lab.has_open_transaction("inventory-events") {
+        if env.has_open_transaction("inventory-events") {
             return Some(());
         }
         process.signal(Signal::CONT);
@@ -152,7 +152,7 @@ fn stop_in_transaction(lab: &Lab, process: &Running) {
     });
 }
 
-fn woken(lab: &Lab) {
+fn resumed(env: &TestEnv) {
     // Woken as soon as the group has given its partitions to another, the transaction still open on the broker; and
     // long after, the transaction timed out and everything decided by the other.
     std::thread::scope(|scope| {
@@ -160,32 +160,33 @@ fn woken(lab: &Lab) {
             // The broker looks for timed-out transactions every ten seconds; now and then it looks just before the
             // session ends, and then this was a late wake-up. Every try is checked whole.
             // The embedded broker is exact, and there it always was one.
-            let early = (0..4).any(|number| woken_at(&lab.other(&format!("early{number}")), true) || !lab.is_kafka());
+            let early = (0..4).any(|number| resume_at(&env.other(&format!("early{number}")), true) || !env.is_kafka());
             assert!(early, "no try woke the first one with its transaction open");
         });
-        scope.spawn(|| woken_at(&lab.other("late"), false));
+        scope.spawn(|| resume_at(&env.other("late"), false));
     });
 }
 
 /// Whether the transaction was open when the process was woken.
-fn woken_at(lab: &Lab, early: bool) -> bool {
-    lab.run("produce --count 6000 --seed 12").expect(0);
-    let slow = format!("inventory {FAST} -X transaction.timeout.ms=5900 --commit-interval 2s --throttle 300/s");
-    let mut running = vec![lab.start(&slow)];
-    until_beyond(lab, 0, &mut running);
+fn resume_at(env: &TestEnv, early: bool) -> bool {
+    env.run("produce --count 6000 --seed 12").expect(0);
+    let slow =
+        format!("inventory {SHORT_TIMEOUTS} -X transaction.timeout.ms=5900 --commit-interval 2s --throttle 300/s");
+    let mut running = vec![env.start(&slow)];
+    until_progress_beyond(env, 0, &mut running);
     let first = running.pop().expect("running");
-    let old = lab.members(GROUP);
-    stop_in_transaction(lab, &first);
+    let old = env.members(GROUP);
+    stop_in_transaction(env, &first);
     // Slow enough to be seen at work.
-    let mut second = lab.start(&format!("inventory {FAST} --until-end --throttle 1500/s --output json"));
+    let mut second = env.start(&format!("inventory {SHORT_TIMEOUTS} --until-end --throttle 1500/s --output json"));
     let mut open = false;
     if early {
         until("the group gives the partitions to the second alone", || {
-            let members = lab.members(GROUP);
+            let members = env.members(GROUP);
             assert!(!second.has_ended(), "the second ended unseen: {members:?}, before {old:?}");
             (members.len() == 1 && members != old).then_some(())
         });
-        open = lab.has_open_transaction("inventory-events");
+        open = env.has_open_transaction("inventory-events");
         first.signal(Signal::CONT);
         second.end().expect(0);
     } else {
@@ -194,75 +195,75 @@ fn woken_at(lab: &Lab, early: bool) -> bool {
         first.signal(Signal::CONT);
     }
     // Whatever it held is gone; it goes on as a member like any other.
-    lab.run("produce --count 600 --seed 13").expect(0);
-    let ends: Vec<Option<i64>> = lab.watermarks(TARGET).into_iter().map(|(_, high)| Some(high)).collect();
+    env.run("produce --count 600 --seed 13").expect(0);
+    let ends: Vec<Option<i64>> = env.watermarks(ORDERS).into_iter().map(|(_, high)| Some(high)).collect();
     running.push(first);
     until("the first goes on", || {
         assert!(!running[0].has_ended(), "it did not live on: {:?}", running.pop().map(Running::end));
-        (lab.committed(GROUP, TARGET) == ends).then_some(())
+        (env.committed(GROUP, ORDERS) == ends).then_some(())
     });
     let first = running.pop().expect("running");
     first.signal(Signal::INT);
     first.end().expect(0);
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
     open
 }
 
-fn woken_beside_its_twin(lab: &Lab) {
-    let labs = [lab.other("busy"), lab.other("idle")];
+fn resumed_next_to_successor(env: &TestEnv) {
+    let envs = [env.other("busy"), env.other("idle")];
     std::thread::scope(|scope| {
-        scope.spawn(|| woken_in_a_call(&labs[0]));
-        scope.spawn(|| woken_from_idling(&labs[1]));
+        scope.spawn(|| resumed_in_a_call(&envs[0]));
+        scope.spawn(|| resumed_from_idle(&envs[1]));
     });
 }
 
 /// The words of an instance that spends most of its time in calls of the transaction, so that a stop falls into one,
 /// and that doubts after three seconds.
-fn twin() -> String {
-    format!("inventory {FAST} --throttle 500/s --timeout 3s --instance-id till --commit-interval 1ms")
+fn named_instance() -> String {
+    format!("inventory {SHORT_TIMEOUTS} --throttle 500/s --timeout 3s --instance-id till --commit-interval 1ms")
 }
 
-fn is_fenced(process: Running) {
+fn assert_fenced(process: Running) {
     let ended = process.end().expect(6);
     assert!(ended.stderr.contains("--instance-id till"), "{}", ended.stderr);
 }
 
-fn woken_in_a_call(lab: &Lab) {
-    lab.run("produce --count 30000 --seed 14").expect(0);
-    let mut running = vec![lab.start(&twin())];
+fn resumed_in_a_call(env: &TestEnv) {
+    env.run("produce --count 30000 --seed 14").expect(0);
+    let mut running = vec![env.start(&named_instance())];
     let mut point = 0;
     // Stopped for longer than the time-out of a call, and for longer than the session too.
     for orders in [2000, 2000, 4000] {
-        until_beyond(lab, point, &mut running);
+        until_progress_beyond(env, point, &mut running);
         let first = running.pop().expect("running");
         first.signal(Signal::STOP);
-        running.push(lab.start(&twin()));
-        point = until_beyond(lab, lab.progress(GROUP, TARGET) + orders, &mut running);
+        running.push(env.start(&named_instance()));
+        point = until_progress_beyond(env, env.progress(GROUP, ORDERS) + orders, &mut running);
         first.signal(Signal::CONT);
-        is_fenced(first);
-        point = until_beyond(lab, point.max(lab.progress(GROUP, TARGET)) + 500, &mut running);
+        assert_fenced(first);
+        point = until_progress_beyond(env, point.max(env.progress(GROUP, ORDERS)) + 500, &mut running);
     }
     stop(running);
-    lab.run(&format!("inventory {FAST} --until-end --instance-id till")).expect(0);
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    env.run(&format!("inventory {SHORT_TIMEOUTS} --until-end --instance-id till")).expect(0);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
-fn woken_from_idling(lab: &Lab) {
-    lab.run("produce --count 600 --seed 15").expect(0);
-    let first = lab.start(&twin());
-    let all = |count| until("all is decided", || (lab.progress(GROUP, TARGET) == count).then_some(()));
+fn resumed_from_idle(env: &TestEnv) {
+    env.run("produce --count 600 --seed 15").expect(0);
+    let first = env.start(&named_instance());
+    let all = |count| until("all is decided", || (env.progress(GROUP, ORDERS) == count).then_some(()));
     all(600);
     first.signal(Signal::STOP);
-    let mut running = vec![lab.start(&twin())];
+    let mut running = vec![env.start(&named_instance())];
     // Seven seconds of work: longer than the session.
-    lab.run("produce --count 700 --rate 100/s --seed 16").expect(0);
-    until_beyond(lab, 600, &mut running);
+    env.run("produce --count 700 --rate 100/s --seed 16").expect(0);
+    until_progress_beyond(env, 600, &mut running);
     first.signal(Signal::CONT);
-    is_fenced(first);
-    lab.run("produce --count 700 --seed 17").expect(0);
+    assert_fenced(first);
+    env.run("produce --count 700 --seed 17").expect(0);
     all(2000);
     stop(running);
-    truth::check(lab, OPENING, RESTOCK_MILLIS);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 fn stop(running: Vec<Running>) {

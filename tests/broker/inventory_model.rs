@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::support::Stored;
+use super::support::StoredRecord;
 
 #[derive(Deserialize)]
 struct Head {
@@ -33,26 +33,26 @@ struct Line {
     price: f64,
 }
 
-enum Judged {
+enum Decoded {
     Order(Order, i64),
     Skipped,
     Bad,
 }
 
 /// What a record of `order-events` is (contract, section 3).
-fn judge(value: Option<&[u8]>) -> Judged {
+fn decode(value: Option<&[u8]>) -> Decoded {
     // Read whole first: syntax, UTF-8, surrogates, and a nesting of at most 127, which is the parser's own limit.
     let Some(value) = value.filter(|value| matches!(serde_json::from_slice(value), Ok(Value::Object(_)))) else {
-        return Judged::Bad;
+        return Decoded::Bad;
     };
     match serde_json::from_slice::<Head>(value) {
-        Ok(head) if head.event_type != "OrderPlaced" => return Judged::Skipped,
+        Ok(head) if head.event_type != "OrderPlaced" => return Decoded::Skipped,
         Ok(_) => {}
-        Err(_) => return Judged::Bad,
+        Err(_) => return Decoded::Bad,
     }
-    let Ok(order) = serde_json::from_slice::<Order>(value) else { return Judged::Bad };
-    let short = |id: &str| id.len() <= 256;
-    let id = |id: &str| !id.is_empty() && short(id);
+    let Ok(order) = serde_json::from_slice::<Order>(value) else { return Decoded::Bad };
+    let is_short = |id: &str| id.len() <= 256;
+    let id = |id: &str| !id.is_empty() && is_short(id);
     let money = |amount: f64| {
         (0.0..=10_000_000.0).contains(&amount) && ((amount * 100.0).round() / 100.0 - amount).abs() <= 0.000_001
     };
@@ -64,14 +64,14 @@ fn judge(value: Option<&[u8]>) -> Judged {
     };
     let good = id(&order.order_id)
         && id(&order.user_id)
-        && short(&order.restaurant_id)
+        && is_short(&order.restaurant_id)
         && (1..=10_000).contains(&order.items.len())
         && order.items.iter().all(line)
         && money(order.total_amount)
         && ["placed", "failed"].contains(&order.status.as_str());
     match millis(&order.timestamp) {
-        Some(millis) if good => Judged::Order(order, millis),
-        _ => Judged::Bad,
+        Some(millis) if good => Decoded::Order(order, millis),
+        _ => Decoded::Bad,
     }
 }
 
@@ -105,37 +105,37 @@ pub struct Stock {
 
 /// What must follow from the records of a partition below its committed offset.
 #[derive(Default)]
-pub struct Recount<'a> {
+pub struct InventoryModel<'a> {
     /// Each decision with the record that caused it.
-    pub decisions: Vec<(&'a Stored, Value)>,
+    pub decisions: Vec<(&'a StoredRecord, Value)>,
     pub stock: BTreeMap<(String, String), Stock>,
-    pub letters: Vec<&'a Stored>,
+    pub dead_letters: Vec<&'a StoredRecord>,
     pub counts: BTreeMap<&'static str, u64>,
     stream_times: BTreeMap<String, i64>,
 }
 
-impl<'a> Recount<'a> {
+impl<'a> InventoryModel<'a> {
     fn count(&mut self, name: &'static str) {
         *self.counts.entry(name).or_default() += 1;
     }
 
     /// The next record of the partition.
-    pub fn take(&mut self, record: &'a Stored, opening: i64, restock_millis: i64) {
+    pub fn apply(&mut self, record: &'a StoredRecord, opening: i64, restock_millis: i64) {
         self.count("records");
-        match judge(record.value.as_deref()) {
-            Judged::Skipped => self.count("skipped"),
-            Judged::Bad => {
+        match decode(record.value.as_deref()) {
+            Decoded::Skipped => self.count("skipped"),
+            Decoded::Bad => {
                 self.count("dead_letters");
-                self.letters.push(record);
+                self.dead_letters.push(record);
             }
-            Judged::Order(order, time) => {
+            Decoded::Order(order, time) => {
                 self.count("orders");
                 self.decide(record, &order, time, opening, restock_millis);
             }
         }
     }
 
-    fn decide(&mut self, record: &'a Stored, order: &Order, time: i64, opening: i64, restock_millis: i64) {
+    fn decide(&mut self, record: &'a StoredRecord, order: &Order, time: i64, opening: i64, restock_millis: i64) {
         let key = |line: &Line| (order.restaurant_id.clone(), line.item_id.clone());
         if order.status == "failed" {
             self.count("released");
@@ -147,35 +147,35 @@ impl<'a> Recount<'a> {
         let stream_time = self.stream_times.entry(order.restaurant_id.clone()).or_insert(time);
         *stream_time = time.max(*stream_time);
         let period = stream_time.div_euclid(restock_millis);
-        let (mut wanted, mut restocked) = (BTreeMap::new(), BTreeMap::new());
+        let (mut requested, mut restocked) = (BTreeMap::new(), BTreeMap::new());
         for line in &order.items {
-            *wanted.entry(key(line)).or_insert(0) += whole(line.quantity);
+            *requested.entry(key(line)).or_insert(0) += to_i64(line.quantity);
         }
-        for name in wanted.keys() {
+        for name in requested.keys() {
             let offset = record.offset;
-            let opened = Stock { on_hand: opening, reserved: 0, period, source_offset: offset };
-            let stock = self.stock.entry(name.clone()).or_insert(opened);
+            let new_stock = Stock { on_hand: opening, reserved: 0, period, source_offset: offset };
+            let stock = self.stock.entry(name.clone()).or_insert(new_stock);
             if stock.period < period {
                 restocked.insert(name.clone(), opening - stock.on_hand);
                 *stock = Stock { on_hand: opening, reserved: stock.reserved, period, source_offset: offset };
             }
         }
-        let short =
-            |stock: &BTreeMap<(String, String), Stock>, name: &(String, String)| stock[name].on_hand < wanted[name];
-        let any_short = wanted.keys().any(|name| short(&self.stock, name));
-        self.count(if any_short { "rejected" } else { "reserved" });
+        let is_short =
+            |stock: &BTreeMap<(String, String), Stock>, name: &(String, String)| stock[name].on_hand < requested[name];
+        let is_rejected = requested.keys().any(|name| is_short(&self.stock, name));
+        self.count(if is_rejected { "rejected" } else { "reserved" });
         for (index, line) in order.items.iter().enumerate() {
             let name = key(line);
             let restocked = restocked.remove(&name).unwrap_or(0);
-            let (action, reason) = match any_short {
-                true if short(&self.stock, &name) => ("reject", Some("out_of_stock")),
+            let (action, reason) = match is_rejected {
+                true if is_short(&self.stock, &name) => ("reject", Some("out_of_stock")),
                 true => ("reject", Some("order_incomplete")),
                 false => ("reserve", None),
             };
             let stock = self.stock.get_mut(&name).expect("opened above");
-            if !any_short {
-                stock.on_hand -= whole(line.quantity);
-                stock.reserved += whole(line.quantity);
+            if !is_rejected {
+                stock.on_hand -= to_i64(line.quantity);
+                stock.reserved += to_i64(line.quantity);
                 stock.source_offset = record.offset;
             }
             let on_hand = Some(stock.on_hand);
@@ -185,7 +185,7 @@ impl<'a> Recount<'a> {
 
     fn emit(
         &mut self,
-        record: &'a Stored,
+        record: &'a StoredRecord,
         order: &Order,
         time: i64,
         index: usize,
@@ -194,7 +194,7 @@ impl<'a> Recount<'a> {
     ) {
         let decision = json!({
             "event_type": "InventoryEvent", "order_id": order.order_id, "restaurant_id": order.restaurant_id,
-            "item_id": line.item_id, "quantity": whole(line.quantity), "price": line.price, "action": action,
+            "item_id": line.item_id, "quantity": to_i64(line.quantity), "price": line.price, "action": action,
             "reason": reason, "restocked": restocked, "on_hand": on_hand, "line": index, "lines": order.items.len(),
             "source": { "partition": record.partition, "offset": record.offset }, "timestamp": time,
         });
@@ -203,6 +203,6 @@ impl<'a> Recount<'a> {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "judged to be whole and at most a million")]
-fn whole(number: f64) -> i64 {
+fn to_i64(number: f64) -> i64 {
     number as i64
 }

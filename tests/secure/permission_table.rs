@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What an ACL is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ResourceType {
     Topic,
     Group,
     TransactionalId,
@@ -12,30 +12,30 @@ pub enum Kind {
 
 /// One right: an operation on a resource of a prefix yet to be named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
-    pub kind: Kind,
+pub struct RequiredPermission {
+    pub kind: ResourceType,
     /// Without the prefix; of transactional ids what they begin with.
     pub name: String,
     pub operation: String,
 }
 
-impl Need {
-    pub fn new(kind: Kind, name: &str, operation: &str) -> Self {
+impl RequiredPermission {
+    pub fn new(kind: ResourceType, name: &str, operation: &str) -> Self {
         Self { kind, name: name.to_owned(), operation: operation.to_owned() }
     }
 
     /// The argument of `kafka-acls` that names its resource.
     pub fn argument(&self, prefix: &str) -> String {
         let kind = match self.kind {
-            Kind::Topic => "--topic",
-            Kind::Group => "--group",
-            Kind::TransactionalId => "--transactional-id",
+            ResourceType::Topic => "--topic",
+            ResourceType::Group => "--group",
+            ResourceType::TransactionalId => "--transactional-id",
         };
         format!("{kind} {prefix}{}", self.name)
     }
 }
 
-impl fmt::Display for Need {
+impl fmt::Display for RequiredPermission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {:?} {}", self.operation, self.kind, self.name)
     }
@@ -43,36 +43,38 @@ impl fmt::Display for Need {
 
 /// A command and what it needs.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct CommandPermissions {
     pub command: String,
-    pub needs: Vec<Need>,
+    pub permissions: Vec<RequiredPermission>,
 }
 
 /// The table.
-pub fn read() -> Vec<Row> {
+pub fn read() -> Vec<CommandPermissions> {
     let page = include_str!("../../docs/REFERENCE.md");
     let (_, section) = page.split_once("## Least rights").expect("the section");
     let (section, _) = section.split_once("\n## ").expect("another section");
     let mut lines = section.lines().filter(|line| line.starts_with('|'));
     let topics: Vec<String> = cells(lines.next().expect("a head")).iter().map(|cell| word(cell)).collect();
-    let rows: Vec<Row> = lines.skip(1).map(|line| row(&topics, line)).collect();
+    let rows: Vec<CommandPermissions> = lines.skip(1).map(|line| row(&topics, line)).collect();
     assert!(rows.len() > 8, "the table has {} rows", rows.len());
     rows
 }
 
-fn row(head: &[String], line: &str) -> Row {
+fn row(head: &[String], line: &str) -> CommandPermissions {
     let cells = cells(line);
-    let mut needs = Vec::new();
+    let mut permissions = Vec::new();
     for (column, cell) in cells.iter().enumerate().skip(1).filter(|(_, cell)| !cell.is_empty()) {
         for part in cell.split(", ") {
-            needs.push(match head[column].as_str() {
-                "groups" => Need::new(Kind::Group, &word(part), &before(part)),
-                "transactional ids" => Need::new(Kind::TransactionalId, &word(part), &before(part)),
-                topic => Need::new(Kind::Topic, topic, part),
+            permissions.push(match head[column].as_str() {
+                "groups" => RequiredPermission::new(ResourceType::Group, &word(part), &before(part)),
+                "transactional ids" => {
+                    RequiredPermission::new(ResourceType::TransactionalId, &word(part), &before(part))
+                }
+                topic => RequiredPermission::new(ResourceType::Topic, topic, part),
             });
         }
     }
-    Row { command: word(&cells[0]), needs }
+    CommandPermissions { command: word(&cells[0]), permissions }
 }
 
 fn cells(line: &str) -> Vec<String> {

@@ -11,11 +11,11 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use super::support::{BOUND, Lab, until};
+use super::support::{STEP_TIMEOUT, TestEnv, until};
 
 /// A record as it stands on a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredRecord {
     pub partition: i32,
     pub offset: i64,
     pub key: Option<Vec<u8>>,
@@ -24,35 +24,36 @@ pub struct Stored {
     pub timestamp: i64,
 }
 
-impl Stored {
+impl StoredRecord {
     /// The value as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(self.value.as_deref().expect("a value")).expect("a JSON value")
     }
 }
 
-impl Lab {
+impl TestEnv {
     /// A client that asks and belongs to no group.
     pub fn look(&self, isolation: &str) -> Arc<BaseConsumer> {
-        self.of_group(isolation, "look")
+        self.group_consumer(isolation, "look")
     }
 
     /// A client in the name of a group that it never joins. The name is a whole one.
-    pub fn of_group(&self, isolation: &str, group: &str) -> Arc<BaseConsumer> {
+    pub fn group_consumer(&self, isolation: &str, group: &str) -> Arc<BaseConsumer> {
         self.clients.get(&self.broker, isolation, group)
     }
 
     /// The names of the cluster's topics that begin with this laboratory's prefix.
     pub fn topics(&self) -> Vec<String> {
         let consumer = self.look("read_committed");
-        let metadata = consumer.client().fetch_metadata(None, BOUND).expect("metadata");
+        let metadata = consumer.client().fetch_metadata(None, STEP_TIMEOUT).expect("metadata");
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         names.filter(|name| name.starts_with(&self.prefix)).collect()
     }
 
     pub fn partitions(&self, topic: &str) -> i32 {
         let topic = self.topic(topic);
-        let metadata = self.look("read_committed").client().fetch_metadata(Some(&topic), BOUND).expect("metadata");
+        let metadata =
+            self.look("read_committed").client().fetch_metadata(Some(&topic), STEP_TIMEOUT).expect("metadata");
         let topic = metadata.topics().iter().find(|found| found.name() == topic).expect("the topic");
         i32::try_from(topic.partitions().len()).expect("a count")
     }
@@ -64,25 +65,25 @@ impl Lab {
 
     /// (log start, high watermark) of every partition, once no transaction is open on any of them. Kafka tells a writer
     /// that its transaction is committed as soon as that is decided; the markers are written a moment later.
-    pub fn settled(&self, topic: &str) -> Vec<(i64, i64)> {
-        until("every transaction has its marker", || self.settled_now(topic))
+    pub fn settled_watermarks(&self, topic: &str) -> Vec<(i64, i64)> {
+        until("every transaction has its marker", || self.try_settled_watermarks(topic))
     }
 
     /// The same, if it is so at this moment.
-    pub fn settled_now(&self, topic: &str) -> Option<Vec<(i64, i64)>> {
-        let (stable, ranges) = (self.stable_ends(topic), self.watermarks(topic));
+    pub fn try_settled_watermarks(&self, topic: &str) -> Option<Vec<(i64, i64)>> {
+        let (stable, ranges) = (self.last_stable_offsets(topic), self.watermarks(topic));
         stable.iter().eq(ranges.iter().map(|(_, high)| high)).then_some(ranges)
     }
 
     /// The last stable offset of every partition.
-    pub fn stable_ends(&self, topic: &str) -> Vec<i64> {
+    pub fn last_stable_offsets(&self, topic: &str) -> Vec<i64> {
         self.ranges(topic, "read_committed").iter().map(|(_, end)| *end).collect()
     }
 
     /// A topic is in the metadata a moment before its broker leads it.
     fn ranges(&self, topic: &str, isolation: &str) -> Vec<(i64, i64)> {
         let (name, consumer) = (self.topic(topic), self.look(isolation));
-        let range = |partition| match consumer.fetch_watermarks(&name, partition, BOUND) {
+        let range = |partition| match consumer.fetch_watermarks(&name, partition, STEP_TIMEOUT) {
             Ok(range) => Some(range),
             Err(KafkaError::MetadataFetch(Rd::NotLeaderForPartition | Rd::LeaderNotAvailable)) => None,
             Err(error) => panic!("{name}/{partition}: {error}"),
@@ -91,12 +92,12 @@ impl Lab {
     }
 
     /// Every record of a topic that a reader of committed records gets, by partition and offset.
-    pub fn read(&self, topic: &str) -> Vec<Stored> {
-        self.read_as(topic, "read_committed")
+    pub fn read(&self, topic: &str) -> Vec<StoredRecord> {
+        self.read_with_isolation(topic, "read_committed")
     }
 
     /// Every record of a topic for an isolation level.
-    pub fn read_as(&self, topic: &str, isolation: &str) -> Vec<Stored> {
+    pub fn read_with_isolation(&self, topic: &str, isolation: &str) -> Vec<StoredRecord> {
         let name = self.topic(topic);
         let mut records = Vec::new();
         let ranges = self.watermarks(topic);
@@ -115,9 +116,9 @@ impl Lab {
         consumer.assign(&list).expect("assigned");
         let start = Instant::now();
         while !unread.is_empty() {
-            assert!(start.elapsed() < BOUND, "{name} cannot be read to its end");
+            assert!(start.elapsed() < STEP_TIMEOUT, "{name} cannot be read to its end");
             match consumer.poll(Duration::from_millis(200)) {
-                Some(Ok(message)) => records.push(stored(&message)),
+                Some(Ok(message)) => records.push(stored_record(&message)),
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
                 // Errors that tell of a broker that was away for a while; this client has looked at it before.
                 None | Some(Err(KafkaError::MessageConsumption(Rd::AllBrokersDown | Rd::BrokerTransportFailure))) => {}
@@ -135,7 +136,7 @@ impl Lab {
     }
 
     fn is_stable(&self, topic: &str, ranges: &[(i64, i64)]) -> bool {
-        self.stable_ends(topic).iter().zip(ranges).all(|(stable, (_, high))| stable >= high)
+        self.last_stable_offsets(topic).iter().zip(ranges).all(|(stable, (_, high))| stable >= high)
     }
 
     /// The group's committed offsets on a topic, by partition.
@@ -150,16 +151,16 @@ impl Lab {
     }
 
     fn offsets(&self, group: &str, topic: &str, isolation: &str) -> Vec<Option<i64>> {
-        let consumer = self.of_group(isolation, &self.topic(group));
+        let consumer = self.group_consumer(isolation, &self.topic(group));
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic(topic), 0, self.partitions(topic) - 1);
-        let offsets = consumer.committed_offsets(list, BOUND).expect("committed offsets");
+        let offsets = consumer.committed_offsets(list, STEP_TIMEOUT).expect("committed offsets");
         offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
     }
 
     /// The names of the broker's groups that begin with this.
     pub fn groups(&self, prefix: &str) -> BTreeSet<String> {
-        let list = self.look("read_uncommitted").client().fetch_group_list(None, BOUND).expect("groups");
+        let list = self.look("read_uncommitted").client().fetch_group_list(None, STEP_TIMEOUT).expect("groups");
         list.groups().iter().map(|group| group.name().to_owned()).filter(|name| name.starts_with(prefix)).collect()
     }
 
@@ -170,16 +171,17 @@ impl Lab {
 
     /// The ids of the members of a group, which is given by its whole name.
     pub fn members_of(&self, group: &str) -> BTreeSet<String> {
-        let list = self.look("read_uncommitted").client().fetch_group_list(Some(group), BOUND).expect("the group");
+        let list =
+            self.look("read_uncommitted").client().fetch_group_list(Some(group), STEP_TIMEOUT).expect("the group");
         list.groups().iter().flat_map(|group| group.members().iter().map(|member| member.id().to_owned())).collect()
     }
 }
 
-fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {
+fn stored_record(message: &rdkafka::message::BorrowedMessage<'_>) -> StoredRecord {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });
-    Stored {
+    StoredRecord {
         partition: message.partition(),
         offset: message.offset(),
         key: message.key().map(<[u8]>::to_vec),

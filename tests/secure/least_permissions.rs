@@ -1,0 +1,130 @@
+//! Owns the table of least rights held against the program: each row works, and names each right that is taken away.
+
+use libtest_mimic::{Failed, Trial};
+
+use super::grants::Grant;
+use super::permission_table::{self, CommandPermissions, RequiredPermission, ResourceType};
+use super::process::Run;
+use super::secure_kafka::{SecureKafka, TIMEOUT, TestEnv};
+use super::time_limit::trial;
+
+/// One test a row.
+pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
+    permission_table::read()
+        .into_iter()
+        .map(|row| {
+            let name = format!("least_permissions::{}", row.command);
+            trial(name.replace(' ', "_"), move || {
+                check_command(kafka, &row);
+                Ok::<(), Failed>(())
+            })
+        })
+        .collect()
+}
+
+/// What is typed for a row.
+fn args(command: &str, prefix: &str) -> String {
+    match command {
+        "clean" => "clean --yes".to_owned(),
+        // This command takes names as the cluster knows them.
+        "lag --topic order-events" => format!("lag --topic {prefix}order-events"),
+        "produce" => "produce --count 40 --seed 3".to_owned(),
+        "inventory" | "analytics" => format!("{command} --until-end"),
+        other => other.to_owned(),
+    }
+}
+
+/// Topics with everything that a row's command has to do something about: orders that wait, bad ones among them, a group
+/// with state, a switch to undo.
+fn prepare(env: &TestEnv, command: &str) {
+    let produce = |count, seed| {
+        env.run_as_admin(&format!("produce --count {count} --seed {seed} --poison-rate 10% --partitions 2"));
+    };
+    produce(60, 1);
+    if command == "produce" {
+        return;
+    }
+    env.run_as_admin("inventory --until-end");
+    env.run_as_admin("analytics --until-end");
+    if command == "replay --undo" {
+        env.run_as_admin("replay");
+    }
+    if matches!(command, "inventory" | "analytics") {
+        produce(60, 2);
+    }
+}
+
+/// What somebody has who lacks one right: the others; and, where nothing of them shows the resource any more, once also
+/// the right to see it. Then the call itself is refused, and not the first look.
+fn without(permissions: &[RequiredPermission], missing: &RequiredPermission) -> Vec<Vec<RequiredPermission>> {
+    let rest: Vec<RequiredPermission> =
+        permissions.iter().filter(|permission| *permission != missing).cloned().collect();
+    let sees = |permission: &&RequiredPermission| {
+        permission.kind == missing.kind && permission.name == missing.name && permission.operation != "DescribeConfigs"
+    };
+    let mut variants = vec![rest.clone()];
+    if missing.operation != "Describe"
+        && missing.operation != "DescribeConfigs"
+        && !rest.iter().any(|permission| sees(&permission))
+    {
+        let mut seeing = rest;
+        seeing.push(RequiredPermission { operation: "Describe".to_owned(), ..missing.clone() });
+        variants.push(seeing);
+    }
+    variants
+}
+
+fn check_command(kafka: &'static SecureKafka, row: &CommandPermissions) {
+    let env = kafka.env(&row.command);
+    let args = args(&row.command, &env.prefix);
+    let mut cases: Vec<(String, &RequiredPermission, usize)> = Vec::new();
+    let mut grants: Vec<Grant> = Vec::new();
+    for (index, missing) in row.permissions.iter().enumerate() {
+        // A deletion that is refused late has deleted something; what is hidden is noticed before.
+        let variants = if row.command == "clean" { 1 } else { 2 };
+        for (variant, rest) in without(&row.permissions, missing).into_iter().take(variants).enumerate() {
+            let user = env.user(&format!("{index}-{variant}"));
+            grants.extend(rest.iter().map(|permission| Grant::of(&user, &env.prefix, permission)));
+            cases.push((user, missing, variant));
+        }
+    }
+    let whole = env.user("whole");
+    grants.extend(row.permissions.iter().map(|permission| Grant::of(&whole, &env.prefix, permission)));
+    let users: Vec<String> = cases.iter().map(|(user, ..)| user.clone()).chain([whole.clone()]).collect();
+    kafka.create_users(&users, &grants);
+    prepare(&env, &row.command);
+    for (user, missing, variant) in cases {
+        let (run, took) = env.run_as(&user, &args);
+        let case = format!("{args}, without {missing} ({variant}), after {took:?}");
+        check(&run, &env, &user, missing, &case);
+        assert!(took < TIMEOUT, "{case}: it waited for the whole --timeout");
+    }
+    let (run, _) = env.run_as(&whole, &args);
+    assert_eq!(run.code(), 0, "{args} with its least rights:\n{}", run.stderr);
+}
+
+/// The end of a run that lacked a right: it names principal, operation and resource, and the command that grants it.
+pub fn check(run: &Run, env: &TestEnv, user: &str, missing: &RequiredPermission, case: &str) {
+    let context = format!("{case}:\nstdout:\n{}\nstderr:\n{}", run.stdout, run.stderr);
+    assert_eq!(run.code(), 5, "{context}");
+    let (message, hint) = run.stderr.split_once("hint: ").unwrap_or_else(|| panic!("no hint: {context}"));
+    assert!(message.contains(&format!("User:{user} lacks ")), "the principal: {context}");
+    let star = if missing.kind == ResourceType::TransactionalId { "*" } else { "" };
+    let resource = format!(" on {:?} {}{}{star}", missing.kind, env.prefix, missing.name);
+    let named = message
+        .split(&resource)
+        .next()
+        .filter(|before| *before != message)
+        .unwrap_or_else(|| panic!("{resource}: {context}"));
+    let operations = named.rsplit([':', ';']).next().expect("the last part");
+    assert!(operations.split_whitespace().any(|word| word == missing.operation), "{}: {context}", missing.operation);
+    let granted = hint.split(" ; ").any(|command| {
+        command.contains(&format!("--allow-principal User:{user} "))
+            && command.contains(&format!("--operation {} ", missing.operation))
+            && command
+                .trim_end()
+                .replace(" --resource-pattern-type prefixed", "")
+                .ends_with(&missing.argument(&env.prefix))
+    });
+    assert!(granted, "the command that grants it: {context}");
+}

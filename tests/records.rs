@@ -1,4 +1,5 @@
-//! Holds the codec's public side against the contract: every record to try, and the original's format both ways.
+//! Tests of the event codec: sample records with their verdicts, and the format of the Python original in both
+//! directions.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,12 +18,12 @@ use samples::{Expected, order_samples};
 fn read_order(value: &[u8]) -> Order<'_> {
     match decode_order(Some(value)) {
         Ok(OrderRecord::Order(order)) => order,
-        other => panic!("no order: {other:?}"),
+        other => panic!("not an order: {other:?}"),
     }
 }
 
 #[test]
-fn every_sample_is_decoded_as_expected() {
+fn every_sample_gets_its_verdict() {
     let wrong: Vec<_> = order_samples()
         .iter()
         .filter_map(|sample| {
@@ -39,17 +40,17 @@ fn every_sample_is_decoded_as_expected() {
 }
 
 #[test]
-fn samples_have_unique_names_and_fit_into_kafka() {
+fn sample_names_are_unique() {
     let mut names = HashSet::new();
     for sample in order_samples() {
-        assert!(names.insert(sample.name), "{} stands twice", sample.name);
+        assert!(names.insert(sample.name), "{} appears twice", sample.name);
         let bytes = sample.value.map_or(0, |value| value.len());
         assert!(bytes < 1_000_000 || sample.name.contains("over the size limit"), "{}: {bytes}", sample.name);
     }
 }
 
 #[test]
-fn no_sample_appears_in_its_error_detail() {
+fn details_do_not_quote_the_record() {
     for sample in order_samples() {
         if let Err(bad) = decode_order(sample.value.as_deref()) {
             assert!(bad.detail.len() <= 80, "{}: {}", sample.name, bad.detail);
@@ -59,7 +60,7 @@ fn no_sample_appears_in_its_error_detail() {
 }
 
 #[test]
-fn a_detail_names_the_place() {
+fn a_detail_names_the_location() {
     let detail = |value: &str| match decode_order(Some(value.as_bytes())) {
         Err(bad) => bad.to_string(),
         Ok(read) => panic!("not bad: {read:?}"),
@@ -73,7 +74,7 @@ fn a_detail_names_the_place() {
     for (value, expected) in [
         (r#"{"event_type":"x""#.to_owned(), "not_json: byte 17: EOF while parsing an object"),
         (r#"{"a":tru}"#.to_owned(), "not_json: byte 8: expected ident"),
-        (r#"{"status":1,"status":2}"#.to_owned(), "duplicate_field: status stands twice"),
+        (r#"{"status":1,"status":2}"#.to_owned(), "duplicate_field: status appears twice"),
         (r#"{"event_type":"OrderPlaced"}"#.to_owned(), "missing_field: order_id is missing"),
         (order("7"), "wrong_type: items is not an array"),
         (order(&format!("[{line},7]")), "wrong_type: items[1] is not an object"),
@@ -81,14 +82,14 @@ fn a_detail_names_the_place() {
             order(&format!(r#"[{line},{{"item_id":"a","quantity":0,"price":1}}]"#)),
             "bad_value: items[1].quantity is not a whole number from 1 to 1000000",
         ),
-        (order(&format!(r#"[{line},{{"price":1,"price":1}}]"#)), "duplicate_field: items[1].price stands twice"),
+        (order(&format!(r#"[{line},{{"price":1,"price":1}}]"#)), "duplicate_field: items[1].price appears twice"),
     ] {
         assert_eq!(detail(&value), expected, "{value}");
     }
 }
 
 #[test]
-fn an_ordinary_order_is_borrowed_whole() {
+fn an_ordinary_order_is_borrowed() {
     let value = order_samples().into_iter().find(|sample| sample.name == "an ordinary order");
     let value = value.and_then(|sample| sample.value).expect("the first sample");
     let order = read_order(&value);
@@ -97,11 +98,11 @@ fn an_ordinary_order_is_borrowed_whole() {
     assert!(!order.lines.spilled());
 }
 
-/// What a record of the Python original looks like: `json.dumps` and `datetime.isoformat()`.
+/// A record of the Python original: `json.dumps` and `datetime.isoformat()`.
 const ORIGINALS_ORDER: &str = r#"{"event_type": "OrderPlaced", "order_id": "5b1f0e0e-6f0a-4c39-9d3c-3f2f8f3a9c11", "user_id": "user_17", "items": [{"item_id": "item_4", "quantity": 2, "price": 12.989999999999998}, {"item_id": "item_9", "quantity": 1, "price": 7.5}], "total_amount": 33.480000000000004, "status": "placed", "timestamp": "2025-03-01T09:30:15.987654"}"#;
 
 #[test]
-fn the_originals_orders_are_read() {
+fn decodes_orders_of_the_original() {
     let order = read_order(ORIGINALS_ORDER.as_bytes());
     assert_eq!(order.order_id, "5b1f0e0e-6f0a-4c39-9d3c-3f2f8f3a9c11");
     assert_eq!(order.user_id, "user_17");
@@ -118,7 +119,7 @@ fn the_originals_orders_are_read() {
     assert_eq!(order.timestamp.to_string(), "2025-03-01T09:30:15.000Z");
 }
 
-/// What the original's consumers know of an order.
+/// The fields of an order that the original's consumers read.
 #[derive(Deserialize)]
 struct OriginalsView {
     event_type: String,
@@ -138,7 +139,7 @@ struct OriginalsLine {
 }
 
 #[test]
-fn our_orders_are_read_by_who_knows_the_originals_fields_only() {
+fn the_original_can_read_our_orders() {
     let line = |item: &'static str, quantity, cents| OrderLine { item_id: item.into(), quantity, price: Cents(cents) };
     let order = Order {
         order_id: "order \"7\" \u{1b}[31m".into(),
@@ -173,7 +174,7 @@ fn decision_reason(value: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_decision_is_judged_field_by_field() {
+fn a_decision_is_validated_field_by_field() {
     assert_eq!(decision_reason(DECISION), Ok(()));
     for (from, to, expected) in [
         (r#""reason":"out_of_stock""#, r#""reason":null"#, "bad_value: reason is null though the action is reject"),
@@ -184,7 +185,7 @@ fn a_decision_is_judged_field_by_field() {
         (r#""partition":4"#, r#""partition":2147483648"#, "bad_value: source.partition is not a partition number"),
         (r#""offset":1234"#, r#""offset":9223372036854775808"#, "bad_value: source.offset is not an offset"),
         (r#","offset":1234"#, "", "missing_field: source.offset is missing"),
-        (r#""offset":1234"#, r#""offset":1,"offset":1"#, "duplicate_field: source.offset stands twice"),
+        (r#""offset":1234"#, r#""offset":1,"offset":1"#, "duplicate_field: source.offset appears twice"),
         (r#""on_hand":98"#, r#""on_hand":-1"#, "bad_value: on_hand is not a whole number of units"),
         (r#""on_hand":98,"#, "", "missing_field: on_hand is missing"),
         (r#""restocked":0"#, r#""restocked":null"#, "wrong_type: restocked is not a number"),
@@ -197,7 +198,7 @@ fn a_decision_is_judged_field_by_field() {
 }
 
 #[test]
-fn a_decision_of_the_original_is_skipped_before_any_other_check() {
+fn decisions_of_the_original_are_skipped() {
     let original = r#"{"event_type": "InventoryEvent", "order_id": 7, "item_id": "", "quantity": -2, "action": "?"}"#;
     assert_eq!(decision_reason(original), Err("skipped".to_owned()));
     assert_eq!(decision_reason(&DECISION.replace("InventoryEvent", "OrderPlaced")), Err("skipped".to_owned()));
@@ -206,10 +207,10 @@ fn a_decision_of_the_original_is_skipped_before_any_other_check() {
 }
 
 #[test]
-fn units_beyond_a_doubles_integers_are_exact() {
+fn large_integers_are_exact() {
     let value = DECISION.replace("98", "18446744073709551615").replace("1234", "9223372036854775807");
     let Ok(DecisionRecord::Decision(decision)) = decode_decision(Some(value.as_bytes())) else {
-        panic!("no decision");
+        panic!("not a decision");
     };
     assert_eq!(decision.on_hand, Some(u64::MAX));
     assert_eq!(decision.source.offset, i64::MAX);

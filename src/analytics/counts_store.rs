@@ -1,4 +1,4 @@
-//! Owns what one source partition has counted, with the changes of one transaction on top.
+//! State store of the counts of one source partition, with the changes of the open transaction.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -13,7 +13,7 @@ use crate::{
     state::{Loss, Table},
 };
 
-/// What the records of a source topic are.
+/// The kind of records in a source topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Feed {
     /// `order-events`.
@@ -22,10 +22,10 @@ pub enum Feed {
     Decisions,
 }
 
-/// What one source partition has counted: by minute, by restaurant, and in all.
+/// The counts of one source partition: by minute, by restaurant, and in total.
 ///
-/// Records go into an overlay: [`CountsStore::changes`] lists it for the changelog, [`CountsStore::commit`] keeps it,
-/// [`CountsStore::abort`] drops it. Everything else here sees the uncommitted changes too.
+/// [`CountsStore::changes`] lists the uncommitted changes for the changelog, [`CountsStore::commit`] keeps them, and
+/// [`CountsStore::abort`] drops them. Every other method includes them.
 #[derive(Debug, Default)]
 pub struct CountsStore {
     minutes: Table<Minute, OrderCounts>,
@@ -33,25 +33,25 @@ pub struct CountsStore {
     totals: Table<(), Totals>,
 }
 
-/// One value of the changelog.
+/// A value of the changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CountValue {
-    OrderCounts(OrderCounts),
-    // Boxed: there is one for a partition, but thousands of tallies.
+    Orders(OrderCounts),
+    // Boxed, because a partition has one of these and thousands of the other.
     Totals(Box<Totals>),
 }
 
 impl CountValue {
     pub(super) fn decode(counted: &CountKey<'_>, value: &[u8]) -> serde_json::Result<Self> {
         match counted {
-            CountKey::Minute(_) | CountKey::Restaurant(_) => serde_json::from_slice(value).map(Self::OrderCounts),
+            CountKey::Minute(_) | CountKey::Restaurant(_) => serde_json::from_slice(value).map(Self::Orders),
             CountKey::Totals => serde_json::from_slice(value).map(Self::Totals),
         }
     }
 }
 
 impl CountsStore {
-    /// Counts one record; what is no order and no decision is counted as skipped or bad.
+    /// Counts a record: an order, a decision, or a skipped or bad record.
     pub fn record(&mut self, feed: Feed, value: Option<&[u8]>) {
         match feed {
             Feed::Orders => match decode_order(value) {
@@ -74,7 +74,7 @@ impl CountsStore {
     }
 
     fn decision(&mut self, decision: &Decision<'_>) {
-        // An order has a decision for each line and counts once: at its first one.
+        // An order has a decision per line and is counted once, at its first line.
         let orders = u64::from(decision.line == 0);
         let mut counts = OrderCounts::default();
         match decision.action {
@@ -104,67 +104,67 @@ impl CountsStore {
     }
 
     fn count(&mut self, minute: Minute, restaurant: &str, counts: &OrderCounts) {
-        let place = self.minutes.row_id(&minute, || minute);
-        self.minutes.change(place, OrderCounts::default).add(counts);
-        let place = self.restaurants.row_id(restaurant, || restaurant.into());
-        self.restaurants.change(place, OrderCounts::default).add(counts);
+        let row = self.minutes.row_id(&minute, || minute);
+        self.minutes.change(row, OrderCounts::default).add(counts);
+        let row = self.restaurants.row_id(restaurant, || restaurant.into());
+        self.restaurants.change(row, OrderCounts::default).add(counts);
         self.total(&Totals { orders: *counts, ..Totals::default() });
     }
 
     fn total(&mut self, totals: &Totals) {
-        let place = self.totals.row_id(&(), || ());
-        self.totals.change(place, Totals::default).add(totals);
+        let row = self.totals.row_id(&(), || ());
+        self.totals.change(row, Totals::default).add(totals);
     }
 
-    /// Hands `each` the changelog records (key, value) of what was changed since the last commit, once per item.
-    pub fn changes(&self, owner: &StateKeyPrefix, each: &mut dyn FnMut(&[u8], &[u8])) {
-        let mut record = RecordWriter::new(owner);
+    /// Passes the changelog records (key, value) of the uncommitted changes to `each`, once per key.
+    pub fn changes(&self, prefix: &StateKeyPrefix, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut writer = RecordWriter::new(prefix);
         for (minute, counts) in self.minutes.changes() {
-            record.write(&CountKey::Minute(*minute), counts, each);
+            writer.write(&CountKey::Minute(*minute), counts, each);
         }
         for (name, counts) in self.restaurants.changes() {
-            record.write(&CountKey::Restaurant(Cow::Borrowed(name)), counts, each);
+            writer.write(&CountKey::Restaurant(Cow::Borrowed(name)), counts, each);
         }
         for ((), totals) in self.totals.changes() {
-            record.write(&CountKey::Totals, totals, each);
+            writer.write(&CountKey::Totals, totals, each);
         }
     }
 
-    /// Hands `each` the changelog records (key, value) of the whole state: what puts it under a new epoch.
-    pub fn everything(&self, owner: &StateKeyPrefix, each: &mut dyn FnMut(&[u8], &[u8])) {
-        let mut record = RecordWriter::new(owner);
+    /// Passes the changelog records (key, value) of the whole state to `each`: to write it under a new epoch.
+    pub fn all_records(&self, prefix: &StateKeyPrefix, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut writer = RecordWriter::new(prefix);
         for (minute, counts) in self.minutes() {
-            record.write(&CountKey::Minute(minute), counts, each);
+            writer.write(&CountKey::Minute(minute), counts, each);
         }
         for (name, counts) in self.restaurants() {
-            record.write(&CountKey::Restaurant(Cow::Borrowed(name)), counts, each);
+            writer.write(&CountKey::Restaurant(Cow::Borrowed(name)), counts, each);
         }
         if let Some(totals) = self.totals.get(&()) {
-            record.write(&CountKey::Totals, totals, each);
+            writer.write(&CountKey::Totals, totals, each);
         }
     }
 
-    /// Hands `each` the changelog key of every item: what is deleted with this state's epoch.
-    pub fn keys(&self, owner: &StateKeyPrefix, each: &mut dyn FnMut(&[u8])) {
+    /// Passes the changelog key of every count to `each`, for deletion.
+    pub fn keys(&self, prefix: &StateKeyPrefix, each: &mut dyn FnMut(&[u8])) {
         let mut key = Vec::new();
         let minutes = self.minutes().map(|(minute, _)| CountKey::Minute(minute));
         let restaurants = self.restaurants().map(|(name, _)| CountKey::Restaurant(Cow::Borrowed(name)));
         let totals = self.totals.get(&()).map(|_| CountKey::Totals);
         for counted in minutes.chain(restaurants).chain(totals) {
-            owner.write_key(&counted, &mut key);
+            prefix.write_key(&counted, &mut key);
             each(&key);
         }
     }
 
-    /// Takes over one record of the changelog as committed; `None` deletes the item.
+    /// Restores a record of the changelog as a committed one; `None` deletes the key.
     ///
     /// # Errors
     ///
-    /// When the value is no value of what is counted; the state is then unchanged.
+    /// When the value does not fit the key; the state is then unchanged.
     pub fn restore(&mut self, counted: CountKey<'_>, value: Option<&[u8]>) -> serde_json::Result<()> {
         if let Some(value) = value {
-            let item = CountValue::decode(&counted, value)?;
-            self.put(counted, item);
+            let value = CountValue::decode(&counted, value)?;
+            self.restore_value(counted, value);
         } else {
             match counted {
                 CountKey::Minute(minute) => self.minutes.restore(minute, None),
@@ -175,47 +175,47 @@ impl CountsStore {
         Ok(())
     }
 
-    /// Takes over one item as committed. An item that was decoded for its key always fits it.
-    pub(super) fn put(&mut self, counted: CountKey<'_>, item: CountValue) {
-        match (counted, item) {
-            (CountKey::Minute(minute), CountValue::OrderCounts(counts)) => self.minutes.restore(minute, Some(counts)),
-            (CountKey::Restaurant(name), CountValue::OrderCounts(counts)) => {
-                self.restaurants.restore(name.into(), Some(counts))
+    /// Restores a value that was decoded for its key, and so fits it.
+    pub(super) fn restore_value(&mut self, counted: CountKey<'_>, value: CountValue) {
+        match (counted, value) {
+            (CountKey::Minute(minute), CountValue::Orders(counts)) => self.minutes.restore(minute, Some(counts)),
+            (CountKey::Restaurant(name), CountValue::Orders(counts)) => {
+                self.restaurants.restore(name.into(), Some(counts));
             }
             (CountKey::Totals, CountValue::Totals(totals)) => self.totals.restore((), Some(*totals)),
-            (CountKey::Totals, CountValue::OrderCounts(_)) | (_, CountValue::Totals(_)) => {}
+            (CountKey::Totals, CountValue::Orders(_)) | (_, CountValue::Totals(_)) => {}
         }
     }
 
-    /// The transaction has committed: its changes stay.
+    /// The transaction was committed.
     pub fn commit(&mut self) {
         self.minutes.commit();
         self.restaurants.commit();
         self.totals.commit();
     }
 
-    /// The transaction was aborted: its changes are forgotten.
+    /// The transaction was aborted: drops its changes.
     pub fn abort(&mut self) {
         self.minutes.abort();
         self.restaurants.abort();
         self.totals.abort();
     }
 
-    /// How much it holds, by name, the open transaction included: what a restore from its changelog must find again.
+    /// The size of the state by name, including the open transaction; a restore from the changelog must find it again.
     #[must_use]
     pub fn holds(&self) -> BTreeMap<String, u64> {
         let values = self.minutes.values() + self.restaurants.values() + self.totals.values();
         BTreeMap::from([("counts".to_owned(), values as u64)])
     }
 
-    /// What of it is gone, if it held `kept` at its position. Each order is counted in a minute, for a restaurant and in all,
-    /// so that also a state of an older version, which kept no such number, disagrees with itself if some of it is gone.
+    /// What is missing, compared with the size in the position record. Each order is counted by minute, by restaurant
+    /// and in total, so missing counts also show in the state of an older version, which stored no size.
     #[must_use]
     pub fn loss(&self, kept: &BTreeMap<String, u64>) -> Option<Loss> {
         let totals = self.totals().orders;
-        let sum = |tallies: &mut dyn Iterator<Item = &OrderCounts>| {
+        let sum = |parts: &mut dyn Iterator<Item = &OrderCounts>| {
             let mut sum = OrderCounts::default();
-            tallies.for_each(|counts| sum.add(counts));
+            parts.for_each(|counts| sum.add(counts));
             sum
         };
         Loss::between(kept, &self.holds())
@@ -223,39 +223,39 @@ impl CountsStore {
             .or_else(|| totals.loss(&sum(&mut self.restaurants().map(|(_, counts)| counts)), "restaurant"))
     }
 
-    /// The minutes, in the order in which they were first seen.
+    /// The minutes, in the order in which they were first counted.
     pub(super) fn minutes(&self) -> impl Iterator<Item = (Minute, &OrderCounts)> {
         self.minutes.iter().map(|(minute, counts)| (*minute, counts))
     }
 
-    /// The restaurants, in the order in which they were first seen.
+    /// The restaurants, in the order in which they were first counted.
     pub(super) fn restaurants(&self) -> impl Iterator<Item = (&str, &OrderCounts)> {
         self.restaurants.iter().map(|(name, counts)| (name.as_ref(), counts))
     }
 
-    /// What was counted in all.
+    /// The totals.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals.get(&()).copied().unwrap_or_default()
     }
 }
 
-/// One record of the changelog, its buffers used again for the next.
+/// Writes changelog records; reuses its buffers.
 struct RecordWriter<'a> {
-    owner: &'a StateKeyPrefix,
+    prefix: &'a StateKeyPrefix,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl<'a> RecordWriter<'a> {
-    const fn new(owner: &'a StateKeyPrefix) -> Self {
-        Self { owner, key: Vec::new(), value: Vec::new() }
+    const fn new(prefix: &'a StateKeyPrefix) -> Self {
+        Self { prefix, key: Vec::new(), value: Vec::new() }
     }
 
     fn write(&mut self, counted: &CountKey<'_>, value: &impl Serialize, each: &mut dyn FnMut(&[u8], &[u8])) {
-        self.owner.write_key(counted, &mut self.key);
+        self.prefix.write_key(counted, &mut self.key);
         self.value.clear();
-        // Integers and strings always serialize, and a vector takes every byte.
+        // Serializing integers and strings into a vector cannot fail.
         serde_json::to_writer(&mut self.value, value).unwrap_or_default();
         each(&self.key, &self.value);
     }

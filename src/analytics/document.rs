@@ -1,4 +1,4 @@
-//! Owns the metrics document, `foodstream.metrics/1`: its fields, their names and their order.
+//! JSON document of the metrics, `foodstream.metrics/1`. See `docs/reference/metrics.md`.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{Decimal, Revenue};
 use crate::state::Digest;
 
-/// Rows of a table that are told where nobody asks for all.
+/// The largest number of rows in a table without `--full`.
 pub const DEFAULT_ROWS: usize = 10_000;
 
-/// The name and version of the document; any other is refused when it is read.
+/// The name and version of the document; reading any other is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MetricsSchema {
     /// `foodstream.metrics/1`
@@ -19,41 +19,41 @@ pub enum MetricsSchema {
     Version1,
 }
 
-/// The metrics of a set of ranges. Nothing in it depends on when or where it was computed.
+/// The metrics of a set of ranges; independent of when and where they were computed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsDocument {
-    /// What this document is.
+    /// The name and version of the document.
     pub schema: MetricsSchema,
-    /// Orders, failed ones included.
+    /// Orders, including failed ones.
     pub total_orders: u64,
     /// Orders whose payment failed.
     pub failed_orders: u64,
-    /// Failed orders of all orders.
+    /// Failed orders as a percentage of all orders.
     pub failure_rate_percent: Decimal,
-    /// Orders per minute of event time that has orders.
+    /// Average orders per minute of event time, over the minutes with orders.
     pub average_orders_per_minute: Decimal,
-    /// Orders in the newest minute of event time that has orders.
+    /// Orders in the latest minute of event time with orders.
     pub current_orders_per_minute: u64,
-    /// Minute of event time (`YYYY-MM-DDTHH:mmZ`) to its orders; minutes without orders do not stand here.
+    /// Orders by minute of event time (`YYYY-MM-DDTHH:mmZ`), without the minutes that have none.
     pub orders_by_minute: BTreeMap<String, u64>,
-    /// What the inventory decided.
+    /// Decisions of the inventory.
     pub inventory: InventoryMetrics,
-    /// The same by minute of event time, ordered by it.
+    /// Counts by minute of event time, in order.
     pub by_minute: Vec<MinuteRow>,
-    /// The same by restaurant, ordered by name.
+    /// Counts by restaurant, ordered by name.
     pub by_restaurant: Vec<RestaurantRow>,
-    /// How many rows these tables have beyond those that stand in them; only where there are more.
+    /// The number of rows that the tables leave out; absent if they have every row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOut>,
     /// Records of another event type.
     pub skipped_records: u64,
-    /// Records that are bad by the contract's list.
+    /// Bad records (`docs/reference/events.md`).
     pub bad_records: u64,
-    /// What was counted, ordered by topic and partition.
+    /// The counted ranges, ordered by topic and partition.
     pub range: Vec<RangeRow>,
 }
 
-/// Rows that the tables of a document leave out; whatever is beside the tables is about all of them.
+/// The number of rows that the tables of a document leave out. Everything else in the document covers all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LeftOut {
     /// Of `orders_by_minute`.
@@ -64,24 +64,24 @@ pub struct LeftOut {
     pub by_restaurant: u64,
 }
 
-/// What the inventory decided about the orders.
+/// Decisions of the inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryMetrics {
     /// Orders of which every line was reserved.
     pub reserved_orders: u64,
     /// Orders of which every line was rejected.
     pub rejected_orders: u64,
-    /// Failed orders that the inventory has seen.
+    /// Failed orders that the inventory has processed.
     pub released_orders: u64,
-    /// Placed orders without a decision; negative while decisions are read ahead of their orders.
+    /// Placed orders without a decision; negative while decisions are read before their orders.
     pub pending_orders: i64,
-    /// Rejected orders of reserved and rejected ones.
+    /// Rejected orders as a percentage of reserved and rejected ones.
     pub rejection_rate_percent: Decimal,
-    /// Failed and rejected orders of failed, reserved and rejected ones.
+    /// Failed and rejected orders as a percentage of failed, reserved and rejected ones.
     pub unfulfilled_rate_percent: Decimal,
     /// Sum of quantity × price over reserved lines.
     pub reserved_revenue: Revenue,
-    /// Reason to rejected lines.
+    /// Rejected lines by reason.
     pub rejected_by_reason: BTreeMap<String, u64>,
 }
 
@@ -90,7 +90,7 @@ pub struct InventoryMetrics {
 pub struct MinuteRow {
     /// `YYYY-MM-DDTHH:mmZ`
     pub minute: String,
-    /// Orders placed in it, failed ones included.
+    /// Orders placed in it, including failed ones.
     pub total: u64,
     /// Orders whose payment failed.
     pub failed: u64,
@@ -98,7 +98,7 @@ pub struct MinuteRow {
     pub reserved: u64,
     /// Orders of which every line was rejected.
     pub rejected: u64,
-    /// Failed orders that the inventory has seen.
+    /// Failed orders that the inventory has processed.
     pub released: u64,
     /// Sum of quantity × price over reserved lines.
     pub reserved_revenue: Revenue,
@@ -107,7 +107,7 @@ pub struct MinuteRow {
 /// One restaurant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestaurantRow {
-    /// Its id as it stands in the records; empty for orders without one.
+    /// Its id in the records; empty for orders without one.
     pub restaurant: String,
     /// As in [`MinuteRow`].
     pub total: u64,
@@ -123,24 +123,24 @@ pub struct RestaurantRow {
     pub reserved_revenue: Revenue,
 }
 
-/// What was counted of one source partition.
+/// The counted range of one source partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeRow {
     /// The source topic.
     pub topic: String,
     /// The source partition.
     pub partition: i32,
-    /// The log start when counting began.
+    /// The log start offset when counting began.
     pub start: i64,
-    /// The position after the last record counted, markers included.
+    /// The position after the last counted record, including transaction markers.
     pub end: i64,
-    /// Digest of the records in between.
+    /// The digest of the records in the range.
     pub digest: Digest,
 }
 
 impl MetricsDocument {
-    /// The same with so many rows in each table at most: the newest minutes and the restaurants with the most orders, but those
-    /// that `first` names before all others.
+    /// Limits each table to `rows` rows: the latest minutes and the restaurants with the most orders. Rows for which
+    /// `first` is true take precedence.
     #[must_use]
     pub fn limited(mut self, rows: usize, first: impl Fn(&str) -> bool) -> Self {
         let count = |all: usize| all.saturating_sub(rows) as u64;
@@ -163,7 +163,7 @@ impl MetricsDocument {
         self
     }
 
-    /// Minutes and restaurants of which something was counted, those that are left out among them.
+    /// The number of minutes and restaurants with counts, including those left out.
     #[must_use]
     pub fn counted(&self) -> [u64; 2] {
         let left_out = self.left_out.unwrap_or_default();
@@ -171,16 +171,16 @@ impl MetricsDocument {
     }
 }
 
-/// Keeps so many rows, those that come first by `rank`, in the order in which they are.
+/// Keeps the `most` rows with the lowest `rank`, without changing their order.
 fn keep<R, K: Ord>(rows: &mut Vec<R>, most: usize, rank: impl Fn(&R) -> K) {
     if rows.len() <= most {
         return;
     }
-    let mut places: Vec<usize> = (0..rows.len()).collect();
-    places.sort_by_cached_key(|&place| rank(&rows[place]));
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_cached_key(|&index| rank(&rows[index]));
     let mut kept = vec![false; rows.len()];
-    for &place in &places[..most] {
-        kept[place] = true;
+    for &index in &order[..most] {
+        kept[index] = true;
     }
     let mut kept = kept.into_iter();
     rows.retain(|_| kept.next().unwrap_or_default());
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_minutes_and_the_largest_restaurants_stay_in_their_order() {
+    fn keeps_latest_minutes_and_largest_restaurants() {
         let all = wide();
         let some = all.clone().limited(12, |_| false);
         assert_eq!(some.left_out, Some(LeftOut { orders_by_minute: 18, by_minute: 28, by_restaurant: 18 }));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_first_stays_before_all_others_and_a_short_document_as_it_is() {
+    fn keeps_preferred_rows_and_short_documents() {
         let all = wide();
         let some = all.clone().limited(2, |name| name == "2026-11-22T12:11Z" || name == "r00");
         assert_eq!(some.orders_by_minute.keys().collect::<Vec<_>>(), ["2026-11-22T12:11Z", "2026-11-22T12:39Z"]);

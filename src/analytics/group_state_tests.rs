@@ -1,4 +1,4 @@
-//! Tests of `group_state`: what of a changelog shows, when, and what is left of it.
+//! Tests of `group_state`: which records of a changelog are visible, when, and which are stale.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ fn total(orders: u64) -> Vec<u8> {
     serde_json::to_vec(&Totals { orders: counts, ..Totals::default() }).expect("serializes")
 }
 
-/// A follower of group `g`, its key of the totals, and what it shows of them.
+/// Follows the totals of group `g`.
 struct Follower(GroupState);
 
 impl Follower {
@@ -54,16 +54,16 @@ impl Follower {
         self.0.apply(&state_key("g", epoch, CountKey::Totals), Some(&total(orders))).expect("applies");
     }
 
-    fn deletes(&mut self, epoch: &str) {
+    fn tombstone(&mut self, epoch: &str) {
         self.0.apply(&state_key("g", epoch, CountKey::Totals), None).expect("applies");
     }
 
-    fn stands(&mut self, position: &Position) {
+    fn position(&mut self, position: &Position) {
         self.0.apply(&position_key("g"), Some(&position.encode())).expect("applies");
     }
 
-    fn shows(&self) -> Option<u64> {
-        Some(self.0.tallies(TOPIC, 0)?.totals().orders.total)
+    fn visible(&self) -> Option<u64> {
+        Some(self.0.counts(TOPIC, 0)?.totals().orders.total)
     }
 
     fn stale(&self) -> Vec<String> {
@@ -77,101 +77,101 @@ impl Follower {
 }
 
 #[test]
-fn a_count_shows_when_its_position_arrives_and_not_before() {
+fn counts_become_visible_with_their_position() {
     let mut follower = Follower::new();
     assert!(follower.0.is_empty());
     follower.counts("e1", 5);
-    assert!(!follower.0.is_empty(), "buffered is not nothing");
-    assert_eq!(follower.shows(), None);
+    assert!(!follower.0.is_empty(), "held back, not empty");
+    assert_eq!(follower.visible(), None);
     assert_eq!(follower.0.positions().count(), 0);
-    follower.stands(&position("g", "e1", 5));
-    assert_eq!(follower.shows(), Some(5));
+    follower.position(&position("g", "e1", 5));
+    assert_eq!(follower.visible(), Some(5));
     follower.counts("e1", 9);
-    assert_eq!(follower.shows(), Some(5), "behind the last position");
+    assert_eq!(follower.visible(), Some(5), "after the last position");
     follower.counts("e1", 8);
-    follower.stands(&position("g", "e1", 8));
-    assert_eq!(follower.shows(), Some(8), "the latest value of the key");
-    follower.deletes("e1");
-    assert_eq!(follower.shows(), Some(8), "a deletion waits for its position too");
-    follower.stands(&position("g", "e1", 9));
-    assert_eq!(follower.shows(), Some(0));
+    follower.position(&position("g", "e1", 8));
+    assert_eq!(follower.visible(), Some(8), "the latest value of the key");
+    follower.tombstone("e1");
+    assert_eq!(follower.visible(), Some(8), "a tombstone is held back too");
+    follower.position(&position("g", "e1", 9));
+    assert_eq!(follower.visible(), Some(0));
 }
 
 #[test]
-fn a_switch_shows_what_was_written_under_the_new_epoch_and_keeps_the_old_one_for_an_undo() {
+fn a_switch_shows_the_new_epoch_and_keeps_the_old() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
     let old = position("g", "e1", 5);
-    follower.stands(&old);
+    follower.position(&old);
     follower.counts("e2", 3);
-    assert_eq!(follower.shows(), Some(5));
+    assert_eq!(follower.visible(), Some(5));
     let new = Position { previous: old.checkpoint(), ..position("g", "e2", 3) };
-    follower.stands(&new);
-    assert_eq!(follower.shows(), Some(3));
-    let before = follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint");
+    follower.position(&new);
+    assert_eq!(follower.visible(), Some(3));
+    let before = follower.0.counts_before_switch(TOPIC, 0).expect("a checkpoint");
     assert_eq!(before.totals().orders.total, 5);
     assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e1", "e2"]);
-    assert!(follower.stale().is_empty(), "both are wanted");
+    assert!(follower.stale().is_empty(), "both are kept");
 
     let undone = Position { previous: new.checkpoint(), ..old };
-    follower.stands(&undone);
-    assert_eq!(follower.shows(), Some(5));
+    follower.position(&undone);
+    assert_eq!(follower.visible(), Some(5));
     let document = follower.0.metrics(BOTH, |_, _, _| View::BeforeSwitch).document();
     assert_eq!((document.total_orders, document.range[0].end), (3, 3));
 }
 
 #[test]
-fn a_switch_to_an_epoch_of_which_nothing_is_written_begins_from_nothing() {
+fn a_switch_to_an_empty_epoch_shows_zero() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
-    follower.stands(&position("g", "e1", 5));
-    follower.stands(&position("g", "e2", 0));
-    assert_eq!(follower.shows(), Some(0));
+    follower.position(&position("g", "e1", 5));
+    follower.position(&position("g", "e2", 0));
+    assert_eq!(follower.visible(), Some(0));
     assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e1"]);
 }
 
-/// Compaction drops the older of two position records, not the counts that it made visible.
+/// Compaction removes the older of two position records, but not its counts.
 #[test]
-fn the_state_before_a_switch_shows_without_the_position_record_that_it_had() {
+fn state_before_a_switch_survives_compaction() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
     follower.counts("e2", 3);
     let previous = position("g", "e1", 5).checkpoint();
-    follower.stands(&Position { previous, ..position("g", "e2", 3) });
-    assert_eq!(follower.0.tallies_before_switch(TOPIC, 0).expect("a checkpoint").totals().orders.total, 5);
+    follower.position(&Position { previous, ..position("g", "e2", 3) });
+    assert_eq!(follower.0.counts_before_switch(TOPIC, 0).expect("a checkpoint").totals().orders.total, 5);
 }
 
 #[test]
-fn stale_keys_are_those_of_every_epoch_but_two_and_tombstones_end_them() {
+fn all_epochs_but_two_are_stale() {
     let mut follower = Follower::new();
     for epoch in ["e1", "e2", "e3"] {
         follower.counts(epoch, 1);
     }
-    assert_eq!(follower.stale().len(), 3, "nothing stands anywhere yet");
+    assert_eq!(follower.stale().len(), 3, "no position yet");
     let previous = position("g", "e2", 1).checkpoint();
-    follower.stands(&Position { previous, ..position("g", "e3", 1) });
+    follower.position(&Position { previous, ..position("g", "e3", 1) });
     assert_eq!(follower.stale(), [r#"["g","e1","order-events",0,"totals"]"#]);
-    follower.deletes("e1");
+    follower.tombstone("e1");
     assert!(follower.stale().is_empty());
     assert_eq!(follower.0.epochs(TOPIC, 0).collect::<Vec<_>>(), ["e2", "e3"]);
-    assert_eq!(follower.shows(), Some(1));
+    assert_eq!(follower.visible(), Some(1));
 }
 
 #[test]
-fn a_group_whose_records_are_all_deleted_has_nothing() {
+fn a_deleted_group_is_empty() {
     let mut follower = Follower::new();
     follower.counts("e1", 1);
-    follower.stands(&position("g", "e1", 1));
+    follower.position(&position("g", "e1", 1));
     follower.0.apply(&position_key("g"), None).expect("applies");
-    assert_eq!((follower.shows(), follower.0.is_empty()), (None, false));
-    follower.deletes("e1");
+    assert_eq!((follower.visible(), follower.0.is_empty()), (None, false));
+    follower.tombstone("e1");
     assert!(follower.0.is_empty());
 }
 
 #[test]
 fn memory_does_not_grow_with_history() {
     let mut follower = Follower::new();
-    follower.stands(&position("g", "e1", 0));
+    follower.position(&position("g", "e1", 0));
     for orders in 0..1_000 {
         follower.counts("e1", orders);
         follower.counts("e2", orders);
@@ -185,10 +185,10 @@ fn memory_does_not_grow_with_history() {
 }
 
 #[test]
-fn a_corrupt_record_is_named_and_changes_nothing() {
+fn a_corrupt_record_is_named_and_not_applied() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
-    follower.stands(&position("g", "e1", 5));
+    follower.position(&position("g", "e1", 5));
     let minute = state_key("g", "e1", CountKey::Minute(minute(0)));
     let foreign = position("other", "e1", 7).encode();
     let no_epoch = Position { epoch: None, ..position("g", "", 7) }.encode();
@@ -207,47 +207,47 @@ fn a_corrupt_record_is_named_and_changes_nothing() {
         let text = error.to_string();
         assert!(text.contains(named) && text.len() < 600, "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        assert_eq!(follower.shows(), Some(5));
+        assert_eq!(follower.visible(), Some(5));
     }
     let error = follower.0.apply(&position_key("g"), Some(b"{}")).expect_err("corrupt");
     assert!(matches!(error, StateError::Value { partition: 0, .. }));
 }
 
 #[test]
-fn records_of_other_groups_are_passed_over_whatever_they_are() {
+fn records_of_other_groups_are_skipped() {
     let mut follower = Follower::new();
     for key in ["", "x", "[", r#"["g2","e1"]"#, r#"["@position","g2","t",0]"#, r#"["@position","g","t",7,"totals"]"#] {
-        follower.0.apply(key.as_bytes(), Some(b"not json")).expect("passes over");
+        follower.0.apply(key.as_bytes(), Some(b"not json")).expect("skipped");
     }
     assert!(follower.0.is_empty());
 }
 
 #[test]
-fn even_a_group_called_position_keeps_to_its_own() {
+fn a_group_may_be_named_like_a_position_key() {
     let mut state = GroupState::new("@position");
-    state.apply(&position_key("g"), Some(&position("g", "e1", 5).encode())).expect("passes over");
+    state.apply(&position_key("g"), Some(&position("g", "e1", 5).encode())).expect("skipped");
     assert!(state.is_empty());
     state.apply(&state_key("@position", "g", CountKey::Totals), Some(&total(4))).expect("applies");
     state.apply(&position_key("@position"), Some(&position("@position", "g", 4).encode())).expect("applies");
-    assert_eq!(state.tallies(TOPIC, 0).expect("stands").totals().orders.total, 4);
+    assert_eq!(state.counts(TOPIC, 0).expect("a position").totals().orders.total, 4);
 }
 
 #[test]
-fn only_the_topics_asked_for_count() {
+fn only_the_given_topics_are_included() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
-    follower.stands(&position("g", "e1", 5));
+    follower.position(&position("g", "e1", 5));
     assert_eq!(follower.0.metrics(BOTH, |_, _, _| View::Current).document().total_orders, 5);
     let other = follower.0.metrics(["lab.order-events", "lab.inventory-events"], |_, _, _| View::Current);
     assert_eq!(other, Metrics::default());
 }
 
-/// What a writer does next with one of its partitions.
+/// The next step of a writer.
 #[derive(Debug, Clone)]
 enum Step {
     /// Counts records and commits them, or aborts.
     Batch { records: [Vec<RecordValue>; 2], commit: bool },
-    /// Switches to a new epoch that holds a prefix of what was counted, and goes on from there.
+    /// Switches to a new epoch with the counts of a prefix of the records, and continues from there.
     Rewind { keep: prop::sample::Index, twice: bool },
 }
 
@@ -260,11 +260,11 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One partition as its writer sees it, and the changelog it writes.
+/// The writer of one partition, and its changelog.
 struct Writer {
     group: &'static str,
     log: TestLog,
-    tallies: CountsStore,
+    counts: CountsStore,
     epoch: u32,
     previous: Option<crate::state::Checkpoint>,
     changelog: Vec<(Vec<u8>, Option<Vec<u8>>)>,
@@ -273,10 +273,10 @@ struct Writer {
 impl Writer {
     fn new(group: &'static str, topic: (&'static str, Feed)) -> Self {
         let log = TestLog::new(topic, 0, 3, Vec::new());
-        Self { group, log, tallies: CountsStore::default(), epoch: 0, previous: None, changelog: Vec::new() }
+        Self { group, log, counts: CountsStore::default(), epoch: 0, previous: None, changelog: Vec::new() }
     }
 
-    fn owner(&self) -> StateKeyPrefix {
+    fn prefix(&self) -> StateKeyPrefix {
         StateKeyPrefix::new(self.group, &format!("e{}", self.epoch), self.log.topic, 0)
     }
 
@@ -284,51 +284,51 @@ impl Writer {
         Position {
             log_start: self.log.start,
             digest: self.log.digest(),
-            holds: self.tallies.holds(),
+            holds: self.counts.holds(),
             previous: self.previous.clone(),
             ..position(self.group, &format!("e{}", self.epoch), self.log.end)
         }
     }
 
-    fn stand(&mut self) {
+    fn write_position(&mut self) {
         let key = PositionKey::Shared { group: self.group.into(), topic: self.log.topic.into(), partition: 0 }.encode();
         self.changelog.push((key, Some(self.position().encode())));
     }
 
     fn batch(&mut self, records: &[RecordValue], commit: bool) {
         for record in records {
-            self.tallies.record(self.log.feed, record.as_deref());
+            self.counts.record(self.log.feed, record.as_deref());
         }
         if !commit {
-            return self.tallies.abort();
+            return self.counts.abort();
         }
-        let owner = self.owner();
-        self.tallies.changes(&owner, &mut |key, value| self.changelog.push((key.into(), Some(value.into()))));
-        self.tallies.commit();
+        let prefix = self.prefix();
+        self.counts.changes(&prefix, &mut |key, value| self.changelog.push((key.into(), Some(value.into()))));
+        self.counts.commit();
         self.log.append(records.to_vec());
-        self.stand();
+        self.write_position();
     }
 
     fn rewind(&mut self, keep: prop::sample::Index, twice: bool) {
         self.previous = self.position().checkpoint();
         let kept = keep.index(self.log.records.len() + 1);
         self.log.cut(self.log.start + i64::try_from(kept).expect("few"));
-        self.tallies = self.log.tallies();
-        self.tallies.commit();
-        // The switch is a transaction of its own; a writer that dies before it leaves an epoch that nobody names.
+        self.counts = self.log.counts();
+        self.counts.commit();
+        // A writer that dies before the switch leaves an epoch without a position.
         for _ in 0..=u8::from(twice) {
             self.epoch += 1;
-            let owner = self.owner();
-            self.tallies.everything(&owner, &mut |key, value| self.changelog.push((key.into(), Some(value.into()))));
+            let prefix = self.prefix();
+            self.counts.all_records(&prefix, &mut |key, value| self.changelog.push((key.into(), Some(value.into()))));
         }
-        self.stand();
+        self.write_position();
     }
 }
 
 proptest! {
-    /// Followed from the start, or read back compacted: the metrics are those of the records that count.
+    /// Followed from the start, or read after compaction: the metrics are those of the counted records.
     #[test]
-    fn the_changelog_gives_back_the_fold(steps in prop::collection::vec(any_step(), 0..12), compacted: bool) {
+    fn the_changelog_restores_the_metrics(steps in prop::collection::vec(any_step(), 0..12), compacted: bool) {
         let mut writers: Vec<Writer> =
             ["g", "g2"].into_iter().flat_map(|group| TOPICS.map(|topic| Writer::new(group, topic))).collect();
         let mut state = GroupState::new("g");
@@ -340,7 +340,7 @@ proptest! {
                     Step::Rewind { keep, twice } => writer.rewind(*keep, *twice),
                 }
             }
-            // Two transactions' records stand interleaved on the topic.
+            // The records of transactions are interleaved in the topic.
             let mut written: Vec<_> = writers.iter_mut().map(|writer| std::mem::take(&mut writer.changelog).into_iter()).collect();
             while written.iter().any(|records| records.len() > 0) {
                 changelog.extend(written.iter_mut().filter_map(Iterator::next));
@@ -350,12 +350,12 @@ proptest! {
                     let shown = state.metrics(BOTH, |_, _, _| View::Current);
                     state.apply(&key, value.as_deref()).expect("applies");
                     if PositionKey::decode(&key).is_none() {
-                        prop_assert!(state.metrics(BOTH, |_, _, _| View::Current) == shown, "a count showed by itself");
+                        prop_assert!(state.metrics(BOTH, |_, _, _| View::Current) == shown, "a count without its position");
                     }
                 }
                 let mut expected = Metrics::default();
                 for writer in writers.iter().filter(|writer| writer.group == "g" && state.position(writer.log.topic, 0).is_some()) {
-                    expected.add(&writer.tallies);
+                    expected.add(&writer.counts);
                     expected.add_range(writer.log.topic, 0, writer.log.start, writer.log.end, writer.log.digest());
                 }
                 prop_assert_eq!(state.metrics(BOTH, |_, _, _| View::Current).document(), expected.document());
@@ -369,20 +369,20 @@ proptest! {
             }
         }
         for writer in writers.iter().filter(|writer| writer.group == "g") {
-            let Some(tallies) = state.tallies(writer.log.topic, 0) else { continue };
-            prop_assert_eq!(dump(&tallies), dump(&writer.tallies));
-            prop_assert_eq!(dump(&tallies), dump(&writer.log.tallies()), "and that is the fold of the records");
+            let Some(counts) = state.counts(writer.log.topic, 0) else { continue };
+            prop_assert_eq!(dump(&counts), dump(&writer.counts));
+            prop_assert_eq!(dump(&counts), dump(&writer.log.counts()), "the counts of the records");
             prop_assert_eq!(state.position(writer.log.topic, 0), Some(&writer.position()));
             let losses = [View::Current, View::BeforeSwitch].map(|view| state.loss(writer.log.topic, 0, view));
-            prop_assert_eq!(losses, [None, None], "nothing is gone");
+            prop_assert_eq!(losses, [None, None], "nothing is missing");
         }
     }
 
-    /// Whatever record is gone from a changelog: what is shown is known to be no whole state.
+    /// Whichever record is missing from the changelog.
     #[test]
-    fn a_state_that_lost_any_record_is_known(
+    fn detects_any_missing_record(
         batches in prop::collection::vec(prop::collection::vec(any_record(Feed::Orders), 1..6), 1..6),
-        gone: prop::sample::Index,
+        missing: prop::sample::Index,
     ) {
         let mut writer = Writer::new("g", (TOPIC, Feed::Orders));
         for records in &batches {
@@ -391,9 +391,9 @@ proptest! {
         let latest: BTreeMap<_, _> = writer.changelog.into_iter().collect();
         let (position, counts): (Vec<_>, Vec<_>) =
             latest.into_iter().partition(|(key, _)| PositionKey::decode(key).is_some());
-        let gone = gone.index(counts.len());
+        let missing = missing.index(counts.len());
         let mut state = GroupState::new("g");
-        let left = counts.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, record)| record);
+        let left = counts.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, record)| record);
         for (key, value) in left.chain(&position) {
             state.apply(key, value.as_deref()).expect("applies");
         }
@@ -403,38 +403,38 @@ proptest! {
 }
 
 #[test]
-fn a_state_of_an_older_version_disagrees_with_itself_when_some_of_it_is_gone() {
+fn detects_missing_counts_of_older_versions() {
     let mut writer = Writer::new("g", (TOPIC, Feed::Orders));
     writer.batch(&[order(0, "r", false), order(1, "r", true), order(1, "s", false)], true);
-    for gone in [b"\"minute\"".as_slice(), b"\"restaurant\"", b"\"totals\""] {
+    for missing in [b"\"minute\"".as_slice(), b"\"restaurant\"", b"\"totals\""] {
         let mut state = GroupState::new("g");
-        let is_gone = |key: &[u8]| key.windows(gone.len()).any(|part| part == gone);
-        for (key, value) in writer.changelog.iter().filter(|(key, _)| !is_gone(key)) {
+        let is_missing = |key: &[u8]| key.windows(missing.len()).any(|part| part == missing);
+        for (key, value) in writer.changelog.iter().filter(|(key, _)| !is_missing(key)) {
             state.apply(key, value.as_deref()).expect("applies");
         }
         state.apply(&position_key("g"), Some(&position("g", "e0", 3).encode())).expect("applies");
-        let loss = state.loss(TOPIC, 0, View::Current).expect("it disagrees");
+        let loss = state.loss(TOPIC, 0, View::Current).expect("a loss");
         assert!(loss.of.starts_with("orders by "), "{loss}");
     }
 }
 
-fn dump(tallies: &CountsStore) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn dump(counts: &CountsStore) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut written = BTreeMap::new();
-    tallies.everything(&StateKeyPrefix::new("", "", "", 0), &mut |key, value| {
+    counts.all_records(&StateKeyPrefix::new("", "", "", 0), &mut |key, value| {
         written.insert(key.to_vec(), value.to_vec());
     });
     written
 }
 
 #[test]
-fn a_restored_partition_goes_on_counting() {
+fn a_restored_partition_continues_counting() {
     let mut follower = Follower::new();
     follower.counts("e1", 5);
-    follower.stands(&position("g", "e1", 5));
-    let mut tallies = follower.0.tallies(TOPIC, 0).expect("stands");
-    tallies.abort();
-    tallies.record(Feed::Orders, order(0, "r", false).as_deref());
-    assert_eq!(tallies.totals().orders.total, 6);
-    tallies.abort();
-    assert_eq!(tallies.totals().orders.total, 5, "what was restored is committed");
+    follower.position(&position("g", "e1", 5));
+    let mut counts = follower.0.counts(TOPIC, 0).expect("a position");
+    counts.abort();
+    counts.record(Feed::Orders, order(0, "r", false).as_deref());
+    assert_eq!(counts.totals().orders.total, 6);
+    counts.abort();
+    assert_eq!(counts.totals().orders.total, 5, "restored counts are committed");
 }

@@ -1,4 +1,4 @@
-//! Owns the keys of `analytics-state`: JSON arrays of group, epoch, source topic, source partition and what is counted.
+//! Keys of `analytics-state`: JSON arrays of group, epoch, source topic, source partition and what is counted.
 
 use std::{borrow::Cow, io::Write};
 
@@ -19,7 +19,7 @@ pub enum CountKey<'a> {
 }
 
 impl CountKey<'_> {
-    /// The same, owning its text.
+    /// Converts into a key that owns its text.
     #[must_use]
     pub fn into_owned(self) -> CountKey<'static> {
         match self {
@@ -30,14 +30,14 @@ impl CountKey<'_> {
     }
 }
 
-/// Whose counts: one source partition under one epoch of one group. Every key begins with it, so it is spelled once.
+/// The start of the keys of one source partition under one epoch of one group, encoded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateKeyPrefix {
     prefix: Vec<u8>,
 }
 
 impl StateKeyPrefix {
-    /// The owner of the counts of `partition` of `topic`, for `group` under `epoch`.
+    /// The prefix for `partition` of `topic`, for `group` under `epoch`.
     #[must_use]
     pub fn new(group: &str, epoch: &str, topic: &str, partition: i32) -> Self {
         let mut prefix = serde_json::json!([group, epoch, topic, partition]).to_string().into_bytes();
@@ -47,7 +47,7 @@ impl StateKeyPrefix {
         Self { prefix }
     }
 
-    /// Writes the key of what is counted into `out`, in place of what was there.
+    /// Replaces the content of `out` by the key of `counted`.
     pub fn write_key(&self, counted: &CountKey<'_>, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.prefix);
@@ -56,16 +56,16 @@ impl StateKeyPrefix {
             CountKey::Restaurant(name) => write!(out, "\"restaurant\",{}]", Value::from(name.as_ref())),
             CountKey::Totals => write!(out, "\"totals\"]"),
         }
-        .unwrap_or_default(); // A vector takes every byte.
+        .unwrap_or_default(); // Writing to a vector cannot fail.
     }
 }
 
-/// A key of `analytics-state`, read.
+/// A parsed key of `analytics-state`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateKey<'a> {
     /// The analytics group.
     pub group: Cow<'a, str>,
-    /// The epoch under which it was counted.
+    /// The epoch.
     pub epoch: Cow<'a, str>,
     /// The source topic.
     pub topic: Cow<'a, str>,
@@ -84,13 +84,13 @@ impl<'a> StateKey<'a> {
         key
     }
 
-    /// With what every key of a group begins: enough to pass over the keys of other groups without parsing them.
+    /// The start of every key of a group: used to skip the keys of other groups without parsing them.
     #[must_use]
     pub fn prefix_of(group: &str) -> Vec<u8> {
         format!("[{},", Value::from(group)).into_bytes()
     }
 
-    /// Reads a key; `None` for a position record's key and for anything else that is no key of a count.
+    /// Reads a key; `None` for that of a position record and for any other.
     #[must_use]
     pub fn decode(key: &'a [u8]) -> Option<Self> {
         #[derive(Deserialize)]
@@ -117,14 +117,14 @@ impl<'a> StateKey<'a> {
     }
 }
 
-/// Reads `YYYY-MM-DDTHH:mmZ` and nothing else.
+/// Reads `YYYY-MM-DDTHH:mmZ`.
 fn parse_minute(text: &str) -> Option<Minute> {
-    const SHAPE: &[u8; 17] = b"dddd-dd-ddTdd:ddZ";
-    let fits = text.len() == SHAPE.len()
+    const FORMAT: &[u8; 17] = b"dddd-dd-ddTdd:ddZ";
+    let fits = text.len() == FORMAT.len()
         && text
             .bytes()
-            .zip(SHAPE)
-            .all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == *shape });
+            .zip(FORMAT)
+            .all(|(byte, format)| if *format == b'd' { byte.is_ascii_digit() } else { byte == *format });
     if !fits {
         return None;
     }
@@ -140,7 +140,7 @@ mod tests {
     use crate::{analytics::test_support::minute, state::PositionKey};
 
     #[test]
-    fn keys_are_spelled_as_the_contract_says() {
+    fn encodes_the_documented_json() {
         let key = |counted| {
             let key = StateKey {
                 group: "analytics-consumer-group".into(),
@@ -151,14 +151,14 @@ mod tests {
             };
             String::from_utf8(key.encode()).expect("JSON is UTF-8")
         };
-        let owner = r#"["analytics-consumer-group","e1","order-events",3,"#;
-        assert_eq!(key(CountKey::Minute(minute(0))), format!(r#"{owner}"minute","2026-11-22T12:00Z"]"#));
-        assert_eq!(key(CountKey::Restaurant("a\"\n".into())), format!(r#"{owner}"restaurant","a\"\n"]"#));
-        assert_eq!(key(CountKey::Totals), format!(r#"{owner}"totals"]"#));
+        let prefix = r#"["analytics-consumer-group","e1","order-events",3,"#;
+        assert_eq!(key(CountKey::Minute(minute(0))), format!(r#"{prefix}"minute","2026-11-22T12:00Z"]"#));
+        assert_eq!(key(CountKey::Restaurant("a\"\n".into())), format!(r#"{prefix}"restaurant","a\"\n"]"#));
+        assert_eq!(key(CountKey::Totals), format!(r#"{prefix}"totals"]"#));
     }
 
     #[test]
-    fn other_keys_are_no_counts() {
+    fn other_keys_are_rejected() {
         let position = PositionKey::Shared { group: "g".into(), topic: "order-events".into(), partition: 0 }.encode();
         assert_eq!(StateKey::decode(&position), None);
         for key in [
@@ -192,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_survives_its_bytes_and_begins_with_its_group(
+        fn round_trips_and_starts_with_its_group(
             (group, epoch, topic) in any::<(String, String, String)>(), partition in 0i32.., counted in counted(),
         ) {
             let key = StateKey { group: group.clone().into(), epoch: epoch.into(), topic: topic.into(), partition, counted };
@@ -204,7 +204,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_bring_the_reader_down(bytes: Vec<u8>) {
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
             prop_assert_eq!(StateKey::decode(&bytes), None);
         }
     }

@@ -1,4 +1,4 @@
-//! Owns the sum: the counts of all source partitions, merged in any order, and the document made of it.
+//! Sum of the counts of source partitions, in any order, and the metrics document made from it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     state::Digest,
 };
 
-/// The counts of any number of source partitions and the ranges they stand for.
+/// The counts of any number of source partitions, and their offset ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metrics {
     minutes: BTreeMap<Minute, OrderCounts>,
@@ -28,15 +28,15 @@ struct CountedRange {
 }
 
 impl Metrics {
-    /// Adds what a source partition has counted.
-    pub fn add(&mut self, tallies: &CountsStore) {
-        for (minute, counts) in tallies.minutes() {
+    /// Adds the counts of a source partition.
+    pub fn add(&mut self, partition: &CountsStore) {
+        for (minute, counts) in partition.minutes() {
             self.minutes.entry(minute).or_default().add(counts);
         }
-        for (name, counts) in tallies.restaurants() {
+        for (name, counts) in partition.restaurants() {
             self.add_restaurant(name, counts);
         }
-        self.totals.add(&tallies.totals());
+        self.totals.add(&partition.totals());
     }
 
     fn add_restaurant(&mut self, name: &str, counts: &OrderCounts) {
@@ -47,9 +47,9 @@ impl Metrics {
         }
     }
 
-    /// Adds the range of a source partition that was counted: from `start` to before `end`, both positions.
+    /// Adds the counted range of a source partition, from `start` to before `end`.
     ///
-    /// Two ranges of one partition become the one that spans both; they must share no record.
+    /// Two ranges of one partition become one that spans both; they must not have a common record.
     pub fn add_range(&mut self, topic: &str, partition: i32, start: i64, end: i64, digest: Digest) {
         let range = CountedRange { start, end, digest };
         self.ranges
@@ -64,7 +64,7 @@ impl Metrics {
             .or_insert(range);
     }
 
-    /// Adds other metrics, of records that are in none of these.
+    /// Adds the metrics of other records.
     pub fn merge(&mut self, other: &Self) {
         for (minute, counts) in &other.minutes {
             self.minutes.entry(*minute).or_default().add(counts);
@@ -78,11 +78,11 @@ impl Metrics {
         }
     }
 
-    /// The document.
+    /// The metrics document.
     #[must_use]
     pub fn document(&self) -> MetricsDocument {
         let Totals { orders: counts, skipped, bad, out_of_stock, order_incomplete } = self.totals;
-        // Decisions may be counted in minutes of which no order was read yet: those have none.
+        // A minute may have decisions whose orders were not read yet.
         let with_orders = || self.minutes.iter().filter(|(_, counts)| counts.total > 0);
         MetricsDocument {
             schema: MetricsSchema::Version1,
@@ -124,12 +124,12 @@ impl Metrics {
     }
 }
 
-/// The rows in which something was counted: a line that was given away for nothing leaves a counts of zeros.
+/// The rows that are not zero. A reserved line with price 0 leaves a row of zeros.
 fn counted<K>(rows: &BTreeMap<K, OrderCounts>) -> impl Iterator<Item = (&K, &OrderCounts)> {
     rows.iter().filter(|(_, counts)| !counts.is_zero())
 }
 
-/// Orders placed that no decision was counted for; negative when decisions were read ahead of their orders.
+/// Placed orders without a decision; negative when decisions were read before their orders.
 fn pending(counts: &OrderCounts) -> i64 {
     let [total, failed, reserved, rejected] =
         [counts.total, counts.failed, counts.reserved, counts.rejected].map(i128::from);
@@ -137,7 +137,7 @@ fn pending(counts: &OrderCounts) -> i64 {
     i64::try_from(pending).unwrap_or(if pending < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// `part` of `part` and `rest` together, in percent.
+/// `part` as a percentage of `part` plus `rest`.
 fn rate(part: &[u64], rest: &[u64]) -> Decimal {
     let sum = |counts: &[u64]| counts.iter().copied().map(u128::from).sum::<u128>();
     Decimal::percent(sum(part), sum(part) + sum(rest))

@@ -1,7 +1,7 @@
-//! Owns the metrics: what a source partition has counted, how that lives in `analytics-state`, their sum and its document.
+//! Metrics: counts of each source partition, their records in `analytics-state`, their sum, and the metrics document.
+//! See `docs/reference/metrics.md`.
 //!
-//! Everything here is a commutative sum over records, in integers and cents; nothing reads a clock and nothing rounds
-//! before the last step.
+//! Counts are commutative sums over records, in integers and cents. Rates are rounded once, in the document. No clock.
 
 mod counts_store;
 mod decimal;

@@ -1,19 +1,19 @@
-//! Owns what is counted: one counts for orders and decisions alike, and the totals that go with it.
+//! Counts of orders and decisions, and the totals of a source partition: values of `analytics-state`.
 
 use serde::{Deserialize, Serialize};
 
 use super::Revenue;
 use crate::state::Loss;
 
-/// How many orders, and what became of them.
+/// Orders by outcome.
 ///
-/// A record of `order-events` adds to `total` and `failed`, one of `inventory-events` to the rest, so that the tallies of
-/// both topics add up to the whole picture in any order. Sums stay at the largest value rather than wrap around: a
-/// changelog that someone else wrote to must not bring the program down.
+/// A record of `order-events` adds to `total` and `failed`, one of `inventory-events` to the other fields, so the
+/// counts of both topics can be added in any order. Sums saturate, because another program may have written to the
+/// changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OrderCounts {
-    /// Orders, failed ones included.
+    /// Orders, including failed ones.
     #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
     /// Orders whose payment failed.
@@ -25,37 +25,37 @@ pub struct OrderCounts {
     /// Orders of which every line was rejected.
     #[serde(skip_serializing_if = "is_zero")]
     pub rejected: u64,
-    /// Failed orders that the inventory has seen.
+    /// Failed orders that the inventory has processed.
     #[serde(skip_serializing_if = "is_zero")]
     pub released: u64,
     /// Sum of quantity × price over reserved lines.
-    #[serde(skip_serializing_if = "is_nothing")]
+    #[serde(skip_serializing_if = "is_zero_revenue")]
     pub revenue: Revenue,
 }
 
-/// What a source partition has counted altogether.
+/// The totals of a source partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Totals {
-    /// Over all minutes and restaurants.
+    /// Orders of all minutes and restaurants. `tally` in JSON.
     #[serde(rename = "tally", skip_serializing_if = "OrderCounts::is_zero")]
     pub orders: OrderCounts,
     /// Records of another event type.
     #[serde(skip_serializing_if = "is_zero")]
     pub skipped: u64,
-    /// Records that are bad by the contract's list.
+    /// Bad records (`docs/reference/events.md`).
     #[serde(skip_serializing_if = "is_zero")]
     pub bad: u64,
-    /// Lines rejected because their own item was short.
+    /// Lines rejected because their own item was out of stock.
     #[serde(skip_serializing_if = "is_zero")]
     pub out_of_stock: u64,
-    /// Lines rejected because another line of their order was short.
+    /// Lines rejected because another item of the order was out of stock.
     #[serde(skip_serializing_if = "is_zero")]
     pub order_incomplete: u64,
 }
 
 impl OrderCounts {
-    /// Adds another counts.
+    /// Adds other counts.
     pub const fn add(&mut self, other: &Self) {
         self.total = self.total.saturating_add(other.total);
         self.failed = self.failed.saturating_add(other.failed);
@@ -65,7 +65,7 @@ impl OrderCounts {
         self.revenue = self.revenue.plus(other.revenue);
     }
 
-    /// What a sum of parts (each `by` something) does not have of these.
+    /// The first count that differs in `sum`, the sum of the counts by `by`.
     #[must_use]
     pub fn loss(&self, sum: &Self, by: &str) -> Option<Loss> {
         let cents = |revenue: Revenue| u64::try_from(revenue.0).unwrap_or(u64::MAX);
@@ -81,7 +81,7 @@ impl OrderCounts {
         Some(Loss { of: format!("{of} by {by}"), expected, found })
     }
 
-    /// Whether nothing was counted.
+    /// Whether every count is zero.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
@@ -99,13 +99,13 @@ impl Totals {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
-fn is_nothing(revenue: &Revenue) -> bool {
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
+fn is_zero_revenue(revenue: &Revenue) -> bool {
     *revenue == Revenue::default()
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_changelog_value_is_compact_and_survives() {
+    fn zero_counts_are_omitted_in_json() {
         let counts = OrderCounts { total: 3, reserved: 1, revenue: Revenue(1_700), ..OrderCounts::default() };
         let json = serde_json::to_string(&counts).expect("serializes");
         assert_eq!(json, r#"{"total":3,"reserved":1,"revenue":"17.00"}"#);
@@ -127,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_version_is_refused_rather_than_half_read() {
+    fn unknown_fields_are_errors() {
         assert!(serde_json::from_str::<OrderCounts>(r#"{"total":1,"cancelled":2}"#).is_err());
         assert!(serde_json::from_str::<OrderCounts>(r#"{"total":-1}"#).is_err());
     }
 
     #[test]
-    fn a_full_tally_stays_full() {
+    fn sums_saturate() {
         let mut full = OrderCounts { total: u64::MAX, revenue: Revenue(u128::MAX), ..OrderCounts::default() };
         full.add(&OrderCounts { total: 1, revenue: Revenue(1), ..OrderCounts::default() });
         assert_eq!((full.total, full.revenue), (u64::MAX, Revenue(u128::MAX)));

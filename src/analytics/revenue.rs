@@ -1,4 +1,4 @@
-//! Owns sums of money: more cents than one amount can hold, and their spelling as a decimal string.
+//! Sums of money, which may exceed 64 bits of cents; a decimal string in JSON.
 
 use std::{fmt, str::FromStr};
 
@@ -8,20 +8,20 @@ use crate::domain::Cents;
 
 /// A sum of money in cents.
 ///
-/// A single line may be worth 10^15 cents, so that 64 bits would be full after some ten thousand of them. In JSON it is
-/// a string with two decimals, as many readers would round a number of that size.
+/// An order line may be worth 10^15 cents, so 64 bits would overflow after some ten thousand of them. In JSON it is a
+/// string with two decimals, because many readers would round such a large number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revenue(pub u128);
 
 impl Revenue {
-    /// What `quantity` pieces at `price` bring in.
+    /// The revenue of `quantity` pieces at `price`.
     #[must_use]
     pub fn of_line(quantity: u32, price: Cents) -> Self {
-        // No event states a negative price: reading refuses it.
+        // The decoder rejects negative prices.
         Self(u128::from(quantity) * u128::from(price.0.unsigned_abs()))
     }
 
-    /// The sum; it stays at the largest value rather than wrap around.
+    /// The sum; saturates instead of wrapping around.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -40,13 +40,13 @@ impl FromStr for Revenue {
 
     /// Reads exactly what [`fmt::Display`] writes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "a sum of money is digits, a point and two digits";
-        let (units, cents) = text.split_once('.').ok_or(SHAPE)?;
+        const FORMAT: &str = "expected digits, a point and two digits";
+        let (units, cents) = text.split_once('.').ok_or(FORMAT)?;
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(units) || !digits(cents) || cents.len() != 2 {
-            return Err(SHAPE);
+            return Err(FORMAT);
         }
-        let number = |part: &str| part.parse::<u128>().map_err(|_| "a sum of money has at most 128 bits");
+        let number = |part: &str| part.parse::<u128>().map_err(|_| "the sum exceeds 128 bits");
         number(&[units, cents].concat()).map(Self)
     }
 }
@@ -70,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_largest_quantity_and_price_is_exact() {
+    fn the_largest_line_is_exact() {
         assert_eq!(Revenue::of_line(1_000_000, Cents::LIMIT).to_string(), "10000000000000.00");
         assert_eq!(Revenue(u128::MAX).plus(Revenue(1)), Revenue(u128::MAX));
     }
 
     #[test]
-    fn what_is_no_sum_is_refused() {
+    fn other_texts_are_errors() {
         for text in ["", "1", "1.", ".10", "1.0", "1.000", "+1.00", "-1.00", "1.0x", "1,00", " 1.00"] {
             assert!(text.parse::<Revenue>().is_err(), "{text:?}");
         }
@@ -85,7 +85,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_survives_its_text(cents: u128) {
+        fn round_trips_through_text(cents: u128) {
             prop_assert_eq!(Revenue(cents).to_string().parse::<Revenue>(), Ok(Revenue(cents)));
         }
     }

@@ -1,4 +1,4 @@
-//! Owns the records and folds that the tests of metrics, replays and reports share.
+//! Records, logs and metrics for the tests of metrics, replays and reports.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ pub(crate) const TOPICS: [(&str, Feed); 2] = [("inventory-events", Feed::Decisio
 /// A record's value.
 pub(crate) type RecordValue = Option<Vec<u8>>;
 
-/// The minute that many minutes after 2026-11-22T12:00Z.
+/// The minute `after` minutes after 2026-11-22T12:00Z.
 pub(crate) fn minute(after: u8) -> Minute {
     Minute(29_922_480 + i64::from(after))
 }
@@ -31,7 +31,7 @@ pub(crate) fn order(after: u8, restaurant: &str, failed: bool) -> RecordValue {
     Some(order.to_string().into_bytes())
 }
 
-/// What a decision line says, as far as metrics look at it.
+/// The parts of a decision that metrics use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DecisionLine {
     Reserve { quantity: u32, cents: u32 },
@@ -41,18 +41,18 @@ pub(crate) enum DecisionLine {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "records of the topic may be null")]
-pub(crate) fn decision(after: u8, restaurant: &str, line: u32, what: DecisionLine) -> RecordValue {
-    let (quantity, cents) = match what {
+pub(crate) fn decision(after: u8, restaurant: &str, line: u32, decided: DecisionLine) -> RecordValue {
+    let (quantity, cents) = match decided {
         DecisionLine::Reserve { quantity, cents } => (quantity, cents),
         _ => (1, 100),
     };
-    let (action, reason) = match what {
+    let (action, reason) = match decided {
         DecisionLine::Reserve { .. } => ("reserve", Value::Null),
         DecisionLine::OutOfStock => ("reject", json!("out_of_stock")),
         DecisionLine::OrderIncomplete => ("reject", json!("order_incomplete")),
         DecisionLine::Release => ("release", Value::Null),
     };
-    let on_hand = if matches!(what, DecisionLine::Release) { Value::Null } else { json!(98) };
+    let on_hand = if matches!(decided, DecisionLine::Release) { Value::Null } else { json!(98) };
     let decision = json!({
         "event_type": "InventoryEvent", "order_id": "o-1", "restaurant_id": restaurant, "item_id": "item_1",
         "quantity": quantity, "price": f64::from(cents) / 100.0, "action": action, "reason": reason, "restocked": 0,
@@ -64,19 +64,19 @@ pub(crate) fn decision(after: u8, restaurant: &str, line: u32, what: DecisionLin
 
 const RESTAURANTS: [&str; 4] = ["", "restaurant_01", "restaurant_02", "a \"quoted\"\n\u{1b}[31mname"];
 
-/// Any record of a topic: mostly events, now and then one of another type or a bad one.
+/// Any record of a topic: mostly events, sometimes of another type, sometimes bad.
 pub(crate) fn any_record(feed: Feed) -> BoxedStrategy<RecordValue> {
     let (after, restaurant) = (0u8..5, prop::sample::select(&RESTAURANTS[..]));
     let event = match feed {
         Feed::Orders => (after, restaurant, any::<bool>()).prop_map(|(a, r, failed)| order(a, r, failed)).boxed(),
         Feed::Decisions => {
-            let what = prop_oneof![
+            let line = prop_oneof![
                 3 => (1u32..=1_000_000, 0u32..=1_000_000_000).prop_map(|(quantity, cents)| DecisionLine::Reserve { quantity, cents }),
                 1 => Just(DecisionLine::OutOfStock),
                 1 => Just(DecisionLine::OrderIncomplete),
                 1 => Just(DecisionLine::Release),
             ];
-            (after, restaurant, 0u32..3, what).prop_map(|(a, r, line, what)| decision(a, r, line, what)).boxed()
+            (after, restaurant, 0u32..3, line).prop_map(|(a, r, index, line)| decision(a, r, index, line)).boxed()
         }
     };
     prop_oneof![
@@ -87,7 +87,7 @@ pub(crate) fn any_record(feed: Feed) -> BoxedStrategy<RecordValue> {
     .boxed()
 }
 
-/// One source partition: its records and their offsets, which may have holes.
+/// One source partition: its records and their offsets, which may have gaps.
 #[derive(Debug, Clone)]
 pub(crate) struct TestLog {
     pub(crate) topic: &'static str,
@@ -117,7 +117,7 @@ impl TestLog {
         }
     }
 
-    /// The log as it was when it ended at `end`.
+    /// Truncates the log to `end`.
     pub(crate) fn cut(&mut self, end: i64) {
         self.records.retain(|(offset, _)| *offset < end);
         self.end = end;
@@ -131,12 +131,12 @@ impl TestLog {
         digest
     }
 
-    pub(crate) fn tallies(&self) -> CountsStore {
-        let mut tallies = CountsStore::default();
+    pub(crate) fn counts(&self) -> CountsStore {
+        let mut counts = CountsStore::default();
         for (_, record) in &self.records {
-            tallies.record(self.feed, record.as_deref());
+            counts.record(self.feed, record.as_deref());
         }
-        tallies
+        counts
     }
 }
 
@@ -149,17 +149,17 @@ pub(crate) fn any_logs(most: usize) -> impl Strategy<Value = Vec<TestLog>> {
     [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(topic, partition)| log(TOPICS[topic], partition)).to_vec()
 }
 
-/// The metrics of whole logs, folded straight through.
+/// The metrics of whole logs.
 pub(crate) fn fold(logs: &[TestLog]) -> Metrics {
     let mut metrics = Metrics::default();
     for log in logs {
-        metrics.add(&log.tallies());
+        metrics.add(&log.counts());
         metrics.add_range(log.topic, log.partition, log.start, log.end, log.digest());
     }
     metrics
 }
 
-/// A small day on which everything happens at least once.
+/// The metrics of a few records, with every kind of record and decision.
 pub(crate) fn example() -> MetricsDocument {
     let orders = vec![
         order(0, "restaurant_01", false),

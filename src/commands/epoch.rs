@@ -97,7 +97,7 @@ impl<'a> EpochWriter<'a> {
         for (input, fold) in inputs.iter().zip(folds) {
             let source = &input.source;
             let mut changes: Vec<Change> = Vec::new();
-            fold.counts.everything(&self.owner(source), &mut |key, value| {
+            fold.counts.all_records(&self.owner(source), &mut |key, value| {
                 changes.push((source.partition, key.to_vec(), Some(value.to_vec())));
             });
             fold.counts.commit();

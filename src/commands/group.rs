@@ -103,7 +103,7 @@ pub(super) fn read_positions(
     topic_set: &TopicSet,
     group: &str,
 ) -> Result<GroupState, Failure> {
-    let state = GroupState::of_positions(group);
+    let state = GroupState::positions_only(group);
     if !topic_set.has(Topic::AnalyticsState) {
         return Ok(state);
     }

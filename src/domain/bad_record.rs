@@ -1,39 +1,40 @@
-//! Owns the reasons for which a record is bad: the vocabulary of the dead letters' `foodstream.dlq.reason` header.
+//! Bad records: the reasons in the `foodstream.dlq.reason` header of dead letters. See `docs/reference/events.md`.
 
 use std::fmt;
 
-/// Why a record is bad, and the detail a person needs to find the fault in it.
+/// Why a record is bad, with the detail that a person needs to find the error in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRecord {
-    /// The class of the fault.
+    /// The reason.
     pub reason: BadReason,
-    /// The field or byte position at fault, in plain ASCII words; never the record's content.
+    /// The field or byte position of the error, in ASCII; never the record's content.
     pub detail: String,
 }
 
-/// The classes of faults; the words of [`BadReason::as_str`] are part of the contract with readers of the dead letters.
+/// The reasons why a record is bad. Readers of dead letters rely on the names of [`BadReason::as_str`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadReason {
-    /// The record has no value (null), which on this topic is no tombstone.
+    /// The record has no value (null). This topic has no tombstones.
     NoValue,
     /// The value is not UTF-8.
     NotUtf8,
-    /// The value is not exactly one JSON object: malformed, a byte order mark, trailing bytes, a lone surrogate, another JSON type.
+    /// The value is not exactly one JSON object: a syntax error, a byte order mark, trailing bytes, a lone surrogate,
+    /// another JSON type.
     NotJson,
-    /// Arrays and objects are nested more than 127 deep.
+    /// Arrays and objects are nested more than 127 levels deep.
     TooDeep,
-    /// A known field stands twice in one object.
+    /// A known field appears twice in one object.
     DuplicateField,
     /// A required field is missing.
     MissingField,
     /// A field has the wrong JSON type.
     WrongType,
-    /// A field has the right type and a value that is not allowed.
+    /// A field has the right type, but a value that is not allowed.
     BadValue,
 }
 
 impl BadReason {
-    /// The word in the dead letter's header.
+    /// The name in the dead letter's header.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
-//! Owns the shape of an inventory decision, one per order line; how it is read and written is `decode` and `encode`.
+//! Inventory decisions (`InventoryEvent`), one per order line; `decode` reads them, `encode` writes them.
 
 use std::borrow::Cow;
 
 use super::{Cents, EventTime};
 
-/// One `InventoryEvent`: what was decided about one line of one order record.
+/// An `InventoryEvent`: the decision about one line of one order record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'a> {
     /// The order's id.
@@ -15,13 +15,13 @@ pub struct Decision<'a> {
     pub item_id: Cow<'a, str>,
     /// The line's quantity, 1 to 1,000,000.
     pub quantity: u32,
-    /// The line's price of one piece.
+    /// The price of one piece.
     pub price: Cents,
-    /// What was decided.
+    /// The decision.
     pub action: Action,
-    /// Why it was rejected; `None` unless `action` is [`Action::Reject`].
+    /// Why the line was rejected; `None` unless `action` is [`Action::Reject`].
     pub reason: Option<Reason>,
-    /// Units that a new period's top-up added to the item, told on the first line of the order that names it.
+    /// Units that the restock of a new period added to the item; on the first line of the order with that item.
     pub restocked: u64,
     /// Units on hand after this line; `None` for unlimited stock and on release lines.
     pub on_hand: Option<u64>,
@@ -29,25 +29,25 @@ pub struct Decision<'a> {
     pub line: u32,
     /// Number of lines of the order.
     pub lines: u32,
-    /// The order record that caused the decision: the anchor of every proof.
+    /// The order record that caused the decision.
     pub source: DecisionSource,
     /// The order's timestamp.
     pub timestamp: EventTime,
 }
 
-/// What was decided about a line.
+/// The decision about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The whole order was covered and this line took its units.
+    /// The units of the line were reserved.
     Reserve,
-    /// Some line of the order was short, so nothing of it was taken.
+    /// An item of the order was out of stock, so no units were reserved.
     Reject,
-    /// The payment had failed: no stock moved.
+    /// The payment had failed: the stock is unchanged.
     Release,
 }
 
 impl Action {
-    /// The word on the wire.
+    /// The name in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,14 +61,14 @@ impl Action {
 /// Why a line was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The line's own item was short.
+    /// The line's item was out of stock.
     OutOfStock,
-    /// Another line's item was short; an order is all or nothing.
+    /// Another line's item was out of stock: an order is all or nothing.
     OrderIncomplete,
 }
 
 impl Reason {
-    /// The word on the wire.
+    /// The name in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Reason {
     }
 }
 
-/// Where an order record stands in `order-events`.
+/// The position of an order record in `order-events`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecisionSource {
     /// Partition of the order record.
@@ -87,11 +87,11 @@ pub struct DecisionSource {
     pub offset: i64,
 }
 
-/// What a record of `inventory-events` is, when it is not bad.
+/// A valid record of `inventory-events`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecisionRecord<'a> {
     /// A decision about an order line.
     Decision(Decision<'a>),
-    /// Another event type, or an `InventoryEvent` without `line` (the original's): skipped and counted.
+    /// Another event type, or an `InventoryEvent` without `line` (of the Python original): skipped and counted.
     Skipped,
 }

@@ -1,15 +1,15 @@
-//! Owns faults before they are put into words: small and `Copy`, so that noting one costs nothing until it counts.
+//! Errors of the event decoder: small and `Copy`, and formatted only when a record is bad.
 
 use super::{BadReason, BadRecord, TimeError};
 
-/// What is wrong, and where.
+/// What is wrong with a record, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DecodeError {
-    pub(super) place: Location,
+    pub(super) location: Location,
     pub(super) problem: Problem,
 }
 
-/// Where in a record a fault is.
+/// Where in a record an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Location {
     /// The record's value as a whole.
@@ -26,7 +26,7 @@ pub(super) enum Location {
     SourceField(&'static str),
 }
 
-/// Everything that can be wrong with a record.
+/// What can be wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
     NoValue,
@@ -60,38 +60,38 @@ pub(super) enum Problem {
 }
 
 impl DecodeError {
-    /// A fault of a known field.
+    /// An error of a known field.
     pub(super) const fn of_field(field: &'static str, problem: Problem) -> Self {
-        Self { place: Location::Field(field), problem }
+        Self { location: Location::Field(field), problem }
     }
 
-    /// The same fault, of that line's field if it is of a field.
+    /// Turns an error of a field into one of a field of the line.
     pub(super) const fn in_line(self, line: usize) -> Self {
-        match self.place {
-            Location::Field(field) => Self { place: Location::LineField(line, field), ..self },
+        match self.location {
+            Location::Field(field) => Self { location: Location::LineField(line, field), ..self },
             _ => self,
         }
     }
 
-    /// The same fault, of the source's field if it is of a field.
+    /// Turns an error of a field into one of a field of the source.
     pub(super) const fn in_source(self) -> Self {
-        match self.place {
-            Location::Field(field) => Self { place: Location::SourceField(field), ..self },
+        match self.location {
+            Location::Field(field) => Self { location: Location::SourceField(field), ..self },
             _ => self,
         }
     }
 }
 
 impl From<DecodeError> for BadRecord {
-    fn from(DecodeError { place, problem }: DecodeError) -> Self {
-        let words = problem.words();
-        let detail = match place {
-            Location::Value => words.to_owned(),
-            Location::Byte(byte) => format!("byte {byte}: {words}"),
-            Location::Field(field) => format!("{field} {words}"),
-            Location::Line(line) => format!("items[{line}] {words}"),
-            Location::LineField(line, field) => format!("items[{line}].{field} {words}"),
-            Location::SourceField(field) => format!("source.{field} {words}"),
+    fn from(DecodeError { location, problem }: DecodeError) -> Self {
+        let text = problem.text();
+        let detail = match location {
+            Location::Value => text.to_owned(),
+            Location::Byte(byte) => format!("byte {byte}: {text}"),
+            Location::Field(field) => format!("{field} {text}"),
+            Location::Line(line) => format!("items[{line}] {text}"),
+            Location::LineField(line, field) => format!("items[{line}].{field} {text}"),
+            Location::SourceField(field) => format!("source.{field} {text}"),
         };
         Self { reason: problem.reason(), detail }
     }
@@ -128,13 +128,13 @@ impl Problem {
         }
     }
 
-    const fn words(self) -> &'static str {
+    const fn text(self) -> &'static str {
         match self {
             Self::NoValue => "the record has no value",
             Self::NotUtf8 => "not UTF-8",
             Self::NotAnObject => "no JSON object begins here",
             Self::TooDeep => "nested more than 127 deep",
-            Self::Duplicate => "stands twice",
+            Self::Duplicate => "appears twice",
             Self::Missing => "is missing",
             Self::NoString => "is not a string",
             Self::NoNumber => "is not a number",

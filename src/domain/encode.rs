@@ -1,11 +1,11 @@
-//! Owns writing events: the exact bytes that `produce` and `inventory` put on the topics.
+//! JSON encoder of events: the exact bytes that `produce` and `inventory` write. See `docs/reference/events.md`.
 //!
-//! By hand, because the field order and the two decimals of a price are promised (section 3 of the contract) and
-//! because a run writes millions: nothing is allocated but `out`.
+//! Written by hand, because the order of fields and the two decimals of a price are documented, and because a run
+//! writes millions of events: only `out` is allocated.
 
 use super::{Decision, Order, OrderStatus};
 
-/// Appends the order's JSON: one compact object, the contract's fields in the contract's order.
+/// Appends the order's JSON: one compact object with its fields in the documented order.
 pub fn encode_order(order: &Order<'_>, out: &mut Vec<u8>) {
     put(out, "{\"event_type\":\"OrderPlaced\",\"order_id\":");
     put_string(out, &order.order_id);
@@ -36,7 +36,7 @@ pub fn encode_order(order: &Order<'_>, out: &mut Vec<u8>) {
     put(out, "\"}");
 }
 
-/// Appends the decision's JSON: one compact object, the contract's fields in the contract's order.
+/// Appends the decision's JSON: one compact object with its fields in the documented order.
 pub fn encode_decision(decision: &Decision<'_>, out: &mut Vec<u8>) {
     put(out, "{\"event_type\":\"InventoryEvent\",\"order_id\":");
     put_string(out, &decision.order_id);
@@ -87,9 +87,9 @@ fn put_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
     put(out, itoa::Buffer::new().format(number));
 }
 
-/// Appends a JSON string, escaping what must be escaped and nothing else.
+/// Appends a JSON string; escapes only what must be escaped.
 fn put_string(out: &mut Vec<u8>, text: &str) {
-    // Counted to the end, not sought: without a branch for each byte it is many bytes at a time.
+    // A count without early exit is vectorized; a search would branch at each byte.
     let special = text.bytes().filter(|byte| matches!(byte, ..b' ' | b'"' | b'\\')).count();
     if special == 0 {
         out.push(b'"');
@@ -102,7 +102,7 @@ fn put_string(out: &mut Vec<u8>, text: &str) {
 
 #[cold]
 fn put_escaped(out: &mut Vec<u8>, text: &str) {
-    // A string is JSON and a `Vec` takes all, so this cannot fail.
+    // Serializing a string into a vector cannot fail.
     serde_json::to_writer(out, text).unwrap_or_default();
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_spelled_as_the_contract_spells_it() {
+    fn encodes_an_order_as_documented() {
         let line = OrderLine { item_id: "item_3".into(), quantity: 2, price: Cents(850) };
         let order = Order {
             order_id: "0192".into(),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_is_spelled_as_the_contract_spells_it() {
+    fn encodes_a_decision_as_documented() {
         let decision = Decision {
             order_id: "0192".into(),
             restaurant_id: "restaurant_07".into(),
@@ -181,7 +181,7 @@ mod tests {
         assert!(rejected.contains(r#""action":"reject","reason":"out_of_stock","restocked":0,"on_hand":null"#));
     }
 
-    /// Ids of at most 256 bytes: of anything, and of what must be escaped.
+    /// Ids of at most 256 bytes, with and without characters to escape.
     fn ids(shortest: usize) -> impl Strategy<Value = Cow<'static, str>> {
         prop_oneof!["[a-z0-9_-]{1,40}", any::<String>(), "[\\x00-\\x20\"\\\\a/<>\u{7f}é😀]{1,64}"]
             .prop_filter("an id is bounded", move |id| (shortest..=256).contains(&id.len()))
@@ -239,20 +239,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_order_reads_back_as_it_was(order in orders()) {
-            // Leaked, for the generated order is `'static` and `SmallVec` keeps its lifetime from being shortened.
+        fn an_order_round_trips(order in orders()) {
+            // Leaked, because the generated order is `'static` and `SmallVec` is invariant in its lifetime.
             let json = written(|out| encode_order(&order, out)).leak();
             prop_assert_eq!(decode_order(Some(json.as_bytes())), Ok(OrderRecord::Order(order)));
         }
 
         #[test]
-        fn a_decision_reads_back_as_it_was(decision in decisions()) {
+        fn a_decision_round_trips(decision in decisions()) {
             let json = written(|out| encode_decision(&decision, out));
             prop_assert_eq!(decode_decision(Some(json.as_bytes())), Ok(DecisionRecord::Decision(decision)));
         }
 
         #[test]
-        fn a_string_is_spelled_as_serde_json_spells_it(text in prop_oneof![any::<String>(), "[\\x00-\\x7f]{0,40}"]) {
+        fn strings_are_those_of_serde_json(text in prop_oneof![any::<String>(), "[\\x00-\\x7f]{0,40}"]) {
             prop_assert_eq!(
                 written(|out| put_string(out, &text)),
                 serde_json::to_string(&text).expect("a string is JSON")

@@ -1,6 +1,6 @@
-//! Owns what the business is made of: money, event time, orders, inventory decisions and their JSON; stops at bytes.
+//! Domain events: orders and inventory decisions with their JSON, money and event time. See `docs/reference/events.md`.
 //!
-//! Rank 0: uses nothing else of this crate. No clock, no randomness, no Kafka.
+//! Layer 0: uses no other module of this crate. No clock, no randomness, no Kafka.
 
 mod bad_record;
 mod decision;

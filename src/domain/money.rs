@@ -1,4 +1,4 @@
-//! Owns money: integer cents, their spelling, and the one conversion from JSON's floating point.
+//! Money in integer cents, its text, and the conversion from JSON's floating point.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use std::fmt;
 pub struct Cents(pub i64);
 
 impl Cents {
-    /// The largest price or total an event may state: 10,000,000.00.
+    /// The largest price or total of an event: 10,000,000.00.
     pub const LIMIT: Self = Self(1_000_000_000);
 
     /// [`Cents::LIMIT`] in currency units.
     const LIMIT_UNITS: f64 = 10_000_000.0;
 
-    /// How far from a whole cent an amount may be, in cents: 0.000001 units, by section 3 of the contract.
-    const NOISE: f64 = 0.000_1;
+    /// The largest deviation from a whole cent, in cents: 0.000001 units (`docs/reference/events.md`).
+    const TOLERANCE: f64 = 0.000_1;
 
-    /// Reads an amount in currency units as cents, forgiving float noise of up to 0.000001 units.
+    /// Converts an amount in currency units to cents, with a tolerance of 0.000001 units for floating-point errors.
     ///
-    /// `None` for what is not finite, negative, above [`Cents::LIMIT`], or further than the noise from a whole cent.
-    /// `-0.0` is 0.
+    /// `None` for an amount that is not finite, negative, above [`Cents::LIMIT`], or not near a whole cent. `-0.0` is
+    /// 0.
     #[must_use]
     pub fn from_units(units: f64) -> Option<Self> {
         if !(0.0..=Self::LIMIT_UNITS).contains(&units) {
@@ -27,13 +27,13 @@ impl Cents {
         }
         let exact = units * 100.0;
         let cents = exact.round();
-        // A double and a product are each half an ulp off at most: an amount at the edge of the noise is within it.
+        // A double and a product are each off by half an ulp at most: accept amounts at the edge of the tolerance.
         let rounding = exact * f64::EPSILON;
         #[allow(clippy::cast_possible_truncation, reason = "whole, and checked against the limit")]
-        ((exact - cents).abs() <= Self::NOISE + rounding).then_some(Self(cents as i64))
+        ((exact - cents).abs() <= Self::TOLERANCE + rounding).then_some(Self(cents as i64))
     }
 
-    /// Appends currency units with two decimals, as in `8.50`: a JSON number.
+    /// Appends the amount in currency units with two decimals, as in `8.50`: a JSON number.
     pub fn write(self, out: &mut Vec<u8>) {
         if self.0 < 0 {
             out.push(b'-');
@@ -47,7 +47,7 @@ impl Cents {
 }
 
 impl fmt::Display for Cents {
-    /// Currency units with two decimals, as in `8.50`.
+    /// The amount in currency units with two decimals, as in `8.50`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let magnitude = self.0.unsigned_abs();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_amounts_within_the_limit_are_amounts() {
+    fn amounts_out_of_range_are_rejected() {
         for (units, cents) in [
             (0.0, Some(0)),
             (-0.0, Some(0)),
@@ -84,13 +84,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_amount_survives_its_spelling(cents in 0..=Cents::LIMIT.0) {
+        fn an_amount_round_trips_through_text(cents in 0..=Cents::LIMIT.0) {
             let units: f64 = Cents(cents).to_string().parse().expect("a number");
             prop_assert_eq!(Cents::from_units(units), Some(Cents(cents)));
         }
 
         #[test]
-        fn a_millionth_is_noise_and_a_little_more_is_not(cents in 1..Cents::LIMIT.0, above: bool) {
+        fn a_millionth_is_tolerated(cents in 1..Cents::LIMIT.0, above: bool) {
             let near = |micros: i64| {
                 // In ten-millionths of a unit, so that the text is exact.
                 let value = cents * 100_000 + if above { micros } else { -micros };
@@ -102,7 +102,7 @@ mod tests {
         }
 
         #[test]
-        fn write_spells_as_display_does(cents: i64) {
+        fn write_and_display_agree(cents: i64) {
             let mut written = Vec::new();
             Cents(cents).write(&mut written);
             prop_assert_eq!(String::from_utf8(written).expect("ASCII"), Cents(cents).to_string());

@@ -1,4 +1,4 @@
-//! Owns event time: milliseconds since the epoch, the minute it falls in, and their spelling in RFC 3339.
+//! Event time in milliseconds since the epoch, its minute, and their RFC 3339 texts.
 
 use std::fmt;
 
@@ -16,17 +16,17 @@ pub struct EventTime(i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Minute(pub i64);
 
-/// Why a text is no event time.
+/// Why a text is not an event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TimeError {
     /// It does not parse.
-    #[error("is no RFC 3339 timestamp")]
+    #[error("not an RFC 3339 timestamp")]
     Malformed,
-    /// It names second 60.
-    #[error("has second 60")]
+    /// It has second 60.
+    #[error("leap seconds (second 60) are not supported")]
     LeapSecond,
-    /// It is a time outside 1970 to 9999.
-    #[error("lies outside the years 1970 to 9999")]
+    /// It is outside the years 1970 to 9999.
+    #[error("outside the years 1970 to 9999")]
     OutOfRange,
 }
 
@@ -38,7 +38,7 @@ impl EventTime {
     /// The last instant, 9999-12-31T23:59:59.999Z.
     pub const MAX: Self = Self((days_before_year(10_000) - EPOCH_DAYS) * DAY_MILLIS - 1);
 
-    /// The instant that many milliseconds after the epoch; `None` outside the years 1970 to 9999.
+    /// The instant `millis` milliseconds after the epoch; `None` outside the years 1970 to 9999.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
         (0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
@@ -50,14 +50,14 @@ impl EventTime {
         self.0
     }
 
-    /// Reads RFC 3339 with 0 to 9 decimals (what is finer than a millisecond is cut off); without a zone it is UTC.
+    /// Parses RFC 3339 with 0 to 9 decimals, truncated to milliseconds; a time without a zone is UTC.
     ///
-    /// Date and time are parted by `T`, `t` or a space, as RFC 3339, section 5.6, allows. An offset may carry a local
-    /// time outside the years 1970 to 9999 into them, and the other way round.
+    /// Date and time are separated by `T`, `t` or a space, as RFC 3339, section 5.6, allows. The range of years is
+    /// checked in UTC.
     ///
     /// # Errors
     ///
-    /// When it does not parse, names second 60, or lies outside the years 1970 to 9999.
+    /// When it does not parse, has second 60, or is outside the years 1970 to 9999.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         let millis = match canonical_millis(text.as_bytes()) {
             Some(millis) => millis,
@@ -66,7 +66,7 @@ impl EventTime {
         Self::from_millis(millis).ok_or(TimeError::OutOfRange)
     }
 
-    /// The minute this instant falls in.
+    /// The minute of this instant.
     #[must_use]
     pub const fn minute(self) -> Minute {
         Minute(self.0.div_euclid(MINUTE_MILLIS))
@@ -108,8 +108,8 @@ impl fmt::Display for Minute {
     }
 }
 
-/// Reads the spelling that we write, `YYYY-MM-DDTHH:mm:ss.SSSZ`, as milliseconds since the epoch; `None` for what is
-/// spelled otherwise or is no time.
+/// Parses the format that foodstream writes, `YYYY-MM-DDTHH:mm:ss.SSSZ`, as milliseconds since the epoch; `None` for
+/// other formats and invalid times.
 #[inline]
 fn canonical_millis(text: &[u8]) -> Option<i64> {
     let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', f0, f1, f2, b'Z'] =
@@ -126,7 +126,7 @@ fn canonical_millis(text: &[u8]) -> Option<i64> {
     Some(minutes * MINUTE_MILLIS + second * 1_000 + digits(&[f0, f1, f2])?)
 }
 
-/// Reads every other spelling, with `jiff`: milliseconds since the epoch, rounded down.
+/// Parses every other format with `jiff`: milliseconds since the epoch, rounded down.
 fn other_millis(text: &str) -> Result<i64, TimeError> {
     const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
@@ -135,7 +135,7 @@ fn other_millis(text: &str) -> Result<i64, TimeError> {
     }
     let pieces = Pieces::parse(text).map_err(|_| TimeError::Malformed)?;
     let time = pieces.time().ok_or(TimeError::Malformed)?;
-    // `jiff` takes second 60 for second 59.
+    // `jiff` reads second 60 as second 59.
     if text.as_bytes()[17..].starts_with(b"60") {
         return Err(TimeError::LeapSecond);
     }
@@ -145,14 +145,14 @@ fn other_millis(text: &str) -> Result<i64, TimeError> {
     i64::try_from(nanos.div_euclid(1_000_000)).map_err(|_| TimeError::OutOfRange)
 }
 
-/// Whether a text looks like RFC 3339 (section 5.6), with a zone or without: `jiff` reads what ISO 8601 and RFC 9557
-/// allow beyond it. Which digits make a time is for `jiff` to say, but for an hour of the offset.
+/// Whether a text has the format of RFC 3339 (section 5.6), with or without a zone: `jiff` also accepts ISO 8601 and
+/// RFC 9557. `jiff` validates the digits, except the hour of the offset.
 fn has_rfc_3339_shape(text: &[u8]) -> bool {
     let Some((local, rest)) = text.split_first_chunk::<19>() else { return false };
-    let looks_local = local.iter().zip(b"0000-00-00T00:00:00").all(|(byte, wanted)| match wanted {
+    let looks_local = local.iter().zip(b"0000-00-00T00:00:00").all(|(byte, expected)| match expected {
         b'0' => byte.is_ascii_digit(),
         b'T' => matches!(byte, b'T' | b't' | b' '),
-        _ => byte == wanted,
+        _ => byte == expected,
     });
     let zone = match rest {
         [b'.', rest @ ..] => {
@@ -180,7 +180,7 @@ fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
-/// Fills `text` with the decimal digits of a number that is not negative and no longer than it.
+/// Fills `text` with the decimal digits of a number that is not negative and fits.
 fn put_digits(text: &mut [u8], number: i64) {
     let mut left = number;
     for byte in text.iter_mut().rev() {
@@ -198,7 +198,7 @@ struct Date {
     day: i64,
 }
 
-/// Days before each month of a common and of a leap year, and in the whole year.
+/// Days before each month of a common and of a leap year, and days in the year.
 const DAYS_BEFORE_MONTH: [[i64; 13]; 2] = [
     [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365],
     [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335, 366],
@@ -210,7 +210,7 @@ const EPOCH_DAYS: i64 = days_before_year(1970);
 /// Days from 0000-01-01 to the year's first day.
 const fn days_before_year(year: i64) -> i64 {
     let last = year - 1;
-    // Year 0 is a leap year, and none of the three divisions counts it.
+    // Year 0 is a leap year, which the three divisions do not count.
     let leap_years = last.div_euclid(4) - last.div_euclid(100) + last.div_euclid(400) + 1;
     year * 365 + leap_years
 }
@@ -221,7 +221,7 @@ const fn months_of_year(year: i64) -> &'static [i64; 13] {
 }
 
 impl Date {
-    /// Days since the epoch; `None` if the calendar has no such day.
+    /// Days since the epoch; `None` if the date does not exist.
     fn days(&self) -> Option<i64> {
         let month = usize::try_from(self.month).ok().filter(|month| (1..=12).contains(month))?;
         let months = months_of_year(self.year);
@@ -229,7 +229,7 @@ impl Date {
         (self.day >= 1 && day_of_year < months[month]).then(|| days_before_year(self.year) - EPOCH_DAYS + day_of_year)
     }
 
-    /// The date that many days after the epoch.
+    /// The date `day` days after the epoch.
     fn of_day(day: i64) -> Self {
         let days = day + EPOCH_DAYS;
         // 400 years have 146,097 days, so the quotient is at most one year off.
@@ -241,7 +241,7 @@ impl Date {
         }
         let months = months_of_year(year);
         let day_of_year = days - days_before_year(year);
-        // No month has 32 days, so the quotient is never beyond the month, and at most one before it.
+        // Months have fewer than 32 days, so the quotient is the month or the one before it.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 365")]
         let mut month = (day_of_year / 32) as usize;
         if day_of_year >= months[month + 1] {

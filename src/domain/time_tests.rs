@@ -1,4 +1,4 @@
-//! Holds event time against `jiff`, and tries both sides of every bound.
+//! Tests of event time: comparison with `jiff`, and both sides of every bound.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ fn parse(text: &str) -> Result<i64, TimeError> {
 }
 
 #[test]
-fn a_canonical_timestamp_is_its_milliseconds() {
+fn parses_the_canonical_format() {
     assert_eq!(parse("1970-01-01T00:00:00.000Z"), Ok(0));
     assert_eq!(parse("2026-11-22T12:00:00.123Z"), Ok(1_795_348_800_123));
     assert_eq!(parse("9999-12-31T23:59:59.999Z"), Ok(253_402_300_799_999));
@@ -18,7 +18,7 @@ fn a_canonical_timestamp_is_its_milliseconds() {
 }
 
 #[test]
-fn separators_zones_and_decimals_may_vary() {
+fn parses_other_separators_zones_and_decimals() {
     for text in [
         "2026-11-22T12:00:00.120Z",
         "2026-11-22t12:00:00.12z",
@@ -36,7 +36,7 @@ fn separators_zones_and_decimals_may_vary() {
 }
 
 #[test]
-fn what_is_no_rfc_3339_is_malformed() {
+fn other_formats_are_malformed() {
     for text in [
         "",
         "2026-11-22",
@@ -83,19 +83,19 @@ fn what_is_no_rfc_3339_is_malformed() {
 }
 
 #[test]
-fn leap_days_are_days() {
+fn parses_leap_days() {
     assert!(parse("2024-02-29T12:00:00Z").is_ok());
     assert!(parse("2000-02-29T12:00:00Z").is_ok());
 }
 
 #[test]
-fn second_60_is_told_apart() {
+fn second_60_is_a_leap_second() {
     assert_eq!(parse("2016-12-31T23:59:60Z"), Err(TimeError::LeapSecond));
     assert_eq!(parse("2016-12-31T23:59:60.500+01:00"), Err(TimeError::LeapSecond));
 }
 
 #[test]
-fn the_range_is_judged_in_utc() {
+fn the_range_is_checked_in_utc() {
     for text in
         ["0000-01-01T00:00:00Z", "1969-12-31T23:59:59.999Z", "1970-01-01T00:30:00+01:00", "9999-12-31T23:30:00-01:00"]
     {
@@ -108,14 +108,14 @@ fn the_range_is_judged_in_utc() {
 }
 
 #[test]
-fn minutes_are_spelled_to_the_minute() {
+fn formats_minutes() {
     assert_eq!(Minute(0).to_string(), "1970-01-01T00:00Z");
     let time = EventTime::parse("2026-11-22T12:34:56.789Z").expect("a timestamp");
     assert_eq!(time.minute().to_string(), "2026-11-22T12:34Z");
 }
 
 #[test]
-fn no_minute_is_too_far_to_be_spelled() {
+fn formats_minutes_out_of_range() {
     assert_eq!(Minute(-1).to_string(), "1969-12-31T23:59Z");
     for far in [i64::MIN, i64::MAX] {
         assert!(Minute(far).to_string().ends_with('Z'));
@@ -123,7 +123,7 @@ fn no_minute_is_too_far_to_be_spelled() {
 }
 
 #[test]
-fn every_day_is_the_day_after_the_one_before() {
+fn every_day_round_trips() {
     let last = EventTime::MAX.millis() / DAY_MILLIS;
     for day in 0..=last {
         assert_eq!(Date::of_day(day).days(), Some(day));
@@ -132,7 +132,7 @@ fn every_day_is_the_day_after_the_one_before() {
 
 proptest! {
     #[test]
-    fn writing_and_reading_are_inverse(millis in 0..=EventTime::MAX.0) {
+    fn write_and_parse_are_inverse(millis in 0..=EventTime::MAX.0) {
         let time = EventTime::from_millis(millis).expect("in range");
         let mut written = Vec::new();
         time.write(&mut written);
@@ -144,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_means_what_it_means_to_jiff(
+    fn agrees_with_jiff(
         (year, month, day) in (0..=9_999_u32, 0..=13_u32, 0..=32_u32),
         (hour, minute, second) in (0..=24_u32, 0..=60_u32, 0..=59_u32),
         separator in "[Tt ]",
@@ -155,7 +155,7 @@ proptest! {
         let theirs = text.parse::<Timestamp>().ok().map(|time| time.as_nanosecond().div_euclid(1_000_000));
         match parse(&text) {
             Ok(millis) => prop_assert_eq!(Some(i128::from(millis)), theirs),
-            // jiff's range is wider below and ends a day earlier above, so it may not read what is out of ours.
+            // jiff's range starts earlier and ends a day earlier, so it may not parse times that are out of ours.
             Err(TimeError::OutOfRange) => prop_assert!(
                 theirs.is_none_or(|millis| !(0..=i128::from(EventTime::MAX.0)).contains(&millis))
             ),
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn the_short_way_is_the_way_through_jiff(
+    fn the_fast_path_agrees_with_jiff(
         (year, month, day) in (0..=9_999_u32, 0..=13_u32, 0..=32_u32),
         (hour, minute, second, milli) in (0..=24_u32, 0..=60_u32, 0..=61_u32, 0..=999_u32),
     ) {
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC{0,40}|[0-9TtZz:.+ -]{0,35}") {
+    fn arbitrary_texts_do_not_panic(text in "\\PC{0,40}|[0-9TtZz:.+ -]{0,35}") {
         let read = EventTime::parse(&text);
         if let Ok(time) = read {
             prop_assert!((0..=EventTime::MAX.0).contains(&time.millis()));

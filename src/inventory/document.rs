@@ -1,4 +1,4 @@
-//! Owns the document that `inventory` ends with: `foodstream.inventory/1` (contract, section 6).
+//! JSON document of `inventory`, `foodstream.inventory/1`. See `docs/reference/documents.md`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::DecisionCounts;
 
-/// What one run of `inventory` did.
+/// The result of one run of `inventory`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InventoryDocument {
     /// [`InventoryDocument::SCHEMA`].
@@ -17,7 +17,7 @@ pub struct InventoryDocument {
     pub reserved: u64,
     /// Orders rejected.
     pub rejected: u64,
-    /// Orders released, as their payment had failed.
+    /// Orders released because their payment had failed.
     pub released: u64,
     /// Bad records written to the dead letters.
     pub dead_letters: u64,
@@ -31,7 +31,7 @@ pub struct InventoryDocument {
     pub restored_records: u64,
     /// Wall-clock seconds of the run.
     pub elapsed_seconds: f64,
-    /// `orders` by `elapsed_seconds`, 0 if no time passed.
+    /// `orders` per second, 0 for an empty run time.
     pub orders_per_second: f64,
     /// The group's committed offsets at the end, by partition.
     pub committed: Vec<CommittedOffset>,
@@ -42,7 +42,7 @@ pub struct InventoryDocument {
 pub struct CommittedOffset {
     /// Partition of `order-events`.
     pub partition: i32,
-    /// Offset of the next record to decide.
+    /// Offset of the next record to process.
     pub offset: i64,
 }
 
@@ -50,7 +50,7 @@ impl InventoryDocument {
     /// The document's name and version.
     pub const SCHEMA: &str = "foodstream.inventory/1";
 
-    /// A document of what was decided in that time; everything else is zero or empty, for the caller to fill in.
+    /// A document with these counts and run time. The caller fills in the other fields, which are zero or empty.
     #[must_use]
     pub fn of(counts: DecisionCounts, elapsed: Duration) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl InventoryDocument {
     }
 }
 
-/// A rate over no time is 0 (contract, section 4, "Metrics").
+/// A rate over an empty time is 0 (`docs/reference/metrics.md`).
 fn per_second(count: u64, elapsed: Duration) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a rate for people; 2^53 orders are out of reach")]
     let count = count as f64;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_has_the_contracts_fields_in_its_order() {
+    fn serializes_the_documented_fields_in_order() {
         let counts = DecisionCounts { orders: 10, reserved: 7, rejected: 2, released: 1 };
         let document = InventoryDocument {
             dead_letters: 3,
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_over_no_time_is_zero() {
+    fn a_rate_over_an_empty_time_is_zero() {
         let counts = DecisionCounts { orders: 10, ..DecisionCounts::default() };
         assert!(InventoryDocument::of(counts, Duration::ZERO).orders_per_second.abs() < f64::EPSILON);
     }

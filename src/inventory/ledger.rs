@@ -1,4 +1,4 @@
-//! Owns the ledger's records: the key and value of one item's stock, as bytes of `inventory-ledger`.
+//! Ledger records: key and value of an item's stock in `inventory-ledger`. See `docs/reference/stock.md`.
 
 use std::hash::{Hash, Hasher};
 
@@ -8,17 +8,17 @@ use thiserror::Error;
 
 use super::{OpeningStock, StockSettings};
 
-/// Why a record is none of this ledger's.
+/// Why a record cannot belong to this ledger.
 #[derive(Debug, Error)]
 pub enum LedgerError {
     /// The key is not a JSON array of restaurant and item.
-    #[error("ledger key is no [restaurant, item]")]
+    #[error("ledger key is not [restaurant, item]")]
     Key(#[source] serde_json::Error),
     /// The value is not an item's stock.
-    #[error("ledger value is no stock")]
+    #[error("ledger value is not an item's stock")]
     Value(#[source] serde_json::Error),
-    /// The value cannot come from a ledger with these settings: units where stock is unlimited, no units where it is
-    /// not, or more units than the opening stock.
+    /// The value contradicts the settings: units although stock is unlimited, no units although it is limited, or more
+    /// units than the opening stock.
     #[error("ledger value does not fit the opening stock of {0}")]
     OpeningStock(OpeningStock),
 }
@@ -29,16 +29,16 @@ pub(super) struct Stock {
     /// Units on hand, at most the opening stock; `None` for unlimited stock.
     #[serde(deserialize_with = "present")]
     pub on_hand: Option<u64>,
-    /// Units reserved since the ledger began.
+    /// Units reserved since the ledger was empty.
     pub reserved: u64,
-    /// The period in which the item was opened or last topped up.
+    /// The period in which the item was first ordered or last restocked.
     pub period: i64,
     /// Offset of the order record that last changed the item.
     pub source_offset: i64,
 }
 
 impl Stock {
-    /// An item that was never seen.
+    /// The stock of a new item.
     pub const fn opened(settings: &StockSettings, period: i64, source_offset: i64) -> Self {
         let on_hand = match settings.opening() {
             OpeningStock::Units(units) => Some(units),
@@ -47,23 +47,23 @@ impl Stock {
         Self { on_hand, reserved: 0, period, source_offset }
     }
 
-    /// Whether so many units can be taken.
+    /// Whether `wanted` units are on hand.
     pub fn covers(&self, wanted: u64) -> bool {
         self.on_hand.is_none_or(|units| units >= wanted)
     }
 
-    /// Takes units that are covered.
+    /// Reserves units that are on hand.
     pub const fn take(&mut self, quantity: u64) {
         if let Some(units) = &mut self.on_hand {
             *units = units.saturating_sub(quantity);
         }
-        // 2^64 units are a billion orders of the largest size; past that a count that stays at its end is still a
-        // pure function of the records, and one that panics would stop the partition for ever.
+        // 2^64 units are a billion of the largest orders. A saturated count is still a pure function of the records; a
+        // panic would stop the partition for good.
         self.reserved = self.reserved.saturating_add(quantity);
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
-        // Integers always serialize, and a vector takes whatever is written to it.
+        // Serializing integers into a vector cannot fail.
         serde_json::to_writer(out, self).unwrap_or_default();
     }
 
@@ -78,7 +78,7 @@ impl Stock {
     }
 }
 
-/// Reads an optional value whose field must be there: `null` says unlimited, a missing field says damage.
+/// Reads an optional value whose field is required: `null` means unlimited, a missing field is an error.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Option::deserialize(deserializer)
 }
@@ -88,7 +88,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
 pub(super) struct ItemKey {
     restaurant: Box<str>,
     item: Box<str>,
-    /// The ledger key, built once as it is written in every transaction that changes the item.
+    /// The ledger key, encoded once: every transaction that changes the item writes it.
     json: Box<[u8]>,
 }
 
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_and_value_are_the_contracts_json() {
+    fn encodes_the_documented_json() {
         let key = ItemKey::new(ItemName { restaurant: "restaurant_07", item: "item_\"3\"\n" });
         assert_eq!(key.json(), br#"["restaurant_07","item_\"3\"\n"]"#);
         assert!(ItemKey::decode(key.json()).expect("decodes") == key);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_not_mistaken_for_another_with_the_same_letters() {
+    fn restaurant_and_item_are_compared_separately() {
         let key = ItemKey::new(ItemName { restaurant: "ab", item: "c" });
         assert!(!ItemName { restaurant: "a", item: "bc" }.equivalent(&key));
         assert!(!ItemName { restaurant: "ab", item: "d" }.equivalent(&key));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_records_are_refused_and_the_cause_is_named() {
+    fn invalid_records_are_errors() {
         for key in [r#"["@position"]"#, r#"["a","b","c"]"#, r#"["a",1]"#, r#"{"a":"b"}"#, "", "\"a\""] {
             assert!(matches!(ItemKey::decode(key.as_bytes()), Err(LedgerError::Key(_))), "{key}");
         }

@@ -1,7 +1,8 @@
-//! Owns the stock: what becomes of each order, the ledger that remembers it, and the settings it depends on.
+//! Inventory: decisions about orders, the stock of each item, and the ledger records that keep it.
+//! See `docs/reference/stock.md`.
 //!
-//! Rank 1: pure. A [`StockStore`] is the stock of one source partition; it is restored from ledger records, decides
-//! orders, lists what a transaction changed, and follows its commit or abort. No clock, no randomness, no Kafka.
+//! Layer 10, pure. A [`StockStore`] is the stock of one source partition: it is restored from ledger records, decides
+//! orders, lists the changes of a transaction, and commits or aborts them. No clock, no randomness, no Kafka.
 
 mod document;
 mod ledger;

@@ -1,4 +1,4 @@
-//! Owns the laws of stock, each tried on arbitrary orders, and a second implementation of the contract to agree with.
+//! Property tests of stock with arbitrary orders, and a simple second implementation (a model) to compare with.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ fn placed(restaurant: u8, lines: &[(u8, u32)], millis: i64) -> Order<'static> {
 fn any_order() -> impl Strategy<Value = Order<'static>> {
     let quantity = prop_oneof![8 => 1u32..6, 1 => 1u32..=1_000_000];
     let lines = prop::collection::vec((0u8..4, quantity), 1..7);
-    // Mostly a few periods out of order, sometimes the ends of time.
+    // Mostly a few periods, out of order; sometimes the first and last timestamps.
     let millis = prop_oneof![12 => 0i64..20_000, 2 => 0..=LAST_MILLIS, 1 => Just(0), 1 => Just(LAST_MILLIS)];
     let status = prop_oneof![5 => Just(OrderStatus::Placed), 1 => Just(OrderStatus::Failed)];
     (0u8..3, lines, status, millis)
@@ -63,11 +63,11 @@ fn settings(opening: OpeningStock, every_millis: u64) -> StockSettings {
     StockSettings::new(opening, Duration::from_millis(every_millis)).expect("valid")
 }
 
-/// Decides orders whose offsets begin at `first`.
-fn decide(floor: &mut StockStore, first: usize, orders: &[Order<'_>]) -> Vec<Decision<'static>> {
+/// Decides orders whose offsets start at `first`.
+fn decide(store: &mut StockStore, first: usize, orders: &[Order<'_>]) -> Vec<Decision<'static>> {
     let mut decisions = Vec::new();
     for (index, order) in orders.iter().enumerate() {
-        floor.decide(order, source(first + index), &mut |decision| decisions.push(owned(decision)));
+        store.decide(order, source(first + index), &mut |decision| decisions.push(owned(decision)));
     }
     decisions
 }
@@ -86,33 +86,33 @@ fn owned(decision: &Decision<'_>) -> Decision<'static> {
     }
 }
 
-/// What a compacted changelog holds after the open transaction's records.
-fn write_changes(floor: &StockStore, ledger: &mut Ledger) {
+/// Applies the open transaction's records to a compacted ledger.
+fn write_changes(store: &StockStore, ledger: &mut Ledger) {
     let mut seen = BTreeSet::new();
-    floor.changes(&mut |key, value| {
-        assert!(seen.insert(key.to_vec()), "a key is written once a transaction");
+    store.changes(&mut |key, value| {
+        assert!(seen.insert(key.to_vec()), "a key is written once per transaction");
         ledger.insert(key.to_vec(), value.to_vec());
     });
 }
 
 fn restored(settings: StockSettings, ledger: &Ledger) -> StockStore {
-    let mut floor = StockStore::new(settings);
+    let mut store = StockStore::new(settings);
     for (key, value) in ledger {
-        floor.restore(key, Some(value)).expect("our own record");
+        store.restore(key, Some(value)).expect("a ledger record");
     }
-    floor
+    store
 }
 
-/// The contract's "Stock" once more, word by word and without regard to speed: stream times instead of periods, wide
-/// signed integers, names as keys.
-struct Reference {
+/// A slow second implementation of `docs/reference/stock.md`: with stream times instead of periods, wide signed
+/// integers, and names as keys.
+struct Model {
     settings: StockSettings,
     stream_times: BTreeMap<String, i64>,
-    /// By restaurant and item: on hand, reserved, period, and the last order that changed it.
+    /// By restaurant and item: on hand, reserved, period, and the offset of the last order that changed it.
     items: BTreeMap<(String, String), (i128, i128, i64, i64)>,
 }
 
-impl Reference {
+impl Model {
     fn decide(&mut self, order: &Order<'_>, source: DecisionSource) -> Vec<Decision<'static>> {
         let restaurant = order.restaurant_id.to_string();
         let key = |item: &str| (restaurant.clone(), item.to_owned());
@@ -194,27 +194,27 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn decisions_and_ledger_agree_with_the_reference(settings in any_settings(), orders in any_orders()) {
-        let mut reference = Reference { settings, stream_times: BTreeMap::new(), items: BTreeMap::new() };
-        let mut floor = StockStore::new(settings);
+    fn decisions_and_ledger_agree_with_the_model(settings in any_settings(), orders in any_orders()) {
+        let mut model = Model { settings, stream_times: BTreeMap::new(), items: BTreeMap::new() };
+        let mut store = StockStore::new(settings);
         for (offset, order) in orders.iter().enumerate() {
-            let decisions = decide(&mut floor, offset, std::slice::from_ref(order));
-            prop_assert_eq!(decisions, reference.decide(order, source(offset)));
+            let decisions = decide(&mut store, offset, std::slice::from_ref(order));
+            prop_assert_eq!(decisions, model.decide(order, source(offset)));
         }
         let mut ledger = Ledger::new();
-        write_changes(&floor, &mut ledger);
-        prop_assert_eq!(ledger, reference.ledger());
+        write_changes(&store, &mut ledger);
+        prop_assert_eq!(ledger, model.ledger());
     }
 
-    /// Read off the decisions alone, as `audit` does.
+    /// Checked from the decisions alone.
     #[test]
-    fn stock_balances_at_every_prefix_and_never_leaves_its_bounds(
+    fn stock_balances_and_stays_in_bounds(
         opening in prop_oneof![0u64..40, any::<u64>()],
         orders in any_orders(),
     ) {
-        let mut floor = StockStore::new(settings(OpeningStock::Units(opening), 2_000));
+        let mut store = StockStore::new(settings(OpeningStock::Units(opening), 2_000));
         let mut sums: BTreeMap<(String, String), (i128, i128)> = BTreeMap::new();
-        for decision in decide(&mut floor, 0, &orders) {
+        for decision in decide(&mut store, 0, &orders) {
             if decision.action == Action::Release {
                 prop_assert_eq!((decision.on_hand, decision.restocked), (None, 0));
                 continue;
@@ -229,10 +229,10 @@ proptest! {
     }
 
     #[test]
-    fn an_order_is_all_or_nothing_and_each_line_knows_why(settings in any_settings(), orders in any_orders()) {
-        let mut floor = StockStore::new(settings);
+    fn an_order_is_all_or_nothing(settings in any_settings(), orders in any_orders()) {
+        let mut store = StockStore::new(settings);
         for (offset, order) in orders.iter().enumerate() {
-            let decisions = decide(&mut floor, offset, std::slice::from_ref(order));
+            let decisions = decide(&mut store, offset, std::slice::from_ref(order));
             prop_assert_eq!(decisions.len(), order.lines.len());
             let action = decisions[0].action;
             prop_assert_eq!(action == Action::Release, order.status == OrderStatus::Failed);
@@ -243,7 +243,7 @@ proptest! {
                 prop_assert_eq!(decision.lines as usize, decisions.len());
                 prop_assert_eq!(decision.source, source(offset));
                 if !named.insert(&decision.item_id) {
-                    prop_assert_eq!(decision.restocked, 0, "only the first line that names the item tells");
+                    prop_assert_eq!(decision.restocked, 0, "only the first line of an item shows the restock");
                 }
                 let wanted: u64 = order.lines.iter()
                     .filter(|line| line.item_id == decision.item_id).map(|line| u64::from(line.quantity)).sum();
@@ -260,9 +260,9 @@ proptest! {
         }
     }
 
-    /// Offsets follow the records that stay, so only the decisions' content is compared.
+    /// Offsets differ without the other records, so the decisions are compared without their source.
     #[test]
-    fn failed_orders_and_other_restaurants_change_nothing(settings in any_settings(), orders in any_orders()) {
+    fn failed_and_other_orders_are_independent(settings in any_settings(), orders in any_orders()) {
         let content = |decision: Decision<'static>| Decision { source: source(0), ..decision };
         let among_all: Vec<_> = decide(&mut StockStore::new(settings), 0, &orders).into_iter().map(content).collect();
         for restaurant in ["", "restaurant_1", "restaurant_2"] {
@@ -276,62 +276,62 @@ proptest! {
         }
     }
 
-    /// This is why the restaurants' stream times need no records of their own.
+    /// So the stream times of restaurants need not be stored.
     #[test]
-    fn restoring_and_going_on_is_going_on(
+    fn a_restored_store_decides_the_same(
         settings in any_settings(), orders in any_orders(), split in 0usize..60, transaction in 1usize..20,
     ) {
         let split = split.min(orders.len());
         let (before, after) = orders.split_at(split);
-        let mut floor = StockStore::new(settings);
+        let mut store = StockStore::new(settings);
         let mut ledger = Ledger::new();
         for (index, batch) in before.chunks(transaction).enumerate() {
-            decide(&mut floor, index * transaction, batch);
-            write_changes(&floor, &mut ledger);
-            floor.commit();
+            decide(&mut store, index * transaction, batch);
+            write_changes(&store, &mut ledger);
+            store.commit();
         }
         let mut restored = restored(settings, &ledger);
-        prop_assert_eq!(restored.holds(), floor.holds());
+        prop_assert_eq!(restored.holds(), store.holds());
         let mut keys = Vec::new();
         restored.keys(&mut |key| keys.push(key.to_vec()));
         keys.sort();
         prop_assert!(keys.iter().eq(ledger.keys()));
-        prop_assert_eq!(decide(&mut restored, split, after), decide(&mut floor, split, after));
+        prop_assert_eq!(decide(&mut restored, split, after), decide(&mut store, split, after));
         let mut left = ledger.clone();
-        write_changes(&floor, &mut left);
+        write_changes(&store, &mut left);
         write_changes(&restored, &mut ledger);
         prop_assert_eq!(left, ledger);
     }
 
     #[test]
-    fn an_aborted_transaction_leaves_no_trace(
+    fn an_abort_leaves_no_trace(
         settings in any_settings(), kept in any_orders(), dropped in any_orders(), after in any_orders(),
     ) {
-        let mut disturbed = StockStore::new(settings);
-        let mut calm = StockStore::new(settings);
-        for floor in [&mut disturbed, &mut calm] {
-            decide(floor, 0, &kept);
-            floor.commit();
+        let mut aborting = StockStore::new(settings);
+        let mut other = StockStore::new(settings);
+        for store in [&mut aborting, &mut other] {
+            decide(store, 0, &kept);
+            store.commit();
         }
-        decide(&mut disturbed, kept.len(), &dropped);
-        disturbed.abort();
-        prop_assert_eq!((disturbed.counts(), disturbed.holds()), (calm.counts(), calm.holds()));
+        decide(&mut aborting, kept.len(), &dropped);
+        aborting.abort();
+        prop_assert_eq!((aborting.counts(), aborting.holds()), (other.counts(), other.holds()));
         let mut ledgers = [Ledger::new(), Ledger::new()];
-        write_changes(&disturbed, &mut ledgers[0]);
+        write_changes(&aborting, &mut ledgers[0]);
         prop_assert!(ledgers[0].is_empty());
 
-        prop_assert_eq!(decide(&mut disturbed, kept.len(), &after), decide(&mut calm, kept.len(), &after));
-        prop_assert_eq!(disturbed.counts(), calm.counts());
-        write_changes(&disturbed, &mut ledgers[0]);
-        write_changes(&calm, &mut ledgers[1]);
+        prop_assert_eq!(decide(&mut aborting, kept.len(), &after), decide(&mut other, kept.len(), &after));
+        prop_assert_eq!(aborting.counts(), other.counts());
+        write_changes(&aborting, &mut ledgers[0]);
+        write_changes(&other, &mut ledgers[1]);
         prop_assert_eq!(&ledgers[0], &ledgers[1]);
     }
 
     #[test]
-    fn counts_are_the_orders_by_what_became_of_them(settings in any_settings(), orders in any_orders()) {
-        let mut floor = StockStore::new(settings);
+    fn counts_are_those_of_the_decisions(settings in any_settings(), orders in any_orders()) {
+        let mut store = StockStore::new(settings);
         let mut counts = DecisionCounts::default();
-        for decision in decide(&mut floor, 0, &orders).iter().filter(|decision| decision.line == 0) {
+        for decision in decide(&mut store, 0, &orders).iter().filter(|decision| decision.line == 0) {
             let mut one = DecisionCounts { orders: 1, ..DecisionCounts::default() };
             *match decision.action {
                 Action::Reserve => &mut one.reserved,
@@ -340,23 +340,23 @@ proptest! {
             } = 1;
             counts = counts.plus(one);
         }
-        prop_assert_eq!(floor.counts(), counts);
+        prop_assert_eq!(store.counts(), counts);
     }
 }
 
 #[test]
-fn an_order_that_moves_nothing_writes_nothing() {
-    let mut floor = StockStore::new(settings(OpeningStock::Units(1), 1_000));
-    decide(&mut floor, 0, &[placed(1, &[(1, 1)], 0)]);
-    floor.commit();
-    decide(&mut floor, 1, &[placed(1, &[(1, 1)], 999), order(1, &[(2, 1)], OrderStatus::Failed, 5_000)]);
+fn an_unchanged_item_is_not_written() {
+    let mut store = StockStore::new(settings(OpeningStock::Units(1), 1_000));
+    decide(&mut store, 0, &[placed(1, &[(1, 1)], 0)]);
+    store.commit();
+    decide(&mut store, 1, &[placed(1, &[(1, 1)], 999), order(1, &[(2, 1)], OrderStatus::Failed, 5_000)]);
     let mut ledger = Ledger::new();
-    write_changes(&floor, &mut ledger);
-    assert!(ledger.is_empty(), "a rejection without a top-up and a failed payment move no stock");
+    write_changes(&store, &mut ledger);
+    assert!(ledger.is_empty(), "a rejection without a restock, and a failed payment");
 }
 
 #[test]
-fn the_largest_orders_neither_overflow_nor_panic() {
+fn the_largest_orders_do_not_overflow() {
     let lines = vec![(1, 1_000_000); 10_000];
     let orders: Vec<_> = [0, LAST_MILLIS, 0, LAST_MILLIS].map(|millis| placed(1, &lines, millis)).into();
     for (opening, reserved) in [
@@ -366,34 +366,34 @@ fn the_largest_orders_neither_overflow_nor_panic() {
         (OpeningStock::Units(u64::MAX), 4),
         (OpeningStock::Unlimited, 4),
     ] {
-        let mut floor = StockStore::new(settings(opening, 1));
-        assert_eq!(decide(&mut floor, 0, &orders).len(), 40_000);
-        assert_eq!(floor.counts().reserved, reserved, "{opening}");
+        let mut store = StockStore::new(settings(opening, 1));
+        assert_eq!(decide(&mut store, 0, &orders).len(), 40_000);
+        assert_eq!(store.counts().reserved, reserved, "{opening}");
     }
 }
 
 #[test]
-fn a_ledger_of_another_hand_at_the_end_of_its_numbers_is_decided_all_the_same() {
-    let mut floor = StockStore::new(settings(OpeningStock::Unlimited, 1_000));
+fn extreme_ledger_values_do_not_panic() {
+    let mut store = StockStore::new(settings(OpeningStock::Unlimited, 1_000));
     let value = format!(r#"{{"on_hand":null,"reserved":{},"period":{},"source_offset":0}}"#, u64::MAX, i64::MAX);
-    floor.restore(br#"["restaurant_1","item_1"]"#, Some(value.as_bytes())).expect("fits");
-    decide(&mut floor, 1, &[placed(1, &[(1, 1_000_000)], 0)]);
-    assert_eq!(floor.counts().reserved, 1);
+    store.restore(br#"["restaurant_1","item_1"]"#, Some(value.as_bytes())).expect("fits");
+    decide(&mut store, 1, &[placed(1, &[(1, 1_000_000)], 0)]);
+    assert_eq!(store.counts().reserved, 1);
 }
 
 #[test]
-fn a_tombstone_forgets_the_item_and_its_period() {
+fn a_tombstone_deletes_the_item_and_its_period() {
     let settings = settings(OpeningStock::Units(10), 1_000);
-    let mut floor = StockStore::new(settings);
+    let mut store = StockStore::new(settings);
     let stock = |on_hand: u64, period: i64| {
         format!(r#"{{"on_hand":{on_hand},"reserved":0,"period":{period},"source_offset":0}}"#).into_bytes()
     };
-    floor.restore(br#"["restaurant_1","item_1"]"#, Some(&stock(3, 5))).expect("restores");
-    floor.restore(br#"["restaurant_1","item_2"]"#, Some(&stock(4, 2))).expect("restores");
-    floor.restore(br#"["restaurant_1","item_1"]"#, None).expect("restores");
-    // The largest period left is 2, so in period 2 there is nothing to top up.
-    let decisions = decide(&mut floor, 9, &[placed(1, &[(2, 1), (1, 1)], 2_500)]);
+    store.restore(br#"["restaurant_1","item_1"]"#, Some(&stock(3, 5))).expect("restores");
+    store.restore(br#"["restaurant_1","item_2"]"#, Some(&stock(4, 2))).expect("restores");
+    store.restore(br#"["restaurant_1","item_1"]"#, None).expect("restores");
+    // The largest remaining period is 2: no restock in period 2.
+    let decisions = decide(&mut store, 9, &[placed(1, &[(2, 1), (1, 1)], 2_500)]);
     assert_eq!((decisions[0].restocked, decisions[0].on_hand), (0, Some(3)));
     assert_eq!((decisions[1].restocked, decisions[1].on_hand), (0, Some(9)), "item_1 opens again");
-    assert!(floor.restore(br#"["@position"]"#, Some(b"{}")).is_err(), "a position is no item");
+    assert!(store.restore(br#"["@position"]"#, Some(b"{}")).is_err(), "position records are not items");
 }

@@ -1,4 +1,4 @@
-//! Owns the two settings on which stock depends: what an item opens with, and how often it is topped up.
+//! Stock settings: the opening stock of an item, and how often it is restocked. See `docs/reference/stock.md`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,22 +10,22 @@ use thiserror::Error;
 
 use crate::domain::EventTime;
 
-/// What an item opens with unless told otherwise; together with the workload's defaults it makes a few items sell out.
+/// The default opening stock. With the defaults of the workload a few items sell out.
 pub const DEFAULT_OPENING_STOCK: OpeningStock = OpeningStock::Units(100);
 
-/// How often items are topped up unless told otherwise.
+/// The default restock interval.
 pub const DEFAULT_RESTOCK_EVERY: Duration = Duration::from_hours(1);
 
-/// What an item has when it is first named, and again after each top-up.
+/// The units of an item when it is first ordered, and after each restock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpeningStock {
-    /// That many units.
+    /// This number of units.
     Units(u64),
-    /// Stock that is counted but never refuses.
+    /// Reserved units are counted, and no order is rejected.
     Unlimited,
 }
 
-/// The settings of a ledger; a ledger that was begun with others must not be continued with these.
+/// The settings of a ledger. A ledger must not be continued with other settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StockSettings {
@@ -35,23 +35,23 @@ pub struct StockSettings {
     restock_every_millis: i64,
 }
 
-/// Why a text or a duration is no stock setting.
+/// Why a text or a duration is not a valid stock setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum StockSettingsError {
     /// The opening stock is neither a number nor `unlimited`.
-    #[error("opening stock is a whole number of units or `unlimited`")]
+    #[error("expected a whole number of units or `unlimited`")]
     OpeningStock,
     /// The restock interval is not a positive, representable number of whole milliseconds.
-    #[error("stock is topped up every so many whole milliseconds, from 1ms to 10000y")]
+    #[error("expected a whole number of milliseconds from 1ms to 10000y")]
     RestockEvery,
 }
 
 impl StockSettings {
-    /// Puts the settings together.
+    /// Validates the settings.
     ///
     /// # Errors
     ///
-    /// When `restock_every` is zero, no whole number of milliseconds, or above `i64::MAX` milliseconds.
+    /// When `restock_every` is zero, has a fraction of a millisecond, or exceeds `i64::MAX` milliseconds.
     pub fn new(opening: OpeningStock, restock_every: Duration) -> Result<Self, StockSettingsError> {
         let restock_every_millis = i64::try_from(restock_every.as_millis())
             .ok()
@@ -60,40 +60,40 @@ impl StockSettings {
         Ok(Self { opening, restock_every_millis })
     }
 
-    /// What an item opens with and is topped up to.
+    /// The opening stock, which a restock restores.
     #[must_use]
     pub const fn opening(&self) -> OpeningStock {
         self.opening
     }
 
-    /// Length of a period of event time.
+    /// The length of a period of event time.
     #[must_use]
     pub const fn restock_every(&self) -> Duration {
         Duration::from_millis(self.restock_every_millis.unsigned_abs())
     }
 
-    /// The period that an instant of stream time falls in, rounded toward minus infinity (contract, "Stock", step 1).
+    /// The period of an instant of stream time, rounded toward minus infinity.
     #[must_use]
     pub const fn period(&self, stream_time: EventTime) -> i64 {
         stream_time.millis().div_euclid(self.restock_every_millis)
     }
 
-    /// The JSON kept in the position record.
+    /// The JSON in the position record.
     #[must_use]
     pub fn to_value(&self) -> Value {
         serde_json::json!({ "opening_stock": self.opening, "restock_every_ms": self.restock_every_millis })
     }
 
-    /// Reads the JSON kept in a position record.
+    /// Reads the JSON of a position record.
     ///
     /// # Errors
     ///
-    /// When these are not the settings of a ledger of this version.
+    /// When this version cannot read the settings.
     pub fn from_value(kept: &Value) -> serde_json::Result<Self> {
         Self::deserialize(kept)
     }
 
-    /// Whether a ledger whose position record keeps `kept` may be continued with these settings.
+    /// Whether a ledger with the settings `kept` may be continued with these.
     #[must_use]
     pub fn agree_with(&self, kept: &Value) -> bool {
         Self::from_value(kept).is_ok_and(|kept| kept == *self)
@@ -107,7 +107,7 @@ impl Default for StockSettings {
 }
 
 impl fmt::Display for StockSettings {
-    /// The flags that give these settings.
+    /// As command-line flags.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let every = humantime::format_duration(self.restock_every()).to_string().replace(' ', "");
         write!(f, "--opening-stock {} --restock-every {every}", self.opening)
@@ -119,7 +119,7 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Er
     if millis > 0 { Ok(millis) } else { Err(D::Error::custom(StockSettingsError::RestockEvery)) }
 }
 
-/// The word for stock without a limit, on the command line and in the position record.
+/// Unlimited stock on the command line and in the position record.
 const UNLIMITED: &str = "unlimited";
 
 impl FromStr for OpeningStock {
@@ -129,7 +129,7 @@ impl FromStr for OpeningStock {
         if text == UNLIMITED {
             return Ok(Self::Unlimited);
         }
-        // Rust's parser would take a leading plus.
+        // Rust's parser would accept a leading plus.
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(StockSettingsError::OpeningStock);
         }
@@ -159,13 +159,13 @@ impl<'de> Deserialize<'de> for OpeningStock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Kept {
+        enum Json {
             Units(u64),
-            Word(String),
+            Text(String),
         }
-        match Kept::deserialize(deserializer) {
-            Ok(Kept::Units(units)) => Ok(Self::Units(units)),
-            Ok(Kept::Word(word)) if word == UNLIMITED => Ok(Self::Unlimited),
+        match Json::deserialize(deserializer) {
+            Ok(Json::Units(units)) => Ok(Self::Units(units)),
+            Ok(Json::Text(text)) if text == UNLIMITED => Ok(Self::Unlimited),
             _ => Err(D::Error::custom(StockSettingsError::OpeningStock)),
         }
     }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn opening_stock_is_a_number_or_a_word() {
+    fn opening_stock_is_a_number_or_unlimited() {
         for (text, opening) in [
             ("0", OpeningStock::Units(0)),
             ("18446744073709551615", OpeningStock::Units(u64::MAX)),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kept_settings_are_the_contracts_json_and_come_back() {
+    fn settings_round_trip_through_json() {
         let limited = StockSettings::default();
         assert_eq!(limited.to_value().to_string(), r#"{"opening_stock":100,"restock_every_ms":3600000}"#);
         assert_eq!(serde_json::to_value(limited).expect("serializes"), limited.to_value());
@@ -206,12 +206,12 @@ mod tests {
         assert!(!limited.agree_with(&unlimited.to_value()));
         assert!(
             limited.agree_with(&json!({"restock_every_ms": 3_600_000, "opening_stock": 100})),
-            "order is no matter"
+            "the order of fields does not matter"
         );
     }
 
     #[test]
-    fn foreign_settings_never_agree() {
+    fn invalid_json_never_agrees() {
         let settings = StockSettings::default();
         for kept in [
             json!(null),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_has_a_positive_whole_number_of_milliseconds() {
+    fn the_interval_is_in_whole_milliseconds() {
         for bad in [Duration::ZERO, Duration::from_micros(1500), Duration::MAX] {
             assert_eq!(
                 StockSettings::new(DEFAULT_OPENING_STOCK, bad),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_told_as_the_flags_that_give_them() {
+    fn settings_are_shown_as_flags() {
         let settings = StockSettings::new(OpeningStock::Unlimited, Duration::from_millis(5_400_250)).expect("valid");
         assert_eq!(settings.to_string(), "--opening-stock unlimited --restock-every 1h30m250ms");
         assert_eq!(StockSettings::default().to_string(), "--opening-stock 100 --restock-every 1h");

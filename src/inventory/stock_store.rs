@@ -1,4 +1,4 @@
-//! Owns the decisions: the stock of one source partition, and what becomes of each order (contract, section 4, "Stock").
+//! Stock of one source partition, and the decisions about its orders. See `docs/reference/stock.md`.
 
 use std::borrow::Cow;
 
@@ -7,30 +7,30 @@ use super::{OpeningStock, StockSettings};
 use crate::domain::{Action, Decision, DecisionSource, EventTime, Order, OrderLine, OrderStatus, Reason};
 use crate::state::{RowId, Table};
 
-/// The stock of one source partition, with the changes of the transaction that is open.
+/// The stock of one source partition, including the changes of the open transaction.
 ///
-/// Everything in it is a function of the partition's order records and the settings: the same records give the same
-/// decisions, however they were cut into transactions and however often the stock was restored from its ledger.
+/// It is a function of the partition's order records and the settings: the same records give the same decisions,
+/// whatever the transactions and however often the stock was restored from its ledger.
 #[derive(Debug)]
 pub struct StockStore {
     settings: StockSettings,
     items: Table<ItemKey, Stock>,
-    /// The period of each restaurant's stream time. Not in the ledger, as it is the largest period among the
-    /// restaurant's items: an order that moves it on moves the items that it names to the same period.
+    /// The current period of each restaurant's stream time. It is not in the ledger, because it is the largest period
+    /// of the restaurant's items: an order that advances it advances the items in the order to the same period.
     periods: Table<Box<str>, i64>,
-    /// Units reserved of all items together, modulo 2^64.
+    /// Reserved units of all items, modulo 2^64.
     reserved: Units,
-    decided: DecisionCounts,
-    committed: DecisionCounts,
-    scratch: Scratch,
+    counts: DecisionCounts,
+    committed_counts: DecisionCounts,
+    buffers: Buffers,
 }
 
-/// How many orders were decided, and how.
+/// Counts of orders by decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DecisionCounts {
     /// All orders.
     pub orders: u64,
-    /// Orders whose every line reserved.
+    /// Orders whose every line was reserved.
     pub reserved: u64,
     /// Orders whose every line was rejected.
     pub rejected: u64,
@@ -39,7 +39,7 @@ pub struct DecisionCounts {
 }
 
 impl DecisionCounts {
-    /// The counts of two partitions together.
+    /// The sum of two counts.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -51,41 +51,41 @@ impl DecisionCounts {
     }
 }
 
-/// A sum of units, the open transaction's included, and as of the last commit.
+/// A sum of units, with and without the open transaction.
 #[derive(Debug, Clone, Copy, Default)]
 struct Units {
     current: u64,
     committed: u64,
 }
 
-/// What one order asks of one item.
+/// The demand of one order for one item.
 #[derive(Debug)]
-struct Claim {
-    place: RowId,
-    /// The item as this order finds it, after opening or top-up.
+struct Demand {
+    row: RowId,
+    /// The item after opening or restocking, minus the lines reserved so far.
     stock: Stock,
-    /// Whether `stock` differs from what the table holds.
-    moved: bool,
-    /// Units that the top-up added, until the first line has told them.
+    /// Whether `stock` differs from the table.
+    changed: bool,
+    /// Units added by the restock; reset by the first line, whose decision shows them.
     restocked: u64,
-    /// Units that all lines of the order ask for; 10,000 lines of 2^32 pieces are far from overflowing it.
-    wanted: u64,
+    /// Units in all lines of the order. 10,000 lines of 2^32 units do not overflow it.
+    units: u64,
 }
 
-/// Buffers of one order, kept to spare allocations.
+/// Buffers of one order, reused to avoid allocations.
 #[derive(Debug, Default)]
-struct Scratch {
-    /// One claim an item, in the order of the lines that first name them.
-    claims: Vec<Claim>,
-    /// The claim of each line.
-    claim_of_line: Vec<usize>,
-    /// By place, a guess at the item's claim: true if that claim exists and has that place, so that it is never cleared
-    /// and an order of 10,000 lines costs 10,000 steps.
-    claim_of_place: Vec<usize>,
+struct Buffers {
+    /// One demand per item, in the order in which the lines first name the items.
+    demands: Vec<Demand>,
+    /// The index of each line's demand.
+    demand_of_line: Vec<usize>,
+    /// By row, a possible index of the item's demand, valid if the demand at that index has the same row. So it is
+    /// never cleared, and an order of 10,000 lines costs 10,000 steps.
+    demand_of_row: Vec<usize>,
 }
 
 impl StockStore {
-    /// A partition in which no item was ever seen.
+    /// The stock of a partition without orders.
     #[must_use]
     pub fn new(settings: StockSettings) -> Self {
         Self {
@@ -93,17 +93,17 @@ impl StockStore {
             items: Table::default(),
             periods: Table::default(),
             reserved: Units::default(),
-            decided: DecisionCounts::default(),
-            committed: DecisionCounts::default(),
-            scratch: Scratch::default(),
+            counts: DecisionCounts::default(),
+            committed_counts: DecisionCounts::default(),
+            buffers: Buffers::default(),
         }
     }
 
-    /// Takes over a ledger record, in the ledger's order and before the first decision; no value is a tombstone.
+    /// Restores a ledger record: in the order of the ledger, before the first decision. No value means a tombstone.
     ///
     /// # Errors
     ///
-    /// When it is no record of a ledger with these settings; position records are for the caller to recognise.
+    /// When it cannot belong to a ledger with these settings. The caller handles position records.
     pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), LedgerError> {
         let key = ItemKey::decode(key)?;
         let stock = value.map(|value| Stock::decode(value, &self.settings)).transpose()?;
@@ -117,9 +117,9 @@ impl StockStore {
         let period = match (before, stock) {
             (Some(before), Some(stock)) if stock.period >= before => Some(stock.period),
             (None, stock) => stock.map(|stock| stock.period),
-            // Periods only grow, so only a tombstone or a foreign hand takes the largest one away.
+            // Periods only grow: only a tombstone or another program lowers the largest one.
             (Some(before), _) if replaced.is_some_and(|replaced| replaced.period == before) => {
-                self.largest(&restaurant)
+                self.largest_period(&restaurant)
             }
             (before, _) => before,
         };
@@ -129,86 +129,86 @@ impl StockStore {
         Ok(())
     }
 
-    fn largest(&self, restaurant: &str) -> Option<i64> {
+    fn largest_period(&self, restaurant: &str) -> Option<i64> {
         let items = self.items.iter().filter(|(key, _)| key.name().restaurant == restaurant);
         items.map(|(_, stock)| stock.period).max()
     }
 
-    /// Decides an order and hands out the decision about each of its lines, in line order.
+    /// Decides an order, and passes the decision about each line to `each`, in the order of the lines.
     pub fn decide(&mut self, order: &Order<'_>, source: DecisionSource, each: &mut impl FnMut(&Decision<'_>)) {
-        self.decided.orders += 1;
+        self.counts.orders += 1;
         if order.status == OrderStatus::Failed {
-            self.decided.released += 1;
+            self.counts.released += 1;
             for (line, order_line) in order.lines.iter().enumerate() {
                 each(&decision(order, source, line, order_line, Action::Release));
             }
             return;
         }
         let period = self.advance(&order.restaurant_id, order.timestamp);
-        self.claim(order, period, source);
-        let covered = self.scratch.claims.iter().all(|claim| claim.stock.covers(claim.wanted));
-        let counted = if covered { &mut self.decided.reserved } else { &mut self.decided.rejected };
+        self.collect_demands(order, period, source);
+        let covered = self.buffers.demands.iter().all(|demand| demand.stock.covers(demand.units));
+        let counted = if covered { &mut self.counts.reserved } else { &mut self.counts.rejected };
         *counted += 1;
 
-        let Scratch { claims, claim_of_line, .. } = &mut self.scratch;
-        for (line, (order_line, &claim)) in order.lines.iter().zip(claim_of_line.iter()).enumerate() {
-            let claim = &mut claims[claim];
+        let Buffers { demands, demand_of_line, .. } = &mut self.buffers;
+        for (line, (order_line, &demand)) in order.lines.iter().zip(demand_of_line.iter()).enumerate() {
+            let demand = &mut demands[demand];
             let mut decision = if covered {
-                claim.stock.take(order_line.quantity.into());
-                claim.moved = true;
+                demand.stock.take(order_line.quantity.into());
+                demand.changed = true;
                 decision(order, source, line, order_line, Action::Reserve)
             } else {
-                let short = !claim.stock.covers(claim.wanted);
+                let short = !demand.stock.covers(demand.units);
                 let reason = if short { Reason::OutOfStock } else { Reason::OrderIncomplete };
                 Decision { reason: Some(reason), ..decision(order, source, line, order_line, Action::Reject) }
             };
-            decision.restocked = std::mem::take(&mut claim.restocked);
-            decision.on_hand = claim.stock.on_hand;
+            decision.restocked = std::mem::take(&mut demand.restocked);
+            decision.on_hand = demand.stock.on_hand;
             each(&decision);
         }
-        for claim in claims.iter().filter(|claim| claim.moved) {
-            let stock = Stock { source_offset: source.offset, ..claim.stock };
-            let before = self.items.at(claim.place).map_or(0, |stock| stock.reserved);
+        for demand in demands.iter().filter(|demand| demand.changed) {
+            let stock = Stock { source_offset: source.offset, ..demand.stock };
+            let before = self.items.at(demand.row).map_or(0, |stock| stock.reserved);
             self.reserved.current = self.reserved.current.wrapping_add(stock.reserved).wrapping_sub(before);
-            *self.items.change(claim.place, || stock) = stock;
+            *self.items.change(demand.row, || stock) = stock;
         }
     }
 
-    /// Step 1: moves the restaurant's stream time on, and tells its period.
+    /// Step 1: advances the restaurant's stream time, and returns its period.
     fn advance(&mut self, restaurant: &str, timestamp: EventTime) -> i64 {
         let period = self.settings.period(timestamp);
-        let place = self.periods.row_id(restaurant, || restaurant.into());
-        match self.periods.at(place) {
+        let row = self.periods.row_id(restaurant, || restaurant.into());
+        match self.periods.at(row) {
             Some(&current) if current >= period => current,
             _ => {
-                *self.periods.change(place, || period) = period;
+                *self.periods.change(row, || period) = period;
                 period
             }
         }
     }
 
-    /// Step 2: what the order asks of each item that it names, each opened or topped up.
-    fn claim(&mut self, order: &Order<'_>, period: i64, source: DecisionSource) {
-        let Scratch { claims, claim_of_line, claim_of_place } = &mut self.scratch;
-        claims.clear();
-        claim_of_line.clear();
+    /// Step 2: collects the demand of the order for each item, after opening or restocking the item.
+    fn collect_demands(&mut self, order: &Order<'_>, period: i64, source: DecisionSource) {
+        let Buffers { demands, demand_of_line, demand_of_row } = &mut self.buffers;
+        demands.clear();
+        demand_of_line.clear();
         for line in &order.lines {
             let name = ItemName { restaurant: &order.restaurant_id, item: &line.item_id };
-            let place = self.items.row_id(&name, || ItemKey::new(name));
-            if claim_of_place.len() <= place.index() {
-                claim_of_place.resize(place.index() + 1, 0);
+            let row = self.items.row_id(&name, || ItemKey::new(name));
+            if demand_of_row.len() <= row.index() {
+                demand_of_row.resize(row.index() + 1, 0);
             }
-            let guess = &mut claim_of_place[place.index()];
-            if claims.get(*guess).is_none_or(|claim| claim.place != place) {
-                *guess = claims.len();
-                claims.push(Claim::new(place, self.items.at(place), &self.settings, period, source));
+            let index = &mut demand_of_row[row.index()];
+            if demands.get(*index).is_none_or(|demand| demand.row != row) {
+                *index = demands.len();
+                demands.push(Demand::new(row, self.items.at(row), &self.settings, period, source));
             }
-            claims[*guess].wanted += u64::from(line.quantity);
-            claim_of_line.push(*guess);
+            demands[*index].units += u64::from(line.quantity);
+            demand_of_line.push(*index);
         }
     }
 
-    /// What the open transaction has to write to the ledger: each changed item's key and value, once.
+    /// Passes the ledger records of the open transaction to `each`: key and value of each changed item, once.
     pub fn changes(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
         let mut value = Vec::with_capacity(128);
         for (key, stock) in self.items.changes() {
@@ -218,65 +218,65 @@ impl StockStore {
         }
     }
 
-    /// The transaction has committed: its changes stay.
+    /// The transaction was committed.
     pub fn commit(&mut self) {
         self.items.commit();
         self.periods.commit();
         self.reserved.committed = self.reserved.current;
-        self.committed = self.decided;
+        self.committed_counts = self.counts;
     }
 
-    /// The transaction was aborted: everything stands as after the last commit.
+    /// The transaction was aborted: returns to the last commit.
     pub fn abort(&mut self) {
         self.items.abort();
         self.periods.abort();
         self.reserved.current = self.reserved.committed;
-        self.decided = self.committed;
+        self.counts = self.committed_counts;
     }
 
-    /// How much it holds, by name, the open transaction included: what a restore from its ledger must find again.
+    /// The size of the state by name, including the open transaction; a restore from the ledger must find it again.
     #[must_use]
     pub fn holds(&self) -> [(&'static str, u64); 2] {
         [("items", self.items.values() as u64), ("reserved units", self.reserved.current)]
     }
 
-    /// Hands out the ledger key of every item: what is deleted with this stock.
+    /// Passes the ledger key of every item to `each`, for deletion.
     pub fn keys(&self, each: &mut dyn FnMut(&[u8])) {
         self.items.iter().for_each(|(key, _)| each(key.json()));
     }
 
-    /// What was decided since this value was made, the open transaction included.
+    /// Counts of the decisions since this value was created, including the open transaction.
     #[must_use]
     pub const fn counts(&self) -> DecisionCounts {
-        self.decided
+        self.counts
     }
 
-    /// The settings that it decides by.
+    /// The settings.
     #[must_use]
     pub const fn settings(&self) -> &StockSettings {
         &self.settings
     }
 }
 
-impl Claim {
-    fn new(place: RowId, stock: Option<&Stock>, settings: &StockSettings, period: i64, source: DecisionSource) -> Self {
+impl Demand {
+    fn new(row: RowId, stock: Option<&Stock>, settings: &StockSettings, period: i64, source: DecisionSource) -> Self {
         let opened = Stock::opened(settings, period, source.offset);
         let Some(&stock) = stock else {
-            return Self { place, stock: opened, moved: true, restocked: 0, wanted: 0 };
+            return Self { row, stock: opened, changed: true, restocked: 0, units: 0 };
         };
         if stock.period >= period {
-            return Self { place, stock, moved: false, restocked: 0, wanted: 0 };
+            return Self { row, stock, changed: false, restocked: 0, units: 0 };
         }
         let restocked = match (settings.opening(), stock.on_hand) {
             (OpeningStock::Units(opening), Some(units)) => opening.saturating_sub(units),
             _ => 0,
         };
         let stock = Stock { reserved: stock.reserved, ..opened };
-        Self { place, stock, moved: true, restocked, wanted: 0 }
+        Self { row, stock, changed: true, restocked, units: 0 }
     }
 }
 
-/// A decision that moves no stock.
+/// A decision that does not change the stock.
 fn decision<'a>(
     order: &'a Order<'_>,
     source: DecisionSource,

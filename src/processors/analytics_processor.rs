@@ -1,4 +1,4 @@
-//! Owns the join of the metrics to the loop: orders and decisions in, tallies in `analytics-state` out.
+//! Stream processor of `analytics`: reads orders and decisions, and writes counts to `analytics-state`.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use crate::kafka::{Output, TopicPartition, TransactionError};
 use crate::state::{Digest, Loss, Position, PositionKey};
 use crate::stream::{Changed, Outputs, Processor, SourceRecord};
 
-/// Place of `analytics-state` among the loop's outputs.
+/// Index of `analytics-state` among the loop's outputs.
 pub const STATE: Output = Output(0);
 
 /// Counts orders and decisions for a group.
 #[derive(Debug)]
 pub struct AnalyticsProcessor {
     group: String,
-    /// What each of the loop's sources holds, by its place.
+    /// The feed of each source topic, by its index.
     feeds: Vec<Feed>,
-    /// The epoch of partitions whose state begins in this process.
+    /// The epoch of tasks that start with empty state.
     epoch: String,
 }
 
 impl AnalyticsProcessor {
-    /// A keeper for a group whose sources hold these feeds; `epoch` must be one that nobody used before.
+    /// A processor for `group`; `feeds` are those of the source topics, and `epoch` must be unused.
     #[must_use]
     pub fn new(group: &str, feeds: &[Feed], epoch: String) -> Self {
         Self { group: group.to_owned(), feeds: feeds.to_vec(), epoch }
@@ -37,7 +37,7 @@ impl Processor for AnalyticsProcessor {
         PositionKey::Shared { group: self.group.clone(), topic: source.topic.clone(), partition: source.partition }
     }
 
-    fn first_position(&self, log_start: i64) -> Position {
+    fn initial_position(&self, log_start: i64) -> Position {
         Position {
             next_offset: log_start,
             log_start,
@@ -57,8 +57,8 @@ impl Processor for AnalyticsProcessor {
         if position.group == self.group && position.epoch.is_some() {
             return Ok(());
         }
-        Err(Failure::new(Code::Refused, format!("the state of {source} is not the group {}'s", self.group))
-            .hint("another program wrote to analytics-state; use a fresh --prefix"))
+        Err(Failure::new(Code::Refused, format!("the state of {source} does not belong to the group {}", self.group))
+            .hint("another program wrote to analytics-state; use a new --prefix"))
     }
 
     fn begin_restore(&self) -> GroupState {
@@ -71,23 +71,23 @@ impl Processor for AnalyticsProcessor {
 
     fn finish_restore(&self, restore: &mut GroupState, source: &TopicPartition) -> (CountsStore, Option<Position>) {
         let position = restore.position(&source.topic, source.partition).cloned();
-        (restore.tallies(&source.topic, source.partition).unwrap_or_default(), position)
+        (restore.counts(&source.topic, source.partition).unwrap_or_default(), position)
     }
 
     fn loss(&self, task: &CountsStore, position: &Position) -> Option<Loss> {
         task.loss(&position.holds)
     }
 
-    fn give_up(&self, source: &TopicPartition, task: &CountsStore, position: &Position) -> (CountsStore, Vec<Vec<u8>>) {
-        // The new state has another epoch, so that not one of these keys is written again.
-        let owner = StateKeyPrefix::new(
+    fn reset(&self, source: &TopicPartition, task: &CountsStore, position: &Position) -> (CountsStore, Vec<Vec<u8>>) {
+        // The new state has another epoch, so none of these keys is written again.
+        let prefix = StateKeyPrefix::new(
             &self.group,
             position.epoch.as_deref().unwrap_or_default(),
             &source.topic,
             source.partition,
         );
         let mut keys = Vec::new();
-        task.keys(&owner, &mut |key| keys.push(key.to_vec()));
+        task.keys(&prefix, &mut |key| keys.push(key.to_vec()));
         (CountsStore::default(), keys)
     }
 
@@ -111,9 +111,9 @@ impl Processor for AnalyticsProcessor {
         each: &mut Changed<'_>,
     ) -> Result<(), TransactionError> {
         let epoch = position.epoch.as_deref().unwrap_or(&self.epoch);
-        let owner = StateKeyPrefix::new(&self.group, epoch, &source.topic, source.partition);
+        let prefix = StateKeyPrefix::new(&self.group, epoch, &source.topic, source.partition);
         let mut result = Ok(());
-        task.changes(&owner, &mut |key, value| {
+        task.changes(&prefix, &mut |key, value| {
             if result.is_ok() {
                 result = each(key, value);
             }

@@ -1,5 +1,5 @@
-//! Owns dead letters: a bad record as it came, or its head where the topic does not take the whole of it, and where it came from in
-//! headers behind its own.
+//! Dead letter queue (DLQ): writes a bad record with its key, value and headers, and adds headers with the reason and
+//! its origin. Cuts what the topic's size limit does not allow. See `docs/reference/events.md`.
 
 use std::fmt::Write as _;
 use std::io;
@@ -10,58 +10,58 @@ use crate::stream::{Outputs, SourceRecord};
 
 use super::inventory_processor::DEAD_LETTERS;
 
-/// What the headers of this module and the batch around a record need at most.
-const OURS: u64 = 4_096;
-/// Bytes of a value that are kept where it does not fit, and of a key: what is longer is no name of anything.
-const HEAD: u64 = 65_536;
-const LONGEST_KEY: u64 = 8_192;
+/// Upper bound for the headers of this module and the batch around a record.
+const OVERHEAD: u64 = 4_096;
+/// Bytes that are kept of a value that does not fit.
+const CUT_VALUE: u64 = 65_536;
+/// The longest key that is kept where the record does not fit.
+const MAX_KEY: u64 = 8_192;
 
-/// How large a dead letter may be.
+/// Size limits of dead letters, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeadLetterLimits {
-    /// What the topic takes in a batch, which is compressed: its `max.message.bytes`.
+    /// The topic's `max.message.bytes`: a limit of a batch, which is compressed.
     pub topic: u64,
-    /// What the client hands over as one record, before it is compressed.
+    /// The client's limit of a record before compression.
     pub client: u64,
 }
 
 impl DeadLetterLimits {
-    /// What fits everywhere: Kafka's own limit of a topic, less a little, and that of this program.
+    /// Kafka's default `max.message.bytes`, less a margin, and this program's largest record.
     pub const DEFAULT: Self = Self { topic: 1_000_000, client: LARGEST_RECORD };
 }
 
-/// What is written.
 #[derive(Debug)]
-struct Letter<'a> {
+struct DeadLetter<'a> {
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: Headers,
 }
 
-/// Writes a bad record to the dead letters.
+/// Writes a bad record to the dead letter queue.
 pub(super) fn send_to_dlq(
     topic: &str,
     record: &SourceRecord<'_>,
     bad: &BadRecord,
-    room: DeadLetterLimits,
+    limits: DeadLetterLimits,
     outputs: &mut dyn Outputs,
 ) -> Result<(), TransactionError> {
-    let Letter { key, value, headers } = letter(topic, record, record.headers.copy(), bad, room);
+    let DeadLetter { key, value, headers } = dead_letter(topic, record, record.headers.copy(), bad, limits);
     outputs.send_with_headers(DEAD_LETTERS, key, value, headers)
 }
 
-fn letter<'a>(
+fn dead_letter<'a>(
     topic: &str,
     record: &SourceRecord<'a>,
     headers: Headers,
     bad: &BadRecord,
-    room: DeadLetterLimits,
-) -> Letter<'a> {
+    limits: DeadLetterLimits,
+) -> DeadLetter<'a> {
     let mut reason = bad.to_string();
-    let mut letter = Letter { key: record.key, value: record.value, headers };
-    let mut sums = Vec::new();
-    if !fits(&letter, room) {
-        cut(&mut letter, room, &mut reason, &mut sums);
+    let mut letter = DeadLetter { key: record.key, value: record.value, headers };
+    let mut checksums = Vec::new();
+    if !fits(&letter, limits) {
+        cut(&mut letter, limits, &mut reason, &mut checksums);
     }
     let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
     let timestamp = record.timestamp_millis.map_or_else(String::new, |millis| millis.to_string());
@@ -72,66 +72,71 @@ fn letter<'a>(
         ("foodstream.dlq.offset", offset),
         ("foodstream.dlq.timestamp", timestamp),
     ];
-    let headers = origin.into_iter().chain(sums);
-    letter.headers = headers.fold(letter.headers, |headers, (name, value)| headers.with(name, value.as_bytes()));
+    let added = origin.into_iter().chain(checksums);
+    letter.headers = added.fold(letter.headers, |headers, (name, value)| headers.with(name, value.as_bytes()));
     letter
 }
 
-/// Leaves out of a letter what is too large for it, says so in the reason, and tells sizes and digests by which the original can
-/// be recognised.
-fn cut(letter: &mut Letter<'_>, room: DeadLetterLimits, reason: &mut String, sums: &mut Vec<(&'static str, String)>) {
-    let mut left = room.topic.min(room.client).saturating_sub(OURS);
-    let mut say = |what: std::fmt::Arguments<'_>| {
-        // A string takes whatever is written to it.
+/// Removes the parts that are too large, says so in the reason, and adds their sizes and checksums, which identify the
+/// original record.
+fn cut(
+    letter: &mut DeadLetter<'_>,
+    limits: DeadLetterLimits,
+    reason: &mut String,
+    checksums: &mut Vec<(&'static str, String)>,
+) {
+    let mut left = limits.topic.min(limits.client).saturating_sub(OVERHEAD);
+    let mut explain = |what: std::fmt::Arguments<'_>| {
+        // Writing to a string cannot fail.
         write!(reason, "; {what}").unwrap_or_default();
     };
     if let Some(key) = letter.key {
-        if len(key) > LONGEST_KEY.min(left) {
-            say(format_args!("the key of {} bytes is left out", key.len()));
-            sums.extend([
+        if len(key) > MAX_KEY.min(left) {
+            explain(format_args!("the key of {} bytes is left out", key.len()));
+            checksums.extend([
                 ("foodstream.dlq.key.size", key.len().to_string()),
-                ("foodstream.dlq.key.sha256", digest(key)),
+                ("foodstream.dlq.key.sha256", sha256_hex(key)),
             ]);
             letter.key = None;
         } else {
             left -= len(key);
         }
     }
-    let own = letter.headers.size() as u64;
-    if own > left / 2 {
-        say(format_args!("the record's own headers of {own} bytes are left out"));
+    let own_headers = letter.headers.size() as u64;
+    if own_headers > left / 2 {
+        explain(format_args!("the record's own headers of {own_headers} bytes are left out"));
         letter.headers = Headers::none();
     } else {
-        left -= own;
+        left -= own_headers;
     }
     if let Some(value) = letter.value
-        && len(value) > HEAD.min(left)
+        && len(value) > CUT_VALUE.min(left)
     {
-        let head = &value[..usize::try_from(HEAD.min(left)).unwrap_or(0)];
-        say(format_args!("the value is cut: the first {} of {} bytes", head.len(), value.len()));
-        sums.extend([
+        let head = &value[..usize::try_from(CUT_VALUE.min(left)).unwrap_or(0)];
+        explain(format_args!("the value is cut: the first {} of {} bytes", head.len(), value.len()));
+        checksums.extend([
             ("foodstream.dlq.value.size", value.len().to_string()),
-            ("foodstream.dlq.value.sha256", digest(value)),
+            ("foodstream.dlq.value.sha256", sha256_hex(value)),
         ]);
         letter.value = Some(head);
     }
 }
 
-/// Whether a letter fits as a whole: as it is, or compressed. How the client compresses is known but for a little.
-fn fits(letter: &Letter<'_>, room: DeadLetterLimits) -> bool {
+/// Whether a dead letter fits as a whole, plain or compressed. The client compresses about as this function does.
+fn fits(letter: &DeadLetter<'_>, limits: DeadLetterLimits) -> bool {
     let parts = [letter.key, letter.value].map(Option::unwrap_or_default);
     let bytes: u64 = parts.iter().map(|part| len(part)).sum();
-    let around = letter.headers.size() as u64 + OURS;
-    if bytes + around <= room.topic.min(room.client) {
+    let around = letter.headers.size() as u64 + OVERHEAD;
+    if bytes + around <= limits.topic.min(limits.client) {
         return true;
     }
-    bytes + around <= room.client && {
+    bytes + around <= limits.client && {
         let compressed = compressed_size(&parts);
-        compressed + compressed / 16 + around <= room.topic
+        compressed + compressed / 16 + around <= limits.topic
     }
 }
 
-/// Bytes that gzip makes of the parts.
+/// The size of the parts, compressed with gzip.
 fn compressed_size(parts: &[&[u8]]) -> u64 {
     struct Count(u64);
     impl io::Write for Count {
@@ -145,7 +150,7 @@ fn compressed_size(parts: &[&[u8]]) -> u64 {
     }
     let mut encoder = flate2::write::GzEncoder::new(Count(0), flate2::Compression::default());
     let written = parts.iter().try_for_each(|part| io::Write::write_all(&mut encoder, part));
-    // To count cannot fail; what cannot be counted does not fit.
+    // Counting cannot fail; an error would mean that the record does not fit.
     written.and_then(|()| encoder.finish()).map_or(u64::MAX / 2, |count| count.0)
 }
 
@@ -153,7 +158,7 @@ fn len(bytes: &[u8]) -> u64 {
     bytes.len() as u64
 }
 
-fn digest(bytes: &[u8]) -> String {
+fn sha256_hex(bytes: &[u8]) -> String {
     sha256(bytes).iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap_or_default();
         text

@@ -1,4 +1,4 @@
-//! Owns the join of the stock to the loop: orders in, decisions, ledger and dead letters out.
+//! Stream processor of `inventory`: reads orders, and writes decisions, ledger records and dead letters.
 
 use std::collections::BTreeMap;
 
@@ -10,33 +10,33 @@ use crate::kafka::{Output, TopicPartition, TransactionError};
 use crate::state::{Digest, Loss, Position, PositionKey};
 use crate::stream::{Changed, Outputs, Processor, SourceRecord};
 
-/// Place of `inventory-events` among the loop's outputs.
+/// Index of `inventory-events` among the loop's outputs.
 pub const DECISIONS: Output = Output(0);
-/// Place of `inventory-ledger` among the loop's outputs.
+/// Index of `inventory-ledger` among the loop's outputs.
 pub const LEDGER: Output = Output(1);
-/// Place of `order-events-dlq` among the loop's outputs.
+/// Index of `order-events-dlq` among the loop's outputs.
 pub const DEAD_LETTERS: Output = Output(2);
 
-/// A day: an order further ahead of its record's timestamp is worth a warning.
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+/// How far an order may be ahead of its record's timestamp without a warning.
+const MAX_AHEAD_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// Decides orders, exactly once.
+/// Decides orders.
 #[derive(Debug)]
 pub struct InventoryProcessor {
     group: String,
     topic: String,
     settings: StockSettings,
-    /// How large its dead letters may be.
-    room: DeadLetterLimits,
-    /// What this process has decided in committed transactions.
-    total: Counted,
+    dead_letter_limits: DeadLetterLimits,
+    /// Counts of the committed transactions of this process.
+    total: RecordCounts,
+    /// Buffer of an encoded decision.
     value: Vec<u8>,
 }
 
-/// What became of records.
+/// Counts of processed records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counted {
-    /// Orders and how they were decided.
+pub struct RecordCounts {
+    /// Orders by decision.
     pub orders: DecisionCounts,
     /// Bad records.
     pub dead_letters: u64,
@@ -46,65 +46,65 @@ pub struct Counted {
     pub ahead: u64,
 }
 
-/// The stock of a source partition and what was counted on the way.
+/// The stock of a source partition and its counts.
 #[derive(Debug)]
-pub struct Floor {
+pub struct InventoryTask {
     stock: StockStore,
-    /// As the position record keeps it: since the partition's beginning.
-    kept: BTreeMap<String, u64>,
-    /// Since this task began, the open transaction included; the orders are the floor's own.
-    counted: Counted,
-    /// As of the last commit.
-    committed: Counted,
+    /// Counts of the restored position record.
+    restored: BTreeMap<String, u64>,
+    /// Counts since the restore, including the open transaction; `orders` is taken from `stock`.
+    current: RecordCounts,
+    /// Counts at the last commit.
+    committed: RecordCounts,
 }
 
-/// What collects a ledger partition.
+/// The restore of a ledger partition.
 #[derive(Debug)]
-pub struct FloorRestore {
-    floor: Option<StockStore>,
+pub struct InventoryRestore {
+    stock: Option<StockStore>,
     position: Option<Position>,
 }
 
 impl InventoryProcessor {
-    /// A keeper for a group on an order topic, whose dead letters may be this large.
+    /// A processor of the order topic `topic` for `group`.
     #[must_use]
-    pub fn new(group: &str, topic: &str, settings: StockSettings, room: DeadLetterLimits) -> Self {
+    pub fn new(group: &str, topic: &str, settings: StockSettings, dead_letter_limits: DeadLetterLimits) -> Self {
         Self {
             group: group.to_owned(),
             topic: topic.to_owned(),
             settings,
-            room,
-            total: Counted::default(),
+            dead_letter_limits,
+            total: RecordCounts::default(),
             value: Vec::new(),
         }
     }
 
-    /// What was decided in committed transactions of this process.
+    /// Counts of the committed transactions of this process.
     #[must_use]
-    pub const fn total(&self) -> &Counted {
+    pub const fn total(&self) -> &RecordCounts {
         &self.total
     }
 }
 
-impl Floor {
-    fn new(stock: StockStore, kept: BTreeMap<String, u64>) -> Self {
-        Self { stock, kept, counted: Counted::default(), committed: Counted::default() }
+impl InventoryTask {
+    fn new(stock: StockStore, restored: BTreeMap<String, u64>) -> Self {
+        Self { stock, restored, current: RecordCounts::default(), committed: RecordCounts::default() }
     }
 
-    fn now(&self) -> Counted {
-        Counted { orders: self.stock.counts(), ..self.counted }
+    fn counts(&self) -> RecordCounts {
+        RecordCounts { orders: self.stock.counts(), ..self.current }
     }
 }
 
 impl Processor for InventoryProcessor {
-    type Task = Floor;
-    type Restore = FloorRestore;
+    type Task = InventoryTask;
+    type Restore = InventoryRestore;
 
     fn position_key(&self, _source: &TopicPartition) -> PositionKey {
         PositionKey::Ledger
     }
 
-    fn first_position(&self, log_start: i64) -> Position {
+    fn initial_position(&self, log_start: i64) -> Position {
         Position {
             next_offset: log_start,
             log_start,
@@ -126,7 +126,9 @@ impl Processor for InventoryProcessor {
                 Code::Refused,
                 format!("the ledger of {source} belongs to the group {}, not to {}", position.group, self.group),
             )
-            .hint("one topic set has one inventory group: use --prefix for another set, or --group with that name"));
+            .hint(
+                "a topic set has one inventory group: use --group with that name, or --prefix for another topic set",
+            ));
         }
         match &position.settings {
             Some(kept) if self.settings.agree_with(kept) => Ok(()),
@@ -140,62 +142,71 @@ impl Processor for InventoryProcessor {
                         self.settings
                     ),
                 )
-                .hint(format!("go on with `foodstream inventory {kept}`, or begin another topic set with --prefix")))
+                .hint(format!("continue with `foodstream inventory {kept}`, or start a new topic set with --prefix")))
             }
         }
     }
 
-    fn begin_restore(&self) -> FloorRestore {
-        FloorRestore { floor: Some(StockStore::new(self.settings)), position: None }
+    fn begin_restore(&self) -> InventoryRestore {
+        InventoryRestore { stock: Some(StockStore::new(self.settings)), position: None }
     }
 
-    fn restore(&self, restore: &mut FloorRestore, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+    fn restore(&self, restore: &mut InventoryRestore, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
         if PositionKey::decode(key) == Some(PositionKey::Ledger) {
             restore.position = value.map(Position::decode).transpose().map_err(|error| error.to_string())?;
             return Ok(());
         }
-        match &mut restore.floor {
-            Some(floor) => floor.restore(key, value).map_err(|error| error.to_string()),
+        match &mut restore.stock {
+            Some(stock) => stock.restore(key, value).map_err(|error| error.to_string()),
             None => Ok(()),
         }
     }
 
-    fn finish_restore(&self, restore: &mut FloorRestore, _source: &TopicPartition) -> (Floor, Option<Position>) {
-        let floor = restore.floor.take().unwrap_or_else(|| StockStore::new(self.settings));
+    fn finish_restore(
+        &self,
+        restore: &mut InventoryRestore,
+        _source: &TopicPartition,
+    ) -> (InventoryTask, Option<Position>) {
+        let stock = restore.stock.take().unwrap_or_else(|| StockStore::new(self.settings));
         let position = restore.position.take();
-        let kept = position.as_ref().map_or_else(BTreeMap::new, |position| position.counts.clone());
-        (Floor::new(floor, kept), position)
+        let counts = position.as_ref().map_or_else(BTreeMap::new, |position| position.counts.clone());
+        (InventoryTask::new(stock, counts), position)
     }
 
-    fn loss(&self, task: &Floor, position: &Position) -> Option<Loss> {
+    fn loss(&self, task: &InventoryTask, position: &Position) -> Option<Loss> {
         Loss::between(&position.holds, &self.holds(task))
     }
 
-    fn give_up(&self, _source: &TopicPartition, task: &Floor, _position: &Position) -> (Floor, Vec<Vec<u8>>) {
+    fn reset(
+        &self,
+        _source: &TopicPartition,
+        task: &InventoryTask,
+        _position: &Position,
+    ) -> (InventoryTask, Vec<Vec<u8>>) {
         let mut keys = Vec::new();
         task.stock.keys(&mut |key| keys.push(key.to_vec()));
-        (Floor::new(StockStore::new(self.settings), BTreeMap::new()), keys)
+        (InventoryTask::new(StockStore::new(self.settings), BTreeMap::new()), keys)
     }
 
     fn process(
         &mut self,
-        task: &mut Floor,
+        task: &mut InventoryTask,
         record: &SourceRecord<'_>,
         outputs: &mut dyn Outputs,
     ) -> Result<(), TransactionError> {
         let order = match decode_order(record.value) {
             Ok(OrderRecord::Order(order)) => order,
             Ok(OrderRecord::Skipped) => {
-                task.counted.skipped += 1;
+                task.current.skipped += 1;
                 return Ok(());
             }
             Err(bad) => {
-                task.counted.dead_letters += 1;
-                return send_to_dlq(&self.topic, record, &bad, self.room, outputs);
+                task.current.dead_letters += 1;
+                return send_to_dlq(&self.topic, record, &bad, self.dead_letter_limits, outputs);
             }
         };
-        if record.timestamp_millis.is_some_and(|written| order.timestamp.millis() - written > DAY_MILLIS) {
-            task.counted.ahead += 1;
+        if record.timestamp_millis.is_some_and(|written| order.timestamp.millis() - written > MAX_AHEAD_MILLIS) {
+            task.current.ahead += 1;
         }
         let source = DecisionSource { partition: record.partition, offset: record.offset };
         let (value, mut result) = (&mut self.value, Ok(()));
@@ -212,7 +223,7 @@ impl Processor for InventoryProcessor {
     fn changes(
         &self,
         _source: &TopicPartition,
-        task: &Floor,
+        task: &InventoryTask,
         _position: &Position,
         each: &mut Changed<'_>,
     ) -> Result<(), TransactionError> {
@@ -225,8 +236,8 @@ impl Processor for InventoryProcessor {
         result
     }
 
-    fn counts(&self, task: &Floor, counts: &mut BTreeMap<String, u64>) {
-        let now = task.now();
+    fn counts(&self, task: &InventoryTask, counts: &mut BTreeMap<String, u64>) {
+        let now = task.counts();
         let named = [
             ("orders", now.orders.orders),
             ("reserved", now.orders.reserved),
@@ -236,17 +247,17 @@ impl Processor for InventoryProcessor {
             ("skipped", now.skipped),
         ];
         for (name, count) in named {
-            let kept = task.kept.get(name).copied().unwrap_or(0);
-            counts.insert(name.to_owned(), kept + count);
+            let restored = task.restored.get(name).copied().unwrap_or(0);
+            counts.insert(name.to_owned(), restored + count);
         }
     }
 
-    fn holds(&self, task: &Floor) -> BTreeMap<String, u64> {
+    fn holds(&self, task: &InventoryTask) -> BTreeMap<String, u64> {
         task.stock.holds().into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
     }
 
-    fn committed(&mut self, task: &mut Floor) {
-        let (now, before) = (task.now(), task.committed);
+    fn committed(&mut self, task: &mut InventoryTask) {
+        let (now, before) = (task.counts(), task.committed);
         self.total.orders.orders += now.orders.orders - before.orders.orders;
         self.total.orders.reserved += now.orders.reserved - before.orders.reserved;
         self.total.orders.rejected += now.orders.rejected - before.orders.rejected;
@@ -258,8 +269,8 @@ impl Processor for InventoryProcessor {
         task.committed = now;
     }
 
-    fn aborted(&mut self, task: &mut Floor) {
+    fn aborted(&mut self, task: &mut InventoryTask) {
         task.stock.abort();
-        task.counted = task.committed;
+        task.current = task.committed;
     }
 }

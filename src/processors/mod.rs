@@ -1,6 +1,6 @@
-//! Owns the two processors on the transactional loop: the stock keeper of `inventory`, the tally keeper of `analytics`.
+//! Stream processors of `inventory` and `analytics`, and the dead letter queue (DLQ) of `inventory`.
 //!
-//! Rank 35. Each joins a pure core to the loop; neither decides anything itself.
+//! Layer 35. Each processor connects a pure module (`inventory`, `analytics`) to the transactional loop (`stream`).
 
 mod analytics_processor;
 mod dead_letter;

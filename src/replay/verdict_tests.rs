@@ -149,7 +149,7 @@ fn a_state_that_is_not_whole_is_lost_and_no_defect() {
     evidence.partitions[0].loss = Some(Loss { of: "counts".into(), expected: 9, found: 8 });
     let document = judge(evidence);
     assert_eq!(words(&document), ["state_lost"]);
-    assert!(document.causes[0].to_string().ends_with("of 9 counts there are 8"));
+    assert!(document.causes[0].to_string().ends_with("8 of 9 counts are present"));
 }
 
 #[test]

@@ -1,24 +1,24 @@
-//! Owns the digest of a partition's range: a sum over its records, so that it can be kept, split and merged.
+//! Digest of an offset range: a sum over the hashes of its records, so that digests of ranges can be added.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// The sum modulo 2^128, over the records of a range, of XXH3-128 of each record's frame.
+/// The sum modulo 2^128 of the XXH3-128 hashes of a range's records.
 ///
-/// A record's frame is, all little-endian: offset as 8 bytes, key length as 4 bytes (−1 for none), key, value length
-/// likewise, value.
+/// The hash of a record covers, all little-endian: its offset (8 bytes), the length of its key (4 bytes, −1 without a
+/// key), the key, the length of its value (likewise), and the value.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Digest(u128);
 
 impl Digest {
-    /// Adds one record.
+    /// Adds a record.
     pub fn add(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
         let mut hash = Xxh3Default::new();
         hash.update(&offset.to_le_bytes());
         for part in [key, value] {
-            // A record is far below 2 GiB, so its parts' lengths fit.
+            // Records are far smaller than 2 GiB, so the lengths fit.
             let length = part.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
             hash.update(&length.to_le_bytes());
             hash.update(part.unwrap_or_default());
@@ -26,7 +26,7 @@ impl Digest {
         self.0 = self.0.wrapping_add(hash.digest128());
     }
 
-    /// The digest of two ranges that share no record.
+    /// The digest of two ranges without a common record.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
@@ -68,15 +68,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_xxh3_of_the_documented_frame() {
+    fn hashes_the_documented_bytes() {
         let mut digest = Digest::default();
         digest.add(7, None, Some(b"x"));
-        let frame = [7, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 1, 0, 0, 0, b'x'];
-        assert_eq!(digest.to_string(), format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&frame)));
+        let bytes = [7, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 1, 0, 0, 0, b'x'];
+        assert_eq!(digest.to_string(), format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes)));
     }
 
     #[test]
-    fn none_and_empty_differ_and_key_and_value_do_not_run_together() {
+    fn null_empty_key_and_value_are_distinguished() {
         let of = |key: Option<&[u8]>, value: Option<&[u8]>| {
             let mut digest = Digest::default();
             digest.add(0, key, value);
@@ -88,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn order_and_split_do_not_matter(
+        fn is_independent_of_order_and_split(
             records in prop::collection::vec((any::<i64>(), any::<Option<Vec<u8>>>(), any::<Option<Vec<u8>>>()), 0..40),
             split in 0usize..40,
         ) {
@@ -105,7 +105,7 @@ mod tests {
         }
 
         #[test]
-        fn it_survives_json(records in prop::collection::vec(any::<i64>(), 0..4)) {
+        fn round_trips_through_json(records in prop::collection::vec(any::<i64>(), 0..4)) {
             let mut digest = Digest::default();
             for offset in records { digest.add(offset, None, None); }
             let json = serde_json::to_string(&digest).expect("serializes");

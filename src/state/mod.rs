@@ -1,7 +1,7 @@
-//! Owns state that lives in a changelog: a table with the changes of one transaction, position records, ids of
-//! topics, range digests.
+//! State that is kept in a changelog: tables with uncommitted changes, position records, topic ids, and digests of
+//! offset ranges.
 //!
-//! Rank 0: uses nothing else of this crate. Bytes and JSON, no Kafka.
+//! Layer 0: uses no other module of this crate. Bytes and JSON, no Kafka.
 
 mod digest;
 mod position;

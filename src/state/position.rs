@@ -1,4 +1,4 @@
-//! Owns the position record: where a source partition stands in its changelog, written last in every transaction.
+//! Position record of a source partition: the last record of every transaction in the changelog.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,46 +8,48 @@ use serde_json::Value;
 
 use super::{Digest, TopicId};
 
-/// The first element of a position record's key; no group or restaurant can be taken for it, as keys are JSON arrays
-/// of another length.
+/// The first element of a position record's key. It cannot be confused with a group or restaurant: those keys are JSON
+/// arrays of another length.
 const MARK: &str = "@position";
 
-/// Where one source partition stands: everything a restart needs to go on, or to refuse to.
+/// The position of a source partition: everything that a restart needs to continue, or to refuse to.
+///
+/// The fields are described in `docs/reference/exactly-once.md`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Offset of the next record to read; equal to the group's committed offset, or nothing runs.
+    /// Offset of the next record to read; must equal the group's committed offset.
     pub next_offset: i64,
-    /// Log start offset of the partition when this state began.
+    /// Log start offset of the partition when this state was empty.
     pub log_start: i64,
-    /// The id of the source topic; absent where an older version wrote it, and on clusters that give no ids.
+    /// The id of the source topic; absent in records of older versions and on clusters without topic ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic_id: Option<TopicId>,
     /// The group that owns this state.
     pub group: String,
-    /// The valid epoch of the state's keys; absent in the ledger, whose keys carry none.
+    /// The valid epoch of the state's keys; absent in the ledger, whose keys have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<String>,
-    /// The settings on which the state depends; absent where there are none.
+    /// The settings that the state depends on, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Value>,
-    /// What was counted on the way; `records` is the number of records read.
+    /// Counts since the state was empty; `records` is the number of records read.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
-    /// What the state holds here, by name: a restore must find as much again. Empty where an older version wrote it.
+    /// The size of the state by name, which a restore must find again. Empty in records of older versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holds: BTreeMap<String, u64>,
     /// Digest of the records read.
     #[serde(default)]
     pub digest: Digest,
-    /// End of the range that a replay is reading again; gone once it is reached.
+    /// End of the range that a replay is reading; absent once it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
-    /// Where the group stood before the last switch of epochs: what an undo goes back to.
+    /// The position before the last switch of epochs: an undo returns to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Checkpoint>,
 }
 
-/// A position left by a switch of epochs, whose state still stands in the changelog.
+/// The position before a switch of epochs; its state is still in the changelog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The epoch of the state's keys.
@@ -68,23 +70,23 @@ pub struct Checkpoint {
     pub digest: Digest,
 }
 
-/// What a state has not that it must have: records of its changelog are gone.
+/// The difference between a state and what its position record says: records of its changelog are missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
-    /// What is counted, in words.
+    /// What was counted, as in `items`.
     pub of: String,
-    /// How much of it there must be.
+    /// The expected number.
     pub expected: u64,
-    /// How much there is.
+    /// The number found.
     pub found: u64,
 }
 
 impl Loss {
-    /// The first of these, by name, of which a state that holds `found` has not as much as it held at its position.
+    /// The first size by name that differs between the position record (`kept`) and the restored state (`found`).
     #[must_use]
     pub fn between(kept: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Option<Self> {
         kept.iter().find_map(|(of, &expected)| {
-            // What an older version did not count, or a newer one counts, says nothing.
+            // A size that only an older or a newer version knows is not compared.
             let found = *found.get(of)?;
             (found != expected).then(|| Self { of: of.clone(), expected, found })
         })
@@ -94,16 +96,16 @@ impl Loss {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { of, expected, found } = self;
-        write!(f, "of {expected} {of} there are {found}")
+        write!(f, "{found} of {expected} {of} are present")
     }
 }
 
 /// The key of a position record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PositionKey {
-    /// `["@position"]`: the ledger, whose partition is the source's.
+    /// `["@position"]`: in the ledger, whose partitions are those of the source.
     Ledger,
-    /// `["@position",GROUP,SOURCE TOPIC,PARTITION]`: one of several groups and sources that share a topic.
+    /// `["@position",GROUP,SOURCE TOPIC,PARTITION]`: in a changelog that groups and sources share.
     Shared {
         /// The owning group.
         group: String,
@@ -126,10 +128,10 @@ impl PositionKey {
         .into_bytes()
     }
 
-    /// Reads a changelog key; `None` for the key of anything else.
+    /// Reads a changelog key; `None` if it is not that of a position record.
     #[must_use]
     pub fn decode(key: &[u8]) -> Option<Self> {
-        // Most keys are no position: spare them the JSON parser.
+        // Most keys are others: skip the JSON parser for them.
         if !key.starts_with(b"[\"@position\"") {
             return None;
         }
@@ -158,12 +160,12 @@ impl Position {
     ///
     /// # Errors
     ///
-    /// When it is no position record of this version.
+    /// When this version cannot read the record.
     pub fn decode(value: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(value)
     }
 
-    /// What a switch away from this position leaves for an undo; `None` for a state without epochs.
+    /// The checkpoint that a switch of epochs keeps for an undo; `None` for a state without epochs.
     #[must_use]
     pub fn checkpoint(&self) -> Option<Checkpoint> {
         Some(Checkpoint {
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_survives_its_record() {
+    fn round_trips_through_its_record() {
         let mut position = position();
         position.previous = position.checkpoint();
         position.until = Some(40);
@@ -207,25 +209,25 @@ mod tests {
     }
 
     #[test]
-    fn a_position_of_an_older_version_is_read() {
+    fn reads_records_of_older_versions() {
         let older = br#"{"next_offset":12,"log_start":3,"group":"g","epoch":"e1","counts":{"records":9}}"#;
         let read = Position::decode(older).expect("decodes");
         assert_eq!(read, Position { topic_id: None, holds: BTreeMap::new(), ..position() });
-        assert!(!String::from_utf8(read.encode()).expect("text").contains("topic_id"), "and is written as it was");
+        assert!(!String::from_utf8(read.encode()).expect("text").contains("topic_id"), "and is written unchanged");
     }
 
     #[test]
-    fn a_state_that_holds_another_number_has_lost_something() {
+    fn detects_a_state_of_another_size() {
         let held = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         let kept = held(&[("items", 4), ("of a newer version", 9)]);
         assert_eq!(Loss::between(&kept, &held(&[("items", 4), ("more", 1)])), None);
-        let loss = Loss::between(&kept, &held(&[("items", 3)])).expect("one is gone");
-        assert_eq!(loss.to_string(), "of 4 items there are 3");
+        let loss = Loss::between(&kept, &held(&[("items", 3)])).expect("one is missing");
+        assert_eq!(loss.to_string(), "3 of 4 items are present");
         assert_eq!(Loss::between(&held(&[]), &held(&[("items", 3)])), None, "an older version counted nothing");
     }
 
     #[test]
-    fn keys_survive_and_other_keys_are_no_positions() {
+    fn reads_position_keys_and_rejects_others() {
         let shared = PositionKey::Shared { group: "a\"b".into(), topic: "order-events".into(), partition: 5 };
         assert_eq!(PositionKey::decode(&shared.encode()), Some(shared));
         assert_eq!(PositionKey::Ledger.encode(), b"[\"@position\"]");

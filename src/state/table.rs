@@ -1,34 +1,34 @@
-//! Owns a keyed table whose changes since the last commit can be listed, kept or dropped.
+//! State store: a keyed table whose changes since the last commit can be listed, committed or aborted.
 //!
-//! This is the overlay of the transactional loop: what a transaction changed is written to the changelog once per key,
-//! folded in when the transaction has committed, and forgotten when it was aborted.
+//! The transactional loop writes the changes of a transaction to the changelog once per key, keeps them when it
+//! commits, and drops them when it aborts.
 
 use std::hash::Hash;
 
 use hashbrown::DefaultHashBuilder;
 use indexmap::{Equivalent, IndexMap};
 
-/// A table of values with an overlay of uncommitted changes.
+/// A table of values with uncommitted changes.
 #[derive(Debug)]
 pub struct Table<K, V> {
     slots: IndexMap<K, Slot<V>, DefaultHashBuilder>,
     changed: Vec<Change<V>>,
-    /// Keys that have a value, uncommitted changes included.
+    /// Number of keys with a value, including uncommitted changes.
     values: usize,
 }
 
-/// The current value of a key. One tag says all of it: a table may have a million of them.
+/// The current value of a key. One enum, not two options, to save memory: a table may have a million slots.
 #[derive(Debug)]
 enum Slot<V> {
-    /// Never had one, or it is deleted.
+    /// No value yet, or it was deleted.
     Empty,
-    /// The committed one.
+    /// The committed value.
     Committed(V),
-    /// One of this transaction.
+    /// A value of the open transaction.
     Changed(V),
 }
 
-/// What this transaction has changed, and what an abort goes back to.
+/// A change of the open transaction, with the value that an abort restores.
 #[derive(Debug)]
 struct Change<V> {
     index: usize,
@@ -48,12 +48,12 @@ impl<V> Slot<V> {
     }
 }
 
-/// A place in a [`Table`], found once and used for several reads and writes of one key.
+/// The row of a key in a [`Table`]: saves repeated hashing of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowId(usize);
 
 impl RowId {
-    /// The place's number: keys are numbered densely from 0 in the order in which they were first seen.
+    /// The row's number: rows are numbered from 0 in the order in which their keys were first used.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0
@@ -67,12 +67,12 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Table<K, V> {
-    /// The current value of a key, uncommitted changes included.
+    /// The current value of a key, including uncommitted changes.
     pub fn get<Q: ?Sized + Hash + Equivalent<K>>(&self, key: &Q) -> Option<&V> {
         self.slots.get(key)?.value()
     }
 
-    /// The place of a key; a key never seen gets one without a value, for which `make` builds the owned key.
+    /// The row of a key. A new key, made by `make`, gets a row without a value.
     pub fn row_id<Q: ?Sized + Hash + Equivalent<K>>(&mut self, key: &Q, make: impl FnOnce() -> K) -> RowId {
         if let Some(index) = self.slots.get_index_of(key) {
             return RowId(index);
@@ -81,29 +81,29 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
         RowId(index)
     }
 
-    /// The current value at a place.
+    /// The current value of a row.
     #[must_use]
-    pub fn at(&self, place: RowId) -> Option<&V> {
-        self.slots[place.0].value()
+    pub fn at(&self, row: RowId) -> Option<&V> {
+        self.slots[row.0].value()
     }
 
-    /// The current value at a place, made by `default` where there is none; counts as changed from now on.
-    pub fn change(&mut self, place: RowId, default: impl FnOnce() -> V) -> &mut V {
-        let slot = &mut self.slots[place.0];
+    /// The current value of a row, made by `default` if it has none; marks the row as changed.
+    pub fn change(&mut self, row: RowId, default: impl FnOnce() -> V) -> &mut V {
+        let slot = &mut self.slots[row.0];
         if !matches!(slot, Slot::Changed(_)) {
             let committed = slot.value().cloned();
             self.values += usize::from(committed.is_none());
             let value = committed.clone().unwrap_or_else(default);
-            self.changed.push(Change { index: place.0, committed });
+            self.changed.push(Change { index: row.0, committed });
             *slot = Slot::Changed(value);
         }
         match slot {
             Slot::Changed(value) | Slot::Committed(value) => value,
-            Slot::Empty => unreachable!("it was changed above"),
+            Slot::Empty => unreachable!("set above"),
         }
     }
 
-    /// Takes over a value from the changelog: committed, and no change of this transaction.
+    /// Restores a value from the changelog as a committed one.
     pub fn restore(&mut self, key: K, value: Option<V>) {
         self.values += usize::from(value.is_some());
         let (index, replaced) = self.slots.insert_full(key, Slot::committed(value));
@@ -113,7 +113,7 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
         self.values -= usize::from(replaced.is_some_and(|replaced| replaced.value().is_some()));
     }
 
-    /// The changes since the last commit, once per key, in the order of each key's first change.
+    /// The changes since the last commit, once per key, in the order of the first changes.
     pub fn changes(&self) -> impl Iterator<Item = (&K, &V)> {
         self.changed.iter().filter_map(|change| {
             let (key, slot) = self.slots.get_index(change.index)?;
@@ -121,7 +121,7 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
         })
     }
 
-    /// The transaction has committed: its changes become the committed values.
+    /// Commits the changes.
     pub fn commit(&mut self) {
         for change in self.changed.drain(..) {
             let slot = &mut self.slots[change.index];
@@ -131,33 +131,33 @@ impl<K: Hash + Eq, V: Clone> Table<K, V> {
         }
     }
 
-    /// The transaction was aborted: its changes are forgotten.
+    /// Drops the changes.
     pub fn abort(&mut self) {
         for change in self.changed.drain(..) {
-            // What has changed has a value.
+            // A changed row has a value.
             self.values -= usize::from(change.committed.is_none());
             self.slots[change.index] = Slot::committed(change.committed);
         }
     }
 
-    /// Every key with a value, uncommitted changes included, in the order in which the keys were first seen.
+    /// Every key with a value, including uncommitted changes, in the order in which the keys were first used.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.slots.iter().filter_map(|(key, slot)| Some((key, slot.value()?)))
     }
 
-    /// Number of keys with a value, uncommitted changes included.
+    /// Number of keys with a value, including uncommitted changes.
     #[must_use]
     pub const fn values(&self) -> usize {
         self.values
     }
 
-    /// Number of keys ever seen.
+    /// Number of keys ever used, including those without a value.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether no key was ever seen.
+    /// Whether no key was ever used.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -172,12 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_aborted_change_is_forgotten_and_a_committed_one_kept() {
+    fn commit_keeps_and_abort_drops_changes() {
         let mut table: Table<Box<str>, u32> = Table::default();
-        let place = table.row_id("a", || "a".into());
-        *table.change(place, || 0) += 5;
+        let row = table.row_id("a", || "a".into());
+        *table.change(row, || 0) += 5;
         table.commit();
-        *table.change(place, || 0) += 7;
+        *table.change(row, || 0) += 7;
         let other = table.row_id("b", || "b".into());
         *table.change(other, || 0) += 1;
         assert_eq!(table.changes().count(), 2);
@@ -188,10 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_restored_is_committed_also_in_place_of_a_change() {
+    fn restore_replaces_an_uncommitted_change() {
         let mut table: Table<u8, u32> = Table::default();
-        let place = table.row_id(&1, || 1);
-        *table.change(place, || 0) += 5;
+        let row = table.row_id(&1, || 1);
+        *table.change(row, || 0) += 5;
         table.restore(1, Some(9));
         assert_eq!(table.changes().count(), 0);
         table.abort();
@@ -201,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_takes_no_more_than_its_value_and_a_tag() {
+    fn a_slot_takes_a_value_and_a_tag() {
         assert_eq!(size_of::<Slot<[u64; 8]>>(), 72);
     }
 
     proptest! {
-        /// Any history of changes, commits and aborts leaves what a plain map with snapshots would hold.
+        /// Compared with a map and a snapshot, for any history of changes, commits and aborts.
         #[test]
-        fn it_agrees_with_a_map_and_its_snapshot(
+        fn agrees_with_a_map_and_its_snapshot(
             restored in prop::collection::vec((0u8..5, prop::option::of(0u32..9)), 0..10),
             steps in prop::collection::vec((0u8..8, 0u8..5), 0..200),
         ) {
@@ -227,8 +227,8 @@ mod tests {
                     0 => { table.commit(); snapshot.clone_from(&model); }
                     1 => { table.abort(); model.clone_from(&snapshot); }
                     n => {
-                        let place = table.row_id(&key, || key);
-                        *table.change(place, || 0) += u32::from(n);
+                        let row = table.row_id(&key, || key);
+                        *table.change(row, || 0) += u32::from(n);
                         *model.entry(key).or_default() += u32::from(n);
                     }
                 }

@@ -1,4 +1,5 @@
-//! Assignments of the loop: partitions that the group gives and takes, and what must be done before they are read.
+//! Rebalances: handles assigned and revoked partitions. An assignment is restored before its partitions are read; a
+//! revocation commits or aborts the open transaction first.
 
 use std::time::Duration;
 
@@ -7,19 +8,19 @@ use super::changelog::Changelog;
 use super::error::StreamError;
 use super::poll_loop::{PendingAssignment, PollLoop};
 use super::settings::{LoopEvent, LoopSettings};
-use super::tasks::Assigning;
-use super::topic_ids::{self, Identity};
+use super::tasks::RestoreContext;
+use super::topic_ids::{self, TopicIds};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
 use crate::kafka::{Connection, GroupMetadata, Member, Operation, TopicPartition};
 
-/// Between two looks at offsets that another member moves.
-const MOVING: Duration = Duration::from_millis(20);
+/// Pause before a restore is repeated because another member committed in between.
+const RESTORE_RETRY: Duration = Duration::from_millis(20);
 
 impl<P: Processor> PollLoop<'_, P> {
-    /// Takes an assignment. It is prepared by the loop, at once and again while what is in the way passes.
-    pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>, generation: GroupMetadata) {
-        self.ended.assignments += 1;
+    /// Handles assigned partitions: the poll loop restores them, and retries while the cluster does not respond.
+    pub(super) fn on_assigned(&mut self, partitions: Vec<TopicPartition>, generation: GroupMetadata) {
+        self.summary.assignments += 1;
         self.generation = None;
         if let Some(id) = generation.member_id()
             && self.member_ids.last().is_none_or(|last| last != id)
@@ -29,8 +30,8 @@ impl<P: Processor> PollLoop<'_, P> {
         self.pending = Some(PendingAssignment { partitions, generation });
     }
 
-    /// Turns what is assigned back into an assignment that must be prepared.
-    pub(super) fn unprepare(&mut self) {
+    /// Drops the tasks and makes their assignment pending again, so that it is restored from the topics.
+    pub(super) fn return_to_pending(&mut self) {
         let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.source.clone()).collect();
         self.tasks.clear();
         if let Some(generation) = self.generation.take() {
@@ -38,81 +39,78 @@ impl<P: Processor> PollLoop<'_, P> {
         }
     }
 
-    /// Prepares a pending assignment: producer, state, positions to read from.
-    pub(super) fn prepare(&mut self, member: &Member) -> Result<(), StreamError> {
+    /// Restores the pending assignment, if there is one, and starts to read it.
+    pub(super) fn activate_assignment(&mut self, member: &Member) -> Result<(), StreamError> {
         if self.pending.is_none() || !self.outages.may_attempt() {
             return Ok(());
         }
-        if !self.outages.lasts() {
-            self.outages.wait_begins();
+        if !self.outages.is_ongoing() {
+            self.outages.start_waiting();
         }
-        match self.prepared(member) {
+        match self.try_activate(member) {
             Ok(()) => Ok(()),
-            // A stop in the middle is a stop like any other: nothing was begun.
+            // A stop during a restore is a normal stop: no transaction is open.
             Err(_) if self.shutdown.requested().is_some() => {
                 self.tasks.clear();
                 self.pending = None;
                 Ok(())
             }
-            Err(error) => self.outlast(error),
+            Err(error) => self.retry_in_outage(error),
         }
     }
 
-    fn prepared(&mut self, member: &Member) -> Result<(), StreamError> {
-        if self.check_name {
-            self.require_name()?;
-            self.check_name = false;
+    fn try_activate(&mut self, member: &Member) -> Result<(), StreamError> {
+        if self.verify_instance_id {
+            self.require_own_instance_id()?;
+            self.verify_instance_id = false;
         }
-        if self.transactions.is_none() {
+        if self.producer.is_none() {
             self.open_producer()?;
         }
-        self.require_partitions()?;
+        self.require_partition_counts()?;
         match self.restore(member) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
-            Err(error) => return Err(self.name_recreated(error)),
+            Err(error) => return Err(self.explain_recreated_topic(error)),
         }
         let Some(PendingAssignment { generation, .. }) = self.pending.take() else { return Ok(()) };
         self.generation = Some(generation);
-        self.outages.end();
-        Ok(member.assign(&self.tasks.offsets())?)
+        self.outages.clear();
+        Ok(member.assign(&self.tasks.committed_offsets())?)
     }
 
-    /// Requires that no partitions were added: keys go to other partitions then, and the changelog has too few.
-    fn require_partitions(&self) -> Result<(), StreamError> {
-        let LoopSettings { sources, outputs, partitions: wanted, .. } = self.settings;
-        let inspector = self.inspector.with_timeout(self.outages.patience());
+    /// Requires that no partitions were added: keys would map to other partitions, beyond those of the changelog.
+    fn require_partition_counts(&self) -> Result<(), StreamError> {
+        let LoopSettings { sources, outputs, partitions: expected, .. } = self.settings;
+        let inspector = self.inspector.with_timeout(self.outages.attempt_timeout());
         for topic in sources {
             if let Some(found) = inspector.partitions(topic, &[Operation::Read])?
-                && found != *wanted
+                && found != *expected
             {
-                return Err(StreamError::Failure(
-                    Failure::new(
-                        Code::Refused,
-                        format!(
-                            "{topic} has {found} partitions now, {} has {wanted}: all topics must have the same",
-                            outputs.join(" and ")
-                        ),
-                    )
-                    .hint(
-                        "partitions were added, and the keys go to other ones now: what was committed stands; continue with a fresh --prefix",
+                return Err(Failure::new(
+                    Code::Refused,
+                    format!(
+                        "{topic} has {found} partitions now, {} has {expected}: all topics must have the same number",
+                        outputs.join(" and ")
                     ),
-                ));
+                )
+                .hint("partitions were added, so keys map to other partitions: keep what was committed, and continue with a new --prefix")
+                .into());
             }
         }
         Ok(())
     }
 
-    /// Restores the tasks of the pending assignment; `false` when the partitions were lost meanwhile.
+    /// Restores the tasks of the pending assignment; `false` when the partitions were lost during the restore.
     fn restore(&mut self, member: &Member) -> Result<bool, StreamError> {
         let Some(PendingAssignment { partitions, .. }) = &self.pending else { return Ok(false) };
         let settings = self.settings;
-        let inspector = self.inspector.with_timeout(self.outages.patience());
-        let connection: Connection = self.connection.with_timeout(self.outages.patience());
-        // Before anything else is asked about them: whatever is created again meanwhile is another one then.
-        let ids = inspector.topic_ids(&topic_ids::topics(settings), self.outages.patience())?;
-        self.identity = Identity::new(settings, ids);
-        let assigning = Assigning {
+        let inspector = self.inspector.with_timeout(self.outages.attempt_timeout());
+        let connection: Connection = self.connection.with_timeout(self.outages.attempt_timeout());
+        // Topic ids before everything else: a topic that is recreated during the restore is then detected.
+        let ids = inspector.topic_ids(&topic_ids::topics(settings), self.outages.attempt_timeout())?;
+        self.topic_ids = TopicIds::new(settings, ids);
+        let context = RestoreContext {
             changelog: Changelog {
                 connection: &connection,
                 inspector: &inspector,
@@ -121,45 +119,46 @@ impl<P: Processor> PollLoop<'_, P> {
                 shutdown: self.shutdown,
             },
             inspector: &inspector,
-            words: &settings.error_texts,
+            texts: &settings.error_texts,
             resume: settings.resume,
             start_over: settings.start_over,
-            identity: &self.identity,
+            topic_ids: &self.topic_ids,
         };
-        let watch = &mut self.watch;
-        let mut tell = |text: &str| {
-            // A closed reader is noticed at the next look.
-            watch(LoopEvent::Note(text)).unwrap_or_default();
+        let listener = &mut self.listener;
+        let mut note = |text: &str| {
+            // The next call of the listener reports its failure again.
+            listener(LoopEvent::Note(text)).unwrap_or_default();
         };
-        let moving = Deadline::after(self.connection.timeout);
+        let deadline = Deadline::after(self.connection.timeout);
         loop {
-            match self.tasks.assign(self.processor, partitions, &assigning, &mut tell)? {
-                Some(restored) => {
-                    self.ended.restored += restored;
+            match self.tasks.restore(self.processor, partitions, &context, &mut note)? {
+                Some(records) => {
+                    self.summary.restored += records;
                     return Ok(true);
                 }
-                // Who stood still for longer than its session has the partitions no more, and is about to hear it.
+                // This process was paused for longer than its session timeout; the next poll reports the loss.
                 None if member.assignment_lost() => {
                     self.pending = None;
                     return Ok(false);
                 }
-                None if moving.has_passed() => return Err(contested(settings).into()),
-                None => clock::pause(MOVING),
+                None if deadline.has_passed() => return Err(offsets_keep_changing(settings).into()),
+                None => clock::pause(RESTORE_RETRY),
             }
         }
     }
 
-    /// Gives the partitions back: commits what is open, or aborts it when the membership is lost.
-    pub(super) fn revoked(&mut self, lost: bool, member: &Member) -> Result<(), StreamError> {
+    /// Handles revoked partitions: commits the open transaction, or aborts it when the membership is lost, then
+    /// unassigns.
+    pub(super) fn on_revoked(&mut self, lost: bool, member: &Member) -> Result<(), StreamError> {
         self.pending = None;
         if lost {
-            match self.require_name() {
-                // Nobody can have taken the name over, as far as this process can see.
+            match self.require_own_instance_id() {
+                // The group cannot be queried: assume that no other process has the instance id.
                 Err(error) if error.kind().is_retriable() => {}
                 other => other?,
             }
             if self.open.is_some() {
-                // Not to be acted on any more, by a recovery either.
+                // A recovery must not restore the lost partitions.
                 self.generation = None;
                 self.abort_or_recover()?;
             }
@@ -172,14 +171,14 @@ impl<P: Processor> PollLoop<'_, P> {
     }
 }
 
-/// The group's offsets keep moving under a member that was given their partitions, and only members move them.
-fn contested(settings: &LoopSettings) -> Failure {
+/// Committed offsets keep changing during a restore. Only members change them, and no other member has the partitions.
+fn offsets_keep_changing(settings: &LoopSettings) -> Failure {
+    let group = &settings.group;
     Failure::new(
         Code::Refused,
         format!(
-            "the offsets of {} keep moving while its state is restored: another program commits for it",
-            settings.group
+            "the committed offsets of {group} keep changing while its state is restored: another program commits them"
         ),
     )
-    .hint(format!("find it with kafka-consumer-groups --describe --members --group {}, and end it", settings.group))
+    .hint(format!("find it with kafka-consumer-groups --describe --members --group {group}, and stop it"))
 }

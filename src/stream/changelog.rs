@@ -1,4 +1,4 @@
-//! Reader of changelogs: whole partitions to restore a state, and their tails for the last positions.
+//! Changelog reader: restores state from whole partitions, and finds the last position records at their ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,148 +9,149 @@ use crate::kafka::{Connection, EndOffset, Inspector, OffsetRange, Reader, ScanRe
 use crate::shutdown::Shutdown;
 use crate::state::{Position, PositionKey};
 
-/// What reading a changelog needs.
+/// How many offsets at the end of a partition are searched for position records at first.
+const FIRST_SEARCH: i64 = 1_000;
+
+/// A changelog topic and the clients to read it with.
 #[derive(Debug, Clone, Copy)]
 pub struct Changelog<'a> {
-    /// The broker.
+    /// The connection of the scan.
     pub connection: &'a Connection,
-    /// A client for offsets.
+    /// A client for offset queries.
     pub inspector: &'a Inspector,
-    /// The group in whose name is read.
+    /// The group on whose behalf the topic is read.
     pub group: &'a str,
-    /// The changelog topic.
+    /// The topic.
     pub topic: &'a str,
-    /// The wish to stop.
+    /// Interrupts the reading when a stop is requested.
     pub shutdown: &'a Shutdown,
 }
 
-struct Each<'a, F> {
+struct RecordVisitor<'a, F> {
     ranges: &'a [OffsetRange],
-    show: F,
+    visit: F,
     records: u64,
 }
 
-impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader for Each<'_, F> {
+impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader for RecordVisitor<'_, F> {
     type Error = StreamError;
 
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), StreamError> {
         self.records += 1;
-        // A changelog record without a key is nobody's.
+        // Every record of foodstream has a key: skip those of other programs.
         let Some(key) = record.key else { return Ok(()) };
-        Ok((self.show)(self.ranges[record.range].place.partition, key, record.value)?)
+        Ok((self.visit)(self.ranges[record.range].place.partition, key, record.value)?)
     }
 
     fn reached(&mut self, _range: usize, _position: i64) {}
 }
 
-/// Shows every committed record of the given partitions, from the log's start to the high watermark of now; returns
-/// their number.
+/// Visits every committed record of the given partitions, from the log start to the current high watermark, and returns
+/// the number of records.
 ///
-/// The high watermark is a `read_uncommitted` client's (KAFKA-10167): a transaction that is still open below it is waited
-/// for, as it may hold the newest state.
+/// The high watermark is that of a `read_uncommitted` client (KAFKA-10167): a transaction below it that is still open
+/// may hold the newest state, so the reader waits for its end.
 ///
 /// # Errors
 ///
-/// What the reading or `each` returns; exit code 4 when a hung transaction is not ended within 60 s.
+/// Those of the reading and of `visit`; exit code 4 when an open transaction does not end within 60 s.
 pub fn read(
-    source: Changelog<'_>,
+    changelog: Changelog<'_>,
     partitions: &[i32],
-    tell: &mut dyn FnMut(&str),
-    each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
+    note: &mut dyn FnMut(&str),
+    visit: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
 ) -> Result<u64, StreamError> {
-    let places: Vec<TopicPartition> =
-        partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
-    let ends = source.inspector.ends(&places, EndOffset::HighWatermark)?;
-    let starts = source.inspector.starts(&places)?;
-    source.inspector.wait_stable(&places, &ends, tell)?;
-    let ranges: Vec<OffsetRange> = places
+    let partitions: Vec<TopicPartition> =
+        partitions.iter().map(|&partition| TopicPartition::new(changelog.topic, partition)).collect();
+    let ends = changelog.inspector.ends(&partitions, EndOffset::HighWatermark)?;
+    let starts = changelog.inspector.starts(&partitions)?;
+    changelog.inspector.wait_stable(&partitions, &ends, note)?;
+    let ranges: Vec<OffsetRange> = partitions
         .into_iter()
         .zip(starts)
         .zip(ends)
         .map(|((place, start), end)| OffsetRange { place, start, end })
         .collect();
-    read_ranges(source, &ranges, each)
+    read_ranges(changelog, &ranges, visit)
 }
 
 fn read_ranges(
-    source: Changelog<'_>,
+    changelog: Changelog<'_>,
     ranges: &[OffsetRange],
-    each: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
+    visit: impl FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send,
 ) -> Result<u64, StreamError> {
     if ranges.iter().all(|range| range.offsets() == 0) {
         return Ok(0);
     }
-    let share = [Mutex::new(Each { ranges, show: each, records: 0 })];
-    scan(source.connection, source.group, ranges, &share, source.shutdown, |_| Ok(()))?;
-    let [share] = share;
-    Ok(share.into_inner().unwrap_or_else(PoisonError::into_inner).records)
+    let visitor = [Mutex::new(RecordVisitor { ranges, visit, records: 0 })];
+    scan(changelog.connection, changelog.group, ranges, &visitor, changelog.shutdown, |_| Ok(()))?;
+    let [visitor] = visitor;
+    Ok(visitor.into_inner().unwrap_or_else(PoisonError::into_inner).records)
 }
 
-/// The last position record of each wanted key, read from the tails of the partitions; absent where there is none.
+/// The last position record of each key, in the order of `keys`; `None` for a key without one.
 ///
-/// A position is the last record of every transaction, so it stands near the end; a topic that several groups share may
-/// need a longer look.
+/// Every transaction ends with position records, so the search starts at the end of the partition. It goes further back
+/// in a topic that several groups share.
 ///
 /// # Errors
 ///
 /// As [`read`]; exit code 7 for a position record that does not parse.
 pub fn positions(
-    source: Changelog<'_>,
-    wanted: &[(i32, PositionKey)],
-    tell: &mut dyn FnMut(&str),
+    changelog: Changelog<'_>,
+    keys: &[(i32, PositionKey)],
+    note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Option<Position>>, StreamError> {
-    positions_until(source, wanted, EndOffset::HighWatermark, tell)
+    positions_until(changelog, keys, EndOffset::HighWatermark, note)
 }
 
-/// As [`positions`], as far as they are committed already: a transaction that is open is not waited for. For a look before
-/// the work, which may be the very work that ends what a predecessor left open.
+/// As [`positions`], without waiting for open transactions: for a check at the start of a command, which itself ends
+/// the transaction that its predecessor left open.
 ///
 /// # Errors
 ///
 /// As [`positions`].
 pub fn committed_positions(
-    source: Changelog<'_>,
-    wanted: &[(i32, PositionKey)],
+    changelog: Changelog<'_>,
+    keys: &[(i32, PositionKey)],
 ) -> Result<Vec<Option<Position>>, StreamError> {
-    positions_until(source, wanted, EndOffset::LastStable, &mut |_| {})
+    positions_until(changelog, keys, EndOffset::LastStable, &mut |_| {})
 }
 
 fn positions_until(
-    source: Changelog<'_>,
-    wanted: &[(i32, PositionKey)],
+    changelog: Changelog<'_>,
+    keys: &[(i32, PositionKey)],
     until: EndOffset,
-    tell: &mut dyn FnMut(&str),
+    note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Option<Position>>, StreamError> {
-    let mut partitions: Vec<i32> = wanted.iter().map(|(partition, _)| *partition).collect();
+    let mut partitions: Vec<i32> = keys.iter().map(|(partition, _)| *partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
-    let places: Vec<TopicPartition> =
-        partitions.iter().map(|&partition| TopicPartition::new(source.topic, partition)).collect();
-    let ends = source.inspector.ends(&places, until)?;
-    let starts = source.inspector.starts(&places)?;
-    source.inspector.wait_stable(&places, &ends, tell)?;
-    let mut found: Vec<Option<Position>> = vec![None; wanted.len()];
-    let keys: BTreeMap<(i32, Vec<u8>), usize> =
-        wanted.iter().enumerate().map(|(index, (partition, key))| ((*partition, key.encode()), index)).collect();
-    let mut look_back = 1_000;
+    let partitions: Vec<TopicPartition> =
+        partitions.iter().map(|&partition| TopicPartition::new(changelog.topic, partition)).collect();
+    let ends = changelog.inspector.ends(&partitions, until)?;
+    let starts = changelog.inspector.starts(&partitions)?;
+    changelog.inspector.wait_stable(&partitions, &ends, note)?;
+    let mut found: Vec<Option<Position>> = vec![None; keys.len()];
+    let index_of: BTreeMap<(i32, Vec<u8>), usize> =
+        keys.iter().enumerate().map(|(index, (partition, key))| ((*partition, key.encode()), index)).collect();
+    let mut search = FIRST_SEARCH;
     loop {
         let mut ranges = Vec::new();
-        let mut shortened = false;
-        for ((place, &start), &end) in places.iter().zip(&starts).zip(&ends) {
-            let missing = wanted
-                .iter()
-                .zip(&found)
-                .any(|((partition, _), found)| *partition == place.partition && found.is_none());
+        let mut may_search_further = false;
+        for ((place, &start), &end) in partitions.iter().zip(&starts).zip(&ends) {
+            let missing =
+                keys.iter().zip(&found).any(|((partition, _), found)| *partition == place.partition && found.is_none());
             if missing {
-                let from = start.max(end.saturating_sub(look_back));
-                shortened |= from > start;
+                let from = start.max(end.saturating_sub(search));
+                may_search_further |= from > start;
                 ranges.push(OffsetRange { place: place.clone(), start: from, end });
             }
         }
         let mut latest: BTreeMap<usize, Option<Vec<u8>>> = BTreeMap::new();
-        read_ranges(source, &ranges, |partition, key, value| {
+        read_ranges(changelog, &ranges, |partition, key, value| {
             if key.starts_with(b"[\"@position\"")
-                && let Some(&index) = keys.get(&(partition, key.to_vec()))
+                && let Some(&index) = index_of.get(&(partition, key.to_vec()))
             {
                 latest.insert(index, value.map(<[u8]>::to_vec));
             }
@@ -158,13 +159,13 @@ fn positions_until(
         })?;
         for (index, value) in latest {
             if let Some(value) = value {
-                found[index] = Some(decode(source.topic, wanted[index].0, &value)?);
+                found[index] = Some(decode(changelog.topic, keys[index].0, &value)?);
             }
         }
-        if !shortened || found.iter().all(Option::is_some) {
+        if !may_search_further || found.iter().all(Option::is_some) {
             return Ok(found);
         }
-        look_back = look_back.saturating_mul(8);
+        search = search.saturating_mul(8);
     }
 }
 
@@ -174,6 +175,6 @@ fn decode(topic: &str, partition: i32, value: &[u8]) -> Result<Position, Failure
             Code::Refused,
             format!("{topic}/{partition} holds a position record that this version cannot read: {error}"),
         )
-        .hint("another program wrote to this topic, or a newer foodstream did; use that one, or a fresh --prefix")
+        .hint("another program or a newer foodstream wrote to this topic; use that version, or a new --prefix")
     })
 }

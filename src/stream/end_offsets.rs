@@ -1,4 +1,5 @@
-//! Ends of a finite run: whether the group has committed up to them, and what keeps it from there.
+//! End offsets of a finite run (`--until-end`): whether the group has committed up to them, and what keeps it from
+//! reaching them. Also waits, at the end of a run, until its last transaction is visible to `read_committed` consumers.
 
 use std::time::Duration;
 
@@ -9,67 +10,69 @@ use super::settings::{LoopEvent, LoopSettings};
 use crate::clock::Deadline;
 use crate::kafka::{EndOffset, Inspector, StableWait, TopicPartition};
 
-/// How often a run that reads nothing asks why.
-const LOOK: Duration = Duration::from_millis(500);
+/// Time between checks for open transactions and truncated logs.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The wait of a run that reads nothing before its ends.
+/// The state of a finite run that reads nothing and has not reached its end offsets.
 pub(super) struct EndWait {
     stable: StableWait,
     next: Deadline,
-    /// Records processed when the wait began: with the next one it is over.
+    /// Records processed when the wait began: the wait is over when another one is processed.
     records: u64,
 }
 
 impl<P: Processor> PollLoop<'_, P> {
-    /// Whether the whole group has committed up to the ends: partitions may be another member's.
-    pub(super) fn has_reached_the_ends(&self) -> Result<bool, StreamError> {
+    /// Whether the group has committed up to the end offsets, including the partitions of other members.
+    pub(super) fn has_reached_end_offsets(&self) -> Result<bool, StreamError> {
         let Some(until) = &self.settings.until else { return Ok(false) };
         let mut others = Vec::new();
-        for (place, end) in until {
-            match self.tasks.iter().find(|task| task.source == *place) {
+        for (source, end) in until {
+            match self.tasks.iter().find(|task| task.source == *source) {
                 Some(task) if task.has_committed(*end) => {}
                 Some(_) => return Ok(false),
-                None => others.push((place.clone(), *end)),
+                None => others.push((source.clone(), *end)),
             }
         }
-        let (places, ends): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        let offsets = match self.inspector.committed(&places, &mut |_| {}) {
+        let (sources, ends): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+        let offsets = match self.inspector.committed(&sources, &mut |_| {}) {
             Ok(offsets) => offsets,
-            // The stop is dealt with in order by the loop.
+            // The poll loop handles the stop.
             Err(_) if self.shutdown.requested().is_some() => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         Ok(offsets.iter().zip(ends).all(|(offset, end)| offset.is_some_and(|offset| offset >= end)))
     }
 
-    /// Looks at the ends of partitions of this member that are not read to them: a transaction may be open below one, or the
-    /// log may have lost its tail.
-    pub(super) fn look_at_ends(&mut self) -> Result<(), StreamError> {
+    /// Checks the partitions of this member that are not committed up to their end offsets: a transaction may be open
+    /// below one, or the log may have been truncated.
+    pub(super) fn check_unreached_ends(&mut self) -> Result<(), StreamError> {
         let Some(until) = &self.settings.until else { return Ok(()) };
-        let records = self.ended.records;
-        let wait = match &mut self.waits {
+        let records = self.summary.records;
+        let wait = match &mut self.end_wait {
             Some(wait) if wait.records == records => wait,
-            waits => waits.insert(EndWait { stable: StableWait::default(), next: Deadline::after(LOOK), records }),
+            waits => {
+                waits.insert(EndWait { stable: StableWait::default(), next: Deadline::after(CHECK_INTERVAL), records })
+            }
         };
         if !wait.next.has_passed() {
             return Ok(());
         }
-        wait.next = Deadline::after(LOOK);
+        wait.next = Deadline::after(CHECK_INTERVAL);
         let behind = until
             .iter()
-            .filter(|(place, end)| self.tasks.iter().any(|task| task.source == *place && !task.has_committed(*end)));
-        let (places, ends): (Vec<TopicPartition>, Vec<i64>) = behind.cloned().unzip();
-        if places.is_empty() {
+            .filter(|(source, end)| self.tasks.iter().any(|task| task.source == *source && !task.has_committed(*end)));
+        let (sources, ends): (Vec<TopicPartition>, Vec<i64>) = behind.cloned().unzip();
+        if sources.is_empty() {
             return Ok(());
         }
-        let watch = &mut self.watch;
-        let mut tell = |text: &str| {
-            // A closed reader is noticed at the next look.
-            watch(LoopEvent::Note(text)).unwrap_or_default();
+        let listener = &mut self.listener;
+        let mut note = |text: &str| {
+            // The next call of the listener reports its failure again.
+            listener(LoopEvent::Note(text)).unwrap_or_default();
         };
-        match wait.stable.check(self.inspector, &places, &ends, &mut tell) {
-            // Stable, and about to be read.
-            Ok(true) => self.waits = None,
+        match wait.stable.check(self.inspector, &sources, &ends, &mut note) {
+            // Every transaction below the ends is complete: its records are about to be read.
+            Ok(true) => self.end_wait = None,
             Ok(false) => {}
             Err(_) if self.shutdown.requested().is_some() => {}
             Err(error) => return Err(error.into()),
@@ -78,21 +81,22 @@ impl<P: Processor> PollLoop<'_, P> {
     }
 }
 
-/// The end-transaction reply comes before the markers are written: who ends now must be seen by whoever reads next.
-pub(super) fn wait_visible(
+/// Waits until the transaction markers are written: the `EndTxn` response comes before them, and the next command must
+/// see what this one has committed.
+pub(super) fn wait_until_visible(
     settings: &LoopSettings,
     inspector: &Inspector,
-    watch: &mut dyn FnMut(LoopEvent<'_>) -> Result<bool, crate::exit::Failure>,
+    listener: &mut dyn FnMut(LoopEvent<'_>) -> Result<bool, crate::exit::Failure>,
 ) -> Result<(), StreamError> {
-    let mut tell = |text: &str| {
-        // Only a closed reader can fail here, and nothing is left to stop.
-        watch(LoopEvent::Note(text)).unwrap_or_default();
+    let mut note = |text: &str| {
+        // The loop has ended: a failing listener changes nothing.
+        listener(LoopEvent::Note(text)).unwrap_or_default();
     };
-    let places = |topics: &[String]| -> Vec<TopicPartition> {
+    let partitions = |topics: &[String]| -> Vec<TopicPartition> {
         topics.iter().flat_map(|topic| TopicPartition::all(topic, settings.partitions)).collect()
     };
-    let outputs = places(&settings.outputs);
+    let outputs = partitions(&settings.outputs);
     let ends = inspector.ends(&outputs, EndOffset::HighWatermark)?;
-    inspector.wait_stable(&outputs, &ends, &mut tell)?;
-    Ok(inspector.committed(&places(&settings.sources), &mut tell).map(drop)?)
+    inspector.wait_stable(&outputs, &ends, &mut note)?;
+    Ok(inspector.committed(&partitions(&settings.sources), &mut note).map(drop)?)
 }

@@ -1,4 +1,4 @@
-//! Errors of the loop: Kafka's, whose kinds decide whether the loop lives through them, and refusals, which end it.
+//! Errors of the transactional loop: Kafka errors, which may be retried, and failures, which end the loop.
 
 use crate::exit::Failure;
 use crate::kafka::{self, ErrorKind};
@@ -8,17 +8,17 @@ use crate::kafka::{self, ErrorKind};
 pub enum StreamError {
     /// A call to Kafka failed.
     Kafka(kafka::Error),
-    /// State, offsets or records are not what they must be; or whoever watches the loop ended it.
+    /// State, offsets or records are inconsistent, or the listener ended the loop.
     Failure(Failure),
 }
 
 impl StreamError {
     /// Whether the same work may succeed later.
-    pub(super) fn passes(&self) -> bool {
+    pub(super) fn is_retriable(&self) -> bool {
         matches!(self, Self::Kafka(error) if error.kind().is_retriable())
     }
 
-    /// Whether another process has taken this one's identity.
+    /// Whether another process has taken over the instance id or transactional id of this one.
     pub(super) fn is_fenced(&self) -> bool {
         matches!(self, Self::Kafka(error) if error.kind() == ErrorKind::Fenced)
     }

@@ -1,7 +1,55 @@
-//! Owns the transactional loop that every stateful consumer runs on: consume, process, produce, all in one transaction
-//! with the offsets and the state (KIP-447).
+//! Transactional consume-process-produce loop of the stateful consumers (KIP-447), as in Kafka Streams with
+//! `exactly_once_v2`: results, state and offsets of a batch of records are committed in one transaction.
 //!
-//! Rank 30. Knows records, state and positions; knows nothing of orders.
+//! A [`Processor`] has one *task* per assigned source partition: a key-value state (a state store) and a function on
+//! it. The state is kept in a *changelog* topic, together with a *position record* per task. See
+//! `docs/reference/exactly-once.md`.
+//!
+//! States of the loop and their transitions (compare `StreamThread.State` and `StreamTask` in Kafka Streams):
+//!
+//! ```text
+//!                      +-------------+
+//!                +---> |   Joining   | <---------------- revoked: commit, unassign -------------+
+//!                |     +------+------+ <---------------- lost: abort, unassign -----------------+
+//!                |            | partitions assigned                                             |
+//!                |            v                                                                 |
+//!   fenced in an |     +-------------+                                                          |
+//!   outage, the  |     |             | ---+ cluster does not respond: back off and retry        |
+//!   session has  +---- |  Restoring  | <--+ offsets changed: restore again                      |
+//!   expired:     |     |             |                                                          |
+//!   rejoin       |     +------+------+ <-------+                                                |
+//!                |            | state,         | unknown outcome, transaction                   |
+//!                |            | offset and     | timeout, or fenced: drop                       |
+//!                |            | topic agree    | producer and tasks                             |
+//!                |            v                |                                                |
+//!                |     +-------------+         |                                                |
+//!                |     |    Idle     | --------|------------------------------------------------+
+//!                |     +-+---------+-+         |                                                |
+//!                |       | record  ^ committed,|                                                |
+//!                |       v         | or aborted: rewind                                         |
+//!                |     +-------------+         |                                                |
+//!                +---- | Transaction | --------+------------------------------------------------+
+//!                      +------+------+
+//!                             | stale generation (task migrated): abort
+//!                             v
+//!                      +-------------+
+//!                      |   Waiting   | ---- revoked or lost ----> Joining
+//!                      +-------------+
+//!
+//!   any state ---- stop requested, end offsets reached: commit ----> Closed
+//!   any state ---- error that cannot be retried, or outage too long: abort ----> Failed
+//! ```
+//!
+//! | state | `generation` | `pending` | `open` | file |
+//! | --- | --- | --- | --- | --- |
+//! | Joining, Waiting | | | | `poll_loop.rs`, `assignment.rs` |
+//! | Restoring | | yes | | `assignment.rs`, `tasks.rs`, `start_position.rs`, `changelog.rs` |
+//! | Idle | yes | | | `poll_loop.rs`, `end_offsets.rs` |
+//! | Transaction | yes | | yes | `poll_loop.rs`, `topic_ids.rs`, `recovery.rs` |
+//!
+//! An outage of the cluster (`outage.rs`) is orthogonal to these states.
+//!
+//! Layer 30. Knows records, state and positions, but not what the records contain.
 
 mod assignment;
 pub mod changelog;
@@ -31,29 +79,23 @@ use crate::state::{Loss, Position, PositionKey};
 /// A record of a source partition.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceRecord<'a> {
-    /// Place of its topic among the loop's sources.
+    /// Index of its topic in [`LoopSettings::sources`].
     pub topic: usize,
-    /// Its partition.
     pub partition: i32,
-    /// Its offset.
     pub offset: i64,
-    /// Its timestamp in milliseconds since the epoch.
     pub timestamp_millis: Option<i64>,
-    /// Its key.
     pub key: Option<&'a [u8]>,
-    /// Its value.
     pub value: Option<&'a [u8]>,
-    /// Its headers.
     pub headers: RecordHeaders<'a>,
 }
 
-/// Where a processor writes to: the open transaction, on the source's partition number.
+/// Output topics of a processor. Records go into the open transaction, to the partition number of the source.
 pub trait Outputs {
     /// Writes a record to an output topic.
     ///
     /// # Errors
     ///
-    /// When the transaction has failed; the processor returns it unchanged.
+    /// When the transaction has failed; the processor returns the error unchanged.
     fn send(&mut self, topic: Output, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), TransactionError>;
 
     /// As [`Outputs::send`], with headers.
@@ -70,50 +112,51 @@ pub trait Outputs {
     ) -> Result<(), TransactionError>;
 }
 
-/// Takes changed state: key and value of a changelog record.
+/// Receives changed state: key and value of a changelog record.
 pub type Changed<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), TransactionError> + 'a;
 
-/// What is done with records: a key-value state per source partition and a function on it; everything about Kafka is
-/// the loop's.
+/// A stream processor: a key-value state per source partition, and a function that processes a record with it. The loop
+/// does everything that concerns Kafka.
 pub trait Processor: Sync {
     /// The state of one source partition, with the changes of the open transaction on top.
     type Task;
-    /// What collects the records of a changelog partition.
+    /// Collects the records of a changelog partition during a restore.
     type Restore: Send;
 
     /// The key of a source partition's position record.
     fn position_key(&self, source: &TopicPartition) -> PositionKey;
 
-    /// The position of a source partition whose state begins now, at the log's start.
-    fn first_position(&self, log_start: i64) -> Position;
+    /// The position of a task that starts with empty state at the log start.
+    fn initial_position(&self, log_start: i64) -> Position;
 
-    /// Whether a kept position is this processor's to go on from.
+    /// Checks that this processor may continue from a restored position.
     ///
     /// # Errors
     ///
-    /// With exit code 7 when it belongs to another group or to other settings.
+    /// With exit code 7 when the position belongs to another group or to other settings.
     fn validate_position(&self, source: &TopicPartition, position: &Position) -> Result<(), Failure>;
 
-    /// Starts to restore a changelog partition.
+    /// Starts the restore of a changelog partition.
     fn begin_restore(&self) -> Self::Restore;
 
-    /// Takes the next record of the changelog partition.
+    /// Restores the next record of the changelog partition.
     ///
     /// # Errors
     ///
-    /// When the record is none that this processor wrote.
+    /// When this processor cannot have written the record.
     fn restore(&self, restore: &mut Self::Restore, key: &[u8], value: Option<&[u8]>) -> Result<(), String>;
 
-    /// The restored state of a source partition, and where it stands; an empty one with `None` when there is none.
+    /// The restored state and position of a source partition; empty state and `None` where the changelog has no
+    /// position.
     fn finish_restore(&self, restore: &mut Self::Restore, source: &TopicPartition) -> (Self::Task, Option<Position>);
 
-    /// What of a restored state is gone, if it is not all that it held at its position.
+    /// What is missing from a restored state, compared with what its position record says.
     fn loss(&self, task: &Self::Task, position: &Position) -> Option<Loss>;
 
-    /// Gives a state up: an empty one in its place, and the keys to delete from the changelog.
-    fn give_up(&self, source: &TopicPartition, task: &Self::Task, position: &Position) -> (Self::Task, Vec<Vec<u8>>);
+    /// Replaces a state by an empty one, and returns the keys to delete from the changelog.
+    fn reset(&self, source: &TopicPartition, task: &Self::Task, position: &Position) -> (Self::Task, Vec<Vec<u8>>);
 
-    /// Processes a record: changes the task, writes results.
+    /// Processes a record: changes the state and writes results.
     ///
     /// # Errors
     ///
@@ -125,7 +168,7 @@ pub trait Processor: Sync {
         outputs: &mut dyn Outputs,
     ) -> Result<(), TransactionError>;
 
-    /// Tells the state that the transaction has changed, once per key.
+    /// Passes the state that the transaction has changed to `each`, once per key.
     ///
     /// # Errors
     ///
@@ -138,15 +181,15 @@ pub trait Processor: Sync {
         each: &mut Changed<'_>,
     ) -> Result<(), TransactionError>;
 
-    /// Adds the processor's own counts, the open transaction's included, to a position's.
+    /// Adds the processor's counts, including the open transaction, to those of a position.
     fn counts(&self, task: &Self::Task, counts: &mut BTreeMap<String, u64>);
 
-    /// How much the state holds, by name, the open transaction included.
+    /// The size of the state by name, including the open transaction.
     fn holds(&self, task: &Self::Task) -> BTreeMap<String, u64>;
 
     /// The transaction was committed.
     fn committed(&mut self, task: &mut Self::Task);
 
-    /// The transaction was aborted: the task is as it was before.
+    /// The transaction was aborted: the state returns to that of the last commit.
     fn aborted(&mut self, task: &mut Self::Task);
 }

@@ -1,139 +1,140 @@
-//! Outages: since when the cluster has not answered, for how long that is lived through, and what is done meanwhile.
+//! Broker outages: detection, retries with backoff, and the deadline after which the loop gives up.
 
 use std::time::Duration;
 
 use crate::clock::Deadline;
 
-/// How long an outage is left to pass before anything is said of it and the cluster is asked whether it answers, and how
-/// often it is asked.
-const PROBE: Duration = Duration::from_secs(1);
+/// How long an outage lasts before it is reported and the cluster is probed, and the time between probes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest pause between two attempts: a cluster in trouble is not helped by a hundred of them a second.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest backoff between two attempts.
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// What an attempt gets when the time for the outage is over: for one look at whether it is, too.
-const LEAST_PATIENCE: Duration = Duration::from_millis(500);
+/// The shortest timeout of an attempt: enough for one request after the deadline has passed.
+const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The outages of a loop: the one that lasts, if one does, and the last sign of any.
+/// Tracks the current outage, if any, and the last time that the cluster was unreachable.
 pub(super) struct Outages {
-    /// How long one may last before the loop ends.
+    /// How long an outage may last before the loop ends.
     timeout: Duration,
-    /// Whether the loop goes on however long one lasts.
-    survives: bool,
+    /// Whether to retry without limit.
+    unlimited: bool,
     current: Option<Outage>,
-    /// Since when the loop waits for the cluster: for a commit, or for an answer while it has nothing else to do.
-    waiting: Deadline,
-    /// When the cluster is asked next whether it answers.
-    probe: Deadline,
-    /// When a client found out for the last time that the cluster does not answer.
-    last_trouble: Option<Deadline>,
+    /// Since when the loop has been waiting for the cluster: for a commit, or for a response while it is idle.
+    waiting_since: Deadline,
+    next_probe: Deadline,
+    /// When a client last reported that the cluster does not respond.
+    last_unreachable: Option<Deadline>,
 }
 
-/// A time in which the cluster does not answer.
+/// A period in which the cluster does not respond.
 struct Outage {
-    /// From the beginning of the wait that led to its first error, for as long as it may last.
-    since: Deadline,
+    /// Starts with the wait that led to the first error; passes when the outage has lasted too long.
+    deadline: Deadline,
     /// The first error.
     cause: String,
-    /// Attempts that failed in it.
-    attempts: u32,
-    /// The next attempt.
-    next: Deadline,
-    /// Whether a line has said so.
-    told: bool,
+    failed_attempts: u32,
+    next_attempt: Deadline,
+    /// Whether the user was notified.
+    reported: bool,
 }
 
 impl Outages {
-    /// None yet. One may last for `timeout`, or however long where the loop `survives` it.
-    pub fn new(timeout: Duration, survives: bool) -> Self {
-        let (waiting, probe) = (Deadline::after(Duration::ZERO), Deadline::after(PROBE));
-        Self { timeout, survives, current: None, waiting, probe, last_trouble: None }
+    pub fn new(timeout: Duration, unlimited: bool) -> Self {
+        let (waiting_since, next_probe) = (Deadline::after(Duration::ZERO), Deadline::after(PROBE_INTERVAL));
+        Self { timeout, unlimited, current: None, waiting_since, next_probe, last_unreachable: None }
     }
 
-    /// The loop begins to wait for the cluster.
-    pub fn wait_begins(&mut self) {
-        self.waiting = Deadline::after(Duration::ZERO);
+    /// The loop starts to wait for the cluster.
+    pub fn start_waiting(&mut self) {
+        self.waiting_since = Deadline::after(Duration::ZERO);
     }
 
-    /// Something went wrong that may be an outage: counts from the beginning of the wait on, unless one lasts already. It ends
-    /// with the next commit, preparation or answer.
-    pub fn begin(&mut self, cause: &str) {
-        let since = self.waiting.bounded(self.timeout);
-        let next = Deadline::after(Duration::ZERO);
-        self.current.get_or_insert_with(|| Outage { since, cause: cause.to_owned(), attempts: 0, next, told: false });
+    /// Records an error that may be an outage. An outage counts from the start of the wait, and ends with the next
+    /// commit, restored assignment or response.
+    pub fn record_failure(&mut self, cause: &str) {
+        let deadline = self.waiting_since.bounded(self.timeout);
+        let next_attempt = Deadline::after(Duration::ZERO);
+        self.current.get_or_insert_with(|| Outage {
+            deadline,
+            cause: cause.to_owned(),
+            failed_attempts: 0,
+            next_attempt,
+            reported: false,
+        });
     }
 
-    /// The cluster does not answer, as a client has found out: unlike a failed transaction, which may be this process's own
-    /// standing still.
-    pub fn trouble(&mut self, cause: &str) {
-        self.last_trouble = Some(Deadline::after(Duration::ZERO));
-        self.begin(cause);
+    /// Records that the cluster does not respond. A failed transaction alone does not show that: this process may have
+    /// been paused.
+    pub fn record_unreachable(&mut self, cause: &str) {
+        self.last_unreachable = Some(Deadline::after(Duration::ZERO));
+        self.record_failure(cause);
     }
 
-    /// The cluster answers.
-    pub fn end(&mut self) {
+    /// The cluster responds.
+    pub fn clear(&mut self) {
         self.current = None;
     }
 
-    /// Whether one lasts.
-    pub fn lasts(&self) -> bool {
+    pub fn is_ongoing(&self) -> bool {
         self.current.is_some()
     }
 
-    /// The first error of one that lasts for longer than the loop goes on.
-    pub fn too_long(&self) -> Option<&str> {
-        let outage = self.current.as_ref().filter(|outage| outage.since.has_passed() && !self.survives);
+    /// The first error of an outage that has lasted for longer than the timeout.
+    pub fn expired(&self) -> Option<&str> {
+        let outage = self.current.as_ref().filter(|outage| outage.deadline.has_passed() && !self.unlimited);
         outage.map(|outage| outage.cause.as_str())
     }
 
-    /// How long one has lasted, once that is worth telling.
+    /// How long the outage has lasted; `None` while it is too short to report.
     pub fn age(&self) -> Option<Duration> {
-        self.current.as_ref().map(|outage| outage.since.elapsed()).filter(|age| *age >= PROBE)
+        self.current.as_ref().map(|outage| outage.deadline.elapsed()).filter(|age| *age >= PROBE_INTERVAL)
     }
 
-    /// The first error of one that nobody has been told of.
-    pub fn untold(&mut self) -> Option<&str> {
+    /// The first error of an outage that was not reported yet; marks it as reported.
+    pub fn take_unreported(&mut self) -> Option<&str> {
         self.age()?;
         let outage = self.current.as_mut()?;
-        (!std::mem::replace(&mut outage.told, true)).then_some(outage.cause.as_str())
+        (!std::mem::replace(&mut outage.reported, true)).then_some(outage.cause.as_str())
     }
 
-    /// How long the next attempt may wait: what is left of the time that an outage may last.
-    pub fn patience(&self) -> Duration {
+    /// The timeout of the next attempt: the rest of the time that an outage may last.
+    pub fn attempt_timeout(&self) -> Duration {
         match &self.current {
-            // Each attempt is short, so that what is shown does not stand still meanwhile.
-            Some(outage) if self.survives => self.timeout.min(Duration::from_secs(2 << outage.attempts.min(4))),
-            Some(outage) => outage.since.remaining().max(LEAST_PATIENCE),
+            // Attempts without limit are short, so that the listener is called in between.
+            Some(outage) if self.unlimited => self.timeout.min(Duration::from_secs(2 << outage.failed_attempts.min(4))),
+            Some(outage) => outage.deadline.remaining().max(MIN_ATTEMPT_TIMEOUT),
             None => self.timeout,
         }
     }
 
-    /// Whether the pause behind the last failed attempt is over.
+    /// Whether the backoff after the last failed attempt is over.
     pub fn may_attempt(&self) -> bool {
-        self.current.as_ref().is_none_or(|outage| outage.next.has_passed())
+        self.current.as_ref().is_none_or(|outage| outage.next_attempt.has_passed())
     }
 
-    /// An attempt has failed in it: the next one comes after a pause.
-    pub fn attempt_failed(&mut self) {
+    /// Delays the next attempt after a failed one.
+    pub fn back_off(&mut self) {
         if let Some(outage) = &mut self.current {
-            outage.next = Deadline::after(Duration::from_millis(50 << outage.attempts.min(6)).min(LONGEST_PAUSE));
-            outage.attempts += 1;
+            let backoff = Duration::from_millis(50 << outage.failed_attempts.min(6)).min(MAX_BACKOFF);
+            outage.next_attempt = Deadline::after(backoff);
+            outage.failed_attempts += 1;
         }
     }
 
-    /// Whether it is time to ask the cluster whether it answers.
-    pub fn is_to_be_probed(&self) -> bool {
-        self.probe.has_passed()
+    /// Whether it is time to probe the cluster.
+    pub fn probe_due(&self) -> bool {
+        self.next_probe.has_passed()
     }
 
-    /// The cluster was asked.
+    /// The cluster was probed.
     pub fn probed(&mut self) {
-        self.probe = Deadline::after(PROBE);
+        self.next_probe = Deadline::after(PROBE_INTERVAL);
     }
 
-    /// Whether the cluster did not answer some time within `duration` before now.
-    pub fn troubled_within(&self, duration: Duration) -> bool {
-        self.last_trouble.is_some_and(|trouble| trouble.elapsed() <= duration)
+    /// Whether the cluster was unreachable at some time in the last `duration`.
+    pub fn was_unreachable_within(&self, duration: Duration) -> bool {
+        self.last_unreachable.is_some_and(|last| last.elapsed() <= duration)
     }
 }
 
@@ -144,43 +145,43 @@ mod tests {
     const LONG: Duration = Duration::from_mins(10);
 
     #[test]
-    fn an_outage_counts_from_the_beginning_of_the_wait_and_keeps_its_first_cause() {
+    fn counts_from_the_wait_and_keeps_the_first_cause() {
         let mut outages = Outages::new(Duration::ZERO, false);
-        assert_eq!(outages.too_long(), None);
-        outages.begin("first");
-        outages.trouble("second");
-        assert_eq!(outages.too_long(), Some("first"));
-        outages.end();
-        assert!(!outages.lasts() && outages.too_long().is_none());
-        assert!(outages.troubled_within(LONG), "the trouble is remembered");
+        assert_eq!(outages.expired(), None);
+        outages.record_failure("first");
+        outages.record_unreachable("second");
+        assert_eq!(outages.expired(), Some("first"));
+        outages.clear();
+        assert!(!outages.is_ongoing() && outages.expired().is_none());
+        assert!(outages.was_unreachable_within(LONG), "remembered after the outage");
     }
 
     #[test]
-    fn a_failed_transaction_alone_is_no_trouble_of_the_cluster() {
+    fn a_failed_transaction_is_not_an_unreachable_cluster() {
         let mut outages = Outages::new(LONG, false);
-        outages.begin("fenced");
-        assert!(outages.lasts() && !outages.troubled_within(LONG));
+        outages.record_failure("fenced");
+        assert!(outages.is_ongoing() && !outages.was_unreachable_within(LONG));
     }
 
     #[test]
-    fn who_survives_outages_waits_in_short_attempts_that_grow() {
+    fn unlimited_attempts_are_short_and_grow() {
         let mut outages = Outages::new(LONG, true);
-        assert_eq!(outages.patience(), LONG);
-        outages.trouble("away");
-        assert_eq!(outages.patience(), Duration::from_secs(2));
+        assert_eq!(outages.attempt_timeout(), LONG);
+        outages.record_unreachable("away");
+        assert_eq!(outages.attempt_timeout(), Duration::from_secs(2));
         assert!(outages.may_attempt());
         for _ in 0..20 {
-            outages.attempt_failed();
+            outages.back_off();
         }
-        assert_eq!(outages.patience(), Duration::from_secs(32));
+        assert_eq!(outages.attempt_timeout(), Duration::from_secs(32));
         assert!(!outages.may_attempt());
-        assert_eq!(Outages::new(Duration::ZERO, true).too_long(), None);
+        assert_eq!(Outages::new(Duration::ZERO, true).expired(), None);
     }
 
     #[test]
-    fn what_is_left_of_the_time_is_never_nothing() {
+    fn an_attempt_has_a_minimum_timeout() {
         let mut outages = Outages::new(Duration::ZERO, false);
-        outages.begin("away");
-        assert_eq!(outages.patience(), LEAST_PATIENCE);
+        outages.record_failure("away");
+        assert_eq!(outages.attempt_timeout(), MIN_ATTEMPT_TIMEOUT);
     }
 }

@@ -1,13 +1,13 @@
-//! The loop: poll, process, commit; and what it does between records and when it is stopped.
+//! Poll loop of the transactional consumer: poll, process, commit, and the periodic checks in between.
 
 use std::time::{Duration, Instant};
 
-use super::end_offsets::{EndWait, wait_visible};
+use super::end_offsets::{EndWait, wait_until_visible};
 use super::error::StreamError;
 use super::outage::Outages;
 use super::settings::{LoopEvent, LoopSettings, LoopSummary};
-use super::tasks::Tasks;
-use super::topic_ids::{self, Identity, IdleLook};
+use super::tasks::{Task, Tasks};
+use super::topic_ids::{self, IdleLookup, TopicIds};
 use super::{Outputs, Processor, SourceRecord, Throttle};
 use crate::clock::{self, Deadline};
 use crate::exit::{Code, Failure};
@@ -16,57 +16,60 @@ use crate::kafka::{
     MemberSettings, Output, PollEvent, TopicPartition, TransactionError, TransactionalProducer,
 };
 use crate::shutdown::Shutdown;
+use crate::units;
 
-/// Records in one transaction at most, whatever the commit interval: what an abort has to do again stays small.
-const RECORDS_PER_TRANSACTION: u64 = 100_000;
-/// How often an idle member looks at positions, ends and its watcher.
-const IDLE: Duration = Duration::from_millis(20);
-/// How long a member waits for the group's answer: others may be restoring for as long as their poll interval.
-const JOIN_BOUND: Duration = Duration::from_mins(6);
+/// Records in one transaction at most, whatever the commit interval: it bounds the work that an abort repeats.
+const MAX_TRANSACTION_RECORDS: u64 = 100_000;
+/// Time between the periodic checks, and the longest poll.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long to wait for an assignment: other members may restore for as long as their `max.poll.interval.ms`.
+const JOIN_TIMEOUT: Duration = Duration::from_mins(6);
+/// A throttle pauses the consumer for longer waits than this.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs a processor until its ends are reached, a stop is asked for, or `watch` returns `false`.
+/// Runs a processor until the end offsets are reached, a stop is requested, or `listener` returns `false`.
 ///
 /// # Errors
 ///
-/// Any failure leaves the last committed transaction as the truth; what was open is aborted.
+/// After a failure the last committed transaction is the current state; the open one is aborted.
 pub fn run<P: Processor>(
     connection: &Connection,
     settings: &LoopSettings,
     processor: &mut P,
     inspector: &Inspector,
     shutdown: &Shutdown,
-    watch: &mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
+    listener: &mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
 ) -> Result<LoopSummary, StreamError> {
-    let mut engine = PollLoop {
+    let mut poll_loop = PollLoop {
         connection,
         settings,
         processor,
         inspector,
-        looker: inspector.with_own_attempt_timeout(),
+        lookup_client: inspector.with_own_attempt_timeout(),
         shutdown,
-        watch,
-        transactions: None,
-        incarnation: 0,
+        listener,
+        producer: None,
+        producer_number: 0,
         tasks: Tasks::new(&settings.sources),
         generation: None,
         pending: None,
-        identity: Identity::default(),
-        idle_look: IdleLook::default(),
+        topic_ids: TopicIds::default(),
+        idle_lookup: IdleLookup::default(),
         member_ids: Vec::new(),
-        check_name: false,
+        verify_instance_id: false,
         outages: Outages::new(connection.timeout, settings.survives_outages),
-        waits: None,
+        end_wait: None,
         open: None,
         failed_in_a_row: 0,
-        unread: 0,
-        silent: Deadline::after(connection.timeout),
-        heard: 0,
+        corrupt_in_a_row: 0,
+        silence: Deadline::after(connection.timeout),
+        commits_at_silence: 0,
         throttle: settings.throttle.map(Throttle::per_second),
-        ended: LoopSummary::default(),
+        summary: LoopSummary::default(),
     };
-    // A name is taken over only once the group has given it to this process: until then it may be another one's.
+    // Under an instance id, wait for the group to accept it: until then another process may use the transactional id.
     if settings.instance_id.is_none() {
-        engine.open_producer()?;
+        poll_loop.open_producer()?;
     }
     let membership = MemberSettings {
         group: settings.group.clone(),
@@ -76,100 +79,102 @@ pub fn run<P: Processor>(
     };
     let mut member = Member::join(connection, &membership)?;
     let result = loop {
-        match engine.drive(&member) {
-            Err(error) if error.is_fenced() && engine.outlives_fencing()? => {
-                // Dropped aside: it has nothing to leave, as the group does not know it any more.
+        match poll_loop.poll_until_end(&member) {
+            Err(error) if error.is_fenced() && poll_loop.may_rejoin_after_fencing()? => {
+                // Dropped in the background, without leaving the group, which does not know this member any more.
                 drop(BackgroundDrop::new(std::mem::replace(&mut member, Member::join(connection, &membership)?)));
             }
-            result => break result.map_err(|error| engine.name_recreated(error)),
+            result => break result.map_err(|error| poll_loop.explain_recreated_topic(error)),
         }
     };
-    // A failure's transaction is aborted in order where that is possible: nobody then has to wait for its timeout.
-    // A fenced one has nothing left to abort, and its try could end a transaction of the process that took over.
-    // Neither is tried where the cluster does not answer.
+    // After a failure, abort the open transaction, so that readers need not wait for its timeout. A fenced producer has
+    // nothing to abort, and its attempt could end a transaction of the process that took over. An unreachable cluster
+    // cannot be asked to abort.
     let fenced = result.as_ref().is_err_and(StreamError::is_fenced);
-    let passing = result.as_ref().is_err_and(StreamError::passes);
-    if result.is_err() && !fenced && !passing && engine.open.is_some() && !engine.is_overdue() {
-        engine.abort_quietly();
+    let passing = result.as_ref().is_err_and(StreamError::is_retriable);
+    if result.is_err() && !fenced && !passing && poll_loop.open.is_some() && !poll_loop.is_overdue() {
+        poll_loop.abort_ignoring_errors();
     }
-    let PollLoop { mut ended, tasks, transactions, .. } = engine;
-    ended.committed = tasks.iter().map(super::tasks::Task::standing).collect();
+    let PollLoop { mut summary, tasks, producer, .. } = poll_loop;
+    summary.committed = tasks.iter().map(Task::committed_position).collect();
     let topics = topic_ids::topics(settings);
     let result = result.map_err(|error| match error {
         StreamError::Kafka(error) if passing => StreamError::Kafka(inspector.name_leaderless(error, &topics)),
         other => other,
     });
     member.close(if passing { CLOSE_TIMEOUT_IN_OUTAGE } else { CLOSE_TIMEOUT });
-    drop(transactions);
+    drop(producer);
     result?;
-    // Who was stopped before the ends tells what was committed, and waits for nobody.
-    if ended.reached_end && ended.commits > 0 {
-        match wait_visible(settings, inspector, watch) {
-            Err(_) if shutdown.requested().is_some() => ended.reached_end = false,
+    // A run that was stopped early does not wait for its transaction markers.
+    if summary.reached_end && summary.commits > 0 {
+        match wait_until_visible(settings, inspector, listener) {
+            Err(_) if shutdown.requested().is_some() => summary.reached_end = false,
             visible => visible?,
         }
     }
-    Ok(ended)
+    Ok(summary)
 }
 
-/// An open transaction.
-pub(super) struct Open {
+/// The open transaction.
+pub(super) struct OpenTransaction {
     pub(super) since: Instant,
     records: u64,
 }
 
-/// Partitions that were assigned and cannot be read yet.
+/// An assignment whose tasks are not restored yet.
 pub(super) struct PendingAssignment {
     pub(super) partitions: Vec<TopicPartition>,
     pub(super) generation: GroupMetadata,
 }
 
+/// The state of the loop; `stream/mod.rs` draws its transitions.
 pub(super) struct PollLoop<'a, P: Processor> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a LoopSettings,
     pub(super) processor: &'a mut P,
     pub(super) inspector: &'a Inspector,
-    /// For looks at topics beside the work.
-    pub(super) looker: Inspector,
+    /// The client for topic id lookups, which run in parallel to other calls.
+    pub(super) lookup_client: Inspector,
     pub(super) shutdown: &'a Shutdown,
-    pub(super) watch: &'a mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
-    pub(super) transactions: Option<BackgroundDrop<TransactionalProducer>>,
-    /// Number of transactional ids that this process has used up.
-    pub(super) incarnation: u32,
+    pub(super) listener: &'a mut dyn FnMut(LoopEvent<'_>) -> Result<bool, Failure>,
+    pub(super) producer: Option<BackgroundDrop<TransactionalProducer>>,
+    /// Part of the transactional id without an instance id: counts the ids that were fenced.
+    pub(super) producer_number: u32,
     pub(super) tasks: Tasks<P::Task>,
-    /// The member as it was when it got its partitions; `None` while it has none, or must not act on them.
+    /// The member's generation when its partitions were assigned; `None` while no records may be processed.
     pub(super) generation: Option<GroupMetadata>,
-    /// What is assigned and not prepared; never together with a generation.
+    /// The assignment to restore; never present together with a generation.
     pub(super) pending: Option<PendingAssignment>,
     /// The topics that the state of the tasks belongs to.
-    pub(super) identity: Identity,
-    pub(super) idle_look: IdleLook,
-    /// The ids that the group has given to this process, the last one at the end.
+    pub(super) topic_ids: TopicIds,
+    pub(super) idle_lookup: IdleLookup,
+    /// The member ids that the group has given to this process, the latest last.
     pub(super) member_ids: Vec<String>,
-    /// Whether another process may have taken this one's instance id since.
-    pub(super) check_name: bool,
+    /// Whether another process may have taken over the instance id since it was last verified.
+    pub(super) verify_instance_id: bool,
     pub(super) outages: Outages,
-    pub(super) waits: Option<EndWait>,
-    pub(super) open: Option<Open>,
+    pub(super) end_wait: Option<EndWait>,
+    pub(super) open: Option<OpenTransaction>,
     pub(super) failed_in_a_row: u32,
     /// Batches since the last commit that could not be read at first.
-    pub(super) unread: u32,
-    /// Until when it is left to pass that nothing comes, and the commits when this was last looked at.
-    pub(super) silent: Deadline,
-    pub(super) heard: u64,
+    pub(super) corrupt_in_a_row: u32,
+    /// When to check why no records arrive.
+    pub(super) silence: Deadline,
+    /// The number of commits when `silence` was last checked.
+    pub(super) commits_at_silence: u64,
     pub(super) throttle: Option<Throttle>,
-    pub(super) ended: LoopSummary,
+    pub(super) summary: LoopSummary,
 }
 
-/// Writes into the open transaction, on the partition number of the source.
+/// Outputs of a processor: writes into the open transaction, to the partition number of the source.
 struct TransactionOutputs<'a> {
-    transactions: &'a TransactionalProducer,
+    producer: &'a TransactionalProducer,
     partition: i32,
 }
 
 impl Outputs for TransactionOutputs<'_> {
     fn send(&mut self, topic: Output, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), TransactionError> {
-        self.transactions.send(topic, self.partition, key, value)
+        self.producer.send(topic, self.partition, key, value)
     }
 
     fn send_with_headers(
@@ -179,25 +184,25 @@ impl Outputs for TransactionOutputs<'_> {
         value: Option<&[u8]>,
         headers: Headers,
     ) -> Result<(), TransactionError> {
-        self.transactions.send_with_headers(topic, self.partition, key, value, headers)
+        self.producer.send_with_headers(topic, self.partition, key, value, headers)
     }
 }
 
 impl<P: Processor> PollLoop<'_, P> {
-    fn drive(&mut self, member: &Member) -> Result<(), StreamError> {
-        let mut joining = Some(Deadline::after(JOIN_BOUND));
-        let mut looked = Deadline::after(IDLE);
+    fn poll_until_end(&mut self, member: &Member) -> Result<(), StreamError> {
+        let mut join_deadline = Some(Deadline::after(JOIN_TIMEOUT));
+        let mut next_check = Deadline::after(CHECK_INTERVAL);
         let mut paused = false;
         loop {
             if self.shutdown.requested().is_some() {
-                return self.finish(member);
+                return self.commit_if_open(member);
             }
-            self.prepare(member)?;
+            self.activate_assignment(member)?;
             let now = clock::now();
             let wait = self.throttle.as_ref().map_or(Duration::ZERO, |throttle| throttle.wait(now));
-            let bound = self.until_commit(now).min(IDLE);
-            // A long wait for the pace goes on polling, without records; a short one is not worth the trouble.
-            if (wait > Duration::from_millis(100)) != paused && self.generation.is_some() {
+            let bound = self.until_commit(now).min(CHECK_INTERVAL);
+            // During a long wait the consumer is paused and still polled, so that it remains in the group.
+            if (wait > MIN_PAUSE) != paused && self.generation.is_some() {
                 paused = !paused;
                 if paused { member.pause()? } else { member.resume()? }
             }
@@ -215,91 +220,91 @@ impl<P: Processor> PollLoop<'_, P> {
                             value: record.value(),
                             headers: record.headers(),
                         };
-                        self.take(&record, member)?;
+                        self.process(&record, member)?;
                     }
                     PollEvent::Assigned(partitions, generation) => {
-                        joining = None;
+                        join_deadline = None;
                         paused = false;
-                        self.assigned(partitions, generation);
+                        self.on_assigned(partitions, generation);
                     }
                     PollEvent::Revoked { lost } => {
-                        joining = Some(Deadline::after(JOIN_BOUND));
-                        self.revoked(lost, member)?;
+                        join_deadline = Some(Deadline::after(JOIN_TIMEOUT));
+                        self.on_revoked(lost, member)?;
                     }
                     PollEvent::Retrying(text) => {
-                        self.outages.wait_begins();
-                        self.outages.trouble(&text);
+                        self.outages.start_waiting();
+                        self.outages.record_unreachable(&text);
                     }
-                    PollEvent::OutOfRange(error) => self.doubt(error, member)?,
-                    PollEvent::Unreadable(words) => self.unreadable(&words, member)?,
+                    PollEvent::OutOfRange(error) => self.on_out_of_range(error, member)?,
+                    PollEvent::Unreadable(text) => self.on_unreadable(&text, member)?,
                     PollEvent::Empty => {}
                 }
             }
             if self.open.is_some() && self.until_commit(clock::now()).is_zero() {
                 self.commit(member)?;
             }
-            if looked.has_passed() {
-                looked.renew();
-                if self.look(member)? {
+            if next_check.has_passed() {
+                next_check.renew();
+                if self.check_periodically(member)? {
                     return Ok(());
                 }
-                if joining.as_ref().is_some_and(Deadline::has_passed) {
-                    let failure = Failure::new(Code::Unreachable, "the group gave no partitions in six minutes")
-                        .hint("look at its members with kafka-consumer-groups --describe --members");
-                    return Err(failure.into());
+                if join_deadline.as_ref().is_some_and(Deadline::has_passed) {
+                    let message = format!("no partitions were assigned within {}", units::duration(JOIN_TIMEOUT));
+                    let hint = "look at the group's members with kafka-consumer-groups --describe --members";
+                    return Err(Failure::new(Code::Unreachable, message).hint(hint).into());
                 }
             }
         }
     }
 
-    /// Everything that is looked at now and then, between records; `true` when the work is done.
-    fn look(&mut self, member: &Member) -> Result<bool, StreamError> {
+    /// The checks between records; `true` when the run is complete.
+    fn check_periodically(&mut self, member: &Member) -> Result<bool, StreamError> {
         if self.open.is_none() && self.generation.is_some() {
-            // Behind the last record there may be markers: an idle group must show no lag.
-            self.tasks.pass(&member.positions()?);
-            if self.tasks.have_moved() {
+            // Commit the offsets of transaction markers too, so that an idle group has no lag.
+            self.tasks.advance(&member.positions()?);
+            if self.tasks.need_commit() {
                 self.begin(member)?;
                 self.commit(member)?;
             }
         }
-        self.look_at_topics()?;
-        self.look_at_silence(member)?;
-        self.look_at_outage()?;
-        if let Some(cause) = self.outages.untold() {
-            (self.watch)(LoopEvent::Note(&format!("waiting for the cluster: {cause}")))?;
+        self.check_topics_when_idle()?;
+        self.check_silence(member)?;
+        self.probe_cluster()?;
+        if let Some(cause) = self.outages.take_unreported() {
+            (self.listener)(LoopEvent::Note(&format!("waiting for the cluster: {cause}")))?;
         }
-        let event = self.outages.age().map_or(LoopEvent::Progress(&self.ended), LoopEvent::Outage);
-        if !(self.watch)(event)? {
-            self.finish(member)?;
+        let event = self.outages.age().map_or(LoopEvent::Progress(&self.summary), LoopEvent::Outage);
+        if !(self.listener)(event)? {
+            self.commit_if_open(member)?;
             return Ok(true);
         }
         if self.open.is_none() && self.generation.is_some() {
-            if self.has_reached_the_ends()? {
-                self.ended.reached_end = true;
+            if self.has_reached_end_offsets()? {
+                self.summary.reached_end = true;
                 return Ok(true);
             }
-            self.look_at_ends()?;
+            self.check_unreached_ends()?;
         }
         Ok(false)
     }
 
-    /// Asks whether the cluster answers, when nothing else shows it: after an error of the consumer, and while the group has
-    /// given no partitions.
-    fn look_at_outage(&mut self) -> Result<(), StreamError> {
+    /// Checks whether the cluster responds where no other call shows it: after a consumer error, and while no
+    /// partitions are assigned.
+    fn probe_cluster(&mut self) -> Result<(), StreamError> {
         let joining = self.generation.is_none();
         let busy = self.pending.is_some() || self.open.is_some();
-        if busy || !self.outages.is_to_be_probed() || !(self.outages.lasts() || joining) {
+        if busy || !self.outages.probe_due() || !(self.outages.is_ongoing() || joining) {
             return Ok(());
         }
-        self.outages.wait_begins();
-        let answers = self.inspector.responds();
+        self.outages.start_waiting();
+        let responds = self.inspector.responds();
         self.outages.probed();
-        if answers {
-            self.outages.end();
+        if responds {
+            self.outages.clear();
             return Ok(());
         }
-        self.outages.trouble("no answer from the cluster");
-        match self.outages.too_long() {
+        self.outages.record_unreachable("no response from the cluster");
+        match self.outages.expired() {
             Some(cause) => Err(self.inspector.no_answer("waiting for the group", cause).into()),
             None => Ok(()),
         }
@@ -307,81 +312,81 @@ impl<P: Processor> PollLoop<'_, P> {
 
     fn until_commit(&self, now: Instant) -> Duration {
         match &self.open {
-            None => IDLE,
-            Some(open) if open.records >= RECORDS_PER_TRANSACTION => Duration::ZERO,
+            None => CHECK_INTERVAL,
+            Some(open) if open.records >= MAX_TRANSACTION_RECORDS => Duration::ZERO,
             Some(open) => self.settings.commit_interval.saturating_sub(now.saturating_duration_since(open.since)),
         }
     }
 
-    fn take(&mut self, record: &SourceRecord<'_>, member: &Member) -> Result<(), StreamError> {
+    fn process(&mut self, record: &SourceRecord<'_>, member: &Member) -> Result<(), StreamError> {
         if self.generation.is_none() {
             return Ok(());
         }
         if self.open.is_none() && !self.begin(member)? {
             return Ok(());
         }
-        let (Some(task), Some(transactions)) = (self.tasks.of(record.topic, record.partition), &self.transactions)
-        else {
+        let (Some(task), Some(producer)) = (self.tasks.get_mut(record.topic, record.partition), &self.producer) else {
             return Ok(());
         };
-        let mut outputs = TransactionOutputs { transactions, partition: record.partition };
+        let mut outputs = TransactionOutputs { producer, partition: record.partition };
         match task.process(self.processor, record, &mut outputs) {
-            Ok(taken) => {
+            Ok(is_new) => {
                 if let Some(open) = &mut self.open {
-                    open.records += u64::from(taken);
+                    open.records += u64::from(is_new);
                 }
                 if let Some(throttle) = &mut self.throttle {
                     throttle.took(clock::now());
                 }
                 Ok(())
             }
-            Err(error) => self.failed(error, member),
+            Err(error) => self.on_transaction_error(error, member),
         }
     }
 
     /// Begins a transaction; `false` when that led to a recovery instead.
-    pub(super) fn begin(&mut self, member: &Member) -> Result<bool, StreamError> {
-        let begun = self.transactions.as_ref().map_or(Ok(()), |transactions| transactions.begin());
+    fn begin(&mut self, member: &Member) -> Result<bool, StreamError> {
+        let begun = self.producer.as_ref().map_or(Ok(()), |producer| producer.begin());
         match begun {
             Ok(()) => {
-                self.open = Some(Open { since: clock::now(), records: 0 });
+                self.open = Some(OpenTransaction { since: clock::now(), records: 0 });
                 Ok(true)
             }
-            Err(error) => self.failed(error, member).map(|()| false),
+            Err(error) => self.on_transaction_error(error, member).map(|()| false),
         }
     }
 
+    /// Commits the open transaction: changelog records, offsets in the name of the generation (KIP-447), `EndTxn`.
     pub(super) fn commit(&mut self, member: &Member) -> Result<(), StreamError> {
-        let (Some(transactions), Some(generation)) = (&self.transactions, &self.generation) else { return Ok(()) };
+        let (Some(producer), Some(generation)) = (&self.producer, &self.generation) else { return Ok(()) };
         if self.open.is_none() {
             return Ok(());
         }
-        self.outages.wait_begins();
-        // Of the topics as they were after the last record was read: beside the calls that come before the commit.
-        let look = self.begin_look()?;
+        self.outages.start_waiting();
+        // The lookup begins after the last record was read, and runs in parallel to the calls before the commit.
+        let lookup = self.start_topic_lookup()?;
         let mut result = self
             .tasks
-            .write(self.processor, transactions, self.settings.changelog)
-            .and_then(|offsets| transactions.send_offsets(&offsets, generation));
+            .write_changelog(self.processor, producer, self.settings.changelog)
+            .and_then(|offsets| producer.send_offsets(&offsets, generation));
         if result.is_ok() {
-            result = self.require_topics(&look)?;
+            result = self.require_same_topics(&lookup)?;
         }
-        match result.and_then(|()| transactions.commit()) {
+        match result.and_then(|()| producer.commit()) {
             Ok(()) => {
                 self.tasks.committed(self.processor);
                 self.failed_in_a_row = 0;
-                self.unread = 0;
-                self.outages.end();
-                self.ended.commits += 1;
-                self.ended.records += self.open.take().map_or(0, |open| open.records);
+                self.corrupt_in_a_row = 0;
+                self.outages.clear();
+                self.summary.commits += 1;
+                self.summary.records += self.open.take().map_or(0, |open| open.records);
                 Ok(())
             }
-            Err(error) => self.failed(error, member),
+            Err(error) => self.on_transaction_error(error, member),
         }
     }
 
-    /// The first signal: nothing new is taken, what is open is finished.
-    fn finish(&mut self, member: &Member) -> Result<(), StreamError> {
+    /// Finishes the open transaction before a stop.
+    fn commit_if_open(&mut self, member: &Member) -> Result<(), StreamError> {
         if self.open.is_some() {
             self.commit(member)?;
         }

@@ -1,94 +1,89 @@
-//! Settings of the loop, the events of its run, and its summary.
+//! Settings of the transactional loop, the events that it reports, and the summary of its run.
 
 use std::time::Duration;
 
 use super::CommittedPosition;
 use crate::kafka::{Output, Sizes, TopicPartition};
 
-/// The words of one consumer in messages.
+/// Names and hints of one consumer for error messages.
 #[derive(Debug, Clone)]
 pub struct ErrorTexts {
     /// The command, as in `inventory`.
     pub command: &'static str,
-    /// Its flag that takes the position as committed.
+    /// The command's flag that commits the offset of the state.
     pub resume_flag: &'static str,
-    /// What its state is called.
+    /// What the state is called in messages, as in `ledger`.
     pub state_name: &'static str,
-    /// The way on when the state is gone.
+    /// What to do when the state does not exist any more.
     pub state_missing_hint: &'static str,
-    /// The way on when unread records are gone.
+    /// What to do when records were deleted before they were read.
     pub records_missing_hint: &'static str,
-    /// The way on when a source topic was deleted and created again.
+    /// What to do when a source topic was deleted and created again.
     pub topic_recreated_hint: &'static str,
-    /// The way on when some of the state is gone.
+    /// What to do when part of the state is missing.
     pub state_incomplete_hint: &'static str,
 }
 
-/// What the loop is to do.
+/// Settings of the loop.
 #[derive(Debug, Clone)]
 pub struct LoopSettings {
-    /// The consumer group.
     pub group: String,
-    /// The static member's name.
+    /// `group.instance.id` of a static member (KIP-345).
     pub instance_id: Option<String>,
-    /// Makes the transactional ids of a process without an instance id its own.
+    /// Unique id of this process: part of the transactional id of a member without an instance id.
     pub process_id: String,
-    /// The source topics.
     pub sources: Vec<String>,
     /// Partitions of each source topic.
     pub partitions: i32,
-    /// The topics written to; a processor names them by their place.
+    /// The output topics; a processor names them by their index.
     pub outputs: Vec<String>,
-    /// The changelog among them.
+    /// The changelog, one of the outputs.
     pub changelog: Output,
-    /// How large records and batches may be.
+    /// Size limits of records and batches.
     pub sizes: Sizes,
-    /// The topic among them whose batches are compressed: what comes to it was large and compressed where it was read.
+    /// The output whose batches are compressed: its records may be as large as compressed records of the sources.
     pub compressed: Option<Output>,
-    /// How long records are collected before a commit.
+    /// Time between commits while records arrive.
     pub commit_interval: Duration,
-    /// Records a second, where the pace is limited.
+    /// Records per second at most; unlimited without it.
     pub throttle: Option<f64>,
-    /// The ends at which the work is done; without them it goes on until stopped.
+    /// End offsets at which a finite run ends; without them the loop runs until it is stopped.
     pub until: Option<Vec<(TopicPartition, i64)>>,
-    /// Whether an outage of the cluster is lived through however long it lasts, rather than for the connection's timeout.
+    /// Whether to retry without limit in an outage, instead of for the connection's timeout.
     pub survives_outages: bool,
-    /// Take a position as committed where the group's offset differs.
+    /// Whether to take the position of the state where the committed offset differs.
     pub resume: bool,
-    /// Begin anew, with no state and from the log's start, where a source topic was deleted and created again.
+    /// Whether to start with empty state at the log start where a source topic was deleted and created again.
     pub start_over: bool,
-    /// The words for messages.
+    /// Names and hints for error messages.
     pub error_texts: ErrorTexts,
 }
 
-/// What the loop tells while it runs.
+/// What the loop reports while it runs.
 #[derive(Debug)]
 pub enum LoopEvent<'a> {
-    /// Something worth a line.
+    /// A note for the user, one line.
     Note(&'a str),
     /// A transaction was aborted; its records are processed again.
     Aborted(&'a str),
     /// A transaction was committed, or some time has passed.
     Progress(&'a LoopSummary),
-    /// Some time has passed in which the cluster did not answer: what was shown before is as old as this.
+    /// The cluster has not responded for this long: figures shown before are that old.
     Outage(Duration),
 }
 
-/// What the loop has done.
+/// What the loop has done so far.
 #[derive(Debug, Clone, Default)]
 pub struct LoopSummary {
     /// Records processed in committed transactions.
     pub records: u64,
-    /// Committed transactions.
     pub commits: u64,
-    /// Aborted transactions.
     pub aborts: u64,
     /// Changelog records read to restore state.
     pub restored: u64,
-    /// Assignments got from the group.
     pub assignments: u64,
-    /// Where this member's partitions stand.
+    /// The committed position of each partition of this member.
     pub committed: Vec<CommittedPosition>,
-    /// Whether the ends were reached, rather than a stop asked for.
+    /// Whether the run ended because the end offsets were reached.
     pub reached_end: bool,
 }

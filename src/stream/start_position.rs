@@ -1,124 +1,136 @@
-//! The rule by which a source partition begins: state, offset and topic belong together, or nothing runs.
+//! Start position of a task: the committed offset, the changelog position and the topic id must agree, and the restored
+//! state must be complete. Otherwise the command is refused. See `docs/reference/exactly-once.md`.
 
 use super::Processor;
 use super::settings::ErrorTexts;
-use super::tasks::Assigning;
+use super::tasks::RestoreContext;
 use super::topic_ids::recreated;
 use crate::exit::{Code, Failure};
 use crate::kafka::TopicPartition;
 use crate::state::{Position, is_another_topic};
+use crate::units::counted;
 
-/// What the cluster says of a source partition.
+/// Offsets of a source partition on the cluster.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Facts {
-    /// The group's committed offset.
-    pub offset: Option<i64>,
-    /// The log start.
-    pub start: i64,
-    /// The high watermark.
-    pub end: i64,
+pub(super) struct PartitionOffsets {
+    /// The committed offset of the group.
+    pub committed: Option<i64>,
+    pub log_start: i64,
+    pub high_watermark: i64,
 }
 
-/// Where a source partition begins, and with what.
-pub(super) struct Beginning<T> {
+/// The state and position that a task starts with.
+pub(super) struct StartPosition<T> {
     pub state: T,
     pub position: Position,
-    /// Offset or position are not on the broker yet.
+    /// Whether the offset or the position is not on the broker yet.
     pub must_commit: bool,
-    /// Keys of a state that was given up.
-    pub given_up: Vec<Vec<u8>>,
+    /// Changelog keys of a state that was reset.
+    pub keys_to_delete: Vec<Vec<u8>>,
 }
 
-/// The rule: state and offset are equal and of this topic, and the state is whole, or nothing runs.
-pub(super) fn begin<P: Processor>(
+/// Determines where a task starts.
+///
+/// # Errors
+///
+/// With exit code 7 when offset, position, topic id or state disagree.
+pub(super) fn start_position<P: Processor>(
     processor: &P,
     source: &TopicPartition,
     state: P::Task,
     position: Option<Position>,
-    facts: Facts,
-    assigning: &Assigning<'_>,
-) -> Result<Beginning<P::Task>, Failure> {
-    let Facts { offset, start, end } = facts;
-    let words = assigning.words;
-    if let Some(kept) = &position {
-        processor.validate_position(source, kept)?;
-        let found = assigning.identity.of(&source.topic);
-        let is_another = is_another_topic(kept.topic_id.as_ref(), found);
-        // With a topic its offsets are deleted; of which topic the state is, an older version did not write.
-        let may_be_another = kept.topic_id.is_none() && offset.is_none();
-        if assigning.start_over && (is_another || may_be_another) {
-            let (state, given_up) = processor.give_up(source, &state, kept);
-            return Ok(Beginning { state, position: processor.first_position(start), must_commit: true, given_up });
+    offsets: PartitionOffsets,
+    context: &RestoreContext<'_>,
+) -> Result<StartPosition<P::Task>, Failure> {
+    let PartitionOffsets { committed, log_start, high_watermark } = offsets;
+    let texts = context.texts;
+    if let Some(restored) = &position {
+        processor.validate_position(source, restored)?;
+        let found = context.topic_ids.get(&source.topic);
+        let is_another = is_another_topic(restored.topic_id.as_ref(), found);
+        // Older versions did not store the topic id. Kafka deletes the offsets of a topic with the topic.
+        let may_be_another = restored.topic_id.is_none() && committed.is_none();
+        if context.start_over && (is_another || may_be_another) {
+            let (state, keys_to_delete) = processor.reset(source, &state, restored);
+            let position = processor.initial_position(log_start);
+            return Ok(StartPosition { state, position, must_commit: true, keys_to_delete });
         }
-        if let (true, Some(kept), Some(found)) = (is_another, &kept.topic_id, found) {
-            return Err(recreated(&source.topic, kept, found, words));
+        if let (true, Some(kept), Some(found)) = (is_another, &restored.topic_id, found) {
+            return Err(recreated(&source.topic, kept, found, texts));
         }
-        if let Some(loss) = processor.loss(&state, kept) {
+        if let Some(loss) = processor.loss(&state, restored) {
             return Err(Failure::new(
                 Code::Refused,
-                format!("state_lost: the {} of {source} is not whole any more: {loss}", words.state_name),
+                format!("state_lost: the {} of {source} is incomplete: {loss}", texts.state_name),
             )
-            .hint(words.state_incomplete_hint));
+            .hint(texts.state_incomplete_hint));
         }
     }
-    let (position, must_commit) = match (offset, position) {
-        (None, None) => (processor.first_position(start), true),
+    let (position, must_commit) = match (committed, position) {
+        (None, None) => (processor.initial_position(log_start), true),
         (Some(offset), Some(position)) if offset == position.next_offset => (position, false),
-        (_, Some(position)) if assigning.resume => (position, true),
-        (offset, position) => return Err(unequal(source, offset, position.as_ref(), words)),
+        (_, Some(position)) if context.resume => (position, true),
+        (offset, position) => return Err(offsets_differ(source, offset, position.as_ref(), texts)),
     };
     let next = position.next_offset;
-    if next < start {
+    if next < log_start {
         return Err(Failure::new(
             Code::Refused,
-            format!("{source}: the next record to read is at offset {next}, but the log starts at {start}: {} offsets are gone unread", start - next),
+            format!(
+                "{source}: the next record to read is at offset {next}, but the log starts at {log_start}: {} deleted unread",
+                were(log_start - next)
+            ),
         )
-        .hint(words.records_missing_hint));
+        .hint(texts.records_missing_hint));
     }
-    if next > end {
+    if next > high_watermark {
         let why = if position.topic_id.is_some() {
-            "it lost its tail"
+            "the log was truncated"
         } else {
-            "it lost its tail, or the topic was deleted and created again: an older version has not kept its id"
+            "the log was truncated, or the topic was deleted and created again (an older version did not store the topic id)"
         };
         return Err(Failure::new(
             Code::Refused,
-            format!("{source}: the next record to read is at offset {next}, but the log ends at {end}: {why}"),
+            format!(
+                "{source}: the next record to read is at offset {next}, but the log ends at {high_watermark}: {why}"
+            ),
         )
-        .hint(words.records_missing_hint));
+        .hint(texts.records_missing_hint));
     }
-    Ok(Beginning { state, position, must_commit, given_up: Vec::new() })
+    Ok(StartPosition { state, position, must_commit, keys_to_delete: Vec::new() })
 }
 
-fn unequal(source: &TopicPartition, offset: Option<i64>, position: Option<&Position>, words: &ErrorTexts) -> Failure {
-    let told = offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
-    let (stands, hint) = match position {
-        // The offset may have gone with the topic, and the state must then not be gone on with.
-        Some(position) if offset.is_none() && position.topic_id.is_none() => (
-            position.next_offset.to_string(),
-            format!(
-                "if the topic was deleted and created again, {}; if only the offset is gone, `foodstream {} {}` commits the {}'s and goes on from there",
-                words.topic_recreated_hint, words.command, words.resume_flag, words.state_name
-            ),
+/// `1 offset was`, `2,000 offsets were`
+fn were(offsets: i64) -> String {
+    format!("{} {}", counted(offsets, "offset"), if offsets == 1 { "was" } else { "were" })
+}
+
+fn offsets_differ(
+    source: &TopicPartition,
+    committed: Option<i64>,
+    position: Option<&Position>,
+    texts: &ErrorTexts,
+) -> Failure {
+    let ErrorTexts { command, resume_flag, state_name, state_missing_hint, topic_recreated_hint, .. } = texts;
+    let hint = match position {
+        // The offset may have been deleted with the topic, and then the state belongs to the deleted topic.
+        Some(position) if committed.is_none() && position.topic_id.is_none() => format!(
+            "if the topic was deleted and created again, {topic_recreated_hint}; if only the offset is missing, `foodstream {command} {resume_flag}` commits the offset of the {state_name} and continues from there"
         ),
-        Some(position) => (
-            position.next_offset.to_string(),
-            format!(
-                "the {} is the truth: `foodstream {} {}` commits its offset and goes on from there",
-                words.state_name, words.command, words.resume_flag
-            ),
+        Some(_) => format!(
+            "the {state_name} is authoritative: `foodstream {command} {resume_flag}` commits its offset and continues from there"
         ),
-        None => (
-            "none".to_owned(),
-            format!(
-                "the {} is gone, or the offsets are another program's: {}",
-                words.state_name, words.state_missing_hint
-            ),
-        ),
+        None => {
+            format!("the {state_name} is missing, or another program committed the offsets: {state_missing_hint}")
+        }
     };
+    let text = |offset: Option<i64>| offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
+    let (committed, position) = (text(committed), text(position.map(|position| position.next_offset)));
     Failure::new(
         Code::Refused,
-        format!("{source}: the group's committed offset ({told}) and the {}'s position ({stands}) are not equal: somebody moved one of them", words.state_name),
+        format!(
+            "{source}: committed offset ({committed}) and {state_name} position ({position}) differ: the group's offsets were changed outside foodstream"
+        ),
     )
     .hint(hint)
 }

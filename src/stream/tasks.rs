@@ -1,23 +1,22 @@
-//! Tasks of a member: one per assigned source partition, restored so that state and offset are equal, or refused.
+//! Tasks of a member, one per assigned source partition: restore from the changelog, process, commit, abort.
 
 use std::collections::BTreeMap;
 
 use super::changelog::{self, Changelog};
 use super::error::StreamError;
 use super::settings::ErrorTexts;
-use super::start_position::{Beginning, Facts, begin};
-use super::topic_ids::Identity;
+use super::start_position::{PartitionOffsets, StartPosition, start_position};
+use super::topic_ids::TopicIds;
 use super::{Outputs, Processor, SourceRecord};
 use crate::exit::{Code, Failure};
 use crate::kafka::{EndOffset, Inspector, Output, TopicPartition, TransactionError, TransactionalProducer};
 use crate::state::{Digest, Position, TopicId};
 
-/// How far a source partition is, as the last commit left it.
+/// The committed position of a source partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedPosition {
-    /// The source partition.
     pub source: TopicPartition,
-    /// The committed offset: of the next record to read.
+    /// The offset of the next record to read.
     pub offset: i64,
 }
 
@@ -25,43 +24,43 @@ pub struct CommittedPosition {
 pub(super) struct Task<T> {
     pub source: TopicPartition,
     pub state: T,
-    /// As the last committed transaction wrote it, or as it will be first written.
+    /// As the last committed transaction wrote it, or as the first one will write it.
     position: Position,
-    /// The source topic, as far as its id is known: what an older version did not write is completed.
+    /// The id of the source topic, if it is known; it completes a position that an older version wrote without one.
     topic_id: Option<TopicId>,
-    /// Keys of a state that was given up, until they are deleted from the changelog.
-    given_up: Vec<Vec<u8>>,
+    /// Changelog keys of a state that was reset; deleted by the next transaction.
+    keys_to_delete: Vec<Vec<u8>>,
     next_offset: i64,
     records: u64,
     digest: Digest,
-    /// A record of the open transaction changed it.
+    /// Whether the open transaction has processed a record of it.
     changed: bool,
-    /// Its offset or position is not on the broker yet.
+    /// Whether its offset or position is not on the broker yet.
     must_commit: bool,
 }
 
 /// All tasks of this member.
 pub(super) struct Tasks<T> {
     all: Vec<Task<T>>,
-    /// Place of each source partition's task, by topic and partition.
-    places: Vec<Vec<Option<usize>>>,
+    /// Index in `all` of each source partition's task, by topic and partition.
+    index: Vec<Vec<Option<usize>>>,
     sources: Vec<String>,
 }
 
-/// What an assignment asks of the broker.
-pub(super) struct Assigning<'a> {
+/// What a restore needs.
+pub(super) struct RestoreContext<'a> {
     pub changelog: Changelog<'a>,
     pub inspector: &'a Inspector,
-    pub words: &'a ErrorTexts,
+    pub texts: &'a ErrorTexts,
     pub resume: bool,
     pub start_over: bool,
-    /// The topics as they were before anything was asked about them.
-    pub identity: &'a Identity,
+    /// The topic ids before the restore began.
+    pub topic_ids: &'a TopicIds,
 }
 
 impl<T> Tasks<T> {
     pub fn new(sources: &[String]) -> Self {
-        Self { all: Vec::new(), places: vec![Vec::new(); sources.len()], sources: sources.to_vec() }
+        Self { all: Vec::new(), index: vec![Vec::new(); sources.len()], sources: sources.to_vec() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Task<T>> {
@@ -73,67 +72,68 @@ impl<T> Tasks<T> {
     }
 
     /// The task of a record's partition.
-    pub fn of(&mut self, topic: usize, partition: i32) -> Option<&mut Task<T>> {
-        let place = (*self.places.get(topic)?.get(usize::try_from(partition).ok()?)?)?;
-        self.all.get_mut(place)
+    pub fn get_mut(&mut self, topic: usize, partition: i32) -> Option<&mut Task<T>> {
+        let index = (*self.index.get(topic)?.get(usize::try_from(partition).ok()?)?)?;
+        self.all.get_mut(index)
     }
 
-    /// Forgets every task, its state with it.
+    /// Drops every task with its state.
     pub fn clear(&mut self) {
         self.all.clear();
-        self.places.iter_mut().for_each(Vec::clear);
+        self.index.iter_mut().for_each(Vec::clear);
     }
 
-    /// Makes the tasks of an assignment: those in memory whose position is still the changelog's, the others restored.
+    /// Creates the tasks of an assignment. A task in memory is reused if its position is still the last one in the
+    /// changelog; the others are restored from the changelog.
     ///
-    /// Returns the number of records that were read for it; `None`, and no tasks, when the group's offsets moved meanwhile:
-    /// then another member is at work on the partitions, and what was read is of two moments.
-    pub fn assign<P: Processor<Task = T>>(
+    /// Returns the number of changelog records read; `None`, and no tasks, when the committed offsets changed in
+    /// between: then another member still commits for the partitions, and offsets and state are from different times.
+    pub fn restore<P: Processor<Task = T>>(
         &mut self,
         processor: &P,
         partitions: &[TopicPartition],
-        assigning: &Assigning<'_>,
-        tell: &mut dyn FnMut(&str),
+        context: &RestoreContext<'_>,
+        note: &mut dyn FnMut(&str),
     ) -> Result<Option<u64>, StreamError> {
-        // Offsets first: it waits for pending transactions, and what they wrote must be below the changelog's end then.
-        let offsets = assigning.inspector.committed(partitions, tell)?;
-        let starts = assigning.inspector.starts(partitions)?;
-        let ends = assigning.inspector.ends(partitions, EndOffset::HighWatermark)?;
-        let wanted: Vec<_> =
-            partitions.iter().map(|source| (source.partition, processor.position_key(source))).collect();
-        let mut kept: BTreeMap<TopicPartition, Task<T>> = BTreeMap::new();
+        // Offsets first: this waits for pending transactions, whose records are then below the end of the changelog.
+        let offsets = context.inspector.committed(partitions, note)?;
+        let starts = context.inspector.starts(partitions)?;
+        let ends = context.inspector.ends(partitions, EndOffset::HighWatermark)?;
+        let keys: Vec<_> = partitions.iter().map(|source| (source.partition, processor.position_key(source))).collect();
+        let mut reused: BTreeMap<TopicPartition, Task<T>> = BTreeMap::new();
         if !self.all.is_empty() {
-            let positions = changelog::positions(assigning.changelog, &wanted, tell)?;
+            let positions = changelog::positions(context.changelog, &keys, note)?;
             for task in self.all.drain(..) {
-                let now = partitions
+                let latest = partitions
                     .iter()
                     .position(|source| *source == task.source)
                     .and_then(|index| positions[index].as_ref());
-                if now == Some(&task.position) && !task.must_commit {
-                    kept.insert(task.source.clone(), task);
+                if latest == Some(&task.position) && !task.must_commit {
+                    reused.insert(task.source.clone(), task);
                 }
             }
         }
         self.clear();
         let mut restoring: Vec<i32> =
-            partitions.iter().filter(|source| !kept.contains_key(source)).map(|source| source.partition).collect();
+            partitions.iter().filter(|source| !reused.contains_key(source)).map(|source| source.partition).collect();
         restoring.sort_unstable();
         restoring.dedup();
         let mut restores: BTreeMap<i32, P::Restore> =
             restoring.iter().map(|&partition| (partition, processor.begin_restore())).collect();
-        let records = restore_all(processor, &restoring, &mut restores, assigning, tell)?;
-        if assigning.inspector.committed(partitions, tell)? != offsets {
+        let records = read_changelog(processor, &restoring, &mut restores, context, note)?;
+        if context.inspector.committed(partitions, note)? != offsets {
             return Ok(None);
         }
         for (index, source) in partitions.iter().enumerate() {
-            let (state, position) = match (kept.remove(source), restores.get_mut(&source.partition)) {
+            let (state, position) = match (reused.remove(source), restores.get_mut(&source.partition)) {
                 (Some(task), _) => (task.state, Some(task.position)),
                 (None, Some(restore)) => processor.finish_restore(restore, source),
                 (None, None) => continue,
             };
-            let facts = Facts { offset: offsets[index], start: starts[index], end: ends[index] };
-            let beginning = begin(processor, source, state, position, facts, assigning)?;
-            self.add(Task::new(source.clone(), beginning, assigning.identity.of(&source.topic).cloned()));
+            let offsets =
+                PartitionOffsets { committed: offsets[index], log_start: starts[index], high_watermark: ends[index] };
+            let start = start_position(processor, source, state, position, offsets, context)?;
+            self.add(Task::new(source.clone(), start, context.topic_ids.get(&source.topic).cloned()));
         }
         Ok(Some(records))
     }
@@ -141,21 +141,21 @@ impl<T> Tasks<T> {
     fn add(&mut self, task: Task<T>) {
         let topic = self.sources.iter().position(|topic| *topic == task.source.topic).unwrap_or(0);
         let partition = usize::try_from(task.source.partition).unwrap_or(0);
-        let table = &mut self.places[topic];
-        if table.len() <= partition {
-            table.resize(partition + 1, None);
+        let partitions = &mut self.index[topic];
+        if partitions.len() <= partition {
+            partitions.resize(partition + 1, None);
         }
-        table[partition] = Some(self.all.len());
+        partitions[partition] = Some(self.all.len());
         self.all.push(task);
     }
 
-    /// Where each task is to be read from.
-    pub fn offsets(&self) -> Vec<(TopicPartition, i64)> {
+    /// The last committed offset of each task: where reading starts.
+    pub fn committed_offsets(&self) -> Vec<(TopicPartition, i64)> {
         self.all.iter().map(|task| (task.source.clone(), task.position.next_offset)).collect()
     }
 
-    /// Moves tasks behind markers and aborted records that the member's reading has passed.
-    pub fn pass(&mut self, positions: &[(TopicPartition, i64)]) {
+    /// Advances tasks past transaction markers and aborted records, up to the positions of the consumer.
+    pub fn advance(&mut self, positions: &[(TopicPartition, i64)]) {
         for (source, position) in positions {
             if let Some(task) = self.all.iter_mut().find(|task| task.source == *source) {
                 task.next_offset = task.next_offset.max(*position);
@@ -163,32 +163,33 @@ impl<T> Tasks<T> {
         }
     }
 
-    /// Whether some task stands elsewhere than its committed offset.
-    pub fn have_moved(&self) -> bool {
-        self.all.iter().any(Task::has_moved)
+    /// Whether a task has a position that is not committed.
+    pub fn need_commit(&self) -> bool {
+        self.all.iter().any(Task::needs_commit)
     }
 
-    /// Writes the changed state and the positions of every task that moved, positions last, and returns the offsets.
-    pub fn write<P: Processor<Task = T>>(
+    /// Writes the changed state of every task to the changelog, position records last, and returns the offsets to
+    /// commit.
+    pub fn write_changelog<P: Processor<Task = T>>(
         &self,
         processor: &P,
-        transaction: &TransactionalProducer,
+        producer: &TransactionalProducer,
         changelog: Output,
     ) -> Result<Vec<(TopicPartition, i64)>, TransactionError> {
         let mut offsets = Vec::new();
-        for task in self.all.iter().filter(|task| task.has_moved()) {
-            let position = task.position_now(processor);
+        for task in self.all.iter().filter(|task| task.needs_commit()) {
+            let position = task.current_position(processor);
             let partition = task.source.partition;
-            for key in &task.given_up {
-                transaction.send(changelog, partition, Some(key), None)?;
+            for key in &task.keys_to_delete {
+                producer.send(changelog, partition, Some(key), None)?;
             }
             if task.changed {
                 processor.changes(&task.source, &task.state, &position, &mut |key, value| {
-                    transaction.send(changelog, partition, Some(key), Some(value))
+                    producer.send(changelog, partition, Some(key), Some(value))
                 })?;
             }
             let key = processor.position_key(&task.source).encode();
-            transaction.send(changelog, partition, Some(&key), Some(&position.encode()))?;
+            producer.send(changelog, partition, Some(&key), Some(&position.encode()))?;
             offsets.push((task.source.clone(), position.next_offset));
         }
         Ok(offsets)
@@ -197,10 +198,10 @@ impl<T> Tasks<T> {
     /// The transaction was committed.
     pub fn committed<P: Processor<Task = T>>(&mut self, processor: &mut P) {
         for task in &mut self.all {
-            if task.has_moved() {
-                task.position = task.position_now(processor);
+            if task.needs_commit() {
+                task.position = task.current_position(processor);
                 task.must_commit = false;
-                task.given_up = Vec::new();
+                task.keys_to_delete = Vec::new();
             }
             if std::mem::take(&mut task.changed) {
                 processor.committed(&mut task.state);
@@ -208,7 +209,7 @@ impl<T> Tasks<T> {
         }
     }
 
-    /// The transaction was aborted: every task stands where its last commit left it.
+    /// The transaction was aborted: every task returns to its last committed position.
     pub fn aborted<P: Processor<Task = T>>(&mut self, processor: &mut P) {
         for task in &mut self.all {
             if std::mem::take(&mut task.changed) {
@@ -220,14 +221,14 @@ impl<T> Tasks<T> {
 }
 
 impl<T> Task<T> {
-    fn new(source: TopicPartition, beginning: Beginning<T>, topic_id: Option<TopicId>) -> Self {
-        let Beginning { state, position, must_commit, given_up } = beginning;
+    fn new(source: TopicPartition, start: StartPosition<T>, topic_id: Option<TopicId>) -> Self {
+        let StartPosition { state, position, must_commit, keys_to_delete } = start;
         let mut task = Self {
             source,
             state,
             position,
             topic_id,
-            given_up,
+            keys_to_delete,
             next_offset: 0,
             records: 0,
             digest: Digest::default(),
@@ -244,21 +245,21 @@ impl<T> Task<T> {
         self.digest = self.position.digest;
     }
 
-    fn has_moved(&self) -> bool {
+    fn needs_commit(&self) -> bool {
         self.must_commit || self.next_offset != self.position.next_offset
     }
 
-    /// The offset that the last committed transaction left.
-    pub fn standing(&self) -> CommittedPosition {
+    /// The position that the last committed transaction wrote.
+    pub fn committed_position(&self) -> CommittedPosition {
         CommittedPosition { source: self.source.clone(), offset: self.position.next_offset }
     }
 
-    /// Whether the last commit stands at `end` or behind it.
+    /// Whether the committed offset is at `end` or above.
     pub fn has_committed(&self, end: i64) -> bool {
         !self.must_commit && self.position.next_offset >= end
     }
 
-    /// Takes a record; `false` for one that was taken before.
+    /// Processes a record; `false` for one that was processed before.
     pub fn process<P: Processor<Task = T>>(
         &mut self,
         processor: &mut P,
@@ -276,7 +277,8 @@ impl<T> Task<T> {
         Ok(true)
     }
 
-    fn position_now<P: Processor<Task = T>>(&self, processor: &P) -> Position {
+    /// The position after the records processed so far.
+    fn current_position<P: Processor<Task = T>>(&self, processor: &P) -> Position {
         let mut position = self.position.clone();
         position.next_offset = self.next_offset;
         position.digest = self.digest;
@@ -289,19 +291,19 @@ impl<T> Task<T> {
     }
 }
 
-fn restore_all<P: Processor>(
+fn read_changelog<P: Processor>(
     processor: &P,
     partitions: &[i32],
     restores: &mut BTreeMap<i32, P::Restore>,
-    assigning: &Assigning<'_>,
-    tell: &mut dyn FnMut(&str),
+    context: &RestoreContext<'_>,
+    note: &mut dyn FnMut(&str),
 ) -> Result<u64, StreamError> {
-    let topic = assigning.changelog.topic;
-    changelog::read(assigning.changelog, partitions, tell, |partition, key, value| {
+    let topic = context.changelog.topic;
+    changelog::read(context.changelog, partitions, note, |partition, key, value| {
         let Some(restore) = restores.get_mut(&partition) else { return Ok(()) };
         processor.restore(restore, key, value).map_err(|error| {
             Failure::new(Code::Refused, format!("{topic}/{partition} holds a record that cannot be restored: {error}"))
-                .hint("another program wrote to this topic; use a fresh --prefix")
+                .hint("another program wrote to this topic; use a new --prefix")
         })
     })
 }

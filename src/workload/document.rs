@@ -1,4 +1,4 @@
-//! Owns the document that `produce` ends with: `foodstream.produce/1` (contract, section 6).
+//! JSON document of `produce`, `foodstream.produce/1`. See `docs/reference/documents.md`.
 
 use std::time::Duration;
 
@@ -7,52 +7,52 @@ use serde::{Deserialize, Serialize};
 use super::{Lateness, WorkloadSettings};
 use crate::domain::EventTime;
 
-/// What one run of `produce` did.
+/// The result of one run of `produce`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProduceDocument {
     /// [`ProduceDocument::SCHEMA`].
     pub schema: String,
-    /// Records handed to the client.
+    /// Records passed to the client.
     pub produced: u64,
     /// Records acknowledged by the broker.
     pub acknowledged: u64,
-    /// Records given up.
+    /// Records that could not be delivered.
     pub failed: u64,
     /// The seed of the workload.
     pub seed: u64,
-    /// Event time at which the workload starts.
+    /// Event time of the start of the workload.
     #[serde(with = "rfc3339")]
     pub start_time: EventTime,
     /// Event time of the first event; `None` if nothing was produced.
     #[serde(with = "rfc3339::optional")]
     pub first_timestamp: Option<EventTime>,
-    /// Event time of the last event, of which a repeated record tells nothing; `None` if nothing was produced.
+    /// Event time of the last event, even if its record repeats an earlier one; `None` if nothing was produced.
     #[serde(with = "rfc3339::optional")]
     pub last_timestamp: Option<EventTime>,
     /// Wall-clock seconds of the run.
     pub elapsed_seconds: f64,
-    /// `acknowledged` by `elapsed_seconds`, 0 if no time passed.
+    /// `acknowledged` per second, 0 for an empty run time.
     pub orders_per_second: f64,
-    /// What went where.
+    /// Acknowledged records by partition.
     pub partitions: Vec<ProducedPartition>,
-    /// 99 % of the events were at most this late; with `--rate` only.
+    /// The 99th percentile of the lateness of events; with `--rate` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_p99_ms: Option<f64>,
-    /// Lateness of the latest event; with `--rate` only.
+    /// The largest lateness of an event; with `--rate` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_max_ms: Option<f64>,
 }
 
-/// What one partition got.
+/// The acknowledged records of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProducedPartition {
     /// Partition of `order-events`.
     pub partition: i32,
     /// Records acknowledged.
     pub records: u64,
-    /// Offset of the first of them; `None` if there were none.
+    /// Offset of the first of them, if any.
     pub first_offset: Option<i64>,
-    /// Offset of the last of them; `None` if there were none.
+    /// Offset of the last of them, if any.
     pub last_offset: Option<i64>,
 }
 
@@ -60,8 +60,7 @@ impl ProduceDocument {
     /// The document's name and version.
     pub const SCHEMA: &str = "foodstream.produce/1";
 
-    /// A document of a run that handed over that many events, of which so many were acknowledged in that time; the rest
-    /// is zero or empty, for the caller to fill in.
+    /// A document with these counts and run time. The caller fills in the other fields, which are zero or empty.
     #[must_use]
     pub fn of(settings: &WorkloadSettings, produced: u64, acknowledged: u64, elapsed: Duration) -> Self {
         Self {
@@ -81,7 +80,7 @@ impl ProduceDocument {
         }
     }
 
-    /// Adds how late the events of an open loop were.
+    /// Adds the lateness of the events of a run with `--rate`.
     #[must_use]
     pub fn with_lateness(self, lateness: &Lateness) -> Self {
         let millis = |late: Duration| thousandths(late.as_secs_f64() * 1000.0);
@@ -89,7 +88,7 @@ impl ProduceDocument {
     }
 }
 
-/// A rate over no time is 0 (contract, section 4, "Metrics").
+/// A rate over an empty time is 0 (`docs/reference/metrics.md`).
 fn per_second(count: u64, elapsed: Duration) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a rate for people; 2^53 records are out of reach")]
     let count = count as f64;
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_the_contracts_fields_in_its_order() {
+    fn serializes_the_documented_fields_in_order() {
         let document = ProduceDocument {
             partitions: vec![ProducedPartition {
                 partition: 0,
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn lateness_is_told_in_milliseconds_and_only_with_a_rate() {
+    fn lateness_is_in_milliseconds() {
         let mut lateness = Lateness::new();
         lateness.record(Duration::from_micros(1_500));
         let document = ProduceDocument::of(&settings(), 1, 1, Duration::from_secs(1)).with_lateness(&lateness);
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_produced_nothing_has_no_timestamps_and_no_rate() {
+    fn an_empty_run_has_no_timestamps_and_no_rate() {
         let document = ProduceDocument::of(&settings(), 0, 0, Duration::ZERO);
         assert_eq!((document.first_timestamp, document.last_timestamp), (None, None));
         assert!(document.orders_per_second.abs() < f64::EPSILON);

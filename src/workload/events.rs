@@ -1,4 +1,4 @@
-//! Owns the workload itself: the bytes of the i-th event, a pure function of the settings and i.
+//! Workload events: the key and value of the i-th event, as a pure function of the settings and i.
 
 use std::borrow::Cow;
 
@@ -9,23 +9,23 @@ use super::settings::MAX_NAMES;
 use super::{WorkloadError, WorkloadSettings};
 use crate::domain::{Cents, EventTime, Lines, Order, OrderLine, OrderStatus, encode_order};
 
-/// How far back a repeated record lies at most, in events.
-const REPEAT_WITHIN: u64 = 1_000;
+/// A duplicate repeats one of this many events before it.
+const DUPLICATE_WITHIN: u64 = 1_000;
 
-/// The most lines of an order; as many as its lines hold without an allocation.
-const MOST_LINES: usize = 4;
+/// The largest number of lines of an order: `Lines` holds it without an allocation.
+const MAX_LINES: usize = 4;
 
 /// A stream of events, each computed from the settings and its index alone.
 ///
-/// So the records are equal byte for byte whatever computes them: one thread or several, from the start or from the
-/// middle, at any speed.
+/// So the records are the same whether one thread computes them or several, from the start or from the middle, at any
+/// speed.
 #[derive(Debug)]
 pub struct Workload {
     settings: WorkloadSettings,
     menu: Menu,
 }
 
-/// Memory that an event is written into, used again for the next.
+/// Buffers of an event, reused for the next.
 #[derive(Debug)]
 pub struct Buffers {
     value: Vec<u8>,
@@ -36,7 +36,7 @@ pub struct Buffers {
 /// One record of `order-events`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Number of the restaurant, from 0: the key's, so that its partition is computed once a restaurant.
+    /// Index of the restaurant in [`Workload::keys`]: the partition need only be computed once per restaurant.
     pub restaurant: usize,
     /// The record's key.
     pub key: &'a [u8],
@@ -44,7 +44,7 @@ pub struct Event<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// What an event is, beside its content.
+/// The kind of an event.
 #[derive(Debug)]
 enum EventKind {
     Order,
@@ -52,7 +52,7 @@ enum EventKind {
 }
 
 impl Workload {
-    /// Prepares a workload.
+    /// Creates a workload.
     ///
     /// # Errors
     ///
@@ -66,13 +66,13 @@ impl Workload {
         Ok(Self { menu: Menu::new(&settings), settings })
     }
 
-    /// The settings it was made from.
+    /// The settings.
     #[must_use]
     pub const fn settings(&self) -> &WorkloadSettings {
         &self.settings
     }
 
-    /// The keys of all restaurants, by their number.
+    /// The keys of all restaurants, by index.
     #[must_use]
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.menu.restaurants()).map(|restaurant| self.menu.restaurant_id(restaurant))
@@ -80,29 +80,29 @@ impl Workload {
 
     /// The event with an index.
     ///
-    /// Event time stays at the last millisecond of the year 9999 once it is there; [`WorkloadSettings::event_time`] tells
-    /// beforehand whether a run gets so far.
+    /// Event time saturates at the last millisecond of the year 9999; [`WorkloadSettings::event_time`] shows before a
+    /// run whether it gets there.
     pub fn event<'a>(&'a self, index: u64, buffers: &'a mut Buffers) -> Event<'a> {
         let (index, kind, mut draws) = self.original(index);
         let restaurant = self.write_order(index, &mut draws, buffers);
         let key = self.menu.restaurant_id(restaurant).as_bytes();
         let value = match kind {
             EventKind::Order => Some(&*buffers.value),
-            EventKind::Poison => Poison::draw(&mut draws).spoil(&mut buffers.value),
+            EventKind::Poison => Poison::draw(&mut draws).apply(&mut buffers.value),
         };
         Event { restaurant, key, value }
     }
 
-    /// The event that an event repeats, itself if it repeats none, with what is drawn for it.
+    /// The event that an event repeats, or itself, with its random numbers.
     ///
-    /// A repetition of a repetition goes on to what that one repeats: 1 / (1 − rate) steps on average.
+    /// A duplicate of a duplicate is resolved to the original, in 1 / (1 − rate) steps on average.
     fn original(&self, mut index: u64) -> (u64, EventKind, Draws) {
         loop {
-            // The same words are drawn whatever the rates, so that no rate changes what the other events are.
+            // The same numbers are drawn for any rates, so that a rate does not change the other events.
             let mut draws = Draws::of(self.settings.seed, index);
             let poison = draws.is_among(self.settings.poison_rate);
             let repeats = draws.is_among(self.settings.duplicate_rate);
-            let back = 1 + draws.below(index.min(REPEAT_WITHIN));
+            let back = 1 + draws.below(index.min(DUPLICATE_WITHIN));
             if poison {
                 return (index, EventKind::Poison, draws);
             }
@@ -113,7 +113,7 @@ impl Workload {
         }
     }
 
-    /// Writes an order's JSON and tells its restaurant.
+    /// Writes an order's JSON, and returns the index of its restaurant.
     fn write_order(&self, index: u64, draws: &mut Draws, buffers: &mut Buffers) -> usize {
         let Buffers { value, user, order_id: id } = buffers;
         let restaurant = self.menu.draw_restaurant(draws);
@@ -136,15 +136,15 @@ impl Workload {
         restaurant
     }
 
-    /// One to four lines of different items; adds what they cost to `total`.
+    /// One to four lines of different items; adds their prices to `total`.
     fn lines(&self, restaurant: usize, draws: &mut Draws, total: &mut i64) -> Lines<'_> {
         let count = match draws.below(20) {
             0..8 => 1,
             8..14 => 2,
             14..18 => 3,
-            _ => MOST_LINES,
+            _ => MAX_LINES,
         };
-        let mut items = [0; MOST_LINES];
+        let mut items = [0; MAX_LINES];
         let mut lines = Lines::new();
         for line in 0..count.min(self.menu.items()) {
             let mut item = self.menu.draw_item(restaurant, draws);
@@ -169,7 +169,7 @@ impl Workload {
 impl Buffers {
     const USER: &str = "user_";
 
-    /// Room for an ordinary event.
+    /// Buffers with the capacity of an ordinary event.
     #[must_use]
     pub fn new() -> Self {
         Self { value: Vec::with_capacity(512), user: Self::USER.to_owned(), order_id: [0; 36] }

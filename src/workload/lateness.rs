@@ -1,17 +1,17 @@
-//! Owns how late the events of an open loop were: a histogram of fixed size, so that a record costs no allocation.
+//! Lateness histogram of `produce --rate`: log-linear buckets of fixed size, without an allocation per event.
 
 use std::time::Duration;
 
-/// Buckets an octave; a bucket is at most 1/64 of its values wide.
+/// Buckets per octave: a bucket is at most 1/64 of its values wide.
 const STEPS: usize = 64;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
-/// The first bucket of each octave from 64 on covers `STEPS` values one by one, and so do the values below.
+/// One bucket per value below `STEPS`, then `STEPS` buckets per octave.
 const BUCKETS: usize = STEPS * (u64::BITS - STEP_BITS + 1) as usize;
 
-/// How late events were sent, measured from when they were due.
+/// How late events were sent, compared with when they were due.
 ///
-/// Kept in microseconds, log-linear: a percentile is at least the true one, and above it by at most 1/64 (1.6 %) and one
-/// microsecond. The maximum is exact.
+/// In microseconds. A percentile is at least the true one, and exceeds it by at most 1/64 (1.6 %) plus one microsecond.
+/// The maximum is exact.
 #[derive(Debug, Clone)]
 pub struct Lateness {
     buckets: Box<[u64]>,
@@ -20,13 +20,13 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// Nothing was sent yet.
+    /// An empty histogram.
     #[must_use]
     pub fn new() -> Self {
         Self { buckets: vec![0; BUCKETS].into(), records: 0, max: Duration::ZERO }
     }
 
-    /// An event was sent that long after it was due; zero for one in time.
+    /// Records the lateness of an event; zero for one that was sent in time.
     pub fn record(&mut self, late: Duration) {
         let micros = u64::try_from(late.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
         self.buckets[bucket(micros)] += 1;
@@ -34,10 +34,10 @@ impl Lateness {
         self.max = self.max.max(late);
     }
 
-    /// The least lateness that 99 % of the events did not exceed; `None` if nothing was sent.
+    /// The 99th percentile; `None` without events.
     #[must_use]
     pub fn p99(&self) -> Option<Duration> {
-        // Nearest rank: the smallest whole number of events that is at least 99 % of them.
+        // Nearest rank: the smallest number of events that is at least 99 % of them.
         let rank = (u128::from(self.records) * 99).div_ceil(100);
         let mut seen = 0u128;
         let bucket = self.buckets.iter().position(|&count| {
@@ -47,7 +47,7 @@ impl Lateness {
         Some(Duration::from_micros(last_of(bucket)).min(self.max))
     }
 
-    /// The lateness of the latest event; `None` if nothing was sent.
+    /// The maximum; `None` without events.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {
         (self.records > 0).then_some(self.max)
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_sent_has_no_lateness() {
+    fn an_empty_histogram_has_no_values() {
         assert_eq!(Lateness::new().p99(), None);
         assert_eq!(Lateness::new().max(), None);
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn one_late_event_in_a_hundred_shows_in_the_maximum_only() {
+    fn p99_ignores_one_percent_of_events() {
         let mut lateness = Lateness::new();
         (0..99).for_each(|_| lateness.record(Duration::from_micros(10)));
         lateness.record(Duration::from_secs(5));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_lie_side_by_side_up_to_the_last() {
+    fn buckets_are_contiguous() {
         for index in 1..BUCKETS {
             assert_eq!(bucket(last_of(index - 1) + 1), index);
             assert_eq!(bucket(last_of(index)), index);
@@ -125,14 +125,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_percentile_is_within_its_documented_error(mut nanos in prop::collection::vec(0u64..1 << 50, 1..400)) {
+        fn p99_is_within_its_documented_error(mut nanos in prop::collection::vec(0u64..1 << 50, 1..400)) {
             let mut lateness = Lateness::new();
             for &nanos in &nanos {
                 lateness.record(Duration::from_nanos(nanos));
             }
             nanos.sort_unstable();
             let exact = Duration::from_nanos(nanos[(nanos.len() * 99).div_ceil(100) - 1]);
-            let found = lateness.p99().expect("something was sent");
+            let found = lateness.p99().expect("events");
             prop_assert!(found >= exact);
             prop_assert!(found <= exact + exact / 64 + Duration::from_micros(1));
             prop_assert_eq!(lateness.max(), nanos.last().map(|&nanos| Duration::from_nanos(nanos)));

@@ -1,4 +1,4 @@
-//! Owns what can be ordered: the restaurants and items, how popular each is, and what it costs.
+//! Restaurants and their menus: ids, popularity and prices of the items.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -6,7 +6,7 @@ use super::WorkloadSettings;
 use super::random::Draws;
 use crate::domain::Cents;
 
-/// Restaurants and their menus; the same for every seed, so that runs with different seeds sell out alike.
+/// Restaurants and their menus: the same for every seed, so that items sell out alike with any seed.
 #[derive(Debug)]
 pub(super) struct Menu {
     restaurants: Vec<Restaurant>,
@@ -18,15 +18,15 @@ pub(super) struct Menu {
 #[derive(Debug)]
 struct Restaurant {
     id: Box<str>,
-    /// The most popular item of the menu; the others follow it in order, round to the one before it.
+    /// The most popular item; popularity falls with each next item of the menu, which wraps around.
     favourite: usize,
 }
 
-/// Chances that fall with the rank as 1 / (rank + `flatness`), in integers: no floating point of any machine or library
-/// has a say in what is drawn.
+/// A distribution over ranks, with weights 1 / (rank + `flatness`), in integers: floating point could differ between
+/// machines and versions.
 #[derive(Debug)]
 struct Popularity {
-    /// The sum of the chances up to and with each rank.
+    /// The sum of the weights up to each rank.
     cumulative: Vec<u64>,
 }
 
@@ -35,15 +35,15 @@ impl Popularity {
 
     fn new(ranks: u32, flatness: u64) -> Self {
         let mut sum = 0;
-        let chances = (0..u64::from(ranks)).map(|rank| Self::ONE / (rank + flatness));
-        let cumulative = chances.map(|chance| {
-            sum += chance;
+        let weights = (0..u64::from(ranks)).map(|rank| Self::ONE / (rank + flatness));
+        let cumulative = weights.map(|weight| {
+            sum += weight;
             sum
         });
         Self { cumulative: cumulative.collect() }
     }
 
-    /// A rank, from 0.
+    /// Draws a rank, from 0.
     fn draw(&self, draws: &mut Draws) -> usize {
         let sum = self.cumulative.last().copied().unwrap_or_default();
         let point = draws.below(sum);
@@ -52,9 +52,9 @@ impl Popularity {
 }
 
 impl Menu {
-    /// Of the default twenty, the busiest restaurant has about three times the orders of the last.
+    /// Of the default 20 restaurants, the busiest has about three times the orders of the last.
     const RESTAURANT_FLATNESS: u64 = 8;
-    /// Of the default forty, a restaurant's favourite is ordered about seven times as often as its last item.
+    /// Of the default 40 items, the most popular is ordered about seven times as often as the last.
     const ITEM_FLATNESS: u64 = 6;
 
     pub fn new(settings: &WorkloadSettings) -> Self {
@@ -72,17 +72,17 @@ impl Menu {
         }
     }
 
-    /// A restaurant, the first being the busiest.
+    /// Draws a restaurant; the first is the busiest.
     pub fn draw_restaurant(&self, draws: &mut Draws) -> usize {
         self.restaurant_ranks.draw(draws)
     }
 
-    /// An item of the restaurant's menu.
+    /// Draws an item of the restaurant's menu.
     pub fn draw_item(&self, restaurant: usize, draws: &mut Draws) -> usize {
         (self.restaurants[restaurant].favourite + self.item_ranks.draw(draws)) % self.items.len()
     }
 
-    /// The item after this one on the menu, the first after the last.
+    /// The next item of the menu; the first after the last.
     pub fn next_item(&self, item: usize) -> usize {
         (item + 1) % self.items.len()
     }
@@ -105,7 +105,7 @@ impl Menu {
         self.items.len()
     }
 
-    /// The price of an item at a restaurant: 1.50 to 19.45 in steps of 0.05, the same in every run.
+    /// The price of an item: 1.50 to 19.45 in steps of 0.05, the same in every run.
     pub fn price(restaurant: usize, item: usize) -> Cents {
         let mut name = [0; 16];
         name[..8].copy_from_slice(&(restaurant as u64).to_le_bytes());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn restaurants_are_numbered_with_two_digits_or_as_many_as_the_last_needs() {
+    fn restaurant_ids_have_equal_lengths() {
         assert_eq!(menu(1, 1).restaurant_id(0), "restaurant_01");
         assert_eq!(menu(99, 1).restaurant_id(98), "restaurant_99");
         assert_eq!(menu(100, 1).restaurant_id(6), "restaurant_007");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn popularity_falls_with_the_rank_and_leaves_nothing_out() {
+    fn popularity_falls_with_the_rank() {
         let popularity = Popularity::new(50, 6);
         let mut counts = [0u32; 50];
         for index in 0..100_000 {
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_menu_can_be_drawn_from() {
+    fn the_largest_menu_can_be_drawn() {
         let popularity = Popularity::new(super::super::MAX_NAMES, 1);
         let highest = (0..10_000).map(|index| popularity.draw(&mut Draws::of(9, index))).max();
         assert!(highest.is_some_and(|rank| (900_000..1_000_000).contains(&rank)), "{highest:?}");
     }
 
     #[test]
-    fn prices_are_whole_steps_of_five_cents_and_differ() {
+    fn prices_are_steps_of_five_cents() {
         let prices: std::collections::BTreeSet<_> =
             (0..20).flat_map(|restaurant| (0..40).map(move |item| Menu::price(restaurant, item).0)).collect();
         assert!(prices.iter().all(|cents| (150..=1_945).contains(cents) && cents % 5 == 0));

@@ -1,7 +1,7 @@
-//! Owns the seeded workload: which orders are placed, as which bytes, when each is due, and what is told about the run.
+//! Seeded workload of `produce`: the bytes of each order, when it is due, and the document of a run.
 //!
-//! Rank 1: pure. The i-th event of a [`Workload`] is a function of its [`WorkloadSettings`] and i; a [`Rate`] says when
-//! it is due. No clock, no randomness but the seed's, no Kafka.
+//! Layer 10, pure. The i-th event of a [`Workload`] is a function of its [`WorkloadSettings`] and i; a [`Rate`]
+//! determines when it is due. No clock, no randomness except the seed, no Kafka.
 
 mod document;
 mod events;
@@ -14,6 +14,7 @@ mod settings;
 
 #[cfg(test)]
 mod property_tests;
+
 pub use document::{ProduceDocument, ProducedPartition};
 pub use events::{Buffers, Event, Workload};
 pub use lateness::Lateness;

@@ -1,31 +1,31 @@
-//! Owns the malformed records of `--poison-rate`: each a well-formed order with one thing wrong (contract, section 3).
+//! Poison records (poison pills) of `--poison-rate`: valid orders with one error each. See `docs/reference/events.md`.
 
 use super::random::Draws;
 
-/// One thing that is wrong with a record.
+/// A way to make a valid order bad.
 #[derive(Debug, Clone, Copy)]
 enum Damage {
-    /// No value at all, which on this topic is no tombstone.
+    /// No value (null).
     NoValue,
-    /// These bytes and nothing of the order.
+    /// These bytes instead of the order.
     Replaced(&'static [u8]),
     /// These bytes before and after the order.
     Wrapped(&'static [u8], &'static [u8]),
-    /// The second half is missing.
+    /// The first half of the order.
     Truncated,
-    /// The first occurrence of a text stands differently.
+    /// The first occurrence of a text is replaced.
     Altered(&'static [u8], &'static [u8]),
-    /// An unknown field with arrays nested deeper than any reader must follow.
+    /// An unknown field with arrays nested deeper than the limit of 127.
     Nested,
 }
 
 use Damage::{Altered, Nested, NoValue, Replaced, Truncated, Wrapped};
 
-/// Arrays in the nested field; with the object around them they pass the limit of 127 by far.
+/// The number of nested arrays.
 const DEPTH: usize = 200;
 
-/// What can be wrong, by name. To give a field another value, its own moves to an unknown field `was`, which readers
-/// ignore. The order is part of the stream that a seed stands for: append, never insert.
+/// The kinds of poison by name. A field that gets another value keeps its own in an unknown field `was`, which readers
+/// ignore. The order of kinds is part of what a seed determines: append, never insert.
 const KINDS: [(&str, Damage); 26] = [
     ("no value", NoValue),
     ("empty value", Replaced(b"")),
@@ -55,7 +55,7 @@ const KINDS: [(&str, Damage); 26] = [
     ("leap second", Altered(br#""timestamp":"#, br#""timestamp":"2016-12-31T23:59:60.000Z","was":"#)),
 ];
 
-/// A way for a record to be bad.
+/// A kind of poison: an index of [`KINDS`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Poison(usize);
 
@@ -64,8 +64,8 @@ impl Poison {
         Self(usize::try_from(draws.below(KINDS.len() as u64)).unwrap_or_default())
     }
 
-    /// Turns an order's bytes into a bad record's; without a value if it says so.
-    pub fn spoil(self, order: &mut Vec<u8>) -> Option<&[u8]> {
+    /// Turns an order into a bad record; `None` for a record without a value.
+    pub fn apply(self, order: &mut Vec<u8>) -> Option<&[u8]> {
         match KINDS[self.0].1 {
             NoValue => return None,
             Replaced(bytes) => {
@@ -94,7 +94,7 @@ fn insert(bytes: &mut Vec<u8>, at: usize, more: &[u8]) {
 
 fn alter(bytes: &mut Vec<u8>, text: &[u8], other: &[u8]) {
     let found = bytes.windows(text.len()).position(|window| window == text);
-    // Every order has every field; one that had not would be bad for that alone, and a test tries all kinds.
+    // Every order has every field, and a test covers every kind.
     if let Some(at) = found {
         bytes.splice(at..at + text.len(), other.iter().copied());
     }
@@ -107,7 +107,7 @@ mod tests {
     use crate::workload::{Buffers, Workload, WorkloadSettings};
 
     #[test]
-    fn every_kind_is_refused_and_nothing_but_the_damage_makes_it_so() {
+    fn every_kind_is_bad() {
         let start = EventTime::from_millis(1_795_348_800_000).expect("in range");
         let workload = Workload::new(WorkloadSettings::with_defaults(1, start)).expect("valid");
         let mut buffers = Buffers::new();
@@ -115,23 +115,23 @@ mod tests {
         assert!(matches!(decode_order(Some(&order)), Ok(OrderRecord::Order(_))));
         for (index, (name, _)) in KINDS.iter().enumerate() {
             let mut bytes = order.clone();
-            let value = Poison(index).spoil(&mut bytes);
-            assert_ne!(value, Some(&*order), "{name} does no damage");
+            let value = Poison(index).apply(&mut bytes);
+            assert_ne!(value, Some(&*order), "{name} changes nothing");
             assert!(decode_order(value).is_err(), "{name} is accepted");
         }
     }
 
     #[test]
-    fn the_kinds_show_different_faults() {
+    fn the_kinds_cover_every_reason() {
         let start = EventTime::from_millis(0).expect("in range");
         let workload = Workload::new(WorkloadSettings::with_defaults(1, start)).expect("valid");
         let mut buffers = Buffers::new();
         let order = workload.event(0, &mut buffers).value.expect("an order").to_vec();
-        let faults =
-            |index: usize| decode_order(Poison(index).spoil(&mut order.clone())).expect_err("bad").reason.as_str();
-        let mut faults: Vec<_> = (0..KINDS.len()).map(faults).collect();
-        faults.sort_unstable();
-        faults.dedup();
-        insta::assert_snapshot!(faults.join(" "), @"bad_value duplicate_field missing_field no_value not_json not_utf8 too_deep wrong_type");
+        let reason =
+            |index: usize| decode_order(Poison(index).apply(&mut order.clone())).expect_err("bad").reason.as_str();
+        let mut reasons: Vec<_> = (0..KINDS.len()).map(reason).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        insta::assert_snapshot!(reasons.join(" "), @"bad_value duplicate_field missing_field no_value not_json not_utf8 too_deep wrong_type");
     }
 }

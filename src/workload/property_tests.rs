@@ -1,4 +1,4 @@
-//! Owns the laws of the workload: what every event is, whatever its settings, and bytes that may never change.
+//! Property tests of the workload with arbitrary settings, and snapshots of bytes that must not change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ fn order(value: Option<&Vec<u8>>) -> Order<'_> {
     }
 }
 
-fn share_of(count: usize, of: usize) -> f64 {
+fn ratio(count: usize, of: usize) -> f64 {
     f64::from(u32::try_from(count).expect("small")) / f64::from(u32::try_from(of).expect("small"))
 }
 
@@ -59,16 +59,16 @@ fn any_settings() -> impl Strategy<Value = WorkloadSettings> {
     )
 }
 
-/// A seed in a bug report or a scenario stands for these bytes; a change here breaks every one of them.
+/// A seed in a bug report or a scenario determines these bytes: they must not change.
 #[test]
-fn the_bytes_of_a_seed_never_change() {
+fn the_bytes_of_a_seed_are_fixed() {
     let workload = workload(WorkloadSettings {
         poison_rate: Fraction::percent(10),
         duplicate_rate: Fraction::percent(10),
         ..defaults(42)
     });
     let mut shown = String::new();
-    // An order, one that repeats event 1, poison, and the last of a default run.
+    // An order, a duplicate of event 1, poison, and the last event of a default run.
     for index in [0, 4, 39, 9_999] {
         let (key, value) = record(&workload, index);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -89,10 +89,13 @@ fn the_bytes_of_a_seed_never_change() {
 }
 
 #[test]
-fn too_many_names_are_refused_by_name() {
+fn too_many_names_are_an_error() {
     let many = 1_000_001.try_into().expect("not zero");
     let refused = |settings| Workload::new(settings).expect_err("too many").to_string();
-    assert_eq!(refused(WorkloadSettings { restaurants: many, ..defaults(1) }), "there are at most 1000000 restaurants");
+    assert_eq!(
+        refused(WorkloadSettings { restaurants: many, ..defaults(1) }),
+        "at most 1,000,000 restaurants are supported"
+    );
     assert_eq!(
         Workload::new(WorkloadSettings { items: many, ..defaults(1) }).err(),
         Some(WorkloadError::TooMany("items"))
@@ -100,21 +103,20 @@ fn too_many_names_are_refused_by_name() {
 }
 
 #[test]
-fn orders_look_like_orders_and_come_in_the_shares_that_were_asked_for() {
+fn orders_have_the_configured_distribution() {
     let records = records(&workload(defaults(5)), 20_000);
     let orders: Vec<_> = records.iter().map(|(_, value)| order(value.as_ref())).collect();
-    let share =
-        |is: &dyn Fn(&Order<'_>) -> bool| share_of(orders.iter().filter(|order| is(order)).count(), orders.len());
+    let share = |is: &dyn Fn(&Order<'_>) -> bool| ratio(orders.iter().filter(|order| is(order)).count(), orders.len());
     assert!((0.045..0.055).contains(&share(&|order| order.status == OrderStatus::Failed)));
     for (lines, range) in [(1, 0.38..0.42), (2, 0.28..0.32), (3, 0.18..0.22), (4, 0.09..0.11)] {
         assert!(range.contains(&share(&|order| order.lines.len() == lines)), "{lines} lines");
     }
     let lines = || orders.iter().flat_map(|order| &order.lines);
     let few = lines().filter(|line| line.quantity <= 2).count();
-    assert!(share_of(few, lines().count()) > 0.85, "quantities are mostly 1 or 2");
+    assert!(ratio(few, lines().count()) > 0.85, "quantities are mostly 1 or 2");
     assert!(lines().all(|line| (1..=4).contains(&line.quantity)));
     let ids: BTreeSet<_> = orders.iter().map(|order| &order.order_id).collect();
-    assert_eq!(ids.len(), orders.len(), "every order has an id of its own");
+    assert_eq!(ids.len(), orders.len(), "order ids are unique");
     let users: BTreeSet<_> = orders.iter().map(|order| &order.user_id).collect();
     assert_eq!(users.len(), 1_000, "every user orders");
     let mut prices = BTreeMap::new();
@@ -127,26 +129,26 @@ fn orders_look_like_orders_and_come_in_the_shares_that_were_asked_for() {
 }
 
 #[test]
-fn seeds_have_no_order_id_in_common() {
+fn seeds_have_different_order_ids() {
     let id = |seed, index| order(record(&workload(defaults(seed)), index).1.as_ref()).order_id.into_owned();
     let ids: BTreeSet<_> = (0..50).flat_map(|seed| (0..50).map(move |index| id(seed, index))).collect();
     assert_eq!(ids.len(), 2_500);
 }
 
 #[test]
-fn repeated_and_malformed_records_come_in_the_shares_that_were_asked_for() {
+fn duplicates_and_poison_have_their_rates() {
     let settings =
         WorkloadSettings { poison_rate: Fraction::percent(2), duplicate_rate: Fraction::percent(10), ..defaults(6) };
     let records = records(&workload(settings), 20_000);
     let bad = records.iter().filter(|(_, value)| decode_order(value.as_deref()).is_err()).count();
-    assert!((0.017..0.023).contains(&share_of(bad, records.len())), "{bad}");
+    assert!((0.017..0.023).contains(&ratio(bad, records.len())), "{bad}");
     let plain = self::records(&workload(defaults(6)), 20_000);
     let changed = records.iter().zip(&plain).filter(|(record, plain)| record != plain).count();
-    assert!((0.11..0.13).contains(&share_of(changed, records.len())), "{changed}");
+    assert!((0.11..0.13).contains(&ratio(changed, records.len())), "{changed}");
 }
 
 #[test]
-fn nothing_but_repetitions_repeats_the_first_event() {
+fn with_only_duplicates_every_event_is_the_first() {
     let workload = workload(WorkloadSettings { duplicate_rate: Fraction::ALL, ..defaults(8) });
     let first = record(&workload, 0);
     assert!((0..3_000).all(|index| record(&workload, index) == first));
@@ -155,9 +157,9 @@ fn nothing_but_repetitions_repeats_the_first_event() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever was written into the buffers before, and whichever events were asked for.
+    /// Independent of the content of the buffers and of other events.
     #[test]
-    fn an_event_depends_on_its_settings_and_index_alone(
+    fn an_event_depends_on_settings_and_index_only(
         settings in any_settings(), indexes in prop::collection::vec(0u64..5_000, 1..40),
     ) {
         let (one, other) = (workload(settings), workload(settings));
@@ -169,9 +171,9 @@ proptest! {
         }
     }
 
-    /// Each event is what it is without poison and repetitions, or spoilt, or one of the last thousand records again.
+    /// Each event is that without poison and duplicates, or bad, or one of the last thousand records.
     #[test]
-    fn rates_change_only_the_events_that_they_take(settings in any_settings()) {
+    fn rates_only_change_their_events(settings in any_settings()) {
         let plain = workload(WorkloadSettings { poison_rate: Fraction::NONE, duplicate_rate: Fraction::NONE, ..settings });
         let records = records(&workload(settings), 1_300);
         for (index, (key, value)) in records.iter().enumerate() {
@@ -180,14 +182,14 @@ proptest! {
                 prop_assert_eq!(key, &plain_key);
                 continue;
             }
-            let spoilt = settings.poison_rate > Fraction::NONE && decode_order(value.as_deref()).is_err();
+            let bad = settings.poison_rate > Fraction::NONE && decode_order(value.as_deref()).is_err();
             let repeats = || records[index.saturating_sub(1_000)..index].contains(&(key.clone(), value.clone()));
-            prop_assert!((spoilt && key == &plain_key) || (settings.duplicate_rate > Fraction::NONE && repeats()));
+            prop_assert!((bad && key == &plain_key) || (settings.duplicate_rate > Fraction::NONE && repeats()));
         }
     }
 
     #[test]
-    fn a_whole_order_is_valid_adds_up_and_is_keyed_by_its_restaurant(settings in any_settings(), index in any::<u32>()) {
+    fn an_order_is_valid_and_keyed_by_restaurant(settings in any_settings(), index in any::<u32>()) {
         let settings = WorkloadSettings { poison_rate: Fraction::NONE, duplicate_rate: Fraction::NONE, ..settings };
         let (key, value) = record(&workload(settings), index.into());
         let order = order(value.as_ref());
@@ -196,12 +198,12 @@ proptest! {
         let sum: i64 = order.lines.iter().map(|line| line.price.0 * i64::from(line.quantity)).sum();
         prop_assert_eq!(order.total, Cents(sum));
         let items: BTreeSet<_> = order.lines.iter().map(|line| &line.item_id).collect();
-        prop_assert_eq!(items.len(), order.lines.len(), "an item stands in one line");
+        prop_assert_eq!(items.len(), order.lines.len(), "an item is in one line");
         prop_assert!(order.lines.len() <= 4);
     }
 
     #[test]
-    fn nothing_but_poison_is_nothing_but_bad(seed in any::<u64>(), index in any::<u64>()) {
+    fn with_only_poison_every_record_is_bad(seed in any::<u64>(), index in any::<u64>()) {
         let (_, value) = record(&workload(WorkloadSettings { poison_rate: Fraction::ALL, ..defaults(seed) }), index);
         prop_assert!(decode_order(value.as_deref()).is_err());
     }

@@ -1,9 +1,9 @@
-//! Owns the workload's randomness: what is drawn for the event with a given index, and nothing that depends on others.
+//! Random numbers of the workload: those of an event depend on the seed and its index only.
 //!
-//! The stream is part of what users rely on: a seed in a bug report must give the same bytes in every later version.
-//! So only published algorithms are used of other crates (XXH3 and xoshiro256**, the latter from a full 32-byte state),
-//! and everything drawn from the 64-bit words is drawn here: an update of a crate's sampling or seeding cannot change it.
-//! Tests pin both the words and the bytes of some events.
+//! Users rely on the numbers: a seed in a bug report must give the same bytes in every later version. So only published
+//! algorithms of other crates are used (XXH3 and xoshiro256**, from a full 32-byte state), and the 64-bit words are
+//! converted here: a new version of a crate cannot change its sampling or seeding. Tests fix the words and the bytes of
+//! some events.
 
 use rand_xoshiro::Xoshiro256StarStar;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::Fraction;
 
-/// What each hash of seed and index is for.
+/// The purpose of a hash of seed and index.
 #[derive(Clone, Copy)]
 enum Purpose {
     OrderId = 1,
@@ -27,13 +27,13 @@ fn hash(seed: u64, index: u64, purpose: Purpose) -> u128 {
     xxh3_128_with_seed(&input, purpose as u64)
 }
 
-/// Writes the order id of an event: a UUID of version 8 whose other 122 bits are a hash of seed and index.
+/// Writes the order id of an event: a UUID of version 8 with a hash of seed and index in its 122 bits.
 pub(super) fn order_id(seed: u64, index: u64, text: &mut [u8; 36]) -> &str {
     let bytes = hash(seed, index, Purpose::OrderId).to_be_bytes();
     Builder::from_custom_bytes(bytes).into_uuid().hyphenated().encode_lower(text)
 }
 
-/// The words drawn for one event.
+/// The random numbers of one event.
 pub(super) struct Draws(Xoshiro256StarStar);
 
 impl Draws {
@@ -48,16 +48,16 @@ impl Draws {
         self.0.next_u64()
     }
 
-    /// A number below `end`, or 0 if that is 0; even to within `end` in 2^64.
+    /// A number below `end`, or 0 if `end` is 0; uniform to within `end` in 2^64.
     pub fn below(&mut self, end: u64) -> u64 {
         #[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product")]
         let number = ((u128::from(self.word()) * u128::from(end)) >> 64) as u64;
         number
     }
 
-    /// Whether this event is one of a share of all events.
-    pub fn is_among(&mut self, share: Fraction) -> bool {
-        share.takes(self.word())
+    /// Whether this event belongs to a fraction of all events.
+    pub fn is_among(&mut self, fraction: Fraction) -> bool {
+        fraction.includes(self.word())
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_an_event_never_change() {
+    fn the_words_of_an_event_are_fixed() {
         let mut draws = Draws::of(42, 7);
         insta::assert_snapshot!(format!("{:016x} {:016x} {:016x}", draws.word(), draws.word(), draws.word()), @"8a70b5fba2a5e692 ad3091d65d492f42 e2ce6650e5cb76ce");
         let mut text = [0; 36];
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_below_an_end_are_all_drawn_and_evenly() {
+    fn numbers_below_an_end_are_uniform() {
         let mut counts = [0u32; 10];
         for index in 0..100_000 {
             let number = Draws::of(3, index).below(10);

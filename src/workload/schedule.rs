@@ -1,4 +1,4 @@
-//! Owns rates: how many events in how long, when each of them is due, in exact integers.
+//! Event rates, and when each event is due, in exact integers.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -9,32 +9,32 @@ use thiserror::Error;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A steady rate: so many events in so many nanoseconds, in lowest terms.
+/// A steady rate: events per nanoseconds, in lowest terms.
 ///
-/// It is the schedule of an open loop, where event *i* is due *i*/R after the start whatever became of the events before
-/// it; and it is the density of a workload in event time.
+/// It is the schedule of an open loop, in which event *i* is due *i*/R after the start, however late the events before
+/// it were. It is also the density of a workload in event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     events: NonZeroU64,
     nanos: NonZeroU64,
 }
 
-/// Why a text is no rate.
+/// Why a text is not a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RateError {
-    /// It is not spelled as a rate.
-    #[error("a rate is a number of events per time, as in 500/s, 30/m or 1/10s; without a unit it is per second")]
+    /// It does not parse.
+    #[error("expected a number of events per time, as in 500/s, 30/m or 1/10s; without a unit it is per second")]
     Malformed,
     /// It is zero, or its time is.
-    #[error("a rate is above zero, as in 500/s, 30/m or 1/10s")]
+    #[error("expected a rate above zero, as in 500/s, 30/m or 1/10s")]
     Zero,
-    /// Its terms do not fit 64 bits of events and of nanoseconds.
-    #[error("the rate is too extreme to be kept exactly")]
+    /// Its events or nanoseconds, in lowest terms, exceed 64 bits.
+    #[error("the rate is too large or too small to be represented exactly")]
     TooExtreme,
 }
 
 impl Rate {
-    /// So many events a minute.
+    /// A rate in events per minute.
     #[must_use]
     pub const fn per_minute(events: NonZeroU64) -> Self {
         const MINUTE: NonZeroU64 = NonZeroU64::new(60 * SECOND).expect("not zero");
@@ -42,16 +42,16 @@ impl Rate {
     }
 
     const fn reduced(events: NonZeroU64, nanos: NonZeroU64) -> Self {
-        #[allow(clippy::cast_possible_truncation, reason = "a common divisor is no larger than either term")]
+        #[allow(clippy::cast_possible_truncation, reason = "a common divisor is at most as large as either term")]
         let divisor = common_divisor(events.get() as u128, nanos.get() as u128) as u64;
         match (NonZeroU64::new(events.get() / divisor), NonZeroU64::new(nanos.get() / divisor)) {
             (Some(events), Some(nanos)) => Self { events, nanos },
-            // Out of reach for the same reason, and right all the same.
+            // Unreachable for the same reason; correct anyway.
             _ => Self { events, nanos },
         }
     }
 
-    /// When an event is due, after the start: index / rate, rounded down to a nanosecond.
+    /// When an event is due after the start: index / rate, rounded down to a nanosecond.
     #[must_use]
     pub fn due(self, index: u64) -> Duration {
         let nanos = u128::from(index) * u128::from(self.nanos.get()) / u128::from(self.events.get());
@@ -61,10 +61,10 @@ impl Rate {
         Duration::new(seconds, rest)
     }
 
-    /// How many events are due before that time after the start: those with `due(index) < elapsed`.
+    /// The number of events with `due(index) < elapsed`.
     #[must_use]
     pub fn due_before(self, elapsed: Duration) -> u64 {
-        // 584 years of nanoseconds fit 64 bits, and then the product fits 128.
+        // 64 bits hold 584 years of nanoseconds, and the product fits 128 bits.
         let elapsed = elapsed.as_nanos().min(u64::MAX.into());
         let events = (elapsed * u128::from(self.events.get())).div_ceil(self.nanos.get().into());
         u64::try_from(events).unwrap_or(u64::MAX)
@@ -82,7 +82,7 @@ const fn common_divisor(left: u128, right: u128) -> u128 {
 impl FromStr for Rate {
     type Err = RateError;
 
-    /// Reads `500/s`, `30/m`, `2.5/h`, `1/10s`, or `500` for per second.
+    /// Parses `500/s`, `30/m`, `2.5/h`, `1/10s`, or `500` for events per second.
     fn from_str(text: &str) -> Result<Self, RateError> {
         let (number, time) = text.split_once('/').unwrap_or((text, "s"));
         let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
@@ -93,7 +93,7 @@ impl FromStr for Rate {
         let one = if time.starts_with(|first: char| first.is_ascii_alphabetic()) { "1" } else { "" };
         let time = humantime::parse_duration(&format!("{one}{time}")).map_err(|_| RateError::Malformed)?;
 
-        // So many decimals less in the events are so many zeros more in the time.
+        // Moves the decimals of the events into the time.
         let decimals = decimals.trim_end_matches('0');
         let scale = u32::try_from(decimals.len()).ok().and_then(|count| 10u128.checked_pow(count));
         let nanos = scale.and_then(|scale| scale.checked_mul(time.as_nanos())).ok_or(RateError::TooExtreme)?;
@@ -109,7 +109,7 @@ impl FromStr for Rate {
 }
 
 impl fmt::Display for Rate {
-    /// The shortest unit that leaves a whole number of events, as in `500/s`; otherwise events by time, as in `2/3s`.
+    /// With the shortest unit that gives an integer, as in `500/s`; otherwise events per time, as in `2/3s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, seconds) in [("s", 1), ("m", 60), ("h", 60 * 60), ("day", 24 * 60 * 60)] {
             let events = u128::from(self.events.get()) * u128::from(seconds * SECOND);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_as_people_write_them_and_shown_so() {
+    fn parses_and_shows_rates() {
         for (text, shown) in [
             ("500", "500/s"),
             ("500/s", "500/s"),
@@ -163,10 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn events_are_due_at_start_plus_index_by_rate() {
+    fn events_are_due_at_index_by_rate() {
         assert_eq!(rate("500/s").due(1), Duration::from_millis(2));
         assert_eq!(rate("3/s").due(1), Duration::from_nanos(333_333_333));
-        assert_eq!(rate("3/s").due(3_000_000_000_000), Duration::from_secs(1_000_000_000_000), "no error piles up");
+        assert_eq!(
+            rate("3/s").due(3_000_000_000_000),
+            Duration::from_secs(1_000_000_000_000),
+            "errors do not accumulate"
+        );
         assert_eq!(rate("1/day").due(u64::MAX), Duration::from_secs(u64::MAX).min(rate("1/day").due(u64::MAX)));
         assert_eq!(
             Rate::per_minute(NonZeroU64::new(250).expect("not zero")).due(9_999),
@@ -175,16 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_events_is_the_rate() {
+    fn counts_events_due_before_a_time() {
         assert_eq!(rate("500/s").due_before(Duration::from_secs(1)), 500);
         assert_eq!(rate("500/s").due_before(Duration::ZERO), 0);
-        assert_eq!(rate("500/s").due_before(Duration::from_nanos(1)), 1, "the first is due at once");
+        assert_eq!(rate("500/s").due_before(Duration::from_nanos(1)), 1, "the first is due immediately");
         assert_eq!(rate("18446744073709551615/s").due_before(Duration::MAX), u64::MAX);
     }
 
     proptest! {
         #[test]
-        fn due_and_due_before_are_each_others_inverse(
+        fn due_and_due_before_are_inverse(
             events in 1u64..1_000_000, time in 1u64..100_000_000_000, index in 0u64..1_000_000_000,
         ) {
             let rate: Rate = format!("{events}/{time}ns").parse().expect("a rate");
@@ -195,7 +199,7 @@ mod tests {
         }
 
         #[test]
-        fn a_rate_survives_its_text(events in 1u64.., nanos in 1u64..) {
+        fn a_rate_round_trips_through_text(events in 1u64.., nanos in 1u64..) {
             let (Some(events), Some(nanos)) = (NonZeroU64::new(events), NonZeroU64::new(nanos)) else { return Ok(()) };
             let rate = Rate::reduced(events, nanos);
             prop_assert_eq!(rate.to_string().parse(), Ok(rate));

@@ -1,4 +1,4 @@
-//! Owns what a workload is made from: its settings, their defaults and bounds, and the start that suits a clock.
+//! Workload settings with their defaults and bounds, and the default start time.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -9,36 +9,36 @@ use thiserror::Error;
 use super::Rate;
 use crate::domain::EventTime;
 
-/// Number of orders unless told otherwise.
+/// Default number of orders.
 pub const DEFAULT_COUNT: NonZeroU64 = NonZeroU64::new(10_000).expect("not zero");
-/// Density of orders in event time unless told otherwise, in orders per minute.
+/// Default density in event time, in orders per minute.
 pub const DEFAULT_ORDERS_PER_MINUTE: NonZeroU64 = NonZeroU64::new(250).expect("not zero");
-/// Share of orders whose payment fails, unless told otherwise.
+/// Default fraction of orders whose payment fails.
 pub const DEFAULT_FAILURE_RATE: Fraction = Fraction::percent(5);
-/// Number of restaurants unless told otherwise.
+/// Default number of restaurants.
 pub const DEFAULT_RESTAURANTS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-/// Number of items on each restaurant's menu unless told otherwise.
+/// Default number of items on each restaurant's menu.
 pub const DEFAULT_ITEMS: NonZeroU32 = NonZeroU32::new(40).expect("not zero");
-/// Number of users unless told otherwise.
+/// Default number of users.
 pub const DEFAULT_USERS: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
-/// The most restaurants, and the most items on a menu: their tables are held in memory.
+/// The largest number of restaurants, and of items on a menu: they are kept in memory.
 pub const MAX_NAMES: u32 = 1_000_000;
 
-/// Everything that the records of a workload depend on: the same settings give the same bytes.
+/// Everything that determines the records of a workload: the same settings give the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkloadSettings {
-    /// Where all randomness comes from.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// Event time of event 0.
     pub start: EventTime,
-    /// Density of the events in event time.
+    /// The rate of events in event time.
     pub spacing: Rate,
-    /// Share of orders whose payment failed.
+    /// Fraction of orders whose payment failed.
     pub failure_rate: Fraction,
-    /// Share of events that are malformed records instead.
+    /// Fraction of events that are poison records instead.
     pub poison_rate: Fraction,
-    /// Share of events that repeat an earlier record of the run instead; event 0 never does.
+    /// Fraction of events that repeat an earlier record of the run instead; never event 0.
     pub duplicate_rate: Fraction,
     /// Number of restaurants.
     pub restaurants: NonZeroU32,
@@ -48,11 +48,11 @@ pub struct WorkloadSettings {
     pub users: NonZeroU32,
 }
 
-/// Why there is no workload with these settings.
+/// Why the settings are invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum WorkloadError {
-    /// More restaurants or items than are held in memory.
-    #[error("there are at most {MAX_NAMES} {0}")]
+    /// More restaurants or items than [`MAX_NAMES`].
+    #[error("at most {max} {0} are supported", max = crate::units::grouped(MAX_NAMES))]
     TooMany(&'static str),
 }
 
@@ -73,9 +73,9 @@ impl WorkloadSettings {
         }
     }
 
-    /// Event time of an order, rounded down to a millisecond; `None` after the year 9999.
+    /// The event time of an order, rounded down to a millisecond; `None` after the year 9999.
     ///
-    /// Times never go back as the index grows, so a run fits if its last index has one.
+    /// Times do not decrease with the index, so a run fits if its last index does.
     #[must_use]
     pub fn event_time(&self, index: u64) -> Option<EventTime> {
         let after_start = i64::try_from(self.spacing.due(index).as_millis()).ok()?;
@@ -83,8 +83,8 @@ impl WorkloadSettings {
     }
 }
 
-/// The last full hour that lets the event time of `count` orders end before `now_millis` (milliseconds since the
-/// epoch); `None` if there is none since 1970.
+/// The last full hour from which the event times of `count` orders end before `now_millis` (milliseconds since the
+/// epoch); `None` if it would be before 1970.
 #[must_use]
 pub fn default_start(now_millis: i64, count: u64, spacing: Rate) -> Option<EventTime> {
     const HOUR_MILLIS: i64 = 60 * 60 * 1000;
@@ -93,13 +93,13 @@ pub fn default_start(now_millis: i64, count: u64, spacing: Rate) -> Option<Event
     EventTime::from_millis(latest - latest.rem_euclid(HOUR_MILLIS))
 }
 
-/// A share of the events, from none to all of them, kept exactly in parts per billion.
+/// A fraction of events, from none to all, in parts per billion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fraction(u32);
 
-/// Why a text is no share.
+/// The error of a text that is not a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a rate is a percentage from 0% to 100% or a number from 0 to 1, to nine decimals of the whole")]
+#[error("expected a percentage from 0% to 100% or a number from 0 to 1, in steps of one billionth")]
 pub struct FractionError;
 
 impl Fraction {
@@ -110,15 +110,15 @@ impl Fraction {
 
     const WHOLE: u32 = 1_000_000_000;
 
-    /// That many percent; 100 or more is all.
+    /// A percentage; 100 or more is all events.
     #[must_use]
     pub const fn percent(percent: u8) -> Self {
         if percent >= 100 { Self::ALL } else { Self(percent as u32 * (Self::WHOLE / 100)) }
     }
 
-    /// Whether a word drawn evenly from all 64-bit words falls into this share of them.
+    /// Whether a uniformly distributed word falls into this fraction of all 64-bit words.
     #[must_use]
-    pub(super) const fn takes(self, word: u64) -> bool {
+    pub(super) const fn includes(self, word: u64) -> bool {
         #[allow(clippy::cast_possible_truncation, reason = "below a billion")]
         let billionth = ((word as u128 * Self::WHOLE as u128) >> 64) as u32;
         billionth < self.0
@@ -128,9 +128,9 @@ impl Fraction {
 impl FromStr for Fraction {
     type Err = FractionError;
 
-    /// Reads `5%`, `0.5%` or `0.05`.
+    /// Parses `5%`, `0.5%` or `0.05`.
     fn from_str(text: &str) -> Result<Self, FractionError> {
-        // The billionth is nine decimals of the whole, and seven of a percent.
+        // A billionth has nine decimals, and seven as a percentage.
         let (number, decimals) = text.strip_suffix('%').map_or((text, 9), |number| (number, 7));
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_a_percentage_or_a_number_up_to_one() {
+    fn parses_percentages_and_numbers_up_to_one() {
         for (text, shown) in [
             ("5%", "5%"),
             ("0.05", "5%"),
@@ -175,7 +175,7 @@ mod tests {
             ("33.3333333%", "33.3333333%"),
             ("007.50%", "7.5%"),
         ] {
-            assert_eq!(text.parse::<Fraction>().map(|share| share.to_string()), Ok(shown.to_owned()), "{text}");
+            assert_eq!(text.parse::<Fraction>().map(|fraction| fraction.to_string()), Ok(shown.to_owned()), "{text}");
         }
         for text in
             ["", "%", ".", ".5", "-1%", "+1%", "5", "1.1", "100.1%", "0.0000000001", "1e-2", "5 %", "NaN", "0.-5"]
@@ -186,26 +186,26 @@ mod tests {
     }
 
     #[test]
-    fn none_takes_no_word_and_all_takes_every_word() {
+    fn includes_the_fraction_of_words() {
         for word in [0, 1, u64::MAX / 2, u64::MAX] {
-            assert!(!Fraction::NONE.takes(word));
-            assert!(Fraction::ALL.takes(word));
+            assert!(!Fraction::NONE.includes(word));
+            assert!(Fraction::ALL.includes(word));
         }
-        assert!(Fraction::percent(50).takes(u64::MAX / 2 - (1 << 40)));
-        assert!(!Fraction::percent(50).takes(u64::MAX / 2 + (1 << 40)));
+        assert!(Fraction::percent(50).includes(u64::MAX / 2 - (1 << 40)));
+        assert!(!Fraction::percent(50).includes(u64::MAX / 2 + (1 << 40)));
     }
 
     const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
 
     #[test]
-    fn ten_thousand_orders_are_forty_minutes_from_a_full_hour() {
+    fn the_default_start_is_a_full_hour() {
         let spacing = Rate::per_minute(DEFAULT_ORDERS_PER_MINUTE);
         let start = |now| default_start(now, 10_000, spacing).expect("in range").millis();
         // The last of them is at 39:59.760.
         let last = 39 * 60_000 + 59_760;
         assert_eq!(start(NOON + 40 * 60_000), NOON);
         assert_eq!(start(NOON + last + 1), NOON);
-        assert_eq!(start(NOON + last), NOON - 3_600_000, "it ends before now, not at it");
+        assert_eq!(start(NOON + last), NOON - 3_600_000, "it ends before now");
         assert_eq!(start(NOON), NOON - 3_600_000);
         assert_eq!(default_start(1, 1, spacing).map(EventTime::millis), Some(0));
         assert_eq!(default_start(0, 1, spacing), None);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_leaves_the_year_9999_has_no_time_for_its_last_orders() {
+    fn event_time_ends_with_the_year_9999() {
         let settings = WorkloadSettings::with_defaults(1, EventTime::MAX);
         assert_eq!(settings.event_time(0), Some(EventTime::MAX));
         assert_eq!(settings.event_time(1), None);
@@ -222,13 +222,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_share_survives_its_text(parts in 0u32..=1_000_000_000) {
-            let share = Fraction(parts);
-            prop_assert_eq!(share.to_string().parse(), Ok(share));
+        fn a_fraction_round_trips_through_text(parts in 0u32..=1_000_000_000) {
+            let fraction = Fraction(parts);
+            prop_assert_eq!(fraction.to_string().parse(), Ok(fraction));
         }
 
         #[test]
-        fn the_default_start_is_the_last_full_hour_that_fits(
+        fn the_default_start_is_the_last_hour_that_fits(
             now in 0i64..4_000_000_000_000, count in 1u64..1_000_000, per_minute in 1u64..100_000,
         ) {
             let spacing = Rate::per_minute(NonZeroU64::new(per_minute).expect("not zero"));

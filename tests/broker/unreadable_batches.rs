@@ -136,7 +136,7 @@ fn behind_what_is_read(env: &TestEnv) {
     env.delete_records("order-events", 0, 100);
     through.run("analytics --from-beginning").expect(0);
     let gone = through.run("inventory --until-end").expect(7);
-    assert!(gone.stderr.contains("offsets are gone unread"), "{}", gone.stderr);
+    assert!(gone.stderr.contains("offsets were deleted unread"), "{}", gone.stderr);
 }
 
 /// The client's own limits, instead of batches of 100 MB.

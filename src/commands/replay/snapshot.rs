@@ -172,7 +172,7 @@ pub(super) fn take_snapshot(
     let view = |position: &Position| if is_interrupted(position) { View::BeforeSwitch } else { View::Current };
     let topics = [&*names.orders(), &*names.decisions()];
     let before = state.metrics(topics, |_, _, position| view(position));
-    let kept = state.metrics_of_some(topics, |topic, partition, position| {
+    let kept = state.partial_metrics(topics, |topic, partition, position| {
         let left_alone = !is_chosen(context, settings, &TopicPartition::new(topic, partition));
         left_alone.then(|| view(position))
     });

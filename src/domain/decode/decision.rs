@@ -1,16 +1,16 @@
-//! Owns reading `InventoryEvent`.
+//! Decoder of `InventoryEvent`.
 
 use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
 use super::values::{id, id_or_empty, money, quantity, text, text_or_null, timestamp, whole, whole_or_null};
-use super::visitor::{FieldValue, Fields, Reading, ValueVisitor, read_fields};
+use super::visitor::{FieldValue, Fields, ReadContext, ValueVisitor, read_fields};
 use super::{Slot, Taken, optional, read_record, required};
 use crate::domain::decode_error::{DecodeError, Problem};
 use crate::domain::{Action, BadRecord, Cents, Decision, DecisionRecord, DecisionSource, EventTime, Reason};
 
-/// A known field of an event on the decisions' topic.
+/// The known fields of an event in `inventory-events`.
 #[derive(Clone, Copy)]
 enum Field {
     EventType,
@@ -29,20 +29,21 @@ enum Field {
     Timestamp,
 }
 
-/// A known field of a decision's source.
+/// The known fields of a decision's source.
 #[derive(Clone, Copy)]
 enum SourceField {
     Partition,
     Offset,
 }
 
-/// Reads a record of `inventory-events`, by section 3 of the contract. An ordinary record costs no allocation.
+/// Decodes a record of `inventory-events` as described in `docs/reference/events.md`. Ordinary records need no
+/// allocation.
 ///
 /// # Errors
 ///
-/// When the record is bad by the contract's list, read for the fields of an `InventoryEvent`.
+/// When the record is bad.
 pub fn decode_decision(value: Option<&[u8]>) -> Result<DecisionRecord<'_>, BadRecord> {
-    Ok(read_record::<DecisionSlots>(value)?.judge()?)
+    Ok(read_record::<DecisionSlots>(value)?.finish()?)
 }
 
 #[derive(Default)]
@@ -106,7 +107,7 @@ impl<'a> Fields<'a> for DecisionSlots<'a> {
 }
 
 impl<'a> DecisionSlots<'a> {
-    fn judge(self) -> Result<DecisionRecord<'a>, DecodeError> {
+    fn finish(self) -> Result<DecisionRecord<'a>, DecodeError> {
         if required(self.event_type, "event_type")? != "InventoryEvent" || self.line.is_none() {
             return Ok(DecisionRecord::Skipped);
         }
@@ -162,15 +163,15 @@ struct SourceObject;
 impl<'a> ValueVisitor<'a> for SourceObject {
     type Value = Result<DecisionSource, DecodeError>;
 
-    fn wrong(self) -> Self::Value {
+    fn wrong_type(self) -> Self::Value {
         Err(DecodeError::of_field("source", Problem::NoObject))
     }
 
     #[inline]
-    fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<Self::Value, A::Error> {
+    fn object<A: MapAccess<'a>>(self, fields: A, context: &ReadContext) -> Result<Self::Value, A::Error> {
         let mut slots = SourceSlots::default();
-        read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(DecodeError::in_source))?;
-        Ok(slots.judge().map_err(DecodeError::in_source))
+        read_fields(&mut slots, fields, context).inspect_err(|_| context.map_error(DecodeError::in_source))?;
+        Ok(slots.finish().map_err(DecodeError::in_source))
     }
 }
 
@@ -198,7 +199,7 @@ impl<'a> Fields<'a> for SourceSlots {
 
 impl SourceSlots {
     #[inline]
-    fn judge(self) -> Result<DecisionSource, DecodeError> {
+    fn finish(self) -> Result<DecisionSource, DecodeError> {
         Ok(DecisionSource {
             partition: required(self.partition, "partition")?,
             offset: required(self.offset, "offset")?,

@@ -1,9 +1,8 @@
-//! Owns reading events: which bytes are an order or a decision, which are another event, and which are bad.
+//! JSON decoder of events: recognizes orders, decisions, other events, and bad records. See `docs/reference/events.md`.
 //!
-//! `serde_json` reads, borrowing, in three steps: the text must be one JSON object in which no known field stands twice;
-//! then `event_type` tells whether the record is ours to judge; only then do the fields' own verdicts, kept meanwhile,
-//! count. Known fields are looked at for repetition whatever the event type is, also in the objects of `items` and in
-//! `source`.
+//! `serde_json` parses without copying, in three steps. First, the text must be one JSON object without duplicate known
+//! fields. Then `event_type` decides whether the record is skipped. Last, the errors of the fields, kept until then,
+//! make the record bad. Duplicates are checked for every event type, also in the objects of `items` and in `source`.
 
 mod decision;
 mod order;
@@ -20,106 +19,108 @@ pub use order::decode_order;
 use serde::Deserializer as _;
 use serde::de::MapAccess;
 
-use self::skipped_values::unseen_fault;
-use self::visitor::{Any, Fields, Reading, ValueVisitor, read_fields};
+use self::skipped_values::check_skipped;
+use self::visitor::{AnyValue, Fields, ReadContext, ValueVisitor, read_fields};
 use super::decode_error::{DecodeError, Location, Problem};
 use super::{BadReason, BadRecord};
 
-/// A known field: absent, or its value, or what is wrong with it, which counts only if the record is ours.
+/// A known field: absent, its value, or its error, which counts only if the record is not skipped.
 type Slot<T, E = Problem> = Option<Result<T, E>>;
 
-/// What taking a value gives: `X` ends the reading, the inner error is the field's own.
+/// The result of reading a value: `X` ends the parsing, the inner error is that of the field.
 type Taken<T, X> = Result<Result<T, Problem>, X>;
 
-/// Why a text was not read to its end.
-struct Ended {
-    /// What `serde_json` says, and where.
-    error: serde_json::Error,
-    /// What was found that is no matter of syntax; `error` then tells only where.
-    fault: Option<DecodeError>,
+/// Why the parsing ended early.
+struct ParseFailure {
+    /// The error of `serde_json`, with its location.
+    json: serde_json::Error,
+    /// An error that is not one of syntax; `json` then only has its location.
+    error: Option<DecodeError>,
 }
 
-/// Reads a record's value as exactly one JSON object. Of several faults that end the reading the first in the text counts.
+/// Parses a record's value as exactly one JSON object. Of several errors that end the parsing, the first in the text
+/// counts.
 #[inline]
 fn read_record<'a, F: Fields<'a> + Default>(value: Option<&'a [u8]>) -> Result<F, BadRecord> {
-    let bytes = value.ok_or(DecodeError { place: Location::Value, problem: Problem::NoValue })?;
+    let bytes = value.ok_or(DecodeError { location: Location::Value, problem: Problem::NoValue })?;
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| DecodeError { place: Location::Byte(error.valid_up_to()), problem: Problem::NotUtf8 })?;
-    let object_begins = text.trim_start_matches([' ', '\t', '\n', '\r']);
-    if !object_begins.starts_with('{') {
-        let place = Location::Byte(text.len() - object_begins.len());
-        return Err(DecodeError { place, problem: Problem::NotAnObject }.into());
+        .map_err(|error| DecodeError { location: Location::Byte(error.valid_up_to()), problem: Problem::NotUtf8 })?;
+    let object = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    if !object.starts_with('{') {
+        let location = Location::Byte(text.len() - object.len());
+        return Err(DecodeError { location, problem: Problem::NotAnObject }.into());
     }
-    match (read_object(text), unseen_fault(text)) {
+    match (read_object(text), check_skipped(text)) {
         (Ok(fields), None) => Ok(fields),
         (Ok(_), Some((_, bad))) => Err(bad),
-        (Err(ended), unseen) => Err(first_fault(text, &ended, unseen)),
+        (Err(failure), skipped) => Err(first_error(text, &failure, skipped)),
     }
 }
 
 #[cold]
-fn first_fault(text: &str, ended: &Ended, unseen: Option<(usize, BadRecord)>) -> BadRecord {
-    let (end, malformed) = not_json(text, 0, &ended.error);
-    match unseen {
+fn first_error(text: &str, failure: &ParseFailure, skipped: Option<(usize, BadRecord)>) -> BadRecord {
+    let (end, syntax_error) = not_json(text, 0, &failure.json);
+    match skipped {
         Some((byte, bad)) if byte < end => bad,
-        _ => ended.fault.map_or(malformed, BadRecord::from),
+        _ => failure.error.map_or(syntax_error, BadRecord::from),
     }
 }
 
-/// Reads a text that begins like an object; once more, carefully, if it seems to be no JSON.
+/// Parses a text that starts like an object; a second time, in careful mode, if it has a syntax error.
 #[inline]
-fn read_object<'a, F: Fields<'a> + Default>(text: &'a str) -> Result<F, Ended> {
-    read_object_once(text, &Reading::default()).or_else(|ended| match ended.fault {
-        Some(_) => Err(ended),
-        None => read_object_once(text, &Reading { careful: true, ..Reading::default() }),
+fn read_object<'a, F: Fields<'a> + Default>(text: &'a str) -> Result<F, ParseFailure> {
+    read_object_once(text, &ReadContext::default()).or_else(|failure| match failure.error {
+        Some(_) => Err(failure),
+        None => read_object_once(text, &ReadContext { careful: true, ..ReadContext::default() }),
     })
 }
 
-fn read_object_once<'a, F: Fields<'a> + Default>(text: &'a str, reading: &Reading) -> Result<F, Ended> {
+fn read_object_once<'a, F: Fields<'a> + Default>(text: &'a str, context: &ReadContext) -> Result<F, ParseFailure> {
     let mut fields = F::default();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let object = Any { wanted: Record(&mut fields), reading };
+    let object = AnyValue { visitor: RootObject(&mut fields), context };
     match reader.deserialize_any(object).and_then(|()| reader.end()) {
         Ok(()) => Ok(fields),
-        Err(error) => Err(Ended { error, fault: reading.fault.get() }),
+        Err(json) => Err(ParseFailure { json, error: context.error.get() }),
     }
 }
 
 /// The outer object.
-struct Record<'f, F>(&'f mut F);
+struct RootObject<'f, F>(&'f mut F);
 
-impl<'a, F: Fields<'a>> ValueVisitor<'a> for Record<'_, F> {
+impl<'a, F: Fields<'a>> ValueVisitor<'a> for RootObject<'_, F> {
     type Value = ();
 
-    /// Never asked for: the text begins like an object.
-    fn wrong(self) {}
+    /// Never called: the text starts like an object.
+    fn wrong_type(self) {}
 
     #[inline]
-    fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<(), A::Error> {
-        read_fields(self.0, fields, reading)
+    fn object<A: MapAccess<'a>>(self, fields: A, context: &ReadContext) -> Result<(), A::Error> {
+        read_fields(self.0, fields, context)
     }
 }
 
-/// What `serde_json` says of a text that begins at that byte of the record, and at which byte of the record it says so.
+/// Converts an error of `serde_json` in a text that starts at byte `begin` of the record; also returns the byte of the
+/// error.
 #[cold]
 fn not_json(text: &str, begin: usize, error: &serde_json::Error) -> (usize, BadRecord) {
     let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let read = lines_before.map(str::len).sum::<usize>() + error.column();
-    // At the end nothing is at fault but that it ends; else the last byte that was read is.
+    // At the end of the input the error is after the last byte; otherwise it is the last byte read.
     let byte = begin + if error.is_eof() { read } else { read.saturating_sub(1) };
-    let words = error.to_string();
-    let words = words.rsplit_once(" at line ").map_or(&*words, |(words, _)| words);
-    (byte, BadRecord { reason: BadReason::NotJson, detail: format!("byte {byte}: {words}") })
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+    (byte, BadRecord { reason: BadReason::NotJson, detail: format!("byte {byte}: {text}") })
 }
 
-/// The value of a field that must be there.
+/// The value of a required field.
 #[inline]
 fn required<T>(slot: Slot<T>, name: &'static str) -> Result<T, DecodeError> {
     slot.unwrap_or(Err(Problem::Missing)).map_err(|problem| DecodeError::of_field(name, problem))
 }
 
-/// The value of a field that may be missing.
+/// The value of an optional field.
 #[inline]
-fn optional<T>(slot: Slot<T>, name: &'static str, otherwise: T) -> Result<T, DecodeError> {
-    slot.unwrap_or(Ok(otherwise)).map_err(|problem| DecodeError::of_field(name, problem))
+fn optional<T>(slot: Slot<T>, name: &'static str, default: T) -> Result<T, DecodeError> {
+    slot.unwrap_or(Ok(default)).map_err(|problem| DecodeError::of_field(name, problem))
 }

@@ -1,6 +1,5 @@
-//! Holds the decoder against a second opinion: the contract's rules, told once more over `serde_json`'s tree.
-//!
-//! The oracle is slow and knows no order of fields, no borrowing and no fast ways; it judges good, bad or skipped.
+//! Property tests of the decoder against a model: a slow second implementation of `docs/reference/events.md` on a JSON
+//! tree, which only distinguishes good, bad and skipped records.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +18,7 @@ enum ModelVerdict {
     Skipped,
 }
 
-/// JSON with repeated keys kept.
+/// JSON with duplicate keys.
 enum Tree {
     Null,
     Bool,
@@ -117,7 +116,7 @@ impl Tree {
         self.text(name).is_some_and(|word| words.contains(&word))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "no bound that it is held against is near 2^53")]
+    #[allow(clippy::cast_precision_loss, reason = "all bounds are far below 2^53")]
     fn number(&self, name: &str) -> Option<f64> {
         match self.field(name)? {
             Self::Natural(number) => Some(*number as f64),
@@ -130,7 +129,7 @@ impl Tree {
         self.number(name).is_some_and(|value| value.fract() == 0.0 && (least..=most).contains(&value))
     }
 
-    /// Of integers all that fit; of other spellings those that a double holds exactly.
+    /// Integers that fit, and other numbers that a double holds exactly.
     fn has_natural(&self, name: &str, most: u64) -> bool {
         match self.field(name) {
             Some(Self::Natural(number)) => *number <= most,
@@ -172,17 +171,17 @@ const DECISION_FIELDS: [&str; 14] = [
 ];
 const SOURCE_FIELDS: [&str; 2] = ["partition", "offset"];
 
-/// What the oracle makes of a record; `None` where it cannot tell, for `serde_json` refuses a number beyond a double even
-/// in a field that nobody reads.
-fn judge(value: &[u8], judge_tree: impl FnOnce(&Tree) -> ModelVerdict) -> Option<ModelVerdict> {
+/// The verdict of the model; `None` where it has none, because `serde_json` rejects a number beyond a double even in an
+/// unknown field.
+fn verdict(value: &[u8], check_tree: impl FnOnce(&Tree) -> ModelVerdict) -> Option<ModelVerdict> {
     match serde_json::from_slice::<Tree>(value) {
-        Ok(tree) if tree.fields().is_some() => Some(judge_tree(&tree)),
+        Ok(tree) if tree.fields().is_some() => Some(check_tree(&tree)),
         Err(error) if error.to_string().contains("out of range") => None,
         _ => Some(ModelVerdict::Bad),
     }
 }
 
-fn judge_order(tree: &Tree) -> ModelVerdict {
+fn check_order(tree: &Tree) -> ModelVerdict {
     let no_lines = Vec::new();
     let lines = if let Some(Tree::List(lines)) = tree.field("items") { lines } else { &no_lines };
     if tree.repeats(&ORDER_FIELDS) || lines.iter().any(|line| line.repeats(&LINE_FIELDS)) {
@@ -207,7 +206,7 @@ fn judge_order(tree: &Tree) -> ModelVerdict {
     }
 }
 
-fn judge_decision(tree: &Tree) -> ModelVerdict {
+fn check_decision(tree: &Tree) -> ModelVerdict {
     let source = tree.field("source").unwrap_or(&Tree::Null);
     if tree.repeats(&DECISION_FIELDS) || source.repeats(&SOURCE_FIELDS) {
         return ModelVerdict::Bad;
@@ -240,7 +239,7 @@ fn judge_decision(tree: &Tree) -> ModelVerdict {
     }
 }
 
-/// Values that are likely to be right or wrong by a hair: JSON without white space, parted by it.
+/// Values at the bounds of what is valid: JSON without white space, separated by white space.
 const VALUES: &str = r#"
     null true "" "a" 0 -0 1 2.0 2e0 1.5 -1 1000000 1000001 10000000.00 10000000.01 8.505 8.499999999999999 1e400
     9007199254740993 18446744073709551615 9007199254740994.0 "placed" "reject" "out_of_stock" "OrderPlaced"
@@ -250,7 +249,7 @@ const VALUES: &str = r#"
     {"offset":2,"partition":-0}
 "#;
 
-/// One change to a list of fields: replace a value, remove, repeat, move, or add one nobody knows.
+/// A change to a list of fields.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Index, &'static str),
@@ -274,7 +273,7 @@ fn changes() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// A good record's fields with a few changes, then a few damaged bytes, most often none.
+/// The fields of a good record with a few changes, then a few corrupt bytes, mostly none.
 fn records(good: &'static [(&'static str, &'static str)]) -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop_oneof![5 => Just(0), 1 => 1..3_usize].prop_flat_map(|count| {
         let byte = prop_oneof![select(b"{}[]\",:\\ 0159.eE-u\0\x1b\xff\xc3".to_vec()), any::<u8>()];
@@ -347,8 +346,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
-    fn orders_are_judged_as_the_oracle_judges_them(record in records(GOOD_ORDER)) {
-        let Some(expected) = judge(&record, judge_order) else { return Ok(()) };
+    fn orders_agree_with_the_model(record in records(GOOD_ORDER)) {
+        let Some(expected) = verdict(&record, check_order) else { return Ok(()) };
         let decoded = match decode_order(Some(&record)) {
             Ok(OrderRecord::Order(_)) => ModelVerdict::Good,
             Ok(OrderRecord::Skipped) => ModelVerdict::Skipped,
@@ -358,8 +357,8 @@ proptest! {
     }
 
     #[test]
-    fn decisions_are_judged_as_the_oracle_judges_them(record in records(GOOD_DECISION)) {
-        let Some(expected) = judge(&record, judge_decision) else { return Ok(()) };
+    fn decisions_agree_with_the_model(record in records(GOOD_DECISION)) {
+        let Some(expected) = verdict(&record, check_decision) else { return Ok(()) };
         let decoded = match decode_decision(Some(&record)) {
             Ok(DecisionRecord::Decision(_)) => ModelVerdict::Good,
             Ok(DecisionRecord::Skipped) => ModelVerdict::Skipped,
@@ -369,7 +368,7 @@ proptest! {
     }
 
     #[test]
-    fn a_detail_is_short_plain_ascii(record in records(GOOD_ORDER)) {
+    fn details_are_short_ascii(record in records(GOOD_ORDER)) {
         if let Err(bad) = decode_order(Some(&record)) {
             prop_assert!(bad.detail.len() <= 80, "{}", bad.detail);
             prop_assert!(bad.detail.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", bad.detail);

@@ -1,19 +1,19 @@
-//! Owns reading `OrderPlaced`.
+//! Decoder of `OrderPlaced`.
 
 use std::borrow::Cow;
 
 use serde::de::{MapAccess, SeqAccess};
 
 use super::values::{id, id_or_empty, money, quantity, text, timestamp};
-use super::visitor::{Any, FieldValue, Fields, Reading, ValueVisitor, read_fields};
+use super::visitor::{AnyValue, FieldValue, Fields, ReadContext, ValueVisitor, read_fields};
 use super::{Slot, Taken, optional, read_record, required};
 use crate::domain::decode_error::{DecodeError, Location, Problem};
 use crate::domain::{BadRecord, Cents, EventTime, Lines, Order, OrderLine, OrderRecord, OrderStatus};
 
-/// The most lines an order may have.
-const MOST_LINES: usize = 10_000;
+/// The largest number of lines of an order.
+const MAX_LINES: usize = 10_000;
 
-/// A known field of an event on the orders' topic.
+/// The known fields of an event in `order-events`.
 #[derive(Clone, Copy)]
 enum Field {
     EventType,
@@ -26,7 +26,7 @@ enum Field {
     Timestamp,
 }
 
-/// A known field of an order's line.
+/// The known fields of an order line.
 #[derive(Clone, Copy)]
 enum LineField {
     ItemId,
@@ -34,13 +34,13 @@ enum LineField {
     Price,
 }
 
-/// Reads a record of `order-events`, by section 3 of the contract. An ordinary record costs no allocation.
+/// Decodes a record of `order-events` as described in `docs/reference/events.md`. Ordinary records need no allocation.
 ///
 /// # Errors
 ///
-/// When the record is bad by the contract's list.
+/// When the record is bad.
 pub fn decode_order(value: Option<&[u8]>) -> Result<OrderRecord<'_>, BadRecord> {
-    Ok(read_record::<OrderSlots>(value)?.judge()?)
+    Ok(read_record::<OrderSlots>(value)?.finish()?)
 }
 
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl<'a> Fields<'a> for OrderSlots<'a> {
 }
 
 impl<'a> OrderSlots<'a> {
-    fn judge(self) -> Result<OrderRecord<'a>, DecodeError> {
+    fn finish(self) -> Result<OrderRecord<'a>, DecodeError> {
         if required(self.event_type, "event_type")? != "OrderPlaced" {
             return Ok(OrderRecord::Skipped);
         }
@@ -116,28 +116,28 @@ struct Items;
 impl<'a> ValueVisitor<'a> for Items {
     type Value = Result<Lines<'a>, DecodeError>;
 
-    fn wrong(self) -> Self::Value {
+    fn wrong_type(self) -> Self::Value {
         Err(DecodeError::of_field("items", Problem::NoArray))
     }
 
     #[inline]
-    fn array<A: SeqAccess<'a>>(self, mut elements: A, reading: &Reading) -> Result<Self::Value, A::Error> {
+    fn array<A: SeqAccess<'a>>(self, mut elements: A, context: &ReadContext) -> Result<Self::Value, A::Error> {
         let mut lines = Lines::new();
-        let mut first_fault = None;
+        let mut first_error = None;
         let mut count = 0;
-        while let Some(line) = elements.next_element_seed(Any { wanted: Line { index: count }, reading })? {
+        while let Some(line) = elements.next_element_seed(AnyValue { visitor: Line { index: count }, context })? {
             count += 1;
             match line {
-                // What is beyond the bound is judged as JSON and dropped: a bad record must not decide how much is kept.
-                Ok(line) if count <= MOST_LINES => lines.push(line),
+                // Lines above the limit are parsed and dropped: a bad record must not use unbounded memory.
+                Ok(line) if count <= MAX_LINES => lines.push(line),
                 Ok(_) => {}
-                Err(fault) => first_fault = first_fault.or(Some(fault)),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        Ok(match first_fault {
-            Some(fault) => Err(fault),
+        Ok(match first_error {
+            Some(error) => Err(error),
             None if count == 0 => Err(DecodeError::of_field("items", Problem::NoLines)),
-            None if count > MOST_LINES => Err(DecodeError::of_field("items", Problem::TooManyLines)),
+            None if count > MAX_LINES => Err(DecodeError::of_field("items", Problem::TooManyLines)),
             None => Ok(lines),
         })
     }
@@ -151,16 +151,16 @@ struct Line {
 impl<'a> ValueVisitor<'a> for Line {
     type Value = Result<OrderLine<'a>, DecodeError>;
 
-    fn wrong(self) -> Self::Value {
-        Err(DecodeError { place: Location::Line(self.index), problem: Problem::NoObject })
+    fn wrong_type(self) -> Self::Value {
+        Err(DecodeError { location: Location::Line(self.index), problem: Problem::NoObject })
     }
 
     #[inline]
-    fn object<A: MapAccess<'a>>(self, fields: A, reading: &Reading) -> Result<Self::Value, A::Error> {
+    fn object<A: MapAccess<'a>>(self, fields: A, context: &ReadContext) -> Result<Self::Value, A::Error> {
         let mut slots = LineSlots::default();
-        let told = |fault: DecodeError| fault.in_line(self.index);
-        read_fields(&mut slots, fields, reading).inspect_err(|_| reading.refine(told))?;
-        Ok(slots.judge().map_err(told))
+        let in_line = |error: DecodeError| error.in_line(self.index);
+        read_fields(&mut slots, fields, context).inspect_err(|_| context.map_error(in_line))?;
+        Ok(slots.finish().map_err(in_line))
     }
 }
 
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> for LineSlots<'a> {
 
 impl<'a> LineSlots<'a> {
     #[inline]
-    fn judge(self) -> Result<OrderLine<'a>, DecodeError> {
+    fn finish(self) -> Result<OrderLine<'a>, DecodeError> {
         Ok(OrderLine {
             item_id: required(self.item_id, "item_id")?,
             quantity: required(self.quantity, "quantity")?,

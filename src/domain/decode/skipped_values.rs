@@ -1,30 +1,29 @@
-//! Owns what the contract asks of every part of a record and `serde_json` asks only of the parts it keeps.
+//! Checks of values that `serde_json` skips or passes on as text: nesting depth and lone surrogates.
 //!
-//! A value that `serde_json` skips, or hands on as its text, may nest without bound and hold lone surrogates.
+//! `serde_json` checks both only in values that it parses.
 
 use super::not_json;
 use crate::domain::BadRecord;
 use crate::domain::decode_error::{DecodeError, Location, Problem};
 
-/// Arrays and objects may be nested that deep, counted from the outer object; as deep as `serde_json` reads.
-const DEEPEST: usize = 127;
+/// The largest nesting depth, counted from the outer object; the limit of `serde_json`.
+const MAX_DEPTH: usize = 127;
 
-/// The first place that is nested too deep or has an escape that is none, as far as the text is JSON: behind the first
-/// fault of syntax the answer means nothing.
+/// The first byte that is nested too deep or has an invalid escape. Only valid up to the first syntax error.
 #[inline]
-pub(super) fn unseen_fault(text: &str) -> Option<(usize, BadRecord)> {
-    if is_plain(text.as_bytes()) { None } else { look_closely(text) }
+pub(super) fn check_skipped(text: &str) -> Option<(usize, BadRecord)> {
+    if is_plain(text.as_bytes()) { None } else { check_all(text) }
 }
 
-/// Whether there is no escape, and not one bracket more than may be nested, wherever they close. So is nearly every record.
+/// Whether the text has no escapes, and fewer opening brackets than the largest depth, like nearly every record.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
     let mut found = memchr::memchr3_iter(b'{', b'[', b'\\', text);
-    found.by_ref().take(DEEPEST).all(|at| text[at] != b'\\') && found.next().is_none()
+    found.by_ref().take(MAX_DEPTH).all(|at| text[at] != b'\\') && found.next().is_none()
 }
 
 #[cold]
-fn look_closely(text: &str) -> Option<(usize, BadRecord)> {
+fn check_all(text: &str) -> Option<(usize, BadRecord)> {
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(byte) = text.as_bytes().get(at) {
@@ -39,8 +38,8 @@ fn look_closely(text: &str) -> Option<(usize, BadRecord)> {
                 at += string.len();
                 continue;
             }
-            b'{' | b'[' if depth == DEEPEST => {
-                return Some((at, DecodeError { place: Location::Byte(at), problem: Problem::TooDeep }.into()));
+            b'{' | b'[' if depth == MAX_DEPTH => {
+                return Some((at, DecodeError { location: Location::Byte(at), problem: Problem::TooDeep }.into()));
             }
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
@@ -51,7 +50,7 @@ fn look_closely(text: &str) -> Option<(usize, BadRecord)> {
     None
 }
 
-/// The string that begins there, with its quotes; `None` if it never ends.
+/// The string that starts at `start`, with its quotes; `None` if it does not end.
 fn string_at(text: &str, start: usize) -> Option<&str> {
     let mut escaped = false;
     let end = text.as_bytes()[start + 1..].iter().position(|byte| {
@@ -70,11 +69,11 @@ mod tests {
     use crate::domain::BadReason;
 
     fn reason(text: &str) -> Option<BadReason> {
-        unseen_fault(text).map(|(_, bad)| bad.reason)
+        check_skipped(text).map(|(_, bad)| bad.reason)
     }
 
     #[test]
-    fn nesting_ends_at_127_and_never_at_the_stack() {
+    fn nesting_is_limited_to_127() {
         let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
         for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":[", "]}]")] {
             let per_round = open.matches(['[', '{']).count();
@@ -83,17 +82,17 @@ mod tests {
             assert_eq!(reason(&nested(open, close, rounds + 1)), Some(BadReason::TooDeep));
             assert_eq!(reason(&nested(open, close, 100_000)), Some(BadReason::TooDeep));
         }
-        assert_eq!(unseen_fault(&"[".repeat(128)).map(|(at, _)| at), Some(127));
+        assert_eq!(check_skipped(&"[".repeat(128)).map(|(at, _)| at), Some(127));
     }
 
     #[test]
-    fn breadth_is_not_depth_and_a_string_nests_nothing() {
+    fn only_open_brackets_outside_strings_count() {
         assert_eq!(reason(&format!("[{}1]", "[[]],{\"a\":{}},".repeat(1_000))), None);
         assert_eq!(reason(&format!(r#"["{0}","\"{0}","\\","{0}"]"#, "[{".repeat(1_000))), None);
     }
 
     #[test]
-    fn surrogates_are_judged_wherever_they_stand() {
+    fn lone_surrogates_are_found_everywhere() {
         for bad in [
             r#""\ud83d""#,
             r#""\ude00""#,
@@ -114,15 +113,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_not_looked_at_closely_has_no_escape_and_few_brackets(
+        fn plain_texts_have_few_brackets_and_no_escapes(
             brackets in "[\\[{]{120,135}", other in "[a\"\\]}\\\\]{0,2}", at in 0_usize..120,
         ) {
             let text = format!("{}{other}{}", &brackets[..at], &brackets[at..]);
-            prop_assert_eq!(is_plain(text.as_bytes()), brackets.len() <= DEEPEST && !other.contains('\\'));
+            prop_assert_eq!(is_plain(text.as_bytes()), brackets.len() <= MAX_DEPTH && !other.contains('\\'));
         }
 
         #[test]
-        fn a_string_is_found_whole(text in any::<String>(), before in "[ \\[{:,1]{0,9}", after in "[ \\]},:\"]{0,9}") {
+        fn finds_whole_strings(text in any::<String>(), before in "[ \\[{:,1]{0,9}", after in "[ \\]},:\"]{0,9}") {
             let json = serde_json::to_string(&text).expect("a string is JSON");
             let around = format!("{before}{json}{after}");
             prop_assert_eq!(string_at(&around, before.len()), Some(&*json));

@@ -1,4 +1,4 @@
-//! Owns the values of known fields: their JSON types and the bounds that every event shares.
+//! Values of known fields: their JSON types and bounds.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -11,10 +11,10 @@ use super::visitor::{FieldValue, ValueVisitor};
 use crate::domain::decode_error::Problem;
 use crate::domain::{Cents, EventTime};
 
-/// The longest id, in bytes.
-const LONGEST_ID: usize = 256;
+/// The largest length of an id in bytes.
+const MAX_ID_BYTES: usize = 256;
 
-/// Integers up to here are exact as a double (RFC 8259, section 6, on what readers of JSON agree about).
+/// The largest integer up to which a double is exact (RFC 8259, section 6).
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// A string.
@@ -24,7 +24,7 @@ impl<'a> ValueVisitor<'a> for Text {
     type Value = Result<Cow<'a, str>, Problem>;
 
     #[inline]
-    fn wrong(self) -> Self::Value {
+    fn wrong_type(self) -> Self::Value {
         Err(Problem::NoString)
     }
 
@@ -40,7 +40,7 @@ struct TextOrNull;
 impl<'a> ValueVisitor<'a> for TextOrNull {
     type Value = Result<Option<Cow<'a, str>>, Problem>;
 
-    fn wrong(self) -> Self::Value {
+    fn wrong_type(self) -> Self::Value {
         Err(Problem::NoString)
     }
 
@@ -53,80 +53,76 @@ impl<'a> ValueVisitor<'a> for TextOrNull {
     }
 }
 
-/// Takes a string.
+/// Reads a string.
 #[inline]
 pub(super) fn text<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cow<'a, str>, A::Error> {
     value.read(Text)
 }
 
-/// Takes a string or `null`.
+/// Reads a string or `null`.
 #[inline]
 pub(super) fn text_or_null<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Option<Cow<'a, str>>, A::Error> {
     value.read(TextOrNull)
 }
 
-/// Takes an id of 1 to 256 bytes.
+/// Reads an id of 1 to 256 bytes.
 #[inline]
 pub(super) fn id<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cow<'a, str>, A::Error> {
     Ok(id_or_empty(value)?.and_then(|id| if id.is_empty() { Err(Problem::Empty) } else { Ok(id) }))
 }
 
-/// Takes an id of 0 to 256 bytes.
+/// Reads an id of 0 to 256 bytes.
 #[inline]
 pub(super) fn id_or_empty<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cow<'a, str>, A::Error> {
-    Ok(text(value)?.and_then(|id| if id.len() > LONGEST_ID { Err(Problem::LongerThan256) } else { Ok(id) }))
+    Ok(text(value)?.and_then(|id| if id.len() > MAX_ID_BYTES { Err(Problem::LongerThan256) } else { Ok(id) }))
 }
 
-/// Takes a timestamp.
+/// Reads a timestamp.
 #[inline]
 pub(super) fn timestamp<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<EventTime, A::Error> {
     Ok(text(value)?.and_then(|text| EventTime::parse(&text).map_err(Problem::Time)))
 }
 
-/// Takes a price or total.
+/// Reads a price or total.
 #[inline]
 pub(super) fn money<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<Cents, A::Error> {
     Ok(number(value.json()?).and_then(|number| cents_of(number).ok_or(Problem::NoMoney)))
 }
 
-/// Takes a number of pieces, 1 to 1,000,000.
+/// Reads a quantity of 1 to 1,000,000.
 #[inline]
 pub(super) fn quantity<'a, A: MapAccess<'a>>(value: FieldValue<'_, A>) -> Taken<u32, A::Error> {
     whole(value, 1..=1_000_000, Problem::NoQuantity)
 }
 
-/// Takes a number that is, by its value, a whole one within the bounds and those of its type.
+/// Reads a number whose value is an integer within the bounds and those of its type.
 #[inline]
 pub(super) fn whole<'a, T: TryFrom<u64>, A: MapAccess<'a>>(
     value: FieldValue<'_, A>,
     bounds: RangeInclusive<u64>,
-    otherwise: Problem,
+    problem: Problem,
 ) -> Taken<T, A::Error> {
-    Ok(whole_within(value.json()?, bounds, otherwise))
+    Ok(whole_within(value.json()?, bounds, problem))
 }
 
-/// The same, or `null`.
+/// As [`whole`], or `null`.
 #[inline]
 pub(super) fn whole_or_null<'a, T: TryFrom<u64>, A: MapAccess<'a>>(
     value: FieldValue<'_, A>,
     bounds: RangeInclusive<u64>,
-    otherwise: Problem,
+    problem: Problem,
 ) -> Taken<Option<T>, A::Error> {
     let json = value.json()?;
-    Ok(if json.get() == "null" { Ok(None) } else { whole_within(json, bounds, otherwise).map(Some) })
+    Ok(if json.get() == "null" { Ok(None) } else { whole_within(json, bounds, problem).map(Some) })
 }
 
 #[inline]
-fn whole_within<T: TryFrom<u64>>(
-    json: &RawValue,
-    bounds: RangeInclusive<u64>,
-    otherwise: Problem,
-) -> Result<T, Problem> {
+fn whole_within<T: TryFrom<u64>>(json: &RawValue, bounds: RangeInclusive<u64>, problem: Problem) -> Result<T, Problem> {
     let value = whole_of(number(json)?).filter(|value| bounds.contains(value));
-    value.and_then(|value| T::try_from(value).ok()).ok_or(otherwise)
+    value.and_then(|value| T::try_from(value).ok()).ok_or(problem)
 }
 
-/// The text of a number, which follows the grammar of JSON.
+/// The JSON text of a number.
 #[inline]
 fn number(json: &RawValue) -> Result<&str, Problem> {
     if is_number(json) { Ok(json.get()) } else { Err(Problem::NoNumber) }
@@ -138,7 +134,7 @@ pub(super) fn is_number(json: &RawValue) -> bool {
     matches!(json.get().as_bytes(), [b'-' | b'0'..=b'9', ..])
 }
 
-/// The whole number that a JSON number is by value: integers exactly, `2.0` and `2e0` as doubles.
+/// The integer value of a JSON number: integers exactly, `2.0` and `2e0` as doubles.
 #[inline]
 fn whole_of(number: &str) -> Option<u64> {
     number.parse().ok().or_else(|| whole_of_double(number))
@@ -151,7 +147,7 @@ fn whole_of_double(number: &str) -> Option<u64> {
     (value.fract() == 0.0 && (0.0..=EXACT_INTEGERS).contains(&value)).then_some(value as u64)
 }
 
-/// The amount that a JSON number is by value.
+/// The amount of a JSON number.
 #[inline]
 fn cents_of(number: &str) -> Option<Cents> {
     match plain_cents(number.as_bytes()) {
@@ -160,7 +156,7 @@ fn cents_of(number: &str) -> Option<Cents> {
     }
 }
 
-/// The usual spellings, `8`, `8.5` and `8.50`, without the way through a double; `None` for every other.
+/// Parses the usual formats `8`, `8.5` and `8.50` without a double; `None` for any other.
 #[inline]
 fn plain_cents(number: &[u8]) -> Option<Cents> {
     let (units, hundredths) = match number {
@@ -168,7 +164,7 @@ fn plain_cents(number: &[u8]) -> Option<Cents> {
         [units @ .., b'.', tenths, hundredths] => (units, digits(&[*tenths, *hundredths])?),
         units => (units, 0),
     };
-    // Ten digits are more than any amount has, and no sum of them overflows.
+    // Ten digits exceed the largest amount and do not overflow.
     if units.len() > 10 {
         return None;
     }
@@ -187,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_is_judged_by_value_not_by_spelling() {
+    fn integers_are_recognized_by_value() {
         for (number, whole) in [
             ("2", Some(2)),
             ("2.0", Some(2)),
@@ -207,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn money_forgives_float_noise_and_nothing_else() {
+    fn money_tolerates_float_errors_only() {
         for (number, cents) in [
             ("0", Some(0)),
             ("-0", Some(0)),
@@ -234,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_short_way_to_cents_is_the_way_through_a_double(number in "(0|[1-9][0-9]{0,10})(\\.[0-9]{1,2})?") {
+        fn plain_cents_agree_with_the_double(number in "(0|[1-9][0-9]{0,10})(\\.[0-9]{1,2})?") {
             let units: f64 = number.parse().expect("a number");
             prop_assert_eq!(cents_of(&number), Cents::from_units(units));
         }

@@ -1,4 +1,4 @@
-//! Owns taking JSON values whose type is not known beforehand: a value of the wrong type is an answer, not an error.
+//! Serde visitors for JSON values of any type: a wrong type is an error of the field, not of the parser.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,176 +11,176 @@ use serde_json::value::RawValue;
 use super::values::is_number;
 use crate::domain::decode_error::{DecodeError, Problem};
 
-/// What all values of one reading share.
+/// Shared by all values of one record.
 #[derive(Default)]
-pub(super) struct Reading {
-    /// Whether the type of a value is looked at before the value is read. It is the slow way, for what the fast one does
-    /// not survive: a number beyond a double, where no number belongs.
+pub(super) struct ReadContext {
+    /// Whether to check the type of a value before parsing it. Slow, and needed for a number beyond the range of a
+    /// double in a field of another type: the parser would fail.
     pub(super) careful: bool,
-    /// What ended the reading and is no matter of syntax: an error of `serde_json` has room for words only.
-    pub(super) fault: Cell<Option<DecodeError>>,
+    /// The error that ended the parsing, if it is not one of syntax: an error of `serde_json` holds text only.
+    pub(super) error: Cell<Option<DecodeError>>,
 }
 
-impl Reading {
-    /// Keeps another telling of the fault that ended the reading, if one did.
+impl ReadContext {
+    /// Changes the error that ended the parsing, if there is one.
     #[cold]
-    pub(super) fn refine(&self, telling: impl FnOnce(DecodeError) -> DecodeError) {
-        self.fault.set(self.fault.get().map(telling));
+    pub(super) fn map_error(&self, map: impl FnOnce(DecodeError) -> DecodeError) {
+        self.error.set(self.error.get().map(map));
     }
 
     #[cold]
-    fn end<E: Error>(&self, fault: DecodeError) -> E {
-        self.fault.set(Some(fault));
-        E::custom("a fault kept aside")
+    fn fail<E: Error>(&self, error: DecodeError) -> E {
+        self.error.set(Some(error));
+        E::custom("see ReadContext::error")
     }
 }
 
-/// What to make of a value of each type.
+/// Converts a JSON value of any type.
 pub(super) trait ValueVisitor<'a>: Sized {
-    /// What is made of it.
+    /// The result.
     type Value;
 
-    /// Of a value of a type that is not wanted, which is all of them unless told otherwise.
-    fn wrong(self) -> Self::Value;
+    /// The result for a value of the wrong type: by default of any type.
+    fn wrong_type(self) -> Self::Value;
 
-    /// Of `null`.
+    /// The result for `null`.
     #[inline]
     fn null(self) -> Self::Value {
-        self.wrong()
+        self.wrong_type()
     }
 
-    /// Of a string; borrowed unless it holds escapes.
+    /// The result for a string, which is borrowed unless it has escapes.
     #[inline]
     fn text(self, _text: Cow<'a, str>) -> Self::Value {
-        self.wrong()
+        self.wrong_type()
     }
 
-    /// Of an array.
-    fn array<A: SeqAccess<'a>>(self, mut elements: A, _reading: &Reading) -> Result<Self::Value, A::Error> {
+    /// The result for an array.
+    fn array<A: SeqAccess<'a>>(self, mut elements: A, _context: &ReadContext) -> Result<Self::Value, A::Error> {
         while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.wrong())
+        Ok(self.wrong_type())
     }
 
-    /// Of an object.
-    fn object<A: MapAccess<'a>>(self, mut fields: A, _reading: &Reading) -> Result<Self::Value, A::Error> {
+    /// The result for an object.
+    fn object<A: MapAccess<'a>>(self, mut fields: A, _context: &ReadContext) -> Result<Self::Value, A::Error> {
         while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(self.wrong())
+        Ok(self.wrong_type())
     }
 }
 
-/// Takes a value of any type.
-pub(super) struct Any<'r, W> {
-    pub(super) wanted: W,
-    pub(super) reading: &'r Reading,
+/// A JSON value of any type, passed to a visitor.
+pub(super) struct AnyValue<'r, V> {
+    pub(super) visitor: V,
+    pub(super) context: &'r ReadContext,
 }
 
-impl<'a, W: ValueVisitor<'a>> DeserializeSeed<'a> for Any<'_, W> {
-    type Value = W::Value;
+impl<'a, V: ValueVisitor<'a>> DeserializeSeed<'a> for AnyValue<'_, V> {
+    type Value = V::Value;
 
     #[inline]
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<W::Value, D::Error> {
-        if self.reading.careful { self.look_first(deserializer) } else { deserializer.deserialize_any(self) }
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        if self.context.careful { self.check_type_first(deserializer) } else { deserializer.deserialize_any(self) }
     }
 }
 
-impl<'a, W: ValueVisitor<'a>> Any<'_, W> {
+impl<'a, V: ValueVisitor<'a>> AnyValue<'_, V> {
     #[cold]
-    fn look_first<D: Deserializer<'a>>(self, deserializer: D) -> Result<W::Value, D::Error> {
+    fn check_type_first<D: Deserializer<'a>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?;
         if is_number(json) {
-            return Ok(self.wanted.wrong());
+            return Ok(self.visitor.wrong_type());
         }
-        // It is JSON, so what ends it is a fault kept aside, or a lone surrogate, which is found elsewhere.
+        // It is valid JSON: the error is that of the context, or a lone surrogate, which `skipped_values` reports.
         let value = serde_json::Deserializer::from_str(json.get()).deserialize_any(self);
-        value.map_err(|_| D::Error::custom("a fault inside the value"))
+        value.map_err(|_| D::Error::custom("an error inside the value"))
     }
 }
 
-impl<'a, W: ValueVisitor<'a>> Visitor<'a> for Any<'_, W> {
-    type Value = W::Value;
+impl<'a, V: ValueVisitor<'a>> Visitor<'a> for AnyValue<'_, V> {
+    type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_unit<E>(self) -> Result<W::Value, E> {
-        Ok(self.wanted.null())
+    fn visit_unit<E>(self) -> Result<V::Value, E> {
+        Ok(self.visitor.null())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<W::Value, E> {
-        Ok(self.wanted.wrong())
+    fn visit_bool<E>(self, _: bool) -> Result<V::Value, E> {
+        Ok(self.visitor.wrong_type())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<W::Value, E> {
-        Ok(self.wanted.wrong())
+    fn visit_u64<E>(self, _: u64) -> Result<V::Value, E> {
+        Ok(self.visitor.wrong_type())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<W::Value, E> {
-        Ok(self.wanted.wrong())
+    fn visit_i64<E>(self, _: i64) -> Result<V::Value, E> {
+        Ok(self.visitor.wrong_type())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<W::Value, E> {
-        Ok(self.wanted.wrong())
-    }
-
-    #[inline]
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<W::Value, E> {
-        Ok(self.wanted.text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<W::Value, E> {
-        Ok(self.wanted.text(Cow::Owned(text.to_owned())))
+    fn visit_f64<E>(self, _: f64) -> Result<V::Value, E> {
+        Ok(self.visitor.wrong_type())
     }
 
     #[inline]
-    fn visit_seq<A: SeqAccess<'a>>(self, elements: A) -> Result<W::Value, A::Error> {
-        self.wanted.array(elements, self.reading)
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<V::Value, E> {
+        Ok(self.visitor.text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<V::Value, E> {
+        Ok(self.visitor.text(Cow::Owned(text.to_owned())))
     }
 
     #[inline]
-    fn visit_map<A: MapAccess<'a>>(self, fields: A) -> Result<W::Value, A::Error> {
-        self.wanted.object(fields, self.reading)
+    fn visit_seq<A: SeqAccess<'a>>(self, elements: A) -> Result<V::Value, A::Error> {
+        self.visitor.array(elements, self.context)
+    }
+
+    #[inline]
+    fn visit_map<A: MapAccess<'a>>(self, fields: A) -> Result<V::Value, A::Error> {
+        self.visitor.object(fields, self.context)
     }
 }
 
 /// The known fields of an object, as they are read.
 pub(super) trait Fields<'a> {
-    /// A known field.
+    /// The known fields.
     type Field: Copy + 'static;
 
-    /// The known fields by their names, at most 32, in the order in which we write them.
+    /// The known fields by name, at most 32, in the order in which foodstream writes them.
     const NAMES: &'static [(&'static str, Self::Field)];
 
-    /// Takes the field's value.
+    /// Reads the field's value.
     fn take<A: MapAccess<'a>>(&mut self, field: Self::Field, value: FieldValue<'_, A>) -> Result<(), A::Error>;
 }
 
-/// The value of a field that is about to be read.
+/// The unread value of a field.
 pub(super) struct FieldValue<'v, A> {
     map: &'v mut A,
-    reading: &'v Reading,
+    context: &'v ReadContext,
 }
 
 impl<'a, A: MapAccess<'a>> FieldValue<'_, A> {
-    /// Reads it.
+    /// Reads the value.
     #[inline]
-    pub(super) fn read<W: ValueVisitor<'a>>(self, wanted: W) -> Result<W::Value, A::Error> {
-        self.map.next_value_seed(Any { wanted, reading: self.reading })
+    pub(super) fn read<V: ValueVisitor<'a>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(AnyValue { visitor, context: self.context })
     }
 
-    /// Gives its JSON text, unread: for numbers, which no double must come between.
+    /// The JSON text of the value: for numbers, which a double would round.
     #[inline]
     pub(super) fn json(self) -> Result<&'a RawValue, A::Error> {
         self.map.next_value()
     }
 }
 
-/// Reads an object's known fields and skips the rest. A known field that stands twice is a fault.
+/// Reads an object's known fields and skips the others. A duplicate known field is an error.
 #[inline]
 pub(super) fn read_fields<'a, F: Fields<'a>, A: MapAccess<'a>>(
     fields: &mut F,
     mut map: A,
-    reading: &Reading,
+    context: &ReadContext,
 ) -> Result<(), A::Error> {
     let mut seen = 0_u32;
     let mut expected = 0;
@@ -191,31 +191,31 @@ pub(super) fn read_fields<'a, F: Fields<'a>, A: MapAccess<'a>>(
         };
         let (name, field) = F::NAMES[index];
         if seen & (1 << index) != 0 {
-            return map.next_value_seed(Repeated { name, reading });
+            return map.next_value_seed(DuplicateField { name, context });
         }
         seen |= 1 << index;
         expected = index + 1;
-        fields.take(field, FieldValue { map: &mut map, reading })?;
+        fields.take(field, FieldValue { map: &mut map, context })?;
     }
     Ok(())
 }
 
-/// The value of a field that stood before: reached behind the colon, so that what is no JSON is told first.
-struct Repeated<'r> {
+/// The value of a duplicate field. The error is at the value, so a syntax error before it comes first.
+struct DuplicateField<'r> {
     name: &'static str,
-    reading: &'r Reading,
+    context: &'r ReadContext,
 }
 
-impl<'a> DeserializeSeed<'a> for Repeated<'_> {
+impl<'a> DeserializeSeed<'a> for DuplicateField<'_> {
     type Value = ();
 
     #[cold]
     fn deserialize<D: Deserializer<'a>>(self, _: D) -> Result<(), D::Error> {
-        Err(self.reading.end(DecodeError::of_field(self.name, Problem::Duplicate)))
+        Err(self.context.fail(DecodeError::of_field(self.name, Problem::Duplicate)))
     }
 }
 
-/// A key: which of `names` it is. `expected` is tried first, for our own writer leaves the fields in their order.
+/// The index of a key in `names`. Tries `expected` first: foodstream writes the fields in order.
 struct Key<F: 'static> {
     names: &'static [(&'static str, F)],
     expected: usize,
@@ -257,8 +257,8 @@ mod tests {
         }
     }
 
-    /// The fields of an order with a value that no field may have, of each event type.
-    fn with_every_field(value: &str, judge: impl Fn(&str, &str)) {
+    /// Orders of two event types with `value` in each field.
+    fn with_every_field(value: &str, check: impl Fn(&str, &str)) {
         for field in ["order_id", "user_id", "restaurant_id", "items", "status", "timestamp"] {
             for event_type in ["OrderPlaced", "Other"] {
                 let others = ["order_id", "user_id", "restaurant_id", "status"].iter().filter(|name| **name != field);
@@ -266,13 +266,13 @@ mod tests {
                 let others = others.concat();
                 let items = if field == "items" { "" } else { r#""items":[{"item_id":"a","quantity":1,"price":1}],"# };
                 let total = r#""total_amount":1,"event_type""#;
-                judge(event_type, &format!(r#"{{{others}{items}"{field}":{value},{total}:"{event_type}"}}"#));
+                check(event_type, &format!(r#"{{{others}{items}"{field}":{value},{total}:"{event_type}"}}"#));
             }
         }
     }
 
     #[test]
-    fn a_number_beyond_a_double_is_a_value_of_the_wrong_type_like_any_other() {
+    fn a_number_beyond_a_double_has_the_wrong_type() {
         for value in ["1e400", "-1e400", "7", "true"] {
             with_every_field(value, |event_type, json| {
                 let expected = if event_type == "Other" { Ok(false) } else { Err(BadReason::WrongType) };
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_in_the_text_counts() {
+    fn the_first_error_in_the_text_counts() {
         for (json, expected) in [
             (r#"{"status":1,"status":nul}"#, BadReason::DuplicateField),
             (r#"{"status":1,"status" nul}"#, BadReason::NotJson),

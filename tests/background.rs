@@ -333,7 +333,7 @@ fn unusable_data_directory_is_refused() {
     let dir = WorkDir::new();
     fs::write(dir.path(".foodstream"), "a file").expect("written");
     let run = dir.run("produce --count 5 -b embedded").expect(7);
-    assert!(run.stderr.contains(".foodstream is a file, not a folder"), "{}", run.stderr);
+    assert!(run.stderr.contains(".foodstream is a file, not a directory"), "{}", run.stderr);
     for args in ["produce --count 5 -b embedded:/proc/lab", "broker --data /proc/lab"] {
         let run = dir.run(args).expect(8);
         assert!(run.stderr.contains("cannot be written") && run.stderr.contains("--memory"), "{args}: {}", run.stderr);

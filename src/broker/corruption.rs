@@ -1,76 +1,76 @@
-//! Owns what a start may find wrong with a data folder. Each names its file, and nothing is mended by guessing.
+//! Corruption of a data directory that recovery finds. Every error names the file, and nothing is repaired by guessing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::storage_error::describe_io_error;
 
-/// What is wrong.
+/// What is corrupt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Corruption {
-    /// A file is not there.
+    /// A file is missing.
     #[error("{path} is missing: {because}")]
     Missing {
         /// The file.
         path: PathBuf,
-        /// How it is known that there was one.
+        /// How its existence is known.
         because: String,
     },
-    /// A file has lost something that was acknowledged.
-    #[error("{path} has lost its end: {acknowledged} bytes of it were acknowledged, and {found} are left")]
+    /// A file has lost acknowledged data at its end.
+    #[error("{path} is truncated: {found} of {acknowledged} acknowledged bytes are left")]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes that were acknowledged.
+        /// Acknowledged bytes.
         acknowledged: u64,
-        /// Bytes that are there, or whole.
+        /// Bytes that are left, or that are valid.
         found: u64,
     },
-    /// A file holds more than can have been written since the last acknowledgement.
+    /// A file holds more than one write beyond its recorded end.
     #[error(
-        "{path} goes on behind byte {acknowledged}, where it ended by the file `ends`: one of the two is another run's, or was changed"
+        "{path} continues after byte {acknowledged}, where it ends according to the file `ends`: one of the two is from another run or was changed"
     )]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// Bytes that were acknowledged.
+        /// Acknowledged bytes.
         acknowledged: u64,
     },
-    /// Something in a file is not as it was written.
-    #[error("{path} is damaged at byte {at}: {why}")]
+    /// Data in a file is invalid.
+    #[error("{path} is corrupt at byte {at}: {why}")]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// Where.
+        /// Position.
         at: u64,
         /// What is wrong there.
         why: &'static str,
     },
-    /// A line of the journal is not as it was written.
-    #[error("line {line} of {path} is damaged")]
+    /// A line of the journal is invalid.
+    #[error("line {line} of {path} is corrupt")]
     CorruptLine {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number from 1.
         line: usize,
     },
-    /// A file, or a folder of files, is whole in itself and not the one that belongs there.
+    /// A file or directory is valid, but differs from what the broker left.
     #[error("{path} is not as this broker left it: {why}")]
     Mismatch {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// How that shows.
+        /// How it differs.
         why: String,
     },
-    /// There are logs of which the journal does not know.
-    #[error("the journal does not know of {}: it is older than they are, or another folder's", listed(paths))]
+    /// There are logs that the journal does not list.
+    #[error("the journal does not list {}: it is older, or from another data directory", listed(paths))]
     UnknownLogs {
-        /// The logs, or the folders that hold them.
+        /// The logs, or their directories.
         paths: Vec<PathBuf>,
     },
 }
 
-/// The first few, and how many more.
+/// Lists the first few paths and the number of the others.
 #[must_use]
 pub fn listed(paths: &[PathBuf]) -> String {
     const SHOWN: usize = 3;
@@ -82,30 +82,30 @@ pub fn listed(paths: &[PathBuf]) -> String {
     }
 }
 
-/// Why something of a data folder could not be opened.
+/// Why a part of the data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is not as it was left.
+    /// It is not what the broker left.
     #[error(transparent)]
     Corrupted(#[from] Corruption),
-    /// It could not be read or written.
+    /// It cannot be read or written.
     #[error("{path}: {source}")]
     Storage {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl OpenError {
-    /// For `map_err` of what was tried with this path.
+    /// For `map_err` of an operation on this path.
     pub fn storage(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Storage { path, source }
     }
 
-    /// Why, without the file's name where that says nothing to whoever waits.
+    /// The cause, without the path of a storage error.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! Owns the data folder as a whole: its lock, its format's version and the cluster's id.
+//! The data directory: its lock, format version and cluster id.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -11,16 +11,15 @@ use uuid::Uuid;
 use super::directory::{Directory, TOPICS, Untrusted};
 use super::{ends, journal};
 
-/// The version of what stands in a data folder. A broker opens its own and older ones.
+/// Format version of a data directory. A broker also opens older ones.
 pub const FORMAT: u32 = 2;
 
-/// Its lock, which holds the number of the process that works on it.
+/// Lock file. It holds the process id of the owner.
 const LOCK: &str = "lock";
-/// What says that it is a broker's.
 const FORMAT_FILE: &str = "format.json";
 
-/// Whether a name at the top of a data folder is one that a broker gives, or its clients: `.gitignore`, `broker.json`,
-/// `broker.log`, `chosen`, and what is on its way to such a name.
+/// Whether a name at the top of a data directory is foodstream's: the broker's files, the files of its clients
+/// (`.gitignore`, `broker.json`, `broker.log`, `chosen`), and temporary files for any of them.
 fn is_own(name: &OsStr) -> bool {
     let data = [LOCK, FORMAT_FILE, journal::NAME, journal::NEW_NAME, ends::NAME, ends::NEW_NAME, TOPICS];
     let names = data.into_iter().chain([".gitignore", "broker.json", "broker.log", "chosen"]);
@@ -32,98 +31,88 @@ fn is_own(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| names.clone().any(|own| own == name) || on_its_way(name))
 }
 
-/// Why a data folder could not be had.
+/// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// Another broker works on it.
+    /// Another broker uses it.
     #[error("another broker works on {path}")]
     Locked {
-        /// The folder.
+        /// The data directory.
         path: PathBuf,
-        /// The other one's process, if it has said.
+        /// Process id of the other broker, if known.
         holder: Option<u32>,
     },
-    /// A newer version has written it.
-    #[error("{path} has format {found}, and this version knows no newer one than {FORMAT}")]
+    /// A newer version wrote it.
+    #[error("{path} has format {found}, but this version supports formats up to {FORMAT}")]
     Newer {
-        /// The folder.
+        /// The data directory.
         path: PathBuf,
         /// Its format.
         found: u32,
     },
-    /// It holds something else than a broker's data.
-    #[error("{path} does not say what this folder holds: {reason}")]
+    /// It is not a broker's data directory.
+    #[error("{path} is not a valid format file: {reason}")]
     Foreign {
-        /// The file that should say it.
+        /// The format file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// It, or something in it, is a link, another user's, or may be written by others.
+    /// It, or something in it, is a link, another user's, or writable by others.
     #[error(transparent)]
     Untrusted(Untrusted),
     /// It cannot be read or written.
     #[error("{path}: {source}")]
     Storage {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What the file `format.json` holds.
+/// Content of `format.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct FormatFile {
     format: u32,
     cluster_id: Uuid,
 }
 
-/// A data folder that nobody else works on, for as long as this lives.
+/// A locked data directory.
 #[derive(Debug)]
 pub struct DataDir {
-    /// The id of the cluster whose data it holds.
     pub cluster_id: Uuid,
-    /// All that is opened in it is opened by this.
     pub directory: Directory,
-    /// The operating system lets go of it with the process, however that ends: no lock is ever stale.
+    /// The operating system releases the lock when the process ends, so a lock is never stale.
     _lock: File,
 }
 
 impl DataDir {
-    /// Makes the folder if it is missing, looks at all that is in it, locks it and reads its format.
-    ///
-    /// # Errors
-    ///
-    /// When something in it is not trusted, before anything is opened or made; when another broker has it, it is a newer
-    /// version's or something else's, or it cannot be read or written.
+    /// Creates the directory if it is missing, checks everything in it, locks it and reads its format. Nothing is
+    /// opened or created before the check.
     pub fn open(path: &Path, process: u32) -> Result<Self, DataDirError> {
         let (directory, _) = Directory::open_or_create(path).map_err(error_at(path))?;
         let found = directory.inspect().map_err(error_at(path))?;
         let lock = lock(&directory, process)?;
-        // Older versions let others read.
+        // Older versions left files readable by others.
         directory.restrict_permissions(&found, is_own).map_err(error_at(path))?;
         let cluster_id = cluster_id(&directory)?;
         Ok(Self { cluster_id, directory, _lock: lock })
     }
 
-    /// Says that the folder has this version's format from now on: an older version, which would not keep the file `ends`, leaves it alone.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Upgrades the format. Older versions, which would not update the file `ends`, then refuse the directory.
     pub fn upgrade(&self) -> Result<(), DataDirError> {
         let path = self.directory.path_of(FORMAT_FILE);
         let text = self.directory.read(FORMAT_FILE).map_err(error_at(&path))?;
-        let told: FormatFile = serde_json::from_str(&text).map_err(|error| error_at(&path)(error.into()))?;
-        if told.format == FORMAT {
+        let meta: FormatFile = serde_json::from_str(&text).map_err(|error| error_at(&path)(error.into()))?;
+        if meta.format == FORMAT {
             return Ok(());
         }
-        write(&self.directory, &FormatFile { format: FORMAT, ..told }).map_err(error_at(&path))
+        write(&self.directory, &FormatFile { format: FORMAT, ..meta }).map_err(error_at(&path))
     }
 }
 
-/// Takes the lock and says by whom it is held.
+/// Takes the lock and writes the process id into it.
 fn lock(directory: &Directory, process: u32) -> Result<File, DataDirError> {
     let path = directory.path_of(LOCK);
     let mut lock = directory.open_to_append(LOCK).map_err(error_at(&path))?;
@@ -141,7 +130,6 @@ fn lock(directory: &Directory, process: u32) -> Result<File, DataDirError> {
     Ok(lock)
 }
 
-/// What became of a file or folder, as the reason why the data folder cannot be had.
 fn error_at(path: &Path) -> impl Fn(io::Error) -> DataDirError {
     move |source| match Untrusted::of(&source) {
         Some(untrusted) => DataDirError::Untrusted(untrusted.clone()),
@@ -149,17 +137,16 @@ fn error_at(path: &Path) -> impl Fn(io::Error) -> DataDirError {
     }
 }
 
-/// What is in a folder that has been a broker's.
+/// Content of a data directory that a broker has used.
 const DATA: [&str; 3] = [journal::NAME, ends::NAME, TOPICS];
 
-/// Writes the file, whole or not at all.
 fn write(dir: &Directory, meta: &FormatFile) -> io::Result<()> {
     let text = serde_json::to_string(meta)?;
     dir.replace(FORMAT_FILE, (text + "\n").as_bytes())
 }
 
-/// Reads the folder's format and cluster id, and writes them into a new folder.
-#[allow(clippy::disallowed_methods, reason = "a new cluster's id is the one thing here that is random")]
+/// Reads format and cluster id. In a new directory, writes them.
+#[allow(clippy::disallowed_methods, reason = "the id of a new cluster is random")]
 fn cluster_id(dir: &Directory) -> Result<Uuid, DataDirError> {
     let path = dir.path_of(FORMAT_FILE);
     let foreign = |reason: String| DataDirError::Foreign { path: path.clone(), reason };
@@ -168,17 +155,17 @@ fn cluster_id(dir: &Directory) -> Result<Uuid, DataDirError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             for there in DATA {
                 if dir.stat(there).map_err(error_at(&path))?.is_some() {
-                    return Err(foreign(format!("it is missing, and {} is there", dir.path_of(there).display())));
+                    return Err(foreign(format!("it is missing, but {} exists", dir.path_of(there).display())));
                 }
             }
             let meta = FormatFile { format: FORMAT, cluster_id: Uuid::new_v4() };
             write(dir, &meta).map_err(error_at(&path))?;
             return Ok(meta.cluster_id);
         }
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(foreign("it is no text".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(foreign("it is not text".to_owned())),
         Err(error) => return Err(error_at(&path)(error)),
     };
-    // A newer format may hold what this one cannot read, so its version is looked at alone first.
+    // A newer format may be unreadable for this version, so check its number first.
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| foreign(error.to_string()))?;
     let found = value.get("format").and_then(serde_json::Value::as_u64).and_then(|found| u32::try_from(found).ok());
     match found {
@@ -186,7 +173,7 @@ fn cluster_id(dir: &Directory) -> Result<Uuid, DataDirError> {
         Some(1..) => serde_json::from_value::<FormatFile>(value)
             .map(|meta| meta.cluster_id)
             .map_err(|error| foreign(error.to_string())),
-        Some(0) => Err(foreign("no format is called 0".to_owned())),
+        Some(0) => Err(foreign("format 0 does not exist".to_owned())),
         None => Err(foreign("no format".to_owned())),
     }
 }
@@ -196,8 +183,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_broker_is_kept_out_and_told_by_whom() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn second_broker_is_locked_out() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let first = DataDir::open(dir.path(), 4711).expect("opens");
         let second = DataDir::open(dir.path(), 4712).expect_err("is locked");
         assert!(matches!(second, DataDirError::Locked { holder: Some(4711), .. }), "{second}");
@@ -207,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused_and_another_file_too() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn rejects_newer_and_invalid_formats() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(dir.path().join("format.json"), r#"{"format":3,"shards":[]}"#).expect("written");
         let newer = DataDir::open(dir.path(), 1).expect_err("is newer");
         assert!(matches!(newer, DataDirError::Newer { found: 3, .. }), "{newer}");

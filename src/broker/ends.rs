@@ -1,8 +1,11 @@
-//! Owns the file `ends`: where the journal and every log end, written behind each write of theirs and before it is acknowledged.
+//! The file `ends`: where the journal and every log end. It is updated after each write to them, before the write is
+//! acknowledged.
 //!
-//! It is what tells a file that lost its end from one that never had it: the operating system keeps both writes when the process is
-//! killed. A slot of 128 bytes each, the first one the journal's, with a checksum of its own; a free slot is zeros.
-//! A loss of power may keep one write and not the other. Which machine run wrote it is written down, too, so that this is known.
+//! With it, recovery detects a truncated file: if the process is killed, the operating system keeps both writes. After
+//! a power loss, the disk may have one without the other, so the file also records the boot id.
+//!
+//! The file consists of slots of 128 bytes with a checksum each. The first slot is the journal's; a free slot is all
+//! zeros.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,53 +21,49 @@ use super::corruption::{Corruption, OpenError};
 use super::directory::Directory;
 use super::kill_points;
 
-/// The file.
 pub const NAME: &str = "ends";
-/// What it is called until everything in it is written.
+/// Name until its content is complete.
 pub const NEW_NAME: &str = "ends.new";
-/// Bytes of a slot. They never cross a sector of a disk.
+/// A slot never crosses a disk sector.
 const SLOT_SIZE: usize = 128;
-/// Where a slot's checksum begins.
+/// Position of a slot's checksum.
 const CHECKSUM_AT: usize = SLOT_SIZE - 8;
 
 const JOURNAL: u32 = 1;
 const LOG: u32 = 2;
 
-/// Where a log ends, and what it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogEnd {
-    /// Base offset of the first segment: files below are remains of what was deleted.
+    /// Base offset of the first segment. Files below it were deleted.
     pub first: i64,
-    /// Base offset of the segment that is appended to.
+    /// Base offset of the active segment.
     pub active: i64,
     /// The next offset.
     pub end: i64,
     /// Bytes of the active segment.
     pub size: u64,
-    /// Digest of the headers in the active segment.
+    /// Digest of the batch headers in the active segment.
     pub digest: u64,
-    /// Sum of the seals of all other segments.
+    /// Sum of the digests of all closed segments.
     pub closed_digest: u64,
-    /// What that sum is about to become; the same but while a compaction is put in its slot.
+    /// The next value of `closed_digest`. It differs only while a compaction replaces segments.
     pub pending_digest: u64,
 }
 
-/// Where the journal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalEnd {
-    /// The cluster whose journal it is.
     pub cluster_id: Uuid,
-    /// How often it was written anew.
+    /// Number of rewrites.
     pub generation: u64,
-    /// Bytes that were acknowledged.
+    /// Acknowledged bytes.
     pub acknowledged: u64,
-    /// Digest of those bytes.
+    /// Digest of the acknowledged lines.
     pub digest: u64,
-    /// Bytes that it has when the write that is under way is whole.
+    /// Size of the journal after the write in progress.
     pub intended: u64,
-    /// The run of the machine, 0 if it is not known.
+    /// Boot id of the machine, 0 if unknown.
     pub boot_id: u64,
-    /// The broker was stopped, and nothing was written since.
+    /// Clean shutdown: nothing was written since.
     pub clean: bool,
 }
 
@@ -84,49 +83,41 @@ impl Shared {
     }
 }
 
-/// Which slots are taken.
 #[derive(Debug)]
 struct FreeSlots {
     free: Vec<u64>,
-    /// The first one that never was.
+    /// The first slot after the end of the file.
     next: u64,
 }
 
-/// The file, open for writing.
+/// The open file.
 #[derive(Debug, Clone)]
 pub struct EndsFile {
     shared: Arc<Shared>,
 }
 
-/// What the file held at the start.
+/// Content of the file at the start.
 #[derive(Debug)]
 pub struct EndsContents {
-    /// The file.
     pub ends: EndsFile,
-    /// Of the journal.
     pub journal: JournalEnd,
-    /// Of the logs, by topic and partition, each with its slot.
+    /// By topic id and partition.
     pub logs: BTreeMap<(Uuid, i32), (EndsSlot, LogEnd)>,
 }
 
-/// A log's slot.
 #[derive(Debug, Clone)]
 pub struct EndsSlot {
     ends: EndsFile,
-    slot: u64,
+    number: u64,
     topic: Uuid,
     partition: i32,
 }
 
 impl EndsFile {
-    /// Reads the file of a folder; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or a slot does not agree with its checksum.
+    /// Reads the file; `None` if it does not exist. Every slot must match its checksum.
     pub fn read(dir: &Directory, fsync: bool) -> Result<Option<EndsContents>, OpenError> {
         let path = dir.path_of(NAME);
-        // FreeSlots are written where they are, so not at the end.
+        // Slots are overwritten in place, so the file is not opened for appending.
         let mut file = match dir.open_to_write(NAME) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -143,11 +134,11 @@ impl EndsFile {
             match SlotContent::read(slot).map_err(|why| broken(at, why))? {
                 SlotContent::Free => free.push(number),
                 SlotContent::Journal(end) if at == 0 => journal = Some(end),
-                SlotContent::Journal(_) => return Err(broken(at, "the journal's slot is the first one").into()),
+                SlotContent::Journal(_) => return Err(broken(at, "the journal's slot must be the first one").into()),
                 SlotContent::Log(topic, partition, end) => {
-                    let slot = EndsSlot { ends: ends.clone(), slot: number, topic, partition };
+                    let slot = EndsSlot { ends: ends.clone(), number, topic, partition };
                     if logs.insert((topic, partition), (slot, end)).is_some() {
-                        return Err(broken(at, "a log has one slot").into());
+                        return Err(broken(at, "a log has two slots").into());
                     }
                 }
             }
@@ -157,11 +148,7 @@ impl EndsFile {
         Ok(Some(EndsContents { ends, journal, logs }))
     }
 
-    /// Begins the file beside its slot; see [`EndsFile::publish`].
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Creates the file under a temporary name; see [`EndsFile::publish`].
     pub fn create(dir: &Directory, fsync: bool, journal: &JournalEnd) -> io::Result<Self> {
         let file = dir.create_to_write(NEW_NAME)?;
         let slots = Mutex::new(FreeSlots { free: Vec::new(), next: 1 });
@@ -170,21 +157,13 @@ impl EndsFile {
         Ok(ends)
     }
 
-    /// Gives the file its name, when all is in it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be flushed or renamed.
+    /// Renames the complete file to its final name.
     pub fn publish(&self, dir: &Directory) -> io::Result<()> {
         self.shared.file.sync_all()?;
         dir.rename(NEW_NAME, NAME)
     }
 
-    /// Finishes a [`EndsFile::publish`] that the end of the process has cut short. Says whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be renamed.
+    /// Finishes a [`EndsFile::publish`] that was killed before the rename. Returns whether there was one.
     pub fn finish_publish(dir: &Directory) -> io::Result<bool> {
         match dir.rename(NEW_NAME, NAME) {
             Ok(()) => Ok(true),
@@ -193,33 +172,23 @@ impl EndsFile {
         }
     }
 
-    /// Writes where the journal ends.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
     pub fn write_journal(&self, end: &JournalEnd) -> io::Result<()> {
         self.shared.put(&SlotContent::Journal(*end).bytes(), 0)
     }
 
-    /// Makes the disk have everything.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
     pub fn sync(&self) -> io::Result<()> {
         self.shared.file.sync_all()
     }
 
-    /// A slot for a log that has none.
+    /// A free slot for a log.
     #[must_use]
     pub fn slot(&self, topic: Uuid, partition: i32) -> EndsSlot {
         let mut slots = self.slots();
-        let slot = slots.free.pop().unwrap_or_else(|| {
+        let number = slots.free.pop().unwrap_or_else(|| {
             slots.next += 1;
             slots.next - 1
         });
-        EndsSlot { ends: self.clone(), slot, topic, partition }
+        EndsSlot { ends: self.clone(), number, topic, partition }
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, FreeSlots> {
@@ -228,34 +197,22 @@ impl EndsFile {
 }
 
 impl EndsSlot {
-    /// Writes where the log ends.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Records the end of the log.
     pub fn write(&self, end: &LogEnd) -> io::Result<()> {
         let bytes = SlotContent::Log(self.topic, self.partition, *end).bytes();
-        self.ends.shared.put(&bytes, self.slot)
+        self.ends.shared.put(&bytes, self.number)
     }
 
-    /// The same before files of the log go or are replaced: the disk must know of it first, where the disk counts.
-    ///
-    /// # Errors
-    ///
-    /// As [`EndsSlot::write`].
+    /// Records the end of the log before its files are removed or replaced, and flushes it if `fsync` is on.
     pub fn write_through(&self, end: &LogEnd) -> io::Result<()> {
         self.write(end)?;
         if self.ends.shared.fsync { self.ends.shared.file.sync_data() } else { Ok(()) }
     }
 
-    /// The log is gone.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be written.
+    /// Frees the slot of a deleted log.
     pub fn release(self) -> io::Result<()> {
-        self.ends.shared.put(&[0; SLOT_SIZE], self.slot)?;
-        self.ends.slots().free.push(self.slot);
+        self.ends.shared.put(&[0; SLOT_SIZE], self.number)?;
+        self.ends.slots().free.push(self.number);
         Ok(())
     }
 }
@@ -298,13 +255,13 @@ impl SlotContent {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, &'static str> {
-        let Some(whole) = bytes.first_chunk::<SLOT_SIZE>() else { return Err("a slot is cut short") };
+        let Some(whole) = bytes.first_chunk::<SLOT_SIZE>() else { return Err("a slot is incomplete") };
         if whole == &[0; SLOT_SIZE] {
             return Ok(Self::Free);
         }
         let (mut at, mut sum) = whole.split_at(CHECKSUM_AT);
         if xxh3_64(at) != sum.get_u64() {
-            return Err("a slot does not agree with its checksum");
+            return Err("a slot does not match its checksum");
         }
         let (kind, number) = (at.get_u32(), at.get_i32());
         let mut id = [0; 16];
@@ -333,12 +290,12 @@ impl SlotContent {
                     pending_digest: at.get_u64(),
                 },
             )),
-            _ => Err("a slot is of no known kind"),
+            _ => Err("a slot has an unknown type"),
         }
     }
 }
 
-/// Which run of the machine this is; 0 where the system does not say.
+/// Identifies the current boot of the machine; 0 if unknown.
 #[must_use]
 pub fn boot_id() -> u64 {
     std::fs::read("/proc/sys/kernel/random/boot_id").map_or(0, |id| xxh3_64(&id))

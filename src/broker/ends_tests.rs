@@ -1,4 +1,4 @@
-//! Owns the claims about the file `ends` itself.
+//! Tests of the file `ends`.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn log(end: i64) -> LogEnd {
 }
 
 fn dir() -> (tempfile::TempDir, Directory) {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let directory = Directory::for_test(dir.path());
     (dir, directory)
 }
@@ -22,10 +22,10 @@ fn read(dir: &Directory) -> Result<EndsContents, OpenError> {
 }
 
 #[test]
-fn what_was_written_is_read_and_a_place_is_used_again() {
+fn reads_what_was_written_and_reuses_slots() {
     let (_kept, dir) = dir();
-    let ends = EndsFile::create(&dir, false, &journal()).expect("begun");
-    assert!(EndsFile::read(&dir, false).expect("read").is_none(), "it has no name yet");
+    let ends = EndsFile::create(&dir, false, &journal()).expect("created");
+    assert!(EndsFile::read(&dir, false).expect("read").is_none(), "not published yet");
     let slots: Vec<EndsSlot> = (0..4).map(|partition| ends.slot(Uuid::from_u128(1), partition)).collect();
     for (end, slot) in (0..).zip(&slots) {
         slot.write(&log(end)).expect("written");
@@ -44,9 +44,9 @@ fn what_was_written_is_read_and_a_place_is_used_again() {
 }
 
 #[test]
-fn a_bit_that_is_not_as_it_was_written_is_found_wherever_it_is() {
+fn detects_every_flipped_bit_and_truncation() {
     let (_kept, dir) = dir();
-    let ends = EndsFile::create(&dir, false, &journal()).expect("begun");
+    let ends = EndsFile::create(&dir, false, &journal()).expect("created");
     ends.slot(Uuid::from_u128(1), 0).write(&log(9)).expect("written");
     ends.slot(Uuid::from_u128(1), 1).write(&log(9)).expect("written");
     ends.publish(&dir).expect("named");
@@ -56,13 +56,13 @@ fn a_bit_that_is_not_as_it_was_written_is_found_wherever_it_is() {
         altered[bit / 8] ^= 1 << (bit % 8);
         std::fs::write(dir.path_of(NAME), &altered).expect("written");
         let error = read(&dir).expect_err("damaged");
-        assert!(error.to_string().contains("ends is damaged"), "bit {bit}: {error}");
+        assert!(error.to_string().contains("ends is corrupt"), "bit {bit}: {error}");
     }
     for cut in 0..whole.len() {
         std::fs::write(dir.path_of(NAME), &whole[..cut]).expect("written");
         match read(&dir) {
             Ok(found) => assert!(found.logs.len() < 2 && cut > 0, "cut at {cut}"),
-            Err(error) => assert!(error.to_string().contains("ends is damaged"), "cut at {cut}: {error}"),
+            Err(error) => assert!(error.to_string().contains("ends is corrupt"), "cut at {cut}: {error}"),
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Owns fetch requests: what a fetch gets now, and the fetches that wait for more.
+//! Fetch requests: what a fetch returns now, and fetches that wait for more data.
 //!
-//! A fetch makes a plan under the broker's lock; the bytes are read by whoever answers, outside of it. A fetch whose minimum of bytes is not
-//! there yet is waiting_fetches under a ticket, and asked again when enough has been appended or its time is up.
-//! Fetch sessions (KIP-227) are an optimisation that a broker may decline: every answer carries session id 0, and clients then send full requests.
+//! A fetch is planned under the broker's lock, and its batches are read outside of it. If there are fewer than
+//! `min.bytes`, it waits under a ticket and is planned again when enough was appended or its time is up (Kafka's fetch
+//! purgatory).
+//!
+//! Fetch sessions (KIP-227) are optional for a broker. Every response has session id 0, so clients send full requests.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,38 +21,34 @@ use super::events::BrokerEvent;
 use super::log::{IsolationLevel, Log, LogSlice};
 use super::response::{DeferredResponse, MaybeDeferred, RequestContext, Ticket};
 
-/// From this version on a fetch names its topics by id (KIP-516).
+/// From this version on, a fetch names topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
-/// Bytes of batches in one answer, whatever was asked for: what is in flight to all fetches together must stay small.
+/// Largest response, whatever the request allows: the total memory of all responses must stay small.
 const MAX_BYTES: usize = 8 << 20;
-/// What a fetch waits at most, whatever it asks for: one that is gone is noticed when it is answered. No client asks for more
-/// (`fetch.wait.max.ms` of librdkafka).
+/// Longest wait, whatever the request allows: a client that has gone is noticed when it gets its response. Clients do
+/// not ask for more (`fetch.wait.max.ms` of librdkafka).
 const MAX_WAIT_MS: i32 = 5 * 60 * 1000;
-/// The epoch of the only leader that a partition ever has.
+/// Partitions of a single node only ever have one leader epoch.
 const LEADER_EPOCH: i32 = 0;
-/// Epochs of requests that name everything they want: the first of a session, and one that belongs to none.
+/// Session epochs of full requests: the first of a session, and one without a session.
 const FULL: [i32; 2] = [0, -1];
 
-/// An answer whose bytes are still to be read.
+/// A response whose batches are still to be read.
 #[derive(Debug)]
 pub struct FetchPlan {
     response: FetchResponse,
-    /// Which topic and partition of the response each slice belongs to.
+    /// Index of topic and partition in the response, and the batches for them.
     slices: Vec<(usize, usize, LogSlice)>,
 }
 
 impl FetchPlan {
-    /// Bytes of the batches that are to be read.
+    /// Upper bound of the bytes to read.
     #[must_use]
     pub fn size(&self) -> usize {
         self.slices.iter().map(|(_, _, slice)| slice.size()).sum()
     }
 
-    /// Reads the bytes, without the broker's lock.
-    ///
-    /// # Errors
-    ///
-    /// When a segment cannot be read. A batch that is not the one that was written is its partition's error.
+    /// Reads the batches, without the broker's lock. A corrupt batch is an error of its partition only.
     pub fn read(mut self) -> io::Result<FetchResponse> {
         for (topic, partition, slice) in self.slices {
             let records = slice.read();
@@ -72,21 +70,21 @@ impl FetchPlan {
 }
 
 impl Core {
-    /// Tells which partitions of an answer could not be read, and from where.
-    pub fn report_corrupt_batches(
+    /// Adds a notice for every partition whose batches could not be read.
+    pub(super) fn report_corrupt_batches(
         &mut self,
         request: &FetchRequest,
         response: &FetchResponse,
         context: &RequestContext<'_>,
     ) {
         let corrupt = ResponseError::CorruptMessage.code();
-        for (topic, answers) in request.topics.iter().zip(&response.responses) {
-            let pairs = topic.partitions.iter().zip(&answers.partitions);
-            for (asked, _) in pairs.filter(|(_, answer)| answer.error_code == corrupt) {
+        for (topic, responses) in request.topics.iter().zip(&response.responses) {
+            let pairs = topic.partitions.iter().zip(&responses.partitions);
+            for (asked, _) in pairs.filter(|(_, data)| data.error_code == corrupt) {
                 let name = self.name_in(topic, context.version).unwrap_or_default();
                 let (partition, offset) = (asked.partition, asked.fetch_offset);
                 let what = format!(
-                    "{name}-{partition} cannot be read from offset {offset} on: a batch does not agree with its checksum"
+                    "{name}-{partition} cannot be read from offset {offset} on: a batch does not match its checksum"
                 );
                 self.events.push(BrokerEvent::BackgroundError { what });
             }
@@ -94,7 +92,7 @@ impl Core {
     }
 }
 
-/// The fetches that wait for more than there is.
+/// Fetches that wait for more data.
 #[derive(Debug, Default)]
 pub struct WaitingFetches {
     fetches: BTreeMap<Ticket, WaitingFetch>,
@@ -102,7 +100,7 @@ pub struct WaitingFetches {
 
 #[derive(Debug)]
 struct WaitingFetch {
-    /// Milliseconds by the broker's clock at which it is answered with whatever there is.
+    /// Time of the response, whatever there is by then, in milliseconds of the broker's clock.
     until: i64,
     min_bytes: usize,
     isolation: IsolationLevel,
@@ -110,7 +108,6 @@ struct WaitingFetch {
 }
 
 impl WaitingFetches {
-    /// When the first of them is to be answered.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
         self.fetches.values().map(|fetch| fetch.until).min()
@@ -121,7 +118,7 @@ fn isolation(request: &FetchRequest) -> IsolationLevel {
     if request.isolation_level == 1 { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted }
 }
 
-/// Checks one partition's part of a request against its log.
+/// Checks the request for one partition against its log.
 fn check<'a>(
     log: Option<&'a Log>,
     unknown: ResponseError,
@@ -131,7 +128,7 @@ fn check<'a>(
     if partition.current_leader_epoch > LEADER_EPOCH {
         return Err(ResponseError::UnknownLeaderEpoch);
     }
-    // There was no later epoch in which anything could have been fetched.
+    // The client cannot have fetched in a later epoch.
     if partition.last_fetched_epoch > LEADER_EPOCH {
         return Err(ResponseError::OffsetOutOfRange);
     }
@@ -141,7 +138,7 @@ fn check<'a>(
     Ok(log)
 }
 
-/// Errors of what does not exist. Kafka finds out about these before it comes to reading.
+/// Errors of unknown topics and partitions, which Kafka detects before reading.
 const UNKNOWN: [ResponseError; 2] = [ResponseError::UnknownTopicOrPartition, ResponseError::UnknownTopicId];
 
 fn is_unknown(data: &PartitionData) -> bool {
@@ -149,7 +146,7 @@ fn is_unknown(data: &PartitionData) -> bool {
 }
 
 fn error_data(partition: &FetchPartition, error: ResponseError) -> PartitionData {
-    // Only where it came to reading the list is left out.
+    // Kafka omits the list only if it has read from the log.
     let unknown = UNKNOWN.contains(&error);
     PartitionData::default()
         .with_partition_index(partition.partition)
@@ -163,16 +160,17 @@ fn error_data(partition: &FetchPartition, error: ResponseError) -> PartitionData
 }
 
 impl Core {
-    /// Answers a fetch, or parks it until more is there or its time is up.
-    pub fn fetch(&mut self, request: &FetchRequest, context: &RequestContext<'_>) -> MaybeDeferred<FetchPlan> {
+    /// Responds to a fetch, or lets it wait.
+    pub(super) fn fetch(&mut self, request: &FetchRequest, context: &RequestContext<'_>) -> MaybeDeferred<FetchPlan> {
         let plan = self.plan(request, context);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(MAX_BYTES);
         let bytes = plan.size();
-        let told = || plan.response.responses.iter().flat_map(|topic| &topic.partitions);
-        let failed = plan.response.error_code != 0 || told().any(|data| data.error_code != 0 && !is_unknown(data));
-        // As Kafka: a request that asks for nothing that exists, has an error to tell or may not wait is answered at once.
-        // What does not exist is told with the rest, and is not waited for: not even if it is made meanwhile.
-        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || told().all(is_unknown) || self.stopping {
+        let partitions = || plan.response.responses.iter().flat_map(|topic| &topic.partitions);
+        let failed =
+            plan.response.error_code != 0 || partitions().any(|data| data.error_code != 0 && !is_unknown(data));
+        // As in Kafka, respond at once if no partition exists, if a partition has an error, or if the request may not
+        // wait. Unknown partitions alone do not end the wait of the others, and are not waited for.
+        if failed || bytes >= min_bytes || request.max_wait_ms <= 0 || partitions().all(is_unknown) || self.stopping {
             return MaybeDeferred::Now(plan);
         }
         let ticket = self.outbox.ticket();
@@ -188,9 +186,9 @@ impl Core {
         MaybeDeferred::Later(ticket)
     }
 
-    /// What a fetch is answered when it may not wait any longer.
+    /// The response to a fetch that does not wait any longer.
     #[must_use]
-    pub fn plan(&self, request: &FetchRequest, context: &RequestContext<'_>) -> FetchPlan {
+    pub(super) fn plan(&self, request: &FetchRequest, context: &RequestContext<'_>) -> FetchPlan {
         let mut response = FetchResponse::default();
         let mut slices = Vec::new();
         if !FULL.contains(&request.session_epoch) {
@@ -247,13 +245,13 @@ impl Core {
         Some(topic.topic.to_string())
     }
 
-    /// A partition has more to read, or begins later: answers the fetches for whom there is enough now, or who would be
-    /// told of an error. Whoever changes that calls this; nobody looks for it.
+    /// Responds to waiting fetches after an append to a partition or a change of its log start offset. Every such
+    /// change must call this.
     pub(super) fn wake(&mut self, topic: &str, partition: i32) {
         self.wake_if(|fetch| fetch.positions.iter().any(|(name, index, _)| *index == partition && name == topic));
     }
 
-    /// A topic is gone: answers the fetches who wait for anything of it.
+    /// Responds to waiting fetches of a deleted topic.
     pub(super) fn wake_topic(&mut self, topic: &str) {
         self.wake_if(|fetch| fetch.positions.iter().any(|(name, ..)| name == topic));
     }
@@ -286,7 +284,7 @@ impl Core {
         self.release(&ready);
     }
 
-    /// Answers the fetches whose time is up.
+    /// Responds to waiting fetches whose time is up.
     pub(super) fn tick_fetches(&mut self, now: i64) {
         let due: Vec<Ticket> = self
             .waiting_fetches
@@ -298,7 +296,7 @@ impl Core {
         self.release(&due);
     }
 
-    /// Answers every fetch that waits.
+    /// Responds to all waiting fetches.
     pub(super) fn release_fetches(&mut self) {
         let all: Vec<Ticket> = self.waiting_fetches.fetches.keys().copied().collect();
         self.release(&all);
@@ -312,7 +310,7 @@ impl Core {
     }
 }
 
-/// The answer for a partition that can be read, its batches still missing.
+/// The response for a readable partition, still without its batches.
 fn partition_data(asked: &FetchPartition, log: &Log, isolation: IsolationLevel) -> PartitionData {
     let aborted = match isolation {
         IsolationLevel::ReadUncommitted => None,

@@ -1,8 +1,9 @@
-//! Owns the journal: one file of entries, one a line, written before what they tell is acknowledged.
+//! Journal of topics, groups and transactions: one file, one entry per line, written before the change is acknowledged.
 //!
-//! A line is its checksum (XXH3, eight hex digits) and its JSON. Where the journal ends is kept in the file `ends`, with a digest of all
-//! that is before: at a start it is exactly what was acknowledged (`opening.rs`), or the broker does not start.
-//! A kill of the process loses nothing that was written; a loss of power may, unless each line is flushed.
+//! A line is a checksum (XXH3, eight hex digits) and JSON. The file `ends` records the size of the journal and a digest
+//! of its lines, so at the start it is exactly what was acknowledged, or the broker does not start
+//! (`journal_recovery.rs`). A kill of the process loses nothing that was written. A power loss may, unless every line
+//! is flushed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,17 +15,15 @@ use super::ends::{EndsFile, JournalEnd};
 use super::journal_entry::{JournalEntry, JournalHeader};
 use super::kill_points;
 
-/// Its file.
 pub const NAME: &str = "journal";
-/// What it is written anew into.
+/// Name of a rewritten journal until it is complete.
 pub const NEW_NAME: &str = "journal.new";
 
-/// A journal is written anew when it has grown to this many times its size after the last time, and no earlier than at `SMALL`.
+/// The journal is rewritten when it has grown by this factor since the last rewrite, but not below `SMALL`.
 const GROWTH: u64 = 4;
-/// Bytes below which a journal is never worth writing anew.
+/// A smaller journal is never rewritten.
 const SMALL: u64 = 4 << 20;
 
-/// The journal, open for writing.
 #[derive(Debug)]
 pub struct Journal {
     file: Option<OpenJournal>,
@@ -40,30 +39,27 @@ struct OpenJournal {
     end: JournalEnd,
 }
 
-/// A line of a journal, and what it ends.
 #[derive(Debug)]
 pub struct JournalLine {
-    /// What it tells.
     pub entry: JournalEntry,
-    /// Bytes up to its end.
+    /// Bytes up to the end of the line.
     pub end: u64,
-    /// Digest of those bytes.
+    /// Digest of the lines up to here.
     pub digest: u64,
 }
 
-/// A journal as it was found.
+/// The content of a journal file.
 #[derive(Debug, Default)]
 pub struct JournalLines {
-    /// The lines up to the first one that is not whole.
+    /// The valid lines before the first invalid one.
     pub whole: Vec<JournalLine>,
-    /// Whether lines follow that one.
+    /// Whether more lines follow the first invalid one.
     pub broken_within: bool,
     /// Bytes of the file.
     pub length: u64,
 }
 
 impl JournalLines {
-    /// Reads a journal's bytes.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut lines = Self { length: bytes.len() as u64, ..Self::default() };
@@ -81,19 +77,19 @@ impl JournalLines {
         lines
     }
 
-    /// Bytes of the lines that are whole.
+    /// Bytes of the valid lines.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.whole.last().map_or(0, |line| line.end)
     }
 
-    /// Digest of the lines that are whole.
+    /// Digest of the valid lines.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.whole.last().map_or(0, |line| line.digest)
     }
 
-    /// The journal's first line, if it has one of its own.
+    /// The head, which is the first line unless an earlier version wrote the journal.
     #[must_use]
     pub fn head(&self) -> Option<&JournalHeader> {
         match self.whole.first() {
@@ -104,11 +100,11 @@ impl JournalLines {
 }
 
 fn checksum(json: &[u8]) -> u32 {
-    // The low half is as good as the whole for telling a torn line.
+    // 32 bits are enough to detect a torn line.
     u32::try_from(xxh3_64(json) & u64::from(u32::MAX)).unwrap_or_default()
 }
 
-/// The digest with one more line.
+/// Adds a line to the digest.
 fn extend_digest(digest: u64, line: &[u8]) -> u64 {
     xxh3_64_with_seed(line, digest)
 }
@@ -130,7 +126,7 @@ fn entry_of(line: &[u8]) -> Option<JournalEntry> {
     serde_json::from_slice(json).ok()
 }
 
-/// The lines of these entries, and the digest behind them.
+/// Encodes entries. Returns the lines and the digest after them.
 fn lines_of<'a>(entries: impl IntoIterator<Item = &'a JournalEntry>, mut digest: u64) -> io::Result<(Vec<u8>, u64)> {
     let mut lines = Vec::new();
     for entry in entries {
@@ -142,17 +138,13 @@ fn lines_of<'a>(entries: impl IntoIterator<Item = &'a JournalEntry>, mut digest:
 }
 
 impl Journal {
-    /// A journal that keeps nothing, for a broker in memory.
+    /// A journal of a broker in memory, which stores nothing.
     #[must_use]
     pub fn in_memory() -> Self {
         Self { file: None }
     }
 
-    /// Goes on with the journal of this folder, which ends so. What stands behind is cut off.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened or written.
+    /// Opens the journal to append after this end. What follows the end is cut off.
     pub fn resume(dir: &Directory, fsync: bool, ends: EndsFile, end: JournalEnd) -> io::Result<Self> {
         let file = dir.open_to_append(NAME)?;
         if file.metadata()?.len() > end.acknowledged {
@@ -164,11 +156,8 @@ impl Journal {
         Ok(Self { file: Some(OpenJournal { dir: dir.clone(), file, fsync, size_when_new, ends, end }) })
     }
 
-    /// Writes entries, all or none of them; they are the operating system's when this returns.
-    ///
-    /// # Errors
-    ///
-    /// When they could not be written. The journal is then as it was.
+    /// Appends all entries or none, and returns when the operating system has them. After an error the journal is
+    /// unchanged.
     pub fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
         if entries.is_empty() {
@@ -185,7 +174,7 @@ impl Journal {
             .and_then(|()| if kept.fsync { kept.file.sync_data() } else { Ok(()) })
             .and_then(|()| kept.ends.write_journal(&end));
         if let Err(error) = written {
-            // Whatever part of a line stands there must not run into the next one.
+            // A partial line must not run into the next one.
             kept.file.set_len(before.acknowledged)?;
             return Err(error);
         }
@@ -193,17 +182,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether most of the journal is history.
+    /// Whether most of the journal is obsolete.
     #[must_use]
     pub fn needs_rewrite(&self) -> bool {
         self.file.as_ref().is_some_and(|kept| kept.end.acknowledged > SMALL.max(kept.size_when_new * GROWTH))
     }
 
-    /// Replaces the journal by these entries, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// When they could not be written. The journal is then as it was.
+    /// Replaces the journal atomically by these entries. After an error it is unchanged.
     pub fn rewrite(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
         let head = JournalHeader {
@@ -225,16 +210,12 @@ impl Journal {
         kept.size_when_new = size;
         let before = kept.end;
         kept.end = JournalEnd { generation: head.generation, acknowledged: size, digest, intended: size, ..before };
-        // If this fails, the new journal says itself which one it follows.
+        // If this fails, recovery accepts the new journal by the digest that its head names.
         kept.ends.write_journal(&kept.end)?;
         if kept.fsync { kept.ends.sync() } else { Ok(()) }
     }
 
-    /// Notes that all is on the disk, and nothing more is written.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Records a clean shutdown, after which nothing more is written.
     pub fn close(&mut self) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
         kept.file.sync_data()?;

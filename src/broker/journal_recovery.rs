@@ -1,5 +1,5 @@
-//! Owns holding a data folder's journal against the file `ends`, before anything in the folder is changed: the journal holds what was
-//! acknowledged, neither less nor more, or the broker does not start.
+//! Recovery of the journal: it holds exactly what was acknowledged according to the file `ends`, or the broker does not
+//! start. Nothing in the data directory is changed before this check.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -13,42 +13,35 @@ use super::events::BrokerEvent;
 use super::journal::{self, Journal, JournalLine, JournalLines};
 use super::journal_entry::JournalEntry;
 
-/// What a folder's past says about its files.
+/// What is recorded of a data directory before recovery.
 #[derive(Debug)]
 pub enum DataDirState {
-    /// There is none.
+    /// It is empty.
     New,
-    /// A version without the file `ends` has written it: its files are taken for what they say.
+    /// An earlier version without the file `ends` wrote it. Recovery trusts its files.
     Unrecorded,
-    /// What is written down of it.
     Recorded {
-        /// The file `ends`.
         found: Box<EndsContents>,
-        /// The broker was stopped, and nothing was on its way.
+        /// Clean shutdown: no write was in progress.
         clean: bool,
-        /// The machine was started since, or may have been.
+        /// The machine was rebooted since, or may have been.
         rebooted: bool,
     },
 }
 
-/// A data folder of which only the journal was read.
+/// A data directory of which only the journal was read so far.
 #[derive(Debug)]
 pub struct JournalRecovery {
     dir: Directory,
     fsync: bool,
-    /// What the files are held against.
     pub state: DataDirState,
-    /// Where the journal ends.
+    /// End of the journal.
     end: JournalEnd,
     events: Vec<BrokerEvent>,
 }
 
 impl JournalRecovery {
-    /// Reads the journal of a folder.
-    ///
-    /// # Errors
-    ///
-    /// When it is not what was acknowledged, or cannot be read.
+    /// Reads and checks the journal. Changes nothing.
     pub fn read(dir: &Directory, cluster_id: Uuid, fsync: bool) -> Result<(Self, Vec<JournalEntry>), OpenError> {
         let path = dir.path_of(journal::NAME);
         let bytes = match dir.open_to_read(journal::NAME) {
@@ -63,7 +56,7 @@ impl JournalRecovery {
         let lines = JournalLines::parse(bytes.as_deref().unwrap_or_default());
         let mut found = EndsFile::read(dir, fsync)?;
         if found.is_none() && lines.head().is_some() {
-            // Written whole, but for its name.
+            // Killed between writing the file and renaming it.
             EndsFile::finish_publish(dir).map_err(OpenError::storage(&dir.path_of(ends::NEW_NAME)))?;
             found = EndsFile::read(dir, fsync)?;
         }
@@ -77,7 +70,7 @@ impl JournalRecovery {
             boot_id,
             clean: false,
         };
-        let opening = |state, end, events| Self { dir: dir.clone(), fsync, state, end, events };
+        let recovery = |state, end, events| Self { dir: dir.clone(), fsync, state, end, events };
         let Some(found) = found else {
             if lines.head().is_some() {
                 let because = format!("{} was written with it", path.display());
@@ -89,7 +82,7 @@ impl JournalRecovery {
             let torn = lines.length - lines.end();
             let cut = (torn > 0).then_some(BrokerEvent::TailTruncated { path, bytes: torn, unacknowledged: false });
             let state = if lines.length == 0 { DataDirState::New } else { DataDirState::Unrecorded };
-            return Ok((opening(state, end, cut.into_iter().collect()), entries(lines.whole)));
+            return Ok((recovery(state, end, cut.into_iter().collect()), entries(lines.whole)));
         };
         if bytes.is_none() {
             let because = format!("{} was written with it", dir.path_of(ends::NAME).display());
@@ -112,45 +105,41 @@ impl JournalRecovery {
         let state = DataDirState::Recorded { found: Box::new(found), clean, rebooted };
         let mut whole = lines.whole;
         whole.truncate(count);
-        Ok((opening(state, end, cut.into_iter().collect()), entries(whole)))
+        Ok((recovery(state, end, cut.into_iter().collect()), entries(whole)))
     }
 
-    /// Whether what is written down of the folder is the word of the file `ends`.
+    /// Whether the data directory has the file `ends`.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
         matches!(self.state, DataDirState::Recorded { .. })
     }
 
-    /// Whether the machine was started since, or may have been.
     #[must_use]
     pub fn is_rebooted(&self) -> bool {
         matches!(self.state, DataDirState::Recorded { rebooted: true, .. })
     }
 
-    /// The same error with the file that is wrong, where logs hold records and nothing is known of them: without a journal that one, and
-    /// for a topic that the journal knows the file `ends`.
+    /// Names the file at fault when logs hold records that nothing lists: the journal if it is missing, or the file
+    /// `ends` if the journal knows the topic.
     #[must_use]
     pub fn attribute(&self, error: OpenError, of_known_topic: bool) -> OpenError {
         match (error, &self.state) {
             (OpenError::Corrupted(Corruption::UnknownLogs { paths }), DataDirState::New) => {
-                let why = format!("it is missing or empty, and there are records in {}", listed(&paths));
+                let why = format!("it is missing or empty, but there are records in {}", listed(&paths));
                 Corruption::Mismatch { path: self.dir.path_of(journal::NAME), why }.into()
             }
             (OpenError::Corrupted(Corruption::UnknownLogs { paths }), DataDirState::Recorded { .. })
                 if of_known_topic =>
             {
-                let why = format!("it does not know of {}", listed(&paths));
+                let why = format!("it does not list {}", listed(&paths));
                 Corruption::Mismatch { path: self.dir.path_of(ends::NAME), why }.into()
             }
             (error, _) => error,
         }
     }
 
-    /// Opens the file `ends` for writing, and says in it that this broker is at work. The folder is changed from here on.
-    ///
-    /// # Errors
-    ///
-    /// When something cannot be written.
+    /// Opens `ends` and the journal for writing, and records that the broker is running. From here on the directory is
+    /// changed.
     pub fn begin(&mut self, events: &mut Vec<BrokerEvent>) -> io::Result<(EndsFile, Journal)> {
         events.append(&mut self.events);
         let ends = match &self.state {
@@ -161,11 +150,8 @@ impl JournalRecovery {
         Ok((ends, journal))
     }
 
-    /// Gives the file `ends` its name, now that everything is in it; the journal is written anew, so that it says which it goes with.
-    ///
-    /// # Errors
-    ///
-    /// When something cannot be written.
+    /// Publishes a new file `ends`, now that it is complete. The journal is rewritten first: its head says that `ends`
+    /// goes with it.
     pub fn finish(&self, ends: &EndsFile, journal: &mut Journal, entries: &[JournalEntry]) -> io::Result<()> {
         if self.is_recorded() {
             return Ok(());
@@ -179,7 +165,6 @@ fn entries(lines: Vec<JournalLine>) -> Vec<JournalEntry> {
     lines.into_iter().map(|line| line.entry).collect()
 }
 
-/// What is wrong with a journal.
 enum JournalFault {
     CorruptLine(usize),
     Truncated(u64, u64),
@@ -198,7 +183,7 @@ impl JournalFault {
     }
 }
 
-/// The lines that stay: those that were acknowledged, and where the machine went down also what the disk had beyond.
+/// The lines to keep: the acknowledged ones; after a reboot also those that the disk has beyond them.
 fn acknowledged_lines<'a>(
     lines: &'a JournalLines,
     recorded: &JournalEnd,
@@ -211,7 +196,7 @@ fn acknowledged_lines<'a>(
         return Err(match lines.length {
             0 => JournalFault::Truncated(recorded.acknowledged, 0),
             _ if whole.is_empty() => JournalFault::CorruptLine(next),
-            _ => JournalFault::Mismatch("it is an older version's, and the file `ends` is not"),
+            _ => JournalFault::Mismatch("an older version wrote it, but not the file `ends`"),
         });
     };
     if head.cluster_id != cluster_id || recorded.cluster_id != cluster_id {
@@ -225,17 +210,17 @@ fn acknowledged_lines<'a>(
                 return Err(JournalFault::Truncated(recorded.acknowledged, lines.length));
             }
             None if lines.end() < lines.length => return Err(JournalFault::CorruptLine(next)),
-            Some(_) | None => return Err(JournalFault::Mismatch("its lines are not those that were written there")),
+            Some(_) | None => return Err(JournalFault::Mismatch("its lines are not the ones that were written")),
         }
     } else if head.generation == recorded.generation + 1 && head.follows == recorded.digest {
-        // The process ended when it had been written anew, and before that was written down.
+        // Killed after the rewrite, before its end was recorded.
         let entries = head.entries + 1;
         if whole.len() < entries {
             return Err(JournalFault::CorruptLine(next));
         }
         entries
     } else {
-        return Err(JournalFault::Mismatch("the file `ends` knows another one, written before or after it"));
+        return Err(JournalFault::Mismatch("the file `ends` belongs to an earlier or later journal"));
     };
     let end = whole[acknowledged - 1].end;
     if rebooted && !recorded.clean {

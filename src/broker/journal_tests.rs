@@ -1,4 +1,4 @@
-//! Owns the claims about the journal itself; what a start makes of one that is damaged is claimed beside `opening.rs`.
+//! Tests of the journal. Recovery of a corrupt journal is tested in `journal_recovery_tests.rs`.
 
 use std::path::Path;
 
@@ -16,17 +16,17 @@ fn entries(numbers: std::ops::Range<i64>) -> Vec<JournalEntry> {
 }
 
 fn open(dir: &Path) -> (Journal, Vec<JournalEntry>) {
-    let (mut opening, mut entries) =
+    let (mut recovery, mut entries) =
         JournalRecovery::read(&Directory::for_test(dir), Uuid::from_u128(7), false).expect("opens");
-    let (ends, mut journal) = opening.begin(&mut Vec::new()).expect("begins");
-    opening.finish(&ends, &mut journal, &[]).expect("finishes");
+    let (ends, mut journal) = recovery.begin(&mut Vec::new()).expect("begins");
+    recovery.finish(&ends, &mut journal, &[]).expect("finishes");
     entries.retain(|entry| !matches!(entry, JournalEntry::Head(_)));
     (journal, entries)
 }
 
 #[test]
-fn what_was_appended_is_there_after_a_start() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn appended_entries_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
     for number in 0..5 {
         let (mut journal, found) = open(dir.path());
         assert_eq!(found, entries(0..number));
@@ -35,8 +35,8 @@ fn what_was_appended_is_there_after_a_start() {
 }
 
 #[test]
-fn a_rewritten_journal_holds_what_it_was_rewritten_with_and_what_came_after() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn rewritten_journal_holds_new_entries_only() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let (mut journal, _) = open(dir.path());
     let history = entries(0..1000);
     while !journal.needs_rewrite() {

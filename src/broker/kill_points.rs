@@ -1,6 +1,5 @@
-//! Owns the moments between two writes at which a test looks at the files, as a kill of the process would leave them.
-//!
-//! Outside of tests a moment is nothing.
+//! Points between two writes where tests copy the files, as a kill of the process would leave them. No-ops outside of
+//! tests.
 
 #[cfg(not(test))]
 pub fn passed() {}
@@ -18,12 +17,11 @@ mod watched {
         static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
     }
 
-    /// A moment has come.
     pub fn passed() {
         WATCHER.with_borrow_mut(|watcher| watcher.as_mut().map(|watch| watch()));
     }
 
-    /// Calls this at each moment of what is done on this thread.
+    /// Calls the watcher at each kill point of this thread.
     pub fn watch<T>(watcher: impl FnMut() + 'static, work: impl FnOnce() -> T) -> T {
         WATCHER.set(Some(Box::new(watcher)));
         let done = work();

@@ -1,4 +1,4 @@
-//! Owns produce requests: which batch goes to which log, and what each partition is answered.
+//! Produce requests: validation of their batches, appends, and the response for every partition.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::TransactionalId;
@@ -15,24 +15,23 @@ use super::response::RequestContext;
 use super::storage_error::describe_io_error;
 use super::transactions::{ProducerIdentity, TransactionSupport};
 
-/// From this version on a produce names its topics by id (KIP-516).
+/// From this version on, a produce names topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
 
-/// From this version on a batch may be compressed with zstd (KIP-110).
+/// From this version on, zstd is allowed (KIP-110).
 const ZSTD: i16 = 7;
 
-/// A produce request whose batches were looked through. That costs the most of it, and needs nothing of the broker.
+/// A produce request with validated batches. Validation is the most expensive part, and needs no lock.
 #[derive(Debug)]
 pub struct CheckedProduce {
-    /// The request, its batches taken out.
+    /// Without its batches.
     request: ProduceRequest,
-    /// Each partition's batch, in the request's order.
+    /// In the request's order.
     batches: Vec<Result<Batch, ProduceError>>,
-    /// Whether one of them says that it belongs to a transaction, valid or not.
+    /// Whether any batch has the transactional attribute, valid or not.
     transactional: bool,
 }
 
-/// A batch and where it is to go.
 #[derive(Debug)]
 struct PendingBatch<'a> {
     topic: &'a str,
@@ -43,17 +42,17 @@ struct PendingBatch<'a> {
 /// Why a partition's batch was not appended.
 #[derive(Debug, Clone)]
 struct ProduceError {
-    error: ResponseError,
+    code: ResponseError,
     message: Option<String>,
-    /// Whether the log was asked; then its start is told.
+    /// Whether the log was involved; then the response has its log start offset.
     log_checked: bool,
-    /// Which records are to blame, counted in the batch from 0.
+    /// Indexes of the rejected records in the batch.
     records: Vec<i32>,
 }
 
 impl From<ResponseError> for ProduceError {
-    fn from(error: ResponseError) -> Self {
-        Self { error, message: None, log_checked: false, records: Vec::new() }
+    fn from(code: ResponseError) -> Self {
+        Self { code, message: None, log_checked: false, records: Vec::new() }
     }
 }
 
@@ -65,14 +64,14 @@ impl From<BatchError> for ProduceError {
             BatchError::Invalid(_) => (ResponseError::InvalidRecord, true),
             BatchError::Compression => (ResponseError::UnknownServerError, true),
         };
-        Self { error: code, message: Some(error.to_string()), log_checked, records: Vec::new() }
+        Self { code, message: Some(error.to_string()), log_checked, records: Vec::new() }
     }
 }
 
 impl From<AppendError> for ProduceError {
     fn from(error: AppendError) -> Self {
         let message = Some(error.to_string());
-        let (error, records) = match error {
+        let (code, records) = match error {
             AppendError::OutOfOrderSequence => (ResponseError::OutOfOrderSequenceNumber, Vec::new()),
             AppendError::InvalidTransactionState => (ResponseError::InvalidTxnState, Vec::new()),
             AppendError::InvalidProducerEpoch => (ResponseError::InvalidProducerEpoch, Vec::new()),
@@ -82,17 +81,17 @@ impl From<AppendError> for ProduceError {
             AppendError::NoKey(records) => (ResponseError::InvalidRecord, records),
             AppendError::Storage(_) => (ResponseError::KafkaStorageError, Vec::new()),
         };
-        // Kafka tells the log's start with what is wrong with the records, and not with what is wrong with the batch as a whole.
+        // Kafka returns the log start offset for errors of records, but not for errors of the whole batch.
         let log_checked = !matches!(
-            error,
+            code,
             ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge | ResponseError::KafkaStorageError
         );
-        Self { error, message, log_checked, records }
+        Self { code, message, log_checked, records }
     }
 }
 
 impl CheckedProduce {
-    /// Looks through the batches of a request.
+    /// Validates the batches of a request.
     #[must_use]
     pub fn new(mut request: ProduceRequest, version: i16) -> Self {
         let transactional = request
@@ -111,13 +110,13 @@ impl CheckedProduce {
                     }
                     batch => batch.map_err(ProduceError::from),
                 },
-                None => Err(BatchError::NotSingleBatch("there is none").into()),
+                None => Err(BatchError::NotSingleBatch("no batch").into()),
             })
             .collect();
         Self { request, batches, transactional }
     }
 
-    /// Whether the client waits for an answer.
+    /// Whether the client expects a response.
     #[must_use]
     pub fn needs_response(&self) -> bool {
         self.request.acks != 0
@@ -136,23 +135,23 @@ fn partition_response(
             .with_log_append_time_ms(appended.log_append_time)
             .with_log_start_offset(log_start),
         Err(error) => {
-            let blame = |index| BatchIndexAndErrorMessage::default().with_batch_index(index);
+            let record_error = |index| BatchIndexAndErrorMessage::default().with_batch_index(index);
             response
-                .with_error_code(error.error.code())
+                .with_error_code(error.code.code())
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1)
                 .with_log_start_offset(if error.log_checked { log_start } else { -1 })
-                .with_record_errors(error.records.into_iter().map(blame).collect())
+                .with_record_errors(error.records.into_iter().map(record_error).collect())
                 .with_error_message(error.message.map(StrBytes::from_string))
         }
     }
 }
 
 impl Core {
-    /// Appends what a produce brings, each partition by itself.
-    pub fn produce(&mut self, checked: CheckedProduce, context: &RequestContext<'_>) -> ProduceResponse {
+    /// Appends the batches of a request, each partition independently.
+    pub(super) fn produce(&mut self, checked: CheckedProduce, context: &RequestContext<'_>) -> ProduceResponse {
         let CheckedProduce { request, batches, transactional } = checked;
-        // Kafka checks the right to the transactional id once for the request, and nobody has the right to none.
+        // Kafka authorizes the transactional id once per request. A transactional batch without one is not authorized.
         let unnamed = request.transactional_id.is_none() && transactional;
         let refused = if unnamed {
             Some(ResponseError::TransactionalIdAuthorizationFailed)
@@ -169,7 +168,7 @@ impl Core {
             })
         };
         let joins = transactional && TransactionSupport::of_produce(context.version) == TransactionSupport::Add;
-        // What may be written, before the transaction hears of it: a partition that does not exist cannot become part of one.
+        // Check this before the transaction: a partition that does not exist cannot be added to it.
         let mut writes: Vec<Result<PendingBatch<'_>, ProduceError>> = places()
             .zip(batches)
             .map(|((name, partition), batch)| match (refused, name) {
@@ -211,7 +210,7 @@ impl Core {
         self.topics.by_id(topic.topic_id).map(|topic| topic.name.clone()).ok_or(ResponseError::UnknownTopicId)
     }
 
-    /// Asks the transaction about what is to be written in it, all at once: a request's first partition may begin it.
+    /// Adds the partitions to the transaction, all at once: the first one may begin it.
     fn enter(
         &mut self,
         id: &TransactionalId,
@@ -224,7 +223,7 @@ impl Core {
         let batches: Vec<&PendingBatch<'_>> = asked.iter().filter_map(|at| writes[*at].as_ref().ok()).collect();
         let Some(first) = batches.first().map(|write| &write.batch) else { return };
         let (producer_id, epoch) = (first.producer_id(), first.producer_epoch());
-        let verdicts = if batches.iter().all(|write| write.batch.producer_id() == producer_id) {
+        let results = if batches.iter().all(|write| write.batch.producer_id() == producer_id) {
             let places: Vec<_> = batches.iter().map(|write| (write.topic, write.partition)).collect();
             let identity = ProducerIdentity { transactional_id: id.0.as_str(), producer_id, epoch };
             self.add_or_verify_partitions(
@@ -234,11 +233,11 @@ impl Core {
                 context.now,
             )
         } else {
-            // One request speaks for one producer.
+            // A request may only have one producer id.
             vec![Err(ResponseError::InvalidProducerIdMapping); asked.len()]
         };
-        for (at, verdict) in asked.into_iter().zip(verdicts) {
-            if let Err(error) = verdict {
+        for (at, result) in asked.into_iter().zip(results) {
+            if let Err(error) = result {
                 writes[at] = Err(error.into());
             }
         }

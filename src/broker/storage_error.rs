@@ -1,19 +1,19 @@
-//! Owns the words for data that could not be written: what is short, and where to get more of it.
+//! Descriptions of I/O errors for users.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// Why something could not be written, as people say it, with the system's own words.
+/// The cause in plain words where it is a limit or a full disk, followed by the system's message.
 #[must_use]
 pub fn describe_io_error(error: &io::Error) -> String {
     let short = match Errno::from_io_error(error) {
         Some(Errno::NOSPC) => "the disk is full",
-        Some(Errno::DQUOT) => "this user's share of the disk is used up",
-        Some(Errno::FBIG) => "a file would become larger than this process may write (`ulimit -f`)",
-        Some(Errno::MFILE) => "this process can open no more files (`ulimit -n`)",
-        Some(Errno::NFILE) => "the system can open no more files",
-        Some(Errno::ROFS) => "the file system can only be read",
+        Some(Errno::DQUOT) => "the disk quota of this user is used up",
+        Some(Errno::FBIG) => "a file would exceed the file size limit of this process (`ulimit -f`)",
+        Some(Errno::MFILE) => "this process has too many open files (`ulimit -n`)",
+        Some(Errno::NFILE) => "the system has too many open files",
+        Some(Errno::ROFS) => "the file system is read-only",
         _ => return error.to_string(),
     };
     format!("{short}: {error}")
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_short_is_said_and_the_systems_words_are_kept() {
+    fn describes_the_limit_and_keeps_the_system_message() {
         let said = |errno: Errno| describe_io_error(&io::Error::from(errno));
         assert!(said(Errno::NOSPC).starts_with("the disk is full: No space left on device"));
         assert!(said(Errno::FBIG).contains("`ulimit -f`"));

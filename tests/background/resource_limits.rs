@@ -95,7 +95,7 @@ fn file_size_limit_is_reported_to_clients() {
     // Blocks of 512 bytes, or of 1,024 in some shells.
     let broker = broker(&dir, "-f 400", "broker --listen 127.0.0.1:0 --data .foodstream");
     let produced = dir.run("produce --count 20000 --seed 7 --timeout 4s -b embedded").expect(4);
-    let message = "cannot write what it is sent: a file would become larger than this process may write (`ulimit -f`)";
+    let message = "cannot write what it is sent: a file would exceed the file size limit of this process (`ulimit -f`)";
     assert!(produced.stderr.contains("warning: the embedded broker over .foodstream ("), "{}", produced.stderr);
     assert_eq!(produced.stderr.matches(message).count(), 1, "{}", produced.stderr);
     // What was acknowledged is there, and can be read by a broker without the limit.

@@ -1,24 +1,24 @@
-//! Owns starts over folders of an earlier version, which had no file `ends`: taken for what they say, and ended as the journal says.
+//! Recovery of a data directory of an earlier version, which has no file `ends`.
 
 use std::path::Path;
 
-use super::workload::{begin_foreign, seen, start};
+use super::workload::{begin_foreign, broker_state, start};
 use super::{Files, Killed, read, write};
 use crate::broker::events::BrokerEvent;
 
-/// Offsets of the topics in the folder of an earlier version.
+/// Records by topic in the old data directory.
 const OLD_RECORDS: [(&str, i64); 4] =
     [("inventory-events", 21), ("inventory-ledger", 22), ("order-events", 18), ("order-events-dlq", 0)];
 
-/// As a version without the file `ends` has left it, killed after two runs of `produce` and one of `inventory`.
+/// Written by a version without the file `ends`, and killed after two runs of `produce` and one of `inventory`.
 #[test]
-fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn serves_and_upgrades_an_earlier_format() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let old = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders/format-1"));
     write(dir.path(), &Files::new(), &old);
     let (core, events, lock) = start(dir.path()).expect("starts");
     assert_eq!(events, []);
-    let first = seen(&core).expect("read");
+    let first = broker_state(&core).expect("read");
     assert_eq!(first.records(), OLD_RECORDS.map(|(topic, records)| (topic.to_owned(), records)).into());
     drop((core, lock));
     let after = read(dir.path());
@@ -27,9 +27,9 @@ fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on
     }
     assert!(after.contains_key(Path::new("ends")));
     let (core, events, _lock) = start(dir.path()).expect("starts again");
-    assert_eq!((events, &seen(&core).expect("read")), (Vec::new(), &first));
-    // Without its journal it is refused, as a newer one is.
-    let bare = tempfile::tempdir().expect("a folder");
+    assert_eq!((events, &broker_state(&core).expect("read")), (Vec::new(), &first));
+    // It is rejected without its journal, like a newer one.
+    let bare = tempfile::tempdir().expect("a temporary directory");
     let mut without = old.clone();
     without.remove(Path::new("journal"));
     write(bare.path(), &Files::new(), &without);
@@ -37,7 +37,7 @@ fn a_folder_of_an_earlier_version_is_served_and_kept_like_any_other_from_then_on
     assert!(message.contains("journal is not as this broker left it: it is missing or empty"), "{message}");
 }
 
-/// The same folder without what an earlier version did not write.
+/// Removes everything that an earlier version did not write.
 fn as_an_earlier_version(files: &Files) -> Files {
     let text = |name: &str| String::from_utf8(files[Path::new(name)].clone()).expect("text");
     let (_, journal) =
@@ -51,32 +51,32 @@ fn as_an_earlier_version(files: &Files) -> Files {
 }
 
 #[test]
-fn a_marker_that_an_unproven_log_has_lost_is_written_again_as_the_journal_decided_it() {
+fn restores_a_marker_of_an_unrecorded_log() {
     let killed = Killed::new();
     let old = as_an_earlier_version(&killed.files);
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let paid: Vec<_> = killed.logs_of("paid");
     assert_eq!(paid.len(), 2);
-    let mut is = Files::new();
+    let mut current = Files::new();
     for (number, name) in (0..).zip(&paid) {
         for torn in [0, 1, 77] {
             let mut files = old.clone();
             let content = files.get_mut(name).expect("there");
             content.truncate(content.len() - 78 + torn);
-            write(dir.path(), &is, &files);
+            write(dir.path(), &current, &files);
             let (core, events, _lock) = start(dir.path()).expect("starts");
             let ended = BrokerEvent::TransactionEnded { topic: "paid".into(), partition: number, committed: true };
             assert_eq!(events.last(), Some(&ended));
             assert_eq!(events.len(), if torn == 0 { 1 } else { 2 });
-            assert!(seen(&core).expect("read") == killed.acknowledged, "{}: {torn} bytes left", name.display());
-            is = read(dir.path());
+            assert!(broker_state(&core).expect("read") == killed.acknowledged, "{}: {torn} bytes left", name.display());
+            current = read(dir.path());
         }
     }
 }
 
 #[test]
-fn a_transaction_that_no_journal_knows_is_aborted() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn aborts_a_transaction_that_no_journal_lists() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let (mut core, _, lock) = start(dir.path()).expect("starts");
     begin_foreign(&mut core);
     drop((core, lock));

@@ -1,5 +1,5 @@
-//! Owns the fuzz of damaged folders: whatever is done to the files of a broker that was killed, a start serves exactly what was
-//! acknowledged or refuses by the file's name, and no file is lost.
+//! Fuzz tests of corrupt data directories: whatever happens to the files of a killed broker, the next start serves
+//! exactly what was acknowledged, or refuses and names the file. No file is lost.
 
 mod format_1;
 mod workload;
@@ -14,13 +14,13 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::broker::kill_points;
-use workload::{Seen, seen, start};
+use workload::{BrokerState, broker_state, start};
 
-/// Files by their path in the folder.
+/// File contents by path in the data directory.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// Something that is done to the files, and which of them a refusal may name.
-struct Harm {
+/// A corruption, and the files that a refusal may name.
+struct Case {
     what: String,
     files: Files,
     named: Vec<PathBuf>,
@@ -43,18 +43,18 @@ fn read(dir: &Path) -> Files {
     files
 }
 
-/// Makes the folder hold these files and no other; `is` is what it is known to hold.
-fn write(dir: &Path, is: &Files, files: &Files) {
-    for name in is.keys().filter(|name| !files.contains_key(*name)) {
+/// Makes the directory hold exactly these files; `current` is what it holds now.
+fn write(dir: &Path, current: &Files, files: &Files) {
+    for name in current.keys().filter(|name| !files.contains_key(*name)) {
         fs::remove_file(dir.join(name)).expect("removed");
-        // And what is empty then, up to the folder itself.
+        // Also remove directories that are empty then.
         for parent in name.ancestors().skip(1).take_while(|parent| parent.components().next().is_some()) {
             fs::remove_dir(dir.join(parent)).ok();
         }
     }
-    for (name, bytes) in files.iter().filter(|(name, bytes)| is.get(*name) != Some(*bytes)) {
+    for (name, bytes) in files.iter().filter(|(name, bytes)| current.get(*name) != Some(*bytes)) {
         let path = dir.join(name);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().expect("in the folder")).expect("made");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().expect("a parent")).expect("made");
         let mut file = fs::OpenOptions::new();
         file.write(true)
             .create(true)
@@ -67,12 +67,12 @@ fn write(dir: &Path, is: &Files, files: &Files) {
     }
 }
 
-/// A run that was killed, and what had been acknowledged.
+/// The files of a run that was killed, and what was acknowledged.
 struct Killed {
     files: Files,
     earlier: Files,
-    acknowledged: Seen,
-    /// It was stopped, and not killed.
+    acknowledged: BrokerState,
+    /// Stopped cleanly instead.
     stopped: bool,
 }
 
@@ -82,14 +82,14 @@ impl Killed {
     }
 
     fn after(stopped: bool) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let (mut core, _, _lock) = start(dir.path()).expect("starts");
         workload::begin(&mut core);
         let earlier = read(dir.path());
         for step in workload::steps() {
             step(&mut core);
         }
-        let acknowledged = seen(&core).expect("read");
+        let acknowledged = broker_state(&core).expect("read");
         if stopped {
             core.close().expect("closed");
         }
@@ -97,7 +97,6 @@ impl Killed {
         Self { files: read(dir.path()), earlier, acknowledged, stopped }
     }
 
-    /// The files of a topic's logs, by partition.
     fn logs_of(&self, topic: &str) -> Vec<PathBuf> {
         let journal = String::from_utf8_lossy(&self.files[Path::new("journal")]).into_owned();
         let name = format!("\",\"name\":\"{topic}\"");
@@ -106,53 +105,53 @@ impl Killed {
         self.files.keys().filter(|name| name.starts_with(&dir)).cloned().collect()
     }
 
-    /// All but the lock, whose content nobody needs.
+    /// All files but the lock.
     fn names(&self) -> Vec<PathBuf> {
         self.files.keys().filter(|name| name.as_path() != Path::new("lock")).cloned().collect()
     }
 
-    fn altered(&self, what: &str, name: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Harm {
+    fn altered(&self, what: &str, name: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Case {
         let mut files = self.files.clone();
         change(files.get_mut(name).expect("there"));
-        Harm { what: format!("{}: {what}", name.display()), files, named: vec![name.to_owned()] }
+        Case { what: format!("{}: {what}", name.display()), files, named: vec![name.to_owned()] }
     }
 
-    fn cut(&self, name: &Path, bytes: usize) -> Harm {
+    fn cut(&self, name: &Path, bytes: usize) -> Case {
         self.altered(&format!("{bytes} bytes cut"), name, |content| content.truncate(content.len() - bytes))
     }
 
-    fn flipped(&self, name: &Path, bit: usize) -> Harm {
+    fn flipped(&self, name: &Path, bit: usize) -> Case {
         self.altered(&format!("bit {bit} flipped"), name, |content| content[bit / 8] ^= 1 << (bit % 8))
     }
 
-    /// The damages of which there are few.
-    fn rare(&self) -> Vec<Harm> {
-        let mut harms = Vec::new();
+    /// Corruptions other than truncations and flipped bits.
+    fn other_cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
         let names = self.names();
         for name in &names {
-            harms.push(self.altered("emptied", name, Vec::clear));
-            harms.push(self.altered("doubled", name, |content| content.extend(content.clone())));
+            cases.push(self.altered("emptied", name, Vec::clear));
+            cases.push(self.altered("doubled", name, |content| content.extend(content.clone())));
             let mut files = self.files.clone();
             files.remove(name);
-            harms.push(Harm { what: format!("{} removed", name.display()), files, named: vec![name.clone()] });
+            cases.push(Case { what: format!("{} removed", name.display()), files, named: vec![name.clone()] });
             if let Some(before) = self.earlier.get(name) {
-                harms.push(self.altered("put back from a backup", name, |content| content.clone_from(before)));
+                cases.push(self.altered("put back from a backup", name, |content| content.clone_from(before)));
             }
             for other in names.iter().filter(|other| *other > name) {
                 let mut files = self.files.clone();
                 files.insert(name.clone(), self.files[other].clone());
                 files.insert(other.clone(), self.files[name].clone());
                 let what = format!("{} and {} swapped", name.display(), other.display());
-                harms.push(Harm { what, files, named: vec![name.clone(), other.clone()] });
+                cases.push(Case { what, files, named: vec![name.clone(), other.clone()] });
             }
         }
-        harms.extend(self.dirs());
-        harms.extend(self.backups());
-        harms
+        cases.extend(self.dirs());
+        cases.extend(self.backups());
+        cases
     }
 
-    /// Folders removed, swapped and doubled.
-    fn dirs(&self) -> Vec<Harm> {
+    /// Directories removed, swapped and copied.
+    fn dirs(&self) -> Vec<Case> {
         let logs: Vec<PathBuf> = self
             .names()
             .iter()
@@ -168,11 +167,11 @@ impl Killed {
                 }
             }
         };
-        let mut harms = Vec::new();
+        let mut cases = Vec::new();
         for dir in logs.iter().chain([&PathBuf::from("topics")]) {
             let mut files = self.files.clone();
             files.retain(|name, _| !name.starts_with(dir));
-            harms.push(Harm { what: format!("{} removed", dir.display()), files, named: vec![dir.clone()] });
+            cases.push(Case { what: format!("{} removed", dir.display()), files, named: vec![dir.clone()] });
         }
         for (number, dir) in logs.iter().enumerate() {
             for (what, place) in [
@@ -182,7 +181,7 @@ impl Killed {
                 let mut files = self.files.clone();
                 moved(dir, &place, &self.files, &mut files);
                 let named = vec![place.parent().expect("a topic").to_owned()];
-                harms.push(Harm { what: format!("{} {what}", dir.display()), files, named });
+                cases.push(Case { what: format!("{} {what}", dir.display()), files, named });
             }
             for other in &logs[number + 1..] {
                 let mut files = self.files.clone();
@@ -190,14 +189,14 @@ impl Killed {
                 moved(dir, other, &self.files, &mut files);
                 moved(other, dir, &self.files, &mut files);
                 let what = format!("{} and {} swapped", dir.display(), other.display());
-                harms.push(Harm { what, files, named: vec![dir.clone(), other.clone()] });
+                cases.push(Case { what, files, named: vec![dir.clone(), other.clone()] });
             }
         }
-        harms
+        cases
     }
 
-    /// Parts of an earlier folder put back.
-    fn backups(&self) -> Vec<Harm> {
+    /// Parts of the directory replaced by an earlier backup.
+    fn backups(&self) -> Vec<Case> {
         let part = |what: &str, is_old: &dyn Fn(&Path) -> bool| {
             let mut files = self.files.clone();
             files.retain(|name, _| !is_old(name));
@@ -205,7 +204,7 @@ impl Killed {
                 self.earlier.iter().filter(|(name, _)| is_old(name)).map(|(name, bytes)| (name.clone(), bytes.clone())),
             );
             let named = vec!["journal".into(), "ends".into(), "topics".into()];
-            Harm { what: format!("{what} put back from a backup"), files, named }
+            Case { what: format!("{what} put back from a backup"), files, named }
         };
         let is = |name: &Path, one: &str| name == Path::new(one);
         vec![
@@ -216,42 +215,46 @@ impl Killed {
         ]
     }
 
-    /// Starts over a damaged folder. Returns what it held then, and whether it was served.
-    fn check(&self, dir: &Path, is: &Files, harm: &Harm) -> (Files, bool) {
-        write(dir, is, &harm.files);
-        let what = &harm.what;
-        let outcome = start(dir).map(|(core, events, _lock)| (seen(&core), events));
+    /// Starts a broker over the corrupt directory. Returns the files after that, and whether it was served.
+    fn check(&self, dir: &Path, current: &Files, case: &Case) -> (Files, bool) {
+        write(dir, current, &case.files);
+        let what = &case.what;
+        let outcome = start(dir).map(|(core, events, _lock)| (broker_state(&core), events));
         let mut after = read(dir);
         let lock = after.remove(Path::new("lock"));
         match outcome {
             Err(message) => {
                 let is_named = |name: &PathBuf| {
-                    // A closed segment may be named by the folder of its log.
+                    // A closed segment may be named by its log's directory.
                     let dir = name.parent().filter(|dir| dir.components().count() > 1);
                     [Some(name.as_path()), dir].into_iter().flatten().any(|path| {
                         message.contains(&format!("/{}", path.display()))
                             || message.contains(&format!("`{}`", path.display()))
                     })
                 };
-                assert!(harm.named.iter().any(is_named), "{what}: refused without its name: {message}");
-                let mut before = harm.files.clone();
+                assert!(case.named.iter().any(is_named), "{what}: refused without its name: {message}");
+                let mut before = case.files.clone();
                 before.remove(Path::new("lock"));
                 assert!(before == after, "{what}: a refused start has changed something: {message}");
                 after.extend(lock.map(|lock| ("lock".into(), lock)));
                 (after, false)
             }
-            // Records of a log that was closed are looked at when they are read.
+            // After a clean shutdown, records of closed segments are checked only when they are read.
             Ok((Err(unreadable), _)) => {
                 assert!(self.stopped, "{what}: {unreadable}");
-                let log = harm.named.iter().any(|name| name.extension().is_some_and(|extension| extension == "log"));
+                let log = case.named.iter().any(|name| name.extension().is_some_and(|extension| extension == "log"));
                 assert!(log, "{what}: {unreadable}");
                 after.extend(lock.map(|lock| ("lock".into(), lock)));
                 (after, false)
             }
             Ok((Ok(seen), events)) => {
-                assert!(seen == self.acknowledged, "{what}: another answer than what was acknowledged: {events:?}");
-                for (name, bytes) in &harm.files {
-                    let kept = after.contains_key(name) || asides(name).any(|place| after.contains_key(&place));
+                assert!(
+                    seen == self.acknowledged,
+                    "{what}: serves something else than what was acknowledged: {events:?}"
+                );
+                for (name, bytes) in &case.files {
+                    let kept =
+                        after.contains_key(name) || set_aside_paths(name).any(|place| after.contains_key(&place));
                     assert!(kept || name == Path::new("lock"), "{what}: {} is lost", name.display());
                     if name.extension().is_some_and(|extension| extension == "log") && self.files.contains_key(name) {
                         let now = &after[name];
@@ -264,21 +267,21 @@ impl Killed {
         }
     }
 
-    /// Tries all of these. Returns how many were served and refused.
-    fn check_all(&self, harms: impl IntoIterator<Item = Harm>) -> (usize, usize) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (mut is, mut served, mut refused) = (Files::new(), 0, 0);
-        for harm in harms {
-            let (after, was_served) = self.check(dir.path(), &is, &harm);
-            is = after;
+    /// Checks all of them. Returns how many were served and refused.
+    fn check_all(&self, cases: impl IntoIterator<Item = Case>) -> (usize, usize) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (mut current, mut served, mut refused) = (Files::new(), 0, 0);
+        for case in cases {
+            let (after, was_served) = self.check(dir.path(), &current, &case);
+            current = after;
             if was_served { served += 1 } else { refused += 1 }
         }
         (served, refused)
     }
 }
 
-/// Where a file may be when it, or a folder above it, was set aside.
-fn asides(name: &Path) -> impl Iterator<Item = PathBuf> {
+/// Where a file is if it or a directory above it was set aside.
+fn set_aside_paths(name: &Path) -> impl Iterator<Item = PathBuf> {
     name.ancestors().filter(|part| part.components().next().is_some()).map(|part| {
         let mut place = part.as_os_str().to_owned();
         place.push(".set-aside");
@@ -287,35 +290,35 @@ fn asides(name: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 #[test]
-fn a_run_that_was_killed_is_served_as_it_was() {
+fn serves_an_intact_directory() {
     let killed = Killed::new();
-    let whole = Harm { what: "nothing".into(), files: killed.files.clone(), named: Vec::new() };
+    let whole = Case { what: "nothing".into(), files: killed.files.clone(), named: Vec::new() };
     assert_eq!(killed.check_all([whole]), (1, 0));
     let logs = killed.names().iter().filter(|name| name.extension().is_some()).count();
     assert!(logs > 12, "{logs} files of logs are too few to be damaged");
 }
 
 #[test]
-fn a_file_that_is_cut_is_served_whole_or_refused() {
+fn truncated_file_is_repaired_or_refused() {
     let killed = Killed::new();
-    let mut harms = Vec::new();
+    let mut cases = Vec::new();
     for name in killed.names() {
         let most = killed.files[&name].len().min(300);
-        harms.extend((1..=most).map(|bytes| (name.clone(), bytes)));
+        cases.extend((1..=most).map(|bytes| (name.clone(), bytes)));
     }
-    let (served, refused) = killed.check_all(harms.iter().map(|(name, bytes)| killed.cut(name, *bytes)));
+    let (served, refused) = killed.check_all(cases.iter().map(|(name, bytes)| killed.cut(name, *bytes)));
     eprintln!("{served} served, {refused} refused");
-    assert!(served > 0, "a marker that is cut off is there again");
+    assert!(served > 0, "a missing marker is restored");
     assert!(refused > served);
 }
 
 #[test]
-fn a_bit_that_is_flipped_is_refused_wherever_it_counts() {
+fn flipped_bit_is_refused() {
     let killed = Killed::new();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(17);
     let total: usize = killed.names().iter().map(|name| killed.files[name].len() * 8).sum();
     let count = 2_000;
-    let harms = (0..count).map(|_| {
+    let cases = (0..count).map(|_| {
         let mut bit = usize::try_from(random.next_u64() % total as u64).expect("fits");
         for name in killed.names() {
             let bits = killed.files[&name].len() * 8;
@@ -324,15 +327,15 @@ fn a_bit_that_is_flipped_is_refused_wherever_it_counts() {
             }
             bit -= bits;
         }
-        unreachable!("it lies in a file")
+        unreachable!("in a file")
     });
-    let (served, refused) = killed.check_all(harms);
+    let (served, refused) = killed.check_all(cases);
     eprintln!("{served} served, {refused} refused");
     assert!(refused > count * 9 / 10, "{served} served, {refused} refused");
 }
 
 #[test]
-fn after_a_clean_stop_too_nothing_is_served_that_was_not_acknowledged() {
+fn stopped_broker_serves_only_acknowledged_data() {
     let stopped = Killed::after(true);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(23);
     let names: Vec<PathBuf> = stopped.names().into_iter().filter(|name| !stopped.files[name].is_empty()).collect();
@@ -345,45 +348,45 @@ fn after_a_clean_stop_too_nothing_is_served_that_was_not_acknowledged() {
         let most = stopped.files[name].len().min(300);
         (1..=most).step_by(13).map(|bytes| stopped.cut(name, bytes))
     });
-    let (served, refused) = stopped.check_all(flips.chain(cuts).chain(stopped.rare()));
+    let (served, refused) = stopped.check_all(flips.chain(cuts).chain(stopped.other_cases()));
     eprintln!("{served} served, {refused} refused or not read");
     assert!(refused > served);
 }
 
 #[test]
-fn files_that_are_swapped_removed_emptied_and_doubled_are_refused() {
+fn swapped_missing_and_doubled_files_are_refused() {
     let killed = Killed::new();
-    let (served, refused) = killed.check_all(killed.rare());
+    let (served, refused) = killed.check_all(killed.other_cases());
     eprintln!("{served} served, {refused} refused");
     assert!(refused > served);
 }
 
-/// Between two writes everything may end: then the next start serves what was there before the step, or what it came to.
+/// After a kill between two writes, the next start serves the state before the step, after it, or in between.
 #[test]
-fn a_kill_between_any_two_writes_loses_nothing_and_is_never_refused() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn kill_between_any_two_writes_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let (mut core, _, lock) = start(dir.path()).expect("starts");
     workload::begin(&mut core);
-    let again = tempfile::tempdir().expect("a folder");
-    let (mut is, mut starts) = (Files::new(), 0);
+    let again = tempfile::tempdir().expect("a temporary directory");
+    let (mut current, mut starts) = (Files::new(), 0);
     let mut steps = workload::steps();
     steps.push(Box::new(workload::shorten));
     steps.push(Box::new(|core| core.close().expect("closed")));
     for (number, step) in steps.iter().enumerate() {
         let moments = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         let (seen_at, place) = (moments.clone(), dir.path().to_owned());
-        let before = seen(&core).expect("read");
+        let before = broker_state(&core).expect("read");
         kill_points::watch(move || seen_at.borrow_mut().push(read(&place)), || step(&mut core));
-        let after = seen(&core).expect("read");
+        let after = broker_state(&core).expect("read");
         for (moment, files) in moments.take().into_iter().enumerate() {
-            write(again.path(), &is, &files);
+            write(again.path(), &current, &files);
             let (started, events, _lock) =
                 start(again.path()).unwrap_or_else(|error| panic!("step {number}, moment {moment}: {error}"));
-            let then = seen(&started).expect("read");
+            let then = broker_state(&started).expect("read");
             let wrong = then.not_between(&before, &after);
             assert_eq!(wrong, None, "step {number}, moment {moment}: {events:?}");
             drop(started);
-            is = read(again.path());
+            current = read(again.path());
             starts += 1;
         }
     }

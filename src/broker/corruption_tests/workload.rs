@@ -1,5 +1,5 @@
-//! Owns the run whose folder is damaged: topics of every kind, transactions in every state, groups with members and offsets; and what a
-//! client could see of it all.
+//! Workload for the fuzz tests: topics of every type, transactions in every state, groups with members and offsets.
+//! Also the state of a broker as clients can see it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,7 +31,7 @@ use crate::broker::transactions::{
     TransactionVersion,
 };
 
-/// Starts a broker over a folder, as a server does.
+/// Starts a broker over a data directory, as a server does.
 pub fn start(dir: &Path) -> Result<(Core, Vec<BrokerEvent>, DataDir), String> {
     let data = DataDir::open(dir, 1).map_err(|error| error.to_string())?;
     let settings = NodeSettings { auto_create_topics: false, ..NodeSettings::default() };
@@ -45,9 +45,9 @@ pub fn start(dir: &Path) -> Result<(Core, Vec<BrokerEvent>, DataDir), String> {
     Ok((core, events, data))
 }
 
-/// A log as its readers see it.
+/// A log as clients can see it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct SeenLog {
+pub struct LogState {
     start: i64,
     end: i64,
     stable: i64,
@@ -58,18 +58,18 @@ pub struct SeenLog {
 }
 
 /// Name, id, configs and logs.
-type SeenTopic = (String, Uuid, Vec<(String, String)>, Vec<SeenLog>);
+type TopicState = (String, Uuid, Vec<(String, String)>, Vec<LogState>);
 
-/// What a client can see of a broker.
+/// The state of a broker as clients can see it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct BrokerState {
     cluster_id: Uuid,
-    topics: Vec<SeenTopic>,
+    topics: Vec<TopicState>,
     /// Groups with their members and offsets, and transactional ids.
     rest: Vec<JournalEntry>,
 }
 
-impl SeenLog {
+impl LogState {
     fn is_between(&self, before: &Self, after: &Self) -> bool {
         let known = |batch| before.batches.contains(batch) || after.batches.contains(batch);
         let stays = |batch: &&(i64, Bytes)| batch.0 >= self.start && after.batches.contains(batch);
@@ -79,20 +79,20 @@ impl SeenLog {
             && before.batches.iter().filter(stays).all(|batch| self.batches.contains(batch))
     }
 
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let batches: Vec<_> = self.batches.iter().map(|(last, bytes)| (last, bytes.len())).collect();
         format!("{} to {} ({}): {batches:?}", self.start, self.end, self.stable)
     }
 }
 
-impl Seen {
-    /// Offsets by topic.
+impl BrokerState {
+    /// Number of records by topic.
     pub fn records(&self) -> std::collections::BTreeMap<String, i64> {
-        let all = |logs: &[SeenLog]| logs.iter().map(|log| log.end - log.start).sum();
+        let all = |logs: &[LogState]| logs.iter().map(|log| log.end - log.start).sum();
         self.topics.iter().map(|(name, _, _, logs)| (name.clone(), all(logs))).collect()
     }
 
-    /// What shows that this is neither what was before, nor what came after it, nor a part of the way.
+    /// Returns a difference if this state is not between the two others.
     pub fn not_between(&self, before: &Self, after: &Self) -> Option<String> {
         let of = |seen: &Self, id: Uuid| seen.topics.iter().position(|topic| topic.1 == id);
         for (name, id, ..) in &before.topics {
@@ -102,7 +102,7 @@ impl Seen {
         }
         for (name, id, _, logs) in &self.topics {
             let (old, new) = (of(before, *id), of(after, *id));
-            let none: &[SeenLog] = &[];
+            let none: &[LogState] = &[];
             let old = old.map_or(none, |at| &before.topics[at].3);
             let new = new.map_or(none, |at| &after.topics[at].3);
             for (number, log) in logs.iter().enumerate() {
@@ -112,12 +112,12 @@ impl Seen {
                     (None, None) => false,
                 };
                 if !agrees {
-                    let told = |logs: &[SeenLog]| logs.get(number).map(SeenLog::told);
+                    let described = |logs: &[LogState]| logs.get(number).map(LogState::describe);
                     return Some(format!(
                         "{name}-{number}: {}, before {:?}, after {:?}",
-                        log.told(),
-                        told(old),
-                        told(new)
+                        log.describe(),
+                        described(old),
+                        described(new)
                     ));
                 }
             }
@@ -126,19 +126,19 @@ impl Seen {
     }
 }
 
-fn seen_log(log: &Log) -> Result<SeenLog, String> {
+fn log_state(log: &Log) -> Result<LogState, String> {
     let (mut at, mut batches) = (log.start_offset(), Vec::new());
     while at < log.high_watermark() {
         let bytes =
             log.read(at, 1 << 20, IsolationLevel::ReadUncommitted, true).read().map_err(|error| error.to_string())?;
         let each = Batch::split_batches(bytes);
-        let Some((last, _)) = each.last() else { panic!("nothing at {at} of {log:#?}") };
+        let Some((last, _)) = each.last() else { panic!("no batch at {at} of {log:#?}") };
         at = last + 1;
         batches.extend(each);
     }
     let aborted = log.aborted(0, i64::MAX);
     let producers = log.producers();
-    Ok(SeenLog {
+    Ok(LogState {
         start: log.start_offset(),
         end: log.high_watermark(),
         stable: log.last_stable_offset(),
@@ -151,11 +151,11 @@ fn seen_log(log: &Log) -> Result<SeenLog, String> {
     })
 }
 
-/// Everything; or why something cannot be read.
-pub fn seen(core: &Core) -> Result<Seen, String> {
+/// The state of a broker, or why something cannot be read.
+pub fn broker_state(core: &Core) -> Result<BrokerState, String> {
     let topics = core.topics.iter().map(|topic| {
         let overrides = topic.overrides.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let logs: Result<Vec<SeenLog>, String> = topic.logs.iter().map(seen_log).collect();
+        let logs: Result<Vec<LogState>, String> = topic.logs.iter().map(log_state).collect();
         Ok((topic.name.clone(), topic.id, overrides, logs?))
     });
     let is_state = |entry: &JournalEntry| {
@@ -166,7 +166,7 @@ pub fn seen(core: &Core) -> Result<Seen, String> {
                 | JournalEntry::Transaction(TransactionEntry::ProducerIds { .. })
         )
     };
-    Ok(Seen {
+    Ok(BrokerState {
         cluster_id: core.cluster_id,
         topics: topics.collect::<Result<_, String>>()?,
         rest: core.snapshot().into_iter().filter(is_state).collect(),
@@ -238,7 +238,7 @@ fn commit_in_transaction(core: &mut Core, id: &str, producer: ProducerIdAndEpoch
     assert_eq!(answer.topics[0].partitions[0].error_code, 0);
 }
 
-/// A static member of its own group.
+/// Joins a group as its only, static member.
 fn join(core: &mut Core, group: &str, instance: &str) {
     let protocol =
         JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(Bytes::from_static(b"subscription"));
@@ -267,7 +267,7 @@ fn join(core: &mut Core, group: &str, instance: &str) {
     assert_eq!(synced.error_code, 0);
 }
 
-/// A transaction over these partitions of `paid`, ended as wanted or left open.
+/// A transaction over these partitions of `paid`, ended or left open.
 fn transact(core: &mut Core, id: &str, partitions: &[i32], outcome: Option<TransactionResult>) {
     let producer = core.init_transactional_id(id, None, 60_000, NOW).expect("initialised");
     let identity = ProducerIdentity { transactional_id: id, producer_id: producer.id, epoch: producer.epoch };
@@ -285,11 +285,11 @@ fn transact(core: &mut Core, id: &str, partitions: &[i32], outcome: Option<Trans
 
 fn compact(core: &mut Core, now: i64) {
     core.clean(now);
-    let job = core.take_compaction(now).expect("it is due");
+    let job = core.take_compaction(now).expect("due");
     drop(core.finish_compaction(job.run()));
 }
 
-/// The first part of a run, after which a backup may have been made.
+/// The first part of the workload; a backup is made after it.
 pub fn begin(core: &mut Core) {
     make(core, "orders", 2, &[("internal.segment.bytes", "600")]);
     make(core, "paid", 2, &[]);
@@ -311,14 +311,14 @@ pub fn begin(core: &mut Core) {
     join(core, "bar", "tap");
 }
 
-/// One thing that a client or the clock does.
+/// One action of a client or the clock.
 pub type Step = Box<dyn Fn(&mut Core)>;
 
 fn step(step: impl Fn(&mut Core) + 'static) -> Step {
     Box::new(step)
 }
 
-/// The rest of it, step by step. The process is killed then.
+/// The rest of the workload, step by step.
 pub fn steps() -> Vec<Step> {
     let mut steps = vec![
         step(|core| {
@@ -362,13 +362,13 @@ pub fn steps() -> Vec<Step> {
     steps
 }
 
-/// A topic with a transaction of a producer that no journal knows.
+/// A topic with an open transaction that the journal does not list.
 pub fn begin_foreign(core: &mut Core) {
     make(core, "paid", 1, &[]);
     append(core, "paid", 0, Some(ProducerIdAndEpoch { id: 999, epoch: 0 }), 0, &[("k", "v".into())]);
 }
 
-/// All that a journal written anew would hold.
+/// Rewrites the journal.
 pub fn shorten(core: &mut Core) {
     let entries = core.snapshot();
     core.journal.rewrite(&entries).expect("written");

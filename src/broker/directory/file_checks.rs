@@ -1,4 +1,4 @@
-//! Owns what makes a file or folder trusted: it is of its kind, of this user, under one name, and nobody else may write it.
+//! Checks of a file or directory before it is used: type, owner, mode and link count.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,47 +6,47 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::process::Uid;
 
-/// A file or folder that is not used, and why.
+/// A file or directory that is not used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} {reason}", .path.display())]
 pub struct Untrusted {
-    /// Which.
+    /// The file or directory.
     pub path: PathBuf,
-    /// Why.
+    /// What is wrong with it.
     pub reason: UntrustedReason,
 }
 
-/// Why a file or folder is not used.
+/// Why a file or directory is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UntrustedReason {
-    /// It leads somewhere else.
+    /// It is a symbolic link.
     #[error("is a symbolic link")]
     Symlink,
-    /// It is neither a file nor a folder, or not the one that it should be.
+    /// It is neither a file nor a directory, or not the expected one.
     #[error("is {is}, not {expected}")]
     WrongType {
         /// What it is.
         is: &'static str,
-        /// What it should be.
+        /// What is expected.
         expected: &'static str,
     },
-    /// Another user made it, and may change it.
+    /// It belongs to another user, who may change it.
     #[error("belongs to {}, and this process runs as {}", user(*.owner), user(*.this))]
     WrongOwner {
-        /// Whose it is.
+        /// User id of the owner.
         owner: u32,
-        /// Who this is.
+        /// User id of this process.
         this: u32,
     },
     /// Other users may change it.
     #[error("may be written by {by} (mode {mode:o})")]
     WritableByOthers {
-        /// By whom.
+        /// Who may write it.
         by: &'static str,
         /// Its mode.
         mode: u32,
     },
-    /// It has a second name, under which it may be anything.
+    /// It has a second name, so other programs may use it.
     #[error("has a second name somewhere else (it is a hard link)")]
     HardLink,
 }
@@ -56,7 +56,7 @@ impl Untrusted {
         Self { path: path.to_owned(), reason }
     }
 
-    /// The one that an error is about, if that is the reason.
+    /// The reason of an I/O error that was caused by an untrusted file.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
@@ -69,7 +69,6 @@ impl From<Untrusted> for io::Error {
     }
 }
 
-/// What should be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     File,
@@ -77,15 +76,14 @@ pub(super) enum Expected {
     Either,
 }
 
-/// What is wrong with it, if anything is.
 pub(super) fn check(stat: &Stat, owner: Uid, expected: Expected) -> Option<UntrustedReason> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     let mode = Mode::from_raw_mode(stat.st_mode);
     let wrong = match expected {
         Expected::File => (kind != FileType::RegularFile).then_some("a file"),
-        Expected::Directory => (kind != FileType::Directory).then_some("a folder"),
+        Expected::Directory => (kind != FileType::Directory).then_some("a directory"),
         Expected::Either => {
-            (!matches!(kind, FileType::RegularFile | FileType::Directory)).then_some("a file or a folder")
+            (!matches!(kind, FileType::RegularFile | FileType::Directory)).then_some("a file or a directory")
         }
     };
     if kind == FileType::Symlink {
@@ -108,7 +106,6 @@ pub(super) fn check(stat: &Stat, owner: Uid, expected: Expected) -> Option<Untru
     (kind == FileType::RegularFile && stat.st_nlink > 1).then_some(UntrustedReason::HardLink)
 }
 
-/// Whether others than the owner may do anything with it.
 pub(super) fn is_open_to_others(stat: &Stat) -> bool {
     Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO)
 }
@@ -121,16 +118,16 @@ fn mode_bits(mode: Mode) -> u32 {
 fn name_of(kind: FileType) -> &'static str {
     match kind {
         FileType::RegularFile => "a file",
-        FileType::Directory => "a folder",
+        FileType::Directory => "a directory",
         FileType::Symlink => "a symbolic link",
         FileType::Fifo => "a named pipe",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        FileType::Unknown => "something unknown",
+        FileType::Unknown => "an unknown file type",
     }
 }
 
-/// A user as people know him: by his name, where the system's file of users has one, and his number.
+/// User name and id. The name is only known if it is in `/etc/passwd`.
 fn user(uid: u32) -> String {
     let users = std::fs::read("/etc/passwd").unwrap_or_default();
     let users = String::from_utf8_lossy(&users);

@@ -1,4 +1,5 @@
-//! Owns the look at a whole data folder before anything in it is opened, and taking from others what an older version let them read.
+//! Inspection of a whole data directory before anything in it is opened, and repair of permissions that an older
+//! version left open.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -9,28 +10,25 @@ use rustix::io::Errno;
 use super::file_checks::{Expected, Untrusted, check, is_open_to_others};
 use super::{Directory, SAFE_FLAGS};
 
-/// The folder below which everything is looked at; of another one that lies in a data folder nothing is ever opened.
+/// The directory whose content is inspected. Nothing is ever opened in other subdirectories.
 pub const TOPICS: &str = "topics";
 
-/// `topics/`, a topic's, a partition's: what lies deeper is never opened.
+/// `topics/`, a topic's, a partition's. Deeper directories are never opened.
 const DEPTH: usize = 3;
 
-/// What a look at a data folder found, and nothing in it that is not trusted.
+/// Result of inspecting a data directory in which everything is trusted.
 #[derive(Debug, Default)]
 pub struct Inspection {
-    /// The names at its top.
+    /// File names at the top level.
     pub names: Vec<OsString>,
     /// What others may read.
     open: Vec<(Directory, OsString)>,
 }
 
 impl Directory {
-    /// Looks at all names at the top of a data folder, and at all that lies below its topics. Nothing is opened but folders.
-    ///
-    /// # Errors
-    ///
-    /// [`Untrusted`] for the first that is a link, another user's, or may be written by others; otherwise why it cannot be read.
-    pub fn inspect(&self) -> io::Result<Inspection> {
+    /// Checks everything at the top level of a data directory and below its topics. Opens directories only. Returns
+    /// [`Untrusted`] for the first link, file of another user, or file that others may write.
+    pub(crate) fn inspect(&self) -> io::Result<Inspection> {
         let mut found = Inspection { names: self.names()?, open: Vec::new() };
         self.look(&found.names.clone(), DEPTH, &mut found.open)?;
         Ok(found)
@@ -41,7 +39,7 @@ impl Directory {
         for name in names {
             let stat = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
-                // The broker that works on it has removed it.
+                // Removed by the running broker.
                 Err(Errno::NOENT) => continue,
                 Err(error) => return Err(error.into()),
             };
@@ -64,12 +62,9 @@ impl Directory {
         Ok(())
     }
 
-    /// Takes from others what the look found open to them, as far as it is `own`; itself too, if nothing else lies in it.
-    ///
-    /// # Errors
-    ///
-    /// When a mode cannot be changed.
-    pub fn restrict_permissions(&self, found: &Inspection, own: impl Fn(&OsStr) -> bool) -> io::Result<()> {
+    /// Removes the permissions of others from what `own` names at the top level, and from everything below. Restricts
+    /// the data directory itself only if it holds nothing else.
+    pub(crate) fn restrict_permissions(&self, found: &Inspection, own: impl Fn(&OsStr) -> bool) -> io::Result<()> {
         for (dir, name) in &found.open {
             if dir.below.as_os_str().is_empty() && !own(name) {
                 continue;
@@ -91,7 +86,7 @@ impl Directory {
     }
 }
 
-/// The mode without what it gives to others.
+/// The owner's part of the mode.
 fn owners(stat: &rustix::fs::Stat) -> Mode {
     Mode::from_raw_mode(stat.st_mode) & Mode::RWXU
 }

@@ -1,7 +1,8 @@
-//! Owns access to the data folder: it is held open, and everything in it is opened below that descriptor, never through a link.
+//! Access to the data directory. Everything in it is opened relative to a descriptor of it, and links are never
+//! followed.
 //!
-//! Whatever is opened is looked at once it is open, so that nothing that is put there in between is used: it must be a file or
-//! a folder of this user, without a second name, that no other user may write.
+//! Checks are made on the open descriptor, so that nothing can be exchanged in between: it must be a file or directory
+//! of this user with a single name, and not writable by others.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
@@ -26,15 +27,15 @@ pub use set_aside::original_name;
 
 use file_checks::{Expected, check};
 
-/// How everything is opened: no link is followed, no child inherits it, and a pipe that lies there is not waited for.
+/// Do not follow links, do not let child processes inherit, do not block on a pipe.
 const SAFE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 const DIR_MODE: Mode = Mode::RWXU;
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// A data folder that is held open, or a folder below it. A clone is the same folder.
+/// A data directory that is held open, or a directory below it. A clone is the same directory.
 ///
-/// What lies below is not held: any number of folders costs no descriptor.
+/// Directories below it are opened on demand, so they need no descriptor.
 #[derive(Debug, Clone)]
 pub struct Directory {
     root: Arc<Root>,
@@ -48,7 +49,6 @@ struct Root {
     owner: rustix::process::Uid,
 }
 
-/// A folder that is open for a moment, or the root, which always is.
 enum OpenDir<'a> {
     Root(BorrowedFd<'a>),
     Below(OwnedFd),
@@ -64,17 +64,14 @@ impl AsFd for OpenDir<'_> {
 }
 
 impl Directory {
-    /// Opens a folder. Links on the way to it are followed; itself it may be none.
-    ///
-    /// # Errors
-    ///
-    /// [`Untrusted`] when it is a link, another user's, or may be written by others; otherwise why it cannot be opened.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    /// Opens a directory. It must not be a link itself, but links in the path to it are followed. Returns [`Untrusted`]
+    /// if it is a link, another user's, or writable by others.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let owner = rustix::process::geteuid();
-        // Behind a slash or a dot at its end a link would be followed.
+        // Without a slash or dot at the end, which would follow a link.
         let path: PathBuf = path.components().collect();
         let wrong = |stat: &Stat| check(stat, owner, Expected::Directory).map(|reason| Untrusted::new(&path, reason));
-        // Before the attempt: what the system says of a foreign folder is less than what there is to say.
+        // Check first: the error of `open` would say less.
         if let Some(untrusted) = wrong(&rustix::fs::statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW)?) {
             return Err(untrusted.into());
         }
@@ -85,12 +82,8 @@ impl Directory {
         Ok(Self { root: Arc::new(Root { descriptor, path, owner }), below: PathBuf::new() })
     }
 
-    /// Opens a folder and makes it if there is none, for this user alone. Tells whether it was made.
-    ///
-    /// # Errors
-    ///
-    /// As [`Directory::open`], or when it cannot be made.
-    pub fn open_or_create(path: &Path) -> io::Result<(Self, bool)> {
+    /// Opens a directory, and creates it for this user alone if it is missing. Returns whether it was created.
+    pub(crate) fn open_or_create(path: &Path) -> io::Result<(Self, bool)> {
         match Self::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened.map(|directory| (directory, false)),
@@ -106,40 +99,33 @@ impl Directory {
         Ok((Self::open(path)?, made))
     }
 
-    /// The folder of this name in it, which need not be there.
+    /// The directory of this name in it, which may not exist.
     #[must_use]
-    pub fn child(&self, name: impl AsRef<Path>) -> Self {
+    pub(crate) fn child(&self, name: impl AsRef<Path>) -> Self {
         debug_assert!(name.as_ref().components().count() == 1, "one name");
         Self { root: Arc::clone(&self.root), below: self.below.join(name) }
     }
 
-    /// Where it lies, for people. It is never used to open anything.
+    /// The path, for messages only.
     #[must_use]
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         if self.below.as_os_str().is_empty() { self.root.path.clone() } else { self.root.path.join(&self.below) }
     }
 
-    /// Where a file of it lies, for people.
+    /// The path of a file in it, for messages only.
     #[must_use]
-    pub fn path_of(&self, name: &str) -> PathBuf {
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    /// The number of the data folder in its file system: a copy has another.
-    ///
-    /// # Errors
-    ///
-    /// When the system does not say.
-    pub fn inode(&self) -> io::Result<u64> {
+    /// Inode of the data directory, which differs for a copy.
+    pub(crate) fn inode(&self) -> io::Result<u64> {
         Ok(rustix::fs::fstat(&self.root.descriptor)?.st_ino)
     }
 
-    /// Whether the data folder still lies where it was opened. It takes no descriptor to tell.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be told: an error is not an absence.
-    pub fn is_at_path(&self) -> io::Result<bool> {
+    /// Whether the data directory still has its path. Needs no free descriptor. An error does not mean that it is
+    /// missing.
+    pub(crate) fn is_at_path(&self) -> io::Result<bool> {
         let here = rustix::fs::fstat(&self.root.descriptor)?;
         match rustix::fs::statat(CWD, &self.root.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)),
@@ -148,12 +134,8 @@ impl Directory {
         }
     }
 
-    /// Makes it, and those above it, if they are missing.
-    ///
-    /// # Errors
-    ///
-    /// When one cannot be made, or one that is there is not trusted.
-    pub fn create(&self) -> io::Result<()> {
+    /// Creates it and its missing parents.
+    pub(crate) fn create(&self) -> io::Result<()> {
         let mut here = Self { root: Arc::clone(&self.root), below: PathBuf::new() };
         for name in &self.below {
             match rustix::fs::mkdirat(here.open_dir()?, name, DIR_MODE) {
@@ -165,7 +147,7 @@ impl Directory {
         self.open_dir().map(drop)
     }
 
-    /// Opens it by going down from the root, one name after the other.
+    /// Opens every directory from the root down to it.
     fn open_dir(&self) -> io::Result<OpenDir<'_>> {
         let mut reached = OpenDir::Root(self.root.descriptor.as_fd());
         let mut path = self.root.path.clone();
@@ -177,7 +159,7 @@ impl Directory {
         Ok(reached)
     }
 
-    /// Opens one name in a folder that is open, and looks at what that came to.
+    /// Opens a name in an open directory, and checks the descriptor.
     fn open_in(
         &self,
         dir: &OpenDir<'_>,
@@ -196,7 +178,7 @@ impl Directory {
             }
             Err(error) => error,
         };
-        // The system's word for a link or a foreign file says too little.
+        // The system's error for a link or a foreign file says too little.
         match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok().and_then(|stat| wrong(&stat)) {
             Some(untrusted) => Err(untrusted.into()),
             None => Err(error.into()),
@@ -208,125 +190,80 @@ impl Directory {
         self.open_in(&dir, name.as_ref(), &self.path_of(name), SAFE_FLAGS | flags, Expected::File).map(File::from)
     }
 
-    /// Opens a file for reading.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there, is not trusted, or cannot be opened.
-    pub fn open_to_read(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn open_to_read(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDONLY)
     }
 
-    /// Opens a file for reading and for writing at its end, and makes it if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// When it is not trusted, or cannot be opened or made.
-    pub fn open_to_append(&self, name: &str) -> io::Result<File> {
+    /// Opens a file for reading and appending, and creates it if it is missing.
+    pub(crate) fn open_to_append(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
     }
 
-    /// Opens a file for reading and for writing at its end; one that is missing is not made.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there, is not trusted, or cannot be opened.
-    pub fn open_to_change(&self, name: &str) -> io::Result<File> {
+    /// Opens an existing file for reading and appending.
+    pub(crate) fn open_to_change(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDWR | OFlags::APPEND)
     }
 
-    /// Opens a file for reading and for writing at any place in it; one that is missing is not made.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there, is not trusted, or cannot be opened.
-    pub fn open_to_write(&self, name: &str) -> io::Result<File> {
+    /// Opens an existing file for reading and for writing at any position.
+    pub(crate) fn open_to_write(&self, name: &str) -> io::Result<File> {
         self.open_file(name, OFlags::RDWR)
     }
 
-    /// The same with an empty file, which is made if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// When it is not trusted, or cannot be opened or made.
-    pub fn create_to_write(&self, name: &str) -> io::Result<File> {
+    /// Opens a file for reading and for writing at any position, and creates or empties it.
+    pub(crate) fn create_to_write(&self, name: &str) -> io::Result<File> {
         let file = self.open_file(name, OFlags::RDWR | OFlags::CREATE)?;
-        // Not on the way in: what is not trusted must not be cut.
+        // Only after the check: an untrusted file must not be truncated.
         file.set_len(0)?;
         Ok(file)
     }
 
-    /// What a file holds, as text.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened or read, or is no text.
-    pub fn read(&self, name: &str) -> io::Result<String> {
+    pub(crate) fn read(&self, name: &str) -> io::Result<String> {
         let mut text = String::new();
         self.open_to_read(name)?.read_to_string(&mut text)?;
         Ok(text)
     }
 
-    /// Writes a file in its place.
-    ///
-    /// # Errors
-    ///
-    /// When it is not trusted, or cannot be written.
-    pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    /// Overwrites a file in place.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let mut file = self.open_to_append(name)?;
-        // Not on the way in: what is not trusted must not be cut.
+        // Only after the check: an untrusted file must not be truncated.
         file.set_len(0)?;
         file.write_all(content)
     }
 
-    /// Writes a file beside its name and then under it: a reader sees all of it or none.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    /// Replaces a file atomically, by a temporary file and a rename.
+    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let (beside, mut file) = loop {
+        let (temporary, mut file) = loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let beside = format!(".{name}.{}-{number}", std::process::id());
-            match self.open_file(&beside, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL) {
-                Ok(file) => break (beside, file),
-                // A process of this number was killed between the two.
+            let temporary = format!(".{name}.{}-{number}", std::process::id());
+            match self.open_file(&temporary, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL) {
+                Ok(file) => break (temporary, file),
+                // Left by a process of this id that was killed before the rename.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         };
-        file.write_all(content).and_then(|()| self.rename(&beside, name)).inspect_err(|_| {
-            // What cannot be written can mostly be removed; if not, it is a hidden file that nobody reads.
-            drop(self.remove(&beside));
+        file.write_all(content).and_then(|()| self.rename(&temporary, name)).inspect_err(|_| {
+            // If removing fails too, a hidden file stays behind.
+            drop(self.remove(&temporary));
         })
     }
 
-    /// Gives a file of it another name, where it takes the place of what is there.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
-    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    /// Renames a file in it, over an existing one.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let dir = self.open_dir()?;
         Ok(rustix::fs::renameat(&dir, from, &dir, to)?)
     }
 
-    /// Removes a file. Whoever has it open still can read it.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there, or cannot be removed.
-    pub fn remove(&self, name: &str) -> io::Result<()> {
+    /// Removes a file. Open descriptors of it stay valid.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(self.open_dir()?, name, AtFlags::empty())?)
     }
 
-    /// Removes the files whose names are `own`, and then the folder: one in which anything else lies stays with that.
-    ///
-    /// # Errors
-    ///
-    /// `DirectoryNotEmpty` when something else lies in it; otherwise why something cannot be removed.
-    pub fn remove_dir_with(&self, own: impl Fn(&str) -> bool) -> io::Result<()> {
+    /// Removes the files that `own` names, then the directory. Fails with `DirectoryNotEmpty` if it holds anything
+    /// else.
+    pub(crate) fn remove_dir_with(&self, own: impl Fn(&str) -> bool) -> io::Result<()> {
         let dir = self.open_dir()?;
         for name in self.names()? {
             let Some(name) = name.to_str().filter(|name| own(name)) else { continue };
@@ -340,12 +277,7 @@ impl Directory {
         Ok(rustix::fs::unlinkat(above.open_dir()?, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// The names in it.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there or cannot be read.
-    pub fn names(&self) -> io::Result<Vec<OsString>> {
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(self.open_dir()?)? {
             let entry = entry?;
@@ -357,19 +289,15 @@ impl Directory {
         Ok(names)
     }
 
-    /// Makes the disk have its names.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
-    pub fn flush(&self) -> io::Result<()> {
+    /// Calls fsync on the directory, for its entries.
+    pub(crate) fn flush(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(self.open_dir()?)?)
     }
 }
 
 #[cfg(test)]
 impl Directory {
-    /// A folder of a test, whatever the umask made of it.
+    /// A directory for tests, with the required mode whatever the umask is.
     pub(crate) fn for_test(path: &Path) -> Self {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(path).expect("made");

@@ -1,4 +1,4 @@
-//! Owns giving another name to what belongs to nothing, and looking at what has a name without opening it.
+//! Renaming of unknown files and directories, and `stat` without opening.
 
 use std::io;
 
@@ -7,10 +7,9 @@ use rustix::io::Errno;
 
 use super::Directory;
 
-/// How the names go on of what was set aside.
 const SUFFIX: &str = ".set-aside";
 
-/// What something was called before it was set aside; itself if it was not.
+/// The name before it was set aside, or the name itself.
 #[must_use]
 pub fn original_name(name: &str) -> &str {
     let Some((before, number)) = name.rsplit_once(SUFFIX) else { return name };
@@ -18,22 +17,17 @@ pub fn original_name(name: &str) -> &str {
     if number.is_empty() || number.strip_prefix('-').is_some_and(is_number) { before } else { name }
 }
 
-/// What is there under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryInfo {
-    /// A folder, otherwise anything else.
+    /// Whether it is a directory.
     pub is_dir: bool,
-    /// Bytes of a file.
+    /// Size of a file in bytes.
     pub size: u64,
 }
 
 impl Directory {
-    /// What is there under a name, which is not opened for it, nor followed if it is a link; `None` where nothing is.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be told: an error is not an absence.
-    pub fn stat(&self, name: &str) -> io::Result<Option<EntryInfo>> {
+    /// Looks up a name without opening it or following a link. `None` if it does not exist.
+    pub(crate) fn stat(&self, name: &str) -> io::Result<Option<EntryInfo>> {
         let dir = match self.open_dir() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             dir => dir?,
@@ -48,13 +42,9 @@ impl Directory {
         }
     }
 
-    /// Gives a file or folder in it a name that is free and of which nothing is opened: `NAME.set-aside`, `NAME.set-aside-1` and so on.
-    /// Returns that name.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
-    pub fn set_aside(&self, name: &str) -> io::Result<String> {
+    /// Renames a file or directory to a free name that the broker does not use: `NAME.set-aside`, `NAME.set-aside-1`
+    /// and so on. Returns the new name.
+    pub(crate) fn set_aside(&self, name: &str) -> io::Result<String> {
         let mut number = 0_u32;
         loop {
             let aside = if number == 0 { format!("{name}{SUFFIX}") } else { format!("{name}{SUFFIX}-{number}") };

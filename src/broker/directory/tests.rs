@@ -1,4 +1,4 @@
-//! Owns the tests of what is opened and what is refused.
+//! Tests of what is opened and what is refused.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use super::*;
 
 fn home() -> (tempfile::TempDir, PathBuf) {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a temporary directory");
     let data = home.path().join("data");
     Directory::for_test(&data);
     (home, data)
@@ -20,7 +20,7 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).expect("there").permissions().mode() & 0o7777
 }
 
-/// Without a process where that is possible: one that is being started holds for a moment what other tests have locked.
+/// Avoids a child process where possible: until it calls exec, it holds the locks of other tests.
 #[cfg(not(target_vendor = "apple"))]
 fn pipe(path: &Path) {
     rustix::fs::mknodat(CWD, path, FileType::Fifo, FILE_MODE, 0).expect("made");
@@ -32,7 +32,7 @@ fn pipe(path: &Path) {
     assert!(made.success());
 }
 
-/// Gives it to another user, which only root can; `false` where the test's user is not.
+/// Changes the owner, which only root can. Returns whether it did.
 fn give_away(path: &Path) -> bool {
     let uid = fs::symlink_metadata(path).expect("there").uid();
     rustix::process::geteuid().is_root() && {
@@ -48,7 +48,7 @@ fn untrusted<T: std::fmt::Debug>(result: io::Result<T>) -> Untrusted {
 }
 
 #[test]
-fn a_folder_that_is_a_link_open_to_others_or_not_there_is_not_opened() {
+fn refuses_links_and_directories_open_to_others() {
     let (home, data) = home();
     let link = home.path().join("link");
     symlink(&data, &link).expect("linked");
@@ -71,13 +71,13 @@ fn a_folder_that_is_a_link_open_to_others_or_not_there_is_not_opened() {
     fs::write(&file, "").expect("written");
     assert_eq!(
         untrusted(Directory::open(&file)).reason,
-        UntrustedReason::WrongType { is: "a file", expected: "a folder" }
+        UntrustedReason::WrongType { is: "a file", expected: "a directory" }
     );
     assert_eq!(Directory::open(&home.path().join("no")).expect_err("none").kind(), io::ErrorKind::NotFound);
 }
 
 #[test]
-fn a_folder_below_a_link_is_opened_and_a_new_one_is_its_owners_alone() {
+fn creates_directories_for_the_owner_only() {
     let (home, data) = home();
     symlink(&data, home.path().join("link")).expect("linked");
     let new = home.path().join("link/a/b");
@@ -90,14 +90,14 @@ fn a_folder_below_a_link_is_opened_and_a_new_one_is_its_owners_alone() {
     directory.replace("y", b"2").expect("written");
     assert_eq!((mode(&new.join("topics")), mode(&new.join("topics/0"))), (0o700, 0o700));
     assert_eq!((mode(&new.join("topics/0/x")), mode(&new.join("y"))), (0o600, 0o600));
-    assert_eq!(directory.names().expect("read").len(), 2, "nothing is left beside a name");
+    assert_eq!(directory.names().expect("read").len(), 2, "no temporary file is left");
 }
 
 #[test]
-fn another_users_folder_is_named_with_its_owner() {
+fn names_the_owner_of_a_foreign_directory() {
     let (_home, data) = home();
     if !give_away(&data) {
-        eprintln!("skipped: only root can give a folder away");
+        eprintln!("skipped: only root can give a directory away");
         return;
     }
     let untrusted = untrusted(Directory::open(&data));
@@ -107,10 +107,10 @@ fn another_users_folder_is_named_with_its_owner() {
     );
 }
 
-/// The word for what lies there, and what puts it there.
+/// Part of the message, and a function that creates the file.
 type Planted = (&'static str, Box<dyn Fn()>);
 
-/// Everything that may lie under a name instead of the file, and the word for it.
+/// Everything that may be in the place of a file.
 fn planted(home: &Path, at: &Path) -> Vec<Planted> {
     let (at, victim) = (at.to_owned(), home.join("victim"));
     fs::write(&victim, "keep me").expect("written");
@@ -123,7 +123,7 @@ fn planted(home: &Path, at: &Path) -> Vec<Planted> {
         ("is a symbolic link", here(|_, at| symlink("nowhere", at).expect("linked"))),
         ("has a second name", here(|victim, at| fs::hard_link(victim, at).expect("linked"))),
         ("is a named pipe, not a file", here(|_, at| pipe(at))),
-        ("is a folder, not a file", here(|_, at| fs::create_dir(at).expect("made"))),
+        ("is a directory, not a file", here(|_, at| fs::create_dir(at).expect("made"))),
         ("is a socket, not a file", here(|_, at| drop(std::os::unix::net::UnixListener::bind(at).expect("bound")))),
         (
             "may be written by every user (mode 606)",
@@ -143,7 +143,7 @@ fn planted(home: &Path, at: &Path) -> Vec<Planted> {
 }
 
 #[test]
-fn what_lies_there_instead_of_a_file_is_neither_read_nor_written_nor_waited_for() {
+fn does_not_read_write_or_block_on_untrusted_files() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     let at = data.join("x");
@@ -168,7 +168,7 @@ fn what_lies_there_instead_of_a_file_is_neither_read_nor_written_nor_waited_for(
 }
 
 #[test]
-fn a_link_on_the_way_down_is_not_followed() {
+fn does_not_follow_a_link_in_the_path() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     let elsewhere = home.path().join("elsewhere");
@@ -182,7 +182,7 @@ fn a_link_on_the_way_down_is_not_followed() {
 }
 
 #[test]
-fn a_look_finds_what_is_wrong_wherever_a_broker_would_go() {
+fn inspection_finds_everything_untrusted() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     fs::create_dir_all(data.join("topics/a/0")).expect("made");
@@ -215,7 +215,7 @@ fn a_look_finds_what_is_wrong_wherever_a_broker_would_go() {
 }
 
 #[test]
-fn what_others_could_read_becomes_the_owners_alone_and_a_users_own_things_stay() {
+fn restricts_permissions_of_own_files_only() {
     let (_home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     let own = |name: &OsStr| ["topics", "journal"].iter().any(|own| name == *own);
@@ -231,7 +231,7 @@ fn what_others_could_read_becomes_the_owners_alone_and_a_users_own_things_stay()
         || ["", "journal", "topics", "topics/a", "topics/a/0", "topics/a/0/0.log"].map(|it| mode(&data.join(it)));
     directory.restrict_permissions(&directory.inspect().expect("trusted"), own).expect("tightened");
     assert_eq!(modes(), [0o700, 0o600, 0o700, 0o700, 0o700, 0o600]);
-    // A folder in which a user keeps other things is his.
+    // A directory with other content keeps its mode.
     fs::write(data.join("notes.txt"), "").expect("written");
     allow(&data.join("notes.txt"), 0o644);
     allow(&data, 0o755);
@@ -240,7 +240,7 @@ fn what_others_could_read_becomes_the_owners_alone_and_a_users_own_things_stay()
 }
 
 #[test]
-fn only_own_files_are_removed_and_a_folder_with_others_stays() {
+fn removes_own_files_only() {
     let (home, data) = home();
     let dir = Directory::open(&data).expect("opens").child("0");
     dir.create().expect("made");
@@ -263,21 +263,21 @@ fn only_own_files_are_removed_and_a_folder_with_others_stays() {
 }
 
 #[test]
-fn a_folder_knows_whether_it_is_still_in_its_place() {
+fn detects_that_the_directory_was_moved() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
-    assert!(directory.is_at_path().expect("told"));
+    assert!(directory.is_at_path().expect("checked"));
     fs::rename(&data, home.path().join("moved")).expect("moved");
-    assert!(!directory.is_at_path().expect("told"));
+    assert!(!directory.is_at_path().expect("checked"));
     fs::create_dir(&data).expect("made");
-    assert!(!directory.is_at_path().expect("told"), "another one");
+    assert!(!directory.is_at_path().expect("checked"), "another directory");
     fs::remove_dir(&data).expect("removed");
     symlink(home.path().join("moved"), &data).expect("linked");
-    assert!(!directory.is_at_path().expect("told"), "a link to it");
+    assert!(!directory.is_at_path().expect("checked"), "a link to the directory");
 }
 
 #[test]
-fn what_is_written_at_a_place_stands_there_and_not_at_the_end() {
+fn writes_at_a_position_instead_of_appending() {
     use std::os::unix::fs::FileExt;
     let (_home, data) = home();
     let directory = Directory::open(&data).expect("opens");
@@ -290,24 +290,24 @@ fn what_is_written_at_a_place_stands_there_and_not_at_the_end() {
 }
 
 #[test]
-fn a_look_at_a_name_follows_no_link_and_takes_no_error_for_an_absence() {
+fn stat_follows_no_link_and_reports_errors() {
     let (home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     directory.write("file", b"12345").expect("written");
     directory.child("folder").create().expect("made");
     fs::create_dir(home.path().join("victim")).expect("made");
     symlink(home.path().join("victim"), data.join("link")).expect("linked");
-    let look = |name| directory.stat(name).expect("told").map(|seen| (seen.is_dir, seen.size));
+    let look = |name| directory.stat(name).expect("checked").map(|seen| (seen.is_dir, seen.size));
     assert_eq!(look("file"), Some((false, 5)));
     assert_eq!(look("folder").map(|(is_dir, _)| is_dir), Some(true));
     assert_eq!(look("link").map(|(is_dir, _)| is_dir), Some(false));
     assert_eq!(look("missing"), None);
-    assert_eq!(directory.child("missing").stat("x").expect("told"), None);
+    assert_eq!(directory.child("missing").stat("x").expect("checked"), None);
     assert_eq!(untrusted(directory.child("link").stat("x")).reason, UntrustedReason::Symlink);
 }
 
 #[test]
-fn what_is_set_aside_takes_no_name_that_is_taken_and_its_name_tells_what_it_was() {
+fn set_aside_takes_a_free_name() {
     let (_home, data) = home();
     let directory = Directory::open(&data).expect("opens");
     for expected in ["a.set-aside", "a.set-aside-1", "a.set-aside-3"] {
@@ -316,7 +316,7 @@ fn what_is_set_aside_takes_no_name_that_is_taken_and_its_name_tells_what_it_was(
         assert_eq!(directory.set_aside("a").expect("set aside"), expected);
         assert_eq!(directory.child(expected).read("x").expect("read"), expected);
         assert_eq!(original_name(expected), "a");
-        // A link that leads nowhere has the name all the same.
+        // A dangling link takes the name, too.
         symlink("nowhere", data.join("a.set-aside-2")).ok();
     }
     for name in ["a", "a.set-aside.txt", "a.set-aside-", "a.set-aside-x"] {

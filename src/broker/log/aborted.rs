@@ -1,40 +1,36 @@
-//! Owns the entries of transactions that were aborted in a partition.
+//! Transaction index of a partition: its aborted transactions.
 
 use std::collections::BTreeSet;
 
-/// A transaction that was aborted, as a fetch tells it.
+/// An aborted transaction as a fetch response lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AbortedTransaction {
-    /// Who.
     pub producer_id: i64,
-    /// Its first record.
+    /// Offset of its first record.
     pub first_offset: i64,
 }
 
-/// One with all that is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AbortedEntry {
-    /// Who, and where it began.
     pub transaction: AbortedTransaction,
-    /// Offset of its marker.
+    /// Offset of its abort marker.
     pub last_offset: i64,
-    /// The last stable offset behind its marker.
+    /// Last stable offset after its marker.
     pub last_stable_offset: i64,
 }
 
-/// All of them, in the order of their markers.
+/// Aborted transactions in the order of their markers.
 #[derive(Debug, Clone, Default)]
 pub struct AbortedTransactions {
     entries: Vec<AbortedEntry>,
 }
 
 impl AbortedTransactions {
-    /// Takes in the newest.
     pub fn push(&mut self, aborted: AbortedEntry) {
         self.entries.push(aborted);
     }
 
-    /// Those with records in these offsets, by the order of their markers.
+    /// Transactions with records in this offset range, in the order of their markers.
     #[must_use]
     pub fn within(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
         let first = self.entries.partition_point(|aborted| aborted.last_offset < from);
@@ -43,7 +39,7 @@ impl AbortedTransactions {
             if aborted.transaction.first_offset < to {
                 found.push(aborted.transaction);
             }
-            // Whatever was aborted later began behind that offset.
+            // Transactions that were aborted later began at or after that offset.
             if aborted.last_stable_offset >= to {
                 break;
             }
@@ -51,18 +47,16 @@ impl AbortedTransactions {
         found
     }
 
-    /// Forgets those whose marker lies below.
     pub fn remove_before(&mut self, offset: i64) {
-        let gone = self.entries.partition_point(|aborted| aborted.last_offset < offset);
-        self.entries.drain(..gone);
+        let count = self.entries.partition_point(|aborted| aborted.last_offset < offset);
+        self.entries.drain(..count);
     }
 
-    /// Forgets those whose markers are gone.
+    /// Removes the entries of markers that compaction has removed.
     pub fn remove_markers(&mut self, markers: &BTreeSet<i64>) {
         self.entries.retain(|aborted| !markers.contains(&aborted.last_offset));
     }
 
-    /// All of them.
     #[must_use]
     pub fn all(&self) -> &[AbortedEntry] {
         &self.entries

@@ -1,4 +1,4 @@
-//! Owns appending: what a topic demands of a batch, where it goes, and the marker that ends a transaction.
+//! Appends to a log: validation by the topic's settings, batches of clients, transaction markers, segment roll.
 
 use std::io;
 
@@ -15,30 +15,28 @@ use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
 use crate::broker::storage_error::describe_io_error;
 
-/// Where a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// Offset of its first record.
     pub base_offset: i64,
-    /// Offset of its last record.
     pub last_offset: i64,
-    /// The append's time for a topic with `LogAppendTime`, otherwise -1. For a duplicate the time of the earlier batch, as Kafka has it.
+    /// Append time for a topic with `LogAppendTime`, otherwise -1. For a duplicate, the timestamp of the earlier batch,
+    /// as in Kafka.
     pub log_append_time: i64,
-    /// It stood there already: a duplicate of one of the producer's last five batches; nothing was appended.
+    /// The batch repeats one of the producer's last five batches. Nothing was appended.
     pub duplicate: bool,
 }
 
-/// Why a batch was not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// `OUT_OF_ORDER_SEQUENCE_NUMBER`
-    #[error("the sequence has a gap")]
+    #[error("the sequence number is out of order")]
     OutOfOrderSequence,
     /// `INVALID_PRODUCER_EPOCH`
-    #[error("the producer's epoch is old")]
+    #[error("the producer epoch is older than the current one")]
     InvalidProducerEpoch,
-    /// `INVALID_TXN_STATE`: no part of a transaction, from a producer that has one open here.
-    #[error("the producer has a transaction open here and the batch is no part of it")]
+    /// `INVALID_TXN_STATE`: a batch outside of a transaction from a producer that has a transaction open in this
+    /// partition.
+    #[error("the producer has an open transaction in this partition, and the batch is not part of it")]
     InvalidTransactionState,
     /// `MESSAGE_TOO_LARGE`
     #[error("the batch is larger than max.message.bytes")]
@@ -46,23 +44,19 @@ pub enum AppendError {
     /// `RECORD_LIST_TOO_LARGE`
     #[error("the batch is larger than segment.bytes")]
     LargerThanSegment,
-    /// `INVALID_TIMESTAMP`: of these records, counted in the batch from 0.
-    #[error("a timestamp lies outside of what the topic allows")]
+    /// `INVALID_TIMESTAMP`: indexes of the rejected records in the batch.
+    #[error("a timestamp is outside of the range that the topic allows")]
     InvalidTimestamp(Vec<i32>),
-    /// `INVALID_RECORD`: these records, counted in the batch from 0, have no key, and the topic is compacted.
-    #[error("a compacted topic takes no record without a key")]
+    /// `INVALID_RECORD`: indexes of the records without a key, which a compacted topic rejects.
+    #[error("a compacted topic does not accept records without a key")]
     NoKey(Vec<i32>),
     /// `KAFKA_STORAGE_ERROR`
-    #[error("the log could not be written: {}", describe_io_error(.0))]
+    #[error("cannot write to the log: {}", describe_io_error(.0))]
     Storage(#[from] io::Error),
 }
 
 impl Log {
-    /// Appends a client's batch.
-    ///
-    /// # Errors
-    ///
-    /// When the batch may not stand here; the log is then as it was.
+    /// Appends a client's batch. After an error the log is unchanged.
     pub fn append(&mut self, batch: &Batch, now: i64) -> Result<Appended, AppendError> {
         self.validate(batch, now)?;
         if let Some(earlier) = self.producers.check(&batch.header, batch.starts_at_zero)? {
@@ -85,7 +79,7 @@ impl Log {
         })
     }
 
-    /// What the topic demands, in the order in which Kafka looks.
+    /// Checks a batch against the topic's settings, in Kafka's order.
     fn validate(&self, batch: &Batch, now: i64) -> Result<(), AppendError> {
         let settings = &self.settings;
         if settings.compact && !batch.keyed {
@@ -108,12 +102,9 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the marker that ends a producer's transaction; `None` and no marker if it is known to have a newer epoch.
-    /// Kafka writes a marker for a partition that was added to a transaction and got no record, too.
-    ///
-    /// # Errors
-    ///
-    /// When the segment cannot be written.
+    /// Appends the marker that ends a producer's transaction. Returns `None` and appends nothing if the producer has a
+    /// newer epoch.
+    /// Like Kafka, this also writes a marker to a partition that was added to the transaction and got no record.
     pub fn end_transaction(
         &mut self,
         producer_id: i64,
@@ -137,7 +128,7 @@ impl Log {
         Ok(Some(header.base_offset))
     }
 
-    /// Takes in a marker that stands in the log.
+    /// Updates producer state and transaction index by a marker of the log.
     pub(super) fn apply_marker(&mut self, header: &Header, marker: Marker) {
         let Some(ended) = self.producers.complete_transaction(header, marker) else { return };
         if !marker.commit {
@@ -151,7 +142,7 @@ impl Log {
 
     fn write(&mut self, header: &Header, stored: &StoredBatch, now: i64) -> io::Result<()> {
         if self.write_failed {
-            return Err(io::Error::other("an earlier write has failed and could not be taken back"));
+            return Err(io::Error::other("an earlier write failed and could not be undone"));
         }
         let (size, last_offset) = (stored.size(), header.last_offset());
         let (segment_bytes, segment_ms) = (self.settings.segment_bytes, self.settings.segment_ms);
@@ -181,7 +172,7 @@ impl Log {
         Ok(())
     }
 
-    /// What the log's place in the file `ends` has to say now.
+    /// The log's end as it is recorded in the file `ends`.
     pub(super) fn current_end(&self) -> LogEnd {
         let (first, active) = (&self.segments[0], &self.segments[self.segments.len() - 1]);
         LogEnd {
@@ -195,17 +186,17 @@ impl Log {
         }
     }
 
-    /// Writes where the log ends, if that is kept.
+    /// Records the log's end, if it has a slot.
     pub(super) fn write_end(&self, end: &LogEnd) -> io::Result<()> {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.write(end))
     }
 
-    /// The same before files go or are replaced.
+    /// Records it and flushes: before files are removed or replaced.
     pub(super) fn write_end_through(&self, end: &LogEnd) -> io::Result<()> {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.write_through(end))
     }
 
-    /// Closes the active segment and begins another one.
+    /// Closes the active segment and begins the next one.
     pub(super) fn roll(&mut self, now: i64) -> io::Result<()> {
         let segment = self.storage.segment(self.end, now)?;
         self.closed_digest = self.closed_digest.wrapping_add(self.active().closed_digest());
@@ -220,7 +211,6 @@ impl LogStorage {
         matches!(self, Self::Directory { fsync: true, .. })
     }
 
-    /// A new segment.
     pub(super) fn segment(&self, base_offset: i64, now: i64) -> io::Result<Segment> {
         match self {
             Self::Memory => Ok(Segment::in_memory(base_offset, now)),

@@ -1,4 +1,4 @@
-//! Owns a client's batch before it is in a log: that it is whole and says the truth about itself, and how it is stored.
+//! Validation of a producer's record batch, and the form in which it is stored.
 
 use bytes::Bytes;
 
@@ -6,45 +6,43 @@ use super::compression::ZSTD;
 use super::header::{HEADER, Header, OVERHEAD, PATCHED, crc_agrees};
 use super::records::BatchRecords;
 
-/// The length field of the smallest batch of any format.
 const LEAST_LENGTH: usize = 14;
-/// Where the format's number stands.
 const MAGIC_AT: usize = 16;
 
-/// One record batch (format v2) that came off the wire and is whole: length, magic, CRC and record count agree.
-/// Made outside of the broker's lock, because the CRC costs the most.
+/// One valid record batch (format v2) of a request: length, magic, CRC and record count agree. It is validated outside
+/// of the broker's lock, because the CRC is the most expensive part.
 #[derive(Debug, Clone)]
 pub struct Batch {
     bytes: Bytes,
     pub(super) header: Header,
-    /// The smallest and the largest timestamp that a record really has, those without one (-1) not counted.
+    /// Smallest and largest timestamp of its records, not counting records without one (-1).
     pub(super) timestamps: Option<(i64, i64)>,
-    /// Whether each record has a key.
+    /// Whether every record has a key.
     pub(super) keyed: bool,
-    /// Whether its header is stored otherwise than it came.
+    /// Whether the stored header differs from the received one, so that the CRC must be computed again.
     rewrite: bool,
-    /// Whether a producer that is not known yet must begin with sequence 0.
+    /// Whether an unknown producer must begin with sequence 0.
     pub(super) starts_at_zero: bool,
 }
 
-/// What is wrong with a batch, before a log was asked.
+/// Why a batch is invalid, before any log is involved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// `CORRUPT_MESSAGE`: its length or its magic cannot be, or its CRC differs.
+    /// `CORRUPT_MESSAGE`: invalid length or magic, or wrong CRC.
     #[error("the batch is corrupt")]
     Corrupt,
-    /// `INVALID_RECORD`: the request holds something else than one batch of format v2, so no log is asked.
-    #[error("a partition's records are not one batch of format 2: {0}")]
+    /// `INVALID_RECORD`: not exactly one batch of format v2. Kafka answers this without the log start offset.
+    #[error("a partition's records must be one batch of format v2: {0}")]
     NotSingleBatch(&'static str),
-    /// `INVALID_RECORD`: a log would not have it.
-    #[error("the batch is not valid: {0}")]
+    /// `INVALID_RECORD`: rejected by the log.
+    #[error("invalid batch: {0}")]
     Invalid(&'static str),
-    /// `UNKNOWN_SERVER_ERROR`, which is what Kafka makes of a codec that it does not know or that fails.
-    #[error("the batch's records cannot be uncompressed")]
+    /// `UNKNOWN_SERVER_ERROR`, as Kafka answers an unknown codec or a failed decompression.
+    #[error("the batch's records cannot be decompressed")]
     Compression,
 }
 
-/// Bytes of the batch at the front, as Kafka's reader of memory finds them.
+/// Size of the first batch, as Kafka's `MemoryRecords` determines it.
 fn first_batch_size(bytes: &[u8]) -> Result<Option<usize>, BatchError> {
     let Some(length) = bytes.get(8..OVERHEAD).and_then(|length| length.try_into().ok()).map(i32::from_be_bytes) else {
         return Ok(None);
@@ -58,46 +56,42 @@ fn first_batch_size(bytes: &[u8]) -> Result<Option<usize>, BatchError> {
 }
 
 impl Batch {
-    /// Takes what stands in a produce request for one partition: exactly one batch, as Kafka demands from version 3 on.
-    /// Half a batch behind it is dropped, as Kafka does.
-    ///
-    /// # Errors
-    ///
-    /// When it is not one whole valid batch.
+    /// Parses the records of one partition in a produce request: exactly one batch, as Kafka requires since version 3.
+    /// An incomplete batch after it is dropped, as in Kafka.
     pub fn parse(mut bytes: Bytes) -> Result<Self, BatchError> {
-        let size = first_batch_size(&bytes)?.ok_or(BatchError::NotSingleBatch("none is whole"))?;
+        let size = first_batch_size(&bytes)?.ok_or(BatchError::NotSingleBatch("no complete batch"))?;
         if bytes[MAGIC_AT] < 2 {
             return Err(BatchError::NotSingleBatch("an old format"));
         }
         if first_batch_size(&bytes[size..])?.is_some() {
-            return Err(BatchError::NotSingleBatch("there are more"));
+            return Err(BatchError::NotSingleBatch("more than one batch"));
         }
         bytes.truncate(size);
         if size < HEADER || !crc_agrees(&bytes) {
             return Err(BatchError::Corrupt);
         }
-        let counts = BatchError::Invalid("the record count and the last offset disagree");
+        let counts = BatchError::Invalid("the record count and the last offset differ");
         let mut header = Header::read(&bytes).ok_or(counts)?;
         if header.base_offset != 0 {
             return Err(BatchError::Invalid("the base offset is not 0"));
         }
         if header.is_control() {
-            return Err(BatchError::Invalid("a client wrote a control batch"));
+            return Err(BatchError::Invalid("clients may not write control batches"));
         }
         if header.count == 0 || header.count - 1 != header.last_offset_delta {
             return Err(counts);
         }
         if header.producer_id >= 0 && header.base_sequence < 0 {
-            return Err(BatchError::Invalid("a producer without a sequence"));
+            return Err(BatchError::Invalid("a producer id without a sequence number"));
         }
-        // Only a broker says so; from a client it means nothing.
-        let came_so = header.is_log_append_time();
+        // Only a broker sets this attribute. A client's is ignored.
+        let has_append_time = header.is_log_append_time();
         header.clear_log_append_time();
         let (timestamps, keyed) = Self::scan_records(&header, &bytes)?;
-        Ok(Self { bytes, header, timestamps, keyed, rewrite: came_so, starts_at_zero: false })
+        Ok(Self { bytes, header, timestamps, keyed, rewrite: has_append_time, starts_at_zero: false })
     }
 
-    /// The same, and a producer that is not known yet has to begin with sequence 0: one that adds its partitions by producing (KIP-890).
+    /// Requires sequence 0 of a producer that is not known yet: one that adds its partitions by producing (KIP-890).
     #[must_use]
     pub fn starting_at_zero(mut self) -> Self {
         self.starts_at_zero = true;
@@ -109,7 +103,7 @@ impl Batch {
         let mut timestamps = None;
         let mut keyed = true;
         for (expected, record) in (0..).zip(records.iter()) {
-            let record = record.map_err(|_| BatchError::Invalid("its records cannot be read"))?;
+            let record = record.map_err(|_| BatchError::Invalid("its records cannot be parsed"))?;
             if record.offset_delta != expected {
                 return Err(BatchError::Invalid("its offsets have gaps"));
             }
@@ -123,45 +117,40 @@ impl Batch {
         Ok((timestamps, keyed))
     }
 
-    /// The numbers of the records, counted in the batch from 0, of which this holds; it is given whether there is a key, and the timestamp.
+    /// Indexes of the records for which `holds` is true. It gets whether the record has a key, and its timestamp.
     pub(super) fn record_indexes(&self, holds: impl Fn(bool, i64) -> bool) -> Vec<i32> {
         let Ok(records) = BatchRecords::decode(&self.header, &self.bytes) else { return Vec::new() };
-        let wanted = records.iter().filter_map(Result::ok);
-        let wanted = wanted.filter(|record| holds(record.key.is_some(), records.timestamp(record)));
-        wanted.map(|record| record.offset_delta).collect()
+        let found = records.iter().filter_map(Result::ok);
+        let found = found.filter(|record| holds(record.key.is_some(), records.timestamp(record)));
+        found.map(|record| record.offset_delta).collect()
     }
 
-    /// The producer id, -1 for none.
     #[must_use]
     pub fn producer_id(&self) -> i64 {
         self.header.producer_id
     }
 
-    /// The producer's epoch.
     #[must_use]
     pub fn producer_epoch(&self) -> i16 {
         self.header.producer_epoch
     }
 
-    /// Whether it belongs to a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         self.header.is_transactional()
     }
 
-    /// Whether it is compressed with zstd, which a produce request may use from version 7 on.
     #[must_use]
     pub fn is_zstd(&self) -> bool {
         self.header.codec() == ZSTD
     }
 
-    /// Size in bytes, header included.
     #[must_use]
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whole batches that stand one after the other, each with its last offset.
+    /// Splits whole batches; each with its last offset.
     #[cfg(test)]
     #[must_use]
     pub fn split_batches(mut batches: Bytes) -> Vec<(i64, Bytes)> {
@@ -172,11 +161,11 @@ impl Batch {
         each
     }
 
-    /// Its header at this offset, and the batch as it is stored there: what is written anew, and what stays as it came.
+    /// The header at this offset, and the bytes to store.
     pub(super) fn to_stored(&self, base_offset: i64, append_time: Option<i64>) -> (Header, StoredBatch) {
         let mut header = self.header;
         header.base_offset = base_offset;
-        // A client that told another largest timestamp than its records have is put right, as Kafka does it.
+        // Like Kafka, correct a largest timestamp that differs from the records.
         header.max_timestamp = self.timestamps.map_or(-1, |(_, most)| most);
         if let Some(now) = append_time {
             header.set_log_append_time(now);
@@ -193,23 +182,21 @@ impl Batch {
     }
 }
 
-/// A batch as it goes into a segment, in two pieces so that the large one need not be copied.
+/// A batch as it is stored, in two parts, so that the large one is not copied.
 #[derive(Debug)]
 pub struct StoredBatch {
-    /// The front, written anew.
+    /// The rewritten front.
     pub front: Vec<u8>,
-    /// What follows, as it came.
+    /// The unchanged rest.
     pub rest: Bytes,
 }
 
 impl StoredBatch {
-    /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.front.len() + self.rest.len()
     }
 
-    /// The header as it is stored, from whichever pieces.
     #[must_use]
     pub fn header(&self) -> [u8; HEADER] {
         let mut header = [0; HEADER];

@@ -1,4 +1,4 @@
-//! Which bytes are a batch, and which are not.
+//! Tests of batch validation and of the stored form.
 
 use bytes::Bytes;
 use kafka_protocol::records::Compression;
@@ -19,7 +19,7 @@ fn changed(change: impl FnOnce(&mut Header)) -> Bytes {
 }
 
 #[test]
-fn a_batch_is_exactly_one_batch_of_format_2() {
+fn accepts_exactly_one_batch_of_format_2() {
     let good = changed(|_| ());
     assert!(Batch::parse(good.clone()).is_ok());
     for cut in 0..good.len() {
@@ -39,7 +39,7 @@ fn a_batch_is_exactly_one_batch_of_format_2() {
 }
 
 #[test]
-fn a_batch_that_contradicts_itself_is_refused() {
+fn rejects_a_batch_that_contradicts_itself() {
     let refused = |change: fn(&mut Header)| matches!(Batch::parse(changed(change)), Err(BatchError::Invalid(_)));
     assert!(refused(|header| header.base_offset = 1));
     assert!(refused(|header| header.attributes |= 0x20), "control");
@@ -56,7 +56,7 @@ fn a_batch_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn a_wrong_largest_timestamp_is_put_right() {
+fn corrects_a_wrong_largest_timestamp() {
     let (mut log, _) = open(&LogStorage::Memory, settings());
     log.append(&Batch::parse(changed(|header| header.max_timestamp = NOW + 77)).unwrap(), NOW).unwrap();
     let (header, bytes) = &batches(&log)[0];
@@ -65,10 +65,10 @@ fn a_wrong_largest_timestamp_is_put_right() {
 }
 
 #[test]
-fn what_is_stored_differs_from_what_came_in_offset_and_leader_epoch_only() {
+fn stores_all_but_offset_and_leader_epoch_unchanged() {
     let (mut log, _) = open(&LogStorage::Memory, settings());
     let came = changed(|_| ());
-    log.append(&batch(NOBODY, &rows()), NOW).unwrap();
+    log.append(&batch(NO_PRODUCER, &rows()), NOW).unwrap();
     log.append(&Batch::parse(came.clone()).unwrap(), NOW).unwrap();
     let (header, stored) = &batches(&log)[1];
     assert_eq!(header.base_offset, 2);
@@ -76,10 +76,10 @@ fn what_is_stored_differs_from_what_came_in_offset_and_leader_epoch_only() {
 }
 
 #[test]
-fn records_with_headers_and_empty_fields_are_read() {
+fn reads_records_with_headers_and_empty_fields() {
     use super::records::BatchRecords;
     let rows = [(Some(""), Some(String::new()), 0), (None, None, NOW), (Some("k"), None, -1)];
-    let bytes = encode(NOBODY, &rows, Compression::None);
+    let bytes = encode(NO_PRODUCER, &rows, Compression::None);
     let header = Header::read(&bytes).unwrap();
     let records = BatchRecords::decode(&header, &bytes).unwrap();
     let read: Vec<_> = records.iter().map(|it| it.unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Owns the rules of compaction: which records of which batches stay, decided outside of the broker's lock.
+//! Rules of log compaction: which records, tombstones and markers stay. Runs outside of the broker's lock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,25 +13,20 @@ use super::records::{BatchRecords, Marker, RecordView};
 use super::rewrite::{Keep, rewrite};
 use super::segment_data::SegmentData;
 
-/// More keys than this are not scan at in one go, which bounds the memory to some 70 MB; the rest is left for the next one.
+/// Keys per run, which bounds its memory to about 70 MB. The next run continues after them.
 const MAX_KEYS: usize = 1_800_000;
 
-/// A segment to be compacted.
 #[derive(Debug, Clone)]
 pub struct CleanableSegment {
-    /// Its base offset.
     pub base_offset: i64,
-    /// The last offset in it.
     pub last_offset: i64,
-    /// Its bytes.
     pub data: SegmentData,
-    /// How many.
     pub size: u64,
-    /// When it was made.
+    /// When the segment was created.
     pub created: i64,
 }
 
-/// A key's 128 bits are as good as a hash can be.
+/// Keys are hashed already.
 #[derive(Debug, Default)]
 struct IdentityHasher(u64);
 
@@ -49,45 +44,43 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// The newest offset of each key in a stretch of the log. OffsetMap are told apart by 128 bits of XXH3.
+/// Newest offset of each key in a range of the log. Keys are identified by 128 bits of XXH3.
 #[derive(Debug, Default)]
 pub struct OffsetMap {
     newest: HashMap<u128, i64, BuildHasherDefault<IdentityHasher>>,
-    /// The last offset that was scan at.
+    /// The last offset that was read.
     pub last_offset: i64,
 }
 
-/// What decides about batches, beside their keys.
 #[derive(Debug)]
 pub struct CleanerRules {
-    /// Delete horizons before this have come.
+    /// Delete horizons up to this time have passed.
     pub now: i64,
-    /// The horizon of what is to go one day from now on.
+    /// Delete horizon for tombstones and markers that do not have one yet.
     pub horizon: i64,
-    /// Each producer's epoch and the last offset of its last batch.
+    /// Each producer's epoch, and the last offset of its last batch.
     pub last_written: BTreeMap<i64, (i16, Option<i64>)>,
     /// First and last offset of each producer's aborted transactions, in order.
     pub aborted: BTreeMap<i64, Vec<(i64, i64)>>,
 }
 
 impl CleanerRules {
-    /// Takes over the aborted transactions.
     pub fn take_aborted(&mut self, all: &[AbortedEntry]) {
         for aborted in all {
-            let stretch = (aborted.transaction.first_offset, aborted.last_offset);
-            self.aborted.entry(aborted.transaction.producer_id).or_default().push(stretch);
+            let range = (aborted.transaction.first_offset, aborted.last_offset);
+            self.aborted.entry(aborted.transaction.producer_id).or_default().push(range);
         }
     }
 
     fn is_aborted(&self, header: &Header) -> bool {
-        let Some(stretches) = self.aborted.get(&header.producer_id).filter(|_| header.is_transactional()) else {
+        let Some(ranges) = self.aborted.get(&header.producer_id).filter(|_| header.is_transactional()) else {
             return false;
         };
-        let next = stretches.partition_point(|(_, last)| *last < header.base_offset);
-        stretches.get(next).is_some_and(|(first, _)| *first <= header.last_offset())
+        let next = ranges.partition_point(|(_, last)| *last < header.base_offset);
+        ranges.get(next).is_some_and(|(first, _)| *first <= header.last_offset())
     }
 
-    /// Whether the producer's last sequence, or its epoch where it has none, is known from this batch only.
+    /// Whether this batch is the only source of the producer's last sequence, or of its epoch if it has no sequence.
     fn is_last_of_its_producer(&self, header: &Header) -> bool {
         match self.last_written.get(&header.producer_id) {
             Some((_, Some(last_offset))) => *last_offset == header.last_offset(),
@@ -98,15 +91,11 @@ impl CleanerRules {
 }
 
 impl OffsetMap {
-    /// Looks at the sources from an offset on.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be read.
-    pub fn build(sources: &[CleanableSegment], from: i64, rules: &CleanerRules) -> io::Result<Self> {
+    /// Reads the keys from an offset on.
+    pub fn build(segments: &[CleanableSegment], from: i64, rules: &CleanerRules) -> io::Result<Self> {
         let mut keys = Self::default();
-        for source in sources.iter().filter(|source| source.last_offset >= from) {
-            let mut batches = source.data.read_batches(source.size);
+        for segment in segments.iter().filter(|segment| segment.last_offset >= from) {
+            let mut batches = segment.data.read_batches(segment.size);
             while let Some((header, bytes)) = batches.next()? {
                 if header.last_offset() < from || header.is_control() || rules.is_aborted(&header) {
                     continue;
@@ -124,7 +113,7 @@ impl OffsetMap {
                 }
             }
         }
-        keys.last_offset = sources.last().map_or(-1, |source| source.last_offset);
+        keys.last_offset = segments.last().map_or(-1, |segment| segment.last_offset);
         Ok(keys)
     }
 
@@ -134,29 +123,24 @@ impl OffsetMap {
     }
 }
 
-/// Goes through the log from its beginning, batch by batch.
+/// Cleans a log batch by batch, from its beginning.
 #[derive(Debug)]
 pub struct Cleaner {
     rules: CleanerRules,
     keys: OffsetMap,
-    /// ProducerStates in a transaction of which a batch has been seen.
+    /// Producers with an open transaction at this point of the log.
     in_transaction: BTreeSet<i64>,
-    /// Offsets of markers that are gone.
+    /// Offsets of the removed markers.
     pub dropped_markers: BTreeSet<i64>,
 }
 
 impl Cleaner {
-    /// Before the first batch.
     #[must_use]
     pub fn new(rules: CleanerRules, keys: OffsetMap) -> Self {
         Self { rules, keys, in_transaction: BTreeSet::new(), dropped_markers: BTreeSet::new() }
     }
 
-    /// What is left of the next batch.
-    ///
-    /// # Errors
-    ///
-    /// When its records cannot be read.
+    /// Returns what is left of the next batch.
     pub fn clean(&mut self, header: &Header, batch: &Bytes) -> io::Result<Option<(Header, Bytes)>> {
         let last = header.last_offset() == self.keys.last_offset;
         let mut keep = Keep {
@@ -166,7 +150,7 @@ impl Cleaner {
         };
         let due = header.delete_horizon().is_some_and(|horizon| horizon <= self.rules.now);
         if header.is_control() {
-            // While there was a record of its transaction in the log, a marker stays; then for delete.retention.ms more (KIP-534).
+            // A marker stays while the log has a record of its transaction, then for delete.retention.ms (KIP-534).
             let idle = Marker::parse(header, batch).is_none() || !self.in_transaction.remove(&header.producer_id);
             keep.idle_marker = idle;
             let left = rewrite(header, batch, keep, |_, _| !(idle && due))?;

@@ -1,4 +1,4 @@
-//! Owns compaction of a log in three steps: planned under the broker's lock, done outside of it, put in place under it.
+//! Log compaction in three steps: planned under the broker's lock, run outside of it, put in place under it.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -14,22 +14,21 @@ use crate::broker::directory::Directory;
 use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
 
-/// Written at once.
 const WRITE_SIZE: usize = 1 << 20;
-/// Up to where the keys are known to be unique, in decimal; without it everything is scan at again.
+/// File with the first dirty offset, in decimal. Without it all closed segments count as dirty.
 pub(super) const CHECKPOINT: &str = "cleaner-offset-checkpoint";
 
-/// A compaction that is due. It holds all that it needs; one at a time may exist for a log.
+/// A planned compaction. At most one per log may exist.
 #[derive(Debug)]
 pub struct Compaction {
     dir: Option<(Directory, OpenFiles)>,
-    sources: Vec<CleanableSegment>,
+    segments: Vec<CleanableSegment>,
     groups: Vec<Range<usize>>,
     dirty_from: i64,
     rules: CleanerRules,
 }
 
-/// What it came to.
+/// Result of a compaction.
 #[derive(Debug)]
 pub struct Compacted {
     groups: Vec<(Vec<i64>, Segment)>,
@@ -37,16 +36,16 @@ pub struct Compacted {
     dropped_markers: std::collections::BTreeSet<i64>,
 }
 
-/// The segments from which others were made. Their bytes go with this, which takes a file system its time.
+/// The segments that were replaced. Dropping them frees their disk space, which may take long.
 #[derive(Debug)]
-#[must_use = "it is dropped outside of the lock"]
+#[must_use = "drop it outside of the lock"]
 pub struct ReplacedSegments {
     segments: Vec<Segment>,
 }
 
 impl Log {
-    /// Whether and what is to be compacted now. Segments are Kafka's unit: closed ones, below the last stable offset and
-    /// older than `min.compaction.lag.ms`, once their dirty part exceeds `min.cleanable.dirty.ratio`.
+    /// The compaction that is due now. As in Kafka, it covers closed segments below the last stable offset that are
+    /// older than `min.compaction.lag.ms`, once their dirty ratio exceeds `min.cleanable.dirty.ratio`.
     #[must_use]
     pub fn compaction(&self, now: i64) -> Option<Compaction> {
         if !self.settings.compact || self.compaction_disabled {
@@ -76,7 +75,7 @@ impl Log {
             aborted: std::collections::BTreeMap::new(),
         };
         rules.take_aborted(self.aborted.all());
-        let source = |segment: &Segment| CleanableSegment {
+        let cleanable_segment = |segment: &Segment| CleanableSegment {
             base_offset: segment.base_offset,
             last_offset: segment.last_offset,
             data: segment.data.clone(),
@@ -85,28 +84,24 @@ impl Log {
         };
         Some(Compaction {
             dir: self.storage.place(),
-            sources: cleanable.iter().map(source).collect(),
+            segments: cleanable.iter().map(cleanable_segment).collect(),
             groups: groups(cleanable, self.settings.segment_bytes),
             dirty_from: self.cleaned_to,
             rules,
         })
     }
 
-    /// Puts compacted segments in the place of what they were made from, one file after the other: at each moment the files on
-    /// the disk make a log that says the same. Nothing happens if segments were removed meanwhile. What comes back is to be
-    /// dropped outside of the lock.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be renamed or removed.
+    /// Puts the compacted segments in place, one file after the other: after every step, the files on the disk are a
+    /// valid log with the same content. Does nothing if some of the segments were removed in the meantime. Drop the
+    /// result outside of the lock.
     pub fn finish(&mut self, compacted: Compacted) -> io::Result<ReplacedSegments> {
-        let mut gone = ReplacedSegments { segments: Vec::new() };
+        let mut result = ReplacedSegments { segments: Vec::new() };
         let made_from = compacted.groups.iter().flat_map(|(bases, _)| bases);
         let here = self.segments.iter().map(|segment| &segment.base_offset).take(self.segments.len() - 1);
         let mut here = here.map(Some).chain(std::iter::repeat(None));
         if !made_from.map(Some).all(|base| here.next() == Some(base)) {
             compacted.groups.iter().try_for_each(|(_, segment)| segment.remove())?;
-            return Ok(gone);
+            return Ok(result);
         }
         for (bases, segment) in compacted.groups {
             let at = self.segment_of(segment.base_offset);
@@ -114,7 +109,7 @@ impl Log {
                 .closed_digest
                 .wrapping_sub(digest::sum(&self.segments[at..at + bases.len()]))
                 .wrapping_add(segment.closed_digest());
-            // From here on a start takes the one for the other, and what was merged for repairs.
+            // From here on, recovery accepts the new segment instead of the old one, and removes the merged ones.
             self.write_end_through(&LogEnd { pending_digest: closed_digest, ..self.current_end() })?;
             if let (SegmentData::File(new), SegmentData::File(old)) = (&segment.data, &self.segments[at].data) {
                 let place = old.detach();
@@ -124,12 +119,12 @@ impl Log {
             let replaced: Vec<Segment> = self.segments.splice(at..at + bases.len(), [segment]).collect();
             self.closed_digest = closed_digest;
             for merged in &replaced[1..] {
-                // A segment that is merged and still there is understood when the log is opened, but only until its
-                // markers and tombstones are compacted away elsewhere.
+                // Recovery can still remove a merged segment now, but not after a later compaction has removed markers
+                // or tombstones of it from the new one.
                 merged.remove().inspect_err(|_| self.compaction_disabled = true)?;
                 kill_points::passed();
             }
-            gone.segments.extend(replaced);
+            result.segments.extend(replaced);
             self.write_end(&self.current_end())?;
         }
         self.aborted.remove_markers(&compacted.dropped_markers);
@@ -140,25 +135,23 @@ impl Log {
                 dir.flush()?;
             }
         }
-        Ok(gone)
+        Ok(result)
     }
 
-    /// Whether there was ever a compaction.
+    /// Whether the log was ever compacted.
     pub(super) fn was_compacted(&self) -> io::Result<bool> {
         self.storage.dir().map_or(Ok(false), |dir| Ok(dir.stat(CHECKPOINT)?.is_some()))
     }
 
-    /// Reads how far the keys are unique.
     pub(super) fn load_checkpoint(&mut self) {
         let Some(dir) = self.storage.dir() else { return };
         let known = dir.read(CHECKPOINT).ok().and_then(|text| text.parse().ok());
-        // What does not lie in the log was written for another one.
+        // An offset past the end was written for another log.
         self.cleaned_to = known.filter(|offset| *offset <= self.end).unwrap_or(0);
     }
 }
 
 impl LogStorage {
-    /// The folder, if it is one.
     pub(super) fn dir(&self) -> Option<&Directory> {
         match self {
             Self::Memory => None,
@@ -174,7 +167,7 @@ impl LogStorage {
     }
 }
 
-/// Neighbours that fit into one segment together.
+/// Groups neighbours that fit into one segment.
 fn groups(segments: &[Segment], segment_bytes: u64) -> Vec<Range<usize>> {
     let most = segment_bytes.min(i32::MAX.cast_unsigned().into());
     let mut groups: Vec<Range<usize>> = Vec::new();
@@ -197,37 +190,33 @@ fn groups(segments: &[Segment], segment_bytes: u64) -> Vec<Range<usize>> {
 }
 
 impl Compaction {
-    /// Reads everything and writes what stays beside it. This takes its time and needs no lock.
-    ///
-    /// # Errors
-    ///
-    /// When something cannot be read or written. The log is as it was.
+    /// Reads all segments and writes the compacted ones to new files. This takes long and needs no lock.
     pub fn run(self) -> io::Result<Compacted> {
-        let keys = OffsetMap::build(&self.sources, self.dirty_from, &self.rules)?;
+        let keys = OffsetMap::build(&self.segments, self.dirty_from, &self.rules)?;
         let last_offset = keys.last_offset;
         let now = self.rules.now;
         let mut cleaner = Cleaner::new(self.rules, keys);
         let mut groups = Vec::new();
         for group in self.groups {
-            let sources = &self.sources[group];
-            if sources[0].base_offset > last_offset {
+            let segments = &self.segments[group];
+            if segments[0].base_offset > last_offset {
                 break;
             }
-            let made_from = sources.iter().map(|source| source.base_offset).collect();
-            groups.push((made_from, merge(self.dir.as_ref(), sources, &mut cleaner, now)?));
+            let made_from = segments.iter().map(|segment| segment.base_offset).collect();
+            groups.push((made_from, merge(self.dir.as_ref(), segments, &mut cleaner, now)?));
         }
         Ok(Compacted { groups, cleaned_to: last_offset + 1, dropped_markers: cleaner.dropped_markers })
     }
 }
 
-/// One segment from several, without what goes.
+/// Compacts several segments into one.
 fn merge(
     dir: Option<&(Directory, OpenFiles)>,
-    sources: &[CleanableSegment],
+    segments: &[CleanableSegment],
     cleaner: &mut Cleaner,
     now: i64,
 ) -> io::Result<Segment> {
-    let base_offset = sources[0].base_offset;
+    let base_offset = segments[0].base_offset;
     let mut new = match dir {
         None => Segment::in_memory(base_offset, now),
         Some((dir, files)) => {
@@ -237,10 +226,10 @@ fn merge(
             segment
         }
     };
-    new.created = sources.iter().map(|source| source.created).max().unwrap_or(now);
+    new.created = segments.iter().map(|segment| segment.created).max().unwrap_or(now);
     let mut unwritten = Vec::with_capacity(WRITE_SIZE);
-    for source in sources {
-        let mut batches = source.data.read_batches(source.size);
+    for segment in segments {
+        let mut batches = segment.data.read_batches(segment.size);
         while let Some((header, batch)) = batches.next()? {
             let Some((header, batch)) = cleaner.clean(&header, &batch)? else { continue };
             let front = batch.first_chunk().ok_or_else(|| io::Error::other("a batch has a header"))?;
@@ -265,7 +254,7 @@ fn merge(
     if let SegmentData::File(file) = &new.data {
         let file = file.get()?;
         (&*file).write_all(&unwritten)?;
-        // It replaces what the disk has had for long.
+        // It replaces data that may have been on the disk for long.
         file.sync_all()?;
     }
     Ok(new)

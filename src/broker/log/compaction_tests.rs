@@ -1,4 +1,4 @@
-//! What compaction promises beyond the table that stays the same.
+//! Tests of compaction; that the table stays the same is tested in `model_tests.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,15 +22,15 @@ fn compacted() -> LogSettings {
 }
 
 fn compact(log: &mut Log, now: i64) {
-    let compacted = log.compaction(now).expect("it is due").run().unwrap();
+    let compacted = log.compaction(now).expect("due").run().unwrap();
     drop(log.finish(compacted).unwrap());
 }
 
-/// Fills the log until the next compaction reaches everything that is there now.
+/// Appends until the next compaction covers everything that is in the log now.
 fn fill(log: &mut Log, now: i64) {
     let before = log.high_watermark();
     while log.segments.last().unwrap().base_offset < before {
-        log.append(&batch(NOBODY, &[row("filler", "", now)]), now).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("filler", "", now)]), now).unwrap();
     }
 }
 
@@ -44,47 +44,47 @@ fn tombstone(key: &'static str) -> Row {
 }
 
 #[test]
-fn a_tombstone_stays_for_its_time_and_goes_with_the_next_compaction() {
+fn removes_a_tombstone_after_delete_retention() {
     for storage in [LogStorage::Memory, in_directory(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, compacted());
-        log.append(&batch(NOBODY, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
-        log.append(&batch(NOBODY, &[tombstone("a")]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[tombstone("a")]), NOW).unwrap();
         fill(&mut log, NOW);
         compact(&mut log, NOW);
-        let gone = [(1, "b".to_owned()), (2, "a".to_owned())];
-        assert_eq!(keys(&log), gone);
+        let left = [(1, "b".to_owned()), (2, "a".to_owned())];
+        assert_eq!(keys(&log), left);
         let seen = consume(&log, 2, IsolationLevel::ReadUncommitted);
-        assert_eq!((seen[0].timestamp, &seen[0].value), (NOW, &None), "a horizon changes no timestamp");
+        assert_eq!((seen[0].timestamp, &seen[0].value), (NOW, &None), "the delete horizon does not change timestamps");
         fill(&mut log, NOW);
         compact(&mut log, NOW + 999);
-        assert_eq!(keys(&log), gone);
+        assert_eq!(keys(&log), left);
         fill(&mut log, NOW);
         compact(&mut log, NOW + 1_000);
-        assert_eq!(keys(&log), gone[..1]);
+        assert_eq!(keys(&log), left[..1]);
         log.remove().unwrap();
     }
 }
 
 #[test]
-fn a_marker_goes_when_nothing_of_its_transaction_is_left() {
+fn removes_a_marker_after_its_transaction() {
     let (mut log, _) = open(&LogStorage::Memory, compacted());
     let markers = |log: &Log| batches(log).iter().filter(|(header, _)| header.is_control()).count();
     log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
     log.end_transaction(1, 0, false, 0, NOW).unwrap();
     log.append(&batch(in_transaction(1, 0, 1), &[row("a", "2", NOW)]), NOW).unwrap();
     log.end_transaction(1, 0, true, 0, NOW).unwrap();
-    log.append(&batch(NOBODY, &[row("a", "3", NOW)]), NOW).unwrap();
+    log.append(&batch(NO_PRODUCER, &[row("a", "3", NOW)]), NOW).unwrap();
     for (later, left, aborted) in [(0, 2, 1), (0, 2, 1), (999, 2, 1), (1_000, 1, 0)] {
         fill(&mut log, NOW);
         compact(&mut log, NOW + later);
-        // The last batch of the producer stays, and with it its marker.
+        // The producer's last batch stays, and with it its marker.
         assert_eq!((markers(&log), log.aborted(0, 99).len()), (left, aborted), "after {later}");
     }
     assert_eq!(log.last_stable_offset(), log.high_watermark());
 }
 
 #[test]
-fn a_fence_outlives_what_the_marker_said_and_a_restart() {
+fn keeps_the_epoch_of_an_empty_marker() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), compacted());
     log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
@@ -101,12 +101,12 @@ fn a_fence_outlives_what_the_marker_said_and_a_restart() {
 }
 
 #[test]
-fn a_compressed_batch_stays_compressed() {
+fn keeps_the_codec_of_a_batch() {
     let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     let (mut log, _) = open(&LogStorage::Memory, LogSettings { segment_bytes: 100_000, ..compacted() });
     for (codec, key) in codecs.into_iter().zip(["b", "c", "d", "e"]) {
         let rows = [row("a", &"1".repeat(40_000), NOW), row(key, &"2".repeat(40_000), NOW)];
-        log.append(&Batch::parse(encode(NOBODY, &rows, codec)).unwrap(), NOW).unwrap();
+        log.append(&Batch::parse(encode(NO_PRODUCER, &rows, codec)).unwrap(), NOW).unwrap();
     }
     log.roll(NOW).unwrap();
     compact(&mut log, NOW);
@@ -116,13 +116,13 @@ fn a_compressed_batch_stays_compressed() {
 }
 
 #[test]
-fn what_is_open_young_active_or_clean_enough_is_left_alone() {
+fn skips_open_young_active_and_clean_segments() {
     let settings = LogSettings { min_compaction_lag_ms: 100, min_cleanable_dirty_ratio: 0.5, ..compacted() };
     let (mut log, _) = open(&LogStorage::Memory, settings.clone());
-    log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap();
-    assert!(log.compaction(NOW + 500).is_none(), "it is active");
+    log.append(&batch(NO_PRODUCER, &[row("a", "1", NOW)]), NOW).unwrap();
+    assert!(log.compaction(NOW + 500).is_none(), "the segment is active");
     fill(&mut log, NOW);
-    assert!(log.compaction(NOW + 99).is_none(), "it is young");
+    assert!(log.compaction(NOW + 99).is_none(), "within min.compaction.lag.ms");
     assert!(log.compaction(NOW + 100).is_some());
     let cleaned_to = log.segments.last().unwrap().base_offset;
     log.append(&batch(in_transaction(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
@@ -130,7 +130,7 @@ fn what_is_open_young_active_or_clean_enough_is_left_alone() {
     assert_eq!(log.cleaned_to, cleaned_to);
     fill(&mut log, NOW);
     fill(&mut log, NOW);
-    assert!(log.compaction(NOW + 500).is_none(), "it is open");
+    assert!(log.compaction(NOW + 500).is_none(), "above the last stable offset");
     log.end_transaction(1, 0, true, 0, NOW).unwrap();
     assert!(log.compaction(NOW + 500).is_some());
     log.configure(LogSettings { compact: false, ..settings });
@@ -138,11 +138,11 @@ fn what_is_open_young_active_or_clean_enough_is_left_alone() {
 }
 
 #[test]
-fn what_was_removed_while_it_was_compacted_stays_removed() {
+fn does_not_restore_segments_deleted_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), compacted());
     for _ in 0..20 {
-        log.append(&batch(NOBODY, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("a", "1", NOW), row("b", "1", NOW)]), NOW).unwrap();
     }
     let compacted = log.compaction(NOW).unwrap().run().unwrap();
     log.delete_records_before(25).unwrap();
@@ -167,9 +167,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Each step of putting files in place may be the last one.
+/// A kill is possible after each step of replacing the files.
 #[test]
-fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
+fn killed_compaction_leaves_the_same_log() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("0");
     let (mut log, _) = open(&in_directory(&path), compacted());
@@ -189,7 +189,7 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     drop(log.finish(compacted_log).unwrap());
     let after: Vec<_> = log.segments.iter().map(path_of).collect();
     assert!(after.len() + 3 < before.len() && after.len() > 3, "{} of {}", after.len(), before.len());
-    // What a kill leaves: the first renames and removals done, the others not.
+    // A kill leaves the first renames and removals done.
     let mut files = Vec::new();
     for old in before.iter().filter(|old| **old != *before.last().unwrap()) {
         files.push((old.file_name().unwrap().to_owned(), after.contains(old)));
@@ -218,7 +218,7 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
     };
     let mut sums = BTreeMap::new();
     for done in 0..=files.len() {
-        let here = killed_after(done, "unproven");
+        let here = killed_after(done, "unrecorded");
         let (killed, events) = open(&in_directory(&here), compacted());
         assert!(events.iter().all(|event| matches!(event, BrokerEvent::SetAside { .. })), "{events:?}");
         check(&killed, &here, done);
@@ -226,14 +226,15 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
             sums.insert(done, killed.current_end());
         }
     }
-    // The same with what is written down of it: a file that is merged goes, and one that is not what it was is not taken for it.
+    // The same with a recorded end: merged files are removed, and a file that differs from the recorded one is
+    // rejected.
     for done in 0..=files.len() {
         let (_, before) = sums.range(..=done).next_back().unwrap();
         let after = sums.range(done + 1..).next().map_or(before, |(_, after)| after);
         for (closed_digest, pending_digest) in
             [(before.closed_digest, after.closed_digest), (before.closed_digest, before.closed_digest)]
         {
-            let here = killed_after(done, "proven");
+            let here = killed_after(done, "recorded");
             let end = ends::LogEnd { closed_digest, pending_digest, ..log.current_end() };
             let known = LogFilesState::Recorded(Box::new(RecordedEnd {
                 end,
@@ -243,7 +244,7 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
             }));
             let opened = Log::open(&in_directory(&here), compacted(), 0, NOW, &known);
             if pending_digest == closed_digest && !sums.contains_key(&done) {
-                assert!(opened.is_err(), "after {done}: no compaction was on its way");
+                assert!(opened.is_err(), "after {done}: no compaction was running");
             } else {
                 let (mut opened, mut events) = (opened.unwrap(), Vec::new());
                 opened.apply_repairs(None, &mut events).unwrap();
@@ -257,11 +258,11 @@ fn a_compaction_that_was_killed_leaves_a_log_that_says_the_same() {
 }
 
 #[test]
-fn a_batch_that_is_not_what_was_written_is_neither_compacted_nor_read() {
+fn does_not_compact_or_read_a_corrupt_batch() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), compacted());
     for number in 0..40_i64 {
-        log.append(&batch(NOBODY, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
     }
     let path = path_of(&log.segments[1]);
     let offset = log.segments[1].base_offset;
@@ -274,7 +275,7 @@ fn a_batch_that_is_not_what_was_written_is_neither_compacted_nor_read() {
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     let last = log.segments[1].last_offset;
     let read = |from| log.read(from, 1 << 20, IsolationLevel::ReadUncommitted, true).read().map_err(kind);
-    let before = read(offset).expect("those before it are good");
+    let before = read(offset).expect("the batches before it are valid");
     assert_eq!(headers(&before).last().unwrap().last_offset(), last - 1);
     assert_eq!(read(last), Err(invalid));
     assert_eq!(headers(&read(last + 1).unwrap())[0].base_offset, last + 1);
@@ -282,11 +283,11 @@ fn a_batch_that_is_not_what_was_written_is_neither_compacted_nor_read() {
 }
 
 #[test]
-fn a_reader_goes_on_behind_segments_that_compaction_has_emptied() {
+fn reads_past_segments_that_compaction_emptied() {
     for storage in [LogStorage::Memory, in_directory(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, compacted());
         for number in 0..40_i64 {
-            log.append(&batch(NOBODY, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
+            log.append(&batch(NO_PRODUCER, &[row("a", &number.to_string(), NOW)]), NOW).unwrap();
         }
         log.configure(LogSettings { segment_bytes: 1, ..compacted() });
         compact(&mut log, NOW);
@@ -303,11 +304,11 @@ fn a_reader_goes_on_behind_segments_that_compaction_has_emptied() {
 }
 
 #[test]
-fn what_was_compacted_is_not_compacted_again_after_a_restart() {
+fn is_clean_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), compacted());
     fill(&mut log, NOW);
-    log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap();
+    log.append(&batch(NO_PRODUCER, &[row("a", "1", NOW)]), NOW).unwrap();
     fill(&mut log, NOW);
     compact(&mut log, NOW);
     let (log, _) = open(&in_directory(dir.path()), compacted());
@@ -315,16 +316,16 @@ fn what_was_compacted_is_not_compacted_again_after_a_restart() {
     assert!(log.compaction(NOW).is_none());
 }
 
-/// A read in a hole begins at the batch before it, which may be as large as all that is read at once.
+/// A read in a gap begins at the batch before it, which may be as large as the read.
 #[test]
-fn a_read_in_a_hole_between_two_large_batches_comes_to_the_second() {
+fn read_in_a_gap_returns_the_next_large_batch() {
     let large = "x".repeat(20_000);
     for storage in [LogStorage::Memory, in_directory(&tempfile::tempdir().unwrap().keep())] {
         let (mut log, _) = open(&storage, LogSettings { segment_bytes: 60_000, ..compacted() });
-        log.append(&batch(NOBODY, &[row("a", &large, NOW)]), NOW).unwrap();
-        log.append(&batch(NOBODY, &[row("gone", "1", NOW)]), NOW).unwrap();
-        log.append(&batch(NOBODY, &[row("b", &large, NOW)]), NOW).unwrap();
-        log.append(&batch(NOBODY, &[row("gone", "2", NOW), row("c", &large, NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("a", &large, NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("gone", "1", NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("b", &large, NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("gone", "2", NOW), row("c", &large, NOW)]), NOW).unwrap();
         fill(&mut log, NOW);
         compact(&mut log, NOW);
         let read = |offset| log.read(offset, 24_000, IsolationLevel::ReadUncommitted, true).read().unwrap();

@@ -1,11 +1,11 @@
-//! Owns the codecs of a batch's records, with a bound on what comes out of them.
+//! Compression codecs of record batches, with a bound on the decompressed size.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
-/// More than this never comes out of one batch: what claims more is a bomb.
+/// Largest decompressed size of one batch, against decompression bombs.
 const LARGEST: usize = 64 << 20;
-/// What snappy's Java library puts in front of its blocks, followed by two version numbers.
+/// Magic bytes of snappy-java's framing. Two version numbers follow.
 const XERIAL: &[u8] = b"\x82SNAPPY\0";
 const XERIAL_VERSIONS: &[u8] = &[0, 0, 0, 1, 0, 0, 0, 1];
 const XERIAL_BLOCK: usize = 32 << 10;
@@ -13,18 +13,13 @@ const XERIAL_BLOCK: usize = 32 << 10;
 const GZIP: i16 = 1;
 const SNAPPY: i16 = 2;
 const LZ4: i16 = 3;
-/// Number of zstd, which old versions of a request may not use.
+/// Codec of zstd, which old versions of produce and fetch do not allow.
 pub const ZSTD: i16 = 4;
 
 fn bad(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Takes the records out of their codec.
-///
-/// # Errors
-///
-/// When they are not what the codec wrote, or too many, or the codec is unknown.
 pub fn decompress(codec: i16, bytes: &[u8]) -> io::Result<Cow<'_, [u8]>> {
     match codec {
         0 => Ok(Cow::Borrowed(bytes)),
@@ -32,7 +27,7 @@ pub fn decompress(codec: i16, bytes: &[u8]) -> io::Result<Cow<'_, [u8]>> {
         SNAPPY => snappy(bytes),
         LZ4 => bounded(lz4_flex::frame::FrameDecoder::new(bytes)),
         ZSTD => bounded(zstd::stream::read::Decoder::with_buffer(bytes)?),
-        _ => Err(bad("the codec is unknown")),
+        _ => Err(bad("unknown compression codec")),
     }
 }
 
@@ -69,11 +64,6 @@ fn snappy_block(block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts records back into the codec in which they came.
-///
-/// # Errors
-///
-/// When the codec is unknown.
 pub fn compress(codec: i16, records: &[u8]) -> io::Result<Cow<'_, [u8]>> {
     let out = match codec {
         0 => return Ok(Cow::Borrowed(records)),
@@ -97,7 +87,7 @@ pub fn compress(codec: i16, records: &[u8]) -> io::Result<Cow<'_, [u8]>> {
             encoder.finish()?
         }
         ZSTD => zstd::stream::encode_all(records, zstd::DEFAULT_COMPRESSION_LEVEL)?,
-        _ => return Err(bad("the codec is unknown")),
+        _ => return Err(bad("unknown compression codec")),
     };
     Ok(Cow::Owned(out))
 }
@@ -107,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_compressed_comes_out_again_up_to_a_bound() {
+    fn round_trips_every_codec_up_to_the_limit() {
         for codec in [0, GZIP, SNAPPY, LZ4, ZSTD] {
             let records = vec![7; XERIAL_BLOCK * 2 + 5];
             let there = compress(codec, &records).unwrap();
@@ -121,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn snappy_comes_without_frames_too_and_never_larger_than_it_says() {
+    fn snappy_without_framing_and_false_sizes() {
         let raw = snap::raw::Encoder::new().compress_vec(b"records").unwrap();
         assert_eq!(decompress(SNAPPY, &raw).unwrap(), &b"records"[..]);
         // A block that claims 4 GiB.
@@ -133,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_an_error() {
+    fn garbage_is_an_error() {
         for codec in [GZIP, SNAPPY, LZ4, ZSTD, 5, 7] {
-            assert!(decompress(codec, b"rubbish that no codec wrote").is_err(), "codec {codec}");
+            assert!(decompress(codec, b"garbage that no codec wrote").is_err(), "codec {codec}");
         }
     }
 }

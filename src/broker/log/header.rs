@@ -1,14 +1,13 @@
-//! Owns the 61 bytes in front of a record batch (format v2): where each field lies, and which of them are written anew.
+//! Header of a record batch (format v2, 61 bytes).
 
 use bytes::{Buf, BufMut};
 
-/// Size of the header.
 pub const HEADER: usize = 61;
-/// What a batch's length does not count: the base offset and the length itself.
+/// The batch length does not count the base offset and itself.
 pub const OVERHEAD: usize = 12;
-/// What is patched in every batch: base offset, length and leader epoch. The CRC does not cover them.
+/// Base offset, length and leader epoch are patched in every batch. The CRC does not cover them.
 pub const PATCHED: usize = 16;
-/// Where the CRC lies, and where that begins which it covers.
+/// Position of the CRC, and of the bytes that it covers.
 const CRC: usize = 17;
 const CRC_COVERED: usize = 21;
 
@@ -20,22 +19,20 @@ const CONTROL: i16 = 0x20;
 /// The base timestamp is the delete horizon (KIP-534).
 const DELETE_HORIZON: i16 = 0x40;
 
-/// A batch's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Offset of the first record, also where that record is gone.
+    /// Offset of the first record, even if compaction has removed that record.
     pub base_offset: i64,
-    /// Bytes of the batch, header included.
+    /// Bytes of the batch including the header.
     pub size: usize,
-    /// Checksum of everything behind itself.
+    /// CRC-32C of everything after itself.
     pub crc: u32,
-    /// Compression, kind of timestamps, transactional, control, delete horizon.
+    /// Compression, timestamp type, transactional, control, delete horizon.
     pub attributes: i16,
-    /// Last offset, counted from the first.
     pub last_offset_delta: i32,
-    /// What the records' timestamps are counted from; the delete horizon where the attribute says so.
+    /// Base of the records' timestamp deltas; the delete horizon if the attribute is set.
     pub base_timestamp: i64,
-    /// The largest timestamp, -1 for none.
+    /// Largest timestamp, -1 for none.
     pub max_timestamp: i64,
     /// -1 for none.
     pub producer_id: i64,
@@ -43,12 +40,12 @@ pub struct Header {
     pub producer_epoch: i16,
     /// -1 for none.
     pub base_sequence: i32,
-    /// Records in it.
+    /// Number of records.
     pub count: i32,
 }
 
 impl Header {
-    /// Reads a header; `None` where there is none of format v2.
+    /// Parses a header. Returns `None` if it is not a valid header of format v2.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut at: &[u8] = bytes.first_chunk::<HEADER>()?;
@@ -74,7 +71,7 @@ impl Header {
             .then_some(header)
     }
 
-    /// Writes the header and what follows it, with the CRC of both. Size and CRC are counted here.
+    /// Encodes the header and the records. Size and CRC are computed here.
     #[must_use]
     pub fn write(&self, records: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + records.len());
@@ -98,7 +95,7 @@ impl Header {
         bytes
     }
 
-    /// The first bytes of a batch as they stand in a log: at this offset, in leader epoch 0.
+    /// The patched bytes of a batch at this offset, in leader epoch 0.
     #[must_use]
     pub fn patch(&self, base_offset: i64) -> [u8; PATCHED] {
         let mut patched = [0; PATCHED];
@@ -110,74 +107,69 @@ impl Header {
         patched
     }
 
-    /// Offset of the last record.
     #[must_use]
     pub fn last_offset(&self) -> i64 {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
-    /// Number of the codec.
     #[must_use]
     pub fn codec(&self) -> i16 {
         self.attributes & COMPRESSION
     }
 
-    /// Whether all records have the batch's largest timestamp.
+    /// Whether all records have the largest timestamp of the batch.
     #[must_use]
     pub fn is_log_append_time(&self) -> bool {
         self.attributes & LOG_APPEND_TIME != 0
     }
 
-    /// Gives all records this timestamp.
     pub fn set_log_append_time(&mut self, now: i64) {
         self.attributes |= LOG_APPEND_TIME;
         self.max_timestamp = now;
     }
 
-    /// Lets each record have its own timestamp.
     pub fn clear_log_append_time(&mut self) {
         self.attributes &= !LOG_APPEND_TIME;
     }
 
-    /// Whether it belongs to a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
     }
 
-    /// Whether it holds a marker.
+    /// Whether it is a control batch, which holds a transaction marker.
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
     }
 
-    /// When its tombstones, or its marker, may go.
+    /// When its tombstones or its marker may be removed.
     #[must_use]
     pub fn delete_horizon(&self) -> Option<i64> {
         (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
-    /// Sets when its tombstones, or its marker, may go. The records' timestamps are then counted from there.
+    /// Sets when its tombstones or its marker may be removed. This is also the new base of the records' timestamps.
     pub fn set_delete_horizon(&mut self, horizon: i64) {
         self.attributes |= DELETE_HORIZON;
         self.base_timestamp = horizon;
     }
 
-    /// Makes it the header of a batch without records: no codec, no delete horizon.
+    /// Header of the same batch without records: no codec, no delete horizon.
     pub fn clear_records(&mut self) {
         self.attributes &= !(COMPRESSION | DELETE_HORIZON);
         self.base_timestamp = self.max_timestamp;
         self.count = 0;
     }
 
-    /// Sequence of the last record, -1 for none.
+    /// Sequence number of the last record, -1 for none.
     #[must_use]
     pub fn last_sequence(&self) -> i32 {
         if self.base_sequence < 0 { -1 } else { sequence_after(self.base_sequence, self.last_offset_delta) }
     }
 }
 
-/// The header of a marker: it ends a transaction of this producer.
+/// Header of a transaction marker.
 #[must_use]
 pub fn marker_header(base_offset: i64, producer_id: i64, producer_epoch: i16, now: i64) -> Header {
     Header {
@@ -195,20 +187,20 @@ pub fn marker_header(base_offset: i64, producer_id: i64, producer_epoch: i16, no
     }
 }
 
-/// The sequence this many records later; they begin again at 0 after `i32::MAX`.
+/// Sequence numbers wrap to 0 after `i32::MAX`.
 #[must_use]
 pub fn sequence_after(sequence: i32, records: i32) -> i32 {
     sequence.checked_add(records).unwrap_or_else(|| records - (i32::MAX - sequence) - 1)
 }
 
-/// Whether the CRC of a whole batch agrees.
+/// Whether the CRC of a whole batch is right.
 #[must_use]
 pub fn crc_agrees(batch: &[u8]) -> bool {
     let crc = batch.get(CRC..CRC_COVERED).and_then(|crc| crc.try_into().ok()).map(u32::from_be_bytes);
     batch.get(CRC_COVERED..).is_some_and(|covered| crc == Some(crc32c::crc32c(covered)))
 }
 
-/// Whether something that may be a batch says that it belongs to a transaction.
+/// Whether unvalidated bytes have the transactional attribute.
 #[must_use]
 pub fn has_transactional_attribute(bytes: &[u8]) -> bool {
     bytes

@@ -1,48 +1,47 @@
-//! Owns the sparse index of a segment: where to begin looking for an offset or a time.
+//! Sparse index of a segment, by offset and by timestamp.
 
-/// An entry is made for the first batch behind this many bytes without one, as Kafka's `index.interval.bytes`.
+/// Bytes between two entries, as Kafka's `index.interval.bytes`.
 pub const INTERVAL: u64 = 4096;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     base_offset: i64,
     position: u64,
-    /// The largest timestamp of all batches before this one.
+    /// Largest timestamp of all earlier batches.
     timestamp_before: i64,
 }
 
-/// Offsets and times to positions, 24 bytes for at least 4 KiB.
+/// 24 bytes per 4 KiB of log or more.
 #[derive(Debug, Clone, Default)]
 pub struct Index {
     entries: Vec<Entry>,
-    behind_last: u64,
+    since_last: u64,
 }
 
 impl Index {
-    /// Takes in the next batch.
     pub fn add(&mut self, base_offset: i64, position: u64, size: u64, timestamp_before: i64) {
-        if self.entries.is_empty() || self.behind_last > INTERVAL {
+        if self.entries.is_empty() || self.since_last > INTERVAL {
             self.entries.push(Entry { base_offset, position, timestamp_before });
-            self.behind_last = 0;
+            self.since_last = 0;
         }
-        self.behind_last += size;
+        self.since_last += size;
     }
 
-    /// Where to begin for the batch that holds this offset, or the next one.
+    /// Position at or before the batch that holds this offset, or the next one.
     #[must_use]
     pub fn floor(&self, offset: i64) -> u64 {
         let after = self.entries.partition_point(|entry| entry.base_offset <= offset);
         after.checked_sub(1).map_or(0, |at| self.entries[at].position)
     }
 
-    /// Where everything below this offset has certainly ended; `None` for the segment's end.
+    /// Position at or after the end of all batches below this offset; `None` for the segment's end.
     #[must_use]
     pub fn ceiling(&self, offset: i64) -> Option<u64> {
         let at = self.entries.partition_point(|entry| entry.base_offset < offset);
         self.entries.get(at).map(|entry| entry.position)
     }
 
-    /// Where to begin for the first batch that reaches this time.
+    /// Position at or before the first batch that reaches this timestamp.
     #[must_use]
     pub fn floor_of_time(&self, timestamp: i64) -> u64 {
         let after = self.entries.partition_point(|entry| entry.timestamp_before < timestamp);

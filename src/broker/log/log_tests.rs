@@ -1,4 +1,4 @@
-//! What a log promises, over memory and over files.
+//! Tests of a log in memory and in files.
 
 use kafka_protocol::records::Compression;
 
@@ -13,12 +13,12 @@ fn both(check: impl Fn(&LogStorage)) {
 }
 
 #[test]
-fn what_was_appended_is_read_from_its_offset_on() {
+fn reads_from_any_offset() {
     both(|storage| {
         let (mut log, _) = open(storage, settings());
         for number in 0..40_i64 {
             let rows = [row("a", &number.to_string(), NOW), row("b", "x", NOW + number)];
-            let appended = log.append(&batch(NOBODY, &rows), NOW).unwrap();
+            let appended = log.append(&batch(NO_PRODUCER, &rows), NOW).unwrap();
             assert_eq!((appended.base_offset, appended.last_offset), (number * 2, number * 2 + 1));
         }
         assert_eq!((log.start_offset(), log.high_watermark(), log.last_stable_offset()), (0, 80, 80));
@@ -31,10 +31,10 @@ fn what_was_appended_is_read_from_its_offset_on() {
 }
 
 #[test]
-fn a_read_keeps_to_its_bytes_but_gives_one_batch_if_asked() {
+fn read_respects_max_bytes_and_at_least_one() {
     both(|storage| {
         let (mut log, _) = open(storage, settings());
-        let one = batch(NOBODY, &[row("a", &"v".repeat(9_000), NOW)]);
+        let one = batch(NO_PRODUCER, &[row("a", &"v".repeat(9_000), NOW)]);
         for _ in 0..5 {
             log.append(&one, NOW).unwrap();
         }
@@ -56,7 +56,7 @@ fn a_read_keeps_to_its_bytes_but_gives_one_batch_if_asked() {
 }
 
 #[test]
-fn a_duplicate_batch_is_answered_with_its_first_offset() {
+fn duplicate_returns_the_first_offset() {
     both(|storage| {
         let (mut log, _) = open(storage, settings());
         let rows = [row("a", "1", NOW), row("a", "2", NOW)];
@@ -77,11 +77,11 @@ fn a_duplicate_batch_is_answered_with_its_first_offset() {
 }
 
 #[test]
-fn an_open_transaction_holds_the_last_stable_offset_until_its_marker() {
+fn marker_advances_the_last_stable_offset() {
     both(|storage| {
         let (mut log, _) = open(storage, settings());
         let rows = [row("a", "1", NOW)];
-        log.append(&batch(NOBODY, &rows), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &rows), NOW).unwrap();
         log.append(&batch(in_transaction(1, 0, 0), &rows), NOW).unwrap();
         log.append(&batch(in_transaction(2, 0, 0), &rows), NOW).unwrap();
         assert_eq!(log.last_stable_offset(), 1);
@@ -99,7 +99,7 @@ fn an_open_transaction_holds_the_last_stable_offset_until_its_marker() {
 }
 
 #[test]
-fn a_log_that_is_opened_again_knows_what_it_knew() {
+fn reopened_log_has_the_same_state() {
     for clean in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let storage = in_directory(dir.path());
@@ -127,11 +127,11 @@ fn a_log_that_is_opened_again_knows_what_it_knew() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_and_told() {
+fn torn_write_is_cut_off_and_reported() {
     let dir = tempfile::tempdir().unwrap();
     let storage = in_directory(dir.path());
     let (mut log, _) = open(&storage, settings());
-    let one = batch(NOBODY, &[row("a", "1", NOW)]);
+    let one = batch(NO_PRODUCER, &[row("a", "1", NOW)]);
     for _ in 0..3 {
         log.append(&one, NOW).unwrap();
     }
@@ -143,9 +143,9 @@ fn a_torn_tail_is_cut_and_told() {
         let whole = cut / one.size();
         assert_eq!(log.high_watermark(), i64::try_from(whole).unwrap());
         let torn = (cut - whole * one.size()) as u64;
-        let told =
+        let expected =
             (torn > 0).then(|| BrokerEvent::TailTruncated { path: path.clone(), bytes: torn, unacknowledged: false });
-        assert_eq!(events, Vec::from_iter(told));
+        assert_eq!(events, Vec::from_iter(expected));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), log.size());
     }
     let mut flipped = bytes.clone();
@@ -155,10 +155,10 @@ fn a_torn_tail_is_cut_and_told() {
 }
 
 #[test]
-fn the_records_of_every_codec_are_read() {
+fn reads_records_of_every_codec() {
     let rows = [row("a", &"v".repeat(5_000), NOW), row("b", "2", NOW + 5)];
     for codec in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
-        let batch = Batch::parse(encode(NOBODY, &rows, codec)).unwrap();
+        let batch = Batch::parse(encode(NO_PRODUCER, &rows, codec)).unwrap();
         assert!(batch.keyed);
         assert_eq!(batch.timestamps, Some((NOW, NOW + 5)));
     }

@@ -1,4 +1,4 @@
-//! Owns finding records by their time.
+//! Offset lookup by timestamp.
 
 use std::io;
 
@@ -8,21 +8,15 @@ use super::segment::Segment;
 use super::segment_data::{CHECKSUM_MISMATCH, FoundBatch};
 use super::{IsolationLevel, Log};
 
-/// A record found by its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOffset {
-    /// Its offset.
     pub offset: i64,
-    /// Its timestamp in milliseconds.
+    /// In milliseconds.
     pub timestamp: i64,
 }
 
 impl Log {
-    /// The first record at or after this time.
-    ///
-    /// # Errors
-    ///
-    /// When a segment cannot be read.
+    /// The first record with this timestamp or a later one.
     pub fn offset_for_time(&self, timestamp: i64, isolation: IsolationLevel) -> io::Result<Option<TimedOffset>> {
         let limit = self.end_offset(isolation);
         for segment in self.segments.iter().filter(|segment| segment.max_timestamp >= timestamp) {
@@ -43,11 +37,7 @@ impl Log {
         Ok(None)
     }
 
-    /// The record with the largest timestamp, the first of them.
-    ///
-    /// # Errors
-    ///
-    /// When a segment cannot be read.
+    /// The first record with the largest timestamp.
     pub fn max_timestamp(&self) -> io::Result<Option<TimedOffset>> {
         let Some(largest) = self.segments.iter().map(|segment| segment.max_timestamp).max().filter(|it| *it >= 0)
         else {
@@ -67,7 +57,7 @@ impl Log {
 }
 
 impl Segment {
-    /// The first record of a batch of which this holds.
+    /// The first record of a batch for which `holds` is true.
     fn first_record(&self, found: &FoundBatch, holds: impl Fn(TimedOffset) -> bool) -> io::Result<Option<TimedOffset>> {
         let bytes = self.data.read(found.position, found.header.size)?;
         if !crc_agrees(&bytes) {

@@ -1,5 +1,5 @@
-//! Owns writing the markers again that a log has lost from its end: what the journal has decided and what the log ended with say together
-//! which bytes they were.
+//! Restores transaction markers that are missing at the end of a log: the journal has the decisions, and the recorded
+//! digest of the log proves which markers they were.
 
 use super::Log;
 use super::digest::extend_digest;
@@ -8,29 +8,25 @@ use super::recorded_end::RecordedEnd;
 use super::records::Marker;
 use super::segment::Segment;
 
-/// Markers that are scan for, at most.
+/// Markers that are restored at most.
 const MAX_MARKERS: usize = 8;
 
-/// The end of a transaction in one partition, as the journal has decided it.
+/// Decided end of a transaction in one partition, from the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecidedMarker {
-    /// Whose transaction.
     pub producer_id: i64,
-    /// The epoch of its marker.
     pub epoch: i16,
     /// Commit, otherwise abort.
     pub commit: bool,
-    /// The epoch of the coordinator.
     pub coordinator_epoch: i32,
-    /// When.
+    /// When it was decided.
     pub at: i64,
 }
 
-/// A marker and its batch.
 pub type MarkerBatch = (Header, Vec<u8>);
 
 impl Log {
-    /// The markers that stood at the end of a segment of which only a part is left. None unless they are, byte for byte, what was there.
+    /// The markers after the end of a truncated segment. `None` unless they reproduce the recorded end byte for byte.
     pub(super) fn missing_markers(&self, active: &Segment, recorded: &RecordedEnd) -> Option<Vec<MarkerBatch>> {
         let most = recorded.decided.len().min(MAX_MARKERS);
         (1..=most).find_map(|count| {

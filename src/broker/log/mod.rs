@@ -1,7 +1,6 @@
-//! Owns the log of one partition: batches as they came, in segments, with what readers and producers must know of them.
+//! Log of one partition: record batches in segments, with their index, producer state and transaction state.
 //!
-//! A log knows no topic and no protocol message: batches go in, slices of batches come out. Offsets, positions and
-//! transactions are counted here and nowhere else. The files are Kafka's, byte for byte: its tools read them.
+//! A log knows nothing of topics or protocol messages. The files have Kafka's format, so Kafka's tools can read them.
 
 use std::io;
 
@@ -55,84 +54,78 @@ use segment_data::SegmentData;
 use super::directory::{Directory, original_name};
 use super::ends::EndsSlot;
 
-/// Removes the files of a log, also those that were set aside, and their folder; one in which something else lies stays with that.
-///
-/// # Errors
-///
-/// When they cannot be removed, or something else lies there.
+/// Removes a log's files, also those that were set aside, and its directory. A directory that also holds other files
+/// stays.
 pub fn remove_files(dir: &Directory) -> io::Result<()> {
     dir.remove_dir_with(|name| {
         let name = original_name(name);
         base_offset_of(name).is_some() || name.ends_with(CLEANED) || [CLEAN, CHECKPOINT].contains(&name)
     })
 }
-/// What a reader is shown.
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsolationLevel {
-    /// Everything below the high watermark.
+    /// Up to the high watermark.
     ReadUncommitted,
-    /// Everything below the last stable offset.
+    /// Up to the last stable offset.
     ReadCommitted,
 }
 
-/// The log of one partition.
 #[derive(Debug)]
 pub struct Log {
     storage: LogStorage,
     settings: LogSettings,
-    /// By base offset; never none, and the last one is appended to.
+    /// By base offset. Never empty; the last one is the active segment.
     segments: Vec<Segment>,
     start: i64,
     end: i64,
     producers: ProducerStates,
     aborted: AbortedTransactions,
-    /// Below this a compacted log holds each key once.
+    /// First dirty offset: below it, compaction has left at most one record per key.
     cleaned_to: i64,
-    /// A write has failed and left something behind that could not be taken back: nothing may follow it.
+    /// A write failed and could not be undone: the log takes no further writes.
     write_failed: bool,
-    /// Files are left that are to be scan at when the log is opened, before anything else is compacted.
+    /// A merged segment could not be removed. No compaction runs until recovery has removed it.
     compaction_disabled: bool,
-    /// Sum of the digests of all segments but the active one.
+    /// Sum of the digests of all closed segments.
     closed_digest: u64,
-    /// How many batches stood behind the end that is written down of it.
+    /// Batches that recovery found past the recorded end.
     past_end: usize,
-    /// Its place in the file `ends`.
+    /// Where the log's end is recorded in the file `ends`.
     slot: Option<EndsSlot>,
-    /// What its opening found and has not done yet.
+    /// Repairs that `open` found necessary, for [`Log::apply_repairs`].
     repairs: Repairs,
 }
 
 impl Log {
-    /// Takes other settings from here on.
     pub fn configure(&mut self, settings: LogSettings) {
         self.settings = settings;
     }
 
-    /// The first offset that can be read.
     #[must_use]
     pub fn start_offset(&self) -> i64 {
         self.start
     }
 
-    /// The next offset to be written: on a single node also the high watermark.
+    /// The next offset to be written. On a single node this is also the high watermark.
     #[must_use]
     pub fn high_watermark(&self) -> i64 {
         self.end
     }
 
-    /// The first offset of the oldest open transaction, or the high watermark.
+    /// First offset of the oldest open transaction, or the high watermark.
     #[must_use]
     pub fn last_stable_offset(&self) -> i64 {
         self.producers.first_unstable_offset().map_or(self.end, |first| first.max(self.start))
     }
 
-    /// How many batches its opening found behind the end that is written down of it.
+    /// Batches that recovery found past the recorded end of the log.
     #[must_use]
     pub fn batches_past_end(&self) -> usize {
         self.past_end
     }
 
-    /// Where a reader of this isolation must stop.
+    /// Where a reader of this isolation level stops.
     #[must_use]
     pub fn end_offset(&self, isolation: IsolationLevel) -> i64 {
         match isolation {
@@ -141,30 +134,25 @@ impl Log {
         }
     }
 
-    /// Bytes of the segments.
     #[cfg(test)]
     #[must_use]
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
     }
 
-    /// The transactions aborted in these offsets, as a fetch of `read_committed` needs them.
+    /// Aborted transactions in an offset range, as a `read_committed` fetch returns them.
     #[must_use]
     pub fn aborted(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
         self.aborted.within(from, to)
     }
 
-    /// The producers that wrote here and are not forgotten.
+    /// State of the producers that have not expired.
     #[must_use]
     pub fn producers(&self) -> Vec<ProducerState> {
         self.producers.states()
     }
 
-    /// Removes its files.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be removed.
+    /// Removes the log's files.
     pub fn remove(self) -> io::Result<()> {
         for segment in &self.segments {
             if let SegmentData::File(file) = &segment.data {
@@ -174,16 +162,16 @@ impl Log {
         let removed = match &self.storage {
             LogStorage::Memory => Ok(()),
             LogStorage::Directory { dir, .. } => {
-                // A compaction that is on its way may put a file there in between.
+                // A running compaction may create a file between the two steps.
                 let again = |error: &io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
                 remove_files(dir).or_else(|error| if again(&error) { remove_files(dir) } else { Err(error) })
             }
         };
-        // The journal says that the topic is gone: a place that is left is given up by the next start.
+        // The journal records the deletion, so a slot that stays behind is released at the next start.
         removed.and_then(|()| self.slot.map_or(Ok(()), EndsSlot::release))
     }
 
-    /// Number of the segment in which this offset lies or would lie.
+    /// Index of the segment that holds this offset, or would hold it.
     fn segment_of(&self, offset: i64) -> usize {
         self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
     }
@@ -198,9 +186,9 @@ mod batch_tests;
 #[cfg(test)]
 mod compaction_tests;
 #[cfg(test)]
-mod log_tests;
+mod log_model;
 #[cfg(test)]
-mod model;
+mod log_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What holds for any history of a log, against a list of batches that does everything the slow way.
+//! Property tests of a log against a model, a plain list of batches.
 
 use proptest::prelude::*;
 
 use super::header::{Header, sequence_after};
-use super::model::*;
+use super::log_model::*;
 use super::test_support::*;
 use super::*;
 
@@ -58,21 +58,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_log_gives_what_a_list_of_batches_gives(
+    fn log_agrees_with_the_model(
         steps in histories(), probes in probes(), files in any::<bool>(), large in any::<bool>(),
     ) {
         let segment_bytes = if large { 30_000 } else { 12_500 };
-        // Kafka's active segment goes when it is expired as a whole; here only sizes let segments go.
+        // The model has no retention by time, so only sizes remove segments.
         let settings = LogSettings { segment_bytes, retention_bytes: Some(3_000), ..settings() };
-        let mut world = LogAndModel::new(settings, files);
+        let mut pair = LogAndModel::new(settings, files);
         for (step, probe) in steps.iter().zip(probes) {
-            world.step(step);
-            world.check(probe);
+            pair.step(step);
+            pair.check(probe);
         }
     }
 
     #[test]
-    fn a_compacted_log_tells_the_same_table(
+    fn compacted_log_agrees_with_the_model(
         steps in compacted_histories(), probes in probes(), files in any::<bool>(), small in any::<bool>(),
     ) {
         let segment_bytes = if small { 1 } else { 9_000 };
@@ -85,34 +85,33 @@ proptest! {
             min_cleanable_dirty_ratio: 0.0,
             ..settings()
         };
-        let mut world = LogAndModel::new(settings, files);
+        let mut pair = LogAndModel::new(settings, files);
         for (step, probe) in steps.iter().zip(probes) {
-            world.step(step);
-            world.check_table();
-            world.check_holes(probe);
+            pair.step(step);
+            pair.check_table();
+            pair.check_holes(probe);
         }
-        // What the next open knows of producers must not have been compacted away, although every record is replaced.
+        // Producer state must survive compaction and recovery, even if every record is replaced.
         let every_key: Vec<_> = (0..KEYS.len()).map(|key| (key, Some(1), 0)).collect();
-        world.append(0, &every_key, 0);
-        world.log.roll(world.now).unwrap();
-        world.step(&Step::Compact { later: 0 });
-        let before = world.log.producers();
-        world.reopen(false);
-        world.check_table();
-        for (old, new) in before.iter().zip(world.log.producers()) {
+        pair.append(0, &every_key, 0);
+        pair.log.roll(pair.now).unwrap();
+        pair.step(&Step::Compact { later: 0 });
+        let before = pair.log.producers();
+        pair.reopen(false);
+        pair.check_table();
+        for (old, new) in before.iter().zip(pair.log.producers()) {
             assert_eq!((old.producer_id, old.epoch, old.last_sequence), (new.producer_id, new.epoch, new.last_sequence));
             assert_eq!(old.transaction_start, new.transaction_start);
         }
-        assert_eq!(before.len(), world.log.producers().len());
+        assert_eq!(before.len(), pair.log.producers().len());
         for who in 1..4 {
-            world.again(who, 1);
+            pair.again(who, 1);
         }
     }
 }
 
-/// The offsets of a header are what a reader steps by.
 #[test]
-fn sequences_begin_again_at_zero() {
+fn sequences_wrap_to_zero() {
     assert_eq!(sequence_after(i32::MAX, 1), 0);
     assert_eq!(sequence_after(i32::MAX - 1, 3), 1);
     let header = Header::read(&encode(

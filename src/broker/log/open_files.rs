@@ -1,5 +1,5 @@
-//! Owns the open files of a broker's logs: a partition that nobody uses needs none, and of those that are used only as many are open
-//! as the process can spare. The one that was not used for longest is closed first, and opened again when it is.
+//! Pool of open segment files. Segments are opened on demand, and the least recently used ones are closed when there
+//! are too many.
 
 use std::fs::File;
 use std::io;
@@ -13,22 +13,22 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::broker::directory::Directory;
 
-/// The files of segments that are open at a time, of all logs of a broker. A clone counts the same ones.
+/// Open segment files of all logs of a broker. A clone is the same pool.
 #[derive(Debug, Clone)]
 pub struct OpenFiles(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
     limit: usize,
-    /// Grows with each use, so that the last uses can be compared.
+    /// Logical clock for `last_use`.
     uses: AtomicU64,
     open: Mutex<Vec<Weak<SegmentFile>>>,
 }
 
-/// The folder of a file, and its name there.
+/// Directory and file name.
 type FileLocation = (Directory, String);
 
-/// The file of a segment, open or not.
+/// A segment file, which may be closed at the moment.
 #[derive(Debug)]
 pub struct SegmentFile {
     state: Mutex<FileState>,
@@ -38,38 +38,33 @@ pub struct SegmentFile {
 
 #[derive(Debug)]
 struct FileState {
-    /// Where it lies; nowhere once it is removed or another has taken its name.
+    /// `None` after it was removed or another file took its name.
     location: Option<FileLocation>,
     open: Option<Arc<File>>,
-    /// Device and number: the same name may come to hold another file.
+    /// Device and inode, because the name may be taken by another file.
     identity: Option<(u64, u64)>,
 }
 
 impl Default for OpenFiles {
-    /// A quarter of what the process may have open; the rest is for connections, for the journal and for whoever else is in the process.
+    /// A quarter of the process's limit. The rest is for connections, the journal and other uses.
     fn default() -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self::with_limit(usize::try_from(limit / 4).map_or(MAX_OPEN, |quarter| quarter.clamp(MIN_OPEN, MAX_OPEN)))
     }
 }
 
-/// So many are open where the system allows any number.
 const MAX_OPEN: usize = 1_024;
-/// With fewer than this no broker works.
+/// A broker needs at least this many.
 const MIN_OPEN: usize = 8;
 
 impl OpenFiles {
-    /// So many are open at a time, beside those that are being read at the moment.
+    /// Limit of open files, not counting files that are being read.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self(Arc::new(Pool { limit, uses: AtomicU64::new(0), open: Mutex::default() }))
     }
 
-    /// Opens a file in a folder, and makes it if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened or made.
+    /// Opens a file, and creates it if it is missing.
     pub fn open(&self, dir: &Directory, name: &str) -> io::Result<Arc<SegmentFile>> {
         let state = FileState { location: Some((dir.clone(), name.to_owned())), open: None, identity: None };
         let file = Arc::new(SegmentFile { state: Mutex::new(state), last_use: AtomicU64::new(0), files: self.clone() });
@@ -77,17 +72,17 @@ impl OpenFiles {
         Ok(file)
     }
 
-    /// Counts a file that was opened, and closes others where there are too many.
+    /// Adds an open file, and closes others if there are too many.
     fn opened(&self, file: &Arc<SegmentFile>) {
         let mut open = lock(&self.0.open);
         open.push(Arc::downgrade(file));
         if open.len() > self.0.limit {
-            // Several at once: it takes a look at all of them.
+            // Close several at once, because every file must be checked.
             close(&mut open, self.0.limit - self.0.limit / 8);
         }
     }
 
-    /// Closes whatever can be opened again.
+    /// Closes every file that can be opened again.
     fn close_all(&self) {
         close(&mut lock(&self.0.open), 0);
     }
@@ -99,14 +94,14 @@ impl OpenFiles {
     }
 }
 
-/// Closes files until so many are left, those that were not used for longest first.
+/// Closes the least recently used files until `left` are open.
 fn close(open: &mut Vec<Weak<SegmentFile>>, left: usize) {
     let mut files: Vec<Arc<SegmentFile>> = open.iter().filter_map(Weak::upgrade).collect();
     files.sort_by_key(|file| file.last_use.load(Ordering::Relaxed));
     let surplus = files.len().saturating_sub(left);
     for file in files.drain(..surplus) {
         let mut state = lock(&file.state);
-        // Without a name it could not be opened again, and goes with its last reader.
+        // A file without a name cannot be opened again.
         if state.location.is_some() {
             state.open = None;
         }
@@ -114,22 +109,18 @@ fn close(open: &mut Vec<Weak<SegmentFile>>, left: usize) {
     *open = files.iter().map(Arc::downgrade).collect();
 }
 
-/// A panic elsewhere leaves nothing half-done behind these locks.
+/// Ignores poisoning: the data behind these locks is always consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether no more files can be opened, by the process or in the whole system.
+/// Whether the process or the system has too many open files.
 fn is_exhausted(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 impl SegmentFile {
-    /// The file, which is opened if it is not open. It stays open for as long as what comes back is kept.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened, or another file has its name.
+    /// Opens the file if necessary. It stays open while the result is in use. Fails if another file has taken its name.
     pub fn get(self: &Arc<Self>) -> io::Result<Arc<File>> {
         self.last_use.store(self.files.0.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let opened = {
@@ -150,11 +141,7 @@ impl SegmentFile {
         Ok(file)
     }
 
-    /// Gives it another name in its folder.
-    ///
-    /// # Errors
-    ///
-    /// When that fails; it is then as it was.
+    /// Renames it in its directory. After an error its name is unchanged.
     pub fn rename(&self, to: &str) -> io::Result<()> {
         let mut state = lock(&self.state);
         if let Some((dir, name)) = &mut state.location {
@@ -164,39 +151,34 @@ impl SegmentFile {
         Ok(())
     }
 
-    /// Forgets its name, which is about to go or to be another's, and returns it. Whoever reads it still can.
+    /// Takes away its name before the file is removed or replaced. Existing readers can still read it.
     pub fn detach(self: &Arc<Self>) -> Option<FileLocation> {
         let mut state = lock(&self.state);
         if Arc::strong_count(self) > 1 && state.open.is_none() {
-            // A reader to whom it is not open yet would not find it any more, and is told so if it cannot be opened now.
+            // Open it for its readers now. If that fails, they get the error.
             drop(state.reopen());
         }
         state.location.take()
     }
 
-    /// Has its name again: it did not go.
+    /// Gives its name back if the file was not removed.
     pub fn reattach(&self, location: Option<FileLocation>) {
         lock(&self.state).location = location;
     }
 
-    /// Removes it. Whoever reads it still can.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
+    /// Deletes the file. Existing readers can still read it.
     pub fn remove(self: &Arc<Self>) -> io::Result<()> {
         let location = self.detach();
         let removed = location.as_ref().map_or(Ok(()), |(dir, name)| dir.remove(name));
         removed.inspect_err(|_| self.reattach(location))
     }
 
-    /// Where it lies, for people.
+    /// The path for messages.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         lock(&self.state).location.as_ref().map_or_else(PathBuf::new, |(dir, name)| dir.path_of(name))
     }
 
-    /// A file that is open and has no name.
     #[cfg(test)]
     pub fn without_path(file: File) -> Arc<Self> {
         let state = FileState { location: None, open: Some(Arc::new(file)), identity: None };
@@ -207,7 +189,7 @@ impl SegmentFile {
 impl FileState {
     fn reopen(&mut self) -> io::Result<Arc<File>> {
         let Some((dir, name)) = &self.location else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the segment is removed"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the segment was removed"));
         };
         let file = match self.identity {
             None => dir.open_to_append(name)?,
@@ -218,7 +200,7 @@ impl FileState {
         if self.identity.is_some_and(|known| known != identity) {
             let what =
                 format!("{} is another file than the one that this broker has written", dir.path_of(name).display());
-            // No batch of it is read, so none of them is at fault.
+            // Not `InvalidData`: no batch was read.
             return Err(io::Error::other(what));
         }
         self.identity = Some(identity);
@@ -236,7 +218,7 @@ mod tests {
     use super::*;
 
     fn home() -> (tempfile::TempDir, Directory) {
-        let home = tempfile::tempdir().expect("a folder");
+        let home = tempfile::tempdir().expect("a temporary directory");
         let dir = Directory::for_test(home.path());
         (home, dir)
     }
@@ -253,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_files_is_used_with_few_of_them_open() {
+    fn any_number_of_files_with_few_open() {
         let (_home, dir) = home();
         let files = OpenFiles::with_limit(8);
         let all: Vec<_> = (0..100).map(|number| files.open(&dir, &number.to_string()).expect("opens")).collect();
@@ -262,7 +244,7 @@ mod tests {
                 append(file, &format!("{round}{number}"));
                 assert!(files.count() <= 8);
                 append(&all[0], round);
-                assert!(lock(&all[0].state).open.is_some(), "what is used all the time stays open");
+                assert!(lock(&all[0].state).open.is_some(), "files in constant use stay open");
             }
         }
         assert!((1..100).all(|number| read(&all[number]) == format!("a{number}b{number}")));
@@ -271,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_a_file_reads_on_when_it_is_closed_removed_or_replaced() {
+    fn readers_survive_close_removal_and_replacement() {
         let (_home, dir) = home();
         let files = OpenFiles::with_limit(8);
         let file = files.open(&dir, "x").expect("opens");
@@ -285,7 +267,7 @@ mod tests {
         files.close_all();
         assert_eq!(read(&reader), "one");
         assert_eq!(held.metadata().expect("there").len(), 3);
-        // One that nobody reads is not opened once more for its end.
+        // A file without readers is not opened again to be removed.
         drop((file, reader, held));
         let file = files.open(&dir, "y").expect("opens");
         files.close_all();
@@ -295,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_replaced_or_deleted_under_the_broker_is_not_taken_for_its_own() {
+    fn rejects_a_replaced_or_deleted_file() {
         let (home, dir) = home();
         let files = OpenFiles::with_limit(8);
         let file = files.open(&dir, "x").expect("opens");
@@ -303,7 +285,7 @@ mod tests {
         files.close_all();
         std::fs::rename(home.path().join("x"), home.path().join("kept")).expect("moved");
         assert_eq!(file.get().expect_err("gone").kind(), io::ErrorKind::NotFound);
-        assert!(!home.path().join("x").exists(), "and none is made in its location");
+        assert!(!home.path().join("x").exists(), "it is not created again");
         std::fs::copy(home.path().join("kept"), home.path().join("x")).expect("copied");
         assert_eq!(file.get().expect_err("another").kind(), io::ErrorKind::Other);
         std::fs::rename(home.path().join("kept"), home.path().join("x")).expect("moved back");

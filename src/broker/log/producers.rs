@@ -1,4 +1,4 @@
-//! Owns what a partition knows of the producers that wrote to it: epochs, sequences, open transactions.
+//! Producer state of a partition: epochs, sequence numbers, ongoing transactions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -6,42 +6,35 @@ use super::append::AppendError;
 use super::header::Header;
 use super::records::Marker;
 
-/// A producer sends at most five requests at a time, so an older duplicate cannot come.
+/// Kafka's clients have at most five requests in flight, so older duplicates cannot arrive.
 const RETAINED_BATCHES: usize = 5;
 /// `producer.id.expiration.ms`
 const EXPIRATION_MS: i64 = 86_400_000;
 
-/// A producer as a partition knows it.
+/// State of one producer, as `DescribeProducers` returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProducerState {
-    /// Its id.
     pub producer_id: i64,
-    /// Its newest epoch here.
     pub epoch: i16,
-    /// Sequence of its last record, -1 after nothing but a marker.
+    /// Sequence of its last record, -1 if it wrote only markers.
     pub last_sequence: i32,
-    /// Time of its last batch, in milliseconds.
+    /// In milliseconds.
     pub last_timestamp: i64,
-    /// Epoch of the coordinator that wrote its last marker, -1 before one.
+    /// Epoch of the coordinator that wrote its last marker, -1 for none.
     pub coordinator_epoch: i32,
-    /// First offset of the transaction that is open here.
+    /// First offset of its ongoing transaction.
     pub transaction_start: Option<i64>,
 }
 
-/// A batch that a producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchMetadata {
     first_sequence: i32,
     last_sequence: i32,
-    /// Offset of its first record.
     pub base_offset: i64,
-    /// Offset of its last record.
     pub last_offset: i64,
-    /// Its largest timestamp.
     pub timestamp: i64,
 }
 
-/// What is known of one.
 #[derive(Debug)]
 pub(super) struct ProducerEntry {
     epoch: i16,
@@ -64,30 +57,23 @@ impl ProducerEntry {
     }
 }
 
-/// A transaction that a marker ended.
 #[derive(Debug, Clone, Copy)]
 pub struct CompletedTransaction {
-    /// Its first record.
     pub first_offset: i64,
-    /// The last stable offset behind its marker.
+    /// Last stable offset after its marker.
     pub last_stable_offset: i64,
 }
 
-/// All producers of a partition.
 #[derive(Debug, Default)]
 pub struct ProducerStates {
     by_id: BTreeMap<i64, ProducerEntry>,
-    /// First offset and producer of what is open.
+    /// First offset and producer id of every ongoing transaction.
     ongoing: BTreeSet<(i64, i64)>,
 }
 
 impl ProducerStates {
-    /// Whether a client's batch may follow what its producer wrote; the earlier batch if it is one of the last five again.
-    /// A producer that is not known may begin anywhere, as after its state expired, unless it has to begin at 0.
-    ///
-    /// # Errors
-    ///
-    /// When it may not.
+    /// Checks epoch and sequence of a client's batch. Returns the earlier batch for a duplicate of one of the last
+    /// five. An unknown producer, as after its state expired, may begin with any sequence unless `starts_at_zero`.
     pub fn check(&self, batch: &Header, starts_at_zero: bool) -> Result<Option<BatchMetadata>, AppendError> {
         let Some(producer) = self.by_id.get(&batch.producer_id) else {
             let gap = starts_at_zero && batch.base_sequence > 0;
@@ -114,7 +100,7 @@ impl ProducerStates {
         Ok(None)
     }
 
-    /// Takes in the epoch of any batch that stands in the log.
+    /// Updates the epoch by any batch of the log.
     pub(super) fn update_epoch(&mut self, batch: &Header) -> &mut ProducerEntry {
         let producer = self.by_id.entry(batch.producer_id).or_insert_with(|| ProducerEntry {
             epoch: batch.producer_epoch,
@@ -127,7 +113,7 @@ impl ProducerStates {
         producer
     }
 
-    /// Takes in a batch of records that stands in the log.
+    /// Updates the state by a data batch of the log.
     pub fn add_batch(&mut self, batch: &Header) {
         if batch.producer_id < 0 {
             return;
@@ -150,7 +136,7 @@ impl ProducerStates {
         }
     }
 
-    /// Takes in a marker that stands in the log; the transaction that it ended, if there was one.
+    /// Updates the state by a marker of the log. Returns the transaction that it ended, if there was one.
     pub fn complete_transaction(&mut self, batch: &Header, marker: Marker) -> Option<CompletedTransaction> {
         let producer = self.update_epoch(batch);
         producer.coordinator_epoch = marker.coordinator_epoch;
@@ -161,33 +147,31 @@ impl ProducerStates {
         Some(CompletedTransaction { first_offset, last_stable_offset })
     }
 
-    /// The newest epoch of a producer, `None` if it is not known.
     #[must_use]
     pub fn epoch(&self, producer_id: i64) -> Option<i16> {
         self.by_id.get(&producer_id).map(|producer| producer.epoch)
     }
 
-    /// First offset of the oldest open transaction.
+    /// First offset of the oldest ongoing transaction.
     #[must_use]
     pub fn first_unstable_offset(&self) -> Option<i64> {
         self.ongoing.first().map(|(offset, _)| *offset)
     }
 
-    /// Forgets who has not written for a day and has nothing open.
+    /// Removes producers that have not written for a day and have no ongoing transaction.
     pub fn expire(&mut self, now: i64) {
         self.by_id.retain(|_, producer| {
             producer.transaction_start.is_some() || now - producer.last_timestamp < EXPIRATION_MS
         });
     }
 
-    /// What compaction must keep of each producer: its epoch, and the last offset of its last batch, if it has one.
+    /// What compaction must keep: each producer's epoch, and the last offset of its last batch.
     #[must_use]
     pub fn last_written(&self) -> BTreeMap<i64, (i16, Option<i64>)> {
         let last = |producer: &ProducerEntry| (producer.epoch, producer.batches.back().map(|batch| batch.last_offset));
         self.by_id.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
-    /// All that are known.
     #[must_use]
     pub fn states(&self) -> Vec<ProducerState> {
         let state = |(id, producer): (&i64, &ProducerEntry)| ProducerState {

@@ -1,4 +1,4 @@
-//! Owns reading batches: planned under the broker's lock, done outside of it.
+//! Reads of record batches: planned under the broker's lock, done outside of it.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,10 +13,11 @@ use super::segment::Segment;
 use super::segment_data::{CHECKSUM_MISMATCH, SegmentData};
 use super::{IsolationLevel, Log};
 
-/// How far behind its index entry a batch's header can end.
+/// Largest distance from an index entry to the end of the header of the batch after it.
 const SEARCH: u64 = INTERVAL + HEADER as u64;
 
-/// A range of whole batches of a log, to be read outside of the broker's lock: it stays readable when its segment is deleted.
+/// A planned read of whole batches, to be done outside of the broker's lock. It stays readable when its segment is
+/// deleted.
 #[derive(Debug, Clone)]
 pub struct LogSlice {
     data: SliceData,
@@ -28,7 +29,7 @@ enum SliceData {
     File(FileRange),
 }
 
-/// A part of a file in which the batches lie, somewhere.
+/// The part of a segment file that contains the batches.
 #[derive(Debug, Clone)]
 struct FileRange {
     file: Arc<SegmentFile>,
@@ -47,13 +48,12 @@ struct ReadRequest {
 }
 
 impl LogSlice {
-    /// Nothing.
     #[must_use]
     pub fn empty() -> Self {
         Self { data: SliceData::Memory { batches: Vec::new(), size: 0 } }
     }
 
-    /// An upper bound of its size in bytes.
+    /// Upper bound of the size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         match &self.data {
@@ -66,11 +66,8 @@ impl LogSlice {
         }
     }
 
-    /// The batches: the first holds the offset asked for, the last ends below the limit of the reader's isolation.
-    ///
-    /// # Errors
-    ///
-    /// When the segment cannot be read, or (`InvalidData`) when the first batch is not the one that was written.
+    /// Reads the batches: the first one holds the requested offset, the last one ends below the limit of the isolation
+    /// level. `InvalidData` means that the first batch is corrupt; batches before a later corrupt one are returned.
     pub fn read(&self) -> io::Result<Bytes> {
         match &self.data {
             SliceData::Memory { batches, size } => Ok(match batches.as_slice() {
@@ -101,7 +98,8 @@ impl FileRange {
                     return Ok(Bytes::new());
                 }
                 if header.last_offset() >= self.request.offset {
-                    // Behind a large batch and a hole the one that is request may be there in part: read again from where it begins.
+                    // The requested batch follows a large batch and a gap, and was read in part. Read again from its
+                    // start.
                     if at > 0 && bytes.len() < at.saturating_add(header.size.min(self.request.max_bytes)) {
                         from += at as u64;
                         continue 'windows;
@@ -114,15 +112,15 @@ impl FileRange {
                 }
             }
             if at == 0 {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "no batch stands here"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "no batch at this position"));
             }
-            // Behind a large batch a hole begins, in which the offset lies.
+            // The offset is in a gap after a large batch.
             from += at as u64;
         }
         Ok(Bytes::new())
     }
 
-    /// What was read at a position, from its first batch to the last one that may be had.
+    /// Cuts what was read to whole, valid batches within the limits.
     fn cut(&self, mut bytes: Vec<u8>, position: u64, start: usize, first: &Header) -> io::Result<Bytes> {
         let request = self.request;
         let mut end = start;
@@ -146,7 +144,7 @@ impl FileRange {
             if header.base_offset >= request.limit || end + header.size > room {
                 break;
             }
-            // A disk may forget after the start, and clients need not look.
+            // The disk may have lost data since the start, and clients need not check CRCs.
             if !crc_agrees(&bytes[end..end + header.size]) {
                 damaged = true;
                 break;
@@ -161,15 +159,15 @@ impl FileRange {
 }
 
 impl Log {
-    /// BatchReader from the one that holds `offset` on, at most `max_bytes` of them but at least one if `at_least_one`.
-    /// The offset lies within the log (the caller has scan). Where a segment ends, fewer come.
+    /// Plans a read from the batch that holds `offset` on: at most `max_bytes`, but at least one batch if
+    /// `at_least_one`. The caller has checked that the offset is in the log. A read ends at the end of a segment.
     #[must_use]
     pub fn read(&self, offset: i64, max_bytes: usize, isolation: IsolationLevel, at_least_one: bool) -> LogSlice {
         let limit = self.end_offset(isolation);
         if offset >= limit || (max_bytes == 0 && !at_least_one) {
             return LogSlice::empty();
         }
-        // One that compaction has emptied holds nothing, whatever its name says.
+        // Compaction may have left a segment empty.
         let holds = |segment: &&Segment| segment.size > 0 && segment.last_offset >= offset;
         let Some(segment) = self.segments[self.segment_of(offset)..].iter().find(holds) else {
             return LogSlice::empty();
@@ -193,7 +191,7 @@ impl Log {
         }
     }
 
-    /// Bytes that a reader at this offset could have now, counted no further than `enough`.
+    /// Bytes that a reader at this offset could get now, counted up to `enough`.
     #[must_use]
     pub fn available(&self, offset: i64, isolation: IsolationLevel, enough: usize) -> usize {
         let limit = self.end_offset(isolation);
@@ -234,7 +232,7 @@ fn memory_slice(segment: &Segment, from: u64, request: ReadRequest) -> LogSlice 
 }
 
 impl Segment {
-    /// Bytes of the batches within these offsets; those of memory are counted one by one, no further than `enough`.
+    /// Bytes of the batches in an offset range, counted up to `enough`.
     fn bytes_within(&self, from: i64, to: i64, enough: usize) -> usize {
         if from > self.last_offset {
             return 0;
@@ -243,7 +241,7 @@ impl Segment {
             let start = self.index.floor(from);
             let end = if to > self.last_offset { self.size } else { self.index.ceiling(to).unwrap_or(self.size) };
             let beyond = if to > self.last_offset { 0 } else { SEARCH + self.largest_batch as u64 };
-            // Only where the index leaves it open is it worth a look at the headers.
+            // Read headers only if the index cannot decide.
             if (end - start).saturating_sub(SEARCH + beyond) >= enough as u64 {
                 return enough;
             }

@@ -1,4 +1,5 @@
-//! Owns holding a log's files against what is written down of its end: they are what was acknowledged, or the log is not opened.
+//! Recovery of a log whose end is recorded in the file `ends`: its files hold exactly what was acknowledged, or the log
+//! is not opened.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,21 +18,20 @@ use crate::broker::directory::Directory;
 use crate::broker::ends::{self, LogEnd};
 use crate::broker::events::BrokerEvent;
 
-/// What is written down of a log.
+/// The end of a log as it is recorded in the file `ends`, and the circumstances of the last stop.
 #[derive(Debug, Clone)]
 pub struct RecordedEnd {
-    /// Where it ended.
     pub end: LogEnd,
-    /// The broker was stopped then: nothing can have been on its way, and the disk has had it all.
+    /// Clean shutdown: no write was in progress, and everything was flushed.
     pub clean: bool,
-    /// The machine was started since: the disk may have lost the last of what is written down.
+    /// The machine was rebooted since: the disk may have lost the last recorded ends.
     pub rebooted: bool,
-    /// Ends of transactions in it, the last one last.
+    /// Decided transaction markers of this partition, in order.
     pub decided: Vec<DecidedMarker>,
 }
 
 impl RecordedEnd {
-    /// How many batches may stand behind the end that is written down: the one that was being written when the process was killed.
+    /// How many batches may follow the recorded end: the one that was being written when the process was killed.
     fn max_unrecorded(&self) -> usize {
         match (self.clean, self.rebooted) {
             (true, _) => 0,
@@ -51,7 +51,7 @@ impl Log {
     ) -> Result<(), OpenError> {
         let end = recorded.end;
         let missing =
-            |path: PathBuf| Corruption::Missing { path, because: format!("the file `{}` knows of it", ends::NAME) };
+            |path: PathBuf| Corruption::Missing { path, because: format!("the file `{}` lists it", ends::NAME) };
         let bases = match Self::base_offsets(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(dir.path()).into()),
             bases => bases.map_err(OpenError::storage(&dir.path()))?,
@@ -70,7 +70,7 @@ impl Log {
         let sum = digest::sum(&self.segments);
         if sum != end.closed_digest && sum != end.pending_digest {
             let Some(merged) = self.merged(&end) else { return Err(self.segments_mismatch(dir, &end)) };
-            // Compaction has put one in the place of several, and was ended before it had removed them all.
+            // Compaction put one segment in the place of several, and was killed before it removed them all.
             for base in closed.drain(merged) {
                 self.repairs.removed.push(name_of(base));
             }
@@ -84,7 +84,7 @@ impl Log {
         for base in &mut beyond_active {
             let path = path_of(dir, base);
             if base != self.end || recorded.clean {
-                let why = format!("the file `{}` does not know of it", ends::NAME);
+                let why = format!("the file `{}` does not list it", ends::NAME);
                 return Err(Corruption::Mismatch { path, why }.into());
             }
             self.closed_digest = self.closed_digest.wrapping_add(self.active().closed_digest());
@@ -125,11 +125,11 @@ impl Log {
         Ok(())
     }
 
-    /// Which segments were merged into the one before them, if all others add up to what is written down.
+    /// The segments that were merged into the one before them, if the digest of all others is the recorded one.
     fn merged(&self, end: &LogEnd) -> Option<std::ops::Range<usize>> {
         let digests: Vec<u64> = self.segments.iter().map(Segment::closed_digest).collect();
-        let all = digests.iter().fold(0_u64, |sum, seal| sum.wrapping_add(*seal));
-        // The first one is never merged into another.
+        let all = digests.iter().fold(0_u64, |sum, digest| sum.wrapping_add(*digest));
+        // The first segment is never merged into another.
         (1..digests.len()).find_map(|from| {
             let mut left = all;
             (from..digests.len()).find_map(|last| {
@@ -139,22 +139,23 @@ impl Log {
         })
     }
 
-    /// The closed segments are not those that were there: names the one that is gone, if that shows.
+    /// Error for closed segments that differ from the recorded ones. It names the missing segment, if that can be
+    /// determined.
     fn segments_mismatch(&self, dir: &Directory, end: &LogEnd) -> OpenError {
         let nexts = self.segments.iter().skip(1).map(|segment| segment.base_offset).chain([end.active]);
         for (segment, next) in self.segments.iter().zip(nexts) {
             let follows = segment.last_offset + 1;
             if !self.settings.compact && follows < next {
-                let because = format!("records from offset {follows} to {} stood there", next - 1);
+                let because = format!("it held the records from offset {follows} to {}", next - 1);
                 return Corruption::Missing { path: path_of(dir, follows), because }.into();
             }
         }
         let names: Vec<String> = self.segments.iter().map(|segment| name_of(segment.base_offset)).collect();
-        let why = format!("its closed segments ({}) are not those that were closed here", names.join(", "));
+        let why = format!("its closed segments ({}) are not the ones that were recorded", names.join(", "));
         Corruption::Mismatch { path: dir.path(), why }.into()
     }
 
-    /// The segment that was appended to, up to the end that is written down.
+    /// Loads the active segment up to its recorded end.
     fn load_active(
         &mut self,
         files: &OpenFiles,
@@ -170,7 +171,7 @@ impl Log {
         let scan = self.scan(&mut segment, length.min(end.size), !recorded.clean).map_err(OpenError::storage(&path))?;
         match scan {
             Scan::Complete if length >= end.size => {}
-            // The last batch ends within what is left, and so do all before it.
+            // All batches of what is left are valid. Only missing markers can be restored.
             Scan::Complete | Scan::Stopped(_) if length < end.size => {
                 let short = Corruption::Truncated { path: path.clone(), acknowledged: end.size, found: length };
                 let markers = self.missing_markers(&segment, recorded).ok_or(short)?;
@@ -180,8 +181,8 @@ impl Log {
                 for (header, marker) in markers {
                     let position = segment.size;
                     let front = marker.first_chunk().copied().unwrap_or([0; super::header::HEADER]);
-                    if let Some(told) = Marker::parse(&header, &marker) {
-                        self.apply_marker(&header, told);
+                    if let Some(parsed) = Marker::parse(&header, &marker) {
+                        self.apply_marker(&header, parsed);
                     }
                     segment.add(&header, &front, position);
                     bytes.extend(marker);
@@ -193,20 +194,20 @@ impl Log {
             Scan::Stopped(why) => return Err(Corruption::Corrupt { path, at: segment.size, why }.into()),
         }
         if segment.digest != end.digest || segment.last_offset + 1 != end.end {
-            let why = "its batches are not those that were written there".to_owned();
+            let why = "its batches are not the ones that were written".to_owned();
             return Err(Corruption::Mismatch { path, why }.into());
         }
-        // Who wrote it was killed, maybe before the disk had it.
+        // After a kill, the disk may not have it yet.
         segment.unflushed = !recorded.clean;
         self.end = end.end;
         self.segments.push(segment);
         Ok(())
     }
 
-    /// What stands behind the end that is written down: whole batches stay, so many at most, and what is torn goes.
+    /// Loads the batches past the recorded end: `most` whole batches stay, and a torn write is cut off.
     fn load_tail(&mut self, most: usize, recorded: &RecordedEnd) -> Result<usize, OpenError> {
         let SegmentData::File(file) = self.active().data.clone() else { return Ok(most) };
-        let mut segment = self.segments.pop().expect("the active one");
+        let mut segment = self.segments.pop().expect("the active segment");
         let path = file.path();
         let storage = OpenError::storage(&path);
         let (known, expected) = (segment.size, self.end);
@@ -233,7 +234,7 @@ impl Log {
     }
 }
 
-/// What is left to be said of an error that a log's reading ends with.
+/// Whether a read failed because of the content, not because of the disk.
 pub(super) fn is_invalid(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
 }

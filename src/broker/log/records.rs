@@ -1,4 +1,4 @@
-//! Owns the records inside a batch: reading them one by one, and what a marker's record says.
+//! Records of a batch, and the record of a transaction marker.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,26 +6,24 @@ use std::io;
 use super::compression::decompress;
 use super::header::{HEADER, Header};
 
-/// One record, as it lies in its batch.
+/// A record, borrowed from its batch.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'a> {
-    /// Offset, counted from the batch's.
     pub offset_delta: i32,
-    /// Timestamp, counted from the batch's base timestamp.
     pub timestamp_delta: i64,
-    /// `None` where there is none, which is not the empty key.
+    /// `None` for null, which differs from the empty key.
     pub key: Option<&'a [u8]>,
-    /// Whether there is a value; a record without one deletes its key.
+    /// A record without a value is a tombstone.
     pub has_value: bool,
-    /// The whole record, its length included.
+    /// The whole record, including its length.
     pub raw: &'a [u8],
-    /// What follows the timestamp: offset, key, value, headers.
-    pub behind_timestamp: &'a [u8],
-    /// Its attributes, which mean nothing yet.
+    /// The bytes after the timestamp: offset, key, value, headers.
+    pub after_timestamp: &'a [u8],
+    /// Unused by Kafka so far.
     pub attributes: u8,
 }
 
-/// The records of one batch, out of their codec.
+/// The decompressed records of a batch.
 #[derive(Debug)]
 pub struct BatchRecords<'a> {
     header: Header,
@@ -33,19 +31,15 @@ pub struct BatchRecords<'a> {
 }
 
 impl<'a> BatchRecords<'a> {
-    /// Of a whole batch.
-    ///
-    /// # Errors
-    ///
-    /// When they do not come out of their codec.
+    /// Decompresses the records of a whole batch.
     pub fn decode(header: &Header, batch: &'a [u8]) -> io::Result<Self> {
         let records = batch.get(HEADER..header.size).ok_or(io::ErrorKind::UnexpectedEof)?;
-        // An empty batch that compaction left names a codec and has nothing in it.
+        // A batch that compaction has emptied keeps its codec without any data.
         let bytes = if header.count == 0 { Cow::Borrowed(&records[..0]) } else { decompress(header.codec(), records)? };
         Ok(Self { header: *header, bytes })
     }
 
-    /// One by one; the last thing is an error if the bytes are not as many whole records as the header counts.
+    /// The last item is an error if the bytes are not exactly as many records as the header says.
     pub fn iter(&self) -> impl Iterator<Item = io::Result<RecordView<'_>>> {
         let mut rest = &*self.bytes;
         let mut left = self.header.count;
@@ -63,7 +57,6 @@ impl<'a> BatchRecords<'a> {
         })
     }
 
-    /// A record's timestamp.
     #[must_use]
     pub fn timestamp(&self, record: &RecordView<'_>) -> i64 {
         if self.header.is_log_append_time() {
@@ -73,7 +66,6 @@ impl<'a> BatchRecords<'a> {
         }
     }
 
-    /// A record's offset.
     #[must_use]
     pub fn offset(&self, record: &RecordView<'_>) -> i64 {
         self.header.base_offset + i64::from(record.offset_delta)
@@ -89,7 +81,7 @@ fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<RecordView<'a>> {
     let (attributes, rest) = at.split_first()?;
     at = rest;
     let timestamp_delta = take_varlong(&mut at)?;
-    let behind_timestamp = at;
+    let after_timestamp = at;
     let offset_delta = take_varint(&mut at)?;
     let key = take_field(&mut at)?;
     let has_value = take_field(&mut at)?.is_some();
@@ -107,13 +99,13 @@ fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<RecordView<'a>> {
         key,
         has_value,
         raw,
-        behind_timestamp,
+        after_timestamp,
         attributes: *attributes,
     })
 }
 
-/// Bytes behind their length, `Some(None)` for a length of -1.
-#[expect(clippy::option_option, reason = "the outer one is 'cut short', the inner one is a value of the format")]
+/// Length-prefixed bytes; `Some(None)` for length -1.
+#[expect(clippy::option_option, reason = "the outer one means truncated, the inner one null")]
 fn take_field<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let size = take_varint(bytes)?;
     if size == -1 {
@@ -128,7 +120,7 @@ fn take_varint(bytes: &mut &[u8]) -> Option<i32> {
     i32::try_from(take_varlong(bytes)?).ok()
 }
 
-/// Protocol Buffers' zigzag.
+/// Zigzag encoding, as in Protocol Buffers.
 fn take_varlong(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -142,7 +134,6 @@ fn take_varlong(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
-/// Appends a number as the format writes it.
 pub fn put_varlong(out: &mut Vec<u8>, value: i64) {
     let mut value = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while value >= 0x80 {
@@ -152,23 +143,22 @@ pub fn put_varlong(out: &mut Vec<u8>, value: i64) {
     out.push(value.to_le_bytes()[0]);
 }
 
-/// What a marker's record says.
+/// Content of a transaction marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {
     /// Commit, otherwise abort.
     pub commit: bool,
-    /// Epoch of the coordinator that wrote it.
     pub coordinator_epoch: i32,
 }
 
 impl Marker {
-    /// Reads the marker of a control batch; `None` when the batch is empty, or is another kind of control.
+    /// Parses the marker of a control batch. `None` if the batch is empty or another type of control batch.
     #[must_use]
     pub fn parse(header: &Header, batch: &[u8]) -> Option<Self> {
         let records = BatchRecords::decode(header, batch).ok()?;
         let record = records.iter().next()?.ok()?;
         let kind = i16::from_be_bytes(*record.key?.get(2..)?.first_chunk()?);
-        let mut at = record.behind_timestamp;
+        let mut at = record.after_timestamp;
         take_varint(&mut at)?;
         take_field(&mut at)?;
         let value = take_field(&mut at)??;
@@ -176,7 +166,7 @@ impl Marker {
         (kind == 0 || kind == 1).then_some(Self { commit: kind == 1, coordinator_epoch })
     }
 
-    /// The marker as the one record of a batch: version 0 of key and value.
+    /// Encodes the marker as the only record of a batch, with version 0 of key and value.
     #[must_use]
     pub fn record(self) -> Vec<u8> {
         let mut body = vec![0, 0, 0];

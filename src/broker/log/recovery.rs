@@ -1,4 +1,4 @@
-//! Owns opening and closing: what a log must know is read from its segments.
+//! Opening and closing a log: recovery reads its segments and rebuilds index, producer state and transaction index.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,40 +21,33 @@ use crate::broker::corruption::{Corruption, OpenError};
 use crate::broker::directory::Directory;
 use crate::broker::events::BrokerEvent;
 
-/// Kafka's mark that a log was closed; earlier versions left it.
+/// Kafka's clean shutdown marker. Earlier versions wrote it.
 pub const CLEAN: &str = ".kafka_cleanshutdown";
-/// How the name of a segment ends that compaction has not finished.
+/// Suffix of a segment that compaction has not finished.
 pub const CLEANED: &str = ".log.cleaned";
-/// Why a batch cannot be where it is.
 const OFFSETS_OUT_OF_ORDER: &str = "its offsets do not follow those before it";
 
-/// What is known of a log before its files are scan at.
+/// What is recorded of a log's files before recovery reads them.
 #[derive(Debug, Clone)]
 pub enum LogFilesState {
-    /// That there is none yet.
+    /// The log does not exist yet.
     New,
-    /// Nothing: an earlier version has written it. Its files are taken for what they say.
+    /// Nothing: an earlier version wrote it. Recovery trusts its files.
     Unrecorded,
-    /// How it ended.
+    /// Where it ended.
     Recorded(Box<RecordedEnd>),
 }
 
-/// How far a segment could be scan through.
 pub enum Scan {
-    /// To where it should be.
     Complete,
-    /// Not that far: why.
+    /// Why the scan stopped before the end.
     Stopped(&'static str),
 }
 
 impl Log {
-    /// Looks at a log's files, and learns from them what it must know. Nothing is changed by it but that a new log's file is made; see
-    /// [`Log::settle`], without which the log is not to be used. `log_start` is the start that the journal remembers (records below it are
-    /// deleted, whatever the segments hold).
-    ///
-    /// # Errors
-    ///
-    /// When the files are not what was acknowledged, or cannot be read.
+    /// Recovers a log from its files without changing any, except that a new log gets its first file. Before any other
+    /// use, call [`Log::apply_repairs`]. `log_start` is the log start offset from the journal: records below it are
+    /// deleted, whatever the segments hold.
     pub fn open(
         storage: &LogStorage,
         settings: LogSettings,
@@ -89,7 +82,7 @@ impl Log {
             }
         }
         if log.end < log_start {
-            // What was acknowledged beyond is gone, and these offsets must not be given to other records.
+            // The records up to the log start are gone, but their offsets must not be used again.
             let on_disk =
                 |segment: Segment| matches!(segment.data, SegmentData::File(_)).then(|| name_of(segment.base_offset));
             log.repairs.set_aside.extend(log.segments.drain(..).filter_map(on_disk));
@@ -107,7 +100,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Nothing may be there yet; empty files are what a start that failed has left.
+    /// A new log has no files, or empty ones from a start that failed.
     fn load_new(&mut self, dir: &Directory) -> Result<(), OpenError> {
         let storage = || OpenError::storage(&dir.path());
         dir.create().map_err(storage())?;
@@ -123,12 +116,12 @@ impl Log {
         Ok(())
     }
 
-    /// Records go from the front only after the journal has been told so.
+    /// The journal records a new log start offset before segments are deleted.
     fn check_start(&self, dir: &Directory, log_start: i64) -> Result<(), OpenError> {
         let first = self.segments[0].base_offset;
         if first > log_start || self.end < log_start {
             let why = format!(
-                "it holds offsets {first} to {}, and by the journal it begins with {log_start}: one of the two is older",
+                "it holds offsets {first} to {}, but its log start offset in the journal is {log_start}: one of the two is older",
                 self.end
             );
             return Err(Corruption::Mismatch { path: dir.path(), why }.into());
@@ -136,23 +129,23 @@ impl Log {
         Ok(())
     }
 
-    /// Takes the files for what they say: a torn tail goes, and anything else that is wrong is damage.
+    /// Loads a log without a recorded end: a torn write at its end is cut off, anything else that is wrong is an error.
     fn load_unrecorded(&mut self, files: &OpenFiles, dir: &Directory, now: i64) -> Result<(), OpenError> {
         let storage = || OpenError::storage(&dir.path());
         dir.create().map_err(storage())?;
         let clean = dir.stat(CLEAN).map_err(storage())?.is_some();
-        // Where there was a compaction, offsets may be missing everywhere.
+        // After a compaction, offsets may be missing anywhere.
         let dense = !self.settings.compact && !self.was_compacted().map_err(storage())?;
         let bases = Self::base_offsets(dir).map_err(storage())?;
         for (number, base_offset) in bases.iter().enumerate() {
             let (name, path) = (name_of(*base_offset), path_of(dir, *base_offset));
             if self.segments.last().is_some_and(|before| before.last_offset >= *base_offset) {
-                // Compaction has merged it into the one before it, and was ended before it removed it.
+                // Compaction merged it into the segment before it, and was killed before removing it.
                 self.repairs.set_aside.push(name);
                 continue;
             }
             if dense && number > 0 && self.end < *base_offset {
-                let because = format!("records from offset {} to {} stood there", self.end, base_offset - 1);
+                let because = format!("it held the records from offset {} to {}", self.end, base_offset - 1);
                 return Err(Corruption::Missing { path: path_of(dir, self.end), because }.into());
             }
             let last = number + 1 == bases.len();
@@ -172,7 +165,7 @@ impl Log {
                 self.repairs.truncated.push((name, segment.size, Vec::new()));
                 self.repairs.events.push(BrokerEvent::TailTruncated { path, bytes, unacknowledged: false });
             }
-            // Who wrote it was killed, maybe before the disk had it.
+            // After a kill, the disk may not have it yet.
             segment.unflushed |= last && !clean;
             self.end = segment.last_offset + 1;
             self.segments.push(segment);
@@ -183,7 +176,7 @@ impl Log {
         self.find_unfinished_compaction(dir, false).map_err(storage())
     }
 
-    /// The segments that are there, in their order.
+    /// Base offsets of all segment files, in order.
     pub(super) fn base_offsets(dir: &Directory) -> io::Result<Vec<i64>> {
         let mut bases = Vec::new();
         for name in dir.names()? {
@@ -193,7 +186,7 @@ impl Log {
         Ok(bases)
     }
 
-    /// Learns from the batches of a segment up to a length. With `whole` each is read as a whole, and its checksum must agree.
+    /// Reads the batches of a segment up to a length. With `whole`, it reads their records too and checks every CRC.
     pub(super) fn scan(&mut self, segment: &mut Segment, length: u64, whole: bool) -> io::Result<Scan> {
         let data = segment.data.clone();
         if whole {
@@ -232,7 +225,7 @@ impl Log {
         }
     }
 
-    /// Learns from the batches behind the segment's end, so many at most, which must continue it. Returns how many there were.
+    /// Reads at most `most` batches past the segment's end, with consecutive offsets. Returns how many there were.
     pub(super) fn scan_tail(&mut self, segment: &mut Segment, mut offset: i64, most: usize) -> io::Result<usize> {
         let data = segment.data.clone();
         let mut batches = data.read_batches_from(segment.size, segment.length()?);
@@ -252,14 +245,14 @@ impl Log {
         Ok(count)
     }
 
-    /// Takes in a batch that stands in a segment; of one without a marker its header is enough.
+    /// Applies a batch of a segment. Without a marker in it, the header is enough.
     fn apply_batch(&mut self, segment: &mut Segment, header: &Header, batch: &Bytes) {
         if !header.is_control() {
             self.producers.add_batch(header);
         } else if let Some(marker) = Marker::parse(header, batch) {
             self.apply_marker(header, marker);
         } else {
-            // Compaction has emptied it, and kept it for its epoch.
+            // Compaction has removed the marker, and kept the batch for its epoch.
             self.producers.update_epoch(header);
         }
         let front = batch.first_chunk::<HEADER>().expect("a header was read");
@@ -267,11 +260,8 @@ impl Log {
         segment.add(header, front, position);
     }
 
-    /// Leaves everything on the disk. Returns whether all that was acknowledged is there, so that the next start need not look.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Flushes everything. Returns whether all acknowledged data is on the disk, so that the next start can skip the
+    /// checks.
     pub fn close(&mut self) -> io::Result<bool> {
         let LogStorage::Directory { dir, .. } = &self.storage else { return Ok(true) };
         for segment in &mut self.segments {
@@ -287,11 +277,7 @@ fn why(error: &io::Error) -> &'static str {
 }
 
 impl Segment {
-    /// Bytes of its file, whatever is in them.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be asked.
+    /// Size of the file.
     pub(super) fn length(&self) -> io::Result<u64> {
         match &self.data {
             SegmentData::Memory(_) => Ok(self.size),

@@ -1,4 +1,5 @@
-//! Owns what the opening of a log finds to be done: nothing of it is done before everything in the folder has been scan at.
+//! Repairs that recovery of a log finds necessary. They are applied after all files of the data directory have been
+//! checked.
 
 use std::io::{self, Write};
 
@@ -9,25 +10,20 @@ use crate::broker::ends::EndsSlot;
 use crate::broker::events::BrokerEvent;
 use crate::broker::kill_points;
 
-/// What is to be done, by names in the folder of the log.
+/// By file names in the log's directory.
 #[derive(Debug, Default)]
 pub struct Repairs {
-    /// Files to be cut to so many bytes, and to be given these bytes then.
+    /// Files to truncate to a length, and bytes to append then.
     pub truncated: Vec<(String, u64, Vec<u8>)>,
-    /// Files that are part of nothing any more, by what is written down of the log.
+    /// Files that are not part of the log, according to its recorded end.
     pub removed: Vec<String>,
-    /// Files that seem to be part of nothing.
+    /// Files that seem not to be part of the log.
     pub set_aside: Vec<String>,
-    /// What there is to tell of it.
     pub events: Vec<BrokerEvent>,
 }
 
 impl Log {
-    /// Does what the opening has found to be done, and keeps the log's end in this place from now on.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written, renamed or removed.
+    /// Applies the repairs. From then on the log's end is recorded in this slot.
     pub fn apply_repairs(&mut self, slot: Option<EndsSlot>, events: &mut Vec<BrokerEvent>) -> io::Result<()> {
         let repairs = std::mem::take(&mut self.repairs);
         let dir = self.storage.dir().cloned();
@@ -58,7 +54,7 @@ impl Log {
         }
     }
 
-    /// Takes note of what compaction has left half-done.
+    /// Finds files of a compaction that was killed.
     pub(super) fn find_unfinished_compaction(&mut self, dir: &Directory, is_known: bool) -> io::Result<()> {
         for name in dir.names()? {
             if let Some(name) = name.to_str().filter(|name| name.ends_with(CLEANED)) {

@@ -1,4 +1,4 @@
-//! Owns what a log lets go: what is too old, too much, or was deleted by an administrator.
+//! Retention: deletes segments by age or size, or below the log start offset.
 
 use std::io;
 
@@ -9,33 +9,25 @@ use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
 
 impl Log {
-    /// Moves the log's start up to this offset (within the log) and drops segments that lie below it as a whole.
-    ///
-    /// # Errors
-    ///
-    /// When a segment cannot be removed.
+    /// Advances the log start offset (within the log) and deletes the segments below it.
     pub fn delete_records_before(&mut self, offset: i64) -> io::Result<()> {
         self.start = self.start.max(offset.min(self.end));
         self.drop_below_start()
     }
 
-    /// Where the log's start will be when [`Log::apply_retention`] has been called. Nothing is changed.
+    /// The log start offset after [`Log::apply_retention`]. Changes nothing.
     #[must_use]
     pub fn start_after_retention(&self, now: i64) -> i64 {
-        let mut gone = self.below_start();
+        let mut count = self.below_start();
         if self.settings.delete {
-            let left = &self.segments[gone..];
-            gone += self.expired(left, now);
-            gone += self.surplus(&self.segments[gone..]);
+            let left = &self.segments[count..];
+            count += self.expired(left, now);
+            count += self.surplus(&self.segments[count..]);
         }
-        self.segments.get(gone).map_or(self.end, |segment| segment.base_offset).max(self.start)
+        self.segments.get(count).map_or(self.end, |segment| segment.base_offset).max(self.start)
     }
 
-    /// Applies retention, as far as it is due, and forgets producers. Returns whether the log's start has moved.
-    ///
-    /// # Errors
-    ///
-    /// When a segment cannot be written or removed.
+    /// Deletes segments by retention, and expires producers. Returns whether the log start offset has moved.
     pub fn apply_retention(&mut self, now: i64) -> io::Result<bool> {
         self.producers.expire(now);
         let before = self.start;
@@ -57,7 +49,7 @@ impl Log {
         self.segments.iter().skip(1).take_while(|segment| segment.base_offset <= self.start).count()
     }
 
-    /// How many of these are too old.
+    /// Number of segments at the front that are older than `retention.ms`.
     fn expired(&self, segments: &[Segment], now: i64) -> usize {
         let is_old = |segment: &&Segment| {
             self.settings.retention_ms.is_some_and(|retention| now - segment.newest_timestamp() > retention)
@@ -65,7 +57,7 @@ impl Log {
         segments.iter().take_while(is_old).count()
     }
 
-    /// How many of these are too much.
+    /// Number of segments at the front that exceed `retention.bytes`.
     fn surplus(&self, segments: &[Segment]) -> usize {
         let size = segments.iter().map(|segment| segment.size).sum::<u64>();
         let Some(mut over) = self.settings.retention_bytes.and_then(|retention| size.checked_sub(retention)) else {
@@ -79,7 +71,7 @@ impl Log {
         segments.iter().take_while(goes).count()
     }
 
-    /// Drops segments from the front. Where all of them go, the active one is closed first; an empty one stays as it is.
+    /// Deletes segments from the front. To delete all of them, it rolls first, unless the active segment is empty.
     fn drop_first(&mut self, mut count: usize, now: i64) -> io::Result<()> {
         if count == self.segments.len() {
             if self.active().size == 0 {
@@ -93,8 +85,8 @@ impl Log {
 
     fn remove_first(&mut self, count: usize) -> io::Result<()> {
         if count > 0 {
-            let gone = digest::sum(&self.segments[..count]);
-            let closed_digest = self.closed_digest.wrapping_sub(gone);
+            let removed = digest::sum(&self.segments[..count]);
+            let closed_digest = self.closed_digest.wrapping_sub(removed);
             let first = self.segments[count].base_offset;
             self.write_end_through(&LogEnd {
                 first,

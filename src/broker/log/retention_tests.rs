@@ -1,4 +1,4 @@
-//! What a log lets go and when, and what it demands of what comes in.
+//! Tests of retention, segment roll, append checks and lookup by time.
 
 use super::test_support::*;
 use super::*;
@@ -10,13 +10,14 @@ fn small() -> LogSettings {
 fn filled(storage: &LogStorage, settings: LogSettings) -> Log {
     let (mut log, _) = open(storage, settings);
     for number in 0..20 {
-        log.append(&batch(NOBODY, &[row("a", "1", NOW + number), row("b", "1", NOW + number)]), NOW + number).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("a", "1", NOW + number), row("b", "1", NOW + number)]), NOW + number)
+            .unwrap();
     }
     log
 }
 
 #[test]
-fn segments_go_when_all_of_them_is_too_old() {
+fn deletes_segments_that_are_too_old() {
     let dir = tempfile::tempdir().unwrap();
     for storage in [LogStorage::Memory, in_directory(dir.path())] {
         let mut log = filled(&storage, LogSettings { retention_ms: Some(100), ..small() });
@@ -26,17 +27,17 @@ fn segments_go_when_all_of_them_is_too_old() {
         let kept = log.start_offset();
         assert!(log.segments.len() < segments && kept > 0 && log.segments[0].base_offset == kept);
         assert!(log.segments[0].max_timestamp >= NOW + 5);
-        // The active segment is closed when it is the last one to go.
+        // The active segment is closed before it is deleted as the last one.
         assert!(log.apply_retention(NOW + 120).unwrap());
         assert_eq!((log.start_offset(), log.high_watermark(), log.size()), (40, 40, 0));
         assert!(!log.apply_retention(NOW + 9_000).unwrap());
-        assert_eq!(log.append(&batch(NOBODY, &[row("a", "1", NOW)]), NOW).unwrap().base_offset, 40);
+        assert_eq!(log.append(&batch(NO_PRODUCER, &[row("a", "1", NOW)]), NOW).unwrap().base_offset, 40);
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn segments_go_while_what_is_left_is_enough() {
+fn deletes_segments_over_the_size_limit() {
     let mut log = filled(&LogStorage::Memory, LogSettings { retention_bytes: Some(1_000), ..small() });
     assert!(log.apply_retention(NOW).unwrap());
     assert!(log.size() >= 1_000 && log.size() - log.segments[0].size < 1_000);
@@ -45,7 +46,7 @@ fn segments_go_while_what_is_left_is_enough() {
 }
 
 #[test]
-fn records_that_were_deleted_stay_deleted_when_the_log_is_opened_again() {
+fn deleted_records_stay_deleted_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = filled(&in_directory(dir.path()), small());
     log.delete_records_before(7).unwrap();
@@ -55,13 +56,13 @@ fn records_that_were_deleted_stay_deleted_when_the_log_is_opened_again() {
     assert_eq!(log.start_offset(), 7);
     let log = Log::open(&in_directory(dir.path()), small(), 7, NOW, &LogFilesState::Unrecorded).unwrap();
     assert_eq!((log.start_offset(), log.high_watermark()), (7, 40));
-    // Offsets that the journal knows as deleted are not given again, whatever has become of the files.
+    // Offsets below the log start of the journal are not used again, whatever the files hold.
     let log = Log::open(&in_directory(dir.path()), small(), 50, NOW, &LogFilesState::Unrecorded).unwrap();
     assert_eq!((log.start_offset(), log.high_watermark(), log.size()), (50, 50, 0));
 }
 
 #[test]
-fn a_segment_goes_when_the_log_begins_with_the_next_one() {
+fn deletes_a_segment_when_the_next_one_is_the_start() {
     let mut log = filled(&LogStorage::Memory, small());
     let next = log.segments[1].base_offset;
     log.delete_records_before(next - 1).unwrap();
@@ -71,7 +72,7 @@ fn a_segment_goes_when_the_log_begins_with_the_next_one() {
 }
 
 #[test]
-fn what_was_planned_is_read_although_its_segment_is_gone() {
+fn planned_read_survives_deletion() {
     let dir = tempfile::tempdir().unwrap();
     for storage in [LogStorage::Memory, in_directory(dir.path())] {
         let mut log = filled(&storage, small());
@@ -85,7 +86,7 @@ fn what_was_planned_is_read_although_its_segment_is_gone() {
 }
 
 #[test]
-fn a_segment_is_full_by_bytes_or_by_time() {
+fn rolls_by_bytes_and_by_time() {
     let mut log = filled(&LogStorage::Memory, LogSettings { segment_ms: 10, ..settings() });
     assert_eq!(log.segments.iter().map(|segment| segment.base_offset).collect::<Vec<_>>(), [0, 22]);
     log.configure(small());
@@ -93,17 +94,17 @@ fn a_segment_is_full_by_bytes_or_by_time() {
 }
 
 #[test]
-fn a_topic_may_refuse_a_batch() {
+fn rejects_batches_by_topic_settings() {
     let (mut log, _) =
         open(&LogStorage::Memory, LogSettings { compact: true, timestamp_before_max_ms: 100, ..settings() });
-    let keyless = batch(NOBODY, &[row("a", "1", NOW), (None, None, NOW)]);
+    let keyless = batch(NO_PRODUCER, &[row("a", "1", NOW), (None, None, NOW)]);
     assert!(matches!(log.append(&keyless, NOW), Err(AppendError::NoKey(records)) if records == [1]));
-    let good = batch(NOBODY, &[row("a", "1", NOW), row("a", "1", NOW - 100)]);
+    let good = batch(NO_PRODUCER, &[row("a", "1", NOW), row("a", "1", NOW - 100)]);
     assert!(matches!(log.append(&good, NOW + 1), Err(AppendError::InvalidTimestamp(records)) if records == [1]));
     assert!(
         matches!(log.append(&good, NOW - 3_600_001), Err(AppendError::InvalidTimestamp(records)) if records == [0])
     );
-    assert!(log.append(&batch(NOBODY, &[row("a", "1", -1)]), NOW).is_ok(), "no timestamp is no wrong one");
+    assert!(log.append(&batch(NO_PRODUCER, &[row("a", "1", -1)]), NOW).is_ok(), "a record may have no timestamp");
     assert!(log.append(&good, NOW).is_ok());
     let size = u32::try_from(good.size()).unwrap();
     log.configure(LogSettings { max_message_bytes: size - 1, ..settings() });
@@ -118,7 +119,7 @@ fn a_topic_may_refuse_a_batch() {
 }
 
 #[test]
-fn an_append_time_replaces_what_the_client_wrote() {
+fn log_append_time_replaces_client_timestamps() {
     let (mut log, _) = open(&LogStorage::Memory, LogSettings { log_append_time: true, ..settings() });
     let appended = log.append(&batch(producer(1, 0, 0), &[row("a", "1", 5), row("a", "2", 9)]), NOW).unwrap();
     assert_eq!(appended.log_append_time, NOW);
@@ -134,19 +135,19 @@ fn an_append_time_replaces_what_the_client_wrote() {
 }
 
 #[test]
-fn the_largest_timestamp_is_that_of_the_first_record_that_has_it() {
+fn max_timestamp_is_that_of_the_first_such_record() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), LogSettings { segment_bytes: 1_000, ..settings() });
     assert_eq!(log.max_timestamp().unwrap(), None);
     for number in 0..60_i64 {
         let late = NOW + if number == 13 || number == 44 { 500 } else { number };
-        log.append(&batch(NOBODY, &[row("a", "1", 0), row("a", "1", late), row("a", "1", late)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row("a", "1", 0), row("a", "1", late), row("a", "1", late)]), NOW).unwrap();
     }
     assert_eq!(log.max_timestamp().unwrap(), Some(TimedOffset { offset: 40, timestamp: NOW + 500 }));
 }
 
 #[test]
-fn a_producer_is_forgotten_after_a_day_unless_its_transaction_is_open() {
+fn producer_expires_unless_its_transaction_is_open() {
     let (mut log, _) = open(&LogStorage::Memory, settings());
     log.append(&batch(producer(1, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
     log.append(&batch(in_transaction(2, 0, 0), &[row("a", "1", NOW)]), NOW).unwrap();
@@ -158,7 +159,7 @@ fn a_producer_is_forgotten_after_a_day_unless_its_transaction_is_open() {
 }
 
 #[test]
-fn a_write_that_fails_changes_nothing_and_is_the_last_one_if_it_may_have_left_something() {
+fn failed_write_changes_nothing_and_blocks_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = filled(&in_directory(dir.path()), settings());
     let before = batches(&log);
@@ -168,13 +169,13 @@ fn a_write_that_fails_changes_nothing_and_is_the_last_one_if_it_may_have_left_so
     let one = batch(producer(1, 0, 0), &[row("a", "1", NOW)]);
     assert!(matches!(log.append(&one, NOW), Err(AppendError::Storage(_))));
     assert_eq!((log.high_watermark(), log.producers()), (40, Vec::new()));
-    assert!(log.write_failed, "the file cannot be cut either");
+    assert!(log.write_failed, "truncation fails too");
     assert!(log.end_transaction(1, 0, true, 0, NOW).is_err());
     assert_eq!(batches(&log), before);
 }
 
 #[test]
-fn damage_in_front_of_acknowledged_records_is_not_cut_off() {
+fn corruption_before_other_segments_is_not_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let log = filled(&in_directory(dir.path()), small());
     let path = path_of(&log.segments[1]);
@@ -184,13 +185,13 @@ fn damage_in_front_of_acknowledged_records_is_not_cut_off() {
 }
 
 #[test]
-fn a_hole_behind_a_large_batch_is_read_over() {
+fn reads_past_a_gap_after_a_large_batch() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
     let large = "v".repeat(100_000);
-    log.append(&batch(NOBODY, &[row("a", &large, NOW)]), NOW).unwrap();
+    log.append(&batch(NO_PRODUCER, &[row("a", &large, NOW)]), NOW).unwrap();
     for key in ["b", "c", "b", "c", "d"] {
-        log.append(&batch(NOBODY, &[row(key, "1", NOW)]), NOW).unwrap();
+        log.append(&batch(NO_PRODUCER, &[row(key, "1", NOW)]), NOW).unwrap();
     }
     log.roll(NOW).unwrap();
     let compacted = log.compaction(NOW).unwrap().run().unwrap();
@@ -202,14 +203,14 @@ fn a_hole_behind_a_large_batch_is_read_over() {
     }
 }
 
-/// Larger than whatever is read at once.
+/// Larger than one read.
 #[test]
-fn a_large_segment_of_small_and_large_batches_is_walked_without_a_slip() {
+fn reads_a_large_segment_of_small_and_large_batches() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(&in_directory(dir.path()), LogSettings { compact: true, ..settings() });
     let mut size = 1_usize;
     while log.size() < 3 << 20 {
-        // A sequence that mixes tiny batches with some of more than 64 KiB.
+        // Mixes small batches with some of more than 64 KiB.
         size = size * 7919 % 100_003;
         let value = "v".repeat(if size.is_multiple_of(50) { size } else { size % 300 });
         log.append(&batch(producer(1, 0, i32::try_from(log.high_watermark()).unwrap()), &[row("a", &value, NOW)]), NOW)

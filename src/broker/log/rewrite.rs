@@ -1,4 +1,4 @@
-//! Owns what compaction makes of one batch: the same batch, a smaller one, its header alone, or nothing.
+//! Compaction of one batch: unchanged, smaller, its header alone, or nothing.
 
 use std::io;
 
@@ -8,23 +8,18 @@ use super::compression::compress;
 use super::header::Header;
 use super::records::{BatchRecords, RecordView, put_varlong};
 
-/// What is to be kept of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// The header stays even when no record does: the producer's last sequence or epoch stands nowhere else, or the last offset
-    /// up to which the log is compact.
+    /// Keep the header without records: it is the only source of the producer's last sequence or epoch, or it holds the
+    /// last offset of the compacted range.
     pub header: bool,
-    /// Give it this delete horizon if it has none and there is something in it that is to go one day.
+    /// Delete horizon, for a batch that has none and holds a tombstone or an idle marker.
     pub horizon: i64,
-    /// It is a marker whose transaction has no records any more, so it is to go one day.
+    /// The batch holds a marker whose transaction has no records in the log any more.
     pub idle_marker: bool,
 }
 
-/// Makes the batch that is left when only these records stay; `None` when nothing is.
-///
-/// # Errors
-///
-/// When its records cannot be read.
+/// Rebuilds a batch with only the records for which `stays` is true. `None` if nothing is left.
 pub fn rewrite(
     header: &Header,
     batch: &Bytes,
@@ -69,16 +64,16 @@ pub fn rewrite(
     Ok(Some(sized(new, &compress(header.codec(), &bytes)?)))
 }
 
-/// The record with another base for its timestamp.
+/// Encodes a record with another timestamp delta.
 fn dated_record(out: &mut Vec<u8>, record: &RecordView<'_>, timestamp_delta: i64) {
     let mut body = vec![record.attributes];
     put_varlong(&mut body, timestamp_delta);
-    body.extend_from_slice(record.behind_timestamp);
+    body.extend_from_slice(record.after_timestamp);
     put_varlong(out, i64::try_from(body.len()).expect("a record lies within a bounded batch"));
     out.extend_from_slice(&body);
 }
 
-/// The header of a batch whose records are gone, as Kafka leaves it.
+/// Header of a batch without records, as Kafka keeps it.
 fn bare(header: &Header) -> Header {
     let mut bare = *header;
     bare.clear_records();
@@ -88,7 +83,7 @@ fn bare(header: &Header) -> Header {
 fn sized(mut header: Header, records: &[u8]) -> (Header, Bytes) {
     let bytes = header.write(records);
     header.size = bytes.len();
-    // The CRC is counted while it is written.
+    // Read the CRC that was computed by the encoder.
     header = Header::read(&bytes).unwrap_or(header);
     (header, bytes.into())
 }

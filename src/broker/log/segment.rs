@@ -1,4 +1,4 @@
-//! Owns a segment: a stretch of a log's batches with what is known of them, so that most questions need no reading.
+//! A segment of a log: its data, index, and the figures that make most reads of it unnecessary.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,45 +11,37 @@ use super::open_files::OpenFiles;
 use super::segment_data::{Position, SegmentData};
 use crate::broker::directory::Directory;
 
-/// A segment of a log.
 #[derive(Debug)]
 pub struct Segment {
-    /// The offset in its name: nothing in it lies below.
+    /// Base offset from the file name: all offsets in the segment are at or above it.
     pub base_offset: i64,
-    /// Its bytes.
     pub data: SegmentData,
-    /// How many bytes.
+    /// Bytes of all its batches.
     pub size: u64,
-    /// Where to look in it.
     pub index: Index,
-    /// The last offset in it; the one before its base while it is empty.
+    /// Base offset minus 1 while it is empty.
     pub last_offset: i64,
-    /// The largest timestamp, -1 for none.
+    /// Largest timestamp, -1 for none.
     pub max_timestamp: i64,
-    /// The largest timestamp of its first batch: what `segment.ms` is counted from.
+    /// Largest timestamp of its first batch, from which `segment.ms` counts.
     pub first_timestamp: i64,
-    /// When it was made, or opened.
+    /// When it was created or opened.
     pub created: i64,
-    /// Size of its largest batch.
+    /// Bytes of its largest batch.
     pub largest_batch: usize,
-    /// Whether something was written that the disk may not have yet.
+    /// Whether some of it may not be on the disk yet.
     pub unflushed: bool,
-    /// Digest of the headers in it.
+    /// Digest of its batch headers.
     pub digest: u64,
 }
 
 impl Segment {
-    /// An empty segment in memory.
     #[must_use]
     pub fn in_memory(base_offset: i64, now: i64) -> Self {
         Self::with_data(base_offset, SegmentData::Memory(Vec::new()), now)
     }
 
-    /// An empty segment in a new file.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be made.
+    /// Creates an empty segment in a new file.
     pub fn in_directory(files: &OpenFiles, dir: &Directory, base_offset: i64, now: i64) -> io::Result<Self> {
         let segment = Self::open(files, dir, &name_of(base_offset), base_offset, now)?;
         if let SegmentData::File(file) = &segment.data
@@ -61,16 +53,11 @@ impl Segment {
         Ok(segment)
     }
 
-    /// A file as it is, of which nothing is known yet.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be opened.
+    /// A segment file as it is, before recovery has read it.
     pub fn open(files: &OpenFiles, dir: &Directory, name: &str, base_offset: i64, now: i64) -> io::Result<Self> {
         Ok(Self::with_data(base_offset, SegmentData::File(files.open(dir, name)?), now))
     }
 
-    /// An empty segment over these bytes.
     #[must_use]
     pub fn with_data(base_offset: i64, data: SegmentData, now: i64) -> Self {
         Self {
@@ -88,22 +75,15 @@ impl Segment {
         }
     }
 
-    /// Writes a batch, which is to be noted then; after an error the segment is as it was, unless the error comes with `true`.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be written; with whether a part of it may be there.
+    /// Writes a batch, for a following [`Segment::add`]. After an error the segment is unchanged, unless the error has
+    /// `true`: then a part of the batch may be left.
     pub fn write(&mut self, batch: &StoredBatch, fsync: bool) -> Result<Position, (io::Error, bool)> {
         let position = self.data.append(batch, self.size, fsync)?;
         self.unflushed = !fsync;
         Ok(position)
     }
 
-    /// Takes back what was written and not noted.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be cut.
+    /// Removes a batch that was written and not added.
     pub fn undo_write(&mut self) -> io::Result<()> {
         match &mut self.data {
             SegmentData::Memory(pieces) => drop(pieces.pop()),
@@ -112,7 +92,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes in a batch that stands in the data, and begins with this front.
+    /// Accounts for a batch at the end of the data.
     pub fn add(&mut self, header: &Header, front: &[u8; HEADER], position: Position) {
         if self.size == 0 {
             self.first_timestamp = header.max_timestamp;
@@ -125,14 +105,14 @@ impl Segment {
         self.digest = extend_digest(self.digest, front);
     }
 
-    /// Whether a batch of this size and with this last offset must go into the next segment.
+    /// Whether this batch must go into the next segment.
     #[must_use]
     pub fn is_full(&self, size: usize, last_offset: i64, segment_bytes: u64) -> bool {
         let bytes = self.size + size as u64 > segment_bytes.min(i32::MAX.cast_unsigned().into());
         self.size > 0 && (bytes || last_offset - self.base_offset > i32::MAX.into())
     }
 
-    /// Whether `segment.ms` are over: counted by the records' times where they have some.
+    /// Whether `segment.ms` has passed, by record timestamps if there are any.
     #[must_use]
     pub fn is_old(&self, timestamp: i64, now: i64, segment_ms: i64) -> bool {
         let waited = if self.first_timestamp >= 0 && timestamp >= 0 {
@@ -143,17 +123,12 @@ impl Segment {
         self.size > 0 && waited > segment_ms
     }
 
-    /// How old its newest record is, or itself where no record has a time.
+    /// Its largest timestamp, or its creation time if no record has one.
     #[must_use]
     pub fn newest_timestamp(&self) -> i64 {
         if self.max_timestamp >= 0 { self.max_timestamp } else { self.created }
     }
 
-    /// Makes the disk have it.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
     pub fn flush(&mut self) -> io::Result<()> {
         if let SegmentData::File(file) = &self.data
             && self.unflushed
@@ -164,11 +139,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Removes its file. Who reads it still can.
-    ///
-    /// # Errors
-    ///
-    /// When that fails.
+    /// Deletes the file. Existing readers can still read it.
     pub fn remove(&self) -> io::Result<()> {
         match &self.data {
             SegmentData::Memory(_) => Ok(()),
@@ -177,19 +148,18 @@ impl Segment {
     }
 }
 
-/// Kafka's name for a segment's file.
+/// Kafka's name of a segment file.
 #[must_use]
 pub fn name_of(base_offset: i64) -> String {
     format!("{base_offset:020}.log")
 }
 
-/// Where that file lies, for people.
+/// The path for messages.
 #[must_use]
 pub fn path_of(dir: &Directory, base_offset: i64) -> PathBuf {
     dir.path_of(&name_of(base_offset))
 }
 
-/// The base offset in a segment's file name.
 #[must_use]
 pub fn base_offset_of(name: &str) -> Option<i64> {
     let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 20)?;

@@ -1,4 +1,4 @@
-//! Owns the bytes of a segment: pieces in memory or a file as Kafka's, and walking over its batches.
+//! Data of a segment, in memory or in a file of Kafka's format, and iteration over its batches.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -11,37 +11,32 @@ use super::batch::StoredBatch;
 use super::header::{HEADER, Header, crc_agrees};
 use super::open_files::SegmentFile;
 
-/// Why a batch is not read.
-pub const CHECKSUM_MISMATCH: &str = "the batch does not agree with its checksum";
-/// The same where there is none.
-pub const NO_BATCH: &str = "no whole batch stands here";
+pub const CHECKSUM_MISMATCH: &str = "the batch does not match its checksum";
+pub const NO_BATCH: &str = "no complete batch at this position";
 
-/// Read ahead while walking over small batches.
+/// Read ahead while batches are small.
 const READ_AHEAD: u64 = 64 << 10;
-/// Read at a header where the batches are large: a header, and a marker's record too.
+/// Read size for the header of a large batch. It fits a marker's record too.
 const HEADER_READ: u64 = 512;
 
-/// Read at once where everything is read.
+/// Read size when everything is read.
 const READ_SIZE: u64 = 1 << 20;
 
-/// Where a batch lies in a data. In a file a byte's position, in memory the number of its piece: each batch is a piece of its own.
+/// Position of a batch: a byte offset in a file, an index in memory.
 pub type Position = u64;
 
-/// The bytes of a segment. A clone reads the same bytes, also when the segment is gone.
+/// A clone reads the same data, even after the segment was deleted.
 #[derive(Debug, Clone)]
 pub enum SegmentData {
-    /// One piece a batch.
+    /// One element per batch.
     Memory(Vec<Bytes>),
-    /// A file, opened when it is used.
+    /// Opened on demand.
     File(Arc<SegmentFile>),
 }
 
 impl SegmentData {
-    /// Writes a batch behind `size` bytes and tells where. After an error nothing of it is left, or `Err` has `true`.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be written; with whether a part of it may be there.
+    /// Appends a batch after `size` bytes and returns its position. After an error nothing of it is left, unless the
+    /// error has `true`.
     pub fn append(&mut self, batch: &StoredBatch, size: u64, fsync: bool) -> Result<Position, (io::Error, bool)> {
         match self {
             Self::Memory(pieces) => {
@@ -55,7 +50,7 @@ impl SegmentData {
                 let file = file.get().map_err(|error| (error, false))?;
                 write_both(&file, &batch.front, &batch.rest).map_err(|error| (error, file.set_len(size).is_err()))?;
                 if fsync {
-                    // After a failed flush nobody knows what the disk holds: no second try would be honest.
+                    // After a failed fsync the content of the disk is unknown, so a retry cannot succeed reliably.
                     file.sync_data().map_err(|error| {
                         let gone = file.set_len(size);
                         (gone.err().unwrap_or(error), true)
@@ -66,11 +61,7 @@ impl SegmentData {
         }
     }
 
-    /// Leaves only so many bytes of a file.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be cut.
+    /// Truncates a file.
     pub fn cut(&self, size: u64) -> io::Result<()> {
         match self {
             Self::Memory(_) => Ok(()),
@@ -78,11 +69,6 @@ impl SegmentData {
         }
     }
 
-    /// The bytes of a batch.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be read.
     pub fn read(&self, position: Position, size: usize) -> io::Result<Bytes> {
         match self {
             Self::Memory(pieces) => {
@@ -97,26 +83,26 @@ impl SegmentData {
         }
     }
 
-    /// All batches with their records, up to `end` bytes of a file.
+    /// All batches, up to `end` bytes of a file.
     #[must_use]
     pub fn read_batches(&self, end: u64) -> BatchReader<'_> {
         self.read_batches_from(0, end)
     }
 
-    /// The same from a position on.
+    /// The batches from a position on.
     #[must_use]
     pub fn read_batches_from(&self, from: Position, end: u64) -> BatchReader<'_> {
         BatchReader { data: self, position: from, end, ahead: Bytes::new() }
     }
 
-    /// The batches from a position on, up to `end` bytes of a file.
+    /// The batch headers from a position on, up to `end` bytes of a file.
     #[must_use]
     pub fn read_headers(&self, from: Position, end: u64) -> HeaderReader<'_> {
         HeaderReader { data: self, position: from, end, ahead: Vec::new(), ahead_at: 0, small: true }
     }
 }
 
-/// Whole batches one after the other, read in large pieces.
+/// Iterates over whole batches in large reads.
 #[derive(Debug)]
 pub struct BatchReader<'a> {
     data: &'a SegmentData,
@@ -126,11 +112,7 @@ pub struct BatchReader<'a> {
 }
 
 impl BatchReader<'_> {
-    /// The next batch; `None` at the end.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there, or not the one that was written.
+    /// The next batch; `None` at the end. `InvalidData` means that the batch is incomplete or has a wrong CRC.
     pub fn next(&mut self) -> io::Result<Option<(Header, Bytes)>> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidData, NO_BATCH);
         match self.data {
@@ -191,18 +173,15 @@ fn write_both(mut file: &File, mut front: &[u8], mut rest: &[u8]) -> io::Result<
     file.write_all(rest)
 }
 
-/// A batch that a read_headers came to.
 #[derive(Debug, Clone, Copy)]
 pub struct FoundBatch {
-    /// Where it lies.
     pub position: Position,
-    /// Its header.
     pub header: Header,
-    /// The same as it is stored.
+    /// The encoded header.
     pub front: [u8; HEADER],
 }
 
-/// Goes from batch to batch and reads headers only.
+/// Iterates over batch headers without reading the records.
 #[derive(Debug)]
 pub struct HeaderReader<'a> {
     data: &'a SegmentData,
@@ -214,11 +193,7 @@ pub struct HeaderReader<'a> {
 }
 
 impl HeaderReader<'_> {
-    /// The next batch; `None` at the end.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or (`InvalidData`) when no whole batch stands there.
+    /// The next header; `None` at the end. `InvalidData` means that the batch is incomplete.
     pub fn next(&mut self) -> io::Result<Option<FoundBatch>> {
         let position = self.position;
         let found = match self.data {
@@ -251,15 +226,15 @@ impl HeaderReader<'_> {
         }
         if self.position < held.start || whole > held.end {
             let size = if self.small { READ_AHEAD } else { HEADER_READ }.min(self.end - self.position);
-            self.ahead.resize(usize::try_from(size).expect("READ_AHEAD at most"), 0);
+            self.ahead.resize(usize::try_from(size).expect("at most READ_AHEAD"), 0);
             self.ahead_at = self.position;
             file.get()?.read_exact_at(&mut self.ahead, self.position)?;
         }
-        let at = usize::try_from(self.position - self.ahead_at).expect("within what was read");
+        let at = usize::try_from(self.position - self.ahead_at).expect("in the read range");
         let front = &self.ahead[at..];
         Ok(Header::read(front).zip(front.first_chunk().copied()))
     }
 }
 
-/// BatchReader of this size and more are not worth reading on the way to the next header.
+/// From this batch size on, read ahead does not pay.
 const LARGE_BATCH: u64 = 8 << 10;

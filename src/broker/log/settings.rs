@@ -1,25 +1,23 @@
-//! Owns what a log is opened with: where it is kept, and what its topic's configs mean to it.
+//! Storage and settings of a log.
 
 use super::open_files::OpenFiles;
 use crate::broker::directory::Directory;
 
-/// Where a log keeps its segments.
 #[derive(Debug, Clone)]
 pub enum LogStorage {
-    /// In memory, gone with the process.
+    /// Lost when the process ends.
     Memory,
-    /// In a folder of its own, made when it is missing.
+    /// In a directory, which is created if it is missing.
     Directory {
-        /// The folder.
         dir: Directory,
-        /// Flush to the disk before an append returns.
+        /// Call fsync before an append returns.
         fsync: bool,
-        /// Its segments' files that are open are among these.
+        /// Pool of open files that its segments share.
         files: OpenFiles,
     },
 }
 
-/// What a topic's configs mean to its logs; names and units are Kafka's.
+/// Topic configs that a log needs. Names and units are Kafka's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogSettings {
     /// `segment.bytes`

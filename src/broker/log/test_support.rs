@@ -1,4 +1,4 @@
-//! Owns what the log's tests share: batches encoded by an encoder that is not ours, and readers that see what a client sees.
+//! Test support: batches by an independent encoder, and a reader that filters like a client.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::{Batch, IsolationLevel, Log, LogFilesState, LogSettings, LogSlice, Lo
 use crate::broker::directory::Directory;
 use crate::broker::events::BrokerEvent;
 
-/// Who writes: id, epoch, sequence of the first record, whether in a transaction.
+/// Producer id, epoch, first sequence, and whether in a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Writer {
     pub id: i64,
@@ -23,9 +23,8 @@ pub struct Writer {
     pub transactional: bool,
 }
 
-pub const NOBODY: Writer = Writer { id: -1, epoch: -1, sequence: -1, transactional: false };
+pub const NO_PRODUCER: Writer = Writer { id: -1, epoch: -1, sequence: -1, transactional: false };
 
-/// Key, value, timestamp.
 pub type Row = (Option<&'static str>, Option<String>, i64);
 
 pub fn row(key: &'static str, value: &str, timestamp: i64) -> Row {
@@ -92,11 +91,10 @@ pub fn settings() -> LogSettings {
 }
 
 pub fn in_directory(dir: &std::path::Path) -> LogStorage {
-    // One that is open at a time: whatever is used is opened again and again.
+    // Only one file is open at a time, so that files are reopened often.
     LogStorage::Directory { dir: Directory::for_test(dir), fsync: false, files: OpenFiles::with_limit(1) }
 }
 
-/// The file of a segment.
 pub fn path_of(segment: &Segment) -> PathBuf {
     let SegmentData::File(file) = &segment.data else { panic!("a file") };
     file.path()
@@ -109,12 +107,11 @@ pub fn open(storage: &LogStorage, settings: LogSettings) -> (Log, Vec<BrokerEven
     (log, events)
 }
 
-/// A time in the tests.
 pub const NOW: i64 = 1_700_000_000_000;
 
-/// A record as a reader gets it.
+/// A record as a consumer gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ConsumedRecord {
     pub offset: i64,
     pub key: Option<String>,
     pub value: Option<String>,
@@ -133,8 +130,8 @@ pub fn headers(mut bytes: &[u8]) -> Vec<Header> {
     headers
 }
 
-/// The records of whole batches, decoded by a decoder that is not ours.
-pub fn decode(bytes: &Bytes) -> Vec<Seen> {
+/// The records of whole batches, by an independent decoder.
+pub fn decode(bytes: &Bytes) -> Vec<ConsumedRecord> {
     let text = |bytes: Option<Bytes>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let mut seen = Vec::new();
     let mut rest = bytes.clone();
@@ -148,7 +145,7 @@ pub fn decode(bytes: &Bytes) -> Vec<Seen> {
             Ok(Bytes::from(super::compression::decompress(codec as i16, bytes)?.into_owned()))
         };
         let set = RecordBatchDecoder::decode_with_custom_compression(&mut one, Some(expand)).unwrap();
-        seen.extend(set.records.into_iter().map(|record| Seen {
+        seen.extend(set.records.into_iter().map(|record| ConsumedRecord {
             offset: record.offset,
             key: if record.control { None } else { text(record.key) },
             value: if record.control { None } else { text(record.value) },
@@ -166,8 +163,8 @@ fn bytes_of(slice: &LogSlice) -> Bytes {
     bytes
 }
 
-/// Everything from an offset on as a consumer of this isolation sees it, markers and aborted records dropped as a client does it.
-pub fn consume(log: &Log, from: i64, isolation: IsolationLevel) -> Vec<Seen> {
+/// All records from an offset on, without markers and aborted records, as a client filters them.
+pub fn consume(log: &Log, from: i64, isolation: IsolationLevel) -> Vec<ConsumedRecord> {
     let mut seen = Vec::new();
     let mut position = from;
     while position < log.end_offset(isolation) {
@@ -204,7 +201,7 @@ pub fn consume(log: &Log, from: i64, isolation: IsolationLevel) -> Vec<Seen> {
     seen
 }
 
-/// All batches that a plain reader gets, as they are stored.
+/// All stored batches up to the high watermark.
 pub fn batches(log: &Log) -> Vec<(Header, Bytes)> {
     let mut all = Vec::new();
     let mut position = log.start_offset();

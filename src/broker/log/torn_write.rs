@@ -1,4 +1,4 @@
-//! Owns telling a torn tail from damage: behind a write that was cut short nothing whole can stand.
+//! Distinguishes a torn write from corruption: no whole batch can follow a torn write.
 
 use std::fs::File;
 use std::io;
@@ -6,17 +6,12 @@ use std::os::unix::fs::FileExt;
 
 use super::header::{HEADER, Header, crc_agrees};
 
-/// Read at once.
 const READ_SIZE: u64 = 1 << 20;
-/// Where in a header its format's version lies, and which that is.
+/// Position and value of the magic byte in a header.
 const MAGIC_AT: usize = 16;
 const MAGIC: u8 = 2;
 
-/// Where in this stretch of a file a whole batch begins, of whatever offset.
-///
-/// # Errors
-///
-/// When the file cannot be read.
+/// Position of the first whole batch in a range of a file, at any offset.
 pub fn find_whole_batch(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
     let mut at = from;
     while at + HEADER as u64 <= to {
@@ -51,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_batch_is_found_wherever_it_lies_and_a_torn_one_is_none() {
-        let batch = encode(NOBODY, &[row("a", &"v".repeat(300), NOW)], Compression::None);
+    fn finds_whole_batches_only() {
+        let batch = encode(NO_PRODUCER, &[row("a", &"v".repeat(300), NOW)], Compression::None);
         for lead in [1, 60, 61, 5_000, (1 << 20) - 70, (1 << 20) - 30, (1 << 20) + 5] {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&vec![2; lead]).unwrap();

@@ -1,24 +1,23 @@
-//! Frames: four bytes of length and as many bytes of request, taken from a buffer that grows with what arrives.
+//! Frames of the protocol: a length of four bytes and a request. The buffer grows only as data arrives.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::InvalidRequest;
 
-/// The longest request taken unless configured otherwise. Clients send no more than about a megabyte unless told to
-/// (`max.request.size`, `message.max.bytes`); Apache's 100 MiB is for clusters that replicate, and here every connection
-/// may hold as much.
+/// Default of `socket.request.max.bytes`. Clients send about a megabyte at most, unless they are configured otherwise
+/// (`max.request.size`, `message.max.bytes`). Kafka's default of 100 MiB is for replication, and here every connection
+/// may use as much.
 pub const SOCKET_REQUEST_MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// The length before each frame.
 const LENGTH: usize = size_of::<i32>();
 
-/// The shortest header: API key, version, correlation id and the length of no client id.
+/// Shortest header: API key, version, correlation id and the length of a null client id.
 const HEADER: i32 = 10;
 
-/// What a connection that sends nothing may cost, and the smallest step in which a buffer grows.
+/// Memory of an idle connection, and the smallest step in which a buffer grows.
 const STEP: usize = 4 * 1024;
 
-/// Cuts what arrives on a connection into frames.
+/// Splits the received bytes of a connection into frames.
 #[derive(Debug, Clone, Copy)]
 pub struct Frames {
     limit: usize,
@@ -31,30 +30,30 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Bytes of the length before each frame.
+    /// Bytes of the length in front of each frame.
     pub const LENGTH: usize = LENGTH;
 
-    /// The length that a buffer's first frame claims, once it was found to be one; 0 where it has not arrived.
+    /// The length that the first frame in the buffer claims, after it was validated; 0 if it has not arrived.
     #[must_use]
     pub fn claim(&self, buffer: &[u8]) -> usize {
         let claim = buffer.first_chunk::<LENGTH>().map_or(0, |length| i32::from_be_bytes(*length));
         usize::try_from(claim).unwrap_or(0).min(self.limit)
     }
 
-    /// Of at most `limit` bytes each, their length not counted.
+    /// Frames of at most `limit` bytes each, not counting the length.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { limit }
     }
 
-    /// Takes the next frame out of the buffer, or makes room for more of it: for what is missing, and for no more than
-    /// has arrived already, so a claim costs nothing until it is paid in bytes.
+    /// Takes the next frame out of the buffer, or reserves space for the rest of it: never more than has arrived
+    /// already, so that a false length costs no memory.
     ///
-    /// The frame is a part of the buffer, not a copy. Who keeps some of it for long copies that, or keeps all of it.
+    /// The frame shares the memory of the buffer. To keep a part of it for long, copy that part.
     ///
     /// # Errors
     ///
-    /// When the length is none. Nothing after it can be read then.
+    /// When the length is invalid. The connection cannot be read any further then.
     pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, InvalidRequest> {
         let Some(length) = buffer.first_chunk::<LENGTH>() else {
             buffer.reserve(STEP);
@@ -97,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_come_out_as_they_went_in_however_they_arrive(
+        fn splits_frames_however_they_arrive(
             requests in vec(vec(any::<u8>(), 10..40), 0..6),
             steps in vec(1_usize..30, 1..10),
         ) {
@@ -108,7 +107,7 @@ mod tests {
                 while let Some(frame) = Frames::default().next(&mut buffer).unwrap() {
                     frames.push(frame.to_vec());
                 }
-                prop_assert!(buffer.capacity() > buffer.len(), "no room to read into");
+                prop_assert!(buffer.capacity() > buffer.len(), "no space to read into");
                 if arriving.is_empty() {
                     break;
                 }
@@ -121,23 +120,23 @@ mod tests {
         }
 
         #[test]
-        fn room_is_made_for_no_more_than_has_arrived(claim in 10_i32..32 << 20, arrived in 4_usize..100_000) {
+        fn reserves_no_more_than_has_arrived(claim in 10_i32..32 << 20, arrived in 4_usize..100_000) {
             let mut buffer = BytesMut::new();
             buffer.put_i32(claim);
             let mut steps = 0;
             while Frames::default().next(&mut buffer).unwrap().is_none() && buffer.len() < arrived {
                 let room = buffer.capacity() - buffer.len();
-                // The allocator may double what it is asked for.
+                // The allocator may double the request.
                 prop_assert!(room <= 2 * (buffer.len() + STEP), "{room} for {}", buffer.len());
                 buffer.put_bytes(0, room);
                 steps += 1;
             }
-            prop_assert!(steps < 20, "so many steps take too long");
+            prop_assert!(steps < 20, "too many steps");
         }
     }
 
     #[test]
-    fn a_frame_is_a_part_of_the_buffer() {
+    fn frame_shares_the_buffers_memory() {
         let mut buffer = BytesMut::from(&framed(&[vec![7; 10]])[..]);
         let place = buffer[LENGTH..].as_ptr();
         let frame = Frames::default().next(&mut buffer).unwrap().unwrap();
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_none_is_refused_before_anything_follows() {
+    fn rejects_an_invalid_length_at_once() {
         let next = |length: i32| Frames::new(1_000).next(&mut BytesMut::from(&length.to_be_bytes()[..]));
         for length in [i32::MIN, -1, 0, 9] {
             assert_eq!(next(length), Err(InvalidRequest::FrameTooShort(length)));

@@ -1,7 +1,7 @@
-//! What came over the wire, before it is believed: frames, and requests whose lengths and counts have been walked.
+//! Input from the network before it is decoded: frames, and validation of requests.
 //!
-//! The decoders of the protocol crate reserve memory for as many elements as a count claims; thirty bytes can claim four
-//! thousand million. So nothing is decoded here or elsewhere in the broker before `guard` has walked it by its shape.
+//! The decoders of the protocol crate reserve memory for as many elements as a count claims, and thirty bytes can claim
+//! four billion. So every request is validated by its schema (`validation`) before anything decodes it.
 
 mod frame;
 mod request_schemas;
@@ -15,82 +15,82 @@ use kafka_protocol::messages::ApiKey;
 pub use frame::{Frames, SOCKET_REQUEST_MAX_BYTES};
 pub use validation::{Limits, read_header, validate};
 
-/// Why bytes are not a request. Apache Kafka answers each of these by closing the connection, and says no more.
+/// Why bytes are not a valid request. Like Apache Kafka, the broker closes the connection without a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRequest {
-    /// The frame is too short for the header of any request, or its length is negative.
-    #[error("a frame of {0} bytes holds no request")]
+    /// The frame is shorter than any request header, or its length is negative.
+    #[error("a frame of {0} bytes is too short for a request")]
     FrameTooShort(i32),
-    /// The frame is longer than this broker takes.
-    #[error("a frame of {length} bytes is longer than the {limit} of socket.request.max.bytes")]
+    /// The frame is longer than the limit.
+    #[error("a frame of {length} bytes exceeds socket.request.max.bytes={limit}")]
     FrameTooLong {
-        /// As the frame claims.
+        /// Length from the frame.
         length: usize,
-        /// As the broker is configured.
+        /// The configured limit.
         limit: usize,
     },
-    /// No request of this broker has that key.
-    #[error("there is no request with API key {0}")]
+    /// The broker does not support this API.
+    #[error("unknown API key {0}")]
     UnknownApi(i16),
-    /// The request exists, but not in that version.
-    #[error("{api:?} has no version {version}")]
+    /// The broker does not support this version.
+    #[error("unsupported version {version} of {api:?}")]
     UnknownVersion {
-        /// The request.
+        /// The API.
         api: ApiKey,
-        /// As the header claims.
+        /// Version from the header.
         version: i16,
     },
-    /// A value reaches beyond the last byte.
-    #[error("{field} wants {wanted} bytes, and {left} are left")]
+    /// A value continues past the end of the request.
+    #[error("{field} needs {wanted} bytes, but only {left} are left")]
     PastEnd {
         /// Name of the field.
         field: &'static str,
-        /// How many bytes the value takes.
+        /// Bytes that the value needs.
         wanted: usize,
-        /// How many there are.
+        /// Bytes that are left.
         left: usize,
     },
-    /// An array has more elements than bytes are left, and each takes at least one.
-    #[error("{field} has {count} elements in {left} bytes")]
+    /// An array has more elements than bytes are left, and each element takes at least one.
+    #[error("{field} claims {count} elements, but only {left} bytes are left")]
     CountTooLarge {
         /// Name of the field.
         field: &'static str,
-        /// As the request claims.
+        /// Count from the request.
         count: usize,
-        /// How many bytes there are.
+        /// Bytes that are left.
         left: usize,
     },
-    /// A length or count below zero, or none in a field that is never null in this version.
-    #[error("{field} is null or of negative length")]
+    /// A negative length or count, or null in a field that is not nullable in this version.
+    #[error("{field} is null or has a negative length")]
     NullOrNegative {
         /// Name of the field.
         field: &'static str,
     },
-    /// The byte before a structure that may be null is neither -1 nor 1.
-    #[error("{field} is neither null nor there")]
+    /// The marker of a nullable structure is neither -1 nor 1.
+    #[error("{field} has an invalid null marker")]
     InvalidNullMarker {
         /// Name of the field.
         field: &'static str,
     },
-    /// A variable-length number of more than five bytes.
-    #[error("the number in {field} does not end")]
+    /// A varint of more than five bytes.
+    #[error("{field} has a varint of more than 5 bytes")]
     VarintTooLong {
         /// Name of the field.
         field: &'static str,
     },
-    /// A tagged field that this version does not know, though a later one does.
-    #[error("{field} is tagged in a version that does not have it")]
+    /// A tagged field that exists only in later versions.
+    #[error("{field} does not exist in this version")]
     TagNotInVersion {
         /// Name of the field.
         field: &'static str,
     },
-    /// The arrays of the request have too many elements in all.
-    #[error("the request has more than {limit} elements")]
+    /// The arrays of the request have too many elements in total.
+    #[error("the request has more than {limit} array elements")]
     TooManyElements {
-        /// As in [`Limits`].
+        /// The limit from [`Limits`].
         limit: usize,
     },
-    /// The lengths are right, and still it cannot be decoded: text is not UTF-8.
+    /// All lengths are valid, but decoding failed: a string is not UTF-8.
     #[error("the request cannot be decoded")]
     Undecodable,
 }

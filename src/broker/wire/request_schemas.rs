@@ -1,7 +1,7 @@
-//! The shapes of the requests: which fields follow each other in which version.
+//! Schemas of all supported requests: their fields in every version.
 //!
-//! Fields and their order are those of Kafka's message definitions, in the versions that the protocol crate decodes.
-//! Versions are named where they matter: a field without any is in all of them.
+//! Fields and their order are those of Kafka's message definitions, in the versions that the protocol crate decodes. A
+//! field without versions is in all of them.
 
 use kafka_protocol::messages::{self, ApiKey};
 use kafka_protocol::protocol::Message;
@@ -13,7 +13,7 @@ use super::schema::{
 
 macro_rules! schemas {
     ($($api:ident $request:ident, flexible since $flexible:tt { $($fields:tt)* })*) => {
-        /// The shape of a request, if it is one that this broker answers.
+        /// The schema of a request that the broker supports.
         pub(super) fn of(api: ApiKey) -> Option<&'static RequestSchema> {
             Some(match api {
                 $(ApiKey::$api => {
@@ -28,7 +28,6 @@ macro_rules! schemas {
             })
         }
 
-        /// All of them.
         #[cfg(test)]
         pub(super) const APIS: &[ApiKey] = &[$(ApiKey::$api),*];
     };

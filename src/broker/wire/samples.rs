@@ -1,7 +1,7 @@
-//! Requests to try, made of choices by the same shapes by which the guard walks them.
+//! Generated requests for tests, built by the same schemas that validation uses.
 //!
-//! That the shapes are Kafka's is not taken from here: the laws have the protocol crate decode each sample to its last
-//! byte and encode it again to the same bytes, so a field too many, missing or in the wrong version shows.
+//! The tests do not trust the schemas: the protocol crate decodes every sample to its last byte and encodes it to the
+//! same bytes again, so a field too many, missing or in the wrong version is detected.
 
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{self, ApiKey};
@@ -10,7 +10,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use super::request_schemas;
 use super::schema::{Field, FieldType};
 
-/// Every request that has a shape, and how the protocol crate decodes and encodes it.
+/// Every supported request, and how the protocol crate decodes and encodes it.
 macro_rules! requests {
     ($($api:ident $request:ident),* $(,)?) => {
         /// Whether the protocol crate decodes it.
@@ -21,13 +21,13 @@ macro_rules! requests {
             }
         }
 
-        /// Decodes a request, and encodes what was understood.
+        /// Decodes a request and encodes it again.
         pub(super) fn understood(api: ApiKey, version: i16, body: &mut Bytes) -> Option<Vec<u8>> {
             let mut bytes = Vec::new();
             match api {
                 $(ApiKey::$api => {
                     let request = messages::$request::decode(body, version).ok()?;
-                    request.encode(&mut bytes, version).expect("what was decoded can be encoded");
+                    request.encode(&mut bytes, version).expect("a decoded request can be encoded");
                 })*
                 _ => return None,
             }
@@ -55,30 +55,29 @@ requests! {
 /// Every request in every version that the protocol crate decodes.
 pub(super) fn versions() -> impl Iterator<Item = (ApiKey, i16)> {
     request_schemas::APIS.iter().flat_map(|&api| {
-        let versions = request_schemas::of(api).expect("a request with a shape").versions;
+        let versions = request_schemas::of(api).expect("a request with a schema").versions;
         (versions.min..=versions.max).map(move |version| (api, version))
     })
 }
 
-/// A request's body, and where its lengths and counts lie.
+/// A request's body, with the positions of its lengths and counts.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) bytes: Vec<u8>,
     pub(super) lengths: Vec<Length>,
 }
 
-/// A length or count.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Length {
     pub(super) at: usize,
-    /// How many bytes it takes.
+    /// Bytes that it takes.
     pub(super) width: usize,
-    /// Whether it is one of KIP-482, of as many bytes as it needs.
+    /// Whether it is a varint (KIP-482).
     pub(super) compact: bool,
 }
 
 impl Sample {
-    /// The bytes with one length or count replaced by the greatest of its kind.
+    /// The bytes with one length or count replaced by the maximum of its type.
     pub(super) fn blown_up(&self, length: Length) -> Vec<u8> {
         let greatest: &[u8] = match (length.compact, length.width) {
             (true, _) => &[0xff, 0xff, 0xff, 0xff, 0x0f],
@@ -90,21 +89,21 @@ impl Sample {
     }
 }
 
-/// Makes the sample that the choices say. When they have run out every choice is the first one: nothing, or 0.
+/// Builds the sample that the choices describe. When they run out, every choice is the first one: empty, or 0.
 ///
-/// A full one has every field that the version has, every array with elements, and nothing null.
+/// A full sample has every field of the version, elements in every array, and no null.
 pub(super) fn sample(api: ApiKey, version: i16, choices: &[u8], full: bool) -> Sample {
     make(api, version, choices, full, None).sample
 }
 
-/// A full sample but for one value that is null, may it be or not. Nothing if it has not so many.
+/// A full sample with a null value at this place, whether it is nullable or not. `None` if there are fewer values.
 pub(super) fn with_null(api: ApiKey, version: i16, choices: &[u8], place: usize) -> Option<Sample> {
     let maker = make(api, version, choices, true, Some(place));
     maker.null.is_none().then_some(maker.sample)
 }
 
 fn make(api: ApiKey, version: i16, choices: &[u8], full: bool, null: Option<usize>) -> Maker<'_> {
-    let schema = request_schemas::of(api).expect("a request with a shape");
+    let schema = request_schemas::of(api).expect("a request with a schema");
     let sample = Sample { bytes: Vec::new(), lengths: Vec::new() };
     let mut maker = Maker { choices, full, null, version, flexible: version >= schema.flexible, sample };
     maker.structure(schema.fields);
@@ -114,7 +113,7 @@ fn make(api: ApiKey, version: i16, choices: &[u8], full: bool, null: Option<usiz
 struct Maker<'a> {
     choices: &'a [u8],
     full: bool,
-    /// How many values come before the one that is to be null.
+    /// Number of values before the one that is null.
     null: Option<usize>,
     version: i16,
     flexible: bool,
@@ -126,7 +125,7 @@ impl Maker<'_> {
         self.choices.try_get_u8().unwrap_or(0)
     }
 
-    /// How many there are to be of something.
+    /// A small number of elements.
     fn few(&mut self) -> u8 {
         self.choose() % 3 + u8::from(self.full)
     }
@@ -152,7 +151,7 @@ impl Maker<'_> {
                 tagged.push((tag, true, value));
             }
         }
-        // Tags of nobody: those of known fields would be understood, or refused in a version too old for them.
+        // Unknown tags only: known fields would be decoded, or rejected in an older version.
         let unknown = (0..).filter(|tag| fields.iter().all(|field| field.tag != Some(*tag)));
         for tag in unknown.take(usize::from(self.few())) {
             let value = self.aside(Self::letters);
@@ -161,7 +160,7 @@ impl Maker<'_> {
         self.number(u32::try_from(tagged.len()).expect("few"), true);
         for (tag, known, value) in tagged {
             self.number(tag, false);
-            // The size of a known one is nobody's concern.
+            // The size of a known tagged field is not validated.
             self.number(u32::try_from(value.bytes.len()).expect("short"), !known);
             let base = self.sample.bytes.len();
             self.sample.lengths.extend(value.lengths.iter().map(|length| Length { at: base + length.at, ..*length }));
@@ -176,17 +175,17 @@ impl Maker<'_> {
     }
 
     fn value(&mut self, field: &Field) {
-        if let FieldType::Fixed(width) = field.field_type {
+        if let FieldType::Fixed(width) = field.kind {
             let value = match width {
                 1 => self.choose() % 2,
-                // Tagged fields are not encoded when they have their default, which for all but one is 0.
+                // A tagged field with its default value, which is mostly 0, is not encoded.
                 _ if field.tag.is_some() => self.choose() | 1,
                 _ => self.choose(),
             };
             self.sample.bytes.extend(std::iter::repeat_n(0, width - 1));
             return self.sample.bytes.push(value);
         }
-        if let FieldType::Structure(fields) = field.field_type {
+        if let FieldType::Structure(fields) = field.kind {
             if field.may_be_null(self.version) {
                 let absent = !self.full && self.choose() % 4 == 1;
                 self.sample.bytes.push(if absent { 0xff } else { 1 });
@@ -196,7 +195,7 @@ impl Maker<'_> {
             }
             return self.structure(fields);
         }
-        let wide = !matches!(field.field_type, FieldType::String);
+        let wide = !matches!(field.kind, FieldType::String);
         let is_next = self.null == Some(0);
         self.null = self.null.and_then(|before| before.checked_sub(1));
         if is_next {
@@ -205,7 +204,7 @@ impl Maker<'_> {
         if !self.full && field.tag.is_none() && field.may_be_null(self.version) && self.choose() % 4 == 1 {
             return self.length(None, wide);
         }
-        match field.field_type {
+        match field.kind {
             FieldType::Fixed(_) | FieldType::Structure(_) => {}
             FieldType::String | FieldType::Bytes => {
                 let letters = self.aside(Self::letters).bytes;
@@ -247,7 +246,7 @@ impl Maker<'_> {
         }
     }
 
-    /// A compact number; all of a sample need one byte.
+    /// Writes a varint. All varints of a sample need one byte.
     fn number(&mut self, number: u32, length: bool) {
         if length {
             self.sample.lengths.push(Length { at: self.sample.bytes.len(), width: 1, compact: true });

@@ -1,55 +1,52 @@
-//! How a request's bytes are laid out: the notation in which the shapes are written.
+//! Schema language for requests: fields, their types and versions.
 
 use kafka_protocol::protocol::VersionRange;
 
-/// Of a request that never became flexible (KIP-482).
+/// For requests without flexible versions (KIP-482).
 pub(super) const NEVER: i16 = i16::MAX;
 
-/// One request in all its versions.
+/// The schema of one request in all its versions.
 #[derive(Debug)]
 pub(super) struct RequestSchema {
-    /// Those that the protocol crate decodes.
+    /// Versions that the protocol crate decodes.
     pub(super) versions: VersionRange,
-    /// The first version with compact lengths and tagged fields.
+    /// First version with compact lengths and tagged fields.
     pub(super) flexible: i16,
-    /// What it consists of.
     pub(super) fields: &'static [Field],
 }
 
-/// One field of a structure, in those versions that have it.
+/// A field of a structure, in the versions that have it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
-    /// As Kafka calls it.
+    /// Kafka's name of the field.
     pub(super) name: &'static str,
-    /// How its bytes are laid out.
-    pub(super) field_type: FieldType,
+    pub(super) kind: FieldType,
     since: i16,
     until: i16,
     nullable: i16,
-    /// The tag, of a field that is not among the others but behind them.
+    /// Tag of a tagged field.
     pub(super) tag: Option<u32>,
 }
 
-/// How a value lies in the bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FieldType {
-    /// So many bytes.
+    /// A number of bytes.
     Fixed(usize),
-    /// A length of two bytes, or compact, and as many bytes.
+    /// A length of two bytes, or compact, and the bytes.
     String,
-    /// A length of four bytes, or compact, and as many bytes.
+    /// A length of four bytes, or compact, and the bytes.
     Bytes,
-    /// A count of four bytes, or compact, and as many elements of one kind without fields.
+    /// A count of four bytes, or compact, and elements of a primitive type.
     Values(&'static Field),
-    /// A count of four bytes, or compact, and as many structures.
+    /// A count of four bytes, or compact, and structures.
     Structures(&'static [Field]),
     /// One structure.
     Structure(&'static [Field]),
 }
 
 impl Field {
-    const fn new(field_type: FieldType) -> Self {
-        Self { name: "", field_type, since: 0, until: i16::MAX, nullable: i16::MAX, tag: None }
+    const fn new(kind: FieldType) -> Self {
+        Self { name: "", kind, since: 0, until: i16::MAX, nullable: i16::MAX, tag: None }
     }
 
     pub(super) const fn named(self, name: &'static str) -> Self {
@@ -76,12 +73,12 @@ impl Field {
         Self { tag: Some(tag), ..self }
     }
 
-    /// Whether the version has this field at all.
+    /// Whether the version has this field.
     pub(super) const fn is_in(&self, version: i16) -> bool {
         self.since <= version && version <= self.until
     }
 
-    /// Whether null is a value of this field.
+    /// Whether the field is nullable in this version.
     pub(super) const fn may_be_null(&self, version: i16) -> bool {
         self.nullable <= version
     }
@@ -108,7 +105,7 @@ pub(super) const fn structure(fields: &'static [Field]) -> Field {
     Field::new(FieldType::Structure(fields))
 }
 
-/// Fields with their names, in a constant of their own so that they may be referred to for ever.
+/// Names the fields and puts them into a constant, for a `'static` reference.
 macro_rules! fields {
     ($($name:ident: $field:expr),* $(,)?) => {{
         const FIELDS: &[Field] = &[$($field.named(stringify!($name))),*];

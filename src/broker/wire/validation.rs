@@ -1,9 +1,10 @@
-//! The guard before the decoders: one walk over a request's bytes by its shape, which allocates nothing.
+//! Validation of a request before it is decoded: one pass over its bytes by its schema, without any allocation.
 //!
-//! What passes is decoded with memory in proportion to its own size: every length is within the frame, every count is at
-//! most the bytes that are left (Apache Kafka's rule too), and all arrays together have a bounded number of elements.
-//! Bytes behind the request are tolerated and ignored, as Apache does; so is the size of a tagged field that the version
-//! knows, which says nothing that the field does not say itself.
+//! A valid request is decoded with memory in proportion to its size: every length is within the frame, every count is
+//! at most the number of remaining bytes (as in Apache Kafka), and all arrays together have a bounded number of
+//! elements.
+//! As in Apache Kafka, bytes after the request are ignored. The size of a known tagged field is ignored too, because
+//! the field has its own length.
 
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{ApiKey, RequestHeader};
@@ -13,10 +14,10 @@ use super::InvalidRequest;
 use super::request_schemas;
 use super::schema::{Field, FieldType};
 
-/// What one request may ask for.
+/// Limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Elements of all its arrays together, and tagged fields, each of which becomes a value of a hundred bytes or so.
+    /// Elements of all arrays together, and tagged fields. Each one takes about a hundred bytes when it is decoded.
     pub elements: usize,
 }
 
@@ -26,18 +27,18 @@ impl Default for Limits {
     }
 }
 
-/// Names of what is not a field of Kafka's own.
+/// Names for error messages.
 const TAGGED_FIELDS: &str = "tagged fields";
 const HEADER: &str = "the request header";
 
-/// Takes the header off a frame; what is left is the body.
+/// Takes the header off a frame, and leaves the body.
 ///
-/// The version is whatever the client wrote: a client that asks for the API versions in a version to come is owed an
-/// answer (KIP-511), and [`check`] refuses all others.
+/// The version is not checked: a client that sends `ApiVersions` in a future version gets a response (KIP-511).
+/// [`validate`] rejects every other unknown version.
 ///
 /// # Errors
 ///
-/// When the frame does not begin with the header of a request that this broker knows.
+/// When the frame does not begin with the header of a supported request.
 pub fn read_header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), InvalidRequest> {
     let mut start = &frame[..];
     let short = |left| InvalidRequest::PastEnd { field: HEADER, wanted: 4, left };
@@ -48,38 +49,37 @@ pub fn read_header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), Invalid
         return Err(InvalidRequest::UnknownApi(key));
     }
     let flexible = api.request_header_version(version) >= 2;
-    // KIP-482 left the client id as it was: its length is never compact.
-    let mut walk = Cursor { left: start, version, flexible: false, elements: 0, limits: Limits::default() };
-    walk.skip(4, "correlation_id")?;
-    walk.string("client_id", true)?;
+    // KIP-482 did not change the client id: its length is never compact.
+    let mut cursor = Cursor { left: start, version, flexible: false, elements: 0, limits: Limits::default() };
+    cursor.skip(4, "correlation_id")?;
+    cursor.string("client_id", true)?;
     if flexible {
-        walk.tagged(&[])?;
+        cursor.tagged(&[])?;
     }
     let header = decode_request_header_from_buffer(frame).map_err(|_| InvalidRequest::Undecodable)?;
     Ok((api, header))
 }
 
-/// Whether a request's body may be decoded.
+/// Checks whether a request's body may be decoded.
 ///
 /// # Errors
 ///
-/// When it has a length, count or number that is not true of these bytes, or too many elements.
+/// When a length, count or number is invalid, or there are too many elements.
 pub fn validate(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<(), InvalidRequest> {
-    walk(api, version, body, limits).map(drop)
+    validate_prefix(api, version, body, limits).map(drop)
 }
 
-/// What is left behind the request.
-fn walk(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<&[u8], InvalidRequest> {
+/// Returns the bytes after the request.
+fn validate_prefix(api: ApiKey, version: i16, body: &[u8], limits: Limits) -> Result<&[u8], InvalidRequest> {
     let schema = request_schemas::of(api).ok_or(InvalidRequest::UnknownApi(api as i16))?;
     if !(schema.versions.min..=schema.versions.max).contains(&version) {
         return Err(InvalidRequest::UnknownVersion { api, version });
     }
-    let mut walk = Cursor { left: body, version, flexible: version >= schema.flexible, elements: 0, limits };
-    walk.structure(schema.fields)?;
-    Ok(walk.left)
+    let mut cursor = Cursor { left: body, version, flexible: version >= schema.flexible, elements: 0, limits };
+    cursor.structure(schema.fields)?;
+    Ok(cursor.left)
 }
 
-/// A place in the bytes of a request.
 struct Cursor<'a> {
     left: &'a [u8],
     version: i16,
@@ -98,7 +98,7 @@ impl Cursor<'_> {
         if self.flexible { self.tagged(fields) } else { Ok(()) }
     }
 
-    /// The fields behind the others: those that the shape knows are walked, the others skipped by their size.
+    /// Reads tagged fields: known ones by their schema, unknown ones by their size.
     fn tagged(&mut self, fields: &[Field]) -> Result<(), InvalidRequest> {
         let count = self.number(TAGGED_FIELDS)?;
         self.count(count as usize, TAGGED_FIELDS)?;
@@ -116,19 +116,19 @@ impl Cursor<'_> {
 
     fn value(&mut self, field: &Field) -> Result<(), InvalidRequest> {
         let null = field.may_be_null(self.version);
-        match field.field_type {
+        match field.kind {
             FieldType::Fixed(width) => self.skip(width, field.name),
             FieldType::String => self.string(field.name, null),
             FieldType::Bytes => {
                 let length = self.length(field.name, null)?;
                 self.skip(length, field.name)
             }
-            // A byte before it says whether it is there.
+            // The marker byte in front says whether it is null.
             FieldType::Structure(fields) if null => match self.left.try_get_i8() {
                 Err(_) => Err(self.beyond(field.name, 1)),
                 Ok(-1) => Ok(()),
                 Ok(1) => self.structure(fields),
-                // Apache reads a structure behind any that is not negative, the crate behind 1 alone: nobody means another.
+                // Apache Kafka accepts any non-negative marker, the crate only 1. No client sends another one.
                 Ok(_) => Err(InvalidRequest::InvalidNullMarker { field: field.name }),
             },
             FieldType::Structure(fields) => self.structure(fields),
@@ -158,14 +158,14 @@ impl Cursor<'_> {
         self.skip(length, field)
     }
 
-    /// How many elements an array has; none if it is null.
+    /// Number of elements of an array, 0 for null.
     fn elements(&mut self, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
         let count = self.length(field, null)?;
         self.count(count, field)?;
         Ok(count)
     }
 
-    /// Takes elements into account, of which each has at least a byte.
+    /// Counts elements, each of which takes at least one byte.
     fn count(&mut self, count: usize, field: &'static str) -> Result<(), InvalidRequest> {
         if count > self.left.len() {
             return Err(InvalidRequest::CountTooLarge { field, count, left: self.left.len() });
@@ -186,7 +186,7 @@ impl Cursor<'_> {
         signed(length, field, null)
     }
 
-    /// One more than a length, so that 0 says null.
+    /// Compact lengths are one larger, so that 0 means null.
     fn compact(&mut self, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
         match self.number(field)?.checked_sub(1) {
             Some(length) => Ok(length as usize),
@@ -195,7 +195,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Seven bits a byte, the lowest first. Bits beyond the 32nd are dropped, as everybody's decoder does.
+    /// A varint. Bits beyond the 32nd are dropped, as in all decoders.
     fn number(&mut self, field: &'static str) -> Result<u32, InvalidRequest> {
         let mut number = 0;
         for shift in [0, 7, 14, 21, 28] {
@@ -218,7 +218,7 @@ impl Cursor<'_> {
     }
 }
 
-/// A length or count that says null by being -1. Apache takes any negative one for null; its clients write -1 only.
+/// A length or count where -1 means null. Apache Kafka accepts any negative number as null, but clients only send -1.
 fn signed(length: i32, field: &'static str, null: bool) -> Result<usize, InvalidRequest> {
     match usize::try_from(length) {
         Ok(length) => Ok(length),

@@ -1,4 +1,4 @@
-//! Laws of the guard, for every request in every version.
+//! Property tests of request validation, for every request in every version.
 
 use std::collections::BTreeSet;
 
@@ -19,31 +19,30 @@ fn any_version() -> impl Strategy<Value = (ApiKey, i16)> {
     select(samples::versions().collect::<Vec<_>>())
 }
 
-/// Any sample of any request, every other one full.
+/// Any sample of any request; every other one is full.
 fn any_sample() -> impl Strategy<Value = (ApiKey, i16, Sample)> {
     (any_version(), vec(any::<u8>(), 0..200), any::<bool>())
         .prop_map(|((api, version), choices, full)| (api, version, sample(api, version, &choices, full)))
 }
 
-/// Enough for the largest sample.
+/// Enough choices for the largest sample.
 fn all_choices() -> Vec<u8> {
     (0..=u8::MAX).cycle().take(2_000).collect()
 }
 
-/// Whether a length or count was too great for what is left.
-fn is_beyond_the_end(verdict: Result<(), InvalidRequest>) -> bool {
-    matches!(verdict, Err(InvalidRequest::PastEnd { .. } | InvalidRequest::CountTooLarge { .. }))
+fn is_past_end(result: Result<(), InvalidRequest>) -> bool {
+    matches!(result, Err(InvalidRequest::PastEnd { .. } | InvalidRequest::CountTooLarge { .. }))
 }
 
-/// Checks, and decodes what has passed: that must not panic, whatever it says.
+/// Validates, and decodes a valid request, which must not panic.
 fn check_and_decode(api: ApiKey, version: i16, bytes: &[u8]) -> Result<Option<Vec<u8>>, InvalidRequest> {
     validate(api, version, bytes, LIMITS)?;
     Ok(understood(api, version, &mut Bytes::copy_from_slice(bytes)))
 }
 
-/// The guard and the crate both take the sample to its last byte, and it is what the crate itself would have written.
-fn is_kafkas(api: ApiKey, version: i16, sample: &Sample) -> Result<(), TestCaseError> {
-    prop_assert_eq!(walk(api, version, &sample.bytes, LIMITS), Ok(&[][..]));
+/// Validation and decoding both read the sample to its last byte, and the crate encodes it to the same bytes.
+fn assert_round_trip(api: ApiKey, version: i16, sample: &Sample) -> Result<(), TestCaseError> {
+    prop_assert_eq!(validate_prefix(api, version, &sample.bytes, LIMITS), Ok(&[][..]));
     let mut body = Bytes::copy_from_slice(&sample.bytes);
     let understood = understood(api, version, &mut body);
     prop_assert_eq!(understood.as_deref(), Some(&sample.bytes[..]));
@@ -52,17 +51,17 @@ fn is_kafkas(api: ApiKey, version: i16, sample: &Sample) -> Result<(), TestCaseE
 }
 
 #[test]
-fn all_fields_of_every_version_are_walked_as_the_crate_decodes_them() {
+fn schemas_agree_with_the_crate_in_every_version() {
     let choices = all_choices();
     let versions = samples::versions().inspect(|&(api, version)| {
         let sample = sample(api, version, &choices, true);
-        is_kafkas(api, version, &sample).unwrap_or_else(|failure| panic!("{api:?} {version}: {failure}"));
+        assert_round_trip(api, version, &sample).unwrap_or_else(|failure| panic!("{api:?} {version}: {failure}"));
     });
     assert_eq!(versions.count(), 193);
 }
 
 #[test]
-fn every_request_that_is_answered_has_a_shape_and_no_other() {
+fn supported_requests_have_a_schema() {
     let answered =
         apis::APIS.iter().flat_map(|(api, versions)| (versions.min..=versions.max).map(|v| (*api as i16, v)));
     let shaped = samples::versions().map(|(api, version)| (api as i16, version));
@@ -70,51 +69,51 @@ fn every_request_that_is_answered_has_a_shape_and_no_other() {
 }
 
 #[test]
-fn every_request_cut_off_anywhere_is_refused() {
+fn rejects_every_truncated_request() {
     let choices = all_choices();
     for (api, version) in samples::versions() {
         let bytes = sample(api, version, &choices, true).bytes;
         for end in 0..bytes.len() {
-            let verdict = validate(api, version, &bytes[..end], LIMITS);
-            assert!(is_beyond_the_end(verdict), "{api:?} {version} at {end}: {verdict:?}");
+            let result = validate(api, version, &bytes[..end], LIMITS);
+            assert!(is_past_end(result), "{api:?} {version} at {end}: {result:?}");
         }
     }
 }
 
 #[test]
-fn every_length_and_count_blown_up_is_refused() {
+fn rejects_every_oversized_length_and_count() {
     let choices = all_choices();
     for (api, version) in samples::versions() {
         let sample = sample(api, version, &choices, true);
         for &length in &sample.lengths {
-            let verdict = validate(api, version, &sample.blown_up(length), LIMITS);
-            assert!(is_beyond_the_end(verdict), "{api:?} {version}: {verdict:?}");
+            let result = validate(api, version, &sample.blown_up(length), LIMITS);
+            assert!(is_past_end(result), "{api:?} {version}: {result:?}");
         }
     }
 }
 
-/// The crate's decoders take null for any field that some version has nullable. Kafka does not, and nor does the guard.
+/// The crate decodes null for a field that is nullable in any version. Kafka does not, and validation does not either.
 const ONLY_LATER_NULLABLE: &[(ApiKey, std::ops::RangeInclusive<i16>)] =
     &[(ApiKey::Metadata, 0..=9), (ApiKey::OffsetFetch, 1..=1)];
 
 #[test]
-fn null_passes_where_the_crate_decodes_it() {
+fn accepts_null_where_the_crate_decodes_it() {
     let choices = all_choices();
     let mut passed = 0;
     for (api, version) in samples::versions() {
         let nulls = (0..).map_while(|place| with_null(api, version, &choices, place));
         for (place, sample) in nulls.enumerate() {
-            let verdict = validate(api, version, &sample.bytes, LIMITS);
+            let result = validate(api, version, &sample.bytes, LIMITS);
             let decoded = is_decoded(api, version, &mut Bytes::copy_from_slice(&sample.bytes));
             let excused = ONLY_LATER_NULLABLE.iter().any(|(of, versions)| *of == api && versions.contains(&version));
-            match verdict {
+            match result {
                 Ok(()) => assert!(decoded, "{api:?} {version}: null at {place} is not decoded"),
                 Err(InvalidRequest::NullOrNegative { field }) => {
                     assert!(!decoded || excused, "{api:?} {version}: {field} may be null");
                 }
                 Err(refusal) => panic!("{api:?} {version}: {refusal}"),
             }
-            passed += usize::from(verdict.is_ok());
+            passed += usize::from(result.is_ok());
         }
     }
     assert!(passed > 100, "{passed}");
@@ -124,18 +123,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_request_is_walked_to_its_last_byte((api, version, sample) in any_sample()) {
-        is_kafkas(api, version, &sample)?;
+    fn reads_a_request_to_its_last_byte((api, version, sample) in any_sample()) {
+        assert_round_trip(api, version, &sample)?;
     }
 
     #[test]
-    fn bytes_behind_a_request_are_ignored((api, version, sample) in any_sample(), more in vec(any::<u8>(), 0..9)) {
+    fn ignores_bytes_after_a_request((api, version, sample) in any_sample(), more in vec(any::<u8>(), 0..9)) {
         let bytes = [&sample.bytes[..], &more].concat();
-        prop_assert_eq!(walk(api, version, &bytes, LIMITS), Ok(&more[..]));
+        prop_assert_eq!(validate_prefix(api, version, &bytes, LIMITS), Ok(&more[..]));
     }
 
     #[test]
-    fn a_request_with_some_bytes_replaced_is_refused_or_decoded(
+    fn rejects_or_decodes_a_modified_request(
         (api, version, sample) in any_sample(),
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
@@ -149,12 +148,12 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_refused_or_decoded((api, version) in any_version(), bytes in vec(any::<u8>(), 0..300)) {
+    fn rejects_or_decodes_random_bytes((api, version) in any_version(), bytes in vec(any::<u8>(), 0..300)) {
         drop(check_and_decode(api, version, &bytes));
     }
 
     #[test]
-    fn what_passes_one_limit_passes_a_higher_one(
+    fn higher_limit_accepts_more(
         (api, version, sample) in any_sample(),
         elements in 0_usize..20,
     ) {
@@ -164,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn a_header_leaves_the_body(
+    fn header_leaves_the_body(
         (api, version, sample) in any_sample(),
         correlation in any::<i32>(),
         client in proptest::option::of("[a-zé]{0,5}"),
@@ -184,7 +183,7 @@ proptest! {
         sent.encode(&mut frame, header_version).unwrap();
         let end = cut.index(frame.len());
         let cut = read_header(&mut Bytes::copy_from_slice(&frame[..end]));
-        prop_assert!(is_beyond_the_end(cut.clone().map(drop)), "{cut:?}");
+        prop_assert!(is_past_end(cut.clone().map(drop)), "{cut:?}");
         frame.put_slice(&sample.bytes);
         let mut frame = frame.freeze();
         prop_assert_eq!(read_header(&mut frame), Ok((api, sent)));
@@ -192,25 +191,25 @@ proptest! {
     }
 
     #[test]
-    fn any_frame_has_a_header_or_none(bytes in vec(any::<u8>(), 0..60)) {
+    fn reads_or_rejects_any_header(bytes in vec(any::<u8>(), 0..60)) {
         drop(read_header(&mut Bytes::from(bytes)));
     }
 }
 
-/// Most random bytes name no request, so these name one.
+/// Random bytes rarely name a request.
 #[test]
-fn a_header_of_a_version_to_come_is_read_for_all_that() {
+fn reads_the_header_of_a_future_version() {
     let frame = [0, 18, 0, 99, 0, 0, 0, 7, 0, 1, b'x', 0, 0xff];
     let mut bytes = Bytes::copy_from_slice(&frame);
     let (api, header) = read_header(&mut bytes).unwrap();
     assert_eq!((api, header.request_api_version, header.correlation_id), (ApiKey::ApiVersions, 99, 7));
     assert_eq!(&bytes[..], [0xff]);
-    let verdict = validate(api, 99, &bytes, LIMITS);
-    assert_eq!(verdict, Err(InvalidRequest::UnknownVersion { api: ApiKey::ApiVersions, version: 99 }));
+    let result = validate(api, 99, &bytes, LIMITS);
+    assert_eq!(result, Err(InvalidRequest::UnknownVersion { api: ApiKey::ApiVersions, version: 99 }));
 }
 
 #[test]
-fn tagged_fields_of_a_header_are_counted() {
+fn counts_tagged_fields_of_a_header() {
     let header = |count: u32| {
         let mut frame = BytesMut::from(&[0, 18, 0, 3, 0, 0, 0, 7, 0, 0][..]);
         frame.extend(
@@ -224,7 +223,7 @@ fn tagged_fields_of_a_header_are_counted() {
 }
 
 #[test]
-fn a_request_of_another_broker_is_unknown() {
+fn rejects_an_unsupported_api_key() {
     let frame = [0, 17, 0, 1, 0, 0, 0, 7, 0, 1, b'x'];
     assert_eq!(read_header(&mut Bytes::copy_from_slice(&frame)), Err(InvalidRequest::UnknownApi(17)));
     assert_eq!(validate(ApiKey::SaslHandshake, 1, &[], LIMITS), Err(InvalidRequest::UnknownApi(17)));
@@ -233,17 +232,17 @@ fn a_request_of_another_broker_is_unknown() {
 }
 
 #[test]
-fn a_count_of_four_thousand_million_in_thirty_bytes_is_refused() {
+fn rejects_a_count_of_four_billion_in_thirty_bytes() {
     let body = [0x7f, 0xff, 0xff, 0xff];
-    let refused = InvalidRequest::CountTooLarge { field: "topics", count: 0x7fff_ffff, left: 0 };
-    assert_eq!(validate(ApiKey::Metadata, 1, &body, LIMITS), Err(refused));
+    let error = InvalidRequest::CountTooLarge { field: "topics", count: 0x7fff_ffff, left: 0 };
+    assert_eq!(validate(ApiKey::Metadata, 1, &body, LIMITS), Err(error));
     let body = [0xff, 0xff, 0xff, 0xff, 0x0f, 0];
-    let refused = InvalidRequest::CountTooLarge { field: "topics", count: 0xffff_fffe, left: 1 };
-    assert_eq!(validate(ApiKey::Metadata, 12, &body, LIMITS), Err(refused));
+    let error = InvalidRequest::CountTooLarge { field: "topics", count: 0xffff_fffe, left: 1 };
+    assert_eq!(validate(ApiKey::Metadata, 12, &body, LIMITS), Err(error));
 }
 
 #[test]
-fn small_elements_are_counted_over_all_arrays() {
+fn counts_elements_over_all_arrays() {
     let limits = Limits { elements: 10 };
     let topic = |partitions: u8| {
         let mut topic = vec![2, b't', partitions + 1];
@@ -251,34 +250,34 @@ fn small_elements_are_counted_over_all_arrays() {
         topic.push(0);
         topic
     };
-    // Describing producers, 0: topics of name and partitions.
+    // DescribeProducers version 0 has an array of topics with arrays of partitions.
     let body = |partitions| [vec![3], topic(partitions), topic(4), vec![0]].concat();
     assert_eq!(validate(ApiKey::DescribeProducers, 0, &body(4), limits), Ok(()));
-    let refused = InvalidRequest::TooManyElements { limit: 10 };
-    assert_eq!(validate(ApiKey::DescribeProducers, 0, &body(5), limits), Err(refused));
+    let error = InvalidRequest::TooManyElements { limit: 10 };
+    assert_eq!(validate(ApiKey::DescribeProducers, 0, &body(5), limits), Err(error));
 }
 
 #[test]
-fn tagged_fields_are_counted_as_elements() {
+fn counts_tagged_fields_as_elements() {
     let mut body = vec![2, b'a', 2, b'b', 11];
     (0..11).for_each(|tag| body.extend([tag, 0]));
     assert_eq!(validate(ApiKey::ApiVersions, 3, &body, Limits { elements: 11 }), Ok(()));
-    let refused = InvalidRequest::TooManyElements { limit: 10 };
-    assert_eq!(validate(ApiKey::ApiVersions, 3, &body, Limits { elements: 10 }), Err(refused));
+    let error = InvalidRequest::TooManyElements { limit: 10 };
+    assert_eq!(validate(ApiKey::ApiVersions, 3, &body, Limits { elements: 10 }), Err(error));
 }
 
 #[test]
-fn a_tagged_field_before_its_version_is_refused() {
+fn rejects_a_tagged_field_before_its_version() {
     let fetch = |version| sample(ApiKey::Fetch, version, &[], false).bytes;
     let mut body = fetch(14);
     assert_eq!(body.pop(), Some(0), "no tagged fields");
     body.extend([1, 1, 0]);
-    let refused = InvalidRequest::TagNotInVersion { field: "replica_state" };
-    assert_eq!(validate(ApiKey::Fetch, 14, &body, LIMITS), Err(refused));
+    let error = InvalidRequest::TagNotInVersion { field: "replica_state" };
+    assert_eq!(validate(ApiKey::Fetch, 14, &body, LIMITS), Err(error));
 }
 
 #[test]
-fn null_is_refused_where_the_version_does_not_have_it() {
+fn rejects_null_where_it_is_not_nullable() {
     let null = [0xff, 0xff, 0xff, 0xff];
     assert_eq!(validate(ApiKey::Metadata, 0, &null, LIMITS), Err(InvalidRequest::NullOrNegative { field: "topics" }));
     assert_eq!(validate(ApiKey::Metadata, 1, &null, LIMITS), Ok(()));
@@ -287,17 +286,17 @@ fn null_is_refused_where_the_version_does_not_have_it() {
 }
 
 #[test]
-fn a_number_of_five_bytes_ends_with_the_fifth() {
+fn varint_has_at_most_five_bytes() {
     let names = |length: &[u8]| [length, &[b'a', 2, b'b', 0]].concat();
     let check = |length| validate(ApiKey::ApiVersions, 3, &names(length), LIMITS);
     assert_eq!(check(&[2]), Ok(()));
     assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x10]), Ok(()));
-    let refused = InvalidRequest::VarintTooLong { field: "client_software_name" };
-    assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x80, 0]), Err(refused));
+    let error = InvalidRequest::VarintTooLong { field: "client_software_name" };
+    assert_eq!(check(&[0x82, 0x80, 0x80, 0x80, 0x80, 0]), Err(error));
 }
 
 #[test]
-fn text_that_is_not_utf8_passes_the_guard_and_is_refused_by_the_crate() {
+fn invalid_utf8_is_left_to_the_crate() {
     let body = [0, 0, 0, 1, 0, 1, 0xff];
     assert_eq!(check_and_decode(ApiKey::Metadata, 1, &body), Ok(None));
 }

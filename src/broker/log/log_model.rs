@@ -1,4 +1,4 @@
-//! Owns the slow way: a list of batches beside a log, which must always agree.
+//! Model of a log: a plain list of batches, compared with the log after every step.
 
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ const JOURNAL: JournalEnd =
 
 pub const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// What may happen to a log.
+/// One operation on the log.
 #[derive(Debug, Clone)]
 pub enum Step {
     Append { who: usize, rows: Vec<(usize, Option<usize>, i64)>, again: usize },
@@ -25,7 +25,7 @@ pub enum Step {
     Compact { later: i64 },
 }
 
-/// Where to look after a step.
+/// What to check after a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
     pub at: i64,
@@ -34,7 +34,6 @@ pub struct Probe {
     pub time: i64,
 }
 
-/// A batch as the model keeps it.
 #[derive(Debug, Clone)]
 pub struct ModelBatch {
     pub base_offset: i64,
@@ -49,8 +48,8 @@ impl ModelBatch {
         self.base_offset + self.rows.as_ref().map_or(1, |rows| i64::try_from(rows.len()).unwrap()) - 1
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        let seen = |offset, key: Option<&str>, value: Option<String>, timestamp| Seen {
+    pub fn records(&self) -> Vec<ConsumedRecord> {
+        let seen = |offset, key: Option<&str>, value: Option<String>, timestamp| ConsumedRecord {
             offset,
             key: key.map(str::to_owned),
             value,
@@ -68,17 +67,16 @@ impl ModelBatch {
     }
 }
 
-/// What follows from the batches.
+/// State derived from the batches.
 #[derive(Debug, Clone, Default)]
 pub struct ModelState {
     pub epochs: [Option<i16>; 4],
     pub next_sequences: [i32; 4],
     pub open: [Option<i64>; 4],
-    /// First offset, marker, producer.
+    /// First offset, offset of the marker, producer.
     pub aborted: Vec<(i64, i64, i64)>,
 }
 
-/// Both, side by side.
 pub struct LogAndModel {
     pub storage: LogStorage,
     pub dir: Option<tempfile::TempDir>,
@@ -140,7 +138,7 @@ impl LogAndModel {
 
     pub fn writer(&self, who: usize) -> Writer {
         if who == 0 {
-            return NOBODY;
+            return NO_PRODUCER;
         }
         let model_state = self.model_state();
         let known = model_state.epochs[who] == Some(self.epochs[who]);
@@ -214,12 +212,12 @@ impl LogAndModel {
         assert_eq!(appended, Appended { base_offset, last_offset, log_append_time: -1, duplicate: false });
         self.stored.push(stored);
         if again > 0 && who > 0 {
-            // Only the last batch of a producer outlives compaction and a restart, as Kafka's snapshots hold only that one.
+            // Only the last batch of a producer survives compaction and a restart, as in Kafka's snapshots.
             self.again(who, if self.settings.compact { 1 } else { again });
         }
     }
 
-    /// Sends the batch again that was the producer's last one this many batches ago.
+    /// Repeats an earlier batch of the producer.
     pub fn again(&mut self, who: usize, back: usize) {
         let theirs = self.stored.iter().rev().filter(|it| it.writer.id == i64::try_from(who).unwrap());
         let same_epoch = theirs.take_while(|it| it.writer.epoch == self.epochs[who]);
@@ -234,8 +232,7 @@ impl LogAndModel {
         }
     }
 
-    /// What is written down of the log.
-    fn proof(&self, clean: bool) -> (LogFilesState, EndsSlot) {
+    fn recorded(&self, clean: bool) -> (LogFilesState, EndsSlot) {
         let found = EndsFile::read(&Directory::for_test(self.dir.as_ref().unwrap().path()), false).unwrap().unwrap();
         let (slot, end) = found.logs[&(TOPIC, 0)].clone();
         (LogFilesState::Recorded(Box::new(RecordedEnd { end, clean, rebooted: false, decided: Vec::new() })), slot)
@@ -247,12 +244,12 @@ impl LogAndModel {
         }
         let (start, end, first) = (self.log.start_offset(), self.end(), self.log.segments[0].base_offset);
         let mut events = Vec::new();
-        let (known, slot) = self.proof(clean);
+        let (known, slot) = self.recorded(clean);
         self.log = Log::open(&self.storage, self.settings.clone(), start, self.now, &known).unwrap();
         self.log.apply_repairs(Some(slot), &mut events).unwrap();
         assert_eq!((self.log.start_offset(), self.end()), (start, end));
         assert_eq!(events, []);
-        // Who wrote only what is gone by now is forgotten.
+        // Producers without any batch left in the files are forgotten.
         self.stored.retain(|stored| stored.base_offset >= first);
     }
 
@@ -276,10 +273,10 @@ impl LogAndModel {
         };
         self.stored.retain(|stored| stays(stored));
         let start = self.log.start_offset();
-        let (known, slot) = self.proof(false);
-        let proven = Log::open(&self.storage, self.settings.clone(), start, self.now, &known);
-        assert_eq!(proven.is_ok(), length as u64 == last.size, "what is lost is not passed over");
-        // Without what is written down of it, it is taken for what it says.
+        let (known, slot) = self.recorded(false);
+        let opened = Log::open(&self.storage, self.settings.clone(), start, self.now, &known);
+        assert_eq!(opened.is_ok(), length as u64 == last.size, "a loss is detected");
+        // Without a recorded end, recovery trusts the file.
         self.log =
             Log::open(&self.storage, self.settings.clone(), start, self.now, &LogFilesState::Unrecorded).unwrap();
         self.log.apply_repairs(Some(slot), &mut Vec::new()).unwrap();
@@ -292,7 +289,7 @@ impl LogAndModel {
         self.epochs = self.model_state().epochs.map(|epoch| epoch.unwrap_or(0));
     }
 
-    /// What a read must give: whole batches, as many as the bytes allow.
+    /// The batches that a read must return: whole ones, within `max_bytes`.
     pub fn expected(
         &self,
         offset: i64,
@@ -328,10 +325,10 @@ impl LogAndModel {
             if got < expected.len() {
                 assert!(got > 0, "{offset} {probe:?}");
                 let next = expected[got].base_offset;
-                assert!(self.log.segments.iter().any(|segment| segment.base_offset == next), "cut short at {next}");
+                assert!(self.log.segments.iter().any(|segment| segment.base_offset == next), "ends before {next}");
                 expected.truncate(got);
             }
-            assert_eq!(decode(&read), expected.iter().flat_map(ModelBatch::seen).collect::<Vec<_>>());
+            assert_eq!(decode(&read), expected.iter().flat_map(ModelBatch::records).collect::<Vec<_>>());
             let all = self.expected(offset, usize::MAX, isolation, false);
             let size = |stored: &ModelBatch| stored.rows.as_ref().map_or(78, |rows| batch(stored.writer, rows).size());
             let available: usize = all.iter().map(size).sum();
@@ -348,8 +345,8 @@ impl LogAndModel {
 
     pub fn check_times(&self, isolation: IsolationLevel, time: i64) {
         let (start, limit) = (self.log.start_offset(), self.log.end_offset(isolation));
-        let there = |seen: &Seen| seen.offset >= start;
-        let all: Vec<Seen> = self.stored.iter().flat_map(ModelBatch::seen).filter(there).collect();
+        let there = |seen: &ConsumedRecord| seen.offset >= start;
+        let all: Vec<ConsumedRecord> = self.stored.iter().flat_map(ModelBatch::records).filter(there).collect();
         let found = all.iter().find(|seen| seen.timestamp >= time).filter(|seen| seen.offset < limit);
         let got = self.log.offset_for_time(time, isolation).unwrap().map(|it| (it.offset, it.timestamp));
         assert_eq!(got, found.map(|seen| (seen.offset, seen.timestamp)));
@@ -367,8 +364,8 @@ impl LogAndModel {
         self.check_reads(probe);
     }
 
-    /// The newest committed value of each key with its offset; tombstones with none.
-    pub fn table(records: impl Iterator<Item = Seen>) -> std::collections::BTreeMap<String, (i64, String)> {
+    /// The newest committed value of each key, with its offset.
+    pub fn table(records: impl Iterator<Item = ConsumedRecord>) -> std::collections::BTreeMap<String, (i64, String)> {
         let mut table = std::collections::BTreeMap::new();
         for record in records {
             let key = record.key.unwrap();
@@ -390,14 +387,15 @@ impl LogAndModel {
                     .any(|(first, last, id)| *id == it.writer.id && (*first..=*last).contains(&it.base_offset))
                 && it.last_offset() < limit
         };
-        let expected: Vec<Seen> = self.stored.iter().filter(committed).flat_map(ModelBatch::seen).collect();
+        let expected: Vec<ConsumedRecord> =
+            self.stored.iter().filter(committed).flat_map(ModelBatch::records).collect();
         let seen = consume(&self.log, 0, IsolationLevel::ReadCommitted);
         assert!(seen.iter().all(|record| expected.contains(record)), "{seen:?}");
         assert_eq!(Self::table(seen.into_iter()), Self::table(expected.into_iter()));
         assert_eq!(self.log.last_stable_offset(), self.last_stable_offset());
     }
 
-    /// A reader anywhere, also in a hole, gets what the segments hold from there on.
+    /// A read from any offset, also in a gap, returns the batches from there on.
     pub fn check_holes(&self, probe: Probe) {
         let mut all = Vec::new();
         for segment in &self.log.segments {

@@ -1,4 +1,4 @@
-//! Owns one client's connection: frames in, frames out, one request at a time, as Kafka serves them.
+//! A client connection: reads frames and writes responses, one request at a time, as Kafka does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use super::request_reader::{ReadError, RequestReader};
 use super::response::Client;
 use super::shared_core::SharedCore;
 
-/// How long a client is given to read its last reply before its connection is closed.
+/// How long a stop waits for a client to read its last response before the connection is closed.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves a connection until the client leaves, sends what cannot be understood, asks for nothing for too long, or the broker
-/// stops. Every request that was read by then is answered in full first.
+/// Serves a connection until the client disconnects, sends an invalid request, exceeds a timeout, or the broker stops.
+/// Requests that were read before a stop are answered in full first.
 pub async fn serve(
     shared: Arc<SharedCore>,
     mut stream: TcpStream,
@@ -33,7 +33,7 @@ pub async fn serve(
     let mut client = Client { connection: registration.number, id: String::new(), host: format!("/{}", peer.ip()) };
     let reason = tokio::select! {
         reason = serve_requests(&shared, &mut stream, &mut client, &registration, &mut stopping) => reason,
-        () = registration.evicted() => Some("it gave up its place to another one".to_owned()),
+        () = registration.evicted() => Some("it was idle and was closed for a new connection".to_owned()),
     };
     if *stopping.borrow() {
         linger(&mut stream).await;
@@ -41,7 +41,7 @@ pub async fn serve(
     shared.notify(&BrokerEvent::Disconnected { peer, client_id: client.id, reason });
 }
 
-/// Returns why it ended, if that was not the client's wish.
+/// Returns the reason for closing the connection, or `None` if the client closed it or the broker stops.
 async fn serve_requests(
     shared: &SharedCore,
     stream: &mut TcpStream,
@@ -69,7 +69,7 @@ async fn serve_requests(
     }
 }
 
-/// The next frame, or nothing when the broker stops and no frame is there yet.
+/// Reads the next frame. Returns `None` if the broker stops and no frame has arrived.
 async fn next_frame(
     shared: &SharedCore,
     stream: &mut TcpStream,
@@ -81,12 +81,13 @@ async fn next_frame(
     }
     tokio::select! {
         frame = reader.next(stream, &shared.limits, &shared.request_budget) => frame.map(Some),
-        // Its sender is gone with a server that was dropped, and this task with it.
+        // An error means that the server was dropped, and this task with it.
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
     }
 }
 
-/// Whether the client has taken the reply. One that takes nothing of it for too long has not, nor one that takes it by drops.
+/// Sends a response. Returns whether the client read all of it: `bounds.answer` limits each write,
+/// `bounds.whole_answer` all of them, so that a client that reads a few bytes at a time does not hold the connection.
 async fn send(stream: &mut TcpStream, mut reply: ResponseFrame, limits: &ConnectionLimits) -> bool {
     let begun = Instant::now();
     while !reply.frame.is_empty() && begun.elapsed() < limits.response_timeout {
@@ -98,8 +99,8 @@ async fn send(stream: &mut TcpStream, mut reply: ResponseFrame, limits: &Connect
     reply.frame.is_empty()
 }
 
-/// Says that nothing follows, and waits for the client to close. A socket that is closed with unread requests in it resets the
-/// connection, and a reset may take away a reply that the client has not read yet.
+/// Shuts down the sending side and waits for the client to close. Closing a socket with unread requests resets the
+/// connection, and a reset may discard a response that the client has not read yet.
 async fn linger(stream: &mut TcpStream) {
     let closed = async {
         stream.shutdown().await?;
@@ -107,6 +108,6 @@ async fn linger(stream: &mut TcpStream) {
         while stream.read(&mut unread).await? > 0 {}
         std::io::Result::Ok(())
     };
-    // Neither a client that is gone nor one that stays matters any more.
+    // An error or a timeout changes nothing: the connection is closed next.
     timeout(LINGER, closed).await.ok();
 }

@@ -1,6 +1,7 @@
-//! Owns the broker's state as one value: requests and the time go in, answers come out. No socket, no thread, no clock.
+//! The broker's state as one value, without sockets, threads or a clock: each request is a method that takes the time
+//! and returns the response.
 //!
-//! The requests themselves are answered beside what they are about: `topics/`, `groups/`, `transactions/`, `produce.rs`, `fetch.rs`.
+//! The methods are next to the state that they change: `topics/`, `groups/`, `transactions/`, `produce.rs`, `fetch.rs`.
 
 use kafka_protocol::error::ResponseError;
 use uuid::Uuid;
@@ -20,22 +21,22 @@ use super::storage_error::describe_io_error;
 use super::topics::Topics;
 use super::transactions::{TransactionOutcomes, Transactions};
 
-/// The node's id, everywhere where the protocol wants one.
+/// The id of the only node.
 pub const NODE_ID: i32 = 1;
 
-/// Where the broker keeps everything.
+/// Where the broker keeps its data.
 #[derive(Debug, Clone)]
 pub enum Storage {
-    /// In memory, gone with the process.
+    /// In memory, until the process ends.
     Memory,
-    /// In this folder.
+    /// In this data directory.
     Directory(Directory),
 }
 
-/// What a node is configured with; names and units are those of Kafka's broker properties.
+/// Settings of a node, with the names and units of Kafka's broker properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSettings {
-    /// Host and port that clients are told.
+    /// Host and port of `advertised.listeners`.
     pub advertised: (String, u16),
     /// `auto.create.topics.enable`
     pub auto_create_topics: bool,
@@ -55,7 +56,7 @@ pub struct NodeSettings {
     pub log_retention_check_interval_ms: i64,
     /// `log.cleaner.backoff.ms`
     pub log_cleaner_backoff_ms: i64,
-    /// Flush to the disk before anything is acknowledged.
+    /// Whether data is flushed to disk before it is acknowledged.
     pub fsync: bool,
 }
 
@@ -68,7 +69,7 @@ impl Default for NodeSettings {
             transaction_max_timeout_ms: 900_000,
             group_min_session_timeout_ms: 6_000,
             group_max_session_timeout_ms: 1_800_000,
-            // Apache's default of 3 s waits for a fleet to start; here the first member is usually the only one.
+            // Kafka's default of 3 s waits for several members to start. Here the first member is usually the only one.
             group_initial_rebalance_delay_ms: 0,
             offset_metadata_max_bytes: 4_096,
             log_retention_check_interval_ms: 300_000,
@@ -78,35 +79,36 @@ impl Default for NodeSettings {
     }
 }
 
-/// The state of the broker. Every request is a method of it.
+/// The state of the broker. Every request is a method.
 #[derive(Debug)]
 pub struct Core {
-    /// What it is configured with.
+    /// The node's settings.
     pub settings: NodeSettings,
-    /// The cluster's id, made with the data.
+    /// The cluster id, created with the data.
     pub cluster_id: Uuid,
     pub(super) storage: Storage,
-    /// The files of all logs that are open.
+    /// The open files of all logs.
     pub(super) files: OpenFiles,
     pub(super) topics: Topics,
     pub(super) groups: Groups,
     pub(super) transactions: Transactions,
     pub(super) journal: Journal,
-    /// Where the journal and the logs end; none in memory.
+    /// The recorded ends of the journal and the logs; `None` in memory.
     pub(super) ends: Option<EndsFile>,
     pub(super) waiting_fetches: WaitingFetches,
     pub(super) outbox: Outbox,
     pub(super) events: Vec<BrokerEvent>,
-    /// No request may wait any more; see `stop.rs`.
+    /// Whether the broker stops; then no response may be deferred. See `stop.rs`.
     pub(super) stopping: bool,
 }
 
 impl Core {
-    /// Opens what the storage holds. For a folder, the caller holds its lock.
+    /// Opens a storage. The caller must hold the lock of a data directory.
     ///
     /// # Errors
     ///
-    /// When a file is not what was acknowledged, or something cannot be read or written. What is refused is left as it was.
+    /// If a file does not hold the acknowledged data, or cannot be read or written. Data that is refused is not
+    /// changed.
     pub fn open(storage: Storage, settings: NodeSettings, cluster_id: Uuid, now: i64) -> Result<Self, OpenError> {
         let (mut opening, entries) = match &storage {
             Storage::Memory => (None, Vec::new()),
@@ -148,7 +150,7 @@ impl Core {
         Ok(core)
     }
 
-    /// Where a topic is kept: by its id, since names may differ in their case only.
+    /// The directory of a topic. It is named by the topic id, because topic names may differ only in case.
     pub(super) fn topic_directory(&self, topic: Uuid) -> Option<Directory> {
         match &self.storage {
             Storage::Memory => None,
@@ -156,7 +158,7 @@ impl Core {
         }
     }
 
-    /// Where a partition's log is kept.
+    /// The storage of a partition's log.
     #[must_use]
     pub fn log_storage(&self, topic: Uuid, partition: i32) -> LogStorage {
         match self.topic_directory(topic) {
@@ -169,11 +171,11 @@ impl Core {
         }
     }
 
-    /// Writes entries to the journal, before what they tell is done in memory.
+    /// Writes entries to the journal. They must be applied in memory only after this succeeds.
     ///
     /// # Errors
     ///
-    /// `KAFKA_STORAGE_ERROR`; nothing may then change in memory.
+    /// `KAFKA_STORAGE_ERROR`.
     pub fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
         self.journal.append(entries).map_err(|error| {
             self.events
@@ -182,22 +184,22 @@ impl Core {
         })
     }
 
-    /// Takes the answers that have become ready.
+    /// Takes the deferred responses that are ready.
     pub fn take_ready(&mut self) -> Vec<(Ticket, DeferredResponse)> {
         self.outbox.take()
     }
 
-    /// Takes what there is to tell.
+    /// Takes the events since the last call.
     pub fn take_events(&mut self) -> Vec<BrokerEvent> {
         std::mem::take(&mut self.events)
     }
 
-    /// Does what is due at this time, and says when there is something to do next.
+    /// Does everything that is due, and returns the next deadline.
     pub fn tick(&mut self, now: i64) -> Option<i64> {
         self.tick_fetches(now);
         self.tick_transactions(now);
         let entries = self.groups.tick(now, &mut self.outbox);
-        // What could not be journalled is only that members are gone; they will be found gone again.
+        // Losing these entries is harmless: after a restart the same members and offsets expire again.
         self.record(&entries).ok();
         self.clean(now);
         self.compact_journal();
@@ -212,19 +214,18 @@ impl Core {
         .min()
     }
 
-    /// Writes the journal anew when most of it is history. If that fails, the long one is as good.
+    /// Rewrites the journal if most of its entries are superseded. If that fails, the old journal stays in use.
     fn compact_journal(&mut self) {
         if !self.journal.needs_rewrite() {
             return;
         }
         let entries = self.snapshot();
         if let Err(error) = self.journal.rewrite(&entries) {
-            self.events
-                .push(BrokerEvent::BackgroundError { what: format!("the journal cannot be shortened: {error}") });
+            self.events.push(BrokerEvent::BackgroundError { what: format!("cannot compact the journal: {error}") });
         }
     }
 
-    /// Everything that a fresh journal must hold.
+    /// The entries of a rewritten journal.
     #[must_use]
     pub fn snapshot(&self) -> Vec<JournalEntry> {
         (self.topics.snapshot().into_iter().map(JournalEntry::Topic))
@@ -233,17 +234,17 @@ impl Core {
             .collect()
     }
 
-    /// Leaves everything so that the next start need not check it.
+    /// Closes the logs and the journal cleanly, so that the next start does not check them.
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// If they cannot be written.
     pub fn close(&mut self) -> std::io::Result<()> {
-        let mut whole = true;
+        let mut all_closed = true;
         for log in self.topics.logs_mut() {
-            whole &= log.close()?;
+            all_closed &= log.close()?;
         }
-        // A log that could not be written, and not be put right, is looked at by the next start.
-        if whole { self.journal.close() } else { Ok(()) }
+        // A log whose failed write was not undone must be checked by the next start.
+        if all_closed { self.journal.close() } else { Ok(()) }
     }
 }

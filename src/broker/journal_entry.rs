@@ -1,4 +1,4 @@
-//! Owns the lines of the journal: what must be known again after a restart and does not stand in a partition's log.
+//! Journal entries: the state that a restart needs and that is not in a partition's log.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,29 +7,29 @@ use super::groups::GroupEntry;
 use super::topics::TopicEntry;
 use super::transactions::TransactionEntry;
 
-/// One line of the journal. Entries say what became so, not what was asked: applying one cannot fail.
+/// One line of the journal. An entry records the result of a request, not the request, so applying it cannot fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JournalEntry {
-    /// Whose journal it is: its first line, and no other.
+    /// The journal's first line.
     Head(JournalHeader),
-    /// About topics and their partitions.
+    /// Topics and their partitions.
     Topic(TopicEntry),
-    /// About groups and their offsets.
+    /// Groups and their offsets.
     Group(GroupEntry),
-    /// About producer ids and transactions.
+    /// Producer ids and transactions.
     Transaction(TransactionEntry),
 }
 
-/// The first line of a journal. One of an earlier version has none.
+/// The first line of a journal. Journals of earlier versions do not have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalHeader {
-    /// The cluster's id, as the folder has it.
+    /// The cluster id of the data directory.
     pub cluster_id: Uuid,
-    /// How often the journal was written anew.
+    /// How often the journal was rewritten.
     pub generation: u64,
-    /// Digest of the journal that it was written from.
+    /// Digest of the journal that this one replaced.
     pub follows: u64,
-    /// How many entries it was written with.
+    /// The number of entries that the rewrite wrote.
     pub entries: usize,
 }

@@ -57,4 +57,4 @@ pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages::ApiKey;
 pub use response::{Client, DeferredResponse, MaybeDeferred, Outbox, RequestContext, Ticket};
 pub use server::{BrokerConfig, BrokerStatus, GroupStatus, Server, StartError, TopicStatus};
-pub use shared_core::NoticeListener;
+pub use shared_core::EventListener;

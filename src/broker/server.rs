@@ -1,4 +1,4 @@
-//! Owns the broker as its host sees it: started over a storage, listening, and stopped.
+//! The embedded broker's server: start, listener, status and graceful stop.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,45 +24,46 @@ use super::data_dir::{DataDir, DataDirError};
 use super::directory::Directory;
 use super::events::BrokerEvent;
 use super::faults::Faults;
-use super::shared_core::{NoticeListener, SharedCore};
+use super::shared_core::{EventListener, SharedCore};
 use super::storage_error::describe_io_error;
 
-/// How soon a place is looked for again, or a descriptor.
+/// How soon `accept` tries again when there are too many connections or no file descriptors.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many connections are served: no more than half of the files that the process may have open, so that the data can be opened too.
+/// The most connections that are served. At most half of the process's file descriptors, so that the logs can be opened
+/// too.
 fn max_connections(limits: &ConnectionLimits) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit / 2).map_or(limits.max_connections, |half| half.min(limits.max_connections))
 }
 
-/// How long a stop waits for replies that are on their way; then the connections are cut. A client that reads has its own
-/// within milliseconds.
+/// How long a stop waits for responses that are being sent before it closes the connections. A client that reads gets
+/// its response within milliseconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a broker is started with.
+/// The configuration of an embedded broker.
 #[derive(Clone)]
 pub struct BrokerConfig {
-    /// Where to listen; port 0 lets the system choose one.
+    /// The address to listen on. With port 0 the system chooses a port.
     pub listen: SocketAddr,
-    /// Host and port that clients are told, where that is another one.
+    /// The advertised host and port, if they differ from the address of the listener.
     pub advertise: Option<(String, u16)>,
-    /// The folder in which everything is kept; without one it is kept in memory.
+    /// The data directory. Without one all data is kept in memory.
     pub data_directory: Option<PathBuf>,
-    /// What the node is configured with; its advertised address is filled in.
+    /// The node's settings. [`Server::start`] sets `advertised`.
     pub settings: NodeSettings,
-    /// Its time.
+    /// The broker's clock.
     pub clock: Clock,
-    /// What is done to which request.
+    /// The faults to inject.
     pub faults: Faults,
-    /// Hears what there is to tell beside the answers.
-    pub listener: NoticeListener,
-    /// What connections may ask of it.
+    /// Receives the broker's events.
+    pub listener: EventListener,
+    /// The limits of connections.
     pub limits: ConnectionLimits,
 }
 
 impl BrokerConfig {
-    /// A broker in memory, on a port of loopback that the system chooses.
+    /// A broker that keeps its data in memory and listens on a free loopback port.
     #[must_use]
     pub fn in_memory() -> Self {
         Self {
@@ -77,7 +78,7 @@ impl BrokerConfig {
         }
     }
 
-    /// The same over a folder, which is made if it is missing.
+    /// The same with a data directory, which is created if it does not exist.
     #[must_use]
     pub fn in_directory(path: impl Into<PathBuf>) -> Self {
         Self { data_directory: Some(path.into()), ..Self::in_memory() }
@@ -87,60 +88,60 @@ impl BrokerConfig {
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It cannot listen there.
+    /// The listener cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where.
+        /// The address to listen on.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The data folder cannot be had.
+    /// The data directory cannot be opened or locked.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// What it holds cannot be used.
+    /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] OpenError),
 }
 
-/// What a broker is doing.
+/// A snapshot of a running broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BrokerStatus {
-    /// Where it listens.
+    /// The address of the listener.
     pub address: SocketAddr,
-    /// The cluster's id.
+    /// The cluster id.
     pub cluster_id: Uuid,
-    /// Connections that are open.
+    /// The number of open connections.
     pub connections: usize,
-    /// Topics, by name.
+    /// The topics, sorted by name.
     pub topics: Vec<TopicStatus>,
-    /// Consumer groups, by name.
+    /// The consumer groups, sorted by name.
     pub groups: Vec<GroupStatus>,
 }
 
-/// A topic in a [`BrokerStatus`].
+/// A topic of a [`BrokerStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicStatus {
-    /// Its name.
+    /// The topic name.
     pub name: String,
-    /// How many partitions it has.
+    /// The number of partitions.
     pub partitions: usize,
-    /// Offsets from the start to the end of its logs, control records included.
+    /// The sum of high watermark minus log start offset over the partitions. Control records count.
     pub records: i64,
 }
 
-/// A consumer group in a [`BrokerStatus`].
+/// A consumer group of a [`BrokerStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupStatus {
-    /// Its name.
+    /// The group id.
     pub name: String,
-    /// Kafka's name of its state.
+    /// Kafka's name of the group state.
     pub state: &'static str,
-    /// How many members it has.
+    /// The number of members.
     pub members: usize,
 }
 
-/// A broker at work. Dropped, it stops as if it had been killed; `stop` ends it cleanly.
+/// A running broker. [`Server::stop`] ends it cleanly; dropping it stops it as if the process had been killed.
 pub struct Server {
     shared: Arc<SharedCore>,
     address: SocketAddr,
@@ -153,13 +154,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a broker on the runtime of the caller.
+    /// Starts a broker on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// When its address or its folder cannot be had, or what the folder holds cannot be used.
+    /// If the address is in use, or the data directory cannot be locked or read.
     pub async fn start(mut config: BrokerConfig) -> Result<Self, StartError> {
-        // The folder comes first: who loses the race for it must not have taken a port.
+        // Lock the data directory first: a process that fails to get the lock must not have bound the port.
         let folder = match &config.data_directory {
             None => None,
             Some(path) => Some(DataDir::open(path, std::process::id())?),
@@ -183,37 +184,37 @@ impl Server {
         Ok(Self { shared, address, cluster_id, connections, quit, accepting, timer, folder })
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The folder that it works on; none for memory.
+    /// The data directory; `None` in memory.
     #[must_use]
     pub fn directory(&self) -> Option<&Directory> {
         self.folder.as_ref().map(|folder| &folder.directory)
     }
 
-    /// Connections that are open.
+    /// The number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         *self.connections.borrow()
     }
 
-    /// Returns once nobody has been connected for this long.
-    pub async fn wait_until_idle(&self, for_how_long: Duration) {
+    /// Waits until no client has been connected for this long.
+    pub async fn wait_until_idle(&self, idle: Duration) {
         let mut connections = self.connections.clone();
         loop {
             let empty = *connections.borrow_and_update() == 0;
             tokio::select! {
-                () = tokio::time::sleep(for_how_long), if empty => return,
+                () = tokio::time::sleep(idle), if empty => return,
                 changed = connections.changed() => if changed.is_err() { return },
             }
         }
     }
 
-    /// What it is doing.
+    /// A snapshot of the broker's topics, groups and connections.
     #[must_use]
     pub fn status(&self) -> BrokerStatus {
         let (topics, groups) = self.shared.call(|core, _| {
@@ -235,14 +236,16 @@ impl Server {
         }
     }
 
-    /// Stops in order, as Kafka's controlled shutdown does: requests that wait are answered, no connection is accepted, and
-    /// those that are open end between two frames. Leaves the data so that the next start need not check it.
+    /// Stops gracefully, as Kafka's controlled shutdown does: responds to the requests that wait, accepts no more
+    /// connections, closes the open ones between two frames, and closes the data cleanly, so that the next start does
+    /// not check it.
     ///
     /// # Errors
     ///
-    /// When the data cannot be written.
+    /// If the data cannot be written.
     pub async fn stop(mut self) -> io::Result<()> {
-        // First, and for good: see `Core::end_waiting_requests`. Ended or panicked, it does not run.
+        // `Core::end_waiting_requests` requires that the timer does not run any more. The result does not matter: it ended or
+        // panicked.
         self.timer.abort();
         (&mut self.timer).await.ok();
         self.shared.call(Core::end_waiting_requests);
@@ -264,7 +267,7 @@ impl Drop for Server {
     }
 }
 
-/// An address that a client can connect to, for one that means all interfaces.
+/// The host to advertise for a listener. A wildcard address is not one that a client can connect to.
 fn advertised_host(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() }
 }
@@ -277,14 +280,14 @@ async fn accept(
 ) {
     let stopping = quitting.clone();
     let registry = ConnectionRegistry::default();
-    // Dropped with this task, and with it every connection.
+    // Dropping this task drops the set, which closes every connection.
     let mut connections = JoinSet::new();
-    // One that came when there was no place left.
-    let mut newcomer = None;
-    let (mut number, most, mut waits) = (0, max_connections(&shared.limits), false);
+    // An accepted connection that is not served yet.
+    let mut accepted_next = None;
+    let (mut number, max, mut accept_failed) = (0, max_connections(&shared.limits), false);
     loop {
-        let is_full = connections.len() >= most;
-        if let Some((stream, peer)) = newcomer.take_if(|_| !is_full || registry.evict_idle(&shared.limits)) {
+        let is_full = connections.len() >= max;
+        if let Some((stream, peer)) = accepted_next.take_if(|_| !is_full || registry.evict_idle(&shared.limits)) {
             number += 1;
             let served =
                 connection::serve(Arc::clone(&shared), stream, peer, registry.register(number), stopping.clone());
@@ -292,33 +295,33 @@ async fn accept(
             count.send_replace(connections.len());
         }
         tokio::select! {
-            accepted = listener.accept(), if newcomer.is_none() => match accepted {
+            accepted = listener.accept(), if accepted_next.is_none() => match accepted {
                 Ok((stream, peer)) => {
-                    waits = false;
-                    // An answer is one write; waiting for more to come would only delay it.
-                    newcomer = stream.set_nodelay(true).is_ok().then_some((stream, peer));
+                    accept_failed = false;
+                    // A response is one write, which Nagle's algorithm would only delay.
+                    accepted_next = stream.set_nodelay(true).is_ok().then_some((stream, peer));
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: what is connected goes on, and who says nothing has to end.
+                    // Out of file descriptors: close an idle connection. The others continue.
                     if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
-                        let _nobody_is_quiet = !registry.evict_idle(&shared.limits);
+                        let _none_is_idle = !registry.evict_idle(&shared.limits);
                     }
-                    if !std::mem::replace(&mut waits, true) {
-                        let what = format!("a client that connects has to wait: {}", describe_io_error(&error));
+                    if !std::mem::replace(&mut accept_failed, true) {
+                        let what = format!("cannot accept a connection: {}", describe_io_error(&error));
                         shared.notify(&BrokerEvent::BackgroundError { what });
                     }
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
             },
             Some(_) = connections.join_next() => {}
-            // Somebody may have become quiet.
-            () = tokio::time::sleep(RETRY_INTERVAL), if newcomer.is_some() => {}
+            // A connection may have become idle.
+            () = tokio::time::sleep(RETRY_INTERVAL), if accepted_next.is_some() => {}
             _ = quitting.changed() => break,
         }
         count.send_replace(connections.len());
     }
-    // Who connects now is refused.
-    drop((listener, newcomer));
+    // Closing the listener refuses new connections.
+    drop((listener, accepted_next));
     while connections.join_next().await.is_some() {
         count.send_replace(connections.len());
     }

@@ -1,4 +1,4 @@
-//! Graceful stops of a whole server, seen through sockets.
+//! Graceful stops of a server, tested through sockets.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use tokio::time::{Instant, timeout};
 use super::{BrokerConfig, STOP_TIMEOUT, Server};
 use crate::broker::topics::test_support::{NOW, append, make};
 
-/// No step takes longer.
+/// Deadline of each step.
 const BOUND: Duration = Duration::from_secs(30);
 const MEGABYTE: usize = 1 << 20;
-/// Records of a megabyte. A client that has not begun to read a reply with all of them holds the broker up in the middle of it:
-/// the sockets between them take less.
+/// The number of records of a megabyte each. A response with all of them exceeds the socket buffers, so that the broker
+/// blocks in the middle of it until the client reads.
 const RECORDS: usize = 7;
 
-/// A server with a topic of some long records.
+/// A server with a topic of [`RECORDS`] long records.
 async fn started() -> Server {
     let server = Server::start(BrokerConfig::in_memory()).await.expect("started");
     server.shared.call(|core, _| {
@@ -49,7 +49,7 @@ fn framed<R: Request>(correlation: i32, version: i16, request: &R) -> BytesMut {
     frame
 }
 
-/// A fetch of all records that waits for more than there is.
+/// A fetch of all records that waits for more bytes than the log holds.
 fn fetch(max_wait_ms: i32) -> FetchRequest {
     let partition = FetchPartition::default().with_partition_max_bytes(1 << 23);
     let topic = FetchTopic::default().with_topic(TopicName(StrBytes::from_static_str("t")));
@@ -75,7 +75,7 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address()).await.expect("connected")
 }
 
-/// Everything up to the end of the connection, as frames; none of them is cut.
+/// Reads frames until the connection is closed. Fails if one is truncated.
 async fn frames_to_the_end(stream: &mut TcpStream) -> Vec<BytesMut> {
     let mut bytes = BytesMut::new();
     while timeout(BOUND, stream.read_buf(&mut bytes)).await.expect("in time").expect("no reset") > 0 {}
@@ -107,13 +107,13 @@ async fn until_waiting(server: &Server, count: usize) {
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_in_full_before_the_connection_ends() {
+async fn stop_answers_waiting_requests() {
     let server = started().await;
     let (mut reader, mut first, mut second) = (connect(&server).await, connect(&server).await, connect(&server).await);
     reader.write_all(&framed(7, 12, &fetch(60_000))).await.expect("sent");
     first.write_all(&framed(8, 3, &join())).await.expect("sent");
-    first.readable().await.expect("the first member is in");
-    // It waits for the first to join again.
+    first.readable().await.expect("the first member has joined");
+    // The second join waits until the first member rejoins.
     second.write_all(&framed(9, 3, &join())).await.expect("sent");
     until_waiting(&server, 2).await;
     let stopping = tokio::spawn(server.stop());
@@ -130,13 +130,13 @@ async fn who_waits_is_answered_in_full_before_the_connection_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pipelined_requests_are_answered_whole_and_in_order() {
+async fn stop_sends_whole_responses_in_order() {
     let server = started().await;
     let mut stream = connect(&server).await;
     for correlation in 0..10 {
         stream.write_all(&framed(correlation, 12, &fetch(0))).await.expect("sent");
     }
-    // The broker is in the middle of the first reply.
+    // The broker is in the middle of the first response.
     stream.readable().await.expect("replies come");
     let stopping = tokio::spawn(server.stop());
     while !stopping.is_finished() && TcpStream::connect(stream.peer_addr().expect("a peer")).await.is_ok() {
@@ -153,7 +153,7 @@ async fn pipelined_requests_are_answered_whole_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_holds_a_stop_up_for_a_moment_only() {
+async fn stop_times_out_if_a_client_does_not_read() {
     let server = started().await;
     let address = server.address();
     let mut stream = connect(&server).await;
@@ -163,7 +163,7 @@ async fn a_client_that_does_not_read_holds_a_stop_up_for_a_moment_only() {
     stream.readable().await.expect("replies come");
     let start = Instant::now();
     let stopping = tokio::spawn(server.stop());
-    // No new connections in the meantime.
+    // New connections are refused.
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     timeout(BOUND, refused).await.expect("refused");
     timeout(BOUND, stopping).await.expect("in time").expect("no panic").expect("stopped");

@@ -1,4 +1,4 @@
-//! Owns the one lock: the core behind it, the answers that are waited for, and the timer that makes time pass for it.
+//! The core behind its lock, the senders of deferred responses, and the timer that drives `Core::tick`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,26 +13,23 @@ use super::events::BrokerEvent;
 use super::faults::Faults;
 use super::response::{DeferredResponse, MaybeDeferred, Ticket};
 
-/// Hears what the broker has to tell beside its answers.
-pub type NoticeListener = Arc<dyn Fn(&BrokerEvent) + Send + Sync>;
+/// Receives the broker's events.
+pub type EventListener = Arc<dyn Fn(&BrokerEvent) + Send + Sync>;
 
-/// The longest that the timer sleeps: a wall clock that is set forward is noticed within it.
+/// The longest sleep of the timer. It bounds how late a wall clock that is set forward is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct SharedCore {
     locked: Mutex<Locked>,
-    /// The broker's time.
     pub clock: Clock,
-    /// What is done to which request.
     pub faults: Faults,
-    /// What connections may ask of the broker.
     pub limits: ConnectionLimits,
-    /// Locked for long requests.
+    /// Memory for long requests.
     pub request_budget: MemoryBudget,
-    /// Locked for records and long answers.
+    /// Memory for records and long responses.
     pub response_budget: MemoryBudget,
-    listener: NoticeListener,
+    listener: EventListener,
     timer_wakeup: Notify,
 }
 
@@ -41,18 +38,14 @@ struct Locked {
     waiting: HashMap<Ticket, oneshot::Sender<DeferredResponse>>,
 }
 
-/// What a call to the core came to.
 pub enum CallResult<T> {
-    /// The answer.
     Now(T),
-    /// The answer is to come.
     Later(oneshot::Receiver<DeferredResponse>),
 }
 
 impl SharedCore {
-    /// Puts a core behind its lock.
     #[must_use]
-    pub fn new(core: Core, clock: Clock, faults: Faults, listener: NoticeListener, limits: ConnectionLimits) -> Self {
+    pub fn new(core: Core, clock: Clock, faults: Faults, listener: EventListener, limits: ConnectionLimits) -> Self {
         let locked = Mutex::new(Locked { core, waiting: HashMap::new() });
         let (request_budget, response_budget) =
             (MemoryBudget::new(limits.request_memory), MemoryBudget::new(limits.response_memory));
@@ -60,16 +53,16 @@ impl SharedCore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Locked> {
-        // A panic under the lock is a defect in one request; the others go on with what is journalled.
+        // A panic under the lock is a defect in one request. The others continue with the journaled state.
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the core something whose answer may have to wait.
+    /// Calls the core with a request whose response may be deferred.
     pub fn call_or_wait<T>(&self, request: impl FnOnce(&mut Core, i64) -> MaybeDeferred<T>) -> CallResult<T> {
         let mut locked = self.lock();
-        // The time is taken under the lock, so that it never goes backwards from one request to the next.
-        let called = match request(&mut locked.core, self.clock.now()) {
-            MaybeDeferred::Now(answer) => CallResult::Now(answer),
+        // Read the clock under the lock, so that time never goes backwards from one request to the next.
+        let result = match request(&mut locked.core, self.clock.now()) {
+            MaybeDeferred::Now(response) => CallResult::Now(response),
             MaybeDeferred::Later(ticket) => {
                 let (sender, receiver) = oneshot::channel();
                 locked.waiting.insert(ticket, sender);
@@ -77,22 +70,22 @@ impl SharedCore {
             }
         };
         self.deliver_ready(locked);
-        called
+        result
     }
 
-    /// Tells the core something, or asks what it can answer at once.
+    /// Calls the core with a request whose response is never deferred.
     pub fn call<T>(&self, request: impl FnOnce(&mut Core, i64) -> T) -> T {
         let mut locked = self.lock();
-        let answer = request(&mut locked.core, self.clock.now());
+        let result = request(&mut locked.core, self.clock.now());
         self.deliver_ready(locked);
-        answer
+        result
     }
 
-    /// Gives what has become ready to those who wait for it, and tells what there is to tell.
+    /// Sends the deferred responses that are ready, unlocks the core, then passes its events on.
     fn deliver_ready(&self, mut locked: MutexGuard<'_, Locked>) {
         let events = locked.core.take_events();
         for (ticket, deferred) in locked.core.take_ready() {
-            // Whoever waited may be gone with the connection; then nobody misses the answer.
+            // The receiver is dropped if its connection was closed.
             locked.waiting.remove(&ticket).and_then(|sender| sender.send(deferred).ok());
         }
         drop(locked);
@@ -101,32 +94,32 @@ impl SharedCore {
         }
     }
 
-    /// Passes a notice on that is not the core's.
+    /// Passes on an event that does not come from the core.
     pub fn notify(&self, event: &BrokerEvent) {
         (self.listener)(event);
     }
 
-    /// How many requests wait for their answer.
+    /// The number of requests with a deferred response.
     #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    /// Something may have become due earlier than the timer knows.
+    /// Wakes the timer, because a request may have scheduled something earlier than the timer's next deadline.
     pub fn wake_timer(&self) {
         self.timer_wakeup.notify_one();
     }
 
-    /// Makes time pass for the core, for ever.
+    /// Ticks the core whenever something is due, and runs compactions outside the lock. Never returns.
     pub async fn run_timer(self: Arc<Self>) {
         loop {
             let (now, next, compaction) = self.call(|core, now| (now, core.tick(now), core.take_compaction(now)));
             if let Some(job) = compaction {
                 let shared = Arc::clone(&self);
-                // The end of it is due work again, and may be followed by the next one.
+                // Wake the timer afterwards: the next compaction may be due.
                 tokio::task::spawn_blocking(move || {
                     let result = job.run();
-                    // Giving back what was replaced takes a file system its time, too.
+                    // Drop the result outside the lock: deleting the replaced segments takes time.
                     drop(shared.call(|core, _| core.finish_compaction(result)));
                     shared.wake_timer();
                 });

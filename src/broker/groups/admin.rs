@@ -1,4 +1,4 @@
-//! Owns what administrators ask of groups: `ListGroups`, `DescribeGroups`, `DeleteGroups`.
+//! Admin requests about groups: `ListGroups`, `DescribeGroups`, `DeleteGroups`.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -15,16 +15,14 @@ use super::journal_entry::GroupEntry;
 use super::{GroupContext, Groups, coordinator_error, str_bytes};
 use crate::broker::response::RequestContext;
 
-/// The type of all groups here; the newer protocols have others.
+/// The type of all groups here. The `consumer` and `share` protocols are not supported.
 const TYPE: &str = "classic";
-/// From this version on a group that does not exist is an error, not only dead.
+/// The first version that returns an error for a group that does not exist. Earlier ones return the state `Dead`.
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 6;
-/// Everything that may be done to a group, as bits: read, delete, describe, describe configs, alter configs.
+/// All ACL operations on a group, as bits: read, delete, describe, describe configs, alter configs.
 const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 impl Groups {
-    /// Answers `ListGroups`.
-    #[must_use]
     pub(super) fn list(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
         let allows = |filter: &[StrBytes], name: &str| {
             filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
@@ -43,8 +41,6 @@ impl Groups {
         ListGroupsResponse::default().with_groups(groups.collect())
     }
 
-    /// Answers `DescribeGroups`.
-    #[must_use]
     pub(super) fn describe(
         &self,
         request: &DescribeGroupsRequest,
@@ -61,7 +57,6 @@ impl Groups {
         DescribeGroupsResponse::default().with_groups(groups.collect())
     }
 
-    /// Answers `DeleteGroups`.
     pub(super) fn delete(
         &mut self,
         broker: &mut dyn GroupContext,

@@ -1,4 +1,4 @@
-//! Owns `OffsetCommit` and `TxnOffsetCommit`: who may commit to a group, and which partitions are refused.
+//! `OffsetCommit` and `TxnOffsetCommit`.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,9 @@ use super::{GroupContext, Groups, Operation, coordinator_error, str_bytes};
 use crate::broker::response::RequestContext;
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
-/// From this version on a commit in the name of a member of an unknown group says so (KIP-848).
+/// The first version that returns `GROUP_ID_NOT_FOUND` to a member's commit to an unknown group (KIP-848).
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 9;
 
-/// An offset that is to be committed.
 struct OffsetToCommit<'a> {
     topic: &'a str,
     partition: i32,
@@ -31,23 +30,23 @@ struct OffsetToCommit<'a> {
     metadata: Option<&'a StrBytes>,
 }
 
-/// In whose name a commit is made.
+/// The group and member, or the producer, that commits.
 struct Committer<'a> {
     group: &'a str,
     generation: i32,
     member: &'a str,
     instance: Option<&'a str>,
-    /// The producer in whose transaction it is made.
+    /// Set for a commit in a transaction.
     producer_id: Option<i64>,
     expires: Option<i64>,
 }
 
-/// Error codes by topic and partition, in the order in which Kafka tells them: unknown partitions first.
+/// Error codes by topic and partition, in Kafka's order: unknown partitions come first.
 #[derive(Default)]
 struct CommitResults(IndexMap<String, Vec<(i32, i16)>>);
 
 impl CommitResults {
-    fn give(&mut self, offset: &OffsetToCommit<'_>, error: Option<ResponseError>) {
+    fn set(&mut self, offset: &OffsetToCommit<'_>, error: Option<ResponseError>) {
         let code = error.map_or(0, |error| error.code());
         match self.0.get_mut(offset.topic) {
             Some(partitions) => partitions.push((offset.partition, code)),
@@ -55,27 +54,26 @@ impl CommitResults {
         }
     }
 
-    fn refuse(&mut self, offsets: &[OffsetToCommit<'_>], error: ResponseError) {
+    fn set_all(&mut self, offsets: &[OffsetToCommit<'_>], error: ResponseError) {
         for offset in offsets {
-            self.give(offset, Some(error));
+            self.set(offset, Some(error));
         }
     }
 
-    /// Keeps the offsets for partitions that exist, and answers the others.
-    fn known<'a>(
+    /// Separates the offsets of partitions that exist, and refuses the others.
+    fn for_unknown<'a>(
         broker: &dyn GroupContext,
         offsets: impl Iterator<Item = OffsetToCommit<'a>>,
     ) -> (Self, Vec<OffsetToCommit<'a>>) {
         let mut results = Self::default();
         let (known, unknown): (Vec<_>, Vec<_>) =
             offsets.partition(|offset| broker.has_partition(offset.topic, offset.partition));
-        results.refuse(&unknown, ResponseError::UnknownTopicOrPartition);
+        results.set_all(&unknown, ResponseError::UnknownTopicOrPartition);
         (results, known)
     }
 }
 
 impl Groups {
-    /// Answers `OffsetCommit`.
     pub(super) fn commit(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -91,7 +89,7 @@ impl Groups {
                 metadata: partition.committed_metadata.as_ref(),
             })
         });
-        let (mut results, known) = CommitResults::known(broker, offsets);
+        let (mut results, known) = CommitResults::for_unknown(broker, offsets);
         let committer = Committer {
             group: &request.group_id,
             generation: request.generation_id_or_member_epoch,
@@ -106,7 +104,7 @@ impl Groups {
                     self.restart_committer_session(&committer, context.now);
                     self.store(broker, &committer, &known, context.now, &mut results);
                 }
-                Err(error) => results.refuse(&known, error),
+                Err(error) => results.set_all(&known, error),
             }
         }
         let topics = results.0.into_iter().map(|(topic, partitions)| {
@@ -120,7 +118,6 @@ impl Groups {
         OffsetCommitResponse::default().with_topics(topics.collect())
     }
 
-    /// Answers `TxnOffsetCommit`.
     pub(super) fn commit_in_transaction(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -136,7 +133,7 @@ impl Groups {
                 metadata: partition.committed_metadata.as_ref(),
             })
         });
-        let (mut results, known) = CommitResults::known(broker, offsets);
+        let (mut results, known) = CommitResults::for_unknown(broker, offsets);
         let producer_id = request.producer_id.0;
         let identity = ProducerIdentity {
             transactional_id: &request.transactional_id,
@@ -175,21 +172,21 @@ impl Groups {
         results: &mut CommitResults,
     ) {
         if committer.group.is_empty() {
-            return results.refuse(known, ResponseError::InvalidGroupId);
+            return results.set_all(known, ResponseError::InvalidGroupId);
         }
-        // The transaction has the group then, whether or not its offsets are taken.
+        // The group is part of the transaction from here on, even if its offsets are refused below.
         let support = TransactionSupport::of_offset_commit(context.version);
-        let entered = broker.add_group_to_transaction(identity, committer.group, support, context.now);
-        match entered.and_then(|()| self.may_commit(committer, context.version)) {
+        let added = broker.add_group_to_transaction(identity, committer.group, support, context.now);
+        match added.and_then(|()| self.may_commit(committer, context.version)) {
             Ok(()) => self.store(broker, committer, known, context.now, results),
-            Err(error) => results.refuse(known, error),
+            Err(error) => results.set_all(known, error),
         }
     }
 
     fn may_commit(&self, committer: &Committer<'_>, version: i16) -> Result<(), ResponseError> {
         match self.by_id.get(committer.group) {
             Some(group) => group.may_commit(committer),
-            // Offsets without membership: the group comes to be.
+            // Commits without a member id create the group.
             None if committer.generation < 0 => Ok(()),
             None if committer.producer_id.is_none() && version >= GROUP_ID_NOT_FOUND_SINCE => {
                 Err(ResponseError::GroupIdNotFound)
@@ -198,7 +195,7 @@ impl Groups {
         }
     }
 
-    /// A commit is as good as a heartbeat.
+    /// A commit counts as a heartbeat.
     fn restart_committer_session(&mut self, committer: &Committer<'_>, now: i64) {
         let Self { by_id: groups, timers, .. } = self;
         if let Some(group) = groups.get(committer.group)
@@ -240,18 +237,18 @@ impl Groups {
                 topics,
             };
             if let Err(error) = broker.record(&[GroupEntry::Offsets(commit.clone()).into()]) {
-                return results.refuse(offsets, coordinator_error(error));
+                return results.set_all(offsets, coordinator_error(error));
             }
             self.apply_commit(commit);
         }
         for offset in offsets {
             let error = is_too_large(offset.metadata, limit).then_some(ResponseError::OffsetMetadataTooLarge);
-            results.give(offset, error);
+            results.set(offset, error);
         }
     }
 }
 
-/// Kafka counts UTF-16 units, whatever the setting's name says.
+/// Kafka compares `offset.metadata.max.bytes` with the number of UTF-16 units.
 fn is_too_large(metadata: Option<&StrBytes>, limit: usize) -> bool {
     metadata.is_some_and(|metadata| metadata.len() > limit && metadata.encode_utf16().count() > limit)
 }
@@ -262,7 +259,8 @@ impl Group {
         if generation < 0 && self.state == GroupState::Empty {
             return Ok(());
         }
-        // Older transactional producers do not say who they are; others must where there are members.
+        // Transactional producers before KIP-447 do not send a member id. Other committers must if the group has
+        // members.
         let in_transaction = producer_id.is_some();
         if generation >= 0 || !member.is_empty() || instance.is_some() {
             self.check_member(member, instance)?;

@@ -1,4 +1,4 @@
-//! Owns `OffsetFetch` and `OffsetDelete`: what a group has committed, and how it is taken back.
+//! `OffsetFetch` and `OffsetDelete`.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +19,12 @@ use super::offsets::Committed;
 use super::{GroupContext, Groups, coordinator_error, str_bytes};
 use crate::broker::response::RequestContext;
 
-/// From this version on one request asks for several groups (KIP-709).
+/// The first version with several groups per request (KIP-709).
 const GROUPS_SINCE: i16 = 8;
 
-/// What is found for one topic.
 type TopicOffsets = (TopicName, Vec<OffsetFetchResponsePartitions>);
 
 impl Groups {
-    /// Answers `OffsetFetch`.
-    #[must_use]
     pub(super) fn fetch(&self, request: &OffsetFetchRequest, context: &RequestContext<'_>) -> OffsetFetchResponse {
         let stable = request.require_stable;
         if context.version >= GROUPS_SINCE {
@@ -59,7 +56,8 @@ impl Groups {
         OffsetFetchResponse::default().with_topics(topics.collect())
     }
 
-    /// Offsets of a group, or of a group that is not there; all that it has if no topics are named.
+    /// The offsets of the requested partitions, or all offsets of the group if `topics` is `None`. The group may be
+    /// unknown.
     fn fetch_group(
         &self,
         group: &GroupId,
@@ -97,13 +95,13 @@ impl Groups {
         stable: bool,
     ) -> OffsetFetchResponsePartitions {
         let unstable = stable && group.is_some_and(|group| self.has_pending(group, topic, partition));
-        let answer = OffsetFetchResponsePartitions::default().with_partition_index(partition);
+        let response = OffsetFetchResponsePartitions::default().with_partition_index(partition);
         match known.filter(|_| !unstable) {
-            Some(known) => answer
+            Some(known) => response
                 .with_committed_offset(known.offset)
                 .with_committed_leader_epoch(known.leader_epoch)
                 .with_metadata(Some(str_bytes(&known.metadata))),
-            None => answer
+            None => response
                 .with_committed_offset(-1)
                 .with_committed_leader_epoch(-1)
                 .with_metadata(Some(str_bytes("")))
@@ -111,7 +109,6 @@ impl Groups {
         }
     }
 
-    /// Answers `OffsetDelete`.
     pub(super) fn delete_offsets(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -135,34 +132,34 @@ impl Groups {
         if group.state != GroupState::Empty && !group.is_consumer_group() {
             return Err(ResponseError::NonEmptyGroup);
         }
-        // Partitions that do not exist come first, as in a commit's answer.
+        // Partitions that do not exist come first, as in the response to a commit.
         let asked = request
             .topics
             .iter()
             .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.clone(), partition.partition_index)));
         let (known, unknown): (Vec<_>, Vec<_>) =
             asked.partition(|(topic, partition)| broker.has_partition(topic, *partition));
-        let mut answers: IndexMap<TopicName, Vec<(i32, Option<ResponseError>)>> = IndexMap::new();
-        let mut gone: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+        let mut responses: IndexMap<TopicName, Vec<(i32, Option<ResponseError>)>> = IndexMap::new();
+        let mut deleted: BTreeMap<String, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in unknown {
-            answers.entry(topic).or_default().push((partition, Some(ResponseError::UnknownTopicOrPartition)));
+            responses.entry(topic).or_default().push((partition, Some(ResponseError::UnknownTopicOrPartition)));
         }
         for (topic, partition) in known {
             let subscribed = group.subscribes_to(&topic);
             let has_offset =
                 group.offsets.get(&topic, partition).is_some() || self.has_pending(group, &topic, partition);
             if !subscribed && has_offset {
-                gone.entry(topic.to_string()).or_default().push(partition);
+                deleted.entry(topic.to_string()).or_default().push(partition);
             }
             let error = subscribed.then_some(ResponseError::GroupSubscribedToTopic);
-            answers.entry(topic).or_default().push((partition, error));
+            responses.entry(topic).or_default().push((partition, error));
         }
-        if !gone.is_empty() {
-            let entry = GroupEntry::OffsetsDeleted { group: request.group_id.to_string(), topics: gone };
+        if !deleted.is_empty() {
+            let entry = GroupEntry::OffsetsDeleted { group: request.group_id.to_string(), topics: deleted };
             broker.record(&[entry.clone().into()]).map_err(coordinator_error)?;
             self.apply(entry);
         }
-        let topics = answers.into_iter().map(|(topic, partitions)| {
+        let topics = responses.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, error)| {
                 OffsetDeleteResponsePartition::default()
                     .with_partition_index(partition)

@@ -1,4 +1,4 @@
-//! Owns one group: its state, members, leader and protocol, by the rules of Kafka's classic protocol.
+//! A consumer group of the classic protocol: state, members, leader, protocol and subscriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,24 +15,31 @@ use super::offsets::Offsets;
 use super::timers::Timer;
 use super::{Operation, str_bytes};
 
-/// The protocol type of consumers, whose subscriptions the broker reads.
+/// The protocol type of consumers. The broker decodes their subscriptions.
 const CONSUMER: &str = "consumer";
 
-/// What a group is doing. Kafka's `Dead` is a group that does not exist here.
+/// The state of a group.
+///
+/// ```text
+/// Empty ─► PreparingRebalance ─► CompletingRebalance ─► Stable ─► PreparingRebalance …
+/// ```
+///
+/// A new member, a member that leaves, or a timeout leads back to `PreparingRebalance`. If it ends without members, the
+/// group is `Empty`. A group in Kafka's state `Dead` does not exist here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GroupState {
-    /// No members; it may hold offsets.
+    /// No members. It may have committed offsets.
     Empty,
-    /// Waits for its members to (re)join.
+    /// Waiting for the members to join or rejoin.
     PreparingRebalance,
-    /// Waits for the leader's assignment.
+    /// Waiting for the leader's assignments.
     CompletingRebalance,
-    /// Everybody knows what to do.
+    /// The members have their assignments.
     Stable,
 }
 
 impl GroupState {
-    /// As the protocol names it.
+    /// Kafka's name of the state.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
@@ -43,50 +50,48 @@ impl GroupState {
     }
 }
 
-/// What is left of the wait for a new group's members, in milliseconds.
+/// The initial rebalance delay of a new group, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InitialDelay {
-    /// The configured delay.
     pub(super) configured: i64,
-    /// The one that runs.
+    /// The delay of the running timer.
     pub(super) current: i64,
-    /// How much may follow.
+    /// How much the delay may still be extended.
     pub(super) remaining: i64,
 }
 
-/// A group.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub(super) id: String,
     pub(super) state: GroupState,
-    /// The state before this one: a rebalance that began `Empty` waits for its delay instead of its members.
+    /// The state before this one. A rebalance that started in `Empty` waits for the initial delay instead of its
+    /// members.
     pub(super) previous_state: GroupState,
-    /// Since when, in milliseconds.
+    /// When the group entered its state, in milliseconds.
     pub(super) since: i64,
     pub(super) generation: i32,
     pub(super) protocol_type: Option<String>,
     pub(super) protocol: Option<String>,
     pub(super) leader: Option<String>,
-    /// In the order in which they joined.
+    /// The members, in the order in which they joined.
     pub(super) members: IndexMap<String, Member>,
-    /// Member ids that were given out and not used yet.
+    /// Member ids that were returned with `MEMBER_ID_REQUIRED` and not used yet.
     pub(super) pending_members: BTreeSet<String>,
-    /// Members that did not ask for their assignment yet.
+    /// Members of this generation that have not sent `SyncGroup` yet.
     pub(super) pending_sync: BTreeSet<String>,
     pub(super) initial_delay: Option<InitialDelay>,
-    /// A member came while the initial delay ran.
+    /// Whether a member joined during the initial delay.
     pub(super) new_member_added: bool,
-    /// Topics that the members subscribe to, if the broker can tell.
+    /// The topics that the members subscribe to; `None` if a subscription cannot be decoded.
     pub(super) subscribed: Option<BTreeSet<String>>,
-    /// The generation that the journal holds.
+    /// The generation that is in the journal.
     pub(super) recorded: Option<Generation>,
     pub(super) offsets: Offsets,
-    /// Producers whose transactions hold offsets for this group.
+    /// Producers with pending offsets of this group.
     pub(super) transactions: BTreeSet<i64>,
 }
 
 impl Group {
-    /// A group that nobody has joined.
     pub(super) fn new(id: String, now: i64) -> Self {
         Self {
             id,
@@ -109,7 +114,7 @@ impl Group {
         }
     }
 
-    /// Takes the generation that the journal remembers, in place of what was known. Offsets stay.
+    /// Restores a generation from the journal. Keeps the offsets.
     pub(super) fn restore(&mut self, record: Generation) {
         let members: IndexMap<String, Member> = record
             .members
@@ -127,7 +132,7 @@ impl Group {
         self.recorded = Some(record);
     }
 
-    /// As the journal is to remember it, with these assignments.
+    /// The journal's record of this generation with the given assignments.
     pub(super) fn record(&self, assignments: &BTreeMap<String, Bytes>, since: i64) -> Generation {
         let protocol = self.protocol.as_deref();
         Generation {
@@ -145,39 +150,34 @@ impl Group {
         }
     }
 
-    /// What every member was given.
     pub(super) fn assignments(&self) -> BTreeMap<String, Bytes> {
         self.members.values().map(|member| (member.id.clone(), member.assignment.clone())).collect()
     }
 
-    /// Enters a state.
     pub(super) fn transition_to(&mut self, state: GroupState, now: i64) {
         self.previous_state = self.state;
         self.state = state;
         self.since = now;
     }
 
-    /// Whether this member leads.
     pub(super) fn is_leader(&self, member: &str) -> bool {
         self.leader.as_deref() == Some(member)
     }
 
-    /// The member of this instance id.
     pub(super) fn member_of_instance(&self, instance: &str) -> Option<&Member> {
         self.members.values().find(|member| member.instance.as_deref() == Some(instance))
     }
 
-    /// The longest rebalance time-out of its members.
+    /// The longest rebalance timeout of the members.
     pub(super) fn rebalance_timeout_ms(&self) -> i64 {
         i64::from(self.members.values().map(|member| member.rebalance_timeout_ms).fold(0, i32::max))
     }
 
-    /// Whether nobody is missing.
     pub(super) fn all_joined(&self) -> bool {
         self.pending_members.is_empty() && self.members.values().all(|member| member.waiting_join.is_some())
     }
 
-    /// Whether one who speaks these protocols may join.
+    /// Whether a member with these protocols may join.
     pub(super) fn supports_protocols(&self, protocol_type: &str, protocols: &[JoinGroupRequestProtocol]) -> bool {
         if self.state == GroupState::Empty {
             !protocol_type.is_empty() && !protocols.is_empty()
@@ -191,7 +191,8 @@ impl Group {
         self.members.values().all(|member| member.supports(protocol))
     }
 
-    /// The protocol that all members support and most of them prefer; the one voted for first if they are equal.
+    /// The protocol with most votes. Each member votes for the first one in its list that all members support; the
+    /// earlier vote breaks a tie.
     pub(super) fn select_protocol(&self) -> Option<String> {
         let mut votes: IndexMap<&str, usize> = IndexMap::new();
         for member in self.members.values() {
@@ -202,11 +203,11 @@ impl Group {
         votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.to_owned())
     }
 
-    /// Whether a request may speak for this member.
+    /// Checks the member id and the instance id of a request.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_MEMBER_ID`, or `FENCED_INSTANCE_ID` for a static member that another one has replaced.
+    /// `UNKNOWN_MEMBER_ID`, or `FENCED_INSTANCE_ID` for a static member that was replaced.
     pub(super) fn check_member(&self, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
         if let Some(instance) = instance {
             let known = self.member_of_instance(instance).ok_or(ResponseError::UnknownMemberId)?;
@@ -217,7 +218,7 @@ impl Group {
         if self.members.contains_key(member) { Ok(()) } else { Err(ResponseError::UnknownMemberId) }
     }
 
-    /// Adds a member. The first one leads.
+    /// Adds a member. The first one becomes the leader.
     pub(super) fn add_member(&mut self, member: Member, protocol_type: &str) {
         if self.members.is_empty() {
             self.protocol_type = Some(protocol_type.to_owned());
@@ -227,7 +228,8 @@ impl Group {
         self.members.insert(member.id.clone(), member);
     }
 
-    /// Removes a member, and answers what it waits for. Another one leads if it led.
+    /// Removes a member or a pending member id, and responds to its waiting requests. If it was the leader, the next
+    /// member leads.
     pub(super) fn remove_member(&mut self, member: &str, op: &mut Operation<'_>) {
         if let Some(removed) = self.members.shift_remove(member) {
             removed.remove(op);
@@ -240,11 +242,11 @@ impl Group {
         op.timers.cancel(&self.heartbeat_timer(member));
     }
 
-    /// Gives a static member's place to one with a new id, and fences the old one (KIP-345).
+    /// Gives a static member a new id and fences the old one (KIP-345).
     pub(super) fn replace_static_member(&mut self, old: &str, new: &str, op: &mut Operation<'_>) {
         let Some((at, _, mut member)) = self.members.shift_remove_full(old) else { return };
-        member.answer_join(op, join_error(old, ResponseError::FencedInstanceId));
-        member.answer_sync(op, sync_error(ResponseError::FencedInstanceId));
+        member.send_join_response(op, join_error(old, ResponseError::FencedInstanceId));
+        member.send_sync_response(op, sync_error(ResponseError::FencedInstanceId));
         member.is_new = false;
         new.clone_into(&mut member.id);
         self.members.shift_insert(at, new.to_owned(), member);
@@ -257,7 +259,7 @@ impl Group {
         op.timers.cancel(&self.heartbeat_timer(old));
     }
 
-    /// Makes sure that the leader is one who rejoined. Returns whether there is one.
+    /// Replaces a leader that did not rejoin. Returns whether the group has a leader that rejoined.
     pub(super) fn elect_leader(&mut self) -> bool {
         let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else { return false };
         if leader.waiting_join.is_none() {
@@ -267,19 +269,17 @@ impl Group {
         true
     }
 
-    /// The timer of a member's session.
     pub(super) fn heartbeat_timer(&self, member: &str) -> Timer {
         Timer::Heartbeat { group: self.id.clone(), member: member.to_owned() }
     }
 
-    /// A member was heard of: its session begins anew.
+    /// Restarts a member's session timeout.
     pub(super) fn restart_session(&self, member: &str, op: &mut Operation<'_>) {
         if let Some(known) = self.members.get(member) {
             op.timers.schedule(self.heartbeat_timer(member), op.now + i64::from(known.session_timeout_ms));
         }
     }
 
-    /// What a member is told that has joined this generation.
     pub(super) fn join_response(&self, member: &str) -> JoinGroupResponse {
         JoinGroupResponse::default()
             .with_member_id(str_bytes(member))
@@ -289,7 +289,7 @@ impl Group {
             .with_leader(str_bytes(self.leader.as_deref().unwrap_or_default()))
     }
 
-    /// The members as their leader needs to know them.
+    /// The members and their metadata, for the leader.
     pub(super) fn current_member_metadata(&self) -> Vec<JoinGroupResponseMember> {
         self.members
             .values()
@@ -302,7 +302,6 @@ impl Group {
             .collect()
     }
 
-    /// What a member is told that asks for its assignment.
     pub(super) fn sync_response(&self, assignment: Bytes) -> SyncGroupResponse {
         SyncGroupResponse::default()
             .with_protocol_type(self.protocol_type.as_deref().map(str_bytes))
@@ -310,17 +309,16 @@ impl Group {
             .with_assignment(assignment)
     }
 
-    /// Whether its members speak the protocol of consumers.
     pub(super) fn is_consumer_group(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)
     }
 
-    /// Whether members subscribe to this topic; a group of consumers that the broker cannot read may subscribe to anything.
+    /// Whether members subscribe to the topic. True for a consumer group whose subscriptions cannot be decoded.
     pub(super) fn subscribes_to(&self, topic: &str) -> bool {
         self.subscribed.as_ref().map_or_else(|| self.is_consumer_group(), |topics| topics.contains(topic))
     }
 
-    /// The topics that the members of a group of consumers subscribe to, if all of them can be read.
+    /// The topics that the members of a consumer group subscribe to; `None` if one cannot be decoded.
     pub(super) fn subscriptions(&self) -> Option<BTreeSet<String>> {
         if !self.is_consumer_group() {
             return None;
@@ -336,14 +334,14 @@ impl Group {
         Some(topics)
     }
 
-    /// Tells the journal of a generation in this op.
+    /// Adds a generation to the operation's journal entries.
     pub(super) fn record_generation(&mut self, record: Generation, op: &mut Operation<'_>) {
         self.recorded = Some(record.clone());
         op.entries.push(GroupEntry::Generation(record));
     }
 }
 
-/// The topics of a consumer's subscription, read as version 0, which every version begins with.
+/// Decodes the topics of a consumer's subscription as version 0, which is a prefix of every version.
 fn subscription(mut metadata: Bytes) -> Option<Vec<String>> {
     let version = metadata.try_get_i16().ok()?;
     if version < 0 {

@@ -1,4 +1,4 @@
-//! Owns `JoinGroup`: who may become a member, under which id, and whether that begins a rebalance.
+//! `JoinGroup`: new dynamic and static members, and members that rejoin.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
@@ -9,22 +9,19 @@ use super::member::{Member, WaitingJoin, for_version, join_error, protocols_of, 
 use super::{GroupContext, Groups, Operation, coordinator_error};
 use crate::broker::response::{DeferredResponse, MaybeDeferred, RequestContext, Ticket};
 
-/// From this version on a dynamic member options twice: first for its id (KIP-394).
+/// The first version in which a dynamic member needs an id to join, and sends a first join to get it (KIP-394).
 const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
-/// From this version on a static leader that comes back can be told to keep the assignment (KIP-814).
+/// The first version that can return `skip_assignment` to a static leader that rejoins (KIP-814).
 const SKIP_ASSIGNMENT_SINCE: i16 = 9;
-/// How long a member is waited for that was never answered and so cannot be heard of; fixed in Kafka, too.
+/// Timeout of a new member until its first join response, since it cannot send heartbeats before. Fixed in Kafka, too.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 
-/// What a join leads to.
 enum JoinOutcome {
-    /// It is answered at once.
     Answered(JoinGroupResponse),
-    /// It waits under its ticket, and may have been answered already.
+    /// The join waits under its ticket. The operation may already have a response for it.
     Waits,
 }
 
-/// A request and what comes with it.
 struct JoinCall<'a> {
     request: &'a JoinGroupRequest,
     context: &'a RequestContext<'a>,
@@ -42,7 +39,6 @@ impl JoinCall<'_> {
 }
 
 impl Groups {
-    /// Answers `JoinGroup`.
     pub(super) fn join(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -50,7 +46,7 @@ impl Groups {
         context: &RequestContext<'_>,
     ) -> MaybeDeferred<JoinGroupResponse> {
         match self.try_join(broker, request, context) {
-            MaybeDeferred::Now(answer) => MaybeDeferred::Now(for_version(answer, context.version)),
+            MaybeDeferred::Now(response) => MaybeDeferred::Now(for_version(response, context.version)),
             later @ MaybeDeferred::Later(_) => later,
         }
     }
@@ -97,8 +93,8 @@ impl Groups {
         let outcome = group.join(broker, &join, &mut op);
         let answered = op.finish(broker, Some(join.ticket));
         match (outcome, answered) {
-            (JoinOutcome::Answered(answer), _) | (JoinOutcome::Waits, Some(DeferredResponse::Join(answer))) => {
-                MaybeDeferred::Now(answer)
+            (JoinOutcome::Answered(response), _) | (JoinOutcome::Waits, Some(DeferredResponse::Join(response))) => {
+                MaybeDeferred::Now(response)
             }
             (JoinOutcome::Waits, _) => MaybeDeferred::Later(join.ticket),
         }
@@ -114,34 +110,33 @@ impl Group {
         if !member.is_empty() {
             return self.join_with_member_id(member, join, op);
         }
-        let fresh = broker.new_uuid();
+        let uuid = broker.new_uuid();
         let Some(instance) = join.instance() else {
-            let id = format!("{}-{fresh}", join.context.client.id);
+            let id = format!("{}-{uuid}", join.context.client.id);
             return self.join_new_dynamic_member(id, join, op);
         };
-        let id = format!("{instance}-{fresh}");
+        let id = format!("{instance}-{uuid}");
         match self.member_of_instance(instance).map(|member| member.id.clone()) {
             Some(old) => self.rejoin_static_member(broker, &old, &id, join, op),
             None => self.add_and_rebalance(&id, join, op),
         }
     }
 
-    /// A dynamic member without an id.
     fn join_new_dynamic_member(&mut self, id: String, join: &JoinCall<'_>, op: &mut Operation<'_>) -> JoinOutcome {
         if join.context.version < MEMBER_ID_REQUIRED_SINCE {
             return self.add_and_rebalance(&id, join, op);
         }
-        let answer = join_error(&id, ResponseError::MemberIdRequired);
+        let response = join_error(&id, ResponseError::MemberIdRequired);
         op.timers.schedule(self.heartbeat_timer(&id), op.now + i64::from(join.request.session_timeout_ms));
         self.pending_members.insert(id);
-        JoinOutcome::Answered(answer)
+        JoinOutcome::Answered(response)
     }
 
-    /// One that says who it is.
+    /// A join with a member id: a pending one, or one of a member that rejoins.
     fn join_with_member_id(&mut self, member: &str, join: &JoinCall<'_>, op: &mut Operation<'_>) -> JoinOutcome {
         if self.pending_members.contains(member) {
             if join.instance().is_some() {
-                // Static members get no id ahead; Kafka calls this an illegal state.
+                // Static members do not get an id ahead of joining. Kafka throws an `IllegalStateException`.
                 return JoinOutcome::Answered(join_error("", ResponseError::UnknownServerError));
             }
             return self.add_and_rebalance(member, join, op);
@@ -151,15 +146,16 @@ impl Group {
         }
         let same = self.members[member].matches(&join.request.protocols);
         match self.state {
-            // Its answer may have been lost.
+            // A retry: the response may have been lost.
             GroupState::CompletingRebalance if same => {
-                let mut answer = self.join_response(member);
+                let mut response = self.join_response(member);
                 if self.is_leader(member) {
-                    answer.members = self.current_member_metadata();
+                    response.members = self.current_member_metadata();
                 }
-                JoinOutcome::Answered(answer)
+                JoinOutcome::Answered(response)
             }
-            // A leader comes back when it wants another assignment, though it subscribes to the same.
+            // A leader rejoins with an unchanged subscription to trigger a new assignment, for example after new
+            // partitions.
             GroupState::Stable if same && !self.is_leader(member) => JoinOutcome::Answered(self.join_response(member)),
             GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Stable => {
                 self.update_member_and_wait(member, join, op);
@@ -170,7 +166,7 @@ impl Group {
         }
     }
 
-    /// Makes a member, which begins a rebalance.
+    /// Adds a member and starts a rebalance.
     fn add_and_rebalance(&mut self, id: &str, join: &JoinCall<'_>, op: &mut Operation<'_>) -> JoinOutcome {
         let mut member = Member::new(id.to_owned(), join.request, join.context);
         member.await_join(op, join.waiting_join());
@@ -183,7 +179,6 @@ impl Group {
         JoinOutcome::Waits
     }
 
-    /// A member says anew what it wants, and waits.
     fn update_member_and_wait(&mut self, member: &str, join: &JoinCall<'_>, op: &mut Operation<'_>) {
         let Some(member) = self.members.get_mut(member) else { return };
         member.protocols = protocols_of(&join.request.protocols);
@@ -192,7 +187,7 @@ impl Group {
         member.await_join(op, join.waiting_join());
     }
 
-    /// A static member has come back without an id: it takes its old place under a new one (KIP-345).
+    /// A static member that joins without a member id gets a new one and replaces its former self (KIP-345).
     fn rejoin_static_member(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -212,33 +207,33 @@ impl Group {
                     op.timers.cancel(&self.heartbeat_timer(new));
                     *self = before;
                     self.restart_session(old, op);
-                    let answer = self.join_response("").with_error_code(coordinator_error(error).code());
-                    return JoinOutcome::Answered(answer);
+                    let response = self.join_response("").with_error_code(coordinator_error(error).code());
+                    return JoinOutcome::Answered(response);
                 }
                 self.recorded = Some(record);
-                let answer = self.static_rejoin_response(&before, new, join.context.version);
+                let response = self.static_rejoin_response(&before, new, join.context.version);
                 if let Some(member) = self.members.get_mut(new) {
-                    member.answer_join(op, answer);
+                    member.send_join_response(op, response);
                 }
             }
             Some(_) => self.rebalance(op),
-            // The leader may know the old id already, and would assign to it.
+            // The leader may have received the old id already, and would assign partitions to it.
             None if self.state == GroupState::CompletingRebalance => self.prepare_rebalance(op),
             None => self.complete_if_all_joined(op),
         }
         JoinOutcome::Waits
     }
 
-    /// What a static member is told that came back into a stable group. Before version 9 a leader must not learn that
-    /// it leads, or it would compute an assignment that nobody waits for: it is told its old id.
+    /// The response to a static member that rejoins a stable group. Before version 9 a leader must not learn that it is
+    /// the leader, since it would compute an assignment that is not used: the response names its old id as the leader.
     fn static_rejoin_response(&self, before: &Self, member: &str, version: i16) -> JoinGroupResponse {
-        let mut answer = self.join_response(member);
+        let mut response = self.join_response(member);
         if version < SKIP_ASSIGNMENT_SINCE {
-            answer.leader = before.join_response(member).leader;
+            response.leader = before.join_response(member).leader;
         } else if self.is_leader(member) {
-            answer.members = self.current_member_metadata();
-            answer.skip_assignment = true;
+            response.members = self.current_member_metadata();
+            response.skip_assignment = true;
         }
-        answer
+        response
     }
 }

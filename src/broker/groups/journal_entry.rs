@@ -1,4 +1,4 @@
-//! Owns what the journal keeps of groups: members and assignment of a completed rebalance, offsets, and their ends.
+//! Journal entries of groups: generations with members and assignments, committed and pending offsets, and deletions.
 
 use std::collections::BTreeMap;
 
@@ -7,118 +7,91 @@ use serde::{Deserialize, Serialize};
 
 use super::serde_hex;
 
-/// What the journal keeps of groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupEntry {
-    /// A group has this generation. Written where Kafka writes its group metadata record, so a restart finds the last
-    /// generation whose assignment was handed out.
+    /// A generation of a group. Written where Kafka writes its group metadata record, so that a restart finds the last
+    /// generation whose assignments were sent.
     Generation(Generation),
-    /// Offsets were committed, or wait for the end of a transaction.
+    /// Offsets were committed, or are pending in a transaction.
     Offsets(CommittedOffsets),
-    /// Offsets were deleted or have expired, pending ones too.
-    OffsetsDeleted {
-        /// The group.
-        group: String,
-        /// Topics and their partitions.
-        topics: BTreeMap<String, Vec<i32>>,
-    },
-    /// A transaction has ended, and the offsets pending in it became committed or are dropped.
-    TransactionEnded {
-        /// Whose.
-        producer_id: i64,
-        /// It was committed.
-        committed: bool,
-    },
-    /// A topic was deleted, and with it every group's offsets for it.
-    TopicDeleted {
-        /// Its name.
-        topic: String,
-    },
-    /// A group was deleted, with its offsets.
-    Deleted {
-        /// The group.
-        group: String,
-    },
+    /// Offsets were deleted or have expired, pending ones included.
+    OffsetsDeleted { group: String, topics: BTreeMap<String, Vec<i32>> },
+    /// A transaction has ended, which committed or discarded its pending offsets.
+    TransactionEnded { producer_id: i64, committed: bool },
+    /// A topic was deleted, and every group's offsets of it.
+    TopicDeleted { topic: String },
+    /// A group and its offsets were deleted.
+    Deleted { group: String },
 }
 
-/// A generation as it is remembered.
+/// A generation of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
-    /// The group.
     pub group: String,
-    /// Counts rebalances.
+    /// The generation id.
     pub number: i32,
-    /// `consumer`, `connect`, …; none before a first member.
+    /// `consumer`, `connect`, …; `None` before the first member joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol_type: Option<String>,
-    /// The protocol that was chosen; none without members.
+    /// The selected protocol; `None` without members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// The leader's member id; none without members.
+    /// The leader's member id; `None` without members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
-    /// Since when the group is in its state, in milliseconds.
+    /// When the group entered its state, in milliseconds.
     pub since: i64,
-    /// The members in the order in which they joined.
+    /// The members, in the order in which they joined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<GenerationMember>,
 }
 
-/// A member as it is remembered: of its protocols only the chosen one, as in Kafka's record.
+/// A member of a generation. Only the selected protocol is stored, as in Kafka's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationMember {
-    /// Its member id.
     pub id: String,
-    /// Its `group.instance.id`.
+    /// `group.instance.id`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Its client id.
     pub client_id: String,
-    /// Where it connected from.
     pub client_host: String,
     /// `max.poll.interval.ms` of a consumer.
     pub rebalance_timeout_ms: i32,
     /// `session.timeout.ms`
     pub session_timeout_ms: i32,
-    /// What it said of itself under the chosen protocol.
+    /// The member's metadata for the selected protocol.
     #[serde(with = "serde_hex")]
     pub subscription: Bytes,
-    /// What the leader gave it.
     #[serde(with = "serde_hex")]
     pub assignment: Bytes,
 }
 
-/// Offsets of one request.
+/// The offsets of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommittedOffsets {
-    /// The group.
     pub group: String,
-    /// Set if they wait for the end of this producer's transaction.
+    /// Set if the offsets are pending in this producer's transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer_id: Option<i64>,
-    /// Counts requests: decides which commit is the newer one when a transaction ends.
+    /// The number of the commit. It decides which offset is newer when a transaction ends.
     pub position: u64,
-    /// When, in milliseconds.
+    /// Time of the commit, in milliseconds.
     pub time: i64,
-    /// When they expire, if the request said so.
+    /// When the offsets expire, if the request set a retention time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
-    /// The offsets, by topic.
     pub topics: BTreeMap<String, Vec<PartitionOffset>>,
 }
 
-/// A partition's offset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionOffset {
-    /// The partition.
     pub partition: i32,
     /// The next offset to read.
     pub offset: i64,
-    /// Epoch of the leader of the last record read, -1 for unknown.
+    /// Leader epoch of the last consumed record; -1 if unknown.
     #[serde(default = "no_epoch", skip_serializing_if = "is_no_epoch")]
     pub leader_epoch: i32,
-    /// The committer's note.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub metadata: String,
 }

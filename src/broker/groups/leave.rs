@@ -1,4 +1,4 @@
-//! Owns `LeaveGroup`: members that go by themselves, and static ones that an administrator removes.
+//! `LeaveGroup`: members that leave, and static members that an administrator removes.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
@@ -9,11 +9,10 @@ use super::group::{Group, GroupState};
 use super::{GroupContext, Groups, Operation};
 use crate::broker::response::RequestContext;
 
-/// From this version on several members may leave at once, each with an error of its own (KIP-345).
+/// The first version with several members per request, each with its error (KIP-345).
 const MEMBERS_SINCE: i16 = 3;
 
 impl Groups {
-    /// Answers `LeaveGroup`.
     pub(super) fn leave(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -23,35 +22,35 @@ impl Groups {
         if request.group_id.is_empty() {
             return LeaveGroupResponse::default().with_error_code(ResponseError::InvalidGroupId.code());
         }
-        let lone = [MemberIdentity::default().with_member_id(request.member_id.clone())];
-        let members = if context.version < MEMBERS_SINCE { &lone[..] } else { &request.members };
+        let single = [MemberIdentity::default().with_member_id(request.member_id.clone())];
+        let members = if context.version < MEMBERS_SINCE { &single[..] } else { &request.members };
         let Self { by_id: groups, timers, .. } = self;
         let mut op = Operation::new(context.now, timers);
         let mut group = groups.get_mut(request.group_id.as_str());
-        let mut gone = false;
-        let mut answers = Vec::new();
+        let mut any_left = false;
+        let mut responses = Vec::new();
         for member in members {
             let left = match &mut group {
                 Some(group) => group.leave(member, &mut op),
                 None => Err(ResponseError::UnknownMemberId),
             };
-            gone |= left.is_ok();
-            answers.push(
+            any_left |= left.is_ok();
+            responses.push(
                 MemberResponse::default()
                     .with_member_id(member.member_id.clone())
                     .with_group_instance_id(member.group_instance_id.clone())
                     .with_error_code(left.err().map_or(0, |error| error.code())),
             );
         }
-        if let Some(group) = group.filter(|group| gone && group.state != GroupState::Empty) {
+        if let Some(group) = group.filter(|group| any_left && group.state != GroupState::Empty) {
             group.rebalance(&mut op);
         }
         op.finish(broker, None);
         if context.version < MEMBERS_SINCE {
-            let error = answers.first().map_or(0, |answer| answer.error_code);
+            let error = responses.first().map_or(0, |response| response.error_code);
             return LeaveGroupResponse::default().with_error_code(error);
         }
-        LeaveGroupResponse::default().with_members(answers)
+        LeaveGroupResponse::default().with_members(responses)
     }
 }
 
@@ -59,7 +58,7 @@ impl Group {
     fn leave(&mut self, leaver: &MemberIdentity, op: &mut Operation<'_>) -> Result<(), ResponseError> {
         let instance = leaver.group_instance_id.as_deref();
         let id = if leaver.member_id.is_empty() {
-            // Only administrators do not know the id, and they name an instance.
+            // Only administrators omit the member id. They name the instance instead.
             let member = instance.and_then(|instance| self.member_of_instance(instance));
             member.ok_or(ResponseError::UnknownMemberId)?.id.clone()
         } else {

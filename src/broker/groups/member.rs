@@ -1,4 +1,4 @@
-//! Owns one member of a group: what it said when it joined, what it was given, and the answers it waits for.
+//! A member of a group: its protocols, timeouts and assignment, and its waiting join or sync.
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -10,15 +10,14 @@ use super::journal_entry::GenerationMember;
 use super::{Operation, str_bytes};
 use crate::broker::response::{DeferredResponse, RequestContext, Ticket};
 
-/// A join that waits for the end of the rebalance.
+/// A join that waits for the rebalance to complete.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WaitingJoin {
     pub(super) ticket: Ticket,
-    /// Answers differ by version.
+    /// The version of the request. The response depends on it.
     pub(super) version: i16,
 }
 
-/// A member.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) id: String,
@@ -27,21 +26,21 @@ pub(super) struct Member {
     pub(super) client_host: String,
     pub(super) rebalance_timeout_ms: i32,
     pub(super) session_timeout_ms: i32,
-    /// Names and metadata, the member's favourite first.
+    /// Names and metadata, in the member's order of preference.
     pub(super) protocols: Vec<(String, Bytes)>,
     pub(super) assignment: Bytes,
     pub(super) waiting_join: Option<WaitingJoin>,
     pub(super) waiting_sync: Option<Ticket>,
-    /// It was never answered yet, so it does not know its id and cannot be heard of.
+    /// Whether its first join still waits. Such a member does not know its id and cannot send heartbeats.
     pub(super) is_new: bool,
 }
 
-/// Copies, because what a request holds keeps its whole frame alive.
+/// Copies the metadata, because a slice would keep the whole request frame in memory.
 pub(super) fn protocols_of(protocols: &[JoinGroupRequestProtocol]) -> Vec<(String, Bytes)> {
     protocols.iter().map(|protocol| (protocol.name.to_string(), Bytes::copy_from_slice(&protocol.metadata))).collect()
 }
 
-/// Version 0 knows one time-out for both.
+/// Version 0 has one timeout for both.
 pub(super) fn rebalance_timeout_of(request: &JoinGroupRequest, version: i16) -> i32 {
     if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms }
 }
@@ -63,7 +62,6 @@ impl Member {
         }
     }
 
-    /// Puts the member back as the journal remembers it.
     pub(super) fn restore(record: &GenerationMember, protocol: &str) -> Self {
         Self {
             id: record.id.clone(),
@@ -80,7 +78,6 @@ impl Member {
         }
     }
 
-    /// As the journal is to remember it.
     pub(super) fn record(&self, protocol: Option<&str>, assignment: Bytes) -> GenerationMember {
         GenerationMember {
             id: self.id.clone(),
@@ -94,18 +91,16 @@ impl Member {
         }
     }
 
-    /// What it said under this protocol.
     pub(super) fn metadata(&self, protocol: Option<&str>) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| Some(name.as_str()) == protocol);
         found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
     }
 
-    /// Whether it can work with this protocol.
     pub(super) fn supports(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|(name, _)| name == protocol)
     }
 
-    /// Whether it says the same as before, in the same order.
+    /// Whether the protocols are the member's current ones, in the same order.
     pub(super) fn matches(&self, protocols: &[JoinGroupRequestProtocol]) -> bool {
         self.protocols.len() == protocols.len()
             && self
@@ -115,52 +110,55 @@ impl Member {
                 .all(|((name, metadata), asked)| *name == *asked.name && *metadata == asked.metadata)
     }
 
-    /// A member that waits in a rebalance need not be heard of, unless it was never answered: nobody may be there.
+    /// Whether the session timeout is suspended: the member waits for a response. A new member's timeout is not
+    /// suspended, because its client may be disconnected.
     pub(super) fn satisfies_heartbeat(&self) -> bool {
         !self.is_new && (self.waiting_join.is_some() || self.waiting_sync.is_some())
     }
 
-    /// Answers the join that waits. Returns whether there was one.
-    pub(super) fn answer_join(&mut self, op: &mut Operation<'_>, answer: JoinGroupResponse) -> bool {
+    /// Responds to the waiting join. Returns whether there was one.
+    pub(super) fn send_join_response(&mut self, op: &mut Operation<'_>, response: JoinGroupResponse) -> bool {
         let Some(waiting_join) = self.waiting_join.take() else { return false };
-        op.answers.push((waiting_join.ticket, DeferredResponse::Join(for_version(answer, waiting_join.version))));
+        op.responses.push((waiting_join.ticket, DeferredResponse::Join(for_version(response, waiting_join.version))));
         true
     }
 
-    /// Answers the sync that waits. Returns whether there was one.
-    pub(super) fn answer_sync(&mut self, op: &mut Operation<'_>, answer: SyncGroupResponse) -> bool {
+    /// Responds to the waiting sync. Returns whether there was one.
+    pub(super) fn send_sync_response(&mut self, op: &mut Operation<'_>, response: SyncGroupResponse) -> bool {
         let Some(ticket) = self.waiting_sync.take() else { return false };
-        op.answers.push((ticket, DeferredResponse::Sync(answer)));
+        op.responses.push((ticket, DeferredResponse::Sync(response)));
         true
     }
 
-    /// Lets a join wait. One that waited already is told to try again: Kafka forgets it, but a ticket wants an answer.
+    /// Lets a join wait. An earlier one that waits fails with `REBALANCE_IN_PROGRESS`: Kafka drops it, but every ticket
+    /// needs a response.
     pub(super) fn await_join(&mut self, op: &mut Operation<'_>, waiting_join: WaitingJoin) {
         let id = self.id.clone();
-        self.answer_join(op, join_error(&id, ResponseError::RebalanceInProgress));
+        self.send_join_response(op, join_error(&id, ResponseError::RebalanceInProgress));
         self.waiting_join = Some(waiting_join);
     }
 
     /// Lets a sync wait; see `await_join`.
     pub(super) fn await_sync(&mut self, op: &mut Operation<'_>, ticket: Ticket) {
-        self.answer_sync(op, sync_error(ResponseError::RebalanceInProgress));
+        self.send_sync_response(op, sync_error(ResponseError::RebalanceInProgress));
         self.waiting_sync = Some(ticket);
     }
 
-    /// Answers whatever waits, because the member is no longer one. Kafka leaves a waiting sync unanswered here.
+    /// Fails the waiting requests of a member that is removed. Kafka does not respond to a waiting sync here.
     pub(super) fn remove(mut self, op: &mut Operation<'_>) {
-        self.answer_join(op, join_error("", ResponseError::UnknownMemberId));
-        self.answer_sync(op, sync_error(ResponseError::UnknownMemberId));
+        self.send_join_response(op, join_error("", ResponseError::UnknownMemberId));
+        self.send_sync_response(op, sync_error(ResponseError::UnknownMemberId));
     }
 
-    /// Answers whatever waits with an error; the member stays one.
+    /// Fails the waiting requests. The member stays in the group.
     pub(super) fn end_waiting_requests(&mut self, error: ResponseError, op: &mut Operation<'_>) {
         let id = self.id.clone();
-        self.answer_join(op, join_error(&id, error));
-        self.answer_sync(op, sync_error(error));
+        self.send_join_response(op, join_error(&id, error));
+        self.send_sync_response(op, sync_error(error));
     }
 
-    /// As administrators see it; what it subscribes to is only shown of a stable group.
+    /// The member in a `DescribeGroups` response. `protocol` is `None` unless the group is stable; then no metadata is
+    /// shown.
     pub(super) fn describe(&self, protocol: Option<&str>) -> DescribedGroupMember {
         DescribedGroupMember::default()
             .with_member_id(str_bytes(&self.id))
@@ -172,7 +170,6 @@ impl Member {
     }
 }
 
-/// A join that failed.
 pub(super) fn join_error(member: &str, error: ResponseError) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .with_member_id(str_bytes(member))
@@ -180,15 +177,14 @@ pub(super) fn join_error(member: &str, error: ResponseError) -> JoinGroupRespons
         .with_error_code(error.code())
 }
 
-/// An answer as this version can say it: before version 7 no protocol is an empty name.
-pub(super) fn for_version(mut answer: JoinGroupResponse, version: i16) -> JoinGroupResponse {
+/// Adapts a response to its version: before version 7 the protocol name is empty instead of null.
+pub(super) fn for_version(mut response: JoinGroupResponse, version: i16) -> JoinGroupResponse {
     if version < 7 {
-        answer.protocol_name.get_or_insert_default();
+        response.protocol_name.get_or_insert_default();
     }
-    answer
+    response
 }
 
-/// A sync that failed.
 pub(super) fn sync_error(error: ResponseError) -> SyncGroupResponse {
     SyncGroupResponse::default().with_error_code(error.code())
 }

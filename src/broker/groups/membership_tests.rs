@@ -1,4 +1,4 @@
-//! Owns the claims about members: waiting_join, leading, waiting_sync, being heard of, leaving, being replaced.
+//! Tests of group membership: join, sync, heartbeat, leave, static members, and timeouts.
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -18,14 +18,14 @@ fn of_member(member: &str) -> JoinOptions<'_> {
     JoinOptions { member, ..JoinOptions::default() }
 }
 
-/// A group whose first rebalance waits.
+/// A coordinator with an initial rebalance delay.
 fn with_initial_delay(ms: i32) -> TestCoordinator {
     let mut coordinator = coordinator();
     coordinator.broker.settings = NodeSettings { group_initial_rebalance_delay_ms: ms, ..NodeSettings::default() };
     coordinator
 }
 
-/// A stable group of two static members, `a` (leads) and `b`.
+/// A stable group of two static members: the leader `a`, and `b`.
 fn stable_of_two_static(coordinator: &mut TestCoordinator) -> (String, String) {
     let a = coordinator.join_now(of_instance("a")).member_id.to_string();
     coordinator.sync_now(&a, 1, &[(&a, "all")]);
@@ -40,14 +40,14 @@ fn stable_of_two_static(coordinator: &mut TestCoordinator) -> (String, String) {
 }
 
 #[test]
-fn a_dynamic_member_is_given_an_id_before_it_joins() {
+fn dynamic_member_needs_an_id_to_join() {
     let mut coordinator = coordinator();
-    let answer = coordinator.join_now(JoinOptions::default());
-    assert_eq!(answer.error_code, ResponseError::MemberIdRequired.code());
-    assert!(answer.member_id.starts_with("client-"));
-    assert_eq!(answer.generation_id, -1);
+    let response = coordinator.join_now(JoinOptions::default());
+    assert_eq!(response.error_code, ResponseError::MemberIdRequired.code());
+    assert!(response.member_id.starts_with("client-"));
+    assert_eq!(response.generation_id, -1);
     assert_eq!(coordinator.state(), "Empty");
-    let id = answer.member_id.to_string();
+    let id = response.member_id.to_string();
     let joined = coordinator.join_now(of_member(&id));
     assert_eq!((joined.error_code, joined.generation_id), (0, 1));
     assert_eq!((&*joined.leader, &*joined.member_id), (id.as_str(), id.as_str()));
@@ -59,13 +59,13 @@ fn a_dynamic_member_is_given_an_id_before_it_joins() {
 }
 
 #[test]
-fn before_version_4_a_member_joins_at_once() {
+fn before_version_4_members_join_without_an_id() {
     let joined = coordinator().join_now(JoinOptions { version: 3, ..JoinOptions::default() });
     assert_eq!((joined.error_code, joined.generation_id), (0, 1));
 }
 
 #[test]
-fn a_join_is_refused_without_a_group_a_session_or_a_protocol() {
+fn invalid_joins_are_refused() {
     let mut coordinator = coordinator();
     let refused = |coordinator: &mut TestCoordinator, options| coordinator.join_now(options).error_code;
     for session_ms in [5_999, 1_800_001] {
@@ -80,8 +80,8 @@ fn a_join_is_refused_without_a_group_a_session_or_a_protocol() {
     assert_eq!(refused(&mut coordinator, untyped), ResponseError::InconsistentGroupProtocol.code());
     coordinator.stable_of_one();
     for (version, name) in [(6, Some("")), (7, None)] {
-        let answer = coordinator.join_now(JoinOptions { version, ..of_member("stranger") });
-        assert_eq!(answer.protocol_name.as_deref(), name, "no protocol is an empty name before version 7");
+        let response = coordinator.join_now(JoinOptions { version, ..of_member("stranger") });
+        assert_eq!(response.protocol_name.as_deref(), name, "before version 7 the name is empty instead of null");
     }
     let connect = JoinOptions { protocol_type: "connect", ..JoinOptions::default() };
     assert_eq!(refused(&mut coordinator, connect), ResponseError::InconsistentGroupProtocol.code());
@@ -91,7 +91,7 @@ fn a_join_is_refused_without_a_group_a_session_or_a_protocol() {
 }
 
 #[test]
-fn the_protocol_with_most_votes_of_those_that_all_support_is_chosen() {
+fn common_protocol_with_most_votes_is_selected() {
     let mut coordinator = coordinator();
     let speaks = |names: &[&'static str]| JoinOptions {
         version: 3,
@@ -109,7 +109,7 @@ fn the_protocol_with_most_votes_of_those_that_all_support_is_chosen() {
 }
 
 #[test]
-fn members_get_what_the_leader_gave_them() {
+fn members_get_the_leaders_assignments() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     assert_eq!(coordinator.state(), "Stable");
@@ -120,7 +120,7 @@ fn members_get_what_the_leader_gave_them() {
 }
 
 #[test]
-fn a_member_that_the_leader_forgot_gets_nothing() {
+fn member_without_an_assignment_gets_an_empty_one() {
     let mut coordinator = coordinator();
     let (id, _) = coordinator.join_with_new_id(JoinOptions::default());
     let synced = coordinator.sync_now(&id, 1, &[("stranger", "all")]);
@@ -129,7 +129,7 @@ fn a_member_that_the_leader_forgot_gets_nothing() {
 }
 
 #[test]
-fn a_sync_is_refused_to_strangers_and_in_other_generations() {
+fn sync_checks_member_and_generation() {
     let mut coordinator = coordinator();
     let stranger = coordinator.sync_now("stranger", 1, &[]);
     assert_eq!(stranger.error_code, ResponseError::UnknownMemberId.code());
@@ -140,7 +140,7 @@ fn a_sync_is_refused_to_strangers_and_in_other_generations() {
 }
 
 #[test]
-fn a_heartbeat_tells_of_a_rebalance() {
+fn heartbeat_reports_a_rebalance() {
     let mut coordinator = coordinator();
     assert_eq!(coordinator.heartbeat("stranger", 1), Err(ResponseError::UnknownMemberId));
     let leader = coordinator.stable_of_one();
@@ -149,12 +149,12 @@ fn a_heartbeat_tells_of_a_rebalance() {
     let (_, joined) = coordinator.join_with_new_id(JoinOptions::default());
     assert_eq!(coordinator.heartbeat(&leader, 1), Err(ResponseError::RebalanceInProgress));
     coordinator.join_now(of_member(&leader));
-    assert_eq!(coordinator.heartbeat(&leader, 2), Ok(()), "members may be heard of before they have synced");
+    assert_eq!(coordinator.heartbeat(&leader, 2), Ok(()), "before sync");
     assert_eq!(coordinator.join_response(later(joined)).generation_id, 2);
 }
 
 #[test]
-fn an_unchanged_follower_that_rejoins_keeps_its_generation_and_a_leader_begins_a_rebalance() {
+fn only_the_leader_rebalances_by_rejoining_unchanged() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let same = coordinator.join_now(of_member(&follower));
@@ -167,7 +167,7 @@ fn an_unchanged_follower_that_rejoins_keeps_its_generation_and_a_leader_begins_a
 }
 
 #[test]
-fn a_changed_subscription_begins_a_rebalance() {
+fn changed_subscription_starts_a_rebalance() {
     let mut coordinator = coordinator();
     let (_, follower) = coordinator.stable_of_two();
     let protocols = vec![("range", subscription(&["orders", "payments"]))];
@@ -176,7 +176,7 @@ fn a_changed_subscription_begins_a_rebalance() {
 }
 
 #[test]
-fn a_join_whose_answer_was_lost_is_answered_again() {
+fn retried_join_gets_the_same_response() {
     let mut coordinator = coordinator();
     let (id, joined) = coordinator.join_with_new_id(JoinOptions::default());
     let again = coordinator.join_now(of_member(&id));
@@ -185,7 +185,7 @@ fn a_join_whose_answer_was_lost_is_answered_again() {
 }
 
 #[test]
-fn a_changed_join_while_others_wait_for_the_leader_has_them_rejoin() {
+fn changed_join_during_sync_restarts_the_rebalance() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let leads = coordinator.join_later(of_member(&leader));
@@ -199,7 +199,7 @@ fn a_changed_join_while_others_wait_for_the_leader_has_them_rejoin() {
 }
 
 #[test]
-fn a_second_request_in_place_of_one_that_waits_has_the_first_one_answered() {
+fn second_request_ends_the_wait_of_the_first() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let first = coordinator.join_later(of_member(&leader));
@@ -215,7 +215,7 @@ fn a_second_request_in_place_of_one_that_waits_has_the_first_one_answered() {
 }
 
 #[test]
-fn a_rebalance_waits_for_the_longest_rebalance_time_out_and_no_longer() {
+fn join_phase_ends_at_the_rebalance_timeout() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let waits = coordinator.join_later(of_member(&leader));
@@ -232,7 +232,7 @@ fn a_rebalance_waits_for_the_longest_rebalance_time_out_and_no_longer() {
 }
 
 #[test]
-fn a_leader_that_does_not_rejoin_loses_its_office() {
+fn leader_that_does_not_rejoin_is_replaced() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let protocols = vec![("range", subscription(&["payments"]))];
@@ -244,7 +244,7 @@ fn a_leader_that_does_not_rejoin_loses_its_office() {
 }
 
 #[test]
-fn a_member_not_heard_of_is_out_and_the_others_rebalance() {
+fn session_timeout_removes_a_member_and_rebalances() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     coordinator.advance(i64::from(SESSION_MS) - 1);
@@ -257,7 +257,7 @@ fn a_member_not_heard_of_is_out_and_the_others_rebalance() {
 }
 
 #[test]
-fn the_last_member_that_is_not_heard_of_leaves_an_empty_group() {
+fn group_is_empty_after_the_last_session_timeout() {
     let mut coordinator = coordinator();
     let id = coordinator.stable_of_one();
     coordinator.advance(i64::from(SESSION_MS));
@@ -266,7 +266,7 @@ fn the_last_member_that_is_not_heard_of_leaves_an_empty_group() {
 }
 
 #[test]
-fn a_member_that_waits_need_not_be_heard_of() {
+fn waiting_member_needs_no_heartbeats() {
     let mut coordinator = coordinator();
     let leader = coordinator.stable_of_one();
     let (_, joined) = coordinator.join_with_new_id(JoinOptions::default());
@@ -274,14 +274,14 @@ fn a_member_that_waits_need_not_be_heard_of() {
     for _ in 0..6 {
         coordinator.advance(i64::from(SESSION_MS) - 1);
         assert_eq!(coordinator.heartbeat(&leader, 1), Err(ResponseError::RebalanceInProgress));
-        assert!(coordinator.answered.is_empty());
+        assert!(coordinator.responses.is_empty());
     }
     coordinator.advance(i64::from(SESSION_MS));
-    assert_eq!(coordinator.join_response(waits).generation_id, 2, "the rebalance time-out is over");
+    assert_eq!(coordinator.join_response(waits).generation_id, 2, "the rebalance timeout has expired");
 }
 
 #[test]
-fn a_newcomer_is_not_waited_for_forever() {
+fn new_member_times_out_after_5_minutes() {
     let mut coordinator = coordinator();
     let leader = coordinator.join_now(JoinOptions {
         version: 3,
@@ -292,26 +292,26 @@ fn a_newcomer_is_not_waited_for_forever() {
     coordinator.sync_now(&leader.member_id, 1, &[]);
     let (_, joined) = coordinator.join_with_new_id(JoinOptions::default());
     coordinator.advance(299_999);
-    assert!(coordinator.answered.is_empty());
+    assert!(coordinator.responses.is_empty());
     coordinator.advance(1);
     assert_eq!(coordinator.join_response(later(joined)).error_code, ResponseError::UnknownMemberId.code());
 }
 
 #[test]
-fn an_id_that_is_not_used_is_forgotten() {
+fn pending_member_id_expires() {
     let mut coordinator = coordinator();
     let leader = coordinator.stable_of_one();
     let id = coordinator.join_now(JoinOptions::default()).member_id.to_string();
     let waits = coordinator.join_later(of_member(&leader));
     coordinator.advance(i64::from(SESSION_MS) - 1);
-    assert!(coordinator.answered.is_empty(), "who was given an id is waited for");
+    assert!(coordinator.responses.is_empty(), "the rebalance waits for the pending member");
     coordinator.advance(1);
     assert_eq!(coordinator.join_response(waits).members.len(), 1);
     assert_eq!(coordinator.join_now(of_member(&id)).error_code, ResponseError::UnknownMemberId.code());
 }
 
 #[test]
-fn who_does_not_sync_in_time_is_out() {
+fn sync_timeout_removes_members() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let waits = coordinator.join_later(of_member(&leader));
@@ -330,7 +330,7 @@ fn who_does_not_sync_in_time_is_out() {
 }
 
 #[test]
-fn who_leaves_is_out_at_once() {
+fn leave_removes_a_member_and_rebalances() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     assert_eq!(coordinator.leave(&[(&leader, None), ("stranger", None)]), [0, ResponseError::UnknownMemberId.code()]);
@@ -345,7 +345,7 @@ fn who_leaves_is_out_at_once() {
 }
 
 #[test]
-fn who_leaves_while_it_waits_is_answered() {
+fn leave_answers_waiting_requests() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let waits = coordinator.join_later(of_member(&leader));
@@ -361,15 +361,15 @@ fn who_leaves_while_it_waits_is_answered() {
 }
 
 #[test]
-fn a_new_group_waits_for_its_delay_and_for_more_while_members_come() {
+fn initial_delay_is_extended_by_new_members() {
     let mut coordinator = with_initial_delay(3_000);
     let first = coordinator.join_later(JoinOptions { version: 3, ..JoinOptions::default() });
     coordinator.advance(2_999);
     let second = coordinator.join_later(JoinOptions { version: 3, ..JoinOptions::default() });
     coordinator.advance(1);
-    assert!(coordinator.answered.is_empty(), "a member came, so the delay begins anew");
+    assert!(coordinator.responses.is_empty(), "a member joined, so the delay is extended");
     coordinator.advance(2_999);
-    assert!(coordinator.answered.is_empty());
+    assert!(coordinator.responses.is_empty());
     coordinator.advance(1);
     let (first, second) = (coordinator.join_response(first), coordinator.join_response(second));
     assert_eq!((first.generation_id, first.members.len()), (1, 2));
@@ -377,20 +377,20 @@ fn a_new_group_waits_for_its_delay_and_for_more_while_members_come() {
 }
 
 #[test]
-fn a_new_group_waits_no_longer_than_the_rebalance_time_out() {
+fn initial_delay_ends_at_the_rebalance_timeout() {
     let mut coordinator = with_initial_delay(40_000);
     let first = coordinator.join_later(JoinOptions { version: 3, ..JoinOptions::default() });
     coordinator.advance(39_999);
     coordinator.join_later(JoinOptions { version: 3, ..JoinOptions::default() });
     coordinator.advance(20_000);
     coordinator.join_later(JoinOptions { version: 3, ..JoinOptions::default() });
-    assert!(coordinator.answered.is_empty());
+    assert!(coordinator.responses.is_empty());
     coordinator.advance(1);
     assert_eq!(coordinator.join_response(first).members.len(), 3);
 }
 
 #[test]
-fn a_static_member_that_comes_back_takes_its_place_without_a_rebalance() {
+fn static_member_rejoins_without_a_rebalance() {
     let mut coordinator = coordinator();
     let (a, b) = stable_of_two_static(&mut coordinator);
     let back = coordinator.join_now(of_instance("b"));
@@ -409,7 +409,7 @@ fn a_static_member_that_comes_back_takes_its_place_without_a_rebalance() {
 }
 
 #[test]
-fn a_static_member_that_comes_back_and_falls_silent_is_out_after_its_session() {
+fn rejoined_static_member_has_a_session_timeout() {
     let mut coordinator = coordinator();
     let a = coordinator.join_now(of_instance("a")).member_id;
     coordinator.sync_now(&a, 1, &[]);
@@ -422,7 +422,7 @@ fn a_static_member_that_comes_back_and_falls_silent_is_out_after_its_session() {
 }
 
 #[test]
-fn a_static_leader_that_comes_back_is_told_to_keep_the_assignment() {
+fn rejoined_static_leader_skips_the_assignment() {
     let mut coordinator = coordinator();
     let (a, _) = stable_of_two_static(&mut coordinator);
     let back = coordinator.join_now(of_instance("a"));
@@ -431,13 +431,13 @@ fn a_static_leader_that_comes_back_is_told_to_keep_the_assignment() {
     assert_eq!(coordinator.sync_now(&back.member_id, 2, &[]).assignment, "half");
     let again = coordinator.join_now(JoinOptions { version: 8, ..of_instance("a") });
     assert!(!again.skip_assignment);
-    assert_eq!(&*again.leader, &*back.member_id, "an older client must not learn that it leads");
+    assert_eq!(&*again.leader, &*back.member_id, "an older client must not learn that it is the leader");
     assert_ne!(&*again.leader, a.as_str());
     assert!(again.members.is_empty());
 }
 
 #[test]
-fn a_static_member_that_comes_back_with_another_protocol_begins_a_rebalance() {
+fn static_rejoin_with_other_protocol_rebalances() {
     let mut coordinator = coordinator();
     let both = |first, second| vec![(first, subscription(&["orders"])), (second, subscription(&["orders"]))];
     let a = coordinator.join_now(JoinOptions { protocols: both("range", "sticky"), ..of_instance("a") }).member_id;
@@ -448,7 +448,7 @@ fn a_static_member_that_comes_back_with_another_protocol_begins_a_rebalance() {
 }
 
 #[test]
-fn a_static_member_that_comes_back_while_its_predecessor_waits_fences_it() {
+fn static_rejoin_fences_waiting_requests() {
     let mut coordinator = coordinator();
     let (a, b) = stable_of_two_static(&mut coordinator);
     let waits = coordinator.join_later(JoinOptions { member: &a, ..of_instance("a") });
@@ -457,16 +457,16 @@ fn a_static_member_that_comes_back_while_its_predecessor_waits_fences_it() {
     assert_eq!((fenced.error_code, &*fenced.member_id), (ResponseError::FencedInstanceId.code(), a.as_str()));
     coordinator.join_now(JoinOptions { member: &b, ..of_instance("b") });
     let joined = coordinator.join_response(back);
-    assert_eq!((joined.generation_id, &*joined.leader), (3, &*joined.member_id), "it leads in place of the old one");
+    assert_eq!((joined.generation_id, &*joined.leader), (3, &*joined.member_id), "it replaces the old leader");
     let waits = coordinator.sync_later(&b, 3);
     coordinator.join_later(of_instance("b"));
     let fenced = coordinator.sync_response(waits);
     assert_eq!(fenced.error_code, ResponseError::FencedInstanceId.code());
-    assert_eq!(coordinator.state(), "PreparingRebalance", "the leader may have assigned to the old id");
+    assert_eq!(coordinator.state(), "PreparingRebalance", "the leader may have assigned partitions to the old id");
 }
 
 #[test]
-fn a_static_member_is_kept_in_a_rebalance_until_its_session_ends() {
+fn absent_static_member_stays_until_its_timeout() {
     let mut coordinator = coordinator();
     let (a, _) = stable_of_two_static(&mut coordinator);
     let options = || JoinOptions { session_ms: 1_800_000, ..of_instance("b") };
@@ -480,7 +480,7 @@ fn a_static_member_is_kept_in_a_rebalance_until_its_session_ends() {
 }
 
 #[test]
-fn a_group_of_static_members_that_are_away_waits_for_their_sessions() {
+fn group_of_absent_static_members_keeps_waiting() {
     let mut coordinator = coordinator();
     let a = coordinator.join_now(JoinOptions { session_ms: 300_000, ..of_instance("a") }).member_id;
     coordinator.sync_now(&a, 1, &[]);
@@ -494,7 +494,7 @@ fn a_group_of_static_members_that_are_away_waits_for_their_sessions() {
 }
 
 #[test]
-fn an_administrator_removes_a_static_member_by_its_instance() {
+fn static_member_is_removed_by_instance_id() {
     let mut coordinator = coordinator();
     let (a, b) = stable_of_two_static(&mut coordinator);
     let unknown = ResponseError::UnknownMemberId.code();
@@ -507,31 +507,31 @@ fn an_administrator_removes_a_static_member_by_its_instance() {
 }
 
 #[test]
-fn a_pending_member_cannot_turn_static() {
+fn pending_member_cannot_become_static() {
     let mut coordinator = coordinator();
     let id = coordinator.join_now(JoinOptions::default()).member_id;
-    let answer = coordinator.join_now(JoinOptions { member: &id, ..of_instance("a") });
-    assert_eq!(answer.error_code, ResponseError::UnknownServerError.code());
+    let response = coordinator.join_now(JoinOptions { member: &id, ..of_instance("a") });
+    assert_eq!(response.error_code, ResponseError::UnknownServerError.code());
 }
 
 #[test]
-fn a_journal_that_cannot_be_written_refuses_a_new_group() {
+fn new_group_needs_the_journal() {
     let mut coordinator = coordinator();
-    coordinator.broker.broken = true;
+    coordinator.broker.journal_fails = true;
     assert_eq!(coordinator.join_now(JoinOptions::default()).error_code, ResponseError::NotCoordinator.code());
     assert_eq!(coordinator.state(), "Dead");
     assert_eq!(coordinator.groups.next_deadline(), None);
 }
 
 #[test]
-fn an_assignment_that_cannot_be_written_is_not_handed_out() {
+fn assignments_are_written_before_they_are_sent() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     let leads = coordinator.join_later(of_member(&leader));
     coordinator.join_now(of_member(&follower));
     coordinator.join_response(leads);
     let waits = coordinator.sync_later(&follower, 3);
-    coordinator.broker.broken = true;
+    coordinator.broker.journal_fails = true;
     let refused = coordinator.sync_now(&leader, 3, &[(&follower, "all")]);
     assert_eq!(refused.error_code, ResponseError::NotCoordinator.code());
     assert_eq!(coordinator.sync_response(waits).error_code, ResponseError::NotCoordinator.code());
@@ -539,10 +539,10 @@ fn an_assignment_that_cannot_be_written_is_not_handed_out() {
 }
 
 #[test]
-fn a_static_member_whose_new_id_cannot_be_written_stays_who_it_was() {
+fn static_rejoin_is_undone_if_the_journal_fails() {
     let mut coordinator = coordinator();
     let (_, b) = stable_of_two_static(&mut coordinator);
-    coordinator.broker.broken = true;
+    coordinator.broker.journal_fails = true;
     let refused = coordinator.join_now(of_instance("b"));
     assert_eq!((refused.error_code, &*refused.member_id), (ResponseError::NotCoordinator.code(), ""));
     assert_eq!(coordinator.heartbeat_as(&b, Some("b"), 2), Ok(()));

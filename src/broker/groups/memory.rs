@@ -1,4 +1,4 @@
-//! Owns how much the members of groups may have the broker keep: what they say of themselves stays for as long as they are members.
+//! Memory limits of group members: their ids, protocol metadata and assignments.
 
 use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
 
@@ -7,25 +7,26 @@ use super::group::Group;
 use super::member::Member;
 use crate::broker::response::Client;
 
-/// What a member takes beside its bytes.
+/// Estimated memory of a member without its strings and metadata.
 const MEMBER_OVERHEAD_BYTES: usize = 512;
 
-/// Bytes of a group's members. Apache keeps a generation as one record, of a megabyte at most unless told otherwise; a hundred
-/// members that read a thousand topics each say three times as much.
+/// Limit for the members of one group. Kafka stores a generation as one record, which has at most 1 MiB by default; the
+/// metadata of a hundred members that each subscribe to a thousand topics is three times as much.
 const MAX_GROUP_BYTES: usize = 16 << 20;
 
-/// Bytes of the members of all groups.
+/// Limit for the members of all groups.
 const MAX_TOTAL_BYTES: usize = 64 << 20;
 
-/// A member that says little may still join when others have taken all of it: half as much again is kept for these.
+/// Requests up to this size have a higher total limit, so that ordinary members can join when large ones have used up
+/// the other.
 const SMALL_REQUEST_BYTES: usize = 16 << 10;
 const MAX_TOTAL_BYTES_FOR_SMALL: usize = MAX_TOTAL_BYTES + MAX_TOTAL_BYTES / 2;
 
 impl Member {
     fn bytes_without_assignment(&self) -> usize {
-        let said: usize = self.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
-        let named = self.id.len() + self.instance.as_ref().map_or(0, String::len) + self.client_id.len();
-        said + named + self.client_host.len() + MEMBER_OVERHEAD_BYTES
+        let protocols: usize = self.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
+        let names = self.id.len() + self.instance.as_ref().map_or(0, String::len) + self.client_id.len();
+        protocols + names + self.client_host.len() + MEMBER_OVERHEAD_BYTES
     }
 }
 
@@ -37,40 +38,41 @@ impl Group {
     }
 
     fn memory_bytes(&self) -> usize {
-        let given: usize = self.members.values().map(|member| member.assignment.len()).sum();
-        self.bytes_without_assignments() + given
+        let assignments: usize = self.members.values().map(|member| member.assignment.len()).sum();
+        self.bytes_without_assignments() + assignments
     }
 }
 
 impl Groups {
-    /// Whether there is room for what one says who options. What it said before is forgotten for it.
+    /// Whether a join fits into the limits. It replaces the metadata of an earlier join of the member.
     pub(super) fn fits_join(&self, request: &JoinGroupRequest, client: &Client) -> bool {
-        let said: usize = request.protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum();
+        let protocols: usize =
+            request.protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum();
         let instance = request.group_instance_id.as_deref();
-        // Its id is made of its name.
-        let named = 2 * client.id.len() + 2 * instance.map_or(0, str::len) + client.host.len();
+        // Counted twice: the member id contains the client id or the instance id.
+        let names = 2 * client.id.len() + 2 * instance.map_or(0, str::len) + client.host.len();
         let group = self.by_id.get(request.group_id.as_str());
         let known = group.and_then(|group| {
             let of_instance = instance.and_then(|instance| group.member_of_instance(instance));
             of_instance.or_else(|| group.members.get(request.member_id.as_str()))
         });
         let before = known.map_or(0, Member::bytes_without_assignment);
-        self.fits(group, request.group_id.len() + said + named + MEMBER_OVERHEAD_BYTES, before)
+        self.fits(group, request.group_id.len() + protocols + names + MEMBER_OVERHEAD_BYTES, before)
     }
 
-    /// Whether there is room for what the leader gives everybody.
+    /// Whether the leader's assignments fit into the limits. They replace the current ones.
     pub(super) fn fits_assignments(&self, group: &Group, request: &SyncGroupRequest) -> bool {
-        let given = request.assignments.iter().map(|given| given.assignment.len()).sum();
-        self.fits(Some(group), given, group.memory_bytes() - group.bytes_without_assignments())
+        let assignments = request.assignments.iter().map(|assigned| assigned.assignment.len()).sum();
+        self.fits(Some(group), assignments, group.memory_bytes() - group.bytes_without_assignments())
     }
 
-    fn fits(&self, group: Option<&Group>, more: usize, less: usize) -> bool {
-        let after = |weight: usize| (weight + more).saturating_sub(less);
-        let most = if more <= SMALL_REQUEST_BYTES { MAX_TOTAL_BYTES_FOR_SMALL } else { MAX_TOTAL_BYTES };
-        after(group.map_or(0, Group::memory_bytes)) <= MAX_GROUP_BYTES && after(self.memory_bytes()) <= most
+    fn fits(&self, group: Option<&Group>, added: usize, removed: usize) -> bool {
+        let after = |bytes: usize| (bytes + added).saturating_sub(removed);
+        let max_total = if added <= SMALL_REQUEST_BYTES { MAX_TOTAL_BYTES_FOR_SMALL } else { MAX_TOTAL_BYTES };
+        after(group.map_or(0, Group::memory_bytes)) <= MAX_GROUP_BYTES && after(self.memory_bytes()) <= max_total
     }
 
-    /// Bytes that the members of all groups have the broker keep.
+    /// Memory of the members of all groups.
     pub(super) fn memory_bytes(&self) -> usize {
         self.by_id.values().map(Group::memory_bytes).sum()
     }
@@ -88,7 +90,7 @@ mod tests {
     use crate::broker::groups::test_support::{SESSION_MS, TestCoordinator};
     use crate::broker::response::MaybeDeferred;
 
-    /// A member that knows no better says so much, and its join is answered with this; 0 also where it has to wait.
+    /// Sends a join with this much metadata. Returns the error code and the member id; the code is 0 if the join waits.
     fn join(coordinator: &mut TestCoordinator, group: &str, bytes: usize) -> (i16, String) {
         let protocol = JoinGroupRequestProtocol::default()
             .with_name(str_bytes("range"))
@@ -109,25 +111,25 @@ mod tests {
     const FULL: i16 = 81;
 
     #[test]
-    fn members_that_say_too_much_are_refused_and_those_before_stay() {
+    fn large_joins_are_refused() {
         let mut coordinator = TestCoordinator::default();
         for _ in 0..12 {
             assert_eq!(join(&mut coordinator, "g", 30 << 20).0, FULL);
         }
-        assert_eq!(coordinator.groups.memory_bytes(), 0, "not even the group was made");
+        assert_eq!(coordinator.groups.memory_bytes(), 0, "the group was not created");
         for _ in 0..3 {
             assert_eq!(join(&mut coordinator, "g", 5 << 20).0, 0);
         }
         assert_eq!(join(&mut coordinator, "g", 5 << 20).0, FULL);
-        assert_eq!(join(&mut coordinator, "g", 100_000).0, 0, "there is room for one that says as much as clients do");
+        assert_eq!(join(&mut coordinator, "g", 100_000).0, 0, "an ordinary member fits");
         assert!(coordinator.groups.memory_bytes() <= MAX_GROUP_BYTES);
         coordinator.advance(i64::from(SESSION_MS) + 5 * 60 * 1000);
-        assert!(coordinator.groups.memory_bytes() < 1_000, "who is gone takes nothing");
+        assert!(coordinator.groups.memory_bytes() < 1_000, "a removed member uses no memory");
         assert_eq!(join(&mut coordinator, "g", 5 << 20).0, 0);
     }
 
     #[test]
-    fn all_groups_have_a_bound_and_who_says_little_joins_all_the_same() {
+    fn small_joins_fit_beyond_the_total_limit() {
         let mut coordinator = TestCoordinator::default();
         let taken =
             (0..100).take_while(|number| join(&mut coordinator, &format!("g{number}"), 15 << 20).0 == 0).count();
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_says_something_else_takes_no_more_than_that() {
+    fn a_rejoin_replaces_the_earlier_metadata() {
         let mut coordinator = TestCoordinator::default();
         let (code, member) = join(&mut coordinator, "g", 12 << 20);
         assert_eq!(code, 0);
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assignment_beyond_it_is_refused_as_apache_refuses_it() {
+    fn large_assignments_are_refused_as_by_kafka() {
         let mut coordinator = TestCoordinator::default();
         let member = coordinator.stable_of_one();
         let leader =

@@ -1,7 +1,8 @@
-//! Owns consumer groups: members and their generations, committed and pending offsets, and every request about them.
+//! Group coordinator: consumer groups of Kafka's classic protocol, with their members, generations, and committed and
+//! pending offsets.
 //!
-//! Kafka's classic protocol. Requests go to [`Groups`], which asks the broker broker it for little ([`GroupContext`]);
-//! what happens to one group within one request or tick is a [`Operation`].
+//! [`Groups`] handles the requests. It uses the rest of the broker only through [`GroupContext`]. An [`Operation`]
+//! collects the effects of one request or tick on a group.
 
 mod admin;
 mod commit;
@@ -50,31 +51,27 @@ use super::transactions::{ProducerIdentity, TransactionSupport};
 /// `offsets.retention.check.interval.ms`
 const CLEANUP_INTERVAL_MS: i64 = 10 * 60 * 1000;
 
-/// All groups.
 #[derive(Debug, Default)]
 pub struct Groups {
     by_id: BTreeMap<String, Group>,
-    /// Offsets that wait for the end of a transaction: by producer id, then by group.
+    /// Offsets committed in open transactions, by producer id and group.
     pending_offsets: BTreeMap<i64, BTreeMap<String, Offsets>>,
     timers: Timers,
-    /// Position of the last commit.
+    /// The number of the last commit.
     position: u64,
-    /// When offsets and groups are looked through for what has expired; never while there are none.
+    /// When expired offsets and groups are removed next; `None` without groups.
     cleanup_due: Option<i64>,
 }
 
-/// What groups need of the broker broker them.
+/// The parts of the broker that groups use.
 pub(super) trait GroupContext {
-    /// How the node is configured.
     fn settings(&self) -> &NodeSettings;
 
-    /// Writes to the journal.
     fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError>;
 
-    /// Whether this partition exists.
     fn has_partition(&self, topic: &str, partition: i32) -> bool;
 
-    /// Whether this producer may write offsets of this group in its transaction, of which the group becomes part.
+    /// Checks that the producer may commit offsets of the group in its transaction, and adds the group to it.
     fn add_group_to_transaction(
         &mut self,
         identity: ProducerIdentity<'_>,
@@ -83,56 +80,56 @@ pub(super) trait GroupContext {
         now: i64,
     ) -> Result<(), ResponseError>;
 
-    /// A ticket that nobody has.
+    /// A new ticket for a deferred response.
     fn ticket(&mut self) -> Ticket;
 
-    /// Puts an answer out under its ticket.
-    fn put(&mut self, ticket: Ticket, answer: DeferredResponse);
+    /// Sends a deferred response.
+    fn put(&mut self, ticket: Ticket, response: DeferredResponse);
 
-    /// An id that nobody has.
     fn new_uuid(&mut self) -> Uuid;
 }
 
-/// One request or tick: its time, and what comes of it.
+/// One request or tick: its time, and the effects that it has on a group.
 struct Operation<'a> {
     now: i64,
     timers: &'a mut Timers,
-    /// `group.initial.rebalance.delay.ms`; only a join begins a first rebalance.
+    /// `group.initial.rebalance.delay.ms`. Set for joins only, since only a join starts the first rebalance.
     initial_delay_ms: i32,
-    answers: Vec<(Ticket, DeferredResponse)>,
-    /// For the journal, after the fact: an older generation found after a restart does no harm.
+    responses: Vec<(Ticket, DeferredResponse)>,
+    /// Written to the journal after the change in memory. If that fails, a restart restores an older generation, which
+    /// is harmless.
     entries: Vec<GroupEntry>,
 }
 
 impl<'a> Operation<'a> {
     fn new(now: i64, timers: &'a mut Timers) -> Self {
-        Self { now, timers, initial_delay_ms: 0, answers: Vec::new(), entries: Vec::new() }
+        Self { now, timers, initial_delay_ms: 0, responses: Vec::new(), entries: Vec::new() }
     }
 
-    /// Hands everything over, and returns the answer under the op's own ticket if there is one.
+    /// Writes the entries and sends the responses. Returns the response for the ticket `own` instead of sending it.
     fn finish(self, broker: &mut dyn GroupContext, own: Option<Ticket>) -> Option<DeferredResponse> {
         let entries: Vec<JournalEntry> = self.entries.into_iter().map(JournalEntry::Group).collect();
         if !entries.is_empty() && broker.record(&entries).is_err() {
-            // Noted there. Kafka goes on here, too: the group is empty, and an older generation would time out.
+            // `record` has reported the error. Kafka continues here, too: the group is empty, and after a restart the
+            // members of the older generation time out.
         }
         let mut answered = None;
-        for (ticket, answer) in self.answers {
+        for (ticket, response) in self.responses {
             if own == Some(ticket) {
-                answered = Some(answer);
+                answered = Some(response);
             } else {
-                broker.put(ticket, answer);
+                broker.put(ticket, response);
             }
         }
         answered
     }
 }
 
-/// Text for the wire.
 fn str_bytes(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// What a client is told when the journal could not be written; a coordinator whose disk fails is none any more.
+/// Converts an error of the journal: a coordinator that cannot write returns `NOT_COORDINATOR`, which clients retry.
 fn coordinator_error(error: ResponseError) -> ResponseError {
     match error {
         ResponseError::KafkaStorageError => ResponseError::NotCoordinator,
@@ -147,12 +144,12 @@ impl From<GroupEntry> for JournalEntry {
 }
 
 impl Groups {
-    /// All of them, by id: Kafka's name of the state, and how many members there are.
+    /// Id, name of the state, and number of members of each group.
     pub fn summary(&self) -> impl Iterator<Item = (&str, &'static str, usize)> {
         self.by_id.values().map(|group| (group.id.as_str(), group.state.name(), group.members.len()))
     }
 
-    /// Takes in what the journal remembers. Members have their session time-out from now on to be heard of.
+    /// Applies an entry of the journal at start. The session timeouts of members start now.
     pub fn restore(&mut self, entry: GroupEntry, now: i64) {
         let GroupEntry::Generation(record) = entry else { return self.apply(entry) };
         if !self.by_id.contains_key(&record.group) {
@@ -170,14 +167,13 @@ impl Groups {
         }
     }
 
-    /// Everything that a fresh journal must hold.
-    #[must_use]
+    /// The entries of a rewritten journal.
     pub fn snapshot(&self) -> Vec<GroupEntry> {
         let recorded = self.by_id.values().filter_map(|group| group.recorded.clone());
         recorded.map(GroupEntry::Generation).chain(self.offset_entries()).collect()
     }
 
-    /// A transaction has ended: its pending offsets become committed or are dropped. Returns what the journal must keep of that.
+    /// Commits or discards the pending offsets of a producer's transaction. Returns the entries for the journal.
     pub fn end_transaction(&mut self, producer_id: i64, committed: bool, _now: i64) -> Vec<JournalEntry> {
         if !self.pending_offsets.contains_key(&producer_id) {
             return Vec::new();
@@ -187,7 +183,7 @@ impl Groups {
         vec![entry.into()]
     }
 
-    /// A topic is gone, and with it every group's offsets for it. Returns what the journal must keep of that.
+    /// Deletes every group's offsets of a deleted topic. Returns the entries for the journal.
     pub fn topic_deleted(&mut self, topic: &str) -> Vec<JournalEntry> {
         if self.remove_topic(topic) {
             vec![GroupEntry::TopicDeleted { topic: topic.to_owned() }.into()]
@@ -196,7 +192,7 @@ impl Groups {
         }
     }
 
-    /// Sessions and rebalances whose time has come. Returns what the journal must keep.
+    /// Expires sessions, rebalances, offsets and groups. Returns the entries for the journal.
     pub fn tick(&mut self, now: i64, outbox: &mut Outbox) -> Vec<JournalEntry> {
         let mut entries = Vec::new();
         while let Some(timer) = self.timers.take_due(now) {
@@ -209,8 +205,8 @@ impl Groups {
                 Timer::Sync { .. } => group.sync_expired(&mut op),
                 Timer::Heartbeat { member, .. } => group.heartbeat_expired(member, &mut op),
             }
-            for (ticket, answer) in op.answers {
-                outbox.put(ticket, answer);
+            for (ticket, response) in op.responses {
+                outbox.put(ticket, response);
             }
             entries.append(&mut op.entries);
         }
@@ -224,38 +220,36 @@ impl Groups {
         entries.into_iter().map(JournalEntry::Group).collect()
     }
 
-    /// Answers every join and sync that waits: this node is nobody's coordinator any more. The groups themselves stay as
-    /// the journal has them, for the next start.
+    /// Fails every waiting join and sync with `NOT_COORDINATOR`, because the broker stops. The journal keeps the groups
+    /// for the next start.
     pub fn end_waiting_requests(&mut self, now: i64, outbox: &mut Outbox) {
         let Self { by_id: groups, timers, .. } = self;
         let mut op = Operation::new(now, timers);
         for member in groups.values_mut().flat_map(|group| group.members.values_mut()) {
             member.end_waiting_requests(ResponseError::NotCoordinator, &mut op);
         }
-        for (ticket, answer) in op.answers {
-            outbox.put(ticket, answer);
+        for (ticket, response) in op.responses {
+            outbox.put(ticket, response);
         }
     }
 
-    /// When `tick` has something to do next, in milliseconds by the broker's clock.
-    #[must_use]
+    /// When `tick` has something to do next, in milliseconds.
     pub fn next_deadline(&self) -> Option<i64> {
         self.timers.next().into_iter().chain(self.cleanup_due).min()
     }
 
-    /// Adds a group.
     fn insert(&mut self, group: Group, now: i64) {
         self.cleanup_due.get_or_insert(now + CLEANUP_INTERVAL_MS);
         self.by_id.insert(group.id.clone(), group);
     }
 
-    /// Does what an entry tells of offsets and deletions.
+    /// Applies an entry about offsets or deletions.
     fn apply(&mut self, entry: GroupEntry) {
         match entry {
             GroupEntry::Offsets(commit) => self.apply_commit(commit),
             GroupEntry::OffsetsDeleted { group, topics } => self.remove_offsets(&group, &topics),
             GroupEntry::TransactionEnded { producer_id, committed } => {
-                self.apply_transaction_end(producer_id, committed)
+                self.apply_transaction_end(producer_id, committed);
             }
             GroupEntry::TopicDeleted { topic } => drop(self.remove_topic(&topic)),
             GroupEntry::Deleted { group } => {
@@ -266,7 +260,7 @@ impl Groups {
                 }
                 self.remove_pending_offsets(&group);
             }
-            // Only a restart takes a generation from the journal.
+            // Generations are restored in `restore`; at run time the group already has this one.
             GroupEntry::Generation(_) => {}
         }
     }

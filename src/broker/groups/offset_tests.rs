@@ -1,4 +1,4 @@
-//! Owns the claims about offsets: who may commit, what is found, what a transaction's end and time do to them.
+//! Tests of offsets: commit, fetch, delete, transactions and expiration; and of the admin requests.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn unstable() -> (i64, i16) {
     (-1, ResponseError::UnstableOffsetCommit.code())
 }
 
-/// Deletes a group's offsets of these partitions; returns the error and those of the partitions.
+/// Deletes offsets of these partitions. Returns the error code and those of the partitions.
 fn delete(coordinator: &mut TestCoordinator, partitions: &[(&str, i32)]) -> (i16, Vec<i16>) {
     let topics = partitions.iter().map(|(topic, partition)| {
         OffsetDeleteRequestTopic::default()
@@ -50,7 +50,7 @@ fn delete_group(coordinator: &mut TestCoordinator) -> i16 {
     coordinator.context(2, |groups, broker, _| groups.delete(broker, &request)).results[0].error_code
 }
 
-/// A commit with one partition per (topic, partition, metadata) and the codes that it is answered with.
+/// Commits offset 5 with metadata for each partition. Returns the error codes by topic.
 fn commit_all(
     coordinator: &mut TestCoordinator,
     offsets: &[(&str, i32, &str)],
@@ -75,7 +75,7 @@ fn commit_all(
 }
 
 #[test]
-fn who_is_no_member_commits_to_empty_groups_only() {
+fn non_members_commit_only_to_empty_groups() {
     let mut coordinator = coordinator();
     assert_eq!(coordinator.fetch(0, false), NOTHING);
     assert_eq!(coordinator.commit("", -1, "orders", 0, 7), 0);
@@ -91,7 +91,7 @@ fn who_is_no_member_commits_to_empty_groups_only() {
 }
 
 #[test]
-fn a_commit_to_no_group_in_a_members_name_says_so_as_its_version_can() {
+fn member_commit_to_unknown_group_is_refused() {
     let mut coordinator = coordinator();
     assert_eq!(coordinator.commit("m", 1, "orders", 0, 7), ResponseError::GroupIdNotFound.code());
     let topic = OffsetCommitRequestTopic::default()
@@ -107,14 +107,14 @@ fn a_commit_to_no_group_in_a_members_name_says_so_as_its_version_can() {
 }
 
 #[test]
-fn members_commit_in_their_generation_except_while_the_leader_is_waited_for() {
+fn members_commit_in_their_generation() {
     let mut coordinator = coordinator();
     let (leader, follower) = coordinator.stable_of_two();
     assert_eq!(coordinator.commit(&follower, 2, "orders", 0, 1), 0);
     assert_eq!(coordinator.commit(&follower, 1, "orders", 0, 2), ResponseError::IllegalGeneration.code());
     assert_eq!(coordinator.commit("stranger", 2, "orders", 0, 2), ResponseError::UnknownMemberId.code());
     let waits = coordinator.join_later(JoinOptions { member: &leader, ..JoinOptions::default() });
-    assert_eq!(coordinator.commit(&follower, 2, "orders", 0, 3), 0, "what was read before the rebalance counts");
+    assert_eq!(coordinator.commit(&follower, 2, "orders", 0, 3), 0, "before the rebalance has completed");
     coordinator.join_now(JoinOptions { member: &follower, ..JoinOptions::default() });
     coordinator.join_response(waits);
     assert_eq!(coordinator.commit(&follower, 3, "orders", 0, 4), ResponseError::RebalanceInProgress.code());
@@ -122,7 +122,7 @@ fn members_commit_in_their_generation_except_while_the_leader_is_waited_for() {
 }
 
 #[test]
-fn a_commit_is_as_good_as_a_heartbeat() {
+fn commit_counts_as_a_heartbeat() {
     let mut coordinator = coordinator();
     let member = coordinator.stable_of_one();
     for offset in 0..3 {
@@ -133,30 +133,30 @@ fn a_commit_is_as_good_as_a_heartbeat() {
 }
 
 #[test]
-fn partitions_are_refused_one_by_one() {
+fn commit_has_an_error_per_partition() {
     let mut coordinator = coordinator();
     coordinator.broker.settings.offset_metadata_max_bytes = 3;
     let unknown = ResponseError::UnknownTopicOrPartition.code();
     let too_large = ResponseError::OffsetMetadataTooLarge.code();
     let offsets = [("orders", 0, "üüü"), ("orders", 9, ""), ("orders", 1, "long"), ("unknown", 0, "")];
-    let answers = commit_all(&mut coordinator, &offsets, -1);
+    let responses = commit_all(&mut coordinator, &offsets, -1);
     let expected = [("orders".to_owned(), vec![unknown, 0, too_large]), ("unknown".to_owned(), vec![unknown])];
-    assert_eq!(answers, expected);
+    assert_eq!(responses, expected);
     assert_eq!((coordinator.fetch(0, false), coordinator.fetch(1, false)), ((5, 0), NOTHING));
-    assert_eq!(coordinator.broker.journal.len(), 1, "one line a request");
+    assert_eq!(coordinator.broker.journal.len(), 1, "one entry for each request");
 }
 
 #[test]
-fn a_commit_that_cannot_be_written_is_refused_and_not_found() {
+fn commit_needs_the_journal() {
     let mut coordinator = coordinator();
-    coordinator.broker.broken = true;
+    coordinator.broker.journal_fails = true;
     assert_eq!(coordinator.commit("", -1, "orders", 0, 7), ResponseError::NotCoordinator.code());
     assert_eq!(coordinator.commit_in_transaction(1, "", -1, 0, 7), ResponseError::NotCoordinator.code());
     assert_eq!((coordinator.state(), coordinator.fetch(0, true)), ("Dead", NOTHING));
 }
 
 #[test]
-fn all_offsets_are_found_when_no_topic_is_named() {
+fn fetch_without_topics_returns_all_offsets() {
     let mut coordinator = coordinator();
     commit_all(&mut coordinator, &[("orders", 1, "note"), ("payments", 0, "")], -1);
     coordinator.commit_in_transaction(4, "", -1, 1, 8);
@@ -176,15 +176,15 @@ fn all_offsets_are_found_when_no_topic_is_named() {
 }
 
 #[test]
-fn offsets_of_a_transaction_are_seen_when_it_has_ended() {
+fn pending_offsets_are_visible_after_commit() {
     let mut coordinator = coordinator();
     assert_eq!(coordinator.commit("", -1, "orders", 0, 1), 0);
     assert_eq!(coordinator.commit_in_transaction(4, "", -1, 0, 2), 0);
     assert_eq!(coordinator.fetch(0, true), unstable());
     assert_eq!(coordinator.fetch(0, false), (1, 0));
-    assert_eq!(coordinator.fetch(1, true), NOTHING, "other partitions are not concerned");
+    assert_eq!(coordinator.fetch(1, true), NOTHING, "another partition");
     coordinator.end_transaction(5, true);
-    assert_eq!(coordinator.fetch(0, true), unstable(), "that was another producer");
+    assert_eq!(coordinator.fetch(0, true), unstable(), "another producer");
     coordinator.end_transaction(4, true);
     assert_eq!(coordinator.fetch(0, true), (2, 0));
     coordinator.commit_in_transaction(4, "", -1, 0, 3);
@@ -193,7 +193,7 @@ fn offsets_of_a_transaction_are_seen_when_it_has_ended() {
 }
 
 #[test]
-fn a_transaction_does_not_overwrite_what_was_committed_after_its_offset() {
+fn pending_offset_does_not_replace_a_newer_commit() {
     let mut coordinator = coordinator();
     coordinator.commit_in_transaction(4, "", -1, 0, 10);
     coordinator.commit("", -1, "orders", 0, 5);
@@ -207,7 +207,7 @@ fn a_transaction_does_not_overwrite_what_was_committed_after_its_offset() {
 }
 
 #[test]
-fn a_transaction_of_no_member_may_commit_to_a_living_group_and_one_of_a_member_is_checked() {
+fn transactional_commits_of_members_are_checked() {
     let mut coordinator = coordinator();
     assert_eq!(coordinator.commit_in_transaction(4, "m", 1, 0, 1), ResponseError::IllegalGeneration.code());
     let (leader, follower) = coordinator.stable_of_two();
@@ -218,13 +218,13 @@ fn a_transaction_of_no_member_may_commit_to_a_living_group_and_one_of_a_member_i
     let waits = coordinator.join_later(JoinOptions { member: &leader, ..JoinOptions::default() });
     coordinator.join_now(JoinOptions { member: &follower, ..JoinOptions::default() });
     coordinator.join_response(waits);
-    assert_eq!(coordinator.commit_in_transaction(4, &leader, 3, 0, 4), 0, "the state of the group does not matter");
+    assert_eq!(coordinator.commit_in_transaction(4, &leader, 3, 0, 4), 0, "in every state of the group");
     coordinator.end_transaction(4, true);
     assert_eq!(coordinator.fetch(0, true), (4, 0));
 }
 
 #[test]
-fn a_group_is_part_of_the_transaction_first_and_joins_it_from_version_5_on() {
+fn transactional_commit_checks_by_version() {
     let mut coordinator = coordinator();
     let topic = |name| {
         TxnOffsetCommitRequestTopic::default()
@@ -244,17 +244,17 @@ fn a_group_is_part_of_the_transaction_first_and_joins_it_from_version_5_on() {
     assert_eq!(codes(&mut coordinator, 5, asked(GROUP, vec![topic("unknown")])), [unknown]);
     assert_eq!(codes(&mut coordinator, 5, asked("", vec![topic("orders")])), [ResponseError::InvalidGroupId.code()]);
     assert_eq!(
-        coordinator.broker.entered,
+        coordinator.broker.added_groups,
         [(GROUP.to_owned(), TransactionSupport::VerifyAbortable), (GROUP.to_owned(), TransactionSupport::Add)]
     );
-    coordinator.broker.refuses_transactions = Some(ResponseError::InvalidTxnState);
+    coordinator.broker.transaction_error = Some(ResponseError::InvalidTxnState);
     let refused = ResponseError::InvalidTxnState.code();
     assert_eq!(codes(&mut coordinator, 5, asked("h", vec![topic("unknown"), topic("orders")])), [unknown, refused]);
     assert!(!coordinator.groups.by_id.contains_key("h"));
 }
 
 #[test]
-fn offsets_are_deleted_unless_somebody_subscribes_to_the_topic() {
+fn offsets_of_subscribed_topics_are_not_deleted() {
     let mut coordinator = coordinator();
     assert_eq!(delete(&mut coordinator, &[("orders", 0)]), (ResponseError::GroupIdNotFound.code(), vec![]));
     commit_all(&mut coordinator, &[("orders", 0, ""), ("payments", 0, "")], -1);
@@ -268,11 +268,11 @@ fn offsets_are_deleted_unless_somebody_subscribes_to_the_topic() {
     coordinator.leave(&[(&member, None)]);
     assert_eq!(delete(&mut coordinator, &[("orders", 0)]), (0, vec![0]));
     coordinator.end_transaction(4, true);
-    assert_eq!(coordinator.fetch(0, true), NOTHING, "what was pending is deleted, too");
+    assert_eq!(coordinator.fetch(0, true), NOTHING, "pending offsets are deleted, too");
 }
 
 #[test]
-fn offsets_of_a_living_group_that_does_not_consume_are_not_deleted() {
+fn offsets_of_a_live_connect_group_are_not_deleted() {
     let mut coordinator = coordinator();
     let options = JoinOptions { protocol_type: "connect", version: 3, ..JoinOptions::default() };
     coordinator.join_now(options);
@@ -280,19 +280,19 @@ fn offsets_of_a_living_group_that_does_not_consume_are_not_deleted() {
 }
 
 #[test]
-fn a_deleted_topic_takes_its_offsets_along() {
+fn deleting_a_topic_deletes_its_offsets() {
     let mut coordinator = coordinator();
     coordinator.commit("", -1, "orders", 0, 1);
     coordinator.commit_in_transaction(4, "", -1, 1, 2);
     let entries = coordinator.groups.topic_deleted("orders");
     assert_eq!(entries.len(), 1);
-    assert!(coordinator.groups.topic_deleted("orders").is_empty(), "nothing is left to tell");
+    assert!(coordinator.groups.topic_deleted("orders").is_empty(), "no offsets are left");
     coordinator.end_transaction(4, true);
     assert_eq!((coordinator.fetch(0, true), coordinator.fetch(1, true)), (NOTHING, NOTHING));
 }
 
 #[test]
-fn only_a_group_without_members_is_deleted() {
+fn only_empty_groups_are_deleted() {
     let mut coordinator = coordinator();
     assert_eq!(delete_group(&mut coordinator), ResponseError::GroupIdNotFound.code());
     let member = coordinator.stable_of_one();
@@ -300,9 +300,9 @@ fn only_a_group_without_members_is_deleted() {
     assert_eq!(delete_group(&mut coordinator), ResponseError::NonEmptyGroup.code());
     coordinator.leave(&[(&member, None)]);
     coordinator.commit_in_transaction(4, "", -1, 1, 2);
-    coordinator.broker.broken = true;
+    coordinator.broker.journal_fails = true;
     assert_eq!(delete_group(&mut coordinator), ResponseError::NotCoordinator.code());
-    coordinator.broker.broken = false;
+    coordinator.broker.journal_fails = false;
     assert_eq!(delete_group(&mut coordinator), 0);
     coordinator.end_transaction(4, true);
     assert_eq!(coordinator.state(), "Dead");
@@ -310,7 +310,7 @@ fn only_a_group_without_members_is_deleted() {
 }
 
 #[test]
-fn offsets_of_a_simple_group_expire_seven_days_after_their_commit() {
+fn offsets_without_members_expire_after_7_days() {
     let mut coordinator = coordinator();
     coordinator.commit("", -1, "orders", 0, 1);
     coordinator.advance(5 * DAY_MS);
@@ -325,7 +325,7 @@ fn offsets_of_a_simple_group_expire_seven_days_after_their_commit() {
 }
 
 #[test]
-fn offsets_of_a_group_expire_seven_days_after_its_last_member_left() {
+fn offsets_expire_7_days_after_the_last_leave() {
     let mut coordinator = coordinator();
     let options = || JoinOptions { session_ms: 1_800_000, version: 3, ..JoinOptions::default() };
     let member = coordinator.join_now(options()).member_id;
@@ -335,7 +335,7 @@ fn offsets_of_a_group_expire_seven_days_after_its_last_member_left() {
         coordinator.advance(20 * 60_000);
         coordinator.heartbeat(&member, 1).unwrap();
     }
-    assert_eq!(coordinator.fetch(0, false), (1, 0), "the group lives and subscribes");
+    assert_eq!(coordinator.fetch(0, false), (1, 0), "the group subscribes to the topic");
     coordinator.leave(&[(&member, None)]);
     coordinator.advance(7 * DAY_MS - 600_000);
     assert_eq!(coordinator.fetch(0, false), (1, 0));
@@ -348,7 +348,7 @@ fn offsets_of_a_group_expire_seven_days_after_its_last_member_left() {
 }
 
 #[test]
-fn offsets_of_topics_that_a_living_group_has_given_up_expire() {
+fn offsets_of_unsubscribed_topics_expire() {
     let mut coordinator = coordinator();
     let member =
         coordinator.join_now(JoinOptions { session_ms: 1_800_000, version: 3, ..JoinOptions::default() }).member_id;
@@ -364,7 +364,7 @@ fn offsets_of_topics_that_a_living_group_has_given_up_expire() {
 }
 
 #[test]
-fn a_commit_may_say_how_long_it_is_kept() {
+fn commit_sets_its_retention_time() {
     let mut coordinator = coordinator();
     commit_all(&mut coordinator, &[("orders", 0, "")], 1_000_000);
     coordinator.advance(999_999);
@@ -374,7 +374,7 @@ fn a_commit_may_say_how_long_it_is_kept() {
 }
 
 #[test]
-fn a_group_that_nothing_is_left_of_goes_at_the_next_clean_up_unless_somebody_is_about_to_join() {
+fn empty_group_without_offsets_is_deleted() {
     let mut coordinator = coordinator();
     coordinator.stable_of_one();
     coordinator.advance(i64::from(SESSION_MS));
@@ -389,7 +389,7 @@ fn a_group_that_nothing_is_left_of_goes_at_the_next_clean_up_unless_somebody_is_
 }
 
 #[test]
-fn groups_are_listed_by_state_and_type() {
+fn list_filters_by_state_and_type() {
     let mut coordinator = coordinator();
     coordinator.commit("", -1, "orders", 0, 1);
     let mut listed = |states: &[&str], types: &[&str]| {
@@ -405,7 +405,7 @@ fn groups_are_listed_by_state_and_type() {
 }
 
 #[test]
-fn a_group_is_described_with_what_its_state_shows() {
+fn describe_depends_on_state_and_version() {
     let mut coordinator = coordinator();
     let described = |coordinator: &mut TestCoordinator, version| {
         let request = DescribeGroupsRequest::default().with_groups(vec![str_bytes(GROUP).into()]);

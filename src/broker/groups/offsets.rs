@@ -1,4 +1,4 @@
-//! Owns committed offsets: where they stand per group, what waits for a transaction's end, and when they go.
+//! Committed and pending offsets of groups, the ends of their transactions, and their expiration.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,6 @@ use super::journal_entry::{CommittedOffsets, GroupEntry, PartitionOffset};
 /// `offsets.retention.minutes`: 7 days.
 const RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) offset: i64,
@@ -17,11 +16,11 @@ pub(super) struct Committed {
     pub(super) metadata: String,
     time: i64,
     expires: Option<i64>,
-    /// Place among all commits: stands for the record's offset in Kafka's `__consumer_offsets`.
+    /// The number of the commit. It takes the place of the record's offset in Kafka's `__consumer_offsets`.
     position: u64,
 }
 
-/// Offsets by topic and partition. A topic without offsets is not in it.
+/// Offsets by topic and partition. Topics without offsets are removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Offsets(BTreeMap<String, BTreeMap<i32, Committed>>);
 
@@ -30,7 +29,6 @@ impl Offsets {
         self.0.get(topic)?.get(&partition)
     }
 
-    /// All of them, in order.
     pub(super) fn topics(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, Committed>)> {
         self.0.iter().map(|(topic, partitions)| (topic.as_str(), partitions))
     }
@@ -48,7 +46,7 @@ impl Offsets {
         }
     }
 
-    /// As entries, one per request that is still to be seen.
+    /// Journal entries: one for each commit of which at least one offset is current.
     fn entries(&self, group: &str, producer_id: Option<i64>) -> impl Iterator<Item = CommittedOffsets> {
         let mut requests: BTreeMap<u64, CommittedOffsets> = BTreeMap::new();
         for (topic, partitions) in &self.0 {
@@ -74,7 +72,7 @@ impl Offsets {
 }
 
 impl Groups {
-    /// Whether a transaction is open that holds an offset for this partition.
+    /// Whether an open transaction has a pending offset for the partition.
     pub(super) fn has_pending(&self, group: &Group, topic: &str, partition: i32) -> bool {
         group.transactions.iter().any(|producer_id| {
             let pending = self.pending_offsets.get(producer_id).and_then(|groups| groups.get(&group.id));
@@ -82,7 +80,7 @@ impl Groups {
         })
     }
 
-    /// Takes committed or pending offsets in; a group comes to be with its first ones.
+    /// Stores committed or pending offsets. The first ones create the group.
     pub(super) fn apply_commit(&mut self, commit: CommittedOffsets) {
         let CommittedOffsets { group: id, producer_id, position, time, expires, topics } = commit;
         self.position = self.position.max(position);
@@ -105,7 +103,8 @@ impl Groups {
         }
     }
 
-    /// Ends a producer's transaction. Of a pending and a committed offset the one that was written later stays.
+    /// Commits or discards a producer's pending offsets. A pending offset does not replace one that was committed after
+    /// it.
     pub(super) fn apply_transaction_end(&mut self, producer_id: i64, committed: bool) {
         for (id, pending) in self.pending_offsets.remove(&producer_id).unwrap_or_default() {
             let Some(group) = self.by_id.get_mut(&id) else { continue };
@@ -123,7 +122,7 @@ impl Groups {
         }
     }
 
-    /// Deletes a group's offsets, pending ones too.
+    /// Deletes offsets of a group, pending ones included.
     pub(super) fn remove_offsets(&mut self, id: &str, topics: &BTreeMap<String, Vec<i32>>) {
         let Some(group) = self.by_id.get_mut(id) else { return };
         let pending = self.pending_offsets.values_mut().filter_map(|groups| groups.get_mut(id));
@@ -136,14 +135,13 @@ impl Groups {
         }
     }
 
-    /// Deletes every group's offsets for a topic, pending ones too. Returns whether there were any.
+    /// Deletes every group's offsets of a topic, pending ones included. Returns whether there were any.
     pub(super) fn remove_topic(&mut self, topic: &str) -> bool {
         let committed = self.by_id.values_mut().map(|group| &mut group.offsets);
         let pending = self.pending_offsets.values_mut().flat_map(BTreeMap::values_mut);
         committed.chain(pending).filter_map(|offsets| offsets.0.remove(topic)).count() > 0
     }
 
-    /// Deletes a group's pending offsets with the group.
     pub(super) fn remove_pending_offsets(&mut self, id: &str) {
         self.pending_offsets.retain(|_, groups| {
             groups.remove(id);
@@ -151,7 +149,7 @@ impl Groups {
         });
     }
 
-    /// Everything that a fresh journal must hold of offsets.
+    /// The entries of a rewritten journal.
     pub(super) fn offset_entries(&self) -> impl Iterator<Item = GroupEntry> {
         let committed = self.by_id.values().flat_map(|group| group.offsets.entries(&group.id, None));
         let pending = self.pending_offsets.iter().flat_map(|(producer_id, groups)| {
@@ -160,7 +158,8 @@ impl Groups {
         committed.chain(pending).map(GroupEntry::Offsets)
     }
 
-    /// What has expired: offsets, and groups that nothing is left of. A partition of an open transaction stays.
+    /// Entries that delete expired offsets, and groups without members and offsets. Offsets with a pending offset in a
+    /// transaction stay.
     pub(super) fn expired(&self, now: i64) -> Vec<GroupEntry> {
         let mut entries = Vec::new();
         for group in self.by_id.values() {
@@ -175,7 +174,7 @@ impl Groups {
                     }
                 }
             }
-            // A member id that was given out is about to be used.
+            // A client with a pending member id is about to join.
             let idle =
                 group.state == GroupState::Empty && group.pending_members.is_empty() && group.transactions.is_empty();
             if all && idle {
@@ -189,8 +188,8 @@ impl Groups {
 }
 
 impl Group {
-    /// Offsets expire some time after the group became empty, or after their commit where nobody options the group or
-    /// the group lives but does not subscribe to the topic any more (KIP-211).
+    /// Offsets expire after the retention time: since the group became empty, or since their commit if the group has no
+    /// protocol type, or is stable and no longer subscribes to the topic (KIP-211).
     fn is_expired(&self, topic: &str, committed: &Committed, now: i64) -> bool {
         let since = match (&self.protocol_type, self.state) {
             (Some(_), GroupState::Empty) => self.since,

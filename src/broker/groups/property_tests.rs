@@ -1,4 +1,5 @@
-//! Owns the laws that hold whatever members, administrators, transactions and time do to a group, in any order.
+//! Property tests of a group: invariants after every step of a random sequence of requests, timeouts, failures and
+//! restarts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +18,14 @@ const INSTANCES: [Option<&str>; ACTORS] = [Some("a"), Some("b"), None, None, Non
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// JoinOptions under the id it knows, or anew.
+    /// Joins with the actor's id, or without one.
     Join {
         actor: usize,
-        anew: bool,
+        without_id: bool,
         changed: bool,
         version: i16,
     },
-    /// Syncs in the generation it knows; gives every member known to it something.
+    /// Syncs in the actor's generation, with an assignment for every actor.
     Sync {
         actor: usize,
     },
@@ -58,7 +59,7 @@ enum Step {
     Break {
         broken: bool,
     },
-    /// From the journal as it grew, or from a fresh one.
+    /// Restarts from the journal, which is rewritten before if `fresh`.
     Restart {
         fresh: bool,
     },
@@ -68,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
     let actor = || 0..ACTORS;
     prop_oneof![
         8 => (actor(), prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop_oneof![Just(3_i16), Just(9)])
-            .prop_map(|(actor, anew, changed, version)| Step::Join { actor, anew, changed, version }),
+            .prop_map(|(actor, without_id, changed, version)| Step::Join { actor, without_id, changed, version }),
         8 => actor().prop_map(|actor| Step::Sync { actor }),
         4 => actor().prop_map(|actor| Step::Heartbeat { actor }),
         3 => actor().prop_map(|actor| Step::Leave { actor }),
@@ -86,7 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What an actor knows of itself.
+/// The member id and generation that an actor has received.
 #[derive(Debug, Clone, Default)]
 struct Actor {
     id: String,
@@ -98,10 +99,10 @@ struct Simulation {
     coordinator: TestCoordinator,
     actors: Vec<Actor>,
     waiting: BTreeMap<Ticket, usize>,
-    /// Highest generation that the group had, until it was deleted or the broker restarted.
+    /// The highest generation since the group was created or the broker restarted.
     highest: i32,
     offset: i64,
-    /// The journal could not be written at times, so an empty generation may be missing in it.
+    /// Whether writes to the journal have failed. Then a generation of the empty group may be missing in it.
     has_gaps: bool,
 }
 
@@ -119,24 +120,24 @@ impl Simulation {
         }
     }
 
-    fn learn(&mut self, actor: usize, answer: &DeferredResponse) {
-        let DeferredResponse::Join(answer) = answer else { return };
+    fn learn(&mut self, actor: usize, response: &DeferredResponse) {
+        let DeferredResponse::Join(response) = response else { return };
         let actor = &mut self.actors[actor];
-        if answer.error_code == 0 {
-            assert!(answer.generation_id > 0);
-            let leads = answer.member_id == answer.leader;
-            assert!(leads || answer.members.is_empty(), "only the leader learns who the members are");
-            assert!(!answer.protocol_name.as_ref().is_none_or(|name| name.is_empty()));
-            actor.generation = answer.generation_id;
+        if response.error_code == 0 {
+            assert!(response.generation_id > 0);
+            let leads = response.member_id == response.leader;
+            assert!(leads || response.members.is_empty(), "only the leader gets the members");
+            assert!(!response.protocol_name.as_ref().is_none_or(|name| name.is_empty()));
+            actor.generation = response.generation_id;
         }
-        actor.id = answer.member_id.to_string();
+        actor.id = response.member_id.to_string();
     }
 
-    fn later_or<T>(&mut self, actor: usize, answer: MaybeDeferred<T>, wrap: impl FnOnce(T) -> DeferredResponse) {
-        match answer {
-            MaybeDeferred::Now(answer) => {
-                let answer = wrap(answer);
-                self.learn(actor, &answer);
+    fn later_or<T>(&mut self, actor: usize, response: MaybeDeferred<T>, wrap: impl FnOnce(T) -> DeferredResponse) {
+        match response {
+            MaybeDeferred::Now(response) => {
+                let response = wrap(response);
+                self.learn(actor, &response);
             }
             MaybeDeferred::Later(ticket) => drop(self.waiting.insert(ticket, actor)),
         }
@@ -144,24 +145,24 @@ impl Simulation {
 
     fn take(&mut self, step: &Step) {
         match *step {
-            Step::Join { actor, anew, changed, version } => {
-                let id = if anew { String::new() } else { self.actors[actor].id.clone() };
+            Step::Join { actor, without_id, changed, version } => {
+                let id = if without_id { String::new() } else { self.actors[actor].id.clone() };
                 let metadata = Bytes::from_static(if changed { b"changed" } else { b"same" });
-                let answer = self.coordinator.join(JoinOptions {
+                let response = self.coordinator.join(JoinOptions {
                     member: &id,
                     instance: INSTANCES[actor],
                     protocols: vec![("range", metadata.clone()), ("sticky", metadata)],
                     version,
                     ..JoinOptions::default()
                 });
-                self.later_or(actor, answer, DeferredResponse::Join);
+                self.later_or(actor, response, DeferredResponse::Join);
             }
             Step::Sync { actor } => {
                 let Actor { id, generation } = self.actors[actor].clone();
                 let others: Vec<String> = self.actors.iter().map(|actor| actor.id.clone()).collect();
                 let given: Vec<(&str, &'static str)> = others.iter().map(|id| (id.as_str(), "work")).collect();
-                let answer = self.coordinator.sync(&id, generation, &given);
-                self.later_or(actor, answer, DeferredResponse::Sync);
+                let response = self.coordinator.sync(&id, generation, &given);
+                self.later_or(actor, response, DeferredResponse::Sync);
             }
             Step::Heartbeat { actor } => {
                 let Actor { id, generation } = self.actors[actor].clone();
@@ -179,23 +180,23 @@ impl Simulation {
                 self.offset += 1;
                 let before = self.coordinator.fetch(partition, false);
                 let code = self.coordinator.commit(&id, generation - behind, "orders", partition, self.offset);
-                assert!(known || generation - behind < 0 || code != 0, "only members of the generation commit");
+                assert!(known || generation - behind < 0 || code != 0, "only members of the generation may commit");
                 let expected = if code == 0 { (self.offset, 0) } else { before };
-                assert_eq!(self.coordinator.fetch(partition, false), expected, "a refused commit leaves no trace");
+                assert_eq!(self.coordinator.fetch(partition, false), expected, "a refused commit changes nothing");
             }
             Step::CommitSimply { partition } => {
                 self.offset += 1;
                 let is_empty =
                     self.coordinator.groups.by_id.get(GROUP).is_none_or(|group| group.state == GroupState::Empty);
                 let code = self.coordinator.commit("", -1, "orders", partition, self.offset);
-                assert_eq!(code == 0, is_empty && !self.coordinator.broker.broken);
+                assert_eq!(code == 0, is_empty && !self.coordinator.broker.journal_fails);
             }
             Step::CommitInTransaction { actor, producer_id, partition } => {
                 let Actor { id, generation } = self.actors[actor].clone();
                 self.offset += 1;
                 let before = self.coordinator.fetch(partition, false);
                 let code = self.coordinator.commit_in_transaction(producer_id, &id, generation, partition, self.offset);
-                assert_eq!(self.coordinator.fetch(partition, false), before, "what is pending is not seen");
+                assert_eq!(self.coordinator.fetch(partition, false), before, "pending offsets are not visible");
                 assert!(code != 0 || self.coordinator.fetch(partition, true).1 != 0);
             }
             Step::EndTransaction { producer_id, committed } => self.coordinator.end_transaction(producer_id, committed),
@@ -206,7 +207,7 @@ impl Simulation {
             }
             Step::Pass { ms } => self.coordinator.advance(ms),
             Step::Break { broken } => {
-                self.coordinator.broker.broken = broken;
+                self.coordinator.broker.journal_fails = broken;
                 self.has_gaps |= broken;
             }
             Step::Restart { fresh } => {
@@ -219,9 +220,9 @@ impl Simulation {
                 let broker = std::mem::take(&mut self.coordinator.broker);
                 self.coordinator = restarted;
                 self.coordinator.broker = broker;
-                self.coordinator.broker.broken = false;
-                assert_eq!(self.offsets(), seen, "offsets outlive the broker");
-                // Connections are gone, and with them who waited.
+                self.coordinator.broker.journal_fails = false;
+                assert_eq!(self.offsets(), seen, "offsets survive a restart");
+                // The connections are closed, so nothing waits.
                 self.waiting.clear();
                 self.highest = 0;
                 self.has_gaps = false;
@@ -229,7 +230,7 @@ impl Simulation {
         }
     }
 
-    /// What is found of the two partitions, with and without looking at open transactions.
+    /// The offsets of both partitions, with and without `require_stable`.
     fn offsets(&mut self) -> [(i64, i16); 4] {
         [(0, false), (0, true), (1, false), (1, true)]
             .map(|(partition, stable)| self.coordinator.fetch(partition, stable))
@@ -241,13 +242,13 @@ impl Simulation {
     }
 
     fn check(&mut self) {
-        for (ticket, answer) in std::mem::take(&mut self.coordinator.answered) {
-            let actor = self.waiting.remove(&ticket).expect("an answer has a ticket that waits");
-            self.learn(actor, &answer);
+        for (ticket, response) in std::mem::take(&mut self.coordinator.responses) {
+            let actor = self.waiting.remove(&ticket).expect("an response has a ticket that waits");
+            self.learn(actor, &response);
         }
         let mut awaited = BTreeSet::new();
         if let Some(group) = self.coordinator.groups.by_id.get(GROUP) {
-            assert!(group.generation >= self.highest, "generations grow");
+            assert!(group.generation >= self.highest, "generations increase");
             self.highest = group.generation;
             assert_eq!(
                 group.state == GroupState::Empty,
@@ -284,11 +285,11 @@ impl Simulation {
             self.highest = 0;
         }
         let waiting: BTreeSet<Ticket> = self.waiting.keys().copied().collect();
-        assert_eq!(waiting, awaited, "who waits is waited for: no ticket is forgotten, none is made up");
+        assert_eq!(waiting, awaited, "every waiting request belongs to a member");
         let live = self.coordinator.groups.snapshot();
-        assert_eq!(restored(live.clone(), 0).snapshot(), live, "a snapshot tells all of it");
+        assert_eq!(restored(live.clone(), 0).snapshot(), live, "the snapshot is complete");
         if !self.has_gaps {
-            assert_eq!(self.coordinator.restarted().groups.snapshot(), live, "the journal tells the same");
+            assert_eq!(self.coordinator.restarted().groups.snapshot(), live, "the journal is complete");
         }
     }
 }
@@ -297,7 +298,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_a_group_keeps_its_laws(
+    fn group_invariants_hold(
         steps in prop::collection::vec(step(), 1..60),
         initial_delay_ms in prop_oneof![3 => Just(0), 1 => Just(3_000)],
     ) {
@@ -306,8 +307,8 @@ proptest! {
             simulation.take(step);
             simulation.check();
         }
-        // In the end everybody who waits is answered.
-        simulation.coordinator.broker.broken = false;
+        // Every waiting request is answered in the end.
+        simulation.coordinator.broker.journal_fails = false;
         for _ in 0..4 {
             simulation.coordinator.advance(400_000);
             simulation.check();

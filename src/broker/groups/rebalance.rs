@@ -1,4 +1,4 @@
-//! Owns how a group gets from one generation to the next: who is waited for, how long, and what everybody is told then.
+//! Rebalances: from `PreparingRebalance` over `CompletingRebalance` to `Stable`, with their timeouts.
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -18,7 +18,7 @@ impl Group {
         Timer::Sync { group: self.id.clone() }
     }
 
-    /// Begins a rebalance, or goes on with the one that runs.
+    /// Starts a rebalance, or completes the running one if all members have joined.
     pub(super) fn rebalance(&mut self, op: &mut Operation<'_>) {
         if self.state == GroupState::PreparingRebalance {
             self.complete_if_all_joined(op);
@@ -27,7 +27,7 @@ impl Group {
         }
     }
 
-    /// Ends the wait for members when nobody is missing. A new group waits for its delay instead.
+    /// Completes the join phase if all members have joined. A new group waits for its initial delay instead.
     pub(super) fn complete_if_all_joined(&mut self, op: &mut Operation<'_>) {
         if self.state == GroupState::PreparingRebalance && self.previous_state != GroupState::Empty && self.all_joined()
         {
@@ -35,7 +35,6 @@ impl Group {
         }
     }
 
-    /// Begins a rebalance.
     pub(super) fn prepare_rebalance(&mut self, op: &mut Operation<'_>) {
         if self.state == GroupState::CompletingRebalance {
             self.fail_assignments(ResponseError::RebalanceInProgress, op);
@@ -59,7 +58,7 @@ impl Group {
         }
     }
 
-    /// The time to join is over. A new group that is still growing gets some more.
+    /// The join timeout has expired. The initial delay of a new group is extended while members join.
     pub(super) fn join_expired(&mut self, op: &mut Operation<'_>) {
         match self.initial_delay {
             Some(InitialDelay { configured, current, remaining }) if self.new_member_added && remaining != 0 => {
@@ -73,7 +72,7 @@ impl Group {
         }
     }
 
-    /// Ends the wait for members: who did not rejoin is out, unless static, and the others form the next generation.
+    /// Completes the join phase: removes dynamic members that did not rejoin, and starts the next generation.
     pub(super) fn complete_join(&mut self, op: &mut Operation<'_>) {
         op.timers.cancel(&self.join_timer());
         self.initial_delay = None;
@@ -82,7 +81,7 @@ impl Group {
             self.remove_member(&id, op);
         }
         if !self.elect_leader() && !self.members.is_empty() {
-            // Static members only, and none of them is here: their sessions decide.
+            // No member has joined and all are static. Wait until they rejoin or their sessions expire.
             op.timers.schedule(self.join_timer(), op.now + self.rebalance_timeout_ms());
             return;
         }
@@ -101,12 +100,12 @@ impl Group {
         self.subscribed = self.subscriptions();
         self.transition_to(GroupState::CompletingRebalance, op.now);
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            let mut answer = self.join_response(&id);
+            let mut response = self.join_response(&id);
             if self.is_leader(&id) {
-                answer.members = self.current_member_metadata();
+                response.members = self.current_member_metadata();
             }
             if let Some(member) = self.members.get_mut(&id) {
-                member.answer_join(op, answer);
+                member.send_join_response(op, response);
                 member.is_new = false;
             }
             self.restart_session(&id, op);
@@ -115,7 +114,7 @@ impl Group {
         op.timers.schedule(self.sync_timer(), op.now + self.rebalance_timeout_ms());
     }
 
-    /// The time to ask for assignments is over: who did not is out.
+    /// The sync timeout has expired: removes the members that did not send `SyncGroup`.
     pub(super) fn sync_expired(&mut self, op: &mut Operation<'_>) {
         if !matches!(self.state, GroupState::CompletingRebalance | GroupState::Stable) || self.pending_sync.is_empty() {
             return;
@@ -126,7 +125,7 @@ impl Group {
         self.prepare_rebalance(op);
     }
 
-    /// A member, or an id given out, was not heard of for its session time-out.
+    /// The session timeout of a member or a pending member id has expired.
     pub(super) fn heartbeat_expired(&mut self, member: &str, op: &mut Operation<'_>) {
         if self.pending_members.contains(member) {
             self.remove_member(member, op);
@@ -143,7 +142,6 @@ impl Group {
         }
     }
 
-    /// A member has asked for its assignment.
     pub(super) fn remove_pending_sync(&mut self, member: &str, op: &mut Operation<'_>) {
         self.pending_sync.remove(member);
         if self.pending_sync.is_empty() {
@@ -151,7 +149,8 @@ impl Group {
         }
     }
 
-    /// The leader has spoken and the journal has it: everybody who waits is told, and the group is stable.
+    /// Sets the leader's assignments, which are in the journal, and responds to the waiting syncs. The group becomes
+    /// stable.
     pub(super) fn set_assignments(&mut self, record: Generation, op: &mut Operation<'_>) {
         for given in &record.members {
             let Some(member) = self.members.get_mut(&given.id) else { continue };
@@ -159,23 +158,28 @@ impl Group {
         }
         self.recorded = Some(record);
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            let answer = self.sync_response(self.members[&id].assignment.clone());
-            self.answer_sync(&id, answer, op);
+            let response = self.sync_response(self.members[&id].assignment.clone());
+            self.send_sync_response(&id, response, op);
         }
         self.transition_to(GroupState::Stable, op.now);
     }
 
-    /// There will be no assignment in this generation: everybody who waits for one is told why.
+    /// Fails the waiting syncs.
     pub(super) fn fail_assignments(&mut self, error: ResponseError, op: &mut Operation<'_>) {
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             self.members[&id].assignment = Bytes::new();
-            self.answer_sync(&id, sync_error(error), op);
+            self.send_sync_response(&id, sync_error(error), op);
         }
     }
 
-    /// Sessions begin anew with the answer, because members that wait are excused.
-    fn answer_sync(&mut self, id: &str, answer: kafka_protocol::messages::SyncGroupResponse, op: &mut Operation<'_>) {
-        if self.members[id].answer_sync(op, answer) {
+    /// Responds to a waiting sync and restarts the session timeout, which is suspended while a member waits.
+    fn send_sync_response(
+        &mut self,
+        id: &str,
+        response: kafka_protocol::messages::SyncGroupResponse,
+        op: &mut Operation<'_>,
+    ) {
+        if self.members[id].send_sync_response(op, response) {
             self.restart_session(id, op);
         }
     }

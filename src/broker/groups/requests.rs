@@ -1,4 +1,4 @@
-//! Owns the door from the core: one method per request about groups.
+//! `Core` methods for the requests about groups.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
@@ -45,8 +45,8 @@ impl GroupContext for Core {
         self.outbox.ticket()
     }
 
-    fn put(&mut self, ticket: Ticket, answer: DeferredResponse) {
-        self.outbox.put(ticket, answer);
+    fn put(&mut self, ticket: Ticket, response: DeferredResponse) {
+        self.outbox.put(ticket, response);
     }
 
     #[expect(clippy::disallowed_methods, reason = "member ids must differ from those of any other start of the broker")]
@@ -56,7 +56,7 @@ impl GroupContext for Core {
 }
 
 impl Core {
-    /// Lets the groups work with the rest of the core.
+    /// Takes the groups out of the core, so that they can borrow the rest of it.
     fn with_groups<R>(&mut self, work: impl FnOnce(&mut Groups, &mut Self) -> R) -> R {
         let mut groups = std::mem::take(&mut self.groups);
         let result = work(&mut groups, self);
@@ -64,7 +64,7 @@ impl Core {
         result
     }
 
-    /// Answers `FindCoordinator`.
+    /// `FindCoordinator`
     #[must_use]
     pub fn find_coordinator(
         &self,
@@ -77,7 +77,7 @@ impl Core {
         find_coordinator::find(&self.settings, request, context.version)
     }
 
-    /// Answers `JoinGroup`, later if others are waited for.
+    /// `JoinGroup`. The response is deferred until the rebalance completes.
     pub fn join_group(
         &mut self,
         request: &JoinGroupRequest,
@@ -90,7 +90,7 @@ impl Core {
         self.with_groups(|groups, core| groups.join(core, request, context))
     }
 
-    /// Answers `SyncGroup`, later if the leader is waited for.
+    /// `SyncGroup`. The response is deferred until the leader's assignments arrive.
     pub fn sync_group(
         &mut self,
         request: &SyncGroupRequest,
@@ -102,7 +102,7 @@ impl Core {
         self.with_groups(|groups, core| groups.sync(core, request, context))
     }
 
-    /// Answers `Heartbeat`.
+    /// `Heartbeat`
     pub fn heartbeat(&mut self, request: &HeartbeatRequest, context: &RequestContext<'_>) -> HeartbeatResponse {
         if self.stopping {
             return controlled_shutdown::refuse(request);
@@ -111,12 +111,12 @@ impl Core {
         HeartbeatResponse::default().with_error_code(error.map_or(0, |error| error.code()))
     }
 
-    /// Answers `LeaveGroup`.
+    /// `LeaveGroup`
     pub fn leave_group(&mut self, request: &LeaveGroupRequest, context: &RequestContext<'_>) -> LeaveGroupResponse {
         self.with_groups(|groups, core| groups.leave(core, request, context))
     }
 
-    /// Answers `OffsetCommit`.
+    /// `OffsetCommit`
     pub fn offset_commit(
         &mut self,
         request: &OffsetCommitRequest,
@@ -125,7 +125,7 @@ impl Core {
         self.with_groups(|groups, core| groups.commit(core, request, context))
     }
 
-    /// Answers `TxnOffsetCommit`.
+    /// `TxnOffsetCommit`
     pub fn txn_offset_commit(
         &mut self,
         request: &TxnOffsetCommitRequest,
@@ -134,24 +134,24 @@ impl Core {
         self.with_groups(|groups, core| groups.commit_in_transaction(core, request, context))
     }
 
-    /// Answers `OffsetFetch`.
+    /// `OffsetFetch`
     #[must_use]
     pub fn offset_fetch(&self, request: &OffsetFetchRequest, context: &RequestContext<'_>) -> OffsetFetchResponse {
         self.groups.fetch(request, context)
     }
 
-    /// Answers `OffsetDelete`.
+    /// `OffsetDelete`
     pub fn offset_delete(&mut self, request: &OffsetDeleteRequest) -> OffsetDeleteResponse {
         self.with_groups(|groups, core| groups.delete_offsets(core, request))
     }
 
-    /// Answers `ListGroups`.
+    /// `ListGroups`
     #[must_use]
     pub fn list_groups(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
         self.groups.list(request)
     }
 
-    /// Answers `DescribeGroups`.
+    /// `DescribeGroups`
     #[must_use]
     pub fn describe_groups(
         &self,
@@ -161,7 +161,7 @@ impl Core {
         self.groups.describe(request, context)
     }
 
-    /// Answers `DeleteGroups`.
+    /// `DeleteGroups`
     pub fn delete_groups(&mut self, request: &DeleteGroupsRequest) -> DeleteGroupsResponse {
         self.with_groups(|groups, core| groups.delete(core, request))
     }

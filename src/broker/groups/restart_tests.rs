@@ -1,11 +1,11 @@
-//! Owns the claims about what a restart remembers, and the law that a snapshot tells all of it.
+//! Tests of groups that are restored from the journal, and of the journal's format.
 
 use super::journal_entry::{CommittedOffsets, Generation, GenerationMember, GroupEntry, PartitionOffset};
 use super::test_support::{GROUP, JoinOptions, SESSION_MS, TestCoordinator, restored, subscription};
 use kafka_protocol::ResponseError;
 
 #[test]
-fn members_go_on_after_a_restart_without_a_rebalance() {
+fn members_survive_a_restart() {
     let mut before = TestCoordinator::default();
     let (leader, follower) = before.stable_of_two();
     before.commit(&leader, 2, "orders", 0, 7);
@@ -21,7 +21,7 @@ fn members_go_on_after_a_restart_without_a_rebalance() {
 }
 
 #[test]
-fn members_that_stay_away_after_a_restart_are_out_after_their_session() {
+fn sessions_restart_with_the_broker() {
     let mut before = TestCoordinator::default();
     before.stable_of_two();
     let mut coordinator = before.restarted();
@@ -32,7 +32,7 @@ fn members_that_stay_away_after_a_restart_are_out_after_their_session() {
 }
 
 #[test]
-fn the_generation_of_an_empty_group_is_remembered() {
+fn generation_of_an_empty_group_is_restored() {
     let mut before = TestCoordinator::default();
     let member = before.stable_of_one();
     before.leave(&[(&member, None)]);
@@ -43,7 +43,7 @@ fn the_generation_of_an_empty_group_is_remembered() {
 }
 
 #[test]
-fn a_static_members_new_id_is_remembered() {
+fn new_id_of_a_static_member_is_restored() {
     let mut before = TestCoordinator::default();
     let of_a = || JoinOptions { instance: Some("a"), ..JoinOptions::default() };
     let old = before.join_now(of_a()).member_id;
@@ -55,7 +55,7 @@ fn a_static_members_new_id_is_remembered() {
 }
 
 #[test]
-fn a_rebalance_that_a_restart_interrupts_never_was() {
+fn interrupted_rebalance_is_discarded() {
     let mut before = TestCoordinator::default();
     let (leader, follower) = before.stable_of_two();
     before.leave(&[(&follower, None)]);
@@ -67,7 +67,7 @@ fn a_rebalance_that_a_restart_interrupts_never_was() {
 }
 
 #[test]
-fn pending_offsets_wait_for_their_end_across_a_restart() {
+fn pending_offsets_survive_a_restart() {
     let mut before = TestCoordinator::default();
     before.commit_in_transaction(4, "", -1, 0, 10);
     before.commit("", -1, "orders", 0, 5);
@@ -79,12 +79,16 @@ fn pending_offsets_wait_for_their_end_across_a_restart() {
     ] {
         assert_eq!(coordinator.fetch(0, true).1, ResponseError::UnstableOffsetCommit.code());
         coordinator.end_transaction(4, true);
-        assert_eq!((coordinator.fetch(0, true), coordinator.fetch(1, true)), ((5, 0), (11, 0)), "the newer one stays");
+        assert_eq!(
+            (coordinator.fetch(0, true), coordinator.fetch(1, true)),
+            ((5, 0), (11, 0)),
+            "the newer offset stays"
+        );
     }
 }
 
 #[test]
-fn deletions_are_remembered() {
+fn deletions_are_restored() {
     let mut before = TestCoordinator::default();
     before.commit("", -1, "orders", 0, 5);
     let topic = before.groups.topic_deleted("orders");
@@ -97,7 +101,7 @@ fn deletions_are_remembered() {
 }
 
 #[test]
-fn the_journal_s_lines_are_these() {
+fn journal_format() {
     let entries = [
         GroupEntry::Generation(Generation {
             group: GROUP.to_owned(),

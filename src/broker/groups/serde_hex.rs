@@ -1,4 +1,4 @@
-//! Owns how bytes stand in the journal's JSON: as hex digits, two a byte.
+//! Serde functions for `Bytes` as a string of hexadecimal digits, for the journal's JSON.
 
 use bytes::Bytes;
 use serde::de::Error;
@@ -6,7 +6,6 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Writes bytes as digits.
 pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     let digits: String = bytes
         .iter()
@@ -16,7 +15,6 @@ pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S
     serializer.serialize_str(&digits)
 }
 
-/// Reads them back.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let digits = String::deserialize(deserializer)?;
     let half = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
@@ -28,5 +26,5 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         })
         .collect::<Option<Vec<u8>>>()
         .map(Bytes::from)
-        .ok_or_else(|| D::Error::custom("not hex digits"))
+        .ok_or_else(|| D::Error::custom("expected pairs of hexadecimal digits"))
 }

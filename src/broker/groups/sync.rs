@@ -1,4 +1,4 @@
-//! Owns `SyncGroup` and `Heartbeat`: how the leader's assignment reaches everybody, and how members are heard of.
+//! `SyncGroup` and `Heartbeat`.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,10 @@ use super::member::sync_error;
 use super::{GroupContext, Groups, Operation, coordinator_error};
 use crate::broker::response::{DeferredResponse, MaybeDeferred, RequestContext};
 
-/// From this version on the protocol must be named (KIP-559).
+/// The first version in which requests must name the protocol (KIP-559).
 const PROTOCOL_NAMED_SINCE: i16 = 5;
 
 impl Groups {
-    /// Answers `SyncGroup`.
     pub(super) fn sync(
         &mut self,
         broker: &mut dyn GroupContext,
@@ -46,9 +45,9 @@ impl Groups {
         let member = request.member_id.as_str();
         group.remove_pending_sync(member, &mut op);
         if group.state == GroupState::Stable {
-            let answer = group.sync_response(group.members[member].assignment.clone());
+            let response = group.sync_response(group.members[member].assignment.clone());
             op.finish(broker, None);
-            return MaybeDeferred::Now(answer);
+            return MaybeDeferred::Now(response);
         }
         group.members[member].await_sync(&mut op, ticket);
         if group.is_leader(member) {
@@ -58,7 +57,7 @@ impl Groups {
                 .map(|given| (given.member_id.to_string(), Bytes::copy_from_slice(&given.assignment)))
                 .collect();
             let record = group.record(&given, group.since);
-            // As Apache, where a generation does not fit into a record.
+            // Kafka returns this error when a generation exceeds the maximum record size.
             let room = if fits { Ok(()) } else { Err(ResponseError::UnknownServerError) };
             match room.and_then(|()| broker.record(&[GroupEntry::Generation(record.clone()).into()])) {
                 Ok(()) => group.set_assignments(record, &mut op),
@@ -69,16 +68,11 @@ impl Groups {
             }
         }
         match op.finish(broker, Some(ticket)) {
-            Some(DeferredResponse::Sync(answer)) => MaybeDeferred::Now(answer),
+            Some(DeferredResponse::Sync(response)) => MaybeDeferred::Now(response),
             _ => MaybeDeferred::Later(ticket),
         }
     }
 
-    /// Answers `Heartbeat`.
-    ///
-    /// # Errors
-    ///
-    /// What the response says.
     pub(super) fn heartbeat(&mut self, request: &HeartbeatRequest, now: i64) -> Result<(), ResponseError> {
         if request.group_id.is_empty() {
             return Err(ResponseError::InvalidGroupId);

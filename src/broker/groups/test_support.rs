@@ -1,4 +1,4 @@
-//! Owns a broker broker groups for tests: what it was told, when it refuses to write, and members that speak to it.
+//! Test support for groups: a coordinator with a test broker and a clock, and requests of members.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,24 +25,24 @@ use crate::broker::journal_entry::JournalEntry;
 use crate::broker::response::{Client, DeferredResponse, MaybeDeferred, Outbox, RequestContext, Ticket};
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 
-/// The group of all tests that need but one.
+/// The group of tests that need only one.
 pub(super) const GROUP: &str = "g";
-/// Session time-out of members who say nothing else.
+/// Default session timeout.
 pub(super) const SESSION_MS: i32 = 10_000;
-/// Rebalance time-out of members who say nothing else.
+/// Default rebalance timeout.
 pub(super) const REBALANCE_MS: i32 = 60_000;
 
-/// The broker broker groups.
+/// The broker that groups use.
 #[derive(Debug, Default)]
 pub(super) struct TestBroker {
     pub(super) settings: NodeSettings,
     pub(super) journal: Vec<JournalEntry>,
-    /// Every write fails from here on.
-    pub(super) broken: bool,
-    /// What `add_group_to_transaction` answers, if not yes.
-    pub(super) refuses_transactions: Option<ResponseError>,
-    /// Groups for which a transaction was entered, and how.
-    pub(super) entered: Vec<(String, TransactionSupport)>,
+    /// Whether writes to the journal fail.
+    pub(super) journal_fails: bool,
+    /// The error of `add_group_to_transaction`.
+    pub(super) transaction_error: Option<ResponseError>,
+    /// The calls of `add_group_to_transaction`.
+    pub(super) added_groups: Vec<(String, TransactionSupport)>,
     pub(super) outbox: Outbox,
     ids: u128,
 }
@@ -53,35 +53,35 @@ impl GroupContext for TestBroker {
     }
 
     fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError> {
-        if self.broken {
+        if self.journal_fails {
             return Err(ResponseError::KafkaStorageError);
         }
         self.journal.extend_from_slice(entries);
         Ok(())
     }
 
-    /// Topics exist unless they are called `unknown`, with four partitions each.
+    /// All topics but `unknown` exist, with four partitions each.
     fn has_partition(&self, topic: &str, partition: i32) -> bool {
         topic != "unknown" && (0..4).contains(&partition)
     }
 
     fn add_group_to_transaction(
         &mut self,
-        _speaker: ProducerIdentity<'_>,
+        _identity: ProducerIdentity<'_>,
         group: &str,
         support: TransactionSupport,
         _now: i64,
     ) -> Result<(), ResponseError> {
-        self.entered.push((group.to_owned(), support));
-        self.refuses_transactions.map_or(Ok(()), Err)
+        self.added_groups.push((group.to_owned(), support));
+        self.transaction_error.map_or(Ok(()), Err)
     }
 
     fn ticket(&mut self) -> Ticket {
         self.outbox.ticket()
     }
 
-    fn put(&mut self, ticket: Ticket, answer: DeferredResponse) {
-        self.outbox.put(ticket, answer);
+    fn put(&mut self, ticket: Ticket, response: DeferredResponse) {
+        self.outbox.put(ticket, response);
     }
 
     fn new_uuid(&mut self) -> Uuid {
@@ -90,7 +90,7 @@ impl GroupContext for TestBroker {
     }
 }
 
-/// How a member options; what it does not say is usual.
+/// The fields of a join.
 #[derive(Debug, Clone)]
 pub(super) struct JoinOptions<'a> {
     pub(super) member: &'a str,
@@ -116,20 +116,20 @@ impl Default for JoinOptions<'_> {
     }
 }
 
-/// Groups, the broker broker them, a clock, and the answers that came.
+/// Groups, the broker that they use, a clock, and the deferred responses.
 #[derive(Debug, Default)]
 pub(super) struct TestCoordinator {
     pub(super) groups: Groups,
     pub(super) broker: TestBroker,
     pub(super) now: i64,
-    /// Answers that came later, by ticket.
-    pub(super) answered: BTreeMap<Ticket, DeferredResponse>,
-    /// Tickets that were given out.
+    /// DeferredResponse responses, by ticket.
+    pub(super) responses: BTreeMap<Ticket, DeferredResponse>,
+    /// Tickets of deferred responses.
     pub(super) issued: BTreeSet<Ticket>,
 }
 
 impl TestCoordinator {
-    /// Does something at the present time, and collects what was answered beside it.
+    /// Calls the groups at the current time, and collects the deferred responses.
     pub(super) fn context<R>(
         &mut self,
         version: i16,
@@ -143,13 +143,13 @@ impl TestCoordinator {
     }
 
     fn collect(&mut self) {
-        for (ticket, answer) in self.broker.outbox.take() {
-            let twice = self.answered.insert(ticket, answer);
-            assert!(twice.is_none(), "{ticket:?} was answered twice");
+        for (ticket, response) in self.broker.outbox.take() {
+            let twice = self.responses.insert(ticket, response);
+            assert!(twice.is_none(), "{ticket:?} has two responses");
         }
     }
 
-    /// Lets time pass, with a tick at every deadline on the way and one at the end.
+    /// Advances the clock, with a tick at every deadline and one at the end.
     pub(super) fn advance(&mut self, ms: i64) {
         let end = self.now + ms;
         while let Some(due) = self.groups.next_deadline().filter(|due| *due <= end) {
@@ -163,14 +163,14 @@ impl TestCoordinator {
         let entries = self.groups.tick(now, &mut self.broker.outbox);
         self.broker.journal.extend(entries);
         self.collect();
-        assert!(self.groups.next_deadline().is_none_or(|due| due > now), "a tick leaves nothing that is due");
+        assert!(self.groups.next_deadline().is_none_or(|due| due > now), "nothing is due after a tick");
     }
 
-    fn issue<T>(&mut self, answer: MaybeDeferred<T>) -> MaybeDeferred<T> {
-        if let MaybeDeferred::Later(ticket) = answer {
-            assert!(self.issued.insert(ticket), "a ticket is given out once");
+    fn issue<T>(&mut self, response: MaybeDeferred<T>) -> MaybeDeferred<T> {
+        if let MaybeDeferred::Later(ticket) = response {
+            assert!(self.issued.insert(ticket), "a ticket was issued twice");
         }
-        answer
+        response
     }
 
     pub(super) fn join(&mut self, options: JoinOptions<'_>) -> MaybeDeferred<JoinGroupResponse> {
@@ -190,16 +190,16 @@ impl TestCoordinator {
                     })
                     .collect(),
             );
-        let answer = self.context(options.version, |groups, broker, context| groups.join(broker, &request, context));
-        self.issue(answer)
+        let response = self.context(options.version, |groups, broker, context| groups.join(broker, &request, context));
+        self.issue(response)
     }
 
-    /// A join that is answered at once.
+    /// A join whose response is not deferred.
     pub(super) fn join_now(&mut self, options: JoinOptions<'_>) -> JoinGroupResponse {
         now(self.join(options))
     }
 
-    /// A join that has to wait.
+    /// A join whose response is deferred.
     pub(super) fn join_later(&mut self, options: JoinOptions<'_>) -> Ticket {
         later(self.join(options))
     }
@@ -220,8 +220,8 @@ impl TestCoordinator {
             .with_generation_id(generation)
             .with_member_id(str_bytes(member))
             .with_assignments(assignments.collect());
-        let answer = self.context(4, |groups, broker, context| groups.sync(broker, &request, context));
-        self.issue(answer)
+        let response = self.context(4, |groups, broker, context| groups.sync(broker, &request, context));
+        self.issue(response)
     }
 
     pub(super) fn sync_now(
@@ -255,7 +255,7 @@ impl TestCoordinator {
         self.context(4, |groups, _, context| groups.heartbeat(&request, context.now))
     }
 
-    /// Leaves, and returns the error code per member.
+    /// Sends `LeaveGroup` and returns the error code of each member.
     pub(super) fn leave(&mut self, members: &[(&str, Option<&str>)]) -> Vec<i16> {
         let members = members.iter().map(|(member, instance)| {
             MemberIdentity::default().with_member_id(str_bytes(member)).with_group_instance_id(instance.map(str_bytes))
@@ -267,7 +267,7 @@ impl TestCoordinator {
         response.members.iter().map(|member| member.error_code).collect()
     }
 
-    /// Commits one offset, and returns the error code.
+    /// Commits an offset and returns the error code.
     pub(super) fn commit(&mut self, member: &str, generation: i32, topic: &str, partition: i32, offset: i64) -> i16 {
         let partition =
             OffsetCommitRequestPartition::default().with_partition_index(partition).with_committed_offset(offset);
@@ -282,7 +282,7 @@ impl TestCoordinator {
         response.topics[0].partitions[0].error_code
     }
 
-    /// Commits one offset in a transaction, and returns the error code.
+    /// Commits an offset in a transaction and returns the error code.
     pub(super) fn commit_in_transaction(
         &mut self,
         producer_id: i64,
@@ -313,7 +313,7 @@ impl TestCoordinator {
         self.broker.journal.extend(entries);
     }
 
-    /// Offset and error code of one partition of `orders`.
+    /// The offset and the error code of a partition of `orders`.
     pub(super) fn fetch(&mut self, partition: i32, stable: bool) -> (i64, i16) {
         let topic = OffsetFetchRequestTopics::default()
             .with_name(str_bytes("orders").into())
@@ -326,14 +326,14 @@ impl TestCoordinator {
         (found.committed_offset, found.error_code)
     }
 
-    /// A member that has joined and waits, under the id that it was given first.
+    /// Joins twice: for a member id, then with it. Returns the id and the second response.
     pub(super) fn join_with_new_id(&mut self, options: JoinOptions<'_>) -> (String, MaybeDeferred<JoinGroupResponse>) {
         let id = self.join_now(options.clone()).member_id.to_string();
-        let answer = self.join(JoinOptions { member: &id, ..options });
-        (id, answer)
+        let response = self.join(JoinOptions { member: &id, ..options });
+        (id, response)
     }
 
-    /// A group of one member, stable in its first generation, which was given `all`.
+    /// A stable group of one member in generation 1, whose assignment is `all`.
     pub(super) fn stable_of_one(&mut self) -> String {
         let (id, joined) = self.join_with_new_id(JoinOptions::default());
         assert_eq!(now(joined).generation_id, 1);
@@ -341,7 +341,7 @@ impl TestCoordinator {
         id
     }
 
-    /// A group of a leader and a follower, stable in its second generation.
+    /// A stable group of a leader and a follower in generation 2.
     pub(super) fn stable_of_two(&mut self) -> (String, String) {
         let leader = self.stable_of_one();
         let (follower, joined) = self.join_with_new_id(JoinOptions::default());
@@ -356,23 +356,23 @@ impl TestCoordinator {
         (leader, follower)
     }
 
-    /// The answer to a join that waited.
+    /// The deferred response to a join.
     pub(super) fn join_response(&mut self, ticket: Ticket) -> JoinGroupResponse {
-        match self.answered.remove(&ticket) {
-            Some(DeferredResponse::Join(answer)) => answer,
+        match self.responses.remove(&ticket) {
+            Some(DeferredResponse::Join(response)) => response,
             other => panic!("{ticket:?} has {other:?}"),
         }
     }
 
-    /// The answer to a sync that waited.
+    /// The deferred response to a sync.
     pub(super) fn sync_response(&mut self, ticket: Ticket) -> SyncGroupResponse {
-        match self.answered.remove(&ticket) {
-            Some(DeferredResponse::Sync(answer)) => answer,
+        match self.responses.remove(&ticket) {
+            Some(DeferredResponse::Sync(response)) => response,
             other => panic!("{ticket:?} has {other:?}"),
         }
     }
 
-    /// The name of the group's state, or `Dead`.
+    /// The name of the group's state; `Dead` if it does not exist.
     pub(super) fn state(&self) -> &'static str {
         self.groups.by_id.get(GROUP).map_or("Dead", |group| group.state.name())
     }
@@ -381,17 +381,17 @@ impl TestCoordinator {
         self.groups.by_id[GROUP].generation
     }
 
-    /// The same broker after a restart, as its journal tells it.
+    /// A broker that is restored from this one's journal.
     pub(super) fn restarted(&self) -> Self {
         let entries = self.broker.journal.iter().map(|entry| match entry {
             JournalEntry::Group(entry) => entry.clone(),
-            other => panic!("{other:?} is not about groups"),
+            other => panic!("not an entry of groups: {other:?}"),
         });
         Self { groups: restored(entries, self.now), now: self.now, ..Self::default() }
     }
 }
 
-/// Groups out of entries, each through its JSON.
+/// Restores groups from entries that were converted to JSON and back.
 pub(super) fn restored(entries: impl IntoIterator<Item = GroupEntry>, now: i64) -> Groups {
     let mut groups = Groups::default();
     for entry in entries {
@@ -401,21 +401,21 @@ pub(super) fn restored(entries: impl IntoIterator<Item = GroupEntry>, now: i64) 
     groups
 }
 
-pub(super) fn now<T>(answer: MaybeDeferred<T>) -> T {
-    match answer {
-        MaybeDeferred::Now(answer) => answer,
-        MaybeDeferred::Later(ticket) => panic!("it waits under {ticket:?}"),
+pub(super) fn now<T>(response: MaybeDeferred<T>) -> T {
+    match response {
+        MaybeDeferred::Now(response) => response,
+        MaybeDeferred::Later(ticket) => panic!("deferred: {ticket:?}"),
     }
 }
 
-pub(super) fn later<T: std::fmt::Debug>(answer: MaybeDeferred<T>) -> Ticket {
-    match answer {
+pub(super) fn later<T: std::fmt::Debug>(response: MaybeDeferred<T>) -> Ticket {
+    match response {
         MaybeDeferred::Later(ticket) => ticket,
-        MaybeDeferred::Now(answer) => panic!("it is answered at once: {answer:?}"),
+        MaybeDeferred::Now(response) => panic!("not deferred: {response:?}"),
     }
 }
 
-/// What a consumer says of itself when it subscribes to these topics.
+/// A consumer's metadata for a subscription to these topics.
 pub(super) fn subscription(topics: &[&str]) -> Bytes {
     let mut metadata = BytesMut::new();
     metadata.put_i16(1);

@@ -1,30 +1,21 @@
-//! Owns when something is to happen to a group without a request: one time per timer, the earliest first.
+//! Timers of groups: rebalance timeouts and session timeouts, ordered by deadline.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a timer is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// The group's members had their time to rejoin.
-    Join {
-        /// The group.
-        group: String,
-    },
-    /// The group's members had their time to ask for their assignment.
-    Sync {
-        /// The group.
-        group: String,
-    },
-    /// A member was not heard of for its session timeout.
+    /// The members' time to rejoin.
+    Join { group: String },
+    /// The members' time to send `SyncGroup`.
+    Sync { group: String },
+    /// A member's session timeout.
     Heartbeat {
-        /// The group.
         group: String,
-        /// The member, or a member id that was given out and not used yet.
+        /// A member, or a pending member id.
         member: String,
     },
 }
 
-/// The timers that run.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     times: BTreeMap<Timer, i64>,
@@ -32,26 +23,25 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// Starts a timer, or starts it anew.
+    /// Starts or restarts a timer.
     pub(super) fn schedule(&mut self, timer: Timer, at: i64) {
         self.cancel(&timer);
         self.times.insert(timer.clone(), at);
         self.order.insert((at, timer));
     }
 
-    /// Stops a timer if it runs.
     pub(super) fn cancel(&mut self, timer: &Timer) {
         if let Some(at) = self.times.remove(timer) {
             self.order.remove(&(at, timer.clone()));
         }
     }
 
-    /// When the first one is due.
+    /// The earliest deadline.
     pub(super) fn next(&self) -> Option<i64> {
         self.order.first().map(|(at, _)| *at)
     }
 
-    /// Takes the first one that is due.
+    /// Removes and returns the earliest timer that is due.
     pub(super) fn take_due(&mut self, now: i64) -> Option<Timer> {
         if self.next()? > now {
             return None;
@@ -61,7 +51,6 @@ impl Timers {
         Some(timer)
     }
 
-    /// Those that run.
     #[cfg(test)]
     pub(super) fn running(&self) -> impl Iterator<Item = &Timer> {
         self.times.keys()

@@ -1,8 +1,9 @@
-//! Owns the order of things: what is recorded, what is written and what is changed in memory when a transaction takes a step.
+//! The order of writes to the journal, the logs and memory when a transaction changes.
 //!
-//! The rules stand in [`Transaction`]; what a step touches (journal, logs, groups) is behind the trait's first methods. Each step is in the
-//! journal before it is in memory, so a step that cannot be recorded has not been taken. An end is two entries, the decision before the
-//! first marker and the completion after the last, so that a start of the broker can finish what its predecessor had decided.
+//! The rules are in [`Transaction`]. The journal, the logs and the groups are behind the trait's required methods. Each
+//! change is written to the journal before it is applied in memory, so a change that cannot be written does not happen.
+//! An end has two journal entries: `PrepareCommit` or `PrepareAbort` before the first marker, and the completion after
+//! the last one. A restart finishes the transactions that are prepared.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,39 +17,32 @@ use super::{
 };
 use crate::broker::journal_entry::JournalEntry;
 
-/// The record at a transaction's end in one partition.
+/// A transaction marker for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
-    /// The topic.
     pub topic: String,
-    /// The partition.
     pub partition: i32,
-    /// Whose transaction.
     pub producer: ProducerIdAndEpoch,
-    /// How it ends.
-    pub outcome: TransactionResult,
+    pub result: TransactionResult,
 }
 
-/// What a produce or a `TxnOffsetCommit` has to show, by its version.
+/// How a `Produce` or `TxnOffsetCommit` of some version joins a transaction; Kafka's `TransactionSupportedOperation`
+/// (KIP-890).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionSupport {
-    /// It was added to the transaction before, or gets `INVALID_TXN_STATE`.
+    /// The partition or group must have been added, otherwise the error is `INVALID_TXN_STATE`.
     Verify,
-    /// The same for clients that know KIP-890's `TRANSACTION_ABORTABLE`.
+    /// The partition or group must have been added, otherwise the error is `TRANSACTION_ABORTABLE`.
     VerifyAbortable,
-    /// Nothing: it joins by itself, and the transaction begins if need be.
+    /// The request adds the partition or group, and starts the transaction if none is open.
     Add,
 }
 
 impl TransactionSupport {
-    /// For a produce of this version.
-    #[must_use]
     pub fn of_produce(version: i16) -> Self {
         Self::of(version, 11)
     }
 
-    /// For a `TxnOffsetCommit` of this version.
-    #[must_use]
     pub fn of_offset_commit(version: i16) -> Self {
         Self::of(version, 4)
     }
@@ -61,42 +55,27 @@ impl TransactionSupport {
         }
     }
 
-    /// The error for what was not added.
-    fn missing(self) -> ResponseError {
+    /// The error for a partition or group that was not added.
+    fn not_added_error(self) -> ResponseError {
         if self == Self::Verify { ResponseError::InvalidTxnState } else { ResponseError::TransactionAbortable }
     }
 }
 
-/// A node that coordinates transactions.
+/// The coordinator of transactions, over a node that provides the journal, the logs and the groups.
 pub trait TransactionCoordinator {
-    /// The transactions.
     fn transactions(&self) -> &Transactions;
-    /// The transactions, to be changed.
     fn transactions_mut(&mut self) -> &mut Transactions;
     /// Writes entries to the journal, all or none of them.
-    ///
-    /// # Errors
-    ///
-    /// When they could not be written.
     fn record(&mut self, entries: &[JournalEntry]) -> Result<(), ResponseError>;
-    /// Writes a marker; a partition that is gone needs none.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be written.
+    /// Writes a marker. Does nothing if the partition was deleted.
     fn append_marker(&mut self, marker: &Marker, now: i64) -> io::Result<()>;
-    /// Whether this producer's transaction is open in this partition's log.
+    /// Whether the producer has an open transaction in the partition's log.
     fn is_open(&self, topic: &str, partition: i32, producer_id: i64) -> bool;
-    /// Commits or drops a producer's pending offsets, and returns what the journal must keep of that.
-    fn end_offsets(&mut self, producer_id: i64, outcome: TransactionResult, now: i64) -> Vec<JournalEntry>;
-    /// Tells that something went wrong.
+    /// Commits or discards a producer's pending offsets. Returns the entries for the journal.
+    fn end_offsets(&mut self, producer_id: i64, result: TransactionResult, now: i64) -> Vec<JournalEntry>;
     fn warn(&mut self, what: String);
 
-    /// Gives a producer id that nobody had.
-    ///
-    /// # Errors
-    ///
-    /// As [`TransactionCoordinator::record_and_apply`].
+    /// Returns a new producer id.
     fn generate_producer_id(&mut self) -> Result<i64, ResponseError> {
         let transactions = self.transactions();
         if transactions.next_producer_id >= transactions.producer_ids_until {
@@ -109,34 +88,31 @@ pub trait TransactionCoordinator {
         Ok(id)
     }
 
-    /// Records a step and takes it.
+    /// Writes an entry to the journal and applies it.
     ///
     /// # Errors
     ///
-    /// `NOT_COORDINATOR` when it could not be recorded. That is what Kafka makes of a storage error here: clients ask again, while
-    /// `KAFKA_STORAGE_ERROR` is fatal to a transactional producer.
+    /// `NOT_COORDINATOR` if the entry cannot be written, as in Kafka: clients retry it, while `KAFKA_STORAGE_ERROR` is
+    /// fatal to a transactional producer.
     fn record_and_apply(&mut self, entry: TransactionEntry) -> Result<(), ResponseError> {
         self.record(&[JournalEntry::Transaction(entry.clone())]).map_err(|_| ResponseError::NotCoordinator)?;
         self.transactions_mut().apply(entry);
         Ok(())
     }
 
-    /// Makes a transactional id this.
-    ///
-    /// # Errors
-    ///
-    /// As [`TransactionCoordinator::record_and_apply`].
+    /// Records the new state of a transactional id.
     fn replace(&mut self, transactional_id: &str, transaction: Transaction) -> Result<(), ResponseError> {
         let transaction = Box::new(transaction);
         self.record_and_apply(TransactionEntry::Became { transactional_id: transactional_id.to_owned(), transaction })
     }
 
-    /// Gives a transactional id its producer. `expected` is who the caller says it is (KIP-360).
+    /// Returns the producer id and epoch for a new instance of a transactional id, or for the producer `expected`,
+    /// whose epoch is bumped (KIP-360).
     ///
     /// # Errors
     ///
-    /// As [`Transaction::prepare_increment_epoch`]; `CONCURRENT_TRANSACTIONS` also when an open transaction had to be aborted: the caller asks again,
-    /// and gets an epoch above the one that prepare_fence the predecessor.
+    /// As [`Transaction::prepare_increment_epoch`]. Also `CONCURRENT_TRANSACTIONS` if an open transaction had to be
+    /// aborted: the client retries, and gets an epoch above the one that fenced the previous instance.
     fn init_transactional_id(
         &mut self,
         transactional_id: &str,
@@ -163,11 +139,12 @@ pub trait TransactionCoordinator {
         Ok(producer)
     }
 
-    /// The transaction in which somebody speaks.
+    /// The transaction of a producer, which must be the current one.
     ///
     /// # Errors
     ///
-    /// As [`Transaction::check_producer`]; `INVALID_REQUEST` without a transactional id, `INVALID_PRODUCER_ID_MAPPING` for an unknown one.
+    /// As [`Transaction::check_producer`]. `INVALID_REQUEST` if the transactional id is empty,
+    /// `INVALID_PRODUCER_ID_MAPPING` if it is unknown.
     fn checked_transaction(&self, identity: ProducerIdentity<'_>) -> Result<&Transaction, ResponseError> {
         if identity.transactional_id.is_empty() {
             return Err(ResponseError::InvalidRequest);
@@ -178,11 +155,7 @@ pub trait TransactionCoordinator {
         Ok(transaction)
     }
 
-    /// Makes partitions and groups part of a transaction.
-    ///
-    /// # Errors
-    ///
-    /// As [`TransactionCoordinator::checked_transaction`] and [`TransactionCoordinator::record_and_apply`].
+    /// Adds partitions and groups to a transaction, which starts if none is open.
     fn add_to_transaction(
         &mut self,
         identity: ProducerIdentity<'_>,
@@ -193,9 +166,9 @@ pub trait TransactionCoordinator {
         let transaction = self.checked_transaction(identity)?;
         let is_in = transaction.state == TransactionState::Ongoing
             && groups.iter().all(|group| transaction.has_group(group))
-            && partitions
-                .iter()
-                .all(|(topic, of_topic)| of_topic.iter().all(|partition| transaction.has_partition(topic, *partition)));
+            && partitions.iter().all(|(topic, topic_partitions)| {
+                topic_partitions.iter().all(|partition| transaction.has_partition(topic, *partition))
+            });
         if is_in {
             return Ok(());
         }
@@ -203,18 +176,14 @@ pub trait TransactionCoordinator {
         self.record_and_apply(TransactionEntry::Entered { transactional_id, at: now, partitions, groups })
     }
 
-    /// Whether a partition is part of the identity's transaction.
-    ///
-    /// # Errors
-    ///
-    /// As [`TransactionCoordinator::checked_transaction`]; `TRANSACTION_ABORTABLE` if it is not.
+    /// Checks that a partition is part of the transaction. The error is `TRANSACTION_ABORTABLE` if it is not.
     fn verify(&self, identity: ProducerIdentity<'_>, topic: &str, partition: i32) -> Result<(), ResponseError> {
         let is_in = self.checked_transaction(identity)?.has_partition(topic, partition);
         if is_in { Ok(()) } else { Err(ResponseError::TransactionAbortable) }
     }
 
-    /// Whether a producer may write to these partitions, which are known to exist. One answer for each, in their order;
-    /// all that join do so by one line of the journal.
+    /// Adds partitions to the transaction with one journal entry, or verifies that they were added, depending on
+    /// `support`. The partitions must exist. Returns one result for each, in the same order.
     fn add_or_verify_partitions(
         &mut self,
         identity: ProducerIdentity<'_>,
@@ -223,25 +192,21 @@ pub trait TransactionCoordinator {
         now: i64,
     ) -> Vec<Result<(), ResponseError>> {
         if support == TransactionSupport::Add {
-            let mut joining = Partitions::new();
+            let mut added = Partitions::new();
             for (topic, partition) in partitions {
-                joining.entry((*topic).to_owned()).or_default().insert(*partition);
+                added.entry((*topic).to_owned()).or_default().insert(*partition);
             }
-            let answer = self.add_to_transaction(identity, joining, BTreeSet::new(), now).map_err(to_produce_error);
-            return vec![answer; partitions.len()];
+            let response = self.add_to_transaction(identity, added, BTreeSet::new(), now).map_err(to_produce_error);
+            return vec![response; partitions.len()];
         }
         let verified = partitions.iter().map(|(topic, partition)| match self.verify(identity, topic, *partition) {
-            Err(ResponseError::TransactionAbortable) => Err(support.missing()),
-            answer => answer.map_err(to_produce_error),
+            Err(ResponseError::TransactionAbortable) => Err(support.not_added_error()),
+            verified => verified.map_err(to_produce_error),
         });
         verified.collect()
     }
 
-    /// The same for a group's offsets.
-    ///
-    /// # Errors
-    ///
-    /// What the request is to answer.
+    /// Adds a group to the transaction, or verifies that it was added, depending on `support`.
     fn add_or_verify_group(
         &mut self,
         identity: ProducerIdentity<'_>,
@@ -249,27 +214,28 @@ pub trait TransactionCoordinator {
         support: TransactionSupport,
         now: i64,
     ) -> Result<(), ResponseError> {
-        let answer = if support == TransactionSupport::Add {
+        let result = if support == TransactionSupport::Add {
             self.add_to_transaction(identity, Partitions::new(), BTreeSet::from([group.to_owned()]), now)
         } else {
-            self.checked_transaction(identity)
-                .and_then(|transaction| if transaction.has_group(group) { Ok(()) } else { Err(support.missing()) })
+            self.checked_transaction(identity).and_then(|transaction| {
+                if transaction.has_group(group) { Ok(()) } else { Err(support.not_added_error()) }
+            })
         };
-        answer.map_err(to_writer_error)
+        result.map_err(to_writer_error)
     }
 
-    /// Ends a transaction, and returns its producer from here on. The decision stands when this returns; if a marker cannot be written
-    /// the rest is done by a later [`TransactionCoordinator::tick`].
+    /// Ends a transaction. Returns the producer id and epoch for the next one. The outcome is final when this returns:
+    /// if a marker cannot be written, a later [`TransactionCoordinator::tick`] completes the transaction.
     ///
     /// # Errors
     ///
-    /// As [`Transaction::check_end`] and [`TransactionCoordinator::record_and_apply`]; `INVALID_REQUEST` without a transactional id,
-    /// `INVALID_PRODUCER_ID_MAPPING` for an unknown one.
+    /// As [`Transaction::check_end`]. `INVALID_REQUEST` if the transactional id is empty, `INVALID_PRODUCER_ID_MAPPING`
+    /// if it is unknown.
     fn end(
         &mut self,
         identity: ProducerIdentity<'_>,
-        outcome: TransactionResult,
-        protocol: TransactionVersion,
+        result: TransactionResult,
+        version: TransactionVersion,
         now: i64,
     ) -> Result<ProducerIdAndEpoch, ResponseError> {
         let id = identity.transactional_id;
@@ -277,52 +243,53 @@ pub trait TransactionCoordinator {
             return Err(ResponseError::InvalidRequest);
         }
         let transaction = self.transactions().get(id).ok_or(ResponseError::InvalidProducerIdMapping)?;
-        if transaction.check_end(identity.producer(), outcome, protocol)? == EndTxnStep::AlreadyEnded {
+        if transaction.check_end(identity.producer(), result, version)? == EndTxnStep::AlreadyEnded {
             return Ok(transaction.producer());
         }
         let transaction = transaction.clone();
-        let next_producer_id = if protocol == TransactionVersion::V2 && transaction.is_exhausted() {
+        let next_producer_id = if version == TransactionVersion::V2 && transaction.is_exhausted() {
             Some(self.generate_producer_id()?)
         } else {
             None
         };
-        let prepared = transaction.prepare_end(outcome, protocol, next_producer_id, now);
+        let prepared = transaction.prepare_end(result, version, next_producer_id, now);
         let successor = prepared.successor();
         self.replace(id, prepared)?;
         self.finish(id, now);
         Ok(successor)
     }
 
-    /// Does what is left of a prepared end. If something cannot be written the transaction stays prepared, and this is done again later.
+    /// Writes the markers of a prepared transaction, ends its offsets and completes it. After a failed write it stays
+    /// prepared, and a later tick continues.
     fn finish(&mut self, transactional_id: &str, now: i64) {
         let Some(transaction) = self.transactions().get(transactional_id) else { return };
-        let Some(outcome) = transaction.state.prepared_result() else { return };
+        let Some(result) = transaction.state.prepared_result() else { return };
         let producer = transaction.producer();
         let has_groups = !transaction.groups.is_empty();
-        let marks: Vec<(String, i32)> = transaction
+        let to_mark: Vec<(String, i32)> = transaction
             .partitions
             .iter()
-            .flat_map(|(topic, of_topic)| of_topic.iter().map(|partition| (topic.clone(), *partition)))
+            .flat_map(|(topic, topic_partitions)| topic_partitions.iter().map(|partition| (topic.clone(), *partition)))
             .collect();
-        for (topic, partition) in marks {
-            let marker = Marker { topic, partition, producer, outcome };
+        for (topic, partition) in to_mark {
+            let marker = Marker { topic, partition, producer, result };
             if let Err(error) = self.append_marker(&marker, now) {
                 self.warn(format!(
-                    "the transaction of {transactional_id} cannot be ended in {}-{partition}: {error}",
+                    "cannot end the transaction of {transactional_id} in {}-{partition}: {error}",
                     marker.topic
                 ));
                 self.transactions_mut().back_off(now);
                 return;
             }
-            // One marker each, whatever happens to the next one.
+            // A retry must not write a second marker here.
             if let Some(transaction) = self.transactions_mut().by_id.get_mut(transactional_id)
-                && let Some(of_topic) = transaction.partitions.get_mut(&marker.topic)
+                && let Some(topic_partitions) = transaction.partitions.get_mut(&marker.topic)
             {
-                of_topic.remove(&partition);
+                topic_partitions.remove(&partition);
             }
         }
         if has_groups && !self.transactions().unrecorded_offsets.contains_key(transactional_id) {
-            let entries = self.end_offsets(producer.id, outcome, now);
+            let entries = self.end_offsets(producer.id, result, now);
             self.transactions_mut().unrecorded_offsets.insert(transactional_id.to_owned(), entries);
         }
         let completed = TransactionEntry::Completed { transactional_id: transactional_id.to_owned(), at: now };
@@ -334,7 +301,8 @@ pub trait TransactionCoordinator {
         }
     }
 
-    /// Finishes every end that was decided before the broker went down, before anybody is served: what has its marker gets no second one.
+    /// Completes the transactions that were prepared before a restart. Must run before the first request. Partitions
+    /// without an open transaction have their marker.
     fn finish_prepared(&mut self, now: i64) {
         let prepared: Vec<String> = self
             .transactions()
@@ -344,29 +312,30 @@ pub trait TransactionCoordinator {
             .collect();
         for id in prepared {
             let Some(mut transaction) = self.transactions().get(&id).cloned() else { continue };
-            for (topic, of_topic) in &mut transaction.partitions {
-                of_topic.retain(|partition| self.is_open(topic, *partition, transaction.producer_id));
+            for (topic, topic_partitions) in &mut transaction.partitions {
+                topic_partitions.retain(|partition| self.is_open(topic, *partition, transaction.producer_id));
             }
             self.transactions_mut().by_id.insert(id.clone(), transaction);
             self.finish(&id, now);
         }
     }
 
-    /// Does what is due: aborts what has timed out and fences its producer, tries prepared ends again, forgets idle transactional ids.
+    /// Aborts transactions that have timed out and fences their producers, retries prepared transactions, and removes
+    /// idle transactional ids.
     fn tick(&mut self, now: i64) {
         for id in self.transactions().overdue(now) {
             let Some(transaction) = self.transactions().get(&id) else { continue };
-            let taken = match transaction.state {
+            let result = match transaction.state {
                 TransactionState::PrepareCommit | TransactionState::PrepareAbort => Ok(()),
                 TransactionState::Ongoing => {
-                    let prepare_fence = transaction.prepare_fence(now);
-                    self.replace(&id, prepare_fence)
+                    let fenced = transaction.prepare_fence(now);
+                    self.replace(&id, fenced)
                 }
                 TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {
                     self.record_and_apply(TransactionEntry::Expired { transactional_id: id.clone() })
                 }
             };
-            match taken {
+            match result {
                 Ok(()) => self.finish(&id, now),
                 Err(_) => self.transactions_mut().back_off(now),
             }
@@ -374,12 +343,14 @@ pub trait TransactionCoordinator {
     }
 }
 
-/// Kafka tells those who write to partitions and groups of a prepare_fence epoch by the error that they knew first.
+/// Kafka returns `INVALID_PRODUCER_EPOCH` for `Produce` and `TxnOffsetCommit` where other requests get
+/// `PRODUCER_FENCED`.
 fn to_writer_error(error: ResponseError) -> ResponseError {
     if error == ResponseError::ProducerFenced { ResponseError::InvalidProducerEpoch } else { error }
 }
 
-/// A produce does not know the coordinator's errors that say to come again, and is told so by one that it does know.
+/// `Produce` does not support the coordinator's retriable errors, so it gets `NOT_ENOUGH_REPLICAS`, which is retriable,
+/// too.
 fn to_produce_error(error: ResponseError) -> ResponseError {
     match error {
         ResponseError::ConcurrentTransactions | ResponseError::NotCoordinator => ResponseError::NotEnoughReplicas,

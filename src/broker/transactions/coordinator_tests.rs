@@ -1,4 +1,4 @@
-//! Owns the scripted claims about transactions; what they expect of each sequence was measured on Apache Kafka 4.1.
+//! Tests of the transaction coordinator. The expected responses were recorded from Apache Kafka 4.1.
 
 use kafka_protocol::error::ResponseError;
 
@@ -18,7 +18,7 @@ use TransactionResult::{Abort, Commit};
 use TransactionSupport::{Add, Verify, VerifyAbortable};
 use TransactionVersion::{V1, V2};
 
-/// A transactional id whose producer has come to this epoch.
+/// A coordinator with a transactional id at this epoch, and its producer id.
 fn at_epoch(epoch: i16) -> (TestCoordinator, i64) {
     let mut coordinator = TestCoordinator::default();
     let (id, _) = coordinator.init(None, 0).unwrap();
@@ -28,32 +28,28 @@ fn at_epoch(epoch: i16) -> (TestCoordinator, i64) {
 }
 
 #[test]
-fn producer_ids_come_in_blocks_and_none_comes_twice() {
+fn producer_ids_are_unique_across_restarts() {
     let mut coordinator = TestCoordinator::default();
     let first: Vec<i64> = (0..1_001).map(|_| coordinator.generate_producer_id().unwrap()).collect();
     assert_eq!(first, (0..1_001).collect::<Vec<i64>>());
-    assert_eq!(coordinator.journal.len(), 2, "one line a block");
+    assert_eq!(coordinator.journal.len(), 2, "one entry for each block");
     coordinator.restart(0);
-    assert_eq!(coordinator.generate_producer_id(), Ok(2_000), "the rest of a block is not given after a restart");
+    assert_eq!(coordinator.generate_producer_id(), Ok(2_000), "a restart skips the rest of the block");
     coordinator.compact();
     coordinator.restart(0);
     assert_eq!(coordinator.generate_producer_id(), Ok(3_000));
 }
 
 #[test]
-fn a_new_instance_gets_the_next_epoch() {
+fn new_instance_gets_the_next_epoch() {
     let mut coordinator = TestCoordinator::default();
     assert_eq!(coordinator.init(None, 0), Ok((0, 0)));
     assert_eq!(coordinator.init(None, 0), Ok((0, 1)));
-    assert_eq!(
-        TestCoordinator::default().init(Some((5, 3)), 0),
-        Ok((0, 0)),
-        "nobody is prepare_fence by who was never known"
-    );
+    assert_eq!(TestCoordinator::default().init(Some((5, 3)), 0), Ok((0, 0)), "an unknown producer fences no one");
 }
 
 #[test]
-fn a_producer_may_have_its_own_epoch_bumped_and_ask_twice() {
+fn producer_bumps_its_own_epoch() {
     let (mut coordinator, id) = at_epoch(1);
     assert_eq!(coordinator.init(Some((id, 1)), 0), Ok((id, 2)));
     assert_eq!(coordinator.init(Some((id, 1)), 0), Ok((id, 2)), "a retry");
@@ -61,17 +57,17 @@ fn a_producer_may_have_its_own_epoch_bumped_and_ask_twice() {
     assert_eq!(coordinator.init(Some((id, 9)), 0), Err(ProducerFenced));
     assert_eq!(coordinator.init(Some((id + 1, 2)), 0), Err(ProducerFenced));
     assert_eq!(coordinator.init(None, 0), Ok((id, 3)));
-    assert_eq!(coordinator.init(Some((id, 2)), 0), Err(ProducerFenced), "another instance came between");
+    assert_eq!(coordinator.init(Some((id, 2)), 0), Err(ProducerFenced), "another instance has bumped the epoch");
 }
 
 #[test]
-fn an_exhausted_epoch_brings_another_producer_id() {
+fn exhausted_epoch_rotates_the_producer_id() {
     let (mut coordinator, id) = at_epoch(32_766);
     let (other, epoch) = coordinator.init(Some((id, 32_766)), 0).unwrap();
     assert!(other > id);
     assert_eq!(epoch, 0);
     assert_eq!(coordinator.init(Some((id, 32_766)), 0), Ok((other, 0)), "a retry");
-    assert_eq!(coordinator.init(Some((id, 32_766)), 0), Err(ProducerFenced), "the step after it forgets the old id");
+    assert_eq!(coordinator.init(Some((id, 32_766)), 0), Err(ProducerFenced), "the next transition discards the old id");
 
     let (mut coordinator, id) = at_epoch(32_766);
     assert_eq!(coordinator.init(None, 0), Ok((id + 1, 0)));
@@ -79,14 +75,14 @@ fn an_exhausted_epoch_brings_another_producer_id() {
 }
 
 #[test]
-fn an_instance_aborts_what_its_predecessor_left_open_and_is_told_to_ask_again() {
+fn new_instance_aborts_the_open_transaction() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.produce((id, 0), 0, Add, 1).unwrap();
     assert_eq!(coordinator.init(None, 2), Err(ConcurrentTransactions));
     assert_eq!((coordinator.state(), coordinator.producer()), (TransactionState::CompleteAbort, (id, 1)));
-    assert_eq!(coordinator.markers(0), [(id, 1, Abort)], "the marker fences the predecessor");
+    assert_eq!(coordinator.markers(0), [(id, 1, Abort)], "the marker fences the previous instance");
     assert_eq!(coordinator.end_as((id, 0), Abort, V1, 3), Err(ProducerFenced));
-    assert_eq!(coordinator.end_as((id, 0), Abort, V2, 3), Ok((id, 1)), "it has been aborted indeed");
+    assert_eq!(coordinator.end_as((id, 0), Abort, V2, 3), Ok((id, 1)), "a retry of the abort");
     assert_eq!(coordinator.end_as((id, 0), Commit, V2, 3), Err(InvalidTxnState));
     assert_eq!(coordinator.init(None, 4), Ok((id, 2)));
     assert_eq!(coordinator.end_as((id, 0), Abort, V2, 5), Err(ProducerFenced));
@@ -95,7 +91,7 @@ fn an_instance_aborts_what_its_predecessor_left_open_and_is_told_to_ask_again() 
 }
 
 #[test]
-fn fencing_an_exhausted_producer_takes_the_epoch_that_is_kept_for_it() {
+fn fencing_an_exhausted_epoch_uses_the_reserved_one() {
     let (mut coordinator, id) = at_epoch(32_766);
     coordinator.produce((id, 32_766), 0, Add, 1).unwrap();
     assert_eq!(coordinator.init(None, 2), Err(ConcurrentTransactions));
@@ -104,30 +100,35 @@ fn fencing_an_exhausted_producer_takes_the_epoch_that_is_kept_for_it() {
 }
 
 #[test]
-fn the_classic_end_knows_a_retry_by_the_state() {
+fn end_v1_detects_a_retry_by_the_state() {
     let (mut coordinator, id) = at_epoch(3);
     let me = (id, 3);
-    for outcome in [Commit, Abort] {
-        assert_eq!(coordinator.end_as(me, outcome, V1, 0), Err(InvalidTxnState), "nothing was begun");
+    for result in [Commit, Abort] {
+        assert_eq!(coordinator.end_as(me, result, V1, 0), Err(InvalidTxnState), "no transaction was started");
     }
-    for (outcome, other, state) in
+    for (result, other, state) in
         [(Commit, Abort, TransactionState::CompleteCommit), (Abort, Commit, TransactionState::CompleteAbort)]
     {
         coordinator.add(me, &[0, 1], 1).unwrap();
-        assert_eq!(coordinator.end_as((id, 2), outcome, V1, 2), Err(ProducerFenced));
-        assert_eq!(coordinator.end_as((id, 4), outcome, V1, 2), Err(ProducerFenced));
-        assert_eq!(coordinator.end_as((id + 1, 3), outcome, V1, 2), Err(InvalidProducerIdMapping));
-        assert_eq!(coordinator.end_as(me, outcome, V1, 2), Ok(me));
+        assert_eq!(coordinator.end_as((id, 2), result, V1, 2), Err(ProducerFenced));
+        assert_eq!(coordinator.end_as((id, 4), result, V1, 2), Err(ProducerFenced));
+        assert_eq!(coordinator.end_as((id + 1, 3), result, V1, 2), Err(InvalidProducerIdMapping));
+        assert_eq!(coordinator.end_as(me, result, V1, 2), Ok(me));
         assert_eq!(coordinator.state(), state);
-        assert_eq!(coordinator.end_as(me, outcome, V1, 3), Ok(me));
+        assert_eq!(coordinator.end_as(me, result, V1, 3), Ok(me));
         assert_eq!(coordinator.end_as(me, other, V1, 3), Err(InvalidTxnState));
     }
-    assert_eq!(coordinator.markers(1), [(id, 3, Commit), (id, 3, Abort)], "also where nothing was written");
+    assert_eq!(
+        coordinator.markers(1),
+        [(id, 3, Commit), (id, 3, Abort)],
+        "partitions without records get markers, too"
+    );
 }
 
 #[test]
-fn the_bumping_end_knows_a_retry_by_the_epoch() {
-    // By state: what a retry and what the current epoch get, for an abort and for a commit. `Ok(true)` bumps.
+fn end_v2_detects_a_retry_by_the_epoch() {
+    // For each state: abort by a retry, abort by the current epoch, commit by a retry, commit by the current epoch.
+    // `Ok(true)` bumps.
     type Row = (TransactionState, [Result<bool, ResponseError>; 4]);
     let table: [Row; 3] = [
         (TransactionState::Empty, [Err(ProducerFenced), Ok(true), Err(ProducerFenced), Err(InvalidTxnState)]),
@@ -136,37 +137,45 @@ fn the_bumping_end_knows_a_retry_by_the_epoch() {
     ];
     for (state, expected) in table {
         let cases = [(Abort, 4), (Abort, 5), (Commit, 4), (Commit, 5)];
-        for ((outcome, epoch), expected) in cases.into_iter().zip(expected) {
+        for ((result, epoch), expected) in cases.into_iter().zip(expected) {
             let (mut coordinator, id) = at_epoch(5);
             let transaction = Transaction { state, ..coordinator.transactions.get(ID).unwrap().clone() };
             coordinator.replace(ID, transaction).unwrap();
-            let answer = coordinator.end_as((id, epoch), outcome, V2, 9);
+            let response = coordinator.end_as((id, epoch), result, V2, 9);
             let expected = expected.map(|bumps| (id, if bumps { 6 } else { 5 }));
-            assert_eq!(answer, expected, "{outcome:?} of {state:?} by {epoch}");
-            assert_eq!(coordinator.end_as((id, 3), outcome, V2, 9), Err(ProducerFenced));
+            assert_eq!(response, expected, "{result:?} of {state:?} by {epoch}");
+            assert_eq!(coordinator.end_as((id, 3), result, V2, 9), Err(ProducerFenced));
         }
     }
 }
 
 #[test]
-fn a_bumping_end_returns_the_epoch_of_the_next_transaction() {
+fn end_v2_bumps_the_epoch() {
     let (mut coordinator, id) = at_epoch(1);
     coordinator.produce((id, 1), 0, Add, 1).unwrap();
-    assert_eq!(coordinator.end_as((id, 0), Abort, V2, 2), Err(ProducerFenced), "a late retry of the one before");
+    assert_eq!(
+        coordinator.end_as((id, 0), Abort, V2, 2),
+        Err(ProducerFenced),
+        "a late retry of the previous transaction"
+    );
     assert_eq!(coordinator.end_as((id, 1), Commit, V2, 2), Ok((id, 2)));
     assert_eq!(coordinator.end_as((id, 1), Commit, V2, 2), Ok((id, 2)), "a retry");
     assert_eq!(coordinator.markers(0), [(id, 2, Commit)]);
-    assert_eq!(coordinator.produce((id, 1), 0, Add, 3), Err(InvalidProducerEpoch), "a late record of the one before");
+    assert_eq!(
+        coordinator.produce((id, 1), 0, Add, 3),
+        Err(InvalidProducerEpoch),
+        "a late record of the previous transaction"
+    );
     coordinator.produce((id, 2), 0, Add, 3).unwrap();
     assert_eq!(coordinator.end_as((id, 1), Commit, V2, 3), Err(ProducerFenced));
 }
 
 #[test]
-fn a_bumping_end_of_an_exhausted_epoch_returns_another_producer_id() {
+fn end_v2_rotates_an_exhausted_producer_id() {
     let (mut coordinator, id) = at_epoch(32_766);
     coordinator.produce((id, 32_766), 0, Add, 1).unwrap();
     assert_eq!(coordinator.end_as((id, 32_766), Commit, V2, 2), Ok((id + 1, 0)));
-    assert_eq!(coordinator.markers(0), [(id, 32_767, Commit)], "the marker is the old id's");
+    assert_eq!(coordinator.markers(0), [(id, 32_767, Commit)], "the marker has the old id");
     assert_eq!(coordinator.end_as((id, 32_766), Commit, V2, 2), Ok((id + 1, 0)), "a retry");
     assert_eq!(coordinator.end_as((id, 32_766), Abort, V2, 2), Err(InvalidTxnState));
     assert_eq!(coordinator.end_as((id, 32_766), Commit, V1, 2), Err(InvalidProducerIdMapping));
@@ -176,7 +185,7 @@ fn a_bumping_end_of_an_exhausted_epoch_returns_another_producer_id() {
 }
 
 #[test]
-fn an_abort_of_nothing_begins_when_it_is_asked() {
+fn abort_v2_without_a_transaction() {
     let (mut coordinator, id) = at_epoch(0);
     assert_eq!(coordinator.end_as((id, 0), Abort, V2, 77), Ok((id, 1)));
     let transaction = coordinator.transactions.get(ID).unwrap();
@@ -184,7 +193,7 @@ fn an_abort_of_nothing_begins_when_it_is_asked() {
 }
 
 #[test]
-fn what_was_not_added_is_refused_in_the_words_of_the_version() {
+fn partitions_not_added_are_refused_by_version() {
     let (mut coordinator, id) = at_epoch(0);
     let me = (id, 0);
     coordinator.add(me, &[0], 1).unwrap();
@@ -198,7 +207,7 @@ fn what_was_not_added_is_refused_in_the_words_of_the_version() {
         assert_eq!(coordinator.produce((id + 1, 0), 0, support, 1), Err(InvalidProducerIdMapping));
         assert_eq!(coordinator.commit_offsets((id, 1), support, 1), Err(InvalidProducerEpoch));
         assert_eq!(coordinator.commit_offsets((id + 1, 0), support, 1), Err(InvalidProducerIdMapping));
-        for (name, error) in [("", InvalidRequest), ("nobody", InvalidProducerIdMapping)] {
+        for (name, error) in [("", InvalidRequest), ("unknown", InvalidProducerIdMapping)] {
             let identity = super::ProducerIdentity { transactional_id: name, ..identity(me) };
             assert_eq!(coordinator.add_or_verify_partitions(identity, &[("orders", 0)], support, 1), [Err(error)]);
             assert_eq!(coordinator.add_or_verify_group(identity, "kitchen", support, 1), Err(error));
@@ -209,7 +218,7 @@ fn what_was_not_added_is_refused_in_the_words_of_the_version() {
 }
 
 #[test]
-fn a_partition_of_the_last_transaction_is_not_part_of_the_next_one() {
+fn partitions_are_added_to_one_transaction_only() {
     let (mut coordinator, id) = at_epoch(0);
     let me = (id, 0);
     coordinator.add(me, &[0, 1], 1).unwrap();
@@ -220,7 +229,7 @@ fn a_partition_of_the_last_transaction_is_not_part_of_the_next_one() {
 }
 
 #[test]
-fn a_transaction_over_many_partitions_costs_three_lines() {
+fn transaction_writes_three_journal_entries() {
     let (mut coordinator, id) = at_epoch(0);
     let me = (id, 0);
     let before = coordinator.journal.len();
@@ -234,27 +243,27 @@ fn a_transaction_over_many_partitions_costs_three_lines() {
 }
 
 #[test]
-fn a_transaction_times_out_and_its_producer_is_fenced() {
+fn timeout_aborts_and_fences_the_producer() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.produce((id, 0), 0, Add, 1_000).unwrap();
     coordinator.produce((id, 0), 1, Add, 5_000).unwrap();
     coordinator.commit_offsets((id, 0), Add, 5_000).unwrap();
-    assert_eq!(coordinator.transactions.next_deadline(), Some(61_001), "counted from its beginning");
+    assert_eq!(coordinator.transactions.next_deadline(), Some(61_001), "from the start of the transaction");
     coordinator.tick(61_000);
     assert_eq!(coordinator.state(), TransactionState::Ongoing);
     coordinator.tick(61_001);
     assert_eq!((coordinator.state(), coordinator.producer()), (TransactionState::CompleteAbort, (id, 1)));
     assert_eq!(coordinator.markers(0), [(id, 1, Abort)]);
-    assert_eq!(coordinator.settled, [(id, Abort)]);
+    assert_eq!(coordinator.ended_offsets, [(id, Abort)]);
     assert_eq!(coordinator.produce((id, 0), 0, Add, 61_002), Err(InvalidProducerEpoch));
     assert_eq!(coordinator.end_as((id, 0), Commit, V1, 61_002), Err(ProducerFenced));
     assert_eq!(coordinator.end_as((id, 0), Commit, V2, 61_002), Err(InvalidTxnState));
     assert_eq!(coordinator.end_as((id, 0), Abort, V2, 61_002), Ok((id, 1)));
-    assert_eq!(coordinator.init(Some((id, 0)), 61_003), Ok((id, 1)), "KIP-360: it may go on");
+    assert_eq!(coordinator.init(Some((id, 0)), 61_003), Ok((id, 1)), "KIP-360: the producer may bump its epoch");
 }
 
 #[test]
-fn an_idle_transactional_id_is_forgotten_after_a_week() {
+fn idle_transactional_id_expires_after_7_days() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.produce((id, 0), 0, Add, 10).unwrap();
     coordinator.end_as((id, 0), Commit, V2, 20).unwrap();
@@ -270,24 +279,20 @@ fn an_idle_transactional_id_is_forgotten_after_a_week() {
 }
 
 #[test]
-fn a_marker_that_cannot_be_written_leaves_the_transaction_prepared_until_it_can() {
+fn failed_marker_is_retried() {
     let (mut coordinator, id) = at_epoch(0);
     let me = (id, 0);
     coordinator.add(me, &[0, 1, 2], 1).unwrap();
     coordinator.commit_offsets(me, Add, 1).unwrap();
-    assert_eq!(coordinator.end_marking_only(me, 1), Ok((id, 0)), "the decision stands");
+    assert_eq!(coordinator.end_with_markers(me, 1), Ok((id, 0)), "the commit is decided");
     assert_eq!(coordinator.state(), TransactionState::PrepareCommit);
     assert_eq!((coordinator.markers(0).len(), coordinator.markers(1).len()), (1, 0));
-    assert_eq!(coordinator.troubles.len(), 1);
+    assert_eq!(coordinator.warnings.len(), 1);
     assert_eq!(coordinator.end_as(me, Commit, V1, 3), Err(ConcurrentTransactions));
     assert_eq!(coordinator.end_as(me, Abort, V1, 3), Err(InvalidTxnState));
     assert_eq!(coordinator.init(None, 3), Err(ConcurrentTransactions));
     assert_eq!(coordinator.add(me, &[3], 3), Err(ConcurrentTransactions));
-    assert_eq!(
-        coordinator.produce(me, 0, Add, 3),
-        Err(NotEnoughReplicas),
-        "a produce knows this error as one to try again"
-    );
+    assert_eq!(coordinator.produce(me, 0, Add, 3), Err(NotEnoughReplicas), "a retriable error of Produce");
     assert_eq!(coordinator.commit_offsets(me, Add, 3), Err(ConcurrentTransactions));
     assert_eq!(coordinator.transactions.next_deadline(), Some(2 + RETRY_MS));
     coordinator.tick(1 + RETRY_MS);
@@ -297,21 +302,21 @@ fn a_marker_that_cannot_be_written_leaves_the_transaction_prepared_until_it_can(
     for partition in 0..3 {
         assert_eq!(coordinator.markers(partition), [(id, 0, Commit)]);
     }
-    assert_eq!(coordinator.settled, [(id, Commit)]);
+    assert_eq!(coordinator.ended_offsets, [(id, Commit)]);
 }
 
 impl TestCoordinator {
-    /// A commit at 2 whose markers fail after so many.
-    fn end_marking_only(&mut self, producer: (i64, i16), markers: usize) -> Result<(i64, i16), ResponseError> {
-        self.dies_after = Some(1 + markers);
-        let answer = self.end_as(producer, Commit, V1, 2);
-        self.dies_after = None;
-        answer
+    /// Commits at time 2 and writes only this many markers.
+    fn end_with_markers(&mut self, producer: (i64, i16), markers: usize) -> Result<(i64, i16), ResponseError> {
+        self.killed_after = Some(1 + markers);
+        let response = self.end_as(producer, Commit, V1, 2);
+        self.killed_after = None;
+        response
     }
 }
 
 #[test]
-fn a_step_that_cannot_be_recorded_is_not_taken() {
+fn changes_need_the_journal() {
     let (mut coordinator, id) = at_epoch(0);
     let fails =
         |coordinator: &mut TestCoordinator, step: &dyn Fn(&mut TestCoordinator) -> Option<ResponseError>, error| {
@@ -332,38 +337,39 @@ fn a_step_that_cannot_be_recorded_is_not_taken() {
     coordinator.failing_records = 1;
     coordinator.tick(70_000);
     assert_eq!(coordinator.state(), TransactionState::Ongoing);
-    assert_eq!(coordinator.transactions.next_deadline(), Some(70_000 + RETRY_MS), "it is tried again, but not at once");
+    assert_eq!(coordinator.transactions.next_deadline(), Some(70_000 + RETRY_MS), "retried after a delay");
     coordinator.tick(70_000 + RETRY_MS);
     assert_eq!(coordinator.state(), TransactionState::CompleteAbort);
 }
 
 #[test]
-fn offsets_that_were_settled_in_memory_reach_the_journal_with_the_completion() {
+fn offsets_are_recorded_with_the_completion() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.commit_offsets((id, 0), Add, 1).unwrap();
-    coordinator.dies_after = Some(1);
+    coordinator.killed_after = Some(1);
     coordinator.end_as((id, 0), Commit, V1, 2).unwrap();
-    coordinator.dies_after = None;
+    coordinator.killed_after = None;
     assert_eq!(
-        (coordinator.state(), coordinator.pending.len(), coordinator.pending_kept.len()),
+        (coordinator.state(), coordinator.pending.len(), coordinator.pending_in_journal.len()),
         (TransactionState::PrepareCommit, 0, 1)
     );
     coordinator.tick(2 + RETRY_MS);
-    assert_eq!((coordinator.state(), coordinator.pending_kept.len()), (TransactionState::CompleteCommit, 0));
-    assert_eq!(coordinator.settled, [(id, Commit)], "once");
+    assert_eq!((coordinator.state(), coordinator.pending_in_journal.len()), (TransactionState::CompleteCommit, 0));
+    assert_eq!(coordinator.ended_offsets, [(id, Commit)], "once");
     assert!(coordinator.transactions.unrecorded_offsets.is_empty());
 }
 
 #[test]
-fn a_start_finishes_what_was_decided_and_marks_only_what_is_open() {
-    // The decision, three markers, the offsets' line, the completion: dies before each but the first.
+fn restart_completes_a_prepared_transaction() {
+    // The writes are the decision, three markers, the offsets and the completion. The process is killed after each of
+    // them.
     for writes in 1..=6 {
         let (mut coordinator, id) = at_epoch(0);
         for partition in 0..3 {
             coordinator.produce((id, 0), partition, Add, 1).unwrap();
         }
         coordinator.commit_offsets((id, 0), Add, 1).unwrap();
-        coordinator.dies_after = Some(writes);
+        coordinator.killed_after = Some(writes);
         assert_eq!(coordinator.end_as((id, 0), Commit, V2, 2), Ok((id, 1)));
         coordinator.restart(3);
         assert_eq!(
@@ -375,15 +381,15 @@ fn a_start_finishes_what_was_decided_and_marks_only_what_is_open() {
             assert_eq!(coordinator.markers(partition), [(id, 1, Commit)], "after {writes}");
         }
         assert!(
-            coordinator.pending_kept.is_empty() && coordinator.transactions.unrecorded_offsets.is_empty(),
+            coordinator.pending_in_journal.is_empty() && coordinator.transactions.unrecorded_offsets.is_empty(),
             "after {writes}"
         );
-        assert_eq!(coordinator.end_as((id, 0), Commit, V2, 4), Ok((id, 1)), "the client asks again, and hears it");
+        assert_eq!(coordinator.end_as((id, 0), Commit, V2, 4), Ok((id, 1)), "the retry of the client");
     }
 }
 
 #[test]
-fn an_undecided_transaction_survives_a_restart_and_can_still_end() {
+fn open_transaction_survives_a_restart() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.produce((id, 0), 0, Add, 1).unwrap();
     coordinator.restart(3);
@@ -394,7 +400,7 @@ fn an_undecided_transaction_survives_a_restart_and_can_still_end() {
 }
 
 #[test]
-fn a_deleted_topic_does_not_keep_a_transaction_from_its_end() {
+fn transaction_with_a_deleted_topic_ends() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.add((id, 0), &[0], 1).unwrap();
     coordinator.deleted.insert("orders".to_owned());
@@ -403,7 +409,7 @@ fn a_deleted_topic_does_not_keep_a_transaction_from_its_end() {
 }
 
 #[test]
-fn the_journal_says_it_in_these_words() {
+fn journal_format() {
     let (mut coordinator, id) = at_epoch(0);
     coordinator.journal.clear();
     coordinator.add((id, 0), &[0, 1], 1).unwrap();
@@ -421,11 +427,12 @@ fn the_journal_says_it_in_these_words() {
             r#"{"transaction":{"completed":{"transactional_id":"till","at":2}}}"#,
         ]
     );
-    let odd = JournalEntry::Transaction(TransactionEntry::Completed { transactional_id: "nobody".to_owned(), at: 1 });
-    coordinator.journal.push(odd);
+    let unknown =
+        JournalEntry::Transaction(TransactionEntry::Completed { transactional_id: "unknown".to_owned(), at: 1 });
+    coordinator.journal.push(unknown);
     coordinator.restart(3);
     assert_eq!(coordinator.transactions.get(ID).map(Transaction::producer), Some(ProducerIdAndEpoch { id, epoch: 1 }));
-    let gone = Marker { topic: "x".into(), partition: 0, producer: ProducerIdAndEpoch::NONE, outcome: Abort };
+    let gone = Marker { topic: "x".into(), partition: 0, producer: ProducerIdAndEpoch::NONE, result: Abort };
     coordinator.deleted.insert("x".to_owned());
     assert!(coordinator.append_marker(&gone, 0).is_ok());
 }

@@ -1,4 +1,5 @@
-//! Owns transactions that are open in a log and in no journal: a log that lost a marker would keep its readers waiting for ever.
+//! Hanging transactions: open in a log, but unknown to the coordinator. They would block the last stable offset
+//! forever.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +10,31 @@ use crate::broker::core::Core;
 use crate::broker::events::BrokerEvent;
 use crate::broker::log::{DecidedMarker, ProducerState};
 
-/// Ends that are remembered of one partition.
-const REMEMBERED: usize = 16;
+/// The number of outcomes that are kept for a partition.
+const OUTCOMES_PER_PARTITION: usize = 16;
 
-/// The last ends of transactions that a journal tells of, by topic and partition.
+/// The last outcomes of transactions in the journal, by topic and partition.
 #[derive(Debug, Default)]
 pub struct TransactionOutcomes {
     by_partition: BTreeMap<(String, i32), Vec<DecidedMarker>>,
 }
 
 impl TransactionOutcomes {
-    /// Takes in a line of the journal.
+    /// Adds the outcome of a journal entry that prepares an end.
     pub fn add(&mut self, entry: &TransactionEntry) {
         let TransactionEntry::Became { transaction, .. } = entry else { return };
-        let Some(outcome) = transaction.state.prepared_result() else { return };
+        let Some(result) = transaction.state.prepared_result() else { return };
         let decided = DecidedMarker {
             producer_id: transaction.producer_id,
             epoch: transaction.epoch,
-            commit: outcome == TransactionResult::Commit,
+            commit: result == TransactionResult::Commit,
             coordinator_epoch: COORDINATOR_EPOCH,
             at: transaction.updated,
         };
         for (topic, partitions) in &transaction.partitions {
             for partition in partitions {
                 let known = self.by_partition.entry((topic.clone(), *partition)).or_default();
-                if known.len() == REMEMBERED {
+                if known.len() == OUTCOMES_PER_PARTITION {
                     known.remove(0);
                 }
                 known.push(decided);
@@ -41,16 +42,15 @@ impl TransactionOutcomes {
         }
     }
 
-    /// Those of one partition, the last one last.
-    #[must_use]
+    /// The outcomes of a partition, the latest last.
     pub fn of(&self, topic: &str, partition: i32) -> &[DecidedMarker] {
         self.by_partition.get(&(topic.to_owned(), partition)).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Core {
-    /// Ends what is open in a log and not in the journal: as the journal says, or by an abort where it says nothing of it any more, since
-    /// nothing could commit it.
+    /// Ends hanging transactions with the outcome in the journal. Aborts those without one, since they can no longer be
+    /// committed.
     pub(in crate::broker) fn end_hanging_transactions(&mut self, outcomes: &TransactionOutcomes, now: i64) {
         for (topic, partition, producer) in self.hanging_transactions() {
             let known = outcomes.of(&topic, partition);
@@ -61,7 +61,7 @@ impl Core {
             match log.end_transaction(producer.producer_id, epoch, committed, COORDINATOR_EPOCH, now) {
                 Ok(_) => self.events.push(BrokerEvent::TransactionEnded { topic, partition, committed }),
                 Err(error) => self.warn(format!(
-                    "the transaction of producer {} in {topic}-{partition} cannot be ended: {error}",
+                    "cannot end the transaction of producer {} in {topic}-{partition}: {error}",
                     producer.producer_id
                 )),
             }
@@ -73,7 +73,10 @@ impl Core {
             self.transactions.iter().any(|(_, transaction)| {
                 let open =
                     transaction.state == TransactionState::Ongoing || transaction.state.prepared_result().is_some();
-                let has = transaction.partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition));
+                let has = transaction
+                    .partitions
+                    .get(topic)
+                    .is_some_and(|topic_partitions| topic_partitions.contains(&partition));
                 transaction.producer_id == producer_id && open && has
             })
         };

@@ -1,4 +1,4 @@
-//! Owns what administrators are shown of transactions (KIP-664).
+//! Admin requests about transactions: `ListTransactions`, `DescribeTransactions` (KIP-664).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::{Transaction, Transactions};
 use crate::broker::core::Core;
 use crate::broker::response::RequestContext;
 
-/// The states that a filter may name, whether or not a transaction is ever seen in them here.
+/// The valid state filters. `Dead` and `PrepareEpochFence` match no transaction here.
 const STATE_NAMES: [&str; 8] = [
     "Empty",
     "Ongoing",
@@ -28,7 +28,7 @@ const STATE_NAMES: [&str; 8] = [
     "PrepareEpochFence",
 ];
 
-/// Where Kafka keeps a group's offsets: a transaction shows a group as this topic's partition. There is no such topic here.
+/// Kafka's offsets topic. A transaction with a group is described with this topic, which does not exist here.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// `offsets.topic.num.partitions`
 const OFFSETS_PARTITIONS: i32 = 50;
@@ -44,7 +44,8 @@ impl Core {
         DescribeTransactionsResponse::default().with_transaction_states(described)
     }
 
-    /// `ListTransactions`: by state and producer id, from version 1 on by duration, from 2 on by a pattern (KIP-994, KIP-1152).
+    /// `ListTransactions`, with filters by state and producer id, from version 1 on by duration, from 2 on by a pattern
+    /// (KIP-994, KIP-1152).
     pub fn list_transactions(
         &mut self,
         request: ListTransactionsRequest,
@@ -78,11 +79,11 @@ impl Transactions {
         described.with_transactional_id(id)
     }
 
-    /// What the filters let through, and the states that they name and nobody knows.
+    /// The transactions that match the filters, and the unknown state filters.
     fn list(&self, request: ListTransactionsRequest, now: i64) -> Result<(Vec<Listed>, Vec<StrBytes>), ResponseError> {
         let ListTransactionsRequest { state_filters, producer_id_filters, duration_filter, .. } = request;
         let pattern = request.transactional_id_pattern.filter(|pattern| !pattern.is_empty());
-        let pattern = pattern.map(|pattern| whole(&pattern)).transpose()?;
+        let pattern = pattern.map(|pattern| whole_id_pattern(&pattern)).transpose()?;
         let any_state = state_filters.is_empty();
         let (known, unknown): (Vec<_>, Vec<_>) =
             state_filters.into_iter().partition(|name| STATE_NAMES.contains(&name.as_str()));
@@ -90,7 +91,7 @@ impl Transactions {
         let is_wanted = |id: &str, transaction: &Transaction| {
             (any_state || known.iter().any(|name| name.as_str() == transaction.state.name()))
                 && (producers.is_empty() || producers.contains(&transaction.producer_id))
-                // Without a transaction its start is -1, long ago: Kafka lists it, too.
+                // An id without a transaction has the start -1, so every duration matches, as in Kafka.
                 && (duration_filter < 0 || now - transaction.started > duration_filter)
                 && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
         };
@@ -104,30 +105,33 @@ impl Transactions {
     }
 }
 
-/// A pattern that must match a whole id.
-fn whole(pattern: &str) -> Result<Regex, ResponseError> {
-    // By itself first: `a)(b` is no pattern, and would be one between parentheses.
-    let by_itself = Regex::new(pattern).map_err(|_| ResponseError::InvalidRegularExpression)?;
-    Regex::new(&format!(r"\A(?:{})\z", by_itself.as_str())).map_err(|_| ResponseError::InvalidRegularExpression)
+/// Compiles a pattern that must match the whole transactional id.
+fn whole_id_pattern(pattern: &str) -> Result<Regex, ResponseError> {
+    // Compile it alone first: `a)(b` is invalid, but would be valid between the added parentheses.
+    let alone = Regex::new(pattern).map_err(|_| ResponseError::InvalidRegularExpression)?;
+    Regex::new(&format!(r"\A(?:{})\z", alone.as_str())).map_err(|_| ResponseError::InvalidRegularExpression)
 }
 
-/// The partitions of a transaction, groups among them.
+/// The topics of a transaction, with the offsets topic for its groups.
 fn topics(transaction: &Transaction) -> Vec<TopicData> {
-    let mut topics: BTreeMap<&str, BTreeSet<i32>> =
-        transaction.partitions.iter().map(|(topic, of_topic)| (topic.as_str(), of_topic.clone())).collect();
-    topics.retain(|_, of_topic| !of_topic.is_empty());
+    let mut topics: BTreeMap<&str, BTreeSet<i32>> = transaction
+        .partitions
+        .iter()
+        .map(|(topic, topic_partitions)| (topic.as_str(), topic_partitions.clone()))
+        .collect();
+    topics.retain(|_, topic_partitions| !topic_partitions.is_empty());
     for group in &transaction.groups {
         topics.entry(OFFSETS_TOPIC).or_default().insert(offsets_partition(group));
     }
-    let data = topics.into_iter().map(|(topic, of_topic)| {
+    let data = topics.into_iter().map(|(topic, topic_partitions)| {
         TopicData::default()
             .with_topic(TopicName(StrBytes::from_string(topic.to_owned())))
-            .with_partitions(of_topic.into_iter().collect())
+            .with_partitions(topic_partitions.into_iter().collect())
     });
     data.collect()
 }
 
-/// The partition in which Kafka keeps this group's offsets: Java's hash of the name.
+/// The partition of the offsets topic for a group, from Java's `hashCode` of the group id.
 fn offsets_partition(group: &str) -> i32 {
     let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     (hash & i32::MAX) % OFFSETS_PARTITIONS

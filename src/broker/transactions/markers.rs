@@ -1,4 +1,4 @@
-//! Owns `WriteTxnMarkers`: markers that an administrator writes by hand, to end a transaction that its coordinator has lost (KIP-664).
+//! `WriteTxnMarkers`, which an administrator uses to end a hanging transaction (KIP-664).
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::write_txn_markers_request::WritableTxnMarker;
@@ -11,7 +11,8 @@ use crate::broker::core::Core;
 use crate::broker::response::RequestContext;
 
 impl Core {
-    /// `WriteTxnMarkers`, version 1. The coordinator is not asked: its own end of the transaction writes its own markers.
+    /// `WriteTxnMarkers`, version 1. It does not change the coordinator's transaction, which writes its own markers
+    /// when it ends.
     pub fn write_txn_markers(
         &mut self,
         request: WriteTxnMarkersRequest,

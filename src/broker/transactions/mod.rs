@@ -1,7 +1,8 @@
-//! Owns producer ids and transactions: epochs, fencing, their ends and time-outs, and every request about them.
+//! Transaction coordinator: producer ids, epochs, fencing, and the ends and timeouts of transactions.
 //!
-//! [`Transaction`] knows the rules of one transactional id, [`TransactionCoordinator`] takes the steps: it records each before it is taken, and
-//! writes markers between the two lines of an end. The node is alone, so an end is usually complete when it is answered.
+//! [`Transaction`] has the state and the rules of one transactional id. [`TransactionCoordinator`] changes it: each
+//! change is in the journal before it is in memory, and markers are written between `PrepareCommit` or `PrepareAbort`
+//! and the completion. Since there is one node, a transaction is usually complete when `EndTxn` returns.
 
 mod coordinator;
 mod hanging;
@@ -21,103 +22,78 @@ pub use transaction::{
     Partitions, ProducerIdAndEpoch, Transaction, TransactionResult, TransactionState, TransactionVersion,
 };
 
-/// ProducerIdAndEpoch ids are handed out in blocks that the journal knows of first, so that none is ever given twice.
+/// The size of a block of producer ids. The journal records a block before its first id is used, so that no id is used
+/// twice.
 const BLOCK: i64 = 1_000;
-/// `transactional.id.expiration.ms`: how long Kafka remembers a transactional id that does nothing.
+/// `transactional.id.expiration.ms`
 const EXPIRATION_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
-/// How soon something is tried again that could not be written.
+/// The delay before a failed write is retried.
 const RETRY_MS: i64 = 500;
 
-/// What the journal keeps of producers and transactions.
+/// Journal entries of producer ids and transactions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransactionEntry {
-    /// ProducerIdAndEpoch ids below this one may have been given.
-    ProducerIds {
-        /// The first one that was not.
-        until: i64,
-    },
-    /// A transactional id became this.
-    Became {
-        /// Which.
-        transactional_id: String,
-        /// What.
-        transaction: Box<Transaction>,
-    },
-    /// Partitions and groups became part of a transaction, which began with that if none was open.
+    /// Producer ids below `until` may be in use.
+    ProducerIds { until: i64 },
+    /// The new state of a transactional id.
+    Became { transactional_id: String, transaction: Box<Transaction> },
+    /// Partitions and groups were added to a transaction, which starts if none is open.
     Entered {
-        /// Whose.
         transactional_id: String,
-        /// When.
         at: i64,
-        /// The partitions.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         partitions: Partitions,
-        /// The groups.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         groups: BTreeSet<String>,
     },
-    /// The markers of a prepared end stand, and its offsets are settled.
-    Completed {
-        /// Whose.
-        transactional_id: String,
-        /// When.
-        at: i64,
-    },
-    /// A transactional id was forgotten.
-    Expired {
-        /// Which.
-        transactional_id: String,
-    },
+    /// All markers of a prepared transaction are written, and its offsets are committed or discarded.
+    Completed { transactional_id: String, at: i64 },
+    /// A transactional id was removed.
+    Expired { transactional_id: String },
 }
 
-/// All producer ids and transactions.
 #[derive(Debug, Default)]
 pub struct Transactions {
-    /// The producer id that is given next.
+    /// The next producer id.
     next_producer_id: i64,
-    /// Where the block ends that the journal knows of.
+    /// The end of the block of producer ids in the journal.
     producer_ids_until: i64,
     by_id: BTreeMap<String, Transaction>,
-    /// When something falls due, and for whom: a time-out, an expiration, or an end that must be tried again.
+    /// Deadlines by transactional id: a transaction timeout, an expiration, or the completion of a prepared
+    /// transaction.
     deadlines: BTreeSet<(i64, String)>,
-    /// Entries about the offsets of a prepared end that groups have in memory and the journal could not take yet.
+    /// Entries about the offsets of prepared transactions that are applied in memory, but not in the journal yet.
     unrecorded_offsets: BTreeMap<String, Vec<JournalEntry>>,
-    /// Nothing that is due is tried before, since something could not be written.
+    /// After a failed write, nothing is tried before this time.
     retry_at: i64,
 }
 
-/// A producer that speaks in a transaction.
+/// The producer of a request: transactional id, producer id and epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct ProducerIdentity<'a> {
-    /// The transactional id that the request names.
     pub transactional_id: &'a str,
-    /// Its producer id.
     pub producer_id: i64,
-    /// Its epoch.
     pub epoch: i16,
 }
 
 impl ProducerIdentity<'_> {
-    /// The producer.
-    #[must_use]
     pub fn producer(&self) -> ProducerIdAndEpoch {
         ProducerIdAndEpoch { id: self.producer_id, epoch: self.epoch }
     }
 }
 
 impl Transactions {
-    /// Takes in what the journal remembers.
+    /// Applies an entry of the journal at start.
     pub fn restore(&mut self, entry: TransactionEntry) {
         if let TransactionEntry::ProducerIds { until } = entry {
-            // Which ones of the block were given is not known.
+            // The journal does not record which ids of the block were used.
             self.next_producer_id = self.next_producer_id.max(until);
         }
         self.apply(entry);
     }
 
-    /// Everything that a fresh journal must hold.
-    #[must_use]
+    /// The entries of a rewritten journal.
     pub fn snapshot(&self) -> Vec<TransactionEntry> {
         let ids =
             (self.producer_ids_until > 0).then_some(TransactionEntry::ProducerIds { until: self.producer_ids_until });
@@ -128,24 +104,20 @@ impl Transactions {
         ids.into_iter().chain(transactions).collect()
     }
 
-    /// When a transaction times out next, or anything else falls due here, in milliseconds by the broker's clock.
-    #[must_use]
+    /// The next deadline of a transactional id, in milliseconds.
     pub fn next_deadline(&self) -> Option<i64> {
         self.deadlines.first().map(|(at, _)| (*at).max(self.retry_at))
     }
 
-    /// The transactional id of this name.
-    #[must_use]
     pub fn get(&self, transactional_id: &str) -> Option<&Transaction> {
         self.by_id.get(transactional_id)
     }
 
-    /// All transactional ids.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Transaction)> {
         self.by_id.iter().map(|(id, transaction)| (id.as_str(), transaction))
     }
 
-    /// Does what an entry tells, which the journal has.
+    /// Applies an entry that is in the journal.
     fn apply(&mut self, entry: TransactionEntry) {
         match entry {
             TransactionEntry::ProducerIds { until } => {
@@ -190,12 +162,11 @@ impl Transactions {
         }
     }
 
-    /// Something could not be written: waits a moment before anything that is due is tried.
     fn back_off(&mut self, now: i64) {
         self.retry_at = now.saturating_add(RETRY_MS);
     }
 
-    /// The ids for which something is due, in the order in which it fell due.
+    /// The transactional ids with a deadline that has passed, the earliest first.
     fn overdue(&self, now: i64) -> Vec<String> {
         if now < self.retry_at {
             return Vec::new();
@@ -204,10 +175,10 @@ impl Transactions {
     }
 }
 
-/// When something is to be done for this transactional id if nobody asks before.
+/// The deadline of a transactional id in its current state.
 fn deadline(transaction: &Transaction) -> i64 {
     match transaction.state {
-        // Kafka's clock must have passed the time-out, and not just reached it.
+        // As in Kafka, the timeout must be exceeded, not only reached.
         TransactionState::Ongoing => transaction.started.saturating_add(i64::from(transaction.timeout_ms) + 1),
         TransactionState::PrepareCommit | TransactionState::PrepareAbort => transaction.updated,
         TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {

@@ -1,4 +1,4 @@
-//! Owns the claims about transactions on a whole node: requests in, and what then stands in logs and groups.
+//! Tests of transactions on a `Core`: requests, and the contents of logs and groups.
 
 use std::path::Path;
 
@@ -83,7 +83,7 @@ impl Node {
         Self::open(Storage::Directory(Directory::for_test(folder)))
     }
 
-    /// With a topic of three partitions and a producer.
+    /// Creates a topic of three partitions and initialises a producer.
     fn begin(&mut self) -> Producer {
         let topic = CreatableTopic::default()
             .with_name(TopicName(text(TOPIC)))
@@ -112,8 +112,12 @@ impl Node {
             .with_transaction_timeout_ms(60_000)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
-        let answer = self.ask(5, request, Core::init_producer_id);
-        if answer.error_code == 0 { Ok((answer.producer_id.0, answer.producer_epoch)) } else { Err(answer.error_code) }
+        let response = self.ask(5, request, Core::init_producer_id);
+        if response.error_code == 0 {
+            Ok((response.producer_id.0, response.producer_epoch))
+        } else {
+            Err(response.error_code)
+        }
     }
 
     fn produce(&mut self, version: i16, producer: Producer, partition: i32, sequence: i32) -> i16 {
@@ -121,8 +125,8 @@ impl Node {
         let topic = TopicProduceData::default().with_name(TopicName(text(TOPIC))).with_partition_data(vec![data]);
         let request =
             ProduceRequest::default().with_transactional_id(Some(till())).with_acks(-1).with_topic_data(vec![topic]);
-        let answer = self.ask(version, CheckedProduce::new(request, version), Core::produce);
-        answer.responses[0].partition_responses[0].error_code
+        let response = self.ask(version, CheckedProduce::new(request, version), Core::produce);
+        response.responses[0].partition_responses[0].error_code
     }
 
     fn add(&mut self, version: i16, producer: Producer, partitions: &[i32]) -> Vec<i16> {
@@ -133,8 +137,8 @@ impl Node {
             .with_v3_and_below_producer_id(ProducerId(producer.0))
             .with_v3_and_below_producer_epoch(producer.1)
             .with_v3_and_below_topics(vec![topic]);
-        let answer = self.ask(version, request, Core::add_partitions_to_txn);
-        let topics = answer.results_by_topic_v3_and_below.iter();
+        let response = self.ask(version, request, Core::add_partitions_to_txn);
+        let topics = response.results_by_topic_v3_and_below.iter();
         topics.flat_map(|topic| &topic.results_by_partition).map(|one| one.partition_error_code).collect()
     }
 
@@ -149,8 +153,8 @@ impl Node {
             .with_producer_id(ProducerId(producer.0))
             .with_producer_epoch(producer.1)
             .with_topics(vec![topic]);
-        let answer = self.ask(version, request, |core, ask, context| core.txn_offset_commit(&ask, context));
-        answer.topics[0].partitions[0].error_code
+        let response = self.ask(version, request, |core, ask, context| core.txn_offset_commit(&ask, context));
+        response.topics[0].partitions[0].error_code
     }
 
     fn committed_offset(&mut self) -> i64 {
@@ -158,8 +162,8 @@ impl Node {
             OffsetFetchRequestTopic::default().with_name(TopicName(text(TOPIC))).with_partition_indexes(vec![0]);
         let request =
             OffsetFetchRequest::default().with_group_id(GroupId(text("kitchen"))).with_topics(Some(vec![topic]));
-        let answer = self.ask(5, request, |core, ask, context| core.offset_fetch(&ask, context));
-        answer.topics[0].partitions[0].committed_offset
+        let response = self.ask(5, request, |core, ask, context| core.offset_fetch(&ask, context));
+        response.topics[0].partitions[0].committed_offset
     }
 
     fn end(&mut self, version: i16, producer: Producer, committed: bool) -> (i16, Producer) {
@@ -168,8 +172,8 @@ impl Node {
             .with_producer_id(ProducerId(producer.0))
             .with_producer_epoch(producer.1)
             .with_committed(committed);
-        let answer = self.ask(version, request, Core::end_txn);
-        (answer.error_code, (answer.producer_id.0, answer.producer_epoch))
+        let response = self.ask(version, request, Core::end_txn);
+        (response.error_code, (response.producer_id.0, response.producer_epoch))
     }
 
     /// High watermark and last stable offset.
@@ -188,7 +192,7 @@ impl Node {
 }
 
 #[test]
-fn a_transaction_begun_by_its_records_ends_in_each_log_that_has_some() {
+fn produce_adds_partitions_and_end_marks_them() {
     let mut node = Node::open(Storage::Memory);
     let me = node.begin();
     assert_eq!((node.produce(12, me, 0, 0), node.produce(12, me, 1, 0)), (0, 0));
@@ -197,14 +201,14 @@ fn a_transaction_begun_by_its_records_ends_in_each_log_that_has_some() {
     assert_eq!((error, next), (0, (me.0, 1)));
     assert_eq!([node.ends(0), node.ends(1), node.ends(2)], [(2, 2), (2, 2), (0, 0)]);
     assert_eq!(node.produce(12, me, 0, 1), ResponseError::InvalidProducerEpoch.code(), "a late record");
-    assert_eq!(node.produce(12, next, 0, 0), 0, "sequences begin anew with the epoch");
+    assert_eq!(node.produce(12, next, 0, 0), 0, "the sequence restarts with the epoch");
     assert_eq!(node.end(5, next, false), (0, (me.0, 2)));
     assert_eq!(node.ends(0), (4, 4));
     assert_eq!(node.aborted(0), [AbortedTransaction { producer_id: me.0, first_offset: 2 }]);
 }
 
 #[test]
-fn a_transaction_of_an_older_client_is_what_was_added_to_it() {
+fn older_clients_add_partitions_first() {
     let mut node = Node::open(Storage::Memory);
     let me = node.begin();
     assert_eq!(node.produce(9, me, 0, 0), ResponseError::InvalidTxnState.code());
@@ -219,13 +223,17 @@ fn a_transaction_of_an_older_client_is_what_was_added_to_it() {
     assert_eq!(node.produce(9, me, 0, 0), 0);
     assert_eq!(node.produce(9, me, 1, 0), ResponseError::InvalidTxnState.code());
     assert_eq!(node.end(1, me, true).0, 0);
-    assert_eq!([node.ends(0), node.ends(1), node.ends(2)], [(2, 2), (0, 0), (1, 1)], "a marker also without records");
+    assert_eq!(
+        [node.ends(0), node.ends(1), node.ends(2)],
+        [(2, 2), (0, 0), (1, 1)],
+        "partitions without records get markers, too"
+    );
     assert_eq!(node.add(0, me, &[0]), [0]);
-    assert_eq!(node.produce(9, me, 0, 1), 0, "the epoch and the sequence go on");
+    assert_eq!(node.produce(9, me, 0, 1), 0, "the epoch is unchanged and the sequence continues");
 }
 
 #[test]
-fn offsets_count_when_their_transaction_commits() {
+fn offsets_are_committed_with_their_transaction() {
     let mut node = Node::open(Storage::Memory);
     let me = node.begin();
     assert_eq!(node.commit_offset(3, me, 5), ResponseError::InvalidTxnState.code());
@@ -239,7 +247,7 @@ fn offsets_count_when_their_transaction_commits() {
 }
 
 #[test]
-fn an_end_lets_readers_of_what_is_committed_go_on() {
+fn end_wakes_read_committed_fetches() {
     let mut node = Node::open(Storage::Memory);
     let me = node.begin();
     assert_eq!(node.produce(12, me, 0, 0), 0);
@@ -252,30 +260,30 @@ fn an_end_lets_readers_of_what_is_committed_go_on() {
         .with_max_bytes(1_000)
         .with_max_wait_ms(500)
         .with_topics(vec![topic]);
-    let answer = node.ask(12, request, |core, ask, context| core.fetch(&ask, context));
-    let MaybeDeferred::Later(ticket) = answer else { panic!("{answer:?}") };
+    let response = node.ask(12, request, |core, ask, context| core.fetch(&ask, context));
+    let MaybeDeferred::Later(ticket) = response else { panic!("{response:?}") };
     assert!(node.core.take_ready().is_empty());
     assert_eq!(node.end(5, me, true).0, 0);
     assert_eq!(node.core.take_ready().iter().map(|(ready, _)| *ready).collect::<Vec<_>>(), [ticket]);
 }
 
 #[test]
-fn a_start_finishes_an_end_that_was_decided() {
+fn restart_completes_a_prepared_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::in_folder(folder.path());
     let me = node.begin();
     assert_eq!([0, 1].map(|partition| node.produce(12, me, partition, 0)), [0, 0]);
     assert_eq!(node.commit_offset(5, me, 7), 0);
-    // Killed between the first marker and the second.
+    // Killed after the first of two markers.
     let decided = node.core.transactions.get("till").unwrap().prepare_end(
         TransactionResult::Commit,
         TransactionVersion::V2,
         None,
         NOW,
     );
-    let (producer, outcome) = (decided.producer(), TransactionResult::Commit);
+    let (producer, result) = (decided.producer(), TransactionResult::Commit);
     node.core.replace("till", decided).unwrap();
-    node.core.append_marker(&Marker { topic: TOPIC.to_owned(), partition: 0, producer, outcome }, NOW).unwrap();
+    node.core.append_marker(&Marker { topic: TOPIC.to_owned(), partition: 0, producer, result }, NOW).unwrap();
     assert_eq!([node.ends(0), node.ends(1)], [(2, 2), (1, 0)]);
     assert_eq!(node.init(), Err(ResponseError::ConcurrentTransactions.code()));
     drop(node);
@@ -284,15 +292,15 @@ fn a_start_finishes_an_end_that_was_decided() {
     assert_eq!(node.state(), TransactionState::CompleteCommit);
     assert_eq!([node.ends(0), node.ends(1), node.ends(2)], [(2, 2), (2, 2), (0, 0)]);
     assert_eq!(node.committed_offset(), 7);
-    assert_eq!(node.end(5, me, true), (0, (me.0, 1)), "the client's retry is answered");
+    assert_eq!(node.end(5, me, true), (0, (me.0, 1)), "the retry of the client");
     drop(node);
 
     let node = Node::in_folder(folder.path());
-    assert_eq!([node.ends(0), node.ends(1), node.ends(2)], [(2, 2), (2, 2), (0, 0)], "once");
+    assert_eq!([node.ends(0), node.ends(1), node.ends(2)], [(2, 2), (2, 2), (0, 0)], "no second marker");
 }
 
 #[test]
-fn an_open_transaction_outlives_a_restart_and_times_out() {
+fn open_transaction_survives_a_restart_and_times_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::in_folder(folder.path());
     let me = node.begin();
@@ -310,7 +318,7 @@ fn an_open_transaction_outlives_a_restart_and_times_out() {
 }
 
 #[test]
-fn a_transaction_ends_although_its_topic_is_gone() {
+fn transaction_with_a_deleted_topic_ends() {
     let mut node = Node::open(Storage::Memory);
     let me = node.begin();
     assert_eq!(node.produce(12, me, 0, 0), 0);

@@ -1,4 +1,4 @@
-//! Owns the requests of transactional producers: what each field means, and which version knows which error.
+//! Requests of transactional producers, and the coordinator's access to the journal, logs and groups of the `Core`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,7 +24,7 @@ use crate::broker::journal_entry::JournalEntry;
 use crate::broker::response::RequestContext;
 use crate::broker::storage_error::describe_io_error;
 
-/// The epoch of the only coordinator there ever is.
+/// The epoch of the only coordinator.
 pub(super) const COORDINATOR_EPOCH: i32 = 0;
 
 impl TransactionCoordinator for Core {
@@ -43,14 +43,14 @@ impl TransactionCoordinator for Core {
     fn append_marker(&mut self, marker: &Marker, now: i64) -> io::Result<()> {
         let Some(log) = self.topics.log_mut(&marker.topic, marker.partition) else { return Ok(()) };
         let ProducerIdAndEpoch { id, epoch } = marker.producer;
-        // No offset means that a newer epoch stands there, whose transaction this marker has no say in.
-        let ended = log.end_transaction(id, epoch, marker.outcome == TransactionResult::Commit, COORDINATOR_EPOCH, now);
+        // No offset: the log has a newer epoch of this producer, so the marker was not written.
+        let ended = log.end_transaction(id, epoch, marker.result == TransactionResult::Commit, COORDINATOR_EPOCH, now);
         let offset = ended.inspect_err(|error| {
             let what = format!("{}-{}", marker.topic, marker.partition);
             self.events.push(BrokerEvent::WriteFailed { what, reason: describe_io_error(error) });
         })?;
         if offset.is_some() {
-            // Readers of what is committed may go on.
+            // The last stable offset has advanced.
             self.wake(&marker.topic, marker.partition);
         }
         Ok(())
@@ -64,8 +64,8 @@ impl TransactionCoordinator for Core {
         })
     }
 
-    fn end_offsets(&mut self, producer_id: i64, outcome: TransactionResult, now: i64) -> Vec<JournalEntry> {
-        self.groups.end_transaction(producer_id, outcome == TransactionResult::Commit, now)
+    fn end_offsets(&mut self, producer_id: i64, result: TransactionResult, now: i64) -> Vec<JournalEntry> {
+        self.groups.end_transaction(producer_id, result == TransactionResult::Commit, now)
     }
 
     fn warn(&mut self, what: String) {
@@ -74,8 +74,7 @@ impl TransactionCoordinator for Core {
 }
 
 impl Core {
-    /// Whether a producer may write to these partitions, which are known to exist, in its transaction. One answer for each, in their order;
-    /// an error is what the produce is to answer.
+    /// See [`TransactionCoordinator::add_or_verify_partitions`].
     pub(in crate::broker) fn add_or_verify_partitions(
         &mut self,
         identity: ProducerIdentity<'_>,
@@ -86,11 +85,7 @@ impl Core {
         TransactionCoordinator::add_or_verify_partitions(self, identity, partitions, support, now)
     }
 
-    /// Whether a producer may commit offsets of this group in its transaction.
-    ///
-    /// # Errors
-    ///
-    /// What the request is to answer.
+    /// See [`TransactionCoordinator::add_or_verify_group`].
     pub(in crate::broker) fn add_or_verify_group(
         &mut self,
         identity: ProducerIdentity<'_>,
@@ -101,12 +96,12 @@ impl Core {
         TransactionCoordinator::add_or_verify_group(self, identity, group, support, now)
     }
 
-    /// Finishes the ends that were decided before the broker went down. Nobody may be served before.
+    /// See [`TransactionCoordinator::finish_prepared`].
     pub fn finish_prepared(&mut self, now: i64) {
         TransactionCoordinator::finish_prepared(self, now);
     }
 
-    /// Does what is due for transactions: time-outs, ends that could not be written, transactional ids that nobody uses.
+    /// See [`TransactionCoordinator::tick`].
     pub fn tick_transactions(&mut self, now: i64) {
         TransactionCoordinator::tick(self, now);
     }
@@ -138,7 +133,7 @@ impl Core {
             (id, epoch) => Some(ProducerIdAndEpoch { id, epoch }),
         };
         let Some(transactional_id) = request.transactional_id else {
-            // A producer that is only idempotent: each call is a new one.
+            // An idempotent producer without transactions gets a new id for each call.
             return Ok(ProducerIdAndEpoch { id: self.generate_producer_id()?, epoch: 0 });
         };
         if transactional_id.is_empty() {
@@ -151,7 +146,8 @@ impl Core {
         self.init_transactional_id(&transactional_id, expected, timeout_ms, context.now)
     }
 
-    /// `AddPartitionsToTxn`: up to version 3 one producer's, from 4 on a batch as brokers send each other, which clients may send as well.
+    /// `AddPartitionsToTxn`: up to version 3 for one producer, from version 4 on a batch as brokers send it to each
+    /// other.
     pub fn add_partitions_to_txn(
         &mut self,
         request: AddPartitionsToTxnRequest,
@@ -228,13 +224,13 @@ impl Core {
         let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = request;
         let identity =
             ProducerIdentity { transactional_id: &transactional_id, producer_id: producer_id.0, epoch: producer_epoch };
-        let outcome = if committed { TransactionResult::Commit } else { TransactionResult::Abort };
-        let protocol = if context.version >= 5 { TransactionVersion::V2 } else { TransactionVersion::V1 };
-        match self.end(identity, outcome, protocol, context.now) {
+        let result = if committed { TransactionResult::Commit } else { TransactionResult::Abort };
+        let version = if context.version >= 5 { TransactionVersion::V2 } else { TransactionVersion::V1 };
+        match self.end(identity, result, version, context.now) {
             Err(error) => {
                 EndTxnResponse::default().with_error_code(error_for_version(2, context.version, error).code())
             }
-            Ok(_) if protocol == TransactionVersion::V1 => EndTxnResponse::default(),
+            Ok(_) if version == TransactionVersion::V1 => EndTxnResponse::default(),
             Ok(producer) => {
                 EndTxnResponse::default().with_producer_id(ProducerId(producer.id)).with_producer_epoch(producer.epoch)
             }
@@ -242,7 +238,7 @@ impl Core {
     }
 }
 
-/// The error as it is said before the version that knows `PRODUCER_FENCED` (KIP-588).
+/// Converts `PRODUCER_FENCED` to `INVALID_PRODUCER_EPOCH` for versions before `known_from` (KIP-588).
 fn error_for_version(known_from: i16, version: i16, error: ResponseError) -> ResponseError {
     if version < known_from && error == ResponseError::ProducerFenced {
         ResponseError::InvalidProducerEpoch
@@ -251,21 +247,20 @@ fn error_for_version(known_from: i16, version: i16, error: ResponseError) -> Res
     }
 }
 
-/// An answer for each partition that was asked for.
 fn results(
     topics: Vec<AddPartitionsToTxnTopic>,
     error: impl Fn(&str, i32) -> Option<ResponseError>,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
-    let of_topic = |topic: AddPartitionsToTxnTopic| {
-        let of_partition = |partition: &i32| {
+    let topic_result = |topic: AddPartitionsToTxnTopic| {
+        let partition_result = |partition: &i32| {
             AddPartitionsToTxnPartitionResult::default()
                 .with_partition_index(*partition)
                 .with_partition_error_code(error(&topic.name, *partition).map_or(0, |error| error.code()))
         };
-        let by_partition = topic.partitions.iter().map(of_partition).collect();
+        let by_partition = topic.partitions.iter().map(partition_result).collect();
         AddPartitionsToTxnTopicResult::default().with_name(topic.name.clone()).with_results_by_partition(by_partition)
     };
-    topics.into_iter().map(of_topic).collect()
+    topics.into_iter().map(topic_result).collect()
 }
 
 #[cfg(test)]

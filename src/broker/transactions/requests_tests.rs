@@ -1,4 +1,5 @@
-//! Owns the claims about requests of transactional producers: fields and versions. What they expect was measured on Apache Kafka 4.1.
+//! Tests of the fields and versions of transactional requests. The expected responses were recorded from Apache Kafka
+//! 4.1.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
@@ -38,13 +39,13 @@ impl TestNode {
             .with_transaction_timeout_ms(timeout_ms)
             .with_producer_id(ProducerId(expected.0))
             .with_producer_epoch(expected.1);
-        let answer = self.ask(version, request, Core::init_producer_id);
-        let producer = (answer.producer_id.0, answer.producer_epoch);
-        if answer.error_code == 0 {
+        let response = self.ask(version, request, Core::init_producer_id);
+        let producer = (response.producer_id.0, response.producer_epoch);
+        if response.error_code == 0 {
             return Ok(producer);
         }
-        assert_eq!(producer, NOBODY);
-        Err(answer.error_code)
+        assert_eq!(producer, NO_PRODUCER);
+        Err(response.error_code)
     }
 
     fn add_offsets(&mut self, version: i16, id: &str, producer: Producer, group: &str) -> i16 {
@@ -62,19 +63,23 @@ impl TestNode {
             .with_producer_id(ProducerId(producer.0))
             .with_producer_epoch(producer.1)
             .with_committed(committed);
-        let answer = self.ask(version, request, Core::end_txn);
-        (answer.error_code, (answer.producer_id.0, answer.producer_epoch))
+        let response = self.ask(version, request, Core::end_txn);
+        (response.error_code, (response.producer_id.0, response.producer_epoch))
     }
 
     fn list(&mut self, request: ListTransactionsRequest) -> (i16, Vec<String>, Vec<String>) {
-        let answer = self.ask(2, request, Core::list_transactions);
-        let listed = answer.transaction_states.iter();
+        let response = self.ask(2, request, Core::list_transactions);
+        let listed = response.transaction_states.iter();
         let listed = listed.map(|one| format!("{} {}", one.transactional_id.as_str(), one.transaction_state.as_str()));
-        (answer.error_code, listed.collect(), answer.unknown_state_filters.iter().map(ToString::to_string).collect())
+        (
+            response.error_code,
+            listed.collect(),
+            response.unknown_state_filters.iter().map(ToString::to_string).collect(),
+        )
     }
 }
 
-const NOBODY: Producer = (-1, -1);
+const NO_PRODUCER: Producer = (-1, -1);
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -85,62 +90,66 @@ fn transactional_id(id: &str) -> TransactionalId {
 }
 
 #[test]
-fn an_idempotent_producer_gets_an_id_of_its_own_each_time() {
+fn idempotent_producer_gets_a_new_id_each_time() {
     let mut node = TestNode::new();
-    assert_eq!(node.init(0, None, 0, NOBODY), Ok((0, 0)));
-    assert_eq!(node.init(5, None, -1, NOBODY), Ok((1, 0)));
-    assert_eq!(node.init(5, None, -1, (1, 0)), Ok((2, 0)), "what it had does not matter");
+    assert_eq!(node.init(0, None, 0, NO_PRODUCER), Ok((0, 0)));
+    assert_eq!(node.init(5, None, -1, NO_PRODUCER), Ok((1, 0)));
+    assert_eq!(node.init(5, None, -1, (1, 0)), Ok((2, 0)), "its current id is ignored");
 }
 
 #[test]
-fn half_a_producer_no_name_and_bad_time_outs_are_refused() {
+fn init_checks_producer_id_and_timeout() {
     let mut node = TestNode::new();
     let invalid = Err(ResponseError::InvalidRequest.code());
     assert_eq!(node.init(5, None, -1, (5, -1)), invalid);
     assert_eq!(node.init(5, Some("till"), 1_000, (-1, 3)), invalid);
-    assert_eq!(node.init(5, Some(""), 1_000, NOBODY), invalid);
+    assert_eq!(node.init(5, Some(""), 1_000, NO_PRODUCER), invalid);
     for timeout_ms in [0, -1, 900_001, i32::MAX] {
         let refused = Err(ResponseError::InvalidTransactionTimeout.code());
-        assert_eq!(node.init(5, Some("till"), timeout_ms, NOBODY), refused);
+        assert_eq!(node.init(5, Some("till"), timeout_ms, NO_PRODUCER), refused);
     }
-    assert_eq!(node.init(5, Some("till"), 900_000, NOBODY), Ok((0, 0)), "nothing was given to those");
+    assert_eq!(
+        node.init(5, Some("till"), 900_000, NO_PRODUCER),
+        Ok((0, 0)),
+        "the refused requests used no producer id"
+    );
 }
 
 #[test]
-fn a_fenced_producer_is_told_in_the_words_of_its_version() {
+fn fenced_error_depends_on_the_version() {
     let mut node = TestNode::new();
-    let (id, _) = node.init(5, Some("till"), 1_000, NOBODY).unwrap();
-    node.init(5, Some("till"), 1_000, NOBODY).unwrap();
-    let (prepare_fence, older) = (ResponseError::ProducerFenced.code(), ResponseError::InvalidProducerEpoch.code());
+    let (id, _) = node.init(5, Some("till"), 1_000, NO_PRODUCER).unwrap();
+    node.init(5, Some("till"), 1_000, NO_PRODUCER).unwrap();
+    let (fenced, older) = (ResponseError::ProducerFenced.code(), ResponseError::InvalidProducerEpoch.code());
     assert_eq!(node.init(3, Some("till"), 1_000, (id, 0)), Err(older));
-    assert_eq!(node.init(4, Some("till"), 1_000, (id, 0)), Err(prepare_fence));
+    assert_eq!(node.init(4, Some("till"), 1_000, (id, 0)), Err(fenced));
     assert_eq!(node.add_offsets(1, "till", (id, 0), "kitchen"), older);
-    assert_eq!(node.add_offsets(2, "till", (id, 0), "kitchen"), prepare_fence);
-    assert_eq!(node.end(1, "till", (id, 0), true), (older, NOBODY));
-    assert_eq!(node.end(2, "till", (id, 0), true), (prepare_fence, NOBODY));
-    assert_eq!(node.end(5, "till", (id, 0), true), (prepare_fence, NOBODY));
+    assert_eq!(node.add_offsets(2, "till", (id, 0), "kitchen"), fenced);
+    assert_eq!(node.end(1, "till", (id, 0), true), (older, NO_PRODUCER));
+    assert_eq!(node.end(2, "till", (id, 0), true), (fenced, NO_PRODUCER));
+    assert_eq!(node.end(5, "till", (id, 0), true), (fenced, NO_PRODUCER));
 }
 
 #[test]
-fn an_end_returns_the_next_epoch_from_version_5_on() {
+fn end_returns_the_next_epoch_since_version_5() {
     let mut node = TestNode::new();
-    let me = node.init(5, Some("till"), 1_000, NOBODY).unwrap();
+    let me = node.init(5, Some("till"), 1_000, NO_PRODUCER).unwrap();
     assert_eq!(node.add_offsets(3, "till", me, ""), 0);
-    assert_eq!(node.end(4, "till", me, true), (0, NOBODY));
+    assert_eq!(node.end(4, "till", me, true), (0, NO_PRODUCER));
     assert_eq!(node.add_offsets(3, "till", me, ""), 0);
     assert_eq!(node.end(5, "till", me, true), (0, (me.0, 1)));
     assert_eq!(node.end(5, "till", me, true), (0, (me.0, 1)));
-    for (name, error) in [("", ResponseError::InvalidRequest), ("nobody", ResponseError::InvalidProducerIdMapping)] {
-        assert_eq!(node.end(5, name, me, true), (error.code(), NOBODY));
-        assert_eq!(node.end(1, name, me, true), (error.code(), NOBODY));
+    for (name, error) in [("", ResponseError::InvalidRequest), ("unknown", ResponseError::InvalidProducerIdMapping)] {
+        assert_eq!(node.end(5, name, me, true), (error.code(), NO_PRODUCER));
+        assert_eq!(node.end(1, name, me, true), (error.code(), NO_PRODUCER));
         assert_eq!(node.add_offsets(3, name, me, "kitchen"), error.code());
     }
 }
 
 #[test]
-fn no_partition_is_added_when_one_does_not_exist() {
+fn add_partitions_adds_all_or_none() {
     let mut node = TestNode::new();
-    let me = node.init(5, Some("till"), 1_000, NOBODY).unwrap();
+    let me = node.init(5, Some("till"), 1_000, NO_PRODUCER).unwrap();
     let topics =
         vec![AddPartitionsToTxnTopic::default().with_name(TopicName(text("gone"))).with_partitions(vec![0, 7])];
     let unknown = ResponseError::UnknownTopicOrPartition.code();
@@ -148,44 +157,51 @@ fn no_partition_is_added_when_one_does_not_exist() {
         .with_v3_and_below_transactional_id(transactional_id("till"))
         .with_v3_and_below_producer_id(ProducerId(me.0))
         .with_v3_and_below_producer_epoch(me.1);
-    let answer = node.ask(0, flat.clone().with_v3_and_below_topics(topics.clone()), Core::add_partitions_to_txn);
-    let [topic] = &answer.results_by_topic_v3_and_below[..] else { panic!("{answer:?}") };
+    let response = node.ask(0, flat.clone().with_v3_and_below_topics(topics.clone()), Core::add_partitions_to_txn);
+    let [topic] = &response.results_by_topic_v3_and_below[..] else { panic!("{response:?}") };
     assert_eq!(topic.results_by_partition.iter().map(|one| one.partition_error_code).collect::<Vec<_>>(), [unknown; 2]);
     let batch = AddPartitionsToTxnRequest::default().with_transactions(vec![
         AddPartitionsToTxnTransaction::default().with_transactional_id(transactional_id("till")).with_topics(topics),
     ]);
-    let answer = node.ask(4, batch, Core::add_partitions_to_txn);
-    assert_eq!(answer.results_by_transaction[0].topic_results[0].results_by_partition[1].partition_error_code, unknown);
+    let response = node.ask(4, batch, Core::add_partitions_to_txn);
+    assert_eq!(
+        response.results_by_transaction[0].topic_results[0].results_by_partition[1].partition_error_code,
+        unknown
+    );
     assert_eq!(node.core.transactions.get("till").unwrap().state.name(), "Empty");
     node.ask(0, flat, Core::add_partitions_to_txn);
-    assert_eq!(node.core.transactions.get("till").unwrap().state.name(), "Ongoing", "nothing at all begins it");
+    assert_eq!(
+        node.core.transactions.get("till").unwrap().state.name(),
+        "Ongoing",
+        "an empty request starts the transaction"
+    );
 }
 
 #[test]
-fn a_transaction_is_described_with_its_groups_as_partitions_of_the_offsets_topic() {
+fn describe_shows_groups_as_offsets_partitions() {
     let mut node = TestNode::new();
-    let me = node.init(5, Some("till"), 7_000, NOBODY).unwrap();
+    let me = node.init(5, Some("till"), 7_000, NO_PRODUCER).unwrap();
     node.add_offsets(3, "till", me, "kitchen");
     let request = DescribeTransactionsRequest::default()
-        .with_transactional_ids(["till", "", "nobody"].map(transactional_id).to_vec());
-    let answer = node.ask(0, request, Core::describe_transactions);
-    let [till, none, nobody] = &answer.transaction_states[..] else { panic!("{answer:?}") };
+        .with_transactional_ids(["till", "", "unknown"].map(transactional_id).to_vec());
+    let response = node.ask(0, request, Core::describe_transactions);
+    let [till, empty, unknown] = &response.transaction_states[..] else { panic!("{response:?}") };
     assert_eq!((till.error_code, till.transaction_state.as_str()), (0, "Ongoing"));
     assert_eq!((till.producer_id.0, till.producer_epoch), me);
     assert_eq!((till.transaction_timeout_ms, till.transaction_start_time_ms), (7_000, 1_000));
     assert_eq!(till.topics[0].topic.as_str(), "__consumer_offsets");
     // `("kitchen".hashCode() & Integer.MAX_VALUE) % 50` in Java.
     assert_eq!(till.topics[0].partitions, [42]);
-    assert_eq!(none.error_code, ResponseError::InvalidRequest.code());
-    assert_eq!(nobody.error_code, ResponseError::TransactionalIdNotFound.code());
-    assert_eq!(nobody.transactional_id.as_str(), "nobody");
+    assert_eq!(empty.error_code, ResponseError::InvalidRequest.code());
+    assert_eq!(unknown.error_code, ResponseError::TransactionalIdNotFound.code());
+    assert_eq!(unknown.transactional_id.as_str(), "unknown");
 }
 
 #[test]
-fn transactions_are_listed_by_state_producer_duration_and_pattern() {
+fn list_filters_transactions() {
     let mut node = TestNode::new();
-    let me = node.init(5, Some("till-1"), 7_000, NOBODY).unwrap();
-    let other = node.init(5, Some("oven"), 7_000, NOBODY).unwrap();
+    let me = node.init(5, Some("till-1"), 7_000, NO_PRODUCER).unwrap();
+    let other = node.init(5, Some("oven"), 7_000, NO_PRODUCER).unwrap();
     node.add_offsets(3, "till-1", me, "kitchen");
     node.now = 2_000;
     let all = ListTransactionsRequest::default;
@@ -199,10 +215,14 @@ fn transactions_are_listed_by_state_producer_duration_and_pattern() {
     assert_eq!(node.list(states(&["Dead", "PrepareEpochFence", "ongoing"])), (0, vec![], vec!["ongoing".to_owned()]));
     assert_eq!(node.list(all().with_producer_id_filters(vec![ProducerId(other.0)])), (0, vec![oven.clone()], vec![]));
     assert_eq!(node.list(all().with_duration_filter(999)), (0, both.clone(), vec![]));
-    assert_eq!(node.list(all().with_duration_filter(1_000)), (0, vec![oven.clone()], vec![]), "no start is long ago");
+    assert_eq!(
+        node.list(all().with_duration_filter(1_000)),
+        (0, vec![oven.clone()], vec![]),
+        "an id without a transaction matches every duration"
+    );
     assert_eq!(node.list(pattern("")), (0, both, vec![]));
     assert_eq!(node.list(pattern("till-[0-9]+")), (0, vec![till], vec![]));
-    assert_eq!(node.list(pattern("till")), (0, vec![], vec![]), "the whole id");
+    assert_eq!(node.list(pattern("till")), (0, vec![], vec![]), "the pattern must match the whole id");
     for wrong in ["(", "a)(b"] {
         assert_eq!(node.list(pattern(wrong)), (ResponseError::InvalidRegularExpression.code(), vec![], vec![]));
     }

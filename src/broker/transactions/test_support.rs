@@ -1,4 +1,5 @@
-//! Owns a node for tests: a journal, logs and groups in memory that can fail, or die with the process.
+//! Test support for transactions: a coordinator over a journal, logs and groups in memory, with failing writes and
+//! kills.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,22 +15,22 @@ use crate::broker::transactions::{
 
 pub const ID: &str = "till";
 
-/// A partition's log as far as transactions know it.
+/// The transactional state of a partition's log.
 #[derive(Debug, Default, Clone)]
 pub struct Log {
-    /// Whose transaction is open.
+    /// Producers with an open transaction.
     pub open: BTreeSet<i64>,
-    /// Its newest epoch, by producer.
+    /// The latest epoch of each producer.
     pub epochs: BTreeMap<i64, i16>,
     pub markers: Vec<(ProducerIdAndEpoch, TransactionResult)>,
 }
 
-/// An end that was decided.
+/// The decided outcome of a transaction.
 #[derive(Debug, Clone)]
 pub struct Decision {
     pub producer: ProducerIdAndEpoch,
-    pub outcome: TransactionResult,
-    /// The partitions that it has to mark; unknown from a restart on, which marks only what is open.
+    pub result: TransactionResult,
+    /// The partitions to mark; `None` after a restart, which marks only partitions with an open transaction.
     pub to_mark: Option<BTreeSet<(String, i32)>>,
     pub marked: BTreeSet<(String, i32)>,
     pub completed: bool,
@@ -42,23 +43,25 @@ pub struct TestCoordinator {
     pub appends: usize,
     pub logs: BTreeMap<(String, i32), Log>,
     pub deleted: BTreeSet<String>,
-    /// Producers with pending offsets, as groups have them in memory and as their journal has them.
+    /// Producers with pending offsets in memory.
     pub pending: BTreeSet<i64>,
-    pub pending_kept: BTreeSet<i64>,
-    pub settled: Vec<(i64, TransactionResult)>,
+    /// Producers with pending offsets in the journal.
+    pub pending_in_journal: BTreeSet<i64>,
+    pub ended_offsets: Vec<(i64, TransactionResult)>,
     pub decisions: Vec<Decision>,
-    pub troubles: Vec<String>,
-    /// The next so many records or markers fail.
+    pub warnings: Vec<String>,
+    /// How many of the next writes to the journal fail.
     pub failing_records: usize,
-    pub failing_marks: usize,
-    /// After so many more writes nothing reaches the disk any more.
-    pub dies_after: Option<usize>,
+    /// How many of the next markers fail.
+    pub failing_markers: usize,
+    /// The process is killed after this many more writes.
+    pub killed_after: Option<usize>,
 }
 
 impl TestCoordinator {
-    /// Whether this write reaches the disk.
-    fn lives(&mut self) -> bool {
-        match &mut self.dies_after {
+    /// Whether this write happens before the process is killed.
+    fn write(&mut self) -> bool {
+        match &mut self.killed_after {
             None => true,
             Some(0) => false,
             Some(left) => {
@@ -68,11 +71,11 @@ impl TestCoordinator {
         }
     }
 
-    pub fn is_dead(&self) -> bool {
-        self.dies_after == Some(0)
+    pub fn is_killed(&self) -> bool {
+        self.killed_after == Some(0)
     }
 
-    /// Starts again with what is on the disk.
+    /// Restarts from the journal and the logs.
     pub fn restart(&mut self, now: i64) {
         self.transactions = Transactions::default();
         for entry in &self.journal {
@@ -80,15 +83,15 @@ impl TestCoordinator {
                 self.transactions.restore(entry.clone());
             }
         }
-        self.pending = self.pending_kept.clone();
+        self.pending = self.pending_in_journal.clone();
         if let Some(decision) = self.decisions.last_mut() {
             decision.to_mark = None;
         }
-        (self.dies_after, self.failing_marks, self.failing_records) = (None, 0, 0);
+        (self.killed_after, self.failing_markers, self.failing_records) = (None, 0, 0);
         self.finish_prepared(now);
     }
 
-    /// Writes the journal anew from memory, as it is done when it is long.
+    /// Rewrites the journal.
     pub fn compact(&mut self) {
         self.journal = self.transactions.snapshot().into_iter().map(JournalEntry::Transaction).collect();
     }
@@ -101,14 +104,14 @@ impl TestCoordinator {
     pub fn end_as(
         &mut self,
         producer: (i64, i16),
-        outcome: TransactionResult,
-        protocol: TransactionVersion,
+        result: TransactionResult,
+        version: TransactionVersion,
         now: i64,
     ) -> Result<(i64, i16), ResponseError> {
-        self.end(identity(producer), outcome, protocol, now).map(|producer| (producer.id, producer.epoch))
+        self.end(identity(producer), result, version, now).map(|producer| (producer.id, producer.epoch))
     }
 
-    /// A produce of one batch: it asks, and then writes.
+    /// Produces one batch.
     pub fn produce(
         &mut self,
         producer: (i64, i16),
@@ -117,12 +120,12 @@ impl TestCoordinator {
         now: i64,
     ) -> Result<(), ResponseError> {
         self.add_or_verify_partitions(identity(producer), &[("orders", partition)], support, now).remove(0)?;
-        if self.is_dead() {
+        if self.is_killed() {
             return Err(ResponseError::KafkaStorageError);
         }
         let log = self.logs.entry(("orders".to_owned(), partition)).or_default();
         let newest = log.epochs.entry(producer.0).or_insert(producer.1);
-        assert!(*newest <= producer.1, "an epoch that is older than its marker was let in");
+        assert!(*newest <= producer.1, "an epoch older than the marker was accepted");
         *newest = producer.1;
         log.open.insert(producer.0);
         Ok(())
@@ -136,11 +139,11 @@ impl TestCoordinator {
         now: i64,
     ) -> Result<(), ResponseError> {
         self.add_or_verify_group(identity(producer), "kitchen", support, now)?;
-        if self.is_dead() {
+        if self.is_killed() {
             return Err(ResponseError::KafkaStorageError);
         }
         self.pending.insert(producer.0);
-        self.pending_kept.insert(producer.0);
+        self.pending_in_journal.insert(producer.0);
         Ok(())
     }
 
@@ -160,33 +163,32 @@ impl TestCoordinator {
 
     pub fn markers(&self, partition: i32) -> Vec<(i64, i16, TransactionResult)> {
         let log = self.logs.get(&("orders".to_owned(), partition));
-        log.into_iter().flat_map(|log| &log.markers).map(|(by, outcome)| (by.id, by.epoch, *outcome)).collect()
+        log.into_iter().flat_map(|log| &log.markers).map(|(by, result)| (by.id, by.epoch, *result)).collect()
     }
 
-    fn note(&mut self, entry: &JournalEntry) {
+    fn check_entry(&mut self, entry: &JournalEntry) {
         match entry {
             JournalEntry::Transaction(TransactionEntry::Became { transaction, .. }) => {
-                if let Some(outcome) = transaction.state.prepared_result() {
-                    assert!(self.decisions.last().is_none_or(|last| last.completed), "two ends at a time");
+                if let Some(result) = transaction.state.prepared_result() {
+                    assert!(self.decisions.last().is_none_or(|last| last.completed), "two prepared transactions");
                     let producer = transaction.producer();
-                    let to_mark = transaction
-                        .partitions
-                        .iter()
-                        .flat_map(|(topic, of_topic)| of_topic.iter().map(|partition| (topic.clone(), *partition)));
+                    let to_mark = transaction.partitions.iter().flat_map(|(topic, topic_partitions)| {
+                        topic_partitions.iter().map(|partition| (topic.clone(), *partition))
+                    });
                     let to_mark = Some(to_mark.filter(|(topic, _)| !self.deleted.contains(topic)).collect());
                     let marked = BTreeSet::new();
-                    self.decisions.push(Decision { producer, outcome, to_mark, marked, completed: false });
+                    self.decisions.push(Decision { producer, result, to_mark, marked, completed: false });
                 }
             }
             JournalEntry::Transaction(TransactionEntry::Completed { .. }) => {
                 let decision = self.decisions.last_mut().unwrap();
-                assert!(!decision.completed, "an end was completed twice");
+                assert!(!decision.completed, "a transaction was completed twice");
                 assert!(decision.to_mark.as_ref().is_none_or(|all| *all == decision.marked), "a marker is missing");
                 decision.completed = true;
             }
             JournalEntry::Transaction(TransactionEntry::Expired { transactional_id }) => {
                 if let Some(id) = transactional_id.strip_prefix("offsets of ") {
-                    self.pending_kept.remove(&id.parse().unwrap());
+                    self.pending_in_journal.remove(&id.parse().unwrap());
                 }
             }
             _ => {}
@@ -213,14 +215,14 @@ impl TransactionCoordinator for TestCoordinator {
             return Err(ResponseError::KafkaStorageError);
         }
         for entry in entries {
-            // A process that dies may leave the first lines of several.
-            if !self.lives() {
+            // A kill may leave the first of several lines.
+            if !self.write() {
                 return Err(ResponseError::KafkaStorageError);
             }
             let json = serde_json::to_string(entry).unwrap();
             let read: JournalEntry = serde_json::from_str(&json).unwrap();
-            assert_eq!(&read, entry, "the journal gives back what it was given");
-            self.note(entry);
+            assert_eq!(&read, entry, "the JSON of an entry");
+            self.check_entry(entry);
             self.journal.push(read);
         }
         self.appends += 1;
@@ -231,20 +233,24 @@ impl TransactionCoordinator for TestCoordinator {
         if self.deleted.contains(&marker.topic) {
             return Ok(());
         }
-        if self.failing_marks > 0 {
-            self.failing_marks -= 1;
+        if self.failing_markers > 0 {
+            self.failing_markers -= 1;
             return Err(io::Error::other("no space left on device"));
         }
-        if !self.lives() {
-            return Err(io::Error::other("dead"));
+        if !self.write() {
+            return Err(io::Error::other("killed"));
         }
-        let decision = self.decisions.last_mut().expect("no marker before the decision");
-        assert_eq!((decision.producer, decision.outcome), (marker.producer, marker.outcome), "a marker of another end");
+        let decision = self.decisions.last_mut().expect("a marker before the decision");
+        assert_eq!(
+            (decision.producer, decision.result),
+            (marker.producer, marker.result),
+            "a marker of another transaction"
+        );
         assert!(decision.marked.insert((marker.topic.clone(), marker.partition)), "a second marker");
         let log = self.logs.entry((marker.topic.clone(), marker.partition)).or_default();
         log.open.remove(&marker.producer.id);
         log.epochs.insert(marker.producer.id, marker.producer.epoch);
-        log.markers.push((marker.producer, marker.outcome));
+        log.markers.push((marker.producer, marker.result));
         Ok(())
     }
 
@@ -252,17 +258,17 @@ impl TransactionCoordinator for TestCoordinator {
         self.logs.get(&(topic.to_owned(), partition)).is_some_and(|log| log.open.contains(&producer_id))
     }
 
-    fn end_offsets(&mut self, producer_id: i64, outcome: TransactionResult, _now: i64) -> Vec<JournalEntry> {
+    fn end_offsets(&mut self, producer_id: i64, result: TransactionResult, _now: i64) -> Vec<JournalEntry> {
         if !self.pending.remove(&producer_id) {
             return Vec::new();
         }
-        self.settled.push((producer_id, outcome));
-        // Stands for what a group would have the journal keep.
+        self.ended_offsets.push((producer_id, result));
+        // Represents the entry of a group.
         let transactional_id = format!("offsets of {producer_id}");
         vec![JournalEntry::Transaction(TransactionEntry::Expired { transactional_id })]
     }
 
     fn warn(&mut self, what: String) {
-        self.troubles.push(what);
+        self.warnings.push(what);
     }
 }

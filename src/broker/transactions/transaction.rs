@@ -1,63 +1,66 @@
-//! Owns one transactional id: what has become of it, and each rule by which it becomes something else.
+//! The state of one transactional id and the rules of its transitions.
 //!
-//! Nothing here changes in place but by what the journal holds: a step is worked out first, recorded, and then taken.
-//! The rules are those of KIP-98 with KIP-360 (a producer may have its own epoch bumped) and KIP-890 (each end bumps it).
+//! A transition returns a new value, which is recorded in the journal before it replaces the old one. Only `add` and
+//! `complete` change a value, and they apply journal entries. The rules are those of KIP-98, with KIP-360 (a producer
+//! may bump its own epoch) and KIP-890 (each end bumps the epoch).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::error::ResponseError;
 use serde::{Deserialize, Serialize};
 
-/// No producer id.
 pub const NO_PRODUCER_ID: i64 = -1;
-/// No epoch.
 pub const NO_PRODUCER_EPOCH: i16 = -1;
-/// The last epoch that a producer is given: the one above it is kept to fence it.
+/// The last epoch that a producer gets. The one above is reserved for fencing it.
 const LAST_EPOCH: i16 = i16::MAX - 1;
 
-/// A producer by its id and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProducerIdAndEpoch {
-    /// Its id.
     pub id: i64,
-    /// Its epoch.
     pub epoch: i16,
 }
 
 impl ProducerIdAndEpoch {
-    /// Nobody, as an answer says it.
+    /// The value in error responses.
     pub const NONE: Self = Self { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH };
 }
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionResult {
-    /// Its records count.
     Commit,
-    /// They do not.
     Abort,
 }
 
-/// By which protocol a transaction ends: `transaction.version`.
+/// The protocol version of an `EndTxn`; Kafka's `transaction.version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionVersion {
-    /// Without KIP-890: the epoch stays.
+    /// Before KIP-890: the epoch does not change.
     V1,
-    /// With it: each end bumps the epoch, so that nothing late can belong to the next transaction.
+    /// KIP-890: each end bumps the epoch, so that late requests cannot affect the next transaction.
     V2,
 }
 
-/// Where a transactional id stands. Kafka's `Dead` and `PrepareEpochFence` are passed through within one call here, and are never seen.
+/// The state of a transactional id.
+///
+/// ```text
+/// Empty ─► Ongoing ─► PrepareCommit ─► CompleteCommit ─► Ongoing …
+///                 └─► PrepareAbort  ─► CompleteAbort  ─► Ongoing …
+/// ```
+///
+/// `InitProducerId` leads from a completed state to `Empty`. With KIP-890 an abort without a transaction leads from
+/// `Empty` or a completed state to `PrepareAbort`. Kafka's states `Dead` and `PrepareEpochFence` never occur here,
+/// because their transitions are one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransactionState {
-    /// No transaction since the producer was prepare_increment_epoch.
+    /// No transaction since `InitProducerId`.
     Empty,
     /// A transaction is open.
     Ongoing,
-    /// It is decided that it commits; its markers may not stand yet.
+    /// The commit is decided; markers may be missing.
     PrepareCommit,
-    /// It is decided that it aborts; its markers may not stand yet.
+    /// The abort is decided; markers may be missing.
     PrepareAbort,
     /// The last transaction was committed.
     CompleteCommit,
@@ -66,8 +69,7 @@ pub enum TransactionState {
 }
 
 impl TransactionState {
-    /// Its name in the protocol.
-    #[must_use]
+    /// Kafka's name of the state.
     pub fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
@@ -79,8 +81,7 @@ impl TransactionState {
         }
     }
 
-    /// How the transaction ends, where that is decided and not done.
-    #[must_use]
+    /// The outcome of a prepared transaction.
     pub fn prepared_result(self) -> Option<TransactionResult> {
         match self {
             Self::PrepareCommit => Some(TransactionResult::Commit),
@@ -89,7 +90,7 @@ impl TransactionState {
         }
     }
 
-    /// How the last transaction ended, where there was one and none since.
+    /// The outcome of a completed transaction.
     fn completed_result(self) -> Option<TransactionResult> {
         match self {
             Self::CompleteCommit => Some(TransactionResult::Commit),
@@ -102,59 +103,54 @@ impl TransactionState {
 /// Partitions by topic.
 pub type Partitions = BTreeMap<String, BTreeSet<i32>>;
 
-/// What an `InitProducerId` leads to.
+/// The next step of an `InitProducerId`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InitStep {
-    /// This.
+    /// Record this state.
     Ready(Transaction),
-    /// The epoch is exhausted: a new producer id is wanted, and then [`Transaction::prepare_producer_id_rotation`].
+    /// The epoch is exhausted. Call [`Transaction::prepare_producer_id_rotation`] with a new producer id.
     EpochExhausted,
-    /// The open transaction must be aborted, and its producer prepare_fence, before anybody else is prepare_increment_epoch.
+    /// First abort the open transaction and fence its producer.
     AbortOngoing,
 }
 
-/// What an `EndTxn` leads to.
+/// The next step of an `EndTxn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndTxnStep {
-    /// The transaction is to be prepared.
+    /// Prepare the end.
     Prepare,
-    /// It has ended so before: the answer was lost, and is given again.
+    /// A retry of an end that is complete.
     AlreadyEnded,
 }
 
-/// A transactional id.
+/// The state of a transactional id and its current or last transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
-    /// Where it stands.
     pub state: TransactionState,
-    /// Its producer id.
     pub producer_id: i64,
-    /// Its epoch.
     pub epoch: i16,
-    /// The epoch before, for as long as a retry of the call that bumped it must be known: KIP-360.
+    /// The previous epoch, which identifies a retry of the call that bumped it (KIP-360); otherwise -1.
     pub last_epoch: i16,
-    /// The producer id before the last step, which is often the same one.
+    /// The producer id before the last transition; usually the same one.
     pub previous_producer_id: i64,
-    /// The producer id that follows when this end is complete, where the epoch is exhausted.
+    /// The producer id after completion, if the epoch is exhausted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_producer_id: Option<i64>,
-    /// `transaction.timeout.ms` of its producer.
+    /// `transaction.timeout.ms`
     pub timeout_ms: i32,
-    /// When its transaction began, -1 before the first one.
+    /// The start of the transaction; -1 before the first one.
     pub started: i64,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated: i64,
-    /// The partitions that are part of the transaction; in an end, those that have no marker yet.
+    /// The partitions of the transaction. In a prepared state those without a marker.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub partitions: Partitions,
-    /// The groups whose offsets are part of the transaction.
+    /// The groups with offsets in the transaction.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<String>,
 }
 
 impl Transaction {
-    /// A transactional id that nobody has used.
-    #[must_use]
     pub fn new(producer_id: i64, timeout_ms: i32, now: i64) -> Self {
         Self {
             state: TransactionState::Empty,
@@ -171,31 +167,28 @@ impl Transaction {
         }
     }
 
-    /// Its producer.
-    #[must_use]
     pub fn producer(&self) -> ProducerIdAndEpoch {
         ProducerIdAndEpoch { id: self.producer_id, epoch: self.epoch }
     }
 
-    /// Whether the epoch cannot be bumped without another producer id.
-    #[must_use]
+    /// Whether the epoch cannot be bumped without a new producer id.
     pub fn is_exhausted(&self) -> bool {
         self.epoch >= LAST_EPOCH
     }
 
-    /// The same with the producer's epoch bumped, ready for its first transaction.
+    /// Bumps the epoch for a new instance, or for the producer `expected` (KIP-360).
     ///
     /// # Errors
     ///
-    /// `PRODUCER_FENCED` when `expected`, who the caller says it is, is not the producer any more;
-    /// `CONCURRENT_TRANSACTIONS` while a transaction is being ended.
+    /// `PRODUCER_FENCED` if `expected` is not the current producer, `CONCURRENT_TRANSACTIONS` if a transaction is
+    /// prepared.
     pub fn prepare_increment_epoch(
         &self,
         expected: Option<ProducerIdAndEpoch>,
         timeout_ms: i32,
         now: i64,
     ) -> Result<InitStep, ResponseError> {
-        // An exhausted epoch of the previous id is the retry of a call that changed the id.
+        // The previous id with an exhausted epoch is a retry of the call that changed the id.
         let is_known = |producer: ProducerIdAndEpoch| {
             producer.id == self.producer_id
                 || (producer.id == self.previous_producer_id && producer.epoch >= LAST_EPOCH)
@@ -207,25 +200,24 @@ impl Transaction {
             TransactionState::PrepareCommit | TransactionState::PrepareAbort => {
                 return Err(ResponseError::ConcurrentTransactions);
             }
-            // Whose transaction it is does not matter: Kafka, too, looks at the epoch only when this one is gone.
+            // As in Kafka, the epoch is checked only after the open transaction is aborted.
             TransactionState::Ongoing => return Ok(InitStep::AbortOngoing),
             TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {}
         }
         let (epoch, last_epoch) = match expected.map(|producer| producer.epoch) {
             None if self.is_exhausted() => return Ok(InitStep::EpochExhausted),
-            // A new instance: nobody may pass as the one before.
+            // A new instance: the previous epoch must not be accepted as a retry.
             None => (self.epoch + 1, NO_PRODUCER_EPOCH),
             Some(epoch) if epoch == self.epoch && self.is_exhausted() => return Ok(InitStep::EpochExhausted),
             Some(epoch) if epoch == self.epoch => (self.epoch + 1, self.epoch),
-            // The retry of a call whose answer was lost.
+            // A retry of a call whose response was lost.
             Some(epoch) if epoch == self.last_epoch => (self.epoch, self.last_epoch),
             Some(_) => return Err(ResponseError::ProducerFenced),
         };
         Ok(InitStep::Ready(self.empty(self.producer_id, epoch, last_epoch, timeout_ms, now)))
     }
 
-    /// The same with another producer id, since the epoch was exhausted.
-    #[must_use]
+    /// Replaces a producer id whose epoch is exhausted.
     pub fn prepare_producer_id_rotation(
         &self,
         producer_id: i64,
@@ -242,12 +234,12 @@ impl Transaction {
         Self { epoch, last_epoch, previous_producer_id, ..Self::new(producer_id, timeout_ms, now) }
     }
 
-    /// Whether this producer may do something in its transaction.
+    /// Checks that the producer is the current one and may change its transaction.
     ///
     /// # Errors
     ///
-    /// `INVALID_PRODUCER_ID_MAPPING` or `PRODUCER_FENCED` if it is not the producer, `CONCURRENT_TRANSACTIONS` while its last transaction
-    /// is being ended.
+    /// `INVALID_PRODUCER_ID_MAPPING` for another producer id, `PRODUCER_FENCED` for another epoch,
+    /// `CONCURRENT_TRANSACTIONS` if a transaction is prepared.
     pub fn check_producer(&self, producer: ProducerIdAndEpoch) -> Result<(), ResponseError> {
         if producer.id != self.producer_id {
             return Err(ResponseError::InvalidProducerIdMapping);
@@ -261,20 +253,18 @@ impl Transaction {
         Ok(())
     }
 
-    /// Whether the partition is part of the transaction that is open.
-    #[must_use]
+    /// Whether the partition is part of the open transaction.
     pub fn has_partition(&self, topic: &str, partition: i32) -> bool {
         self.state == TransactionState::Ongoing
-            && self.partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition))
+            && self.partitions.get(topic).is_some_and(|topic_partitions| topic_partitions.contains(&partition))
     }
 
-    /// Whether the group's offsets are part of the transaction that is open.
-    #[must_use]
+    /// Whether the group is part of the open transaction.
     pub fn has_group(&self, group: &str) -> bool {
         self.state == TransactionState::Ongoing && self.groups.contains(group)
     }
 
-    /// Makes partitions and groups part of the transaction, which begins if none is open.
+    /// Adds partitions and groups to the transaction, which starts if none is open.
     pub fn add(&mut self, partitions: &Partitions, groups: &BTreeSet<String>, at: i64) {
         if self.state != TransactionState::Ongoing {
             self.state = TransactionState::Ongoing;
@@ -284,33 +274,33 @@ impl Transaction {
         }
         self.previous_producer_id = self.producer_id;
         self.updated = at;
-        for (topic, of_topic) in partitions {
-            self.partitions.entry(topic.clone()).or_default().extend(of_topic);
+        for (topic, topic_partitions) in partitions {
+            self.partitions.entry(topic.clone()).or_default().extend(topic_partitions);
         }
         self.groups.extend(groups.iter().cloned());
     }
 
-    /// What a producer's wish to end its transaction leads to.
+    /// Checks whether the producer may end its transaction.
     ///
     /// # Errors
     ///
-    /// As [`Transaction::check_producer`]; `INVALID_TXN_STATE` when there is nothing to end so.
+    /// As [`Transaction::check_producer`]. `INVALID_TXN_STATE` if the state does not allow this outcome.
     pub fn check_end(
         &self,
         producer: ProducerIdAndEpoch,
-        outcome: TransactionResult,
-        protocol: TransactionVersion,
+        result: TransactionResult,
+        version: TransactionVersion,
     ) -> Result<EndTxnStep, ResponseError> {
-        match protocol {
-            TransactionVersion::V1 => self.check_end_v1(producer, outcome),
-            TransactionVersion::V2 => self.check_end_v2(producer, outcome),
+        match version {
+            TransactionVersion::V1 => self.check_end_v1(producer, result),
+            TransactionVersion::V2 => self.check_end_v2(producer, result),
         }
     }
 
     fn check_end_v1(
         &self,
         producer: ProducerIdAndEpoch,
-        outcome: TransactionResult,
+        result: TransactionResult,
     ) -> Result<EndTxnStep, ResponseError> {
         if producer.id != self.producer_id {
             return Err(ResponseError::InvalidProducerIdMapping);
@@ -318,24 +308,24 @@ impl Transaction {
         if producer.epoch != self.epoch {
             return Err(ResponseError::ProducerFenced);
         }
-        if self.state.prepared_result() == Some(outcome) {
+        if self.state.prepared_result() == Some(result) {
             return Err(ResponseError::ConcurrentTransactions);
         }
         if self.state == TransactionState::Ongoing {
             return Ok(EndTxnStep::Prepare);
         }
-        if self.state.completed_result() == Some(outcome) {
+        if self.state.completed_result() == Some(result) {
             Ok(EndTxnStep::AlreadyEnded)
         } else {
             Err(ResponseError::InvalidTxnState)
         }
     }
 
-    /// KIP-890: what the epoch was tells a retry from the next call.
+    /// KIP-890: a retry has the epoch before the current one.
     fn check_end_v2(
         &self,
         producer: ProducerIdAndEpoch,
-        outcome: TransactionResult,
+        result: TransactionResult,
     ) -> Result<EndTxnStep, ResponseError> {
         let is_current = producer.epoch == self.epoch;
         let is_retry_of_rotation =
@@ -344,29 +334,30 @@ impl Transaction {
         if producer.id != self.producer_id && !is_retry_of_rotation {
             return Err(ResponseError::InvalidProducerIdMapping);
         }
-        let may_speak = match self.state {
+        let is_allowed = match self.state {
             TransactionState::Empty | TransactionState::Ongoing => is_current,
             TransactionState::PrepareCommit | TransactionState::PrepareAbort => is_retry,
             TransactionState::CompleteCommit | TransactionState::CompleteAbort => is_retry || is_current,
         };
-        if !may_speak {
+        if !is_allowed {
             return Err(ResponseError::ProducerFenced);
         }
         match self.state {
             TransactionState::Ongoing => Ok(EndTxnStep::Prepare),
             TransactionState::PrepareCommit | TransactionState::PrepareAbort
-                if self.state.prepared_result() == Some(outcome) =>
+                if self.state.prepared_result() == Some(result) =>
             {
                 Err(ResponseError::ConcurrentTransactions)
             }
             TransactionState::CompleteCommit | TransactionState::CompleteAbort
-                if is_retry && self.state.completed_result() == Some(outcome) =>
+                if is_retry && self.state.completed_result() == Some(result) =>
             {
                 Ok(EndTxnStep::AlreadyEnded)
             }
-            // A producer that has not heard of an error aborts what never reached the broker: the epoch keeps it from arriving late.
+            // The abort of a transaction that never reached the broker. Bumping the epoch fences requests that arrive
+            // late.
             TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort
-                if !is_retry && outcome == TransactionResult::Abort =>
+                if !is_retry && result == TransactionResult::Abort =>
             {
                 Ok(EndTxnStep::Prepare)
             }
@@ -374,21 +365,20 @@ impl Transaction {
         }
     }
 
-    /// The same with its end decided. `next_producer_id` is wanted when the epoch is bumped and exhausted.
-    #[must_use]
+    /// Decides the outcome. With [`TransactionVersion::V2`] an exhausted epoch requires `next_producer_id`.
     pub fn prepare_end(
         &self,
-        outcome: TransactionResult,
-        protocol: TransactionVersion,
+        result: TransactionResult,
+        version: TransactionVersion,
         next_producer_id: Option<i64>,
         now: i64,
     ) -> Self {
-        let (epoch, last_epoch) = match protocol {
+        let (epoch, last_epoch) = match version {
             TransactionVersion::V1 => (self.epoch, self.last_epoch),
             TransactionVersion::V2 => (self.epoch.saturating_add(1), self.epoch),
         };
         Self {
-            state: match outcome {
+            state: match result {
                 TransactionResult::Commit => TransactionState::PrepareCommit,
                 TransactionResult::Abort => TransactionState::PrepareAbort,
             },
@@ -396,30 +386,28 @@ impl Transaction {
             last_epoch,
             previous_producer_id: self.producer_id,
             next_producer_id,
-            // An abort of nothing began when it was asked.
+            // An abort without a transaction starts with the request.
             started: if self.state == TransactionState::Ongoing { self.started } else { now },
             updated: now,
             ..self.clone()
         }
     }
 
-    /// The same with its open transaction aborted by the broker, and its producer prepare_fence. The epoch is one that no producer was given,
-    /// exhausted or not, so no other id is wanted here.
-    #[must_use]
+    /// Aborts the open transaction and fences its producer. The bumped epoch was never given to a producer, even if it
+    /// is the reserved one, so no new producer id is required.
     pub fn prepare_fence(&self, now: i64) -> Self {
         self.prepare_end(TransactionResult::Abort, TransactionVersion::V2, None, now)
     }
 
-    /// What its producer is from the end's completion on.
-    #[must_use]
+    /// The producer after completion.
     pub fn successor(&self) -> ProducerIdAndEpoch {
         self.next_producer_id.map_or(self.producer(), |id| ProducerIdAndEpoch { id, epoch: 0 })
     }
 
-    /// The end is done.
+    /// Completes a prepared transaction.
     pub fn complete(&mut self, at: i64) {
-        let Some(outcome) = self.state.prepared_result() else { return };
-        self.state = match outcome {
+        let Some(result) = self.state.prepared_result() else { return };
+        self.state = match result {
             TransactionResult::Commit => TransactionState::CompleteCommit,
             TransactionResult::Abort => TransactionState::CompleteAbort,
         };

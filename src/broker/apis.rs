@@ -1,4 +1,4 @@
-//! Owns the list of requests that the broker answers, and the versions it claims for each.
+//! Supported APIs and their versions, and the response to `ApiVersions`.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::api_versions_response::{
@@ -18,7 +18,7 @@ use kafka_protocol::protocol::{Message, StrBytes, VersionRange};
 
 macro_rules! table {
     ($($api:ident: $request:ty),* $(,)?) => {
-        /// Every request that is answered, with the versions that are.
+        /// The APIs that the broker implements, with their versions.
         pub const APIS: &[(ApiKey, VersionRange)] = &[$((ApiKey::$api, <$request>::VERSIONS)),*];
     };
 }
@@ -61,13 +61,14 @@ table! {
     ListTransactions: ListTransactionsRequest,
 }
 
-/// Whether this version of a request is answered.
+/// Whether the broker implements this version of an API.
 #[must_use]
-pub fn is_answered(api: ApiKey, version: i16) -> bool {
+pub fn is_supported(api: ApiKey, version: i16) -> bool {
     APIS.iter().any(|(key, versions)| *key == api && (versions.min..=versions.max).contains(&version))
 }
 
-/// The answer to `ApiVersions` in a version that is not known: as version 0, with an error and the versions that are (KIP-511).
+/// The response to an unknown version of `ApiVersions`: version 0 with `UNSUPPORTED_VERSION` and the supported versions
+/// (KIP-511).
 #[must_use]
 pub fn unknown_version() -> ApiVersionsResponse {
     ApiVersionsResponse::default().with_api_keys(keys()).with_error_code(ResponseError::UnsupportedVersion.code())
@@ -75,27 +76,28 @@ pub fn unknown_version() -> ApiVersionsResponse {
 
 fn keys() -> Vec<ApiVersion> {
     let key = |(api, versions): &(ApiKey, VersionRange)| {
-        // librdkafka takes the range's start as a sign of what compression a broker knows, so Apache claims 0 and refuses it (KAFKA-18659).
+        // librdkafka derives the broker's compression codecs from the lowest version of Produce, so Apache Kafka
+        // advertises 0 although it rejects versions below 3 (KAFKA-18659).
         let min = if *api == ApiKey::Produce { 0 } else { versions.min };
         ApiVersion::default().with_api_key(*api as i16).with_min_version(min).with_max_version(versions.max)
     };
     APIS.iter().map(key).collect()
 }
 
-/// The answer to `ApiVersions`.
+/// The response to `ApiVersions`.
 #[must_use]
 pub fn api_versions(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
-    let named = |text: &StrBytes| {
+    let is_valid = |text: &StrBytes| {
         let alphanumeric = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
         let bytes = text.as_bytes();
         alphanumeric(bytes.first())
             && alphanumeric(bytes.last())
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
     };
-    if version >= 3 && !(named(&request.client_software_name) && named(&request.client_software_version)) {
+    if version >= 3 && !(is_valid(&request.client_software_name) && is_valid(&request.client_software_version)) {
         return ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code());
     }
-    // Version 2 of transactions (KIP-890) is how clients learn that Produce 12 and EndTxn 5 mean what they mean here.
+    // Clients use Produce 12 and EndTxn 5 with the semantics of KIP-890 only if transaction.version 2 is finalized.
     let transactions = StrBytes::from_static_str("transaction.version");
     let supported =
         SupportedFeatureKey::default().with_name(transactions.clone()).with_min_version(0).with_max_version(2);
@@ -103,8 +105,30 @@ pub fn api_versions(request: &ApiVersionsRequest, version: i16) -> ApiVersionsRe
         FinalizedFeatureKey::default().with_name(transactions).with_min_version_level(2).with_max_version_level(2);
     ApiVersionsResponse::default()
         .with_api_keys(keys())
-        // Clients of version 3 cannot read a feature whose range begins at 0 (KIP-1022).
+        // Version 3 cannot encode a feature whose range starts at 0 (KIP-1022).
         .with_supported_features(if version >= 4 { vec![supported] } else { Vec::new() })
         .with_finalized_features_epoch(0)
         .with_finalized_features(vec![finalized])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table in the documentation of `foodstream::broker`, made from [`APIS`].
+    fn table() -> Vec<String> {
+        let row = |(api, versions): &(ApiKey, VersionRange)| match (versions.min, versions.max) {
+            (min, max) if min == max => format!("//! | `{api:?}` | {min} |"),
+            (min, max) => format!("//! | `{api:?}` | {min} to {max} |"),
+        };
+        let head = ["//! | API | versions |", "//! | --- | --- |"].map(str::to_owned);
+        head.into_iter().chain(APIS.iter().map(row)).collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_api() {
+        let documented: Vec<_> = include_str!("mod.rs").lines().filter(|line| line.starts_with("//! |")).collect();
+        let table = table();
+        assert_eq!(documented, table, "the table in src/broker/mod.rs must be:\n{}", table.join("\n"));
+    }
 }

@@ -1,46 +1,47 @@
-//! Owns how much connections may ask of the broker: how many they are, how long each may keep it waiting, and the bytes that all of
-//! them together may have it hold.
+//! Connection limits: the number of connections, timeouts of requests and responses, and the memory that all requests
+//! and responses share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Requests and answers up to this length are held without asking: with the most connections that there may be they come to
-/// 64 MiB each. Whatever keeps a client alive and a command going is shorter.
+/// Requests and responses up to this size need no reservation in a [`MemoryBudget`]. At the maximum number of
+/// connections they take 64 MiB each. Heartbeats and everything else that keeps a client alive is smaller.
 pub const SMALL_FRAME: usize = 64 * 1024;
 
-/// The longest answer. More is read by no client unless it is told to (`receive.message.max.bytes` of librdkafka is as much).
+/// The largest response. It is librdkafka's default of `receive.message.max.bytes`; clients reject larger ones.
 pub const MAX_RESPONSE_BYTES: usize = 100_000_000;
 
-/// What a permit stands for: a semaphore counts no further than 32 bits at a time.
+/// Bytes per semaphore permit. A semaphore hands out at most `u32::MAX` permits at a time.
 const UNIT: usize = 1024;
 
-/// What connections may ask of the broker.
+/// Limits on what clients may demand of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Connections that are served at a time. One more takes the place of one that says nothing, or waits for a place.
+    /// Maximum number of open connections. A further one evicts an idle connection, or waits until one closes.
     pub max_connections: usize,
-    /// How long a new connection has for its first request. No client connects and says nothing; Kafka itself would wait for
-    /// `connections.max.idle.ms`. One that has asked may be silent: it may be all that keeps the broker from leaving.
+    /// Time for the first request of a new connection. Real clients send it at once; Apache Kafka waits for
+    /// `connections.max.idle.ms`. After its first request a connection may stay idle: it may be all that keeps the
+    /// broker running.
     pub first_request_timeout: Duration,
-    /// From the first byte of a request to its last one. What waits for room does not count.
+    /// Time from the first to the last byte of a request, without the wait for memory.
     pub request_timeout: Duration,
-    /// Between two pieces of a long request.
+    /// Time between two reads of a large request.
     pub request_stall_timeout: Duration,
-    /// Between two pieces of an answer that are taken.
+    /// Time between two writes of a response.
     pub response_stall_timeout: Duration,
-    /// Until all of an answer is taken.
+    /// Time until a client must have read a whole response.
     pub response_timeout: Duration,
-    /// How long a long request or answer waits for its room.
+    /// Time that a large request or response waits for memory.
     pub memory_timeout: Duration,
-    /// From when on a connection may lose its place to a new one, if it has asked for nothing yet.
+    /// A connection that has sent no request can be evicted after this time.
     pub min_idle_unused: Duration,
-    /// The same, after its last request.
+    /// A connection can be evicted after this time without a request.
     pub min_idle_used: Duration,
-    /// Bytes of long requests that are held together. At least the longest request.
+    /// Bytes that all large requests may take together. At least the largest request.
     pub request_memory: usize,
-    /// Bytes of records and of long answers that are held together.
+    /// Bytes that all large responses may take together, including the records that they contain.
     pub response_memory: usize,
 }
 
@@ -62,39 +63,42 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Bytes that all connections share. Whoever asks first is given first, so that a long one is not passed over for ever, and all at
-/// once, so that nobody waits for more while it keeps others from what it has.
+/// Bytes that all connections share.
+///
+/// Reservations are granted in the order of their requests, so that a large one is not starved by small ones, and
+/// always whole, so that none blocks others while it waits for its rest.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget {
     left: Arc<Semaphore>,
-    most: u32,
+    total: u32,
 }
 
 impl MemoryBudget {
-    /// Of so many bytes.
+    /// A budget of this many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let most = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
-        Self { left: Arc::new(Semaphore::new(most as usize)), most }
+        let total = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
+        Self { left: Arc::new(Semaphore::new(total as usize)), total }
     }
 
-    /// Reservation for so many bytes, as soon as it is there. What is longer than all of it gets all of it. `None` if it is not there in time.
-    pub async fn reserve(&self, bytes: usize, bound: Duration) -> Option<Reservation> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.most);
+    /// Reserves bytes as soon as they are free; `None` after `timeout`. A reservation larger than the budget takes the
+    /// whole budget.
+    pub async fn reserve(&self, bytes: usize, timeout: Duration) -> Option<Reservation> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
         let taken = Arc::clone(&self.left).acquire_many_owned(units);
-        tokio::time::timeout(bound, taken).await.ok()?.ok().map(Reservation)
+        tokio::time::timeout(timeout, taken).await.ok()?.ok().map(Reservation)
     }
 
-    /// Bytes that are held.
+    /// Bytes that are reserved.
     #[cfg(test)]
     pub fn held(&self) -> usize {
-        (self.most as usize - self.left.available_permits()) * UNIT
+        (self.total as usize - self.left.available_permits()) * UNIT
     }
 }
 
-/// Reservation for some bytes, given back when dropped.
+/// Reserved bytes, released when dropped.
 #[derive(Debug)]
-pub struct Reservation(#[expect(dead_code, reason = "what it holds it holds by being there")] OwnedSemaphorePermit);
+pub struct Reservation(#[expect(dead_code, reason = "the permit is held until it is dropped")] OwnedSemaphorePermit);
 
 #[cfg(test)]
 mod tests {
@@ -102,36 +106,36 @@ mod tests {
 
     const LONG: Duration = Duration::from_mins(1);
 
-    fn soon(budget: &MemoryBudget, bytes: usize) -> Option<Reservation> {
+    fn try_reserve(budget: &MemoryBudget, bytes: usize) -> Option<Reservation> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("built");
         runtime.block_on(budget.reserve(bytes, Duration::from_millis(1)))
     }
 
     #[test]
-    fn what_is_held_is_not_given_again_until_it_is_dropped() {
+    fn reserved_bytes_are_free_again_when_dropped() {
         let budget = MemoryBudget::new(10 * UNIT);
-        let first = soon(&budget, 6 * UNIT - 1).expect("room");
+        let first = try_reserve(&budget, 6 * UNIT - 1).expect("reserved");
         assert_eq!(budget.held(), 6 * UNIT);
-        assert!(soon(&budget, 5 * UNIT).is_none());
-        let second = soon(&budget, 4 * UNIT).expect("room");
+        assert!(try_reserve(&budget, 5 * UNIT).is_none());
+        let second = try_reserve(&budget, 4 * UNIT).expect("reserved");
         drop((first, second));
         assert_eq!(budget.held(), 0);
-        assert!(soon(&budget, usize::MAX).is_some(), "what is longer than all of it gets all of it");
+        assert!(try_reserve(&budget, usize::MAX).is_some(), "more than the budget takes all of it");
     }
 
     #[tokio::test]
-    async fn who_asks_first_is_given_first() {
+    async fn reservations_are_granted_in_order() {
         let budget = MemoryBudget::new(10 * UNIT);
-        let held = budget.reserve(5 * UNIT, LONG).await.expect("room");
-        let (long, short) = (budget.clone(), budget.clone());
-        let long = tokio::spawn(async move { long.reserve(10 * UNIT, LONG).await.expect("room") });
+        let held = budget.reserve(5 * UNIT, LONG).await.expect("reserved");
+        let (large, small) = (budget.clone(), budget.clone());
+        let large = tokio::spawn(async move { large.reserve(10 * UNIT, LONG).await.expect("reserved") });
         tokio::task::yield_now().await;
-        let short = tokio::spawn(async move { short.reserve(UNIT, LONG).await.expect("room") });
+        let small = tokio::spawn(async move { small.reserve(UNIT, LONG).await.expect("reserved") });
         tokio::task::yield_now().await;
-        assert!(!long.is_finished() && !short.is_finished(), "a short one does not pass a long one");
+        assert!(!large.is_finished() && !small.is_finished(), "a small one does not overtake a large one");
         drop(held);
-        drop(long.await.expect("no panic"));
-        drop(short.await.expect("no panic"));
+        drop(large.await.expect("no panic"));
+        drop(small.await.expect("no panic"));
         assert_eq!(budget.held(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Owns who is connected, and who gives up its place when there is none left: whoever has said nothing for the longest.
+//! Registry of open connections, and eviction of the one that has been idle the longest when the maximum is reached.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,80 +9,79 @@ use tokio::time::Instant;
 
 use super::connection_limits::ConnectionLimits;
 
-/// Everybody who is connected.
+/// All open connections, by number.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionRegistry(Arc<Mutex<HashMap<u64, ConnectionState>>>);
 
-/// What is known of a connection.
 #[derive(Debug, Clone)]
 struct ConnectionState {
-    /// Whether a request of it was ever answered.
-    asked: bool,
-    /// Since its last request, or since it came.
-    since: Instant,
-    leave: Arc<Notify>,
-    /// It was asked to go.
-    leaves: bool,
+    /// At least one of its requests was answered.
+    used: bool,
+    /// The time of its last request, or of its start.
+    active_at: Instant,
+    evict: Arc<Notify>,
+    evicted: bool,
 }
 
-/// A connection's place. Dropped, it is free.
+/// A connection's entry in the registry, removed when dropped.
 #[derive(Debug)]
 pub struct Registration {
     registry: ConnectionRegistry,
-    /// Of the connection.
+    /// The number of the connection.
     pub number: u64,
-    leave: Arc<Notify>,
+    evict: Arc<Notify>,
 }
 
 impl ConnectionRegistry {
-    fn places(&self) -> MutexGuard<'_, HashMap<u64, ConnectionState>> {
+    fn connections(&self) -> MutexGuard<'_, HashMap<u64, ConnectionState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a connection its place.
+    /// Adds a connection.
     #[must_use]
     pub fn register(&self, number: u64) -> Registration {
-        let leave = Arc::new(Notify::new());
-        let place = ConnectionState { asked: false, since: Instant::now(), leave: Arc::clone(&leave), leaves: false };
-        self.places().insert(number, place);
-        Registration { registry: self.clone(), number, leave }
+        let evict = Arc::new(Notify::new());
+        let state =
+            ConnectionState { used: false, active_at: Instant::now(), evict: Arc::clone(&evict), evicted: false };
+        self.connections().insert(number, state);
+        Registration { registry: self.clone(), number, evict }
     }
 
-    /// Has one connection give up its place: of those that never asked for anything the one that came first, otherwise the one whose last
-    /// request is the longest ago; none that came or asked a moment ago. Whether one was found.
+    /// Evicts one idle connection and returns whether there was one: the oldest that has sent no request, otherwise the
+    /// one with the oldest last request. Connections that were active within the limits are kept.
     #[must_use]
     pub fn evict_idle(&self, limits: &ConnectionLimits) -> bool {
-        let mut places = self.places();
+        let mut connections = self.connections();
         let now = Instant::now();
-        let is_quiet = |place: &ConnectionState| {
-            let patience: Duration = if place.asked { limits.min_idle_used } else { limits.min_idle_unused };
-            !place.leaves && now.duration_since(place.since) >= patience
+        let is_idle = |state: &ConnectionState| {
+            let min_idle: Duration = if state.used { limits.min_idle_used } else { limits.min_idle_unused };
+            !state.evicted && now.duration_since(state.active_at) >= min_idle
         };
-        let found = places.values_mut().filter(|place| is_quiet(place)).min_by_key(|place| (place.asked, place.since));
-        let Some(place) = found else { return false };
-        place.leaves = true;
-        place.leave.notify_one();
+        let idle = connections.values_mut().filter(|state| is_idle(state));
+        let Some(state) = idle.min_by_key(|state| (state.used, state.active_at)) else { return false };
+        state.evicted = true;
+        state.evict.notify_one();
         true
     }
 }
 
 impl Registration {
-    /// A request of it was answered.
+    /// Records that a request of the connection was answered.
     pub fn served_request(&self) {
-        if let Some(place) = self.registry.places().get_mut(&self.number) {
-            (place.asked, place.since) = (true, Instant::now());
+        if let Some(state) = self.registry.connections().get_mut(&self.number) {
+            (state.used, state.active_at) = (true, Instant::now());
         }
     }
 
-    /// Resolves when it is to give up its place.
+    /// Resolves when the connection is evicted.
     pub async fn evicted(&self) {
-        self.leave.notified().await;
+        self.evict.notified().await;
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.places().remove(&self.number);
+        self.registry.connections().remove(&self.number);
     }
 }
 
@@ -90,7 +89,7 @@ impl Drop for Registration {
 mod tests {
     use super::*;
 
-    const NOW: ConnectionLimits = ConnectionLimits {
+    const NO_IDLE_TIME: ConnectionLimits = ConnectionLimits {
         max_connections: 3,
         first_request_timeout: Duration::MAX,
         request_timeout: Duration::MAX,
@@ -104,7 +103,7 @@ mod tests {
         response_memory: 0,
     };
 
-    async fn is_taken(registration: &Registration) -> bool {
+    async fn is_evicted(registration: &Registration) -> bool {
         tokio::select! {
             biased;
             () = registration.evicted() => true,
@@ -113,33 +112,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_that_never_asked_goes_first_and_then_who_asked_the_longest_ago() {
+    async fn evicts_unused_connections_first_then_the_oldest() {
         let registry = ConnectionRegistry::default();
         let [first, second, third] = [1, 2, 3].map(|number| registry.register(number));
         first.served_request();
-        assert!(registry.evict_idle(&NOW) && registry.evict_idle(&NOW));
-        assert!(is_taken(&second).await && is_taken(&third).await && !is_taken(&first).await);
+        assert!(registry.evict_idle(&NO_IDLE_TIME) && registry.evict_idle(&NO_IDLE_TIME));
+        assert!(is_evicted(&second).await && is_evicted(&third).await && !is_evicted(&first).await);
         let fourth = registry.register(4);
         fourth.served_request();
         first.served_request();
-        assert!(registry.evict_idle(&NOW) && is_taken(&fourth).await && !is_taken(&first).await);
-        assert!(registry.evict_idle(&NOW) && is_taken(&first).await);
-        assert!(!registry.evict_idle(&NOW), "all of them are about to go");
+        assert!(registry.evict_idle(&NO_IDLE_TIME) && is_evicted(&fourth).await && !is_evicted(&first).await);
+        assert!(registry.evict_idle(&NO_IDLE_TIME) && is_evicted(&first).await);
+        assert!(!registry.evict_idle(&NO_IDLE_TIME), "all are evicted");
         drop((first, second, third, fourth));
-        assert!(registry.places().is_empty());
+        assert!(registry.connections().is_empty());
     }
 
     #[tokio::test]
-    async fn who_came_or_asked_a_moment_ago_stays() {
+    async fn keeps_connections_that_were_active_recently() {
         let registry = ConnectionRegistry::default();
         let (new, busy) = (registry.register(1), registry.register(2));
         busy.served_request();
-        let patient =
-            ConnectionLimits { min_idle_unused: Duration::from_mins(1), min_idle_used: Duration::from_mins(1), ..NOW };
+        let minute = Duration::from_mins(1);
+        let patient = ConnectionLimits { min_idle_unused: minute, min_idle_used: minute, ..NO_IDLE_TIME };
         assert!(!registry.evict_idle(&patient));
-        assert!(
-            registry.evict_idle(&ConnectionLimits { min_idle_unused: Duration::ZERO, ..patient })
-                && is_taken(&new).await
-        );
+        let hasty = ConnectionLimits { min_idle_unused: Duration::ZERO, ..patient };
+        assert!(registry.evict_idle(&hasty) && is_evicted(&new).await);
     }
 }

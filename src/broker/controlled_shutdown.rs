@@ -1,9 +1,9 @@
-//! The core's part of a graceful stop: every wait is ended, and none begins.
+//! Controlled shutdown of the core: every waiting request is answered, and no new one waits.
 //!
-//! Apache Kafka's controlled shutdown gives up the coordinators first: joins and syncs that wait are answered with
-//! `NOT_COORDINATOR`, and later requests of members with `COORDINATOR_NOT_AVAILABLE`, which clients retry. Delayed fetches
-//! end, there because another broker leads from now on. Here none does, so they are answered with what there is.
-//! Commits, ends of transactions and departures are applied until the last connection is closed.
+//! Like Apache Kafka, the broker gives up the coordinators first: waiting joins and syncs get `NOT_COORDINATOR`, and
+//! later requests of members get `COORDINATOR_NOT_AVAILABLE`, which clients retry. Waiting fetches end. In Apache Kafka
+//! another broker leads the partitions from then on; here none exists, so a fetch returns the records so far.
+//! Commits, ends of transactions and `LeaveGroup` are applied until the last connection is closed.
 
 use kafka_protocol::error::ResponseError;
 
@@ -11,8 +11,8 @@ use super::core::Core;
 use super::error_response::ErrorResponse;
 
 impl Core {
-    /// Answers every request that waits, and lets no other wait from now on. The timer must not run any more: members
-    /// whose join was ended here would count as missing in a rebalance that it completes.
+    /// Answers every waiting request; from now on none waits. The timer must have stopped: if it completed a rebalance,
+    /// the members whose joins end here would count as missing.
     pub fn end_waiting_requests(&mut self, now: i64) {
         self.stopping = true;
         self.release_fetches();
@@ -20,7 +20,7 @@ impl Core {
     }
 }
 
-/// The answer of a coordinator that is being stopped.
+/// The response of a coordinator that is shutting down.
 pub(super) fn refuse<R: ErrorResponse>(request: &R) -> R::Response {
     let mut response = request.empty_response();
     R::set_error(&mut response, ResponseError::CoordinatorNotAvailable.code());
@@ -41,8 +41,8 @@ mod tests {
     use super::super::topics::test_support::{NOW, append, broker, make, name, text};
     use super::*;
 
-    /// Calls the core in a version.
-    fn with_call<T>(version: i16, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+    /// Calls the core with a request context of this version.
+    fn with_context<T>(version: i16, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
         let client = Client { connection: 1, id: "test".to_owned(), host: "/127.0.0.1".to_owned() };
         work(&RequestContext { version, now: NOW, client: &client })
     }
@@ -69,74 +69,74 @@ mod tests {
             .with_protocols(vec![protocol])
     }
 
-    /// Joins in a version in which an id is not asked for first.
+    /// Joins at a version that does not require a member id.
     fn joined(core: &mut Core) -> MaybeDeferred<JoinGroupResponse> {
-        with_call(3, |context| core.join_group(&join(""), context))
+        with_context(3, |context| core.join_group(&join(""), context))
     }
 
-    fn now<T>(answer: MaybeDeferred<T>) -> T {
-        match answer {
-            MaybeDeferred::Now(answer) => answer,
-            MaybeDeferred::Later(_) => panic!("it waits"),
+    fn now<T>(response: MaybeDeferred<T>) -> T {
+        match response {
+            MaybeDeferred::Now(response) => response,
+            MaybeDeferred::Later(_) => panic!("deferred"),
         }
     }
 
     #[test]
-    fn a_waiting_fetch_gets_what_there_is() {
+    fn a_waiting_fetch_returns_its_records() {
         let mut core = broker();
         make(&mut core, "t", 1, &[]);
         append(&mut core, "t", "k", "v", NOW);
-        let MaybeDeferred::Later(ticket) = with_call(12, |context| core.fetch(&fetch(0), context)) else {
-            panic!("it waits")
+        let MaybeDeferred::Later(ticket) = with_context(12, |context| core.fetch(&fetch(0), context)) else {
+            panic!("deferred")
         };
         core.end_waiting_requests(NOW);
         assert!(matches!(core.take_ready()[..], [(ready, DeferredResponse::Fetch)] if ready == ticket));
-        // And one that comes later does not wait.
-        let plan = now(with_call(12, |context| core.fetch(&fetch(0), context)));
+        // A later fetch does not wait.
+        let plan = now(with_context(12, |context| core.fetch(&fetch(0), context)));
         let records = plan.read().expect("read").responses[0].partitions[0].records.clone();
         assert!(!records.expect("records").is_empty());
     }
 
     #[test]
-    fn members_that_wait_are_told_and_no_generation_is_made() {
+    fn waiting_members_get_not_coordinator() {
         let mut core = broker();
         let leader = now(joined(&mut core)).member_id.to_string();
-        let MaybeDeferred::Later(_) = joined(&mut core) else { panic!("it waits for the first to join again") };
-        let leader_again = now(with_call(3, |context| core.join_group(&join(&leader), context)));
+        let MaybeDeferred::Later(_) = joined(&mut core) else { panic!("not deferred until the first member rejoins") };
+        let leader_again = now(with_context(3, |context| core.join_group(&join(&leader), context)));
         let follower = core.take_ready().into_iter().find_map(|(_, deferred)| match deferred {
-            DeferredResponse::Join(answer) => Some(answer),
+            DeferredResponse::Join(response) => Some(response),
             _ => None,
         });
-        let follower = follower.expect("the rebalance is through");
+        let follower = follower.expect("the rebalance completed");
         assert_eq!((leader_again.generation_id, follower.generation_id), (2, 2));
-        // It waits for the leader's assignment.
+        // The sync waits for the leader's assignments.
         let sync = SyncGroupRequest::default()
             .with_group_id(GroupId(text("g")))
             .with_generation_id(2)
             .with_member_id(follower.member_id);
-        let MaybeDeferred::Later(_) = with_call(3, |context| core.sync_group(&sync, context)) else {
-            panic!("it waits")
+        let MaybeDeferred::Later(_) = with_context(3, |context| core.sync_group(&sync, context)) else {
+            panic!("deferred")
         };
         let before = core.groups.snapshot();
         core.end_waiting_requests(NOW);
-        let told = core.take_ready();
-        let [(_, DeferredResponse::Sync(synced))] = &told[..] else { panic!("{told:?}") };
+        let ready = core.take_ready();
+        let [(_, DeferredResponse::Sync(synced))] = &ready[..] else { panic!("{ready:?}") };
         assert_eq!(synced.error_code, ResponseError::NotCoordinator.code());
         assert_eq!(core.groups.snapshot(), before);
 
         let mut core = broker();
         now(joined(&mut core));
-        let MaybeDeferred::Later(_) = joined(&mut core) else { panic!("it waits") };
+        let MaybeDeferred::Later(_) = joined(&mut core) else { panic!("not deferred") };
         core.end_waiting_requests(NOW);
-        let told = core.take_ready();
-        let [(_, DeferredResponse::Join(joining))] = &told[..] else { panic!("{told:?}") };
+        let ready = core.take_ready();
+        let [(_, DeferredResponse::Join(joining))] = &ready[..] else { panic!("{ready:?}") };
         assert_eq!(joining.error_code, ResponseError::NotCoordinator.code());
-        assert!(joining.protocol_name.is_some(), "before version 7 it is never null");
+        assert!(joining.protocol_name.is_some(), "not nullable before version 7");
         assert_eq!(core.groups.summary().map(|(_, _, members)| members).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
-    fn members_that_come_later_are_told_to_look_for_another_coordinator() {
+    fn later_members_get_coordinator_not_available() {
         let mut core = broker();
         let member = now(joined(&mut core)).member_id;
         core.end_waiting_requests(NOW);
@@ -146,12 +146,15 @@ mod tests {
             .with_group_id(GroupId(text("g")))
             .with_generation_id(1)
             .with_member_id(member.clone());
-        assert_eq!(with_call(4, |context| core.heartbeat(&heartbeat, context)).error_code, refused);
+        assert_eq!(with_context(4, |context| core.heartbeat(&heartbeat, context)).error_code, refused);
         let sync =
             SyncGroupRequest::default().with_group_id(GroupId(text("g"))).with_generation_id(1).with_member_id(member);
-        assert_eq!(now(with_call(3, |context| core.sync_group(&sync, context))).error_code, refused);
+        assert_eq!(now(with_context(3, |context| core.sync_group(&sync, context))).error_code, refused);
         let find = FindCoordinatorRequest::default().with_key(text("g")).with_coordinator_keys(vec![text("g")]);
-        assert_eq!(with_call(3, |context| core.find_coordinator(&find, context)).error_code, refused);
-        assert_eq!(with_call(4, |context| core.find_coordinator(&find, context)).coordinators[0].error_code, refused);
+        assert_eq!(with_context(3, |context| core.find_coordinator(&find, context)).error_code, refused);
+        assert_eq!(
+            with_context(4, |context| core.find_coordinator(&find, context)).coordinators[0].error_code,
+            refused
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Owns what a request is answered when it is refused as a whole, whatever it asked: its answer's shape, with one error wherever one fits.
+//! Error responses: the response to a request that is rejected as a whole, with one error code in every field that can
+//! carry one.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_response::{
@@ -29,15 +30,15 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Request;
 
-/// A request that can be refused as a whole.
+/// A request that can be rejected as a whole, like `AbstractRequest.getErrorResponse` in Apache Kafka.
 pub trait ErrorResponse: Request {
-    /// The answer to it, with nothing done.
+    /// A response with the topics, partitions and groups of the request, and no results.
     fn empty_response(&self) -> Self::Response;
-    /// Puts an error into an answer, everywhere where one fits.
+    /// Sets every error code of a response.
     fn set_error(response: &mut Self::Response, code: i16);
 }
 
-/// Requests whose answers carry one error for all.
+/// Responses with one error code at the top.
 macro_rules! one_error {
     ($($request:ty),* $(,)?) => {$(
         impl ErrorResponse for $request {
@@ -67,7 +68,7 @@ one_error!(
     SyncGroupRequest,
 );
 
-/// Requests of which no fault is asked: their answers have an error per thing, and nothing is refused as a whole.
+/// Responses that never carry an injected error: they have one error code per item, and no test needs one.
 macro_rules! no_error {
     ($($request:ty),* $(,)?) => {$(
         impl ErrorResponse for $request {
@@ -228,7 +229,7 @@ impl ErrorResponse for OffsetFetchRequest {
     }
 
     fn set_error(response: &mut Self::Response, code: i16) {
-        // This one is told of partitions and never of a group.
+        // UNSTABLE_OFFSET_COMMIT is an error of partitions only.
         if code != ResponseError::UnstableOffsetCommit.code() {
             response.error_code = code;
             response.groups.iter_mut().for_each(|group| group.error_code = code);

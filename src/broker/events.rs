@@ -1,79 +1,80 @@
-//! Owns what the broker tells its host beside its answers: found at the start, or worth a line while it runs.
+//! Broker events: what the broker reports to its host process about recovery, topics, connections and failed writes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// One thing to tell.
+/// Something that happened in the broker, at the start or while it runs. The listener of its configuration receives
+/// these events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokerEvent {
-    /// A file ended in the middle of something; that much was cut off.
+    /// An incomplete end of a file was removed.
     TailTruncated {
         /// The file.
         path: PathBuf,
-        /// Bytes cut.
+        /// Number of bytes removed.
         bytes: u64,
-        /// It is known that they were never acknowledged.
+        /// The bytes are known to be unacknowledged.
         unacknowledged: bool,
     },
-    /// A log had lost markers from its end, which were written again as they were.
+    /// Transaction markers were missing at the end of a log and were written again from the journal.
     MarkersRestored {
         /// The file.
         path: PathBuf,
-        /// How many.
+        /// Number of markers.
         count: usize,
     },
-    /// A transaction was open in a log, and the journal knew no such one: it was ended.
+    /// A log had an open transaction that the coordinator did not know; it was ended.
     TransactionEnded {
         /// The topic.
         topic: String,
         /// The partition.
         partition: i32,
-        /// Committed, otherwise aborted.
+        /// True if it was committed, false if it was aborted.
         committed: bool,
     },
-    /// Something that belongs to nothing was given another name.
+    /// A file or directory that belongs to no topic was renamed.
     SetAside {
-        /// What it was called.
+        /// The old path.
         path: PathBuf,
-        /// What it is called now.
+        /// The new path.
         moved_to: PathBuf,
     },
     /// A topic was created.
     TopicCreated {
-        /// Its name.
+        /// The topic's name.
         name: String,
-        /// Its partitions.
+        /// The number of its partitions.
         partitions: usize,
     },
     /// A topic was deleted.
     TopicDeleted {
-        /// Its name.
+        /// The topic's name.
         name: String,
     },
     /// A client has connected.
     Connected {
-        /// From here.
+        /// The client's address.
         peer: SocketAddr,
     },
     /// A connection has ended.
     Disconnected {
-        /// From here.
+        /// The client's address.
         peer: SocketAddr,
-        /// What the client called itself; empty if it never said.
+        /// The client id of the last request; empty if the client sent none.
         client_id: String,
-        /// What was wrong with what it sent, where that ended it.
+        /// Why the broker closed the connection, if it did.
         reason: Option<String>,
     },
-    /// Data could not be written, and whoever sent it waits.
+    /// A write to the disk failed. The client that sent the data got an error and retries.
     WriteFailed {
-        /// What: a partition, the journal.
+        /// The journal, or the partition.
         what: String,
-        /// Why, in words.
+        /// The reason, for people.
         reason: String,
     },
-    /// Something went wrong that no client was waiting for.
+    /// Work that no client waits for failed: cleaning a log, removing a file.
     BackgroundError {
-        /// In words.
+        /// The error, for people.
         what: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Owns faults on demand: what is done to which request instead of, before or after answering it.
+//! Fault injection: rules that reject, delay or cut requests by API, client and count.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,24 +6,32 @@ use std::time::Duration;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::ApiKey;
 
-/// What is done to a request.
+/// What happens to a request that a [`FaultRule`] matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not applied, and answered with this error everywhere where its answer can carry one.
+    /// The request is not applied. The response has this error in every field that can carry one.
     Refuse(ResponseError),
-    /// The same after this time: what the client has sent meanwhile is answered right behind it.
+    /// Like [`Fault::Refuse`], after a delay. Requests that the client pipelined are answered right behind it.
     RefuseLate(ResponseError, Duration),
-    /// It is applied, and answered with this error as if it had not been.
+    /// The request is applied, and the response has this error as if it was not.
     ApplyAndRefuse(ResponseError),
-    /// It is applied after this time.
+    /// The request is applied after a delay.
     Delay(Duration),
-    /// It is applied, and its answer is thrown away with the connection.
+    /// The request is applied, and the connection is closed instead of sending the response.
     ApplyAndCut,
-    /// The connection is cut before it is applied.
+    /// The connection is closed and the request is not applied.
     Cut,
 }
 
-/// Which requests a fault is for.
+/// Selects the requests of a fault.
+///
+/// ```
+/// use foodstream::broker::{ApiKey, Fault, FaultRule, ResponseError};
+///
+/// // The first two commits of the client "billing" fail.
+/// let error = Fault::Refuse(ResponseError::CoordinatorNotAvailable);
+/// let rule = FaultRule::new(ApiKey::OffsetCommit, error).for_client("billing").times(2);
+/// ```
 #[derive(Debug, Clone)]
 pub struct FaultRule {
     api: ApiKey,
@@ -37,42 +45,43 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Every request of this kind.
+    /// A fault for every request of this API.
     #[must_use]
     pub fn new(api: ApiKey, fault: Fault) -> Self {
         Self { api, client_id: None, skip: 0, every: 1, times: u64::MAX, fault, seen: 0, done: 0 }
     }
 
-    /// Only the `n`-th of them, from 1.
+    /// Limits the rule to the `n`-th request, counted from 1.
     #[must_use]
     pub fn only(mut self, n: u64) -> Self {
         (self.skip, self.every, self.times) = (n.saturating_sub(1), 1, 1);
         self
     }
 
-    /// Every `n`-th of them.
+    /// Limits the rule to every `n`-th request.
     #[must_use]
     pub fn every(mut self, n: u64) -> Self {
         (self.skip, self.every) = (n.saturating_sub(1), n.max(1));
         self
     }
 
-    /// No more than this many times.
+    /// Limits how often the fault happens.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
-    /// Only those of clients whose id is this.
+    /// Limits the rule to clients with this `client.id`.
     #[must_use]
     pub fn for_client(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
     }
 
-    fn meet(&mut self, api: ApiKey, client_id: &str) -> Option<Fault> {
-        if self.api != api || self.client_id.as_deref().is_some_and(|wanted| wanted != client_id) {
+    /// Counts a request and returns the fault if the rule matches it.
+    fn next_fault(&mut self, api: ApiKey, client_id: &str) -> Option<Fault> {
+        if self.api != api || self.client_id.as_deref().is_some_and(|expected| expected != client_id) {
             return None;
         }
         let number = self.seen;
@@ -85,34 +94,34 @@ impl FaultRule {
     }
 }
 
-/// The faults of one broker, changed while it runs. Clones share them.
+/// The fault rules of one broker. Clones share them, so that a test can change the rules while the broker runs.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     rules: Arc<Mutex<Vec<FaultRule>>>,
 }
 
 impl Faults {
-    /// Adds a rule. Of several that meet a request, the first one added acts; all of them count it.
+    /// Adds a rule. If several rules match a request, the oldest rule decides, and all of them count the request.
     pub fn add(&self, rule: FaultRule) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// How many requests a fault was done to, over all rules.
+    /// The number of faults that have happened, over all rules.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|rule| rule.done).sum()
     }
 
-    /// What is to be done to this request.
-    pub(super) fn meet(&self, api: ApiKey, client_id: &str) -> Option<Fault> {
+    /// Counts a request and returns its fault, if it has one.
+    pub(super) fn next_fault(&self, api: ApiKey, client_id: &str) -> Option<Fault> {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         rules.iter_mut().fold(None, |first, rule| {
-            let fault = rule.meet(api, client_id);
+            let fault = rule.next_fault(api, client_id);
             first.or(fault)
         })
     }
@@ -125,11 +134,11 @@ mod tests {
     fn hits(rule: FaultRule, requests: u64) -> Vec<u64> {
         let faults = Faults::default();
         faults.add(rule);
-        (1..=requests).filter(|_| faults.meet(ApiKey::EndTxn, "a").is_some()).collect()
+        (1..=requests).filter(|_| faults.next_fault(ApiKey::EndTxn, "a").is_some()).collect()
     }
 
     #[test]
-    fn a_rule_meets_the_request_it_names() {
+    fn rules_select_by_api_client_and_count() {
         let cut = || FaultRule::new(ApiKey::EndTxn, Fault::Cut);
         assert_eq!(hits(cut().only(3), 9), [3]);
         assert_eq!(hits(cut().every(4), 12), [4, 8, 12]);

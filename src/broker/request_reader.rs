@@ -1,4 +1,4 @@
-//! Owns reading requests off a connection: how long one may take to arrive, and the room that a long one needs before it does.
+//! Request reader: frames from a connection, with timeouts, and with reserved memory for large ones.
 
 use std::time::Duration;
 
@@ -9,84 +9,84 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connection_limits::{ConnectionLimits, MemoryBudget, Reservation, SMALL_FRAME};
 use super::wire::{Frames, InvalidRequest};
 
-/// Why no request follows.
+/// Why a connection has no further request.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The client has left.
-    #[error("it has left")]
+    /// The client has closed the connection.
+    #[error("the client closed the connection")]
     Closed,
-    /// What it sent is no request.
+    /// The bytes are not a request.
     #[error(transparent)]
     Malformed(#[from] InvalidRequest),
-    /// It connected and asked for nothing.
-    #[error("it asked for nothing within {0:?}")]
+    /// The first request did not arrive in time.
+    #[error("no request within {0:?}")]
     NoRequest(Duration),
-    /// It stopped in the middle of a request.
-    #[error("its request of {length} bytes stopped after {arrived} of them")]
+    /// The rest of a request did not arrive in time.
+    #[error("the request stopped after {arrived} of {length} bytes")]
     Incomplete {
-        /// As it claimed; 0 where even that had not arrived.
+        /// The length that the client declared; 0 if the length field is incomplete.
         length: usize,
-        /// What came of it.
+        /// Bytes received.
         arrived: usize,
     },
-    /// Too many long requests were under way.
-    #[error("there was no room for its request of {length} bytes within {waited:?}")]
+    /// Other large requests held the memory for too long.
+    #[error("no memory for a request of {length} bytes within {waited:?}")]
     NoMemory {
-        /// As it claimed.
+        /// The length that the client declared.
         length: usize,
-        /// How long it waited.
+        /// How long the request waited.
         waited: Duration,
     },
 }
 
-/// A long request and the room that it takes, which is given back with the last of its bytes.
-struct Long {
+/// The bytes of a large request. The reservation is released with the last clone of the bytes.
+struct ReservedBytes {
     bytes: BytesMut,
-    _room: Reservation,
+    _reservation: Reservation,
 }
 
-impl AsRef<[u8]> for Long {
+impl AsRef<[u8]> for ReservedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// What has arrived and is no whole request yet.
+/// Bytes of a connection that are not a whole request yet.
 #[derive(Debug, Default)]
 pub struct RequestReader {
-    /// Never more than [`SMALL_FRAME`] bytes.
+    /// At most [`SMALL_FRAME`] bytes.
     buffer: BytesMut,
     frames: Frames,
-    /// Whether there was a whole request before.
-    has_asked: bool,
+    /// Whether a whole request was read before.
+    has_read_request: bool,
 }
 
 impl RequestReader {
-    /// A request that is here already.
+    /// The next request, if it is buffered.
     ///
     /// # Errors
     ///
-    /// When what is here is none.
+    /// When the buffered bytes are not a request.
     pub fn buffered(&mut self) -> Result<Option<Bytes>, ReadError> {
         let frame = self.frames.next(&mut self.buffer)?;
-        self.has_asked |= frame.is_some();
+        self.has_read_request |= frame.is_some();
         Ok(frame)
     }
 
-    /// The next request, whole, as soon as it is there.
+    /// Waits for the next request.
     ///
     /// # Errors
     ///
-    /// When none follows.
+    /// When the connection has no further request.
     pub async fn next(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
         limits: &ConnectionLimits,
         budget: &MemoryBudget,
     ) -> Result<Bytes, ReadError> {
-        let begun = Instant::now();
-        // One that has asked before may be silent until the first byte of its next request.
-        let mut due = (!self.has_asked).then_some(begun + limits.first_request_timeout);
+        let start = Instant::now();
+        // After its first request a connection may be idle until the first byte of the next one.
+        let mut due = (!self.has_read_request).then_some(start + limits.first_request_timeout);
         loop {
             if !self.buffer.is_empty() {
                 due.get_or_insert_with(|| Instant::now() + limits.request_timeout);
@@ -96,12 +96,12 @@ impl RequestReader {
             }
             if self.buffer.len() >= SMALL_FRAME {
                 let due = due.unwrap_or_else(|| Instant::now() + limits.request_timeout);
-                let frame = self.long(stream, limits, budget, due).await?;
-                self.has_asked = true;
+                let frame = self.read_large(stream, limits, budget, due).await?;
+                self.has_read_request = true;
                 return Ok(frame);
             }
-            let room = SMALL_FRAME - self.buffer.len();
-            let mut into = (&mut self.buffer).limit(room);
+            let capacity = SMALL_FRAME - self.buffer.len();
+            let mut into = (&mut self.buffer).limit(capacity);
             let read = stream.read_buf(&mut into);
             let read = match due {
                 Some(due) => timeout_at(due, read).await,
@@ -121,9 +121,9 @@ impl RequestReader {
         }
     }
 
-    /// The rest of a request that is longer than what is held without asking. Nothing more of it is read before there is room
-    /// for all of it: what it has sent stays where it is, and the client has to wait.
-    async fn long(
+    /// Reads the rest of a request that is larger than [`SMALL_FRAME`], after reserving memory for all of it. Until
+    /// then the bytes stay in the socket, and TCP makes the client wait.
+    async fn read_large(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
         limits: &ConnectionLimits,
@@ -131,12 +131,13 @@ impl RequestReader {
         due: Instant,
     ) -> Result<Bytes, ReadError> {
         let length = self.frames.claim(&self.buffer);
-        let begun = Instant::now();
-        let room = budget
+        let start = Instant::now();
+        let reservation = budget
             .reserve(length, limits.memory_timeout)
             .await
             .ok_or(ReadError::NoMemory { length, waited: limits.memory_timeout })?;
-        let due = due + begun.elapsed();
+        // The wait for memory does not count.
+        let due = due + start.elapsed();
         let mut bytes = BytesMut::with_capacity(length);
         bytes.extend_from_slice(&self.buffer[Frames::LENGTH..]);
         self.buffer = BytesMut::new();
@@ -149,7 +150,7 @@ impl RequestReader {
                 Err(_) => return Err(ReadError::Incomplete { length, arrived: bytes.len() }),
             }
         }
-        Ok(Bytes::from_owner(Long { bytes, _room: room }))
+        Ok(Bytes::from_owner(ReservedBytes { bytes, _reservation: reservation }))
     }
 }
 
@@ -187,13 +188,13 @@ mod tests {
         [&u32::try_from(request.len()).expect("short").to_be_bytes()[..], request].concat()
     }
 
-    /// No case takes longer; one that does has found a wait without a bound.
+    /// A case that takes longer waits without a timeout.
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("built");
         runtime.block_on(async { timeout(Duration::from_secs(30), future).await.expect("in time") })
     }
 
-    /// What ends a connection on which this much was sent.
+    /// How a connection ends on which these bytes were sent.
     async fn end_after(sent: &[u8], limits: &ConnectionLimits, budget: &MemoryBudget) -> ReadError {
         let (mut client, mut server) = tokio::io::duplex(1 << 22);
         client.write_all(sent).await.expect("sent");
@@ -209,7 +210,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
         #[test]
-        fn requests_of_any_length_come_out_as_they_went_in_and_give_their_room_back(
+        fn reads_requests_of_any_length(
             lengths in vec(prop_oneof![10_usize..100, SMALL_FRAME - 10..SMALL_FRAME + 10, SMALL_FRAME..300_000], 1..6),
             pipe in 1_usize..200_000,
         ) {
@@ -235,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_or_stops_in_the_middle_is_not_waited_for() {
+    fn incomplete_requests_time_out() {
         let budget = MemoryBudget::new(1 << 20);
         let long = framed(&vec![0; 200_000]);
         block_on(async {
             assert!(matches!(end_after(b"", &QUICK, &budget).await, ReadError::NoRequest(_)));
-            // Who has asked may be silent.
+            // After a request the connection may be idle.
             let (mut client, mut server) = tokio::io::duplex(1 << 10);
             client.write_all(&framed(&[0; 10])).await.expect("sent");
             let mut reader = RequestReader::default();
@@ -259,14 +260,14 @@ mod tests {
             let end = end_after(&[&framed(&[0; 10]), &long[..5]].concat(), &QUICK, &budget).await;
             assert!(matches!(end, ReadError::Incomplete { length: 200_000, arrived: 5 }), "{end}");
         });
-        assert_eq!(budget.held(), 0, "and gives back what it had");
+        assert_eq!(budget.held(), 0, "reserved memory is released");
     }
 
     #[test]
-    fn a_long_request_is_not_read_before_there_is_room_and_one_of_any_length_comes_through() {
+    fn a_large_request_waits_for_memory() {
         block_on(async {
             let budget = MemoryBudget::new(300_000);
-            let held = budget.reserve(200_000, SLOW.memory_timeout).await.expect("room");
+            let held = budget.reserve(200_000, SLOW.memory_timeout).await.expect("reserved");
             let long = framed(&vec![7; 250_000]);
             let hasty = ConnectionLimits { memory_timeout: QUICK.memory_timeout, ..SLOW };
             assert!(matches!(end_after(&long, &hasty, &budget).await, ReadError::NoMemory { length: 250_000, .. }));
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_none_ends_it_at_once() {
+    fn a_negative_length_ends_the_connection() {
         let budget = MemoryBudget::new(1 << 20);
         let end = block_on(end_after(&u32::MAX.to_be_bytes(), &SLOW, &budget));
         assert!(matches!(end, ReadError::Malformed(InvalidRequest::FrameTooShort(-1))), "{end}");

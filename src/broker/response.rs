@@ -1,54 +1,54 @@
-//! Owns what goes into the core beside a request, and how an answer comes out of it: at once, or later under a ticket.
+//! Request context and deferred responses: what the core receives with a request, and how a response leaves it later.
 
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
-/// Who asks.
+/// The client that sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Number of the connection, never used again.
+    /// Number of the connection; numbers are not reused.
     pub connection: u64,
-    /// The client id of the request's header; empty where there is none.
+    /// The client id from the request header; empty if the header has none.
     pub id: String,
-    /// The peer's address, as groups show it: `/127.0.0.1`.
+    /// The peer's address in the format that group descriptions use: `/127.0.0.1`.
     pub host: String,
 }
 
-/// What a request comes with.
+/// Version, time and client of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext<'a> {
-    /// The version in which it was asked and will be answered.
+    /// The API version of the request and of its response.
     pub version: i16,
     /// Milliseconds since the epoch by the broker's clock.
     pub now: i64,
-    /// Who asks.
+    /// The client that sent the request.
     pub client: &'a Client,
 }
 
-/// Names an answer that is to come.
+/// Identifies a deferred response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
-/// An answer, or the promise of one in the [`Outbox`].
+/// A response, or the ticket of one that will appear in the [`Outbox`].
 #[derive(Debug)]
 pub enum MaybeDeferred<T> {
-    /// Now.
+    /// The response is ready.
     Now(T),
-    /// Under this ticket, in the outbox, after a later request or tick.
+    /// A later request or tick puts the response into the outbox under this ticket.
     Later(Ticket),
 }
 
-/// An answer that had to wait.
+/// A response that had to wait.
 #[derive(Debug)]
 pub enum DeferredResponse {
-    /// The rebalance is through.
+    /// The rebalance has completed.
     Join(JoinGroupResponse),
-    /// The leader has spoken.
+    /// The leader has sent the assignments.
     Sync(SyncGroupResponse),
-    /// Enough is there to be read, or the time is up: the fetch is to be planned now.
+    /// The fetch has enough bytes or has timed out. The caller plans the read again.
     Fetch,
 }
 
-/// The answers that have become ready, in the order in which they did.
+/// Deferred responses that are ready, in the order in which they became ready.
 #[derive(Debug, Default)]
 pub struct Outbox {
     issued: u64,
@@ -56,18 +56,18 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// A ticket that nobody has.
+    /// Issues a new ticket.
     pub fn ticket(&mut self) -> Ticket {
         self.issued += 1;
         Ticket(self.issued)
     }
 
-    /// Puts an answer out under its ticket.
-    pub fn put(&mut self, ticket: Ticket, answer: DeferredResponse) {
-        self.ready.push((ticket, answer));
+    /// Adds the response of a ticket.
+    pub fn put(&mut self, ticket: Ticket, response: DeferredResponse) {
+        self.ready.push((ticket, response));
     }
 
-    /// Takes what is ready.
+    /// Removes and returns all responses that are ready.
     pub fn take(&mut self) -> Vec<(Ticket, DeferredResponse)> {
         std::mem::take(&mut self.ready)
     }

@@ -1,10 +1,10 @@
-//! Owns record batches of format v2 byte by byte, written and read here, so that a wrong one can be made and a right one be told.
+//! Record batches of format v2, encoded and decoded by hand, so that cases can send invalid ones.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::codec;
 
-/// Where a header field begins.
+/// Positions of header fields.
 pub const MAGIC: usize = 16;
 pub const CRC: usize = 17;
 const CHECKED: usize = 21;
@@ -15,7 +15,7 @@ const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 
-/// A batch: its header's fields and its records' values.
+/// A batch: the fields of its header, and its records.
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub base_offset: i64,
@@ -30,7 +30,7 @@ pub struct Batch {
     pub records: Vec<Record>,
 }
 
-/// A record, by what it adds to its batch.
+/// A record, relative to its batch.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub timestamp_delta: i64,
@@ -40,13 +40,13 @@ pub struct Record {
 }
 
 impl Batch {
-    /// A batch with a record for every value, all at one time.
+    /// A batch with one record per value, all with this timestamp.
     pub fn of(timestamp: i64, values: &[&str]) -> Self {
         let times: Vec<i64> = values.iter().map(|_| timestamp).collect();
         Self::timed(&times, values)
     }
 
-    /// A batch with a record for every time and value.
+    /// A batch with one record per timestamp and value.
     pub fn timed(timestamps: &[i64], values: &[&str]) -> Self {
         let first_timestamp = timestamps.first().copied().unwrap_or(-1);
         let records: Vec<Record> = (0..)
@@ -72,20 +72,20 @@ impl Batch {
         }
     }
 
-    /// The batch as one of an idempotent producer.
+    /// The batch with the fields of an idempotent producer.
     pub fn by(mut self, producer: (i64, i16), sequence: i32) -> Self {
         (self.producer_id, self.producer_epoch) = producer;
         self.base_sequence = sequence;
         self
     }
 
-    /// The batch as one in a transaction.
+    /// The batch with the transactional attribute.
     pub fn in_transaction(mut self) -> Self {
         self.attributes |= TRANSACTIONAL;
         self
     }
 
-    /// The batch with its records compressed.
+    /// The batch with compressed records.
     pub fn compressed(mut self, codec: i16) -> Self {
         self.attributes = self.attributes & !CODEC | codec;
         self
@@ -111,7 +111,7 @@ impl Batch {
         self.raw().freeze()
     }
 
-    /// The batch as bytes that can still be spoilt.
+    /// The encoded batch, mutable.
     pub fn raw(&self) -> BytesMut {
         let mut bytes = BytesMut::new();
         bytes.put_i64(self.base_offset);
@@ -144,7 +144,7 @@ impl Batch {
         bytes
     }
 
-    /// The batches of a fetched partition, the last of which may be cut and is left out then.
+    /// Decodes the batches of a fetched partition, without an incomplete one at the end.
     pub fn read(mut bytes: Bytes) -> Vec<Self> {
         let mut batches = Vec::new();
         while bytes.len() >= HEADER {
@@ -191,12 +191,12 @@ impl Batch {
                 value: get_field(&mut record),
             });
         }
-        assert!(bytes.is_empty(), "nothing behind the last record of a batch");
+        assert!(bytes.is_empty(), "no bytes after the last record of a batch");
         batch
     }
 }
 
-/// Makes length and checksum of a batch right again.
+/// Corrects length and checksum of an encoded batch.
 pub fn seal(bytes: &mut BytesMut) {
     let length = i32::try_from(bytes.len() - 12).expect("a length");
     bytes[8..12].copy_from_slice(&length.to_be_bytes());
@@ -204,7 +204,7 @@ pub fn seal(bytes: &mut BytesMut) {
     bytes[CRC..CHECKED].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// CRC-32C, bit by bit: batches here are small, and it owes nothing to the broker's own.
+/// CRC-32C, bit by bit. It is slow but independent of the broker's implementation.
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |checksum, byte| {
         (0..8).fold(checksum ^ u32::from(*byte), |bits, _| (bits >> 1) ^ (0x82F6_3B78 & (bits & 1).wrapping_neg()))

@@ -1,4 +1,4 @@
-//! Owns the codecs of record batches, by the numbers that a batch's attributes have for them.
+//! Compression codecs of record batches, by their number in the attributes.
 
 use std::io::{Read, Write};
 
@@ -13,7 +13,7 @@ pub const SNAPPY: i16 = 2;
 pub const LZ4: i16 = 3;
 pub const ZSTD: i16 = 4;
 
-/// How snappy's blocks begin when Java frames them; librdkafka sends one bare block.
+/// Header of snappy data framed by Java; librdkafka sends one block without framing.
 const FRAMED: &[u8] = b"\x82SNAPPY\0";
 
 pub fn name(codec: i16) -> &'static str {
@@ -23,7 +23,7 @@ pub fn name(codec: i16) -> &'static str {
         SNAPPY => "snappy",
         LZ4 => "lz4",
         ZSTD => "zstd",
-        _ => panic!("no codec has the number {codec}"),
+        _ => panic!("unknown codec {codec}"),
     }
 }
 
@@ -48,7 +48,7 @@ pub fn decompress(codec: i16, bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     match codec {
         GZIP => GzDecoder::new(bytes).read_to_end(&mut plain).map(drop).expect("gzip"),
-        SNAPPY => plain = unsnap(bytes),
+        SNAPPY => plain = decompress_snappy(bytes),
         LZ4 => FrameDecoder::new(bytes).read_to_end(&mut plain).map(drop).expect("lz4"),
         ZSTD => plain = zstd::decode_all(bytes).expect("zstd"),
         _ => plain.extend(bytes),
@@ -56,10 +56,10 @@ pub fn decompress(codec: i16, bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-fn unsnap(bytes: &[u8]) -> Vec<u8> {
+fn decompress_snappy(bytes: &[u8]) -> Vec<u8> {
     let block = |bytes: &[u8]| snap::raw::Decoder::new().decompress_vec(bytes).expect("snappy");
     let Some(framed) = bytes.strip_prefix(FRAMED) else { return block(bytes) };
-    // Two versions, then blocks behind their lengths.
+    // Two versions, then blocks with their lengths.
     let (mut rest, mut plain) = (&framed[8..], Vec::new());
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length");

@@ -1,7 +1,7 @@
-//! Owns the contract suite: raw requests to a broker, and transcripts of its answers held against Apache Kafka's.
+//! Protocol suite: sends raw requests to a broker and compares its responses with transcripts of Apache Kafka.
 //!
-//! A case plays a script of requests over TCP and writes a transcript, told in Kafka's own words with the names of one run
-//! taken out. The transcripts in `snapshots/` are Apache Kafka's; whoever speaks Kafka's protocol is held to the same files.
+//! A case sends a script of requests over TCP and writes a transcript of the responses, with names, ids and times of
+//! the run replaced. The transcripts in `snapshots/` are from Apache Kafka; every broker must produce the same files.
 //!
 //! ```text
 //! cargo test --test protocol                                 every case against the embedded broker
@@ -14,38 +14,38 @@
 //!                                                            writes the transcripts instead of comparing them
 //! ```
 //!
-//! Recording asks the broker first whether it is Apache Kafka 4.1: a transcript is never taken from anyone else. A new
-//! case is recorded, read, and then run several times, since Kafka is not always of one mind.
+//! Recording first checks that the broker is Apache Kafka 4.1. Record a new case, read its transcript, and run it
+//! several times: some responses of Kafka depend on timing.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test has a clock, an environment and ids of its own, beside the program's"
+    reason = "a test reads the clock and the environment and prints, independently of the program"
 )]
 
+mod api_versions;
 mod batch;
-mod chance;
 mod client;
 mod codec;
 mod compression;
 mod configs;
 mod fencing;
 mod fetch;
-mod frames;
+mod framing;
 mod group_admin;
 mod groups;
-mod handshake;
 mod idempotence;
-mod lab;
 mod list_offsets;
 mod membership;
-mod names;
+mod normalizer;
 mod offsets;
 mod produce;
+mod random_scripts;
 mod requests;
+mod response_tree;
 mod snapshots;
 mod static_members;
-mod telling;
+mod test_support;
 #[path = "../support/time_limit.rs"]
 mod time_limit;
 mod topics;
@@ -60,42 +60,43 @@ use libtest_mimic::Arguments;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// A test: the name of its transcript, and what it asks.
-pub type Case = (&'static str, fn(&mut lab::Lab));
+/// A test: the name of its transcript, and its script.
+pub type Case = (&'static str, fn(&mut test_support::Recorder));
 
-/// Someone who is to answer as Apache Kafka does.
+/// A broker under test.
 #[derive(Clone)]
 pub struct Broker {
-    /// How the cases against it are called in the list of tests.
+    /// Prefix of its cases in the list of tests.
     pub name: &'static str,
-    /// Where it listens: `host:port`.
+    /// Its address: `host:port`.
     pub address: String,
-    /// Whether transcripts are to be written from its answers.
+    /// Record transcripts instead of comparing with them.
     pub records: bool,
 }
 
-/// Whom to ask: the Kafka that is named, or else the embedded broker over either of its storages.
+/// The broker that `FOODSTREAM_TEST_BROKER` names, otherwise the embedded broker, once in memory and once in a
+/// directory.
 fn brokers_under_test() -> (Vec<Broker>, Vec<Embedded>) {
     if let Some(address) = std::env::var("FOODSTREAM_TEST_BROKER").ok().filter(|address| !address.is_empty()) {
-        let records = std::env::var("FOODSTREAM_PROTOCOL").is_ok_and(|wish| wish == "record");
+        let records = std::env::var("FOODSTREAM_PROTOCOL").is_ok_and(|mode| mode == "record");
         return (vec![Broker { name: "named", address, records }], Vec::new());
     }
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a directory");
     let (memory, on_disk) = (BrokerConfig::in_memory(), BrokerConfig::in_directory(folder.path()));
     [Embedded::start("memory", memory, None), Embedded::start("folder", on_disk, Some(folder))].into_iter().unzip()
 }
 
-/// A broker in this process.
+/// An embedded broker in this process.
 struct Embedded {
     server: Option<Server>,
     runtime: Runtime,
-    /// Its data, deleted after it.
+    /// Its data, deleted when dropped.
     _folder: Option<TempDir>,
 }
 
 impl Embedded {
     fn start(name: &'static str, mut config: BrokerConfig, folder: Option<TempDir>) -> (Broker, Self) {
-        // As the broker was configured whose answers were recorded.
+        // Like the broker that the transcripts were recorded from.
         config.settings.auto_create_topics = false;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let server = runtime.block_on(Server::start(config)).expect("a broker");
@@ -114,12 +115,12 @@ impl Drop for Embedded {
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Most of a case's time is waiting for the other side.
+    // Cases mostly wait for the broker.
     arguments.test_threads = arguments.test_threads.or(Some(12));
     let (brokers, embedded) = brokers_under_test();
     let cases: Vec<Case> = [
-        handshake::CASES,
-        frames::CASES,
+        api_versions::CASES,
+        framing::CASES,
         produce::CASES,
         compression::CASES,
         idempotence::CASES,
@@ -136,24 +137,24 @@ fn main() {
         transactions_v2::CASES,
         transaction_offsets::CASES,
         transaction_admin::CASES,
-        chance::CASES,
+        random_scripts::CASES,
     ]
     .concat();
     for broker in &brokers {
         if broker.records {
-            snapshots::insist_on_apache_kafka(&broker.address);
+            snapshots::require_apache_kafka(&broker.address);
         }
     }
     let all = cases.iter().chain(compression::APACHE_CASES);
     let names: Vec<&str> = all.map(|(name, _)| *name).collect();
     let mut trials =
-        vec![time_limit::trial("every_transcript_belongs_to_a_case", move || snapshots::look_for_strays(&names))];
+        vec![time_limit::trial("every_transcript_belongs_to_a_case", move || snapshots::check_no_orphans(&names))];
     let for_all = cases.into_iter().map(|case| (case, true));
     for ((name, case), for_all) in for_all.chain(compression::APACHE_CASES.iter().map(|case| (*case, false))) {
         for broker in brokers.iter().filter(|_| for_all || embedded.is_empty()) {
             let broker = broker.clone();
             trials.push(time_limit::trial(format!("{}::{name}", broker.name), move || {
-                snapshots::hold(name, case, &broker)
+                snapshots::check(name, case, &broker)
             }));
         }
     }

@@ -1,4 +1,4 @@
-//! Owns members of groups: their requests, and how one or two of them get into a group.
+//! Group members: their requests, and stable groups of one or two members.
 
 use std::fmt::Debug;
 
@@ -12,8 +12,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Request, StrBytes};
 
 use super::client::Client;
-use super::lab::Lab;
 use super::requests::text;
+use super::test_support::Recorder;
 
 /// A member of a group in a generation.
 #[derive(Clone)]
@@ -25,12 +25,17 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn of(group: &StrBytes, answer: &JoinGroupResponse) -> Self {
-        Self { group: group.clone(), id: answer.member_id.clone(), generation: answer.generation_id, instance: None }
+    pub fn of(group: &StrBytes, response: &JoinGroupResponse) -> Self {
+        Self {
+            group: group.clone(),
+            id: response.member_id.clone(),
+            generation: response.generation_id,
+            instance: None,
+        }
     }
 
-    /// The member under an instance id (KIP-345).
-    pub fn under_instance(mut self, instance: &str) -> Self {
+    /// The member with an instance id (KIP-345).
+    pub fn with_instance(mut self, instance: &str) -> Self {
         self.instance = Some(text(instance));
         self
     }
@@ -43,7 +48,7 @@ impl Member {
             .with_group_instance_id(self.instance.clone())
     }
 
-    /// A sync below version 5, with assignments if it is the leader's.
+    /// A sync below version 5; the leader sends assignments.
     pub fn sync(&self, assignments: &[(&Self, &str)]) -> SyncGroupRequest {
         self.sync_in(0, assignments)
     }
@@ -80,42 +85,42 @@ impl Member {
     }
 }
 
-/// A member on a connection of its own, on which it can wait.
+/// A member with its own connection, on which it can wait.
 pub struct Joined {
     pub client: Client,
     pub member: Member,
 }
 
 impl Joined {
-    /// A member that knows its id, and has not joined.
-    pub fn connect(lab: &mut Lab, version: i16, group: &StrBytes) -> Self {
+    /// A member that has an id and has not joined.
+    pub fn connect(recorder: &mut Recorder, version: i16, group: &StrBytes) -> Self {
         let mut id = text("");
         if version >= 4 {
-            id = lab.put(version, &join(group, &id)).member_id;
+            id = recorder.request(version, &join(group, &id)).member_id;
         }
         let member = Member { group: group.clone(), id, generation: -1, instance: None };
-        Self { client: lab.connect(), member }
+        Self { client: recorder.connect(), member }
     }
 
-    /// Tells the answer that the member waited for.
-    pub fn tell<R: Request>(&mut self, lab: &mut Lab, version: i16) -> R::Response
+    /// Records the response that the member waits for.
+    pub fn record<R: Request>(&mut self, recorder: &mut Recorder, version: i16) -> R::Response
     where
         R::Response: Debug,
     {
-        let answer = self.client.receive::<R>(version).expect("an answer");
-        lab.tell_answer::<R>(version, &answer);
-        answer
+        let response = self.client.receive::<R>(version).expect("a response");
+        recorder.record_response::<R>(version, &response);
+        response
     }
 
-    /// Tells the answer to a join, and takes the generation from it.
-    pub fn join_answer(&mut self, lab: &mut Lab, version: i16) {
-        let answer = self.tell::<JoinGroupRequest>(lab, version);
+    /// Records the response to a join and takes the generation from it.
+    pub fn record_join(&mut self, recorder: &mut Recorder, version: i16) {
+        let response = self.record::<JoinGroupRequest>(recorder, version);
         let instance = self.member.instance.take();
-        self.member = Member { instance, ..Member::of(&self.member.group, &answer) };
+        self.member = Member { instance, ..Member::of(&self.member.group, &response) };
     }
 }
 
-/// A join. Kafka reads the metadata of consumers as theirs, and never ends a rebalance where it cannot.
+/// A join. Its metadata must be a consumer subscription: otherwise Kafka never completes the rebalance.
 pub fn join(group: &StrBytes, member: &StrBytes) -> JoinGroupRequest {
     join_with(group, member, &["range"])
 }
@@ -137,7 +142,7 @@ pub fn join_with(group: &StrBytes, member: &StrBytes, protocols: &[&str]) -> Joi
         .with_protocols(protocols)
 }
 
-/// What a consumer says of the topics that it reads: version 0 of the consumer protocol's subscription.
+/// A consumer subscription: version 0 of the consumer protocol.
 pub fn subscription(topics: &[&StrBytes], user_data: &str) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_i16(0);
@@ -155,54 +160,55 @@ pub fn describe(group: &StrBytes) -> DescribeGroupsRequest {
     DescribeGroupsRequest::default().with_groups(vec![group.clone().into()])
 }
 
-/// The only member of a stable group, of which nothing is told.
-pub fn alone(lab: &mut Lab, group: &StrBytes) -> Member {
-    alone_with(lab, group, &["range"])
+/// Creates a stable group of one member without recording anything.
+pub fn alone(recorder: &mut Recorder, group: &StrBytes) -> Member {
+    alone_with(recorder, group, &["range"])
 }
 
-pub fn alone_with(lab: &mut Lab, group: &StrBytes, protocols: &[&str]) -> Member {
-    let id = lab.put(5, &join(group, &text(""))).member_id;
-    alone_by(lab, join_with(group, &id, protocols))
+pub fn alone_with(recorder: &mut Recorder, group: &StrBytes, protocols: &[&str]) -> Member {
+    let id = recorder.request(5, &join(group, &text(""))).member_id;
+    alone_by(recorder, join_with(group, &id, protocols))
 }
 
-/// The only member of a stable group, by a join of its own making.
-pub fn alone_by(lab: &mut Lab, request: JoinGroupRequest) -> Member {
-    let answer = lab.put(5, &request);
-    assert_eq!(answer.error_code, 0, "a member joins alone");
-    let mut member = Member::of(&request.group_id, &answer);
+/// Creates a stable group of one member with this join request.
+pub fn alone_by(recorder: &mut Recorder, request: JoinGroupRequest) -> Member {
+    let response = recorder.request(5, &request);
+    assert_eq!(response.error_code, 0, "a member joins alone");
+    let mut member = Member::of(&request.group_id, &response);
     member.instance = request.group_instance_id;
-    let synced = lab.put(3, &member.sync(&[(&member, "all")]));
+    let synced = recorder.request(3, &member.sync(&[(&member, "all")]));
     assert_eq!(synced.error_code, 0, "a member syncs alone");
     member
 }
 
-/// Two members in one generation that is not synced, the first of them the leader, and how they got there.
-pub fn pair(lab: &mut Lab, version: i16, group: &StrBytes) -> (Joined, Joined) {
-    let mut first = Joined::connect(lab, version, group);
+/// Two members in one generation that is not synced. The first one is the leader. Records the joins.
+pub fn pair(recorder: &mut Recorder, version: i16, group: &StrBytes) -> (Joined, Joined) {
+    let mut first = Joined::connect(recorder, version, group);
     first.client.send(version, &join(group, &first.member.id));
-    first.join_answer(lab, version);
-    let mut second = Joined::connect(lab, version, group);
+    first.record_join(recorder, version);
+    let mut second = Joined::connect(recorder, version, group);
     second.client.send(version, &join(group, &second.member.id));
-    // It is in the group when the first one is told to join again; the first generation need not be synced for that.
-    let gone = lab.put(3, &first.member.sync(&[(&first.member, "all")])).error_code;
-    if gone == 0 {
-        lab.put_until(3, &first.member.heartbeat(), |answer| answer.error_code != 0);
+    // The second member is in the group when the first one must rejoin; the first generation need not be synced for
+    // that.
+    let error = recorder.request(3, &first.member.sync(&[(&first.member, "all")])).error_code;
+    if error == 0 {
+        recorder.request_until(3, &first.member.heartbeat(), |response| response.error_code != 0);
     }
     first.client.send(version, &join(group, &first.member.id));
-    first.join_answer(lab, version);
-    second.join_answer(lab, version);
+    first.record_join(recorder, version);
+    second.record_join(recorder, version);
     (first, second)
 }
 
-/// Two members in one stable generation, the first of them the leader, of which nothing is told.
-pub fn synced_pair(lab: &mut Lab, group: &StrBytes) -> (Member, Member) {
-    let first = alone(lab, group);
-    let mut second = Joined::connect(lab, 5, group);
+/// Two members in one stable generation, without recording anything. The first one is the leader.
+pub fn synced_pair(recorder: &mut Recorder, group: &StrBytes) -> (Member, Member) {
+    let first = alone(recorder, group);
+    let mut second = Joined::connect(recorder, 5, group);
     second.client.send(5, &join(group, &second.member.id));
-    lab.put_until(3, &first.heartbeat(), |answer| answer.error_code != 0);
-    let first = Member::of(group, &lab.put(5, &join(group, &first.id)));
-    let second = Member::of(group, &second.client.receive::<JoinGroupRequest>(5).expect("an answer"));
-    lab.put(3, &first.sync(&[(&first, "one"), (&second, "two")]));
-    lab.put(3, &second.sync(&[]));
+    recorder.request_until(3, &first.heartbeat(), |response| response.error_code != 0);
+    let first = Member::of(group, &recorder.request(5, &join(group, &first.id)));
+    let second = Member::of(group, &second.client.receive::<JoinGroupRequest>(5).expect("a response"));
+    recorder.request(3, &first.sync(&[(&first, "one"), (&second, "two")]));
+    recorder.request(3, &second.sync(&[]));
     (first, second)
 }

@@ -1,4 +1,4 @@
-//! Owns short forms of the requests that cases put together most.
+//! Constructors of common requests.
 
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -15,10 +15,10 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-/// A time-out that no case reaches.
+/// A timeout that no case reaches.
 pub const TIMEOUT_MS: i32 = 30_000;
 
-/// A topic with deviations from the defaults. Nothing is ever too old for it: the cases' timestamps are small or an hour old.
+/// A topic with config overrides.
 pub fn new_topic(name: &StrBytes, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
     let configs = configs
         .iter()
@@ -36,26 +36,27 @@ pub fn create_topics(topics: Vec<CreatableTopic>) -> CreateTopicsRequest {
 }
 
 pub fn create_topic(name: &StrBytes, partitions: i32, configs: &[(&str, &str)]) -> CreateTopicsRequest {
+    // No retention: the timestamps of the cases are small or an hour old.
     let mut all = vec![("retention.ms", "-1")];
     all.extend(configs);
     create_topics(vec![new_topic(name, partitions, &all)])
 }
 
-/// The metadata of topics by name, none of which is to be made.
+/// A metadata request of topics by name, without automatic creation.
 pub fn metadata(names: &[&StrBytes]) -> MetadataRequest {
     let topics =
         names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(TopicName((*name).clone())))).collect();
     MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false)
 }
 
-/// Which topic a request means: by name up to a version of its API, by id from the next on.
+/// A topic by name and id; newer versions of an API use the id.
 #[derive(Clone)]
 pub struct Target {
     pub name: StrBytes,
     pub id: Uuid,
 }
 
-/// Batches for one topic's partitions, with acks=all.
+/// A produce request for partitions of one topic, with acks=all.
 pub fn produce(version: i16, target: &Target, batches: &[(i32, Bytes)]) -> ProduceRequest {
     let partitions = batches
         .iter()
@@ -69,7 +70,7 @@ pub fn produce(version: i16, target: &Target, batches: &[(i32, Bytes)]) -> Produ
     ProduceRequest::default().with_acks(-1).with_timeout_ms(TIMEOUT_MS).with_topic_data(vec![topic])
 }
 
-/// A batch for one partition in the name of a transactional id.
+/// A produce request for one partition with a transactional id.
 pub fn produce_in_transaction(
     version: i16,
     target: &Target,
@@ -80,7 +81,7 @@ pub fn produce_in_transaction(
     produce(version, target, &[(partition, batch)]).with_transactional_id(Some(TransactionalId(id.clone())))
 }
 
-/// A fetch of one topic's partitions from offsets that answers at once and without a session.
+/// A fetch of partitions of one topic that returns at once, without a session.
 pub fn fetch(version: i16, target: &Target, from: &[(i32, i64)]) -> FetchRequest {
     let partitions = from
         .iter()
@@ -103,7 +104,7 @@ pub fn read_committed(request: FetchRequest) -> FetchRequest {
     request.with_isolation_level(1)
 }
 
-/// The offsets of one topic's partitions at timestamps.
+/// A request of offsets by timestamp for partitions of one topic.
 pub fn list_offsets(name: &StrBytes, at: &[(i32, i64)], isolation: i8) -> ListOffsetsRequest {
     let partitions = at
         .iter()
@@ -119,18 +120,18 @@ pub fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// The coordinator of a group (0) or of a transactional id (1).
+/// A request of the coordinator of a group (0) or of a transactional id (1).
 pub fn find_coordinator(version: i16, kind: i8, key: &StrBytes) -> FindCoordinatorRequest {
     let request = FindCoordinatorRequest::default().with_key_type(kind);
     if version < 4 { request.with_key(key.clone()) } else { request.with_coordinator_keys(vec![key.clone()]) }
 }
 
-/// The offset of the first partition of an answer.
-pub fn first_offset(answer: &ListOffsetsResponse) -> i64 {
-    answer.topics[0].partitions[0].offset
+/// The offset of the first partition of a response.
+pub fn first_offset(response: &ListOffsetsResponse) -> i64 {
+    response.topics[0].partitions[0].offset
 }
 
-/// A producer id for a transactional id, or for nobody's.
+/// A request of a producer id, with or without a transactional id.
 pub fn init_producer_id(id: Option<&StrBytes>) -> InitProducerIdRequest {
     InitProducerIdRequest::default()
         .with_transactional_id(id.map(|id| TransactionalId(id.clone())))
@@ -139,7 +140,7 @@ pub fn init_producer_id(id: Option<&StrBytes>) -> InitProducerIdRequest {
         .with_producer_epoch(-1)
 }
 
-/// Deletes what lies before offsets of one topic's partitions.
+/// A deletion of records below offsets of partitions of one topic.
 pub fn delete_records(name: &StrBytes, before: &[(i32, i64)]) -> DeleteRecordsRequest {
     let partitions = before
         .iter()
@@ -151,7 +152,7 @@ pub fn delete_records(name: &StrBytes, before: &[(i32, i64)]) -> DeleteRecordsRe
     DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS)
 }
 
-/// Deletes a topic, below version 6.
+/// A deletion of a topic, below version 6.
 pub fn delete_topic(name: &StrBytes) -> DeleteTopicsRequest {
     DeleteTopicsRequest::default().with_topic_names(vec![TopicName(name.clone())]).with_timeout_ms(TIMEOUT_MS)
 }

@@ -1,4 +1,4 @@
-//! Owns the recorded transcripts: comparing with them, and recording them from Apache Kafka and nobody else.
+//! Recorded transcripts: compares with them, and records them from Apache Kafka only.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,41 +12,42 @@ use similar::{ChangeTag, TextDiff};
 
 use super::Broker;
 use super::client::Client;
-use super::lab::Lab;
+use super::test_support::Recorder;
 
-type Outcome = Result<(), Failed>;
+type TestResult = Result<(), Failed>;
 
-/// How many lines around a difference are shown.
+/// Lines shown around a difference.
 const CONTEXT: usize = 3;
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/protocol/snapshots")
 }
 
 fn path(name: &str) -> PathBuf {
-    folder().join(format!("{name}.txt"))
+    directory().join(format!("{name}.txt"))
 }
 
-/// Plays a case against a broker and holds its transcript against the recorded one.
-pub fn hold(name: &str, case: fn(&mut Lab), broker: &Broker) -> Outcome {
-    let mut lab = Lab::new(&broker.address);
-    // A case that cannot go on says how far it came.
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| case(&mut lab))) {
-        eprintln!("{name} came as far as this:\n{}", lab.transcript());
+/// Runs a case against a broker and compares its transcript with the recorded one.
+pub fn check(name: &str, case: fn(&mut Recorder), broker: &Broker) -> TestResult {
+    let mut recorder = Recorder::new(&broker.address);
+    // A case that panics prints its transcript so far.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| case(&mut recorder))) {
+        eprintln!("transcript of {name} up to the panic:\n{}", recorder.transcript());
         resume_unwind(panic);
     }
-    let transcript = lab.transcript();
+    let transcript = recorder.transcript();
     if broker.records {
         fs::write(path(name), transcript)?;
         return Ok(());
     }
-    let recorded = fs::read_to_string(path(name)).map_err(|error| format!("no transcript of Apache Kafka: {error}"))?;
-    if recorded == transcript { Ok(()) } else { Err(difference(&recorded, &transcript).into()) }
+    let expected = fs::read_to_string(path(name))
+        .map_err(|error| format!("cannot read the transcript of Apache Kafka: {error}"))?;
+    if expected == transcript { Ok(()) } else { Err(difference(&expected, &transcript).into()) }
 }
 
-fn difference(recorded: &str, transcript: &str) -> String {
-    let diff = TextDiff::from_lines(recorded, transcript);
-    let mut text = "the broker (+) does not answer as Apache Kafka (-) did:\n".to_owned();
+fn difference(expected: &str, transcript: &str) -> String {
+    let diff = TextDiff::from_lines(expected, transcript);
+    let mut text = "responses of the broker (+) differ from those of Apache Kafka (-):\n".to_owned();
     for group in diff.grouped_ops(CONTEXT) {
         text += "    ...\n";
         for change in group.iter().flat_map(|operation| diff.iter_changes(operation)) {
@@ -55,26 +56,26 @@ fn difference(recorded: &str, transcript: &str) -> String {
                 ChangeTag::Insert => '+',
                 ChangeTag::Equal => ' ',
             };
-            write!(text, "  {sign} {change}").expect("a string takes all");
+            write!(text, "  {sign} {change}").expect("writing to a string succeeds");
         }
     }
     text
 }
 
-/// A case that was renamed leaves its transcript behind, and nobody would notice that it is held against nothing.
-pub fn look_for_strays(names: &[&str]) -> Outcome {
+/// Fails if a transcript belongs to no case, for example because the case was renamed.
+pub fn check_no_orphans(names: &[&str]) -> TestResult {
     let known: BTreeSet<PathBuf> = names.iter().map(|name| path(name)).collect();
-    let strays: Vec<PathBuf> = fs::read_dir(folder())?
+    let orphans: Vec<PathBuf> = fs::read_dir(directory())?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| !known.contains(path))
         .collect();
-    if strays.is_empty() { Ok(()) } else { Err(format!("transcripts of no case: {strays:?}").into()) }
+    if orphans.is_empty() { Ok(()) } else { Err(format!("transcripts without a case: {orphans:?}").into()) }
 }
 
-/// Apache Kafka 4.1 knows share groups and answers for its quorum; no one else here does, or is to be taken for the truth.
-pub fn insist_on_apache_kafka(address: &str) {
-    let answer = Client::connect(address).request(0, &ApiVersionsRequest::default());
-    let knows = |key: ApiKey| answer.api_keys.iter().any(|api| api.api_key == key as i16);
-    let is_apache = [ApiKey::DescribeQuorum, ApiKey::ShareFetch, ApiKey::ShareGroupDescribe].into_iter().all(knows);
-    assert!(is_apache, "{address} is not Apache Kafka 4.1, and only its answers are recorded");
+/// Fails unless the broker is Apache Kafka 4.1, recognized by the APIs of share groups and of the quorum.
+pub fn require_apache_kafka(address: &str) {
+    let response = Client::connect(address).request(0, &ApiVersionsRequest::default());
+    let supports = |key: ApiKey| response.api_keys.iter().any(|api| api.api_key == key as i16);
+    let is_apache = [ApiKey::DescribeQuorum, ApiKey::ShareFetch, ApiKey::ShareGroupDescribe].into_iter().all(supports);
+    assert!(is_apache, "transcripts are recorded from Apache Kafka 4.1 only, and {address} is another broker");
 }

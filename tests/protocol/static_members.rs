@@ -1,147 +1,147 @@
-//! Owns the cases about static members: instance ids that outlive member ids (KIP-345).
+//! Cases of static members (KIP-345).
 
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Case;
-use super::lab::Lab;
 use super::membership::{self, Member};
 use super::offsets;
 use super::requests::text;
+use super::test_support::Recorder;
 
 pub const CASES: &[Case] = &[
-    ("a_static_member_joins_without_a_second_round", joins),
-    ("a_static_leader_comes_back_without_a_rebalance", leader_comes_back),
-    ("a_static_follower_comes_back_without_a_rebalance", follower_comes_back),
-    ("the_former_member_of_an_instance_is_fenced", fenced),
-    ("a_static_member_leaves_by_its_instance_id", leaves),
-    ("a_static_member_with_another_protocol_rebalances", comes_back_changed),
+    ("static_members_join_in_one_request", joins),
+    ("static_leaders_rejoin_without_rebalance", leader_rejoins),
+    ("static_followers_rejoin_without_rebalance", follower_rejoins),
+    ("rejoining_fences_the_old_static_member", fenced),
+    ("static_members_leave_by_instance_id", leaves),
+    ("a_changed_static_member_starts_a_rebalance", rejoins_changed),
 ];
 
 fn join(group: &StrBytes, member: &StrBytes, instance: &str) -> JoinGroupRequest {
     membership::join(group, member).with_group_instance_id(Some(text(instance)))
 }
 
-fn stable(lab: &mut Lab, group: &StrBytes, instance: &str) -> Member {
-    membership::alone_by(lab, join(group, &text(""), instance))
+fn stable(recorder: &mut Recorder, group: &StrBytes, instance: &str) -> Member {
+    membership::alone_by(recorder, join(group, &text(""), instance))
 }
 
-fn joins(lab: &mut Lab) {
+fn joins(recorder: &mut Recorder) {
     for version in [5, 6, 9] {
-        let group = lab.name(&format!("group{version}"));
-        let answer = lab.ask(version, &join(&group, &text(""), "a"));
-        let member = Member::of(&group, &answer).under_instance("a");
-        lab.ask(3, &member.sync(&[(&member, "all")]));
-        lab.ask(3, &member.heartbeat());
-        lab.ask(5, &membership::describe(&group));
+        let group = recorder.name(&format!("group{version}"));
+        let response = recorder.record(version, &join(&group, &text(""), "a"));
+        let member = Member::of(&group, &response).with_instance("a");
+        recorder.record(3, &member.sync(&[(&member, "all")]));
+        recorder.record(3, &member.heartbeat());
+        recorder.record(5, &membership::describe(&group));
     }
-    lab.note("with a member id that the group does not know");
-    let group = lab.name("group");
-    lab.ask(5, &join(&group, &text("no-member"), "a"));
-    stable(lab, &group, "a");
-    lab.ask(5, &join(&group, &text("no-member"), "a"));
-    lab.ask(5, &join(&group, &text("no-member"), "b"));
+    recorder.note("with a member id that the group does not know");
+    let group = recorder.name("group");
+    recorder.record(5, &join(&group, &text("no-member"), "a"));
+    stable(recorder, &group, "a");
+    recorder.record(5, &join(&group, &text("no-member"), "a"));
+    recorder.record(5, &join(&group, &text("no-member"), "b"));
 }
 
-fn leader_comes_back(lab: &mut Lab) {
+fn leader_rejoins(recorder: &mut Recorder) {
     for version in [5, 7, 9] {
-        lab.note(&format!("at version {version}"));
-        let group = lab.name(&format!("group{version}"));
-        let before = stable(lab, &group, "a");
-        let answer = lab.ask(version, &join(&group, &text(""), "a"));
-        assert_ne!(answer.member_id, before.id, "another member id");
-        let after = Member::of(&group, &answer).under_instance("a");
-        lab.ask(3, &after.sync(&[]));
-        lab.ask(3, &after.heartbeat());
+        recorder.note(&format!("at version {version}"));
+        let group = recorder.name(&format!("group{version}"));
+        let before = stable(recorder, &group, "a");
+        let response = recorder.record(version, &join(&group, &text(""), "a"));
+        assert_ne!(response.member_id, before.id, "another member id");
+        let after = Member::of(&group, &response).with_instance("a");
+        recorder.record(3, &after.sync(&[]));
+        recorder.record(3, &after.heartbeat());
     }
 }
 
-/// A static leader and a static follower, stable; and the follower's name.
-fn pair(lab: &mut Lab, group: &StrBytes) -> (Member, Member) {
-    let first = stable(lab, group, "a");
-    let mut client = lab.connect();
+/// A stable group of a static leader and a static follower.
+fn pair(recorder: &mut Recorder, group: &StrBytes) -> (Member, Member) {
+    let first = stable(recorder, group, "a");
+    let mut client = recorder.connect();
     client.send(5, &join(group, &text(""), "b"));
-    lab.put_until(3, &first.heartbeat(), |answer| answer.error_code != 0);
-    let first = Member::of(group, &lab.put(5, &join(group, &first.id, "a"))).under_instance("a");
-    let second = client.receive::<JoinGroupRequest>(5).expect("an answer");
-    let second = Member::of(group, &second).under_instance("b");
-    lab.put(3, &first.sync(&[(&first, "one"), (&second, "two")]));
-    lab.put(3, &second.sync(&[]));
+    recorder.request_until(3, &first.heartbeat(), |response| response.error_code != 0);
+    let first = Member::of(group, &recorder.request(5, &join(group, &first.id, "a"))).with_instance("a");
+    let second = client.receive::<JoinGroupRequest>(5).expect("a response");
+    let second = Member::of(group, &second).with_instance("b");
+    recorder.request(3, &first.sync(&[(&first, "one"), (&second, "two")]));
+    recorder.request(3, &second.sync(&[]));
     (first, second)
 }
 
-fn follower_comes_back(lab: &mut Lab) {
+fn follower_rejoins(recorder: &mut Recorder) {
     for version in [5, 9] {
-        lab.note(&format!("at version {version}"));
-        let group = lab.name(&format!("group{version}"));
-        let (first, _) = pair(lab, &group);
-        let answer = lab.ask(version, &join(&group, &text(""), "b"));
-        let second = Member::of(&group, &answer).under_instance("b");
-        lab.ask(3, &second.sync(&[]));
-        lab.ask(3, &first.heartbeat());
-        lab.ask(3, &second.heartbeat());
+        recorder.note(&format!("at version {version}"));
+        let group = recorder.name(&format!("group{version}"));
+        let (first, _) = pair(recorder, &group);
+        let response = recorder.record(version, &join(&group, &text(""), "b"));
+        let second = Member::of(&group, &response).with_instance("b");
+        recorder.record(3, &second.sync(&[]));
+        recorder.record(3, &first.heartbeat());
+        recorder.record(3, &second.heartbeat());
     }
 }
 
-fn fenced(lab: &mut Lab) {
-    let target = lab.target("topic", 1);
-    let group = lab.name("group");
-    let before = stable(lab, &group, "a");
-    let answer = lab.ask(5, &join(&group, &text(""), "a"));
-    let after = Member::of(&group, &answer).under_instance("a");
-    lab.note("whoever was the instance before");
-    lab.ask(3, &before.heartbeat());
-    lab.ask(4, &before.heartbeat());
-    lab.ask(3, &before.sync(&[]));
-    lab.ask(5, &join(&group, &before.id, "a"));
-    lab.ask(7, &offsets::commit_as(7, &before, &target.name, &[(0, 1)]));
-    lab.ask(9, &offsets::commit_as(9, &before, &target.name, &[(0, 1)]));
-    lab.ask(3, &before.leave_in(3));
-    lab.note("its member id without the instance");
+fn fenced(recorder: &mut Recorder) {
+    let target = recorder.target("topic", 1);
+    let group = recorder.name("group");
+    let before = stable(recorder, &group, "a");
+    let response = recorder.record(5, &join(&group, &text(""), "a"));
+    let after = Member::of(&group, &response).with_instance("a");
+    recorder.note("whoever was the instance before");
+    recorder.record(3, &before.heartbeat());
+    recorder.record(4, &before.heartbeat());
+    recorder.record(3, &before.sync(&[]));
+    recorder.record(5, &join(&group, &before.id, "a"));
+    recorder.record(7, &offsets::commit_as(7, &before, &target.name, &[(0, 1)]));
+    recorder.record(9, &offsets::commit_as(9, &before, &target.name, &[(0, 1)]));
+    recorder.record(3, &before.leave_in(3));
+    recorder.note("its member id without the instance");
     let nameless = Member { instance: None, ..before };
-    lab.ask(3, &nameless.heartbeat());
-    lab.ask(5, &membership::join(&group, &nameless.id));
-    lab.note("an instance that is not in the group");
-    lab.ask(3, &after.clone().under_instance("b").heartbeat());
-    lab.note("the instance's member id without the instance");
-    lab.ask(3, &Member { instance: None, ..after.clone() }.heartbeat());
-    lab.note("the instance itself");
-    lab.ask(3, &after.heartbeat());
-    lab.ask(7, &offsets::commit_as(7, &after, &target.name, &[(0, 1)]));
+    recorder.record(3, &nameless.heartbeat());
+    recorder.record(5, &membership::join(&group, &nameless.id));
+    recorder.note("an instance that is not in the group");
+    recorder.record(3, &after.clone().with_instance("b").heartbeat());
+    recorder.note("the instance's member id without the instance");
+    recorder.record(3, &Member { instance: None, ..after.clone() }.heartbeat());
+    recorder.note("the instance itself");
+    recorder.record(3, &after.heartbeat());
+    recorder.record(7, &offsets::commit_as(7, &after, &target.name, &[(0, 1)]));
 }
 
-fn leaves(lab: &mut Lab) {
+fn leaves(recorder: &mut Recorder) {
     for version in [3, 5] {
-        let group = lab.name(&format!("group{version}"));
-        let (first, _) = pair(lab, &group);
+        let group = recorder.name(&format!("group{version}"));
+        let (first, _) = pair(recorder, &group);
         let instance = |name: &str, member: &str| {
             MemberIdentity::default().with_member_id(text(member)).with_group_instance_id(Some(text(name)))
         };
         let leave = |members| LeaveGroupRequest::default().with_group_id(group.clone().into()).with_members(members);
-        lab.note("by the instance id, with a wrong member id, and one that is not in the group");
-        lab.ask(version, &leave(vec![instance("b", "no-member")]));
-        lab.ask(version, &leave(vec![instance("c", "")]));
-        lab.ask(version, &leave(vec![instance("b", "")]));
-        lab.ask_until(3, &first.heartbeat(), |answer| answer.error_code != 0);
-        lab.note("again");
-        lab.ask(version, &leave(vec![instance("b", "")]));
-        lab.note("the last");
-        lab.ask(version, &leave(vec![instance("a", "")]));
-        lab.ask(5, &membership::describe(&group));
+        recorder.note("by the instance id, with a wrong member id, and one that is not in the group");
+        recorder.record(version, &leave(vec![instance("b", "no-member")]));
+        recorder.record(version, &leave(vec![instance("c", "")]));
+        recorder.record(version, &leave(vec![instance("b", "")]));
+        recorder.record_until(3, &first.heartbeat(), |response| response.error_code != 0);
+        recorder.note("again");
+        recorder.record(version, &leave(vec![instance("b", "")]));
+        recorder.note("the last");
+        recorder.record(version, &leave(vec![instance("a", "")]));
+        recorder.record(5, &membership::describe(&group));
     }
 }
 
-fn comes_back_changed(lab: &mut Lab) {
-    let group = lab.name("group");
-    stable(lab, &group, "a");
+fn rejoins_changed(recorder: &mut Recorder) {
+    let group = recorder.name("group");
+    stable(recorder, &group, "a");
     let mut request = join(&group, &text(""), "a");
     request.protocols[0].metadata = membership::subscription(&[], "changed");
-    lab.note("other metadata of the leader alone");
-    lab.ask(9, &request);
-    let group = lab.name("another");
-    stable(lab, &group, "a");
-    lab.note("another protocol of the leader alone");
+    recorder.note("other metadata of the leader alone");
+    recorder.record(9, &request);
+    let group = recorder.name("another");
+    stable(recorder, &group, "a");
+    recorder.note("another protocol of the leader alone");
     let request = membership::join_with(&group, &text(""), &["sticky"]).with_group_instance_id(Some(text("a")));
-    lab.ask(9, &request);
+    recorder.record(9, &request);
 }

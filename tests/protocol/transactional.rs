@@ -1,4 +1,4 @@
-//! Owns transactional producers: their requests, and waiting for what a coordinator does after it has answered.
+//! Transactional producers: their requests, and waiting for the coordinator.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -12,11 +12,11 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::batch::Batch;
-use super::lab::Lab;
 use super::membership::Member;
 use super::requests::{self, Target, text};
+use super::test_support::Recorder;
 
-/// A transactional id with the producer id and the epoch that it was given.
+/// A transactional id with its producer id and epoch.
 #[derive(Clone)]
 pub struct Producer {
     pub id: StrBytes,
@@ -29,19 +29,19 @@ pub struct Producer {
 
 impl Producer {
     /// A new incarnation of a transactional id of the case.
-    pub fn init(lab: &mut Lab, name: &str) -> Self {
-        let id = lab.name(name);
-        let answer = lab.put(4, &requests::init_producer_id(Some(&id)));
-        assert_eq!(answer.error_code, 0, "a producer id");
-        Self { id, number: *answer.producer_id, epoch: answer.producer_epoch, time: lab.zero }
+    pub fn init(recorder: &mut Recorder, name: &str) -> Self {
+        let id = recorder.name(name);
+        let response = recorder.request(4, &requests::init_producer_id(Some(&id)));
+        assert_eq!(response.error_code, 0, "a producer id");
+        Self { id, number: *response.producer_id, epoch: response.producer_epoch, time: recorder.zero }
     }
 
     pub fn at(&self, epoch: i16) -> Self {
         Self { epoch, ..self.clone() }
     }
 
-    /// The producer after an answer that gave it another epoch.
-    pub fn go_on(&mut self, producer_id: ProducerId, epoch: i16) {
+    /// Takes producer id and epoch from a response.
+    pub fn update(&mut self, producer_id: ProducerId, epoch: i16) {
         (self.number, self.epoch) = (*producer_id, epoch);
     }
 
@@ -49,14 +49,14 @@ impl Producer {
         TransactionalId(self.id.clone())
     }
 
-    /// `InitProducerId` with what the producer believes of itself.
+    /// `InitProducerId` with the producer's current id and epoch.
     pub fn init_again(&self) -> InitProducerIdRequest {
         requests::init_producer_id(Some(&self.id))
             .with_producer_id(ProducerId(self.number))
             .with_producer_epoch(self.epoch)
     }
 
-    /// `AddPartitionsToTxn` below version 4, as clients say it.
+    /// `AddPartitionsToTxn` below version 4, which clients use.
     pub fn add(&self, topic: &StrBytes, partitions: &[i32]) -> AddPartitionsToTxnRequest {
         let topic =
             AddPartitionsToTxnTopic::default().with_name(TopicName(topic.clone())).with_partitions(partitions.to_vec());
@@ -84,13 +84,13 @@ impl Producer {
             .with_transactional_id(Some(self.transactional_id()))
     }
 
-    /// Offsets in the name of a group without members.
+    /// An offset commit for a group without members.
     pub fn commit_offset(&self, group: &StrBytes, topic: &StrBytes, offset: i64) -> TxnOffsetCommitRequest {
-        let nobody = Member { group: group.clone(), id: text(""), generation: -1, instance: None };
-        self.commit_offset_as(&nobody, topic, offset)
+        let no_member = Member { group: group.clone(), id: text(""), generation: -1, instance: None };
+        self.commit_offset_as(&no_member, topic, offset)
     }
 
-    /// The offset of partition 0 in the name of a member, which only versions from 3 on can tell.
+    /// An offset commit for partition 0 by a member; members need version 3.
     pub fn commit_offset_as(&self, member: &Member, topic: &StrBytes, offset: i64) -> TxnOffsetCommitRequest {
         let partition = TxnOffsetCommitRequestPartition::default()
             .with_partition_index(0)
@@ -121,23 +121,24 @@ impl Producer {
         DescribeTransactionsRequest::default().with_transactional_ids(vec![self.transactional_id()])
     }
 
-    /// Waits until the coordinator has written its markers and forgotten the transaction.
-    pub fn await_state(&self, lab: &mut Lab, state: &str) {
-        lab.put_until(0, &self.describe(), |answer| &*answer.transaction_states[0].transaction_state == state);
+    /// Waits until the coordinator has written its markers and is in this state.
+    pub fn await_state(&self, recorder: &mut Recorder, state: &str) {
+        recorder
+            .request_until(0, &self.describe(), |response| &*response.transaction_states[0].transaction_state == state);
     }
 }
 
-/// Tells a partition's ends: earliest, latest, and latest for readers of committed records.
-pub fn tell_ends(lab: &mut Lab, target: &Target, partition: i32) {
+/// Records the offsets of a partition: earliest, latest, and latest with `read_committed`.
+pub fn record_ends(recorder: &mut Recorder, target: &Target, partition: i32) {
     for (at, isolation) in [(-2, 0), (-1, 0), (-1, 1)] {
-        lab.ask(7, &requests::list_offsets(&target.name, &[(partition, at)], isolation));
+        recorder.record(7, &requests::list_offsets(&target.name, &[(partition, at)], isolation));
     }
 }
 
-/// What is said of a partition that is not in the transaction, to those who know the newer word and to those who do not.
+/// The error for a partition that is not in the transaction, for newer and older versions.
 ///
-/// Kafka asks its coordinator about several producers at once, and then tells all of them in the words of the first one's
-/// version (KIP-890). Another answer than the version's own is to be asked for again.
+/// Kafka asks its coordinator about several producers in one request and then uses the error of the first one's version
+/// for all of them (KIP-890). Cases retry until they get the error of their own version.
 pub fn not_in_transaction(newer: bool) -> i16 {
     if newer { ResponseError::TransactionAbortable } else { ResponseError::InvalidTxnState }.code()
 }

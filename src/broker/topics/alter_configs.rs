@@ -1,4 +1,4 @@
-//! Owns how configs are altered: `AlterConfigs`, which replaces all that a topic has, and `IncrementalAlterConfigs` (KIP-339).
+//! Config changes: `AlterConfigs`, which replaces all configs of a topic, and `IncrementalAlterConfigs` (KIP-339).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use super::super::response::RequestContext;
 use super::describe_configs::resource;
 use super::{ApiError, Overrides, configs, names};
 
-/// What is to become of one config.
-struct Change<'a> {
+/// A change of one config.
+struct ConfigChange<'a> {
     name: &'a StrBytes,
     value: Option<&'a StrBytes>,
     operation: i8,
@@ -26,11 +26,11 @@ const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-/// Whether the changes are to what is there, or are all that there is to be.
+/// The configs that the changes apply to: the present ones, or none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Present,
-    Nothing,
+    Empty,
 }
 
 impl Core {
@@ -40,27 +40,29 @@ impl Core {
         request: IncrementalAlterConfigsRequest,
         context: &RequestContext<'_>,
     ) -> IncrementalAlterConfigsResponse {
-        let twice = named_twice(request.resources.iter().map(|to| (to.resource_type, &to.resource_name)));
+        let duplicates = duplicate_resources(
+            request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)),
+        );
         let mut responses = Vec::with_capacity(request.resources.len());
-        for to in request.resources {
-            let changes: Vec<Change<'_>> = to
+        for resource in request.resources {
+            let changes: Vec<ConfigChange<'_>> = resource
                 .configs
                 .iter()
-                .map(|config| Change {
+                .map(|config| ConfigChange {
                     name: &config.name,
                     value: config.value.as_ref(),
                     operation: config.config_operation,
                 })
                 .collect();
-            let resource = (to.resource_type, &to.resource_name);
-            let done = self.alter_once(&twice, resource, &changes, Base::Present, request.validate_only, context.now);
-            let (error_code, error_message) = told(done);
+            let key = (resource.resource_type, &resource.resource_name);
+            let result = self.alter_once(&duplicates, key, &changes, Base::Present, request.validate_only, context.now);
+            let (error_code, error_message) = code_and_message(result);
             responses.push(
                 incremental_alter_configs_response::AlterConfigsResourceResponse::default()
                     .with_error_code(error_code)
                     .with_error_message(error_message)
-                    .with_resource_type(to.resource_type)
-                    .with_resource_name(to.resource_name),
+                    .with_resource_type(resource.resource_type)
+                    .with_resource_name(resource.resource_name),
             );
         }
         IncrementalAlterConfigsResponse::default().with_responses(responses)
@@ -72,23 +74,25 @@ impl Core {
         request: AlterConfigsRequest,
         context: &RequestContext<'_>,
     ) -> AlterConfigsResponse {
-        let twice = named_twice(request.resources.iter().map(|to| (to.resource_type, &to.resource_name)));
+        let duplicates = duplicate_resources(
+            request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)),
+        );
         let mut responses = Vec::with_capacity(request.resources.len());
-        for to in request.resources {
-            let changes: Vec<Change<'_>> = to
+        for resource in request.resources {
+            let changes: Vec<ConfigChange<'_>> = resource
                 .configs
                 .iter()
-                .map(|config| Change { name: &config.name, value: config.value.as_ref(), operation: SET })
+                .map(|config| ConfigChange { name: &config.name, value: config.value.as_ref(), operation: SET })
                 .collect();
-            let resource = (to.resource_type, &to.resource_name);
-            let done = self.alter_once(&twice, resource, &changes, Base::Nothing, request.validate_only, context.now);
-            let (error_code, error_message) = told(done);
+            let key = (resource.resource_type, &resource.resource_name);
+            let result = self.alter_once(&duplicates, key, &changes, Base::Empty, request.validate_only, context.now);
+            let (error_code, error_message) = code_and_message(result);
             responses.push(
                 alter_configs_response::AlterConfigsResourceResponse::default()
                     .with_error_code(error_code)
                     .with_error_message(error_message)
-                    .with_resource_type(to.resource_type)
-                    .with_resource_name(to.resource_name),
+                    .with_resource_type(resource.resource_type)
+                    .with_resource_name(resource.resource_name),
             );
         }
         AlterConfigsResponse::default().with_responses(responses)
@@ -96,14 +100,14 @@ impl Core {
 
     fn alter_once(
         &mut self,
-        twice: &BTreeSet<(i8, StrBytes)>,
+        duplicates: &BTreeSet<(i8, StrBytes)>,
         (kind, name): (i8, &StrBytes),
-        changes: &[Change<'_>],
+        changes: &[ConfigChange<'_>],
         base: Base,
         validate_only: bool,
         now: i64,
     ) -> Result<(), ApiError> {
-        if twice.contains(&(kind, name.clone())) {
+        if duplicates.contains(&(kind, name.clone())) {
             return Err(ApiError::new(ResponseError::InvalidRequest, "Each resource must appear at most once."));
         }
         self.alter((kind, name), changes, base, validate_only, now)
@@ -112,12 +116,12 @@ impl Core {
     fn alter(
         &mut self,
         (kind, name): (i8, &str),
-        changes: &[Change<'_>],
+        changes: &[ConfigChange<'_>],
         base: Base,
         validate_only: bool,
         now: i64,
     ) -> Result<(), ApiError> {
-        make_sense(changes)?;
+        check_changes(changes)?;
         match kind {
             resource::TOPIC => {}
             resource::BROKER => return alter_broker(name, changes),
@@ -129,17 +133,17 @@ impl Core {
         if name.is_empty() {
             return Err(ApiError::new(ResponseError::InvalidRequest, "Default topic resources are not allowed."));
         }
-        if let Some(why) = names::refusal(name) {
-            return Err(ApiError::new(ResponseError::InvalidTopicException, why));
+        if let Some(reason) = names::invalid_reason(name) {
+            return Err(ApiError::new(ResponseError::InvalidTopicException, reason));
         }
         let topic = self.topics.get(name);
         let present = topic.filter(|_| base == Base::Present).map(|topic| topic.overrides.clone()).unwrap_or_default();
         let overrides = changed(present, changes)?;
-        configs::validate(&overrides).map_err(|why| ApiError::new(ResponseError::InvalidConfig, why))?;
-        // Kafka looks at the configs first.
+        configs::validate(&overrides).map_err(|reason| ApiError::new(ResponseError::InvalidConfig, reason))?;
+        // Kafka validates the configs first.
         let Some(topic) = topic else {
-            let why = format!("The topic '{name}' does not exist.");
-            return Err(ApiError::new(ResponseError::UnknownTopicOrPartition, why));
+            let message = format!("The topic '{name}' does not exist.");
+            return Err(ApiError::new(ResponseError::UnknownTopicOrPartition, message));
         };
         let id = topic.id;
         if validate_only || topic.overrides == overrides {
@@ -149,16 +153,16 @@ impl Core {
     }
 }
 
-/// Whether the changes could be made to any resource.
-fn make_sense(changes: &[Change<'_>]) -> Result<(), ApiError> {
+/// Checks the changes without regard to the resource.
+fn check_changes(changes: &[ConfigChange<'_>]) -> Result<(), ApiError> {
     let nulls: Vec<&str> = changes
         .iter()
         .filter(|change| change.operation != DELETE && change.value.is_none())
         .map(|change| change.name.as_str())
         .collect();
     if !nulls.is_empty() {
-        let why = format!("Null value not supported for : {}", nulls.join(","));
-        return Err(ApiError::new(ResponseError::InvalidRequest, why));
+        let message = format!("Null value not supported for : {}", nulls.join(","));
+        return Err(ApiError::new(ResponseError::InvalidRequest, message));
     }
     let mut names = BTreeSet::new();
     if changes.iter().all(|change| names.insert(change.name)) {
@@ -168,9 +172,9 @@ fn make_sense(changes: &[Change<'_>]) -> Result<(), ApiError> {
     }
 }
 
-/// Nothing of the broker can be altered while it runs.
-fn alter_broker(name: &str, changes: &[Change<'_>]) -> Result<(), ApiError> {
-    let invalid = |why| Err(ApiError::new(ResponseError::InvalidRequest, why));
+/// Rejects all changes: the broker's configs are read-only.
+fn alter_broker(name: &str, changes: &[ConfigChange<'_>]) -> Result<(), ApiError> {
+    let invalid = |message| Err(ApiError::new(ResponseError::InvalidRequest, message));
     match name.parse::<i32>() {
         Err(_) if !name.is_empty() => return invalid(format!("Node id must be an integer, but it is: {name}")),
         Ok(id) if id != NODE_ID => {
@@ -186,8 +190,8 @@ fn alter_broker(name: &str, changes: &[Change<'_>]) -> Result<(), ApiError> {
 }
 
 /// The overrides after the changes.
-fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides, ApiError> {
-    for Change { name, value, operation } in changes {
+fn changed(mut overrides: Overrides, changes: &[ConfigChange<'_>]) -> Result<Overrides, ApiError> {
+    for ConfigChange { name, value, operation } in changes {
         let name = name.as_str();
         let value = value.map(StrBytes::as_str).unwrap_or_default();
         match *operation {
@@ -201,8 +205,8 @@ fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides
                 let config = configs::find(name);
                 let Some(config) = config.filter(|config| config.kind.is_list()) else {
                     let what = if operation == APPEND { "APPEND" } else { "SUBTRACT" };
-                    let why = format!("Can't {what} to key {name} because its type is not LIST.");
-                    return Err(ApiError::new(ResponseError::InvalidConfig, why));
+                    let message = format!("Can't {what} to key {name} because its type is not LIST.");
+                    return Err(ApiError::new(ResponseError::InvalidConfig, message));
                 };
                 let present = overrides.get(name).map_or(config.default, String::as_str);
                 let mut parts: Vec<&str> = present.split(',').filter(|part| !part.is_empty()).collect();
@@ -216,15 +220,15 @@ fn changed(mut overrides: Overrides, changes: &[Change<'_>]) -> Result<Overrides
                 let joined = parts.join(",");
                 overrides.insert(name.to_owned(), joined);
             }
-            // Kafka stumbles over it.
+            // Kafka fails with an exception here.
             _ => return Err(ResponseError::UnknownServerError.into()),
         }
     }
     Ok(overrides)
 }
 
-/// Resources that a request has more than once.
-fn named_twice<'a>(resources: impl Iterator<Item = (i8, &'a StrBytes)>) -> BTreeSet<(i8, StrBytes)> {
+/// The resources that a request names more than once.
+fn duplicate_resources<'a>(resources: impl Iterator<Item = (i8, &'a StrBytes)>) -> BTreeSet<(i8, StrBytes)> {
     let mut seen = BTreeMap::new();
     for (kind, name) in resources {
         *seen.entry((kind, name.clone())).or_insert(0) += 1;
@@ -232,10 +236,10 @@ fn named_twice<'a>(resources: impl Iterator<Item = (i8, &'a StrBytes)>) -> BTree
     seen.into_iter().filter(|(_, times)| *times > 1).map(|(resource, _)| resource).collect()
 }
 
-fn told(done: Result<(), ApiError>) -> (i16, Option<StrBytes>) {
-    match done {
+fn code_and_message(result: Result<(), ApiError>) -> (i16, Option<StrBytes>) {
+    match result {
         Ok(()) => (0, None),
-        Err(refusal) => (refusal.error.code(), refusal.text()),
+        Err(error) => (error.error.code(), error.into_message()),
     }
 }
 

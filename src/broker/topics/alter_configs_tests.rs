@@ -1,18 +1,19 @@
-//! Owns the tests of altered configs; the expected answers are those of a real Kafka 4.1.0.
+//! Tests of `AlterConfigs` and `IncrementalAlterConfigs`. The expected responses are those of Apache Kafka 4.1.0.
 
 use kafka_protocol::messages::{alter_configs_request as whole, incremental_alter_configs_request as incremental};
 
-use super::super::test_support::{ask, broker, make, text};
+use super::super::test_support::{broker, make, send, text};
 use super::*;
 
-type Told = (i16, Option<String>);
+/// Error code and message.
+type AlterResult = (i16, Option<String>);
 
-fn no() -> Told {
+fn ok() -> AlterResult {
     (0, None)
 }
 
-fn refused(code: i16, why: &str) -> Told {
-    (code, Some(why.to_owned()))
+fn refused(code: i16, message: &str) -> AlterResult {
+    (code, Some(message.to_owned()))
 }
 
 fn resource_of(kind: i8, name: &str, changes: &[(&str, i8, Option<&str>)]) -> incremental::AlterConfigsResource {
@@ -28,17 +29,24 @@ fn resource_of(kind: i8, name: &str, changes: &[(&str, i8, Option<&str>)]) -> in
         .with_configs(configs.collect())
 }
 
-fn alter_all(core: &mut Core, resources: Vec<incremental::AlterConfigsResource>, validate_only: bool) -> Vec<Told> {
+fn alter_all(
+    core: &mut Core,
+    resources: Vec<incremental::AlterConfigsResource>,
+    validate_only: bool,
+) -> Vec<AlterResult> {
     let request = IncrementalAlterConfigsRequest::default().with_resources(resources).with_validate_only(validate_only);
-    let responses = ask(1, |context| core.incremental_alter_configs(request, context)).responses;
-    responses.into_iter().map(|told| (told.error_code, told.error_message.map(|why| why.to_string()))).collect()
+    let responses = send(1, |context| core.incremental_alter_configs(request, context)).responses;
+    responses
+        .into_iter()
+        .map(|response| (response.error_code, response.error_message.map(|message| message.to_string())))
+        .collect()
 }
 
-fn alter(core: &mut Core, changes: &[(&str, i8, Option<&str>)]) -> Told {
+fn alter(core: &mut Core, changes: &[(&str, i8, Option<&str>)]) -> AlterResult {
     alter_all(core, vec![resource_of(resource::TOPIC, "a", changes)], false).remove(0)
 }
 
-fn replace(core: &mut Core, configs: &[(&str, Option<&str>)]) -> Told {
+fn replace(core: &mut Core, configs: &[(&str, Option<&str>)]) -> AlterResult {
     let configs = configs
         .iter()
         .map(|(key, value)| whole::AlterableConfig::default().with_name(text(key)).with_value(value.map(text)));
@@ -47,8 +55,8 @@ fn replace(core: &mut Core, configs: &[(&str, Option<&str>)]) -> Told {
         .with_resource_name(text("a"))
         .with_configs(configs.collect());
     let request = AlterConfigsRequest::default().with_resources(vec![resource]);
-    let told = ask(2, |context| core.alter_configs(request, context)).responses.remove(0);
-    (told.error_code, told.error_message.map(|why| why.to_string()))
+    let response = send(2, |context| core.alter_configs(request, context)).responses.remove(0);
+    (response.error_code, response.error_message.map(|message| message.to_string()))
 }
 
 fn set(core: &Core, key: &str) -> Option<String> {
@@ -56,31 +64,31 @@ fn set(core: &Core, key: &str) -> Option<String> {
 }
 
 #[test]
-fn a_config_is_set_and_deleted() {
+fn sets_and_deletes_a_config() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
-    assert_eq!(alter(&mut core, &[("retention.ms", SET, Some("5000")), ("segment.ms", SET, Some("7"))]), no());
+    assert_eq!(alter(&mut core, &[("retention.ms", SET, Some("5000")), ("segment.ms", SET, Some("7"))]), ok());
     assert_eq!(set(&core, "retention.ms").as_deref(), Some("5000"));
-    assert_eq!(alter(&mut core, &[("retention.ms", DELETE, None)]), no());
+    assert_eq!(alter(&mut core, &[("retention.ms", DELETE, None)]), ok());
     assert_eq!((set(&core, "retention.ms"), set(&core, "segment.ms").as_deref()), (None, Some("7")));
-    // Nothing is there to be deleted, nor known.
-    assert_eq!(alter(&mut core, &[("nope", DELETE, None)]), no());
+    // Deleting an unknown config succeeds.
+    assert_eq!(alter(&mut core, &[("nope", DELETE, None)]), ok());
 }
 
 #[test]
-fn values_are_appended_to_lists_and_subtracted_from_them() {
+fn appends_to_and_subtracts_from_lists() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
-    assert_eq!(alter(&mut core, &[("cleanup.policy", APPEND, Some("compact"))]), no());
-    // What was in force was the default.
+    assert_eq!(alter(&mut core, &[("cleanup.policy", APPEND, Some("compact"))]), ok());
+    // Appending starts from the default.
     assert_eq!(set(&core, "cleanup.policy").as_deref(), Some("delete,compact"));
-    assert_eq!(alter(&mut core, &[("cleanup.policy", APPEND, Some("delete"))]), no());
+    assert_eq!(alter(&mut core, &[("cleanup.policy", APPEND, Some("delete"))]), ok());
     assert_eq!(set(&core, "cleanup.policy").as_deref(), Some("delete,compact"));
-    assert_eq!(alter(&mut core, &[("cleanup.policy", SUBTRACT, Some("delete,compact"))]), no());
+    assert_eq!(alter(&mut core, &[("cleanup.policy", SUBTRACT, Some("delete,compact"))]), ok());
     assert_eq!(set(&core, "cleanup.policy").as_deref(), Some(""));
     let key = "leader.replication.throttled.replicas";
-    assert_eq!(alter(&mut core, &[(key, APPEND, Some("0:1,1:1"))]), no());
-    assert_eq!(alter(&mut core, &[(key, APPEND, Some("0:1,0:2"))]), no());
+    assert_eq!(alter(&mut core, &[(key, APPEND, Some("0:1,1:1"))]), ok());
+    assert_eq!(alter(&mut core, &[(key, APPEND, Some("0:1,0:2"))]), ok());
     assert_eq!(set(&core, key).as_deref(), Some("0:1,1:1,0:2"));
     let expected = "Can't APPEND to key retention.ms because its type is not LIST.";
     assert_eq!(alter(&mut core, &[("retention.ms", APPEND, Some("1"))]), refused(40, expected));
@@ -89,10 +97,10 @@ fn values_are_appended_to_lists_and_subtracted_from_them() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn a_refused_change_changes_nothing() {
     let mut core = broker();
     make(&mut core, "a", 1, &[("retention.ms", "9")]);
-    for (changes, told) in [
+    for (changes, expected) in [
         (
             &[("segment.ms", SET, Some("1")), ("retention.ms", SET, Some("x"))][..],
             refused(40, "Invalid value x for configuration retention.ms: Not a number of type LONG"),
@@ -105,32 +113,32 @@ fn what_is_refused_changes_nothing() {
         ),
         (&[("retention.ms", 9, Some("1"))], (-1, None)),
     ] {
-        assert_eq!(alter(&mut core, changes), told);
+        assert_eq!(alter(&mut core, changes), expected);
         assert_eq!((set(&core, "retention.ms").as_deref(), set(&core, "segment.ms")), (Some("9"), None));
     }
 }
 
 #[test]
-fn a_config_that_is_validated_is_not_set() {
+fn validate_only_sets_nothing() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
-    let asked = resource_of(resource::TOPIC, "a", &[("retention.ms", SET, Some("5"))]);
-    assert_eq!(alter_all(&mut core, vec![asked], true), [no()]);
+    let change = resource_of(resource::TOPIC, "a", &[("retention.ms", SET, Some("5"))]);
+    assert_eq!(alter_all(&mut core, vec![change], true), [ok()]);
     assert_eq!(set(&core, "retention.ms"), None);
 }
 
 #[test]
-fn resources_are_refused_in_kafkas_words() {
+fn refuses_resources_with_kafkas_message() {
     let mut core = broker();
-    let asked = |kind, name| resource_of(kind, name, &[("retention.ms", SET, Some("5"))]);
+    let change = |kind, name| resource_of(kind, name, &[("retention.ms", SET, Some("5"))]);
     let resources = vec![
-        asked(resource::TOPIC, "nope"),
-        asked(resource::TOPIC, "bad name"),
-        asked(resource::TOPIC, ""),
-        asked(resource::BROKER, "2"),
-        asked(resource::BROKER, "x"),
-        asked(resource::BROKER, "1"),
-        asked(3, "1"),
+        change(resource::TOPIC, "nope"),
+        change(resource::TOPIC, "bad name"),
+        change(resource::TOPIC, ""),
+        change(resource::BROKER, "2"),
+        change(resource::BROKER, "x"),
+        change(resource::BROKER, "1"),
+        change(3, "1"),
         resource_of(resource::BROKER, "1", &[]).with_resource_name(text("")),
     ];
     let bad = "Topic name is invalid: 'bad name' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'";
@@ -144,20 +152,20 @@ fn resources_are_refused_in_kafkas_words() {
             refused(42, "Node id must be an integer, but it is: x"),
             refused(42, "Cannot update these configs dynamically: Set(retention.ms)"),
             refused(42, "Unknown resource type 3"),
-            no(),
+            ok(),
         ]
     );
-    let twice = vec![asked(resource::TOPIC, "a"), asked(resource::TOPIC, "a")];
+    let duplicate = vec![change(resource::TOPIC, "a"), change(resource::TOPIC, "a")];
     let once = refused(42, "Each resource must appear at most once.");
-    assert_eq!(alter_all(&mut core, twice, false), [once.clone(), once]);
+    assert_eq!(alter_all(&mut core, duplicate, false), [once.clone(), once]);
 }
 
 #[test]
-fn the_older_request_replaces_everything() {
+fn alter_configs_replaces_all_configs() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
-    assert_eq!(replace(&mut core, &[("retention.ms", Some("7000")), ("segment.ms", Some("7000"))]), no());
-    assert_eq!(replace(&mut core, &[("segment.ms", Some("8000"))]), no());
+    assert_eq!(replace(&mut core, &[("retention.ms", Some("7000")), ("segment.ms", Some("7000"))]), ok());
+    assert_eq!(replace(&mut core, &[("segment.ms", Some("8000"))]), ok());
     assert_eq!((set(&core, "retention.ms"), set(&core, "segment.ms").as_deref()), (None, Some("8000")));
     let null = refused(42, "Null value not supported for : segment.ms");
     assert_eq!(replace(&mut core, &[("segment.ms", None), ("nope", Some("1"))]), null);

@@ -1,4 +1,4 @@
-//! Owns when logs are cleaned: each topic at its time, a few logs a tick; and compactions, which are run outside of the broker's lock.
+//! Log cleanup: the schedule of retention per topic, a few logs per tick, and compaction outside of the broker's lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,23 +11,23 @@ use super::super::journal_entry::JournalEntry;
 use super::super::log::{Compacted, Compaction, ReplacedSegments};
 use super::{TopicEntry, Topics, configs};
 
-/// How many logs one tick looks at, so that requests do not wait long.
-const LOGS_A_TICK: usize = 32;
+/// Logs cleaned per tick; the limit keeps requests from waiting.
+const LOGS_PER_TICK: usize = 32;
 
-/// Which topic is cleaned when.
+/// The next cleanup of every topic.
 #[derive(Debug, Default)]
 pub(super) struct CleanupSchedule {
     queue: BTreeSet<(i64, Uuid)>,
     due: BTreeMap<Uuid, i64>,
-    /// A topic that is being cleaned, and its next partition.
+    /// The topic whose cleanup has begun, and its next partition.
     current: Option<(Uuid, usize)>,
-    /// Partitions that may be worth a compaction.
+    /// Partitions to check for compaction.
     candidates: BTreeSet<(Uuid, usize)>,
-    /// A compaction is being run: there is one cleaner, as by default in Kafka.
+    /// A compaction is running. There is one cleaner, as by default in Kafka.
     is_compacting: bool,
 }
 
-/// A compaction of one partition, to be run by a thread that does not hold the broker's lock.
+/// The compaction of one partition, to be run by a thread that does not hold the broker's lock.
 #[derive(Debug)]
 pub struct CompactionJob {
     topic: Uuid,
@@ -35,7 +35,7 @@ pub struct CompactionJob {
     compaction: Compaction,
 }
 
-/// What it came to, to be put in place under the lock.
+/// A finished compaction, to be installed under the lock.
 #[derive(Debug)]
 pub struct CompactionResult {
     topic: Uuid,
@@ -44,7 +44,7 @@ pub struct CompactionResult {
 }
 
 impl CompactionJob {
-    /// Does it: as much work as the log is long.
+    /// Runs the compaction. It reads and writes the whole log.
     #[must_use]
     pub fn run(self) -> CompactionResult {
         CompactionResult { topic: self.topic, partition: self.partition, compacted: self.compaction.run() }
@@ -52,29 +52,30 @@ impl CompactionJob {
 }
 
 impl CleanupSchedule {
-    /// Wants a topic cleaned at this time, or earlier if that was planned.
+    /// Plans a cleanup, unless an earlier one is planned.
     fn plan(&mut self, topic: Uuid, at: i64) {
         let at = self.due.get(&topic).map_or(at, |planned| at.min(*planned));
-        self.forget(topic);
+        self.remove(topic);
         self.due.insert(topic, at);
         self.queue.insert((at, topic));
     }
 
-    /// A topic is not to be cleaned any more.
-    pub(super) fn forget(&mut self, topic: Uuid) {
+    /// Removes a topic.
+    pub(super) fn remove(&mut self, topic: Uuid) {
         if let Some(at) = self.due.remove(&topic) {
             self.queue.remove(&(at, topic));
         }
         self.current = self.current.filter(|(current, _)| *current != topic);
     }
 
-    /// The next partition whose turn it is; partitions are counted on until the topic has no more and is planned anew.
-    fn turn(&mut self, now: i64) -> Option<(Uuid, usize)> {
+    /// The next partition that is due. The caller removes the topic and plans it again when the partition does not
+    /// exist.
+    fn next_due(&mut self, now: i64) -> Option<(Uuid, usize)> {
         let (topic, partition) = if let Some(current) = self.current {
             current
         } else {
             let (_, topic) = *self.queue.first().filter(|(at, _)| *at <= now)?;
-            self.forget(topic);
+            self.remove(topic);
             (topic, 0)
         };
         self.current = Some((topic, partition + 1));
@@ -83,26 +84,27 @@ impl CleanupSchedule {
 }
 
 impl Topics {
-    /// When there is something to clean next, in milliseconds by the broker's clock.
+    /// The time of the next cleanup, in milliseconds by the broker's clock.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
-        if self.cleaning.current.is_some() {
-            // There was more to do than one tick takes.
+        if self.cleanup.current.is_some() {
+            // The last tick did not finish the topic.
             return Some(0);
         }
-        self.cleaning.queue.first().map(|(at, _)| *at)
+        self.cleanup.queue.first().map(|(at, _)| *at)
     }
 }
 
 impl Core {
-    /// Cleans logs whose time has come: segments roll or are dropped, and [`Core::take_compaction`] has something to give.
+    /// Applies retention to the logs that are due: rolls segments, deletes old ones, and marks partitions for
+    /// [`Core::take_compaction`].
     pub fn clean(&mut self, now: i64) {
-        let mut begin_later = Vec::new();
-        for _ in 0..LOGS_A_TICK {
-            let Some((id, partition)) = self.topics.cleaning.turn(now) else { break };
+        let mut advanced = Vec::new();
+        for _ in 0..LOGS_PER_TICK {
+            let Some((id, partition)) = self.topics.cleanup.next_due(now) else { break };
             let Some(topic) = self.topics.by_id_mut(id).filter(|topic| partition < topic.logs.len()) else {
-                self.topics.cleaning.forget(id);
-                self.plan_cleaning(id, now);
+                self.topics.cleanup.remove(id);
+                self.plan_cleanup(id, now);
                 continue;
             };
             let compacts = configs::has_policy(&topic.overrides, "compact");
@@ -110,24 +112,25 @@ impl Core {
             let offset = log.start_after_retention(now);
             let moves = offset > log.start_offset();
             if compacts {
-                self.topics.cleaning.candidates.insert((id, partition));
+                self.topics.cleanup.candidates.insert((id, partition));
             }
-            // The journal knows first: what a start finds missing from a log's front is a loss otherwise. Without room for a line the
-            // records stay for now.
+            // The journal entry comes first: otherwise the next start takes the missing segments for data loss. If the
+            // entry cannot be written, the records stay for now.
             if moves && self.record(&[JournalEntry::Topic(TopicEntry::LogStart { id, partition, offset })]).is_err() {
                 continue;
             }
             let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(partition));
             match log.map(|log| log.apply_retention(now)) {
-                Some(Ok(true)) => begin_later.push((id, partition)),
+                Some(Ok(true)) => advanced.push((id, partition)),
                 Some(Ok(false)) | None => {}
                 Some(Err(error)) => {
-                    self.events
-                        .push(BrokerEvent::BackgroundError { what: format!("a log cannot be cleaned: {error}") });
+                    self.events.push(BrokerEvent::BackgroundError {
+                        what: format!("cannot apply retention to a log: {error}"),
+                    });
                 }
             }
         }
-        for (id, partition) in begin_later {
+        for (id, partition) in advanced {
             let name = self.topics.by_id(id).map(|topic| topic.name.clone());
             if let (Some(name), Ok(partition)) = (name, i32::try_from(partition)) {
                 self.wake(&name, partition);
@@ -135,45 +138,45 @@ impl Core {
         }
     }
 
-    /// A compaction that is due, to be run without the lock and given back to [`Core::finish_compaction`]; none while another one is
-    /// being run.
+    /// The next compaction, to be run without the lock and passed to [`Core::finish_compaction`]. `None` while one is
+    /// running.
     pub fn take_compaction(&mut self, now: i64) -> Option<CompactionJob> {
-        if self.topics.cleaning.is_compacting {
+        if self.topics.cleanup.is_compacting {
             return None;
         }
-        while let Some((topic, partition)) = self.topics.cleaning.candidates.pop_first() {
+        while let Some((topic, partition)) = self.topics.cleanup.candidates.pop_first() {
             let log = self.topics.by_id(topic).and_then(|topic| topic.logs.get(partition));
             if let Some(compaction) = log.and_then(|log| log.compaction(now)) {
-                self.topics.cleaning.is_compacting = true;
+                self.topics.cleanup.is_compacting = true;
                 return Some(CompactionJob { topic, partition, compaction });
             }
         }
         None
     }
 
-    /// Puts a compaction's result in its place. What it replaced is to be removed without the lock.
+    /// Installs the result of a compaction. The caller removes the replaced segments without the lock.
     pub fn finish_compaction(&mut self, result: CompactionResult) -> Option<ReplacedSegments> {
-        self.topics.cleaning.is_compacting = false;
-        // A topic that was deleted meanwhile has taken its files with it.
+        self.topics.cleanup.is_compacting = false;
+        // The topic may have been deleted in the meantime, with its files.
         let log = self.topics.by_id_mut(result.topic).and_then(|topic| topic.logs.get_mut(result.partition));
         match result.compacted.and_then(|compacted| log.map(|log| log.finish(compacted)).transpose()) {
             Ok(replaced) => replaced,
             Err(error) => {
-                self.events.push(BrokerEvent::BackgroundError { what: format!("a log cannot be compacted: {error}") });
+                self.events.push(BrokerEvent::BackgroundError { what: format!("cannot compact a log: {error}") });
                 None
             }
         }
     }
 
-    /// Plans a topic's next cleaning: compacted ones are looked at more often, as by Kafka's cleaner.
-    pub(super) fn plan_cleaning(&mut self, id: Uuid, now: i64) {
+    /// Plans a topic's next cleanup. Compacted topics are checked more often, as by Kafka's cleaner.
+    pub(super) fn plan_cleanup(&mut self, id: Uuid, now: i64) {
         let Some(topic) = self.topics.by_id(id) else { return };
         let interval = if configs::has_policy(&topic.overrides, "compact") {
             self.settings.log_cleaner_backoff_ms
         } else {
             self.settings.log_retention_check_interval_ms
         };
-        self.topics.cleaning.plan(id, now.saturating_add(interval));
+        self.topics.cleanup.plan(id, now.saturating_add(interval));
     }
 }
 

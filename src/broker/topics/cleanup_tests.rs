@@ -1,9 +1,9 @@
-//! Owns the tests of when logs are cleaned.
+//! Tests of the cleanup schedule and of compaction jobs.
 
 use super::super::test_support::{NOW, append, broker, make};
 use super::*;
 
-/// Lets the broker tick whenever something is due, until this time.
+/// Runs every cleanup that is due until this time.
 fn run_until(core: &mut Core, end: i64) {
     let mut now = NOW;
     while let Some(due) = core.topics.next_deadline().filter(|due| *due <= end) {
@@ -13,7 +13,7 @@ fn run_until(core: &mut Core, end: i64) {
 }
 
 #[test]
-fn nothing_is_due_without_topics_and_a_topic_after_the_interval() {
+fn cleans_topics_at_kafkas_intervals() {
     let mut core = broker();
     assert_eq!(core.topics.next_deadline(), None);
     let id = make(&mut core, "a", 1, &[]);
@@ -30,9 +30,9 @@ fn nothing_is_due_without_topics_and_a_topic_after_the_interval() {
 }
 
 #[test]
-fn a_tick_looks_at_a_few_logs_and_the_next_ones_at_the_rest() {
+fn a_tick_cleans_a_limited_number_of_logs() {
     let mut core = broker();
-    let logs = 2 * LOGS_A_TICK + 1;
+    let logs = 2 * LOGS_PER_TICK + 1;
     make(&mut core, "a", i32::try_from(logs).unwrap(), &[]);
     let mut ticks = 0;
     while core.topics.next_deadline().is_some_and(|due| due <= NOW + 300_000) {
@@ -43,7 +43,7 @@ fn a_tick_looks_at_a_few_logs_and_the_next_ones_at_the_rest() {
 }
 
 #[test]
-fn records_that_are_too_old_go_and_the_start_is_remembered() {
+fn retention_moves_the_journaled_log_start() {
     let mut core = broker();
     make(&mut core, "a", 1, &[("retention.ms", "1000")]);
     append(&mut core, "a", "k", "1", NOW);
@@ -53,7 +53,7 @@ fn records_that_are_too_old_go_and_the_start_is_remembered() {
 }
 
 #[test]
-fn other_configs_do_not_put_a_planned_cleaning_off() {
+fn new_configs_do_not_delay_a_planned_cleanup() {
     let mut core = broker();
     let id = make(&mut core, "a", 1, &[]);
     let overrides = super::super::Overrides::from([("retention.ms".to_owned(), "5".to_owned())]);
@@ -64,7 +64,7 @@ fn other_configs_do_not_put_a_planned_cleaning_off() {
     assert_eq!(core.topics.next_deadline(), Some(NOW + 215_000));
 }
 
-/// A compacted topic with closed segments in which one key was written again and again.
+/// A compacted topic whose closed segments contain one key many times.
 fn dirty(core: &mut Core, name: &str) -> Uuid {
     let id = make(core, name, 1, &[("cleanup.policy", "compact"), ("internal.segment.bytes", "200")]);
     for value in 0..10 {
@@ -74,7 +74,7 @@ fn dirty(core: &mut Core, name: &str) -> Uuid {
 }
 
 #[test]
-fn a_dirty_log_is_compacted_outside_and_put_in_place() {
+fn compacts_a_dirty_log() {
     let mut core = broker();
     dirty(&mut core, "a");
     assert!(core.take_compaction(NOW).is_none());
@@ -91,7 +91,7 @@ fn a_dirty_log_is_compacted_outside_and_put_in_place() {
 }
 
 #[test]
-fn one_compaction_is_run_at_a_time_and_a_deleted_topic_does_not_block_others() {
+fn runs_one_compaction_at_a_time() {
     let mut core = broker();
     let first = dirty(&mut core, "a");
     let second = dirty(&mut core, "b");

@@ -1,4 +1,4 @@
-//! Owns the tests of topic configs; the expected words are those of a real Kafka 4.1.0.
+//! Tests of topic configs. The expected messages are those of Apache Kafka 4.1.0.
 
 use super::*;
 
@@ -7,45 +7,45 @@ fn overrides(pairs: &[(&str, &str)]) -> Overrides {
 }
 
 #[track_caller]
-fn refused(name: &str, value: &str, why: &str) {
-    assert_eq!(validate(&overrides(&[(name, value)])), Err(why.to_owned()), "{name}={value}");
+fn invalid(name: &str, value: &str, reason: &str) {
+    assert_eq!(validate(&overrides(&[(name, value)])), Err(reason.to_owned()), "{name}={value}");
 }
 
 #[track_caller]
-fn taken(name: &str, value: &str) {
+fn valid(name: &str, value: &str) {
     assert_eq!(validate(&overrides(&[(name, value)])), Ok(()), "{name}={value}");
 }
 
 #[test]
-fn every_default_is_a_value_and_the_table_is_sorted() {
+fn defaults_are_valid_and_sorted() {
     for config in &CONFIG_DEFS {
-        taken(config.name, config.default);
+        valid(config.name, config.default);
         assert!(!config.documentation.is_empty());
     }
     assert!(CONFIG_DEFS.is_sorted_by_key(|config| config.name));
 }
 
 #[test]
-fn a_key_that_kafka_does_not_know_is_refused() {
-    refused("nope", "1", "Unknown topic config name: nope");
-    // Removed from Kafka with version 4.
-    refused("message.format.version", "3.0", "Unknown topic config name: message.format.version");
+fn refuses_unknown_keys() {
+    invalid("nope", "1", "Unknown topic config name: nope");
+    // Removed in Kafka 4.
+    invalid("message.format.version", "3.0", "Unknown topic config name: message.format.version");
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_refused_in_kafkas_words() {
-    refused("retention.ms", "x", "Invalid value x for configuration retention.ms: Not a number of type LONG");
-    refused(
+fn refuses_wrong_types_with_kafkas_message() {
+    invalid("retention.ms", "x", "Invalid value x for configuration retention.ms: Not a number of type LONG");
+    invalid(
         "segment.bytes",
         "99999999999",
         "Invalid value 99999999999 for configuration segment.bytes: Not a number of type INT",
     );
-    refused(
+    invalid(
         "min.cleanable.dirty.ratio",
         "x",
         "Invalid value x for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE",
     );
-    refused(
+    invalid(
         "preallocate",
         "maybe",
         "Invalid value maybe for configuration preallocate: Expected value to be either true or false",
@@ -53,36 +53,36 @@ fn a_value_of_the_wrong_type_is_refused_in_kafkas_words() {
 }
 
 #[test]
-fn a_value_out_of_range_is_refused_in_kafkas_words() {
-    refused("segment.bytes", "1", "Invalid value 1 for configuration segment.bytes: Value must be at least 1048576");
-    refused("segment.ms", "0", "Invalid value 0 for configuration segment.ms: Value must be at least 1");
-    refused(
+fn refuses_values_out_of_range_with_kafkas_message() {
+    invalid("segment.bytes", "1", "Invalid value 1 for configuration segment.bytes: Value must be at least 1048576");
+    invalid("segment.ms", "0", "Invalid value 0 for configuration segment.ms: Value must be at least 1");
+    invalid(
         "min.cleanable.dirty.ratio",
         "2",
         "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1",
     );
-    refused(
+    invalid(
         "compression.gzip.level",
         "0",
         "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1",
     );
-    refused(
+    invalid(
         "compression.lz4.level",
         "18",
         "Invalid value 18 for configuration compression.lz4.level: Value must be no more than 17",
     );
-    refused(
+    invalid(
         "cleanup.policy",
         "foo",
         "Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete",
     );
-    refused(
+    invalid(
         "compression.type",
         "foo",
         "Invalid value foo for configuration compression.type: String must be one of: \
          uncompressed, zstd, lz4, snappy, gzip, producer",
     );
-    refused(
+    invalid(
         "leader.replication.throttled.replicas",
         "abc",
         "Invalid value [abc] for configuration leader.replication.throttled.replicas: \
@@ -92,22 +92,22 @@ fn a_value_out_of_range_is_refused_in_kafkas_words() {
 }
 
 #[test]
-fn values_are_read_as_leniently_as_kafka_does() {
-    taken("retention.ms", " 1000 ");
-    taken("segment.bytes", "+2000000");
-    taken("preallocate", " TRUE ");
-    taken("min.cleanable.dirty.ratio", "1e-1");
-    taken("cleanup.policy", "compact, delete");
-    taken("cleanup.policy", "");
-    taken("retention.bytes", "-5");
-    taken("compression.gzip.level", "-1");
-    taken("follower.replication.throttled.replicas", "*");
-    taken("follower.replication.throttled.replicas", "0:1, 1:2");
-    taken("internal.segment.bytes", "1000");
+fn parses_values_as_leniently_as_kafka() {
+    valid("retention.ms", " 1000 ");
+    valid("segment.bytes", "+2000000");
+    valid("preallocate", " TRUE ");
+    valid("min.cleanable.dirty.ratio", "1e-1");
+    valid("cleanup.policy", "compact, delete");
+    valid("cleanup.policy", "");
+    valid("retention.bytes", "-5");
+    valid("compression.gzip.level", "-1");
+    valid("follower.replication.throttled.replicas", "*");
+    valid("follower.replication.throttled.replicas", "0:1, 1:2");
+    valid("internal.segment.bytes", "1000");
 }
 
 #[test]
-fn configs_that_contradict_each_other_are_refused() {
+fn refuses_contradicting_configs() {
     assert_eq!(
         validate(&overrides(&[("min.compaction.lag.ms", "10"), ("max.compaction.lag.ms", "5")])),
         Err("conflict topic config setting min.compaction.lag.ms (10) > max.compaction.lag.ms (5)".to_owned())
@@ -116,7 +116,7 @@ fn configs_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn without_overrides_a_log_has_kafkas_defaults() {
+fn log_settings_have_kafkas_defaults() {
     assert_eq!(
         log_settings(&Overrides::new()),
         LogSettings {
@@ -138,7 +138,7 @@ fn without_overrides_a_log_has_kafkas_defaults() {
 }
 
 #[test]
-fn overrides_reach_the_log() {
+fn overrides_change_log_settings() {
     let settings = log_settings(&overrides(&[
         ("cleanup.policy", "compact , delete"),
         ("retention.ms", "-1"),

@@ -1,4 +1,4 @@
-//! Owns how topics and partitions come to be asked for: `CreateTopics` and `CreatePartitions`.
+//! Creation of topics and partitions: `CreateTopics` and `CreatePartitions`.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use super::lifecycle::new_id;
 use super::metadata::index;
 use super::{ApiError, MAX_PARTITIONS, Overrides, Topic, configs, describe_configs, names};
 
-/// The only replication factor that one node can give.
+/// The only possible replication factor on one node.
 const REPLICATION_FACTOR: i16 = 1;
 
 impl Core {
@@ -30,34 +30,34 @@ impl Core {
         context: &RequestContext<'_>,
     ) -> CreateTopicsResponse {
         let mut topics = Vec::new();
-        if self.too_many_at_once(&request.topics) {
-            let refusal =
+        if self.has_too_many_partitions(&request.topics) {
+            let error =
                 ApiError::new(ResponseError::PolicyViolation, "Excessively large number of partitions per request.");
-            let refused = request.topics.into_iter().map(|topic| not_created(topic.name, refusal.clone()));
+            let refused = request.topics.into_iter().map(|topic| not_created(topic.name, error.clone()));
             return CreateTopicsResponse::default().with_topics(refused.collect());
         }
-        let twice = named_twice(request.topics.iter().map(|topic| &topic.name));
-        let mut batch = Batch::default();
+        let duplicates = duplicate_names(request.topics.iter().map(|topic| &topic.name));
+        let mut progress = Progress::default();
         for topic in request.topics {
-            if twice.contains(&topic.name) {
+            if duplicates.contains(&topic.name) {
                 continue;
             }
             let name = topic.name.clone();
-            let result = self.create_topic(&topic, request.validate_only, &mut batch, context.now);
+            let result = self.create_topic(&topic, request.validate_only, &mut progress, context.now);
             topics.push(match result {
                 Ok(created) => created_result(name, &created, context.version),
-                Err(refusal) => not_created(name, refusal),
+                Err(error) => not_created(name, error),
             });
         }
         topics.extend(
-            twice
+            duplicates
                 .into_iter()
                 .map(|name| not_created(name, ApiError::new(ResponseError::InvalidRequest, "Duplicate topic name."))),
         );
         CreateTopicsResponse::default().with_topics(topics)
     }
 
-    fn too_many_at_once(&self, topics: &[CreatableTopic]) -> bool {
+    fn has_too_many_partitions(&self, topics: &[CreatableTopic]) -> bool {
         let partitions = topics.iter().map(|topic| match topic.num_partitions {
             _ if !topic.assignments.is_empty() => topic.assignments.len(),
             -1 => usize::try_from(self.settings.num_partitions).unwrap_or_default(),
@@ -70,52 +70,52 @@ impl Core {
         &mut self,
         topic: &CreatableTopic,
         validate_only: bool,
-        batch: &mut Batch,
+        progress: &mut Progress,
         now: i64,
     ) -> Result<Created, ApiError> {
         let name = topic.name.as_str();
-        self.may_be_named(name, batch)?;
+        self.check_name(name, progress)?;
         let overrides = overrides_of(topic)?;
-        configs::validate(&overrides).map_err(|why| ApiError::new(ResponseError::InvalidConfig, why))?;
+        configs::validate(&overrides).map_err(|message| ApiError::new(ResponseError::InvalidConfig, message))?;
         let partitions = self.partitions_of(topic)?;
-        self.room_for(partitions + batch.only_validated)?;
+        self.check_partition_limit(partitions + progress.validated_partitions)?;
         let id = if validate_only {
-            batch.only_validated += partitions;
-            // Kafka tells one, too.
+            progress.validated_partitions += partitions;
+            // Kafka returns a new id here, too.
             new_id()
         } else {
             self.make_topic(name, partitions, overrides.clone(), now)?
         };
-        batch.names.insert(name.to_owned());
+        progress.names.insert(name.to_owned());
         Ok(Created { id, partitions, overrides })
     }
 
-    fn may_be_named(&self, name: &str, batch: &Batch) -> Result<(), ApiError> {
-        if let Some(why) = names::refusal(name) {
-            return Err(ApiError::new(ResponseError::InvalidTopicException, why));
+    fn check_name(&self, name: &str, progress: &Progress) -> Result<(), ApiError> {
+        if let Some(message) = names::invalid_reason(name) {
+            return Err(ApiError::new(ResponseError::InvalidTopicException, message));
         }
         if name == names::METADATA_TOPIC {
-            let why = format!("Creation of internal topic {name} is prohibited.");
-            return Err(ApiError::new(ResponseError::InvalidRequest, why));
+            let message = format!("Creation of internal topic {name} is prohibited.");
+            return Err(ApiError::new(ResponseError::InvalidRequest, message));
         }
         if self.topics.get(name).is_some() {
             return Err(ApiError::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
         }
-        // Kafka compares with the topics that were there before the request only.
-        let collides = |other: &&Topic| names::collide(&other.name, name) && !batch.names.contains(&other.name);
+        // Kafka compares only with topics that existed before the request.
+        let collides = |other: &&Topic| names::collide(&other.name, name) && !progress.names.contains(&other.name);
         match self.topics.iter().find(collides) {
             None => Ok(()),
             Some(other) => {
-                let why = format!("Topic '{name}' collides with existing topic: {}", other.name);
-                Err(ApiError::new(ResponseError::InvalidTopicException, why))
+                let message = format!("Topic '{name}' collides with existing topic: {}", other.name);
+                Err(ApiError::new(ResponseError::InvalidTopicException, message))
             }
         }
     }
 
-    /// How many partitions a topic gets, as its request is about numbers or about replicas.
+    /// The number of partitions of a new topic, from the count or from the replica assignments of its request.
     fn partitions_of(&self, topic: &CreatableTopic) -> Result<usize, ApiError> {
         if !topic.assignments.is_empty() {
-            return assigned(topic);
+            return assigned_partitions(topic);
         }
         if topic.replication_factor < -1 || topic.replication_factor == 0 {
             return Err(ApiError::new(
@@ -143,14 +143,14 @@ impl Core {
         Ok(partitions)
     }
 
-    fn room_for(&self, partitions: usize) -> Result<(), ApiError> {
-        let there = self.topics.partitions();
-        if there + partitions <= MAX_PARTITIONS {
+    fn check_partition_limit(&self, partitions: usize) -> Result<(), ApiError> {
+        let present = self.topics.partition_count();
+        if present + partitions <= MAX_PARTITIONS {
             return Ok(());
         }
         Err(ApiError::new(
             ResponseError::PolicyViolation,
-            format!("This broker holds at most {MAX_PARTITIONS} partitions, and has {there} of them."),
+            format!("This broker holds at most {MAX_PARTITIONS} partitions, and has {present} of them."),
         ))
     }
 
@@ -160,36 +160,36 @@ impl Core {
         request: CreatePartitionsRequest,
         context: &RequestContext<'_>,
     ) -> CreatePartitionsResponse {
-        let twice = named_twice(request.topics.iter().map(|topic| &topic.name));
+        let duplicates = duplicate_names(request.topics.iter().map(|topic| &topic.name));
         let mut results = Vec::new();
         for topic in request.topics {
-            if !twice.contains(&topic.name) {
-                let done = self.grow(&topic, request.validate_only, context.now);
-                results.push(grown(topic.name, done));
+            if !duplicates.contains(&topic.name) {
+                let result = self.grow(&topic, request.validate_only, context.now);
+                results.push(grow_result(topic.name, result));
             }
         }
         let duplicate = ApiError::new(ResponseError::InvalidRequest, "Duplicate topic name.");
-        results.extend(twice.into_iter().map(|name| grown(name, Err(duplicate.clone()))));
+        results.extend(duplicates.into_iter().map(|name| grow_result(name, Err(duplicate.clone()))));
         CreatePartitionsResponse::default().with_results(results)
     }
 
-    fn grow(&mut self, asked: &CreatePartitionsTopic, validate_only: bool, now: i64) -> Result<(), ApiError> {
-        let topic = self.topics.get(&asked.name).ok_or(ResponseError::UnknownTopicOrPartition)?;
+    fn grow(&mut self, request: &CreatePartitionsTopic, validate_only: bool, now: i64) -> Result<(), ApiError> {
+        let topic = self.topics.get(&request.name).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let (id, had) = (topic.id, topic.logs.len());
-        let invalid = |why| Err(ApiError::new(ResponseError::InvalidPartitions, why));
-        let count = usize::try_from(asked.count).unwrap_or_default();
+        let invalid = |message| Err(ApiError::new(ResponseError::InvalidPartitions, message));
+        let count = usize::try_from(request.count).unwrap_or_default();
         if count == had {
             return invalid(format!("Topic already has {had} partition(s)."));
         }
         if count < had {
-            let name = asked.name.as_str();
+            let name = request.name.as_str();
             return invalid(format!(
                 "The topic {name} currently has {had} partition(s); {} would not be an increase.",
-                asked.count
+                request.count
             ));
         }
         let more = count - had;
-        if let Some(assignments) = &asked.assignments {
+        if let Some(assignments) = &request.assignments {
             if assignments.len() != more {
                 return Err(ApiError::new(
                     ResponseError::InvalidReplicaAssignment,
@@ -199,19 +199,19 @@ impl Core {
                     ),
                 ));
             }
-            assignments.iter().try_for_each(|assignment| can_be_assigned(&assignment.broker_ids))?;
+            assignments.iter().try_for_each(|assignment| check_assignment(&assignment.broker_ids))?;
         }
-        self.room_for(more)?;
+        self.check_partition_limit(more)?;
         if validate_only { Ok(()) } else { Ok(self.grow_topic(id, count, now)?) }
     }
 }
 
-/// What a request has made so far.
+/// What a `CreateTopics` request has created so far.
 #[derive(Debug, Default)]
-struct Batch {
+struct Progress {
     names: BTreeSet<String>,
-    /// Partitions that it would have made if it did not only ask.
-    only_validated: usize,
+    /// Partitions of topics that were only validated.
+    validated_partitions: usize,
 }
 
 struct Created {
@@ -220,43 +220,43 @@ struct Created {
     overrides: Overrides,
 }
 
-/// Names that a request has more than once.
-fn named_twice<'a>(names: impl Iterator<Item = &'a TopicName>) -> BTreeSet<TopicName> {
-    let mut once = BTreeSet::new();
-    names.filter(|name| !once.insert(*name)).cloned().collect()
+/// The names that a request has more than once.
+fn duplicate_names<'a>(names: impl Iterator<Item = &'a TopicName>) -> BTreeSet<TopicName> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| !seen.insert(*name)).cloned().collect()
 }
 
-/// The last value of a key holds, as in Kafka.
+/// The configs of a new topic. The last value of a key wins, as in Kafka.
 fn overrides_of(topic: &CreatableTopic) -> Result<Overrides, ApiError> {
     let nulls: Vec<&str> =
         topic.configs.iter().filter(|config| config.value.is_none()).map(|config| config.name.as_str()).collect();
     if !nulls.is_empty() {
-        let why = format!("Null value not supported for topic configs: {}", nulls.join(","));
-        return Err(ApiError::new(ResponseError::InvalidConfig, why));
+        let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
+        return Err(ApiError::new(ResponseError::InvalidConfig, message));
     }
     let pairs = topic.configs.iter().filter_map(|config| Some((&config.name, config.value.as_ref()?)));
     Ok(pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect())
 }
 
-/// The partitions of a request that says itself where they go.
-fn assigned(topic: &CreatableTopic) -> Result<usize, ApiError> {
-    let request = |what| {
-        let why = format!("A manual partition assignment was specified, but {what} was not set to -1.");
-        Err(ApiError::new(ResponseError::InvalidRequest, why))
+/// The number of partitions in a manual replica assignment.
+fn assigned_partitions(topic: &CreatableTopic) -> Result<usize, ApiError> {
+    let invalid_request = |what| {
+        let message = format!("A manual partition assignment was specified, but {what} was not set to -1.");
+        Err(ApiError::new(ResponseError::InvalidRequest, message))
     };
     if topic.replication_factor != -1 {
-        return request("replication factor");
+        return invalid_request("replication factor");
     }
     if topic.num_partitions != -1 {
-        return request("numPartitions");
+        return invalid_request("numPartitions");
     }
-    let invalid = |why: String| Err(ApiError::new(ResponseError::InvalidReplicaAssignment, why));
+    let invalid = |message: String| Err(ApiError::new(ResponseError::InvalidReplicaAssignment, message));
     let mut seen = BTreeSet::new();
     for CreatableReplicaAssignment { partition_index, broker_ids, .. } in &topic.assignments {
         if !seen.insert(*partition_index) {
             return invalid(format!("Found multiple manual partition assignments for partition {partition_index}"));
         }
-        can_be_assigned(broker_ids)?;
+        check_assignment(broker_ids)?;
     }
     let consecutive = seen.iter().copied().eq(0..index(seen.len()));
     if consecutive {
@@ -266,17 +266,17 @@ fn assigned(topic: &CreatableTopic) -> Result<usize, ApiError> {
     }
 }
 
-fn can_be_assigned(brokers: &[BrokerId]) -> Result<(), ApiError> {
-    let why = match brokers {
+fn check_assignment(brokers: &[BrokerId]) -> Result<(), ApiError> {
+    let message = match brokers {
         [only] if **only == NODE_ID => return Ok(()),
         [] => "an empty replica list.".to_owned(),
         _ => match brokers.iter().find(|broker| ***broker != NODE_ID) {
-            Some(stranger) => format!("broker {}, but no such broker is registered.", **stranger),
+            Some(unknown) => format!("broker {}, but no such broker is registered.", **unknown),
             None => format!("the broker {NODE_ID} more than once."),
         },
     };
-    let why = format!("The manual partition assignment includes {why}");
-    Err(ApiError::new(ResponseError::InvalidReplicaAssignment, why))
+    let message = format!("The manual partition assignment includes {message}");
+    Err(ApiError::new(ResponseError::InvalidReplicaAssignment, message))
 }
 
 fn created_result(name: TopicName, created: &Created, version: i16) -> CreatableTopicResult {
@@ -298,18 +298,18 @@ fn created_result(name: TopicName, created: &Created, version: i16) -> Creatable
     result
 }
 
-fn not_created(name: TopicName, refusal: ApiError) -> CreatableTopicResult {
+fn not_created(name: TopicName, error: ApiError) -> CreatableTopicResult {
     CreatableTopicResult::default()
         .with_name(name)
-        .with_error_code(refusal.error.code())
-        .with_error_message(refusal.text())
+        .with_error_code(error.error.code())
+        .with_error_message(error.into_message())
 }
 
-fn grown(name: TopicName, done: Result<(), ApiError>) -> CreatePartitionsTopicResult {
-    let result = CreatePartitionsTopicResult::default().with_name(name);
-    match done {
-        Ok(()) => result,
-        Err(refusal) => result.with_error_code(refusal.error.code()).with_error_message(refusal.text()),
+fn grow_result(name: TopicName, result: Result<(), ApiError>) -> CreatePartitionsTopicResult {
+    let response = CreatePartitionsTopicResult::default().with_name(name);
+    match result {
+        Ok(()) => response,
+        Err(error) => response.with_error_code(error.error.code()).with_error_message(error.into_message()),
     }
 }
 

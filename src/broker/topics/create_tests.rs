@@ -1,18 +1,18 @@
-//! Owns the tests of topics and partitions that are asked for; the expected words are those of a real Kafka 4.1.0.
+//! Tests of `CreateTopics` and `CreatePartitions`. The expected messages are those of Apache Kafka 4.1.0.
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
 use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 
-use super::super::test_support::{NOW, ask, broker, make, name, text, topic};
+use super::super::test_support::{NOW, broker, make, name, send, text, topic};
 use super::*;
 
 fn create(core: &mut Core, topics: Vec<CreatableTopic>, validate_only: bool) -> Vec<CreatableTopicResult> {
     let request = CreateTopicsRequest::default().with_topics(topics).with_validate_only(validate_only);
-    ask(7, |context| core.create_topics(request, context)).topics
+    send(7, |context| core.create_topics(request, context)).topics
 }
 
-/// Error and message of making one topic.
-fn refusal(core: &mut Core, topic: CreatableTopic) -> (i16, String) {
+/// Error code and message of creating one topic.
+fn error_of(core: &mut Core, topic: CreatableTopic) -> (i16, String) {
     let result = create(core, vec![topic], true).remove(0);
     (result.error_code, result.error_message.unwrap_or_default().to_string())
 }
@@ -29,12 +29,12 @@ fn assigned_topic(assignments: &[(i32, &[i32])]) -> CreatableTopic {
 }
 
 #[test]
-fn a_created_topic_is_told_with_what_its_version_has() {
+fn returns_the_fields_of_every_version() {
     for version in 2..=7 {
         let mut core = broker();
         core.settings.num_partitions = 4;
         let request = CreateTopicsRequest::default().with_topics(vec![topic("a", -1, &[("retention.ms", "5")])]);
-        let result = ask(version, |context| core.create_topics(request, context)).topics.remove(0);
+        let result = send(version, |context| core.create_topics(request, context)).topics.remove(0);
         assert_eq!((result.error_code, result.error_message), (0, None));
         let made = core.topics.get("a").unwrap();
         assert_eq!((made.logs.len(), made.overrides["retention.ms"].as_str()), (4, "5"));
@@ -53,78 +53,78 @@ fn a_created_topic_is_told_with_what_its_version_has() {
 }
 
 #[test]
-fn numbers_of_partitions_and_replicas_follow_kafkas_rules() {
+fn checks_partition_and_replica_counts() {
     let mut core = broker();
     let non_positive = (37, "Number of partitions was set to an invalid non-positive value.".to_owned());
     for partitions in [0, -2, i32::MIN] {
-        assert_eq!(refusal(&mut core, topic("a", partitions, &[])), non_positive);
+        assert_eq!(error_of(&mut core, topic("a", partitions, &[])), non_positive);
     }
     for factor in [0, -2] {
         let expected = "Replication factor must be larger than 0, or -1 to use the default value.";
-        let asked = topic("a", 1, &[]).with_replication_factor(factor);
-        assert_eq!(refusal(&mut core, asked), (38, expected.to_owned()));
+        let invalid = topic("a", 1, &[]).with_replication_factor(factor);
+        assert_eq!(error_of(&mut core, invalid), (38, expected.to_owned()));
     }
     let expected = "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached \
                     because only 1 broker(s) are registered.";
-    let asked = topic("a", 1, &[]).with_replication_factor(2);
-    assert_eq!(refusal(&mut core, asked), (38, expected.to_owned()));
-    assert_eq!(refusal(&mut core, topic("a", 1, &[]).with_replication_factor(1)).0, 0);
-    // As in Kafka, the count is looked at before whether the replicas can be had.
-    assert_eq!(refusal(&mut core, topic("a", 0, &[]).with_replication_factor(5)), non_positive);
+    let invalid = topic("a", 1, &[]).with_replication_factor(2);
+    assert_eq!(error_of(&mut core, invalid), (38, expected.to_owned()));
+    assert_eq!(error_of(&mut core, topic("a", 1, &[]).with_replication_factor(1)).0, 0);
+    // As in Kafka, the partition count is checked before the replicas.
+    assert_eq!(error_of(&mut core, topic("a", 0, &[]).with_replication_factor(5)), non_positive);
 }
 
 #[test]
-fn a_topic_that_is_there_is_not_made_again() {
+fn refuses_an_existing_topic() {
     let mut core = broker();
     let id = make(&mut core, "a", 1, &[]);
     let expected = (36, "Topic 'a' already exists.".to_owned());
-    assert_eq!(refusal(&mut core, topic("a", 0, &[("nope", "1")])), expected);
+    assert_eq!(error_of(&mut core, topic("a", 0, &[("nope", "1")])), expected);
     assert_eq!(core.topics.get("a").unwrap().id, id);
 }
 
 #[test]
-fn names_are_refused_as_kafka_does() {
+fn refuses_names_as_kafka_does() {
     let mut core = broker();
     let empty = "Topic name is invalid: the empty string is not allowed".to_owned();
-    assert_eq!(refusal(&mut core, topic("", 1, &[])), (17, empty));
+    assert_eq!(error_of(&mut core, topic("", 1, &[])), (17, empty));
     let metadata = "Creation of internal topic __cluster_metadata is prohibited.".to_owned();
-    assert_eq!(refusal(&mut core, topic("__cluster_metadata", 1, &[])), (42, metadata));
-    // Names of one request do not collide with each other, in Kafka as here.
+    assert_eq!(error_of(&mut core, topic("__cluster_metadata", 1, &[])), (42, metadata));
+    // As in Kafka, names of one request do not collide with each other.
     let both = create(&mut core, vec![topic("x.y_z", 1, &[]), topic("x_y_z", 1, &[])], false);
     assert_eq!(both.iter().map(|result| result.error_code).collect::<Vec<_>>(), [0, 0]);
     let collision = "Topic 'x.y.z' collides with existing topic: x.y_z".to_owned();
-    assert_eq!(refusal(&mut core, topic("x.y.z", 1, &[])), (17, collision));
+    assert_eq!(error_of(&mut core, topic("x.y.z", 1, &[])), (17, collision));
 }
 
 #[test]
-fn a_name_that_a_request_has_twice_is_refused_once_and_the_others_are_made() {
+fn refuses_duplicate_names_and_creates_the_rest() {
     let mut core = broker();
     let results = create(&mut core, vec![topic("d", 1, &[]), topic("d", 2, &[]), topic("e", 2, &[])], false);
-    let told: Vec<_> = results.iter().map(|result| (result.name.as_str(), result.error_code)).collect();
-    assert_eq!(told, [("e", 0), ("d", 42)]);
+    let codes: Vec<_> = results.iter().map(|result| (result.name.as_str(), result.error_code)).collect();
+    assert_eq!(codes, [("e", 0), ("d", 42)]);
     assert_eq!(results[1].error_message.as_ref().unwrap().as_str(), "Duplicate topic name.");
     assert!(core.topics.get("d").is_none());
 }
 
 #[test]
-fn configs_are_looked_at_before_numbers() {
+fn checks_configs_before_counts() {
     let mut core = broker();
     let unknown = (40, "Unknown topic config name: nope".to_owned());
-    assert_eq!(refusal(&mut core, topic("a", 0, &[("nope", "1")])), unknown);
+    assert_eq!(error_of(&mut core, topic("a", 0, &[("nope", "1")])), unknown);
     let null = CreatableTopicConfig::default().with_name(text("retention.ms")).with_value(None);
     let expected = (40, "Null value not supported for topic configs: retention.ms".to_owned());
-    assert_eq!(refusal(&mut core, topic("a", 1, &[]).with_configs(vec![null])), expected);
-    // The last one of a key holds.
+    assert_eq!(error_of(&mut core, topic("a", 1, &[]).with_configs(vec![null])), expected);
+    // The last value of a key wins.
     make(&mut core, "b", 1, &[("retention.ms", "1000"), ("retention.ms", "2000")]);
     assert_eq!(core.topics.get("b").unwrap().overrides["retention.ms"], "2000");
 }
 
 #[test]
-fn who_assigns_replicas_assigns_all_of_them_to_this_node() {
+fn checks_manual_assignments_of_new_topics() {
     let mut core = broker();
     let result = create(&mut core, vec![assigned_topic(&[(1, &[1]), (0, &[1])])], true).remove(0);
     assert_eq!((result.error_code, result.num_partitions), (0, 2));
-    for (assignments, why) in [
+    for (assignments, message) in [
         (&[(0, &[2][..])][..], "The manual partition assignment includes broker 2, but no such broker is registered."),
         (&[(0, &[])], "The manual partition assignment includes an empty replica list."),
         (&[(0, &[1, 1])], "The manual partition assignment includes the broker 1 more than once."),
@@ -132,25 +132,25 @@ fn who_assigns_replicas_assigns_all_of_them_to_this_node() {
         (&[(0, &[1]), (2, &[1])], "partitions should be a consecutive 0-based integer sequence"),
         (&[(0, &[1]), (0, &[1])], "Found multiple manual partition assignments for partition 0"),
     ] {
-        assert_eq!(refusal(&mut core, assigned_topic(assignments)), (39, why.to_owned()));
+        assert_eq!(error_of(&mut core, assigned_topic(assignments)), (39, message.to_owned()));
     }
     let counted = assigned_topic(&[(0, &[1])]).with_num_partitions(1);
-    let why = "A manual partition assignment was specified, but numPartitions was not set to -1.";
-    assert_eq!(refusal(&mut core, counted), (42, why.to_owned()));
+    let message = "A manual partition assignment was specified, but numPartitions was not set to -1.";
+    assert_eq!(error_of(&mut core, counted), (42, message.to_owned()));
     let replicated = assigned_topic(&[(0, &[1])]).with_replication_factor(1);
-    let why = "A manual partition assignment was specified, but replication factor was not set to -1.";
-    assert_eq!(refusal(&mut core, replicated), (42, why.to_owned()));
+    let message = "A manual partition assignment was specified, but replication factor was not set to -1.";
+    assert_eq!(error_of(&mut core, replicated), (42, message.to_owned()));
 }
 
 #[test]
-fn validating_makes_nothing() {
+fn validate_only_creates_nothing() {
     let mut core = broker();
     assert_eq!(create(&mut core, vec![topic("a", 1, &[])], true)[0].error_code, 0);
     assert!(core.topics.get("a").is_none());
 }
 
 #[test]
-fn partitions_are_bounded_in_a_request_and_in_all() {
+fn limits_partitions_per_request_and_in_total() {
     let mut core = broker();
     let excessive = "Excessively large number of partitions per request.";
     let results = create(&mut core, vec![topic("a", 6000, &[]), topic("b", 6000, &[]), topic("a b", 1, &[])], false);
@@ -158,12 +158,12 @@ fn partitions_are_bounded_in_a_request_and_in_all() {
         assert_eq!((result.error_code, result.error_message.unwrap().as_str()), (44, excessive));
     }
     let most = i32::try_from(MAX_PARTITIONS).unwrap();
-    let twice = create(&mut core, vec![topic("a", most - 1, &[]), topic("b", 1, &[])], true);
-    assert!(twice.iter().all(|result| result.error_code == 0));
+    let both = create(&mut core, vec![topic("a", most - 1, &[]), topic("b", 1, &[])], true);
+    assert!(both.iter().all(|result| result.error_code == 0));
     make(&mut core, "a", 2, &[]);
     let full = "This broker holds at most 10000 partitions, and has 2 of them.".to_owned();
-    assert_eq!(refusal(&mut core, topic("b", most - 1, &[])), (44, full));
-    assert_eq!(refusal(&mut core, topic("b", most - 2, &[])).0, 0);
+    assert_eq!(error_of(&mut core, topic("b", most - 1, &[])), (44, full));
+    assert_eq!(error_of(&mut core, topic("b", most - 2, &[])).0, 0);
 }
 
 fn grow(core: &mut Core, topics: &[(&str, i32)], validate_only: bool) -> Vec<(String, i16, Option<String>)> {
@@ -171,18 +171,18 @@ fn grow(core: &mut Core, topics: &[(&str, i32)], validate_only: bool) -> Vec<(St
         CreatePartitionsTopic::default().with_name(name(topic)).with_count(*count).with_assignments(None)
     });
     let request = CreatePartitionsRequest::default().with_topics(topics.collect()).with_validate_only(validate_only);
-    let results = ask(3, |context| core.create_partitions(request, context)).results;
+    let results = send(3, |context| core.create_partitions(request, context)).results;
     let row = |result: CreatePartitionsTopicResult| {
-        (result.name.to_string(), result.error_code, result.error_message.map(|why| why.to_string()))
+        (result.name.to_string(), result.error_code, result.error_message.map(|message| message.to_string()))
     };
     results.into_iter().map(row).collect()
 }
 
 #[test]
-fn a_topic_grows_and_never_shrinks() {
+fn partition_counts_only_increase() {
     let mut core = broker();
     make(&mut core, "a", 3, &[]);
-    let row = |code, why: Option<&str>| vec![("a".to_owned(), code, why.map(str::to_owned))];
+    let row = |code, message: Option<&str>| vec![("a".to_owned(), code, message.map(str::to_owned))];
     let kept = |count| format!("The topic a currently has 3 partition(s); {count} would not be an increase.");
     for count in [2, 0, -1] {
         assert_eq!(grow(&mut core, &[("a", count)], false), row(37, Some(&kept(count))));
@@ -198,10 +198,10 @@ fn a_topic_grows_and_never_shrinks() {
 }
 
 #[test]
-fn who_assigns_new_replicas_assigns_each_of_them() {
+fn checks_manual_assignments_of_new_partitions() {
     let mut core = broker();
     make(&mut core, "a", 3, &[]);
-    let mut asked = |brokers: &[&[i32]]| {
+    let mut invalid = |brokers: &[&[i32]]| {
         let to = |brokers: &&[i32]| {
             let brokers = brokers.iter().map(|broker| BrokerId(*broker)).collect();
             CreatePartitionsAssignment::default().with_broker_ids(brokers)
@@ -211,19 +211,19 @@ fn who_assigns_new_replicas_assigns_each_of_them() {
             .with_count(4)
             .with_assignments(Some(brokers.iter().map(to).collect()));
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_validate_only(true);
-        let result = ask(0, |context| core.create_partitions(request, context)).results.remove(0);
+        let result = send(0, |context| core.create_partitions(request, context)).results.remove(0);
         (result.error_code, result.error_message.unwrap_or_default().to_string())
     };
-    assert_eq!(asked(&[&[1]]), (0, String::new()));
+    assert_eq!(invalid(&[&[1]]), (0, String::new()));
     let few = "Attempted to add 1 additional partition(s), but only 0 assignment(s) were specified.";
-    assert_eq!(asked(&[]), (39, few.to_owned()));
+    assert_eq!(invalid(&[]), (39, few.to_owned()));
     for wrong in [&[2][..], &[], &[1, 1]] {
-        assert_eq!(asked(&[wrong]).0, 39);
+        assert_eq!(invalid(&[wrong]).0, 39);
     }
 }
 
 #[test]
-fn topic_ids_can_stand_on_a_command_line() {
+fn topic_ids_do_not_begin_with_a_dash() {
     let mut core = broker();
     for number in 0..50 {
         let id = core.make_topic(&format!("t{number}"), 1, Overrides::new(), NOW).unwrap();

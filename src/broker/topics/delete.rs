@@ -1,4 +1,4 @@
-//! Owns what clients delete: `DeleteTopics` and `DeleteRecords`.
+//! Deletion of topics and records: `DeleteTopics` and `DeleteRecords`.
 
 use indexmap::IndexMap;
 use kafka_protocol::error::ResponseError;
@@ -17,16 +17,16 @@ use super::super::journal_entry::JournalEntry;
 use super::super::response::RequestContext;
 use super::{ApiError, TopicEntry, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, configs, names};
 
-/// In place of an offset: everything that there is.
-const TO_THE_HIGH_WATERMARK: i64 = -1;
+/// Special offset: delete all records.
+const HIGH_WATERMARK: i64 = -1;
 
-/// What an element of `DeleteTopics` is about.
+/// The topic that an element of `DeleteTopics` names.
 #[derive(PartialEq, Eq, Hash)]
 enum DeletionTarget {
-    /// The topic of this id, whichever it was named by.
+    /// An existing topic, by its id even if it was named by its name.
     Topic(Uuid),
-    /// A name or an id, or neither, that is no topic's.
-    Nothing(Option<TopicName>, Uuid),
+    /// A name or an id that does not exist, or neither.
+    Unknown(Option<TopicName>, Uuid),
 }
 
 impl Core {
@@ -36,58 +36,63 @@ impl Core {
         request: DeleteTopicsRequest,
         context: &RequestContext<'_>,
     ) -> DeleteTopicsResponse {
-        let asked: Vec<DeleteTopicState> = if context.version >= 6 {
+        let states: Vec<DeleteTopicState> = if context.version >= 6 {
             request.topics
         } else {
             request.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name))).collect()
         };
-        // A topic that is named more than once is told once, where it stands first.
-        let mut topics: IndexMap<DeletionTarget, Vec<DeleteTopicState>> = IndexMap::with_capacity(asked.len());
-        for state in asked {
-            topics.entry(self.meant(&state)).or_default().push(state);
+        // The response has one element per topic, at its first position.
+        let mut topics: IndexMap<DeletionTarget, Vec<DeleteTopicState>> = IndexMap::with_capacity(states.len());
+        for state in states {
+            topics.entry(self.deletion_target(&state)).or_default().push(state);
         }
-        let responses = topics.into_iter().filter_map(|(meant, asked)| {
-            let mut asked = asked.into_iter();
-            let first = asked.next()?;
-            Some(self.delete_once(&meant, first, asked.as_slice(), context.version))
+        let responses = topics.into_iter().filter_map(|(target, states)| {
+            let mut states = states.into_iter();
+            let first = states.next()?;
+            Some(self.delete_once(&target, first, states.as_slice(), context.version))
         });
         DeleteTopicsResponse::default().with_responses(responses.collect())
     }
 
-    fn meant(&self, asked: &DeleteTopicState) -> DeletionTarget {
-        let DeleteTopicState { name, topic_id, .. } = asked;
+    fn deletion_target(&self, state: &DeleteTopicState) -> DeletionTarget {
+        let DeleteTopicState { name, topic_id, .. } = state;
         let topic = name.as_ref().map_or_else(|| self.topics.by_id(*topic_id), |name| self.topics.get(name));
-        topic.map_or_else(|| DeletionTarget::Nothing(name.clone(), *topic_id), |topic| DeletionTarget::Topic(topic.id))
+        topic.map_or_else(|| DeletionTarget::Unknown(name.clone(), *topic_id), |topic| DeletionTarget::Topic(topic.id))
     }
 
-    /// Deletes what is asked for once; what is asked for `again` is refused.
+    /// Deletes a topic that the request names once. If it is named again in `duplicates`, the result is an error.
     fn delete_once(
         &mut self,
-        meant: &DeletionTarget,
-        asked: DeleteTopicState,
-        again: &[DeleteTopicState],
+        target: &DeletionTarget,
+        state: DeleteTopicState,
+        duplicates: &[DeleteTopicState],
         version: i16,
     ) -> DeletableTopicResult {
-        let DeleteTopicState { name, topic_id, .. } = asked;
-        let twice = |why: String| Err(ApiError::new(ResponseError::InvalidRequest, why));
-        if let DeletionTarget::Topic(id) = meant
-            && again.iter().any(|other| (&other.name, other.topic_id) != (&name, topic_id))
+        let DeleteTopicState { name, topic_id, .. } = state;
+        let duplicate = |message: String| Err(ApiError::new(ResponseError::InvalidRequest, message));
+        if let DeletionTarget::Topic(id) = target
+            && duplicates.iter().any(|other| (&other.name, other.topic_id) != (&name, topic_id))
         {
-            // Told with both, whichever it was asked for by.
+            // Kafka returns both name and id here.
             let name = self.topics.by_id(*id).map(|topic| TopicName(StrBytes::from_string(topic.name.clone())));
-            return deleted(name, *id, twice("The topic is named by its name and its id.".to_owned()), version);
+            return deletion_result(
+                name,
+                *id,
+                duplicate("The topic is named by its name and its id.".to_owned()),
+                version,
+            );
         }
-        let done = if again.is_empty() || (name.is_none() && topic_id.is_nil()) {
+        let result = if duplicates.is_empty() || (name.is_none() && topic_id.is_nil()) {
             self.delete_topic(name.as_ref(), topic_id)
         } else {
-            twice(format!("Duplicate topic {}.", if name.is_some() { "name" } else { "id" }))
+            duplicate(format!("Duplicate topic {}.", if name.is_some() { "name" } else { "id" }))
         };
-        deleted(name, topic_id, done, version)
+        deletion_result(name, topic_id, result, version)
     }
 
-    /// Returns name and id of what was deleted.
+    /// Returns name and id of the deleted topic.
     fn delete_topic(&mut self, name: Option<&TopicName>, id: Uuid) -> Result<(String, Uuid), ApiError> {
-        let invalid = |why| Err(ApiError::new(ResponseError::InvalidRequest, why));
+        let invalid = |message| Err(ApiError::new(ResponseError::InvalidRequest, message));
         let topic = match name {
             Some(_) if !id.is_nil() => return invalid("You may not specify both topic name and topic id."),
             None if id.is_nil() => return invalid("Neither topic name nor id were specified."),
@@ -112,9 +117,9 @@ impl Core {
     ) -> DeleteRecordsResponse {
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
-            let partitions = topic.partitions.iter().map(|asked| {
-                let result = DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
-                match self.delete_records_of(&topic.name, asked.partition_index, asked.offset) {
+            let partitions = topic.partitions.iter().map(|partition| {
+                let result = DeleteRecordsPartitionResult::default().with_partition_index(partition.partition_index);
+                match self.delete_records_of(&topic.name, partition.partition_index, partition.offset) {
                     Ok(start) => result.with_low_watermark(start),
                     Err(error) => result.with_low_watermark(-1).with_error_code(error.code()),
                 }
@@ -125,7 +130,7 @@ impl Core {
         DeleteRecordsResponse::default().with_topics(topics)
     }
 
-    /// Returns where the log begins afterwards.
+    /// Returns the new log start offset.
     fn delete_records_of(&mut self, topic: &str, partition: i32, offset: i64) -> Result<i64, ResponseError> {
         let unknown = ResponseError::UnknownTopicOrPartition;
         let index = usize::try_from(partition).map_err(|_| unknown)?;
@@ -138,7 +143,7 @@ impl Core {
             return Err(ResponseError::PolicyViolation);
         }
         let end = log.high_watermark();
-        let offset = if offset == TO_THE_HIGH_WATERMARK { end } else { offset };
+        let offset = if offset == HIGH_WATERMARK { end } else { offset };
         if offset < 0 || offset > end {
             return Err(ResponseError::OffsetOutOfRange);
         }
@@ -149,39 +154,39 @@ impl Core {
         self.record(&[JournalEntry::Topic(TopicEntry::LogStart { id, partition: index, offset })])?;
         let log = self.topics.by_id_mut(id).and_then(|topic| topic.logs.get_mut(index)).ok_or(unknown)?;
         if let Err(error) = log.delete_records_before(offset) {
-            // The start has moved; only a file is left that should not be.
-            self.events.push(BrokerEvent::BackgroundError { what: format!("a segment cannot be removed: {error}") });
+            // The log start has moved; only a file is left over.
+            self.events.push(BrokerEvent::BackgroundError { what: format!("cannot remove a segment: {error}") });
         }
         self.wake(&name, partition);
         Ok(offset)
     }
 }
 
-fn deleted(
+fn deletion_result(
     name: Option<TopicName>,
     id: Uuid,
-    done: Result<(String, Uuid), ApiError>,
+    result: Result<(String, Uuid), ApiError>,
     version: i16,
 ) -> DeletableTopicResult {
-    let mut result = DeletableTopicResult::default();
-    let id = match done {
+    let mut response = DeletableTopicResult::default();
+    let id = match result {
         Ok((name, id)) => {
-            result.name = Some(TopicName(StrBytes::from_string(name)));
+            response.name = Some(TopicName(StrBytes::from_string(name)));
             id
         }
-        Err(refusal) => {
-            result.name = name;
-            result.error_code = refusal.error.code();
+        Err(error) => {
+            response.name = name;
+            response.error_code = error.error.code();
             if version >= 5 {
-                result.error_message = refusal.text();
+                response.error_message = error.into_message();
             }
             id
         }
     };
     if version >= 6 {
-        result.topic_id = id;
+        response.topic_id = id;
     }
-    result
+    response
 }
 
 #[cfg(test)]

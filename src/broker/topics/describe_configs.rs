@@ -1,4 +1,4 @@
-//! Owns how configs are shown: `DescribeConfigs` for topics and for the broker itself.
+//! Config descriptions: `DescribeConfigs` for topics and for the broker.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -13,60 +13,60 @@ use super::super::response::RequestContext;
 use super::configs::{CONFIG_DEFS, ConfigType};
 use super::{ApiError, INVALID_REQUEST, Overrides, names};
 
-/// Kinds of resources that have configs, by their number on the wire.
+/// Types of config resources, by their code in the protocol.
 pub(super) mod resource {
     /// A topic.
     pub const TOPIC: i8 = 2;
-    /// A broker; with an empty name all of them.
+    /// A broker, or all brokers if the name is empty.
     pub const BROKER: i8 = 4;
-    /// The levels of a broker's log.
+    /// A broker's log levels.
     pub const BROKER_LOGGER: i8 = 8;
-    /// Subscriptions to clients' metrics (KIP-714).
+    /// Client metrics subscriptions (KIP-714).
     pub const CLIENT_METRICS: i8 = 16;
-    /// A group of the protocol of KIP-848.
+    /// A consumer group (KIP-848).
     pub const GROUP: i8 = 32;
 
-    /// Whether Kafka knows such a resource.
+    /// Whether Kafka has this resource type.
     pub fn is_known(kind: i8) -> bool {
         matches!(kind, TOPIC | BROKER | BROKER_LOGGER | CLIENT_METRICS | GROUP)
     }
 }
 
-/// Where a value comes from.
+/// Where the value of a config comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConfigSource {
     /// Set for the topic.
     Topic,
-    /// Set for the broker when it was started.
-    Static,
-    /// Kafka's default.
+    /// Set for the broker at its start.
+    StaticBroker,
+    /// The default.
     Default,
 }
 
 impl ConfigSource {
-    /// Its number on the wire.
+    /// The code in the protocol.
     pub fn code(self) -> i8 {
         match self {
             ConfigSource::Topic => 1,
-            ConfigSource::Static => 4,
+            ConfigSource::StaticBroker => 4,
             ConfigSource::Default => 5,
         }
     }
 }
 
-/// One config as it is shown.
+/// A config as `DescribeConfigs` returns it.
 pub(super) struct ConfigEntry {
     /// The key.
     pub name: &'static str,
-    /// What holds.
+    /// The effective value.
     pub value: String,
-    /// Where that comes from.
+    /// The source of the value.
     pub source: ConfigSource,
-    /// It cannot be altered.
+    /// It cannot be changed.
     read_only: bool,
     kind: ConfigType,
     documentation: &'static str,
-    /// Every value that there is for it, the one that holds first.
+    /// All values of the config, the effective one first.
     synonyms: Vec<(&'static str, String, ConfigSource)>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn topic_configs(overrides: &Overrides) -> impl Iterator<Item = Confi
 
 const ANY_INT: ConfigType = ConfigType::Int(i32::MIN, i32::MAX, None);
 const ANY_LONG: ConfigType = ConfigType::Long(i64::MIN);
-/// A string of any kind is told as a string; the words are for validation only.
+/// The list of values is used for validation only, and nothing validates these.
 const ANY_STRING: ConfigType = ConfigType::OneOf(&[]);
 
 impl Core {
@@ -101,10 +101,10 @@ impl Core {
         _call: &RequestContext<'_>,
     ) -> DescribeConfigsResponse {
         let DescribeConfigsRequest { resources, include_synonyms, include_documentation, .. } = request;
-        // As in Kafka, one resource of an unknown kind spoils the request.
-        let spoilt = resources.iter().any(|resource| !resource::is_known(resource.resource_type));
+        // As in Kafka, one resource of an unknown type invalidates the request.
+        let is_invalid = resources.iter().any(|resource| !resource::is_known(resource.resource_type));
         let results = resources.iter().map(|resource| {
-            let configs = if spoilt {
+            let configs = if is_invalid {
                 Err(ApiError::new(ResponseError::InvalidRequest, INVALID_REQUEST))
             } else {
                 self.configs_of(resource)
@@ -114,21 +114,21 @@ impl Core {
                 .with_resource_name(resource.resource_name.clone());
             let configs = match configs {
                 Ok(configs) => configs,
-                Err(refusal) => {
-                    // Kafka has an empty message here where others have none.
+                Err(error) => {
+                    // Kafka sends an empty message here where other APIs send none.
                     return result
-                        .with_error_code(refusal.error.code())
-                        .with_error_message(Some(refusal.text().unwrap_or_default()));
+                        .with_error_code(error.error.code())
+                        .with_error_message(Some(error.into_message().unwrap_or_default()));
                 }
             };
-            let wanted = |config: &ConfigEntry| match resource.configuration_keys.as_deref() {
+            let is_requested = |config: &ConfigEntry| match resource.configuration_keys.as_deref() {
                 None | Some([]) => true,
                 Some(keys) => keys.iter().any(|key| key.as_str() == config.name),
             };
             let shown = configs
                 .into_iter()
-                .filter(wanted)
-                .map(|config| on_the_wire(config, include_synonyms, include_documentation));
+                .filter(is_requested)
+                .map(|config| describe_config(config, include_synonyms, include_documentation));
             result.with_configs(shown.collect())
         });
         let results = results.collect();
@@ -139,13 +139,13 @@ impl Core {
         let name = resource.resource_name.as_str();
         match resource.resource_type {
             resource::TOPIC => {
-                if let Some(why) = names::refusal(name) {
-                    return Err(ApiError::new(ResponseError::InvalidTopicException, why));
+                if let Some(reason) = names::invalid_reason(name) {
+                    return Err(ApiError::new(ResponseError::InvalidTopicException, reason));
                 }
                 let topic = self.topics.get(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
                 Ok(topic_configs(&topic.overrides).collect())
             }
-            // What was set for all brokers: nothing.
+            // Defaults for all brokers do not exist here.
             resource::BROKER if name.is_empty() => Ok(Vec::new()),
             resource::BROKER => match name.parse() {
                 Ok(NODE_ID) => Ok(self.broker_configs()),
@@ -158,12 +158,12 @@ impl Core {
                     format!("Broker id must be an integer, but it is: {name}"),
                 )),
             },
-            // There are none of these here.
+            // The other resource types have no configs here.
             _ => Ok(Vec::new()),
         }
     }
 
-    /// What is in force of Kafka's broker properties.
+    /// The broker configs of Kafka that have a meaning here.
     fn broker_configs(&self) -> Vec<ConfigEntry> {
         let settings = &self.settings;
         let (host, port) = &settings.advertised;
@@ -196,7 +196,7 @@ impl Core {
         if let Storage::Directory(folder) = &self.storage {
             shown.push(property("log.dirs", ANY_STRING, &folder.path().display(), None));
         }
-        // The defaults of topics, by the names that they have here.
+        // The defaults of topic configs, under their names as broker configs.
         let defaults = CONFIG_DEFS.iter().filter_map(|config| Some((config.broker_name?, config)));
         shown.extend(defaults.map(|(name, config)| ConfigEntry {
             documentation: config.documentation,
@@ -208,13 +208,13 @@ impl Core {
     }
 }
 
-/// A broker property with its value, and its default where it has one; none of them can be altered while the broker runs.
+/// A broker config with its value and its default, if it has one. Broker configs are read-only.
 fn property(name: &'static str, kind: ConfigType, value: &dyn ToString, default: Option<&str>) -> ConfigEntry {
     let value = value.to_string();
     let default = default.map(|default| (name, default.to_owned(), ConfigSource::Default));
     let is_default = default.as_ref().is_some_and(|(_, default, _)| *default == value);
-    let source = if is_default { ConfigSource::Default } else { ConfigSource::Static };
-    let own = (!is_default).then(|| (name, value.clone(), ConfigSource::Static));
+    let source = if is_default { ConfigSource::Default } else { ConfigSource::StaticBroker };
+    let own = (!is_default).then(|| (name, value.clone(), ConfigSource::StaticBroker));
     ConfigEntry {
         name,
         value,
@@ -226,7 +226,7 @@ fn property(name: &'static str, kind: ConfigType, value: &dyn ToString, default:
     }
 }
 
-fn on_the_wire(config: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
+fn describe_config(config: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
     let synonyms = config.synonyms.into_iter().filter(|_| synonyms).map(|(name, value, source)| {
         DescribeConfigsSynonym::default()
             .with_name(StrBytes::from_static_str(name))

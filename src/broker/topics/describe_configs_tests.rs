@@ -1,6 +1,6 @@
-//! Owns the tests of how configs are shown; the expected answers are those of a real Kafka 4.1.0.
+//! Tests of `DescribeConfigs`. The expected responses are those of Apache Kafka 4.1.0.
 
-use super::super::test_support::{ask, broker, make, open, text};
+use super::super::test_support::{broker, make, open, send, text};
 use super::*;
 use crate::broker::directory::Directory;
 
@@ -12,7 +12,7 @@ fn describe(core: &mut Core, resources: &[(i8, &str)], keys: Option<&[&str]>) ->
             .with_configuration_keys(keys.map(|keys| keys.iter().map(|key| text(key)).collect()))
     });
     let request = DescribeConfigsRequest::default().with_resources(resources.collect()).with_include_synonyms(true);
-    ask(4, |context| core.describe_configs(request, context)).results
+    send(4, |context| core.describe_configs(request, context)).results
 }
 
 /// Name, value, source and synonyms.
@@ -37,7 +37,7 @@ fn row(name: &str, value: &str, source: i8, synonyms: &[(&str, &str, i8)]) -> Ro
 }
 
 #[test]
-fn a_topic_shows_what_was_set_and_what_it_stands_before() {
+fn describes_overrides_and_defaults_of_a_topic() {
     let mut core = broker();
     make(&mut core, "a", 1, &[("cleanup.policy", "compact"), ("retention.ms", "5000")]);
     let keys = ["cleanup.policy", "nope", "retention.ms", "segment.ms", "segment.bytes"];
@@ -62,7 +62,7 @@ fn a_topic_shows_what_was_set_and_what_it_stands_before() {
 }
 
 #[test]
-fn all_keys_are_shown_to_whoever_names_none() {
+fn describes_all_configs_without_a_filter() {
     let mut core = broker();
     make(&mut core, "a", 1, &[("internal.segment.bytes", "1000")]);
     for keys in [None, Some(&[][..])] {
@@ -73,7 +73,7 @@ fn all_keys_are_shown_to_whoever_names_none() {
 }
 
 #[test]
-fn every_version_shows_and_documents_what_it_can() {
+fn describes_configs_in_every_version() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     for version in 1..=4 {
@@ -83,7 +83,7 @@ fn every_version_shows_and_documents_what_it_can() {
             .with_configuration_keys(Some(vec![text("preallocate")]));
         let request =
             DescribeConfigsRequest::default().with_resources(vec![resource]).with_include_documentation(version >= 3);
-        let result = ask(version, |context| core.describe_configs(request, context)).results.remove(0);
+        let result = send(version, |context| core.describe_configs(request, context)).results.remove(0);
         assert_eq!(result.configs.len(), 1);
         assert_eq!(result.configs[0].documentation.is_some(), version >= 3);
         assert_eq!(result.configs[0].synonyms, []);
@@ -91,9 +91,9 @@ fn every_version_shows_and_documents_what_it_can() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_in_kafkas_words() {
+fn refuses_unknown_resources_with_kafkas_message() {
     let mut core = broker();
-    for (kind, name, error, why) in [
+    for (kind, name, error, message) in [
         (resource::TOPIC, "nope", 3, ""),
         (resource::TOPIC, "", 17, "Topic name is invalid: the empty string is not allowed"),
         (resource::BROKER, "2", 42, "Unexpected broker id, expected 1 or empty string, but received 2"),
@@ -102,13 +102,13 @@ fn what_is_not_there_is_refused_in_kafkas_words() {
         (resource::GROUP, "g", 0, ""),
     ] {
         let result = describe(&mut core, &[(kind, name)], None).remove(0);
-        assert_eq!((result.error_code, result.error_message.unwrap().as_str()), (error, why), "{kind} {name}");
+        assert_eq!((result.error_code, result.error_message.unwrap().as_str()), (error, message), "{kind} {name}");
         assert_eq!(result.configs, []);
     }
 }
 
 #[test]
-fn an_unknown_kind_of_resource_spoils_the_request() {
+fn an_unknown_type_invalidates_the_request() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     let results = describe(&mut core, &[(resource::TOPIC, "a"), (3, "x")], None);
@@ -116,7 +116,7 @@ fn an_unknown_kind_of_resource_spoils_the_request() {
 }
 
 #[test]
-fn the_broker_shows_its_settings_and_that_they_cannot_be_altered() {
+fn describes_read_only_broker_configs() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = open(Storage::Directory(Directory::for_test(folder.path())));
     let keys = ["num.partitions", "auto.create.topics.enable", "node.id", "message.max.bytes", "log.dirs"];

@@ -1,4 +1,5 @@
-//! Owns how topics change: a line in the journal first, then their logs, then memory.
+//! Topic lifecycle: create, add partitions, configure, delete. Each change goes to the journal first, then to the logs,
+//! then to memory.
 
 use std::ops::Range;
 
@@ -13,11 +14,11 @@ use super::super::log::{Log, remove_files};
 use super::{Overrides, Topic, TopicEntry, configs};
 
 impl Core {
-    /// Makes a topic. The caller has looked whether there may be one.
+    /// Creates a topic. The caller has validated the request.
     ///
     /// # Errors
     ///
-    /// `KAFKA_STORAGE_ERROR`; there is no such topic then.
+    /// `KAFKA_STORAGE_ERROR`; the topic then does not exist.
     pub(super) fn make_topic(
         &mut self,
         name: &str,
@@ -31,24 +32,24 @@ impl Core {
         let logs = match self.open_logs(id, 0..partitions, &overrides, now) {
             Ok(logs) => logs,
             Err(error) => {
-                if !self.remove_folder(id) {
+                if !self.remove_directory(id) {
                     self.topics.unremoved.insert(id);
                 }
-                // If this is not written either, the next start finds an empty topic.
+                // If this write fails too, the next start finds an empty topic.
                 self.record(&[JournalEntry::Topic(TopicEntry::Deleted { id })])?;
                 return Err(error);
             }
         };
-        self.take_in(Topic { name: name.to_owned(), id, overrides, logs }, now);
+        self.add_topic(Topic { name: name.to_owned(), id, overrides, logs }, now);
         self.events.push(BrokerEvent::TopicCreated { name: name.to_owned(), partitions });
         Ok(id)
     }
 
-    /// Gives a topic more partitions: `partitions` in all.
+    /// Increases the number of partitions to `partitions`.
     ///
     /// # Errors
     ///
-    /// `KAFKA_STORAGE_ERROR`; the topic is then as it was.
+    /// `KAFKA_STORAGE_ERROR`; the topic is then unchanged.
     pub(super) fn grow_topic(&mut self, id: Uuid, partitions: usize, now: i64) -> Result<(), ResponseError> {
         let Some(topic) = self.topics.by_id(id) else { return Err(ResponseError::UnknownTopicId) };
         let (had, overrides) = (topic.logs.len(), topic.overrides.clone());
@@ -67,11 +68,11 @@ impl Core {
         }
     }
 
-    /// Sets a topic's configs, all of them; the caller has validated them.
+    /// Replaces a topic's config overrides. The caller has validated them.
     ///
     /// # Errors
     ///
-    /// `KAFKA_STORAGE_ERROR`; the topic is then as it was.
+    /// `KAFKA_STORAGE_ERROR`; the topic is then unchanged.
     pub(in crate::broker) fn configure_topic(
         &mut self,
         id: Uuid,
@@ -85,35 +86,35 @@ impl Core {
                 log.configure(settings.clone());
             }
             topic.overrides = overrides;
-            self.plan_cleaning(id, now);
+            self.plan_cleanup(id, now);
         }
         Ok(())
     }
 
-    /// Deletes a topic, and what others keep of it.
+    /// Deletes a topic and the offsets that groups committed for it.
     ///
     /// # Errors
     ///
-    /// `KAFKA_STORAGE_ERROR`; the topic is then as it was.
+    /// `KAFKA_STORAGE_ERROR`; the topic is then unchanged.
     pub(in crate::broker) fn remove_topic(&mut self, id: Uuid) -> Result<(), ResponseError> {
         self.record(&[JournalEntry::Topic(TopicEntry::Deleted { id })])?;
         let Some(topic) = self.topics.remove(id) else { return Ok(()) };
         self.remove_logs(topic.logs);
-        if !self.remove_folder(id) {
+        if !self.remove_directory(id) {
             self.topics.unremoved.insert(id);
         }
         self.wake_topic(&topic.name);
         let left = self.groups.topic_deleted(&topic.name);
         self.events.push(BrokerEvent::TopicDeleted { name: topic.name });
-        // The topic is gone whether or not this can be written: offsets of no topic are harmless.
+        // The topic is deleted even if this write fails: committed offsets of a topic that does not exist are harmless.
         self.record(&left).or(Ok(()))
     }
 
-    /// Takes a topic with its logs into memory.
-    pub(super) fn take_in(&mut self, topic: Topic, now: i64) {
+    /// Adds a topic with its logs to memory.
+    pub(super) fn add_topic(&mut self, topic: Topic, now: i64) {
         let id = topic.id;
         self.topics.insert(topic);
-        self.plan_cleaning(id, now);
+        self.plan_cleanup(id, now);
     }
 
     fn open_logs(
@@ -139,21 +140,21 @@ impl Core {
         Ok(logs)
     }
 
-    /// What cannot be removed now is removed at the next start.
+    /// Files that cannot be removed now are removed at the next start.
     fn remove_logs(&mut self, logs: Vec<Log>) {
         for log in logs {
             if let Err(error) = log.remove() {
-                self.events.push(BrokerEvent::BackgroundError { what: format!("a log cannot be removed: {error}") });
+                self.events.push(BrokerEvent::BackgroundError { what: format!("cannot remove a log: {error}") });
             }
         }
     }
 
-    /// Whether nothing is left of it.
-    pub(super) fn remove_folder(&mut self, id: Uuid) -> bool {
+    /// Removes a topic's directory and returns whether it no longer exists.
+    pub(super) fn remove_directory(&mut self, id: Uuid) -> bool {
         let Some(folder) = self.topic_directory(id) else { return true };
         match remove_topic(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let what = format!("{} cannot be removed: {error}", folder.path().display());
+                let what = format!("cannot remove {}: {error}", folder.path().display());
                 self.events.push(BrokerEvent::BackgroundError { what });
                 false
             }
@@ -162,11 +163,12 @@ impl Core {
     }
 }
 
-/// Removes a topic's folder with its logs. Whatever a broker did not make stays, and the folders in which it lies.
+/// Removes a topic's directory with its logs. Files that no broker created stay, and so do the directories that contain
+/// them.
 ///
 /// # Errors
 ///
-/// When something cannot be removed, or is not a broker's.
+/// When a file cannot be removed, or was not created by a broker.
 fn remove_topic(folder: &Directory) -> std::io::Result<()> {
     let names = folder.names()?;
     for name in names.iter().filter(|name| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok())) {
@@ -175,12 +177,13 @@ fn remove_topic(folder: &Directory) -> std::io::Result<()> {
     folder.remove_dir_with(|_| false)
 }
 
-/// An id that no topic has had.
-#[expect(clippy::disallowed_methods, reason = "topic ids are random, and are made here only")]
+/// A new topic id.
+#[expect(clippy::disallowed_methods, reason = "topic ids are random and are generated only here")]
 pub(super) fn new_id() -> Uuid {
     loop {
         let id = Uuid::new_v4();
-        // As text it would begin with a dash, which tools take for an option; Kafka draws again, too.
+        // Its base64 text would begin with a dash, which command-line tools take for an option. Kafka skips such ids,
+        // too.
         if id.as_bytes()[0] >> 2 != 62 {
             return id;
         }

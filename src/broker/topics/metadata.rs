@@ -1,4 +1,4 @@
-//! Owns what clients are told of the cluster: `Metadata`, `DescribeCluster`, `DescribeTopicPartitions`.
+//! Cluster metadata: `Metadata`, `DescribeCluster`, `DescribeTopicPartitions`.
 
 use std::collections::BTreeSet;
 
@@ -22,51 +22,53 @@ use super::super::core::{Core, NODE_ID};
 use super::super::response::RequestContext;
 use super::{MAX_PARTITIONS, Overrides, Topic, names, replicas};
 
-/// Everything that can be done to a topic, as bits by operation (KIP-430): read, write, create, delete, alter, describe and both configs.
+/// All operations on a topic as a bit set (KIP-430): read, write, create, delete, alter, describe, describe and alter
+/// configs.
 const TOPIC_OPERATIONS: i32 = 3576;
-/// The same for the cluster: create, alter, describe, cluster action, both configs and idempotent write.
+/// All operations on the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent
+/// write.
 const CLUSTER_OPERATIONS: i32 = 8096;
-/// The epoch of every partition's leader.
+/// The leader epoch of every partition.
 const LEADER_EPOCH: i32 = 0;
 /// `max.request.partition.size.limit`
-const PARTITIONS_A_PAGE: usize = 2_000;
+const MAX_PAGE_PARTITIONS: usize = 2_000;
 
-/// A cluster's id as Kafka writes it: base64 for URLs, 22 characters.
+/// A cluster id in Kafka's format: URL-safe base64, 22 characters.
 #[must_use]
 pub fn cluster_id_text(id: Uuid) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    // Four zero bits are added at the end, as for any 16 bytes.
-    let digit = |place: u32| match place {
+    // 128 bits are 21 digits and 2 bits; the last digit is padded with four zero bits.
+    let digit = |index: u32| match index {
         21 => id.as_u128() << 4,
-        _ => id.as_u128() >> (122 - 6 * place),
+        _ => id.as_u128() >> (122 - 6 * index),
     };
-    (0..22).map(|place| char::from(DIGITS[usize::try_from(digit(place) & 63).unwrap_or_default()])).collect()
+    (0..22).map(|index| char::from(DIGITS[usize::try_from(digit(index) & 63).unwrap_or_default()])).collect()
 }
 
 impl Core {
-    /// `Metadata`, versions 0 to 13. A topic that may be made is made at once and told whole: Kafka answers
-    /// `UNKNOWN_TOPIC_OR_PARTITION` first, and clients ask again.
+    /// `Metadata`, versions 0 to 13. Automatic creation happens before the response, which has the new topic. Kafka
+    /// responds with `UNKNOWN_TOPIC_OR_PARTITION` first, and clients retry.
     pub fn metadata(&mut self, request: MetadataRequest, context: &RequestContext<'_>) -> MetadataResponse {
-        let asked = match request.topics {
+        let requested = match request.topics {
             Some(topics) if context.version > 0 || !topics.is_empty() => Some(topics),
-            // Version 0 has no null: an empty list asks for all.
+            // Version 0 has no null: an empty list means all topics.
             _ => None,
         };
-        if let Some(error) = asked.as_deref().and_then(|topics| senseless(topics, context.version)) {
-            return refused(asked.unwrap_or_default(), error, context.version);
+        if let Some(error) = requested.as_deref().and_then(|topics| request_error(topics, context.version)) {
+            return error_response(requested.unwrap_or_default(), error, context.version);
         }
         let operations = request.include_topic_authorized_operations;
-        let topics = match asked {
-            None => self.topics.iter().map(|topic| told(topic, operations)).collect(),
-            // Names are not looked at when there are ids, as in Kafka.
+        let topics = match requested {
+            None => self.topics.iter().map(|topic| topic_metadata(topic, operations)).collect(),
+            // Names are ignored if there are ids, as in Kafka.
             Some(topics) if topics.iter().any(|topic| !topic.topic_id.is_nil()) => {
                 let ids: BTreeSet<Uuid> = topics.iter().map(|topic| topic.topic_id).filter(|id| !id.is_nil()).collect();
-                ids.into_iter().map(|id| self.told_by_id(id, operations)).collect()
+                ids.into_iter().map(|id| self.metadata_by_id(id, operations)).collect()
             }
             Some(topics) => {
                 let names: BTreeSet<TopicName> = topics.into_iter().filter_map(|topic| topic.name).collect();
                 let create = request.allow_auto_topic_creation && self.settings.auto_create_topics;
-                names.into_iter().map(|name| self.told_by_name(name, operations, create, context.now)).collect()
+                names.into_iter().map(|name| self.metadata_by_name(name, operations, create, context.now)).collect()
             }
         };
         let (host, port) = self.advertised();
@@ -82,34 +84,35 @@ impl Core {
         response
     }
 
-    fn told_by_id(&self, id: Uuid, operations: bool) -> MetadataResponseTopic {
+    fn metadata_by_id(&self, id: Uuid, operations: bool) -> MetadataResponseTopic {
         match self.topics.by_id(id) {
-            Some(topic) => told(topic, operations),
-            None => untold(None, ResponseError::UnknownTopicId).with_topic_id(id),
+            Some(topic) => topic_metadata(topic, operations),
+            None => topic_error(None, ResponseError::UnknownTopicId).with_topic_id(id),
         }
     }
 
-    fn told_by_name(&mut self, name: TopicName, operations: bool, create: bool, now: i64) -> MetadataResponseTopic {
+    fn metadata_by_name(&mut self, name: TopicName, operations: bool, create: bool, now: i64) -> MetadataResponseTopic {
         if let Some(topic) = self.topics.get(&name) {
-            return told(topic, operations);
+            return topic_metadata(topic, operations);
         }
-        if names::refusal(&name).is_some() {
-            return untold(Some(name), ResponseError::InvalidTopicException);
+        if names::invalid_reason(&name).is_some() {
+            return topic_error(Some(name), ResponseError::InvalidTopicException);
         }
         if create
             && self.auto_create(&name, now)
             && let Some(topic) = self.topics.get(&name)
         {
-            return told(topic, operations);
+            return topic_metadata(topic, operations);
         }
-        untold(Some(name), ResponseError::UnknownTopicOrPartition)
+        topic_error(Some(name), ResponseError::UnknownTopicOrPartition)
     }
 
-    /// Makes a topic that somebody only asked about, if there may be one. Why not, nobody is told: Kafka does not, either.
+    /// Creates a topic that a client asked for and returns whether it exists. As in Kafka, the client does not learn
+    /// the reason if not.
     fn auto_create(&mut self, name: &str, now: i64) -> bool {
         let partitions = usize::try_from(self.settings.num_partitions).unwrap_or(1);
         name != names::METADATA_TOPIC
-            && self.topics.partitions() + partitions <= MAX_PARTITIONS
+            && self.topics.partition_count() + partitions <= MAX_PARTITIONS
             && !self.topics.iter().any(|topic| names::collide(&topic.name, name))
             && self.make_topic(name, partitions, Overrides::new(), now).is_ok()
     }
@@ -120,7 +123,7 @@ impl Core {
     }
 
     /// `DescribeCluster`, versions 0 to 2.
-    #[expect(clippy::needless_pass_by_value, reason = "requests are handed over, whatever is in them")]
+    #[expect(clippy::needless_pass_by_value, reason = "all requests are passed by value")]
     pub fn describe_cluster(
         &mut self,
         request: DescribeClusterRequest,
@@ -129,9 +132,9 @@ impl Core {
         const BROKERS: i8 = 1;
         const CONTROLLERS: i8 = 2;
         let DescribeClusterRequest { endpoint_type, include_cluster_authorized_operations, .. } = request;
-        // KIP-919: a broker knows the brokers only.
-        let asked = if context.version >= 1 { endpoint_type } else { BROKERS };
-        let refusal = match asked {
+        // KIP-919: a broker describes brokers only.
+        let requested = if context.version >= 1 { endpoint_type } else { BROKERS };
+        let error = match requested {
             BROKERS => None,
             CONTROLLERS => Some((
                 ResponseError::MismatchedEndpointType,
@@ -140,7 +143,7 @@ impl Core {
             )),
             other => Some((ResponseError::UnsupportedEndpointType, format!("Unsupported endpoint type {other}"))),
         };
-        if let Some((error, message)) = refusal {
+        if let Some((error, message)) = error {
             return DescribeClusterResponse::default()
                 .with_error_code(error.code())
                 .with_error_message(Some(StrBytes::from_string(message)));
@@ -179,11 +182,11 @@ impl Core {
         }
         let (from, mut first) = cursor.map_or((None, 0), |(name, index)| (Some(name), index.unwrap_or_default()));
         let names = names.into_iter().filter(|name| from.as_ref().is_none_or(|from| name >= from));
-        let mut left = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, PARTITIONS_A_PAGE);
+        let mut left = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, MAX_PAGE_PARTITIONS);
         let mut response = DescribeTopicPartitionsResponse::default();
         for name in names {
             let Some(topic) = self.topics.get(&name) else {
-                let error = match names::refusal(&name) {
+                let error = match names::invalid_reason(&name) {
                     Some(_) => ResponseError::InvalidTopicException,
                     None => ResponseError::UnknownTopicOrPartition,
                 };
@@ -199,7 +202,8 @@ impl Core {
                 response.next_cursor = Some(Cursor::default().with_topic_name(name));
                 break;
             }
-            // The cursor's partition is its topic's: if that topic is gone, the next one is told from its beginning.
+            // The partition of the cursor belongs to its topic; if that topic does not exist any more, the next one
+            // starts at 0.
             let begin = if from.as_ref() == Some(&name) { std::mem::take(&mut first) } else { 0 };
             let end = topic.logs.len().min(begin.saturating_add(left));
             let partitions: Vec<_> = (begin..end).map(page_partition).collect();
@@ -223,7 +227,7 @@ impl Core {
     }
 }
 
-/// A partition's number as the protocol has it; there are at most `MAX_PARTITIONS`.
+/// A partition number as in the protocol; there are at most `MAX_PARTITIONS`.
 pub(super) fn index(partition: usize) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
 }
@@ -239,20 +243,20 @@ fn page_partition(partition: usize) -> DescribeTopicPartitionsResponsePartition 
         .with_last_known_elr(Some(Vec::new()))
 }
 
-/// What makes no sense as a whole: ids came to be usable with version 12.
-fn senseless(topics: &[MetadataRequestTopic], version: i16) -> Option<ResponseError> {
+/// The error of an invalid request. Topic ids are allowed from version 12.
+fn request_error(topics: &[MetadataRequestTopic], version: i16) -> Option<ResponseError> {
     if version < 12 && topics.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil()) {
         return Some(ResponseError::InvalidRequest);
     }
-    // Kafka stumbles over these.
-    let nothing = |topic: &MetadataRequestTopic| topic.name.is_none() && topic.topic_id.is_nil();
-    topics.iter().any(nothing).then_some(ResponseError::UnknownServerError)
+    // Kafka fails with an exception here.
+    let is_unnamed = |topic: &MetadataRequestTopic| topic.name.is_none() && topic.topic_id.is_nil();
+    topics.iter().any(is_unnamed).then_some(ResponseError::UnknownServerError)
 }
 
-fn refused(topics: Vec<MetadataRequestTopic>, error: ResponseError, version: i16) -> MetadataResponse {
+fn error_response(topics: Vec<MetadataRequestTopic>, error: ResponseError, version: i16) -> MetadataResponse {
     let topics = topics
         .into_iter()
-        .map(|topic| untold(Some(topic.name.unwrap_or_default()), error).with_topic_id(topic.topic_id))
+        .map(|topic| topic_error(Some(topic.name.unwrap_or_default()), error).with_topic_id(topic.topic_id))
         .collect();
     let mut response = MetadataResponse::default().with_topics(topics);
     if version >= 13 {
@@ -261,11 +265,11 @@ fn refused(topics: Vec<MetadataRequestTopic>, error: ResponseError, version: i16
     response
 }
 
-fn untold(name: Option<TopicName>, error: ResponseError) -> MetadataResponseTopic {
+fn topic_error(name: Option<TopicName>, error: ResponseError) -> MetadataResponseTopic {
     MetadataResponseTopic::default().with_name(name).with_error_code(error.code())
 }
 
-fn told(topic: &Topic, operations: bool) -> MetadataResponseTopic {
+fn topic_metadata(topic: &Topic, operations: bool) -> MetadataResponseTopic {
     let partition = |partition| {
         MetadataResponsePartition::default()
             .with_partition_index(index(partition))
@@ -274,15 +278,15 @@ fn told(topic: &Topic, operations: bool) -> MetadataResponseTopic {
             .with_replica_nodes(replicas())
             .with_isr_nodes(replicas())
     };
-    let mut told = MetadataResponseTopic::default()
+    let mut response = MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name.clone()))))
         .with_topic_id(topic.id)
         .with_is_internal(names::is_internal(&topic.name))
         .with_partitions((0..topic.logs.len()).map(partition).collect());
     if operations {
-        told.topic_authorized_operations = TOPIC_OPERATIONS;
+        response.topic_authorized_operations = TOPIC_OPERATIONS;
     }
-    told
+    response
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Owns the tests of what clients are told of the cluster; the expected answers are those of a real Kafka 4.1.0.
+//! Tests of cluster metadata. The expected responses are those of Apache Kafka 4.1.0.
 
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor as From, TopicRequest};
 
-use super::super::test_support::{ask, broker, make, name};
+use super::super::test_support::{broker, make, name, send};
 use super::*;
 
 fn by_name(names: &[&str]) -> MetadataRequest {
@@ -25,7 +25,7 @@ fn rows(response: &MetadataResponse) -> Vec<(Option<&str>, i16, usize)> {
 }
 
 #[test]
-fn a_cluster_id_is_written_as_kafka_writes_it() {
+fn formats_cluster_ids_as_kafka_does() {
     let id = Uuid::from_u128(0xb21e_6e87_590a_4888_a9e1_ba8a_847b_e553);
     assert_eq!(cluster_id_text(id), "sh5uh1kKSIip4bqKhHvlUw");
     assert_eq!(cluster_id_text(Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
@@ -33,25 +33,25 @@ fn a_cluster_id_is_written_as_kafka_writes_it() {
 }
 
 #[test]
-fn version_0_asks_for_all_with_an_empty_list_and_later_ones_for_none() {
+fn an_empty_list_means_all_topics_in_version_0() {
     let mut core = broker();
     make(&mut core, "b", 2, &[]);
     make(&mut core, "a", 1, &[]);
     let all = [(Some("a"), 0, 1), (Some("b"), 0, 2)];
-    assert_eq!(rows(&ask(0, |context| core.metadata(by_name(&[]), context))), all);
+    assert_eq!(rows(&send(0, |context| core.metadata(by_name(&[]), context))), all);
     for version in 1..=13 {
-        assert_eq!(rows(&ask(version, |context| core.metadata(by_name(&[]), context))), []);
+        assert_eq!(rows(&send(version, |context| core.metadata(by_name(&[]), context))), []);
         let request = MetadataRequest::default().with_topics(None);
-        assert_eq!(rows(&ask(version, |context| core.metadata(request, context))), all);
+        assert_eq!(rows(&send(version, |context| core.metadata(request, context))), all);
     }
 }
 
 #[test]
-fn every_version_tells_the_one_broker_that_leads_everything() {
+fn one_broker_leads_all_partitions() {
     let mut core = broker();
     make(&mut core, "a", 3, &[]);
     for version in 0..=13 {
-        let response = ask(version, |context| core.metadata(by_name(&["a"]), context));
+        let response = send(version, |context| core.metadata(by_name(&["a"]), context));
         let broker = &response.brokers[0];
         assert_eq!((*broker.node_id, broker.host.as_str(), broker.port), (1, "127.0.0.1", 9092));
         assert_eq!(*response.controller_id, 1);
@@ -64,95 +64,95 @@ fn every_version_tells_the_one_broker_that_leads_everything() {
 }
 
 #[test]
-fn a_topic_that_is_not_there_is_unknown_and_a_bad_name_is_invalid() {
+fn returns_errors_for_unknown_and_invalid_names() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     for version in 0..=13 {
-        let response = ask(version, |context| core.metadata(by_name(&["nope", "bad name", "a", "", "a"]), context));
+        let response = send(version, |context| core.metadata(by_name(&["nope", "bad name", "a", "", "a"]), context));
         let expected = [(Some(""), 17, 0), (Some("a"), 0, 1), (Some("bad name"), 17, 0), (Some("nope"), 3, 0)];
         assert_eq!(rows(&response), expected);
     }
 }
 
 #[test]
-fn a_topic_is_found_by_its_id() {
+fn finds_a_topic_by_id() {
     let mut core = broker();
     let id = make(&mut core, "a", 1, &[]);
-    let response = ask(12, |context| core.metadata(by_id(id), context));
+    let response = send(12, |context| core.metadata(by_id(id), context));
     assert_eq!(rows(&response), [(Some("a"), 0, 1)]);
-    let response = ask(12, |context| core.metadata(by_id(Uuid::from_u128(1)), context));
+    let response = send(12, |context| core.metadata(by_id(Uuid::from_u128(1)), context));
     assert_eq!(rows(&response), [(None, 100, 0)]);
     assert_eq!(response.topics[0].topic_id, Uuid::from_u128(1));
-    // The name beside an id is not looked at.
+    // The name is ignored if there is an id.
     let mut both = by_id(Uuid::from_u128(1));
     both.topics.as_mut().unwrap()[0].name = Some(name("a"));
-    assert_eq!(rows(&ask(13, |context| core.metadata(both, context))), [(None, 100, 0)]);
+    assert_eq!(rows(&send(13, |context| core.metadata(both, context))), [(None, 100, 0)]);
 }
 
 #[test]
-fn an_id_before_version_12_and_nothing_at_all_are_refused_whole() {
+fn refuses_ids_before_version_12() {
     let mut core = broker();
     for (version, error) in [(10, 42), (11, 42), (12, -1), (13, -1)] {
-        let response = ask(version, |context| core.metadata(by_id(Uuid::nil()), context));
+        let response = send(version, |context| core.metadata(by_id(Uuid::nil()), context));
         assert_eq!(rows(&response), [(Some(""), error, 0)]);
         assert!(response.brokers.is_empty() && response.cluster_id.is_none());
     }
 }
 
 #[test]
-fn operations_are_told_to_those_who_ask() {
+fn returns_authorized_operations_on_request() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
-    let response = ask(8, |context| core.metadata(by_name(&["a"]), context));
+    let response = send(8, |context| core.metadata(by_name(&["a"]), context));
     assert_eq!(
         (response.topics[0].topic_authorized_operations, response.cluster_authorized_operations),
         (i32::MIN, i32::MIN)
     );
     let request =
         by_name(&["a"]).with_include_topic_authorized_operations(true).with_include_cluster_authorized_operations(true);
-    let response = ask(8, |context| core.metadata(request, context));
+    let response = send(8, |context| core.metadata(request, context));
     assert_eq!((response.topics[0].topic_authorized_operations, response.cluster_authorized_operations), (3576, 8096));
 }
 
 #[test]
-fn a_topic_is_made_when_it_is_asked_for_if_broker_and_request_allow_it() {
+fn auto_creation_needs_broker_and_request() {
     for (broker_allows, request_allows, made) in [(true, true, true), (true, false, false), (false, true, false)] {
         let mut core = broker();
         core.settings.auto_create_topics = broker_allows;
         core.settings.num_partitions = 3;
         let request = by_name(&["new"]).with_allow_auto_topic_creation(request_allows);
-        let response = ask(4, |context| core.metadata(request, context));
+        let response = send(4, |context| core.metadata(request, context));
         assert_eq!(rows(&response), [(Some("new"), if made { 0 } else { 3 }, if made { 3 } else { 0 })]);
         assert_eq!(core.topics.get("new").is_some(), made);
     }
 }
 
 #[test]
-fn no_topic_is_made_by_asking_whose_name_collides_or_for_which_there_is_no_room() {
+fn auto_creation_respects_collisions_and_limits() {
     let mut core = broker();
     core.settings.auto_create_topics = true;
     make(&mut core, "a.b", 1, &[]);
-    assert_eq!(rows(&ask(4, |context| core.metadata(by_name(&["a_b"]), context))), [(Some("a_b"), 3, 0)]);
+    assert_eq!(rows(&send(4, |context| core.metadata(by_name(&["a_b"]), context))), [(Some("a_b"), 3, 0)]);
     core.settings.num_partitions = i32::try_from(MAX_PARTITIONS).unwrap();
-    assert_eq!(rows(&ask(4, |context| core.metadata(by_name(&["c"]), context))), [(Some("c"), 3, 0)]);
-    // Asking for all makes nothing.
-    let all = ask(4, |context| core.metadata(MetadataRequest::default().with_topics(None), context));
+    assert_eq!(rows(&send(4, |context| core.metadata(by_name(&["c"]), context))), [(Some("c"), 3, 0)]);
+    // A request for all topics creates none.
+    let all = send(4, |context| core.metadata(MetadataRequest::default().with_topics(None), context));
     assert_eq!(rows(&all), [(Some("a.b"), 0, 1)]);
 }
 
 #[test]
-fn the_cluster_is_described_and_its_controllers_are_not() {
+fn describes_brokers_and_no_controllers() {
     let mut core = broker();
     for version in 0..=2 {
         let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
-        let response = ask(version, |context| core.describe_cluster(request, context));
+        let response = send(version, |context| core.describe_cluster(request, context));
         assert_eq!((response.error_code, response.brokers.len(), *response.controller_id), (0, 1, 1));
         assert_eq!(response.cluster_authorized_operations, 8096);
         assert_eq!(response.cluster_id.as_str(), "AAAAAAAAAAAAAAAAAAAABw");
     }
     for (endpoints, error) in [(2, 114), (3, 115)] {
         let request = DescribeClusterRequest::default().with_endpoint_type(endpoints);
-        let response = ask(1, |context| core.describe_cluster(request, context));
+        let response = send(1, |context| core.describe_cluster(request, context));
         assert_eq!((response.error_code, response.brokers.len()), (error, 0));
     }
 }
@@ -164,10 +164,10 @@ fn page(core: &mut Core, names: &[&str], limit: i32, from: Option<(&str, i32)>) 
         .with_topics(topics.collect())
         .with_response_partition_limit(limit)
         .with_cursor(cursor);
-    ask(0, |context| core.describe_topic_partitions(request, context))
+    send(0, |context| core.describe_topic_partitions(request, context))
 }
 
-/// Name, error and partitions of a page, and where the next one begins.
+/// Name, error and partitions of a page, and the start of the next one.
 type Page = (Vec<(String, i16, Vec<i32>)>, Option<(String, i32)>);
 
 fn seen(response: &DescribeTopicPartitionsResponse) -> Page {
@@ -180,7 +180,7 @@ fn seen(response: &DescribeTopicPartitionsResponse) -> Page {
 }
 
 #[test]
-fn partitions_are_described_a_page_at_a_time() {
+fn describes_partitions_in_pages() {
     let mut core = broker();
     make(&mut core, "b", 2, &[]);
     make(&mut core, "c", 1, &[]);
@@ -190,7 +190,7 @@ fn partitions_are_described_a_page_at_a_time() {
     let first = seen(&page(&mut core, &["b", "a"], 1, None));
     assert_eq!(first, (vec![row("a", 3, &[]), row("b", 0, &[0])], Some(("b".to_owned(), 1))));
     assert_eq!(seen(&page(&mut core, &["b", "a"], 1, Some(("b", 1)))), (vec![row("b", 0, &[1])], None));
-    // Without names: all.
+    // Without names, all topics.
     assert_eq!(seen(&page(&mut core, &[], 2, None)), (vec![row("b", 0, &[0, 1])], Some(("c".to_owned(), 0))));
     assert_eq!(page(&mut core, &["b"], 5, Some(("b", -1))).topics[0].error_code, 42);
 }

@@ -1,4 +1,4 @@
-//! Owns topics: their names, ids, partitions and configs, and every request about them.
+//! Topics: names, ids, partitions and configs, and the APIs that read and change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,52 +25,52 @@ pub(super) mod test_support;
 
 pub use configs::Overrides;
 
-/// All partitions of all topics together may be as many as this: each costs memory, and files of the process.
-/// One request of Kafka's may ask for as many.
+/// Maximum number of partitions of all topics together: each costs memory and open files. Apache Kafka has the same
+/// limit for one request.
 pub const MAX_PARTITIONS: usize = 10_000;
 
-/// What the journal keeps of topics.
+/// Journal entries of topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TopicEntry {
-    /// There is a topic.
+    /// The topic was created.
     Created {
-        /// Its id.
+        /// The topic's id.
         id: Uuid,
-        /// Its name.
+        /// The topic's name.
         name: String,
-        /// How many partitions it has.
+        /// The number of its partitions.
         partitions: usize,
-        /// The configs that were set for it.
+        /// Its config overrides.
         #[serde(default, skip_serializing_if = "Overrides::is_empty")]
         overrides: Overrides,
     },
-    /// It is gone.
+    /// The topic was deleted.
     Deleted {
-        /// Its id.
+        /// The topic's id.
         id: Uuid,
     },
-    /// It has more partitions.
+    /// The topic has more partitions.
     Grown {
-        /// Its id.
+        /// The topic's id.
         id: Uuid,
-        /// How many it has in all.
+        /// The new number of its partitions.
         partitions: usize,
     },
-    /// It has other configs.
+    /// The topic's configs have changed.
     Configured {
-        /// Its id.
+        /// The topic's id.
         id: Uuid,
-        /// All that are set for it from here on.
+        /// All of its config overrides.
         overrides: Overrides,
     },
-    /// Records below an offset are gone.
+    /// The log start offset of a partition has moved.
     LogStart {
         /// The topic's id.
         id: Uuid,
         /// The partition.
         partition: usize,
-        /// The first offset that can be read.
+        /// The new log start offset.
         offset: i64,
     },
 }
@@ -78,11 +78,11 @@ pub enum TopicEntry {
 /// A topic.
 #[derive(Debug)]
 pub struct Topic {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its id, another one each time that a topic of this name is created.
+    /// The id. A topic that is created again under the same name gets a new one.
     pub id: Uuid,
-    /// The configs that were set for it.
+    /// The config overrides.
     pub overrides: Overrides,
     /// The logs of its partitions.
     pub logs: Vec<Log>,
@@ -93,10 +93,10 @@ pub struct Topic {
 pub struct Topics {
     by_name: BTreeMap<String, Topic>,
     names: BTreeMap<Uuid, String>,
-    cleaning: cleanup::CleanupSchedule,
-    /// What the journal told, until the logs are opened.
-    remembered: BTreeMap<Uuid, recovery::JournaledTopic>,
-    /// Topics that are deleted, and whose files may not be.
+    cleanup: cleanup::CleanupSchedule,
+    /// Topics read from the journal, until their logs are opened.
+    journaled: BTreeMap<Uuid, recovery::JournaledTopic>,
+    /// Deleted topics whose files may still exist.
     unremoved: BTreeSet<Uuid>,
 }
 
@@ -117,7 +117,7 @@ impl Topics {
         self.by_name.get_mut(self.names.get(&id)?)
     }
 
-    /// All of them, by name.
+    /// All topics, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
         self.by_name.values()
     }
@@ -128,17 +128,17 @@ impl Topics {
         self.by_name.get(topic)?.logs.get(usize::try_from(partition).ok()?)
     }
 
-    /// A partition's log, to be written.
+    /// A partition's log, mutable.
     pub fn log_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Log> {
         self.by_name.get_mut(topic)?.logs.get_mut(usize::try_from(partition).ok()?)
     }
 
-    /// All logs, to be written.
+    /// All logs, mutable.
     pub fn logs_mut(&mut self) -> impl Iterator<Item = &mut Log> {
         self.by_name.values_mut().flat_map(|topic| topic.logs.iter_mut())
     }
 
-    /// Everything that a fresh journal must hold.
+    /// The entries of a rewritten journal.
     #[must_use]
     pub fn snapshot(&self) -> Vec<TopicEntry> {
         let mut entries = Vec::new();
@@ -156,8 +156,8 @@ impl Topics {
         entries
     }
 
-    /// The partitions of all topics.
-    fn partitions(&self) -> usize {
+    /// The number of partitions of all topics.
+    fn partition_count(&self) -> usize {
         self.by_name.values().map(|topic| topic.logs.len()).sum()
     }
 
@@ -167,12 +167,12 @@ impl Topics {
     }
 
     fn remove(&mut self, id: Uuid) -> Option<Topic> {
-        self.cleaning.forget(id);
+        self.cleanup.remove(id);
         self.by_name.remove(&self.names.remove(&id)?)
     }
 }
 
-/// Why something asked for is not done: Kafka's error, and what its controller would say about it.
+/// An error of an API: Kafka's code, and the message that its controller would send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ApiError {
     error: ResponseError,
@@ -184,7 +184,7 @@ impl ApiError {
         Self { error, message: Some(message.into()) }
     }
 
-    fn text(self) -> Option<StrBytes> {
+    fn into_message(self) -> Option<StrBytes> {
         self.message.map(StrBytes::from_string)
     }
 }
@@ -200,10 +200,10 @@ fn replicas() -> Vec<kafka_protocol::messages::BrokerId> {
     vec![super::core::NODE_ID.into()]
 }
 
-/// What a request that makes no sense gets as a message, where Kafka has no better one.
+/// Kafka's default message for `INVALID_REQUEST`.
 const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by the client library or the message \
                                was sent to an incompatible broker. See the broker logs for more details.";
-/// What Kafka says with `UNKNOWN_TOPIC_OR_PARTITION`.
+/// Kafka's default message for `UNKNOWN_TOPIC_OR_PARTITION`.
 const UNKNOWN_TOPIC: &str = "This server does not host this topic-partition.";
-/// What Kafka says with `UNKNOWN_TOPIC_ID`.
+/// Kafka's default message for `UNKNOWN_TOPIC_ID`.
 const UNKNOWN_TOPIC_ID: &str = "This server does not host this topic ID.";

@@ -1,17 +1,17 @@
-//! Owns which names a topic may have.
+//! Topic names: validation, internal topics, collisions.
 
 /// The longest name that Kafka allows.
 const MAX_LENGTH: usize = 249;
 
-/// Topics that Kafka keeps for itself: clients may read them, and not delete from them.
+/// Kafka's internal topics. Clients may read them but not delete records from them.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
-/// Where Kafka keeps its own metadata; no topic may be called so.
+/// Kafka's metadata log. No topic may have this name.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
-/// Why a topic cannot have this name, in Kafka's words.
-pub fn refusal(name: &str) -> Option<String> {
-    let why = match name {
+/// Kafka's message if a topic name is invalid.
+pub fn invalid_reason(name: &str) -> Option<String> {
+    let reason = match name {
         "" => "the empty string is not allowed".to_owned(),
         "." | ".." => format!("'{name}' is not allowed"),
         _ if name.len() > MAX_LENGTH => {
@@ -22,15 +22,16 @@ pub fn refusal(name: &str) -> Option<String> {
         }
         _ => format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
     };
-    Some(format!("Topic name is invalid: {why}"))
+    Some(format!("Topic name is invalid: {reason}"))
 }
 
-/// Whether Kafka keeps this topic for itself.
+/// Whether this is one of Kafka's internal topics.
 pub fn is_internal(name: &str) -> bool {
     INTERNAL.contains(&name)
 }
 
-/// Whether the metrics of two topics of these names could not be told apart: Kafka's metrics write a dot as an underscore.
+/// Whether two names differ only in dots and underscores. Kafka's metric names would be the same: they replace dots by
+/// underscores.
 pub fn collide(one: &str, other: &str) -> bool {
     one.len() == other.len()
         && one.bytes().zip(other.bytes()).all(|(a, b)| a == b || (matches!(a, b'.' | b'_') && matches!(b, b'.' | b'_')))
@@ -41,18 +42,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_kafkas_rules() {
+    fn validates_names_as_kafka_does() {
         for name in ["a", "A-b_c.9", "...", "__x", &"x".repeat(MAX_LENGTH)] {
-            assert_eq!(refusal(name), None, "{name}");
+            assert_eq!(invalid_reason(name), None, "{name}");
         }
         for name in ["", ".", "..", "a b", "a/b", "ä", "a\n", "a\0", &"x".repeat(MAX_LENGTH + 1)] {
-            assert!(refusal(name).is_some(), "{name}");
+            assert!(invalid_reason(name).is_some(), "{name}");
         }
-        assert_eq!(refusal("..").as_deref(), Some("Topic name is invalid: '..' is not allowed"));
+        assert_eq!(invalid_reason("..").as_deref(), Some("Topic name is invalid: '..' is not allowed"));
     }
 
     #[test]
-    fn names_collide_that_differ_in_dots_and_underscores_only() {
+    fn dots_and_underscores_collide() {
         assert!(collide("a.b_c", "a_b.c"));
         assert!(collide("a", "a"));
         assert!(!collide("a.b", "a-b"));

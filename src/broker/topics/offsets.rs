@@ -1,10 +1,10 @@
-//! Owns questions about a partition's offsets and producers: `ListOffsets`, `OffsetForLeaderEpoch`, `DescribeProducers`.
+//! Offsets and producers of a partition: `ListOffsets`, `OffsetForLeaderEpoch`, `DescribeProducers`.
 
 use std::collections::BTreeSet;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_producers_response::{
-    PartitionResponse, ProducerState as ProducerOnTheWire, TopicResponse,
+    PartitionResponse, ProducerState as DescribedProducer, TopicResponse,
 };
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
@@ -19,20 +19,20 @@ use super::super::log::{IsolationLevel, Log, ProducerState, TimedOffset};
 use super::super::response::RequestContext;
 use super::{UNKNOWN_TOPIC, names};
 
-/// In place of a timestamp: the end, as the isolation sees it.
+/// Special timestamp: the end of the log at the isolation level.
 const LATEST: i64 = -1;
-/// The log's start.
+/// Special timestamp: the log start offset.
 const EARLIEST: i64 = -2;
-/// The record with the largest timestamp (KIP-734).
+/// Special timestamp: the record with the largest timestamp (KIP-734).
 const MAX_TIMESTAMP: i64 = -3;
-/// The start of what is kept on this broker (KIP-405).
+/// Special timestamp: the start of the local log (KIP-405).
 const EARLIEST_LOCAL: i64 = -4;
-/// The end of what is kept elsewhere (KIP-1005): nothing is.
+/// Special timestamp: the end of the tiered log (KIP-1005), which does not exist here.
 const LATEST_TIERED: i64 = -5;
 
-/// The only epoch that a leader here has ever had.
+/// The leader epoch of every partition: the leader never changes.
 const LEADER_EPOCH: i32 = 0;
-/// In place of an epoch, an offset or a timestamp: there is none.
+/// No epoch, offset or timestamp.
 const NONE: i32 = -1;
 
 impl Core {
@@ -41,44 +41,44 @@ impl Core {
         let isolation = match request.isolation_level {
             0 => Ok(IsolationLevel::ReadUncommitted),
             1 => Ok(IsolationLevel::ReadCommitted),
-            // Kafka stumbles over it.
+            // Kafka fails with an exception here.
             _ => Err(ResponseError::UnknownServerError),
         };
         let mut seen = BTreeSet::new();
-        let mut twice = BTreeSet::new();
+        let mut duplicates = BTreeSet::new();
         for topic in &request.topics {
             for partition in &topic.partitions {
-                let place = (topic.name.clone(), partition.partition_index);
-                if !seen.insert(place.clone()) {
-                    twice.insert(place);
+                let key = (topic.name.clone(), partition.partition_index);
+                if !seen.insert(key.clone()) {
+                    duplicates.insert(key);
                 }
             }
         }
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for asked in topic.partitions {
-                let place = (topic.name.clone(), asked.partition_index);
-                // A partition that is asked for twice is refused once.
-                let (is_twice, is_first) = (twice.contains(&place), seen.remove(&place));
-                if is_twice && !is_first {
+            for partition in topic.partitions {
+                let key = (topic.name.clone(), partition.partition_index);
+                // The response has one error for a duplicate partition.
+                let (is_duplicate, is_first) = (duplicates.contains(&key), seen.remove(&key));
+                if is_duplicate && !is_first {
                     continue;
                 }
-                let answer = if is_twice {
+                let result = if is_duplicate {
                     Err(ResponseError::InvalidRequest)
                 } else {
-                    self.asked_log(&topic.name, asked.partition_index, asked.current_leader_epoch)
-                        .and_then(|log| look_up(log, asked.timestamp, isolation?, context.version))
+                    self.log_at_epoch(&topic.name, partition.partition_index, partition.current_leader_epoch)
+                        .and_then(|log| look_up(log, partition.timestamp, isolation?, context.version))
                 };
-                partitions.push(listed(asked.partition_index, &answer, context.version));
+                partitions.push(list_result(partition.partition_index, &result, context.version));
             }
             topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
         }
         ListOffsetsResponse::default().with_topics(topics)
     }
 
-    /// The log of a partition, for a client that believes its leader to be in this epoch (-1 for any, KIP-320).
-    fn asked_log(&self, topic: &str, partition: i32, epoch: i32) -> Result<&Log, ResponseError> {
+    /// The log of a partition, if the leader epoch of the client is the current one (KIP-320). -1 matches any epoch.
+    fn log_at_epoch(&self, topic: &str, partition: i32, epoch: i32) -> Result<&Log, ResponseError> {
         let log = self.topics.log(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
         match epoch {
             NONE | LEADER_EPOCH => Ok(log),
@@ -94,13 +94,13 @@ impl Core {
         _call: &RequestContext<'_>,
     ) -> OffsetForLeaderEpochResponse {
         let topics = request.topics.into_iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|asked| {
-                let end = EpochEndOffset::default().with_partition(asked.partition);
-                match self.asked_log(&topic.topic, asked.partition, asked.current_leader_epoch) {
+            let partitions = topic.partitions.iter().map(|partition| {
+                let end = EpochEndOffset::default().with_partition(partition.partition);
+                match self.log_at_epoch(&topic.topic, partition.partition, partition.current_leader_epoch) {
                     Err(error) => end.with_error_code(error.code()),
-                    Ok(log) => match asked.leader_epoch {
+                    Ok(log) => match partition.leader_epoch {
                         LEADER_EPOCH => end.with_leader_epoch(LEADER_EPOCH).with_end_offset(log.high_watermark()),
-                        // Before the first epoch: where that one begins, under the epoch asked for.
+                        // An epoch before the first one ends where the first one begins.
                         older if older < NONE => end.with_leader_epoch(older).with_end_offset(log.start_offset()),
                         _ => end,
                     },
@@ -120,23 +120,23 @@ impl Core {
         _call: &RequestContext<'_>,
     ) -> DescribeProducersResponse {
         let topics = request.topics.into_iter().map(|topic| {
-            let refused = match (self.topics.get(&topic.name), names::refusal(&topic.name)) {
+            let error = match (self.topics.get(&topic.name), names::invalid_reason(&topic.name)) {
                 (Some(_), _) => None,
-                (None, Some(why)) => Some((ResponseError::InvalidTopicException, StrBytes::from_string(why))),
+                (None, Some(reason)) => Some((ResponseError::InvalidTopicException, StrBytes::from_string(reason))),
                 (None, None) => {
                     Some((ResponseError::UnknownTopicOrPartition, StrBytes::from_static_str(UNKNOWN_TOPIC)))
                 }
             };
             let partitions = topic.partition_indexes.iter().map(|partition| {
-                let answer = PartitionResponse::default().with_partition_index(*partition);
-                if let Some((error, why)) = &refused {
-                    return answer.with_error_code(error.code()).with_error_message(Some(why.clone()));
+                let response = PartitionResponse::default().with_partition_index(*partition);
+                if let Some((error, message)) = &error {
+                    return response.with_error_code(error.code()).with_error_message(Some(message.clone()));
                 }
                 match self.topics.log(&topic.name, *partition) {
-                    None => answer.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
+                    None => response.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
                     Some(log) => {
-                        let producers = log.producers().into_iter().map(on_the_wire);
-                        answer.with_active_producers(producers.collect())
+                        let producers = log.producers().into_iter().map(describe_producer);
+                        response.with_active_producers(producers.collect())
                     }
                 }
             });
@@ -148,26 +148,26 @@ impl Core {
     }
 }
 
-/// What a client is told of an offset.
-enum Found {
-    /// The offset, and its timestamp if it was found by time.
+/// A result of `ListOffsets`.
+enum ListedOffset {
+    /// An offset, and its timestamp if it was found by time.
     Offset(i64, i64),
-    /// There is no such record.
-    Nothing,
+    /// No record matches.
+    None,
 }
 
-fn look_up(log: &Log, timestamp: i64, isolation: IsolationLevel, version: i16) -> Result<Found, ResponseError> {
+fn look_up(log: &Log, timestamp: i64, isolation: IsolationLevel, version: i16) -> Result<ListedOffset, ResponseError> {
     let end = log.end_offset(isolation);
     let by_time = |found: Option<TimedOffset>| match found.filter(|found| found.offset < end) {
-        Some(TimedOffset { offset, timestamp }) => Found::Offset(offset, timestamp),
-        None => Found::Nothing,
+        Some(TimedOffset { offset, timestamp }) => ListedOffset::Offset(offset, timestamp),
+        None => ListedOffset::None,
     };
     match timestamp {
-        LATEST => Ok(Found::Offset(end, i64::from(NONE))),
-        EARLIEST => Ok(Found::Offset(log.start_offset(), i64::from(NONE))),
+        LATEST => Ok(ListedOffset::Offset(end, i64::from(NONE))),
+        EARLIEST => Ok(ListedOffset::Offset(log.start_offset(), i64::from(NONE))),
         MAX_TIMESTAMP if version >= 7 => Ok(by_time(log.max_timestamp().map_err(unreadable)?)),
-        EARLIEST_LOCAL if version >= 8 => Ok(Found::Offset(log.start_offset(), i64::from(NONE))),
-        LATEST_TIERED if version >= 9 => Ok(Found::Nothing),
+        EARLIEST_LOCAL if version >= 8 => Ok(ListedOffset::Offset(log.start_offset(), i64::from(NONE))),
+        LATEST_TIERED if version >= 9 => Ok(ListedOffset::None),
         timestamp if timestamp >= 0 => Ok(by_time(log.offset_for_time(timestamp, isolation).map_err(unreadable)?)),
         _ => Err(ResponseError::UnsupportedVersion),
     }
@@ -177,24 +177,28 @@ fn unreadable(_: std::io::Error) -> ResponseError {
     ResponseError::KafkaStorageError
 }
 
-fn listed(partition: i32, answer: &Result<Found, ResponseError>, version: i16) -> ListOffsetsPartitionResponse {
-    let mut listed = ListOffsetsPartitionResponse::default().with_partition_index(partition);
-    match answer {
-        Ok(Found::Offset(offset, timestamp)) => {
-            listed.offset = *offset;
-            listed.timestamp = *timestamp;
+fn list_result(
+    partition: i32,
+    result: &Result<ListedOffset, ResponseError>,
+    version: i16,
+) -> ListOffsetsPartitionResponse {
+    let mut response = ListOffsetsPartitionResponse::default().with_partition_index(partition);
+    match result {
+        Ok(ListedOffset::Offset(offset, timestamp)) => {
+            response.offset = *offset;
+            response.timestamp = *timestamp;
             if version >= 4 {
-                listed.leader_epoch = LEADER_EPOCH;
+                response.leader_epoch = LEADER_EPOCH;
             }
         }
-        Ok(Found::Nothing) => {}
-        Err(error) => listed.error_code = error.code(),
+        Ok(ListedOffset::None) => {}
+        Err(error) => response.error_code = error.code(),
     }
-    listed
+    response
 }
 
-fn on_the_wire(producer: ProducerState) -> ProducerOnTheWire {
-    ProducerOnTheWire::default()
+fn describe_producer(producer: ProducerState) -> DescribedProducer {
+    DescribedProducer::default()
         .with_producer_id(producer.producer_id.into())
         .with_producer_epoch(i32::from(producer.epoch))
         .with_last_sequence(producer.last_sequence)

@@ -1,20 +1,20 @@
-//! Owns the tests of questions about offsets and producers; the expected answers are those of a real Kafka 4.1.0.
+//! Tests of offset lookup and `DescribeProducers`. The expected responses are those of Apache Kafka 4.1.0.
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 
-use super::super::test_support::{NOW, append, append_as, ask, broker, make, name};
+use super::super::test_support::{NOW, append, append_as, broker, make, name, send};
 use super::*;
 
-fn asked(partition: i32, timestamp: i64) -> ListOffsetsPartition {
+fn partition(partition: i32, timestamp: i64) -> ListOffsetsPartition {
     ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp)
 }
 
 fn list_all(core: &mut Core, version: i16, isolation: i8, partitions: Vec<ListOffsetsPartition>) -> Vec<Listed> {
     let topic = ListOffsetsTopic::default().with_name(name("a")).with_partitions(partitions);
     let request = ListOffsetsRequest::default().with_isolation_level(isolation).with_topics(vec![topic]);
-    let mut response = ask(version, |context| core.list_offsets(request, context));
+    let mut response = send(version, |context| core.list_offsets(request, context));
     response.topics.remove(0).partitions
 }
 
@@ -22,27 +22,27 @@ type Listed = ListOffsetsPartitionResponse;
 
 /// Error, offset, timestamp and epoch.
 fn list(core: &mut Core, version: i16, isolation: i8, timestamp: i64) -> (i16, i64, i64, i32) {
-    let told = list_all(core, version, isolation, vec![asked(0, timestamp)]).remove(0);
-    (told.error_code, told.offset, told.timestamp, told.leader_epoch)
+    let listed = list_all(core, version, isolation, vec![partition(0, timestamp)]).remove(0);
+    (listed.error_code, listed.offset, listed.timestamp, listed.leader_epoch)
 }
 
-const NOTHING: (i16, i64, i64, i32) = (0, -1, -1, -1);
+const NONE_FOUND: (i16, i64, i64, i32) = (0, -1, -1, -1);
 
 #[test]
-fn an_empty_log_begins_and_ends_at_0_and_holds_no_time() {
+fn an_empty_log_starts_and_ends_at_0() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     for version in 1..=10 {
         let epoch = if version >= 4 { 0 } else { -1 };
         assert_eq!(list(&mut core, version, 0, LATEST), (0, 0, -1, epoch));
         assert_eq!(list(&mut core, version, 0, EARLIEST), (0, 0, -1, epoch));
-        assert_eq!(list(&mut core, version, 0, 0), NOTHING);
+        assert_eq!(list(&mut core, version, 0, 0), NONE_FOUND);
     }
-    assert_eq!(list(&mut core, 10, 0, MAX_TIMESTAMP), NOTHING);
+    assert_eq!(list(&mut core, 10, 0, MAX_TIMESTAMP), NONE_FOUND);
 }
 
 #[test]
-fn offsets_are_found_by_time() {
+fn finds_offsets_by_timestamp() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     for (value, time) in [("1", NOW), ("2", NOW + 20), ("3", NOW + 10)] {
@@ -51,7 +51,7 @@ fn offsets_are_found_by_time() {
     assert_eq!(list(&mut core, 10, 0, LATEST), (0, 3, -1, 0));
     assert_eq!(list(&mut core, 10, 0, 0), (0, 0, NOW, 0));
     assert_eq!(list(&mut core, 10, 0, NOW + 1), (0, 1, NOW + 20, 0));
-    assert_eq!(list(&mut core, 10, 0, NOW + 21), NOTHING);
+    assert_eq!(list(&mut core, 10, 0, NOW + 21), NONE_FOUND);
     assert_eq!(list(&mut core, 10, 0, MAX_TIMESTAMP), (0, 1, NOW + 20, 0));
     assert_eq!(list(&mut core, 1, 0, NOW), (0, 0, NOW, -1));
 }
@@ -59,7 +59,7 @@ fn offsets_are_found_by_time() {
 const UNSUPPORTED: (i16, i64, i64, i32) = (35, -1, -1, -1);
 
 #[test]
-fn special_times_came_with_versions_and_unknown_ones_are_refused() {
+fn special_timestamps_need_their_version() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     append(&mut core, "a", "k", "1", NOW);
@@ -68,7 +68,7 @@ fn special_times_came_with_versions_and_unknown_ones_are_refused() {
     assert_eq!(list(&mut core, 7, 0, EARLIEST_LOCAL), UNSUPPORTED);
     assert_eq!(list(&mut core, 8, 0, EARLIEST_LOCAL), (0, 0, -1, 0));
     assert_eq!(list(&mut core, 8, 0, LATEST_TIERED), UNSUPPORTED);
-    assert_eq!(list(&mut core, 9, 0, LATEST_TIERED), NOTHING);
+    assert_eq!(list(&mut core, 9, 0, LATEST_TIERED), NONE_FOUND);
     for unknown in [-6, -7, i64::MIN] {
         assert_eq!(list(&mut core, 10, 0, unknown), UNSUPPORTED);
     }
@@ -76,7 +76,7 @@ fn special_times_came_with_versions_and_unknown_ones_are_refused() {
 }
 
 #[test]
-fn a_reader_of_committed_records_is_shown_nothing_of_an_open_transaction() {
+fn read_committed_ignores_open_transactions() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     append(&mut core, "a", "k", "1", NOW);
@@ -84,65 +84,66 @@ fn a_reader_of_committed_records_is_shown_nothing_of_an_open_transaction() {
     assert_eq!(list(&mut core, 10, 0, LATEST), (0, 2, -1, 0));
     assert_eq!(list(&mut core, 10, 1, LATEST), (0, 1, -1, 0));
     assert_eq!(list(&mut core, 10, 0, NOW + 1), (0, 1, NOW + 5, 0));
-    assert_eq!(list(&mut core, 10, 1, NOW + 1), NOTHING);
-    assert_eq!(list(&mut core, 10, 1, MAX_TIMESTAMP), NOTHING);
+    assert_eq!(list(&mut core, 10, 1, NOW + 1), NONE_FOUND);
+    assert_eq!(list(&mut core, 10, 1, MAX_TIMESTAMP), NONE_FOUND);
 }
 
 #[test]
-fn partitions_epochs_and_repetitions_are_looked_at() {
+fn checks_partitions_epochs_and_duplicates() {
     let mut core = broker();
     make(&mut core, "a", 2, &[]);
     let partitions = vec![
-        asked(0, LATEST).with_current_leader_epoch(1),
-        asked(1, LATEST).with_current_leader_epoch(-2),
-        asked(2, LATEST),
-        asked(-1, LATEST),
+        partition(0, LATEST).with_current_leader_epoch(1),
+        partition(1, LATEST).with_current_leader_epoch(-2),
+        partition(2, LATEST),
+        partition(-1, LATEST),
     ];
     let codes = |listed: Vec<Listed>| {
-        listed.into_iter().map(|told| (told.partition_index, told.error_code)).collect::<Vec<_>>()
+        listed.into_iter().map(|listed| (listed.partition_index, listed.error_code)).collect::<Vec<_>>()
     };
     assert_eq!(codes(list_all(&mut core, 10, 0, partitions)), [(0, 75), (1, 74), (2, 3), (-1, 3)]);
-    let twice = vec![asked(0, LATEST), asked(0, EARLIEST), asked(1, LATEST).with_current_leader_epoch(0)];
-    assert_eq!(codes(list_all(&mut core, 10, 0, twice)), [(0, 42), (1, 0)]);
+    let duplicate =
+        vec![partition(0, LATEST), partition(0, EARLIEST), partition(1, LATEST).with_current_leader_epoch(0)];
+    assert_eq!(codes(list_all(&mut core, 10, 0, duplicate)), [(0, 42), (1, 0)]);
 }
 
 #[test]
-fn epoch_0_ends_where_the_log_does() {
+fn epoch_0_ends_at_the_high_watermark() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     append(&mut core, "a", "k", "1", NOW);
     for version in 2..=4 {
-        for (current, asked, told) in
+        for (current, epoch, expected) in
             [(-1, 0, (0, 0, 1)), (0, 1, (0, -1, -1)), (0, -1, (0, -1, -1)), (0, -2, (0, -2, 0)), (1, 0, (75, -1, -1))]
         {
             let partition =
-                OffsetForLeaderPartition::default().with_current_leader_epoch(current).with_leader_epoch(asked);
+                OffsetForLeaderPartition::default().with_current_leader_epoch(current).with_leader_epoch(epoch);
             let topic = OffsetForLeaderTopic::default().with_topic(name("a")).with_partitions(vec![partition]);
             let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
-            let mut response = ask(version, |context| core.offset_for_leader_epoch(request, context));
+            let mut response = send(version, |context| core.offset_for_leader_epoch(request, context));
             let end = response.topics.remove(0).partitions.remove(0);
-            assert_eq!((end.error_code, end.leader_epoch, end.end_offset), told);
+            assert_eq!((end.error_code, end.leader_epoch, end.end_offset), expected);
         }
     }
 }
 
 #[test]
-fn producers_of_a_partition_are_told() {
+fn describes_producers_of_a_partition() {
     let mut core = broker();
     make(&mut core, "a", 1, &[]);
     append_as(&mut core, "a", 5, "k", "1", NOW);
     let topics = [("a", vec![0, 7]), ("nope", vec![0]), ("bad name", vec![0])]
         .map(|(topic, partitions)| TopicRequest::default().with_name(name(topic)).with_partition_indexes(partitions));
     let request = DescribeProducersRequest::default().with_topics(topics.to_vec());
-    let response = ask(0, |context| core.describe_producers(request, context));
+    let response = send(0, |context| core.describe_producers(request, context));
     let producer = &response.topics[0].partitions[0].active_producers[0];
     assert_eq!((*producer.producer_id, producer.producer_epoch, producer.last_sequence), (5, 0, 0));
     assert_eq!((producer.coordinator_epoch, producer.current_txn_start_offset), (-1, 0));
-    let told = |topic: usize, partition: usize| {
-        let told = &response.topics[topic].partitions[partition];
-        (told.error_code, told.error_message.as_ref().map(ToString::to_string))
+    let error = |topic: usize, partition: usize| {
+        let partition = &response.topics[topic].partitions[partition];
+        (partition.error_code, partition.error_message.as_ref().map(ToString::to_string))
     };
-    assert_eq!(told(0, 1), (3, None));
-    assert_eq!(told(1, 0), (3, Some(UNKNOWN_TOPIC.to_owned())));
-    assert_eq!(told(2, 0).0, 17);
+    assert_eq!(error(0, 1), (3, None));
+    assert_eq!(error(1, 0), (3, Some(UNKNOWN_TOPIC.to_owned())));
+    assert_eq!(error(2, 0).0, 17);
 }

@@ -1,4 +1,4 @@
-//! Owns how topics come back after a start: what the journal remembers, their logs, and folders that nobody remembers.
+//! Topic recovery at the start: topics from the journal, their logs, and directories that belong to no topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,10 +18,10 @@ use super::super::log::{DecidedMarker, Log, LogFilesState, LogSettings, LogStora
 use super::super::transactions::TransactionOutcomes;
 use super::{Overrides, Topic, TopicEntry, Topics, configs};
 
-/// Threads that look at logs at a start.
-const MOST_THREADS: usize = 4;
+/// Threads that open logs at the start.
+const MAX_THREADS: usize = 4;
 
-/// A topic as the journal tells of it.
+/// A topic read from the journal.
 #[derive(Debug)]
 pub(super) struct JournaledTopic {
     name: String,
@@ -30,19 +30,19 @@ pub(super) struct JournaledTopic {
     starts: BTreeMap<usize, i64>,
 }
 
-/// What is in the folder of topics and belongs to no topic.
+/// Directories of the topics directory that belong to no topic.
 #[derive(Debug, Default)]
 struct LeftoverDirectories {
-    /// Remains of topics that the journal knows as deleted.
+    /// Topics that the journal has as deleted.
     deleted: Vec<Uuid>,
-    /// Folders without records, by name.
+    /// Directories without records, by name.
     empty: Vec<String>,
 }
 
 impl Topics {
-    /// Takes in what the journal remembers; the logs are opened when all of it is read.
+    /// Applies a journal entry. The logs are opened after the last one.
     pub fn restore(&mut self, entry: TopicEntry) {
-        let topics = &mut self.remembered;
+        let topics = &mut self.journaled;
         match entry {
             TopicEntry::Created { id, name, partitions, overrides } => {
                 topics.insert(id, JournaledTopic { name, partitions, overrides, starts: BTreeMap::new() });
@@ -71,11 +71,11 @@ impl Topics {
 }
 
 impl Core {
-    /// Opens the logs of all topics that the journal remembers. Everything is looked at before anything is changed.
+    /// Opens the logs of all topics in the journal. Everything is checked before anything is changed.
     ///
     /// # Errors
     ///
-    /// When a log is not what was acknowledged, when there are logs that the journal does not know, or when something cannot be read or
+    /// When a log lacks acknowledged records, when a log is not in the journal, or when a file cannot be read or
     /// written.
     pub(in super::super) fn open_topics(
         &mut self,
@@ -85,67 +85,69 @@ impl Core {
     ) -> Result<(), OpenError> {
         let Storage::Directory(folder) = self.storage.clone() else { return Ok(()) };
         let Some(opening) = opening else { return Ok(()) };
-        let strangers = self.strangers(&folder).map_err(|error| opening.attribute(error, false))?;
-        let remembered = std::mem::take(&mut self.topics.remembered);
-        let mut wanted = Vec::new();
-        for (id, topic) in &remembered {
+        let leftovers = self.leftover_directories(&folder).map_err(|error| opening.attribute(error, false))?;
+        let journaled = std::mem::take(&mut self.topics.journaled);
+        let mut to_open = Vec::new();
+        for (id, topic) in &journaled {
             let settings = configs::log_settings(&topic.overrides);
             for (partition, number) in (0..topic.partitions).zip(0..) {
                 let start = topic.starts.get(&partition).copied().unwrap_or_default();
                 let known = known(&opening.state, (*id, number), || outcomes.of(&topic.name, number).to_vec());
-                wanted.push((self.log_storage(*id, number), settings.clone(), start, known));
+                to_open.push((self.log_storage(*id, number), settings.clone(), start, known));
             }
         }
-        let logs = open_all(&wanted, now).map_err(|error| opening.attribute(error, true))?;
+        let logs = open_all(&to_open, now).map_err(|error| opening.attribute(error, true))?;
         let beyond: usize = logs.iter().map(Log::batches_past_end).sum();
-        // All are written under one lock: one batch can have been on its way.
+        // All logs are written under one lock, so a crash can leave at most one batch that is newer than the recorded
+        // ends.
         if beyond > 1 && !opening.is_rebooted() {
             let why = format!("{beyond} batches in the logs are newer than it");
             return Err(Corruption::Mismatch { path: folder.path_of(ends::NAME), why }.into());
         }
         let mut logs = logs.into_iter();
-        let topics = remembered.into_iter().map(|(id, topic)| Topic {
+        let topics = journaled.into_iter().map(|(id, topic)| Topic {
             name: topic.name,
             id,
             overrides: topic.overrides,
             logs: logs.by_ref().take(topic.partitions).collect(),
         });
         let topics = topics.collect();
-        self.settle(opening, &folder, topics, strangers, now).map_err(OpenError::storage(&folder.path()))
+        self.apply_recovery(opening, &folder, topics, leftovers, now).map_err(OpenError::storage(&folder.path()))
     }
 
-    /// From here on the folder is changed.
-    fn settle(
+    /// Repairs logs and removes leftovers. Only this step changes files.
+    fn apply_recovery(
         &mut self,
         opening: &mut JournalRecovery,
         folder: &Directory,
         topics: Vec<Topic>,
-        strangers: LeftoverDirectories,
+        leftovers: LeftoverDirectories,
         now: i64,
     ) -> io::Result<()> {
         let (ends, journal) = opening.begin(&mut self.events)?;
         self.journal = journal;
-        let mut places = match &mut opening.state {
+        let mut slots = match &mut opening.state {
             DataDirState::Recorded { found, .. } => std::mem::take(&mut found.logs),
             DataDirState::New | DataDirState::Unrecorded => BTreeMap::new(),
         };
         for mut topic in topics {
             for (number, log) in (0..).zip(&mut topic.logs) {
-                let place = places.remove(&(topic.id, number));
-                let slot = place.map_or_else(|| ends.slot(topic.id, number), |(slot, _)| slot);
+                let recorded = slots.remove(&(topic.id, number));
+                let slot = recorded.map_or_else(|| ends.slot(topic.id, number), |(slot, _)| slot);
                 log.apply_repairs(Some(slot), &mut self.events)?;
             }
-            self.take_in(topic, now);
+            self.add_topic(topic, now);
         }
-        // Of topics that were deleted, and of partitions that could not be made.
-        for (slot, _) in places.into_values() {
+        // The rest belongs to deleted topics and to partitions whose creation failed.
+        for (slot, _) in slots.into_values() {
             slot.release()?;
         }
-        self.topics.unremoved = strangers.deleted.into_iter().filter(|id| !self.remove_folder(*id)).collect();
+        self.topics.unremoved = leftovers.deleted.into_iter().filter(|id| !self.remove_directory(*id)).collect();
         let folder = folder.child(TOPICS);
-        for name in strangers.empty {
-            let place = folder.set_aside(&name)?;
-            self.events.push(BrokerEvent::SetAside { path: folder.path_of(&name), moved_to: folder.path_of(&place) });
+        for name in leftovers.empty {
+            let moved_to = folder.set_aside(&name)?;
+            self.events
+                .push(BrokerEvent::SetAside { path: folder.path_of(&name), moved_to: folder.path_of(&moved_to) });
         }
         let entries = self.snapshot();
         opening.finish(&ends, &mut self.journal, &entries)?;
@@ -153,7 +155,7 @@ impl Core {
         Ok(())
     }
 
-    /// A log for a partition that is being made.
+    /// Creates the log of a new partition.
     pub(super) fn new_log(
         &mut self,
         topic: Uuid,
@@ -170,14 +172,14 @@ impl Core {
         Ok(log)
     }
 
-    /// Only what is named like a topic's folder is looked at, and like a partition's in it.
-    fn strangers(&self, folder: &Directory) -> Result<LeftoverDirectories, OpenError> {
-        let mut strangers = LeftoverDirectories::default();
+    /// Finds directories that belong to no topic. Names that are neither a topic id nor a partition number are ignored.
+    fn leftover_directories(&self, folder: &Directory) -> Result<LeftoverDirectories, OpenError> {
+        let mut leftovers = LeftoverDirectories::default();
         let mut unknown = Vec::new();
         let folder = folder.child(TOPICS);
         for name in names(&folder)? {
             let Ok(id) = Uuid::try_parse(&name) else { continue };
-            if let Some(topic) = self.topics.remembered.get(&id) {
+            if let Some(topic) = self.topics.journaled.get(&id) {
                 let folder = folder.child(&name);
                 for name in names(&folder)? {
                     let number = name.parse::<usize>().ok();
@@ -186,33 +188,33 @@ impl Core {
                     }
                 }
             } else if self.topics.unremoved.contains(&id) {
-                strangers.deleted.push(id);
+                leftovers.deleted.push(id);
             } else if holds_records(&folder, &name)? {
                 unknown.push(folder.path_of(&name));
             } else {
-                strangers.empty.push(name);
+                leftovers.empty.push(name);
             }
         }
-        if unknown.is_empty() { Ok(strangers) } else { Err(Corruption::UnknownLogs { paths: unknown }.into()) }
+        if unknown.is_empty() { Ok(leftovers) } else { Err(Corruption::UnknownLogs { paths: unknown }.into()) }
     }
 }
 
-/// What a log is opened with.
+/// The arguments of `Log::open`.
 type LogToOpen = (LogStorage, LogSettings, i64, LogFilesState);
 
-/// Looks at logs, several at a time: after a kill all of each is read.
-fn open_all(wanted: &[LogToOpen], now: i64) -> Result<Vec<Log>, OpenError> {
+/// Opens logs in parallel. After a crash each of them is read as a whole.
+fn open_all(to_open: &[LogToOpen], now: i64) -> Result<Vec<Log>, OpenError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut opened = Vec::new();
         while let number = next.fetch_add(1, Ordering::Relaxed)
-            && let Some((storage, settings, start, known)) = wanted.get(number)
+            && let Some((storage, settings, start, known)) = to_open.get(number)
         {
             opened.push((number, Log::open(storage, settings.clone(), *start, now, known)));
         }
         opened
     };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(wanted.len());
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS).min(to_open.len());
     let mut opened: Vec<_> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut opened = work();
@@ -225,7 +227,7 @@ fn open_all(wanted: &[LogToOpen], now: i64) -> Result<Vec<Log>, OpenError> {
     opened.into_iter().map(|(_, log)| log).collect()
 }
 
-/// What a folder holds, in order; nothing where there is no such folder.
+/// The names in a directory, sorted; none if it does not exist.
 fn names(folder: &Directory) -> Result<BTreeSet<String>, OpenError> {
     match folder.names() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
@@ -234,7 +236,7 @@ fn names(folder: &Directory) -> Result<BTreeSet<String>, OpenError> {
     }
 }
 
-/// Whether this is a file with anything in it, or there is such a one below it: nothing is judged by its name.
+/// Whether this is a file that is not empty, or a directory that contains one. Names do not matter.
 fn holds_records(folder: &Directory, name: &str) -> Result<bool, OpenError> {
     match folder.stat(name).map_err(OpenError::storage(&folder.path_of(name)))? {
         None => Ok(false),
@@ -251,7 +253,7 @@ fn holds_records(folder: &Directory, name: &str) -> Result<bool, OpenError> {
     }
 }
 
-/// What is known of a log.
+/// The recorded state of a log.
 fn known(past: &DataDirState, log: (Uuid, i32), decided: impl FnOnce() -> Vec<DecidedMarker>) -> LogFilesState {
     match past {
         DataDirState::New => LogFilesState::New,

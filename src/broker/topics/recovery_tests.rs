@@ -1,4 +1,4 @@
-//! Owns the tests of what a broker knows again after a start.
+//! Tests of topic recovery at the start.
 
 use std::path::Path;
 
@@ -30,7 +30,8 @@ fn folders(folder: &Path) -> Vec<String> {
     names
 }
 
-fn a_life(core: &mut Core) {
+/// Creates, grows, configures, deletes and truncates topics.
+fn change_topics(core: &mut Core) {
     let id = make(core, "grown", 1, &[("retention.ms", "1000000000")]);
     core.grow_topic(id, 3, NOW).unwrap();
     let id = make(core, "altered", 1, &[("retention.ms", "77")]);
@@ -48,11 +49,11 @@ fn a_life(core: &mut Core) {
 }
 
 #[test]
-fn topics_are_known_again_after_a_stop_and_after_a_kill() {
+fn restores_topics_after_stop_and_kill() {
     for stops in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let mut core = started(folder.path());
-        a_life(&mut core);
+        change_topics(&mut core);
         let before = seen(&core);
         if stops {
             core.close().unwrap();
@@ -67,10 +68,10 @@ fn topics_are_known_again_after_a_stop_and_after_a_kill() {
 }
 
 #[test]
-fn a_fresh_journal_tells_the_same() {
+fn restores_topics_from_a_rewritten_journal() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
-    a_life(&mut core);
+    change_topics(&mut core);
     let before = seen(&core);
     let entries: Vec<JournalEntry> = core.topics.snapshot().into_iter().map(JournalEntry::Topic).collect();
     core.journal.rewrite(&entries).unwrap();
@@ -79,7 +80,7 @@ fn a_fresh_journal_tells_the_same() {
 }
 
 #[test]
-fn a_topic_that_was_made_again_has_none_of_the_old_records() {
+fn a_recreated_topic_has_no_old_records() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     let old = make(&mut core, "a", 1, &[]);
@@ -93,14 +94,14 @@ fn a_topic_that_was_made_again_has_none_of_the_old_records() {
 }
 
 #[test]
-fn folders_that_no_topic_owns_are_set_aside_and_others_are_left_alone() {
+fn sets_empty_unknown_topic_directories_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     let id = make(&mut core, "a", 1, &[]);
     drop(core);
     let topics = folder.path().join("topics");
-    let stranger = topics.join(Uuid::from_u128(9).to_string());
-    std::fs::create_dir_all(stranger.join("0")).unwrap();
+    let unknown = topics.join(Uuid::from_u128(9).to_string());
+    std::fs::create_dir_all(unknown.join("0")).unwrap();
     std::fs::create_dir_all(topics.join("notes")).unwrap();
     for _ in 0..2 {
         let core = started(folder.path());
@@ -108,7 +109,7 @@ fn folders_that_no_topic_owns_are_set_aside_and_others_are_left_alone() {
         expected.sort();
         assert_eq!(folders(folder.path()), expected);
         assert!(
-            core.events.iter().all(|event| matches!(event, BrokerEvent::SetAside { path, .. } if *path == stranger))
+            core.events.iter().all(|event| matches!(event, BrokerEvent::SetAside { path, .. } if *path == unknown))
         );
     }
 }
@@ -123,7 +124,7 @@ fn refused(folder: &Path) -> Corruption {
 }
 
 #[test]
-fn a_journal_that_does_not_know_the_logs_is_refused_and_nothing_is_touched() {
+fn refuses_logs_that_are_not_in_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     let id = make(&mut core, "a", 2, &[]);
@@ -137,7 +138,7 @@ fn a_journal_that_does_not_know_the_logs_is_refused_and_nothing_is_touched() {
         (None, Some(&ends), "journal"),
         (Some(vec![]), Some(&ends), "journal"),
         (Some(journal), None, "ends"),
-        // As if there had been neither: the folder of an older version, without its journal.
+        // Without both, it looks like the directory of an older version without its journal.
         (None, None, log.to_str().unwrap()),
         (Some(vec![]), None, log.to_str().unwrap()),
     ] {
@@ -155,7 +156,7 @@ fn a_journal_that_does_not_know_the_logs_is_refused_and_nothing_is_touched() {
 }
 
 #[test]
-fn one_batch_in_all_logs_can_have_been_on_its_way() {
+fn allows_one_batch_past_the_recorded_ends() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     make(&mut core, "a", 1, &[]);
@@ -178,7 +179,7 @@ fn one_batch_in_all_logs_can_have_been_on_its_way() {
 }
 
 #[test]
-fn a_partition_that_the_journal_does_not_know_is_refused_if_it_holds_records() {
+fn refuses_unknown_partitions_with_records() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     let id = make(&mut core, "a", 1, &[]);
@@ -192,7 +193,7 @@ fn a_partition_that_the_journal_does_not_know_is_refused_if_it_holds_records() {
 }
 
 #[test]
-fn remains_of_a_topic_that_was_deleted_go_because_the_journal_says_so() {
+fn removes_files_of_deleted_topics() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
     let id = make(&mut core, "a", 1, &[]);
@@ -202,7 +203,7 @@ fn remains_of_a_topic_that_was_deleted_go_because_the_journal_says_so() {
     drop(core);
     let mut core = started(folder.path());
     assert!(core.topics.get("a").is_none() && !remains.exists());
-    // Also if they cannot be removed at once, and the journal is written anew meanwhile.
+    // Also when they cannot be removed at once and the journal is rewritten in the meantime.
     std::fs::create_dir_all(remains.join("0")).unwrap();
     std::fs::write(remains.join("0/00000000000000000000.log"), b"x").unwrap();
     std::fs::write(remains.join("0/00000000000000000007.log.cleaned.set-aside-1"), b"x").unwrap();
@@ -215,10 +216,10 @@ fn remains_of_a_topic_that_was_deleted_go_because_the_journal_says_so() {
 }
 
 #[test]
-fn a_topic_whose_logs_cannot_be_made_is_not_there_now_nor_later() {
+fn a_topic_whose_logs_fail_does_not_exist() {
     let folder = tempfile::tempdir().unwrap();
     let mut core = started(folder.path());
-    // A file where the folder should be.
+    // A file in place of the directory.
     std::fs::write(folder.path().join("topics"), b"").unwrap();
     assert!(core.make_topic("a", 2, Overrides::new(), NOW).is_err());
     assert!(core.topics.get("a").is_none());

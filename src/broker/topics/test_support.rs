@@ -1,4 +1,4 @@
-//! Owns what the tests of topics share: a broker in memory, callers, and answers that can be written in their version.
+//! Test support for topics: a broker in memory, requests, and record batches.
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -11,27 +11,27 @@ use super::super::core::{Core, NodeSettings, Storage};
 use super::super::log::Batch;
 use super::super::response::{Client, RequestContext};
 
-/// The time at which everything begins.
+/// The time of all requests.
 pub const NOW: i64 = 1_800_000_000_000;
 
-/// A broker without topics that makes none by itself.
+/// A broker without topics that does not create them automatically.
 pub fn broker() -> Core {
     open(Storage::Memory)
 }
 
-/// The same in some storage.
+/// A broker in this storage that does not create topics automatically.
 pub fn open(storage: Storage) -> Core {
     let settings = NodeSettings { auto_create_topics: false, ..NodeSettings::default() };
     Core::open(storage, settings, Uuid::from_u128(7), NOW).expect("a broker opens")
 }
 
-/// Asks in a version, and holds the answer to what can be written in it.
-pub fn ask<T: Encodable>(version: i16, question: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+/// Sends a request at a version and checks that the response can be encoded in it.
+pub fn send<T: Encodable>(version: i16, request: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let client = Client { connection: 1, id: "test".to_owned(), host: "/127.0.0.1".to_owned() };
-    let answer = question(&RequestContext { version, now: NOW, client: &client });
+    let response = request(&RequestContext { version, now: NOW, client: &client });
     let mut bytes = Vec::new();
-    answer.encode(&mut bytes, version).expect("an answer fits its version");
-    answer
+    response.encode(&mut bytes, version).expect("the response can be encoded");
+    response
 }
 
 /// A string of the protocol.
@@ -44,22 +44,22 @@ pub fn name(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
-/// A topic to be made.
-pub fn topic(name_: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
+/// A topic for `CreateTopics`.
+pub fn topic(topic_name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
     let config = |(key, value): &(&str, &str)| {
         CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
     };
     CreatableTopic::default()
-        .with_name(name(name_))
+        .with_name(name(topic_name))
         .with_num_partitions(partitions)
         .with_replication_factor(-1)
         .with_configs(configs.iter().map(config).collect())
 }
 
-/// Makes a topic.
+/// Creates a topic.
 pub fn make(core: &mut Core, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
     let request = CreateTopicsRequest::default().with_topics(vec![topic(name, partitions, configs)]);
-    let response = ask(7, |context| core.create_topics(request, context));
+    let response = send(7, |context| core.create_topics(request, context));
     assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
     response.topics[0].topic_id
 }
@@ -69,7 +69,7 @@ pub fn append(core: &mut Core, topic: &str, key: &'static str, value: &str, time
     append_as(core, topic, -1, key, value, timestamp);
 }
 
-/// The same by a producer, in a transaction if it has an id.
+/// Appends a batch of one record in a transaction of this producer; -1 is a producer without an id.
 pub fn append_as(core: &mut Core, topic: &str, producer: i64, key: &'static str, value: &str, timestamp: i64) {
     let anonymous = producer < 0;
     let record = Record {

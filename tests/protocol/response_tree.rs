@@ -1,51 +1,51 @@
-//! Owns the telling of any answer as a tree of named values.
+//! Responses as trees of named values, parsed from their `Debug` output.
 //!
-//! The message structs of the protocol crate offer no reflection but `Debug`. It is read back here, so that a transcript
-//! has every field of every answer without a line of code for each of them, and none can be forgotten.
+//! `Debug` is the only reflection that the message structs of the protocol crate offer. Parsing it puts every field of
+//! every response into a transcript, so that no field can be forgotten.
 
 use std::fmt::Debug;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-/// A line longer than this is told in several.
+/// Longer lines are split.
 const WIDTH: usize = 120;
 
-/// A value of an answer.
+/// A value of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    Struct(Vec<(String, Told)>),
-    List(Vec<Told>),
+pub enum Tree {
+    Struct(Vec<(String, Tree)>),
+    List(Vec<Tree>),
     Text(String),
     Bytes(Bytes),
-    /// A number, a truth value or an id.
-    Word(String),
-    Nothing,
+    /// A number, a boolean or an id.
+    Atom(String),
+    None,
 }
 
-impl Told {
+impl Tree {
     pub fn of(value: &impl Debug) -> Self {
         let text = format!("{value:?}");
         let mut reader = Reader { rest: &text };
-        let told = reader.value();
-        assert!(reader.rest.is_empty(), "left of the answer: {}", reader.rest);
-        told
+        let tree = reader.value();
+        assert!(reader.rest.is_empty(), "unparsed rest of the response: {}", reader.rest);
+        tree
     }
 
-    pub fn word(text: impl Into<String>) -> Self {
-        Self::Word(text.into())
+    pub fn atom(text: impl Into<String>) -> Self {
+        Self::Atom(text.into())
     }
 
-    /// Whether any field of the tree fits.
-    pub fn any(&self, fits: &impl Fn(&str, &Self) -> bool) -> bool {
+    /// Whether any field of the tree matches.
+    pub fn any(&self, matches: &impl Fn(&str, &Self) -> bool) -> bool {
         match self {
-            Self::Struct(fields) => fields.iter().any(|(name, value)| fits(name, value) || value.any(fits)),
-            Self::List(items) => items.iter().any(|item| item.any(fits)),
+            Self::Struct(fields) => fields.iter().any(|(name, value)| matches(name, value) || value.any(matches)),
+            Self::List(items) => items.iter().any(|item| item.any(matches)),
             _ => false,
         }
     }
 
-    /// The tree without some fields.
+    /// The tree without these fields.
     pub fn without(&self, names: &[&str]) -> Self {
         match self {
             Self::Struct(fields) => {
@@ -57,7 +57,7 @@ impl Told {
         }
     }
 
-    /// On one line.
+    /// The tree on one line.
     pub fn compact(&self) -> String {
         match self {
             Self::Struct(_) => format!("{{{}}}", self.inner()),
@@ -67,19 +67,19 @@ impl Told {
             }
             Self::Text(text) => format!("{text:?}"),
             Self::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
-            Self::Word(word) => word.clone(),
-            Self::Nothing => "none".to_owned(),
+            Self::Atom(text) => text.clone(),
+            Self::None => "none".to_owned(),
         }
     }
 
-    /// A struct's fields on one line, without its braces.
+    /// The fields of a struct on one line, without braces.
     fn inner(&self) -> String {
         let Self::Struct(fields) = self else { return self.compact() };
         let fields: Vec<String> = fields.iter().map(|(name, value)| field(name, &value.compact())).collect();
         fields.join(" ")
     }
 
-    /// On one line if it is short, and else a line for every part.
+    /// The tree on one line if it is short, otherwise with one line per part.
     pub fn layout(&self, heading: &str) -> String {
         let mut text = String::new();
         self.lay_out(&mut text, heading, 0);
@@ -89,7 +89,7 @@ impl Told {
     fn lay_out(&self, text: &mut String, heading: &str, depth: usize) {
         let indent = "  ".repeat(depth);
         let line = format!("{indent}{heading}{}", self.inner());
-        let mut put = |line: &str| writeln!(text, "{}", line.trim_end()).expect("a string takes all");
+        let mut put = |line: &str| writeln!(text, "{}", line.trim_end()).expect("writing to a string succeeds");
         if line.len() <= WIDTH {
             return put(&line);
         }
@@ -120,7 +120,7 @@ impl Told {
     }
 }
 
-/// An error's name speaks for itself.
+/// Formats a field. The name of an error needs no field name.
 fn field(name: &str, value: &str) -> String {
     if name == "error_code" { value.to_owned() } else { format!("{name}={value}") }
 }
@@ -137,7 +137,7 @@ impl Reader<'_> {
     }
 
     fn expect(&mut self, token: &str) {
-        assert!(self.eat(token), "{token:?} is missing before {}", self.rest);
+        assert!(self.eat(token), "expected {token:?} before {}", self.rest);
     }
 
     fn word(&mut self) -> String {
@@ -148,12 +148,12 @@ impl Reader<'_> {
         word.to_owned()
     }
 
-    fn value(&mut self) -> Told {
+    fn value(&mut self) -> Tree {
         if self.eat("b\"") {
-            return Told::Bytes(self.quoted().into());
+            return Tree::Bytes(self.quoted().into());
         }
         if self.eat("\"") {
-            return Told::Text(String::from_utf8(self.quoted()).expect("text"));
+            return Tree::Text(String::from_utf8(self.quoted()).expect("text"));
         }
         if self.eat("[") {
             let mut items = Vec::new();
@@ -161,11 +161,11 @@ impl Reader<'_> {
                 items.push(self.value());
                 self.eat(", ");
             }
-            return Told::List(items);
+            return Tree::List(items);
         }
         if self.eat("{") {
             self.expect("}");
-            return Told::Nothing; // unknown tagged fields, of which there are none
+            return Tree::None; // unknown tagged fields
         }
         let word = self.word();
         if self.eat(" { ") {
@@ -176,17 +176,17 @@ impl Reader<'_> {
                 fields.push((name, self.value()));
                 self.eat(", ");
             }
-            return Told::Struct(fields);
+            return Tree::Struct(fields);
         }
         if self.eat("(") {
             let inner = self.value();
             self.expect(")");
             return inner;
         }
-        if word == "None" { Told::Nothing } else { Told::Word(word) }
+        if word == "None" { Tree::None } else { Tree::Atom(word) }
     }
 
-    /// What stands before the closing quote, with the escapes of strings and byte strings undone.
+    /// The bytes up to the closing quote, with escapes of strings and byte strings resolved.
     fn quoted(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         loop {

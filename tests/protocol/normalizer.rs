@@ -1,14 +1,13 @@
-//! Owns what may differ between two brokers and two runs: names, ids and times are told by the order of their appearance,
-//! and what says nothing is left out.
+//! Normalization of transcripts: replaces names, ids and times that differ between runs, and leaves out default values.
 
 use kafka_protocol::ResponseError;
 
 use super::batch::Batch;
 use super::codec;
-use super::telling::Told;
+use super::response_tree::Tree;
 
-/// Fields that no transcript tells: where the broker is, how busy it is, and how it words its errors.
-const UNTOLD: &[&str] = &[
+/// Fields that transcripts leave out: the broker's address and load, and its error messages.
+const IGNORED: &[&str] = &[
     "throttle_time_ms",
     "error_message",
     "batch_index_error_message",
@@ -17,7 +16,7 @@ const UNTOLD: &[&str] = &[
     "cluster_id",
     "node_endpoints",
     "unknown_tagged_fields",
-    // A broker need not keep fetch sessions: it then says 0.
+    // 0 from a broker without fetch sessions.
     "session_id",
     // Counts the starts of a transaction coordinator.
     "coordinator_epoch",
@@ -25,8 +24,8 @@ const UNTOLD: &[&str] = &[
     "documentation",
 ];
 
-/// Values by which a field says that there is nothing to say; most are what a version without the field reads as.
-const SILENT: &[(&str, &str)] = &[
+/// Default values, which transcripts leave out. Most are what a version without the field is decoded as.
+const DEFAULTS: &[(&str, &str)] = &[
     ("record_errors", "[]"),
     ("log_append_time_ms", "-1"),
     ("current_leader", "{leader_id=-1 leader_epoch=-1}"),
@@ -53,74 +52,77 @@ const SILENT: &[(&str, &str)] = &[
     ("topic_config_error_code", "NONE"),
 ];
 
-/// Fields that are different in every run.
+/// Fields that differ in every run.
 const RANDOM: &[&str] = &["topic_id", "member_id", "producer_id"];
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// How far around its beginning a case's own timestamps reach.
+/// A case's own timestamps are at most this far from its zero.
 const REACH: i64 = HOUR / 2;
 
 pub const HOUR: i64 = 3_600_000;
 
-/// The names by which a transcript calls what has another name in every run.
-pub struct Names {
+/// Replaces values that differ between runs by names in the order of their appearance.
+pub struct Normalizer {
     prefix: String,
-    /// The case's own zero of time, in the past: what lies close to it is told as the distance from it.
+    /// The zero of the case's timestamps, in the past. Close timestamps are written as distances from it.
     zero: i64,
     members: Vec<String>,
     producers: Vec<String>,
     topics: Vec<String>,
 }
 
-impl Names {
+impl Normalizer {
     pub fn new(prefix: String, zero: i64) -> Self {
         Self { prefix, zero, members: Vec::new(), producers: Vec::new(), topics: Vec::new() }
     }
 
-    /// The value of a field as a transcript tells it, if it does.
-    pub fn tell(&mut self, field: &str, value: Told) -> Option<Told> {
-        if UNTOLD.contains(&field) {
+    /// The value of a field for the transcript; `None` to leave it out.
+    pub fn normalize(&mut self, field: &str, value: Tree) -> Option<Tree> {
+        if IGNORED.contains(&field) {
             return None;
         }
         let value = match value {
-            Told::Nothing => return None,
-            Told::Struct(fields) => Told::Struct(
-                fields.into_iter().filter_map(|(name, value)| Some((name.clone(), self.tell(&name, value)?))).collect(),
+            Tree::None => return None,
+            Tree::Struct(fields) => Tree::Struct(
+                fields
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.clone(), self.normalize(&name, value)?)))
+                    .collect(),
             ),
-            Told::List(items) => self.list(field, items),
-            Told::Bytes(bytes) if field == "records" => self.batches(&Batch::read(bytes)),
-            Told::Bytes(bytes) => self.text(field, String::from_utf8_lossy(&bytes).into_owned()),
-            Told::Text(text) => self.text(field, text),
-            Told::Word(word) => Told::Word(self.word(field, word)),
+            Tree::List(items) => self.list(field, items),
+            Tree::Bytes(bytes) if field == "records" => self.batches(&Batch::read(bytes)),
+            Tree::Bytes(bytes) => self.text(field, String::from_utf8_lossy(&bytes).into_owned()),
+            Tree::Text(text) => self.text(field, text),
+            Tree::Atom(word) => Tree::Atom(self.word(field, word)),
         };
-        let silent = SILENT.iter().any(|(name, silent)| *name == field && *silent == value.compact());
-        (!silent).then_some(value)
+        let is_default = DEFAULTS.iter().any(|(name, default)| *name == field && *default == value.compact());
+        (!is_default).then_some(value)
     }
 
-    /// Kafka keeps most things in hash maps; but a list of numbers or of what happened in a log has an order.
-    fn list(&mut self, field: &str, mut items: Vec<Told>) -> Told {
+    /// Sorts lists, since Kafka keeps most things in hash maps. Aborted transactions have an order.
+    fn list(&mut self, field: &str, mut items: Vec<Tree>) -> Tree {
         if field == "aborted_transactions" {
-            return Told::List(items.into_iter().filter_map(|item| self.tell("", item)).collect());
+            return Tree::List(items.into_iter().filter_map(|item| self.normalize("", item)).collect());
         }
-        // Ids are numbered as they appear, so what the list is sorted by at first has to do without them.
+        // Ids are numbered in the order of their appearance, so the first sort ignores them.
         items.sort_by_key(|item| item.without(RANDOM).compact());
-        let mut items: Vec<Told> = items.into_iter().filter_map(|item| self.tell("", item)).collect();
-        items.sort_by_key(Told::compact);
-        Told::List(items)
+        let mut items: Vec<Tree> = items.into_iter().filter_map(|item| self.normalize("", item)).collect();
+        items.sort_by_key(Tree::compact);
+        Tree::List(items)
     }
 
-    fn text(&mut self, field: &str, text: String) -> Told {
+    fn text(&mut self, field: &str, text: String) -> Tree {
         match field {
-            "member_id" | "leader" if !text.is_empty() => Told::Word(self.member(text)),
-            "client_host" if text.starts_with('/') => Told::word("an-address"),
-            _ => Told::Text(text.replace(&self.prefix, "")),
+            "member_id" | "leader" if !text.is_empty() => Tree::Atom(self.member(text)),
+            "client_host" if text.starts_with('/') => Tree::atom("an-address"),
+            _ => Tree::Text(text.replace(&self.prefix, "")),
         }
     }
 
     fn member(&mut self, id: String) -> String {
-        // A member of the case's own invention is told as it is.
-        if id.starts_with("no-") { id } else { format!("M{}", place(&mut self.members, id)) }
+        // Member ids that the case invented stay.
+        if id.starts_with("no-") { id } else { format!("M{}", index_of(&mut self.members, id)) }
     }
 
     fn word(&mut self, field: &str, word: String) -> String {
@@ -128,7 +130,7 @@ impl Names {
             name if name.ends_with("error_code") => error_name(word.parse().expect("a code")),
             "producer_id" if word.starts_with('-') => word,
             "producer_id" => self.producer(word),
-            "topic_id" if word != NIL => format!("T{}", place(&mut self.topics, word)),
+            "topic_id" if word != NIL => format!("T{}", index_of(&mut self.topics, word)),
             "log_append_time_ms" | "timestamp" | "last_timestamp" | "transaction_start_time_ms" => {
                 self.time(word.parse().expect("a time"))
             }
@@ -137,7 +139,7 @@ impl Names {
     }
 
     fn producer(&mut self, id: String) -> String {
-        format!("P{}", place(&mut self.producers, id))
+        format!("P{}", index_of(&mut self.producers, id))
     }
 
     fn time(&self, time: i64) -> String {
@@ -150,9 +152,9 @@ impl Names {
         }
     }
 
-    /// Whole batches only: a broker may cut the last one at the limit or leave it out, and no reader minds.
-    fn batches(&mut self, batches: &[Batch]) -> Told {
-        Told::List(batches.iter().map(|batch| Told::word(self.batch(batch))).collect())
+    /// Formats whole batches. A broker may cut the last one at the limit or leave it out.
+    fn batches(&mut self, batches: &[Batch]) -> Tree {
+        Tree::List(batches.iter().map(|batch| Tree::atom(self.batch(batch))).collect())
     }
 
     fn batch(&mut self, batch: &Batch) -> String {
@@ -162,11 +164,11 @@ impl Names {
             let kind =
                 batch.records.first().and_then(|record| record.key.as_ref()).expect("a control record has a key");
             assert_eq!(batch.records.len(), 1, "a control batch has one record");
-            // Version 0, then which.
+            // Version 0, then the type.
             words.push(match kind[..] {
                 [0, 0, 0, 0] => "ABORT".to_owned(),
                 [0, 0, 0, 1] => "COMMIT".to_owned(),
-                _ => panic!("a marker of an unknown kind: {kind:?}"),
+                _ => panic!("unknown type of marker: {kind:?}"),
             });
         }
         if batch.producer_id >= 0 {
@@ -200,15 +202,15 @@ impl Names {
     }
 }
 
-/// Where a name stands among those seen so far, counted from one.
-fn place(seen: &mut Vec<String>, name: String) -> usize {
+/// The index of a name among those seen so far, from 1.
+fn index_of(seen: &mut Vec<String>, name: String) -> usize {
     seen.iter().position(|known| *known == name).unwrap_or_else(|| {
         seen.push(name);
         seen.len() - 1
     }) + 1
 }
 
-/// Kafka's own name of an error code.
+/// Kafka's name of an error code.
 fn error_name(code: i16) -> String {
     let Some(error) = ResponseError::try_from_code(code) else { return "NONE".to_owned() };
     let mut name = String::new();

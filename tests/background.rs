@@ -502,7 +502,7 @@ fn broker_stopped_under_a_command_is_named() {
     assert!(stopped.stdout.contains("foodstream processes that were using it: 1"), "{}", stopped.stdout);
     let run = Run::of(args, child.wait_with_output().expect("ended")).expect(4);
     assert!(run.stderr.contains("the embedded broker over .foodstream (127.0.0.1:"), "{}", run.stderr);
-    assert!(run.stderr.contains("`foodstream broker --status` tells how"), "{}", run.stderr);
+    assert!(run.stderr.contains("`foodstream broker --status` shows the state of"), "{}", run.stderr);
 }
 
 /// The one test that needs the default address for itself.

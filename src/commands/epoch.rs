@@ -62,7 +62,7 @@ pub(super) struct SwitchedPartition {
 
 impl<'a> EpochWriter<'a> {
     pub fn open(context: &'a Context, inspector: &Inspector, group: &'a str) -> Result<Self, Failure> {
-        let id = TransactionalId { family: format!("{group}-"), member: format!("switch-{}", context.process_id) };
+        let id = TransactionalId { prefix: format!("{group}-"), suffix: format!("switch-{}", context.process_id) };
         let topics = [context.common.names.analytics_state()];
         let sizes = topic_set::sizes(context, inspector, &[Topic::AnalyticsState])?;
         let transactions =

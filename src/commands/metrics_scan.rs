@@ -128,7 +128,11 @@ pub(super) fn fold(
         .iter()
         .zip(&folds)
         .zip(ends)
-        .map(|((input, fold), end)| OffsetRange { place: input.source.clone(), start: fold.position, end: *end })
+        .map(|((input, fold), end)| OffsetRange {
+            topic_partition: input.source.clone(),
+            start: fold.position,
+            end: *end,
+        })
         .collect();
     let folding = RunningFolds::new(inputs, folds);
     if ranges.iter().any(|range| range.offsets() > 0) {

@@ -1,17 +1,15 @@
-//! Permissions that a call needs, in the words of Kafka's ACLs, and which of them an error code can mean.
+//! ACLs: the permissions that a call needs, in Kafka's words, and the ones that an authorization error can mean.
 
 use std::fmt;
 
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
-/// What a right is on. The words are Kafka's own.
+/// The resource of a permission, as in Kafka's ACLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
-    /// A topic by its name.
     Topic(String),
-    /// A consumer group by its name.
     Group(String),
-    /// The transactional ids that begin with this: the rest differs from process to process.
+    /// The transactional ids with this prefix; the rest of an id differs from process to process.
     TransactionalIds(String),
 }
 
@@ -26,7 +24,7 @@ impl fmt::Display for Resource {
 }
 
 impl Resource {
-    /// The arguments of `kafka-acls` that name it.
+    /// The arguments of `kafka-acls` for this resource.
     fn arguments(&self) -> String {
         match self {
             Self::Topic(name) => format!("--topic {}", quoted(name)),
@@ -38,20 +36,20 @@ impl Resource {
     }
 }
 
-/// What a principal may do with a resource, in Kafka's words.
+/// An operation, as in Kafka's ACLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Read records, join a group, commit its offsets.
     Read,
     /// Write records; use a transactional id.
     Write,
-    /// Make a topic.
+    /// Create a topic.
     Create,
     /// Delete a topic or a group.
     Delete,
-    /// See that it is there, its partitions, offsets, members. `Read`, `Write` and `Delete` bring it along.
+    /// Describe a resource: its partitions, offsets, members. `Read`, `Write` and `Delete` imply it.
     Describe,
-    /// Read a topic's settings.
+    /// Describe the configuration of a topic.
     DescribeConfigs,
 }
 
@@ -61,32 +59,28 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Operations that a call needs on one resource, all of them.
+/// Operations on one resource that a call needs, all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
-    /// What they are on.
     pub resource: Resource,
-    /// What is to be allowed.
     pub operations: Vec<Operation>,
 }
 
 impl Permission {
-    /// Operations on a topic.
     pub fn topic(name: impl Into<String>, operations: &[Operation]) -> Self {
         Self { resource: Resource::Topic(name.into()), operations: operations.to_vec() }
     }
 
-    /// An operation on a group.
     pub fn group(name: impl Into<String>, operation: Operation) -> Self {
         Self { resource: Resource::Group(name.into()), operations: vec![operation] }
     }
 
-    /// To write under the transactional ids that begin with this.
+    /// Write with the transactional ids that have this prefix.
     pub fn transactions(start: impl Into<String>) -> Self {
         Self { resource: Resource::TransactionalIds(start.into()), operations: vec![Operation::Write] }
     }
 
-    /// The command with which an administrator grants it.
+    /// The `kafka-acls` command that grants it.
     pub(super) fn grant(&self, principal: &str, bootstrap: &str) -> String {
         let operations: Vec<String> =
             self.operations.iter().map(|operation| format!("--operation {operation}")).collect();
@@ -106,7 +100,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// As a shell takes it as one word.
+/// The word, quoted for a shell where needed.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:=,@/".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
@@ -115,12 +109,11 @@ pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The permissions that an error with this code can mean: some of those that the call needs, or none where the call does
-/// not say.
+/// The permissions that may be missing when a call with these `needs` fails with this code. Empty where `needs` is.
 pub(super) fn missing<'a>(code: Rd, text: &str, needs: &'a [Permission]) -> Vec<&'a Permission> {
     let fits = |right: &&Permission| match right.resource {
-        // Nothing that foodstream does is the cluster's: this is how the broker refuses an idempotent producer that may
-        // write to no topic at all (KIP-679).
+        // No call of this program needs a permission on the cluster. A broker answers with this code to an idempotent
+        // producer that may not write to any topic (KIP-679).
         Resource::Topic(_) => matches!(code, Rd::TopicAuthorizationFailed | Rd::ClusterAuthorizationFailed),
         Resource::Group(_) => code == Rd::GroupAuthorizationFailed,
         Resource::TransactionalIds(_) => code == Rd::TransactionalIdAuthorizationFailed,
@@ -131,7 +124,7 @@ pub(super) fn missing<'a>(code: Rd, text: &str, needs: &'a [Permission]) -> Vec<
     if exact.is_empty() { fitting } else { exact }
 }
 
-/// Whether a text has a name in it, and not only as a part of a longer one.
+/// Whether a text contains a name, and not only as a part of a longer one.
 fn has_name(text: &str, name: &str) -> bool {
     let of_a_name = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
     text.match_indices(name).any(|(at, _)| {
@@ -145,7 +138,7 @@ pub(super) fn applies_to(code: Rd, needs: &[Permission]) -> bool {
     !is_authorization_error(code) || !missing(code, "", needs).is_empty()
 }
 
-/// Whether the code is an ACL's, rather than a login's.
+/// Whether the code comes from an ACL and not from a login.
 pub(super) fn is_authorization_error(code: Rd) -> bool {
     matches!(
         code,

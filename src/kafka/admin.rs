@@ -1,4 +1,4 @@
-//! Client that creates and deletes topics.
+//! Admin client: creates and deletes topics.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -16,26 +16,24 @@ use super::retry::{AttemptTimeout, Request, Retry};
 use super::{blocking_call, native_admin};
 use crate::shutdown::Shutdown;
 
-/// A topic to be made.
+/// A topic to create.
 #[derive(Debug, Clone)]
 pub struct TopicSpec {
-    /// Its name.
     pub name: String,
-    /// Its partition count.
     pub partitions: i32,
-    /// Its own settings, beside the broker's defaults.
+    /// Topic configs that differ from the broker's defaults.
     pub settings: Vec<(String, String)>,
 }
 
-/// The most characters of a broker's words that are told.
+/// The most characters of a broker's error message that are shown.
 const LONGEST_REFUSAL: usize = 500;
 
-/// What the cluster answered for each name, in their order.
+/// The result for each name, in the order of the request.
 type Answers = Vec<(String, Result<(), Rd>)>;
 
-/// A client for the cluster's administration.
+/// An admin client.
 ///
-/// It ends with the process, as the library's farewell would take 100 ms; a command opens one or two.
+/// It is never closed: closing takes librdkafka 100 ms, and the process ends soon after.
 pub struct Admin {
     client: ManuallyDrop<Arc<AdminClient<Context>>>,
     context: Context,
@@ -46,7 +44,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A client on the given runtime, which drives its waits.
+    /// Creates a client; its requests run on the given runtime.
     ///
     /// # Errors
     ///
@@ -67,7 +65,7 @@ impl Admin {
         })
     }
 
-    /// Makes topics with the broker's default replication; one that exists already is left as it is.
+    /// Creates topics with the broker's default replication factor. Existing topics are left as they are.
     ///
     /// # Errors
     ///
@@ -89,7 +87,7 @@ impl Admin {
                 Ok(()) | Err(Rd::TopicAlreadyExists) => {}
                 Err(code) if kind_of(code) == ErrorKind::Misconfigured => {
                     let partitions = topics.iter().find(|topic| topic.name == name).map_or(1, |topic| topic.partitions);
-                    let cause = Cause::TopicRefused { code, words: self.refusal(code, &name, partitions) };
+                    let cause = Cause::TopicRefused { code, message: self.refusal(code, &name, partitions) };
                     return Err(Error::new(cause).context(format!("creating the topic {name}")));
                 }
                 Err(code) => {
@@ -101,11 +99,12 @@ impl Admin {
         Ok(())
     }
 
-    /// Deletes topics with everything on them; one that is not there is none of its business.
+    /// Deletes topics with their records. Missing topics are ignored.
     ///
     /// # Errors
     ///
-    /// Without an answer within the timeout, refused, or [`ErrorKind::Conflict`](super::ErrorKind) when this cluster deletes no topics at all.
+    /// Without an answer within the timeout, refused, or [`ErrorKind::Conflict`](super::ErrorKind) where
+    /// `delete.topic.enable` is false.
     pub fn delete_topics(&self, topics: &[String]) -> Result<(), Error> {
         if topics.is_empty() {
             return Ok(());
@@ -128,8 +127,8 @@ impl Admin {
         Ok(())
     }
 
-    /// Sends a request until no answer to it is one that passes. Each of these requests may be sent again: what an earlier
-    /// attempt has done is told by a code of its own.
+    /// Sends a request until no topic has a retriable error. Repeating is safe: a topic that an earlier attempt created
+    /// or deleted gives an error code that the callers accept.
     fn send(
         &self,
         doing: &str,
@@ -140,8 +139,8 @@ impl Admin {
             log: &self.context.errors,
             attempt_timeout: &self.attempt_timeout,
             shutdown: &self.shutdown,
-            // The crate's own thread serves this client.
-            listen: &|| {},
+            // The rdkafka crate polls this client on its own thread.
+            drain_events: &|| {},
         };
         let request = Request { doing, needs: &[], missing_for: Duration::ZERO, timeout: self.connection.timeout };
         let attempt = move |bound| {
@@ -155,8 +154,8 @@ impl Admin {
         retry.send(&request, attempt, |_| {})
     }
 
-    /// What the broker says about a topic that it does not make; the code where it says nothing. Whatever it says is a line,
-    /// and has an end.
+    /// The broker's message about a topic that it refuses to create, as one line of limited length; the code where it
+    /// sends no message.
     fn refusal(&self, code: Rd, topic: &str, partitions: i32) -> String {
         let client = Arc::clone(&self.client);
         let (topic, bound) = (topic.to_owned(), self.connection.timeout);
@@ -164,8 +163,8 @@ impl Admin {
             native_admin::topic_validation_error(client.inner().native_ptr(), &topic, partitions, bound)
         });
         match asked {
-            Ok(Some(Some(words))) => {
-                words.chars().map(|one| if one.is_control() { ' ' } else { one }).take(LONGEST_REFUSAL).collect()
+            Ok(Some(Some(message))) => {
+                message.chars().map(|one| if one.is_control() { ' ' } else { one }).take(LONGEST_REFUSAL).collect()
             }
             _ => code.to_string(),
         }

@@ -1,14 +1,13 @@
-//! Clients that are destroyed on a thread of their own: the library's destructor waits for brokers and can take long, or
-//! forever (librdkafka issues 4041 and 4884), and nothing here has to wait for it.
+//! Clients destroyed on a background thread: librdkafka's destructor waits for brokers and can take long, or forever
+//! (librdkafka issues 4041 and 4884).
 
 use std::ops::Deref;
 
-/// A value that is dropped aside.
+/// A value that a background thread drops.
 #[derive(Debug)]
 pub struct BackgroundDrop<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> BackgroundDrop<T> {
-    /// Holds a value.
     pub fn new(value: T) -> Self {
         Self(Some(value))
     }
@@ -20,8 +19,8 @@ impl<T: Send + 'static> Deref for BackgroundDrop<T> {
     fn deref(&self) -> &T {
         match &self.0 {
             Some(value) => value,
-            // Taken in `drop` only.
-            None => unreachable!("the value is there until it is dropped"),
+            // `None` only in `drop`.
+            None => unreachable!("the value is present until it is dropped"),
         }
     }
 }
@@ -30,7 +29,7 @@ impl<T: Send + 'static> std::ops::DerefMut for BackgroundDrop<T> {
     fn deref_mut(&mut self) -> &mut T {
         match &mut self.0 {
             Some(value) => value,
-            None => unreachable!("the value is there until it is dropped"),
+            None => unreachable!("the value is present until it is dropped"),
         }
     }
 }
@@ -38,7 +37,7 @@ impl<T: Send + 'static> std::ops::DerefMut for BackgroundDrop<T> {
 impl<T: Send + 'static> Drop for BackgroundDrop<T> {
     fn drop(&mut self) {
         let value = self.0.take();
-        // Without a thread to be had it is leaked, and ends with the process.
+        // If no thread can be started, the value is leaked until the process ends.
         drop(std::thread::Builder::new().name("close client".to_owned()).spawn(move || drop(value)));
     }
 }

@@ -1,8 +1,8 @@
-//! Calls into the client library on a thread of their own, so that every wait is bounded and a signal is obeyed meanwhile.
+//! Blocking librdkafka calls on their own thread, with a timeout, so that a signal can end the wait.
 //!
-//! The library's calls cannot be interrupted, and some outlive their own time-out: `rd_kafka_send_offsets_to_transaction`
-//! can wait forever for a coordinator that is gone (librdkafka issues 5456 and 5511). A call that is not back in time is left
-//! behind with its thread and the client that it holds; the caller must not use that client again.
+//! The calls cannot be interrupted, and some outlive their timeout: `rd_kafka_send_offsets_to_transaction` can wait
+//! forever for a coordinator that left the cluster (librdkafka issues 5456 and 5511). A call that does not return in
+//! time is abandoned together with its thread and its client; the caller must not use that client again.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -10,41 +10,40 @@ use std::time::Duration;
 use super::error::{Cause, Error};
 use crate::clock::Deadline;
 
-/// The longest wait between two looks at what else there is to do.
+/// The interval between two checks.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// Runs a call on a thread and waits for it; `None` when it is not back within `bound`.
-///
-/// `meanwhile` is called every few moments.
+/// Runs a call on a thread and waits for it; `None` when it has not returned within `bound`. Calls `check` every few
+/// milliseconds.
 ///
 /// # Errors
 ///
-/// What `meanwhile` returned; the call is left behind then, too.
+/// The error of `check`; the call is abandoned then, too.
 pub(super) fn with_check<T: Send + 'static, E: From<Error>>(
     bound: Duration,
     call: impl FnOnce() -> T + Send + 'static,
-    mut meanwhile: impl FnMut() -> Result<(), E>,
+    mut check: impl FnMut() -> Result<(), E>,
 ) -> Result<Option<T>, E> {
     let (answered, answer) = mpsc::channel();
     std::thread::Builder::new()
         .name("call".to_owned())
-        // Nothing is received any more when the call was left behind.
+        // Nothing receives the result of an abandoned call.
         .spawn(move || answered.send(call()).unwrap_or_default())
-        .map_err(|_| Error::new(Cause::Broken("no thread can be started: the limit of processes is reached")))?;
+        .map_err(|_| Error::new(Cause::Broken("no thread could be started: the process limit is reached")))?;
     let deadline = Deadline::after(bound);
     loop {
         match answer.recv_timeout(SLICE.min(deadline.remaining())) {
             Ok(value) => return Ok(Some(value)),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::new(Cause::Broken("a call into the client library panicked")).into());
+                return Err(Error::new(Cause::Broken("a call into librdkafka panicked")).into());
             }
             Err(RecvTimeoutError::Timeout) if deadline.has_passed() => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => meanwhile()?,
+            Err(RecvTimeoutError::Timeout) => check()?,
         }
     }
 }
 
-/// As [`with_check`], where nothing else can end the wait.
+/// As [`with_check`], without a check.
 ///
 /// # Errors
 ///
@@ -62,7 +61,7 @@ mod tests {
     use crate::kafka::ErrorKind;
 
     #[test]
-    fn a_call_that_does_not_return_is_left_behind() {
+    fn abandons_a_call_that_does_not_return() {
         let (held, never) = mpsc::channel::<()>();
         let answer = with_timeout(Duration::from_millis(50), move || never.recv());
         assert!(answer.expect("no error").is_none());
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_meanwhile_ends_the_wait() {
+    fn a_failed_check_ends_the_wait() {
         let (held, never) = mpsc::channel::<()>();
         let stop = || Err(Error::new(Cause::Broken("enough")));
         let error = with_check(Duration::from_mins(3), move || never.recv(), stop).expect_err("it was stopped");

@@ -1,33 +1,35 @@
-//! Owns reading a certificate as far as messages need it: whose it is, who signed it, for which hosts, until when.
+//! X.509 certificates, read as far as error messages need it: subject, issuer, host names, expiry.
 //!
-//! Nothing is verified here; that is the TLS library's.
+//! Nothing is verified here; OpenSSL does that.
 
 use super::connection::Connection;
 
-/// What a certificate says of itself.
+/// The fields of a certificate that messages show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
-    /// Its owner, as Java spells a distinguished name (RFC 2253): the principal of a client that shows it.
+    /// The distinguished name as Java writes it (RFC 2253), which is the principal of a client with this certificate.
     pub subject: String,
-    /// Who signed it.
     pub issuer: String,
-    /// The hosts it is for; its subject's common name where it names none.
+    /// The alternative names, or else the subject's common name.
     pub hosts: Vec<String>,
-    /// Its last moment, in UTC: `2026-11-23 04:51:15`.
+    /// The end of its validity in UTC: `2026-11-23 04:51:15`.
     pub until: String,
 }
 
-/// The certificate that a client shows.
+/// The client certificate of a connection.
 pub(super) enum ClientCertificate {
-    /// None is set.
+    /// Not configured.
     None,
-    /// One is set that cannot be read here: a PKCS#12 store, a text, a missing file; the place where it is.
+    /// Configured, but not readable here: a PKCS#12 store, a bad PEM text, a missing file. With the property or file
+    /// that has it.
     Unparsed(String),
-    /// The certificate and its file.
-    Parsed { certificate: Certificate, file: String },
+    Parsed {
+        certificate: Certificate,
+        file: String,
+    },
 }
 
-/// The certificate that a connection's properties name.
+/// The client certificate that the connection's properties name.
 pub(super) fn of_client(connection: &Connection) -> ClientCertificate {
     let set = |name: &str| connection.property(name).filter(|value| !value.is_empty());
     if let Some(file) = set("ssl.certificate.location") {
@@ -75,10 +77,10 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// An element of DER: its tag and its content.
+/// A DER element: tag and content.
 type Element<'a> = (u8, &'a [u8]);
 
-/// Takes the next element; `None` at the end, and for what is no DER.
+/// Takes the next element; `None` at the end and for invalid DER.
 fn next<'a>(bytes: &mut &'a [u8]) -> Option<Element<'a>> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
@@ -102,12 +104,12 @@ const SEQUENCE: u8 = 0x30;
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 17];
 
-/// A certificate in DER, as TLS carries it.
+/// Parses a certificate in DER, as TLS sends it.
 pub(super) fn from_der(mut bytes: &[u8]) -> Option<Certificate> {
     let (_, mut outer) = next(&mut bytes)?;
     let (_, signed) = next(&mut outer)?;
     let mut fields = elements(signed).peekable();
-    // A version, where it is not the first one.
+    // The version is optional.
     fields.next_if(|(tag, _)| *tag == 0xa0);
     let mut after = fields.skip(2);
     let (_, issuer) = after.next()?;
@@ -117,7 +119,7 @@ pub(super) fn from_der(mut bytes: &[u8]) -> Option<Certificate> {
     let mut hosts = Vec::new();
     for (_, extension) in elements(extensions).flat_map(|(_, list)| elements(list)) {
         let mut parts = elements(extension);
-        // The id, sometimes whether it is critical, and the value last.
+        // An extension is an id, an optional flag (critical), and the value.
         if parts.next().is_some_and(|(_, id)| id == ALTERNATIVE_NAMES)
             && let Some((_, mut value)) = parts.last()
             && let Some((_, names)) = next(&mut value)
@@ -136,7 +138,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A DNS name or an address among the alternative names.
+/// A DNS name or an IP address among the alternative names.
 fn host((tag, value): Element<'_>) -> Option<String> {
     match (tag, value.len()) {
         (0x82, _) => Some(text(value)),
@@ -146,7 +148,7 @@ fn host((tag, value): Element<'_>) -> Option<String> {
     }
 }
 
-/// The attributes of a distinguished name, in its order: object id, and the value with its tag.
+/// The attributes of a distinguished name in their order: object id, and the value with its tag.
 fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Element<'_>)> {
     elements(name).flat_map(|(_, set)| elements(set)).filter(|(tag, _)| *tag == SEQUENCE).filter_map(|(_, pair)| {
         let mut parts = elements(pair);
@@ -154,7 +156,7 @@ fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Element<'_>)> {
     })
 }
 
-/// A distinguished name as RFC 2253 has it: the last attribute first.
+/// A distinguished name as in RFC 2253: last attribute first.
 fn name(bytes: &[u8]) -> String {
     let mut parts: Vec<String> = attributes(bytes)
         .map(|(id, (tag, value))| {
@@ -166,7 +168,7 @@ fn name(bytes: &[u8]) -> String {
                 [0x55, 4, 9] => "STREET",
                 [0x55, 4, 10] => "O",
                 [0x55, 4, 11] => "OU",
-                // Other attributes as Java has them: the id, and the whole element in hexadecimal.
+                // Other attributes as in Java: the object id, and the whole element in hexadecimal.
                 _ => {
                     let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
                     let head = [tag, length];
@@ -211,7 +213,7 @@ fn dotted(id: &[u8]) -> String {
     out
 }
 
-/// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ` for people.
+/// Formats `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`.
 fn moment(tag: u8, text: &str) -> String {
     const SHORT: u8 = 0x17;
     let whole = match (tag, text.as_bytes().first()) {
@@ -227,7 +229,7 @@ fn moment(tag: u8, text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Made with openssl: several attributes, one of them with a comma, names and addresses.
+    /// Made with openssl: several attributes, one with a comma, DNS names and addresses.
     const PEM: &str = "-----BEGIN CERTIFICATE-----\n\
 MIICXTCCAgKgAwIBAgIUAvwNyROOaZ3IlzUXyulv0G0TV7UwCgYIKoZIzj0EAwIw\n\
 YTELMAkGA1UEBhMCREUxEzARBgNVBAoMCkZvb2QsIEluYy4xDzANBgNVBAsMBnN0\n\
@@ -245,7 +247,7 @@ APf5keJ36yCYpHn3+v9uwRDdUVc/NF1Zb7ePvhOgMpKO\n\
 -----END CERTIFICATE-----\n";
 
     #[test]
-    fn a_certificate_is_read_as_openssl_and_java_show_it() {
+    fn reads_names_as_openssl_and_java_show_them() {
         let certificate = from_pem(PEM).expect("read");
         let subject = r"1.2.840.113549.1.9.1=#16056140622e63,CN=kafka.example,OU=stream,O=Food\, Inc.,C=DE";
         assert_eq!(certificate.subject, subject);
@@ -255,10 +257,10 @@ APf5keJ36yCYpHn3+v9uwRDdUVc/NF1Zb7ePvhOgMpKO\n\
     }
 
     #[test]
-    fn what_is_no_certificate_is_none_and_harms_nobody() {
+    fn damaged_input_is_rejected_without_panic() {
         let der = base64(&PEM.lines().filter(|line| !line.starts_with('-')).collect::<String>()).expect("base64");
         for length in 0..der.len() {
-            // Cut anywhere, and with any byte bent: never a panic.
+            // Cut at any byte, and with any byte changed.
             let mut bent = der.clone();
             bent[length] = bent[length].wrapping_add(0x7f);
             let read = [from_der(&der[..length]), from_der(&bent)];

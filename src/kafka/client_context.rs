@@ -1,4 +1,5 @@
-//! What every client hears from the library beside its calls: errors, refusals, faults of connections and log lines.
+//! Client context: librdkafka's error and log callbacks, kept to explain a failed call (errors, ACL refusals,
+//! connection faults).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,51 +14,52 @@ use super::connection::{Connection, LogSink};
 use super::connection_fault::{self, ConnectionFault, FaultKind};
 use super::error_codes::{ErrorKind, kind_of};
 
-/// What a client heard: the explanation of a time-out that the call which timed out cannot give.
+/// The errors that a client's callbacks reported. They explain a timeout better than the call that timed out.
 #[derive(Debug, Clone)]
 pub struct ErrorLog {
     errors: Arc<Mutex<Errors>>,
-    /// How the client is set up: who the broker takes it for.
+    /// The client's configuration, which names its principal.
     pub(super) connection: Arc<Connection>,
 }
 
 #[derive(Debug, Default)]
 struct Errors {
-    /// The last message that names a cause, for people.
+    /// The last message that names a cause.
     last: Option<String>,
-    authorization_errors: Vec<(RDKafkaErrorCode, String)>,
+    refusals: Vec<(RDKafkaErrorCode, String)>,
     fault: Option<ConnectionFault>,
-    /// Why each address could not be connected to, as far as that is the last thing heard of it.
+    /// Why each address cannot be connected to, where that is its last event.
     addresses: BTreeMap<String, FaultKind>,
 }
 
-/// Refusals that are kept: the first ones, as later ones repeat them, once per partition.
-const DENIALS: usize = 20;
+/// How many refusals are kept. Later ones repeat the first ones, once per partition.
+const MAX_REFUSALS: usize = 20;
 
 impl ErrorLog {
     pub(super) fn new(connection: &Connection) -> Self {
         Self { errors: Arc::default(), connection: Arc::new(connection.clone()) }
     }
 
-    /// The last error or warning, if there was one, without the names of threads.
+    /// The last error or warning, without the thread name.
     pub(super) fn last(&self) -> Option<String> {
         self.lock().last.clone()
     }
 
-    /// The first refusal that can be one of a call with these needs: what the client does beside the call (it looks up
-    /// the coordinator of a group that nobody asks for) may be refused and harms nothing.
+    /// The first refusal that can concern a call with these needs. Requests that the client sends in the background (it
+    /// looks up the coordinator of a group that is never used) may be refused without harm.
     pub(super) fn authorization_error(&self, needs: &[Permission]) -> Option<(RDKafkaErrorCode, String)> {
-        self.lock().authorization_errors.iter().find(|(code, _)| acl::applies_to(*code, needs)).cloned()
+        self.lock().refusals.iter().find(|(code, _)| acl::applies_to(*code, needs)).cloned()
     }
 
-    /// How the last connection failed, if that says more than that there is none. A broker that is being stopped closes
-    /// connections as one does that wants TLS or a login: believed only while no connection has ever worked.
+    /// The fault of the last connection attempt, if it says more than "no connection". A broker that is shutting down
+    /// closes connections like one that requires TLS or a login, so such a fault counts only while no connection has
+    /// ever worked.
     pub(super) fn fault(&self) -> Option<ConnectionFault> {
         let fault = self.lock().fault.clone()?;
         (!fault.kind.may_be_a_restart() || !self.connection.has_worked()).then_some(fault)
     }
 
-    /// Why no bootstrap address can be connected to; `None` as long as one of them may yet answer, or one ever did.
+    /// Why no bootstrap address can be connected to; `None` while one of them may still answer, or one ever did.
     pub(super) fn unreachable_addresses(&self) -> Option<Vec<ConnectionFault>> {
         if self.connection.has_worked() {
             return None;
@@ -70,21 +72,21 @@ impl ErrorLog {
         self.connection.bootstrap_addresses().into_iter().map(fault).collect()
     }
 
-    /// The fault that no retry can mend, if the last one is such.
+    /// The last fault, if no retry can fix it.
     pub(super) fn confirmed_fault(&self) -> Option<ConnectionFault> {
         connection_fault::confirm(&self.fault()?, &self.connection)
     }
 
-    /// Remembers a message of the library; `code` where it came with one.
+    /// Records a message of librdkafka, with its code where it has one.
     pub(super) fn record(&self, code: Option<RDKafkaErrorCode>, text: &str) {
         let mut errors = self.lock();
-        // A transaction's refusal says which topic only in the log, with the code in words.
+        // Only the log names the topic that a transaction may not write to, with the code as text.
         let denied = "transaction: Broker: Topic authorization failed";
         let code = code.or_else(|| text.ends_with(denied).then_some(RDKafkaErrorCode::TopicAuthorizationFailed));
         if let Some(code) = code.filter(|code| kind_of(*code) == ErrorKind::Denied)
-            && errors.authorization_errors.len() < DENIALS
+            && errors.refusals.len() < MAX_REFUSALS
         {
-            errors.authorization_errors.push((code, text.to_owned()));
+            errors.refusals.push((code, text.to_owned()));
         }
         let fault = connection_fault::parse(text);
         match &fault {
@@ -100,7 +102,7 @@ impl ErrorLog {
         if fault.is_some() || code.is_none() {
             errors.fault = fault.filter(|fault| !fault.kind.is_unreachable_address());
         }
-        // "1/1 brokers are down" sums up what was said before, and says less.
+        // "1/1 brokers are down" repeats earlier messages with less detail.
         if code != Some(RDKafkaErrorCode::AllBrokersDown) || errors.last.is_none() {
             errors.last = Some(connection_fault::without_log_prefix(text).to_owned());
         }
@@ -111,7 +113,7 @@ impl ErrorLog {
     }
 }
 
-/// The context of a client that has no other callbacks.
+/// The context of a client without other callbacks.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub(super) errors: ErrorLog,
@@ -126,7 +128,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // One set of properties serves producers and consumers: each ignores the other's, as it should.
+        // Producers and consumers get the same properties: each ignores those of the other.
         if facility == "CONFWARN" {
             return;
         }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_only_for_a_call_that_needs_the_permission() {
+    fn a_refusal_counts_only_for_a_call_that_needs_it() {
         let log = log("k:1");
         log.record(
             Some(RDKafkaErrorCode::GroupAuthorizationFailed),
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_topic_of_a_transaction_is_found_in_the_log() {
+    fn a_refused_topic_is_read_from_the_log() {
         let log = log("k:1");
         let text = "[thrd:localhost:1/1]: localhost:1/1: Failed to add partition \"t\" [0] to transaction: Broker: Topic authorization failed";
         log.record(None, text);
@@ -190,7 +192,7 @@ mod tests {
     const UNKNOWN: &str = "[thrd:z:9092/bootstrap]: z:9092/bootstrap: Failed to resolve 'z:9092': Name or service not known (after 3ms in state CONNECT)";
 
     #[test]
-    fn a_fault_is_kept_until_another_is_heard() {
+    fn a_fault_is_kept_until_the_next_one() {
         let log = log("k:1");
         log.record(None, CLOSED);
         log.record(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_unreachable_when_each_of_them_is() {
+    fn addresses_are_unreachable_when_each_one_is() {
         let log = log("k:1, z");
         log.record(None, REFUSED);
         assert_eq!(log.unreachable_addresses(), None, "z may answer");
@@ -224,9 +226,9 @@ mod tests {
         assert_eq!(log.unreachable_addresses(), None, "k has answered");
     }
 
-    /// A broker that is being stopped closes its connections like one that wants TLS.
+    /// A broker that is shutting down closes its connections like one that requires TLS.
     #[test]
-    fn what_a_restart_looks_like_is_no_fault_once_a_connection_has_worked() {
+    fn a_restart_is_no_fault_after_a_working_connection() {
         let log = log("k:1");
         log.connection.mark_worked();
         log.record(None, CLOSED);

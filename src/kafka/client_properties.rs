@@ -1,4 +1,4 @@
-//! Owns what is known about the client library's properties: second names, which ones the program owns, which are secret.
+//! librdkafka properties: aliases, which ones this program sets itself, which ones are secret.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{IsError, KafkaError};
@@ -7,10 +7,10 @@ use rdkafka::types::RDKafkaConfRes;
 use super::native;
 use crate::secrets::REDACTED;
 
-/// A property that the program owns.
+/// A property that only the program may set.
 struct Owned {
     name: &'static str,
-    /// Values that say what the program does anyhow.
+    /// Values of the user that match what the program sets.
     agreeing: &'static [&'static str],
     reason: &'static str,
 }
@@ -21,7 +21,6 @@ const fn owned(name: &'static str, agreeing: &'static [&'static str], reason: &'
 
 const BY_TRANSACTION: &str = "offsets are committed in the transaction that holds their results";
 
-/// Properties that the program owns, and why.
 const OWNED: &[Owned] = &[
     owned("isolation.level", &["read_committed"], "every reader of this program reads committed records only"),
     owned("enable.auto.commit", &["false"], BY_TRANSACTION),
@@ -34,34 +33,34 @@ const OWNED: &[Owned] = &[
     owned("auto.offset.reset", &["none", "error"], "a missing offset must be refused, not guessed"),
     owned("enable.idempotence", &["true"], "every producer of this program is idempotent"),
     owned("acks", &["all", "-1"], "every producer of this program waits for all in-sync replicas"),
-    owned("transactional.id", &[], "it decides who fences whom; use --instance-id"),
+    owned("transactional.id", &[], "it decides which process fences which; use --instance-id"),
     owned("group.id", &[], "use --group"),
     owned("group.instance.id", &[], "use --instance-id"),
-    owned("group.protocol", &["classic"], "transactions are proved with the classic protocol"),
+    owned("group.protocol", &["classic"], "transactions are tested with the classic protocol"),
     owned("partition.assignment.strategy", &[], "partition p of both topics must go to one member"),
     owned("partitioner", &["murmur2", "murmur2_random"], "keys must land where Java's murmur2 puts them"),
-    owned("check.crcs", &["true"], "what is not as it was written must be refused, not counted"),
-    owned("enable.partition.eof", &[], "the end of a range is recognised by it"),
+    owned("check.crcs", &["true"], "a damaged batch must be refused, not counted"),
+    owned("enable.partition.eof", &[], "it marks the end of a range"),
     owned("delivery.report.only.error", &[], "acknowledgements are counted"),
-    owned("allow.auto.create.topics", &["false"], "topics are created on purpose or not at all"),
-    owned("log.queue", &[], "the client library's messages are read from it"),
+    owned("allow.auto.create.topics", &["false"], "topics are only created explicitly"),
+    owned("log.queue", &[], "the program reads librdkafka's log from it"),
 ];
 
-/// Why the program does not let a property be set; `None` when it does.
+/// Why the user may not set a property; `None` when the user may.
 #[must_use]
 pub fn owned_property(name: &str) -> Option<&'static str> {
     OWNED.iter().find(|owned| owned.name == name).map(|owned| owned.reason)
 }
 
-/// Whether a value of a property that the program owns says no other than what the program does.
+/// Whether a value is the one that the program sets for this property anyway.
 #[must_use]
 pub fn matches_owned_value(name: &str, value: &str) -> bool {
     let value = value.trim();
     OWNED.iter().any(|owned| owned.name == name && owned.agreeing.iter().any(|own| own.eq_ignore_ascii_case(value)))
 }
 
-/// The library's second names, and the one of the two that this program uses: a property has one name here, or two values of
-/// it would be set in no particular order.
+/// librdkafka's aliases, each with the name that this program uses. With two names for one property, the order of two
+/// values for it would be undefined.
 const ALIASES: &[(&str, &str)] = &[
     ("metadata.broker.list", "bootstrap.servers"),
     ("max.in.flight", "max.in.flight.requests.per.connection"),
@@ -77,7 +76,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("auto.commit.enable", "enable.auto.commit"),
 ];
 
-/// Properties of topics, which the library also takes with `topic.` before them.
+/// Topic properties, which librdkafka also takes with the prefix `topic.`.
 const TOPIC_PROPERTIES: &[&str] = &[
     "acks",
     "auto.commit.enable",
@@ -100,14 +99,14 @@ const TOPIC_PROPERTIES: &[&str] = &[
     "request.timeout.ms",
 ];
 
-/// The name of a property in this program, whichever of its names the library was to be told.
+/// The name that this program uses for a property.
 #[must_use]
 pub fn canonical_name(name: &str) -> &str {
     let name = name.strip_prefix("topic.").filter(|rest| TOPIC_PROPERTIES.contains(rest)).unwrap_or(name);
     ALIASES.iter().find(|(second, _)| *second == name).map_or(name, |(_, one)| one)
 }
 
-/// Properties without a default, which the library does not list.
+/// Properties without a default, which librdkafka does not list.
 const WITHOUT_DEFAULT: &[&str] = &[
     "client.rack",
     "debug",
@@ -152,7 +151,7 @@ const WITHOUT_DEFAULT: &[&str] = &[
     "transactional.id",
 ];
 
-/// Every name that the library knows.
+/// Every property name that librdkafka knows.
 #[must_use]
 pub fn property_names() -> Vec<String> {
     let mut names = native::property_names();
@@ -161,7 +160,7 @@ pub fn property_names() -> Vec<String> {
     names
 }
 
-/// Whether a property's value is not to be shown, judged by its name: rather one too many than one too few.
+/// Whether a property's value must not be shown, judged by its name. Rather one too many than one too few.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -184,7 +183,7 @@ pub fn is_secret(name: &str) -> bool {
     .any(|part| name.contains(part))
 }
 
-/// Whether whoever knows the value can pose as its owner; a secret that is only a path, an address or a name does not.
+/// Whether the value alone is enough to impersonate its owner. A secret that is a path, an address or a name is not.
 #[must_use]
 pub fn is_credential(name: &str) -> bool {
     let only_tells =
@@ -192,25 +191,25 @@ pub fn is_credential(name: &str) -> bool {
     is_secret(name) && !only_tells.iter().any(|end| name.ends_with(end))
 }
 
-/// Why the library does not take a property, in its own words.
+/// Why librdkafka rejects a property, in its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropertyError {
-    /// It knows none of that name.
+    /// Unknown name.
     Unknown(String),
-    /// It was built without what the property is for.
+    /// This build lacks the feature of the property.
     NotBuiltIn(String),
-    /// It does not take that value.
+    /// Invalid value.
     Value(String),
 }
 
-/// How the library begins, or ends, what it says of a property or a value that it was built without.
+/// Parts of librdkafka's message about a property or value whose feature is not compiled in.
 const NOT_BUILT_IN: [&str; 2] = ["not supported in this build", "not available at build time"];
 
-/// Asks the library whether it takes a property.
+/// Checks whether librdkafka accepts a property.
 ///
 /// # Errors
 ///
-/// With its complaint, which quotes no secret.
+/// Its error; secrets are redacted.
 pub fn check_property(name: &str, value: &str) -> Result<(), PropertyError> {
     #[allow(
         clippy::disallowed_methods,
@@ -222,7 +221,7 @@ pub fn check_property(name: &str, value: &str) -> Result<(), PropertyError> {
     let hidden = |text: String| if is_secret(name) && !value.is_empty() { text.replace(value, REDACTED) } else { text };
     Err(match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, text, ..) => PropertyError::Unknown(text),
-        KafkaError::ClientConfig(_, text, ..) if NOT_BUILT_IN.iter().any(|words| text.contains(words)) => {
+        KafkaError::ClientConfig(_, text, ..) if NOT_BUILT_IN.iter().any(|part| text.contains(part)) => {
             PropertyError::NotBuiltIn(hidden(text))
         }
         KafkaError::ClientConfig(result, text, ..) if result.is_error() => PropertyError::Value(hidden(text)),
@@ -235,7 +234,7 @@ pub fn check_property(name: &str, value: &str) -> Result<(), PropertyError> {
 mod tests {
     use super::*;
 
-    /// What librdkafka 2.12 marks as sensitive (`_RK_SENSITIVE` in its `rdkafka_conf.c`).
+    /// The properties that librdkafka 2.12 marks as sensitive (`_RK_SENSITIVE` in its `rdkafka_conf.c`).
     const SENSITIVE: [&str; 12] = [
         "ssl.key.location",
         "ssl.key.password",
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_library_calls_sensitive_is_secret_and_what_opens_doors_is_told_apart() {
+    fn sensitive_properties_are_secret() {
         assert!(SENSITIVE.iter().all(|name| is_secret(name) && is_known(name)));
         assert!(["ssl.truststore.password", "sasl.jaas.config", "basic.auth.user.info"].into_iter().all(is_secret));
         assert!(!["linger.ms", "bootstrap.servers", "ssl.ca.location", "security.protocol"].into_iter().any(is_secret));
@@ -267,9 +266,9 @@ mod tests {
         );
     }
 
-    /// Two names are one property for the library: what is set by the one is got by the other.
+    /// Two names of one property: the value set by one is read by the other.
     #[test]
-    fn a_second_name_and_its_first_are_one_property_of_the_library() {
+    fn an_alias_sets_the_same_property() {
         for (second, one) in ALIASES {
             assert_eq!(canonical_name(second), *one);
             if matches!(check_property(second, "x"), Err(PropertyError::NotBuiltIn(_))) {
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owned_is_a_property_of_the_library_under_its_one_name() {
+    fn owned_properties_exist_under_their_canonical_name() {
         for owned in OWNED {
             assert_eq!(canonical_name(owned.name), owned.name);
             assert!(is_known(owned.name), "{}", owned.name);
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_complains_in_its_own_words_and_knows_its_names() {
+    fn librdkafka_reports_unknown_names_and_bad_values() {
         let unknown = PropertyError::Unknown("No such configuration property: \"linger.mss\"".to_owned());
         assert_eq!(check_property("linger.mss", "hush"), Err(unknown));
         let Err(PropertyError::Value(text)) = check_property("linger.ms", "soon") else { panic!("taken") };

@@ -1,4 +1,4 @@
-//! Owns how a client is configured: what the user set, what the program owns, and what it chooses where nobody says.
+//! Connection settings and client configuration: the user's properties, those that the program sets, and its defaults.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub(super) use super::client_properties::is_secret;
 use crate::exit::{Code, Failure};
 use crate::secrets::REDACTED;
 
-/// Takes librdkafka's own messages.
+/// Receives librdkafka's log messages.
 #[derive(Clone)]
 pub struct LogSink(pub Arc<dyn Fn(&str) + Send + Sync>);
 
@@ -22,28 +22,28 @@ impl fmt::Debug for LogSink {
     }
 }
 
-/// Where the broker is and what the user set about it.
+/// The broker's address and the user's properties.
 #[derive(Clone)]
 pub struct Connection {
-    /// librdkafka properties, later ones winning; never one that the program owns.
+    /// librdkafka properties; a later one overrides an earlier one. Never one that only the program may set.
     pub properties: Vec<(String, String)>,
-    /// How messages name the broker, where its address alone says too little.
+    /// The broker's name in messages, where the address alone says too little.
     pub name: Option<String>,
     /// Bound of every single wait for the broker.
     pub timeout: Duration,
-    /// The same as the user meant it, also where a wait gets less.
+    /// The user's timeout, also where `timeout` was shortened for a wait.
     user_timeout: Duration,
-    /// Whether the user said how long that is. Otherwise a broker that is not there is not waited for as long.
+    /// Whether the user set the timeout. Otherwise an unreachable broker is given up earlier.
     pub timeout_is_explicit: bool,
-    /// Where librdkafka's own messages go, if the user wants them.
+    /// Receives librdkafka's messages, if the user wants them.
     pub log: Option<LogSink>,
-    /// Where a long wait says what it waits for.
+    /// Receives a line about a long wait.
     pub wait_log: Option<LogSink>,
-    /// Whether a request of this connection, or of a clone of it, was ever answered.
+    /// Whether any request of this connection, or of a clone of it, was ever answered.
     worked: Arc<AtomicBool>,
 }
 
-/// Without the values of secrets: a panic's message may hold it.
+/// Without the values of secrets: a panic message may contain it.
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |(key, value)| (key, if is_secret(key) { REDACTED } else { value });
@@ -56,34 +56,35 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Default of `transaction.timeout.ms`: how long the broker lets a transaction stay open. Twice what a cluster with default
-/// settings takes to notice a dead broker (`broker.session.timeout.ms`, 9 s) and to elect its successors.
+/// Default of `transaction.timeout.ms`. Twice the time that a cluster with default settings takes to notice a dead
+/// broker (`broker.session.timeout.ms`, 9 s) and to elect new leaders.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(20);
-/// Default of `session.timeout.ms`: after a kill -9 without an instance id, the partitions are free after it. Above the
-/// transaction timeout, so that a member's last transaction is over when its partitions get another owner.
+/// Default of `session.timeout.ms`: after a kill -9 of a member without an instance id, its partitions are free after
+/// it. It is above the transaction timeout, so that a member's last transaction has ended when its partitions get
+/// another owner.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(25);
-/// The longest that both become by a long `--timeout`: readers of committed records wait for a minute behind a killed writer.
+/// The most that a long `--timeout` raises both to: readers of committed records wait for a minute behind a killed
+/// writer.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(45);
 const LONGEST_SESSION: Duration = Duration::from_secs(55);
 /// Default of `max.poll.interval.ms`.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
-/// The defaults that the program prefers to librdkafka's; the user may set others.
+/// Defaults that differ from librdkafka's; the user may override them.
 const PREFERRED: &[(&str, &str)] = &[
     ("client.id", "foodstream"),
-    // The first metadata reply retires the bootstrap connection: the real one should come at once.
+    // The first metadata response retires the bootstrap connection; the next one should follow at once.
     ("reconnect.backoff.ms", "20"),
     ("reconnect.backoff.max.ms", "1000"),
     ("retry.backoff.ms", "20"),
     ("socket.keepalive.enable", "true"),
 ];
 
-/// Where the certificates of a TLS connection are looked for unless told: OpenSSL is built in here, and does not know where
-/// this system has them.
+/// Where CA certificates are looked up by default: the OpenSSL built in here does not know the system's location.
 const SYSTEM_CERTIFICATES: (&str, &str) = ("ssl.ca.location", "probe");
 
 impl Connection {
-    /// A connection with these properties; its waits are bounded by `timeout` and silent.
+    /// A connection with these properties and this timeout for each wait, without log output.
     #[must_use]
     pub fn new(properties: Vec<(String, String)>, timeout: Duration) -> Self {
         Self {
@@ -104,12 +105,10 @@ impl Connection {
         Self { timeout, ..self.clone() }
     }
 
-    /// Whether a request was ever answered.
     pub(super) fn has_worked(&self) -> bool {
         self.worked.load(Ordering::Relaxed)
     }
 
-    /// A request was answered.
     pub(super) fn mark_worked(&self) {
         self.worked.store(true, Ordering::Relaxed);
     }
@@ -129,57 +128,55 @@ impl Connection {
         self.properties.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Uses the broker at an address, whatever was set before.
+    /// Uses the broker at this address, overriding any earlier one.
     pub fn use_broker(&mut self, address: String, name: Option<String>) {
         self.properties.push(("bootstrap.servers".to_owned(), address));
         self.name = name;
     }
 
-    /// Says something about a wait, where somebody wants to know.
     pub(super) fn log_wait(&self, text: &str) {
         if let Some(wait_log) = &self.wait_log {
             (wait_log.0)(text);
         }
     }
 
-    /// The broker, for messages.
+    /// The broker's name in messages.
     #[must_use]
     pub fn broker(&self) -> &str {
         self.name.as_deref().unwrap_or_else(|| self.bootstrap())
     }
 
-    /// The bootstrap servers.
     #[must_use]
     pub fn bootstrap(&self) -> &str {
         self.property("bootstrap.servers").unwrap_or("localhost:9092")
     }
 
-    /// A timeout property in milliseconds: the user's, or this program's default.
+    /// A timeout property in milliseconds: the user's value, or the given default.
     fn bound(&self, name: &str, default: Duration) -> Duration {
         self.property(name).and_then(|value| value.parse().ok()).map_or(default, Duration::from_millis)
     }
 
-    /// How long the group keeps a member that it does not hear. Grows with a `--timeout` above 30 s, as a cluster that answers
-    /// slowly needs long for the five requests of a transaction.
+    /// `session.timeout.ms`: how long the group keeps a member without heartbeats. It grows with a `--timeout` above 30
+    /// s, as a slow cluster needs long for the five requests of a transaction.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
         self.bound("session.timeout.ms", SESSION_TIMEOUT.max(self.user_timeout * 5 / 6).min(LONGEST_SESSION))
     }
 
-    /// How long the broker lets a transaction stay open.
+    /// `transaction.timeout.ms`: how long the broker lets a transaction stay open.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
         let default = TRANSACTION_TIMEOUT.max(self.user_timeout * 2 / 3).min(LONGEST_TRANSACTION);
         self.bound("transaction.timeout.ms", default)
     }
 
-    /// Whether the broker is spoken to in TLS.
+    /// Whether the connection uses TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.property("security.protocol").is_some_and(|protocol| protocol.trim().to_ascii_lowercase().ends_with("ssl"))
     }
 
-    /// The defaults that this program prefers to librdkafka's, where the user set nothing else.
+    /// The program's defaults, where the user set nothing else.
     #[must_use]
     pub fn defaults(&self) -> Vec<(&'static str, &'static str)> {
         let certificates = self.is_encrypted() && self.property("ssl.ca.pem").is_none();
@@ -187,10 +184,10 @@ impl Connection {
         PREFERRED.iter().chain(certificates).filter(|(key, _)| self.property(key).is_none()).copied().collect()
     }
 
-    /// A client configuration: preferred values, then the user's, then what this use of the client owns.
+    /// A client configuration: the program's defaults, overridden by the user's properties, overridden by `owned`.
     pub(super) fn client_config(&self, owned: &[(&str, &str)]) -> ClientConfig {
-        super::native::disable_openssl_atexit();
-        #[allow(clippy::disallowed_methods, reason = "this function is the owner of that call")]
+        super::native_tls::disable_openssl_atexit();
+        #[allow(clippy::disallowed_methods, reason = "the only place that creates client configurations")]
         let mut config = ClientConfig::new();
         for (key, value) in self.defaults() {
             config.set(key, value);
@@ -199,21 +196,22 @@ impl Connection {
         for (key, value) in &self.properties {
             config.set(key, value);
         }
-        // Off by default in the library; a producer has no use for it.
+        // Off by default in librdkafka. A producer ignores it.
         config.set("check.crcs", "true");
         for (key, value) in owned {
             config.set(*key, *value);
         }
         config.set_log_level(match (&self.log, self.property("debug")) {
-            // Why a connection was closed is told at this level, and heard whether or not anybody wants to read it.
+            // Info includes why a connection was closed, which error messages need even if the user does not want the
+            // log.
             (None, _) | (Some(_), None) => RDKafkaLogLevel::Info,
-            // Who asks for `debug` wants to see it, which Info does not show.
+            // `debug` output has this level.
             (Some(_), Some(_)) => RDKafkaLogLevel::Debug,
         });
         config
     }
 
-    /// As [`Connection::client_config`], with preferred values of this use of the client below the user's.
+    /// As [`Connection::client_config`], with more defaults, which the user's properties override.
     pub(super) fn client_config_with(&self, preferred: &[(&str, &str)], owned: &[(&str, &str)]) -> ClientConfig {
         let mut config = self.client_config(owned);
         for (key, value) in preferred {
@@ -225,11 +223,11 @@ impl Connection {
     }
 }
 
-/// The order of the timeouts that exactly-once depends on.
+/// Checks the order of the timeouts that exactly-once processing depends on.
 ///
 /// # Errors
 ///
-/// With exit code 2, both names and both values, when they are not in order.
+/// With exit code 2 when they are out of order; the message has both names and values.
 pub fn check_timeouts(connection: &Connection, commit_interval: Duration) -> Result<(), Failure> {
     let chain = [
         ("--commit-interval", commit_interval),
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_broker_is_used_by_its_address_and_told_by_its_name() {
+    fn a_chosen_broker_is_shown_by_its_name() {
         let mut chosen = connection(&[("bootstrap.servers", "embedded")]);
         chosen.use_broker("127.0.0.1:41233".into(), Some("the one over there".into()));
         assert_eq!(chosen.client_config(&[]).get("bootstrap.servers"), Some("127.0.0.1:41233"));
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_use_owns_wins_over_the_user_and_the_user_over_what_is_preferred() {
+    fn owned_overrides_user_overrides_defaults() {
         let config = connection(&[("client.id", "mine"), ("linger.ms", "7")])
             .client_config_with(&[("linger.ms", "1"), ("batch.size", "10")], &[("acks", "all")]);
         assert_eq!(config.get("client.id"), Some("mine"));
@@ -287,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_looked_for_where_the_system_has_them_unless_told() {
+    fn ca_certificates_default_to_the_system() {
         let used = |properties: &[(&str, &str)]| {
             let config = connection(properties).client_config(&[]);
             config.get("ssl.ca.location").map(str::to_owned)
@@ -299,13 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_ends_in_a_message_shows_no_secret() {
+    fn debug_output_has_no_secret() {
         let shown = format!("{:?}", connection(&[("sasl.password", "hush-hush"), ("linger.ms", "7")]));
         assert!(!shown.contains("hush-hush") && shown.contains("[redacted]") && shown.contains("linger.ms"), "{shown}");
     }
 
     #[test]
-    fn timeouts_out_of_order_are_refused_by_both_names() {
+    fn timeouts_out_of_order_are_refused() {
         let bad = connection(&[("session.timeout.ms", "6000")]);
         let failure = check_timeouts(&bad, Duration::from_millis(100)).expect_err("20 s is above 6 s");
         assert!(failure.message.contains("transaction.timeout.ms") && failure.message.contains("session.timeout.ms"));
@@ -314,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_timeout_gives_transactions_more_time_and_a_shorter_wait_gives_them_no_less() {
+    fn a_long_timeout_raises_the_transaction_timeout() {
         let with = |seconds| Connection::new(Vec::new(), Duration::from_secs(seconds));
         for (timeout, transaction, session) in [(3, 20, 25), (30, 20, 25), (60, 40, 50), (600, 45, 55)] {
             let connection = with(timeout).with_timeout(Duration::from_secs(1));

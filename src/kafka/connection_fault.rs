@@ -1,13 +1,13 @@
-//! Faults of a connection that does not come about, read from what the client library says about it.
+//! Connection faults: why a connection cannot be established, parsed from librdkafka's error and log messages.
 //!
-//! The library keeps trying whatever happens. What no retry can mend ends the command at once ([`confirm`]); what may pass by
-//! itself is only told when the time is over.
+//! librdkafka retries every fault. A fault that no retry can fix ends the command at once ([`confirm`]); any other is
+//! only reported at the timeout.
 
 use super::certificate::Certificate;
 use super::connection::Connection;
-use super::{certificate, native, port_probe};
+use super::{certificate, native_tls, port_probe};
 
-/// What the library said about a connection, as far as it is understood.
+/// A connection fault that was recognised in a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConnectionFault {
     /// `host:port`
@@ -17,103 +17,105 @@ pub(super) struct ConnectionFault {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    /// The login was refused, in the broker's words.
+    /// The broker refused the login; with its message.
     Login(String),
-    /// The broker takes other mechanisms.
+    /// The broker supports other mechanisms.
     Mechanism(String),
-    /// The listener takes no login at all.
+    /// The listener does not accept logins.
     NoLogin,
-    /// The broker's certificate did not pass; OpenSSL's code of the reason and the certificate, once [`confirm`] found them.
+    /// The broker's certificate was rejected; with OpenSSL's error code and the certificate, once [`confirm`] found
+    /// them.
     Unverified(Option<(i32, Certificate)>),
-    /// It closed in the middle of a TLS handshake, or answered with something else.
+    /// The broker closed the connection during the TLS handshake, or did not answer in TLS.
     NoTls,
-    /// It closed at the first request, which was not in TLS.
+    /// The broker closed the plaintext connection at the first request.
     ClosedOnConnect,
-    /// It closed at the first request that wants a login.
+    /// The broker closed the connection at the first request that requires a login.
     ClosedOnRequest,
-    /// It refused the client's certificate, or the lack of one; TLS's name of the alert.
+    /// The broker refused the client's certificate, or requires one; with the name of the TLS alert.
     ClientCertificate(String),
-    /// No connection to the address: the operating system's words, as in "Connection refused".
+    /// No connection to the address; with the operating system's message, for example "Connection refused".
     NoConnection(String),
-    /// The host has no address: the resolver's words.
+    /// The host name cannot be resolved; with the resolver's message.
     UnknownHost(String),
-    /// This process has no file descriptor left for a socket.
+    /// This process has no free file descriptor for a socket.
     TooManyFiles,
 }
 
 impl FaultKind {
-    /// Whether it says that the address cannot be reached at the moment, rather than how it answers.
+    /// Whether the address cannot be reached at the moment (and did not answer with a fault).
     pub fn is_unreachable_address(&self) -> bool {
         matches!(self, Self::NoConnection(_) | Self::UnknownHost(_))
     }
 
-    /// Whether a broker that is being stopped or started shows the same: not to be believed once a connection has worked.
+    /// Whether a broker that is stopping or starting shows the same fault. It is ignored after a connection has worked.
     pub fn may_be_a_restart(&self) -> bool {
         matches!(self, Self::ClosedOnConnect | Self::ClosedOnRequest | Self::NoTls) || self.is_unreachable_address()
     }
 }
 
-/// What a message of the library says about a connection; `None` where it says nothing about one.
+/// Parses a librdkafka message; `None` when it does not concern a connection.
 pub(super) fn parse(text: &str) -> Option<ConnectionFault> {
-    let words = without_thread(text);
-    let (name, words) = words.split_once(": ")?;
+    let message = without_thread(text);
+    let (name, message) = message.split_once(": ")?;
     let (scheme, rest) = name.split_once("://").unwrap_or(("plaintext", name));
     let (address, _) = rest.rsplit_once('/')?;
-    let (words, state) = words.split_once(" (after ").unwrap_or((words, ""));
-    Some(ConnectionFault { address: address.to_owned(), kind: kind(scheme, words, state)? })
+    let (message, state) = message.split_once(" (after ").unwrap_or((message, ""));
+    Some(ConnectionFault { address: address.to_owned(), kind: kind(scheme, message, state)? })
 }
 
-/// A message of the library for people: without the thread's name in front and the state of its connection behind.
+/// The message without the thread name before it and the connection state after it.
 pub(super) fn without_log_prefix(text: &str) -> &str {
-    let words = without_thread(text);
-    words.split_once(" (after ").map_or(words, |(words, _)| words)
+    let message = without_thread(text);
+    message.split_once(" (after ").map_or(message, |(message, _)| message)
 }
 
-/// Log lines begin with the thread's name, error events do not.
+/// Log lines begin with the thread name, error events do not.
 fn without_thread(text: &str) -> &str {
-    text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")).map_or(text, |(_, words)| words)
+    text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")).map_or(text, |(_, message)| message)
 }
 
-fn kind(scheme: &str, words: &str, state: &str) -> Option<FaultKind> {
-    if words.contains("Too many open files") {
+fn kind(scheme: &str, message: &str, state: &str) -> Option<FaultKind> {
+    if message.contains("Too many open files") {
         return Some(FaultKind::TooManyFiles);
     }
-    if let Some((_, reason)) = words.split_once("Failed to resolve ") {
+    if let Some((_, reason)) = message.split_once("Failed to resolve ") {
         let reason = reason.rsplit_once(": ").map_or(reason, |(_, reason)| reason);
         return Some(FaultKind::UnknownHost(reason.to_owned()));
     }
-    if let Some((_, reason)) = words.split_once("Connect to ").and_then(|(_, rest)| rest.split_once(" failed: ")) {
+    if let Some((_, reason)) = message.split_once("Connect to ").and_then(|(_, rest)| rest.split_once(" failed: ")) {
         return Some(FaultKind::NoConnection(reason.to_owned()));
     }
-    if words.starts_with("Connection setup timed out") {
+    if message.starts_with("Connection setup timed out") {
         return Some(FaultKind::NoConnection("no answer to the connection".to_owned()));
     }
-    if let Some((_, detail)) = words.split_once("SASL authentication error: ") {
+    if let Some((_, detail)) = message.split_once("SASL authentication error: ") {
         return Some(FaultKind::Login(detail.to_owned()));
     }
-    if words.contains("mechanism handshake failed") {
-        let offered = words.split_once("supported mechanisms:").map_or("", |(_, offered)| offered.trim());
+    if message.contains("mechanism handshake failed") {
+        let offered = message.split_once("supported mechanisms:").map_or("", |(_, offered)| offered.trim());
         return Some(if offered.is_empty() {
             FaultKind::NoLogin
         } else {
             FaultKind::Mechanism(offered.replace(',', ", "))
         });
     }
-    if let Some((_, alert)) = words.split_once("tls alert ").or_else(|| words.split_once("alert "))
+    if let Some((_, alert)) = message.split_once("tls alert ").or_else(|| message.split_once("alert "))
         && let Some((alert, number)) = alert.split_once(": SSL alert number ")
     {
-        // Those about certificates: bad, unsupported, revoked, expired, unknown, of an unknown authority, denied, required.
+        // The alerts about certificates: bad, unsupported, revoked, expired, unknown, unknown CA, access denied,
+        // required.
         let number: u8 = number.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()?;
         return matches!(number, 42..=46 | 48 | 49 | 116).then(|| FaultKind::ClientCertificate(alert.to_owned()));
     }
-    if words.contains("SSL handshake failed") {
-        if words.contains("certificate verify failed") {
+    if message.contains("SSL handshake failed") {
+        if message.contains("certificate verify failed") {
             return Some(FaultKind::Unverified(None));
         }
         let foreign = ["PLAINTEXT broker listener", "wrong version number", "packet length too long"];
-        return foreign.iter().any(|part| words.contains(part)).then_some(FaultKind::NoTls);
+        return foreign.iter().any(|part| message.contains(part)).then_some(FaultKind::NoTls);
     }
-    if words.starts_with("Disconnected") {
+    if message.starts_with("Disconnected") {
         if state.contains("APIVERSION_QUERY") && !scheme.ends_with("ssl") {
             return Some(FaultKind::ClosedOnConnect);
         }
@@ -124,15 +126,15 @@ fn kind(scheme: &str, words: &str, state: &str) -> Option<FaultKind> {
     None
 }
 
-/// The fault that no retry can mend, looked at more closely; `None` where it may pass. Looks at the port where the message
-/// alone leaves a doubt.
+/// The fault, with more detail, if no retry can fix it; `None` where it may pass. Probes the port where the message is
+/// ambiguous.
 pub(super) fn confirm(fault: &ConnectionFault, connection: &Connection) -> Option<ConnectionFault> {
     if fault.kind.may_be_a_restart() && connection.has_worked() {
         return None;
     }
     let confirmed = match &fault.kind {
         FaultKind::Unverified(_) => {
-            let found = native::certificate_fault(
+            let found = native_tls::certificate_fault(
                 &connection.client_config(&[("security.protocol", "ssl")]),
                 port_probe::LIMIT,
             );
@@ -147,18 +149,18 @@ pub(super) fn confirm(fault: &ConnectionFault, connection: &Connection) -> Optio
     confirmed.then(|| fault.clone())
 }
 
-/// Why addresses cannot be connected to, for people.
+/// Describes why addresses cannot be connected to.
 pub(super) fn describe_all(faults: &[ConnectionFault]) -> String {
-    let words = |fault: &ConnectionFault| match &fault.kind {
-        FaultKind::UnknownHost(words) => {
+    let message = |fault: &ConnectionFault| match &fault.kind {
+        FaultKind::UnknownHost(message) => {
             let host = fault.address.rsplit_once(':').map_or(fault.address.as_str(), |(host, _)| host);
-            format!("unknown host {host} ({words})")
+            format!("unknown host {host} ({message})")
         }
-        FaultKind::NoConnection(words) if words.contains("refused") => {
-            format!("nothing listens on {} ({words})", fault.address)
+        FaultKind::NoConnection(message) if message.contains("refused") => {
+            format!("nothing listens on {} ({message})", fault.address)
         }
-        FaultKind::NoConnection(words) => format!("no connection to {} ({words})", fault.address),
+        FaultKind::NoConnection(message) => format!("no connection to {} ({message})", fault.address),
         _ => fault.address.clone(),
     };
-    faults.iter().map(words).collect::<Vec<_>>().join("; ")
+    faults.iter().map(message).collect::<Vec<_>>().join("; ")
 }

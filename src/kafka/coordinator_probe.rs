@@ -1,10 +1,10 @@
-//! Whether a call that adds offsets to a transaction waits for a cluster, or for nothing.
+//! Probe of the group coordinator while `send_offsets_to_transaction` is pending: detects a call that hangs.
 //!
-//! `rd_kafka_send_offsets_to_transaction` asks the transaction's coordinator and then the group's, and remembers which broker
-//! that is. When that broker has left the metadata meanwhile, the call waits for a connection that nobody makes any more,
-//! until some other connection of its client comes or goes (librdkafka 2.12.1, seen after kills of a coordinator; issues 5456
-//! and 5511). It does so for nothing when the producer's statistics say that the transaction's coordinator has answered, and
-//! when the group's coordinator answers a client that does not remember how the cluster was.
+//! `rd_kafka_send_offsets_to_transaction` asks the transaction coordinator and then the group coordinator, whose broker
+//! it caches. When that broker has left the metadata, the call waits until some other connection of its client opens or
+//! closes, which may never happen (librdkafka 2.12.1, seen after kills of a coordinator; issues 5456 and 5511). The
+//! call hangs when the producer's statistics show that the transaction coordinator has answered, and the group
+//! coordinator answers a new client without that cache entry.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,26 +20,27 @@ use super::connection::Connection;
 use super::{error, inspector};
 use crate::clock::{self, Deadline};
 
-/// The first attempt to get an answer; later ones are longer, for a cluster that is slow.
+/// The timeout of the first attempt; later ones are longer, for a slow cluster.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// The pause before the next attempt after an error that came at once.
+/// The pause before the next attempt after an immediate error.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What the call gets at least, after the coordinator has answered the probe.
+/// How long the call may still take, at least, after the group coordinator has answered the probe.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// How often a transactional producer tells its statistics, in milliseconds.
+/// `statistics.interval.ms` of a transactional producer.
 pub(super) const STATISTICS_MILLIS: &str = "500";
 
-/// How long nothing came from the transaction's coordinator when nothing more is expected of it. What it refuses for a moment
-/// is sent again sooner; what it refuses for long may be given up too early, which costs a recovery.
+/// How long the transaction coordinator must be silent before no more is expected from it. Requests that it refuses for
+/// a moment are sent again sooner. If it refuses them for longer, the call may be given up too early, which costs a
+/// recovery.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// What the statistics of a transactional producer say about the transaction's coordinator.
+/// The transaction coordinator's state in a producer's statistics.
 #[derive(Debug, Default)]
 pub(super) struct TransactionCoordinator {
-    /// Whether anybody wants to know: to read the statistics costs more than the rest of a short transaction.
+    /// Whether the statistics are needed: parsing them costs more than the rest of a short transaction.
     wanted: AtomicBool,
     answered: AtomicBool,
 }
@@ -54,15 +55,15 @@ struct Statistics {
 struct Broker {
     source: String,
     state: String,
-    /// Requests that are to be sent, or were sent.
+    /// Requests that are queued or sent.
     outbuf_cnt: i64,
     waitresp_cnt: i64,
-    /// Microseconds since the last answer, or -1.
+    /// Microseconds since the last response, or -1.
     rxidle: i64,
 }
 
 impl TransactionCoordinator {
-    /// Takes the statistics of a producer, which are JSON.
+    /// Takes a producer's statistics (JSON).
     pub fn take(&self, statistics: &[u8]) {
         if self.wanted.load(Ordering::Relaxed)
             && let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics)
@@ -71,7 +72,7 @@ impl TransactionCoordinator {
         }
     }
 
-    /// Whether it answers, and has no request of this producer.
+    /// Whether the coordinator has answered and this producer has no pending request to it.
     fn has_answered(&self) -> bool {
         self.wanted.store(true, Ordering::Relaxed);
         self.answered.load(Ordering::Relaxed)
@@ -84,19 +85,19 @@ impl TransactionCoordinator {
 }
 
 impl Broker {
-    /// Of the transaction's coordinator, which is the only logical broker of a producer.
+    /// Whether this is the transaction coordinator (the only logical broker of a producer), and has answered.
     fn has_answered(&self) -> bool {
         let quiet = u64::try_from(self.rxidle).is_ok_and(|idle| Duration::from_micros(idle) >= QUIET);
         self.source == "logical" && self.state == "UP" && self.outbuf_cnt == 0 && self.waitresp_cnt == 0 && quiet
     }
 }
 
-/// Says when a call to the coordinator of a group should have been back, as the coordinator answers others.
+/// Detects a call that should have returned, as the group coordinator answers another client.
 pub(super) struct CoordinatorProbe<'a> {
     transaction: &'a TransactionCoordinator,
     connection: &'a Connection,
     group: &'a str,
-    /// Partitions whose offsets are asked for.
+    /// The partitions of the probe's offset requests.
     partitions: &'a TopicPartitionList,
     starts: Deadline,
     answers: Option<Receiver<Duration>>,
@@ -104,7 +105,7 @@ pub(super) struct CoordinatorProbe<'a> {
 }
 
 impl<'a> CoordinatorProbe<'a> {
-    /// A probe that starts after `silence`, and looks for an answer as long as the connection's timeout.
+    /// A probe that starts after `silence` and runs until the connection's timeout.
     pub fn after(
         silence: Duration,
         transaction: &'a TransactionCoordinator,
@@ -116,7 +117,7 @@ impl<'a> CoordinatorProbe<'a> {
         Self { transaction, connection, group, partitions, starts, answers: None, overdue: None }
     }
 
-    /// Whether the call is to be given up. To be asked every few moments.
+    /// Whether to give the call up. Call it every few milliseconds.
     pub fn is_overdue(&mut self) -> bool {
         let Some(answers) = &self.answers else {
             if self.starts.has_passed() {
@@ -129,7 +130,7 @@ impl<'a> CoordinatorProbe<'a> {
         self.transaction.has_answered() && self.overdue.as_ref().is_some_and(Deadline::has_passed)
     }
 
-    /// Starts to ask. Where that is not possible nothing comes, and the call has its whole bound.
+    /// Starts the probe. If that fails, no answer arrives, and the call keeps its whole timeout.
     fn start(&self) -> Receiver<Duration> {
         let (answered, answers) = mpsc::channel();
         let context = Context::new(self.connection);
@@ -148,16 +149,16 @@ impl Drop for CoordinatorProbe<'_> {
     }
 }
 
-/// Tells how long the coordinator takes for an answer, once it answers.
+/// Sends the duration of the first answer that did not include finding the coordinator.
 fn ask(client: &BaseConsumer<Context>, partitions: &TopicPartitionList, bound: Duration, answered: &Sender<Duration>) {
     let (deadline, mut attempt, mut is_found) = (Deadline::after(bound), FIRST_ATTEMPT, false);
     while !deadline.has_passed() {
         let asked = clock::now();
         match client.committed_offsets(partitions.clone(), attempt.min(deadline.remaining())) {
-            // The first answer includes the look for the coordinator, and may be of one that is about to go.
+            // The first answer includes finding the coordinator, and may come from one that is about to stop.
             Ok(_) if !is_found => is_found = true,
             Ok(_) => {
-                // Nobody waits for it any more where the call has come back meanwhile.
+                // The receiver is dropped when the call has returned.
                 answered.send(asked.elapsed()).unwrap_or_default();
                 return;
             }
@@ -177,7 +178,7 @@ fn ask(client: &BaseConsumer<Context>, partitions: &TopicPartitionList, bound: D
 mod tests {
     use super::*;
 
-    fn told(state: &str, waiting: u32, idle: i64) -> bool {
+    fn coordinator_answered(state: &str, waiting: u32, idle: i64) -> bool {
         let coordinator = TransactionCoordinator::default();
         let of = |source: &str, state: &str| {
             format!(
@@ -187,17 +188,17 @@ mod tests {
         let (learned, logical) = (of("learned", "UP"), of("logical", state));
         let statistics = format!(r#"{{"name":"p","brokers":{{"k:1/1":{learned},"TxnCoordinator/1":{logical}}}}}"#);
         coordinator.take(statistics.as_bytes());
-        assert!(!coordinator.has_answered(), "nobody wanted to know");
+        assert!(!coordinator.has_answered(), "the statistics were not needed yet");
         coordinator.take(statistics.as_bytes());
         coordinator.has_answered()
     }
 
     #[test]
-    fn the_transactions_coordinator_has_answered_when_it_is_up_and_nothing_is_asked_of_it() {
-        assert!(told("UP", 0, 600_000));
-        assert!(!told("TRY_CONNECT", 0, 600_000));
-        assert!(!told("UP", 1, 600_000));
-        assert!(!told("UP", 0, 20_000), "what it refused is sent again");
-        assert!(!told("UP", 0, -1), "it was never asked");
+    fn an_idle_coordinator_that_is_up_has_answered() {
+        assert!(coordinator_answered("UP", 0, 600_000));
+        assert!(!coordinator_answered("TRY_CONNECT", 0, 600_000));
+        assert!(!coordinator_answered("UP", 1, 600_000));
+        assert!(!coordinator_answered("UP", 0, 20_000), "a refused request is sent again");
+        assert!(!coordinator_answered("UP", 0, -1), "it was never asked");
     }
 }

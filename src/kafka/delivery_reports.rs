@@ -1,4 +1,4 @@
-//! Owns what a producer is told of its records: how many were acknowledged, and which one was refused first.
+//! Delivery reports of a producer: counts of acknowledged records by partition, and the first rejected record.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,19 +16,19 @@ use super::error_codes::{ErrorKind, kind_of};
 use super::native;
 use crate::clock::{self, Deadline};
 
-/// Counts acknowledgements; called on the producer's polling thread only, read from others.
+/// Counters of delivery reports. Written on the producer's polling thread, read from others.
 pub(super) struct DeliveryReports {
     pub context: Context,
     pub partitions: Vec<PartitionDeliveries>,
     pub acknowledged: AtomicU64,
-    /// Of them, those whose acknowledgement names no offset.
+    /// Acknowledgements without an offset, which are included in `acknowledged`.
     acks_without_offset: AtomicU64,
     pub failed: AtomicU64,
     first_error: Mutex<Option<RejectedRecord>>,
     pub transaction_coordinator: TransactionCoordinator,
 }
 
-/// Why a record was refused, and by which topic.
+/// Why a record was rejected, and on which topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RejectedRecord {
     pub code: RDKafkaErrorCode,
@@ -68,12 +68,12 @@ impl DeliveryReports {
 }
 
 impl DeliveryReports {
-    /// The first record that was refused, rather than purged.
+    /// The first record that was rejected, not purged.
     pub fn first_error(&self) -> Option<RejectedRecord> {
         self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers the first refusal. What was purged with a transaction that had failed says nothing of why it had.
+    /// Keeps the first rejection. Records that were purged with a failed transaction do not show why it failed.
     fn record_rejection(&self, code: RDKafkaErrorCode, topic: &str) {
         let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
         if first.as_ref().is_none_or(|first| kind_of(first.code) == ErrorKind::Abortable) {
@@ -81,33 +81,33 @@ impl DeliveryReports {
         }
     }
 
-    /// Whether records count as acknowledged that no broker has acknowledged, since this was last asked.
+    /// Whether any record since the last call counts as acknowledged without an acknowledgement from a broker.
     ///
-    /// When a batch is refused while the next one is in flight, and that one is taken, the library concludes that the first
-    /// one must be there and reports success without an offset. It may be wrong: a partition takes any first sequence
-    /// number from a producer that it does not know, so the first batch is lost if its broker began to lead the partition
+    /// When a batch is refused while the next one is in flight, and that one is accepted, librdkafka concludes that the
+    /// first one is in the log and reports success without an offset. That can be wrong: a partition accepts any first
+    /// sequence number of a producer that it does not know, so the first batch is lost if its broker became the leader
     /// between the two (confluentinc/confluent-kafka-go#921).
     pub fn take_acks_without_offset(&self) -> bool {
         self.acks_without_offset.swap(0, Ordering::Relaxed) > 0
     }
 
-    /// Records that were acknowledged, or failed.
-    pub fn settled(&self) -> u64 {
+    /// Records with a delivery report, acknowledged or failed.
+    pub fn reported(&self) -> u64 {
         self.acknowledged.load(Ordering::Acquire) + self.failed.load(Ordering::Acquire)
     }
 }
 
-/// Waits until as many records as were sent are acknowledged or refused; `false` when they are not within the bound.
+/// Flushes: waits until every record that was sent is acknowledged or failed; `false` when the timeout passed first.
 pub(super) fn flush_all(producer: &ThreadedProducer<DeliveryReports>, sent: u64, bound: Duration) -> bool {
     if !native::flush(producer.client().native_ptr(), bound) {
         return false;
     }
-    // The flush returns when the client's queue is empty; the last reports may still be on their way to the counters.
+    // The flush returns when the client's queue is empty, but the last reports may not be counted yet.
     let deadline = Deadline::after(Duration::from_secs(2));
-    while producer.client().context().settled() < sent && !deadline.has_passed() {
+    while producer.client().context().reported() < sent && !deadline.has_passed() {
         clock::pause(Duration::from_millis(1));
     }
-    producer.client().context().settled() == sent
+    producer.client().context().reported() == sent
 }
 
 impl ClientContext for DeliveryReports {

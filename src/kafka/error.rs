@@ -1,4 +1,5 @@
-//! Errors of the client layer: a [`ErrorKind`] for control flow, and the facts that `failure/` makes message, hint and exit code of.
+//! Errors of the client layer: an [`ErrorKind`] for control flow, and a cause that `failure/` turns into message, hint
+//! and exit code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,68 +14,105 @@ use super::connection_fault::{ConnectionFault, FaultKind};
 use super::error_codes::{ErrorKind, kind_of};
 use crate::shutdown::{Shutdown, Signal};
 
-/// An error of a call to Kafka.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    /// What was being done, in the user's words, as in "asking localhost:9092 for its topics".
+    /// The work in the user's words, for example "asking localhost:9092 for its topics".
     doing: Option<String>,
     cause: Cause,
-    /// Of the client; messages name its broker, principal and properties.
+    /// The client's connection: messages name its broker, principal and properties.
     connection: Option<Arc<Connection>>,
 }
 
-/// The facts of an error.
+/// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// A code of the library or a broker, in its words.
-    Code { code: Rd, words: String },
-    /// A topic that the broker does not make, in its words.
-    TopicRefused { code: Rd, words: String },
-    /// No answer in time, and what the client heard last.
-    NoAnswer { words: String, last: Option<String> },
-    /// No answer in time about a partition that has no leader.
+    /// An error code with librdkafka's or the broker's message.
+    Code {
+        code: Rd,
+        message: String,
+    },
+    /// The broker refused to create a topic.
+    TopicRefused {
+        code: Rd,
+        message: String,
+    },
+    /// No answer in time, with the client's last error.
+    NoAnswer {
+        message: String,
+        last: Option<String>,
+    },
+    /// No answer in time about a partition without a leader.
     NoLeader(TopicPartition),
-    /// An ACL or a login refused; what the call needs.
-    Denied { code: Rd, words: String, needs: Vec<Permission> },
-    /// A connection does not come about.
+    /// An ACL or a login refused; with the permissions that the call needs.
+    Denied {
+        code: Rd,
+        message: String,
+        needs: Vec<Permission>,
+    },
+    /// A connection cannot be established.
     Connection(ConnectionFault),
-    /// None of the addresses can be connected to; each with its fault.
+    /// No bootstrap address can be connected to; each with its fault.
     NoAddress(Vec<ConnectionFault>),
-    /// The library refuses a property.
+    /// librdkafka rejects a property.
     Configuration(String),
-    /// A name that cannot be one of a topic.
+    /// An invalid topic name.
     TopicName(String),
-    /// A signal.
     Stopped(Signal),
-    /// Something that this program relies on does not hold.
+    /// A condition that this program relies on does not hold.
     Broken(&'static str),
-    /// A topic whose deletion was accepted is still there.
+    /// A topic still exists after its deletion was accepted.
     TopicStillExists(String),
-    /// The brokers of this cluster do not delete topics.
+    /// `delete.topic.enable` is false.
     TopicDeletionDisabled(String),
-    /// A topic that was chosen does not exist.
+    /// A topic that the user chose does not exist.
     NoTopic(String),
-    /// A partition that was chosen does not exist; how many the topic has.
-    NoPartition { place: TopicPartition, count: i32 },
+    /// A partition that the user chose does not exist; with the topic's partition count.
+    NoPartition {
+        topic_partition: TopicPartition,
+        count: i32,
+    },
     /// A transaction has kept the last stable offset below an end for too long.
-    OpenTransaction { place: TopicPartition, stable: i64, end: i64 },
-    /// The log ends below an end that it had.
-    LogTruncated { place: TopicPartition, frozen: i64, end: i64 },
-    /// The next record of a group member is gone from the log.
+    OpenTransaction {
+        topic_partition: TopicPartition,
+        stable: i64,
+        end: i64,
+    },
+    /// The log ends before an end that it had.
+    LogTruncated {
+        topic_partition: TopicPartition,
+        frozen: i64,
+        end: i64,
+    },
+    /// The next record of a group member is no longer in the log.
     NextRecordGone(String),
-    /// A record of a range that is read is gone from the log.
+    /// A record of a range is no longer in the log.
     RangeGone(String),
-    /// A batch cannot be read, however often it is fetched: where it begins.
-    Unreadable { place: TopicPartition, offset: i64, code: Rd, words: String },
-    /// A topic went away; whether a group member read it.
-    TopicGone { words: String, member: bool },
-    /// Another process has the identity, or the broker gave up on the transaction.
-    Fenced { instance_id: Option<String>, words: String },
-    /// A record is larger than what is to take it.
-    TooLarge { topic: String, limit: Limit, words: String },
+    /// A batch cannot be read, even after retries; with its base offset.
+    Unreadable {
+        topic_partition: TopicPartition,
+        offset: i64,
+        code: Rd,
+        message: String,
+    },
+    /// A topic was deleted; whether a group member read it.
+    TopicGone {
+        message: String,
+        member: bool,
+    },
+    /// Another process has the identity, or the broker aborted the transaction.
+    Fenced {
+        instance_id: Option<String>,
+        message: String,
+    },
+    /// A record or batch exceeds a size limit.
+    TooLarge {
+        topic: String,
+        limit: Limit,
+        message: String,
+    },
 }
 
 impl Cause {
@@ -118,7 +156,7 @@ impl Error {
         Self(Box::new(Inner { doing: None, cause, connection: None }))
     }
 
-    /// What the caller was doing, told in front: `doing: message`.
+    /// Prefixes the message with the caller's work: `doing: message`.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.0.doing = Some(match self.0.doing.take() {
@@ -134,7 +172,7 @@ impl Error {
         self
     }
 
-    /// What control flow may ask for.
+    /// The kind, for control flow.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.cause.kind()
@@ -152,31 +190,31 @@ impl Error {
         self.0.connection.as_deref()
     }
 
-    /// The error of a process whose identity was taken over.
+    /// This process was fenced: another one took its identity.
     #[must_use]
-    pub fn fenced(instance_id: Option<&str>, words: impl Into<String>) -> Self {
-        Self::new(Cause::Fenced { instance_id: instance_id.map(str::to_owned), words: words.into() })
+    pub fn fenced(instance_id: Option<&str>, message: impl Into<String>) -> Self {
+        Self::new(Cause::Fenced { instance_id: instance_id.map(str::to_owned), message: message.into() })
     }
 
-    /// The log of a partition ends below an end that it had when the work began.
+    /// The log of a partition ends before an end that it had when the work began.
     #[must_use]
-    pub fn log_truncated(place: &TopicPartition, frozen: i64, end: i64) -> Self {
-        Self::new(Cause::LogTruncated { place: place.clone(), frozen, end })
+    pub fn log_truncated(topic_partition: &TopicPartition, frozen: i64, end: i64) -> Self {
+        Self::new(Cause::LogTruncated { topic_partition: topic_partition.clone(), frozen, end })
     }
 
-    /// The same work, which waited in vain for the leader of a partition.
-    pub(super) fn without_leader(mut self, place: TopicPartition) -> Self {
-        self.0.cause = Cause::NoLeader(place);
+    /// The same error, caused by a partition without a leader.
+    pub(super) fn without_leader(mut self, topic_partition: TopicPartition) -> Self {
+        self.0.cause = Cause::NoLeader(topic_partition);
         self
     }
 
-    /// An error once a stop was asked for.
+    /// An error when a stop was requested.
     pub(super) fn check(shutdown: &Shutdown) -> Result<(), Self> {
         shutdown.requested().map_or(Ok(()), |signal| Err(Self::new(Cause::Stopped(signal))))
     }
 }
 
-/// Without the connection, which is long and says nothing about the error.
+/// Without the connection, which is long and does not concern the error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error").field("doing", &self.0.doing).field("cause", &self.0.cause).finish()
@@ -185,7 +223,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// The library's code of an error, also where the crate does not give it.
+/// The librdkafka code of an error, also where the crate does not return it.
 pub(super) fn code(error: &KafkaError) -> Option<Rd> {
     match error {
         KafkaError::AdminOp(code) => Some(*code),
@@ -195,7 +233,6 @@ pub(super) fn code(error: &KafkaError) -> Option<Rd> {
     }
 }
 
-/// The kind of an error of the crate.
 pub(super) fn kind(error: &KafkaError) -> ErrorKind {
     match error {
         KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => ErrorKind::Misconfigured,
@@ -203,7 +240,7 @@ pub(super) fn kind(error: &KafkaError) -> ErrorKind {
     }
 }
 
-/// A configuration that the library refuses.
+/// librdkafka rejects the configuration.
 pub(super) fn configuration(error: &KafkaError) -> Error {
     Error::new(match error {
         KafkaError::ClientConfig(_, text, key, value) if super::connection::is_secret(key) => {
@@ -218,67 +255,68 @@ pub(super) fn configuration(error: &KafkaError) -> Error {
     })
 }
 
-/// The error of a failed call; `doing` names the work, `needs` the permissions that it needs, `log` what the client heard.
+/// The error of a failed call: `doing` names the work, `needs` the permissions for it, `log` has the client's errors.
 pub(super) fn of_call(error: &KafkaError, doing: &str, needs: &[Permission], log: &ErrorLog) -> Error {
     let Some(code) = code(error) else {
         return match error {
             KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => configuration(error),
-            other => Error::new(Cause::Code { code: Rd::Fail, words: other.to_string() }).context(doing),
+            other => Error::new(Cause::Code { code: Rd::Fail, message: other.to_string() }).context(doing),
         };
     };
-    let words = match error {
+    let message = match error {
         KafkaError::Transaction(inner) => inner.string(),
         _ => code.to_string(),
     };
-    of_code(code, &words, doing, needs, log)
+    of_code(code, &message, doing, needs, log)
 }
 
-/// As [`of_call`], for a bare code and its words.
-pub(super) fn of_code(code: Rd, words: &str, doing: &str, needs: &[Permission], log: &ErrorLog) -> Error {
-    // A refusal heard by the client explains a time-out better than the time-out does, and says more than its bare code.
-    let heard =
-        log.authorization_error(needs).filter(|(heard, _)| code == *heard || !acl::is_authorization_error(code));
-    let (code, words) = heard.unwrap_or_else(|| (code, words.to_owned()));
+/// As [`of_call`], for an error code and its message.
+pub(super) fn of_code(code: Rd, message: &str, doing: &str, needs: &[Permission], log: &ErrorLog) -> Error {
+    // A refusal in the log explains a timeout better than the timeout does, and has more detail than the code.
+    let refusal =
+        log.authorization_error(needs).filter(|(refused, _)| code == *refused || !acl::is_authorization_error(code));
+    let (code, message) = refusal.unwrap_or_else(|| (code, message.to_owned()));
     let cause = match kind_of(code) {
-        ErrorKind::Denied if acl::is_authorization_error(code) => Cause::Denied { code, words, needs: needs.to_vec() },
-        ErrorKind::Denied => match super::connection_fault::parse(&words).or_else(|| log.fault()) {
+        ErrorKind::Denied if acl::is_authorization_error(code) => {
+            Cause::Denied { code, message, needs: needs.to_vec() }
+        }
+        ErrorKind::Denied => match super::connection_fault::parse(&message).or_else(|| log.fault()) {
             Some(fault) => Cause::Connection(fault),
-            None => Cause::Denied { code, words, needs: needs.to_vec() },
+            None => Cause::Denied { code, message, needs: needs.to_vec() },
         },
-        kind if kind.is_retriable() => return no_answer(doing, &words, log),
-        _ => Cause::Code { code, words },
+        kind if kind.is_retriable() => return no_answer(doing, &message, log),
+        _ => Cause::Code { code, message },
     };
     Error::new(cause).context(doing).of(&log.connection)
 }
 
-/// Who refuses a record for its size.
+/// Which limit a record or batch exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// The topic, by its `max.message.bytes` or `segment.bytes`: a limit on batches as they are stored.
+    /// The topic's `max.message.bytes` or `segment.bytes`, which limit stored batches.
     OfTopic,
-    /// The client, by its `message.max.bytes`: a limit on records before they are compressed.
+    /// The client's `message.max.bytes`, which limits records before compression.
     OfClient,
 }
 
-/// Whether a code says that a record is too large.
+/// Whether a code means that a record is too large.
 pub(super) fn is_size(code: Rd) -> bool {
     matches!(code, Rd::MessageSizeTooLarge | Rd::MessageBatchTooLarge)
 }
 
-/// A record was refused for its size.
 pub(super) fn too_large(topic: &str, limit: Limit, code: Rd, log: &ErrorLog) -> Error {
-    let cause = Cause::TooLarge { topic: topic.to_owned(), limit, words: code.to_string() };
+    let cause = Cause::TooLarge { topic: topic.to_owned(), limit, message: code.to_string() };
     Error::new(cause).context(format_args!("writing to {topic}")).of(&log.connection)
 }
 
-/// The broker did not answer in time, or not as it should.
-pub(super) fn no_answer(doing: &str, words: &str, log: &ErrorLog) -> Error {
+/// No answer in time, or not a usable one.
+pub(super) fn no_answer(doing: &str, message: &str, log: &ErrorLog) -> Error {
     let cause = if let Some(fault) = log.fault() {
         Cause::Connection(fault)
     } else if let Some(faults) = log.unreachable_addresses() {
         Cause::NoAddress(faults)
     } else {
-        Cause::NoAnswer { words: words.to_owned(), last: log.last() }
+        Cause::NoAnswer { message: message.to_owned(), last: log.last() }
     };
     Error::new(cause).context(doing).of(&log.connection)
 }

@@ -1,64 +1,64 @@
-//! Table of every error code of librdkafka and of Kafka's protocol: its kind, and what Kafka's Java client does with it.
+//! Error codes of Kafka and librdkafka: a table with the kind of each code, and what Kafka's Java client does with it.
 //!
-//! Sources: the exceptions that `org.apache.kafka.common.protocol.Errors` (4.1) maps codes to, where a subclass of
-//! `RetriableException` is sent again and one of `InvalidMetadataException` after a look at the metadata; the producer's and
-//! consumer's handling of transactions (KIP-98, KIP-360, KIP-447, KIP-588) and of members (KIP-345, KIP-394); for codes
-//! below zero, which no broker sends, librdkafka's `rdkafka.h`.
+//! Sources: the exceptions of `org.apache.kafka.common.protocol.Errors` (4.1), where the Java client retries a
+//! `RetriableException`, and an `InvalidMetadataException` after a metadata refresh; the handling of transactions by
+//! the producer and consumer (KIP-98, KIP-360, KIP-447, KIP-588) and of members (KIP-345, KIP-394); for codes below
+//! zero, which no broker sends, librdkafka's `rdkafka.h`.
 
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
-/// What an error means for the caller. Control flow asks for the kind, never for a text or an exit code.
+/// What an error means for the caller. Control flow depends on the kind, never on a message or an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The same request succeeds later: a broker is busy, starts, or waits for its replicas.
+    /// Retry the same request: a broker is busy, starts, or waits for its replicas.
     Transient,
-    /// The partition's leader moved: refresh the metadata, then send the request again.
+    /// The partition's leader moved: refresh the metadata, then retry.
     LeaderMoved,
-    /// The coordinator of a group or transactional id moved: look it up, then send the request again.
+    /// The coordinator of a group or transactional id moved: look it up, then retry.
     CoordinatorMoved,
     /// No answer: no connection, or none in time.
     Unreachable,
-    /// A limit of this machine: open files, memory, disk.
+    /// A resource limit of this machine: open files, memory, disk.
     Exhausted,
     /// Authentication or an ACL refused.
     Denied,
     /// The topic, partition or group does not exist.
     Missing,
-    /// What is to be made exists, or what is to be deleted is in use.
+    /// The item to create exists, or the item to delete is in use.
     Conflict,
-    /// The next record to read is not in the log: deleted, or the log was truncated.
+    /// The next offset is not in the log: it was deleted, or the log was truncated.
     OutOfRange,
-    /// The member's generation is over: abort the transaction and wait for the next assignment.
+    /// The member's generation is over: abort the transaction and wait for the next rebalance.
     StaleMember,
-    /// Another process has the transactional id or the instance id; or the broker gave up on the transaction.
+    /// Another process has the transactional id or the instance id; or the broker aborted the transaction.
     Fenced,
-    /// The transaction can only be aborted; its records may be processed again.
+    /// The transaction must be aborted; its records can be processed again.
     Abortable,
-    /// Whether the request took effect is unknown: do not reuse the producer.
+    /// It is unknown whether the request took effect: do not reuse the producer.
     UnknownOutcome,
-    /// A record or batch is refused for good: too large or invalid.
+    /// A record or batch is rejected for good: too large or invalid.
     BadRecord,
-    /// Bytes that cannot be read: a damaged log or a broken broker.
+    /// Unreadable data: a damaged log or a broker bug.
     Corrupt,
-    /// A property, a name or a request that this cluster does not take.
+    /// A property, name or request that this cluster does not accept.
     Misconfigured,
-    /// The broker is too old for the request, or built without the feature.
+    /// The broker is too old for the request, or lacks the feature.
     Unsupported,
-    /// A signal asked this process to stop.
+    /// This process was asked to stop by a signal.
     Stopped,
-    /// Nothing that the table foresees for a request of this program.
+    /// A code that no request of this program should get.
     Unexpected,
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed by itself: sent again, after a look at the metadata or the coordinator.
+    /// Whether the same request may succeed later, after a refresh of the metadata or coordinator.
     #[must_use]
     pub const fn is_retriable(self) -> bool {
         matches!(self, Self::Transient | Self::LeaderMoved | Self::CoordinatorMoved | Self::Unreachable)
     }
 
-    /// Whether an error of a partition that is read is about the bytes that came, or that a broker could not send: they may be
-    /// whole when they are fetched again, and are damaged or beyond this client if not.
+    /// Whether the error of a fetched partition concerns the data that arrived, or that a broker could not send.
+    /// Another fetch may succeed; otherwise the data is damaged or not supported by this client.
     pub(super) const fn is_data_error(self) -> bool {
         matches!(self, Self::Corrupt | Self::BadRecord | Self::Unsupported | Self::Exhausted | Self::Unexpected)
     }
@@ -67,25 +67,24 @@ impl ErrorKind {
 /// What Kafka's Java client does with a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JavaClient {
-    /// Sends the request again after `retry.backoff.ms`.
+    /// Retries after `retry.backoff.ms`.
     Retry,
-    /// Refreshes its metadata first.
+    /// Retries after a metadata refresh.
     Refresh,
-    /// Looks the coordinator up first.
+    /// Retries after it has looked up the coordinator.
     FindCoordinator,
-    /// Joins the group again.
     Rejoin,
-    /// Leaves it to the application to abort the transaction.
+    /// The application must abort the transaction.
     Abort,
-    /// Starts from `auto.offset.reset`, or throws where there is none.
+    /// Resets to `auto.offset.reset`, or throws if that is `none`.
     Reset,
     /// Throws: the application cannot continue with this client or this request.
     Throw,
-    /// It has no such code.
+    /// The Java client does not have this code.
     Nothing,
 }
 
-/// A row: the code, its kind, what the Java client does, and the exception or document that says so.
+/// A row of the table. `source` is the exception or document that the row follows.
 pub(super) struct Row {
     pub code: Rd,
     pub kind: ErrorKind,
@@ -290,7 +289,7 @@ mod tests {
     use crate::kafka::native;
 
     #[test]
-    fn every_code_of_the_library_has_one_row() {
+    fn every_code_has_one_row() {
         let classified: BTreeSet<i32> = TABLE.iter().map(|row| row.code as i32).collect();
         assert_eq!(classified.len(), TABLE.len(), "a code has two rows");
         let known: BTreeSet<i32> = native::error_codes().into_iter().filter(|code| *code != 0).collect();
@@ -299,9 +298,9 @@ mod tests {
         assert!(missing.is_empty(), "codes without a row: {missing:?}");
     }
 
-    /// What the Java client sends again must not end a command here, and what it throws must not be repeated until a timeout.
+    /// An error that the Java client retries must not end a command; one that it throws must not be retried until the timeout.
     #[test]
-    fn a_kind_agrees_with_what_the_java_client_does() {
+    fn kinds_agree_with_the_java_client() {
         for Row { code, kind, java, source } in TABLE {
             assert!(!source.is_empty(), "{code:?}");
             let agrees = match java {
@@ -313,23 +312,23 @@ mod tests {
                     matches!(kind, ErrorKind::Abortable | ErrorKind::UnknownOutcome | ErrorKind::Fenced)
                 }
                 JavaClient::Reset => *kind == ErrorKind::OutOfRange,
-                JavaClient::Throw => !kind.is_retriable() || THROWN_AND_PASSING.contains(code),
+                JavaClient::Throw => !kind.is_retriable() || RETRIED_HERE.contains(code),
                 JavaClient::Nothing => true,
             };
             assert!(agrees, "{code:?} is {kind:?}, and the Java client does {java:?} with it");
         }
     }
 
-    /// What the Java client throws and this program lives through, each for its reason.
-    const THROWN_AND_PASSING: &[Rd] = &[
-        // The record's own bound, which is this program's --timeout.
+    /// Codes that the Java client throws and this program retries, each with its reason.
+    const RETRIED_HERE: &[Rd] = &[
+        // The timeout of a record, which is --timeout in this program.
         Rd::MessageTimedOut,
-        // Handshakes fail for a moment when a broker stops; what stays is told by `connection_fault`.
+        // TLS handshakes fail for a moment when a broker stops; `connection_fault` reports what lasts.
         Rd::SSL,
-        // Of brokers older or other than the Java client's.
+        // From old or foreign brokers, which the Java client does not support.
         Rd::BrokerNotAvailable,
         Rd::TransactionCoordinatorFenced,
-        // Over as soon as the replicas have moved.
+        // Ends when the replicas have moved.
         Rd::ReassignmentInProgress,
     ];
 }

@@ -1,4 +1,4 @@
-//! Requests about any group: its state and members, all that it has committed, who holds an instance id, its deletion.
+//! Requests about any consumer group: state and members, committed offsets, the member with an instance id, deletion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,51 +14,51 @@ use super::error_codes::{ErrorKind, kind_of};
 use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, GroupDescription};
 
-/// All offsets of a group, or why they are not known.
+/// All committed offsets of a group, or the error.
 type Offsets = Result<Vec<(TopicPartition, i64)>, Error>;
 
-/// The state of a group that is not there.
+/// The state of a group that does not exist.
 pub(super) const DEAD: &str = "Dead";
 
-/// Groups whose offsets are asked for at the same time.
+/// How many groups are asked for their offsets in parallel.
 const AT_A_TIME: usize = 16;
 
-/// A consumer group and what it has to do with topics.
+/// A consumer group and its topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupListing {
-    /// Its name.
     pub name: String,
-    /// Kafka's name of its state.
+    /// The state, as Kafka names it.
     pub state: String,
     /// `client id at host` of each member.
     pub members: Vec<String>,
     /// The topics that it has committed offsets for, or that are assigned to its members; `None` where this principal
-    /// may not look.
+    /// may not see them.
     pub topics: Option<BTreeSet<String>>,
-    /// Whether no consumer group answers to the name: a share group, or one with NUL in its name, where the library cuts it.
+    /// Whether the name belongs to something that is not a usable consumer group: a share group, or a name with NUL,
+    /// which librdkafka cuts there.
     pub is_not_consumer_group: bool,
 }
 
-/// Groups of a listing that have the same name, as far as the library tells it.
+/// Groups of a listing whose names librdkafka shows as the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Listed {
-    /// Kafka's name of the state of the first.
+    /// The state of the first one.
     state: String,
-    /// How many there are: more than one where names differ behind a NUL.
+    /// More than one where names differ after a NUL.
     count: usize,
 }
 
-/// What became of the wish to delete a group.
+/// The result of deleting a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupDeletion {
-    /// It is gone, or was not there.
+    /// Deleted, or it did not exist.
     Deleted,
-    /// It has members, and stays.
+    /// Not deleted, as it has members.
     HasMembers,
 }
 
 impl Inspector {
-    /// Deletes groups, and what became of each in their order: the broker leaves one that has members as it is.
+    /// Deletes groups and returns the result of each, in their order. The broker does not delete a group with members.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Inspector {
             return Ok(Vec::new());
         }
         let wanted = groups.to_vec();
-        // May be sent again: a group that an earlier attempt has deleted is not found.
+        // Safe to repeat: a group that an earlier attempt deleted is not found.
         let answers = self.ask_coordinator("deleting groups", &[], move |client, bound| {
             let ends =
                 native_groups::delete(client.client().native_ptr(), &wanted, bound).map_err(KafkaError::AdminOp)?;
@@ -90,13 +90,12 @@ impl Inspector {
         groups.iter().map(end).collect()
     }
 
-    /// Every consumer group that this principal may see, in the order of their names. One that cannot be asked is one of them: it
-    /// keeps nothing from the others.
+    /// Every consumer group that this principal may see, sorted by name, including those that cannot be described.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
-    /// stop was asked for.
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code after
+    /// a signal.
     pub fn groups(&self) -> Result<Vec<GroupListing>, Error> {
         let listed = self.listed()?;
         let names: Vec<&str> = listed.keys().map(String::as_str).collect();
@@ -105,7 +104,7 @@ impl Inspector {
         let mut groups = Vec::with_capacity(names.len());
         for (((name, listed), description), offsets) in listed.iter().zip(descriptions).zip(offsets) {
             let facts = facts(name, listed, description, offsets)?;
-            // The others of that name, which cannot be told apart from it.
+            // Other groups of that name, which cannot be distinguished from it.
             let other = GroupListing {
                 members: Vec::new(),
                 topics: Some(BTreeSet::new()),
@@ -118,8 +117,8 @@ impl Inspector {
         Ok(groups)
     }
 
-    /// Every offset that groups have committed, in their order: several are asked for at a time, as a cluster may have many
-    /// groups and a broker may be slow.
+    /// Every committed offset of some groups, in their order. Several are requested in parallel: a cluster may have
+    /// many groups, and a broker may be slow.
     fn all_committed_of(&self, groups: &[&str]) -> Vec<Offsets> {
         let share = groups.len().div_ceil(AT_A_TIME).max(1);
         std::thread::scope(|scope| {
@@ -132,8 +131,8 @@ impl Inspector {
         })
     }
 
-    /// Looks at groups by their names, whether they exist or not: a list leaves out those that this principal may not see,
-    /// and they would be taken for groups that are not there. `operation` is what they are wanted for.
+    /// Requires that this principal may see groups, whether they exist or not: a list leaves out hidden groups, which
+    /// would then count as missing. `operation` is the permission that an error names.
     ///
     /// # Errors
     ///
@@ -146,12 +145,12 @@ impl Inspector {
         Ok(())
     }
 
-    /// State and members of groups, in their order; `Dead` for one that does not exist.
+    /// State and members of groups, in their order; the state of a missing group is `Dead`.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code when a
-    /// stop was asked for.
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses; the signal's code after
+    /// a signal.
     pub(super) fn describe(&self, groups: &[&str]) -> Result<Vec<GroupDescription>, Error> {
         let needs: Vec<Permission> =
             groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
@@ -171,7 +170,7 @@ impl Inspector {
         })
     }
 
-    /// State and members of groups, in their order, or why the coordinator does not tell them of one.
+    /// As [`Inspector::describe`], with an error per group.
     fn describe_each(&self, groups: &[&str]) -> Result<Vec<Result<GroupDescription, Rd>>, Error> {
         let needs: Vec<Permission> =
             groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
@@ -186,7 +185,7 @@ impl Inspector {
         })
     }
 
-    /// The member id that holds a `group.instance.id` (KIP-345); `None` while no member has it.
+    /// The id of the member that has a `group.instance.id` (KIP-345).
     ///
     /// # Errors
     ///
@@ -200,8 +199,8 @@ impl Inspector {
         Ok(holder.map(|member| member.id))
     }
 
-    /// Every offset that a group has committed, in no order. It answers at once, also while a transaction that
-    /// is to commit others is open, or was left open by a writer that died.
+    /// Every committed offset of a group, in no particular order. It does not wait for open transactions, whose pending
+    /// offsets are not included.
     ///
     /// # Errors
     ///
@@ -213,14 +212,14 @@ impl Inspector {
             let found: Vec<CommittedOffset> =
                 native_groups::committed(client.client().native_ptr(), &name, bound).map_err(KafkaError::AdminOp)?;
             let mut offsets = Vec::with_capacity(found.len());
-            for (place, offset) in found {
-                offsets.extend(offset.map_err(KafkaError::AdminOp)?.map(|offset| (place, offset)));
+            for (topic_partition, offset) in found {
+                offsets.extend(offset.map_err(KafkaError::AdminOp)?.map(|offset| (topic_partition, offset)));
             }
             Ok(offsets)
         })
     }
 
-    /// The names of the cluster's consumer groups, in order, as far as this principal may see them; an empty one is left out.
+    /// The names of the cluster's consumer groups that this principal may see, sorted; an empty name is left out.
     ///
     /// # Errors
     ///
@@ -229,7 +228,7 @@ impl Inspector {
         Ok(self.listed()?.into_keys().filter(|name| !name.is_empty()).collect())
     }
 
-    /// Whether the cluster lists a group of that name, of whatever kind.
+    /// Whether the cluster lists a group of that name, of any type.
     pub(super) fn is_listed(&self, group: &str) -> Result<bool, Error> {
         let (client, group) = (Arc::clone(&self.latest), group.to_owned());
         self.request("looking for the group", &[], Duration::ZERO, move |bound| {
@@ -237,7 +236,7 @@ impl Inspector {
         })
     }
 
-    /// The cluster's groups by their names, but for those of a protocol that has no consumers.
+    /// The cluster's groups by name, except those of other protocol types.
     fn listed(&self) -> Result<BTreeMap<String, Listed>, Error> {
         let client = Arc::clone(&self.latest);
         self.request("asking for the groups", &[], Duration::ZERO, move |bound| {
@@ -248,7 +247,7 @@ impl Inspector {
     }
 }
 
-/// The library refuses a request that names a group twice, so each name is there once.
+/// Groups by name: librdkafka rejects a request that names a group twice.
 fn by_name<'a>(groups: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, Listed> {
     let mut listed = BTreeMap::new();
     for (name, state) in groups {
@@ -258,7 +257,6 @@ fn by_name<'a>(groups: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<Str
     listed
 }
 
-/// What is known of a group that was listed.
 fn facts(
     name: &str,
     listed: &Listed,
@@ -274,8 +272,9 @@ fn facts(
         Err(error) if error.kind().is_retriable() || error.kind() == ErrorKind::Stopped => return Err(error),
         Err(_) => (None, true),
     };
-    let assigned = members.iter().flat_map(|member| &member.partitions).map(|place| place.topic.clone());
-    let committed = offsets.iter().flatten().map(|(place, _)| place.topic.clone());
+    let assigned =
+        members.iter().flat_map(|member| &member.partitions).map(|topic_partition| topic_partition.topic.clone());
+    let committed = offsets.iter().flatten().map(|(topic_partition, _)| topic_partition.topic.clone());
     let topics: BTreeSet<String> = committed.chain(assigned).collect();
     let is_nothing = topics.is_empty() && members.is_empty();
     Ok(GroupListing {
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_the_same_up_to_a_nul_are_asked_for_once() {
+    fn names_equal_up_to_a_nul_are_requested_once() {
         let found = [("odd", "Empty"), ("", "Empty"), ("odd", "Dead"), ("", "Dead"), ("fine", "Stable")];
         let found: Vec<(String, usize)> =
             by_name(found.into_iter()).into_iter().map(|(name, listed)| (name, listed.count)).collect();
@@ -312,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_does_not_answer_is_one_odd_group() {
+    fn a_group_without_an_answer_is_not_a_consumer_group() {
         let odd = |description, offsets| {
             facts("g", &listed(1), description, offsets).map(|facts| facts.is_not_consumer_group)
         };
         let broken = || Err(Error::new(Cause::Broken("for this test")));
         assert_eq!(odd(Ok(described("Empty")), Ok(offset())).ok(), Some(false));
         assert_eq!(odd(Ok(described("Empty")), Ok(Vec::new())).ok(), Some(false));
-        assert_eq!(odd(Ok(described("Dead")), Ok(Vec::new())).ok(), Some(true), "it was listed, and is not there");
+        assert_eq!(odd(Ok(described("Dead")), Ok(Vec::new())).ok(), Some(true), "it was listed and does not exist");
         assert_eq!(odd(Ok(described("Dead")), Ok(offset())).ok(), Some(false), "it has offsets that can be read");
         assert_eq!(odd(Ok(described("Empty")), broken()).ok(), Some(true));
         assert_eq!(odd(Err(Rd::InvalidGroupId), Ok(Vec::new())).ok(), Some(true));

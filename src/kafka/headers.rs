@@ -1,10 +1,10 @@
-//! Headers of records: copied from one that was read, byte by byte, and added to for one that is written.
+//! Record headers: copied unchanged from a record that was read, or built for a record to write.
 
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message, OwnedHeaders};
 
 use super::native_record;
 
-/// The headers of a record that was read. They are looked at only when they are asked for.
+/// The headers of a record that was read, parsed on demand.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RecordHeaders<'a>(Option<&'a BorrowedMessage<'a>>);
 
@@ -13,7 +13,7 @@ impl<'a> RecordHeaders<'a> {
         Self(Some(message))
     }
 
-    /// A copy in their order: names that are there twice, names that are no text and values that are null included.
+    /// A copy in the same order, with repeated names, names that are not UTF-8 and null values.
     #[must_use]
     pub fn copy(self) -> Headers {
         let headers = self.0.and_then(Message::headers);
@@ -21,24 +21,23 @@ impl<'a> RecordHeaders<'a> {
     }
 }
 
-/// The headers of a record that is to be written.
+/// The headers of a record to write.
 #[derive(Debug, Clone)]
 pub struct Headers(OwnedHeaders);
 
 impl Headers {
-    /// No headers.
     #[must_use]
     pub fn none() -> Self {
         Self(OwnedHeaders::new())
     }
 
-    /// These and one more behind them. A reader that asks for a name gets the last header of that name.
+    /// Appends a header. A reader that looks a name up gets the last header of that name.
     #[must_use]
     pub fn with(self, name: &str, value: &[u8]) -> Self {
         Self(self.0.insert(Header { key: name, value: Some(value) }))
     }
 
-    /// Bytes of all names and values.
+    /// Total bytes of names and values.
     #[must_use]
     pub fn size(&self) -> usize {
         native_record::header_bytes(self.0.as_borrowed())
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_of_headers_is_that_of_their_names_and_values() {
+    fn size_is_that_of_names_and_values() {
         let headers = Headers::none().with("one", b"1").with("one", b"22").with("\u{e9}", b"");
         assert_eq!(headers.size(), 3 + 1 + 3 + 2 + 2);
         let null = Headers(OwnedHeaders::new().insert(Header { key: "null", value: None::<&[u8]> }));

@@ -1,4 +1,4 @@
-//! Client that looks at a cluster without taking part: topics, partition counts, members of groups.
+//! Read-only client for metadata: topics, partition counts, topic configs, group members. It never joins a group.
 
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,44 +18,45 @@ use super::{TopicPartition, blocking_call, native_admin};
 use crate::clock::Deadline;
 use crate::shutdown::Shutdown;
 
-/// How long a look at the leaders may take that only makes an error say more.
+/// How long a look-up of leaders may take that only improves an error message.
 pub(super) const LEADER_LOOK: Duration = Duration::from_millis(300);
 
-/// How many answers it may take until a client that knows nothing has the one of a group's coordinator.
+/// How many round trips a new client needs at most until it has an answer of a group's coordinator.
 pub(super) const ROUND_TRIPS: u32 = 6;
 
-/// Whether a group has members, as the broker tells.
+/// State and members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupMembers {
-    /// The group's state in Kafka's words; `Dead` for a group that does not exist.
+    /// Kafka's name of the state; `Dead` for a group that does not exist.
     pub state: String,
     /// `client id at host` of each member.
     pub members: Vec<String>,
 }
 
-/// What a topic keeps, and how much it takes at once.
+/// Topic configs that this program depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSettings {
-    /// What becomes of old records: `delete`, `compact`, or both.
+    /// `cleanup.policy`: `delete`, `compact`, or both.
     pub cleanup_policy: String,
-    /// The largest batch, in bytes.
+    /// `max.message.bytes`: the largest batch.
     pub max_message_bytes: u64,
 }
 
 /// A client for requests about offsets and metadata.
 ///
-/// It ends with the process: the library's farewell would take 100 ms a client, and a client that joined nothing has nobody
-/// to say it to.
+/// It is never closed: closing takes librdkafka 100 ms a client, and a client that joined no group has nothing to
+/// close.
 pub(super) type Client = ManuallyDrop<Arc<BaseConsumer<Context>>>;
 
-/// Clients that read offsets and metadata, and never join their group.
+/// Clients for offsets and metadata, which never join their group.
 #[derive(Clone)]
 pub struct Inspector {
-    /// Sees what is committed.
+    /// With `read_committed`.
     pub(super) stable: Client,
-    /// Sees everything.
+    /// With `read_uncommitted`.
     pub(super) latest: Client,
-    /// Asks coordinators of groups: at first the one above, and a new one where that does not find them any more.
+    /// For requests to group coordinators: `latest` at first, replaced by a new client when it no longer finds a
+    /// coordinator.
     coordinators: Arc<Mutex<Client>>,
     pub(super) context: Context,
     pub(super) connection: Connection,
@@ -66,7 +67,7 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// A client for the offsets of `group`; nothing is asked of the broker yet.
+    /// Creates clients for the offsets of `group`; they send nothing yet.
     ///
     /// # Errors
     ///
@@ -87,28 +88,30 @@ impl Inspector {
         })
     }
 
-    /// The same for a command that only looks at the group: a refusal then asks for no more than that.
+    /// The same clients for a command that only describes the group: an authorization error then names no other
+    /// permission.
     #[must_use]
     pub fn describe_only(mut self) -> Self {
         self.group.operations = vec![Operation::Describe];
         self
     }
 
-    /// The same clients for the last look of a command that was asked to stop.
+    /// The same clients for requests after a stop was requested.
     #[must_use]
     pub fn ignoring_shutdown(&self) -> Self {
         Self { shutdown: Shutdown::default(), ..self.clone() }
     }
 
-    /// The error of a cluster that does not answer, with what was heard of it last.
+    /// The error of a cluster that does not answer, with the last error that the client reported.
     #[must_use]
-    pub fn no_answer(&self, doing: &str, words: &str) -> Error {
-        self.listen();
-        error::no_answer(doing, words, &self.context.errors)
+    pub fn no_answer(&self, doing: &str, message: &str) -> Error {
+        self.drain_events();
+        error::no_answer(doing, message, &self.context.errors)
     }
 
-    /// The error; it becomes that of a partition of these topics that has no leader, if there is one: that is why nothing can be
-    /// read from it or written to it. Looks for a moment only, and leaves the error as it is where the cluster does not answer.
+    /// The error, replaced by that of a partition of these topics without a leader, if there is one: then nothing can
+    /// be read from it or written to it. Looks for a short time only, and returns the error unchanged where the cluster
+    /// does not answer.
     #[must_use]
     pub fn name_leaderless(&self, error: Error, topics: &[String]) -> Error {
         let client = Arc::clone(&self.latest);
@@ -119,8 +122,8 @@ impl Inspector {
         }
     }
 
-    /// The same clients for looks beside the work: they find out by themselves how long an answer may take, so that one which
-    /// waits does not lengthen the attempts of the others.
+    /// The same clients for background requests, with an attempt timeout of their own, so that a slow one does not
+    /// lengthen the attempts of the others.
     #[must_use]
     pub fn with_own_attempt_timeout(&self) -> Self {
         Self { attempt_timeout: Arc::default(), ..self.clone() }
@@ -132,26 +135,26 @@ impl Inspector {
         Self { connection: self.connection.with_timeout(timeout), ..self.clone() }
     }
 
-    /// Every topic that this principal may see, with its partition count, in the order of the names.
+    /// Every topic that this principal may see, with its partition count, sorted by name.
     ///
     /// # Errors
     ///
-    /// Without an answer within the timeout, or refused, or stopped: it is the first call of every command, and a wrong
-    /// address is noticed here.
+    /// Without an answer within the timeout, refused, or stopped. It is the first request of every command, so a wrong
+    /// address fails here.
     pub fn topics(&self) -> Result<Vec<(String, i32)>, Error> {
         let doing = format!("asking {} for its topics", self.connection.broker());
         let mut topics = self.metadata(None, &doing, &[])?;
-        // One that has no leader yet exists.
+        // A topic whose leader is not elected yet exists.
         topics.retain(|topic| topic.error.is_none_or(|code| code == Rd::LeaderNotAvailable) && topic.partitions > 0);
         let mut topics: Vec<(String, i32)> = topics.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
         topics.sort();
         Ok(topics)
     }
 
-    /// The partition count of one topic; `None` when there is none of that name.
+    /// The partition count of a topic; `None` when it does not exist.
     ///
-    /// A list of all topics leaves out those that this principal may not see. Asked for by name, such a topic is refused;
-    /// `operations` are what the refusal names.
+    /// A list of all topics leaves out those that this principal may not see; a request by name is refused for them.
+    /// `operations` are the permissions that such an error names.
     ///
     /// # Errors
     ///
@@ -177,11 +180,12 @@ impl Inspector {
         })
     }
 
-    /// Sends a request to the coordinator of a group until it is answered or the timeout is over.
+    /// Sends a request to a group's coordinator until it is answered or the timeout has passed.
     ///
-    /// The library remembers for minutes which broker coordinates a group. When that broker has left the metadata it is never
-    /// connected to again, and requests to it are never answered (librdkafka 2.12.1, seen after the kill of a coordinator). A
-    /// new client does not remember it; the old one stays until the process ends, as it still has a request.
+    /// librdkafka caches for minutes which broker coordinates a group. When that broker has left the metadata, it never
+    /// connects to it again, and requests to it are never answered (librdkafka 2.12.1, seen after the kill of a
+    /// coordinator). A new client has no such cache entry; the old one stays until the process ends, as it still has a
+    /// request.
     pub(super) fn ask_coordinator<T: Send + 'static>(
         &self,
         doing: &str,
@@ -197,7 +201,7 @@ impl Inspector {
         let mut asked = Deadline::after(Duration::ZERO);
         self.send(&request, asks, |_| {
             let look = Deadline::after(Duration::ZERO);
-            // Looked for, connected to and asked: on a slow cluster that takes long, and a new client has to begin again.
+            // On a slow cluster, finding, connecting and asking take long, and a new client starts from the beginning.
             if self.responds()
                 && asked.elapsed() > look.elapsed() * ROUND_TRIPS
                 && let Ok(fresh) = client(&self.connection, &self.context, &self.group_name, "read_uncommitted")
@@ -208,8 +212,8 @@ impl Inspector {
         })
     }
 
-    /// Sends a request until it is answered or the timeout is over; `missing_for` is how long what is missing may be
-    /// something that was just made.
+    /// Sends a request until it is answered or the timeout has passed. For `missing_for` a missing topic counts as one
+    /// that was just created.
     pub(super) fn request<T: Send + 'static>(
         &self,
         doing: &str,
@@ -232,17 +236,17 @@ impl Inspector {
             log: &self.context.errors,
             attempt_timeout: &self.attempt_timeout,
             shutdown: &self.shutdown,
-            listen: &|| self.listen(),
+            drain_events: &|| self.drain_events(),
         };
         retry.send(request, attempt, refresh)
     }
 
-    /// Waits until the cluster no longer names topics whose deletion it has accepted: it answers before each of its brokers
-    /// has heard of it.
+    /// Waits until the cluster no longer lists topics whose deletion it accepted: it answers before all its brokers
+    /// have applied it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`](super::ErrorKind) when one of them is still there after the timeout.
+    /// [`ErrorKind::Unreachable`](super::ErrorKind) when one of them still exists after the timeout.
     pub fn wait_deleted(&self, topics: &[String]) -> Result<(), Error> {
         let deadline = Deadline::after(self.connection.timeout);
         while let Some((left, _)) = self.topics()?.into_iter().find(|(name, _)| topics.contains(name)) {
@@ -255,14 +259,14 @@ impl Inspector {
         Ok(())
     }
 
-    /// Whether the group has members.
+    /// State and members of a group.
     ///
     /// # Errors
     ///
     /// Without an answer of its coordinator within the timeout, or refused.
     pub fn group_members(&self, group: &str) -> Result<GroupMembers, Error> {
         let doing = format!("asking {} for the group's members", self.connection.broker());
-        // What the group is wanted for is what a refusal names.
+        // An error names the permission that the caller needs on the group.
         let description = self.described(&doing, std::slice::from_ref(&self.group), vec![group.to_owned()])?;
         Ok(description.into_iter().next().map_or_else(
             || GroupMembers { state: "Dead".to_owned(), members: Vec::new() },
@@ -273,7 +277,7 @@ impl Inspector {
         ))
     }
 
-    /// The largest batch that a topic takes, in bytes: its `max.message.bytes`.
+    /// The largest batch that a topic accepts, in bytes: its `max.message.bytes`.
     ///
     /// # Errors
     ///
@@ -282,7 +286,7 @@ impl Inspector {
         Ok(self.topic_settings(topic)?.max_message_bytes)
     }
 
-    /// A topic's settings. A topic that was just made may not be known to every broker yet, and is asked for again.
+    /// A topic's configs. Retries while not every broker knows a topic that was just created.
     ///
     /// # Errors
     ///
@@ -296,16 +300,17 @@ impl Inspector {
             native_admin::topic_settings(client.client().native_ptr(), &topic, names, bound)
                 .map_err(KafkaError::AdminOp)
         })?;
-        let untold = |words| Error::new(Cause::Broken(words)).context(&doing);
+        let missing = |message| Error::new(Cause::Broken(message)).context(&doing);
         let max_message_bytes = bytes.and_then(|bytes| bytes.parse().ok());
         Ok(TopicSettings {
-            cleanup_policy: policy.ok_or_else(|| untold("the broker does not tell cleanup.policy"))?,
-            max_message_bytes: max_message_bytes.ok_or_else(|| untold("the broker does not tell max.message.bytes"))?,
+            cleanup_policy: policy.ok_or_else(|| missing("the broker does not report cleanup.policy"))?,
+            max_message_bytes: max_message_bytes
+                .ok_or_else(|| missing("the broker does not report max.message.bytes"))?,
         })
     }
 
-    /// What the clients have heard meanwhile waits in their queues: it explains a time-out better than the call can.
-    pub(super) fn listen(&self) {
+    /// Polls the clients' queues for errors, which explain a timeout better than the call that timed out.
+    pub(super) fn drain_events(&self) {
         let coordinators = locked(&self.coordinators).clone();
         for client in [&self.stable, &self.latest, &coordinators] {
             for _ in 0..100 {
@@ -317,11 +322,11 @@ impl Inspector {
     }
 }
 
-/// The error; it becomes that of the first partition of these topics that has no leader.
+/// The error, replaced by that of the first partition of these topics without a leader.
 pub(super) fn leaderless(error: Error, metadata: &Metadata, is_one: impl Fn(&str) -> bool) -> Error {
     let found = metadata.topics().iter().filter(|topic| is_one(topic.name()));
-    let mut places = found.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic.name(), partition)));
-    match places.find(|(_, partition)| partition.leader() < 0) {
+    let mut leaders = found.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic.name(), partition)));
+    match leaders.find(|(_, partition)| partition.leader() < 0) {
         Some((topic, partition)) => error.without_leader(TopicPartition::new(topic, partition.id())),
         None => error,
     }
@@ -350,12 +355,11 @@ fn lasting(client: BaseConsumer<Context>) -> Client {
     ManuallyDrop::new(Arc::new(client))
 }
 
-/// A panic while it was held leaves a client that is as good as before.
+/// A panic of a holder leaves the client intact.
 fn locked(client: &Mutex<Client>) -> MutexGuard<'_, Client> {
     client.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A topic as the metadata tells it.
 struct FoundTopic {
     name: String,
     partitions: i32,

@@ -1,4 +1,4 @@
-//! Sampler of lag: how far behind groups are, one sample after the other, through clients that stay.
+//! Lag sampler: takes samples of the lag of consumer groups, with clients that stay open between samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,28 +16,28 @@ use crate::clock::{self, Deadline};
 use crate::lag::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, PartitionSample};
 use crate::shutdown::Shutdown;
 
-/// How long the next unread records are looked for within one sample of many, at most.
+/// The most time for the next unread records in one sample of many.
 const NEXT_RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the look at them gets where the rest of the sample has used the time up.
+/// The time for them where the rest of the sample has used up the timeout.
 const MIN_NEXT_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a topic that the broker has just named may be unknown to it.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the broker may not know a topic that it has just listed.
+const MISSING_TOPIC_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// For how long what is known of topics and their partitions is believed.
+/// How long the list of topics and partition counts is cached.
 const TOPICS_AGE: Duration = Duration::from_secs(5);
 
-/// A topic that a look is limited to.
+/// A topic that the samples are limited to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicChoice {
-    /// The topic, as it is called on the cluster.
+    /// The full name on the cluster.
     pub topic: String,
-    /// Only these partitions; all of them otherwise.
+    /// Only these partitions; `None` for all.
     pub partitions: Option<Vec<i32>>,
 }
 
-/// What samples the lag of groups: any group, any topic of the cluster. It joins nothing and creates nothing.
+/// Samples the lag of any group on any topic of the cluster. It joins no group and creates nothing.
 #[derive(Debug)]
 pub struct LagSampler {
     inspector: Inspector,
@@ -47,13 +47,13 @@ pub struct LagSampler {
     choices: Vec<TopicChoice>,
     isolation: Isolation,
     shutdown: Shutdown,
-    /// Partition counts of the cluster's topics, and how old they are.
+    /// Partition counts of the cluster's topics, and when they expire.
     topics: BTreeMap<String, i32>,
     topics_known: Option<Deadline>,
 }
 
-/// A group as it was described, and what it has committed.
-struct Seen {
+/// A group's description and committed offsets.
+struct DescribedGroup {
     description: GroupDescription,
     kind: Option<GroupKind>,
     at_millis: i64,
@@ -62,12 +62,12 @@ struct Seen {
 }
 
 impl LagSampler {
-    /// Clients for the groups, which need not exist; nothing is asked of the broker yet. Without choices every topic
-    /// counts that a group has offsets for or a member of it was given.
+    /// Creates clients for the groups, which need not exist; they send nothing yet. Without choices a sample includes
+    /// every topic that a group has offsets for or that is assigned to one of its members.
     ///
     /// # Errors
     ///
-    /// With exit code 2 when librdkafka refuses the configuration, or no group is named.
+    /// With exit code 2 when librdkafka rejects the configuration, or without a group.
     pub fn open(
         connection: &Connection,
         groups: Vec<String>,
@@ -76,7 +76,7 @@ impl LagSampler {
         shutdown: &Shutdown,
     ) -> Result<Self, Error> {
         let Some(first) = groups.first() else {
-            return Err(Error::new(Cause::Configuration("no group to look at".to_owned())));
+            return Err(Error::new(Cause::Configuration("no group to sample".to_owned())));
         };
         Ok(Self {
             inspector: Inspector::open(connection, first, shutdown)?,
@@ -91,76 +91,75 @@ impl LagSampler {
         })
     }
 
-    /// For a single look, which has no next one to wait for: with the age of unread records it may take this long.
+    /// For a single sample, where the age of unread records may take this long, as no later sample can add it.
     #[must_use]
     pub fn for_one_sample(mut self, bound: Duration) -> Self {
         self.next_record_timeout = bound;
         self
     }
 
-    /// How long a wait should be enough for, judged by the last answer.
+    /// A timeout that should be enough for one wait, judged by the last response time.
     #[must_use]
     pub fn timeout_hint(&self) -> Duration {
         self.inspector.attempt_timeout.attempt() * 2
     }
 
-    /// Bounds every wait of the looks from now on.
+    /// Sets the bound of every wait in the next samples.
     pub fn set_timeout(&mut self, bound: Duration) {
         self.inspector = self.inspector.with_timeout(bound);
     }
 
-    /// A look at every group, in the order in which they were named: state and members, then what is committed, then the
-    /// ends, so that a group that reads meanwhile is not taken for one that is ahead of the log.
+    /// Samples every group in the given order. State and members come first, then committed offsets, then end offsets,
+    /// so that a group that consumes during the sample never appears to be ahead of the log.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when a topic or partition
-    /// that was chosen does not exist; the signal's code when a stop was asked for.
+    /// With exit code 4 when the broker does not answer within the timeout, 5 when it refuses, 7 when a chosen topic or
+    /// partition does not exist; the signal's code after a signal.
     pub fn sample(&mut self) -> Result<Vec<GroupSample>, Error> {
         let bound = Deadline::after(self.next_record_timeout);
-        // The first question: a wrong address is noticed here, and told in these words.
+        // The first request: a wrong address fails here.
         if self.topics_known.is_none_or(|known| known.has_passed()) {
-            self.look_at_topics()?;
+            self.refresh_topics()?;
         }
         let names: Vec<&str> = self.groups.iter().map(String::as_str).collect();
         let descriptions = self.inspector.describe(&names)?;
-        let mut seen = Vec::with_capacity(descriptions.len());
+        let mut groups = Vec::with_capacity(descriptions.len());
         for (group, description) in self.groups.iter().zip(descriptions) {
-            let owners = description
-                .members
-                .iter()
-                .flat_map(|member| member.partitions.iter().map(|place| (place.clone(), member.id.clone())));
+            let owners = description.members.iter().flat_map(|member| {
+                member.partitions.iter().map(|topic_partition| (topic_partition.clone(), member.id.clone()))
+            });
             let owners = owners.collect();
             let at_millis = clock::wall_millis();
             let committed: BTreeMap<_, _> = self.inspector.all_committed(group)?.into_iter().collect();
-            // The library knows no share groups: to the requests of consumers one is not there, and yet it is listed.
+            // librdkafka does not support share groups: described as a consumer group one is dead, but it is listed.
             let is_share = description.state == DEAD && committed.is_empty() && self.inspector.is_listed(group)?;
             let kind = is_share.then_some(GroupKind::Share);
-            seen.push(Seen { description, kind, at_millis, committed, owners });
+            groups.push(DescribedGroup { description, kind, at_millis, committed, owners });
         }
-        let places: BTreeSet<TopicPartition> =
-            seen.iter().flat_map(|seen| seen.committed.keys().chain(seen.owners.keys())).cloned().collect();
-        if places.iter().any(|place| !self.topics.contains_key(&place.topic)) {
-            self.look_at_topics()?;
+        let topic_partitions: BTreeSet<TopicPartition> =
+            groups.iter().flat_map(|group| group.committed.keys().chain(group.owners.keys())).cloned().collect();
+        if topic_partitions.iter().any(|topic_partition| !self.topics.contains_key(&topic_partition.topic)) {
+            self.refresh_topics()?;
         }
         let chosen = self.chosen()?;
-        let places: Vec<BTreeSet<TopicPartition>> =
-            seen.iter().map(|seen| self.places(seen, chosen.as_ref())).collect();
-        let bounds = self.bounds(&places.iter().flatten().cloned().collect())?;
-        let mut samples = Vec::with_capacity(seen.len());
-        for (index, (seen, places)) in seen.into_iter().zip(places).enumerate() {
-            samples.push(self.group(index, seen, places, &bounds, &bound)?);
+        let topic_partitions: Vec<BTreeSet<TopicPartition>> =
+            groups.iter().map(|group| self.topic_partitions(group, chosen.as_ref())).collect();
+        let bounds = self.bounds(&topic_partitions.iter().flatten().cloned().collect())?;
+        let mut samples = Vec::with_capacity(groups.len());
+        for (index, (group, topic_partitions)) in groups.into_iter().zip(topic_partitions).enumerate() {
+            samples.push(self.group(index, group, topic_partitions, &bounds, &bound)?);
         }
         Ok(samples)
     }
 
-    /// Topics whose records this principal may not read, as far as that was found out: how old they are is not known.
+    /// Topics that this principal may not read, as far as known: the age of their records is unknown.
     #[must_use]
     pub fn forbidden(&self) -> &BTreeSet<String> {
         self.next_records.forbidden()
     }
 
-    /// The names of the cluster's groups, in order.
+    /// The names of the cluster's groups, sorted.
     ///
     /// # Errors
     ///
@@ -169,20 +168,20 @@ impl LagSampler {
         self.inspector.group_names()
     }
 
-    fn look_at_topics(&mut self) -> Result<(), Error> {
+    fn refresh_topics(&mut self) -> Result<(), Error> {
         self.topics = self.inspector.topics()?.into_iter().collect();
         self.topics_known = Some(Deadline::after(TOPICS_AGE));
         Ok(())
     }
 
-    /// The partitions of the choices, each of which exists; `None` without choices.
+    /// The chosen partitions, all of which exist; `None` without choices.
     fn chosen(&self) -> Result<Option<BTreeSet<TopicPartition>>, Error> {
         if self.choices.is_empty() {
             return Ok(None);
         }
         let mut chosen = BTreeSet::new();
         for TopicChoice { topic, partitions } in &self.choices {
-            // Not listed, it may be hidden by an ACL: asked for by name it is told.
+            // A topic that an ACL hides is not listed; a request by name returns the authorization error.
             let count = match self.topics.get(topic) {
                 Some(count) => Some(*count),
                 None => self.inspector.partitions(topic, &[Operation::Describe])?,
@@ -192,8 +191,8 @@ impl LagSampler {
             };
             for partition in partitions.clone().unwrap_or_else(|| (0..count).collect()) {
                 if partition >= count {
-                    let place = TopicPartition::new(topic, partition);
-                    return Err(Error::new(Cause::NoPartition { place, count }));
+                    let topic_partition = TopicPartition::new(topic, partition);
+                    return Err(Error::new(Cause::NoPartition { topic_partition, count }));
                 }
                 chosen.insert(TopicPartition::new(topic, partition));
             }
@@ -201,30 +200,39 @@ impl LagSampler {
         Ok(Some(chosen))
     }
 
-    /// The partitions that a group's sample is about.
-    fn places(&self, seen: &Seen, chosen: Option<&BTreeSet<TopicPartition>>) -> BTreeSet<TopicPartition> {
-        let own = seen.committed.keys().chain(seen.owners.keys());
+    /// The partitions of a group's sample.
+    fn topic_partitions(
+        &self,
+        group: &DescribedGroup,
+        chosen: Option<&BTreeSet<TopicPartition>>,
+    ) -> BTreeSet<TopicPartition> {
+        let own = group.committed.keys().chain(group.owners.keys());
         match chosen {
             Some(chosen) => chosen.clone(),
-            // A group has an opinion on a topic as a whole: where it has offsets, a partition without one is one too.
+            // A group consumes whole topics: next to its offsets, a partition without one is part of the sample.
             None => own
-                .flat_map(|place| {
-                    let count = self.topics.get(&place.topic).copied().unwrap_or(0);
-                    let whole = (0..count).map(|partition| TopicPartition::new(&place.topic, partition));
-                    whole.chain([place.clone()])
+                .flat_map(|topic_partition| {
+                    let count = self.topics.get(&topic_partition.topic).copied().unwrap_or(0);
+                    let whole = (0..count).map(|partition| TopicPartition::new(&topic_partition.topic, partition));
+                    whole.chain([topic_partition.clone()])
                 })
                 .collect(),
         }
     }
 
-    /// Where those partitions begin and end that exist.
-    fn bounds(&mut self, places: &BTreeSet<TopicPartition>) -> Result<BTreeMap<TopicPartition, LogBounds>, Error> {
+    /// Log start, last stable offset and high watermark of those partitions that exist.
+    fn bounds(
+        &mut self,
+        topic_partitions: &BTreeSet<TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, LogBounds>, Error> {
         loop {
             let topics = &self.topics;
-            let exists =
-                |place: &TopicPartition| topics.get(&place.topic).is_some_and(|count| place.partition < *count);
-            let existing: Vec<TopicPartition> = places.iter().filter(|place| exists(place)).cloned().collect();
-            match self.inspector.all_bounds(&existing, PATIENCE) {
+            let exists = |topic_partition: &TopicPartition| {
+                topics.get(&topic_partition.topic).is_some_and(|count| topic_partition.partition < *count)
+            };
+            let existing: Vec<TopicPartition> =
+                topic_partitions.iter().filter(|topic_partition| exists(topic_partition)).cloned().collect();
+            match self.inspector.all_bounds(&existing, MISSING_TOPIC_TIMEOUT) {
                 Ok(found) => {
                     let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| LogBounds {
                         log_start,
@@ -234,11 +242,12 @@ impl LagSampler {
                     return Ok(existing.into_iter().zip(found).collect());
                 }
                 Err(error) if error.kind() == ErrorKind::Missing => {
-                    // A topic went away since the topics were looked at: look again, and do without it.
-                    self.look_at_topics()?;
+                    // A topic was deleted after the topics were listed: list them again and leave it out.
+                    self.refresh_topics()?;
                     let topics = &self.topics;
-                    let still =
-                        |place: &TopicPartition| topics.get(&place.topic).is_some_and(|count| place.partition < *count);
+                    let still = |topic_partition: &TopicPartition| {
+                        topics.get(&topic_partition.topic).is_some_and(|count| topic_partition.partition < *count)
+                    };
                     if existing.iter().all(still) {
                         return Err(error);
                     }
@@ -251,49 +260,51 @@ impl LagSampler {
     fn group(
         &mut self,
         index: usize,
-        seen: Seen,
-        places: BTreeSet<TopicPartition>,
+        group: DescribedGroup,
+        topic_partitions: BTreeSet<TopicPartition>,
         bounds: &BTreeMap<TopicPartition, LogBounds>,
         bound: &Deadline,
     ) -> Result<GroupSample, Error> {
-        let Seen { description, kind, at_millis, committed, mut owners } = seen;
-        let mut partitions: Vec<PartitionSample> = places
+        let DescribedGroup { description, kind, at_millis, committed, mut owners } = group;
+        let mut partitions: Vec<PartitionSample> = topic_partitions
             .into_iter()
-            .map(|place| PartitionSample {
-                committed: committed.get(&place).copied(),
-                bounds: bounds.get(&place).copied(),
-                owner: owners.remove(&place),
+            .map(|topic_partition| PartitionSample {
+                committed: committed.get(&topic_partition).copied(),
+                bounds: bounds.get(&topic_partition).copied(),
+                owner: owners.remove(&topic_partition),
                 next: NextRecord::Unknown,
-                topic: place.topic,
-                partition: place.partition,
+                topic: topic_partition.topic,
+                partition: topic_partition.partition,
             })
             .collect();
         let isolation = self.isolation;
-        let mut waiting: Vec<(&mut PartitionSample, Request)> = partitions
+        let mut lagging: Vec<(&mut PartitionSample, Request)> = partitions
             .iter_mut()
             .filter_map(|partition| {
                 let (committed, bounds) = (partition.committed?, partition.bounds?);
-                let waits = matches!(partition.lag(isolation), Lag::Messages(messages) if messages > 0);
-                let want = Request {
-                    place: TopicPartition::new(&partition.topic, partition.partition),
+                let lags = matches!(partition.lag(isolation), Lag::Messages(messages) if messages > 0);
+                let request = Request {
+                    topic_partition: TopicPartition::new(&partition.topic, partition.partition),
                     position: committed.max(bounds.log_start),
                     end: bounds.end(isolation),
                 };
-                waits.then_some((partition, want))
+                lags.then_some((partition, request))
             })
             .collect();
-        // What was deleted up to the end leaves nothing to read.
-        waiting.retain_mut(|(partition, want)| {
-            let something = want.position < want.end;
+        // Everything up to the end was deleted: no record is left.
+        lagging.retain_mut(|(partition, request)| {
+            let something = request.position < request.end;
             if !something {
                 partition.next = NextRecord::Absent;
             }
             something
         });
-        let wants: Vec<Request> = waiting.iter().map(|(_, want)| want.clone()).collect();
+        let requests: Vec<Request> = lagging.iter().map(|(_, request)| request.clone()).collect();
         let stopped = || self.shutdown.requested().is_some();
         let bound = bound.remaining().max(MIN_NEXT_RECORD_TIMEOUT);
-        for ((partition, _), next) in waiting.into_iter().zip(self.next_records.next(index, &wants, bound, &stopped)?) {
+        for ((partition, _), next) in
+            lagging.into_iter().zip(self.next_records.next(index, &requests, bound, &stopped)?)
+        {
             partition.next = next;
         }
         Ok(GroupSample {

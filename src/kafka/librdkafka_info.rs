@@ -1,8 +1,8 @@
-//! Owns what is known of the client library itself: its version and what it was built with.
+//! librdkafka's version and the features that it was built with.
 
 use rdkafka::ClientConfig;
 
-/// librdkafka's version, and its features in its own words, as in `gzip,snappy,ssl`.
+/// librdkafka's version, and its features as it lists them, for example `gzip,snappy,ssl`.
 #[must_use]
 pub fn librdkafka_info() -> (String, String) {
     #[allow(
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_has_what_the_documentation_promises() {
+    fn has_the_documented_features() {
         let (version, features) = librdkafka_info();
         assert!(version.starts_with("2."), "{version}");
         for feature in ["gzip", "lz4", "snappy", "zstd", "ssl", "sasl_plain", "sasl_scram", "sasl_oauthbearer"] {

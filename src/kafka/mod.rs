@@ -1,11 +1,14 @@
-//! Owns everything that talks to Kafka; nothing else of this crate names rdkafka. Decides nothing about orders.
+//! Kafka client layer over rdkafka and librdkafka: connection settings, admin, producers, consumer group members,
+//! scans, offsets.
 //!
-//! Rank 20. Calls block, each with a bound, and belong on plain threads.
+//! Layer 20. It is the only module that uses rdkafka, and it knows nothing of orders. Its calls block, each with a
+//! timeout, so they belong on plain threads.
 
 mod acl;
 mod admin;
 mod background_drop;
 mod blocking_call;
+mod call_deadline;
 mod certificate;
 mod client_context;
 mod client_properties;
@@ -24,12 +27,15 @@ mod librdkafka_info;
 mod member;
 mod native;
 mod native_admin;
+mod native_batch;
 mod native_groups;
 mod native_record;
+mod native_tls;
 mod next_record;
 mod offsets;
 mod port_probe;
 mod publisher;
+mod rebalance;
 mod retry;
 mod scan;
 mod scan_client;
@@ -53,47 +59,42 @@ pub use headers::{Headers, RecordHeaders};
 pub use inspector::{GroupMembers, Inspector, TopicSettings};
 pub use lag_sampler::{LagSampler, TopicChoice};
 pub use librdkafka_info::librdkafka_info;
-pub use member::{
-    CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, ConsumerRecord, GroupMetadata, Member, MemberSettings, PollEvent,
-};
+pub use member::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, ConsumerRecord, Member, MemberSettings, PollEvent};
 pub use native_record::sha256;
 pub use offsets::{EndOffset, StableWait};
 pub use publisher::{Delivered, Publisher};
+pub use rebalance::GroupMetadata;
 pub use scan::{OffsetRange, Reader, ScanRecord, check_readable, follow, scan};
 pub use scan_worker::LATE_WATERMARK;
 pub use topic_ids::TopicIdLookup;
 pub use transaction::{LARGEST_RECORD, Output, TransactionalId, TransactionalProducer};
 pub use transaction_error::TransactionError;
 
-/// How large what is written may be, in bytes, where a topic's own settings say so.
+/// Size limits of the topics that are written to, in bytes, where known.
 ///
-/// A broker refuses a *batch* above a topic's `max.message.bytes`, and the client knows nothing of that setting.
+/// A broker rejects a *batch* above a topic's `max.message.bytes`, and the client does not know that topic config.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sizes {
     /// The largest record that will be written.
     pub record: Option<u64>,
-    /// The largest batch that every topic written to takes.
+    /// The largest batch that all of the topics accept.
     pub batch: Option<u64>,
 }
 
 impl Sizes {
-    /// The client's `batch.size`: a megabyte, which binds first at records of this kind, or less where a topic takes less.
+    /// The client's `batch.size`: 1 MB, or less where a topic accepts less.
     fn batch_size(self) -> String {
         self.batch.unwrap_or(u64::MAX).clamp(1, 1_000_000).to_string()
     }
 }
 
-/// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
-    /// The topic's name.
     pub topic: String,
-    /// The partition's number.
     pub partition: i32,
 }
 
 impl TopicPartition {
-    /// The partition of that topic.
     pub fn new(topic: impl Into<String>, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
     }
@@ -112,22 +113,22 @@ impl std::fmt::Display for TopicPartition {
     }
 }
 
-/// The partition of a key, as Java's default partitioner computes it, so that JVM producers and ours agree.
+/// The partition of a key, computed as in Java's default partitioner, so that JVM producers choose the same one.
 ///
 /// Source: `org.apache.kafka.common.utils.Utils.murmur2` and `toPositive`, as described in Kafka's protocol guide.
 #[must_use]
 pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
     let positive = murmur2(key) & 0x7fff_ffff;
-    // Both fit: the hash lost its sign bit, and a partition count is a positive i32.
+    // Neither conversion fails: the hash lost its sign bit, and a partition count is a positive i32.
     i32::try_from(positive % partitions.max(1).unsigned_abs()).unwrap_or(0)
 }
 
-/// `MurmurHash2`, 32 bits, with the seed that Kafka's Java client uses.
+/// `MurmurHash2`, 32 bits, with the seed of Kafka's Java client.
 fn murmur2(data: &[u8]) -> u32 {
     const MULTIPLIER: u32 = 0x5bd1_e995;
     const SHIFT: u32 = 24;
     const SEED: u32 = 0x9747_b28c;
-    // A key is at most a record long, far below 4 GiB.
+    // A key is at most as long as a record, far below 4 GiB.
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let mut hash = SEED ^ length;
     let mut words = data.chunks_exact(4);
@@ -154,9 +155,9 @@ fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The vectors of Kafka's own `UtilsTest.testMurmur2`.
+    /// The test vectors of Kafka's `UtilsTest.testMurmur2`.
     #[test]
-    fn keys_hash_as_in_the_java_client() {
+    fn hashes_as_the_java_client() {
         let signed = |text: &str| i32::from_ne_bytes(murmur2(text.as_bytes()).to_ne_bytes());
         assert_eq!(signed("21"), -973_932_308);
         assert_eq!(signed("foobar"), -790_332_482);
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_is_within_the_count() {
+    fn partition_is_below_the_count() {
         for count in 1..20 {
             let partition = partition_of_key(b"restaurant_07", count);
             assert!((0..count).contains(&partition));

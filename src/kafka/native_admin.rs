@@ -1,4 +1,4 @@
-//! Requests of librdkafka's Admin API that the rdkafka crate does not send, or whose answers it does not give whole.
+//! Admin API requests through librdkafka that the rdkafka crate does not offer, or whose results it returns in part.
 #![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
 
 use std::ffi::{CStr, CString, c_char};
@@ -12,39 +12,37 @@ use super::native::millis;
 use crate::clock::Deadline;
 use crate::state::TopicId;
 
-/// The library's own bound for requests to a coordinator: the longest that it takes. A request that times out inside the
-/// library before its coordinator is connected to is freed, and used again once it is: the process ends by an assertion then
-/// (librdkafka issue 4605). So it must not time out there; the caller's own bound ends the wait, and the late answer is freed.
+/// The timeout of requests to a coordinator inside librdkafka: the longest that it accepts. A request that times out
+/// there before its coordinator is connected is freed, but used again after the connect, and an assertion then aborts
+/// the process (librdkafka issue 4605). So the caller's own timeout ends the wait, and a late answer is freed.
 pub(super) const COORDINATOR_BOUND: Duration = Duration::from_hours(1);
 
-/// The longest single wait for an answer.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// A request of the Admin API, and the queue that its answer comes to.
+/// An Admin API request and the queue for its result.
 pub(super) struct AdminRequest {
     pub options: *mut rd::rd_kafka_AdminOptions_t,
     pub queue: *mut rd::rd_kafka_queue_t,
 }
 
 impl AdminRequest {
-    /// For a live client.
     pub fn new(client: *mut RDKafka, kind: rd::rd_kafka_admin_op_t, bound: Duration) -> Self {
-        let mut words = [0 as c_char; 256];
-        // SAFETY: `client` is live; both objects are destroyed once, in `drop`; the buffer is as long as is said. A bound
-        // that is not taken leaves the library's own (a minute), and the wait below has its bound whatever it says.
+        let mut errstr = [0 as c_char; 256];
+        // SAFETY: `client` is live; both objects are destroyed once, in `drop`; the buffer has the given length. If the
+        // timeout is rejected, librdkafka's default (a minute) holds, and `answer` has its own timeout in any case.
         unsafe {
             let options = rd::rd_kafka_AdminOptions_new(client, kind);
             let bound = millis(bound.min(COORDINATOR_BOUND)).max(1);
-            rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, words.as_mut_ptr(), words.len());
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, bound, errstr.as_mut_ptr(), errstr.len());
             Self { options, queue: rd::rd_kafka_queue_new(client) }
         }
     }
 
-    /// Waits for the answer.
+    /// Waits for the result.
     pub fn answer(&self, bound: Duration) -> Result<AdminEvent, RDKafkaErrorCode> {
         let deadline = Deadline::after(bound);
         loop {
-            // SAFETY: the queue is live; the event is ours, and destroyed by `AdminEvent`.
+            // SAFETY: the queue is live; the event is owned here and destroyed by `AdminEvent`.
             let event = unsafe { rd::rd_kafka_queue_poll(self.queue, millis(SLICE)) };
             if !event.is_null() {
                 let answer = AdminEvent(event);
@@ -61,7 +59,7 @@ impl AdminRequest {
 
 impl Drop for AdminRequest {
     fn drop(&mut self) {
-        // SAFETY: both are ours and destroyed once; a request under way keeps a reference to the queue of its own.
+        // SAFETY: both are owned here and destroyed once; a pending request keeps its own reference to the queue.
         unsafe {
             rd::rd_kafka_queue_destroy(self.queue);
             rd::rd_kafka_AdminOptions_destroy(self.options);
@@ -69,11 +67,10 @@ impl Drop for AdminRequest {
     }
 }
 
-/// An answer; what is read from it is copied before it goes.
+/// A result event. Copy what you read from it before it is dropped.
 pub(super) struct AdminEvent(*mut rd::rd_kafka_event_t);
 
 impl AdminEvent {
-    /// The event that it came as, live for as long as the answer.
     pub fn event(&self) -> *mut rd::rd_kafka_event_t {
         self.0
     }
@@ -88,22 +85,22 @@ impl Drop for AdminEvent {
 
 /// # Safety
 ///
-/// `error` is null or a live error that somebody else owns.
+/// `error` is null or a live error.
 pub(super) unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), RDKafkaErrorCode> {
-    // SAFETY: by this function's contract; a null error is none.
+    // SAFETY: by this function's contract; null means no error.
     let code: RDKafkaErrorCode = unsafe { rd::rd_kafka_error_code(error) }.into();
     if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
 }
 
-/// Names of topics or groups for calls to the library.
+/// Topic or group names as C strings.
 pub(super) fn c_names(names: &[String]) -> Result<Vec<CString>, RDKafkaErrorCode> {
     let name = |name: &String| CString::new(name.as_str()).map_err(|_| RDKafkaErrorCode::InvalidArgument);
     names.iter().map(name).collect()
 }
 
-/// A topic's effective settings, in the order of their names; `None` where the broker knows none of that name.
+/// Some effective configs of a topic, in the order of `names`; `None` for a config that the broker does not have.
 ///
-/// The crate's own call drops the error that comes in place of a topic's settings.
+/// The crate's call drops the error of a topic.
 pub fn topic_settings<const N: usize>(
     client: *mut RDKafka,
     topic: &str,
@@ -113,16 +110,16 @@ pub fn topic_settings<const N: usize>(
     let topic = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
     let request = AdminRequest::new(client, kind, bound);
-    // SAFETY: the name lives through the call and is copied, as is the resource, which is destroyed here; options and queue
-    // are live.
+    // SAFETY: the name lives through the call and is copied, as is the resource, which is destroyed here; options and
+    // queue are live.
     unsafe {
-        let mut asked =
+        let mut resources =
             [rd::rd_kafka_ConfigResource_new(rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, topic.as_ptr())];
-        rd::rd_kafka_DescribeConfigs(client, asked.as_mut_ptr(), 1, request.options, request.queue);
-        rd::rd_kafka_ConfigResource_destroy(asked[0]);
+        rd::rd_kafka_DescribeConfigs(client, resources.as_mut_ptr(), 1, request.options, request.queue);
+        rd::rd_kafka_ConfigResource_destroy(resources[0]);
     }
     let answer = request.answer(bound)?;
-    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DescribeConfigs_result(answer.event());
         if result.is_null() {
@@ -150,26 +147,28 @@ pub fn topic_settings<const N: usize>(
     }
 }
 
-/// Why the broker does not make a topic, in its own words: it is asked whether it would. `None` where it says nothing, or would.
+/// The broker's message about a topic that it refuses to create, from a `validate_only` request. `None` without a
+/// message.
 ///
-/// The crate's own call gives the bare code.
+/// The crate's call returns only the error code.
 pub fn topic_validation_error(client: *mut RDKafka, topic: &str, partitions: i32, bound: Duration) -> Option<String> {
     let name = CString::new(topic).ok()?;
     let request = AdminRequest::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, bound);
-    let mut words = [0 as c_char; 256];
-    // SAFETY: the name lives through the calls and is copied, as is the request, which is destroyed here; a null request, of a
-    // name or a count that the library does not take, is not sent; options and queue are live; the buffers are as long as is said.
+    let mut errstr = [0 as c_char; 256];
+    // SAFETY: the name lives through the calls and is copied, as is the request, which is destroyed here; a null
+    // request (librdkafka rejects the name or the count) is not sent; options and queue are live; the buffers have the
+    // given lengths.
     unsafe {
-        rd::rd_kafka_AdminOptions_set_validate_only(request.options, 1, words.as_mut_ptr(), words.len());
-        let mut asked = [rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, words.as_mut_ptr(), words.len())];
-        if asked[0].is_null() {
+        rd::rd_kafka_AdminOptions_set_validate_only(request.options, 1, errstr.as_mut_ptr(), errstr.len());
+        let mut topics = [rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, errstr.as_mut_ptr(), errstr.len())];
+        if topics[0].is_null() {
             return None;
         }
-        rd::rd_kafka_CreateTopics(client, asked.as_mut_ptr(), 1, request.options, request.queue);
-        rd::rd_kafka_NewTopic_destroy(asked[0]);
+        rd::rd_kafka_CreateTopics(client, topics.as_mut_ptr(), 1, request.options, request.queue);
+        rd::rd_kafka_NewTopic_destroy(topics[0]);
     }
     let answer = request.answer(bound).ok()?;
-    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_CreateTopics_result(answer.event());
         if result.is_null() {
@@ -180,28 +179,28 @@ pub fn topic_validation_error(client: *mut RDKafka, topic: &str, partitions: i32
         if count == 0 {
             return None;
         }
-        let told = rd::rd_kafka_topic_result_error_string(*topics);
-        (!told.is_null()).then(|| CStr::from_ptr(told).to_string_lossy().into_owned())
+        let message = rd::rd_kafka_topic_result_error_string(*topics);
+        (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
     }
 }
 
-/// The ids of topics, in any order, by their names; `None` where the cluster gives none.
+/// Topic ids by name, in any order; `None` on a cluster without topic ids.
 pub type TopicIds = Vec<(String, Result<Option<TopicId>, RDKafkaErrorCode>)>;
 
-/// Asks for the ids of topics: `Metadata` for each, which the crate reads without the ids.
+/// Requests topic ids. `DescribeTopics` sends a `Metadata` request, which the crate reads without the ids.
 pub fn topic_ids(client: *mut RDKafka, topics: &[String], bound: Duration) -> Result<TopicIds, RDKafkaErrorCode> {
     let names = c_names(topics)?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let request = AdminRequest::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, bound);
-    // SAFETY: the names live through the call and are copied, as is their collection, which is destroyed here; options and
-    // queue are live.
+    // SAFETY: the names live through the call and are copied, as is their collection, which is destroyed here; options
+    // and queue are live.
     unsafe {
-        let asked = rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        rd::rd_kafka_DescribeTopics(client, asked, request.options, request.queue);
-        rd::rd_kafka_TopicCollection_destroy(asked);
+        let topics_by_name = rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        rd::rd_kafka_DescribeTopics(client, topics_by_name, request.options, request.queue);
+        rd::rd_kafka_TopicCollection_destroy(topics_by_name);
     }
     let answer = request.answer(bound)?;
-    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DescribeTopics_result(answer.event());
         if result.is_null() {

@@ -1,8 +1,7 @@
-//! Requests about groups that the rdkafka crate does not send: all offsets of any group, its state and members, its deletion by
-//! a client that also asks for those.
+//! Consumer group requests of the Admin API: committed offsets of any group, describe, delete.
 //!
-//! The crate's `fetch_group_list` asks every broker of the cluster and knows only classic groups; its committed offsets are
-//! those of named partitions and of the client's own group.
+//! The crate's `fetch_group_list` asks every broker of the cluster and describes only classic groups; its committed
+//! offsets are limited to given partitions and the client's own group.
 #![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
 
 use std::ffi::{CStr, CString, c_char};
@@ -16,47 +15,47 @@ use rdkafka::types::RDKafka;
 use super::TopicPartition;
 use super::native_admin::{AdminRequest, COORDINATOR_BOUND, c_names, check};
 
-/// A group as its coordinator describes it.
+/// The description of a group by its coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupDescription {
-    /// Kafka's word; `Dead` for a group that does not exist.
+    /// Kafka's name of the state; `Dead` for a group that does not exist.
     pub state: String,
     pub members: Vec<GroupMember>,
 }
 
-/// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupMember {
-    /// The id that the coordinator gave it.
+    /// The member id.
     pub id: String,
-    /// Its `group.instance.id`, if it is a static member.
+    /// `group.instance.id` of a static member.
     pub instance_id: Option<String>,
-    /// Its client id.
+    /// The client id.
     pub client: String,
     pub host: String,
     pub partitions: Vec<TopicPartition>,
 }
 
-/// An offset that a group has committed, or why the broker does not tell it.
+/// A committed offset, or the broker's error for the partition.
 pub type CommittedOffset = (TopicPartition, Result<Option<i64>, RDKafkaErrorCode>);
 
-/// A group that was to be deleted, and the broker's refusal if there was one.
+/// The result of deleting a group.
 pub type DeletedGroup = (String, Result<(), RDKafkaErrorCode>);
 
-/// All that a group has committed, pending transactions not waited for: a request that does not ask for stable offsets.
+/// All committed offsets of a group, without waiting for pending transactions (the request does not require stable
+/// offsets).
 pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
     let request = AdminRequest::new(client, kind, COORDINATOR_BOUND);
-    // SAFETY: the name lives through the call and is copied, as is the request, which is destroyed here; null partitions
-    // mean all of them; options and queue are live.
+    // SAFETY: the name lives through the call and is copied, as is the request, which is destroyed here; null
+    // partitions mean all of them; options and queue are live.
     unsafe {
-        let mut asked = [rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null())];
-        rd::rd_kafka_ListConsumerGroupOffsets(client, asked.as_mut_ptr(), 1, request.options, request.queue);
-        rd::rd_kafka_ListConsumerGroupOffsets_destroy(asked[0]);
+        let mut requests = [rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null())];
+        rd::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, request.options, request.queue);
+        rd::rd_kafka_ListConsumerGroupOffsets_destroy(requests[0]);
     }
     let answer = request.answer(bound)?;
-    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(answer.event());
         if result.is_null() {
@@ -75,13 +74,14 @@ pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<V
             .map(|element| {
                 let code: RDKafkaErrorCode = element.err.into();
                 let offset = (element.offset >= 0).then_some(element.offset);
-                (place(element), if code == RDKafkaErrorCode::NoError { Ok(offset) } else { Err(code) })
+                (topic_partition(element), if code == RDKafkaErrorCode::NoError { Ok(offset) } else { Err(code) })
             })
             .collect())
     }
 }
 
-/// State and members of groups, in their order; each asked of its own coordinator, in the newer protocol and then the classic.
+/// State and members of groups, in their order. Each request goes to the group's coordinator, with the consumer
+/// protocol first and the classic one next.
 pub fn describe(
     client: *mut RDKafka,
     groups: &[String],
@@ -102,7 +102,7 @@ pub fn describe(
         );
     }
     let answer = request.answer(bound)?;
-    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DescribeConsumerGroups_result(answer.event());
         if result.is_null() {
@@ -114,19 +114,19 @@ pub fn describe(
     }
 }
 
-/// Deletes groups: what became of each, in any order.
+/// Deletes groups; the results are in any order.
 pub fn delete(client: *mut RDKafka, groups: &[String], bound: Duration) -> Result<Vec<DeletedGroup>, RDKafkaErrorCode> {
     let names = c_names(groups)?;
     let request = AdminRequest::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS, COORDINATOR_BOUND);
-    // SAFETY: the names live through the call and are copied, as are the requests, which are destroyed here; options and
-    // queue are live.
+    // SAFETY: the names live through the call and are copied, as are the requests, which are destroyed here; options
+    // and queue are live.
     unsafe {
-        let mut asked: Vec<_> = names.iter().map(|name| rd::rd_kafka_DeleteGroup_new(name.as_ptr())).collect();
-        rd::rd_kafka_DeleteGroups(client, asked.as_mut_ptr(), asked.len(), request.options, request.queue);
-        rd::rd_kafka_DeleteGroup_destroy_array(asked.as_mut_ptr(), asked.len());
+        let mut requests: Vec<_> = names.iter().map(|name| rd::rd_kafka_DeleteGroup_new(name.as_ptr())).collect();
+        rd::rd_kafka_DeleteGroups(client, requests.as_mut_ptr(), requests.len(), request.options, request.queue);
+        rd::rd_kafka_DeleteGroup_destroy_array(requests.as_mut_ptr(), requests.len());
     }
     let answer = request.answer(bound)?;
-    // SAFETY: the answer is one to this request and lives to the end of the block; what is kept of it is copied.
+    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_DeleteGroups_result(answer.event());
         if result.is_null() {
@@ -151,7 +151,7 @@ unsafe fn description(
     // SAFETY: by this function's contract; what is reached from it lives as long, and all of it is copied.
     unsafe {
         match check(rd::rd_kafka_ConsumerGroupDescription_error(group)) {
-            // From some version of the request on a group that does not exist is an error, not only dead.
+            // Newer versions of the request return an error for a missing group, older ones the state `Dead`.
             Err(RDKafkaErrorCode::GroupIdNotFound) => {
                 return Ok(GroupDescription { state: "Dead".to_owned(), members: Vec::new() });
             }
@@ -177,7 +177,7 @@ unsafe fn description(
                     id: word(rd::rd_kafka_MemberDescription_consumer_id(member)),
                     client: word(rd::rd_kafka_MemberDescription_client_id(member)),
                     host: word(rd::rd_kafka_MemberDescription_host(member)),
-                    partitions: partitions(assigned).iter().map(|element| place(element)).collect(),
+                    partitions: partitions(assigned).iter().map(|element| topic_partition(element)).collect(),
                 }
             })
             .collect();
@@ -189,7 +189,7 @@ unsafe fn description(
 ///
 /// `list` is null or a live list that outlives the result.
 unsafe fn partitions<'a>(list: *const rd::rd_kafka_topic_partition_list_t) -> &'a [rd::rd_kafka_topic_partition_t] {
-    // SAFETY: by this function's contract; the elements stand in one array of `cnt`, whose pointer an empty list may lack.
+    // SAFETY: by this function's contract; `elems` has `cnt` elements, and may be null in an empty list.
     unsafe {
         if list.is_null() || (*list).elems.is_null() {
             return &[];
@@ -200,8 +200,8 @@ unsafe fn partitions<'a>(list: *const rd::rd_kafka_topic_partition_list_t) -> &'
 
 /// # Safety
 ///
-/// The element is one of a live list, whose topics are strings.
-unsafe fn place(element: &rd::rd_kafka_topic_partition_t) -> TopicPartition {
+/// The element belongs to a live list, whose topics are C strings.
+unsafe fn topic_partition(element: &rd::rd_kafka_topic_partition_t) -> TopicPartition {
     // SAFETY: by this function's contract; the name is copied.
     let topic = unsafe { CStr::from_ptr(element.topic) }.to_string_lossy().into_owned();
     TopicPartition { topic, partition: element.partition }

@@ -1,4 +1,4 @@
-//! Owns the calls that go past the crates for what a record is made of: the size of headers, and a digest.
+//! Header sizes and SHA-256: direct calls of librdkafka and OpenSSL for what a record contains.
 #![allow(unsafe_code, reason = "bindings to librdkafka and OpenSSL; each block says why it is sound")]
 
 use std::ffi::CStr;
@@ -7,16 +7,17 @@ use std::ptr;
 use rdkafka::bindings as rd;
 use rdkafka::message::BorrowedHeaders;
 
-// Of the OpenSSL that librdkafka is linked with.
+// From the OpenSSL that librdkafka is linked with.
 unsafe extern "C" {
     fn SHA256(bytes: *const u8, size: usize, digest: *mut u8) -> *mut u8;
 }
 
-/// Bytes of the names and values of headers. The crate's own access gives up on names that are no text.
+/// Total bytes of header names and values. The crate's access panics on names that are not UTF-8.
 pub(super) fn header_bytes(headers: &BorrowedHeaders) -> usize {
     let headers: *const rd::rd_kafka_headers_t = ptr::from_ref(headers).cast();
     let mut bytes = 0;
-    // SAFETY: the crate's reference is the library's pointer; name and value belong to the list, which outlives this call.
+    // SAFETY: the crate's reference is librdkafka's pointer; name and value belong to the list, which outlives this
+    // call.
     unsafe {
         for at in 0..rd::rd_kafka_header_cnt(headers) {
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
@@ -27,7 +28,7 @@ pub(super) fn header_bytes(headers: &BorrowedHeaders) -> usize {
     bytes
 }
 
-/// The SHA-256 of bytes, by the OpenSSL that is linked for TLS.
+/// SHA-256, from the OpenSSL that is linked for TLS.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];

@@ -1,4 +1,4 @@
-//! Offsets of partitions and groups: log starts, last stable offsets, high watermarks, look-ups by time, committed offsets.
+//! Offsets: log start, last stable offset (LSO), high watermark, offsets for a time, committed offsets of a group.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,67 +15,70 @@ use super::retry::Request;
 use super::{TopicPartition, blocking_call};
 use crate::clock::{self, Deadline};
 
-/// How long a transaction that a dead writer left open is waited for: the broker ends it within its timeout and the ten
-/// seconds between two looks of the coordinator.
+/// How long to wait for a transaction whose writer died: the broker aborts it after its timeout, at the coordinator's
+/// next check, which comes every ten seconds.
 pub(super) const HUNG_TRANSACTION: Duration = Duration::from_mins(1);
 
-/// How long a wait for a transaction says nothing.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long a wait for a transaction is not reported.
+const QUIET: Duration = Duration::from_secs(2);
 
-/// Which end of a partition is meant.
+/// Which end of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOffset {
-    /// The last stable offset: behind no open transaction.
+    /// The last stable offset: the end before the first open transaction.
     LastStable,
-    /// The high watermark.
     HighWatermark,
 }
 
-/// A wait for partitions to be stable up to ends that were frozen before: for the transactions below them to end.
+/// Waits until partitions are stable up to given end offsets, that is until the transactions below them have ended.
 ///
-/// The caller looks now and then; the wait says what it waits for, and is bounded.
+/// The caller polls it. It reports what it waits for, and gives up after a minute.
 #[derive(Debug)]
 pub struct StableWait {
     bound: Deadline,
-    silence: Deadline,
-    told: bool,
+    quiet: Deadline,
+    reported: bool,
 }
 
 impl Default for StableWait {
     fn default() -> Self {
-        Self { bound: Deadline::after(HUNG_TRANSACTION), silence: Deadline::after(SILENCE), told: false }
+        Self { bound: Deadline::after(HUNG_TRANSACTION), quiet: Deadline::after(QUIET), reported: false }
     }
 }
 
 impl StableWait {
-    /// Looks once; `true` when every partition is stable up to its end.
+    /// Checks once; `true` when every partition is stable up to its end.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unreachable`](super::ErrorKind) when a transaction below an end stays open for more than 60 s,
-    /// [`ErrorKind::OutOfRange`](super::ErrorKind) when a log ends below its frozen end, or without an answer.
+    /// [`ErrorKind::OutOfRange`](super::ErrorKind) when a log now ends before the given end, or without an answer.
     pub fn check(
         &mut self,
         inspector: &Inspector,
         partitions: &[TopicPartition],
         ends: &[i64],
-        tell: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(&str),
     ) -> Result<bool, Error> {
         let stable = inspector.ends(partitions, EndOffset::LastStable)?;
         let Some(behind) = stable.iter().zip(ends).position(|(stable, end)| stable < end) else { return Ok(true) };
-        let place = &partitions[behind];
-        if self.silence.has_passed() {
+        let topic_partition = &partitions[behind];
+        if self.quiet.has_passed() {
             let now = inspector.ends(partitions, EndOffset::HighWatermark)?;
             if let Some(back) = now.iter().zip(ends).position(|(now, end)| now < end) {
                 return Err(Error::log_truncated(&partitions[back], ends[back], now[back]));
             }
-            self.silence = Deadline::after(SILENCE);
-            if !std::mem::replace(&mut self.told, true) {
-                tell(&format!("waiting for a transaction on {place} to end (up to 60 s)"));
+            self.quiet = Deadline::after(QUIET);
+            if !std::mem::replace(&mut self.reported, true) {
+                report(&format!("waiting for a transaction on {topic_partition} to end (up to 60 s)"));
             }
         }
         if self.bound.has_passed() {
-            let cause = Cause::OpenTransaction { place: place.clone(), stable: stable[behind], end: ends[behind] };
+            let cause = Cause::OpenTransaction {
+                topic_partition: topic_partition.clone(),
+                stable: stable[behind],
+                end: ends[behind],
+            };
             return Err(Error::new(cause));
         }
         Ok(false)
@@ -83,18 +86,18 @@ impl StableWait {
 }
 
 impl Inspector {
-    /// The ends of partitions, in their order.
+    /// The end offsets of partitions, in their order.
     ///
     /// # Errors
     ///
     /// Without an answer within the timeout, refused, or for a missing topic.
-    pub fn ends(&self, partitions: &[TopicPartition], isolation: EndOffset) -> Result<Vec<i64>, Error> {
-        self.bounds(partitions, isolation, Offset::End, self.connection.timeout)
+    pub fn ends(&self, partitions: &[TopicPartition], end: EndOffset) -> Result<Vec<i64>, Error> {
+        self.bounds(partitions, end, Offset::End, self.connection.timeout)
     }
 
-    /// The offsets of the first records whose timestamp is at or after a time, in milliseconds since the epoch and in the
-    /// order of the partitions; `None` where there is no such record. As for Kafka's own tools, records of aborted
-    /// transactions and markers count.
+    /// The offset of the first record at or after a time (milliseconds since the epoch), in the order of the
+    /// partitions; `None` where no record is that late. As in Kafka's own tools, records of aborted transactions and
+    /// markers count.
     ///
     /// # Errors
     ///
@@ -112,19 +115,19 @@ impl Inspector {
         self.bounds(partitions, EndOffset::HighWatermark, Offset::Beginning, self.connection.timeout)
     }
 
-    /// Log start, last stable offset and high watermark of partitions; a topic that is missing is waited for no longer than
-    /// `patience`.
+    /// Log start, last stable offset and high watermark of partitions. For `missing_for` a missing topic is requested
+    /// again.
     ///
-    /// The last stable offset is asked for last: the other way round, what is written between two requests would pass for
-    /// an open transaction.
+    /// The last stable offset comes last: in the other order, records written between two requests would look like an
+    /// open transaction.
     pub(super) fn all_bounds(
         &self,
         partitions: &[TopicPartition],
-        patience: Duration,
+        missing_for: Duration,
     ) -> Result<Vec<(i64, i64, i64)>, Error> {
-        let starts = self.bounds(partitions, EndOffset::HighWatermark, Offset::Beginning, patience)?;
-        let ends = self.bounds(partitions, EndOffset::HighWatermark, Offset::End, patience)?;
-        let stable = self.bounds(partitions, EndOffset::LastStable, Offset::End, patience)?;
+        let starts = self.bounds(partitions, EndOffset::HighWatermark, Offset::Beginning, missing_for)?;
+        let ends = self.bounds(partitions, EndOffset::HighWatermark, Offset::End, missing_for)?;
+        let stable = self.bounds(partitions, EndOffset::LastStable, Offset::End, missing_for)?;
         let bounds = starts.into_iter().zip(stable).zip(ends);
         Ok(bounds.map(|((start, stable), end)| (start, stable, end.max(stable))).collect())
     }
@@ -132,28 +135,29 @@ impl Inspector {
     fn bounds(
         &self,
         partitions: &[TopicPartition],
-        isolation: EndOffset,
-        end: Offset,
-        patience: Duration,
+        end: EndOffset,
+        time: Offset,
+        missing_for: Duration,
     ) -> Result<Vec<i64>, Error> {
-        // Both ends are always somewhere.
-        Ok(self.offsets_at(partitions, isolation, end, patience)?.into_iter().flatten().collect())
+        // Both ends always have an offset.
+        Ok(self.offsets_at(partitions, end, time, missing_for)?.into_iter().flatten().collect())
     }
 
-    /// One request per broker for all partitions: an offset query whose "time" is a time or one of the two ends.
+    /// One `ListOffsets` request per broker for all partitions; the "time" of the query is a time or one of the two
+    /// ends.
     ///
-    /// A topic that is missing may be one that was just created: it is asked for again for as long as `patience`.
+    /// A missing topic may have just been created, so it is requested again for `missing_for`.
     fn offsets_at(
         &self,
         partitions: &[TopicPartition],
-        isolation: EndOffset,
+        end: EndOffset,
         time: Offset,
-        patience: Duration,
+        missing_for: Duration,
     ) -> Result<Vec<Option<i64>>, Error> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let client = match isolation {
+        let client = match end {
             EndOffset::LastStable => Arc::clone(&self.stable),
             EndOffset::HighWatermark => Arc::clone(&self.latest),
         };
@@ -165,24 +169,25 @@ impl Inspector {
                 .map_err(|error| error::of_call(&error, doing, &[], &self.context.errors))?;
         }
         let needs = of_topics(partitions, Operation::Describe);
-        let request = Request { doing, needs: &needs, missing_for: patience, timeout: self.connection.timeout };
-        let (asked, places) = (Arc::clone(&client), partitions.to_vec());
-        let attempt = move |bound| found_offsets(&asked.offsets_for_times(query.clone(), bound)?, &places, time);
+        let request = Request { doing, needs: &needs, missing_for, timeout: self.connection.timeout };
+        let (asked, topic_partitions) = (Arc::clone(&client), partitions.to_vec());
+        let attempt =
+            move |bound| found_offsets(&asked.offsets_for_times(query.clone(), bound)?, &topic_partitions, time);
         self.send(&request, attempt, |bound| refresh(&client, partitions, bound)).map_err(|error| {
-            let topics: Vec<String> = partitions.iter().map(|place| place.topic.clone()).collect();
+            let topics: Vec<String> = partitions.iter().map(|topic_partition| topic_partition.topic.clone()).collect();
             if error.kind().is_retriable() { self.name_leaderless(error, &topics) } else { error }
         })
     }
 
-    /// The group's committed offsets, in the order of the partitions; waits for pending transactional ones.
+    /// The group's committed offsets, in the order of the partitions. It waits for offsets of pending transactions.
     ///
     /// # Errors
     ///
-    /// Without an answer within the timeout, when a pending transaction is not decided within 60 s, refused, or stopped.
+    /// Without an answer within the timeout, when a pending transaction is still open after 60 s, refused, or stopped.
     pub fn committed(
         &self,
         partitions: &[TopicPartition],
-        tell: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(&str),
     ) -> Result<Vec<Option<i64>>, Error> {
         if partitions.is_empty() {
             return Ok(Vec::new());
@@ -194,11 +199,12 @@ impl Inspector {
         let mut needs = of_topics(partitions, Operation::Describe);
         needs.push(self.group.clone());
         let bound = Deadline::after(HUNG_TRANSACTION.max(self.connection.timeout));
-        let silence = Deadline::after(self.connection.timeout);
-        // An unstable offset is retried inside the library and surfaces as a time-out; so does a dead coordinator.
-        let (mut longest, mut told) = (SILENCE, false);
+        let quiet = Deadline::after(self.connection.timeout);
+        // librdkafka retries an unstable offset internally until the request times out, as it does with a dead
+        // coordinator.
+        let (mut longest, mut reported) = (QUIET, false);
         loop {
-            let left = if silence.has_passed() { bound.remaining() } else { silence.remaining() };
+            let left = if quiet.has_passed() { bound.remaining() } else { quiet.remaining() };
             let request = Request {
                 doing: "reading committed offsets",
                 needs: &needs,
@@ -206,17 +212,18 @@ impl Inspector {
                 timeout: left.min(longest),
             };
             longest = Duration::MAX;
-            let (client, query, places) = (Arc::clone(&self.stable), query.clone(), partitions.to_vec());
-            let attempt = move |bound| committed_offsets(&client.committed_offsets(query.clone(), bound)?, &places);
+            let (client, query, topic_partitions) = (Arc::clone(&self.stable), query.clone(), partitions.to_vec());
+            let attempt =
+                move |bound| committed_offsets(&client.committed_offsets(query.clone(), bound)?, &topic_partitions);
             match self.send(&request, attempt, |_| {}) {
                 Err(error) if error.kind().is_retriable() && !bound.has_passed() => {
                     let answers = self.responds();
-                    if silence.has_passed() && !answers {
+                    if quiet.has_passed() && !answers {
                         return Err(error);
                     }
-                    if answers && !std::mem::replace(&mut told, true) {
-                        tell(
-                            "waiting for a transaction of a dead writer to end before the committed offsets can be read (up to 60 s)",
+                    if answers && !std::mem::replace(&mut reported, true) {
+                        report(
+                            "waiting for a transaction whose writer died to end before the committed offsets can be read (up to 60 s)",
                         );
                     }
                 }
@@ -225,7 +232,7 @@ impl Inspector {
         }
     }
 
-    /// Whether some broker answers at the moment; known within a second, or twice as long as its last answer took.
+    /// Whether any broker answers at the moment; decided within a second, or twice the last response time.
     #[must_use]
     pub fn responds(&self) -> bool {
         let (client, bound) = (Arc::clone(&self.latest), self.attempt_timeout.attempt().min(self.connection.timeout));
@@ -234,20 +241,20 @@ impl Inspector {
         matches!(answer, Ok(Some(Ok(_))))
     }
 
-    /// Waits until the last stable offset has reached `ends`: until then a reader of committed records does not see
-    /// what was written below them.
+    /// Waits until the last stable offset has reached `ends`, so that a reader of committed records sees everything
+    /// below them.
     ///
     /// # Errors
     ///
-    /// As [`StableWait::check`]; when a stop was asked for.
+    /// As [`StableWait::check`], or after a signal.
     pub fn wait_stable(
         &self,
         partitions: &[TopicPartition],
         ends: &[i64],
-        tell: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
         let mut wait = StableWait::default();
-        while !wait.check(self, partitions, ends, tell)? {
+        while !wait.check(self, partitions, ends, report)? {
             Error::check(&self.shutdown)?;
             clock::pause(Duration::from_millis(5));
         }
@@ -255,32 +262,32 @@ impl Inspector {
     }
 }
 
-/// Brings the leaders of topics up to date: an offset query goes to the leaders that the client knows, dead or alive.
+/// Refreshes the leaders of topics: an offset query goes to the leaders that the client knows, even dead ones.
 fn refresh(client: &BaseConsumer<Context>, partitions: &[TopicPartition], bound: Duration) {
-    let mut topics: Vec<&str> = partitions.iter().map(|place| place.topic.as_str()).collect();
+    let mut topics: Vec<&str> = partitions.iter().map(|topic_partition| topic_partition.topic.as_str()).collect();
     topics.dedup();
     let deadline = Deadline::after(bound);
     for topic in topics {
-        // Without an answer the next attempt has to do with what is known.
+        // If it fails, the next attempt uses the old leaders.
         drop(client.fetch_metadata(Some(topic), deadline.remaining().max(Duration::from_millis(1))));
     }
 }
 
 fn found_offsets(
     answer: &TopicPartitionList,
-    places: &[TopicPartition],
+    topic_partitions: &[TopicPartition],
     time: Offset,
 ) -> Result<Vec<Option<i64>>, KafkaError> {
-    // A partition without an answer has no leader yet, or none any more.
+    // A partition without an answer has no leader at the moment.
     let missing = || KafkaError::OffsetFetch(Rd::LeaderNotAvailable);
-    places
+    topic_partitions
         .iter()
         .map(|TopicPartition { topic, partition }| {
             let element = answer.find_partition(topic, *partition).ok_or_else(missing)?;
             element.error()?;
             match element.offset() {
                 Offset::Offset(offset) => Ok(Some(offset)),
-                // Where no record is as late, the answer to a time is the end.
+                // Where no record is that late, a query for a time returns the end.
                 Offset::End if matches!(time, Offset::Offset(_)) => Ok(None),
                 _ => Err(missing()),
             }
@@ -288,8 +295,11 @@ fn found_offsets(
         .collect()
 }
 
-fn committed_offsets(answer: &TopicPartitionList, places: &[TopicPartition]) -> Result<Vec<Option<i64>>, KafkaError> {
-    places
+fn committed_offsets(
+    answer: &TopicPartitionList,
+    topic_partitions: &[TopicPartition],
+) -> Result<Vec<Option<i64>>, KafkaError> {
+    topic_partitions
         .iter()
         .map(|TopicPartition { topic, partition }| {
             let Some(element) = answer.find_partition(topic, *partition) else { return Ok(None) };
@@ -299,9 +309,9 @@ fn committed_offsets(answer: &TopicPartitionList, places: &[TopicPartition]) -> 
         .collect()
 }
 
-/// An operation on each topic of some partitions.
+/// The operation on the topic of each partition.
 fn of_topics(partitions: &[TopicPartition], operation: Operation) -> Vec<Permission> {
-    let mut topics: Vec<&str> = partitions.iter().map(|place| place.topic.as_str()).collect();
+    let mut topics: Vec<&str> = partitions.iter().map(|topic_partition| topic_partition.topic.as_str()).collect();
     topics.dedup();
     topics.into_iter().map(|topic| Permission::topic(topic, &[operation])).collect()
 }

@@ -1,13 +1,13 @@
-//! Probes of a port: whether it answers in TLS, or in Kafka's protocol without TLS.
+//! Port probe: whether a port speaks TLS, or Kafka's protocol in plaintext.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How long a port is given to answer.
+/// The timeout of a probe.
 pub(super) const LIMIT: Duration = Duration::from_secs(2);
 
-/// Sends bytes to a port and reads as many as the answer is asked to have.
+/// Sends bytes to a port and reads an answer of `N` bytes.
 fn asked<const N: usize>(address: &str, question: &[u8]) -> Option<[u8; N]> {
     let address = address.to_socket_addrs().ok()?.next()?;
     let mut stream = TcpStream::connect_timeout(&address, LIMIT).ok()?;
@@ -19,21 +19,22 @@ fn asked<const N: usize>(address: &str, question: &[u8]) -> Option<[u8; N]> {
     Some(answer)
 }
 
-/// Whether a port answers the beginning of a TLS handshake in TLS.
+/// Whether a port answers a TLS `ClientHello` in TLS.
 pub(super) fn answers_tls(address: &str) -> bool {
     const HANDSHAKE: u8 = 22;
     const ALERT: u8 = 21;
     matches!(asked::<1>(address, &client_hello()), Some([HANDSHAKE | ALERT]))
 }
 
-/// Whether a port answers a request of Kafka's protocol that is not in TLS.
+/// Whether a port answers a plaintext Kafka request.
 pub(super) fn answers_kafka(address: &str) -> bool {
-    // Size 10, api key 18 (ApiVersions), version 0, correlation id 7, no client id; the answer has a size and that id.
+    // Size 10, api key 18 (ApiVersions), version 0, correlation id 7, no client id. The response starts with a size and
+    // the correlation id.
     let question = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
     asked::<8>(address, &question).is_some_and(|answer| answer[4..] == [0, 0, 0, 7])
 }
 
-/// The first message of TLS 1.2, with nothing in it but what a server must have to answer.
+/// A minimal TLS 1.2 `ClientHello` that a server answers.
 fn client_hello() -> Vec<u8> {
     let ciphers: &[u8] = &[0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0x00, 0x9c, 0x00, 0x2f];
     // Groups: x25519, P-256; signatures: ECDSA and RSA with SHA-256.
@@ -61,9 +62,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tls_and_kafka_are_told_from_silence() {
+    fn recognises_tls_and_kafka() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
-        let place = listener.local_addr().expect("an address").to_string();
+        let address = listener.local_addr().expect("an address").to_string();
         let answer = |bytes: &'static [u8]| {
             let listener = listener.try_clone().expect("cloned");
             std::thread::spawn(move || {
@@ -79,10 +80,10 @@ mod tests {
             (&[], false, false),
         ] {
             let thread = answer(bytes);
-            assert_eq!(answers_tls(&place), tls);
+            assert_eq!(answers_tls(&address), tls);
             thread.join().expect("answered");
             let thread = answer(bytes);
-            assert_eq!(answers_kafka(&place), kafka);
+            assert_eq!(answers_kafka(&address), kafka);
             thread.join().expect("answered");
         }
         assert!(!answers_tls("127.0.0.1:1"));

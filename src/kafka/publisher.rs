@@ -1,4 +1,4 @@
-//! Producer for bulk: idempotent, acks=all, every acknowledgement counted by partition.
+//! Idempotent bulk producer (`acks=all`), which counts the acknowledgements of each partition.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,22 +17,20 @@ use super::error_codes::{ErrorKind, kind_of};
 use super::native::{EnqueueResult, TopicHandle};
 use crate::clock::{self, Deadline};
 
-/// What was acknowledged on one partition.
+/// The acknowledged records of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivered {
-    /// The partition.
     pub partition: i32,
-    /// Number of acknowledged records.
     pub records: u64,
-    /// Offsets of the first and the last one, as far as their acknowledgements name one.
+    /// The first and the last offset, as far as the acknowledgements have one.
     pub offsets: Option<(i64, i64)>,
 }
 
-/// Asks for metadata in the background until `done`, or for two seconds.
+/// Requests metadata in the background until `done`, for at most two seconds.
 ///
-/// The first metadata reply retires the bootstrap connection before the real one is up, and an idempotent producer then
-/// waits a hard-coded 500 ms in librdkafka; any later metadata reply runs its state machine again. Without this thread
-/// everything works all the same, half a second later.
+/// The first metadata response retires the bootstrap connection before the real one is up, and an idempotent producer
+/// then waits a hard-coded 500 ms in librdkafka. Any later metadata response runs its state machine again. Without this
+/// thread everything works, half a second later.
 pub(super) fn poke_metadata(
     producer: &ThreadedProducer<DeliveryReports>,
     topic: &str,
@@ -50,28 +48,27 @@ pub(super) fn poke_metadata(
     }));
 }
 
-/// How far a partition is known to know this producer.
+/// The state of the first record of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstRecord {
-    /// It was sent nothing.
+    /// Not sent.
     None,
-    /// It was sent one record.
     InFlight,
-    /// It has acknowledged a record.
     Acked,
 }
 
 /// A producer for many records on one topic.
 ///
-/// One request at a time is on its way to a broker: with more, a new leader may refuse the first, as it does not lead yet, and
-/// take the second for one that is out of order. The library then goes on under a new epoch of the producer, and sends again
-/// under it what an old leader may have kept: an order was there twice (confluentinc/librdkafka#4953; twice in 180 restarts of
-/// a node, with ten producers). Requests grow instead.
+/// It sends one request at a time to a broker. With more, a new leader may refuse the first one, as it does not lead
+/// yet, and then refuse the second as out of order. librdkafka then bumps the producer epoch and sends again what the
+/// old leader may have stored, so a record can be duplicated (confluentinc/librdkafka#4953; twice in 180 restarts of a
+/// node, with ten producers). The requests become larger instead.
 ///
-/// The first record of a partition goes alone: only a partition that knows the producer refuses what comes out of turn, and
-/// the library takes a batch behind one that was refused for proof that this one is there (confluentinc/confluent-kafka-go#921).
+/// The first record of a partition is sent alone. Only a partition that knows the producer refuses records that are out
+/// of order, and librdkafka takes an accepted batch as proof that the refused batch before it was stored
+/// (confluentinc/confluent-kafka-go#921).
 pub struct Publisher {
-    // Before the producer: a handle must be gone when its client goes.
+    // Dropped before the producer, as its client must outlive it.
     handle: TopicHandle,
     producer: ThreadedProducer<DeliveryReports>,
     timeout: Duration,
@@ -81,7 +78,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A producer for `topic`, connected in the background.
+    /// Creates a producer for `topic`, which connects in the background.
     ///
     /// # Errors
     ///
@@ -102,18 +99,18 @@ impl Publisher {
         Ok(Self { handle, producer, timeout: connection.timeout, sent: 0, topic: topic.to_owned(), first_records })
     }
 
-    /// Hands a record to the client, which copies it; waits while the client's queue is full, and before the second record of
-    /// a partition until the first one is settled.
+    /// Sends a record; the client copies it. Blocks while the client's queue is full, and before the second record of a
+    /// partition until the first one is acknowledged or failed.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when nothing is acknowledged for the whole timeout, or the code of the client's refusal.
+    /// With exit code 4 when nothing is acknowledged for the whole timeout, or that of the client's error.
     pub fn send(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Error> {
         let first_record = usize::try_from(partition).ok().and_then(|index| self.first_records.get_mut(index));
         match first_record {
             Some(FirstRecord::Acked) | None => {}
             Some(first_record @ FirstRecord::None) => *first_record = FirstRecord::InFlight,
-            Some(FirstRecord::InFlight) => self.settle_first_records()?,
+            Some(FirstRecord::InFlight) => self.await_first_records()?,
         }
         match self.handle.produce(partition, key, value) {
             EnqueueResult::Queued => {
@@ -121,14 +118,15 @@ impl Publisher {
                 Ok(())
             }
             EnqueueResult::Rejected(code) => Err(self.refused(code)),
-            EnqueueResult::QueueFull => self.send_when_there_is_room(partition, key, value),
+            EnqueueResult::QueueFull => self.send_when_not_full(partition, key, value),
         }
     }
 
     #[cold]
-    fn settle_first_records(&mut self) -> Result<(), Error> {
+    fn await_first_records(&mut self) -> Result<(), Error> {
         self.finish()?;
-        // A record that is given up has taken the whole timeout, and the first one of every partition would take it again.
+        // A record that timed out has taken the whole timeout; the first one of every other partition would take it
+        // again.
         if let Some((_, refusal)) = self.refusal() {
             return Err(refusal);
         }
@@ -142,14 +140,9 @@ impl Publisher {
     }
 
     #[cold]
-    fn send_when_there_is_room(
-        &mut self,
-        partition: i32,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> Result<(), Error> {
+    fn send_when_not_full(&mut self, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Error> {
         let mut stalled = Deadline::after(self.timeout);
-        let mut settled = self.settled();
+        let mut reported = self.reported();
         loop {
             clock::pause(Duration::from_millis(1));
             match self.handle.produce(partition, key, value) {
@@ -158,12 +151,12 @@ impl Publisher {
                     return Ok(());
                 }
                 EnqueueResult::Rejected(code) => return Err(self.refused(code)),
-                EnqueueResult::QueueFull if settled != self.settled() => {
-                    settled = self.settled();
+                EnqueueResult::QueueFull if reported != self.reported() => {
+                    reported = self.reported();
                     stalled.renew();
                 }
                 EnqueueResult::QueueFull if stalled.has_passed() => {
-                    self.give_up();
+                    self.purge();
                     return Err(error::no_answer(
                         "publishing",
                         "nothing was acknowledged in time",
@@ -175,45 +168,45 @@ impl Publisher {
         }
     }
 
-    /// Waits until every record is acknowledged or refused.
+    /// Flushes: waits until every record is acknowledged or failed.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when some record is neither within the timeout.
+    /// With exit code 4 when the timeout passes first.
     pub fn finish(&self) -> Result<(), Error> {
         if self.reports().first_error().is_some_and(|first| kind_of(first.code) == ErrorKind::Unreachable) {
-            // The timeout is over for the first record that was given up: the others do not get another one.
-            self.give_up();
+            // One record has timed out already: the others do not get the timeout again.
+            self.purge();
         }
-        // Each record is given up by the client after the timeout; a little more lets the reports arrive.
+        // The client fails each record after the timeout; the extra time is for the delivery reports.
         if flush_all(&self.producer, self.sent, self.timeout + Duration::from_secs(2)) {
             return Ok(());
         }
         Err(error::no_answer("publishing", "not every record was acknowledged in time", &self.reports().context.errors))
     }
 
-    /// Gives up what is not acknowledged yet.
-    fn give_up(&self) {
+    /// Purges the records that are not acknowledged yet.
+    fn purge(&self) {
         self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
-    /// Records handed to the client.
+    /// Records in the client's queue so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Records that the broker acknowledged so far.
+    /// Records that the broker has acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.reports().acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Records that were refused or given up so far, and why the first one was.
+    /// The number of failed records so far, and why the first one failed.
     #[must_use]
     pub fn refusal(&self) -> Option<(u64, Error)> {
         let first = self.reports().first_error()?;
-        // What the client itself does not take is no report.
+        // A record that the client itself rejects has no delivery report, so this is the topic's limit.
         let error = match first.code {
             code if error::is_size(code) => {
                 error::too_large(&self.topic, error::Limit::OfTopic, code, &self.reports().context.errors)
@@ -223,7 +216,7 @@ impl Publisher {
         Some((self.reports().failed.load(Ordering::Relaxed), error))
     }
 
-    /// What was acknowledged, by partition; partitions without a record are left out.
+    /// The acknowledged records by partition, without partitions that have none.
     #[must_use]
     pub fn delivered(&self) -> Vec<Delivered> {
         (0i32..)
@@ -237,14 +230,14 @@ impl Publisher {
             .collect()
     }
 
-    /// Ends without the client's own farewell, which takes up to 100 ms: only for a process that is about to end, when
-    /// nothing is in flight.
+    /// Ends without closing the client, which takes up to 100 ms. Only for a process that is about to end with nothing
+    /// in flight.
     pub fn leak(self) {
         std::mem::forget(self);
     }
 
-    fn settled(&self) -> u64 {
-        self.reports().settled()
+    fn reported(&self) -> u64 {
+        self.reports().reported()
     }
 
     fn reports(&self) -> &Arc<DeliveryReports> {
@@ -255,7 +248,7 @@ impl Publisher {
         if error::is_size(code) {
             return error::too_large(&self.topic, error::Limit::OfClient, code, &self.reports().context.errors);
         }
-        // A producer that was refused its id (KIP-679) fails every record with a code that says no more than that.
+        // A producer without the permission for its producer id (KIP-679) fails every record with a generic fatal code.
         let fatal = self
             .producer
             .client()

@@ -1,4 +1,5 @@
-//! Requests that are sent again while their errors pass, each attempt longer than the last one that was not answered.
+//! Retries: sends a request again while its errors are retriable, with attempt timeouts that adapt to the cluster's
+//! speed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,29 +15,28 @@ use super::{blocking_call, connection_fault};
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
-/// The first attempt of a client that has no answer yet. Short enough that a request to a broker that is gone is soon sent
-/// to another one.
+/// The first attempt timeout of a client without any response yet. It is short, so that a request to a dead broker is
+/// soon sent to another one.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// How long nothing is said about a wait.
-const SILENCE: Duration = Duration::from_secs(1);
+/// How long a wait is not reported.
+const QUIET: Duration = Duration::from_secs(1);
 
-/// How long an address that cannot be connected to is tried, where the user did not say how long to wait: it may be a broker
-/// that is just being started.
-const NOBODY_THERE: Duration = Duration::from_secs(4);
+/// How long addresses that cannot be connected to are tried when the user set no timeout: the broker may be starting.
+const UNREACHABLE_LIMIT: Duration = Duration::from_secs(4);
 
-/// The pause before the next attempt after an error that came at once.
+/// The pause before the next attempt after an immediate error.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// When a fault of the connection is looked at for the first time, and again: a probe of its port may be needed for that.
+/// When a connection fault is checked first, and how often after that. A check may probe the port.
 const FIRST_PROBE: Duration = Duration::from_millis(100);
 const NEXT_PROBE: Duration = Duration::from_millis(500);
 
-/// What an attempt gets beyond the library's own time-out before it is left behind.
+/// The extra time that an attempt gets after its timeout inside librdkafka, before it is abandoned.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long an attempt may take. A late answer is thrown away by the library, so attempts grow on a slow broker, and shrink
-/// again to twice what the last answer took.
+/// The timeout of one attempt. librdkafka drops a late response, so the timeout doubles on a slow cluster, and returns
+/// to twice the last response time.
 #[derive(Debug)]
 pub(super) struct AttemptTimeout(AtomicU64);
 
@@ -47,12 +47,12 @@ impl Default for AttemptTimeout {
 }
 
 impl AttemptTimeout {
-    /// Begins with another first attempt than requests have.
+    /// Starts with another first attempt timeout.
     pub fn of(first_attempt: Duration) -> Self {
         Self(AtomicU64::new(millis(first_attempt)))
     }
 
-    /// How long the next attempt may take.
+    /// The timeout of the next attempt.
     pub fn attempt(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
@@ -61,7 +61,7 @@ impl AttemptTimeout {
         self.0.store(millis(self.attempt() * 2), Ordering::Relaxed);
     }
 
-    /// Takes what an answer took.
+    /// Adapts to a response time.
     pub fn answered_after(&self, duration: Duration) {
         self.0.store(millis(FIRST_ATTEMPT.max(duration * 2)), Ordering::Relaxed);
     }
@@ -71,43 +71,43 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A request to be sent until it is answered.
+/// A request to send until it is answered.
 pub(super) struct Request<'a> {
     /// The work, in the user's words.
     pub doing: &'a str,
-    /// The permissions that it needs.
+    /// The permissions for it.
     pub needs: &'a [Permission],
-    /// How long what is missing may be something that was just made.
+    /// How long a missing topic counts as one that was just created.
     pub missing_for: Duration,
-    /// The bound of all attempts together.
+    /// The timeout of all attempts together.
     pub timeout: Duration,
 }
 
-/// What was done beside a request.
-struct Looked {
-    told: bool,
+/// The checks during the wait for a request.
+struct WaitChecks {
+    reported: bool,
     probe: Deadline,
 }
 
-/// Where a client's requests are sent from.
+/// Sends requests of one client.
 pub(super) struct Retry<'a> {
     pub connection: &'a Connection,
     pub log: &'a ErrorLog,
     pub attempt_timeout: &'a AttemptTimeout,
     pub shutdown: &'a Shutdown,
-    /// Brings in what the client heard meanwhile.
-    pub listen: &'a dyn Fn(),
+    /// Polls the client's queues for errors.
+    pub drain_events: &'a dyn Fn(),
 }
 
 impl Retry<'_> {
-    /// Sends a request until it is answered, until its error does not pass, or until its timeout.
+    /// Sends a request until it is answered, its error is not retriable, or its timeout has passed.
     ///
-    /// `refresh` is called between two attempts when the leader or the coordinator may have moved.
+    /// `refresh` runs between two attempts when the leader or the coordinator may have moved.
     ///
     /// # Errors
     ///
-    /// The last error, at the latest a moment after the timeout; at once when a stop was asked for, when a permission is
-    /// missing, or when the connection cannot come about.
+    /// The last error, at the latest shortly after the timeout. Returns at once after a signal, when a permission is
+    /// missing, or when the connection has a fault that no retry can fix.
     pub fn send<T, A>(&self, request: &Request<'_>, attempt: A, mut refresh: impl FnMut(Duration)) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -115,7 +115,7 @@ impl Retry<'_> {
     {
         let Request { doing, needs, .. } = *request;
         let deadline = Deadline::after(request.timeout);
-        let mut looked = Looked { told: false, probe: Deadline::after(FIRST_PROBE) };
+        let mut checks = WaitChecks { reported: false, probe: Deadline::after(FIRST_PROBE) };
         loop {
             let bound = deadline.remaining().min(self.attempt_timeout.attempt()).max(Duration::from_millis(1));
             let started = clock::now();
@@ -124,7 +124,7 @@ impl Retry<'_> {
                 blocking_call::with_check(
                     bound + GRACE,
                     move || attempt(bound),
-                    || self.look(request, &deadline, &mut looked),
+                    || self.check_wait(request, &deadline, &mut checks),
                 )?
             };
             let error = match answer {
@@ -136,10 +136,11 @@ impl Retry<'_> {
                 Some(Err(error)) => error,
                 None => KafkaError::AdminOp(Rd::OperationTimedOut),
             };
-            self.look(request, &deadline, &mut looked)?;
+            self.check_wait(request, &deadline, &mut checks)?;
             let kind = error::kind(&error);
-            let passes = kind.is_retriable() || kind == ErrorKind::Missing && deadline.elapsed() < request.missing_for;
-            if !passes || deadline.has_passed() {
+            let retriable =
+                kind.is_retriable() || kind == ErrorKind::Missing && deadline.elapsed() < request.missing_for;
+            if !retriable || deadline.has_passed() {
                 return Err(error::of_call(&error, doing, needs, self.log));
             }
             if started.elapsed() >= bound {
@@ -154,16 +155,16 @@ impl Retry<'_> {
         }
     }
 
-    /// What ends a wait before its time, and the line that says what is waited for.
-    fn look(&self, request: &Request<'_>, deadline: &Deadline, looked: &mut Looked) -> Result<(), Error> {
+    /// Returns the errors that end the wait early, and reports a long wait.
+    fn check_wait(&self, request: &Request<'_>, deadline: &Deadline, checks: &mut WaitChecks) -> Result<(), Error> {
         Error::check(self.shutdown)?;
-        (self.listen)();
-        if let Some((code, words)) = self.log.authorization_error(request.needs) {
-            return Err(error::of_code(code, &words, request.doing, request.needs, self.log));
+        (self.drain_events)();
+        if let Some((code, message)) = self.log.authorization_error(request.needs) {
+            return Err(error::of_code(code, &message, request.doing, request.needs, self.log));
         }
-        let probes = looked.probe.has_passed();
+        let probes = checks.probe.has_passed();
         if probes {
-            looked.probe = Deadline::after(NEXT_PROBE);
+            checks.probe = Deadline::after(NEXT_PROBE);
         }
         if probes && let Some(fault) = self.log.confirmed_fault() {
             return Err(Error::new(Cause::Connection(fault)).context(request.doing).of(&self.log.connection));
@@ -171,12 +172,12 @@ impl Retry<'_> {
         let faults = self.log.unreachable_addresses();
         if let Some(faults) = &faults
             && !self.connection.timeout_is_explicit
-            && deadline.elapsed() >= NOBODY_THERE
+            && deadline.elapsed() >= UNREACHABLE_LIMIT
         {
             return Err(Error::new(Cause::NoAddress(faults.clone())).context(request.doing).of(&self.log.connection));
         }
-        if !looked.told && deadline.elapsed() >= SILENCE && deadline.remaining() >= SILENCE / 2 {
-            looked.told = true;
+        if !checks.reported && deadline.elapsed() >= QUIET && deadline.remaining() >= QUIET / 2 {
+            checks.reported = true;
             let reason = faults.map(|faults| connection_fault::describe_all(&faults)).or_else(|| self.log.last());
             let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
             self.connection.log_wait(&format!("still {}{reason}", request.doing));

@@ -1,4 +1,5 @@
-//! Clients that read ranges, and why nothing comes to one: the queue that a scan reads brings no errors of connections.
+//! Consumer configuration of scans, and the diagnosis of a scan that gets no records: a batch queue does not return
+//! connection errors.
 
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use super::error::{self, Cause, Error};
 use super::error_codes::ErrorKind;
 use crate::clock::Deadline;
 
-/// How long a partition is listened to.
-const LISTEN: Duration = Duration::from_secs(2);
+/// How long the diagnosis reads.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a client is set up that reads ranges in the name of a group that it never joins.
+/// The consumer configuration of a scan, with the name of a group that it never joins.
 pub(super) fn config(connection: &Connection, group: &str) -> ClientConfig {
     connection.client_config_with(
         &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000"), ("fetch.wait.max.ms", "50")],
@@ -32,15 +33,16 @@ pub(super) fn config(connection: &Connection, group: &str) -> ClientConfig {
     )
 }
 
-/// Reads a partition from a position on for a moment, alone, as an answer is one for many, and by a client that hears everything.
+/// Reads one partition from a position for a short time, with a client whose queue returns connection errors. A
+/// partition alone, as a response has several.
 ///
 /// # Errors
 ///
-/// With exit code 7 when the client cannot take the answers.
+/// With exit code 7 when librdkafka cannot read the response.
 pub(super) fn diagnose_stall(
     connection: &Connection,
     group: &str,
-    place: &TopicPartition,
+    topic_partition: &TopicPartition,
     position: i64,
 ) -> Result<(), Error> {
     let consumer: BaseConsumer<Context> = config(connection, group)
@@ -49,20 +51,19 @@ pub(super) fn diagnose_stall(
     let errors = consumer.context().errors.clone();
     let failed = |error: &_| error::of_call(error, "reading", &[], &errors);
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&place.topic, place.partition, Offset::Offset(position))
+    list.add_partition_offset(&topic_partition.topic, topic_partition.partition, Offset::Offset(position))
         .map_err(|error| failed(&error))?;
     consumer.assign(&list).map_err(|error| failed(&error))?;
-    let deadline = Deadline::after(LISTEN);
+    let deadline = Deadline::after(DIAGNOSIS_TIMEOUT);
     while !deadline.has_passed() {
         match consumer.poll(deadline.remaining()) {
-            // An end, too, is an answer.
+            // The end of the partition is a response, too.
             Some(Ok(_) | Err(rdkafka::error::KafkaError::PartitionEOF(_))) => break,
             Some(Err(error)) if error::kind(&error) == ErrorKind::Corrupt => {
-                let words = errors.last().unwrap_or_else(|| error.to_string());
-                let (place, code) = (place.clone(), Rd::MessageSizeTooLarge);
-                return Err(
-                    Error::new(Cause::Unreadable { place, offset: position, code, words }).of(&errors.connection)
-                );
+                let message = errors.last().unwrap_or_else(|| error.to_string());
+                let (topic_partition, code) = (topic_partition.clone(), Rd::MessageSizeTooLarge);
+                return Err(Error::new(Cause::Unreadable { topic_partition, offset: position, code, message })
+                    .of(&errors.connection));
             }
             Some(Err(_)) | None => {}
         }

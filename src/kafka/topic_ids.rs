@@ -1,4 +1,4 @@
-//! Which topic stands behind a name: its id (KIP-516), asked for when an answer is needed, or looked up beside other work.
+//! Topic ids (KIP-516): request them, or look them up in the background. A topic that was created again has another id.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
@@ -14,12 +14,13 @@ use super::native_admin;
 use crate::state::TopicId;
 
 impl Inspector {
-    /// The ids of topics, in their order; `None` on a cluster that gives none. A topic that was just made may not be known to
-    /// every broker yet: one that is missing is asked for again for as long as `missing_for`.
+    /// The ids of topics, in their order; `None` on a cluster without topic ids. For `missing_for` a missing topic may
+    /// have just been created and is requested again.
     ///
     /// # Errors
     ///
-    /// Without an answer within the timeout, refused, or [`ErrorKind::Missing`](super::ErrorKind) when one of them does not exist.
+    /// Without an answer within the timeout, refused, or [`ErrorKind::Missing`](super::ErrorKind) when one of them does
+    /// not exist.
     pub fn topic_ids(&self, topics: &[String], missing_for: Duration) -> Result<Vec<Option<TopicId>>, Error> {
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -31,15 +32,15 @@ impl Inspector {
             let mut found =
                 native_admin::topic_ids(client.client().native_ptr(), &asked, bound).map_err(KafkaError::AdminOp)?;
             let of = |topic: &String| {
-                let place = found.iter().position(|(name, _)| name == topic);
-                let id = place.map_or(Err(Rd::UnknownTopicOrPartition), |place| found.swap_remove(place).1);
+                let index = found.iter().position(|(name, _)| name == topic);
+                let id = index.map_or(Err(Rd::UnknownTopicOrPartition), |index| found.swap_remove(index).1);
                 id.map_err(KafkaError::AdminOp)
             };
             asked.iter().map(of).collect()
         })
     }
 
-    /// Looks the ids up on a thread of its own, while the caller goes on; also when a stop was asked for.
+    /// Looks the ids up on another thread; also after a stop was requested.
     ///
     /// # Errors
     ///
@@ -48,20 +49,20 @@ impl Inspector {
         let (inspector, topics) = (self.ignoring_shutdown(), topics.to_vec());
         let (answered, answer) = mpsc::channel();
         std::thread::Builder::new()
-            .name("look at topics".to_owned())
-            // Nobody may wait for it any more.
+            .name("topic ids".to_owned())
+            // The receiver may be dropped by then.
             .spawn(move || answered.send(inspector.topic_ids(&topics, Duration::ZERO)).unwrap_or_default())
-            .map_err(|_| Error::new(Cause::Broken("no thread can be started: the limit of processes is reached")))?;
+            .map_err(|_| Error::new(Cause::Broken("no thread could be started: the process limit is reached")))?;
         Ok(TopicIdLookup(answer))
     }
 }
 
-/// A look at the ids of topics that is under way. What it finds was so at some moment after it began.
+/// A pending look-up of topic ids. Its result was true at some time after it began.
 #[derive(Debug)]
 pub struct TopicIdLookup(mpsc::Receiver<Result<Vec<Option<TopicId>>, Error>>);
 
 impl TopicIdLookup {
-    /// Waits for its end; `None` when that does not come within `bound`.
+    /// Waits for the result; `None` when it does not arrive within `bound`.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl TopicIdLookup {
         }
     }
 
-    /// What it found, if it has ended.
+    /// The result, if there is one.
     ///
     /// # Errors
     ///
@@ -89,5 +90,5 @@ impl TopicIdLookup {
 }
 
 fn panicked() -> Error {
-    Error::new(Cause::Broken("a look at topics panicked"))
+    Error::new(Cause::Broken("the look-up of topic ids panicked"))
 }

@@ -1,4 +1,4 @@
-//! Transactional producer: its calls, and what each error means for the open transaction.
+//! Transactional producer: init (fencing), begin, send, offsets of the group, commit, abort; each call with a deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,106 +9,75 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::acl::{Operation, Permission};
+use super::call_deadline::CallDeadline;
 use super::client_context::Context;
 use super::connection::Connection;
 use super::coordinator_probe::{CoordinatorProbe, STATISTICS_MILLIS};
 use super::delivery_reports::{DeliveryReports, flush_all};
 use super::error::{self, Cause, Error};
 use super::headers::Headers;
-use super::member::GroupMetadata;
 use super::native::{self, EnqueueResult, TopicHandle};
 use super::publisher::poke_metadata;
+use super::rebalance::GroupMetadata;
 use super::retry;
 use super::transaction_error::TransactionError;
 use super::{Sizes, TopicPartition, blocking_call};
 use crate::clock::{self, Deadline};
 use crate::shutdown::Shutdown;
 
-/// What a call gets beyond its own time-out before it is left behind.
+/// The extra time that a call gets after its timeout inside librdkafka, before it is abandoned.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a call that timed out has waited for.
 pub(super) const NO_COORDINATOR: &str = "the transaction coordinator did not answer in time";
 
-/// What a call gets beyond its time-out, once: a process that stood still finds the broker's answer waiting.
-const LAST_LOOK: Duration = Duration::from_secs(2);
-
-/// The largest record that a transaction writes, key, value and headers together: larger ones are not handed over.
+/// The largest record of a transaction: key, value and headers. Callers do not send larger ones.
 pub const LARGEST_RECORD: u64 = 32 << 20;
 
-/// What the client counts for a record beyond its bytes, and more.
-const ROOM: u64 = 64 << 10;
+/// More than the bytes that the client counts for a record in addition to its own.
+const RECORD_OVERHEAD: u64 = 64 << 10;
 
-/// How much later than its bound a call must come back to show that the process stood still in it.
-const STALL: Duration = Duration::from_millis(500);
-
-/// How long a call is repeated.
-///
-/// A process that is stopped in the middle of a call wakes with its time used up, and finds the answer waiting.
-struct CallDeadline {
-    bound: Duration,
-    deadline: Deadline,
-    looked: bool,
-}
-
-impl CallDeadline {
-    fn new(timeout: Duration) -> Self {
-        Self { bound: timeout, deadline: Deadline::after(timeout), looked: false }
-    }
-
-    fn bound(&self) -> Duration {
-        self.deadline.remaining().max(if self.looked { LAST_LOOK } else { Duration::from_millis(1) })
-    }
-
-    /// Whether the call may be repeated.
-    fn may_retry(&mut self) -> bool {
-        let stood_still = self.deadline.elapsed() > self.bound + STALL;
-        !self.deadline.has_passed() || stood_still && !std::mem::replace(&mut self.looked, true)
-    }
-}
-
-/// A topic that the transactions write to, by its place in the list given to [`TransactionalProducer::open`].
+/// A topic that the producer writes to: index in the list given to [`TransactionalProducer::open`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output(pub usize);
 
-/// A transactional id: unique to a process, and below a name that ACLs can be given for.
+/// A transactional id: a prefix, which an ACL can name, and a suffix, which is unique to the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionalId {
-    /// What it begins with, the same for every process.
-    pub family: String,
-    /// The rest.
-    pub member: String,
+    /// The prefix, the same in every process.
+    pub prefix: String,
+    /// The suffix.
+    pub suffix: String,
 }
 
 /// A transactional producer.
 ///
-/// After an error other than [`TransactionError::Abort`] and [`TransactionError::Stale`] it must be dropped: librdkafka
-/// has no KIP-890, so a late `EndTxn` of a call in doubt could end a later transaction of the same producer.
+/// Never reuse it after an error other than [`TransactionError::Abort`] and [`TransactionError::Stale`]: librdkafka has
+/// no KIP-890, so a late `EndTxn` of a call with an unknown outcome could end a later transaction of the same producer.
 pub struct TransactionalProducer {
-    // Before the producer: a handle must be gone when its client goes.
+    // Dropped before the producer, as its client must outlive them.
     handles: Vec<TopicHandle>,
     pub(super) topics: Vec<String>,
     pub(super) producer: ThreadedProducer<DeliveryReports>,
-    /// Records handed to the client.
+    /// Records in the client's queue so far.
     sent: AtomicU64,
     pub(super) context: Context,
     timeout: Duration,
-    /// How long the broker lets a transaction stay open.
     transaction_timeout: Duration,
-    /// How long nobody asks what the adding of offsets waits for.
+    /// How long `send_offsets` waits before it probes the group coordinator.
     attempt_timeout: retry::AttemptTimeout,
-    /// What its transactions need.
+    /// The permissions for its transactions.
     pub(super) needs: Vec<Permission>,
 }
 
 impl TransactionalProducer {
-    /// Takes over the transactional id: fences a predecessor and ends the transaction that it left open. What is written to the
-    /// `compressed` topic is compressed with gzip, which every client reads, whatever `compression.type` says.
+    /// Initializes the transactional id: fences an earlier producer with this id and aborts its open transaction.
+    /// Records on the `compressed` topic are compressed with gzip, which every client can read, whatever
+    /// `compression.type` is.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the coordinator does not answer within the timeout, 5 when it refuses, 2 for a wrong
-    /// configuration; the signal's code when a stop was asked for.
+    /// With exit code 4 when the coordinator does not answer within the timeout, 5 when it refuses, 2 for an invalid
+    /// configuration; the signal's code after a signal.
     pub fn open(
         connection: &Connection,
         id: &TransactionalId,
@@ -118,7 +87,7 @@ impl TransactionalProducer {
         shutdown: &Shutdown,
     ) -> Result<Self, Error> {
         let (timeout, batch) = (connection.transaction_timeout().as_millis().to_string(), sizes.batch_size());
-        let size = sizes.record.unwrap_or(0).max(LARGEST_RECORD + ROOM).to_string();
+        let size = sizes.record.unwrap_or(0).max(LARGEST_RECORD + RECORD_OVERHEAD).to_string();
         let config = connection.client_config_with(
             &[
                 ("transaction.timeout.ms", &timeout),
@@ -128,31 +97,31 @@ impl TransactionalProducer {
                 ("statistics.interval.ms", STATISTICS_MILLIS),
             ],
             &[
-                ("transactional.id", &format!("{}{}", id.family, id.member)),
+                ("transactional.id", &format!("{}{}", id.prefix, id.suffix)),
                 ("enable.idempotence", "true"),
                 ("acks", "all"),
             ],
         );
-        let mut needs = vec![Permission::transactions(&id.family)];
+        let mut needs = vec![Permission::transactions(&id.prefix)];
         needs.extend(topics.iter().map(|topic| Permission::topic(topic, &[Operation::Write])));
         let context = Context::new(connection);
         let producer: ThreadedProducer<DeliveryReports> = config
             .create_with_context(DeliveryReports::new(context.clone(), 0))
             .map_err(|error| error::configuration(&error))?;
-        let handle = |(place, topic): (usize, &String)| {
-            let codec = (compressed == Some(Output(place))).then_some(c"gzip");
+        let handle = |(index, topic): (usize, &String)| {
+            let codec = (compressed == Some(Output(index))).then_some(c"gzip");
             TopicHandle::new(producer.client().native_ptr(), topic, codec)
                 .ok_or_else(|| Error::new(Cause::TopicName(topic.clone())))
         };
         let handles = topics.iter().enumerate().map(handle).collect::<Result<_, _>>()?;
         let (topics, sent, timeout) = (topics.to_vec(), AtomicU64::new(0), connection.timeout);
         let transaction_timeout = connection.transaction_timeout();
-        // A new client remembers no coordinator: its first call is not given up before its time.
+        // A new client has not cached a coordinator, so its first call must not be given up early.
         let attempt_timeout = retry::AttemptTimeout::of(transaction_timeout);
-        let transactions =
+        let producer =
             Self { handles, topics, producer, sent, context, timeout, transaction_timeout, attempt_timeout, needs };
-        transactions.initialize(shutdown)?;
-        Ok(transactions)
+        producer.initialize(shutdown)?;
+        Ok(producer)
     }
 
     fn initialize(&self, shutdown: &Shutdown) -> Result<(), Error> {
@@ -175,34 +144,34 @@ impl TransactionalProducer {
                         && self.context.errors.authorization_error(&self.needs).is_none() => {}
                 Err(KafkaError::Transaction(error)) if error.is_retriable() => {
                     break Err(error::no_answer(
-                        "taking over the transactional id",
+                        "initializing the transactional id",
                         NO_COORDINATOR,
                         &self.context.errors,
                     ));
                 }
-                Err(error) => break Err(self.failure(&error, "taking over the transactional id")),
+                Err(error) => break Err(self.failure(&error, "initializing the transactional id")),
             }
         };
         done.store(true, Ordering::Relaxed);
         result
     }
 
-    /// Begins a transaction; the broker learns of it with the first record.
+    /// Begins a transaction. The broker starts it with the first record.
     ///
     /// # Errors
     ///
     /// When the producer is fenced or unusable.
     pub fn begin(&self) -> Result<(), TransactionError> {
-        // What an aborted transaction was told does not matter any more.
+        // Acknowledgements of an aborted transaction do not matter.
         self.producer.client().context().take_acks_without_offset();
         self.producer.begin_transaction().map_err(|error| self.classify_kafka(&error, "beginning a transaction"))
     }
 
-    /// Writes a record in the open transaction; `None` for a value is a tombstone.
+    /// Writes a record in the open transaction; a value of `None` is a tombstone.
     ///
     /// # Errors
     ///
-    /// When the transaction has failed already, or the client refuses the record.
+    /// When the transaction has failed already, or the client rejects the record.
     pub fn send(
         &self,
         topic: Output,
@@ -214,11 +183,11 @@ impl TransactionalProducer {
         loop {
             match self.handles[topic.0].produce(partition, key, value) {
                 EnqueueResult::Queued => {
-                    self.count();
+                    self.count_sent();
                     return Ok(());
                 }
                 EnqueueResult::Rejected(code) => return Err(self.refused(topic, code)),
-                EnqueueResult::QueueFull => Self::wait_for_room(&stalled)?,
+                EnqueueResult::QueueFull => Self::wait_for_queue(&stalled)?,
             }
         }
     }
@@ -244,20 +213,20 @@ impl TransactionalProducer {
         loop {
             match self.producer.send(record) {
                 Ok(()) => {
-                    self.count();
+                    self.count_sent();
                     return Ok(());
                 }
                 Err((KafkaError::MessageProduction(Rd::QueueFull), returned)) => {
                     record = returned;
-                    Self::wait_for_room(&stalled)?;
+                    Self::wait_for_queue(&stalled)?;
                 }
                 Err((error, _)) => return Err(self.refused(topic, error.rdkafka_error_code().unwrap_or(Rd::Unknown))),
             }
         }
     }
 
-    /// Adds the group's offsets (of the next record to read) to the open transaction, in the name of the member that
-    /// `group` was taken from.
+    /// Adds the group's committed offsets (of the next record to read) to the open transaction, with the member's group
+    /// metadata (KIP-447).
     ///
     /// # Errors
     ///
@@ -274,11 +243,12 @@ impl TransactionalProducer {
         }
         let mut needs = self.needs.clone();
         needs.push(Permission::group(group.group(), Operation::Read));
-        let mut sources: Vec<&str> = offsets.iter().map(|(place, _)| place.topic.as_str()).collect();
+        let mut sources: Vec<&str> =
+            offsets.iter().map(|(topic_partition, _)| topic_partition.topic.as_str()).collect();
         sources.sort_unstable();
         sources.dedup();
         needs.extend(sources.into_iter().map(|topic| Permission::topic(topic, &[Operation::Read])));
-        // Well before the broker gives up on the transaction: this is the call that is known to hang.
+        // Well before the transaction timeout: this call can hang.
         let mut deadline = CallDeadline::new(self.timeout.min(self.transaction_timeout / 2));
         let (list, silence, started) = (Arc::new(list), self.attempt_timeout.attempt(), clock::now());
         let coordinator = &self.producer.client().context().transaction_coordinator;
@@ -303,13 +273,14 @@ impl TransactionalProducer {
         }
     }
 
-    /// Commits the open transaction, if its records are there.
+    /// Commits the open transaction after all its records are acknowledged.
     ///
     /// # Errors
     ///
-    /// [`TransactionError::Abort`] when it can only be aborted; [`TransactionError::UnknownOutcome`] when it is unknown.
+    /// [`TransactionError::Abort`] when it must be aborted; [`TransactionError::UnknownOutcome`] when the result is
+    /// unknown.
     pub fn commit(&self) -> Result<(), TransactionError> {
-        // Later the broker has aborted it anyway.
+        // After the transaction timeout the broker has aborted it anyway.
         let mut deadline = CallDeadline::new(self.timeout.min(self.transaction_timeout));
         while !flush_all(&self.producer, self.sent.load(Ordering::Relaxed), deadline.bound()) {
             if !deadline.may_retry() {
@@ -318,7 +289,7 @@ impl TransactionalProducer {
         }
         if self.producer.client().context().take_acks_without_offset() {
             return Err(TransactionError::Abort(
-                "records may be missing: their acknowledgements name no offset".to_owned(),
+                "records may be missing: their acknowledgements have no offset".to_owned(),
             ));
         }
         loop {
@@ -341,7 +312,8 @@ impl TransactionalProducer {
     ///
     /// # Errors
     ///
-    /// [`TransactionError::UnknownOutcome`] when that did not succeed in time: the broker will abort it by its timeout.
+    /// [`TransactionError::UnknownOutcome`] when it did not succeed in time: the broker aborts it after the transaction
+    /// timeout.
     pub fn abort(&self) -> Result<(), TransactionError> {
         let mut deadline = CallDeadline::new(self.timeout.min(self.transaction_timeout));
         loop {
@@ -356,8 +328,8 @@ impl TransactionalProducer {
         }
     }
 
-    /// Makes a call that must be back a moment after its bound, and while `is_overdue` says no. Otherwise it is left behind
-    /// with its thread, and its records are purged, so that none of them is sent when it wakes.
+    /// Runs a call on another thread. When it does not return shortly after `bound`, or `is_overdue`, it is abandoned,
+    /// and the producer's records are purged so that none is sent later.
     fn call<T: Send + 'static>(
         &self,
         doing: &str,
@@ -365,28 +337,28 @@ impl TransactionalProducer {
         call: impl FnOnce() -> T + Send + 'static,
         mut is_overdue: impl FnMut() -> bool,
     ) -> Result<T, TransactionError> {
-        let left_behind = |why| TransactionError::UnknownOutcome(format!("{doing}: {why}"));
-        let meanwhile = || {
+        let abandoned = |why| TransactionError::UnknownOutcome(format!("{doing}: {why}"));
+        let check = || {
             if is_overdue() {
-                Err(left_behind("no answer, while the group's coordinator answers other clients"))
+                Err(abandoned("no answer, although the group coordinator answers other clients"))
             } else {
                 Ok(())
             }
         };
-        let result = match blocking_call::with_check(bound + GRACE, call, meanwhile) {
+        let result = match blocking_call::with_check(bound + GRACE, call, check) {
             Ok(Some(result)) => return Ok(result),
-            Ok(None) => left_behind("the client did not return within its bound"),
+            Ok(None) => abandoned("librdkafka did not return within the timeout"),
             Err(error) => error,
         };
         self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
         Err(result)
     }
 
-    fn count(&self) {
+    fn count_sent(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn wait_for_room(stalled: &Deadline) -> Result<(), TransactionError> {
+    fn wait_for_queue(stalled: &Deadline) -> Result<(), TransactionError> {
         if stalled.has_passed() {
             return Err(TransactionError::UnknownOutcome("nothing was acknowledged in time".to_owned()));
         }
@@ -397,6 +369,6 @@ impl TransactionalProducer {
 
 impl std::fmt::Debug for TransactionalProducer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transactions").field("topics", &self.topics).finish_non_exhaustive()
+        f.debug_struct("TransactionalProducer").field("topics", &self.topics).finish_non_exhaustive()
     }
 }

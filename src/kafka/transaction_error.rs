@@ -1,4 +1,4 @@
-//! Errors of transactional calls: what each means for the open transaction (KIP-98, KIP-360, KIP-447).
+//! Transaction errors: abort, stale generation, fencing, unknown outcome (KIP-98, KIP-360, KIP-447), by error code.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use super::native::CallError;
 use super::transaction::{NO_COORDINATOR, Output, TransactionalProducer};
 use crate::clock::{self, Deadline};
 
-/// What the handing over of a record is called.
-const WRITING: &str = "writing records";
+const WRITING_RECORDS: &str = "writing records";
 
-/// What an error of a transactional call means for the transaction.
+/// What the error of a transactional call means for the open transaction.
 #[derive(Debug, Clone, ThisError)]
 pub enum TransactionError {
-    /// The transaction can be aborted, and everything in it tried again by the same producer.
+    /// Abort the transaction; the same producer can try it again.
     #[error("{0}")]
     Abort(String),
-    /// This member's generation is over: abort, then wait for the group's word.
+    /// The member's generation is over: abort, then wait for the next rebalance.
     #[error("{0}")]
     Stale(String),
-    /// Another producer has this transactional id, or the broker gave up on the transaction; the client cannot tell.
+    /// Fenced: another producer has this transactional id, or the broker aborted the transaction. The client cannot
+    /// distinguish the two.
     #[error("{0}")]
     Fenced(String),
-    /// Whether the call took effect is unknown: the producer must not be used again.
+    /// It is unknown whether the call took effect: do not use the producer again.
     #[error("{0}")]
     UnknownOutcome(String),
     /// The command cannot continue.
@@ -39,11 +39,11 @@ pub enum TransactionError {
 
 impl TransactionalProducer {
     pub(super) fn refused(&self, topic: Output, code: Rd) -> TransactionError {
-        if let Some(failure) = self.earlier_refusal(code, WRITING, &self.needs) {
+        if let Some(failure) = self.earlier_refusal(code, WRITING_RECORDS, &self.needs) {
             return TransactionError::Failed(failure);
         }
         match code {
-            // The transaction has failed meanwhile; the abort will tell of it.
+            // The transaction has failed already; the abort returns the error.
             code if kind_of(code) == ErrorKind::Abortable => TransactionError::Abort(code.to_string()),
             Rd::Fatal | Rd::Fenced => self.fatal("writing a record"),
             code if error::is_size(code) => TransactionError::Failed(error::too_large(
@@ -77,7 +77,7 @@ impl TransactionalProducer {
     }
 
     pub(super) fn classify(&self, error: &CallError, doing: &str, needs: &[Permission]) -> TransactionError {
-        // The library's own words are about its interface: "Timed out waiting for operation to finish, retry call to resume".
+        // librdkafka's message describes its API: "Timed out waiting for operation to finish, retry call to resume".
         let timed_out = error.code == Rd::OperationTimedOut;
         let text = format!("{doing}: {}", if timed_out { NO_COORDINATOR } else { &error.text });
         if kind_of(error.code) == ErrorKind::Denied {
@@ -95,7 +95,7 @@ impl TransactionalProducer {
         if error.requires_abort {
             return match error.code {
                 code if kind_of(code) == ErrorKind::StaleMember => TransactionError::Stale(text),
-                // A record of the transaction was refused for good: to try again would end the same way.
+                // A record was rejected for good: a retry would end in the same way.
                 code if kind_of(code) == ErrorKind::BadRecord => {
                     TransactionError::Failed(self.failure(&KafkaError::MessageProduction(code), doing))
                 }
@@ -105,7 +105,7 @@ impl TransactionalProducer {
         TransactionError::UnknownOutcome(text)
     }
 
-    /// The record that a topic refused for good, if one did, by that topic.
+    /// The error of a record that a topic rejected for good.
     fn refused_record(&self) -> Option<Error> {
         let RejectedRecord { code, topic } = self.producer.client().context().first_error()?;
         match kind_of(code) {
@@ -123,22 +123,22 @@ impl TransactionalProducer {
         error::of_call(error, doing, &self.needs, &self.context.errors)
     }
 
-    /// A refusal: of which topic, the library says only in a line of its log, which comes on another thread.
+    /// An authorization error. librdkafka names the topic only in its log, which arrives on another thread.
     fn denied(&self, code: Rd, doing: &str, text: &str, needs: &[Permission]) -> Error {
-        let named = Deadline::after(Duration::from_millis(200));
-        while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !named.has_passed() {
-            if let Some((_, heard)) = self.context.errors.authorization_error(needs) {
-                return error::of_code(code, &heard, doing, needs, &self.context.errors);
+        let wait = Deadline::after(Duration::from_millis(200));
+        while code == Rd::TopicAuthorizationFailed && self.topics.len() > 1 && !wait.has_passed() {
+            if let Some((_, message)) = self.context.errors.authorization_error(needs) {
+                return error::of_code(code, &message, doing, needs, &self.context.errors);
             }
             clock::pause(Duration::from_millis(1));
         }
         error::of_code(code, text, doing, needs, &self.context.errors)
     }
 
-    /// A refusal that failed the transaction between two calls: the next call is only told of a wrong state, or of no topic, and
-    /// every try after it would end the same way. It was one by an ACL, or of a record.
+    /// An ACL refusal or a rejected record that failed the transaction before this call. The call itself only returns a
+    /// state error, or an error without the topic, and so would every retry.
     fn earlier_refusal(&self, code: Rd, doing: &str, needs: &[Permission]) -> Option<Error> {
-        let told = Deadline::after(Duration::from_millis(200));
+        let wait = Deadline::after(Duration::from_millis(200));
         loop {
             if let Some((code, text)) = self.context.errors.authorization_error(needs) {
                 return Some(error::of_code(code, &text, doing, needs, &self.context.errors));
@@ -146,9 +146,10 @@ impl TransactionalProducer {
             if let Some(error) = self.refused_record() {
                 return Some(error);
             }
-            // Its line of the log, or its report, comes on another thread. What the client itself refuses has none.
-            let refused_before = code == Rd::State || kind_of(code) == ErrorKind::BadRecord && doing != WRITING;
-            if !refused_before || told.has_passed() {
+            // The log line or delivery report arrives on another thread. A record that the client itself rejects has
+            // none.
+            let failed_earlier = code == Rd::State || kind_of(code) == ErrorKind::BadRecord && doing != WRITING_RECORDS;
+            if !failed_earlier || wait.has_passed() {
                 return None;
             }
             clock::pause(Duration::from_millis(1));

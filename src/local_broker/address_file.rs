@@ -1,7 +1,7 @@
-//! Owns the address file: where the broker over a folder listens, and the id by which it is known again.
+//! Address file (`broker.json`): where the broker of a data directory listens, and its id.
 //!
-//! The file is a claim. It is believed when the one who answers there knows the id in it, which is drawn anew at every
-//! start: then a file that a dead process left, or one that was copied with its folder, leads nobody astray.
+//! A client trusts the file only if the process at that address knows the id, which is random for each start. So a file
+//! that a dead process left, or that was copied with its directory, leads to no wrong broker.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,29 +12,28 @@ use crate::broker::Directory;
 
 const NAME: &str = "broker.json";
 
-/// Where a running broker is found.
+/// The address of a running broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressFile {
-    /// Drawn anew at every start of a broker. Whoever can read this file may stop the broker, and nobody else.
+    /// Random for each start of a broker. Only a user who can read this file may stop the broker.
     pub id: String,
-    /// Its process.
     pub pid: u32,
-    /// Where clients reach it.
+    /// For Kafka clients.
     pub address: SocketAddr,
-    /// Where this program's processes hold it, ask it and stop it.
+    /// For leases, status and stop.
     pub control: SocketAddr,
-    /// The start, milliseconds since the epoch.
+    /// The time of the start, milliseconds since the epoch.
     pub since_millis: i64,
-    /// Which folder this was written into: a copy of the folder is another.
+    /// The inode of the directory that the file was written to: a copy of the directory has another one.
     pub inode: u64,
 }
 
 impl AddressFile {
-    /// What the folder claims, if it claims anything that makes sense and was written here.
+    /// Reads the file; `None` when it is missing, invalid, or was not written in this directory.
     ///
     /// # Errors
     ///
-    /// When the file is there and cannot be opened or read, or is not trusted: whether there is a broker is not known then.
+    /// When the file exists and cannot be read, or is not trusted: then it is unknown whether a broker is running.
     pub fn read(folder: &Directory) -> io::Result<Option<Self>> {
         let text = match folder.read(NAME) {
             Ok(text) => text,
@@ -44,32 +43,31 @@ impl AddressFile {
             Err(error) => return Err(error),
         };
         let Ok(claim) = serde_json::from_str::<Self>(&text) else { return Ok(None) };
-        // A folder that came from elsewhere must lead to no other machine, whoever answers there.
+        // A directory from another machine must not connect to that machine.
         Ok((folder.inode()? == claim.inode && claim.control.ip().is_loopback()).then_some(claim))
     }
 
-    /// Makes the claim.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written.
+    /// When the directory cannot be written.
     pub fn write(&self, folder: &Directory) -> io::Result<()> {
         folder.replace(NAME, &serde_json::to_vec(self)?)
     }
 
-    /// Whether the folder is still in its place and claims this broker: it may be gone, or another one's by now.
+    /// Whether the directory was not moved or deleted and the file still names this broker.
     ///
     /// # Errors
     ///
-    /// When that cannot be told, as when no file can be opened: an error is not an absence.
+    /// When that is unknown, for example as no file can be opened.
     pub fn is_current_in(&self, folder: &Directory) -> io::Result<bool> {
         Ok(folder.is_at_path()? && Self::read(folder)?.is_some_and(|claim| claim.id == self.id))
     }
 
-    /// Takes the claim back, if it is still this broker's.
+    /// Removes the file, if it still names this broker.
     pub fn remove(&self, folder: &Directory) {
         if self.is_current_in(folder).is_ok_and(|stands| stands) {
-            // A file that stays is a stale one, which is believed by nobody.
+            // A file that stays is stale: its id does not match any process.
             drop(folder.remove(NAME));
         }
     }
@@ -93,7 +91,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_claim_is_taken_back_only_by_the_one_who_made_it() {
+    fn only_the_owner_removes_the_file() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = &Directory::for_test(home.path());
         let (one, two) =
@@ -103,13 +101,13 @@ pub(super) mod tests {
         assert_eq!(AddressFile::read(folder).expect("read"), Some(one.clone()));
         two.write(folder).expect("written");
         one.remove(folder);
-        assert!(two.is_current_in(folder).expect("told") && !one.is_current_in(folder).expect("told"));
+        assert!(two.is_current_in(folder).expect("known") && !one.is_current_in(folder).expect("known"));
         two.remove(folder);
         assert_eq!(AddressFile::read(folder).expect("read"), None);
     }
 
     #[test]
-    fn a_copied_damaged_or_distant_claim_is_none() {
+    fn copied_damaged_and_remote_files_are_ignored() {
         let (original, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let folders = [&original, &copy].map(|home| Directory::for_test(home.path()));
         claim(&folders[0], "1", ([127, 0, 0, 1], 1).into()).write(&folders[0]).expect("written");
@@ -122,12 +120,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_not_trusted_is_no_claim_and_no_absence() {
+    fn an_untrusted_file_is_an_error() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Directory::for_test(&home.path().join("data"));
         let one = claim(&folder, "1", ([127, 0, 0, 1], 1).into());
         one.write(&folder).expect("written");
-        // As a cloned repository may hold it: a link to what an attacker wrote elsewhere.
+        // A cloned repository may contain this: a link to a file that an attacker wrote elsewhere.
         fs::rename(home.path().join("data").join(NAME), home.path().join(NAME)).expect("moved");
         std::os::unix::fs::symlink(home.path().join(NAME), home.path().join("data").join(NAME)).expect("linked");
         for error in

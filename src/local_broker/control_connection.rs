@@ -1,8 +1,9 @@
-//! Owns the control line of a running broker, both ends of it: one word and the broker's id, one line of JSON back.
+//! Control connection of a running broker, client and server side: a command and the broker's id, answered by a line of
+//! JSON.
 //!
-//! `lease` keeps the broker as long as the connection stands, which is as long as the process that asked lives; on it the broker
-//! says, a line of JSON each time, why it cannot write what that process waits for.
-//! `status` asks for its document. `stop` asks it to end, and the connection ends with its process.
+//! `lease` keeps the broker running while the connection is open, which is as long as the client process lives. On it
+//! the broker sends a line of JSON when it cannot write data. `status` returns its document. `stop` asks it to end; the
+//! connection ends with its process.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -19,41 +20,41 @@ use super::address_file::AddressFile;
 use super::status::BrokerDocument;
 use crate::clock::Deadline;
 
-/// One who says nothing for so long wants nothing.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout for a client's request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same where many say nothing: whoever wants something has said it with his first packet.
-const LITTLE_PATIENCE: Duration = Duration::from_millis(300);
+/// The same when many connections are without a request: a real client sends it in its first packet.
+const CROWDED_REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Connections that have not said yet what they want; more wait in the system's queue until one of these has, or its time is up.
-const MOST_STRANGERS: usize = 100;
+/// The most connections without a request yet. Further ones wait in the system's backlog.
+const MAX_PENDING: usize = 100;
 
-/// Longer than any request, and short enough for anybody's.
-const LONGEST_REQUEST: u64 = 200;
+/// The longest request.
+const MAX_REQUEST_BYTES: u64 = 200;
 
-/// Longer than anything that is said on a lease.
-const LONGEST_WORDS: u64 = 4_096;
+/// The longest message on a lease.
+const MAX_MESSAGE_BYTES: u64 = 4_096;
 
-/// How long nothing is said again on a lease that was said on it.
-const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// How long the same message is not repeated on a lease.
+const REPEAT_AFTER: Duration = Duration::from_secs(10);
 
 const GRANTED: &str = "{\"granted\":true}";
 
-/// The broker stays while this is held. The kernel lets go of it with the process, however that ends.
+/// Keeps the broker running. The kernel closes the connection with the process, however it ends.
 #[derive(Debug)]
 pub struct Lease {
     line: TcpStream,
 }
 
 impl Drop for Lease {
-    /// Also for the thread that listens, which holds the connection too.
+    // The listening thread has a clone of the connection, so dropping it is not enough.
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it is closed already.
         self.line.shutdown(Shutdown::Both).unwrap_or_default();
     }
 }
 
-/// What a broker says on a lease.
+/// A message on a lease.
 #[derive(Debug, Serialize, Deserialize)]
 struct LeaseMessage {
     /// Why data could not be written.
@@ -61,64 +62,63 @@ struct LeaseMessage {
 }
 
 impl Lease {
-    /// Asks for the broker to stay. `None` when it is not there, is another, or is leaving already.
+    /// Requests a lease. `None` when the broker is not running, is another one, or is stopping.
     ///
     /// # Errors
     ///
-    /// When this process cannot ask.
+    /// When this process has no free file descriptor.
     pub fn acquire(broker: &AddressFile, bound: Duration) -> io::Result<Option<Self>> {
         let Some((line, reply)) = ask(broker, "lease", bound)? else { return Ok(None) };
         Ok((reply == GRANTED).then_some(Self { line }))
     }
 
-    /// Hears what the broker has to say, until one of the two ends.
+    /// Calls `report` with each write error of the broker, on another thread, until the connection ends.
     ///
     /// # Errors
     ///
-    /// When there is no thread for it.
-    pub fn listen(&self, tell: impl Fn(&str) + Send + 'static) -> io::Result<()> {
+    /// When no thread can be started.
+    pub fn listen(&self, report: impl Fn(&str) + Send + 'static) -> io::Result<()> {
         let line = self.line.try_clone()?;
         line.set_read_timeout(None)?;
         std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
             let mut line = BufReader::new(line);
-            let mut said = String::new();
-            while let Ok(1..) = line.by_ref().take(LONGEST_WORDS).read_line(&mut said) {
-                if let Ok(LeaseMessage { unwritten }) = serde_json::from_str(&said) {
-                    tell(&unwritten);
+            let mut text = String::new();
+            while let Ok(1..) = line.by_ref().take(MAX_MESSAGE_BYTES).read_line(&mut text) {
+                if let Ok(LeaseMessage { unwritten }) = serde_json::from_str(&text) {
+                    report(&unwritten);
                 }
-                said.clear();
+                text.clear();
             }
         })?;
         Ok(())
     }
 }
 
-/// The document of the running broker. `None` when the one that the file names is not there.
+/// The document of the running broker. `None` when the broker of the file is not running.
 ///
 /// # Errors
 ///
-/// When this process cannot ask.
+/// When this process has no free file descriptor.
 pub fn status(broker: &AddressFile, bound: Duration) -> io::Result<Option<BrokerDocument>> {
     let Some((_, reply)) = ask(broker, "status", bound)? else { return Ok(None) };
     Ok(serde_json::from_str(&reply).ok())
 }
 
-/// How the wish that a broker ends turned out.
+/// The result of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopResult {
-    /// The one that the file names is not there.
+    /// The broker of the file was not running.
     NotRunning,
-    /// Its process has ended.
     Exited,
-    /// It heard, and was still there when the bound had passed.
+    /// It was still running after the timeout.
     StillRunning,
 }
 
-/// Asks the broker to end and waits until its process has.
+/// Asks the broker to stop and waits until its process has ended.
 ///
 /// # Errors
 ///
-/// When this process cannot ask.
+/// When this process has no free file descriptor.
 pub fn stop(broker: &AddressFile, bound: Duration) -> io::Result<StopResult> {
     let deadline = Deadline::after(bound);
     let Some((mut line, _)) = ask(broker, "stop", bound)? else { return Ok(StopResult::NotRunning) };
@@ -133,31 +133,32 @@ pub fn stop(broker: &AddressFile, bound: Duration) -> io::Result<StopResult> {
                 return Ok(StopResult::StillRunning);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Closed or reset: the process is gone.
+            // Closed or reset: the process has ended.
             _ => return Ok(StopResult::Exited),
         }
     }
 }
 
-/// Asks the broker that the file names; `None` when it is not there. A process that cannot open one more file does not know.
-fn ask(broker: &AddressFile, word: &str, bound: Duration) -> io::Result<Option<(TcpStream, String)>> {
-    match converse_with(broker, word, bound) {
+/// Sends a request to the broker of the file; `None` when it is not running. Without a free file descriptor that is
+/// unknown.
+fn ask(broker: &AddressFile, command: &str, bound: Duration) -> io::Result<Option<(TcpStream, String)>> {
+    match send_request(broker, command, bound) {
         Err(error) if [Some(Errno::MFILE), Some(Errno::NFILE)].contains(&Errno::from_io_error(&error)) => Err(error),
         answer => Ok(answer.ok()),
     }
 }
 
-fn converse_with(broker: &AddressFile, word: &str, bound: Duration) -> io::Result<(TcpStream, String)> {
+fn send_request(broker: &AddressFile, command: &str, bound: Duration) -> io::Result<(TcpStream, String)> {
     let deadline = Deadline::after(bound);
     let remaining = || deadline.remaining().max(Duration::from_millis(1));
     let mut line = TcpStream::connect_timeout(&broker.control, remaining())?;
     line.set_nodelay(true)?;
     line.set_write_timeout(Some(remaining()))?;
     line.set_read_timeout(Some(remaining()))?;
-    line.write_all(format!("{word} {}\n", broker.id).as_bytes())?;
+    line.write_all(format!("{command} {}\n", broker.id).as_bytes())?;
     let mut reply = String::new();
-    // One byte at a time where more may follow, which is another's to read.
-    let ahead = if word == "lease" { 1 } else { 8 << 10 };
+    // The bytes after the reply to a lease belong to `listen`, so read one at a time.
+    let ahead = if command == "lease" { 1 } else { 8 << 10 };
     BufReader::with_capacity(ahead, &line).read_line(&mut reply)?;
     match reply.strip_suffix('\n') {
         Some(reply) => Ok((line, reply.to_owned())),
@@ -165,11 +166,11 @@ fn converse_with(broker: &AddressFile, word: &str, bound: Duration) -> io::Resul
     }
 }
 
-/// Who holds the broker, and what is said to them. Once it is closed nobody can.
+/// The leases of a broker. Once they are closed, none is granted.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
     held: watch::Sender<LeaseState>,
-    words: watch::Sender<String>,
+    messages: watch::Sender<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -179,13 +180,13 @@ struct LeaseState {
 }
 
 impl Leases {
-    /// How many are held now.
+    /// How many leases are held.
     #[must_use]
     pub fn count(&self) -> usize {
         self.held.borrow().count
     }
 
-    /// Grants no more, if none is held: in one step, so that nobody is granted one by a broker that leaves.
+    /// Closes the leases if none is held, in one step, so that a stopping broker grants none.
     #[must_use]
     pub fn close_if_none(&self) -> bool {
         self.held.send_if_modified(|held| {
@@ -194,20 +195,20 @@ impl Leases {
         })
     }
 
-    /// Resolves once none is held.
+    /// Waits until no lease is held.
     pub async fn wait_none(&self) {
-        // The sender is this one's own: it cannot be gone.
+        // Never closed: the sender is in `self`.
         drop(self.held.subscribe().wait_for(|held| held.count == 0).await);
     }
 
-    /// Resolves once one is held.
+    /// Waits until a lease is held.
     pub async fn wait_any(&self) {
         drop(self.held.subscribe().wait_for(|held| held.count > 0).await);
     }
 
-    /// Says to all who hold it why data cannot be written.
+    /// Sends a write error to every holder of a lease.
     pub fn send_write_error(&self, unwritten: &str) {
-        self.words.send_replace(unwritten.to_owned());
+        self.messages.send_replace(unwritten.to_owned());
     }
 
     fn grant(&self) -> Option<GrantedLease> {
@@ -219,7 +220,7 @@ impl Leases {
     }
 }
 
-/// One granted lease, given back when dropped.
+/// A granted lease; dropping it returns it.
 struct GrantedLease(Leases);
 
 impl Drop for GrantedLease {
@@ -228,73 +229,75 @@ impl Drop for GrantedLease {
     }
 }
 
-/// What is asked of the broker's host over the control line.
+/// A request for the broker process.
 #[derive(Debug)]
 pub enum ControlRequest {
-    /// To tell how the broker stands.
+    /// Return the document.
     Status(oneshot::Sender<BrokerDocument>),
-    /// To end.
+    /// Stop.
     Stop,
 }
 
-/// Serves the control line until dropped.
+/// Serves control connections until dropped.
 pub async fn serve(listener: TcpListener, id: String, leases: Leases, requests: mpsc::Sender<ControlRequest>) {
-    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+    let pending = Arc::new(Semaphore::new(MAX_PENDING));
     loop {
-        // It is never closed.
-        let Ok(stranger) = Arc::clone(&strangers).acquire_owned().await else { return };
-        let is_crowded = strangers.available_permits() < MOST_STRANGERS / 2;
-        let patience = if is_crowded { LITTLE_PATIENCE } else { PATIENCE };
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&pending).acquire_owned().await else { return };
+        let is_crowded = pending.available_permits() < MAX_PENDING / 2;
+        let timeout = if is_crowded { CROWDED_REQUEST_TIMEOUT } else { REQUEST_TIMEOUT };
         match listener.accept().await {
             Ok((line, _)) => {
                 let (id, leases, requests) = (id.clone(), leases.clone(), requests.clone());
-                // One who breaks off has taken everything with him.
-                tokio::spawn(async move { drop(converse(line, (stranger, patience), &id, &leases, &requests).await) });
+                // An error ends the connection.
+                tokio::spawn(
+                    async move { drop(serve_connection(line, (permit, timeout), &id, &leases, &requests).await) },
+                );
             }
-            // No file descriptor is free: some come back with the next connection that ends.
+            // No file descriptor is free: wait for a connection that ends.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
-async fn converse(
+async fn serve_connection(
     line: tokio::net::TcpStream,
-    (stranger, patience): (OwnedSemaphorePermit, Duration),
+    (permit, timeout): (OwnedSemaphorePermit, Duration),
     id: &str,
     leases: &Leases,
     requests: &mpsc::Sender<ControlRequest>,
 ) -> io::Result<()> {
     line.set_nodelay(true)?;
     let (reader, mut writer) = line.into_split();
-    let mut reader = tokio::io::BufReader::new(reader.take(LONGEST_REQUEST));
+    let mut reader = tokio::io::BufReader::new(reader.take(MAX_REQUEST_BYTES));
     let mut request = String::new();
-    tokio::time::timeout(patience, reader.read_line(&mut request)).await??;
-    let Some((word, told)) = request.trim_end().split_once(' ') else { return Ok(()) };
-    if told != id {
+    tokio::time::timeout(timeout, reader.read_line(&mut request)).await??;
+    let Some((command, client_id)) = request.trim_end().split_once(' ') else { return Ok(()) };
+    if client_id != id {
         return Ok(());
     }
-    drop(stranger);
+    drop(permit);
     let mut reader = reader.into_inner().into_inner();
     let mut rest = [0; 64];
-    match word {
+    match command {
         "lease" => {
             let Some(_granted) = leases.grant() else { return Ok(()) };
-            let mut words = leases.words.subscribe();
+            let mut messages = leases.messages.subscribe();
             writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
-            let mut said = (String::new(), tokio::time::Instant::now());
+            let mut last = (String::new(), tokio::time::Instant::now());
             loop {
                 tokio::select! {
                     read = reader.read(&mut rest) => if read? == 0 { break },
-                    Ok(()) = words.changed() => {
-                        let unwritten = words.borrow_and_update().clone();
-                        if unwritten == said.0 && said.1.elapsed() < SAY_AGAIN {
+                    Ok(()) = messages.changed() => {
+                        let unwritten = messages.borrow_and_update().clone();
+                        if unwritten == last.0 && last.1.elapsed() < REPEAT_AFTER {
                             continue;
                         }
                         let line = serde_json::to_string(&LeaseMessage { unwritten: unwritten.clone() })? + "\n";
-                        // One who does not read keeps his lease, and hears no more.
+                        // A client that does not read keeps its lease and misses messages.
                         let write = writer.write_all(line.as_bytes());
-                        tokio::time::timeout(PATIENCE, write).await.unwrap_or(Ok(()))?;
-                        said = (unwritten, tokio::time::Instant::now());
+                        tokio::time::timeout(REQUEST_TIMEOUT, write).await.unwrap_or(Ok(()))?;
+                        last = (unwritten, tokio::time::Instant::now());
                     }
                 }
             }
@@ -310,10 +313,10 @@ async fn converse(
         }
         "stop" => {
             writer.write_all(format!("{GRANTED}\n").as_bytes()).await?;
-            // A host that no longer listens is ending already.
+            // If the receiver is gone, the process is stopping already.
             drop(requests.send(ControlRequest::Stop).await);
-            // The other side waits for the process to be gone, so nothing less may close this: not the end of this task, nor
-            // that of the runtime.
+            // The client waits for the end of the process, so neither this task nor the runtime may close the
+            // connection earlier.
             std::mem::forget((reader, writer));
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! Owns the tests of the control line, and a broker's end of it for the tests beside.
+//! Tests of the control connection, and a test broker's side of it, which other tests use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ pub struct Broker {
     runtime: tokio::runtime::Runtime,
 }
 
-/// The control line of a broker, as if it had this folder.
+/// The control connection of a broker with this data directory.
 pub fn broker(folder: &Directory, id: &str) -> Broker {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("built");
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("bound");
@@ -45,7 +45,7 @@ fn somewhere(id: &str) -> Broker {
 }
 
 #[test]
-fn a_lease_holds_the_broker_until_its_connection_ends() {
+fn a_lease_keeps_the_broker_until_it_is_dropped() {
     let broker = somewhere("one");
     let lease = Lease::acquire(&broker.file, LONG).expect("asked").expect("granted");
     let second = Lease::acquire(&broker.file, LONG).expect("asked").expect("granted");
@@ -54,29 +54,29 @@ fn a_lease_holds_the_broker_until_its_connection_ends() {
     drop((lease, second));
     broker.runtime.block_on(broker.leases.wait_none());
     assert!(broker.leases.close_if_none());
-    assert!(Lease::acquire(&broker.file, LONG).expect("asked").is_none(), "one that leaves grants nothing");
+    assert!(Lease::acquire(&broker.file, LONG).expect("asked").is_none(), "a closed broker grants none");
 }
 
 #[test]
-fn who_holds_a_lease_hears_why_nothing_can_be_written_once_and_again_when_it_is_another_reason() {
+fn a_lease_holder_gets_each_write_error_once() {
     let broker = somewhere("one");
     let lease = Lease::acquire(&broker.file, LONG).expect("asked").expect("granted");
     let (sender, heard) = std::sync::mpsc::channel();
-    lease.listen(move |words| sender.send(words.to_owned()).expect("heard")).expect("listens");
+    lease.listen(move |message| sender.send(message.to_owned()).expect("heard")).expect("listens");
     let hear = || heard.recv_timeout(LONG).expect("said");
     broker.leases.send_write_error("the disk is full");
     assert_eq!(hear(), "the disk is full");
     broker.leases.send_write_error("the disk is full");
     broker.leases.send_write_error("a quota");
-    assert_eq!(hear(), "a quota", "what was just said is not said again");
+    assert_eq!(hear(), "a quota", "the same error is not repeated");
     assert_eq!(broker.leases.count(), 1);
     drop(lease);
     let none = async { tokio::time::timeout(LONG, broker.leases.wait_none()).await };
-    broker.runtime.block_on(none).expect("it is given back, also by the thread that listens");
+    broker.runtime.block_on(none).expect("the lease is returned, also by the listening thread");
 }
 
 #[test]
-fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
+fn a_client_without_the_id_gets_no_answer() {
     let broker = somewhere("one");
     let stranger = AddressFile { id: "two".to_owned(), ..broker.file.clone() };
     assert!(Lease::acquire(&stranger, LONG).expect("asked").is_none());
@@ -84,7 +84,7 @@ fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
     assert_eq!(stop(&stranger, LONG).expect("asked"), StopResult::NotRunning);
     assert!(!broker.stop.load(Ordering::SeqCst));
     assert_eq!(broker.leases.count(), 0);
-    // Nor does a long or an empty request hurt it.
+    // Long and empty requests do no harm.
     for request in ["x".repeat(100_000), String::new(), "\n".to_owned()] {
         let mut line = TcpStream::connect(broker.file.control).expect("connected");
         drop(line.write_all(request.as_bytes()));
@@ -95,11 +95,11 @@ fn who_does_not_know_the_id_gets_no_answer_and_stops_nothing() {
 }
 
 #[test]
-fn a_stop_is_heard_and_not_over_before_the_process_is() {
+fn a_stop_lasts_until_the_process_ends() {
     let broker = somewhere("one");
     assert_eq!(stop(&broker.file, Duration::from_millis(50)).expect("asked"), StopResult::StillRunning);
     assert!(broker.stop.load(Ordering::SeqCst));
-    // And where nobody listens any more there is nothing to stop.
+    // A broker that does not listen is not running.
     let file = broker.file.clone();
     broker.runtime.shutdown_timeout(LONG);
     assert_eq!(stop(&file, LONG).expect("asked"), StopResult::NotRunning);

@@ -1,4 +1,4 @@
-//! Owns the folder of an embedded broker as its clients see it: found or made with a `.gitignore`, and refused in words.
+//! Data directory of an embedded broker, from a client's side: open or create it, and the failures with their hints.
 
 use std::fs;
 use std::io;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::broker::{Directory, Untrusted, UntrustedReason};
 use crate::exit::{Code, Failure};
 
-/// Keeps a folder that is made here from being committed by accident: it ignores itself.
+/// Makes a new data directory ignore itself, so that it is not committed by accident.
 const IGNORE: &str = ".gitignore";
 
-/// The folder, if there is one.
+/// Opens the data directory, if it exists.
 ///
 /// # Errors
 ///
@@ -23,12 +23,12 @@ pub fn open_existing(folder: &Path) -> Result<Option<Directory>, Failure> {
     }
 }
 
-/// Makes the folder if there is none; its path begins at the root, and holds wherever a process stands. One that was there is
-/// left as it is, and nothing in it is opened.
+/// Opens or creates the data directory; its path becomes absolute. The contents of an existing one are left as they
+/// are.
 ///
 /// # Errors
 ///
-/// With exit code 7 when it or something in it is not trusted, 8 when it cannot be made.
+/// With exit code 7 when it or a file in it is not trusted, 8 when it cannot be created.
 pub fn open_or_create(folder: &Path) -> Result<Directory, Failure> {
     let failure = |error: io::Error| match Untrusted::of(&error) {
         Some(untrusted) => distrusted(folder, untrusted),
@@ -43,7 +43,7 @@ pub fn open_or_create(folder: &Path) -> Result<Directory, Failure> {
     Ok(directory)
 }
 
-/// The path from the root. Only the folders above it are looked up: itself it may be no link.
+/// The absolute path. Links are resolved in the parent only: the directory itself must not be a link.
 fn absolute(folder: &Path) -> io::Result<PathBuf> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return fs::canonicalize(folder) };
     if parent.as_os_str().is_empty() {
@@ -53,58 +53,63 @@ fn absolute(folder: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(parent)?.join(name))
 }
 
-/// Something in the folder cannot be read, and whether a broker runs over it is not known.
+/// A file cannot be read, so it is unknown whether a broker is running.
 #[must_use]
 pub fn unreadable(folder: &Path, error: &io::Error) -> Failure {
     match Untrusted::of(error) {
         Some(untrusted) => distrusted(folder, untrusted),
         None => Failure::new(
             Code::Output,
-            format!("the embedded broker's folder {} cannot be read: {error}", folder.display()),
+            format!("the embedded broker's data directory {} cannot be read: {error}", folder.display()),
         )
-        .hint("allow reading there, or take another folder with -b embedded:DIR; `ulimit -n` is how many files may be open"),
+        .hint("allow reading there, or use another directory with -b embedded:DIR; `ulimit -n` shows how many files may be open"),
     }
 }
 
-/// The folder cannot be written: told with the ways around it.
+/// The data directory cannot be written.
 #[must_use]
 pub fn unwritable(folder: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Code::Output, format!("the embedded broker's folder {} cannot be written: {error}", folder.display()))
+    Failure::new(Code::Output, format!("the embedded broker's data directory {} cannot be written: {error}", folder.display()))
         .hint(
-            "make room or allow writing there, or choose: -b embedded:DIR for another folder, `foodstream broker --memory` \
-             in another terminal for none, -b HOST:PORT for a Kafka",
+            "free space or allow writing there; otherwise use another directory with -b embedded:DIR, none with `foodstream broker --memory` \
+             in another terminal, or a Kafka with -b HOST:PORT",
         )
 }
 
-/// Something in the folder is not trusted: told with the way on.
+/// A file in the data directory is not trusted.
 #[must_use]
 pub fn distrusted(folder: &Path, untrusted: &Untrusted) -> Failure {
     let shown = folder.display();
     let path = untrusted.path.display();
-    let elsewhere = "or take another folder, with -b embedded:DIR or `foodstream broker --data DIR`";
+    let elsewhere = "or use another directory, with -b embedded:DIR or `foodstream broker --data DIR`";
     let hint = match untrusted.reason {
         UntrustedReason::Symlink if untrusted.path == folder => {
-            format!("a link may lead anywhere: name the folder that it leads to, {elsewhere}")
+            format!("links are not followed: name the directory that it links to, {elsewhere}")
         }
         UntrustedReason::Symlink => {
-            format!("a link may lead anywhere: look where this one does and remove it, {elsewhere}")
+            format!("links are not followed: check where this one leads and remove it, {elsewhere}")
         }
-        UntrustedReason::WrongType { .. } => format!("look what it is and remove it, {elsewhere}"),
-        UntrustedReason::WrongOwner { this: 0, .. } => format!("run this as the user whose folder it is, {elsewhere}"),
+        UntrustedReason::WrongType { .. } => format!("check what it is and remove it, {elsewhere}"),
+        UntrustedReason::WrongOwner { this: 0, .. } => {
+            format!("run this as the user who owns the directory, {elsewhere}")
+        }
         UntrustedReason::WrongOwner { owner: 0, .. } => {
-            format!("if a command with sudo made it, `sudo chown -R \"$(id -u)\" {shown}` gives it to you; {elsewhere}")
+            format!(
+                "if a command with sudo created it, run `sudo chown -R \"$(id -u)\" {shown}` to own it; {elsewhere}"
+            )
         }
         UntrustedReason::WrongOwner { .. } => {
-            format!("what another user made is not used: {}", &elsewhere["or ".len()..])
+            format!("files of another user are not used: {}", &elsewhere["or ".len()..])
         }
         UntrustedReason::WritableByOthers { .. } => {
-            format!("if nobody has put anything there, `chmod -R go-w {shown}` closes it to others; {elsewhere}")
+            format!("if all its files are yours, run `chmod -R go-w {shown}` to close it to others; {elsewhere}")
         }
         UntrustedReason::HardLink => format!(
-            "what the other name is used for is not known: `cp {path} {path}.copy && mv {path}.copy {path}` parts them, {elsewhere}"
+            "the other name of the file may be in use: `cp {path} {path}.copy && mv {path}.copy {path}` separates the two, {elsewhere}"
         ),
     };
-    Failure::new(Code::Refused, format!("the embedded broker's folder {shown} is not used: {untrusted}")).hint(hint)
+    Failure::new(Code::Refused, format!("the embedded broker's data directory {shown} is not used: {untrusted}"))
+        .hint(hint)
 }
 
 #[cfg(test)]
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_folder_ignores_itself_and_an_old_one_is_left_as_it_is() {
+    fn a_new_directory_ignores_itself() {
         let parent = tempfile::tempdir().expect("a folder");
         let new = parent.path().join("a/.foodstream");
         let whole = open_or_create(&new).expect("made").path();
@@ -125,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_told_with_the_ways_around_it() {
+    fn a_directory_that_cannot_be_created_is_refused() {
         let parent = tempfile::tempdir().expect("a folder");
         let file = parent.path().join("file");
         fs::write(&file, "").expect("written");

@@ -1,4 +1,4 @@
-//! Owns the question whether a Kafka answers at an address: one `ApiVersions` request, within a bound.
+//! Probe for a Kafka at an address: one `ApiVersions` request, with a timeout.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 
-/// How long a Kafka has to answer: the contract's number.
+/// How long a Kafka may take to answer.
 pub const BOUND: Duration = Duration::from_millis(500);
 
-/// Kafka's port on both loopback addresses: `localhost` is the one or the other.
+/// Kafka's port on both loopback addresses, either of which `localhost` may be.
 pub const LOCALHOST: [&str; 2] = ["127.0.0.1:9092", "[::1]:9092"];
 
 const CORRELATION: u32 = 0x666f_6f64;
 
-/// Whether a Kafka answers at one of these addresses, all of them together within the bound. A refusal costs nothing.
+/// Whether a Kafka answers at one of these addresses, within one timeout for all of them.
 #[must_use]
 pub fn any_answers(addresses: &[SocketAddr], bound: Duration) -> bool {
     let deadline = Deadline::after(bound);
     addresses.iter().any(|address| ask(*address, &deadline).unwrap_or(false))
 }
 
-/// `ApiVersions` in its version 0, which every Kafka since 0.10 answers, whatever else it lacks.
+/// `ApiVersions` version 0, which every Kafka since 0.10 answers.
 fn request() -> Vec<u8> {
     const CLIENT: &[u8] = b"foodstream";
     let mut body = Vec::new();
@@ -40,7 +40,7 @@ fn ask(address: SocketAddr, deadline: &Deadline) -> io::Result<bool> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(remaining(deadline)?))?;
     stream.write_all(&request())?;
-    // Length, correlation id, error code: what no other protocol answers by chance.
+    // Length, correlation id, error code: no other protocol answers with these.
     let mut head = [0; 10];
     let mut got = 0;
     while got < head.len() {
@@ -56,7 +56,7 @@ fn ask(address: SocketAddr, deadline: &Deadline) -> io::Result<bool> {
     Ok((6..65_536).contains(&length) && correlation == CORRELATION && [e0, e1] == [0, 0])
 }
 
-/// What is left, which no socket takes as zero.
+/// The remaining time, never zero, which sockets reject.
 fn remaining(deadline: &Deadline) -> io::Result<Duration> {
     let remaining = deadline.remaining();
     if remaining.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(remaining) }
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// One that accepts once and does this with the connection.
+    /// A server that accepts one connection and passes it to `serve`.
     fn peer(serve: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = listener.local_addr().expect("an address");
@@ -84,20 +84,20 @@ mod tests {
         reply.extend_from_slice(&asked[8..12]);
         reply.extend_from_slice(&[0, 0, 0, 0, 0, 0]);
         for byte in reply {
-            // Who knows enough may hang up before the end.
+            // The client may close the connection before the end.
             drop(stream.write_all(&[byte]));
         }
     }
 
     #[test]
-    fn a_kafka_is_heard_however_its_answer_is_cut() {
+    fn recognises_a_kafka_that_answers_byte_by_byte() {
         let (address, peer) = peer(kafka);
         assert!(any_answers(&[address], Duration::from_secs(30)));
         peer.join().expect("asked rightly");
     }
 
     #[test]
-    fn a_second_address_is_asked_where_the_first_refuses() {
+    fn tries_the_second_address_after_a_refusal() {
         let refusing = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address");
         let (address, peer) = peer(kafka);
         assert!(any_answers(&[refusing, address], Duration::from_secs(30)));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_something_else_or_nothing_is_no_kafka() {
+    fn other_protocols_and_silence_are_not_kafka() {
         let (address, web) = peer(|mut stream| {
             let _asked = stream.read(&mut [0; 64]).expect("a request");
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("answered");

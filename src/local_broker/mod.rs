@@ -1,7 +1,9 @@
-//! Owns which broker a command talks to where nobody says, and how the processes of a folder share the embedded one:
-//! the question to `localhost:9092`, the address file, the control line, the start in the background.
+//! Local broker: selects the broker of a command, and finds, starts and holds the embedded one that processes share.
 //!
-//! Rank 22. It finds a broker or starts a process that is one; being one is `commands/broker/mod.rs`.
+//! A probe of `localhost:9092` comes first, then the address file in the data directory, then a start in the
+//! background. Leases on the control connection keep the broker running.
+//!
+//! Layer 22. The broker process itself is `commands/broker/`.
 
 mod address_file;
 mod background;
@@ -22,42 +24,42 @@ pub use status::{BrokerDocument, GroupRow, TopicRow, broker_report};
 
 use crate::exit::{Code, Failure};
 
-/// The folder of the embedded broker where none is named, in the working directory.
+/// The default data directory of the embedded broker, in the working directory.
 pub const DEFAULT_DIRECTORY: &str = ".foodstream";
 
-/// Where a Kafka is looked for before the embedded broker is started.
+/// The address that is probed for a Kafka before the embedded broker is started.
 pub const KAFKA: &str = "localhost:9092";
 
-/// What was said about the broker.
+/// The broker that the user wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokerTarget {
-    /// An address, which is used and nothing else.
+    /// An address.
     Address,
-    /// The embedded broker over this folder, by name.
+    /// The embedded broker with this data directory.
     Embedded(PathBuf),
-    /// Nothing.
+    /// Not specified: a Kafka on this machine, or else the embedded broker.
     Auto,
 }
 
 impl BrokerTarget {
-    /// What the bootstrap servers say, if anybody gave them.
+    /// Parses the bootstrap servers, if the user set them.
     ///
     /// # Errors
     ///
-    /// With exit code 2 for `embedded:` without a folder.
+    /// With exit code 2 for `embedded:` without a directory.
     pub fn parse(servers: Option<&str>) -> Result<Self, Failure> {
         let Some(servers) = servers else { return Ok(Self::Auto) };
         match servers.trim().strip_prefix("embedded") {
             Some("") => Ok(Self::Embedded(DEFAULT_DIRECTORY.into())),
-            Some(":") => Err(Failure::new(Code::Usage, "-b embedded: names no folder")
-                .hint("as in -b embedded:DIR; -b embedded is the one over .foodstream")),
+            Some(":") => Err(Failure::new(Code::Usage, "-b embedded: needs a directory")
+                .hint("for example -b embedded:DIR; -b embedded uses .foodstream")),
             Some(rest) => Ok(rest.strip_prefix(':').map_or(Self::Address, |folder| Self::Embedded(folder.into()))),
             None => Ok(Self::Address),
         }
     }
 }
 
-/// The embedded broker over a folder, as messages name it.
+/// The name of an embedded broker in messages.
 #[must_use]
 pub fn name_of(folder: &Path) -> String {
     format!("the embedded broker over {}", folder.display())
@@ -68,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn embedded_is_a_word_and_everything_else_an_address() {
-        let of = |servers| BrokerTarget::parse(servers).expect("meant");
+    fn parses_embedded_with_and_without_directory() {
+        let of = |servers| BrokerTarget::parse(servers).expect("parsed");
         assert_eq!(of(None), BrokerTarget::Auto);
         assert_eq!(of(Some("embedded")), BrokerTarget::Embedded(".foodstream".into()));
         assert_eq!(of(Some("embedded:/var/lab 1")), BrokerTarget::Embedded("/var/lab 1".into()));

@@ -1,5 +1,5 @@
-//! Owns the choice of the broker: what was named, else a Kafka on this machine, else the embedded one; and the sentence
-//! that tells it.
+//! Broker selection: the broker that the user named, or else a Kafka on this machine, or else the embedded one; with
+//! the messages about it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,32 +12,29 @@ use super::{BrokerTarget, DEFAULT_DIRECTORY, KAFKA, background, kafka_probe, nam
 use crate::broker::Directory;
 use crate::exit::Failure;
 
-/// Where the choice is read_choice, in the default folder.
+/// The file in the default data directory that has the last choice.
 const CHOICE_FILE: &str = "chosen";
 
-/// A broker that was chosen for a command.
+/// The broker of a command.
 #[derive(Debug)]
 pub struct SelectedBroker {
-    /// Its address.
     pub address: String,
-    /// How messages name it, where an address alone says too little.
+    /// Its name in messages, where the address alone says too little.
     pub name: Option<String>,
-    /// Keeps the embedded broker for as long as this process works.
+    /// Keeps the embedded broker running.
     pub lease: Option<Lease>,
-    /// What the user is told, in this order.
+    /// Messages for the user, in this order.
     pub messages: Vec<SelectionMessage>,
 }
 
-/// A sentence for the user.
+/// A message about the selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SelectionMessage {
-    /// Good to know.
     Note(String),
-    /// Not to be missed.
     Warning(String),
 }
 
-/// What a choice without a name came to.
+/// What was chosen by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BrokerKind {
     Kafka,
@@ -45,7 +42,7 @@ enum BrokerKind {
 }
 
 impl BrokerKind {
-    const fn word(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Embedded => "embedded",
@@ -53,19 +50,20 @@ impl BrokerKind {
     }
 }
 
-/// Chooses, and starts the embedded broker where it is chosen and does not run. `None` where an address was named.
+/// Selects the broker, and starts the embedded one if it is selected and not running. `None` when the user named an
+/// address.
 ///
 /// `home` is the working directory.
 ///
 /// # Errors
 ///
-/// When the embedded broker is chosen and cannot be had: exit code 4, 7 or 8, each with the way on.
+/// When the embedded broker is selected and cannot be used: exit code 4, 7 or 8, with a hint.
 pub fn select_broker(wanted: &BrokerTarget, home: &Path, starter: &Starter) -> Result<Option<SelectedBroker>, Failure> {
     match wanted {
         BrokerTarget::Address => Ok(None),
         BrokerTarget::Embedded(folder) => {
             let found = find_or_start(&home.join(folder), starter)?;
-            let line = line(None, &found, folder);
+            let line = describe(None, &found, folder);
             Ok(Some(embedded(found, folder, SelectionMessage::Note(line))))
         }
         BrokerTarget::Auto => {
@@ -81,24 +79,24 @@ fn select_default(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Resul
     let known = open_existing(&folder);
     let before = known.as_ref().ok().and_then(Option::as_ref).and_then(read_choice);
     if kafka_probe::any_answers(kafka, kafka_probe::BOUND) {
-        // A folder that is not trusted is not needed, and says nothing.
-        let (directory, distrust) = known.map_or_else(|failure| (None, Some(failure.message)), |known| (known, None));
-        // The broker of this very folder may be the one that answers there: `foodstream broker` in another terminal.
+        // An untrusted data directory is not needed here, so it is only a warning.
+        let (directory, warning) = known.map_or_else(|failure| (None, Some(failure.message)), |known| (known, None));
+        // The broker at localhost:9092 may be that of this data directory: `foodstream broker` in another terminal.
         let own = directory.as_ref().and_then(|directory| AddressFile::read(directory).ok().flatten());
         let own = own.filter(|own| kafka.iter().any(|address| own.address.port() == address.port()));
         if own.is_none() || background::find(&folder, starter.timeout)?.is_none() {
             if let Some(directory) = &directory {
                 write_choice(directory, BrokerKind::Kafka);
             }
-            let word = if before == Some(BrokerKind::Embedded) {
+            let message = if before == Some(BrokerKind::Embedded) {
                 SelectionMessage::Warning(format!(
-                    "using Kafka at {KAFKA}; the last command here used {}, which -b embedded names",
+                    "using Kafka at {KAFKA}; the last command in this directory used {}: -b embedded selects it",
                     name_of(shown)
                 ))
             } else {
                 SelectionMessage::Note(format!("using Kafka at {KAFKA}"))
             };
-            let messages = std::iter::once(word).chain(distrust.map(SelectionMessage::Warning)).collect();
+            let messages = std::iter::once(message).chain(warning.map(SelectionMessage::Warning)).collect();
             return Ok(SelectedBroker { address: KAFKA.to_owned(), name: None, lease: None, messages });
         }
     }
@@ -106,40 +104,42 @@ fn select_default(home: &Path, starter: &Starter, kafka: &[SocketAddr]) -> Resul
     if let Some(directory) = open_existing(&folder)? {
         write_choice(&directory, BrokerKind::Embedded);
     }
-    let line = line(before, &found, shown);
-    let word =
+    let line = describe(before, &found, shown);
+    let message =
         if before == Some(BrokerKind::Kafka) { SelectionMessage::Warning(line) } else { SelectionMessage::Note(line) };
-    Ok(embedded(found, shown, word))
+    Ok(embedded(found, shown, message))
 }
 
-fn embedded(found: FoundBroker, folder: &Path, word: SelectionMessage) -> SelectedBroker {
+fn embedded(found: FoundBroker, folder: &Path, message: SelectionMessage) -> SelectedBroker {
     let FoundBroker { broker, lease, notes, .. } = found;
     let address = broker.address.to_string();
     let name = format!("{} ({address})", name_of(folder));
-    let messages = std::iter::once(word).chain(notes.into_iter().map(SelectionMessage::Warning)).collect();
+    let messages = std::iter::once(message).chain(notes.into_iter().map(SelectionMessage::Warning)).collect();
     SelectedBroker { address, name: Some(name), lease: Some(lease), messages }
 }
 
-fn line(before: Option<BrokerKind>, found: &FoundBroker, folder: &Path) -> String {
+fn describe(before: Option<BrokerKind>, found: &FoundBroker, folder: &Path) -> String {
     let how = if found.started { "started" } else { "using" };
     let why = match before {
-        Some(BrokerKind::Kafka) => format!("; the last command here used Kafka at {KAFKA}, which does not answer"),
+        Some(BrokerKind::Kafka) => {
+            format!("; the last command in this directory used Kafka at {KAFKA}, which does not answer")
+        }
         _ => String::new(),
     };
     format!("{how} {} ({}){why}", name_of(folder), found.broker.address)
 }
 
 fn read_choice(folder: &Directory) -> Option<BrokerKind> {
-    let word = folder.read(CHOICE_FILE).ok()?;
-    [BrokerKind::Kafka, BrokerKind::Embedded].into_iter().find(|kind| kind.word() == word.trim())
+    let text = folder.read(CHOICE_FILE).ok()?;
+    [BrokerKind::Kafka, BrokerKind::Embedded].into_iter().find(|kind| kind.name() == text.trim())
 }
 
-/// Remembers the choice where there is a folder to write_choice it in: a command that needs none leaves none behind, and a
-/// first embedded broker is told by the line that says it was started.
+/// Writes the choice if the data directory exists. A command without an embedded broker does not create one, and the
+/// first embedded broker is reported as started.
 fn write_choice(folder: &Directory, kind: BrokerKind) {
     if read_choice(folder) != Some(kind) {
-        // Where nothing can be written the choice is told every time as if it were the first.
-        drop(folder.replace(CHOICE_FILE, format!("{}\n", kind.word()).as_bytes()));
+        // If that fails, the next command does not report a change of the choice.
+        drop(folder.replace(CHOICE_FILE, format!("{}\n", kind.name()).as_bytes()));
     }
 }
 
@@ -155,13 +155,13 @@ mod tests {
     use super::*;
     use crate::shutdown::Shutdown;
 
-    /// A program that starts nothing: what is not there is missed at once.
+    /// A program that does nothing instead of starting a broker.
     fn starter() -> Starter {
         let program = PathBuf::from("/bin/true");
         Starter { program, idle: Duration::MAX, timeout: Duration::from_secs(30), shutdown: Shutdown::default() }
     }
 
-    /// One that answers every request as a Kafka would begin to.
+    /// A server that answers every request with the beginning of a Kafka response.
     fn kafka() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = listener.local_addr().expect("an address");
@@ -177,7 +177,7 @@ mod tests {
         address
     }
 
-    fn nobody() -> SocketAddr {
+    fn unused_port() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address")
     }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kafka_that_answers_is_taken_and_leaves_no_folder_behind() {
+    fn uses_a_kafka_without_creating_a_directory() {
         let home = tempfile::tempdir().expect("a folder");
         let chosen = select_default(home.path(), &starter(), &[kafka()]).expect("chosen");
         assert_eq!(chosen.address, "localhost:9092");
@@ -201,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_broker_is_taken_where_no_kafka_answers_and_is_held() {
+    fn uses_the_embedded_broker_without_a_kafka() {
         let (home, broker) = home();
-        let chosen = select_default(home.path(), &starter(), &[nobody()]).expect("chosen");
+        let chosen = select_default(home.path(), &starter(), &[unused_port()]).expect("chosen");
         assert_eq!(chosen.address, broker.file.address.to_string());
         assert_eq!(broker.leases.count(), 1);
         let name = "the embedded broker over .foodstream (127.0.0.1:9092)";
@@ -212,22 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_that_changed_is_a_warning_that_names_both() {
+    fn a_changed_choice_is_a_warning() {
         let (home, _broker) = home();
         let choose = |kafka| select_default(home.path(), &starter(), &[kafka]).expect("chosen").messages;
         let names_both = |messages: &[SelectionMessage]| match messages {
             [SelectionMessage::Warning(text)] => text.contains("localhost:9092") && text.contains("over .foodstream"),
             _ => false,
         };
-        assert!(matches!(choose(nobody())[..], [SelectionMessage::Note(_)]), "a first choice is no change");
+        assert!(matches!(choose(unused_port())[..], [SelectionMessage::Note(_)]), "the first choice is not a change");
         assert!(names_both(&choose(kafka())));
-        assert!(matches!(choose(kafka())[..], [SelectionMessage::Note(_)]), "it is told once");
-        assert!(names_both(&choose(nobody())));
-        assert!(matches!(choose(nobody())[..], [SelectionMessage::Note(_)]));
+        assert!(matches!(choose(kafka())[..], [SelectionMessage::Note(_)]), "the change is reported once");
+        assert!(names_both(&choose(unused_port())));
+        assert!(matches!(choose(unused_port())[..], [SelectionMessage::Note(_)]));
     }
 
     #[test]
-    fn a_kafka_that_is_this_folders_own_broker_is_told_as_such() {
+    fn recognises_the_directorys_own_broker_on_9092() {
         let (home, broker) = home();
         let kafka = kafka();
         AddressFile { address: kafka, ..broker.file.clone() }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_trusted_is_not_asked_and_refuses_only_who_needs_it() {
+    fn an_untrusted_directory_matters_only_if_needed() {
         let (home, broker) = home();
         let data = home.path().join(DEFAULT_DIRECTORY);
         let allow =
@@ -252,19 +252,19 @@ mod tests {
         };
         assert!(warning.contains("may be written by every user (mode 777)"), "{warning}");
         assert!(!data.join(CHOICE_FILE).exists());
-        let failure = select_default(home.path(), &starter(), &[nobody()]).expect_err("refused");
+        let failure = select_default(home.path(), &starter(), &[unused_port()]).expect_err("refused");
         assert_eq!(failure.code, crate::exit::Code::Refused);
         assert!(failure.hint.expect("a hint").contains("chmod -R go-w"));
-        assert_eq!(broker.leases.count(), 0, "nobody was asked");
+        assert_eq!(broker.leases.count(), 0, "the broker was not asked");
     }
 
     #[test]
-    fn a_named_folder_is_used_whatever_else_answers_and_a_named_address_alone() {
+    fn a_named_broker_overrides_the_default() {
         let (home, broker) = home();
         let chosen =
             select_broker(&BrokerTarget::Embedded(DEFAULT_DIRECTORY.into()), home.path(), &starter()).expect("chosen");
         assert_eq!(chosen.expect("a broker").address, broker.file.address.to_string());
-        assert!(!home.path().join(DEFAULT_DIRECTORY).join(CHOICE_FILE).exists(), "what was named was not chosen");
+        assert!(!home.path().join(DEFAULT_DIRECTORY).join(CHOICE_FILE).exists(), "only a default is remembered");
         assert!(select_broker(&BrokerTarget::Address, home.path(), &starter()).expect("nothing to do").is_none());
     }
 }

@@ -1,59 +1,49 @@
-//! Owns the document of an embedded broker: whether one runs over a folder, where, and what it holds; and its text.
+//! Status document of an embedded broker (`broker --status`): address, data, topics, groups; and its text.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
 use crate::report::printable;
+use crate::units::{self, counted};
 
 /// `foodstream.broker/1`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerDocument {
-    /// The form of this document.
     pub schema: String,
-    /// Whether a broker answers. All that follows is `null` or empty where none does, but for the folder.
+    /// Whether a broker is running. Otherwise all other fields except `data` are `null` or empty.
     pub running: bool,
-    /// Where its data is; `null` for memory.
+    /// The data directory; `null` with `--memory`.
     pub data: Option<String>,
-    /// Where clients reach it.
     pub address: Option<String>,
-    /// Its process.
     pub pid: Option<u32>,
-    /// Its start, RFC 3339.
+    /// The time of the start, RFC 3339.
     pub since: Option<String>,
-    /// Kafka's id of the cluster, kept with the data.
+    /// Kafka's cluster id, which is stored with the data.
     pub cluster_id: Option<String>,
-    /// Processes of this program that keep it.
+    /// foodstream processes that hold a lease.
     pub clients: Option<usize>,
-    /// Connections of Kafka clients, whoever they are.
+    /// Connections of Kafka clients, including foreign ones.
     pub connections: Option<usize>,
-    /// How large the folder is.
+    /// The size of the data directory.
     pub bytes: Option<u64>,
-    /// Topics by name.
     pub topics: Vec<TopicRow>,
-    /// Consumer groups by name.
     pub groups: Vec<GroupRow>,
 }
 
-/// A topic of the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicRow {
-    /// Its name.
     pub name: String,
-    /// How many partitions it has.
     pub partitions: usize,
-    /// Offsets from the start to the end of its logs, control records included.
+    /// Offsets from log start to end, summed over the partitions, including control records.
     pub records: i64,
 }
 
-/// A consumer group of the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRow {
-    /// Its name.
     pub name: String,
-    /// Kafka's name of its state.
+    /// Kafka's name of the state.
     pub state: String,
-    /// How many members it has.
     pub members: usize,
 }
 
@@ -76,7 +66,7 @@ impl Default for BrokerDocument {
     }
 }
 
-/// The document for people.
+/// The text of a document.
 #[must_use]
 pub fn broker_report(document: &BrokerDocument) -> String {
     let data = printable(document.data.as_deref().unwrap_or("memory"));
@@ -84,7 +74,7 @@ pub fn broker_report(document: &BrokerDocument) -> String {
         return format!("no broker runs over {data}\n");
     };
     let mut out = format!("running at {}, data in {data}\n", printable(address));
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_details(&mut out, document).unwrap_or_default();
     out
 }
@@ -94,19 +84,22 @@ fn write_details(out: &mut String, document: &BrokerDocument) -> std::fmt::Resul
         writeln!(out, "Process: {pid}, since {}", printable(since))?;
     }
     if let (Some(clients), Some(connections)) = (document.clients, document.connections) {
-        writeln!(out, "Clients: {clients} of foodstream, {connections} Kafka connections")?;
+        let connections = counted(connections as u64, "Kafka connection");
+        writeln!(out, "Clients: {clients} of foodstream, {connections}")?;
     }
     if let Some(bytes) = document.bytes {
-        writeln!(out, "Data: {bytes} bytes")?;
+        writeln!(out, "Data: {}", units::bytes(bytes))?;
     }
     writeln!(out, "Topics: {}", document.topics.len())?;
     for topic in &document.topics {
-        writeln!(out, "  {}: {} partitions, {} records", printable(&topic.name), topic.partitions, topic.records)?;
+        let (partitions, records) = (counted(topic.partitions as u64, "partition"), counted(topic.records, "record"));
+        writeln!(out, "  {}: {partitions}, {records}", printable(&topic.name))?;
     }
     writeln!(out, "Groups: {}", document.groups.len())?;
     for group in &document.groups {
-        // A group may be called anything.
-        writeln!(out, "  {}: {}, {} members", printable(&group.name), printable(&group.state), group.members)?;
+        // A group name may contain any character.
+        let members = counted(group.members as u64, "member");
+        writeln!(out, "  {}: {}, {members}", printable(&group.name), printable(&group.state))?;
     }
     Ok(())
 }
@@ -116,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_tells_what_runs_and_what_it_holds() {
+    fn shows_what_runs_and_its_contents() {
         let nothing = BrokerDocument { data: Some(".foodstream".into()), ..BrokerDocument::default() };
         assert_eq!(broker_report(&nothing), "no broker runs over .foodstream\n");
         let document = BrokerDocument {
@@ -136,8 +129,8 @@ mod tests {
             "running at 127.0.0.1:41233, data in .foodstream\n\
              Process: 7, since 2026-11-22T12:00:00.000Z\n\
              Clients: 2 of foodstream, 5 Kafka connections\n\
-             Data: 1024 bytes\n\
-             Topics: 1\n  order-events: 6 partitions, 10000 records\n\
+             Data: 1 KiB\n\
+             Topics: 1\n  order-events: 6 partitions, 10,000 records\n\
              Groups: 1\n  inventory-consumer-group: Empty, 0 members\n"
         );
     }

@@ -40,7 +40,7 @@ impl<F: FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Failure> + Send> Reader f
         self.records += 1;
         // Every record of foodstream has a key: skip those of other programs.
         let Some(key) = record.key else { return Ok(()) };
-        Ok((self.visit)(self.ranges[record.range].place.partition, key, record.value)?)
+        Ok((self.visit)(self.ranges[record.range].topic_partition.partition, key, record.value)?)
     }
 
     fn reached(&mut self, _range: usize, _position: i64) {}
@@ -70,7 +70,7 @@ pub fn read(
         .into_iter()
         .zip(starts)
         .zip(ends)
-        .map(|((place, start), end)| OffsetRange { place, start, end })
+        .map(|((place, start), end)| OffsetRange { topic_partition: place, start, end })
         .collect();
     read_ranges(changelog, &ranges, visit)
 }
@@ -145,7 +145,7 @@ fn positions_until(
             if missing {
                 let from = start.max(end.saturating_sub(search));
                 may_search_further |= from > start;
-                ranges.push(OffsetRange { place: place.clone(), start: from, end });
+                ranges.push(OffsetRange { topic_partition: place.clone(), start: from, end });
             }
         }
         let mut latest: BTreeMap<usize, Option<Vec<u8>>> = BTreeMap::new();

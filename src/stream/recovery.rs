@@ -241,7 +241,7 @@ impl<P: Processor> PollLoop<'_, P> {
             Some(instance) => instance.clone(),
             None => format!("{}-{}", settings.process_id, self.producer_number),
         };
-        let id = TransactionalId { family: format!("{}-", settings.group), member };
+        let id = TransactionalId { prefix: format!("{}-", settings.group), suffix: member };
         let connection = self.connection.with_timeout(self.outages.attempt_timeout());
         let (outputs, sizes, compressed) = (&settings.outputs, settings.sizes, settings.compressed);
         let producer = TransactionalProducer::open(&connection, &id, outputs, sizes, compressed, self.shutdown)?;

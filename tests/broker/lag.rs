@@ -214,7 +214,7 @@ fn group_kinds(env: &TestEnv) {
     assert!(text.contains("committed beyond the end"), "{text}");
     let text = env.run(&format!("lag --group {}", env.topic("unknown"))).expect(0);
     assert!(text.stderr.contains("does not exist"), "{}", text.stderr);
-    for (args, named) in [("missing", "there is no topic"), ("foreign:7", "has no partition 7")] {
+    for (args, named) in [("missing", "does not exist"), ("foreign:7", "has no partition 7")] {
         let run = env.run(&format!("lag --group x --topic {}", env.topic(args))).expect(7);
         assert!(run.stderr.contains(named), "{}", run.stderr);
     }
@@ -405,7 +405,7 @@ fn without_groups(env: &TestEnv) {
     assert_eq!(run.stdout, "");
     env.run(&format!("lag --group {}", env.topic("nobody"))).expect(0);
     let refused = env.run(&format!("lag --group {} --topic {}", env.topic("nobody"), env.topic("nothing"))).expect(7);
-    assert!(refused.stderr.contains("there is no topic"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("does not exist"), "{}", refused.stderr);
     assert_eq!(env.topics(), Vec::<String>::new());
     assert_eq!(env.groups(&env.prefix), BTreeSet::new());
     // One of the two groups is enough; without names the answer is a list, however many there are.

@@ -125,7 +125,7 @@ fn truncated_log(env: &TestEnv) {
         until("the wait sees it", || wait.check(&inspector, std::slice::from_ref(&place), &[60], &mut |_| {}).err());
     gone(&error);
 
-    let ranges = [OffsetRange { place: place.clone(), start: 0, end: 60 }];
+    let ranges = [OffsetRange { topic_partition: place.clone(), start: 0, end: 60 }];
     let shares = [Mutex::new(Count(0))];
     gone(&scan(&connection, &group, &ranges, &shares, &shutdown, |_| Ok(())).expect_err("the end is not there"));
     assert_eq!(shares[0].lock().expect("whole").0, 50, "what is there was read");

@@ -40,7 +40,7 @@ const WRONG: &[Wrong] = &[
         "foodstream.properties",
         "-X sasl.mechanism=SCRAM-SHA-256",
         5,
-        &["takes no login by SCRAM-SHA-256, only by ", "SCRAM-SHA-512", "-X sasl.mechanism="],
+        &["does not support SASL mechanism SCRAM-SHA-256, only ", "SCRAM-SHA-512", "-X sasl.mechanism="],
     ),
     (
         "certificate_of_another_host",
@@ -65,7 +65,7 @@ const WRONG: &[Wrong] = &[
         "-b {plaintext}",
         4,
         &[
-            "{plaintext} speaks no TLS, and security.protocol=sasl_ssl asks for it",
+            "{plaintext} does not speak TLS, but security.protocol=sasl_ssl requires it",
             "-X security.protocol=sasl_plaintext",
         ],
     ),
@@ -75,7 +75,7 @@ const WRONG: &[Wrong] = &[
         "-X security.protocol=plaintext",
         4,
         &[
-            "{sasl_ssl} closes on what is not TLS, and security.protocol=plaintext is not",
+            "{sasl_ssl} closed the connection: it may require TLS, but security.protocol=plaintext does not use it",
             "-X security.protocol=ssl, or sasl_ssl",
         ],
     ),
@@ -84,14 +84,14 @@ const WRONG: &[Wrong] = &[
         "foodstream.properties",
         "-X security.protocol=sasl_plaintext",
         4,
-        &["{sasl_ssl} closes on what is not TLS", "-X security.protocol=sasl_ssl"],
+        &["{sasl_ssl} closed the connection: it may require TLS", "-X security.protocol=sasl_ssl"],
     ),
     (
         "login_to_listener_without_sasl",
         "foodstream.properties",
         "-b {plaintext} -X security.protocol=sasl_plaintext",
         4,
-        &["{plaintext} takes no login", "-X security.protocol=plaintext"],
+        &["{plaintext} does not accept logins", "-X security.protocol=plaintext"],
     ),
     (
         "missing_login",
@@ -99,7 +99,7 @@ const WRONG: &[Wrong] = &[
         "-X security.protocol=ssl --timeout 3s",
         4,
         &[
-            "{sasl_ssl} closes the connection at the first request: it may want a login",
+            "{sasl_ssl} closed the connection at the first request: it may require a login",
             "-X security.protocol=sasl_ssl",
         ],
     ),
@@ -108,7 +108,7 @@ const WRONG: &[Wrong] = &[
         "mutual-client.properties",
         "-X ssl.certificate.location= -X ssl.key.location=",
         5,
-        &["{ssl} wants a client certificate, and none is set", "-X ssl.certificate.location=FILE"],
+        &["{ssl} requires a client certificate, and none is set", "-X ssl.certificate.location=FILE"],
     ),
     (
         "expired_client_certificate",

@@ -1,4 +1,4 @@
-//! Messages and hints for a refusal by an ACL: who lacks which permission, and the command that grants it.
+//! Authorization failures (ACLs): which principal lacks which permission, and the `kafka-acls` command that grants it.
 
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
@@ -7,7 +7,7 @@ use crate::kafka::acl::{self, Permission, quoted};
 use crate::kafka::certificate;
 use crate::kafka::connection::Connection;
 
-/// Whom the broker takes this client for, as an ACL names it.
+/// The principal that the broker sees, as an ACL names it.
 fn principal(connection: &Connection) -> String {
     let protocol = connection.property("security.protocol").unwrap_or("plaintext").to_ascii_lowercase();
     if protocol.starts_with("sasl") {
@@ -19,24 +19,26 @@ fn principal(connection: &Connection) -> String {
     }
     match certificate::of_client(connection) {
         certificate::ClientCertificate::None => "User:ANONYMOUS".to_owned(),
-        certificate::ClientCertificate::Unparsed(place) => format!("the subject of {place}"),
+        certificate::ClientCertificate::Unparsed(file) => format!("the subject of {file}"),
         certificate::ClientCertificate::Parsed { certificate, .. } => format!("User:{}", certificate.subject),
     }
 }
 
-/// The failure of a refusal.
-pub(super) fn failure(code: Rd, words: &str, needs: &[Permission], connection: &Connection) -> Failure {
+pub(super) fn failure(code: Rd, message: &str, needs: &[Permission], connection: &Connection) -> Failure {
     let principal = principal(connection);
-    let missing = acl::missing(code, words, needs);
+    let missing = acl::missing(code, message, needs);
     if missing.is_empty() {
-        return Failure::new(Code::Denied, format!("the broker refused {principal}: {words}"))
-            .hint(format!("look at its rights: kafka-acls --bootstrap-server {} --command-config ADMIN.properties --list --principal {}", connection.bootstrap(), quoted(&principal)));
+        return Failure::new(Code::Denied, format!("the broker refused {principal}: {message}")).hint(format!(
+            "list its ACLs: kafka-acls --bootstrap-server {} --command-config ADMIN.properties --list --principal {}",
+            connection.bootstrap(),
+            quoted(&principal)
+        ));
     }
     let rights: Vec<String> = missing.iter().map(ToString::to_string).collect();
     let rights = if rights.len() == 1 { rights.concat() } else { format!("one of: {}", rights.join("; ")) };
     let grants: Vec<String> = missing.iter().map(|right| right.grant(&principal, connection.bootstrap())).collect();
     Failure::new(Code::Denied, format!("{principal} lacks {rights} ({code})"))
-        .hint(format!("an administrator grants it: {}", grants.join(" ; ")))
+        .hint(format!("an administrator can grant it: {}", grants.join(" ; ")))
 }
 
 #[cfg(test)]
@@ -57,64 +59,64 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_who_lacks_what_and_the_command_that_grants_it() {
+    fn names_principal_permission_and_command() {
         let needs = [Permission::topic("order-events", &[Operation::Write])];
         let failure = failure(Rd::TopicAuthorizationFailed, "text", &needs, &login());
         assert_eq!(failure.code, Code::Denied);
         assert_eq!(
             failure.to_string(),
             "User:ann lacks Write on Topic order-events (TopicAuthorizationFailed (Broker: Topic authorization failed))\n  \
-             hint: an administrator grants it: kafka-acls --bootstrap-server k:9093 --command-config ADMIN.properties --add \
+             hint: an administrator can grant it: kafka-acls --bootstrap-server k:9093 --command-config ADMIN.properties --add \
              --allow-principal User:ann --operation Write --topic order-events"
         );
     }
 
     #[test]
-    fn a_refusal_is_told_from_the_rights_that_fit_its_code() {
+    fn picks_the_permission_that_fits_the_code() {
         let needs = [
             Permission::group("g x", Operation::Read),
             Permission::topic("t", &[Operation::Read, Operation::Write]),
             Permission::transactions("g-"),
         ];
-        let told = |code| failure(code, "", &needs, &login()).to_string();
-        let group = told(Rd::GroupAuthorizationFailed);
+        let text_of = |code| failure(code, "", &needs, &login()).to_string();
+        let group = text_of(Rd::GroupAuthorizationFailed);
         assert!(
             group.contains("lacks Read on Group g x (") && group.contains("--operation Read --group 'g x'"),
             "{group}"
         );
-        let topic = told(Rd::TopicAuthorizationFailed);
+        let topic = text_of(Rd::TopicAuthorizationFailed);
         assert!(
             topic.contains("lacks Read and Write on Topic t (")
                 && topic.contains("--operation Read --operation Write --topic t")
         );
-        let id = told(Rd::TransactionalIdAuthorizationFailed);
+        let id = text_of(Rd::TransactionalIdAuthorizationFailed);
         assert!(id.contains("lacks Write on TransactionalId g-* ("), "{id}");
         assert!(id.ends_with("--operation Write --transactional-id g- --resource-pattern-type prefixed"), "{id}");
-        // An idempotent producer that may write nowhere.
-        assert!(told(Rd::ClusterAuthorizationFailed).contains("Topic t"));
+        // An idempotent producer that may not write to any topic.
+        assert!(text_of(Rd::ClusterAuthorizationFailed).contains("Topic t"));
     }
 
     #[test]
-    fn of_several_topics_the_one_is_named_that_the_broker_named_and_otherwise_all() {
+    fn names_the_topic_that_the_broker_named() {
         let needs = ["order-events", "order-events-dlq"].map(|topic| Permission::topic(topic, &[Operation::Write]));
-        let told = |text| failure(Rd::TopicAuthorizationFailed, text, &needs, &login()).message;
+        let text_of = |text| failure(Rd::TopicAuthorizationFailed, text, &needs, &login()).message;
         let dead =
             "Failed to add partition \"order-events-dlq\" [0] to transaction: Broker: Topic authorization failed";
-        assert!(told(dead).contains("lacks Write on Topic order-events-dlq ("), "{}", told(dead));
-        assert!(told("nothing").contains("one of: Write on Topic order-events; Write on Topic order-events-dlq ("));
+        assert!(text_of(dead).contains("lacks Write on Topic order-events-dlq ("), "{}", text_of(dead));
+        assert!(text_of("nothing").contains("one of: Write on Topic order-events; Write on Topic order-events-dlq ("));
     }
 
     #[test]
-    fn a_refusal_that_fits_no_right_is_told_as_it_came() {
+    fn without_a_permission_shows_the_brokers_message() {
         let failure = failure(Rd::GroupAuthorizationFailed, "why", &[], &login());
         assert!(failure.to_string().contains("the broker refused User:ann: why"), "{failure}");
         assert!(applies_to(Rd::GroupAuthorizationFailed, &[Permission::group("g", Operation::Read)]));
         assert!(!applies_to(Rd::GroupAuthorizationFailed, &[Permission::topic("t", &[Operation::Read])]));
-        assert!(applies_to(Rd::Authentication, &[]), "a login is everybody's matter");
+        assert!(applies_to(Rd::Authentication, &[]), "a login concerns every call");
     }
 
     #[test]
-    fn who_has_no_login_is_nobody() {
+    fn without_a_login_the_principal_is_anonymous() {
         assert_eq!(principal(&connection(&[])), "User:ANONYMOUS");
         assert_eq!(principal(&connection(&[("security.protocol", "ssl")])), "User:ANONYMOUS");
         let file = connection(&[("security.protocol", "ssl"), ("ssl.keystore.location", "/no/such.p12")]);

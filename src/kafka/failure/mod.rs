@@ -1,4 +1,4 @@
-//! Failures of errors: the one place where an error of the client layer gets its message, hint and exit code.
+//! Error messages: the message, hint and exit code of each error of the client layer.
 
 mod authorization;
 mod connection;
@@ -19,14 +19,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// Message and hint, as a failure shows them.
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         failure(self).fmt(f)
     }
 }
 
-/// The exit code of a kind.
 const fn code_of(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Transient
@@ -44,12 +42,11 @@ const fn code_of(kind: ErrorKind) -> Code {
         | ErrorKind::Corrupt => Code::Refused,
         ErrorKind::Fenced => Code::Fenced,
         ErrorKind::Misconfigured => Code::Usage,
-        // A signal has its own; this arm is never asked for one.
+        // Never used for a signal: it has its own exit code.
         ErrorKind::Exhausted | ErrorKind::Unsupported | ErrorKind::Stopped | ErrorKind::Unexpected => Code::Unexpected,
     }
 }
 
-/// Message, hint and exit code of an error.
 fn failure(error: &Error) -> Failure {
     let failure = of_cause(error.cause(), error.kind(), error.connection());
     match error.doing() {
@@ -62,22 +59,22 @@ fn of_cause(cause: &Cause, kind: ErrorKind, connection: Option<&Connection>) -> 
     let plain = |message: String| Failure::new(code_of(kind), message);
     let unreachable = |message: String| plain(message).hint(unreachable_hint(connection));
     match cause {
-        // The names of topics are checked where they are typed, so that only one that exists can be in the way.
-        Cause::TopicRefused { code: Rd::InvalidTopic, words } => plain(words.clone())
-            .hint("Kafka takes names that differ only in '.' and '_' for the same: use another --prefix, or the one of the topic that exists"),
-        Cause::TopicRefused { code: Rd::PolicyViolation | Rd::InvalidPartitions, words } => {
-            plain(words.clone()).hint("--partitions says how many each topic is to have")
+        // The arguments are checked for valid names, so only an existing topic can be the reason.
+        Cause::TopicRefused { code: Rd::InvalidTopic, message } => plain(message.clone())
+            .hint("Kafka treats names that differ only in '.' and '_' as the same: use another --prefix, or the one of the existing topic"),
+        Cause::TopicRefused { code: Rd::PolicyViolation | Rd::InvalidPartitions, message } => {
+            plain(message.clone()).hint("--partitions sets the partition count of each topic")
         }
-        Cause::Code { words, .. } | Cause::TopicRefused { words, .. } => plain(words.clone()),
-        Cause::NoAnswer { words, last } => {
-            let last = last.as_ref().filter(|last| *last != words);
-            unreachable(format!("{words}{}", last.map_or_else(String::new, |last| format!("; last heard: {last}"))))
+        Cause::Code { message, .. } | Cause::TopicRefused { message, .. } => plain(message.clone()),
+        Cause::NoAnswer { message, last } => {
+            let last = last.as_ref().filter(|last| *last != message);
+            unreachable(format!("{message}{}", last.map_or_else(String::new, |last| format!("; last error: {last}"))))
         }
-        Cause::NoLeader(place) => plain(format!("{place} has no leader"))
-            .hint("start the brokers that have its replicas: kafka-topics --describe --unavailable-partitions names them; --timeout sets how long to wait"),
-        Cause::Denied { code, words, needs } => match connection {
-            Some(connection) if acl::is_authorization_error(*code) => authorization::failure(*code, words, needs, connection),
-            _ => plain(format!("the broker refused: {words}")).hint(
+        Cause::NoLeader(topic_partition) => plain(format!("{topic_partition} has no leader"))
+            .hint("start the brokers that have its replicas: kafka-topics --describe --unavailable-partitions lists them; --timeout sets how long to wait"),
+        Cause::Denied { code, message, needs } => match connection {
+            Some(connection) if acl::is_authorization_error(*code) => authorization::failure(*code, message, needs, connection),
+            _ => plain(format!("the broker refused: {message}")).hint(
                 "check the credentials (-X sasl.…, -F) and the ACLs of this principal with kafka-acls --list",
             ),
         },
@@ -89,88 +86,90 @@ fn of_cause(cause: &Cause, kind: ErrorKind, connection: Option<&Connection>) -> 
             let failure = connection::no_address(faults);
             failure.hint(unreachable_hint(connection))
         }
-        Cause::Configuration(words) => plain(words.clone())
+        Cause::Configuration(message) => plain(message.clone())
             .hint("check the -X options and the properties file against librdkafka's CONFIGURATION.md"),
-        Cause::TopicName(name) => plain(format!("{name:?} is no topic name")),
-        // As for any other part of the program that is stopped.
+        Cause::TopicName(name) => plain(format!("invalid topic name {name:?}")),
+        // The same failure as in any other part of the program.
         Cause::Stopped(signal) => signal.failure(),
-        Cause::Broken(words) => plain((*words).to_owned()),
-        Cause::TopicStillExists(topic) => plain(format!("the deletion of {topic} was accepted, and the topic is still there"))
-            .hint("give it more --timeout, or look for a client that makes it anew: a broker with auto.create.topics.enable makes a topic for whoever asks"),
-        Cause::TopicDeletionDisabled(topic) => plain(format!("this broker deletes no topics: {topic} stays"))
-            .hint("it runs with delete.topic.enable=false; set that to true, or use a fresh --prefix"),
-        Cause::NoTopic(topic) => plain(format!("there is no topic {topic}"))
-            .hint("--topic takes the name that the cluster knows, its prefix included"),
-        Cause::NoPartition { place, count } => plain(format!(
-            "the topic {} has no partition {}: it has {count}, counted from 0",
-            place.topic, place.partition
+        Cause::Broken(message) => plain((*message).to_owned()),
+        Cause::TopicStillExists(topic) => plain(format!("the deletion of {topic} was accepted, but the topic still exists"))
+            .hint("raise --timeout, or look for a client that creates it again: with auto.create.topics.enable a broker creates a topic for any request"),
+        Cause::TopicDeletionDisabled(topic) => plain(format!("this broker does not delete topics: {topic} stays"))
+            .hint("set delete.topic.enable=true on the broker, or use a fresh --prefix"),
+        Cause::NoTopic(topic) => plain(format!("topic {topic} does not exist"))
+            .hint("--topic takes the full name on the cluster, with its prefix"),
+        Cause::NoPartition { topic_partition, count } => plain(format!(
+            "topic {} has no partition {}: its partitions are 0 to {}",
+            topic_partition.topic,
+            topic_partition.partition,
+            count - 1
         ))
-        .hint(format!("as in --topic {}:0,1", place.topic)),
-        Cause::OpenTransaction { place, stable, end } => plain(format!(
-            "a transaction on {place} has been open for more than 60 s: stable to {stable}, end {end}"
+        .hint(format!("for example --topic {}:0,1", topic_partition.topic)),
+        Cause::OpenTransaction { topic_partition, stable, end } => plain(format!(
+            "a transaction on {topic_partition} has been open for more than 60 s: last stable offset {stable}, end {end}"
         ))
         .hint("find the writer with kafka-transactions find-hanging, or wait for its timeout"),
-        Cause::LogTruncated { place, frozen, end } => plain(format!(
-            "{place} ended at offset {frozen} when this command began, and ends at {end} now: records are lost"
+        Cause::LogTruncated { topic_partition, frozen, end } => plain(format!(
+            "{topic_partition} ended at offset {frozen} when this command began, and ends at {end} now: records are lost"
         ))
-        .hint("an unclean leader election or a disk that lost its cache does this; look at the brokers' logs, then run the command again"),
-        Cause::NextRecordGone(words) => plain(format!("the next record to read is gone from the log: {words}"))
-            .hint("retention or a deletion overtook this consumer; analytics goes on with `analytics --from-beginning`, inventory with a fresh --prefix"),
-        Cause::RangeGone(words) => plain(format!("records are gone from the log: {words}"))
-            .hint("retention or a deletion overtook the reading; run the command again"),
-        Cause::Unreadable { place, offset, code, words } => {
-            plain(format!("the batch at offset {offset} of {place} cannot be read: {words}")).hint(unreadable_hint(*code, place, connection))
+        .hint("an unclean leader election or a disk that lost its write cache can cause this; check the brokers' logs, then run the command again"),
+        Cause::NextRecordGone(message) => plain(format!("the next record to read is no longer in the log: {message}"))
+            .hint("retention or a deletion removed it before it was read; run `analytics --from-beginning`, and inventory with a fresh --prefix"),
+        Cause::RangeGone(message) => plain(format!("records are no longer in the log: {message}"))
+            .hint("retention or a deletion removed them before they were read; run the command again"),
+        Cause::Unreadable { topic_partition, offset, code, message } => {
+            plain(format!("the batch at offset {offset} of {topic_partition} cannot be read: {message}")).hint(unreadable_hint(*code, topic_partition, connection))
         }
-        Cause::TopicGone { words, member: true } => plain(format!("a topic of this group is gone: {words}"))
-            .hint("a topic was deleted while this command ran; start again with `produce` under a fresh --prefix"),
-        Cause::TopicGone { words, member: false } => plain(format!("a topic went away while it was read: {words}"))
-            .hint("run the command again once the topic is back"),
-        Cause::Fenced { instance_id, words } => {
+        Cause::TopicGone { message, member: true } => plain(format!("a topic of this group was deleted: {message}"))
+            .hint("start again with `produce` and a fresh --prefix"),
+        Cause::TopicGone { message, member: false } => plain(format!("a topic was deleted while it was read: {message}"))
+            .hint("run the command again when the topic exists again"),
+        Cause::Fenced { instance_id, message } => {
             let name = instance_id.as_ref().map_or_else(String::new, |name| format!(" --instance-id {name}"));
-            plain(format!("fenced: another process with{name} took over ({words})"))
-                .hint("if no other process runs under this name, start the command again: it goes on where the last commit stands")
+            plain(format!("fenced: another process with{name} took over ({message})"))
+                .hint("if no other process has this name, run the command again: it continues from the last commit")
         }
-        Cause::TooLarge { topic, limit: Limit::OfTopic, words } => plain(words.clone()).hint(format!(
-            "a batch is larger than {topic} takes: kafka-configs --bootstrap-server {} --alter --entity-type topics \
+        Cause::TooLarge { topic, limit: Limit::OfTopic, message } => plain(message.clone()).hint(format!(
+            "a batch is larger than {topic} accepts: kafka-configs --bootstrap-server {} --alter --entity-type topics \
              --entity-name {topic} --add-config max.message.bytes=BYTES (and segment.bytes, which bounds it), then run the command again",
             connection.map_or("HOST:PORT", Connection::bootstrap)
         )),
-        Cause::TooLarge { limit: Limit::OfClient, words, .. } => plain(words.clone())
-            .hint("a record is larger than this client hands over: -X message.max.bytes=BYTES raises that"),
+        Cause::TooLarge { limit: Limit::OfClient, message, .. } => plain(message.clone())
+            .hint("a record is larger than this client accepts: raise the limit with -X message.max.bytes=BYTES"),
     }
 }
 
-/// The way on from a batch that stays unreadable. What it held is lost unless another copy has it.
-fn unreadable_hint(code: Rd, place: &TopicPartition, connection: Option<&Connection>) -> String {
+/// The next step for a batch that stays unreadable. Its records are lost unless another replica has them.
+fn unreadable_hint(code: Rd, topic_partition: &TopicPartition, connection: Option<&Connection>) -> String {
     let limit =
         connection.and_then(|connection| connection.property("receive.message.max.bytes")).unwrap_or("100000000");
     let larger = format!("receive.message.max.bytes ({limit}): -X receive.message.max.bytes=1000000000");
     let bootstrap = connection.map_or("HOST:PORT", Connection::bootstrap);
     let copy = match connection.and_then(|connection| connection.name.as_ref()) {
-        Some(_) => "this broker has no other copy of it: place the orders anew under a fresh --prefix".to_owned(),
+        Some(_) => "this broker has no other copy of it: produce the orders again with a fresh --prefix".to_owned(),
         None => format!(
-            "a replica that has it whole must lead: kafka-topics --bootstrap-server {bootstrap} --describe --topic {} names them and \
-             kafka-leader-election moves the lead; if none has, its records are lost: kafka-delete-records up to its end, which \
-             kafka-dump-log tells, then `analytics --from-beginning`, and inventory under a fresh --prefix",
-            place.topic
+            "a replica with an intact copy must become the leader: kafka-topics --bootstrap-server {bootstrap} --describe --topic {} lists the \
+            replicas and kafka-leader-election moves the leader; if no copy is intact, the records are lost: run kafka-delete-records up to the \
+            batch's end, which kafka-dump-log shows, then `analytics --from-beginning`, and inventory with a fresh --prefix",
+            topic_partition.topic
         ),
     };
     match code {
-        Rd::MessageSizeTooLarge => format!("an answer with it is larger than {larger} takes it"),
+        Rd::MessageSizeTooLarge => format!("a response with it is larger than {larger} raises the limit"),
         Rd::BadCompression => {
-            format!("decompressed it may be larger than {larger} would take it; if it is damaged, {copy}")
+            format!("decompressed it may be larger than {larger} raises the limit; if it is damaged, {copy}")
         }
-        Rd::NotImplemented => format!("this client knows no such format or codec; if it is damaged, {copy}"),
+        Rd::NotImplemented => format!("this client does not support the format or codec; if it is damaged, {copy}"),
         _ => copy,
     }
 }
 
-/// The next step where a broker does not answer: with an embedded one it is no matter of `-b`.
+/// The next step when no broker answers; for an embedded broker it does not concern `-b`.
 fn unreachable_hint(connection: Option<&Connection>) -> String {
     match connection.and_then(|connection| connection.name.as_ref()) {
         Some(name) => format!(
-            "`foodstream broker --status` tells how {name} stands, and broker.log in its folder what it said; \
-             --timeout sets how long to wait"
+            "`foodstream broker --status` shows the state of {name}; see also broker.log in its data directory; \
+            --timeout sets how long to wait"
         ),
         None => UNREACHABLE_HINT.to_owned(),
     }

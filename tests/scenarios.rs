@@ -1,4 +1,4 @@
-//! Owns the claims about scripts as people read them: those of `scenarios/`, and every block of `docs/scenarios.md`.
+//! Tests of the scripts in `scenarios/`, and of every block in `docs/scenarios.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use foodstream::cli::Cli;
 use foodstream::scenario::{Diagnostics, Script};
 
-/// What the program's own parser says of a command line.
+/// Checks a command line with the program's parser.
 fn check(words: &[String]) -> Result<(), String> {
     let line = std::iter::once("foodstream").chain(words.iter().map(String::as_str));
     Cli::try_parse_from(line).map(drop).map_err(|error| error.render().to_string())
@@ -29,7 +29,7 @@ fn read(path: &str) -> String {
 const SIX: [&str; 6] = ["bad-records", "crash", "replay", "scale-out", "ten-thousand", "throttled-lag"];
 
 #[test]
-fn the_six_scripts_stand_and_have_no_mistake() {
+fn scripts_have_no_mistakes() {
     let entries = fs::read_dir(root().join("scenarios")).expect("a folder");
     let names: BTreeSet<_> =
         entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
@@ -39,16 +39,13 @@ fn the_six_scripts_stand_and_have_no_mistake() {
         let text = read(&file);
         let script = parse(&text).unwrap_or_else(|mistakes| panic!("{}", mistakes.show(&file)));
         assert_eq!(script.name, name);
-        assert!(
-            text.starts_with("# ") && text.contains("# What to see here:"),
-            "{file} says what a learner should see"
-        );
+        assert!(text.starts_with("# ") && text.contains("# What to see here:"), "{file} says what to look for");
         assert!(script.expectations.len() >= 5, "{file}");
     }
 }
 
 #[test]
-fn a_misspelt_key_in_each_of_them_is_found_with_its_place() {
+fn misspelt_keys_are_reported() {
     for name in SIX {
         let file = format!("scenarios/{name}.toml");
         let text = read(&file);
@@ -60,28 +57,29 @@ fn a_misspelt_key_in_each_of_them_is_found_with_its_place() {
         ] {
             let at = text.find(key).unwrap_or_else(|| panic!("{file} has {key:?}"));
             let line = text[..=at].lines().count() + 1;
-            let mistakes = parse(&text.replacen(key, misspelt, 1)).expect_err("a misspelt key");
-            let told = mistakes.show(&file);
-            let first = mistakes.all().iter().find(|mistake| mistake.line == line);
+            let diagnostics = parse(&text.replacen(key, misspelt, 1)).expect_err("a misspelt key");
+            let text = diagnostics.show(&file);
+            let first = diagnostics.all().iter().find(|diagnostic| diagnostic.line == line);
             assert!(
-                first.is_some_and(|mistake| mistake.message.starts_with("unknown key")),
-                "{key:?} on line {line}:\n{told}"
+                first.is_some_and(|diagnostic| diagnostic.message.starts_with("unknown key")),
+                "{key:?} on line {line}:\n{text}"
             );
-            assert!(told.contains(misspelt.trim()), "the line itself is shown:\n{told}");
+            assert!(text.contains(misspelt.trim()), "the source line is shown:\n{text}");
         }
     }
 }
 
 #[test]
-fn a_wrong_flag_is_told_in_the_programs_own_words() {
-    let mistakes = parse(&read("scenarios/ten-thousand.toml").replace("--count", "--cuont")).expect_err("no such flag");
-    let mistake = &mistakes.all()[0];
-    assert_eq!(mistake.message, "unexpected argument '--cuont' found");
-    assert_eq!(mistake.hint.as_deref(), Some("a similar argument exists: '--count'"));
+fn unknown_flag_has_the_parsers_message() {
+    let text = read("scenarios/ten-thousand.toml").replace("--count", "--cuont");
+    let diagnostics = parse(&text).expect_err("an unknown flag");
+    let diagnostic = &diagnostics.all()[0];
+    assert_eq!(diagnostic.message, "unexpected argument '--cuont' found");
+    assert_eq!(diagnostic.hint.as_deref(), Some("a similar argument exists: '--count'"));
 }
 
 #[test]
-fn every_option_of_all_commands_is_the_runs_own_but_for_the_time_limit_and_tuning() {
+fn global_options_are_rejected_except_timeout_and_x() {
     let cli = Cli::command();
     let mut tried = 0;
     for option in cli.get_arguments().filter(|option| option.is_global_set()) {
@@ -91,16 +89,17 @@ fn every_option_of_all_commands_is_the_runs_own_but_for_the_time_limit_and_tunin
         for spelt in spelt.filter(|spelt| !matches!(spelt.as_str(), "--timeout" | "-X")) {
             let text =
                 read("scenarios/ten-thousand.toml").replace("--count 10000", &format!("--count 10000 {spelt} x"));
-            let mistakes = parse(&text).expect_err(&spelt);
-            let refused = mistakes.all().iter().any(|mistake| mistake.message.ends_with("has no place in a step"));
-            assert!(refused, "{}", mistakes.show("ten-thousand.toml"));
+            let diagnostics = parse(&text).expect_err(&spelt);
+            let rejected =
+                diagnostics.all().iter().any(|diagnostic| diagnostic.message.ends_with("is not allowed in a step"));
+            assert!(rejected, "{}", diagnostics.show("ten-thousand.toml"));
             tried += 1;
         }
     }
     assert!(tried >= 12, "{tried}");
 }
 
-/// The blocks of the page, each with its line.
+/// The code blocks of the page, with their lines.
 fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, String)> = None;
@@ -116,8 +115,8 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
     blocks
 }
 
-/// What a part of a script stands in: the steps that the page's parts speak of.
-const AROUND: &str = "name = \"around\"\ndescription = \"What stands around a part.\"
+/// A script with the steps that the parts on the page refer to.
+const AROUND: &str = "name = \"around\"\ndescription = \"The script around a part.\"
 [[step]]\nname = \"orders\"\nrun = \"produce\"
 [[step]]\nname = \"more-orders\"\nrun = \"produce\"
 [[step]]\nname = \"live\"\nrun = \"inventory\"\nbackground = true
@@ -125,20 +124,20 @@ const AROUND: &str = "name = \"around\"\ndescription = \"What stands around a pa
 [[expect]]\nstep = \"orders\"\nvalue = \"produced\"\nat_least = 1\n";
 
 #[test]
-fn every_block_of_the_page_is_a_script_or_a_part_of_one() {
+fn blocks_of_the_page_are_valid() {
     let page = read("docs/scenarios.md");
     let blocks = blocks(&page, "toml");
     assert!(blocks.len() >= 9, "{} blocks", blocks.len());
     for (line, block) in &blocks {
         let whole = if block.starts_with("name = ") { block.clone() } else { format!("{AROUND}{block}") };
-        if let Err(mistakes) = parse(&whole) {
-            panic!("docs/scenarios.md:{line}:\n{}", mistakes.show("block"));
+        if let Err(diagnostics) = parse(&whole) {
+            panic!("docs/scenarios.md:{line}:\n{}", diagnostics.show("block"));
         }
     }
 }
 
 #[test]
-fn the_page_explains_every_key_and_every_named_value() {
+fn page_explains_every_key_and_value() {
     let page = read("docs/scenarios.md");
     let strange = format!(
         "zzz = 1\n{AROUND}zzz = 1\n[[step]]\nzzz = 1\nrun = \"produce\"\nname = \"x\"
@@ -146,11 +145,9 @@ fn the_page_explains_every_key_and_every_named_value() {
 [[expect]]\nstep = \"orders\"\nvalue = \"run.zzzzzzzzzz\"\nequals = 1
 [[expect]]\ngroup = \"inventory-consumer-group\"\nvalue = \"lag.zzzzzzzzzzzzzzzz\"\nequals = 1\n"
     );
-    let mistakes = parse(&strange).expect_err("unknown keys");
-    let hints: Vec<_> = mistakes.all().iter().filter_map(|mistake| mistake.hint.as_deref()).collect();
-    let lists = hints
-        .iter()
-        .filter_map(|hint| hint.strip_prefix("the keys here are ").or_else(|| hint.strip_prefix("there is ")));
+    let diagnostics = parse(&strange).expect_err("unknown keys");
+    let hints: Vec<_> = diagnostics.all().iter().filter_map(|diagnostic| diagnostic.hint.as_deref()).collect();
+    let lists = hints.iter().filter_map(|hint| hint.strip_prefix("expected one of "));
     let keys: BTreeSet<_> = lists.flat_map(|list| list.split(", ")).collect();
     assert!(
         ["name", "background", "uncommitted", "within", "run.uncommitted", "lag.peak"]
@@ -167,7 +164,7 @@ fn the_page_explains_every_key_and_every_named_value() {
 }
 
 #[test]
-fn the_mistake_on_the_page_is_what_is_told() {
+fn mistake_on_the_page_is_current() {
     let page = read("docs/scenarios.md");
     let shown = blocks(&page, "text").pop().expect("one").1;
     let script = "name = \"lab\"\ndescription = \"d\"\n\n[[expect]]\nstep = \"live\"\nvalue = \"orders\"\nat_least = 1\n\n[[step]]\nname = \"live\"\nrun = \"inventory\"\nbackgruond = true\n";

@@ -221,9 +221,9 @@ impl<'a> Watch<'a> {
                 ));
             }
             group.history.push(sample);
-            let mut shown = GroupLag::of(sample, group.history.pace());
+            let mut shown = GroupLag::of(sample, group.history.rates());
             if let Some(condition) = self.settings.fail_if {
-                let verdict = condition.judge(sample, self.settings.allow_missing);
+                let verdict = condition.check(sample, self.settings.allow_missing);
                 group.dark = None;
                 match verdict {
                     ConditionResult::Met => group.failed = Some(held(condition, &shown)),
@@ -244,7 +244,7 @@ impl<'a> Watch<'a> {
                 shown.fails = Some(verdict != ConditionResult::NotMet);
             }
             if self.settings.watch.is_some() {
-                group.samples.push(LagPoint::of(sample, group.history.pace()));
+                group.samples.push(LagPoint::of(sample, group.history.rates()));
             }
             if self.settings.csv.is_some() {
                 self.csv.push_str(&csv_rows(sample));

@@ -1,11 +1,10 @@
-//! Owns lag as a table of comma-separated values: a row per partition and sample, in cells that no spreadsheet takes for formulas.
+//! Lag as CSV: a row per partition and sample. No cell can be read as a formula by a spreadsheet.
 
 use super::document::time;
 use super::sample::GroupSample;
 use super::{GroupLag, PartitionLag};
 use crate::printable::printable;
 
-/// The names of the columns.
 const COLUMNS: [&str; 16] = [
     "at",
     "group",
@@ -25,13 +24,13 @@ const COLUMNS: [&str; 16] = [
     "owner",
 ];
 
-/// The first line, with its end.
+/// The header line, with its line break.
 #[must_use]
 pub fn csv_heading() -> String {
     lines([COLUMNS.map(str::to_owned)])
 }
 
-/// A line per partition; none for a group without partitions. What is not known is an empty cell.
+/// A line per partition. A group without partitions has no lines, and an unknown value is an empty cell.
 #[must_use]
 pub fn csv_rows(sample: &GroupSample) -> String {
     let GroupLag { group, state, isolation, partitions, .. } = GroupLag::of(sample, None);
@@ -63,8 +62,8 @@ fn number(value: Option<i64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// Names come from the cluster: one that a spreadsheet would take for a formula gets an apostrophe before it, and what would
-/// steer a terminal is escaped.
+/// Names come from the cluster: a name that looks like a formula gets an apostrophe, and terminal control characters
+/// are escaped.
 fn text(name: &str) -> String {
     let shown = printable(name);
     if name.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{shown}") } else { shown.into_owned() }
@@ -73,7 +72,7 @@ fn text(name: &str) -> String {
 fn lines(rows: impl IntoIterator<Item = [String; COLUMNS.len()]>) -> String {
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     for row in rows {
-        // A vector takes every row, and all of them have the same length.
+        // Cannot fail: writes go to a vector, and all rows have the same length.
         writer.write_record(&row).unwrap_or_default();
     }
     let bytes = writer.into_inner().unwrap_or_default();
@@ -87,7 +86,7 @@ mod tests {
     use crate::lag::{NextRecord, PartitionSample};
 
     #[test]
-    fn there_is_a_line_per_partition_and_empty_cells_for_what_is_not_known() {
+    fn writes_a_line_per_partition() {
         let seen = group(
             10_000,
             vec![
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_is_a_formula_and_every_cell_is_one() {
+    fn names_become_single_cells_without_formulas() {
         for (name, cell) in [
             ("=HYPERLINK(\"http://x\",\"y\")", "'=HYPERLINK(\"http://x\",\"y\")"),
             ("-1+1", "'-1+1"),

@@ -1,4 +1,4 @@
-//! Owns the lag document, `foodstream.lag/1`: its fields, their names and their order.
+//! The lag document, `foodstream.lag/1`: its fields, their names and their order.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::rates::{Rates, Trend};
 use super::sample::{GroupKind, GroupSample, Isolation, Lag, PartitionSample};
 use crate::domain::EventTime;
 
-/// The name and version of the document; any other is refused when it is read.
+/// Name and version of the document. Any other value fails to parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LagSchema {
     /// `foodstream.lag/1`
@@ -14,10 +14,10 @@ pub enum LagSchema {
     Version1,
 }
 
-/// The answer of `lag`: the fields of the group when one was asked for by its name, a list of groups otherwise.
+/// The output of `lag`: the fields of one group if it was requested by name, otherwise a list of groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LagDocument {
-    /// What this document is.
+    /// Name and version of the document.
     pub schema: LagSchema,
     /// One group, or several.
     #[serde(flatten)]
@@ -28,23 +28,23 @@ pub struct LagDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Groups {
-    /// One, asked for by its name.
+    /// One group, requested by name.
     One(Box<GroupLag>),
-    /// Several, or those of a prefix.
+    /// Several groups, or those of a prefix.
     Several {
-        /// In the order in which they were asked for.
+        /// In the order of the request.
         groups: Vec<GroupLag>,
     },
 }
 
 impl LagDocument {
-    /// The document of one group that was asked for by its name.
+    /// The document of one group that was requested by name.
     #[must_use]
     pub fn one(group: GroupLag) -> Self {
         Self { schema: LagSchema::Version1, groups: Groups::One(Box::new(group)) }
     }
 
-    /// The document of several.
+    /// The document of several groups.
     #[must_use]
     pub const fn several(groups: Vec<GroupLag>) -> Self {
         Self { schema: LagSchema::Version1, groups: Groups::Several { groups } }
@@ -54,48 +54,48 @@ impl LagDocument {
 /// Lag of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupLag {
-    /// The group, as it is called on the cluster.
+    /// The group's name on the cluster.
     pub group: String,
-    /// Its state in Kafka's words; `Dead` for a group that does not exist, `Unknown` for a share group.
+    /// Kafka's name of its state; `Dead` for a group that does not exist, `Unknown` for a share group.
     pub state: String,
-    /// What kind it is, unless its members are consumers.
+    /// The kind of the group, unless it is a consumer group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<GroupKind>,
-    /// How many members it has.
+    /// Number of members.
     pub members: usize,
-    /// To which end lag is counted.
+    /// The end of the log that lag is counted to.
     pub isolation: Isolation,
-    /// When it was seen: RFC 3339, UTC, milliseconds.
+    /// Time of the sample: RFC 3339, UTC, milliseconds.
     pub at: String,
-    /// Messages that wait, of the partitions where that is a number; `null` where it is one nowhere.
+    /// Total lag of the partitions whose lag is known; `null` if it is known for none.
     pub messages: Option<i64>,
-    /// How old the oldest record is that waits; 0 where none does, `null` where that is not known.
+    /// Age of the oldest unread record; 0 without lag, `null` if unknown.
     pub seconds: Option<f64>,
-    /// Offsets that were gone before they were read; `null` while nothing is committed.
+    /// Offsets that were deleted before they were read; `null` while nothing is committed.
     pub lost: Option<i64>,
-    /// Partitions whose lag is no number.
+    /// Number of partitions whose lag is unknown.
     pub without_number: usize,
-    /// Offsets a second by which the ends grew over the last samples; of a watch.
+    /// Growth of the log ends over the last samples, in offsets a second; only with `--watch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub produced_per_second: Option<f64>,
-    /// Offsets a second by which the committed offsets grew over the last samples; of a watch.
+    /// Growth of the committed offsets over the last samples, in offsets a second; only with `--watch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed_per_second: Option<f64>,
-    /// Where that leads; of a watch.
+    /// The trend of the lag; only with `--watch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trend: Option<Trend>,
-    /// When nothing will wait any more at this pace; of a group that drains.
+    /// Time until the lag is 0 at these rates; only for a group that drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_seconds: Option<f64>,
-    /// Whether the condition of `--fail-if` holds, or cannot be judged; only with one.
+    /// Whether the condition of `--fail-if` is met or cannot be checked; only with `--fail-if`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fails: Option<bool>,
-    /// Why the condition of `--fail-if` cannot be judged; only then.
+    /// Why the condition of `--fail-if` cannot be checked; otherwise absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<String>,
-    /// By topic and number.
+    /// Ordered by topic and number.
     pub partitions: Vec<PartitionLag>,
-    /// What was seen over time, oldest first; of a watch.
+    /// The samples, oldest first; only with `--watch`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<LagPoint>,
 }
@@ -107,37 +107,37 @@ pub struct PartitionLag {
     pub topic: String,
     /// The partition's number.
     pub partition: i32,
-    /// The committed offset; `null` for none.
+    /// The committed offset, if any.
     pub committed: Option<i64>,
-    /// The first offset that is still there; `null`, as the three ends, for a partition that does not exist.
+    /// The first offset that is retained. This and the three ends are `null` for a partition that does not exist.
     pub log_start: Option<i64>,
     /// The end that lag is counted to.
     pub end: Option<i64>,
-    /// What a reader of committed records could read up to.
+    /// The last stable offset.
     pub last_stable_offset: Option<i64>,
     /// One past the last record.
     pub high_watermark: Option<i64>,
-    /// Messages that wait; `null` without a commit, beyond the end, and for a partition that does not exist.
+    /// Lag; `null` without a commit, with a commit beyond the end, and for a partition that does not exist.
     pub messages: Option<i64>,
-    /// How old the next unread record is; 0 where none waits, `null` where that is not known.
+    /// Age of the next unread record; 0 without lag, `null` if unknown.
     pub seconds: Option<f64>,
-    /// How far in the future the next unread record's timestamp is; only where it is.
+    /// How far the timestamp of the next unread record is in the future, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead_seconds: Option<f64>,
-    /// Offsets that were gone before they were read.
+    /// Offsets that were deleted before they were read.
     pub lost: Option<i64>,
-    /// Whether the committed offset lies behind the end, where nothing is.
+    /// Whether the committed offset is beyond the end of the log.
     pub beyond_end: bool,
-    /// The id of the member that has it.
+    /// The id of the member that it is assigned to.
     pub owner: Option<String>,
 }
 
-/// A group at one moment of a watch.
+/// A group at one moment of a `--watch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LagPoint {
-    /// When it was seen: RFC 3339, UTC, milliseconds.
+    /// Time of the sample: RFC 3339, UTC, milliseconds.
     pub at: String,
-    /// Its state then.
+    /// Kafka's name of the state.
     pub state: String,
     /// As in [`GroupLag`].
     pub messages: Option<i64>,
@@ -152,9 +152,9 @@ pub struct LagPoint {
 }
 
 impl GroupLag {
-    /// One look at a group; `pace` where there were several.
+    /// Converts a sample, with the rates of a watch.
     #[must_use]
-    pub fn of(sample: &GroupSample, pace: Option<Rates>) -> Self {
+    pub fn of(sample: &GroupSample, rates: Option<Rates>) -> Self {
         Self {
             group: sample.group.clone(),
             state: sample.state.clone(),
@@ -166,10 +166,10 @@ impl GroupLag {
             seconds: sample.seconds(),
             lost: sample.lost(),
             without_number: sample.without_number(),
-            produced_per_second: pace.map(|pace| rounded(pace.produced)),
-            consumed_per_second: pace.map(|pace| rounded(pace.consumed)),
-            trend: pace.map(|pace| pace.trend),
-            drain_seconds: pace.and_then(|pace| pace.drain_seconds).map(rounded),
+            produced_per_second: rates.map(|rates| rounded(rates.produced)),
+            consumed_per_second: rates.map(|rates| rounded(rates.consumed)),
+            trend: rates.map(|rates| rates.trend),
+            drain_seconds: rates.and_then(|rates| rates.drain_seconds).map(rounded),
             fails: None,
             not_judged: None,
             partitions: sample.partitions.iter().map(|seen| PartitionLag::of(seen, sample)).collect(),
@@ -200,27 +200,27 @@ impl PartitionLag {
 }
 
 impl LagPoint {
-    /// The totals of a look.
+    /// Converts the totals of a sample.
     #[must_use]
-    pub fn of(sample: &GroupSample, pace: Option<Rates>) -> Self {
+    pub fn of(sample: &GroupSample, rates: Option<Rates>) -> Self {
         Self {
             at: time(sample.at_millis),
             state: sample.state.clone(),
             messages: sample.messages(),
             seconds: sample.seconds(),
             lost: sample.lost(),
-            produced_per_second: pace.map(|pace| rounded(pace.produced)),
-            consumed_per_second: pace.map(|pace| rounded(pace.consumed)),
+            produced_per_second: rates.map(|rates| rounded(rates.produced)),
+            consumed_per_second: rates.map(|rates| rounded(rates.consumed)),
         }
     }
 }
 
-/// RFC 3339 in UTC; empty for a clock outside the years 1970 to 9999.
+/// RFC 3339 in UTC; empty if the clock is outside the years 1970 to 9999.
 pub(super) fn time(millis: i64) -> String {
     EventTime::from_millis(millis).map_or_else(String::new, |time| time.to_string())
 }
 
-/// Three decimals: what is measured by the millisecond has no more.
+/// Rounds to three decimals, since times are measured in milliseconds.
 fn rounded(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0
 }
@@ -232,7 +232,7 @@ mod tests {
     use crate::lag::{NextRecord, RateWindow};
 
     #[test]
-    fn one_group_stands_at_the_top_and_several_in_a_list() {
+    fn one_group_is_flattened_and_several_are_a_list() {
         let seen = group(10_000, vec![partition(Some(3), 5, 9, NextRecord::Timestamp(8_500))]);
         let one = LagDocument::one(GroupLag::of(&seen, None));
         insta::assert_snapshot!(serde_json::to_string_pretty(&one).expect("JSON"), @r#"
@@ -265,11 +265,11 @@ mod tests {
           ]
         }
         "#);
-        let mut rates = RateWindow::default();
-        rates.push(&group(9_000, vec![partition(Some(1), 0, 9, NextRecord::Timestamp(8_500))]));
-        rates.push(&seen);
-        let mut watched = GroupLag::of(&seen, rates.pace());
-        watched.samples.push(LagPoint::of(&seen, rates.pace()));
+        let mut window = RateWindow::default();
+        window.push(&group(9_000, vec![partition(Some(1), 0, 9, NextRecord::Timestamp(8_500))]));
+        window.push(&seen);
+        let mut watched = GroupLag::of(&seen, window.rates());
+        watched.samples.push(LagPoint::of(&seen, window.rates()));
         let several = LagDocument::several(vec![watched]);
         let json = serde_json::to_value(&several).expect("JSON");
         assert_eq!(json["groups"][0]["trend"], "draining");

@@ -1,6 +1,7 @@
-//! Owns lag: what a look at a group shows, the arithmetic on it, rates over several snapshots, conditions on it, and its document.
+//! Consumer lag: samples of a group, the arithmetic on them, rates over several samples, conditions, and the lag
+//! document.
 //!
-//! Rank 10, pure: what was seen comes in as a sample, its time included.
+//! Pure functions (layer 10): a sample carries its own time.
 
 mod condition;
 mod csv;

@@ -1,19 +1,19 @@
-//! Owns one look at a group: what was seen of each partition, and what follows from it about messages, seconds and losses.
+//! A sample of a group: offsets of each partition, and the lag in messages, in seconds and in lost offsets.
 
 use serde::{Deserialize, Serialize};
 
-/// Up to which end lag is counted.
+/// The end of the log that lag is counted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
-    /// The last stable offset: what a reader of committed records could have read.
+    /// The last stable offset.
     ReadCommitted,
     /// The high watermark.
     ReadUncommitted,
 }
 
 impl Isolation {
-    /// As Kafka writes it.
+    /// Kafka's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -23,67 +23,67 @@ impl Isolation {
     }
 }
 
-/// How far a writer's clock may be ahead of this one, in milliseconds: what is written further ahead has no age.
+/// How far a writer's clock may be ahead of this one. A record with a later timestamp has no age.
 const MAX_CLOCK_SKEW_MILLIS: i64 = 1_000;
 
-/// A kind of group that has no committed offsets.
+/// A kind of group without committed offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupKind {
-    /// Its members share the records of a partition, and the broker keeps what each was given (KIP-932).
+    /// A share group (KIP-932): the broker tracks which records each member was given.
     Share,
 }
 
-/// A group at one moment.
+/// A consumer group at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupSample {
-    /// The group, as it is called on the cluster.
+    /// The group's name on the cluster.
     pub group: String,
-    /// Its state in Kafka's words; `Dead` for a group that does not exist.
+    /// Kafka's name of its state; `Dead` for a group that does not exist.
     pub state: String,
-    /// How many members it has.
+    /// Number of members.
     pub members: usize,
-    /// What kind it is, unless its members are consumers.
+    /// The kind of the group, unless it is a consumer group.
     pub kind: Option<GroupKind>,
-    /// Up to which end its lag is counted.
+    /// The end of the log that its lag is counted to.
     pub isolation: Isolation,
-    /// When it was seen: milliseconds of the wall clock since the epoch.
+    /// Time of the sample: wall clock, milliseconds since the Unix epoch.
     pub at_millis: i64,
-    /// Every partition that the group has an offset for, that a member of it was given, or that was asked for; by topic
-    /// and number.
+    /// Every partition that has a committed offset, is assigned to a member, or was requested; ordered by topic and
+    /// number.
     pub partitions: Vec<PartitionSample>,
 }
 
-/// A partition at one moment, as a group sees it.
+/// A partition at one moment, with the offset of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionSample {
     /// The topic.
     pub topic: String,
     /// The partition's number.
     pub partition: i32,
-    /// The group's committed offset; pending transactions are not waited for.
+    /// The group's committed offset, without waiting for pending transactions.
     pub committed: Option<i64>,
-    /// Where it stands; `None` for one that does not exist (any more).
+    /// Start and ends of its log; `None` for a partition that does not exist (any more).
     pub bounds: Option<LogBounds>,
-    /// What is known of the next record that the group could read.
+    /// The next record that the group could read.
     pub next: NextRecord,
-    /// The id of the member that has it.
+    /// The id of the member that it is assigned to.
     pub owner: Option<String>,
 }
 
-/// Where a partition begins and ends.
+/// Start and ends of a partition's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBounds {
-    /// The first offset that is still there.
+    /// The first offset that is retained.
     pub log_start: i64,
-    /// Behind it stands an open transaction, or nothing.
+    /// The offset of the first open transaction, or the high watermark.
     pub last_stable: i64,
     /// One past the last record.
     pub high_watermark: i64,
 }
 
 impl LogBounds {
-    /// The end up to which an isolation counts.
+    /// The end for an isolation level.
     #[must_use]
     pub const fn end(self, isolation: Isolation) -> i64 {
         match isolation {
@@ -93,32 +93,32 @@ impl LogBounds {
     }
 }
 
-/// The next record that a reader at the committed offset gets.
+/// The next record after the committed offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextRecord {
-    /// Its timestamp: milliseconds since the epoch.
+    /// Its timestamp: milliseconds since the Unix epoch.
     Timestamp(i64),
-    /// There is none: what lies between is markers, aborted, or removed by compaction.
+    /// No record: the offsets in between are markers, aborted, or compacted away.
     Absent,
-    /// Not known: not looked for, not found in time, without a timestamp, or not allowed to be read.
+    /// Unknown: not requested, not found in time, without a timestamp, or not authorized.
     Unknown,
 }
 
-/// Messages that wait on a partition.
+/// Lag of a partition, in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lag {
-    /// That many offsets lie between the group and the end.
+    /// Offsets between the committed offset and the end.
     Messages(i64),
-    /// The group has committed nothing here.
+    /// The group has no committed offset here.
     NoCommit,
-    /// The group stands that far behind the end, where nothing is: the topic was recreated, or somebody set its offset.
+    /// The committed offset is this far beyond the end: the topic was recreated, or the offset was set by hand.
     BeyondEnd(i64),
     /// The partition does not exist, so it has no end.
     NoEnd,
 }
 
 impl Lag {
-    /// The number, where it is one.
+    /// The number of messages, if it is known.
     #[must_use]
     pub const fn messages(self) -> Option<i64> {
         match self {
@@ -140,13 +140,13 @@ impl PartitionSample {
         }
     }
 
-    /// Offsets that retention or a deletion took before the group had read them.
+    /// Offsets that retention or a deletion removed before the group had read them.
     #[must_use]
     pub fn lost(&self) -> Option<i64> {
         Some(self.bounds?.log_start.saturating_sub(self.committed?).max(0))
     }
 
-    /// How old the next unread record is at a time; 0 where nothing waits, `None` where that is not known.
+    /// Age of the next unread record at a given time; 0 without lag, `None` if unknown.
     #[must_use]
     pub fn seconds(&self, isolation: Isolation, now_millis: i64) -> Option<f64> {
         if self.lag(isolation).messages()? == 0 {
@@ -154,7 +154,6 @@ impl PartitionSample {
         }
         match self.next {
             NextRecord::Absent => Some(0.0),
-            // A writer's clock may be ahead of this one.
             NextRecord::Timestamp(millis) => match now_millis.saturating_sub(millis) {
                 age if age < -MAX_CLOCK_SKEW_MILLIS => None,
                 age => Some(in_seconds(age.max(0))),
@@ -163,7 +162,7 @@ impl PartitionSample {
         }
     }
 
-    /// How far in the future the next unread record was written, by its timestamp; where that is further than clocks differ.
+    /// How far the timestamp of the next unread record is in the future, if that is more than the allowed clock skew.
     #[must_use]
     pub fn ahead_seconds(&self, isolation: Isolation, now_millis: i64) -> Option<f64> {
         match self.next {
@@ -175,21 +174,20 @@ impl PartitionSample {
         }
     }
 
-    /// Whether something may wait here, as far as its bounds tell.
+    /// Whether the partition may hold unread records, by its bounds.
     #[must_use]
     pub(super) fn may_have_records(&self, isolation: Isolation) -> bool {
         self.bounds.is_none_or(|bounds| bounds.log_start < bounds.end(isolation))
     }
 }
 
-/// Milliseconds as seconds.
 #[allow(clippy::cast_precision_loss, reason = "a double holds every millisecond of 285,000 years")]
 pub(super) fn in_seconds(millis: i64) -> f64 {
     millis as f64 / 1_000.0
 }
 
 impl GroupSample {
-    /// Messages that wait on all partitions where that is a number; `None` where it is one nowhere.
+    /// Total lag of the partitions whose lag is known; `None` if it is known for none.
     #[must_use]
     pub fn messages(&self) -> Option<i64> {
         self.partitions
@@ -198,7 +196,7 @@ impl GroupSample {
             .reduce(i64::saturating_add)
     }
 
-    /// How old the oldest record is that waits; `None` when that is not known of some partition where messages wait.
+    /// Age of the oldest unread record; `None` if it is unknown for any partition with lag.
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
         let unknown = self.partitions.iter().any(|partition| {
@@ -208,7 +206,7 @@ impl GroupSample {
         if unknown { None } else { self.seconds_at_least() }
     }
 
-    /// The same as far as it is known: it is at least that old.
+    /// A lower bound of that age, from the partitions where it is known.
     #[must_use]
     pub fn seconds_at_least(&self) -> Option<f64> {
         self.partitions
@@ -217,19 +215,19 @@ impl GroupSample {
             .reduce(f64::max)
     }
 
-    /// Offsets that were lost on all partitions together; `None` while nothing is committed.
+    /// Lost offsets of all partitions; `None` while nothing is committed.
     #[must_use]
     pub fn lost(&self) -> Option<i64> {
         self.partitions.iter().filter_map(PartitionSample::lost).reduce(i64::saturating_add)
     }
 
-    /// Partitions whose lag is no number.
+    /// Number of partitions whose lag is unknown.
     #[must_use]
     pub fn without_number(&self) -> usize {
         self.partitions.iter().filter(|partition| partition.lag(self.isolation).messages().is_none()).count()
     }
 
-    /// Whether more may wait than is counted: on a partition whose lag is no number, and which is not empty.
+    /// Whether the real lag may be larger than the total: some partition is not empty and its lag is unknown.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
         self.partitions.iter().any(|partition| match partition.lag(self.isolation) {
@@ -239,7 +237,7 @@ impl GroupSample {
         })
     }
 
-    /// Whether there is such a group: one without offsets and members is none.
+    /// Whether the group exists. Kafka reports a missing group as `Dead`, without offsets or members.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.state != "Dead"

@@ -1,11 +1,11 @@
-//! Owns the sample_tests of lag's arithmetic, and what its tests are made of.
+//! Tests of the lag arithmetic, and the samples that other tests use.
 
 use proptest::prelude::*;
 
 use super::sample::LogBounds;
 use super::{GroupLag, GroupSample, Isolation, Lag, LagDocument, NextRecord, PartitionSample};
 
-/// Partition 0 of `orders`, all of it stable.
+/// Partition 0 of `orders`, without an open transaction.
 pub fn partition(committed: Option<i64>, log_start: i64, end: i64, next: NextRecord) -> PartitionSample {
     PartitionSample {
         topic: "orders".to_owned(),
@@ -17,7 +17,7 @@ pub fn partition(committed: Option<i64>, log_start: i64, end: i64, next: NextRec
     }
 }
 
-/// An empty group, seen at a time.
+/// A group without members.
 pub fn group(at_millis: i64, partitions: Vec<PartitionSample>) -> GroupSample {
     GroupSample {
         group: "readers".to_owned(),
@@ -31,7 +31,7 @@ pub fn group(at_millis: i64, partitions: Vec<PartitionSample>) -> GroupSample {
 }
 
 #[test]
-fn no_commit_is_no_number_and_neither_is_beyond_the_end() {
+fn lag_needs_a_commit_within_the_log() {
     let lag = |committed, end| partition(committed, 0, end, NextRecord::Unknown).lag(Isolation::ReadCommitted);
     assert_eq!(lag(None, 9), Lag::NoCommit);
     assert_eq!(lag(Some(0), 9), Lag::Messages(9));
@@ -42,7 +42,7 @@ fn no_commit_is_no_number_and_neither_is_beyond_the_end() {
 }
 
 #[test]
-fn the_end_is_the_isolations() {
+fn isolation_decides_the_end() {
     let mut open = partition(Some(4), 0, 9, NextRecord::Absent);
     open.bounds = Some(LogBounds { log_start: 0, last_stable: 6, high_watermark: 9 });
     assert_eq!(open.lag(Isolation::ReadCommitted), Lag::Messages(2));
@@ -53,7 +53,7 @@ fn the_end_is_the_isolations() {
 }
 
 #[test]
-fn what_was_deleted_before_it_was_read_is_lost_and_still_counts_as_lag() {
+fn deleted_unread_records_are_lost_and_count_as_lag() {
     let behind = partition(Some(3), 7, 9, NextRecord::Timestamp(0));
     assert_eq!((behind.lost(), behind.lag(Isolation::ReadCommitted)), (Some(4), Lag::Messages(6)));
     assert_eq!(partition(Some(8), 7, 9, NextRecord::Unknown).lost(), Some(0));
@@ -64,20 +64,20 @@ fn what_was_deleted_before_it_was_read_is_lost_and_still_counts_as_lag() {
 fn seconds_are_the_age_of_the_next_unread_record() {
     let age = |committed, next, now| partition(Some(committed), 0, 9, next).seconds(Isolation::ReadCommitted, now);
     assert_eq!(age(3, NextRecord::Timestamp(1_000), 3_500), Some(2.5));
-    assert_eq!(age(3, NextRecord::Timestamp(4_500), 3_500), Some(0.0), "a writer's clock that is ahead");
+    assert_eq!(age(3, NextRecord::Timestamp(4_500), 3_500), Some(0.0), "a writer's clock may be ahead");
     assert_eq!(age(3, NextRecord::Timestamp(4_501), 3_500), None, "a timestamp in the future");
     let ahead = |committed, millis| {
         partition(Some(committed), 0, 9, NextRecord::Timestamp(millis)).ahead_seconds(Isolation::ReadCommitted, 3_500)
     };
     assert_eq!((ahead(3, 4_500), ahead(3, 9_000), ahead(9, 9_000)), (None, Some(5.5), None));
-    assert_eq!(age(3, NextRecord::Absent, 3_500), Some(0.0), "nothing but markers is nothing to wait for");
-    assert_eq!(age(9, NextRecord::Unknown, 3_500), Some(0.0), "nothing waits");
+    assert_eq!(age(3, NextRecord::Absent, 3_500), Some(0.0), "only markers are left");
+    assert_eq!(age(9, NextRecord::Unknown, 3_500), Some(0.0), "no lag");
     assert_eq!(age(3, NextRecord::Unknown, 3_500), None);
     assert_eq!(age(10, NextRecord::Unknown, 3_500), None, "beyond the end");
 }
 
 #[test]
-fn a_group_is_as_far_behind_as_its_furthest_partition() {
+fn group_is_as_old_as_its_oldest_partition() {
     let known = |millis| partition(Some(0), 0, 5, NextRecord::Timestamp(millis));
     let both = group(10_000, vec![known(9_000), known(4_000), partition(None, 0, 5, NextRecord::Unknown)]);
     assert_eq!((both.messages(), both.seconds(), both.without_number()), (Some(10), Some(6.0), 1));
@@ -110,7 +110,7 @@ fn any_partition() -> impl Strategy<Value = PartitionSample> {
 
 proptest! {
     #[test]
-    fn lag_and_committed_make_the_end(seen in any_partition()) {
+    fn committed_plus_lag_is_the_end(seen in any_partition()) {
         for isolation in [Isolation::ReadCommitted, Isolation::ReadUncommitted] {
             match (seen.lag(isolation), seen.committed, seen.bounds) {
                 (Lag::Messages(messages), Some(committed), Some(bounds)) => {
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn a_total_is_the_sum_of_its_numbers_and_seconds_are_never_below_zero(
+    fn totals_add_up_and_nothing_is_negative(
         partitions in proptest::collection::vec(any_partition(), 0..8), now: i64,
     ) {
         let seen = group(now, partitions);

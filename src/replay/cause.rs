@@ -1,16 +1,17 @@
-//! Owns the causes: the named reasons for which a replay's metrics may differ, each with its numbers.
+//! Causes: the reasons why the metrics of a replay may differ, with their numbers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Digest, Loss, TopicId};
+use crate::units::{counted, grouped};
 
-/// Why a replay did not find the same. The words of [`Cause::name`] are part of the contract with readers of the document.
+/// Why the metrics of a replay differ. The names are part of the document format (`docs/reference/replay.md`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
-    /// Records that were counted are not there any more: retention, deletion or compaction.
+    /// Counted records were removed by retention, deletion or compaction.
     RecordsGone {
         /// The source topic.
         topic: String,
@@ -20,12 +21,12 @@ pub enum Cause {
         log_start_before: i64,
         /// The log start now.
         log_start_after: i64,
-        /// Records counted in the range, as far as the state says.
+        /// Records counted in the range, if the state contains it.
         records_before: Option<u64>,
         /// Records in the range now.
         records_after: u64,
     },
-    /// As many records as before, and not the same ones.
+    /// The number of records is the same, but the records are not.
     RecordsChanged {
         /// The source topic.
         topic: String,
@@ -38,8 +39,8 @@ pub enum Cause {
         /// Their digest now.
         digest_after: Digest,
     },
-    /// The topic was deleted and created again: its id is another one; or, where the state has none, the log begins earlier than
-    /// when the state began, which no log does.
+    /// The topic was deleted and recreated: its id has changed. If the state has no topic id, the log start has
+    /// decreased, which does not happen within one topic.
     TopicRecreated {
         /// The source topic.
         topic: String,
@@ -49,14 +50,14 @@ pub enum Cause {
         end: i64,
         /// The high watermark now.
         high_watermark: i64,
-        /// The log start when the state began, as far as there is a state.
+        /// The log start when the state began, if there is a state.
         log_start_before: Option<i64>,
         /// The log start now.
         log_start_after: i64,
-        /// The id of the topic that was counted; an optional field of the document, as the next one.
+        /// The id of the topic that was counted; an optional field of the document.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id_before: Option<TopicId>,
-        /// The topic's id now.
+        /// The topic's id now; an optional field of the document.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id_after: Option<TopicId>,
     },
@@ -70,11 +71,12 @@ pub enum Cause {
         end: i64,
         /// The high watermark now.
         high_watermark: i64,
-        /// The topic's id, then and now; an optional field of the document: without it, it may be another topic.
+        /// The topic's id, which has not changed; an optional field of the document. Without it, this may be another
+        /// topic.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         topic_id: Option<TopicId>,
     },
-    /// The group has an offset here and no state, or only some of it.
+    /// The group has a committed offset here, but no state or only part of it.
     StateLost {
         /// The source topic.
         topic: String,
@@ -82,37 +84,37 @@ pub enum Cause {
         partition: i32,
         /// The group's offset.
         committed: i64,
-        /// What of the state is gone; an optional field of the document: without it, there is none at all.
+        /// The part of the state that is lost; an optional field of the document. Without it, all of the state is lost.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         loss: Option<Loss>,
     },
-    /// The state was not counted from these records up to this offset: it disagrees with one or the other.
+    /// The state does not match the records or the committed offset.
     StateForeign {
         /// The source topic.
         topic: String,
         /// The source partition.
         partition: i32,
-        /// Where the state stands.
+        /// The offset that the state was counted up to.
         position: i64,
         /// The group's offset.
         committed: i64,
-        /// Records counted, as far as the state says.
+        /// Records counted, if the state contains it.
         records_before: Option<u64>,
         /// Records in the range now.
         records_after: u64,
     },
-    /// The group has state here and no offset.
+    /// The group has state here, but no committed offset.
     OffsetsLost {
         /// The source topic.
         topic: String,
         /// The source partition.
         partition: i32,
-        /// Where the state stands.
+        /// The offset that the state was counted up to.
         position: i64,
     },
-    /// No record was read again, and that proves nothing.
+    /// No record was read again, which proves nothing.
     NothingRead,
-    /// The records are the same and the metrics are not: the fault is ours.
+    /// The records are the same, but the metrics are not: a defect in foodstream.
     Defect {
         /// Number of metrics that differ.
         differences: u64,
@@ -120,7 +122,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The word that names it in the document.
+    /// Its name in the document.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -138,7 +140,7 @@ impl Cause {
 }
 
 impl fmt::Display for Cause {
-    /// A sentence for people, with the numbers.
+    /// A sentence with the numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RecordsGone {
@@ -149,72 +151,78 @@ impl fmt::Display for Cause {
                 records_before,
                 records_after,
             } => {
-                write!(f, "records of {topic}/{partition} that were counted are gone: ")?;
+                write!(f, "counted records of {topic}/{partition} were deleted: ")?;
                 if log_start_before == log_start_after {
-                    write!(f, "the log still begins at {log_start_after}, but inside the range ")?;
+                    write!(f, "the log start is still {log_start_after}, but inside the range ")?;
                 } else {
-                    write!(f, "the log began at {log_start_before} and begins at {log_start_after} now; ")?;
+                    write!(f, "the log start moved from {log_start_before} to {log_start_after}, ")?;
                 }
                 match records_before {
-                    Some(before) => write!(f, "of {before} records {records_after} are left"),
-                    None => write!(f, "{records_after} records are left"),
+                    Some(before) => write!(f, "{} of {} left", grouped(*records_after), counted(*before, "record")),
+                    None => write!(f, "{} left", counted(*records_after, "record")),
                 }
             }
             Self::RecordsChanged { topic, partition, records, digest_before, digest_after } => write!(
                 f,
-                "records of {topic}/{partition} are not those that were counted: there are {records} as before, \
-                 and their digest was {digest_before} and is {digest_after} now"
+                "the records of {topic}/{partition} are not the ones that were counted: still {}, but their digest \
+                 changed from {digest_before} to {digest_after}",
+                counted(*records, "record")
             ),
             Self::TopicRecreated {
                 topic, partition, log_start_before, log_start_after, id_before, id_after, ..
             } => {
-                write!(f, "{topic}/{partition} is another log than the one that was counted: ")?;
+                write!(f, "{topic}/{partition} is not the log that was counted: ")?;
                 match (id_before, id_after, log_start_before) {
                     (Some(before), Some(after), _) => {
-                        write!(f, "the topic was deleted and created again, its id was {before} and is {after} now")
+                        write!(f, "the topic was deleted and recreated, its id changed from {before} to {after}")
                     }
-                    (.., Some(before)) => write!(f, "the log began at {before} and begins at {log_start_after} now"),
-                    _ => write!(f, "it begins at {log_start_after}"),
+                    (.., Some(before)) => write!(f, "the log start went back from {before} to {log_start_after}"),
+                    _ => write!(f, "its log start is {log_start_after}"),
                 }
             }
             Self::LogTruncated { topic, partition, end, high_watermark, topic_id } => {
                 write!(
                     f,
-                    "the log of {topic}/{partition} has lost its tail: the group stands at {end}, and the log ends at {high_watermark}"
+                    "the log of {topic}/{partition} was truncated: the group's offset is {end}, but the log ends at {high_watermark}"
                 )?;
                 match topic_id {
                     Some(_) => Ok(()),
                     None => {
-                        write!(f, "; or it is that of another topic of this name, as an older version has kept no id")
+                        write!(f, "; or this is another topic of the same name: the state is older and has no topic id")
                     }
                 }
             }
             Self::StateLost { topic, partition, committed, loss } => {
-                write!(f, "the state of {topic}/{partition} is lost: the group stands at {committed} and ")?;
+                write!(f, "the state of {topic}/{partition} is lost: the group's offset is {committed}, but ")?;
                 match loss {
                     Some(loss) => write!(f, "{loss}"),
-                    None => write!(f, "has counted nothing"),
+                    None => write!(f, "it has no state"),
                 }
             }
             Self::StateForeign { topic, partition, position, committed, records_before, records_after } => {
-                write!(f, "the state of {topic}/{partition} does not belong to ")?;
+                write!(f, "the state of {topic}/{partition} does not match ")?;
                 if position != committed {
-                    return write!(f, "the group's offset: it stands at {position}, the group at {committed}");
+                    return write!(f, "the group's offset: the state is at {position}, the group at {committed}");
                 }
-                write!(f, "these records: it counted ")?;
+                write!(f, "its records: it counted ")?;
                 match records_before {
-                    Some(before) => write!(f, "{before}")?,
-                    None => write!(f, "an unknown number")?,
+                    Some(before) => write!(f, "{}", counted(*before, "record"))?,
+                    None => write!(f, "an unknown number of records")?,
                 }
-                write!(f, " up to {position}, and there are {records_after}")
+                write!(f, " up to offset {position}, but the log has {}", grouped(*records_after))
             }
             Self::OffsetsLost { topic, partition, position } => {
-                write!(f, "the group's offset for {topic}/{partition} is lost: its state stands at {position}")
+                write!(f, "the group's offset for {topic}/{partition} is lost: its state is at {position}")
             }
             Self::NothingRead => write!(f, "no record was read again, which proves nothing"),
             Self::Defect { differences } => write!(
                 f,
-                "the records are the same, byte for byte, yet metrics differ ({differences}): a defect in foodstream"
+                "the records are identical byte for byte, but {} not the same: a defect in foodstream",
+                if *differences == 1 {
+                    "1 metric is".to_owned()
+                } else {
+                    format!("{} metrics are", grouped(*differences))
+                }
             ),
         }
     }

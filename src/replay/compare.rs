@@ -1,4 +1,4 @@
-//! Owns the comparison of two metrics documents: every value, exactly, each difference under a path that people can read.
+//! Comparison of two metrics documents: every value, exactly; each difference has a readable path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,43 +7,44 @@ use serde_json::{Map, Value};
 
 use crate::analytics::{MetricsDocument, MinuteRow, RestaurantRow};
 
-/// A metric that is not the same.
+/// A metric that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Its path in the document, as in `by_restaurant[restaurant_07].reserved`.
     pub metric: String,
-    /// Its value before; null where there was none.
+    /// Its value before; null if missing.
     pub before: Value,
-    /// Its value after; null where there is none.
+    /// Its value after; null if missing.
     pub after: Value,
 }
 
-/// What is not the same: so many differences as were wanted, and how many there are.
+/// The first differences, and the number of all.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Differences {
     /// In the order of the fields.
     pub first: Vec<Difference>,
-    /// All of them.
+    /// Number of all differences.
     pub count: u64,
-    most: usize,
+    limit: usize,
 }
 
 impl Differences {
-    fn found(&mut self, path: &str, before: &Value, after: &Value) {
+    fn add(&mut self, path: &str, before: &Value, after: &Value) {
         self.count += 1;
-        if self.first.len() < self.most {
+        if self.first.len() < self.limit {
             self.first.push(Difference { metric: path.to_owned(), before: before.clone(), after: after.clone() });
         }
     }
 }
 
-/// The differences between two documents, in the order of their fields; the first `most` of them are told.
+/// The differences between two documents, in the order of their fields. The first `limit` of them are listed, all are
+/// counted.
 ///
-/// The documents are walked as JSON, so that a metric that is added to them is compared without a change here. Of the tables, which
-/// may have a million rows, only a row that differs becomes JSON.
+/// The documents are compared as JSON, so that a new metric is compared without a change here. The tables may have a
+/// million rows: only rows that differ are converted to JSON.
 #[must_use]
-pub fn differences(before: &MetricsDocument, after: &MetricsDocument, most: usize) -> Differences {
-    let mut found = Differences { most, ..Differences::default() };
+pub fn differences(before: &MetricsDocument, after: &MetricsDocument, limit: usize) -> Differences {
+    let mut found = Differences { limit, ..Differences::default() };
     let heads = [json(&head(before)), json(&head(after))];
     let [Value::Object(before_head), Value::Object(after_head)] = &heads else { return found };
     let mut path = String::new();
@@ -64,13 +65,13 @@ pub fn differences(before: &MetricsDocument, after: &MetricsDocument, most: usiz
     found
 }
 
-/// The names of the minutes and restaurants whose rows are not the same in both, at most so many of each table.
+/// The names of the minutes and restaurants whose rows differ, at most `limit` from each table.
 #[must_use]
-pub fn differing_rows(before: &MetricsDocument, after: &MetricsDocument, most: usize) -> BTreeSet<String> {
+pub fn differing_rows(before: &MetricsDocument, after: &MetricsDocument, limit: usize) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    add_names(&mut names, &orders(before), &orders(after), most);
-    add_names(&mut names, &minutes(before), &minutes(after), most);
-    add_names(&mut names, &restaurants(before), &restaurants(after), most);
+    add_names(&mut names, &orders(before), &orders(after), limit);
+    add_names(&mut names, &minutes(before), &minutes(after), limit);
+    add_names(&mut names, &restaurants(before), &restaurants(after), limit);
     names
 }
 
@@ -78,13 +79,14 @@ fn add_names<R: PartialEq>(
     names: &mut BTreeSet<String>,
     before: &[(&String, &R)],
     after: &[(&String, &R)],
-    most: usize,
+    limit: usize,
 ) {
     let differing = paired(before, after).filter(|(_, before, after)| before != after);
-    names.extend(differing.take(most).map(|(name, ..)| name.clone()));
+    names.extend(differing.take(limit).map(|(name, ..)| name.clone()));
 }
 
-/// A document without its tables, which are compared row by row. It names every field, so that a new one finds its place here.
+/// A document without its tables, which are compared row by row. Names every field, so that a new one does not compile
+/// without a decision.
 fn head(document: &MetricsDocument) -> MetricsDocument {
     let MetricsDocument {
         schema,
@@ -120,12 +122,12 @@ fn head(document: &MetricsDocument) -> MetricsDocument {
     }
 }
 
-/// Documents and their rows are integers, strings and string-keyed maps: they always serialize.
+/// Cannot fail: documents and rows consist of integers, strings and maps with string keys.
 fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// Rows with their names, in the order of those.
+/// Rows with their names, ordered by name.
 type Rows<'a, R> = Vec<(&'a String, &'a R)>;
 
 fn orders(document: &MetricsDocument) -> Rows<'_, u64> {
@@ -140,14 +142,14 @@ fn restaurants(document: &MetricsDocument) -> Rows<'_, RestaurantRow> {
     in_order(document.by_restaurant.iter().map(|row| (&row.restaurant, row)))
 }
 
-/// They are in order already, but in a document that was not made here.
+/// Sorts rows by name. Documents of this program are sorted already; others may not be.
 fn in_order<'a, R>(rows: impl Iterator<Item = (&'a String, &'a R)>) -> Rows<'a, R> {
     let mut rows: Rows<'a, R> = rows.collect();
     rows.sort_by_key(|(name, _)| *name);
     rows
 }
 
-/// Each name of either side with its rows there.
+/// Merges two sorted lists: each name with its row on either side.
 fn paired<'a, R>(
     before: &'a [(&'a String, &'a R)],
     after: &'a [(&'a String, &'a R)],
@@ -189,7 +191,7 @@ fn walk(path: &mut String, before: &Value, after: &Value, found: &mut Difference
             walk_entries(path, &by_name(before), &by_name(after), row, found);
         }
         _ if before == after => {}
-        _ => found.found(path, before, after),
+        _ => found.add(path, before, after),
     }
 }
 
@@ -210,7 +212,7 @@ fn walk_entries(
     }
 }
 
-/// Rows by what they are about, so that a missing row shifts none of the others.
+/// Rows by name, so that a missing row does not shift the others.
 fn by_name(rows: &[Value]) -> Map<String, Value> {
     rows.iter().map(|row| (name_of(row), row.clone())).collect()
 }
@@ -223,7 +225,7 @@ fn name_of(row: &Value) -> String {
     }
 }
 
-/// `.name` for a field of ours, `["name"]` for a key that is data.
+/// Appends `.name` for a field of the document, `["name"]` for a key that is data.
 fn field(path: &mut String, key: &str) {
     if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
         if !path.is_empty() {
@@ -235,7 +237,7 @@ fn field(path: &mut String, key: &str) {
     }
 }
 
-/// `[name]`, quoted where the name could be taken for something else.
+/// Appends `[name]`, quoted if the name has special characters.
 fn row(path: &mut String, name: &str) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-:/.".contains(&byte);
     if !name.is_empty() && name.bytes().all(is_plain) {
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_the_metric() {
+    fn paths_name_the_metric() {
         let only = |change: fn(&mut MetricsDocument)| {
             let mut found = changed(change);
             assert_eq!(found.len(), 1, "{found:?}");
@@ -281,11 +283,11 @@ mod tests {
         assert_eq!(only(|after| after.total_orders += 1), "total_orders");
         assert_eq!(only(|after| after.inventory.pending_orders -= 1), "inventory.pending_orders");
         assert_eq!(
-            only(|after| *after.orders_by_minute.get_mut("2026-11-22T12:00Z").expect("stands") += 1),
+            only(|after| *after.orders_by_minute.get_mut("2026-11-22T12:00Z").expect("exists") += 1),
             r#"orders_by_minute["2026-11-22T12:00Z"]"#
         );
         assert_eq!(
-            only(|after| *after.inventory.rejected_by_reason.get_mut("out_of_stock").expect("stands") += 1),
+            only(|after| *after.inventory.rejected_by_reason.get_mut("out_of_stock").expect("exists") += 1),
             "inventory.rejected_by_reason.out_of_stock"
         );
         assert_eq!(only(|after| after.by_minute[0].failed += 1), "by_minute[2026-11-22T12:00Z].failed");
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_or_minute_on_one_side_only_is_a_difference_against_null_and_shifts_no_other() {
+    fn missing_row_differs_from_null() {
         let found = changed(|after| {
             after.by_restaurant.remove(0);
             after.orders_by_minute.insert("2026-11-22T13:00Z".into(), 4);
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn all_differences_are_counted_and_the_first_are_told() {
+    fn counts_all_differences_and_lists_the_first() {
         let mut after = example();
         after.by_minute.iter_mut().for_each(|row| row.failed += 1);
         after.by_restaurant.remove(0);
@@ -323,33 +325,33 @@ mod tests {
         let rows = differing_rows(&example(), &after, 10);
         assert_eq!(rows.len(), after.by_minute.len() + 1);
         assert!(rows.contains("") && rows.contains(&after.by_minute[0].minute));
-        assert_eq!(differing_rows(&example(), &after, 1).len(), 2, "so many of a table");
+        assert_eq!(differing_rows(&example(), &after, 1).len(), 2, "at most one from each table");
     }
 
-    /// Whatever number or text of the document is altered, its own path is reported, and no other.
+    /// Altering any number or text of the document reports its path and no other.
     #[test]
     fn every_leaf_is_compared() {
         let before = serde_json::to_value(example()).expect("serializes");
         let mut leaves = 0;
         let mut pointers = vec![String::new()];
         while let Some(pointer) = pointers.pop() {
-            let here = before.pointer(&pointer).expect("stands");
+            let here = before.pointer(&pointer).expect("exists");
             match here {
                 Value::Object(entries) => pointers.extend(entries.keys().map(|key| format!("{pointer}/{key}"))),
                 Value::Array(rows) => pointers.extend((0..rows.len()).map(|index| format!("{pointer}/{index}"))),
                 leaf => {
                     leaves += 1;
                     let mut after = before.clone();
-                    *after.pointer_mut(&pointer).expect("stands") = json!("altered");
-                    let mut found = Differences { most: usize::MAX, ..Differences::default() };
+                    *after.pointer_mut(&pointer).expect("exists") = json!("altered");
+                    let mut found = Differences { limit: usize::MAX, ..Differences::default() };
                     walk(&mut String::new(), &before, &after, &mut found);
-                    // The tables are walked row by row, and find the same.
+                    // Comparing the tables row by row gives the same differences.
                     if let Ok(after) = serde_json::from_value(after) {
                         let again = differences(&example(), &after, usize::MAX);
                         assert_eq!(again.count, found.count, "{pointer}");
                     }
                     let found = found.first;
-                    // A row that is renamed is missing under its old name and new under the other.
+                    // A renamed row is missing under its old name and new under the other.
                     let is_name = ["minute", "restaurant", "topic", "partition"]
                         .iter()
                         .any(|name| pointer.ends_with(&format!("/{name}")));

@@ -1,11 +1,11 @@
-//! Owns the replay document, `foodstream.replay/1`: its fields, their names and their order.
+//! The replay document, `foodstream.replay/1`, and the plan document, `foodstream.plan/1`.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Difference, PlanRow, Target, differing_rows};
 use crate::analytics::MetricsDocument;
 
-/// The name and version of the document; any other is refused when it is read.
+/// Name and version of the document. Any other value fails to parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplaySchema {
     /// `foodstream.replay/1`
@@ -13,25 +13,25 @@ pub enum ReplaySchema {
     Version1,
 }
 
-/// The answer to: do these records still give those metrics?
+/// The result of a replay: whether the same records still give the same metrics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayDocument {
-    /// What this document is.
+    /// Name and version of the document.
     pub schema: ReplaySchema,
-    /// The answer.
+    /// Whether the metrics are the same.
     pub verdict: ReplayVerdict,
     /// Records read again.
     pub records: u64,
-    /// From where to where each partition went.
+    /// The old and new offset of each partition.
     pub plan: Vec<PlanRow>,
-    /// The metrics that are not the same, the first of them where there are many.
+    /// The metrics that differ; the first of them if there are many.
     pub differences: Vec<Difference>,
-    /// How many more there are; only where there are more.
+    /// Number of differences that were left out, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differences_left_out: Option<u64>,
-    /// Why.
+    /// Why the metrics differ.
     pub causes: Vec<Cause>,
-    /// What must be known to read the verdict rightly; an optional field.
+    /// A fact that qualifies the verdict; an optional field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
     /// The metrics from the group's state.
@@ -41,7 +41,7 @@ pub struct ReplayDocument {
 }
 
 impl ReplayDocument {
-    /// The same with so many rows in each table at most, those that are not the same before all others.
+    /// The document with at most `rows` rows in each table; rows that differ are kept first.
     #[must_use]
     pub fn limited(self, rows: usize) -> Self {
         let differing = differing_rows(&self.before, &self.after, rows);
@@ -49,7 +49,7 @@ impl ReplayDocument {
         Self { before: limited(self.before), after: limited(self.after), ..self }
     }
 
-    /// How many metrics are not the same.
+    /// Number of metrics that differ.
     #[must_use]
     pub fn differing(&self) -> u64 {
         self.differences.len() as u64 + self.differences_left_out.unwrap_or_default()
@@ -60,24 +60,24 @@ impl ReplayDocument {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayVerdict {
-    /// Every metric and every digest is the same, and nothing speaks against them.
+    /// Every metric and every digest is the same, and no cause was found.
     Identical,
-    /// Something is not, or nothing could be proved.
+    /// Something differs, or nothing could be proved.
     Different,
 }
 
-/// What must be known to read a verdict rightly.
+/// A fact that qualifies a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
-    /// The group had neither offsets nor state: `before` is what a first pass counted, just before the replay.
+    /// The group had neither offsets nor state: `before` was counted by a first pass, just before the replay.
     FirstPass,
-    /// The group was not rewound: its offsets and its state do not belong together, the records that the state at a target
-    /// is made of are gone, or there is nothing to read again. It stands as it stood.
+    /// The group was not rewound and is unchanged: its offsets and its state do not belong together, the records that
+    /// make up the state at a target are gone, or no records are left to read again.
     LeftAlone,
 }
 
-/// The name and version of the document; any other is refused when it is read.
+/// Name and version of the document. Any other value fails to parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlanSchema {
     /// `foodstream.plan/1`
@@ -85,14 +85,14 @@ pub enum PlanSchema {
     Version1,
 }
 
-/// What a replay would do: the answer of `--dry-run`.
+/// What a replay would do: the output of `--dry-run`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanDocument {
-    /// What this document is.
+    /// Name and version of the document.
     pub schema: PlanSchema,
-    /// The flag that asks for this target; for a duration it names the time that was meant.
+    /// The flag that selects this target; a duration is resolved to a time.
     pub target: String,
-    /// From where to where each partition would go.
+    /// The old and new offset of each partition.
     pub plan: Vec<PlanRow>,
 }
 

@@ -1,6 +1,6 @@
-//! Owns what a replay means: its plan, and the verdict on whether the same records still give the same metrics.
+//! Replays: the plan, and the verdict whether the same records still give the same metrics.
 //!
-//! Pure: what is frozen, read and found goes in as values, the document comes out.
+//! Pure functions: they take the offsets and records that a replay has read as values, and return a document.
 
 mod cause;
 mod compare;

@@ -1,7 +1,7 @@
-//! Owns the files of offsets that `kafka-consumer-groups` writes with `--export` and reads with `--from-file`.
+//! Offset files, the CSV format that `kafka-consumer-groups` writes with `--export` and reads with `--from-file`.
 //!
-//! A row is `topic,partition,offset`, or `group,topic,partition,offset` where several groups share a file, as `--all-groups` writes
-//! it; no header.
+//! A row is `topic,partition,offset`, or `group,topic,partition,offset` in a file of several groups (`--all-groups`).
+//! The files have no header line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,11 +10,12 @@ use csv::{ByteRecord, ReaderBuilder};
 use thiserror::Error;
 
 use super::{PlanNote, PlanRow};
+use crate::units::counted;
 
-/// Groups that a refusal names, at most.
-const NAMED: usize = 10;
+/// The most groups that an error message lists.
+const MAX_LISTED_GROUPS: usize = 10;
 
-/// The rows of a file that are of one group, one a partition.
+/// The offsets of one group, from a file: one row per partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffsetFile {
     name: String,
@@ -27,13 +28,13 @@ struct OffsetRow {
     offset: i64,
 }
 
-/// A row that cannot be taken, with its line. Texts from the file are escaped.
+/// A row that cannot be used, with its line. Text from the file is escaped.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{file}:{line}: {problem}")]
 pub struct RowError {
     /// The file's name.
     pub file: String,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: u64,
     /// What is wrong with it.
     pub problem: RowProblem,
@@ -42,17 +43,17 @@ pub struct RowError {
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RowProblem {
-    /// There is no row at all.
-    #[error("the file has no row")]
+    /// The file has no rows.
+    #[error("the file has no rows")]
     Empty,
-    /// Neither of the two forms.
-    #[error("{found} columns, where `topic,partition,offset` or `group,topic,partition,offset` is wanted")]
+    /// Neither of the two formats.
+    #[error("expected `topic,partition,offset` or `group,topic,partition,offset`, found {}", counted(*found as u64, "column"))]
     Columns {
         /// Columns of the row.
         found: usize,
     },
-    /// The rows before had another form.
-    #[error("{found} columns, and the first row has {first}")]
+    /// The earlier rows have another number of columns.
+    #[error("the row has {}, but the first row has {first}", counted(*found as u64, "column"))]
     ColumnsDiffer {
         /// Columns of the row.
         found: usize,
@@ -62,59 +63,59 @@ pub enum RowProblem {
     /// Not UTF-8.
     #[error("the row is not UTF-8")]
     Encoding,
-    /// The partition is no number.
-    #[error("the partition `{0}` is no number")]
+    /// The partition is not a number.
+    #[error("the partition `{0}` is not a number")]
     Partition(String),
-    /// The offset is no number.
-    #[error("the offset `{0}` is no number from 0 on")]
+    /// The offset is not a number.
+    #[error("the offset `{0}` is not an integer of 0 or more")]
     Offset(String),
-    /// A partition twice.
-    #[error("{topic}/{partition} stands in line {line} already")]
+    /// A partition occurs twice.
+    #[error("{topic}/{partition} is already in line {line}")]
     Duplicate {
         /// The topic.
         topic: String,
         /// The partition.
         partition: i32,
-        /// The line that names it first.
+        /// The line of its first occurrence.
         line: u64,
     },
-    /// Every row is of another group.
-    #[error("no row is of the group {group}: the file has rows of {found}")]
+    /// Every row belongs to another group.
+    #[error("no row belongs to the group {group}: the file has rows of {found}")]
     OtherGroups {
         /// The groups of the rows.
         found: String,
         /// The group that is replayed.
         group: String,
     },
-    /// A topic that is no source of the metrics.
-    #[error("the topic `{topic}` is not read by analytics: {sources} are")]
+    /// The topic is not a source of the metrics.
+    #[error("analytics does not read the topic `{topic}`, only {sources}")]
     Topic {
         /// The topic of the row.
         topic: String,
-        /// The topics that are.
+        /// The source topics.
         sources: String,
     },
-    /// A partition that the topic does not have.
+    /// The topic does not have the partition.
     #[error("{topic} has no partition {partition}: its partitions are 0 to {last}")]
     NoPartition {
         /// The topic.
         topic: String,
         /// The partition of the row.
         partition: i32,
-        /// The last partition that it has.
+        /// The topic's last partition.
         last: i32,
     },
 }
 
 impl OffsetFile {
-    /// Reads the rows of a file that are of this group; `name` is what it is called in messages.
+    /// Reads the rows of a group; `name` is the file's name in messages.
     ///
-    /// Rows of other groups are passed over. Blank lines, line ends of Windows, blanks around a field and a byte order mark are passed over.
+    /// Ignores rows of other groups, empty lines, CRLF line breaks, blanks around a field and a byte order mark.
     ///
     /// # Errors
     ///
-    /// With the first line that is neither of the two forms, holds no numbers where they are wanted, or names a partition
-    /// again; and where all rows are of other groups.
+    /// With the first line that has neither of the two formats, has no number where one is required, or repeats a
+    /// partition; and when all rows belong to other groups.
     pub fn parse(name: &str, content: &[u8], group: &str) -> Result<Self, RowError> {
         let refuse = |line, problem| RowError { file: name.to_owned(), line, problem };
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
@@ -125,7 +126,7 @@ impl OffsetFile {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
-                // Only a reader that fails ends here, and bytes do not.
+                // Unreachable: reading from a byte slice does not fail.
                 Err(_) => return Err(refuse(reader.position().line(), RowProblem::Encoding)),
             }
             record.trim();
@@ -146,8 +147,8 @@ impl OffsetFile {
             rows.insert((topic, partition), row);
         }
         if rows.is_empty() {
-            let named: Vec<&str> = others.iter().take(NAMED).map(String::as_str).collect();
-            let more = if others.len() > NAMED { ", …" } else { "" };
+            let named: Vec<&str> = others.iter().take(MAX_LISTED_GROUPS).map(String::as_str).collect();
+            let more = if others.len() > MAX_LISTED_GROUPS { ", …" } else { "" };
             let found = format!("{}{more}", named.join(", "));
             let others = RowProblem::OtherGroups { found, group: group.to_owned() };
             return Err(refuse(1, if named.is_empty() { RowProblem::Empty } else { others }));
@@ -155,7 +156,7 @@ impl OffsetFile {
         Ok(Self { name: name.to_owned(), rows })
     }
 
-    /// What the file is called.
+    /// The file's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -164,15 +165,15 @@ impl OffsetFile {
     /// The offset of a partition, if the file has a row for it.
     #[must_use]
     pub fn offset(&self, topic: &str, partition: i32) -> Option<i64> {
-        // A tuple of borrowed parts is no key of this map, and a replay asks once per partition.
+        // Allocates for the key, but a replay calls this only once per partition.
         self.rows.get(&(topic.to_owned(), partition)).map(|row| row.offset)
     }
 
-    /// Requires that every row is of one of these topics, which have that many partitions each.
+    /// Checks that every row names a partition of one of these topics, which have `partitions` partitions each.
     ///
     /// # Errors
     ///
-    /// With the first line that is not.
+    /// With the first line that does not.
     pub fn check(&self, sources: &[String], partitions: i32) -> Result<(), RowError> {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(_, row)| row.line);
@@ -190,14 +191,14 @@ impl OffsetFile {
     }
 }
 
-/// The line that a record stands in: the reader's own is that of the line ends before it, which it has yet to skip.
+/// The line of a record. The reader's position is before the line breaks that it skips.
 fn line_of(content: &[u8], position: &csv::Position) -> u64 {
     let rest = usize::try_from(position.byte()).ok().and_then(|byte| content.get(byte..)).unwrap_or_default();
     let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
     position.line() + skipped.filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// One row: its group if it names one, topic, partition and the rest.
+/// Parses a row: its group if present, topic, partition, and the rest.
 fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(Option<String>, String, i32, OffsetRow), RowProblem> {
     let found = record.len();
     if found != first {
@@ -219,13 +220,13 @@ fn row(record: &ByteRecord, line: u64, first: usize) -> Result<(Option<String>, 
     Ok((group, topic.to_owned(), number, OffsetRow { line, offset }))
 }
 
-/// A plan as `kafka-consumer-groups --reset-offsets --from-file` reads it: the partitions that are asked to move and have
-/// an offset to move from, in the order of the plan.
+/// A plan in the format of `kafka-consumer-groups --reset-offsets --from-file`: the selected partitions that have an
+/// offset, in the order of the plan.
 #[must_use]
 pub fn export_csv(plan: &[PlanRow]) -> String {
-    let asked = plan.iter().filter(|row| row.from.is_some() && row.note != Some(PlanNote::Stays));
-    asked.fold(String::new(), |mut out, row| {
-        // The characters of a topic's name need no quotes, and a string takes every text.
+    let selected = plan.iter().filter(|row| row.from.is_some() && row.note != Some(PlanNote::Stays));
+    selected.fold(String::new(), |mut out, row| {
+        // Topic names need no quotes, and writing to a string cannot fail.
         writeln!(out, "{},{},{}", row.topic, row.partition, row.to).unwrap_or_default();
         out
     })
@@ -242,12 +243,12 @@ mod tests {
         OffsetFile::parse("plan.csv", text.as_bytes(), "g")
     }
 
-    fn refused(text: &str) -> String {
+    fn error(text: &str) -> String {
         parse(text).expect_err(text).to_string()
     }
 
     #[test]
-    fn both_of_kafkas_forms_are_read() {
+    fn reads_both_formats() {
         let three = parse("order-events,0,5\n\"inventory-events\",11,9000000000\n").expect("parses");
         assert_eq!(three.offset("order-events", 0), Some(5));
         assert_eq!(three.offset("inventory-events", 11), Some(9_000_000_000));
@@ -260,58 +261,61 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn errors_name_the_line() {
         let cases = [
-            ("", "plan.csv:1: the file has no row"),
-            ("\n\n", "plan.csv:1: the file has no row"),
+            ("", "plan.csv:1: the file has no rows"),
+            ("\n\n", "plan.csv:1: the file has no rows"),
             (
                 "a,0\n",
-                "plan.csv:1: 2 columns, where `topic,partition,offset` or `group,topic,partition,offset` is wanted",
+                "plan.csv:1: expected `topic,partition,offset` or `group,topic,partition,offset`, found 2 columns",
             ),
-            ("a,0,1\n\ng,a,1,1\n", "plan.csv:3: 4 columns, and the first row has 3"),
-            ("\r\na,0,1\r\na,1,1\r\n\r\na,0,1\r\n", "plan.csv:5: a/0 stands in line 2 already"),
-            ("topic,partition,offset\na,0,1\n", "plan.csv:1: the partition `partition` is no number"),
-            ("a,0,1\na,1,many\n", "plan.csv:2: the offset `many` is no number from 0 on"),
-            ("a,0,-1\n", "plan.csv:1: the offset `-1` is no number from 0 on"),
-            ("a,0,99999999999999999999\n", "plan.csv:1: the offset `99999999999999999999` is no number from 0 on"),
-            ("a,0,1\nb,0,1\na,0,2\n", "plan.csv:3: a/0 stands in line 1 already"),
-            ("a,0,\u{1b}[2J\n", "plan.csv:1: the offset `\\u{1b}[2J` is no number from 0 on"),
+            ("a,0,1\n\ng,a,1,1\n", "plan.csv:3: the row has 4 columns, but the first row has 3"),
+            ("\r\na,0,1\r\na,1,1\r\n\r\na,0,1\r\n", "plan.csv:5: a/0 is already in line 2"),
+            ("topic,partition,offset\na,0,1\n", "plan.csv:1: the partition `partition` is not a number"),
+            ("a,0,1\na,1,many\n", "plan.csv:2: the offset `many` is not an integer of 0 or more"),
+            ("a,0,-1\n", "plan.csv:1: the offset `-1` is not an integer of 0 or more"),
+            (
+                "a,0,99999999999999999999\n",
+                "plan.csv:1: the offset `99999999999999999999` is not an integer of 0 or more",
+            ),
+            ("a,0,1\nb,0,1\na,0,2\n", "plan.csv:3: a/0 is already in line 1"),
+            ("a,0,\u{1b}[2J\n", "plan.csv:1: the offset `\\u{1b}[2J` is not an integer of 0 or more"),
         ];
-        for (text, told) in cases {
-            assert_eq!(refused(text), told, "{text:?}");
+        for (text, message) in cases {
+            assert_eq!(error(text), message, "{text:?}");
         }
         let error = OffsetFile::parse("plan.csv", b"a,0,1\n\xff,0,1\n", "g").expect_err("not UTF-8");
         assert_eq!(error.to_string(), "plan.csv:2: the row is not UTF-8");
     }
 
     #[test]
-    fn rows_of_others_are_told_with_their_line() {
+    fn rows_outside_the_sources_are_errors() {
         let sources = ["b".to_owned(), "a".to_owned()];
         let check = |text: &str| parse(text).expect("parses").check(&sources, 3).expect_err(text).to_string();
-        // In the order of the lines, whatever that of the topics is.
-        assert_eq!(check("z,0,1\nc,0,1\n"), "plan.csv:1: the topic `z` is not read by analytics: b and a are");
+        // The first line is reported, not the first topic.
+        assert_eq!(check("z,0,1\nc,0,1\n"), "plan.csv:1: analytics does not read the topic `z`, only b and a");
         assert_eq!(check("a,2,1\na,3,1\n"), "plan.csv:2: a has no partition 3: its partitions are 0 to 2");
         assert_eq!(check("a,-1,1\n"), "plan.csv:1: a has no partition -1: its partitions are 0 to 2");
     }
 
     #[test]
-    fn of_a_file_of_several_groups_the_rows_of_one_are_taken() {
+    fn rows_of_other_groups_are_ignored() {
         let all = parse("g,a,0,1\n\"h\",a,0,7\ng,a,1,2\nh,a,0,8\nh,elsewhere,9,9\n").expect("parses");
         assert_eq!((all.offset("a", 0), all.offset("a", 1), all.offset("elsewhere", 9)), (Some(1), Some(2), None));
-        assert_eq!(all.check(&["a".to_owned()], 2), Ok(()), "rows of others are none of its business");
-        assert_eq!(refused("g,a,0,1\nh,a,0,1\ng,a,0,2\n"), "plan.csv:3: a/0 stands in line 1 already");
-        assert_eq!(refused("h,a,0,many\n"), "plan.csv:1: the offset `many` is no number from 0 on");
+        assert_eq!(all.check(&["a".to_owned()], 2), Ok(()), "rows of other groups are not checked");
+        assert_eq!(error("g,a,0,1\nh,a,0,1\ng,a,0,2\n"), "plan.csv:3: a/0 is already in line 1");
+        assert_eq!(error("h,a,0,many\n"), "plan.csv:1: the offset `many` is not an integer of 0 or more");
         assert_eq!(
-            refused("h,a,0,1\ni\u{1b},a,0,1\n"),
-            "plan.csv:1: no row is of the group g: the file has rows of h, i\\u{1b}"
+            error("h,a,0,1\ni\u{1b},a,0,1\n"),
+            "plan.csv:1: no row belongs to the group g: the file has rows of h, i\\u{1b}"
         );
     }
 
     #[test]
-    fn a_plan_is_exported_without_what_stays_and_what_has_no_offset() {
-        let row = |partition, committed, aim| {
+    fn export_has_only_partitions_that_can_move() {
+        let row = |partition, committed, target| {
             PlanRow::new(
-                aim,
+                target,
                 &PartitionFacts { topic: "a".into(), partition, log_start: 2, high_watermark: 9, committed },
             )
         };
@@ -340,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn parsing_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             drop(OffsetFile::parse("any.csv", &bytes, "g"));
         }
     }

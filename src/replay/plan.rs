@@ -1,4 +1,4 @@
-//! Owns the plan of a replay: from where to where each partition goes, and how far it is read again.
+//! The plan of a replay: the old and new offset of each partition, and the range that is read again.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PartitionTarget;
 
-/// What is known of a source partition when the range is frozen.
+/// Offsets of a source partition when the range is frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionFacts {
     /// The source topic.
@@ -28,59 +28,60 @@ pub struct PlanRow {
     pub topic: String,
     /// The source partition.
     pub partition: i32,
-    /// The group's offset; absent (null) where it has none, and then the partition does not move.
+    /// The group's offset; null if it has none, and then the partition does not move.
     pub from: Option<i64>,
     /// The offset to go back to.
     pub to: i64,
-    /// The frozen end, exclusive: the group's offset, or, without one, `to`: an empty range.
+    /// The frozen end, exclusive: the group's offset. Without one it equals `to`, an empty range.
     pub end: i64,
-    /// Why `to` is not what was asked for; an optional field of the document.
+    /// Why `to` is not the requested offset; an optional field of the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<PlanNote>,
 }
 
-/// Why a partition does not go where it was asked to.
+/// Why a partition is not rewound to the requested offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanNote {
-    /// The log begins later than the offset asked for.
+    /// The log start is above the requested offset.
     Raised {
-        /// The offset asked for.
+        /// The requested offset.
         asked: i64,
     },
-    /// The group stands before the offset asked for; a replay goes backwards only.
+    /// The group's offset is below the requested one; a replay only goes back.
     Lowered {
-        /// The offset asked for.
+        /// The requested offset.
         asked: i64,
     },
-    /// No record stands at or after the time asked for. That means the end, as for Kafka's own tool, and a replay goes
-    /// backwards only: the partition stays where the group is.
+    /// No record has a timestamp at or after the requested time. As in Kafka's own tool this selects the end of the
+    /// log, and since a replay only goes back, the partition stays at the group's offset.
     NoRecordSince {
         /// The end: the high watermark.
         asked: i64,
     },
     /// The group has no offset here: an empty range.
     NoOffset,
-    /// It was not asked for: offset and state stay as they are, and nothing is read.
+    /// The partition was not selected: its offset and state are unchanged, and nothing is read.
     Stays,
 }
 
 impl PlanRow {
     /// The plan for one partition.
     #[must_use]
-    pub fn new(aim: PartitionTarget, facts: &PartitionFacts) -> Self {
-        let asked = match aim {
+    pub fn new(target: PartitionTarget, facts: &PartitionFacts) -> Self {
+        let asked = match target {
             PartitionTarget::Earliest => facts.log_start,
             PartitionTarget::Offset(offset) | PartitionTarget::Since(Some(offset)) => offset,
             PartitionTarget::Since(None) => facts.high_watermark,
             PartitionTarget::Stay => facts.committed.unwrap_or(facts.log_start),
         };
-        // The group's offset bounds it last: a group below the log start has nothing to read, wherever it is sent.
-        let to = facts.committed.map_or(facts.log_start, |committed| match aim {
+        // The group's offset is the last bound: a group below the log start has nothing to read, whatever the target
+        // is.
+        let to = facts.committed.map_or(facts.log_start, |committed| match target {
             PartitionTarget::Stay => committed,
             _ => asked.max(facts.log_start).min(committed),
         });
-        let note = match (aim, facts.committed, to.cmp(&asked)) {
+        let note = match (target, facts.committed, to.cmp(&asked)) {
             (PartitionTarget::Stay, ..) => Some(PlanNote::Stays),
             (_, None, _) => Some(PlanNote::NoOffset),
             (PartitionTarget::Since(None), ..) => Some(PlanNote::NoRecordSince { asked }),
@@ -98,13 +99,14 @@ impl PlanRow {
         }
     }
 
-    /// By how much the group's offset changes: 0 or less.
+    /// The change of the group's offset: 0 or less.
     #[must_use]
     pub fn delta(&self) -> i64 {
         self.from.map_or(0, |from| self.to - from)
     }
 
-    /// How many offsets are read again; markers and compacted records among them, so that the records are at most as many.
+    /// Number of offsets that are read again, including markers and compacted records, so the number of records may be
+    /// smaller.
     #[must_use]
     pub const fn offsets_to_read(&self) -> i64 {
         self.end - self.to
@@ -117,10 +119,10 @@ impl PlanRow {
     }
 }
 
-/// The plan for the partitions given, ordered by topic and partition; `aim` says for each where it is to begin.
+/// The plan of the given partitions, ordered by topic and partition; `target` resolves the target of each.
 #[must_use]
-pub fn plan(facts: &[PartitionFacts], aim: impl Fn(&PartitionFacts) -> PartitionTarget) -> Vec<PlanRow> {
-    let mut rows: Vec<_> = facts.iter().map(|facts| PlanRow::new(aim(facts), facts)).collect();
+pub fn plan(facts: &[PartitionFacts], target: impl Fn(&PartitionFacts) -> PartitionTarget) -> Vec<PlanRow> {
+    let mut rows: Vec<_> = facts.iter().map(|facts| PlanRow::new(target(facts), facts)).collect();
     rows.sort_by(|left, right| (&left.topic, left.partition).cmp(&(&right.topic, right.partition)));
     rows
 }
@@ -135,20 +137,20 @@ mod tests {
         PartitionFacts { topic: "order-events".into(), partition: 0, log_start, high_watermark: 100, committed }
     }
 
-    fn to(aim: PartitionTarget, facts: &PartitionFacts) -> (i64, i64, Option<PlanNote>) {
-        let row = PlanRow::new(aim, facts);
+    fn to(target: PartitionTarget, facts: &PartitionFacts) -> (i64, i64, Option<PlanNote>) {
+        let row = PlanRow::new(target, facts);
         (row.to, row.delta(), row.note)
     }
 
     #[test]
-    fn a_target_within_the_log_and_behind_the_group_is_taken_as_it_is() {
+    fn offsets_between_log_start_and_group_are_used() {
         assert_eq!(to(PartitionTarget::Earliest, &facts(5, Some(40))), (5, -35, None));
         assert_eq!(to(PartitionTarget::Offset(5), &facts(5, Some(40))), (5, -35, None));
         assert_eq!(to(PartitionTarget::Offset(40), &facts(5, Some(40))), (40, 0, None));
     }
 
     #[test]
-    fn other_targets_are_raised_or_lowered_and_the_plan_says_so() {
+    fn other_offsets_are_raised_or_lowered_with_a_note() {
         assert_eq!(
             to(PartitionTarget::Offset(-3), &facts(5, Some(40))),
             (5, -35, Some(PlanNote::Raised { asked: -3 }))
@@ -160,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_group_below_the_log_start_stays_where_it_is() {
+    fn group_below_the_log_start_does_not_move() {
         assert_eq!(to(PartitionTarget::Earliest, &facts(50, Some(40))), (40, 0, Some(PlanNote::Lowered { asked: 50 })));
         assert_eq!(to(PartitionTarget::Offset(0), &facts(50, Some(40))), (40, 0, Some(PlanNote::Raised { asked: 0 })));
     }
 
     #[test]
-    fn a_time_is_the_first_record_since_then_or_the_end() {
+    fn time_selects_the_first_later_record_or_the_end() {
         assert_eq!(to(PartitionTarget::Since(Some(9)), &facts(5, Some(40))), (9, -31, None));
         assert_eq!(
             to(PartitionTarget::Since(Some(41)), &facts(5, Some(40))),
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_stays_wherever_it_is() {
+    fn unselected_partitions_do_not_move() {
         for committed in [Some(40), Some(3), None] {
             let row = PlanRow::new(PartitionTarget::Stay, &facts(5, committed));
             assert_eq!((row.note, row.moves(), row.offsets_to_read()), (Some(PlanNote::Stays), false, 0));
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_without_an_offset_is_an_empty_range_that_does_not_move() {
+    fn partition_without_offset_does_not_move() {
         let row = PlanRow::new(PartitionTarget::Offset(7), &facts(5, None));
         assert_eq!((row.from, row.moves(), row.offsets_to_read()), (None, false, 0));
         assert_eq!(row.note, Some(PlanNote::NoOffset));
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn each_partition_may_have_a_target_of_its_own_and_rows_are_ordered() {
+    fn rows_are_ordered_and_have_separate_targets() {
         let of = |topic: &str, partition| PartitionFacts { topic: topic.into(), partition, ..facts(0, Some(9)) };
         let all = [of("order-events", 1), of("order-events", 0), of("inventory-events", 2)];
         let rows = plan(&all, |facts| PartitionTarget::Offset(facts.partition.into()));
@@ -214,19 +216,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plan_never_goes_forwards_nor_below_the_log_start(
+        fn plans_never_go_forward_or_below_the_log_start(
             asked in -50i64..150, log_start in 0i64..100, committed in prop::option::of(0i64..100), kind in 0..3,
         ) {
-            let (aim, wanted) = match kind {
+            let (target, requested) = match kind {
                 0 => (PartitionTarget::Earliest, log_start),
                 1 => (PartitionTarget::Offset(asked), asked),
                 _ => (PartitionTarget::Since(Some(asked)), asked),
             };
-            let row = PlanRow::new(aim, &facts(log_start, committed));
+            let row = PlanRow::new(target, &facts(log_start, committed));
             prop_assert!(row.delta() <= 0 && row.offsets_to_read() >= 0);
             prop_assert!(row.to >= log_start || !row.moves());
             prop_assert_eq!(row.offsets_to_read(), -row.delta());
-            prop_assert_eq!(row.note.is_none(), committed.is_some() && row.to == wanted);
+            prop_assert_eq!(row.note.is_none(), committed.is_some() && row.to == requested);
         }
     }
 }

@@ -1,60 +1,60 @@
-//! Owns which partitions a replay is about: `--topic NAME[:0,1]`, as Kafka's own tool spells it.
+//! Selection of partitions: `--topic NAME[:0,1]`, with the syntax of `kafka-consumer-groups`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A topic, or some of its partitions.
+/// A topic, or some of its partitions, selected by `--topic`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFilter {
     topic: String,
     partitions: Option<Vec<i32>>,
 }
 
-/// Why a text names no topic and partitions.
+/// A text that is not a topic filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a topic, or a topic and partitions, as in order-events or order-events:0,2")]
+#[error("expected a topic, or a topic and partitions, as in order-events or order-events:0,2")]
 pub struct FilterError;
 
-/// A filter that fits no source.
+/// A filter that matches no source partition.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FilterMismatch {
-    /// A topic that is no source of the metrics.
-    #[error("--topic {filter}: {sources} are what analytics reads")]
+    /// The topic is not a source of the metrics.
+    #[error("--topic {filter}: analytics does not read this topic, only {sources}")]
     Topic {
         /// The filter.
         filter: TopicFilter,
-        /// The topics that can be named.
+        /// The source topics.
         sources: String,
     },
-    /// A partition that the topic does not have.
-    #[error("--topic {filter}: there is no partition {partition}, only 0 to {last}")]
+    /// The topic does not have the partition.
+    #[error("--topic {filter}: partition {partition} does not exist, only 0 to {last}")]
     Partition {
         /// The filter.
         filter: TopicFilter,
         /// The partition.
         partition: i32,
-        /// The last partition that there is.
+        /// The topic's last partition.
         last: i32,
     },
 }
 
 impl TopicFilter {
-    /// A topic is named as it is called on the cluster, or without the prefix of this run.
+    /// The filter has the topic's name on the cluster, or the name without the prefix.
     fn names(&self, topic: &str, prefix: &str) -> bool {
         self.topic == topic || topic.strip_prefix(prefix) == Some(self.topic.as_str())
     }
 
-    fn takes(&self, topic: &str, partition: i32, prefix: &str) -> bool {
+    fn matches(&self, topic: &str, partition: i32, prefix: &str) -> bool {
         self.names(topic, prefix) && self.partitions.as_ref().is_none_or(|partitions| partitions.contains(&partition))
     }
 
-    /// Requires that this names partitions that there are.
+    /// Checks that the filter names existing source partitions.
     ///
     /// # Errors
     ///
-    /// When none of the topics is meant, or it has fewer partitions.
+    /// When the topic is not a source, or a partition does not exist.
     pub fn check(&self, prefix: &str, sources: &[String], partitions: i32) -> Result<(), FilterMismatch> {
         if !sources.iter().any(|topic| self.names(topic, prefix)) {
             return Err(FilterMismatch::Topic { filter: self.clone(), sources: sources.join(" and ") });
@@ -66,17 +66,17 @@ impl TopicFilter {
     }
 }
 
-/// Whether a partition is meant by one of the filters; by none, every partition is.
+/// Whether one of the filters matches a partition. Without filters every partition is selected.
 #[must_use]
 pub fn is_selected(filters: &[TopicFilter], prefix: &str, topic: &str, partition: i32) -> bool {
-    filters.is_empty() || filters.iter().any(|filter| filter.takes(topic, partition, prefix))
+    filters.is_empty() || filters.iter().any(|filter| filter.matches(topic, partition, prefix))
 }
 
 impl FromStr for TopicFilter {
     type Err = FilterError;
 
     fn from_str(text: &str) -> Result<Self, FilterError> {
-        // No topic's name has a colon.
+        // Topic names have no colon.
         let (topic, partitions) = match text.split_once(':') {
             Some((topic, list)) => {
                 let number =
@@ -113,34 +113,35 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_all_of_it_or_the_partitions_after_the_colon() {
+    fn filter_selects_a_topic_or_its_partitions() {
         let some = filters(&["order-events:0,2", "lab.inventory-events"]);
         let chosen = |topic: &str, partition| is_selected(&some, "lab.", topic, partition);
         assert!(chosen("lab.order-events", 0) && chosen("lab.order-events", 2));
         assert!(!chosen("lab.order-events", 1));
         assert!(chosen("lab.inventory-events", 7));
-        assert!(is_selected(&[], "lab.", "lab.order-events", 1), "none is all");
+        assert!(is_selected(&[], "lab.", "lab.order-events", 1), "no filter selects everything");
         let both = filters(&["order-events:0", "order-events:1"]);
         assert!(is_selected(&both, "", "order-events", 0) && is_selected(&both, "", "order-events", 1));
         assert_eq!(some[0].to_string(), "order-events:0,2");
     }
 
     #[test]
-    fn what_is_no_topic_or_no_partition_is_refused() {
+    fn unknown_topics_and_partitions_are_errors() {
         for text in ["", ":0", "a:", "a:x", "a:-1", "a:0,,1", "a:0:1", "a b", "a:99999999999"] {
             assert_eq!(text.parse::<TopicFilter>(), Err(FilterError), "{text}");
         }
         let sources = ["lab.inventory-events".to_owned(), "lab.order-events".to_owned()];
-        let told = |text: &str| filters(&[text])[0].check("lab.", &sources, 3).map_err(|error| error.to_string());
-        assert_eq!(told("order-events:0,2"), Ok(()));
-        assert_eq!(told("lab.order-events"), Ok(()));
+        let checked = |text: &str| filters(&[text])[0].check("lab.", &sources, 3).map_err(|error| error.to_string());
+        assert_eq!(checked("order-events:0,2"), Ok(()));
+        assert_eq!(checked("lab.order-events"), Ok(()));
         assert_eq!(
-            told("order-events-dlq"),
-            Err("--topic order-events-dlq: lab.inventory-events and lab.order-events are what analytics reads".into())
+            checked("order-events-dlq"),
+            Err("--topic order-events-dlq: analytics does not read this topic, only lab.inventory-events and lab.order-events"
+                .into())
         );
         assert_eq!(
-            told("order-events:0,3"),
-            Err("--topic order-events:0,3: there is no partition 3, only 0 to 2".into())
+            checked("order-events:0,3"),
+            Err("--topic order-events:0,3: partition 3 does not exist, only 0 to 2".into())
         );
     }
 }

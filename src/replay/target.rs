@@ -1,40 +1,40 @@
-//! Owns where a replay is to begin: the target as it was meant, and what it comes to for one partition.
+//! Replay targets: where a replay begins, for the group and for one partition.
 
 use std::fmt;
 
 use super::{OffsetFile, PartitionFacts};
 use crate::domain::EventTime;
 
-/// Where a replay is to begin; a replay goes backwards only.
+/// Where a replay begins. A replay only goes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// The log start, wherever that is.
+    /// The log start.
     Earliest,
     /// This offset.
     Offset(i64),
-    /// The first record whose own timestamp, not that of the event in it, is at or after this time.
+    /// The first record whose record timestamp (not the event time in its value) is at or after this time.
     Time(EventTime),
-    /// This many offsets from where the group stands; below zero.
+    /// This many offsets from the group's offset; below zero.
     ShiftBy(i64),
-    /// What a file says of each partition.
+    /// The offset of each partition, from a file.
     File(OffsetFile),
 }
 
-/// What a target comes to for one partition.
+/// A target resolved for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionTarget {
     /// The log start.
     Earliest,
     /// This offset.
     Offset(i64),
-    /// The offset of the first record at or after a time; `None` if there is none, and that is the end.
+    /// The offset of the first record at or after a time; `None` without such a record, which selects the end.
     Since(Option<i64>),
-    /// Nowhere: the partition is left as it is.
+    /// The partition is not selected and stays unchanged.
     Stay,
 }
 
 impl Target {
-    /// Whether a partition is meant at all: a file may leave it out.
+    /// Whether the target selects a partition. A file may leave it out.
     #[must_use]
     pub fn includes(&self, topic: &str, partition: i32) -> bool {
         match self {
@@ -43,16 +43,16 @@ impl Target {
         }
     }
 
-    /// What this comes to for a partition; `found` is what a look-up of the time has given for it.
+    /// Resolves the target for a partition. `found` is the offset that was found for the time.
     #[must_use]
     pub fn for_partition(&self, facts: &PartitionFacts, found: Option<i64>) -> PartitionTarget {
         match self {
             Self::Earliest => PartitionTarget::Earliest,
             Self::Offset(offset) => PartitionTarget::Offset(*offset),
             Self::Time(_) => PartitionTarget::Since(found),
-            // Without an offset there is nothing to shift; the plan says so.
+            // Without a committed offset the partition does not move, and the plan has a note.
             Self::ShiftBy(by) => facts.committed.map_or(PartitionTarget::Earliest, |committed| {
-                // Below zero is below every log start.
+                // A negative offset is below every log start, so the plan raises it.
                 PartitionTarget::Offset(committed.saturating_add(*by))
             }),
             Self::File(file) => {
@@ -63,7 +63,7 @@ impl Target {
 }
 
 impl fmt::Display for Target {
-    /// The flag that asks for it; a duration has become the time that it meant.
+    /// The flag that selects it. A duration is shown as the resolved time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Earliest => write!(f, "--to-earliest"),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_counts_from_where_the_group_stands_and_needs_an_offset() {
+    fn shift_starts_at_the_groups_offset() {
         assert_eq!(Target::ShiftBy(-7).for_partition(&facts(Some(40)), None), PartitionTarget::Offset(33));
         assert_eq!(Target::ShiftBy(-70).for_partition(&facts(Some(40)), None), PartitionTarget::Offset(-30));
         assert_eq!(Target::ShiftBy(i64::MIN).for_partition(&facts(Some(0)), None), PartitionTarget::Offset(i64::MIN));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_what_was_found_and_a_file_may_leave_a_partition_out() {
+    fn time_and_file_resolve_per_partition() {
         let time = Target::Time(EventTime::default());
         assert_eq!(time.for_partition(&facts(Some(40)), Some(9)), PartitionTarget::Since(Some(9)));
         assert_eq!(time.for_partition(&facts(Some(40)), None), PartitionTarget::Since(None));
@@ -104,15 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_told_as_the_flag_that_asks_for_it() {
-        let told = [
+    fn target_is_shown_as_its_flag() {
+        let shown = [
             (Target::Earliest, "--to-earliest"),
             (Target::Offset(7), "--to-offset 7"),
             (Target::Time(EventTime::default()), "--to-datetime 1970-01-01T00:00:00.000Z"),
             (Target::ShiftBy(-7), "--shift-by -7"),
         ];
-        for (target, words) in told {
-            assert_eq!(target.to_string(), words);
+        for (target, flag) in shown {
+            assert_eq!(target.to_string(), flag);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the verdict: what the differences between two metrics documents are, and which causes explain them.
+//! The verdict of a replay: the differences between two metrics documents, and the causes that explain them.
 
 use super::{
     Cause, Differences, Note, PartitionFacts, PlanRow, ReplayDocument, ReplaySchema, ReplayVerdict, differences,
@@ -8,51 +8,51 @@ use crate::{
     state::{Checkpoint, Digest, Loss, Position, TopicId, is_another_topic},
 };
 
-/// All that a replay has found.
+/// Everything that a replay has found.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    /// From where to where each partition went.
+    /// The old and new offset of each partition.
     pub plan: Vec<PlanRow>,
     /// Records read again, over all partitions.
     pub records: u64,
-    /// Every source partition that was asked for, those that did not move included; ordered by topic and partition.
-    /// What was left alone is in `before` and `after` alike, and nothing is said about it.
+    /// Every selected source partition, including those that did not move; ordered by topic and partition. Partitions
+    /// that were not selected contribute equally to `before` and `after`, and are not listed.
     pub partitions: Vec<PartitionEvidence>,
-    /// What must be known to read the verdict rightly.
+    /// A fact that qualifies the verdict.
     pub note: Option<Note>,
     /// The metrics from the group's state.
     pub before: MetricsDocument,
     /// The metrics from the records.
     pub after: MetricsDocument,
-    /// How many differences the document has at most; all are counted, whatever it has.
+    /// The most differences that the document lists. All of them are counted.
     pub rows: usize,
 }
 
-/// What is known of one source partition.
+/// What is known about one source partition.
 #[derive(Debug, Clone)]
 pub struct PartitionEvidence {
-    /// The log now, and the group's offset at which the range was frozen.
+    /// The log as it is now, and the committed offset at which the range was frozen.
     pub facts: PartitionFacts,
-    /// The state that `before` was made of; `None` where there was no position record.
+    /// The state that `before` was computed from; `None` without a position record.
     pub state: Option<StateFacts>,
-    /// What of that state is gone.
+    /// The part of that state that is lost.
     pub loss: Option<Loss>,
-    /// The id that the topic has now, as far as it is known.
+    /// The topic's current id, if known.
     pub topic_id: Option<TopicId>,
     /// Records from the log start to the frozen end, as read now.
     pub records: u64,
 }
 
-/// What a position record says of the state it belongs to.
+/// What a position record says about its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFacts {
     /// The offset of the next record to count.
     pub position: i64,
     /// The log start when the state began.
     pub log_start: i64,
-    /// The id of the topic that was counted, as far as it is known.
+    /// The id of the topic that was counted, if known.
     pub topic_id: Option<TopicId>,
-    /// Records counted; `None` where the position record does not say.
+    /// Records counted; `None` if the position record does not contain it.
     pub records: Option<u64>,
 }
 
@@ -72,7 +72,7 @@ impl From<&Checkpoint> for StateFacts {
     }
 }
 
-/// Compares, explains, and decides: identical only if nothing differs and nothing speaks against it.
+/// Compares the metrics and finds the causes. The verdict is identical only without a difference and without a cause.
 #[must_use]
 pub fn judge(evidence: Evidence) -> ReplayDocument {
     let Evidence { plan, records, partitions, note, before, after, rows } = evidence;
@@ -102,7 +102,7 @@ pub fn judge(evidence: Evidence) -> ReplayDocument {
     }
 }
 
-/// What is wrong with one partition: the first of these that holds, as each makes the later ones meaningless.
+/// What is wrong with one partition: the first cause that applies, since each makes the later ones meaningless.
 fn cause(evidence: &PartitionEvidence, before: &MetricsDocument, after: &MetricsDocument) -> Option<Cause> {
     let PartitionEvidence { facts, state, loss, topic_id, records: records_after } = evidence;
     let PartitionFacts { topic, partition, log_start, high_watermark, committed } = facts;
@@ -110,7 +110,8 @@ fn cause(evidence: &PartitionEvidence, before: &MetricsDocument, after: &Metrics
     let state = state.as_ref();
     let end = committed.or(state.map(|state| state.position))?;
     let counted_id = state.and_then(|state| state.topic_id.as_ref());
-    // No log begins earlier than it did. A state of an older version does not say which log it has counted.
+    // A log start never decreases. State of an older version has no topic id, so this is the only sign of a recreated
+    // topic.
     let went_back = counted_id.is_none() && state.is_some_and(|state| state.log_start > *log_start);
     if went_back || is_another_topic(counted_id, topic_id.as_ref()) {
         return Some(Cause::TopicRecreated {
@@ -171,12 +172,12 @@ fn cause(evidence: &PartitionEvidence, before: &MetricsDocument, after: &Metrics
         Some(records) if records_after == records => {
             Some(Cause::RecordsChanged { topic, partition, records, digest_before, digest_after })
         }
-        // More records than a log can gain below an offset, a count that its own digest belies, or no count at all.
+        // More records below the offset than were counted, a count that contradicts its own digest, or no count at all.
         _ => Some(foreign(topic)),
     }
 }
 
-/// The digest of a partition's range; of none, that of an empty one.
+/// The digest of a partition's range; for a missing range, the digest of an empty one.
 fn digest_of(document: &MetricsDocument, topic: &str, partition: i32) -> Digest {
     let row = document.range.iter().find(|row| row.topic == topic && row.partition == partition);
     row.map(|row| row.digest).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Tests of `verdict`: what is damaged is seen, and called by its name.
+//! Tests of the verdict: damage is detected and has the right cause.
 
 use std::collections::BTreeMap;
 
@@ -55,29 +55,32 @@ fn log() -> TestLog {
     TestLog::new(TOPICS[1], 3, 10, records)
 }
 
-fn words(document: &ReplayDocument) -> Vec<&'static str> {
+fn causes(document: &ReplayDocument) -> Vec<&'static str> {
     document.causes.iter().map(Cause::name).collect()
 }
 
-/// A verdict that is not identical, and its causes.
-fn refused(evidence: Evidence) -> Vec<&'static str> {
+/// The causes of a verdict, which must be `Different`.
+fn different(evidence: Evidence) -> Vec<&'static str> {
     let document = judge(evidence);
     assert_eq!(document.verdict, ReplayVerdict::Different);
-    words(&document)
+    causes(&document)
 }
 
 #[test]
-fn the_same_records_are_identical_and_the_document_survives_json() {
+fn same_records_are_identical() {
     let mut evidence = evidence(&[log()], &[log()]);
     evidence.note = Some(Note::FirstPass);
     let document = judge(evidence);
-    assert_eq!((document.verdict, document.differences.len(), words(&document)), (ReplayVerdict::Identical, 0, vec![]));
+    assert_eq!(
+        (document.verdict, document.differences.len(), causes(&document)),
+        (ReplayVerdict::Identical, 0, vec![])
+    );
     let json = serde_json::to_string(&document).expect("serializes");
     assert_eq!(serde_json::from_str::<ReplayDocument>(&json).expect("parses"), document);
 }
 
 #[test]
-fn the_document_is_the_contracts() {
+fn document_format_is_stable() {
     let mut now = log();
     now.records.remove(0);
     now.start += 1;
@@ -86,27 +89,27 @@ fn the_document_is_the_contracts() {
 }
 
 #[test]
-fn records_behind_a_moved_log_start_are_gone_and_the_range_says_so_too() {
+fn moved_log_start_is_records_gone() {
     let mut now = log();
     now.records.remove(0);
     now.start += 1;
     let document = judge(evidence(&[log()], &[now]));
-    assert_eq!(words(&document), ["records_gone"]);
+    assert_eq!(causes(&document), ["records_gone"]);
     assert!(document.differences.iter().any(|found| found.metric == "range[order-events/3].start"));
     let sentence = document.causes[0].to_string();
-    assert!(sentence.contains("began at 10 and begins at 11 now; of 3 records 2 are left"), "{sentence}");
+    assert!(sentence.contains("the log start moved from 10 to 11, 2 of 3 records left"), "{sentence}");
 }
 
 #[test]
-fn a_log_start_that_moved_over_nothing_is_no_identity_either() {
+fn moved_log_start_of_an_empty_log_differs() {
     let mut empty = TestLog::new(TOPICS[0], 0, 10, Vec::new());
     empty.end = 14;
     let moved = TestLog { start: 12, ..empty.clone() };
-    assert_eq!(refused(evidence(&[empty, log()], &[moved, log()])), ["records_gone"]);
+    assert_eq!(different(evidence(&[empty, log()], &[moved, log()])), ["records_gone"]);
 }
 
 #[test]
-fn a_topic_was_recreated_where_its_id_is_another_and_a_log_that_ends_too_early_lost_its_tail() {
+fn topic_id_decides_recreated_or_truncated() {
     let shorter = |topic_id: Option<TopicId>| {
         let mut shorter = evidence(&[log()], &[log()]);
         shorter.partitions[0].facts.high_watermark = 12;
@@ -114,21 +117,21 @@ fn a_topic_was_recreated_where_its_id_is_another_and_a_log_that_ends_too_early_l
         shorter
     };
     let document = judge(shorter(TopicId::of_bits(8)));
-    assert_eq!(words(&document), ["topic_recreated"]);
+    assert_eq!(causes(&document), ["topic_recreated"]);
     let sentence = document.causes[0].to_string();
-    assert!(sentence.ends_with("its id was AAAAAAAAAAAAAAAAAAAABw and is AAAAAAAAAAAAAAAAAAAACA now"), "{sentence}");
+    assert!(sentence.ends_with("its id changed from AAAAAAAAAAAAAAAAAAAABw to AAAAAAAAAAAAAAAAAAAACA"), "{sentence}");
     let document = judge(shorter(TopicId::of_bits(7)));
-    assert_eq!(words(&document), ["log_truncated"]);
-    assert!(document.causes[0].to_string().ends_with("stands at 13, and the log ends at 12"));
+    assert_eq!(causes(&document), ["log_truncated"]);
+    assert!(document.causes[0].to_string().ends_with("offset is 13, but the log ends at 12"));
 
-    // Whatever else is the same: records and digest may be, too.
+    // Another id decides, even if records and digest are the same.
     let mut same = evidence(&[log()], &[log()]);
     same.partitions[0].topic_id = TopicId::of_bits(8);
-    assert_eq!(refused(same), ["topic_recreated"]);
+    assert_eq!(different(same), ["topic_recreated"]);
 }
 
 #[test]
-fn an_older_state_has_no_id_and_what_it_cannot_know_is_not_said() {
+fn state_without_a_topic_id_is_compared_by_offsets() {
     let older = |change: &dyn Fn(&mut PartitionFacts)| {
         let mut evidence = evidence(&[log()], &[log()]);
         change(&mut evidence.partitions[0].facts);
@@ -136,39 +139,40 @@ fn an_older_state_has_no_id_and_what_it_cannot_know_is_not_said() {
         evidence
     };
     let document = judge(older(&|facts| facts.high_watermark = 12));
-    assert_eq!(words(&document), ["log_truncated"]);
-    assert!(document.causes[0].to_string().contains("another topic of this name"));
-    assert_eq!(refused(older(&|facts| facts.log_start = 0)), ["topic_recreated"], "no log does that");
-    assert_eq!(words(&judge(older(&|_| {}))), [""; 0]);
+    assert_eq!(causes(&document), ["log_truncated"]);
+    assert!(document.causes[0].to_string().contains("another topic of the same name"));
+    assert_eq!(different(older(&|facts| facts.log_start = 0)), ["topic_recreated"], "a log start never decreases");
+    assert_eq!(causes(&judge(older(&|_| {}))), [""; 0]);
 }
 
 #[test]
-fn a_state_that_is_not_whole_is_lost_and_no_defect() {
+fn incomplete_state_is_state_lost() {
     let mut evidence = evidence(&[log()], &[log()]);
     evidence.before.total_orders -= 1;
     evidence.partitions[0].loss = Some(Loss { of: "counts".into(), expected: 9, found: 8 });
     let document = judge(evidence);
-    assert_eq!(words(&document), ["state_lost"]);
-    assert!(document.causes[0].to_string().ends_with("8 of 9 counts are present"));
+    assert_eq!(causes(&document), ["state_lost"]);
+    let loss = Loss { of: "counts".into(), expected: 9, found: 8 };
+    assert!(document.causes[0].to_string().ends_with(&loss.to_string()));
 }
 
 #[test]
-fn state_and_offsets_that_are_missing_or_disagree_are_named() {
+fn missing_or_mismatched_state_has_a_cause() {
     let mut lost = evidence(&[log()], &[log()]);
     lost.partitions[0].state = None;
-    assert_eq!(refused(lost), ["state_lost"]);
+    assert_eq!(different(lost), ["state_lost"]);
     let mut lost = evidence(&[log()], &[log()]);
     lost.partitions[0].facts.committed = None;
-    assert_eq!(refused(lost), ["offsets_lost"]);
-    let mut apart = evidence(&[log()], &[log()]);
-    apart.partitions[0].facts.committed = Some(11);
-    let document = judge(apart);
-    assert_eq!(words(&document), ["state_foreign"]);
-    assert!(document.causes[0].to_string().ends_with("it stands at 13, the group at 11"));
+    assert_eq!(different(lost), ["offsets_lost"]);
+    let mut mismatched = evidence(&[log()], &[log()]);
+    mismatched.partitions[0].facts.committed = Some(11);
+    let document = judge(mismatched);
+    assert_eq!(causes(&document), ["state_foreign"]);
+    assert!(document.causes[0].to_string().ends_with("the state is at 13, the group at 11"));
 }
 
 #[test]
-fn a_partition_of_which_nothing_was_ever_counted_speaks_against_nothing() {
+fn uncounted_partition_is_no_cause() {
     let mut evidence = evidence(&[log()], &[log()]);
     let mut untouched = evidence.partitions[0].clone();
     untouched.facts.partition = 4;
@@ -179,21 +183,21 @@ fn a_partition_of_which_nothing_was_ever_counted_speaks_against_nothing() {
 }
 
 #[test]
-fn a_state_that_counted_fewer_records_than_there_are_is_foreign() {
-    let mut holed = log();
-    holed.records.remove(1);
-    assert_eq!(refused(evidence(&[holed], &[log()])), ["state_foreign"]);
+fn state_with_fewer_records_than_the_log_is_foreign() {
+    let mut incomplete = log();
+    incomplete.records.remove(1);
+    assert_eq!(different(evidence(&[incomplete], &[log()])), ["state_foreign"]);
 }
 
 #[test]
-fn a_count_that_its_own_digest_belies_is_foreign() {
+fn count_that_contradicts_its_digest_is_foreign() {
     let mut evidence = evidence(&[log()], &[log()]);
-    evidence.partitions[0].state.as_mut().expect("stands").records = Some(9);
-    assert_eq!(refused(evidence), ["state_foreign"]);
+    evidence.partitions[0].state.as_mut().expect("a state").records = Some(9);
+    assert_eq!(different(evidence), ["state_foreign"]);
 }
 
 #[test]
-fn other_numbers_from_the_same_records_are_a_defect() {
+fn other_metrics_from_the_same_records_are_a_defect() {
     let mut evidence = evidence(&[log()], &[log()]);
     evidence.after.by_minute[0].total += 1;
     evidence.after.total_orders += 1;
@@ -202,14 +206,14 @@ fn other_numbers_from_the_same_records_are_a_defect() {
 }
 
 #[test]
-fn a_replay_that_read_nothing_proves_nothing() {
+fn replay_without_records_is_nothing_read() {
     let mut evidence = evidence(&[log()], &[log()]);
     evidence.records = 0;
-    assert_eq!(refused(evidence), ["nothing_read"]);
+    assert_eq!(different(evidence), ["nothing_read"]);
 }
 
 #[test]
-fn a_position_record_says_what_the_state_is() {
+fn position_record_describes_the_state() {
     let position = Position {
         next_offset: 9,
         log_start: 4,
@@ -230,15 +234,15 @@ fn a_position_record_says_what_the_state_is() {
 
 proptest! {
     #[test]
-    fn a_good_log_is_identical(logs in any_logs(10)) {
+    fn unchanged_log_is_identical(logs in any_logs(10)) {
         let read = logs.iter().any(|log| !log.records.is_empty());
         let document = judge(evidence(&logs, &logs));
         prop_assert_eq!(document.verdict == ReplayVerdict::Identical, read);
     }
 
-    /// Any byte of any record, in a field that some metric looks at or in none.
+    /// Any byte of any record, whether a metric uses its field or not.
     #[test]
-    fn a_changed_byte_is_seen(logs in any_logs(10), which: Index, at: Index, by in 1u8..) {
+    fn changed_byte_is_detected(logs in any_logs(10), which: Index, at: Index, by in 1u8..) {
         let mut damaged = logs.clone();
         let mut values: Vec<_> = records(&mut damaged).filter_map(|(_, record)| record.as_mut()).collect();
         values.retain(|value| !value.is_empty());
@@ -246,11 +250,11 @@ proptest! {
         let which = which.index(values.len());
         let at = at.index(values[which].len());
         values[which][at] ^= by;
-        prop_assert_eq!(refused(evidence(&logs, &damaged)), ["records_changed"]);
+        prop_assert_eq!(different(evidence(&logs, &damaged)), ["records_changed"]);
     }
 
     #[test]
-    fn a_dropped_record_is_seen(logs in any_logs(10), which: Index) {
+    fn dropped_record_is_detected(logs in any_logs(10), which: Index) {
         let mut damaged = logs.clone();
         let count = records(&mut damaged).count();
         prop_assume!(count > 1);
@@ -258,11 +262,11 @@ proptest! {
         for log in &mut damaged {
             log.records.retain(|_| { index += 1; index - 1 != which });
         }
-        prop_assert_eq!(refused(evidence(&logs, &damaged)), ["records_gone"]);
+        prop_assert_eq!(different(evidence(&logs, &damaged)), ["records_gone"]);
     }
 
     #[test]
-    fn two_swapped_records_are_seen(logs in any_logs(10), left: Index, right: Index) {
+    fn swapped_records_are_detected(logs in any_logs(10), left: Index, right: Index) {
         let mut damaged = logs.clone();
         let mut records: Vec<_> = records(&mut damaged).map(|(_, record)| record).collect();
         prop_assume!(!records.is_empty());
@@ -271,13 +275,13 @@ proptest! {
         let kept = records[left].clone();
         *records[left] = records[right].clone();
         *records[right] = kept;
-        let words = refused(evidence(&logs, &damaged));
-        prop_assert!(words == ["records_changed"] || words == ["records_changed"; 2], "{:?}", words);
+        let causes = different(evidence(&logs, &damaged));
+        prop_assert!(causes == ["records_changed"] || causes == ["records_changed"; 2], "{:?}", causes);
     }
 
-    /// Whatever else is wrong: a digest that differs has a cause that is not ours.
+    /// Whatever else is wrong, different records are never reported as a defect of the program.
     #[test]
-    fn a_differing_digest_is_never_called_a_defect(
+    fn different_digest_is_never_a_defect(
         logs in any_logs(6), others in any_logs(6), odd in prop::collection::vec((0usize..4, 0u8..4), 0..3),
     ) {
         let mut evidence = evidence(&logs, &others);
@@ -293,7 +297,7 @@ proptest! {
         let differ = evidence.before.range.iter().zip(&evidence.after.range).any(|(before, after)| before.digest != after.digest);
         let document = judge(evidence);
         if differ {
-            prop_assert!(!document.causes.is_empty() && !words(&document).contains(&"defect"), "{:?}", document.causes);
+            prop_assert!(!document.causes.is_empty() && !causes(&document).contains(&"defect"), "{:?}", document.causes);
         }
         prop_assert_eq!(document.verdict == ReplayVerdict::Identical, document.differences.is_empty() && document.causes.is_empty());
     }

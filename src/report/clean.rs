@@ -1,66 +1,62 @@
-//! Owns the text of `clean`: what is of a prefix, who is in the way, and what was deleted.
+//! Text report of `clean`: the topics and groups of a prefix, their members, and what was deleted.
 
 use std::fmt::{self, Write};
 
 use super::text_table::{Align, TextTable};
 use crate::clean::{CleanDocument, Reason};
 use crate::printable::printable;
+use crate::units::{counted, grouped};
 
-/// What is there: topics, groups with their members, and the groups that stay.
+/// The topics, the groups with their members, and the groups that are kept.
 #[must_use]
 pub fn clean_listing(document: &CleanDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_listing(&mut out, document).unwrap_or_default();
     out
 }
 
-/// What became of it, in a line.
+/// The result in one line.
 #[must_use]
 pub fn clean_outcome(document: &CleanDocument) -> String {
     if document.is_empty() {
-        return format!("Nothing to delete: there is no topic and no group of {}\n", prefix(document));
+        return format!("Nothing to delete: no topics or groups {}\n", prefix(document));
     }
     let records: i64 = document.topics.iter().map(|topic| topic.records).sum();
     let verb = if document.deleted { "Deleted" } else { "To be deleted" };
-    format!("{verb}: {} with {}, {}\n", topics(document), many(records, "record"), groups(document))
+    format!("{verb}: {} with {}, {}\n", topics(document), counted(records, "record"), groups(document))
 }
 
-/// The question before anything is deleted.
+/// The confirmation prompt before the deletion.
 #[must_use]
 pub fn clean_question(document: &CleanDocument) -> String {
-    format!("Delete {} and {} of {}? [y/N] ", topics(document), groups(document), prefix(document))
+    format!("Delete {} and {} {}? [y/N] ", topics(document), groups(document), prefix(document))
 }
 
 fn prefix(document: &CleanDocument) -> String {
     if document.prefix.is_empty() {
-        return "the usual names".to_owned();
+        return "with the default names".to_owned();
     }
-    format!("--prefix {}", printable(&document.prefix))
+    format!("with --prefix {}", printable(&document.prefix))
 }
 
 fn topics(document: &CleanDocument) -> String {
-    many(i64::try_from(document.topics.len()).unwrap_or(i64::MAX), "topic")
+    counted(document.topics.len() as u64, "topic")
 }
 
 fn groups(document: &CleanDocument) -> String {
-    many(i64::try_from(document.groups.len()).unwrap_or(i64::MAX), "group")
+    counted(document.groups.len() as u64, "group")
 }
 
-fn many(count: i64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-/// Members as far as a line has room for them.
+/// The first member, and the number of the others.
 fn members(members: &[String]) -> String {
     match members {
         [] => "-".to_owned(),
         [first] => printable(first).into_owned(),
-        [first, rest @ ..] => format!("{} and {} more", printable(first), rest.len()),
+        [first, rest @ ..] => format!("{} and {} more", printable(first), grouped(rest.len() as u64)),
     }
 }
 
-/// A name that can be seen.
 fn name(name: &str) -> String {
     if name.is_empty() { "(empty name)".to_owned() } else { printable(name).into_owned() }
 }
@@ -84,13 +80,13 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
         write!(out, "{table}")?;
     }
     if !document.kept.is_empty() {
-        writeln!(out, "Groups that stay:")?;
+        writeln!(out, "Groups that are kept:")?;
         let mut table = TextTable::new([("group", Align::Left), ("why", Align::Left), ("members", Align::Left)]);
         for group in &document.kept {
             let why = match group.reason {
-                Reason::OtherTopics => "has read other topics too",
-                Reason::OtherName => "has another name, and there is no --prefix",
-                Reason::OtherKind => "no consumer group answers to this name: a share group, or NUL is in the name",
+                Reason::OtherTopics => "has offsets on other topics too",
+                Reason::OtherName => "has another name, and no --prefix was given",
+                Reason::OtherKind => "is a share group, or has NUL in its name",
             };
             table.row([name(&group.name), why.to_owned(), members(&group.members)]);
         }
@@ -125,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn it_lists_what_is_there_and_who_is_in_the_way() {
+    fn lists_topics_groups_and_kept_groups() {
         insta::assert_snapshot!(clean_listing(&document()), @r"
         Topics:
           topic                  partitions  records
@@ -134,21 +130,21 @@ mod tests {
         Groups:
           group                          state   members
           lab1.inventory-consumer-group  Stable  foodstream at /127.0.0.1 and 1 more
-        Groups that stay:
-          group           why                        members
-          bills\u{1b}[2J  has read other topics too  -
+        Groups that are kept:
+          group           why                              members
+          bills\u{1b}[2J  has offsets on other topics too  -
         ");
     }
 
     #[test]
-    fn it_asks_and_tells_in_a_line() {
+    fn question_and_outcome_are_one_line() {
         let mut document = document();
-        assert_eq!(clean_question(&document), "Delete 2 topics and 1 group of --prefix lab1.? [y/N] ");
-        assert_eq!(clean_outcome(&document), "To be deleted: 2 topics with 10000 records, 1 group\n");
+        assert_eq!(clean_question(&document), "Delete 2 topics and 1 group with --prefix lab1.? [y/N] ");
+        assert_eq!(clean_outcome(&document), "To be deleted: 2 topics with 10,000 records, 1 group\n");
         document.deleted = true;
-        assert_eq!(clean_outcome(&document), "Deleted: 2 topics with 10000 records, 1 group\n");
+        assert_eq!(clean_outcome(&document), "Deleted: 2 topics with 10,000 records, 1 group\n");
         let nothing = CleanDocument::new("");
-        assert_eq!(clean_outcome(&nothing), "Nothing to delete: there is no topic and no group of the usual names\n");
+        assert_eq!(clean_outcome(&nothing), "Nothing to delete: no topics or groups with the default names\n");
         assert_eq!(clean_listing(&nothing), "");
     }
 }

@@ -1,30 +1,40 @@
-//! Owns the text of an inventory run: what was decided, and where the group stands.
+//! Text report of `inventory`: the decisions and the committed offsets.
 
 use std::fmt::{self, Write};
 
+use super::text_table::whole;
 use crate::inventory::InventoryDocument;
+use crate::units::{counted, grouped};
 
-/// What a run of `inventory` did.
+/// The report of a run of `inventory`.
 #[must_use]
 pub fn inventory_report(document: &InventoryDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_report(&mut out, document).unwrap_or_default();
     out
 }
 
 fn write_report(out: &mut String, document: &InventoryDocument) -> fmt::Result {
-    writeln!(out, "Orders decided: {}", document.orders)?;
-    writeln!(out, "  reserved {}, rejected {}, released {}", document.reserved, document.rejected, document.released)?;
-    writeln!(out, "Dead letters: {}, skipped records: {}", document.dead_letters, document.skipped)?;
+    writeln!(out, "Orders decided: {}", grouped(document.orders))?;
     writeln!(
         out,
-        "Transactions: {} committed, {} aborted; {} ledger records restored",
-        document.transactions_committed, document.transactions_aborted, document.restored_records
+        "  reserved {}, rejected {}, released {}",
+        grouped(document.reserved),
+        grouped(document.rejected),
+        grouped(document.released)
     )?;
-    writeln!(out, "Time: {:.3} s, {:.0} orders/s", document.elapsed_seconds, document.orders_per_second)?;
+    writeln!(out, "Dead letters: {}, skipped records: {}", grouped(document.dead_letters), grouped(document.skipped))?;
+    writeln!(
+        out,
+        "Transactions: {} committed, {} aborted; {} restored",
+        grouped(document.transactions_committed),
+        grouped(document.transactions_aborted),
+        counted(document.restored_records, "ledger record")
+    )?;
+    writeln!(out, "Time: {:.3} s, {} orders/s", document.elapsed_seconds, whole(document.orders_per_second))?;
     let committed: Vec<String> =
-        document.committed.iter().map(|place| format!("{}:{}", place.partition, place.offset)).collect();
+        document.committed.iter().map(|row| format!("{}:{}", row.partition, row.offset)).collect();
     writeln!(out, "Committed offsets: {}", if committed.is_empty() { "none".to_owned() } else { committed.join(" ") })
 }
 
@@ -36,7 +46,7 @@ mod tests {
     use crate::inventory::{CommittedOffset, DecisionCounts};
 
     #[test]
-    fn it_tells_what_was_decided_and_where_the_group_stands() {
+    fn reports_decisions_and_offsets() {
         let counts = DecisionCounts { orders: 10, reserved: 8, rejected: 1, released: 1 };
         let mut document = InventoryDocument::of(counts, Duration::from_millis(500));
         document.transactions_committed = 3;

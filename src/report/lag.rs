@@ -1,19 +1,20 @@
-//! Owns the text of lag: a group with its partitions, the same as a picture that is redrawn, and a line per look of a watch.
+//! Text report of `lag`: a group with its partitions, a live text that is redrawn, and a line per sample of a watch.
 
 use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::text_table::{Align, TextTable};
+use super::text_table::{Align, TextTable, whole};
 use crate::lag::{GroupKind, GroupLag, Isolation, PartitionLag, Trend};
 use crate::printable::printable;
+use crate::units::{counted, duration};
 
-/// Lines of a picture: more would not fit on every terminal, and what does not fit cannot be redrawn.
-const PICTURED: usize = 23;
+/// The most lines of a live text: a terminal has 24 lines, and lines that scroll away cannot be redrawn.
+const LIVE_LINES: usize = 23;
 
-/// Lines of a group in a picture beside its rows: name, lag, what was lost, pace, heading, how many rows are left out, and
-/// the blank line between two groups.
-const AROUND_ROWS: usize = 7;
+/// Lines of a group in a live text besides its partitions: name, lag, lost offsets, rates, table header, number of rows
+/// left out, and the blank line between two groups.
+const LINES_AROUND_ROWS: usize = 7;
 
 /// Groups with all of their partitions.
 #[must_use]
@@ -22,27 +23,27 @@ pub fn lag_report(groups: &[GroupLag]) -> String {
     texts.join("\n")
 }
 
-/// The same in as many lines as a terminal has: of many partitions those with the most lag.
+/// Groups in as many lines as a terminal has: of many partitions, those with the most lag.
 #[must_use]
 pub fn lag_live_text(groups: &[GroupLag]) -> String {
-    let rows = (PICTURED / groups.len().max(1)).saturating_sub(AROUND_ROWS).max(2);
+    let rows = (LIVE_LINES / groups.len().max(1)).saturating_sub(LINES_AROUND_ROWS).max(2);
     let at = groups.first().map_or("", |group| group.at.as_str());
     let texts: Vec<String> = groups.iter().map(|group| group_text(group, rows)).collect();
     format!("{at}\n{}", texts.join("\n"))
 }
 
-/// A group in one line, for a log.
+/// A group in one line.
 #[must_use]
 pub fn lag_line(group: &GroupLag) -> String {
     let mut line = format!("{} {}: {}", group.at, printable(&group.group), total(group));
-    if let Some(pace) = pace(group) {
-        // A string takes every text.
-        write!(line, ", {pace}").unwrap_or_default();
+    if let Some(rates) = rates(group) {
+        // Writing to a string cannot fail.
+        write!(line, ", {rates}").unwrap_or_default();
     }
     line
 }
 
-/// What waits, in words: `1200 messages, 3.2 s behind`.
+/// The total lag: `1,200 messages, 3.2 s behind`.
 #[must_use]
 pub fn lag_total(group: &GroupLag) -> String {
     total(group)
@@ -50,7 +51,7 @@ pub fn lag_total(group: &GroupLag) -> String {
 
 fn group_text(group: &GroupLag, rows: usize) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_group(&mut out, group, rows).unwrap_or_default();
     out
 }
@@ -58,8 +59,7 @@ fn group_text(group: &GroupLag, rows: usize) -> String {
 fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
     let members = match group.members {
         0 => "no members".to_owned(),
-        1 => "1 member".to_owned(),
-        members => format!("{members} members"),
+        members => counted(members as u64, "member"),
     };
     if group.kind == Some(GroupKind::Share) {
         return writeln!(out, "Group: {}, a share group, which commits no offsets", printable(&group.group));
@@ -74,10 +74,10 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
         None => writeln!(out, "Lag: {}", total(group))?,
     }
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
-        writeln!(out, "Lost: {lost} offsets were deleted before they were read")?;
+        writeln!(out, "Lost: {}, deleted before being read", counted(lost, "offset"))?;
     }
-    if let Some(pace) = pace(group) {
-        writeln!(out, "Pace: {pace}")?;
+    if let Some(rates) = rates(group) {
+        writeln!(out, "Rates: {rates}")?;
     }
     if group.partitions.is_empty() {
         return Ok(());
@@ -102,55 +102,50 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
     write!(out, "{table}")?;
     match group.partitions.len() - shown.len() {
         0 => Ok(()),
-        more => writeln!(out, "  and {more} more partitions with less lag"),
+        more => writeln!(out, "  and {} with less lag", counted(more as u64, "more partition")),
     }
 }
 
-/// As many rows as there is room for, in their order: those whose lag is no number or large come before the others.
-fn most_lagging(rows: &[PartitionLag], room: usize) -> Vec<&PartitionLag> {
+/// At most `limit` rows, in their order: those with unknown or large lag are preferred.
+fn most_lagging(rows: &[PartitionLag], limit: usize) -> Vec<&PartitionLag> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&index| (rows[index].messages.is_some(), Reverse(rows[index].messages)));
-    order.truncate(room);
+    order.truncate(limit);
     order.sort_unstable();
     order.into_iter().map(|index| &rows[index]).collect()
 }
 
 fn total(group: &GroupLag) -> String {
-    let without = match group.without_number {
-        0 => String::new(),
-        1 => ", 1 partition without a number".to_owned(),
-        count => format!(", {count} partitions without a number"),
-    };
+    let unknown = counted(group.without_number as u64, "partition");
     let messages = match group.messages {
         None if group.kind.is_some() => return "a share group, which commits no offsets".to_owned(),
-        None if group.partitions.is_empty() => return "no offsets to be seen".to_owned(),
-        None => return format!("not known{without}"),
-        Some(1) => "1 message".to_owned(),
-        Some(messages) => format!("{messages} messages"),
+        None if group.partitions.is_empty() => return "no offsets visible".to_owned(),
+        None => return format!("unknown for {unknown}"),
+        Some(messages) => counted(messages, "message"),
     };
-    let behind = group.seconds.map_or_else(String::new, |seconds| format!(", {seconds:.1} s behind"));
-    format!("{messages}{behind}{without}")
+    let behind = group.seconds.map_or_else(String::new, |seconds| format!(", {} behind", time(seconds)));
+    let unknown = if group.without_number == 0 { String::new() } else { format!(", unknown for {unknown}") };
+    format!("{messages}{behind}{unknown}")
 }
 
-fn pace(group: &GroupLag) -> Option<String> {
+fn rates(group: &GroupLag) -> Option<String> {
     let (produced, consumed) = (group.produced_per_second?, group.consumed_per_second?);
     let trend = match (group.trend?, group.drain_seconds) {
         (Trend::CaughtUp, _) => "caught up".to_owned(),
         (Trend::Growing, _) => "growing".to_owned(),
-        (Trend::Steady, _) => "standing".to_owned(),
+        (Trend::Steady, _) => "steady".to_owned(),
         (Trend::Draining, None) => "draining".to_owned(),
-        (Trend::Draining, Some(seconds)) => format!("drained in {}", in_words(seconds)),
+        (Trend::Draining, Some(seconds)) => format!("drained in {}", time(seconds)),
     };
-    Some(format!("{produced:.0}/s written, {consumed:.0}/s read, {trend}"))
+    Some(format!("{}/s produced, {}/s consumed, {trend}", whole(produced), whole(consumed)))
 }
 
-/// A duration without more digits than it deserves.
-fn in_words(seconds: f64) -> String {
-    let Ok(duration) = Duration::try_from_secs_f64(seconds.clamp(0.0, 1e12)) else { return format!("{seconds:.0} s") };
-    if duration < Duration::from_secs(10) {
-        return format!("{seconds:.1} s");
+fn time(seconds: f64) -> String {
+    if seconds <= 0.0 {
+        return "0 s".to_owned();
     }
-    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+    let millis = Duration::try_from_secs_f64(seconds.min(1e12)).unwrap_or_default().as_millis();
+    duration(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
 }
 
 fn number(value: Option<i64>) -> String {
@@ -159,7 +154,7 @@ fn number(value: Option<i64>) -> String {
 
 fn remark(row: &PartitionLag) -> String {
     if row.high_watermark.is_none() {
-        return "there is no such partition".to_owned();
+        return "partition does not exist".to_owned();
     }
     if row.committed.is_none() {
         return "no commit".to_owned();
@@ -169,11 +164,11 @@ fn remark(row: &PartitionLag) -> String {
     }
     let open = match (row.last_stable_offset, row.high_watermark) {
         (Some(stable), Some(high)) if stable < high => {
-            Some(format!("{} behind an open transaction", high.saturating_sub(stable)))
+            Some(format!("{} in open transactions", counted(high.saturating_sub(stable), "offset")))
         }
         _ => None,
     };
-    let ahead = row.ahead_seconds.map(|seconds| format!("timestamp {} in the future", in_words(seconds)));
+    let ahead = row.ahead_seconds.map(|seconds| format!("timestamp {} in the future", time(seconds)));
     open.into_iter().chain(ahead).collect::<Vec<_>>().join(", ")
 }
 
@@ -182,7 +177,13 @@ mod tests {
     use super::*;
     use crate::lag::{GroupSample, LogBounds, NextRecord, PartitionSample, RateWindow};
 
-    fn seen(topic: &str, number: i32, committed: Option<i64>, ends: [i64; 3], next: NextRecord) -> PartitionSample {
+    fn partition(
+        topic: &str,
+        number: i32,
+        committed: Option<i64>,
+        ends: [i64; 3],
+        next: NextRecord,
+    ) -> PartitionSample {
         let [log_start, last_stable, high_watermark] = ends;
         PartitionSample {
             topic: topic.to_owned(),
@@ -207,30 +208,30 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_partition_has_its_words() {
+    fn partitions_have_remarks() {
         let mut partitions = vec![
-            seen("orders", 0, Some(9), [0, 9, 9], NextRecord::Unknown),
-            seen("orders", 1, Some(3), [5, 9, 12], NextRecord::Timestamp(40_000)),
-            seen("orders", 2, None, [0, 9, 9], NextRecord::Unknown),
-            seen("orders", 3, Some(11), [0, 9, 9], NextRecord::Unknown),
-            seen("orders", 4, Some(7), [0, 9, 9], NextRecord::Unknown),
-            seen("orders", 5, Some(7), [0, 9, 9], NextRecord::Unknown),
+            partition("orders", 0, Some(9), [0, 9, 9], NextRecord::Unknown),
+            partition("orders", 1, Some(3), [5, 9, 12], NextRecord::Timestamp(40_000)),
+            partition("orders", 2, None, [0, 9, 9], NextRecord::Unknown),
+            partition("orders", 3, Some(11), [0, 9, 9], NextRecord::Unknown),
+            partition("orders", 4, Some(7), [0, 9, 9], NextRecord::Unknown),
+            partition("orders", 5, Some(7), [0, 9, 9], NextRecord::Unknown),
         ];
         partitions[5].bounds = None;
-        partitions.push(seen("orders", 6, Some(8), [0, 9, 9], NextRecord::Timestamp(3_642_500)));
+        partitions.push(partition("orders", 6, Some(8), [0, 9, 9], NextRecord::Timestamp(3_642_500)));
         let group = GroupLag::of(&sample(42_500, partitions), None);
         insta::assert_snapshot!(lag_report(&[group]), @r"
         Group: readers, Stable, 1 member
-        Lag: 9 messages, 3 partitions without a number (to the last stable offset)
-        Lost: 2 offsets were deleted before they were read
+        Lag: 9 messages, unknown for 3 partitions (to the last stable offset)
+        Lost: 2 offsets, deleted before being read
           topic   partition  committed  end     lag  seconds  lost
           orders          0          9    9       0      0.0     0
-          orders          1          3    9       6      2.5     2  3 behind an open transaction
+          orders          1          3    9       6      2.5     2  3 offsets in open transactions
           orders          2          -    9       -        -     -  no commit
           orders          3         11    9  beyond        -     0  committed beyond the end
           orders          4          7    9       2        -     0
-          orders          5          7    -       -        -     -  there is no such partition
-          orders          6          8    9       1        -     0  timestamp 1h in the future
+          orders          5          7    -       -        -     -  partition does not exist
+          orders          6          8    9       1        -     0  timestamp 1 h in the future
         ");
         let share = GroupSample { kind: Some(GroupKind::Share), ..sample(0, vec![]) };
         let share = GroupLag::of(&share, None);
@@ -242,53 +243,51 @@ mod tests {
     }
 
     #[test]
-    fn without_a_commit_no_number_is_told() {
+    fn total_is_unknown_without_a_commit() {
         let text = |partitions| lag_total(&GroupLag::of(&sample(0, partitions), None));
-        assert_eq!(text(vec![]), "no offsets to be seen");
-        assert_eq!(
-            text(vec![seen("orders", 0, None, [0, 9, 9], NextRecord::Unknown)]),
-            "not known, 1 partition without a number"
-        );
+        assert_eq!(text(vec![]), "no offsets visible");
+        assert_eq!(text(vec![partition("orders", 0, None, [0, 9, 9], NextRecord::Unknown)]), "unknown for 1 partition");
     }
 
     #[test]
-    fn a_watch_says_where_it_leads() {
-        let mut history = RateWindow::default();
-        let mut look = |at, committed, end| {
-            let sample = sample(at, vec![seen("orders", 0, Some(committed), [0, end, end], NextRecord::Timestamp(0))]);
-            history.push(&sample);
-            lag_line(&GroupLag::of(&sample, history.pace()))
+    fn watch_lines_have_rates_and_trend() {
+        let mut window = RateWindow::default();
+        let mut line = |at, committed, end| {
+            let sample =
+                sample(at, vec![partition("orders", 0, Some(committed), [0, end, end], NextRecord::Timestamp(0))]);
+            window.push(&sample);
+            lag_line(&GroupLag::of(&sample, window.rates()))
         };
-        let lines = [look(1_000, 0, 500), look(2_000, 10, 600), look(3_000, 600, 700), look(4_000, 800, 800)];
+        let lines = [line(1_000, 0, 500), line(2_000, 10, 600), line(3_000, 600, 700), line(4_000, 800, 800)];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        1970-01-01T00:00:01.000Z readers: 500 messages, 1.0 s behind
-        1970-01-01T00:00:02.000Z readers: 590 messages, 2.0 s behind, 100/s written, 10/s read, growing
-        1970-01-01T00:00:03.000Z readers: 100 messages, 3.0 s behind, 100/s written, 300/s read, drained in 0.5 s
-        1970-01-01T00:00:04.000Z readers: 0 messages, 0.0 s behind, 100/s written, 267/s read, caught up
+        1970-01-01T00:00:01.000Z readers: 500 messages, 1 s behind
+        1970-01-01T00:00:02.000Z readers: 590 messages, 2 s behind, 100/s produced, 10/s consumed, growing
+        1970-01-01T00:00:03.000Z readers: 100 messages, 3 s behind, 100/s produced, 300/s consumed, drained in 500 ms
+        1970-01-01T00:00:04.000Z readers: 0 messages, 0 s behind, 100/s produced, 267/s consumed, caught up
         ");
-        assert_eq!(in_words(3_725.4), "1h 2m 5s");
-        assert!(!in_words(f64::MAX).is_empty());
+        assert_eq!(time(3_725.4), "1 h 2 min");
+        assert!(!time(f64::MAX).is_empty());
     }
 
     #[test]
-    fn a_picture_fits_on_a_terminal_and_keeps_what_lags_most() {
+    fn live_text_fits_a_terminal() {
         let partitions: Vec<PartitionSample> = (0..60)
-            .map(|number| seen("orders", number, Some(0), [0, i64::from(number) * 10, 1_000], NextRecord::Unknown))
+            .map(|number| partition("orders", number, Some(0), [0, i64::from(number) * 10, 1_000], NextRecord::Unknown))
             .collect();
         let mut group = GroupLag::of(&sample(0, partitions), None);
-        let picture = lag_live_text(std::slice::from_ref(&group));
-        assert!(picture.lines().count() <= 23, "{picture}");
-        assert!(picture.contains("orders         59") && !picture.contains("orders         12"), "{picture}");
-        assert!(picture.ends_with("and 44 more partitions with less lag\n"), "{picture}");
+        let text = lag_live_text(std::slice::from_ref(&group));
+        assert!(text.lines().count() <= 23, "{text}");
+        assert!(text.contains("orders         59") && !text.contains("orders         12"), "{text}");
+        assert!(text.ends_with("and 44 more partitions with less lag\n"), "{text}");
         assert!(lag_live_text(&[group.clone(), group.clone()]).lines().count() <= 23);
         group.partitions.truncate(16);
         assert!(!lag_live_text(&[group]).contains("more partitions"));
     }
 
     #[test]
-    fn no_name_of_the_cluster_steers_a_terminal() {
+    fn names_are_escaped() {
         let mut group =
-            GroupLag::of(&sample(0, vec![seen("\u{1b}[2J", 0, None, [0, 0, 0], NextRecord::Unknown)]), None);
+            GroupLag::of(&sample(0, vec![partition("\u{1b}[2J", 0, None, [0, 0, 0], NextRecord::Unknown)]), None);
         group.group = "a\u{1b}[31m\n".to_owned();
         group.state = "\u{9b}".to_owned();
         for text in [lag_report(std::slice::from_ref(&group)), lag_line(&group), lag_live_text(&[group])] {

@@ -1,4 +1,4 @@
-//! Owns the text of a metrics document: the original's report first, then what we add to it.
+//! Text report of the metrics: the original program's report first, then the additions.
 
 use std::fmt::{self, Write};
 
@@ -6,26 +6,26 @@ use super::text_table::{Align, TextTable, write_rows};
 use crate::analytics::MetricsDocument;
 use crate::printable::printable;
 
-/// The report that goes to `metrics_output.txt`, `metrics_initial.txt`, `metrics_after_replay.txt` and stdout.
+/// The report in `metrics_output.txt`, `metrics_initial.txt`, `metrics_after_replay.txt` and on stdout.
 ///
-/// The labels above the first blank line are the original's, and readers of its files rely on them.
+/// The labels and number formats above the first blank line are those of the original program: readers of its files
+/// rely on them.
 #[must_use]
 pub fn metrics_report(document: &MetricsDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_report(&mut out, document).unwrap_or_default();
     out
 }
 
-/// Minutes that the picture of a live view shows: with what stands around them it fits a terminal of 24 lines, and what
-/// does not fit cannot be drawn over.
+/// Minutes in the live text, which must fit a terminal of 24 lines: lines that scroll away cannot be redrawn.
 const LIVE_MINUTES: usize = 5;
 
-/// The picture of a live view on a terminal: the report's head, its newest minutes, and the inventory.
+/// The live text for a terminal: the head of the report, its newest minutes, and the inventory.
 #[must_use]
 pub fn metrics_live_text(document: &MetricsDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_head(&mut out, document, LIVE_MINUTES).and_then(|()| write_inventory(&mut out, document)).unwrap_or_default();
     out
 }
@@ -45,7 +45,7 @@ fn write_head(out: &mut String, document: &MetricsDocument, minutes: usize) -> f
     };
     writeln!(out, "Orders by Minute{scope}:")?;
     for (minute, orders) in document.orders_by_minute.iter().skip(earlier) {
-        writeln!(out, "  {}: {orders}", spoken(minute))?;
+        writeln!(out, "  {}: {orders}", minute_text(minute))?;
     }
     if document.orders_by_minute.is_empty() {
         writeln!(out, "  none")?;
@@ -53,7 +53,7 @@ fn write_head(out: &mut String, document: &MetricsDocument, minutes: usize) -> f
     Ok(())
 }
 
-/// How many of how many rows there are, where some are left out.
+/// ` (10 of 20, --full for all)` if rows were left out.
 fn some_of(rows: usize, left_out: u64) -> String {
     match left_out {
         0 => String::new(),
@@ -112,12 +112,12 @@ fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     write!(out, "{table}")
 }
 
-/// The metrics on one line, for a live view that is no terminal; without a line break at its end.
+/// The metrics on one line without a line break, for a live view that is not on a terminal.
 #[must_use]
 pub fn metrics_line(document: &MetricsDocument) -> String {
     let inventory = &document.inventory;
     let newest = document.orders_by_minute.keys().next_back();
-    let newest = newest.map(|minute| format!(" at {}", spoken(minute))).unwrap_or_default();
+    let newest = newest.map(|minute| format!(" at {}", minute_text(minute))).unwrap_or_default();
     format!(
         "orders {} ({} failed, {}%), {} a minute, {} now{newest}; reserved {}, rejected {} ({}%), released {}, pending {}",
         document.total_orders,
@@ -133,8 +133,8 @@ pub fn metrics_line(document: &MetricsDocument) -> String {
     )
 }
 
-/// `2026-11-22T12:00Z` as the original spelled it: `2026-11-22 12:00`.
-fn spoken(minute: &str) -> String {
+/// `2026-11-22T12:00Z` in the format of the original: `2026-11-22 12:00`.
+fn minute_text(minute: &str) -> String {
     printable(minute.trim_end_matches('Z')).replacen('T', " ", 1)
 }
 
@@ -144,17 +144,17 @@ mod tests {
     use crate::analytics::{Metrics, Revenue, test_support::example};
 
     #[test]
-    fn a_live_picture_fits_a_terminal_and_shows_the_newest_minutes() {
+    fn live_text_fits_a_terminal() {
         let mut document = example();
         document.orders_by_minute = (0..60).map(|minute| (format!("2026-11-22T12:{minute:02}Z"), minute)).collect();
-        let picture = metrics_live_text(&document);
-        assert!(picture.lines().count() < 24, "{picture}");
-        assert!(picture.contains("Orders by Minute (the newest 5):\n  2026-11-22 12:55: 55\n"), "{picture}");
-        assert!(picture.contains("  2026-11-22 12:59: 59\n\nInventory:\n"), "{picture}");
+        let text = metrics_live_text(&document);
+        assert!(text.lines().count() < 24, "{text}");
+        assert!(text.contains("Orders by Minute (the newest 5):\n  2026-11-22 12:55: 55\n"), "{text}");
+        assert!(text.contains("  2026-11-22 12:59: 59\n\nInventory:\n"), "{text}");
     }
 
     #[test]
-    fn rows_that_are_left_out_are_told_where_they_were() {
+    fn omitted_rows_are_counted() {
         let mut document = example();
         document.by_restaurant.iter_mut().for_each(|row| row.reserved_revenue = Revenue(1_000));
         let limited = document.clone().limited(1, |_| false);
@@ -167,17 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn the_report_is_the_originals_and_then_ours() {
+    fn report_format_is_stable() {
         insta::assert_snapshot!("metrics_report", metrics_report(&example()));
     }
 
     #[test]
-    fn a_report_of_nothing_has_the_same_shape() {
+    fn empty_report_has_the_same_labels() {
         insta::assert_snapshot!("metrics_report_of_nothing", metrics_report(&Metrics::default().document()));
     }
 
     #[test]
-    fn the_line_says_it_in_one() {
+    fn line_has_no_line_break() {
         let line = metrics_line(&example());
         insta::assert_snapshot!("metrics_line", line);
         assert!(!line.contains('\n'));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn names_from_records_cannot_steer_a_terminal() {
+    fn names_are_escaped() {
         let report = metrics_report(&example());
         assert!(!report.chars().any(|character| character.is_control() && character != '\n'));
         assert!(report.contains(r"a \u{1b}[31mred\u{202e} name\n"));

@@ -1,6 +1,6 @@
-//! Owns the text that people read: pure functions of the documents, one file a document; no I/O and no colour.
+//! Text reports and HTML pages of the documents: pure functions, without I/O and colour; one file per document.
 //!
-//! Text from records and from the cluster is data: it goes through [`printable`] before it becomes a part of a line.
+//! Text from records and from the cluster is untrusted: [`printable`] escapes it before it becomes part of a line.
 
 mod clean;
 pub mod html;
@@ -11,8 +11,11 @@ mod produce;
 mod replay;
 mod scenario;
 mod scenario_live;
-mod stale;
 mod text_table;
+
+use std::time::Duration;
+
+use crate::units;
 
 pub use crate::printable::printable;
 pub use clean::{clean_listing, clean_outcome, clean_question};
@@ -23,4 +26,9 @@ pub use produce::produce_report;
 pub use replay::{plan_report, replay_report};
 pub use scenario::scenario_report;
 pub use scenario_live::scenario_live_text;
-pub use stale::stale_note;
+
+/// The note next to values that are shown while the cluster does not respond.
+#[must_use]
+pub fn stale_note(age: Duration) -> String {
+    format!("stale: no answer from the cluster for {}", units::duration(age))
+}

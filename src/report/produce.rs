@@ -1,31 +1,32 @@
-//! Owns the text of a run of `produce`: what was acknowledged, how fast, and where it lies.
+//! Text report of `produce`: the acknowledged records, the rate, and the offsets per partition.
 
 use std::fmt::{self, Write};
 
-use super::text_table::{Align, TextTable};
+use super::text_table::{Align, TextTable, whole};
+use crate::units::grouped;
 use crate::workload::ProduceDocument;
 
-/// What a run of `produce` did.
+/// The report of a run of `produce`.
 #[must_use]
 pub fn produce_report(document: &ProduceDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_report(&mut out, document).unwrap_or_default();
     out
 }
 
 fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
-    writeln!(out, "Records acknowledged: {} of {}", document.acknowledged, document.produced)?;
+    writeln!(out, "Records acknowledged: {} of {}", grouped(document.acknowledged), grouped(document.produced))?;
     if document.failed > 0 {
-        writeln!(out, "Records failed: {}", document.failed)?;
+        writeln!(out, "Records failed: {}", grouped(document.failed))?;
     }
     writeln!(out, "Seed: {}", document.seed)?;
     if let (Some(first), Some(last)) = (document.first_timestamp, document.last_timestamp) {
         writeln!(out, "Event time: {first} to {last}")?;
     }
-    writeln!(out, "Time: {:.3} s, {:.0} orders/s", document.elapsed_seconds, document.orders_per_second)?;
+    writeln!(out, "Time: {:.3} s, {} orders/s", document.elapsed_seconds, whole(document.orders_per_second))?;
     if let (Some(p99), Some(max)) = (document.late_p99_ms, document.late_max_ms) {
-        writeln!(out, "Late: 99 % of the records at most {p99:.3} ms, the latest {max:.3} ms")?;
+        writeln!(out, "Delay behind schedule: 99th percentile {p99:.3} ms, maximum {max:.3} ms")?;
     }
     let columns = ["partition", "records", "first offset", "last offset"].map(|name| (name, Align::Right));
     let mut table = TextTable::new(columns);
@@ -50,7 +51,7 @@ mod tests {
     use crate::workload::{ProducedPartition, WorkloadSettings};
 
     #[test]
-    fn it_tells_what_was_acknowledged_and_where_it_lies() {
+    fn reports_counts_rate_and_offsets() {
         let settings = WorkloadSettings::with_defaults(7, EventTime::from_millis(1_795_348_800_000).expect("in range"));
         let mut document = ProduceDocument::of(&settings, 250, 250, Duration::from_millis(100));
         document.partitions = vec![
@@ -61,7 +62,7 @@ mod tests {
         Records acknowledged: 250 of 250
         Seed: 7
         Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
-        Time: 0.100 s, 2500 orders/s
+        Time: 0.100 s, 2,500 orders/s
           partition  records  first offset  last offset
                   0      200             0          199
                   4       50            10           59

@@ -1,4 +1,4 @@
-//! Owns the text of a replay: its plan, its verdict, and what to do about a difference.
+//! Text report of a replay: its plan, its verdict, the causes of differences, and advice.
 
 use std::fmt::{self, Write};
 
@@ -7,20 +7,21 @@ use serde_json::Value;
 use super::text_table::{Align, TextTable};
 use crate::printable::printable;
 use crate::replay::{Cause, Note, PlanNote, PlanRow, ReplayDocument, ReplayVerdict};
+use crate::units::{counted, grouped};
 
-/// Differences that a report shows; the document has them all.
+/// The most differences in a report. The document has more.
 const SHOWN: usize = 20;
 
-/// What a replay has found, without the metrics themselves.
+/// The report of a replay, without the metrics.
 #[must_use]
 pub fn replay_report(document: &ReplayDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_report(&mut out, document).unwrap_or_default();
     out
 }
 
-/// A plan: each partition's old and new offset, the change, and what is read again. For a dry run and for the report.
+/// A plan: each partition's old and new offset, the change, and the number of offsets to read again.
 #[must_use]
 pub fn plan_report(rows: &[PlanRow]) -> String {
     let columns = ["partition", "old", "new", "delta", "read again"].map(|name| (name, Align::Right));
@@ -38,19 +39,19 @@ pub fn plan_report(rows: &[PlanRow]) -> String {
         ]);
     }
     let offsets: i64 = rows.iter().map(PlanRow::offsets_to_read).sum();
-    format!("Plan:\n{table}  {offsets} offsets to read again\n")
+    format!("Plan:\n{table}  {} to read again\n", counted(offsets, "offset"))
 }
 
-/// Why a partition does not go where it was asked to.
+/// Why a partition is not rewound to the requested offset.
 pub(super) fn note_text(note: PlanNote) -> String {
     match note {
         PlanNote::Raised { asked } => format!("raised from {asked}, below the log start"),
         PlanNote::Lowered { asked } => format!("lowered from {asked}, ahead of the group"),
         PlanNote::NoRecordSince { asked } => {
-            format!("no record at or after that time: the end ({asked}), lowered to the group")
+            format!("no record at or after that time: lowered from the end, {asked}")
         }
-        PlanNote::NoOffset => "no offset: nothing to read again".to_owned(),
-        PlanNote::Stays => "stays as it is".to_owned(),
+        PlanNote::NoOffset => "no committed offset, nothing to read again".to_owned(),
+        PlanNote::Stays => "unchanged".to_owned(),
     }
 }
 
@@ -60,22 +61,24 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
         ReplayVerdict::Identical => {
             writeln!(
                 out,
-                "ReplayVerdict: identical: {records} records read again, every metric and every digest the same"
+                "Verdict: identical: {} read again, every metric and every digest the same",
+                counted(*records, "record")
             )?;
         }
         ReplayVerdict::Different => {
             let differing = document.differing();
             let metrics = if differing == 1 { "metric differs" } else { "metrics differ" };
-            writeln!(out, "ReplayVerdict: different: {records} records read again, {differing} {metrics}")?;
+            let records = counted(*records, "record");
+            writeln!(out, "Verdict: different: {records} read again, {} {metrics}", grouped(differing))?;
         }
     }
     match note {
         Some(Note::FirstPass) => writeln!(
             out,
-            "Note: the group had neither offsets nor state; what is compared with was counted by a first pass just before"
+            "Note: the group had neither offsets nor state; the metrics before are from a first pass, just before the replay"
         )?,
         Some(Note::LeftAlone) => {
-            writeln!(out, "Note: the group was not rewound; its offsets and its state are as they were")?;
+            writeln!(out, "Note: the group was not rewound; its offsets and its state are unchanged")?;
         }
         None => {}
     }
@@ -89,7 +92,7 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
         write!(out, "{table}")?;
         match document.differing().saturating_sub(SHOWN as u64) {
             0 => {}
-            more => writeln!(out, "  and {more} more")?,
+            more => writeln!(out, "  and {} more", grouped(more))?,
         }
     }
     if !causes.is_empty() {
@@ -102,7 +105,7 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
     Ok(())
 }
 
-/// A metric's value: a number or text as it stands, `-` where there is none, a row as the number of its values.
+/// A metric's value: a number or a text, `-` for a missing one, `present` for a whole row.
 fn value_text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
@@ -116,34 +119,34 @@ fn value_text(value: &Value) -> String {
 const fn advice(cause: &Cause) -> &'static str {
     match cause {
         Cause::RecordsGone { .. } => {
-            "raise the topic's retention (and keep cleanup.policy=delete) if they are to last; \
-             `foodstream analytics --from-beginning` counts what is left"
+            "to keep records longer, raise the topic's retention (with cleanup.policy=delete); \
+             `foodstream analytics --from-beginning` counts the remaining records"
         }
         Cause::RecordsChanged { .. } => {
-            "no log changes its records: find out who deleted and filled it again; \
-             `foodstream analytics --from-beginning` counts what it holds now"
+            "a log does not change its records, so it was deleted and filled again; \
+             `foodstream analytics --from-beginning` counts the current records"
         }
         Cause::TopicRecreated { .. } => {
-            "the old records cannot be had back; `foodstream analytics --from-beginning` counts those that the topics hold now"
+            "the old records are lost; `foodstream analytics --from-beginning` counts the current records"
         }
         Cause::LogTruncated { .. } => {
-            "see in the broker's log what became of the last records; `foodstream analytics --from-beginning` counts what is left"
+            "look for the reason in the broker's log; `foodstream analytics --from-beginning` counts the remaining records"
         }
         Cause::StateLost { .. } => {
-            "see whether the state topic was deleted or is not compacted; `foodstream analytics --from-beginning` counts again"
+            "check whether the state topic was deleted or is not compacted; `foodstream analytics --from-beginning` counts again"
         }
         Cause::StateForeign { .. } => {
-            "see who set the group's offsets or wrote to its state; `foodstream analytics --resume-from-state` goes on from \
-             the state, `foodstream analytics --from-beginning` counts again"
+            "another program has set the group's offsets or written to its state; `foodstream analytics --resume-from-state` \
+             continues from the state, `foodstream analytics --from-beginning` counts again"
         }
         Cause::OffsetsLost { .. } => {
-            "they expired or were deleted; `foodstream analytics --resume-from-state` takes the state's position as committed"
+            "it expired or was deleted; `foodstream analytics --resume-from-state` continues from the state's offset"
         }
         Cause::NothingRead => {
-            "choose a target before the group's offsets; a group that has counted nothing needs `foodstream analytics` first"
+            "choose a target below the group's offsets; a group that has not counted yet needs `foodstream analytics` first"
         }
         Cause::Defect { .. } => {
-            "please report it with this document (`--output json`); `foodstream replay --undo` goes back to the state before"
+            "please report it with this document (`--output json`); `foodstream replay --undo` restores the previous state"
         }
     }
 }
@@ -166,7 +169,7 @@ mod tests {
         let partition = |facts: &PartitionFacts, records| PartitionEvidence {
             facts: facts.clone(),
             state: Some(StateFacts {
-                position: facts.committed.expect("stands"),
+                position: facts.committed.expect("an offset"),
                 log_start: facts.log_start,
                 topic_id: None,
                 records: Some(records),
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identical_replay_says_so_and_what_it_read() {
+    fn reports_an_identical_replay() {
         let mut evidence = evidence(|_| {});
         evidence.note = Some(Note::FirstPass);
         insta::assert_snapshot!("replay_identical", replay_report(&judge(evidence.clone())));
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_different_one_says_what_and_why_and_what_to_do() {
+    fn reports_differences_causes_and_advice() {
         let mut evidence = evidence(|after| {
             after.total_orders -= 1;
             after.by_restaurant.remove(1);
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_bounded_and_the_rest_is_counted() {
+    fn lists_some_differences_and_counts_the_rest() {
         let report = replay_report(&judge(evidence(|after| {
             for minute in 0..40 {
                 after.orders_by_minute.insert(format!("2026-11-23T12:{minute:02}Z"), 1);
@@ -220,11 +223,11 @@ mod tests {
         })));
         assert!(report.contains("\n  and 20 more\n"), "{report}");
         assert_eq!(report.matches("orders_by_minute").count(), SHOWN);
-        assert!(report.contains("defect: the records are the same, byte for byte, yet metrics differ (40)"));
+        assert!(report.contains("defect: the records are identical byte for byte, but 40 metrics are not the same"));
     }
 
     #[test]
-    fn a_plan_shows_old_new_delta_and_what_is_read_again() {
+    fn plan_has_offsets_and_notes() {
         let all = [
             facts("order-events", 0, 5, Some(40)),
             facts("order-events", 1, 15, Some(40)),
@@ -234,13 +237,13 @@ mod tests {
         insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| PartitionTarget::Offset(10))));
         insta::assert_snapshot!("plan_of_nothing", plan_report(&[]));
         let since = plan_report(&plan(&all, |_| PartitionTarget::Since(None)));
-        assert!(since.contains("  no record at or after that time: the end (60), lowered to the group\n"), "{since}");
-        assert!(plan_report(&plan(&all, |_| PartitionTarget::Stay)).contains("  stays as it is\n"));
+        assert!(since.contains("  no record at or after that time: lowered from the end, 60\n"), "{since}");
+        assert!(plan_report(&plan(&all, |_| PartitionTarget::Stay)).contains("  unchanged\n"));
     }
 
-    /// A cause's topic is a name from the cluster, a metric's path may hold a name from a record.
+    /// A cause's topic is a name from the cluster, and a metric's path may contain a name from a record.
     #[test]
-    fn no_text_of_others_steers_a_terminal() {
+    fn names_are_escaped() {
         let mut document = judge(evidence(|after| after.by_restaurant[1].failed = 7));
         document.causes = vec![Cause::OffsetsLost { topic: "\u{1b}[2J".into(), partition: 0, position: 1 }];
         let report = replay_report(&document);

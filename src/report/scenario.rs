@@ -1,21 +1,23 @@
-//! Owns the text of a scenario's run: its verdict, what held and what did not, and the last words of what went wrong.
+//! Text report of a scenario: its verdict, every expectation, and the stderr of failed steps.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use super::text_table::{Align, TextTable};
 use crate::printable::printable;
 use crate::scenario::{ScenarioDocument, ScenarioVerdict, StepOutcome, failures};
+use crate::units::{counted, duration};
 
-/// Lines of stderr that are shown of a step that fell.
-const LAST_WORDS: usize = 8;
-/// Characters of a value that are shown; the document has all of it.
+/// The most lines of stderr that are shown for a failed step.
+const STDERR_LINES: usize = 8;
+/// The most characters of a value that are shown. The document has all of it.
 const CELL: usize = 64;
 
-/// A run in a few lines.
+/// The report of a run.
 #[must_use]
 pub fn scenario_report(document: &ScenarioDocument) -> String {
     let mut out = String::new();
-    // A string takes every text.
+    // Writing to a string cannot fail.
     write_report(&mut out, document).unwrap_or_default();
     out
 }
@@ -26,14 +28,16 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
     let word = match verdict {
         ScenarioVerdict::Passed => "passed",
         ScenarioVerdict::Failed => "failed",
-        ScenarioVerdict::Interrupted => "interrupted: what follows is told of a part",
+        ScenarioVerdict::Interrupted => "interrupted, the results are partial",
     };
     let all = expectations.len();
     writeln!(
         out,
-        "{}: {word}: {held} of {all} expectations held, {} steps in {elapsed_seconds:.1} s",
+        "{}: {word}: {held} of {} held, {} in {}",
         printable(name),
-        steps.len()
+        counted(all as u64, "expectation"),
+        counted(steps.len() as u64, "step"),
+        duration(Duration::try_from_secs_f64(*elapsed_seconds).unwrap_or_default())
     )?;
     let mut table =
         TextTable::new([("", Align::Left), ("", Align::Left), ("expected", Align::Left), ("seen", Align::Left)]);
@@ -48,9 +52,9 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
     write!(out, "{table}")?;
     if held < all {
         write!(out, "\n{}", failures(file, expectations))?;
-        for step in steps.iter().filter(|step| fell(document, step)) {
-            writeln!(out, "\nLast words of {}:", printable(&step.name))?;
-            for line in step.stderr.iter().rev().take(LAST_WORDS).rev() {
+        for step in steps.iter().filter(|step| has_failed(document, step)) {
+            writeln!(out, "\nLast lines of stderr of {}:", printable(&step.name))?;
+            for line in step.stderr.iter().rev().take(STDERR_LINES).rev() {
                 writeln!(out, "  {}", printable(line))?;
             }
         }
@@ -58,7 +62,7 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
     Ok(())
 }
 
-/// A cell of the table: a whole list may have been compared, and its beginning is enough to know it again.
+/// A cell of the table. A value may be a long list, whose beginning is enough to recognize it.
 fn cut(text: &str) -> String {
     let shown = printable(text);
     if shown.chars().count() <= CELL {
@@ -67,8 +71,8 @@ fn cut(text: &str) -> String {
     shown.chars().take(CELL - 1).chain(['…']).collect()
 }
 
-/// Whether a step ended otherwise than it was to, or an expectation about it failed and it had something to say.
-fn fell(document: &ScenarioDocument, step: &StepOutcome) -> bool {
+/// Whether an expectation about a step failed, its exit code included, and it wrote to stderr.
+fn has_failed(document: &ScenarioDocument, step: &StepOutcome) -> bool {
     !step.stderr.is_empty() && document.expectations.iter().any(|outcome| !outcome.held && outcome.about == step.name)
 }
 
@@ -128,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn what_held_is_told_in_a_line_each_and_the_last_words_of_nobody() {
+    fn passed_run_shows_no_stderr() {
         let text = scenario_report(&document(vec![outcome("acknowledged", json!(10_000), true)]));
-        assert!(text.starts_with("first: passed: 1 of 1 expectations held, 1 steps in 1.2 s\n"), "{text}");
-        assert!(!text.contains("Last words"), "{text}");
+        assert!(text.starts_with("first: passed: 1 of 1 expectation held, 1 step in 1.3 s\n"), "{text}");
+        assert!(!text.contains("Last lines"), "{text}");
     }
 
     #[test]
-    fn what_did_not_is_told_with_its_place_and_with_the_last_words_of_whom_it_is_about() {
+    fn failure_shows_its_line_and_stderr() {
         let seen = json!(vec!["x".repeat(100)]);
         let held = outcome("acknowledged", json!(10_000), true);
         let text = scenario_report(&document(vec![held, outcome("partitions", seen, false)]));
@@ -143,7 +147,7 @@ mod tests {
             "first: failed: 1 of 2",
             "FAILED  orders partitions",
             "first.toml:7",
-            "Last words of orders:",
+            "Last lines of stderr of orders:",
             r"a \u{1b}[31mred",
         ] {
             assert!(text.contains(part), "no {part} in\n{text}");

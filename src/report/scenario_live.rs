@@ -1,34 +1,36 @@
-//! Owns the picture of a scenario while it runs: a bar per step along the time so far, and the lag of each group with a sparkline.
+//! Live text of a running scenario: a bar per step over time, and the lag of each group with a sparkline.
 
 use std::fmt::Write;
 
 use crate::printable::printable;
 use crate::scenario::{EndedBy, LagSeries, ScenarioDocument, StepOutcome};
+use crate::units::{counted, grouped};
 
-/// Characters of a step's bar.
+/// Width of a step's bar.
 const BAR: usize = 32;
-/// Samples that a sparkline shows.
+/// Number of samples in a sparkline.
 const SPARKS: usize = 32;
-/// Steps that are shown: the last ones, and all that still run.
+/// Number of steps shown: the last ones, and all that are running.
 const STEPS: usize = 12;
 
-/// The document of a run so far as a few lines for a terminal, `now_seconds` after its start.
+/// The run so far, `now_seconds` after its start, in a few lines for a terminal.
 #[must_use]
 pub fn scenario_live_text(document: &ScenarioDocument, now_seconds: f64) -> String {
     let mut out = String::new();
-    // A string takes every text.
-    write_picture(&mut out, document, now_seconds.max(0.001)).unwrap_or_default();
+    // Writing to a string cannot fail.
+    write_text(&mut out, document, now_seconds.max(0.001)).unwrap_or_default();
     out
 }
 
-fn write_picture(out: &mut String, document: &ScenarioDocument, now: f64) -> std::fmt::Result {
+fn write_text(out: &mut String, document: &ScenarioDocument, now: f64) -> std::fmt::Result {
     write!(out, "{}  {now:.1} s", printable(&document.name))?;
     let hidden = document.steps.len().saturating_sub(STEPS);
     let shown =
         document.steps.iter().enumerate().filter(|(index, step)| *index >= hidden || step.ended_seconds.is_none());
     let shown: Vec<&StepOutcome> = shown.map(|(_, step)| step).collect();
     if document.steps.len() > shown.len() {
-        write!(out, "\n  {} earlier steps have ended", document.steps.len() - shown.len())?;
+        let hidden = (document.steps.len() - shown.len()) as u64;
+        write!(out, "\n  {} ended earlier", counted(hidden, "step"))?;
     }
     let names = shown.iter().map(|step| printable(&step.name).chars().count());
     let groups = document.lag.iter().map(|group| printable(&group.group).chars().count());
@@ -40,13 +42,13 @@ fn write_picture(out: &mut String, document: &ScenarioDocument, now: f64) -> std
     for group in &document.lag {
         let name = printable(&group.group);
         let lag = group.samples.last().and_then(|sample| sample.messages);
-        let lag = lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string());
+        let lag = lag.map_or_else(|| "-".to_owned(), grouped);
         write!(out, "\n  {name:<width$} [{:<SPARKS$}] lag {lag}", sparkline(group))?;
     }
     Ok(())
 }
 
-/// When the step ran, along the time so far.
+/// The part of the time so far in which the step ran.
 fn bar(step: &StepOutcome, now: f64) -> String {
     let column = |seconds: f64| {
         #[allow(
@@ -67,7 +69,7 @@ fn bar(step: &StepOutcome, now: f64) -> String {
 fn state(step: &StepOutcome, now: f64) -> String {
     let seconds = step.ended_seconds.unwrap_or(now) - step.started_seconds;
     match (step.ended_by, step.exit_code) {
-        (None, _) => format!("runs, {seconds:.1} s"),
+        (None, _) => format!("running, {seconds:.1} s"),
         (Some(EndedBy::Kill), _) => format!("killed after {seconds:.1} s"),
         (Some(EndedBy::Stop | EndedBy::End), Some(code)) => format!("stopped after {seconds:.1} s, exit {code}"),
         (Some(_), Some(code)) => format!("exit {code} after {seconds:.1} s"),
@@ -75,7 +77,7 @@ fn state(step: &StepOutcome, now: f64) -> String {
     }
 }
 
-/// The last samples as eighths of their highest; a blank where nothing was committed yet.
+/// The last samples as eighths of the largest one; a blank if the lag is unknown.
 fn sparkline(group: &LagSeries) -> String {
     const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let samples = &group.samples[group.samples.len().saturating_sub(SPARKS)..];
@@ -138,28 +140,28 @@ mod tests {
     }
 
     #[test]
-    fn steps_stand_along_the_time_and_lag_as_a_number_with_its_course() {
+    fn shows_steps_over_time_and_lag() {
         let steps = vec![
             step("orders", 0.0, Some(4.0), Some(EndedBy::Itself), Some(0)),
             step("slow", 4.0, Some(6.0), Some(EndedBy::Kill), None),
             step("fast", 6.0, None, None, None),
         ];
-        let picture = scenario_live_text(&document(steps, &[None, Some(0), Some(350), Some(700), Some(1)]), 8.0);
-        insta::assert_snapshot!(picture, @r"
+        let text = scenario_live_text(&document(steps, &[None, Some(0), Some(350), Some(700), Some(1)]), 8.0);
+        insta::assert_snapshot!(text, @r"
         throttled-lag  8.0 s
           orders    [================                ] exit 0 after 4.0 s
           slow      [                ========        ] killed after 2.0 s
-          fast      [                        ########] runs, 2.0 s
+          fast      [                        ########] running, 2.0 s
           inventory [ ▁▄█▁                           ] lag 1
         ");
     }
 
     #[test]
-    fn a_long_run_shows_what_runs_and_the_last_steps_only() {
+    fn long_run_shows_running_and_last_steps() {
         let mut steps = vec![step("first", 0.0, None, None, None)];
         steps.extend((0..40).map(|number| step(&format!("s{number}"), 1.0, Some(2.0), Some(EndedBy::Stop), Some(0))));
-        let picture = scenario_live_text(&document(steps, &[]), 8.0);
-        assert_eq!(picture.lines().count(), 1 + 1 + 1 + STEPS + 1, "{picture}");
-        assert!(picture.contains("28 earlier steps have ended") && picture.contains("first "), "{picture}");
+        let text = scenario_live_text(&document(steps, &[]), 8.0);
+        assert_eq!(text.lines().count(), 1 + 1 + 1 + STEPS + 1, "{text}");
+        assert!(text.contains("28 steps ended earlier") && text.contains("first "), "{text}");
     }
 }

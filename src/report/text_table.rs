@@ -1,18 +1,19 @@
-//! Owns what all reports share: aligned tables, whose rows stay lines whatever is in them.
+//! Aligned tables of text reports. A row is always one line, whatever its cells contain.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::printable;
+use crate::units::grouped;
 
-/// On which side a column's cells end flush.
+/// Alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// Rows under a heading, in columns two spaces apart, the whole indented by two spaces.
+/// Rows below a header, in columns two spaces apart, indented by two spaces.
 pub(super) struct TextTable<const COLUMNS: usize> {
     columns: [Align; COLUMNS],
     rows: Vec<[String; COLUMNS]>,
@@ -23,7 +24,7 @@ impl<const COLUMNS: usize> TextTable<COLUMNS> {
         Self { columns: columns.map(|(_, align)| align), rows: vec![columns.map(|(heading, _)| heading.to_owned())] }
     }
 
-    /// Adds a row, which stays one line whatever is in its cells.
+    /// Adds a row. Line breaks in its cells are escaped.
     pub(super) fn row(&mut self, cells: [String; COLUMNS]) {
         self.rows.push(cells.map(|cell| match printable::line(&cell) {
             Cow::Borrowed(_) => cell,
@@ -41,7 +42,8 @@ impl<const COLUMNS: usize> fmt::Display for TextTable<COLUMNS> {
     }
 }
 
-/// Writes rows as a [`TextTable`] shows them, of which there may be a million: their cells are made twice and kept never.
+/// Writes rows in the format of [`TextTable`] without keeping them: there may be a million. The cells are computed
+/// twice.
 pub(super) fn write_rows<const COLUMNS: usize, R>(
     out: &mut impl Write,
     columns: [(&str, Align); COLUMNS],
@@ -79,12 +81,19 @@ fn write_line<const COLUMNS: usize>(
     writeln!(out, "{}", line.trim_end())
 }
 
+/// A rate without decimals: `2,500`.
+pub(super) fn whole(number: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, reason = "a rate is far below 2^63")]
+    let rounded = number.round() as i64;
+    grouped(rounded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_in_characters_and_no_line_ends_in_blanks() {
+    fn columns_fit_their_widest_cell() {
         let mut table = TextTable::new([("name", Align::Left), ("n", Align::Right), ("note", Align::Left)]);
         table.row(["Café".into(), "1000".into(), String::new()]);
         table.row(["a longer name".into(), "7".into(), "x".into()]);
@@ -94,11 +103,11 @@ mod tests {
         let (mut out, columns) = (String::new(), [("name", Align::Left), ("n", Align::Right), ("note", Align::Left)]);
         let cells = |&(name, n, note): &(&str, i32, &str)| [name.to_owned(), n.to_string(), note.to_owned()];
         write_rows(&mut out, columns, rows.iter(), cells).expect("written");
-        assert_eq!(out, shown, "cells that are not kept are shown the same");
+        assert_eq!(out, shown, "both functions give the same text");
     }
 
     #[test]
-    fn a_cell_stays_in_its_row_whatever_it_holds() {
+    fn cells_stay_on_one_line() {
         let mut table = TextTable::new([("name", Align::Left), ("n", Align::Right)]);
         table.row(["a\u{1b}[31m\n  b".into(), "7".into()]);
         assert_eq!(table.to_string(), "  name              n\n  a\\u{1b}[31m\\n  b  7\n");

@@ -1,9 +1,9 @@
-//! Owns what somebody may have meant who wrote a name that is not known.
+//! The known name that is most similar to a misspelt one, for "did you mean" hints.
 
-/// The longest name that is compared; a longer one resembles nothing.
+/// The longest name that is compared.
 const LONGEST: usize = 64;
 
-/// The known name that is written most like this one, if one is.
+/// The known name with the smallest edit distance, if it is similar enough.
 pub(super) fn closest_match<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let written = written.to_lowercase();
     if written.len() > LONGEST {
@@ -12,12 +12,12 @@ pub(super) fn closest_match<'k>(written: &str, known: impl IntoIterator<Item = &
     let known = known.into_iter().filter(|known| known.len() <= LONGEST);
     let (distance, name) =
         known.map(|known| (distance(&written, known), known)).min_by_key(|(distance, _)| *distance)?;
-    // A third of the letters may be wrong.
-    let bearable = (written.chars().count().max(name.chars().count()) / 3).max(1);
-    (distance <= bearable).then_some(name)
+    // At most a third of the letters may be wrong.
+    let limit = (written.chars().count().max(name.chars().count()) / 3).max(1);
+    (distance <= limit).then_some(name)
 }
 
-/// Letters to insert, delete, replace or swap with their neighbour until one word is the other.
+/// Edit distance: insertions, deletions, replacements, and swaps of neighbours.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
@@ -42,10 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_finger_is_recognized_and_another_word_is_not() {
+    fn finds_typos_but_not_other_words() {
         let known = ["step", "expect", "deadline", "at_least", "at_most"];
-        for (written, meant) in [("setp", "step"), ("steps", "step"), ("Expect", "expect"), ("atleast", "at_least")] {
-            assert_eq!(closest_match(written, known), Some(meant), "{written}");
+        for (written, expected) in [("setp", "step"), ("steps", "step"), ("Expect", "expect"), ("atleast", "at_least")]
+        {
+            assert_eq!(closest_match(written, known), Some(expected), "{written}");
         }
         for written in ["sleep", "shell", "", &"x".repeat(1000)] {
             assert_eq!(closest_match(written, known), None, "{written}");

@@ -1,4 +1,4 @@
-//! Owns how a command line falls into words without a shell, and how words are typed so that a shell takes them as they are.
+//! Command lines without a shell: splitting a line into words, and quoting words.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use super::diagnostic::quoted;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) text: String,
-    /// Where it stands in the line, in bytes.
+    /// Its position in the line, in bytes.
     pub(super) span: Range<usize>,
 }
 
-/// What is no command line: where, what is wrong, and the way on.
+/// An error in a command line, with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SplitError {
     pub(super) span: Range<usize>,
@@ -20,15 +20,16 @@ pub(super) struct SplitError {
     pub(super) hint: &'static str,
 }
 
-const NO_SHELL: &str = "a step is one command line of foodstream, without a shell; a value may stand in '…'";
+const NO_SHELL: &str =
+    "a step is one foodstream command line, run without a shell; put the value in '…' to use it literally";
 
-/// The words of a line, with quotes and backslashes as in POSIX. What a shell would do something with is refused, so that a
-/// line means here what it means when it is typed.
+/// Splits a line into words, with quotes and backslashes as in POSIX. Fails on characters that a shell would interpret,
+/// so that a line has the same meaning as in a shell.
 pub(super) fn split(line: &str) -> Result<Vec<Word>, SplitError> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
     let mut characters = line.char_indices().peekable();
-    let misfit = |span, message: String, hint| Err(SplitError { span, message, hint });
+    let error = |span, message: String, hint| Err(SplitError { span, message, hint });
     while let Some((at, character)) = characters.next() {
         let end = at + character.len_utf8();
         if character == ' ' {
@@ -36,14 +37,18 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, SplitError> {
             continue;
         }
         if character.is_control() {
-            return misfit(at..end, format!("{} in a command line", quoted(&character.to_string())), NO_SHELL);
+            return error(
+                at..end,
+                format!("control character {} in a command line", quoted(&character.to_string())),
+                NO_SHELL,
+            );
         }
         if matches!(character, ';' | '|' | '&' | '<' | '>' | '`' | '$' | '(' | ')')
             || (character == '#' && word.is_none())
         {
-            return misfit(
+            return error(
                 at..end,
-                format!("{} is for a shell, and there is none", quoted(&character.to_string())),
+                format!("unquoted {}: steps run without a shell", quoted(&character.to_string())),
                 NO_SHELL,
             );
         }
@@ -55,28 +60,28 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, SplitError> {
                     word.text.push(escaped);
                     word.span.end = at + escaped.len_utf8();
                 }
-                _ => return misfit(at..end, "a backslash before nothing".to_owned(), NO_SHELL),
+                _ => return error(at..end, "a backslash without a character after it".to_owned(), NO_SHELL),
             },
             '\'' | '"' => loop {
                 let Some((inner, letter)) = characters.next() else {
                     let hint = "close the quote, or write it as \\' or \\\"";
-                    return misfit(at..end, format!("`{character}` is opened and not closed"), hint);
+                    return error(at..end, format!("missing closing `{character}`"), hint);
                 };
                 let end = inner + letter.len_utf8();
                 word.span.end = end;
                 match letter {
                     _ if letter == character => break,
                     _ if letter.is_control() => {
-                        return misfit(
+                        return error(
                             inner..end,
-                            format!("{} in a command line", quoted(&letter.to_string())),
+                            format!("control character {} in a command line", quoted(&letter.to_string())),
                             NO_SHELL,
                         );
                     }
                     '$' | '`' if character == '"' => {
-                        return misfit(
+                        return error(
                             inner..end,
-                            format!("{} is for a shell, and there is none", quoted(&letter.to_string())),
+                            format!("unquoted {}: steps run without a shell", quoted(&letter.to_string())),
                             NO_SHELL,
                         );
                     }
@@ -97,7 +102,7 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, SplitError> {
     Ok(words)
 }
 
-/// A command line that means these words, in a POSIX shell and in a script.
+/// Joins words to a command line, quoted for a POSIX shell and for a script.
 #[must_use]
 pub fn command_line<W: AsRef<str>>(words: &[W]) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,%+@".contains(&byte);
@@ -121,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_split_as_in_a_shell_with_quotes_and_backslashes() {
+    fn splits_like_a_posix_shell() {
         assert_eq!(texts("produce  --count 10 "), ["produce", "--count", "10"]);
         assert_eq!(
             texts(r#"lag --fail-if '>1000' "a b" a\ b '' "it's" "\"\\" x'y'"z""#),
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_act_upon_is_refused() {
+    fn shell_syntax_is_an_error() {
         for line in [
             "produce; rm -rf /",
             "produce | cat",
@@ -150,25 +155,25 @@ mod tests {
             "produce 'a",
             "produce \"a",
         ] {
-            let misfit = split(line).expect_err(line);
-            assert!(line.get(misfit.span.clone()).is_some_and(|place| !place.is_empty()), "{line}: {misfit:?}");
+            let error = split(line).expect_err(line);
+            assert!(line.get(error.span.clone()).is_some_and(|text| !text.is_empty()), "{line}: {error:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn words_survive_being_typed(words in prop::collection::vec("[^\\p{Cc}]{0,8}", 0..5)) {
+        fn quoted_words_round_trip(words in prop::collection::vec("[^\\p{Cc}]{0,8}", 0..5)) {
             let back: Vec<_> = split(&command_line(&words)).expect("splits").into_iter().map(|word| word.text).collect();
             prop_assert_eq!(back, words);
         }
 
         #[test]
-        fn no_line_makes_it_panic_and_every_place_is_inside(line: String) {
+        fn splitting_never_panics(line: String) {
             match split(&line) {
                 Ok(words) => for word in words {
                     prop_assert!(line.get(word.span).is_some());
                 },
-                Err(misfit) => prop_assert!(line.get(misfit.span).is_some()),
+                Err(error) => prop_assert!(line.get(error.span).is_some()),
             }
         }
     }

@@ -1,40 +1,41 @@
-//! Owns the document of a scenario's run: what was done, what was measured while it ran, and what came of each expectation.
+//! The scenario document, `foodstream.scenario/1`: the steps of a run, its events, its lag samples, and the
+//! expectations.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// `foodstream.scenario/1`: one run of one script. Every `at_seconds` counts from the start of the first step.
+/// `foodstream.scenario/1`: one run of one script. Every `at_seconds` is relative to the start of the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioDocument {
     /// `foodstream.scenario/1`
     pub schema: String,
     /// The script's name.
     pub name: String,
-    /// What it is to show, in the script's own words.
+    /// The script's description.
     pub description: String,
-    /// The script's path as it was given.
+    /// The script's path as given.
     pub file: String,
-    /// How it ended.
+    /// How the run ended.
     pub verdict: ScenarioVerdict,
-    /// Where it ran.
+    /// The broker of the run.
     pub broker: BrokerFacts,
     /// Version of foodstream.
     pub version: String,
     /// Version of librdkafka.
     pub librdkafka: String,
-    /// When it started: RFC 3339, UTC, milliseconds.
+    /// Start of the run: RFC 3339, UTC, milliseconds.
     pub started: String,
-    /// How long it took.
+    /// Duration of the run.
     pub elapsed_seconds: f64,
-    /// Every process that was run, in the order of their starts; a repeated step stands here once per run.
+    /// Every process that was run, in the order of start. A repeated step has one entry per run.
     pub steps: Vec<StepOutcome>,
-    /// What happened when, in order.
+    /// What happened, in order of time.
     pub events: Vec<RunEvent>,
-    /// Lag of every group that the script names or starts, over time.
+    /// Lag over time of every group that the script names or starts.
     pub lag: Vec<LagSeries>,
-    /// Every expectation with what was seen, in the order of the script.
+    /// Every expectation with the value that was seen, in the order of the script.
     pub expectations: Vec<ExpectationOutcome>,
-    /// What this run does not show, in sentences.
+    /// What this run does not show, as sentences.
     pub not_shown: Vec<String>,
 }
 
@@ -44,76 +45,76 @@ pub struct ScenarioDocument {
 pub enum ScenarioVerdict {
     /// Every expectation held.
     Passed,
-    /// At least one expectation did not hold, or a step did not end as it was to.
+    /// An expectation did not hold, or a step ended with an unexpected exit code.
     Failed,
-    /// Stopped by a signal before its end: what is told is told of a part.
+    /// Stopped by a signal before its end: the results are partial.
     Interrupted,
 }
 
-/// Where a scenario ran.
+/// The broker of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerFacts {
-    /// Whether it was a private embedded broker, gone with the run.
+    /// Whether it was a private embedded broker, which ended with the run.
     pub embedded: bool,
     /// `host:port`
     pub address: String,
-    /// What stands before every topic and group of the run.
+    /// The prefix of every topic and group of the run.
     pub prefix: String,
 }
 
 /// One process that a scenario ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepOutcome {
-    /// The step's name, with `#1`, `#2` … behind it where it is repeated; unique within a run.
+    /// The step's name, followed by `#1`, `#2` … if it is repeated; unique within a run.
     pub name: String,
-    /// The command line as it stands in the script, without the program's name.
+    /// The command line in the script, without the program's name.
     pub run: String,
-    /// The command line that shows the same by hand, the program's name included.
+    /// The command line that runs the same step in a shell, with the program's name.
     pub command: String,
-    /// Whether the script went on while it ran.
+    /// Whether it ran in the background.
     pub background: bool,
-    /// When it was started.
+    /// Time of its start.
     pub started_seconds: f64,
-    /// When it ended.
+    /// Time of its end.
     pub ended_seconds: Option<f64>,
-    /// How it came to its end; `null` while it has none.
+    /// Why it ended; `null` while it is running.
     pub ended_by: Option<EndedBy>,
-    /// Its exit code; `null` for one that was killed.
+    /// Its exit code; `null` if a signal ended it.
     pub exit_code: Option<i32>,
-    /// The JSON document on its stdout, where it wrote one.
+    /// The JSON document on its stdout, if any.
     pub document: Option<Value>,
     /// The last lines of its stderr.
     pub stderr: Vec<String>,
-    /// What stood behind the last stable offsets of the run's topics right after it was killed: records in transactions that
-    /// it left open, seen by `read_uncommitted` and not by `read_committed`. `null` for one that was not killed.
+    /// Offsets above the last stable offsets of the run's topics, right after the process was killed: records in open
+    /// transactions, which are visible with `read_uncommitted` only. `null` for a process that was not killed.
     #[serde(default)]
     pub uncommitted: Option<i64>,
 }
 
-/// How a process came to its end.
+/// Why a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {
-    /// It was done.
+    /// It finished.
     Itself,
-    /// The script stopped it: SIGINT.
+    /// The script stopped it with SIGINT.
     Stop,
-    /// The script killed it: SIGKILL.
+    /// The script killed it with SIGKILL.
     Kill,
-    /// The run was over, or was interrupted: SIGINT, and SIGKILL where that did not help.
+    /// The run ended or was interrupted: SIGINT, then SIGKILL if necessary.
     End,
 }
 
 /// Something that happened during a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEvent {
-    /// When.
+    /// Time of the event.
     pub at_seconds: f64,
-    /// What.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// The step that it happened to.
+    /// The step that it belongs to.
     pub step: Option<String>,
-    /// In a few words, for a mark on a picture.
+    /// A short text.
     pub text: String,
 }
 
@@ -123,45 +124,45 @@ pub struct RunEvent {
 pub enum EventKind {
     /// A process was started.
     Started,
-    /// A process was started with a limit on its pace.
+    /// A process was started with a rate limit.
     Throttled,
-    /// A process ended by itself.
+    /// A process finished.
     Ended,
-    /// A process was asked to stop.
+    /// A process was stopped.
     Stopped,
     /// A process was killed.
     Killed,
-    /// A process was made to stand still.
+    /// A process was paused.
     Paused,
-    /// A process went on.
+    /// A process was resumed.
     Resumed,
     /// A wait began.
     Waiting,
-    /// What was waited for held.
+    /// The condition of a wait held.
     Held,
 }
 
-/// Lag of one group while a scenario ran.
+/// Lag of one group over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LagSeries {
-    /// The group, as it is called on the cluster.
+    /// The group's name on the cluster.
     pub group: String,
-    /// What was seen, in order.
+    /// The samples, in order of time.
     pub samples: Vec<LagSample>,
-    /// When it should have been drained, from the rates that were measured; one for each drain that could be predicted.
+    /// Predicted ends of drains; one for each drain that could be predicted.
     pub predictions: Vec<Prediction>,
 }
 
 /// Lag of one group at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LagSample {
-    /// When.
+    /// Time of the sample.
     pub at_seconds: f64,
-    /// Messages that wait, of all partitions; `null` while that is not known of one that holds records, as without a commit.
+    /// Total lag; `null` while it is unknown for a partition that holds records, for example without a commit.
     pub messages: Option<i64>,
-    /// How old the oldest message is that waits; `null` where that is not known, 0 where none waits.
+    /// Age of the oldest unread message; `null` if unknown, 0 without lag.
     pub seconds: Option<f64>,
-    /// The same, partition by partition.
+    /// The lag of each partition.
     pub partitions: Vec<PartitionLagSample>,
 }
 
@@ -178,37 +179,37 @@ pub struct PartitionLagSample {
     pub seconds: Option<f64>,
 }
 
-/// When a group should be drained.
+/// A predicted end of a drain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// When the prediction was made: the peak that the drain began from.
+    /// Start of the drain.
     pub at_seconds: f64,
-    /// Messages that waited then.
+    /// Lag at the start.
     pub messages: i64,
-    /// Messages a second by which it fell over the first quarter of the drain, at least over three samples.
+    /// Drain rate over the first quarter of the drain (at least three samples), in messages a second.
     pub per_second: f64,
-    /// When it should have been drained by that.
+    /// Predicted end of the drain.
     pub drained_at_seconds: f64,
-    /// When it was; `null` when it was not while the run lasted.
+    /// Actual end of the drain; `null` if the run ended before.
     pub was_drained_at_seconds: Option<f64>,
 }
 
-/// What came of an expectation.
+/// The result of an expectation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpectationOutcome {
-    /// The step, group or sum that it is about, as the script calls it.
+    /// Its subject: the step, the steps of a total, or the group.
     pub about: String,
-    /// The number, as the script calls it: `reserved`, `exit`, `lag.peak`.
+    /// The name of the value: `reserved`, `run.exit`, `lag.peak`.
     pub value: String,
-    /// What was expected, in words: `at least 100`, `the same as step "before"`.
+    /// The expected value as text: `at least 100`, `the same as total of before`.
     pub expected: String,
-    /// What was seen; `null` for nothing.
+    /// The value that was seen; `null` for none.
     pub seen: Value,
-    /// Whether it held.
+    /// Whether the expectation held.
     pub held: bool,
     /// The line of the script.
     pub line: usize,
-    /// Why it did not hold, where what was expected and what was seen do not say it: the number is not there, or is none.
+    /// Why it did not hold, if the values do not show it: the value is missing or is not a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Owns the claims about what comes of expectations.
+//! Tests of the evaluation of expectations.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -76,15 +76,15 @@ fn run() -> ScenarioDocument {
     }
 }
 
-/// What came of one expectation.
+/// The outcome of one expectation.
 fn outcome(expectation: &str) -> ExpectationOutcome {
     let outcomes = evaluate(&script(&format!("[[expect]]\n{expectation}\n")), &run());
-    assert_eq!(outcomes.len(), 2, "that of the exit code 3 stands first");
+    assert_eq!(outcomes.len(), 2, "the exit code 3 comes first");
     outcomes.into_iter().next_back().expect("one")
 }
 
 #[test]
-fn what_is_so_holds() {
+fn true_expectations_hold() {
     for expectation in [
         "step = \"produce\"\nvalue = \"produced\"\nequals = 10",
         "step = \"produce\"\nvalue = \"produced\"\nequals = 10.0",
@@ -120,29 +120,29 @@ fn what_is_so_holds() {
 }
 
 #[test]
-fn a_table_that_leaves_rows_out_is_neither_summed_nor_counted() {
+fn incomplete_table_is_not_summed_or_counted() {
     let mut document = run();
     let step = document.steps.iter_mut().find(|step| step.name == "produce").expect("a step");
     let left_out = json!({"by_minute": 7, "by_restaurant": 0});
     let metrics = json!({"by_minute": [{"total": 1}], "by_restaurant": [{"total": 1}], "left_out": left_out});
     step.document = Some(json!({"total_orders": 8, "after": metrics}));
-    for (pick, held) in [
+    for (selector, held) in [
         ("sum = \"after.by_minute.*.total\"", false),
         ("count = \"after.by_minute\"", false),
         ("value = \"after.by_minute.0.total\"", false),
         ("sum = \"after.by_restaurant.*.total\"", true),
         ("value = \"total_orders\"", true),
     ] {
-        let text = format!("step = \"produce\"\n{pick}\nat_least = 1");
+        let text = format!("step = \"produce\"\n{selector}\nat_least = 1");
         let script = script(&format!("[[expect]]\n{text}\n"));
         let outcome = evaluate(&script, &document).pop().expect("one");
-        assert_eq!(outcome.held, held, "{pick}: {outcome:?}");
-        assert_eq!(outcome.why.is_some_and(|why| why.contains("--full")), !held, "{pick}");
+        assert_eq!(outcome.held, held, "{selector}: {outcome:?}");
+        assert_eq!(outcome.why.is_some_and(|why| why.contains("--full")), !held, "{selector}");
     }
 }
 
 #[test]
-fn what_is_not_so_fails_and_says_what_was_seen() {
+fn false_expectations_show_the_seen_value() {
     let mut all = Vec::new();
     for expectation in [
         "step = \"produce\"\nvalue = \"produced\"\nequals = 11",
@@ -163,7 +163,7 @@ fn what_is_not_so_fails_and_says_what_was_seen() {
 }
 
 #[test]
-fn what_is_missing_or_no_number_fails_with_words() {
+fn missing_values_fail_with_a_reason() {
     let mut all = Vec::new();
     for expectation in [
         "step = \"produce\"\nvalue = \"prodced\"\nequals = 10",
@@ -188,7 +188,7 @@ fn what_is_missing_or_no_number_fails_with_words() {
 }
 
 #[test]
-fn a_step_that_ended_otherwise_than_it_was_to_is_told_first() {
+fn unexpected_exits_come_first() {
     let mut run = run();
     run.steps[0].exit_code = Some(7);
     run.steps[1].exit_code = Some(0);
@@ -203,14 +203,14 @@ fn a_step_that_ended_otherwise_than_it_was_to_is_told_first() {
     lab.toml:5: run.exit of other: expected exit code 3, seen 0
       error: something broke
     lab.toml:9: run.exit of again#1: expected exit code 0, seen 0
-      it had not ended when the run was over
+      it was still running at the end of the run
     lab.toml:9: run.exit of again#2: expected exit code 0, seen nothing
       it was ended by a signal that the script did not send
     ");
 }
 
 #[test]
-fn nothing_holds_of_a_run_that_did_not_come_to_it() {
+fn nothing_holds_without_the_steps() {
     let mut run = run();
     run.steps.clear();
     run.lag.clear();
@@ -248,7 +248,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_document_makes_it_panic_and_what_cannot_be_judged_does_not_hold(
+    fn evaluation_never_panics(
         document in any_json(),
         path in "([a-c0-2]|\\*)(\\.([a-c0-2]|\\*)){0,2}",
         how in "(value|sum|count)",

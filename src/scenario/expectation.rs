@@ -1,4 +1,4 @@
-//! Owns what a script expects: of whom, which number, and what it must be; and each of these in words.
+//! Expectations of a script: the subject, the value, and the assertion on it, with their texts.
 
 use std::fmt;
 
@@ -9,99 +9,99 @@ use serde_json::{Number, Value};
 pub struct Expectation {
     /// The line of the script.
     pub line: usize,
-    /// What is looked at.
+    /// The value that is checked.
     pub measurement: Measurement,
-    /// What it must be.
+    /// The assertion on it.
     pub assertion: Assertion,
 }
 
-/// A number (or text) that a run leaves.
+/// A value of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// Of whom.
+    /// The step, steps or group that it belongs to.
     pub subject: Subject,
-    /// Which.
+    /// Which value of the subject.
     pub selector: Selector,
 }
 
-/// Of whom.
+/// The subject of an expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// Every run of a step: what is expected must hold for each.
+    /// Every run of a step: the assertion must hold for each.
     Step(String),
-    /// All runs of these steps, added up.
+    /// The sum over all runs of these steps.
     TotalOf(Vec<String>),
-    /// A group over time, without the run's prefix.
+    /// The lag of a group over time; its name is without the run's prefix.
     Group {
         /// The group.
         group: String,
-        /// From the moment at which this step was started; from the beginning without one.
+        /// From the start of this step; by default from the beginning.
         from: Option<String>,
-        /// Until the moment at which this step was started; until the end without one.
+        /// Until the start of this step; by default until the end.
         until: Option<String>,
     },
 }
 
-/// Which number.
+/// Which value of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// What stands at a path of the document.
+    /// The value at a path of the document.
     Value(String),
-    /// The sum over all places that a path with `*` leads to.
+    /// The sum of all values at a path with `*`.
     Sum(String),
-    /// How many members stand at a path, or at all places that a path with `*` leads to.
+    /// The number of members of the list or object at a path, or of all those at a path with `*`.
     Count(String),
-    /// Something about the process itself.
+    /// A value of the process.
     Run(RunValue),
-    /// Something about lag over time.
+    /// A value of the lag over time.
     Lag(LagValue),
 }
 
-/// What is known about a process beside its document.
+/// A value of a process that is not in its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunValue {
     /// `run.exit`: its exit code.
     Exit,
-    /// `run.seconds`: how long it ran.
+    /// `run.seconds`: its duration.
     Seconds,
-    /// `run.uncommitted`: what it left in open transactions when it was killed.
+    /// `run.uncommitted`: offsets in the transactions that were open when it was killed.
     Uncommitted,
 }
 
-/// What is known about a group's lag over time; all in messages, seconds and messages a second.
+/// A value of a group's lag over time, in messages, seconds, or messages a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LagValue {
-    /// `lag.peak`: the most messages that waited.
+    /// `lag.peak`: the largest lag.
     Peak,
-    /// `lag.final`: messages that waited at the end.
+    /// `lag.final`: the lag at the end.
     Final,
-    /// `lag.growth_per_second`: how fast lag rose to its peak.
+    /// `lag.growth_per_second`: the growth rate up to the peak.
     GrowthPerSecond,
-    /// `lag.fall_per_second`: how fast it fell from there.
+    /// `lag.fall_per_second`: the rate of the fall from the peak.
     FallPerSecond,
-    /// `lag.peak_seconds`: when the peak was reached, from the start of the window.
+    /// `lag.peak_seconds`: time of the peak, from the start of the window.
     PeakSeconds,
-    /// `lag.began_to_fall_seconds`: when the fall began, from the start of the window.
+    /// `lag.began_to_fall_seconds`: start of the fall, from the start of the window.
     BeganToFallSeconds,
-    /// `lag.drain_seconds`: how long the fall took until nothing waited.
+    /// `lag.drain_seconds`: duration of the fall to 0.
     DrainSeconds,
-    /// `lag.predicted_drain_seconds`: how long it should have taken, from the first quarter of the fall.
+    /// `lag.predicted_drain_seconds`: predicted duration of the fall, from its first quarter.
     PredictedDrainSeconds,
 }
 
-/// What a value must be.
+/// The assertion on a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Assertion {
-    /// At least, at most, or both; one of them is there.
+    /// A lower bound, an upper bound, or both.
     Bounds {
-        /// This much or more.
+        /// The lower bound.
         at_least: Option<Number>,
-        /// This much or less.
+        /// The upper bound.
         at_most: Option<Number>,
     },
-    /// This, to the last digit or within a tolerance.
+    /// Equal to this value, exactly or within a tolerance.
     Equals(Value, Option<Tolerance>),
-    /// What another value is, to the last digit or within a tolerance of it.
+    /// Equal to another value of the run, exactly or within a tolerance.
     SameAs(Measurement, Option<Tolerance>),
 }
 
@@ -113,13 +113,13 @@ pub struct Tolerance {
 }
 
 impl RunValue {
-    /// Each with its name in a script.
+    /// All values with their names in a script.
     pub const NAMED: [(&str, Self); 3] =
         [("run.exit", Self::Exit), ("run.seconds", Self::Seconds), ("run.uncommitted", Self::Uncommitted)];
 }
 
 impl LagValue {
-    /// Each with its name in a script.
+    /// All values with their names in a script.
     pub const NAMED: [(&str, Self); 8] = [
         ("lag.peak", Self::Peak),
         ("lag.final", Self::Final),

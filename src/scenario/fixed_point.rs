@@ -1,36 +1,37 @@
-//! Owns numbers as they are compared: exact decimals, so that money and sums of money are right to the cent.
+//! Fixed-point decimal numbers for comparisons, so that sums of money are exact.
 
 use serde_json::{Number, Value};
 
-/// Digits behind the point; what a document has beyond them is rounded.
+/// Digits after the decimal point. Floats with more digits are rounded.
 const DIGITS: usize = 9;
 const ONE: i128 = 1_000_000_000;
-/// The largest number, either way: far above any count, and sums and percentages of it stay in range.
+/// The largest absolute value: far above any count, and small enough that sums and percentages stay in range.
 const LARGEST: i128 = 1_000_000_000_000_000_000 * ONE;
 
-/// A number as a document tells it, in units of 10⁻⁹.
+/// A number in units of 10⁻⁹.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FixedPoint(i128);
 
 impl FixedPoint {
     pub(super) const ZERO: Self = Self(0);
 
-    /// A JSON number, or a decimal number as text, as documents tell money; `None` for anything else, or what is too large.
+    /// Converts a JSON number, or a decimal number as text (the format of money in documents). `None` for anything
+    /// else, and for a number that is too large.
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Number(number) => Self::of_number(number),
-            Value::String(text) => Self::read(text),
+            Value::String(text) => Self::parse(text),
             _ => None,
         }
     }
 
     pub(super) fn of_number(number: &Number) -> Option<Self> {
-        // A count is told in full, and a float with the fewest digits that give it back.
-        Self::read(&number.to_string()).or_else(|| Self::approximate(number.as_f64()?))
+        // An integer is printed exactly, a float with the fewest digits that identify it.
+        Self::parse(&number.to_string()).or_else(|| Self::approximate(number.as_f64()?))
     }
 
-    /// `-12.50`; nothing else.
-    fn read(text: &str) -> Option<Self> {
+    /// Parses `-12.50`: an optional sign, digits, and an optional fraction.
+    fn parse(text: &str) -> Option<Self> {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
         let (whole, rest) = digits.split_once('.').unwrap_or((digits, "0"));
         let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -42,7 +43,7 @@ impl FixedPoint {
         Self(sign * (whole * ONE + rest)).in_range()
     }
 
-    /// The closest_match amount to a float; `None` for one that is not finite or too large.
+    /// Rounds a float; `None` if it is not finite or too large.
     pub(super) fn approximate(float: f64) -> Option<Self> {
         let scaled = (float * 1e9).round();
         if !scaled.is_finite() || scaled.abs() >= 1e27 {
@@ -56,20 +57,20 @@ impl FixedPoint {
         (self.0.abs() <= LARGEST).then_some(self)
     }
 
-    /// The sum; `None` when it is too large.
+    /// The sum; `None` if it is too large.
     pub(super) fn plus(self, other: Self) -> Option<Self> {
         Self(self.0 + other.0).in_range()
     }
 
-    /// Whether this is at most that many percent of `wanted` away from it.
-    pub(super) fn is_within(self, percent: f64, wanted: Self) -> bool {
-        // A thousandth of a percent is the finest.
+    /// Whether this differs from `expected` by at most that many percent of it.
+    pub(super) fn is_within(self, percent: f64, expected: Self) -> bool {
+        // The resolution is a thousandth of a percent.
         #[allow(clippy::cast_possible_truncation, reason = "a tolerance is above 0 and at most 100 percent")]
         let thousandths = (percent.clamp(0.0, 100.0) * 1000.0).round() as i128;
-        (self.0 - wanted.0).abs() * 100_000 <= thousandths * wanted.0.abs()
+        (self.0 - expected.0).abs() * 100_000 <= thousandths * expected.0.abs()
     }
 
-    /// As a document would tell it: whole, or with a point.
+    /// As JSON: an integer if possible, otherwise a float.
     pub(super) fn to_json(self) -> Value {
         if self.0 % ONE == 0
             && let Ok(whole) = i64::try_from(self.0 / ONE)
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_money_are_read_exactly_and_nothing_else_is() {
+    fn parses_numbers_and_money_exactly() {
         for value in [json!(3), json!(3.0), json!("3"), json!("3.00")] {
             assert_eq!(FixedPoint::of(&value), Some(FixedPoint(3 * ONE)), "{value}");
         }
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tolerance_is_relative_to_what_is_wanted_and_its_bounds_are_inside() {
+    fn tolerance_is_relative_and_inclusive() {
         let amount = |number: f64| FixedPoint::approximate(number).expect("finite");
         for (seen, percent, wanted, within) in [
             (110.0, 10.0, 100.0, true),
@@ -135,13 +136,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn order_is_that_of_numbers(left in -1_000_000_000i64..1_000_000_000, right in -1_000_000_000i64..1_000_000_000) {
+        fn order_matches_integers(left in -1_000_000_000i64..1_000_000_000, right in -1_000_000_000i64..1_000_000_000) {
             let amount = |cents: i64| FixedPoint::of(&json!(format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100)));
             prop_assert_eq!(amount(left).cmp(&amount(right)), left.cmp(&right));
         }
 
         #[test]
-        fn nothing_is_out_of_reach(left: f64, right: f64, percent: f64) {
+        fn arithmetic_never_overflows(left: f64, right: f64, percent: f64) {
             if let (Some(left), Some(right)) = (FixedPoint::approximate(left), FixedPoint::approximate(right)) {
                 let _ = (left.plus(right), left.is_within(percent, right), left.to_json());
             }

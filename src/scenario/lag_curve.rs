@@ -1,19 +1,19 @@
-//! Owns the arithmetic of lag over time: its peak, how fast it rose and fell, and when it should have been drained.
+//! Lag over time: its peak, its growth and drain rates, and the predicted drain time.
 
 use super::{LagSample, LagValue, Prediction};
 
-/// A part of a group's lag over time, and what is reckoned from it.
+/// A window of a group's lag samples.
 ///
-/// The rise ends, and the fall begins, where lag is within 5 % of its peak: the first and the last such sample. Between them it
-/// may have stood at its height for a while.
+/// The rise ends at the first sample within 5 % of the peak, and the fall begins at the last such sample. The lag may
+/// have stayed at its peak in between.
 #[derive(Debug, Clone)]
 pub(super) struct LagCurve {
-    /// What seconds are counted from.
+    /// The time that values in seconds are relative to.
     origin: f64,
     points: Vec<CurvePoint>,
-    /// Of what was reckoned with, the largest; `None` without a point.
+    /// The largest lag; `None` without a point.
     peak: Option<i64>,
-    /// Whether the last sample knew a number.
+    /// Whether the last sample of the window has a known lag.
     ends_known: bool,
 }
 
@@ -23,15 +23,15 @@ struct CurvePoint {
     messages: i64,
 }
 
-/// Lag fell, from here to there.
+/// The points from the peak to the end of the fall.
 struct Fall<'c> {
     points: &'c [CurvePoint],
     drained: bool,
 }
 
 impl LagCurve {
-    /// The samples from one moment until another, both in seconds of the run. Those that do not know a number of messages, or a
-    /// time later than the one before, say nothing.
+    /// The samples of a window, in seconds of the run. Ignores samples without a known lag, and those that are not
+    /// later than the one before.
     pub(super) fn of(samples: &[LagSample], from: Option<f64>, until: Option<f64>) -> Self {
         let inside =
             |at: f64| at.is_finite() && from.is_none_or(|from| at >= from) && until.is_none_or(|until| at <= until);
@@ -48,15 +48,15 @@ impl LagCurve {
         Self { origin: from.unwrap_or(0.0), points, peak, ends_known }
     }
 
-    /// A value of it; or why there is none.
+    /// A value of the curve, or the reason why it has none.
     pub(super) fn value(&self, value: LagValue) -> Result<f64, &'static str> {
         let (Some(peak), Some(last)) = (self.peak, self.points.last()) else {
-            return Err("no sample of this group has a number: it has committed nothing, or not on every partition");
+            return Err("its lag was never known: the group has no committed offset, or not on every partition");
         };
-        let no_peak = if peak == 0 { Err("it had no lag at all") } else { Ok(()) };
+        let no_peak = if peak == 0 { Err("it never had any lag") } else { Ok(()) };
         match value {
             LagValue::Peak => Ok(number(peak)),
-            LagValue::Final if !self.ends_known => Err("its lag was not known at the end"),
+            LagValue::Final if !self.ends_known => Err("its lag at the end is unknown"),
             LagValue::Final => Ok(number(last.messages)),
             LagValue::PeakSeconds => {
                 let at = self.points.iter().find(|point| point.messages == peak).map_or(last.at, |point| point.at);
@@ -64,7 +64,7 @@ impl LagCurve {
             }
             LagValue::GrowthPerSecond => {
                 no_peak?;
-                slope(self.rise()).filter(|slope| *slope > 0.0).ok_or("its lag was never seen to rise")
+                slope(self.rise()).filter(|slope| *slope > 0.0).ok_or("its lag never rose")
             }
             LagValue::BeganToFallSeconds => {
                 let fall = self.fall().ok_or("its lag never fell")?;
@@ -75,19 +75,19 @@ impl LagCurve {
                 slope(fall.points).map(|slope| -slope).ok_or("its lag never fell")
             }
             LagValue::DrainSeconds => {
-                let fall = self.fall().filter(|fall| fall.drained).ok_or("it was never drained")?;
-                Ok(fall.took())
+                let fall = self.fall().filter(|fall| fall.drained).ok_or("its lag never fell to 0")?;
+                Ok(fall.duration())
             }
             LagValue::PredictedDrainSeconds => {
                 let fall = self.fall().ok_or("its lag never fell")?;
                 fall.predicted()
                     .map(|(_, seconds)| seconds)
-                    .ok_or("its lag fell too fast, or not steadily enough, to predict its end")
+                    .ok_or("its lag fell too fast or too unevenly for a prediction")
             }
         }
     }
 
-    /// From the last sample at the lowest to the first near the peak.
+    /// From the last minimum to the first point near the peak.
     fn rise(&self) -> &[CurvePoint] {
         let Some(end) = self.points.iter().position(|point| self.near_peak(point)) else {
             return &[];
@@ -97,7 +97,7 @@ impl LagCurve {
         &self.points[start..=end]
     }
 
-    /// From the last sample near the peak to the first at which nothing waits, or to the end; `None` if it never fell from there.
+    /// From the last point near the peak to the first point without lag, or to the end; `None` if the lag never fell.
     fn fall(&self) -> Option<Fall<'_>> {
         let start = self.points.iter().rposition(|point| point.messages > 0 && self.near_peak(point))?;
         let rest = &self.points[start..];
@@ -107,21 +107,21 @@ impl LagCurve {
     }
 
     fn near_peak(&self, point: &CurvePoint) -> bool {
-        // In 128 bits, as nothing keeps a sample small.
+        // In 128 bits, since a sample may be as large as an i64.
         self.peak.is_some_and(|peak| i128::from(point.messages) * 20 >= i128::from(peak) * 19)
     }
 }
 
 impl Fall<'_> {
-    fn took(&self) -> f64 {
+    fn duration(&self) -> f64 {
         match (self.points.first(), self.points.last()) {
             (Some(first), Some(last)) => last.at - first.at,
             _ => 0.0,
         }
     }
 
-    /// Messages a second over the first quarter of the way down, at least over three samples; and the seconds from the fall's
-    /// beginning in which nothing should wait any more.
+    /// The rate over the first quarter of the fall (at least three samples) in messages a second, and the resulting
+    /// duration of the whole fall in seconds.
     fn predicted(&self) -> Option<(f64, f64)> {
         let first = self.points.first()?;
         let quarter =
@@ -132,9 +132,9 @@ impl Fall<'_> {
     }
 }
 
-/// When each drain of a group should have been over, from the rate of its first quarter, and when it was. A drain is the fall
-/// from a peak towards a sample at which nothing waits; peaks below a tenth of the highest are passed over, as are falls of
-/// fewer than three samples.
+/// The predicted and the actual end of each drain of a group. A drain is a fall from a peak towards 0; the prediction
+/// uses the rate of its first quarter. Ignores peaks below a tenth of the highest, and falls of fewer than three
+/// samples.
 #[must_use]
 pub fn predictions(samples: &[LagSample]) -> Vec<Prediction> {
     let whole = LagCurve::of(samples, None, None);
@@ -162,13 +162,13 @@ pub fn predictions(samples: &[LagSample]) -> Vec<Prediction> {
     predictions
 }
 
-/// Messages a second by least squares; `None` for fewer than two points.
+/// The slope by least squares, in messages a second; `None` for fewer than two points.
 fn slope(points: &[CurvePoint]) -> Option<f64> {
     let (first, count) = (points.first()?, number(i64::try_from(points.len()).ok()?));
     if points.len() < 2 {
         return None;
     }
-    // From the first point on, so that long runs and large lags lose no digits.
+    // Relative to the first point, to keep precision in long runs and with large lags.
     let moved = points.iter().map(|point| (point.at - first.at, number(point.messages) - number(first.messages)));
     let (mean_at, mean_messages) =
         moved.clone().fold((0.0, 0.0), |(at, messages), point| (at + point.0 / count, messages + point.1 / count));
@@ -194,8 +194,8 @@ mod tests {
         LagSample { at_seconds, messages, seconds: None, partitions: Vec::new() }
     }
 
-    /// Samples every 200 ms of lag that is 0 for 1 s, rises by 600/s for 5 s, stands for 2 s and falls by 1,500/s.
-    fn laboratory() -> Vec<LagSample> {
+    /// Samples every 200 ms of a lag that is 0 for 1 s, rises by 600/s for 5 s, is steady for 2 s and falls by 1,500/s.
+    fn throttled_run() -> Vec<LagSample> {
         (0..=60)
             .map(|step| {
                 let lag = match step * 200 {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_not_seen_is_no_final_lag() {
+    fn unknown_end_has_no_final_lag() {
         let samples = [sample(0.0, Some(5)), sample(1.0, Some(0)), sample(2.0, None)];
         let of = |until| LagCurve::of(&samples, None, until);
         assert!(of(None).value(LagValue::Final).is_err());
@@ -227,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn the_laboratory_is_measured_rightly() {
-        let samples = laboratory();
+    fn values_of_a_throttled_run() {
+        let samples = throttled_run();
         for (what, expected) in [
             (LagValue::Peak, 3000.0),
             (LagValue::Final, 0.0),
@@ -240,7 +240,7 @@ mod tests {
             (LagValue::PredictedDrainSeconds, 2.0),
         ] {
             let seen = value(&samples, what);
-            assert!((seen - expected).abs() < expected * 0.06 + 0.05, "{what:?}: {seen}, and {expected} is right");
+            assert!((seen - expected).abs() < expected * 0.06 + 0.05, "{what:?}: {seen}, expected {expected}");
         }
         let predictions = predictions(&samples);
         assert_eq!(predictions.len(), 1);
@@ -250,17 +250,17 @@ mod tests {
     }
 
     #[test]
-    fn a_window_looks_at_its_part_and_counts_from_its_start() {
-        let samples = laboratory();
+    fn window_limits_the_samples_and_sets_the_origin() {
+        let samples = throttled_run();
         let rising = LagCurve::of(&samples, Some(2.0), Some(4.0));
         assert!(close(rising.value(LagValue::Peak).expect("some"), 1800.0));
         assert!(close(rising.value(LagValue::GrowthPerSecond).expect("some"), 600.0));
         assert!(close(rising.value(LagValue::PeakSeconds).expect("some"), 2.0));
-        assert_eq!(rising.value(LagValue::DrainSeconds), Err("it was never drained"));
+        assert_eq!(rising.value(LagValue::DrainSeconds), Err("its lag never fell to 0"));
     }
 
     #[test]
-    fn what_cannot_be_told_is_not_told() {
+    fn undefined_values_are_errors() {
         let none = LagCurve::of(&[sample(0.0, None), sample(f64::NAN, Some(1))], None, None);
         let flat = LagCurve::of(&[sample(0.0, Some(0)), sample(1.0, Some(0))], None, None);
         let rising = LagCurve::of(&[sample(0.0, Some(0)), sample(1.0, Some(10))], None, None);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn each_drain_is_predicted_by_itself_and_ripples_are_not() {
+    fn predicts_each_drain_and_ignores_ripples() {
         let humps = [0, 1000, 800, 600, 400, 200, 0, 5, 0, 500, 400, 300, 200, 100];
         let samples: Vec<_> = (0u32..).zip(humps).map(|(at, lag)| sample(f64::from(at), Some(lag))).collect();
         let predictions = predictions(&samples);
@@ -294,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_steady_fall_is_predicted_to_the_moment(
+        fn steady_fall_is_predicted_exactly(
             start in 0.0f64..1000.0, rate in 1.0f64..1_000_000.0, step in 0.05f64..1.0, count in 12i32..60,
         ) {
             let lag = |index: i32| (rate * step * f64::from(count - index)).round();
@@ -308,7 +308,7 @@ mod tests {
         }
 
         #[test]
-        fn values_are_finite_and_in_their_bounds_whatever_was_sampled(samples in any_samples(), from in any::<Option<f64>>(), until: Option<f64>) {
+        fn values_are_finite_and_in_bounds(samples in any_samples(), from in any::<Option<f64>>(), until: Option<f64>) {
             let curve = LagCurve::of(&samples, from.filter(|from| from.is_finite()), until);
             for (_, what) in LagValue::NAMED {
                 if let Ok(value) = curve.value(what) {
@@ -323,7 +323,7 @@ mod tests {
         }
 
         #[test]
-        fn predictions_are_finite_in_order_and_never_before_their_time(samples in any_samples()) {
+        fn predictions_are_finite_and_ordered(samples in any_samples()) {
             let predictions = predictions(&samples);
             for prediction in &predictions {
                 prop_assert!(prediction.messages > 0 && prediction.per_second > 0.0 && prediction.per_second.is_finite());
@@ -334,7 +334,7 @@ mod tests {
         }
 
         #[test]
-        fn lag_in_other_units_has_the_same_times(samples in prop::collection::vec(0i64..5000, 3..40), factor in 1i64..1000) {
+        fn times_do_not_depend_on_the_scale(samples in prop::collection::vec(0i64..5000, 3..40), factor in 1i64..1000) {
             let curve = |factor: i64| {
                 let samples: Vec<_> = (0u32..).zip(&samples).map(|(at, lag)| sample(f64::from(at), Some(lag * factor))).collect();
                 LagCurve::of(&samples, None, None)

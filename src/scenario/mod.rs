@@ -1,6 +1,7 @@
-//! Owns scenarios: scripts of command lines, their validation as a whole, what is expected of them, and the document of a run.
+//! Scenarios: the script format and its parser, expectations and their evaluation, and the document of a run.
 //!
-//! Rank 10, pure: a script comes in as bytes, a run as a document; processes, clocks and files belong to the command.
+//! Pure functions (layer 10): a script is parsed from bytes, and a run is evaluated from its document. The processes
+//! belong to `scenario_runner`.
 
 mod closest_match;
 mod command_line;
@@ -24,8 +25,8 @@ pub use document::{
 pub use evaluation::{evaluate, failures};
 pub use expectation::{Assertion, Expectation, LagValue, Measurement, RunValue, Selector, Subject, Tolerance};
 pub use lag_curve::predictions;
-pub use script::{Bound, ProcessSignal, Run, Script, Step, StepAction, Wait, step_of};
+pub use script::{Bound, ProcessSignal, Run, Script, Step, StepAction, Wait, step_name};
 
-/// Asks whether a command line (its words, without the program's name) is one that the program takes; else says why not:
-/// what is wrong on the first line, and the way on in a line that begins with `tip:` or `hint:`, if there is one.
-pub type CheckLine<'a> = dyn Fn(&[String]) -> Result<(), String> + 'a;
+/// Checks a command line (its arguments, without the program's name). An error has the message on its first line, and
+/// optionally a line that begins with `tip:` or `hint:`.
+pub type CheckCommand<'a> = dyn Fn(&[String]) -> Result<(), String> + 'a;

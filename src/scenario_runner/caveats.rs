@@ -1,28 +1,29 @@
-//! Owns what a run does not show, in sentences for its report.
+//! Limits of what a run proves, as sentences for its report.
 
 use crate::scenario::{ProcessSignal, Script, StepAction};
 
-/// What a reader must not take from a run of this script.
+/// What a run of this script does not show.
 pub(super) fn not_shown(script: &Script, embedded: bool) -> Vec<String> {
     let mut sentences = Vec::new();
-    let mut say = |sentence: &str| sentences.push(sentence.to_owned());
+    let mut add = |sentence: &str| sentences.push(sentence.to_owned());
     if embedded {
-        say(
-            "The broker was one process that keeps everything in memory: nothing is shown about replication, disks or the loss of a machine.",
+        add(
+            "The broker was a single process that keeps everything in memory: the run shows nothing about replication, disks or the loss of a machine.",
         );
-        say(
-            "Its speed is that of this machine with client and broker side by side; a cluster behind a network has another.",
+        add(
+            "The speed is that of this machine, with client and broker on the same host; a cluster across a network has another.",
         );
     } else {
-        say("The cluster was taken as it was: its replication and its settings are not looked at.");
+        add("The cluster was used as is: its replication and its settings were not checked.");
     }
-    let kills =
-        script.steps.iter().any(|step| matches!(&step.action, StepAction::ProcessSignal(ProcessSignal::Kill, _)));
+    let kills = script.steps.iter().any(|step| matches!(&step.action, StepAction::Signal(ProcessSignal::Kill, _)));
     if kills {
-        say("Processes were killed, machines were not: what a broker has acknowledged was never at risk.");
+        add(
+            "Processes were killed, but no machine failed: records that the broker had acknowledged were never at risk.",
+        );
     } else {
-        say("No process was killed: that nothing is lost or done twice is shown for an undisturbed run only.");
+        add("No process was killed: that no order is lost or counted twice is shown only for an undisturbed run.");
     }
-    say("Lag is sampled: what happened between two samples is not seen.");
+    add("Lag is sampled: changes between two samples are not visible.");
     sentences
 }

@@ -1,4 +1,5 @@
-//! Owns where a script is played: a private broker in memory, or a cluster under a prefix of its own; and its folder.
+//! Environment of a run: a private in-memory broker, or a cluster with a prefix for this run; and a temporary
+//! directory.
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
@@ -14,41 +15,41 @@ use crate::kafka::{Admin, Connection, Inspector};
 use crate::shutdown::Shutdown;
 use crate::topics::Names;
 
-/// Where a script is played. What it leaves in its folder is gone with it.
+/// The broker and the directory of a run. Dropping it stops a private broker and deletes the directory.
 pub struct Environment {
-    /// How to reach its broker.
+    /// The connection to the broker.
     pub connection: Connection,
-    /// The names behind its prefix.
+    /// Names of topics and groups with the run's prefix.
     pub names: Names,
-    /// Whether the broker is a private one.
+    /// Whether the broker is a private embedded one.
     pub embedded: bool,
-    /// The lines of a properties file by which the processes reach the broker.
+    /// The client properties of the processes, in the format of a properties file.
     properties: String,
-    folder: TempDir,
+    directory: TempDir,
     server: Option<Server>,
     runtime: Handle,
 }
 
 impl Environment {
-    /// A broker in memory, of nobody else.
+    /// A private broker in memory.
     ///
     /// # Errors
     ///
-    /// When it cannot listen, or there is no room for a folder.
+    /// When the broker cannot listen, or the directory cannot be created.
     pub fn embedded(common: &Connection, prefix: &str, runtime: &Handle) -> Result<Self, Failure> {
         let server = runtime
             .block_on(Server::start(BrokerConfig::in_memory()))
-            .map_err(|error| Failure::new(Code::Unexpected, format!("a private broker cannot be started: {error}")))?;
+            .map_err(|error| Failure::new(Code::Unexpected, format!("cannot start a private broker: {error}")))?;
         let mut connection = common.clone();
         connection.use_broker(server.address().to_string(), Some("the script's private broker".to_owned()));
         Self::of(connection, Names::new(prefix), true, Some(server), runtime)
     }
 
-    /// A cluster, where nothing but what begins with the prefix is touched.
+    /// A cluster. Only topics and groups with the prefix are changed.
     ///
     /// # Errors
     ///
-    /// With exit code 8 when there is no room for a folder.
+    /// With exit code 8 when the directory cannot be created.
     pub fn cluster(connection: &Connection, prefix: String, runtime: &Handle) -> Result<Self, Failure> {
         Self::of(connection.clone(), Names::new(prefix), false, None, runtime)
     }
@@ -61,43 +62,43 @@ impl Environment {
         runtime: &Handle,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
-            Failure::new(Code::Output, format!("no folder for the script's processes: {error}"))
-                .hint("make room in the system's temporary folder, or name another with TMPDIR")
+            Failure::new(Code::Output, format!("cannot create a directory for the script's processes: {error}"))
+                .hint("free space in the temporary directory, or set TMPDIR to another one")
         };
-        // What the processes leave in it is this user's, whatever the umask says.
+        // Files of the processes are readable for this user only, whatever the umask is.
         let permissions = Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("foodstream-scenario-")
             .permissions(permissions)
             .tempdir()
             .map_err(failed)?;
-        let properties = properties_of(&connection);
-        Ok(Self { connection, names, embedded, properties, folder, server, runtime: runtime.clone() })
+        let properties = properties_text(&connection);
+        Ok(Self { connection, names, embedded, properties, directory, server, runtime: runtime.clone() })
     }
 
-    /// Where the processes work and write.
+    /// The working directory of the processes.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
-    /// How the processes reach the broker: secrets among it, and therefore told to each on its stdin. A file would stay when this
-    /// process is killed, and a command line or an environment can be read by others.
+    /// The client properties of the processes. They may contain secrets, so each process reads them from its stdin: a
+    /// file would remain if this process were killed, and other users may read command lines and environments.
     #[must_use]
     pub fn properties(&self) -> &str {
         &self.properties
     }
 
-    /// A topic or group of this place, by its name without a prefix.
+    /// The name of a topic or group with the run's prefix.
     #[must_use]
-    pub fn named(&self, name: &str) -> String {
+    pub fn full_name(&self, name: &str) -> String {
         format!("{}{name}", self.names.prefix())
     }
 
-    /// The command line that shows the same by hand.
+    /// The command line that runs the same step in a shell.
     #[must_use]
-    pub fn by_hand(&self, typed: &str) -> String {
-        let mut line = format!("foodstream {typed}");
+    pub fn shell_command(&self, command_line: &str) -> String {
+        let mut line = format!("foodstream {command_line}");
         if !self.embedded {
             line.push_str(" -b ");
             line.push_str(self.connection.bootstrap());
@@ -109,14 +110,14 @@ impl Environment {
         line
     }
 
-    /// Deletes what the script's processes have made on a cluster: the topics at once, the groups as far as they are empty.
+    /// Deletes the topics of the run and its empty groups from a cluster.
     ///
-    /// A process that was killed stays a member until its session expires. Its group has lost its offsets with the topics
-    /// then, and the broker forgets a group that has neither.
+    /// A killed process remains a member until its session expires. By then its group has lost its offsets with the
+    /// topics, and the broker removes a group that has neither members nor offsets.
     ///
     /// # Errors
     ///
-    /// With exit code 4 when the broker does not answer, 5 when it refuses.
+    /// With exit code 4 when the broker does not answer, 5 when it denies the request.
     pub fn remove(&self) -> Result<(), Failure> {
         let admin = Admin::open(&self.connection, &self.runtime, &Shutdown::default())?;
         let topics = self.names.topics();
@@ -126,38 +127,40 @@ impl Environment {
         Ok(inspector.wait_deleted(&topics)?)
     }
 
-    /// What every process is given beside the words of its step: no secret among them, as everybody may see them.
+    /// Arguments that every process gets in addition to those of its step. No secrets: command lines are visible to
+    /// other users.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = ["--output", "json", "--progress", "none", "--leash"].map(str::to_owned).into();
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> =
+            ["--output", "json", "--progress", "none", "--leash"].map(str::to_owned).into();
         if self.connection.timeout_is_explicit {
             let timeout = humantime::format_duration(self.connection.timeout).to_string();
-            words.extend(["--timeout".to_owned(), timeout.replace(' ', "")]);
+            arguments.extend(["--timeout".to_owned(), timeout.replace(' ', "")]);
         }
         if !self.names.prefix().is_empty() {
-            words.extend(["--prefix".to_owned(), self.names.prefix().to_owned()]);
+            arguments.extend(["--prefix".to_owned(), self.names.prefix().to_owned()]);
         }
-        words
+        arguments
     }
 }
 
 impl Drop for Environment {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
-            // In memory: there is nothing that a failed end could lose.
+            // An in-memory broker has no data to lose, so errors do not matter.
             self.runtime.block_on(server.stop()).unwrap_or_default();
         }
     }
 }
 
-/// The user's properties for the processes, in the form of a properties file.
-fn properties_of(connection: &Connection) -> String {
+/// The client properties of a connection, in the format of a properties file.
+fn properties_text(connection: &Connection) -> String {
     let mut text = String::new();
     let mut written: Vec<&str> = Vec::new();
     for (key, _) in &connection.properties {
         if let (false, Some(value)) = (written.contains(&key.as_str()), connection.property(key)) {
             written.push(key);
-            // A string takes every text.
+            // Writing to a string cannot fail.
             writeln!(text, "{key}={}", value.replace('\\', "\\\\").replace('\n', "\\n")).unwrap_or_default();
         }
     }

@@ -1,7 +1,8 @@
-//! Owns playing a script: its processes, the waits between them, lag sampled meanwhile, and the document of it all.
+//! Scenario runner: runs a script's processes, waits for its conditions, samples lag, and returns the document of the
+//! run.
 //!
-//! Rank 37. A script is data by the time it comes here; what is run is this program and nothing else. Whatever happens, no
-//! process that was started here is left behind: a signal ends them in order, a death closes the pipe that is their leash.
+//! Layer 37. Only this program is run, never a shell. No process outlives the run: on a signal the processes are
+//! stopped in order, and if this process dies, they notice that the pipe on their stdin (the leash) was closed.
 
 mod caveats;
 mod child;

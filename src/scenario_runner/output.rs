@@ -1,4 +1,4 @@
-//! Owns what is shown while a script is played: a picture on a terminal, elsewhere a line per event.
+//! Progress output of a run: a live text on a terminal, otherwise a line per event.
 
 use std::path::PathBuf;
 
@@ -7,39 +7,37 @@ use crate::report;
 use crate::scenario::{RunEvent, ScenarioDocument};
 use crate::shutdown::Shutdown;
 
-/// What a script is played with.
+/// What a run needs from the process that starts it.
 #[derive(Debug)]
 pub struct RunContext<'a> {
-    /// This program, which is what its steps run.
+    /// The executable that the steps run: this program.
     pub program: PathBuf,
-    /// Where it is shown.
+    /// Where progress is shown.
     pub console: &'a Console,
-    /// The wish to stop.
+    /// Stops the run on a signal.
     pub shutdown: &'a Shutdown,
 }
 
-/// What is shown of one play.
+/// Progress output of one run.
 pub(super) struct LiveOutput<'a> {
     console: &'a Console,
-    picture: Option<LiveText<'a>>,
+    text: Option<LiveText<'a>>,
 }
 
 impl<'a> LiveOutput<'a> {
-    pub fn begin(console: &'a Console) -> Self {
-        Self { console, picture: console.live_text() }
+    pub fn new(console: &'a Console) -> Self {
+        Self { console, text: console.live_text() }
     }
 
-    /// Something happened.
     pub fn event(&self, event: &RunEvent) {
-        if self.picture.is_none() {
+        if self.text.is_none() {
             self.console.note(&format!("{:8.1} s  {}", event.at_seconds, report::printable(&event.text)));
         }
     }
 
-    /// Time passed.
     pub fn redraw(&mut self, document: &ScenarioDocument, now_seconds: f64) {
-        if let Some(picture) = &mut self.picture {
-            picture.draw(|| report::scenario_live_text(document, now_seconds));
+        if let Some(text) = &mut self.text {
+            text.draw(|| report::scenario_live_text(document, now_seconds));
         }
     }
 }

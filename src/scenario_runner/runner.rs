@@ -1,10 +1,10 @@
-//! Owns the course of a play: one step after the other, each with a bound, and an end that leaves no process behind.
+//! Execution of a script: one step after the other, each with a deadline, and a cleanup that ends every process.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::caveats::not_shown;
-use super::child::{ChildProcess, Push};
+use super::child::ChildProcess;
 use super::environment::Environment;
 use super::lag_sampling::LagSampling;
 use super::output::{LiveOutput, RunContext};
@@ -17,27 +17,27 @@ use crate::scenario::{
     ScenarioVerdict, Script, Step, StepAction, StepOutcome, Wait, evaluate, predictions,
 };
 
-/// How often processes and conditions are looked at.
-const LOOK: Duration = Duration::from_millis(10);
-/// How often topics are asked for their ends while they are waited for.
-const ASK: Duration = Duration::from_millis(50);
-/// How often the picture is drawn.
-const DRAW: Duration = Duration::from_millis(100);
-/// How long a process has to end in order when the play is over.
-const FAREWELL: Duration = Duration::from_secs(15);
-/// After this the markers of a transaction whose end was answered are written (measured: up to 33 ms): what is uncommitted
-/// then is open.
-const MARKERS: Duration = Duration::from_millis(150);
+/// How often processes and conditions are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How often a wait requests the offsets of a topic.
+const OFFSETS_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the live text is redrawn.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a process may take to stop at the end of the run.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// By then the broker has written the markers of transactions whose end it has acknowledged (measured: up to 33 ms), so
+/// uncommitted records belong to open transactions.
+const MARKER_DELAY: Duration = Duration::from_millis(150);
 
-/// Why the script goes no further.
+/// Why a run ended before its last step.
 enum Halt {
-    /// A signal asked for it.
+    /// By a signal.
     Interrupted,
-    /// A step was not over in time.
-    Missed(Box<ExpectationOutcome>),
-    /// A process ended otherwise than it was to; its outcome says so.
-    Fell,
-    /// Something that no script can cause.
+    /// A step did not finish before its deadline.
+    DeadlinePassed(Box<ExpectationOutcome>),
+    /// A process ended with an unexpected exit code, which is in its outcome.
+    UnexpectedExit,
+    /// An error that is not the script's.
     Failed(Failure),
 }
 
@@ -47,20 +47,21 @@ impl From<Failure> for Halt {
     }
 }
 
-/// Plays a script from its first step to its last, or until something is not as it was to be.
+/// Runs a script to its last step, or until a step fails.
 ///
 /// # Errors
 ///
-/// When the broker cannot be reached or a process cannot be started: that says nothing about the script. Whatever a script
-/// finds, also that it was interrupted, stands in the document.
+/// When the broker cannot be reached or a process cannot be started. Failed expectations and an interruption are not
+/// errors: they are in the document.
 pub fn run_script(
     script: &Script,
     file: &str,
-    place: &Environment,
-    stage: &RunContext<'_>,
+    environment: &Environment,
+    context: &RunContext<'_>,
 ) -> Result<ScenarioDocument, Failure> {
-    let inspector = Inspector::open(&place.connection, &place.names.inventory_group(None), stage.shutdown)?;
-    // A broker that is not there is told before anything is started.
+    let inspector =
+        Inspector::open(&environment.connection, &environment.names.inventory_group(None), context.shutdown)?;
+    // Fails early if the broker cannot be reached.
     inspector.topics()?;
     let started = clock::now();
     let document = ScenarioDocument {
@@ -70,9 +71,9 @@ pub fn run_script(
         file: file.to_owned(),
         verdict: ScenarioVerdict::Interrupted,
         broker: BrokerFacts {
-            embedded: place.embedded,
-            address: place.connection.bootstrap().to_owned(),
-            prefix: place.names.prefix().to_owned(),
+            embedded: environment.embedded,
+            address: environment.connection.bootstrap().to_owned(),
+            prefix: environment.names.prefix().to_owned(),
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         librdkafka: librdkafka_info().0,
@@ -82,33 +83,33 @@ pub fn run_script(
         events: Vec::new(),
         lag: Vec::new(),
         expectations: Vec::new(),
-        not_shown: not_shown(script, place.embedded),
+        not_shown: not_shown(script, environment.embedded),
     };
-    let mut playing = Runner {
+    let mut runner = Runner {
         script,
-        place,
-        stage,
+        environment,
+        context,
         inspector: &inspector,
         started,
         document,
-        living: Vec::new(),
-        sampling: LagSampling::start(place, script, started)?,
-        show: LiveOutput::begin(stage.console),
-        draw: Deadline::after(DRAW),
+        running: Vec::new(),
+        sampling: LagSampling::start(environment, script, started)?,
+        output: LiveOutput::new(context.console),
+        draw: Deadline::after(REDRAW_INTERVAL),
     };
-    let halt = script.steps.iter().find_map(|step| playing.step(step).err());
-    playing.end(halt)
+    let halt = script.steps.iter().find_map(|step| runner.step(step).err());
+    runner.end(halt)
 }
 
-/// A process under way.
+/// A step whose process is running.
 struct RunningStep {
-    /// Its place among the document's steps.
+    /// Its index in the document's steps.
     index: usize,
     run: Run,
     process: ChildProcess,
 }
 
-/// What a wait has seen of its number.
+/// The values that a wait has seen.
 #[derive(Debug, Clone, Copy, Default)]
 struct WaitProgress {
     first: Option<i64>,
@@ -116,7 +117,7 @@ struct WaitProgress {
 }
 
 impl WaitProgress {
-    /// Takes a number in and says whether the bound holds for it.
+    /// Records a number and checks it against the bound.
     fn holds(self, bound: Bound, number: Option<i64>, seen: &Cell<Self>) -> bool {
         let first = self.first.or(number);
         seen.set(Self { first, last: number });
@@ -126,15 +127,15 @@ impl WaitProgress {
 
 struct Runner<'a> {
     script: &'a Script,
-    place: &'a Environment,
-    stage: &'a RunContext<'a>,
+    environment: &'a Environment,
+    context: &'a RunContext<'a>,
     inspector: &'a Inspector,
     started: Instant,
     document: ScenarioDocument,
-    /// In the order of their starts.
-    living: Vec<RunningStep>,
+    /// In the order of start.
+    running: Vec<RunningStep>,
     sampling: LagSampling,
-    show: LiveOutput<'a>,
+    output: LiveOutput<'a>,
     draw: Deadline,
 }
 
@@ -145,7 +146,7 @@ impl Runner<'_> {
 
     fn event(&mut self, kind: EventKind, step: Option<&str>, text: String) {
         let event = RunEvent { at_seconds: self.now(), kind, step: step.map(str::to_owned), text };
-        self.show.event(&event);
+        self.output.event(&event);
         self.document.events.push(event);
     }
 
@@ -155,12 +156,12 @@ impl Runner<'_> {
             StepAction::Run(run) => {
                 let index = self.start(run)?;
                 if run.background {
-                    return self.attend(None);
+                    return self.supervise(None);
                 }
-                let ended = |playing: &mut Self| Ok(playing.document.steps[index].ended_seconds.is_some());
-                self.until(step, deadline, ended, |_| None)
+                let ended = |runner: &mut Self| Ok(runner.document.steps[index].ended_seconds.is_some());
+                self.wait_until(step, deadline, ended, |_| None)
             }
-            StepAction::ProcessSignal(signal, name) => self.signal(step, deadline, *signal, name),
+            StepAction::Signal(signal, name) => self.signal(step, deadline, *signal, name),
             StepAction::Wait(wait) => {
                 self.event(EventKind::Waiting, None, format!("waiting until {wait}"));
                 self.wait(step, deadline, wait)?;
@@ -171,13 +172,18 @@ impl Runner<'_> {
     }
 
     fn start(&mut self, run: &Run) -> Result<usize, Halt> {
-        let words: Vec<String> = run.words.iter().cloned().chain(self.place.words()).collect();
-        let process = ChildProcess::start(&self.stage.program, &words, self.place.folder(), self.place.properties())?;
+        let arguments: Vec<String> = run.arguments.iter().cloned().chain(self.environment.arguments()).collect();
+        let process = ChildProcess::start(
+            &self.context.program,
+            &arguments,
+            self.environment.directory(),
+            self.environment.properties(),
+        )?;
         let index = self.document.steps.len();
         self.document.steps.push(StepOutcome {
             name: run.name.clone(),
-            run: run.typed.clone(),
-            command: self.place.by_hand(&run.typed),
+            run: run.command_line.clone(),
+            command: self.environment.shell_command(&run.command_line),
             background: run.background,
             started_seconds: self.now(),
             ended_seconds: None,
@@ -189,63 +195,64 @@ impl Runner<'_> {
         });
         let (kind, how) =
             if run.throttled { (EventKind::Throttled, "throttled") } else { (EventKind::Started, "started") };
-        self.event(kind, Some(&run.name), format!("{} {how}: {}", run.name, run.typed));
-        self.living.push(RunningStep { index, run: run.clone(), process });
+        self.event(kind, Some(&run.name), format!("{} {how}: {}", run.name, run.command_line));
+        self.running.push(RunningStep { index, run: run.clone(), process });
         Ok(index)
     }
 
-    /// Looks after processes and picture; an error when one fell, or a signal asked to stop. `expected` is one that is made to end.
-    fn attend(&mut self, expected: Option<&str>) -> Result<(), Halt> {
-        let mut fell = false;
+    /// Handles ended processes and redraws the live text. Fails if a process ended unexpectedly or a signal stops the
+    /// run. `expected` is a process that the script is ending.
+    fn supervise(&mut self, expected: Option<&str>) -> Result<(), Halt> {
+        let mut has_failed = false;
         let mut at = 0;
-        while at < self.living.len() {
-            if self.living[at].process.has_ended() && expected != Some(self.living[at].run.name.as_str()) {
-                let living = self.living.remove(at);
-                fell |= !self.buried(living, EndedBy::Itself);
+        while at < self.running.len() {
+            if self.running[at].process.has_ended() && expected != Some(self.running[at].run.name.as_str()) {
+                let running = self.running.remove(at);
+                has_failed |= !self.record_end(running, EndedBy::Itself);
             } else {
                 at += 1;
             }
         }
         if self.draw.has_passed() {
             self.draw.renew();
-            self.sampling.show(&mut self.document.lag);
+            self.sampling.copy_to(&mut self.document.lag);
             let now = self.now();
-            self.show.redraw(&self.document, now);
+            self.output.redraw(&self.document, now);
         }
-        if self.stage.shutdown.requested().is_some() {
+        if self.context.shutdown.requested().is_some() {
             return Err(Halt::Interrupted);
         }
-        if fell { Err(Halt::Fell) } else { Ok(()) }
+        if has_failed { Err(Halt::UnexpectedExit) } else { Ok(()) }
     }
 
-    /// Takes what an ended process left; `false` when it did not end as it was to.
-    fn buried(&mut self, living: RunningStep, by: EndedBy) -> bool {
-        let RunningStep { index, run, process } = living;
-        let remains = process.remains();
+    /// Records the result of an ended process. Returns whether it ended as expected.
+    fn record_end(&mut self, running: RunningStep, by: EndedBy) -> bool {
+        let RunningStep { index, run, process } = running;
+        let result = process.wait();
         let at = self.now();
         let outcome = &mut self.document.steps[index];
         outcome.ended_seconds = Some(at);
         outcome.ended_by = Some(by);
-        outcome.exit_code = remains.code;
-        outcome.document = serde_json::from_str(&remains.answer).ok();
-        outcome.stderr = remains.stderr;
-        let (kind, text) = match (by, remains.code) {
+        outcome.exit_code = result.code;
+        outcome.document = serde_json::from_str(&result.stdout).ok();
+        outcome.stderr = result.stderr;
+        let (kind, text) = match (by, result.code) {
             (EndedBy::Kill, _) => (EventKind::Killed, format!("{} killed", run.name)),
             (EndedBy::Stop | EndedBy::End, Some(code)) => {
                 (EventKind::Stopped, format!("{} stopped, exit {code}", run.name))
             }
             (_, Some(code)) => (EventKind::Ended, format!("{} ended, exit {code}", run.name)),
             (_, None) => {
-                let signal = remains.signal.unwrap_or_default();
+                let signal = result.signal.unwrap_or_default();
                 (EventKind::Ended, format!("{} ended by signal {signal}", run.name))
             }
         };
         self.event(kind, Some(&run.name), text);
-        by == EndedBy::Kill || remains.code == Some(run.exit)
+        by == EndedBy::Kill || result.code == Some(run.exit)
     }
 
-    /// Goes on looking until something holds; `seen` is asked for what stands there instead when the deadline passes.
-    fn until(
+    /// Polls until a condition holds. `seen` gives the last value for the error when the deadline passes.
+    fn wait_until(
         &mut self,
         step: &Step,
         deadline: Deadline,
@@ -253,31 +260,25 @@ impl Runner<'_> {
         seen: impl FnOnce(&Self) -> Option<i64>,
     ) -> Result<(), Halt> {
         loop {
-            self.attend(None)?;
+            self.supervise(None)?;
             if holds(self)? {
                 return Ok(());
             }
             if deadline.has_passed() {
-                return Err(Halt::Missed(Box::new(step.missed(seen(self)))));
+                return Err(Halt::DeadlinePassed(Box::new(step.deadline_passed(seen(self)))));
             }
-            clock::pause(LOOK);
+            clock::pause(POLL_INTERVAL);
         }
     }
 
     fn signal(&mut self, step: &Step, deadline: Deadline, signal: ProcessSignal, name: &str) -> Result<(), Halt> {
-        // The latest of that name; one that has ended by itself meanwhile has nothing left to be done to it.
-        let Some(at) = self.living.iter().rposition(|living| living.run.name == *name) else { return Ok(()) };
-        let push = match signal {
-            ProcessSignal::Stop => Push::Stop,
-            ProcessSignal::Kill => Push::Kill,
-            ProcessSignal::Pause => Push::Pause,
-            ProcessSignal::Resume => Push::Resume,
-        };
-        let process = &mut self.living[at].process;
+        // The latest process of that name. If it has already ended, the step is done.
+        let Some(at) = self.running.iter().rposition(|running| running.run.name == *name) else { return Ok(()) };
+        let process = &mut self.running[at].process;
         if signal == ProcessSignal::Stop {
-            process.push(Push::Resume);
+            process.send(ProcessSignal::Resume);
         }
-        process.push(push);
+        process.send(signal);
         let by = match signal {
             ProcessSignal::Pause => {
                 self.event(EventKind::Paused, Some(name), format!("{name} paused"));
@@ -290,48 +291,48 @@ impl Runner<'_> {
             ProcessSignal::Stop => EndedBy::Stop,
             ProcessSignal::Kill => EndedBy::Kill,
         };
-        while !self.living.iter_mut().any(|living| living.run.name == *name && living.process.has_ended()) {
-            self.attend(Some(name))?;
+        while !self.running.iter_mut().any(|running| running.run.name == *name && running.process.has_ended()) {
+            self.supervise(Some(name))?;
             if deadline.has_passed() {
-                return Err(Halt::Missed(Box::new(step.missed(None))));
+                return Err(Halt::DeadlinePassed(Box::new(step.deadline_passed(None))));
             }
-            clock::pause(LOOK);
+            clock::pause(POLL_INTERVAL);
         }
-        let Some(at) = self.living.iter().rposition(|living| living.run.name == *name) else { return Ok(()) };
-        let living = self.living.remove(at);
-        let index = living.index;
-        let as_expected = self.buried(living, by);
+        let Some(at) = self.running.iter().rposition(|running| running.run.name == *name) else { return Ok(()) };
+        let running = self.running.remove(at);
+        let index = running.index;
+        let as_expected = self.record_end(running, by);
         if by == EndedBy::Kill {
-            clock::pause(MARKERS);
-            self.document.steps[index].uncommitted = Some(self.uncommitted_anywhere()?);
+            clock::pause(MARKER_DELAY);
+            self.document.steps[index].uncommitted = Some(self.uncommitted_in_all()?);
         }
-        if as_expected { Ok(()) } else { Err(Halt::Fell) }
+        if as_expected { Ok(()) } else { Err(Halt::UnexpectedExit) }
     }
 
     fn wait(&mut self, step: &Step, deadline: Deadline, wait: &Wait) -> Result<(), Halt> {
         match wait {
             Wait::Lag(group, bound) => {
                 let since = self.now();
-                let group = self.place.named(group);
-                // Only what was sampled since: what stood before says nothing about now.
+                let group = self.environment.full_name(group);
+                // Only samples taken since the wait began count.
                 let seen = Cell::new(WaitProgress::default());
-                let holds = |playing: &mut Self| {
-                    let fresh = playing.sampling.latest(&group).filter(|sample| sample.at_seconds >= since);
+                let holds = |runner: &mut Self| {
+                    let fresh = runner.sampling.latest(&group).filter(|sample| sample.at_seconds >= since);
                     Ok(seen.get().holds(*bound, fresh.and_then(|sample| sample.messages), &seen))
                 };
-                self.until(step, deadline, holds, |_| seen.get().last)
+                self.wait_until(step, deadline, holds, |_| seen.get().last)
             }
-            Wait::Records(topic, bound) => self.wait_for_number(step, deadline, *bound, |playing| {
-                let Some(partitions) = playing.partitions(topic)? else { return Ok(0) };
-                let ends: i64 = playing.inspector.ends(&partitions, EndOffset::HighWatermark)?.iter().sum();
-                Ok(ends - playing.inspector.starts(&partitions)?.iter().sum::<i64>())
+            Wait::Records(topic, bound) => self.wait_for_number(step, deadline, *bound, |runner| {
+                let Some(partitions) = runner.partitions(topic)? else { return Ok(0) };
+                let ends: i64 = runner.inspector.ends(&partitions, EndOffset::HighWatermark)?.iter().sum();
+                Ok(ends - runner.inspector.starts(&partitions)?.iter().sum::<i64>())
             }),
             Wait::Uncommitted(topic, bound) => {
-                self.wait_for_number(step, deadline, *bound, |playing| playing.uncommitted(topic))
+                self.wait_for_number(step, deadline, *bound, |runner| runner.uncommitted(topic))
             }
             Wait::Ended(name) => {
-                let ended = |playing: &mut Self| Ok(!playing.living.iter().any(|living| living.run.name == *name));
-                self.until(step, deadline, ended, |_| None)
+                let ended = |runner: &mut Self| Ok(!runner.running.iter().any(|running| running.run.name == *name));
+                self.wait_until(step, deadline, ended, |_| None)
             }
         }
     }
@@ -344,68 +345,69 @@ impl Runner<'_> {
         number: impl Fn(&Self) -> Result<i64, Failure>,
     ) -> Result<(), Halt> {
         let seen = Cell::new(WaitProgress::default());
-        let mut ask = Deadline::after(Duration::ZERO);
-        let holds = |playing: &mut Self| {
-            if !ask.has_passed() {
+        let mut next = Deadline::after(Duration::ZERO);
+        let holds = |runner: &mut Self| {
+            if !next.has_passed() {
                 return Ok(false);
             }
-            ask = Deadline::after(ASK);
-            Ok(seen.get().holds(bound, Some(number(playing)?), &seen))
+            next = Deadline::after(OFFSETS_INTERVAL);
+            Ok(seen.get().holds(bound, Some(number(runner)?), &seen))
         };
-        self.until(step, deadline, holds, |_| seen.get().last)
+        self.wait_until(step, deadline, holds, |_| seen.get().last)
     }
 
-    /// The partitions of a topic of this place; `None` for one that is not there.
+    /// The partitions of a topic; `None` if it does not exist.
     fn partitions(&self, topic: &str) -> Result<Option<Vec<TopicPartition>>, Failure> {
-        let name = self.place.named(topic);
+        let name = self.environment.full_name(topic);
         let topics = self.inspector.topics()?;
         let found = topics.into_iter().find(|(found, _)| *found == name);
         Ok(found.map(|(name, partitions)| TopicPartition::all(&name, partitions)))
     }
 
-    /// What stands in a topic behind its last stable offsets.
+    /// Number of offsets of a topic above its last stable offsets.
     fn uncommitted(&self, topic: &str) -> Result<i64, Failure> {
         let Some(partitions) = self.partitions(topic)? else { return Ok(0) };
-        // The stable ones first: what is committed meanwhile is then no record too many behind them, but none too few.
+        // The last stable offsets are read first: a commit in between can only make the result too large, never too
+        // small.
         let stable: i64 = self.inspector.ends(&partitions, EndOffset::LastStable)?.iter().sum();
         let ends: i64 = self.inspector.ends(&partitions, EndOffset::HighWatermark)?.iter().sum();
         Ok(ends - stable)
     }
 
-    /// The same in everything that a consumer of this program writes.
-    fn uncommitted_anywhere(&self) -> Result<i64, Failure> {
+    /// The same for all topics that a consumer of this program writes.
+    fn uncommitted_in_all(&self) -> Result<i64, Failure> {
         ["inventory-events", "inventory-ledger", "order-events-dlq", "analytics-state"]
             .into_iter()
             .map(|topic| self.uncommitted(topic))
             .sum()
     }
 
-    /// Ends every process, the latest first, and judges.
+    /// Stops every process, the latest first, and evaluates the expectations.
     fn end(mut self, halt: Option<Halt>) -> Result<ScenarioDocument, Failure> {
-        while let Some(mut living) = self.living.pop() {
-            let already = living.process.has_ended();
-            living.process.end(FAREWELL);
-            self.buried(living, if already { EndedBy::Itself } else { EndedBy::End });
+        while let Some(mut running) = self.running.pop() {
+            let already = running.process.has_ended();
+            running.process.stop(STOP_TIMEOUT);
+            self.record_end(running, if already { EndedBy::Itself } else { EndedBy::End });
         }
         self.sampling.finish(&mut self.document.lag);
         for group in &mut self.document.lag {
             group.predictions = predictions(&group.samples);
         }
         self.document.elapsed_seconds = self.now();
-        let missed = match halt {
+        let failed_step = match halt {
             Some(Halt::Failed(failure)) => {
-                // What a broker does when a signal ends everything is not its fault.
-                if self.stage.shutdown.requested().is_none() {
+                // During a shutdown by a signal errors are expected.
+                if self.context.shutdown.requested().is_none() {
                     return Err(failure);
                 }
                 None
             }
-            Some(Halt::Missed(outcome)) => Some(*outcome),
-            Some(Halt::Interrupted | Halt::Fell) | None => None,
+            Some(Halt::DeadlinePassed(outcome)) => Some(*outcome),
+            Some(Halt::Interrupted | Halt::UnexpectedExit) | None => None,
         };
         let mut document = self.document;
-        document.expectations = missed.into_iter().chain(evaluate(self.script, &document)).collect();
-        document.verdict = if self.stage.shutdown.requested().is_some() {
+        document.expectations = failed_step.into_iter().chain(evaluate(self.script, &document)).collect();
+        document.verdict = if self.context.shutdown.requested().is_some() {
             ScenarioVerdict::Interrupted
         } else if document.expectations.iter().all(|outcome| outcome.held) {
             ScenarioVerdict::Passed

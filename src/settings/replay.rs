@@ -161,10 +161,13 @@ mod tests {
         std::fs::write(&path, "order-events,0,5\norder-events,0,6\n").expect("written");
         let failure = meant(&["--from-file", &named]).expect_err("refused");
         assert_eq!(failure.code, Code::Usage);
-        assert!(failure.message.ends_with("plan.csv:2: order-events/0 stands in line 1 already"), "{failure}");
+        assert!(failure.message.ends_with("plan.csv:2: order-events/0 is already in line 1"), "{failure}");
         std::fs::write(&path, "others,order-events,0,5\n").expect("written");
         let others = meant(&["--from-file", &named]).expect_err("refused");
-        assert!(others.message.ends_with("no row is of the group readers: the file has rows of others"), "{others}");
+        assert!(
+            others.message.ends_with("no row belongs to the group readers: the file has rows of others"),
+            "{others}"
+        );
         let from_stdin = meant(&["--from-file", "-"]).expect("meant").target;
         assert_eq!(from_stdin.to_string(), "--from-file -");
         let Target::File(file) = from_stdin else { panic!("{from_stdin:?}") };

@@ -266,11 +266,11 @@ fn refused(env: &TestEnv) {
     for (content, message) in [
         (format!("{orders},0,5\n{orders},7,5\n"), "plan.csv:2: ".to_owned() + &orders + " has no partition 7"),
         (format!("{orders},0,5\norder-events-dlq,0,5\n"), "plan.csv:2: the topic `order-events-dlq`".to_owned()),
-        (format!("{orders},0,5\n\n{orders},0,6\n"), format!("plan.csv:3: {orders}/0 stands in line 1 already")),
-        (format!("{orders},0,five\n"), "plan.csv:1: the offset `five` is no number".to_owned()),
+        (format!("{orders},0,5\n\n{orders},0,6\n"), format!("plan.csv:3: {orders}/0 is already in line 1")),
+        (format!("{orders},0,five\n"), "plan.csv:1: the offset `five` is not an integer".to_owned()),
         (
             format!("others,{orders},0,5\nothers,{orders},1,5\n"),
-            format!("no row is of the group {group}: the file has rows of others"),
+            format!("no row belongs to the group {group}: the file has rows of others"),
         ),
         (String::new(), "plan.csv:1: the file has no row".to_owned()),
     ] {
@@ -285,7 +285,7 @@ fn refused(env: &TestEnv) {
     write(&format!("{orders},0,5\n"));
     for (args, message) in [
         ("--topic order-evnts", "--topic order-evnts: "),
-        ("--topic order-events:0,3", "there is no partition 3, only 0 to 2"),
+        ("--topic order-events:0,3", "partition 3 does not exist, only 0 to 2"),
         ("--topic order-events:1 --from-file plan.csv", "no row of plan.csv is of the partitions that --topic names"),
         ("--from-file missing.csv", "missing.csv cannot be read"),
         ("--shift-by 5", "a replay only goes back"),

@@ -155,6 +155,6 @@ equals = 7
     fs::write(env.dir().join("never.toml"), text).expect("written");
     let begin = std::time::Instant::now();
     let run = ended(env, &on_the_cluster(env, "never.toml")).expect(3);
-    assert!(run.stdout.contains("never.toml:9") && run.stdout.contains("within 300ms"), "{}", run.stdout);
+    assert!(run.stdout.contains("never.toml:9") && run.stdout.contains("within 300 ms"), "{}", run.stdout);
     assert!(begin.elapsed() < Duration::from_mins(1));
 }

@@ -95,21 +95,21 @@ fn gate(env: &TestEnv, args: &str, code: i32, told: &str) -> Value {
 
 fn unjudged(env: &TestEnv) {
     let nobody = env.topic("nobody");
-    gate(env, &format!("--group {nobody} --fail-if >1000"), 3, "there is no such group");
+    gate(env, &format!("--group {nobody} --fail-if >1000"), 3, "the group does not exist");
     gate(env, &format!("--group {nobody} --fail-if >30s"), 3, "--allow-missing");
     gate(env, &format!("--group {nobody} --fail-if >1000 --allow-missing"), 0, "does not exist");
-    gate(env, "--fail-if >1000", 3, "there is no such group");
+    gate(env, "--fail-if >1000", 3, "the group does not exist");
     gate(env, "--fail-if >1000 --allow-missing", 0, "does not exist");
     // A watch does not wait for it either.
     let watch = env.run(&format!("lag --group {nobody} --watch 50ms --fail-if >1000")).expect(3);
-    assert!(watch.stderr.contains("there is no such group"), "{}", watch.stderr);
+    assert!(watch.stderr.contains("the group does not exist"), "{}", watch.stderr);
 
     env.create_topic("foreign", 2, &[]);
     env.put("foreign", &vec![(0, None, Some(b"x".as_slice())); 15]);
     env.put("foreign", &[(1, None, Some(b"x".as_slice()))]);
     let group = env.topic("readers");
     env.set_offsets("readers", "foreign", &[(0, 0)]);
-    gate(env, &format!("--group {group} --fail-if >1000"), 3, "it has committed nothing on 1 partition");
+    gate(env, &format!("--group {group} --fail-if >1000"), 3, "it has no committed offset on 1 partition");
     gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 0, "");
     env.set_offsets("readers", "foreign", &[(0, 0), (1, 5)]);
     gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 3, "behind the end of 1 partition");
@@ -120,7 +120,7 @@ fn unjudged(env: &TestEnv) {
     super::lag::write_at(env, "tomorrow", 3_600_000);
     env.set_offsets("early", "tomorrow", &[(0, 0)]);
     let early = env.topic("early");
-    let document = gate(env, &format!("--group {early} --fail-if >30s"), 3, "s in the future");
+    let document = gate(env, &format!("--group {early} --fail-if >30s"), 3, "in the future");
     assert_eq!((&document["messages"], &document["seconds"]), (&json!(1), &Value::Null));
     let ahead = document["partitions"][0]["ahead_seconds"].as_f64().expect("seconds");
     assert!((3_000.0..=3_600.0).contains(&ahead), "{ahead}");

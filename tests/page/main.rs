@@ -1,10 +1,10 @@
-//! Owns the test of the pages in a real browser: at a phone's and a desk's width nothing overflows, nothing is blank, and
-//! nothing is fetched.
+//! Tests of the pages in a real browser: at phone and desktop widths nothing overflows, nothing is blank, and nothing
+//! is fetched.
 //!
-//! A page runs no script, so it is looked at from outside: a page of the test's own frames it at each width and measures it.
-//! Without a browser on the PATH the tests say so and pass.
+//! A page runs no script, so another page embeds it in frames of each width and measures it. Without a browser on the
+//! PATH the tests print a note and pass.
 
-#![allow(clippy::print_stdout, reason = "a test that looks at nothing says so")]
+#![allow(clippy::print_stdout, reason = "a skipped test prints a note")]
 
 use std::{
     env, fs,
@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-// The rooms that the sample names under `crate::`.
+// The modules that the sample uses under `crate::`.
 use foodstream::{
     analytics, replay,
     report::html::{CommandFacts, lag_page, replay_page, scenario_page},
@@ -29,34 +29,35 @@ mod sample;
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 fn browser() -> Option<PathBuf> {
-    #[allow(clippy::disallowed_methods, reason = "a test asks where a browser is")]
+    #[allow(clippy::disallowed_methods, reason = "finds the browser")]
     let path = env::var_os("PATH")?;
     let found =
         env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name))).find(|file| file.is_file());
     if found.is_none() {
-        println!("no Chromium on the PATH: the pages were not looked at");
+        println!("no Chromium on the PATH: the pages were not tested");
     }
     found
 }
 
-/// Runs the browser without a window, every host it may ask for being this test; its stdout and what it asked for.
+/// Runs the browser without a window. All host names resolve to this test. Returns the browser's stdout and its
+/// requests.
 fn run(browser: &Path, folder: &Path, arguments: &[String]) -> (String, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (sender, asked) = mpsc::channel();
-    // It ends with the test's process; a browser that asks for nothing never wakes it.
+    // The thread ends with the test's process.
     thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut head = [0; 256];
-            // What a browser opens ahead of time and leaves silent must not keep the others waiting.
+            // A browser may open connections in advance without using them.
             if stream.set_read_timeout(Some(Duration::from_secs(1))).is_err() {
                 return;
             }
             let length = stream.read(&mut head).unwrap_or_default();
             let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let line = String::from_utf8_lossy(&head[..length]).lines().next().unwrap_or_default().to_owned();
-            // Before the answer, with which the browser may end.
+            // Sent before the response, since the browser may end after it.
             if sender.send(line).is_err() {
                 return;
             }
@@ -87,8 +88,8 @@ fn run(browser: &Path, folder: &Path, arguments: &[String]) -> (String, Vec<Stri
         .output()
         .expect("the browser runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Requests of the browser itself are encrypted, but for that of its clock; a page's would be encrypted too if it named
-    // https, which the page's words would show.
+    // The browser's own requests are encrypted, except the one for its clock. A page's request would also be encrypted
+    // if the page contained an https URL, which another test excludes.
     let of_a_page = |line: &String| line.starts_with("GET ") && !line.starts_with("GET /time/");
     let asked = asked.try_iter().filter(of_a_page).collect();
     (String::from_utf8_lossy(&output.stdout).into_owned(), asked)
@@ -113,7 +114,7 @@ fn pages() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Pages in frames of each width, and a script that writes down what it measures of them.
+/// Pages in frames of each width, and a script that measures them.
 fn framed(pages: &[(&str, String)], widths: &[u32]) -> String {
     let frames = pages.iter().flat_map(|(name, page)| {
         let page = page.replace('&', "&amp;").replace('"', "&quot;");
@@ -145,15 +146,15 @@ window.addEventListener('load', () => {{
     )
 }
 
-/// What was measured of one page at one width.
+/// The measurements of a page at one width.
 #[derive(Debug)]
 struct Measured {
     name: String,
     width: u32,
     scroll_width: u32,
     height: u32,
-    pictures: u32,
-    /// The smallest letter of a picture, in tenths of a pixel.
+    charts: u32,
+    /// The smallest letter of a chart, in tenths of a pixel.
     smallest_letter: u32,
     scrolled_tables: u32,
     fetched: u32,
@@ -175,7 +176,7 @@ fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u3
                 width: number(),
                 scroll_width: number(),
                 height: number(),
-                pictures: number(),
+                charts: number(),
                 smallest_letter: number(),
                 scrolled_tables: number(),
                 fetched: number(),
@@ -186,7 +187,7 @@ fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u3
 }
 
 #[test]
-fn a_page_fits_a_phone_and_a_desk_and_fetches_nothing() {
+fn pages_fit_all_widths_and_fetch_nothing() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let pages = pages();
@@ -197,31 +198,31 @@ fn a_page_fits_a_phone_and_a_desk_and_fetches_nothing() {
     for measured in found {
         assert!(pages.iter().any(|(name, _)| *name == measured.name), "{measured:?}");
         assert!(measured.scroll_width <= measured.width, "wider than the screen: {measured:?}");
-        assert!(measured.height > 900 && measured.pictures >= 2, "something is missing: {measured:?}");
-        // Narrower than a phone of today, it may be pushed and looked at closely.
+        assert!(measured.height > 900 && measured.charts >= 2, "something is missing: {measured:?}");
+        // On screens narrower than current phones scrolling and small letters are acceptable.
         let is_a_phone = measured.width >= 390;
         assert!(
             measured.smallest_letter >= if is_a_phone { 85 } else { 70 },
             "letters too small to read: {measured:?}"
         );
-        assert!(measured.scrolled_tables == 0 || !is_a_phone, "a table must be pushed sideways: {measured:?}");
+        assert!(measured.scrolled_tables == 0 || !is_a_phone, "a table needs horizontal scrolling: {measured:?}");
         assert_eq!(measured.fetched, 0, "fetched something: {measured:?}");
     }
 }
 
 #[test]
-fn the_measure_finds_what_it_looks_for() {
+fn measurement_detects_planted_mistakes() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let page = scenario_page(&sample::scenario()).replace("default-src 'none'", "default-src *");
     let planted = "<p style=\"width:2000px\">wide</p><img src=\"http://example.test/planted.png\" alt=\"\"></main>";
-    let (found, asked) = measure(&browser, folder.path(), &[("bent", page.replace("</main>", planted))], &[390]);
+    let (found, asked) = measure(&browser, folder.path(), &[("planted", page.replace("</main>", planted))], &[390]);
     assert!(found[0].scroll_width > 390, "{found:?}");
     assert!(asked.iter().any(|line| line.contains("/planted.png")), "{asked:?} {found:?}");
 }
 
 #[test]
-fn a_picture_of_a_page_is_not_blank_in_either_mode() {
+fn screenshots_are_not_blank() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let pages = pages();
@@ -252,7 +253,7 @@ fn a_picture_of_a_page_is_not_blank_in_either_mode() {
     assert!(brightness(&grounds[0]) > 600 && brightness(&grounds[1]) < 200, "light, then dark: {grounds:?}");
 }
 
-/// The pixels of a PNG as a browser writes it: eight bits a channel, not interlaced.
+/// The pixels of a PNG in the browser's format: eight bits a channel, not interlaced.
 fn pixels(png: &[u8]) -> Vec<[u8; 3]> {
     let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes")) as usize;
     let (width, height) = (number(16), number(20));

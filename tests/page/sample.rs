@@ -1,6 +1,6 @@
-//! Owns a run to look at: what a script like `throttled-lag` leaves after two minutes, built without a broker.
+//! Sample documents for page tests: a run of a script like `throttled-lag`, built without a broker.
 //!
-//! The page's unit tests and its test in a browser share it; each crate has the rooms that it names under `crate::`.
+//! The unit tests and the browser test share this file; both crates have the modules that it uses under `crate::`.
 
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ use crate::{
     state::Digest,
 };
 
-/// When the orders end, when the throttle is released, and when the run is over, in seconds.
+/// End of the orders, end of the throttle, and end of the run, in seconds.
 const FULL: f64 = 60.0;
 const RELEASED: f64 = 68.0;
 const OVER: f64 = 121.4;
 
-/// Numbers that look like chance and are the same each time.
+/// Deterministic pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -31,13 +31,13 @@ impl Dice {
     }
 }
 
-/// The metrics of forty minutes at some 250 orders each.
+/// The metrics of forty minutes with about 250 orders each.
 pub(crate) fn metrics() -> MetricsDocument {
     let mut dice = Dice(7);
     let mut by_minute = Vec::new();
     for minute in 0..40_u64 {
         let (total, failed) = (236 + dice.roll(30), 7 + dice.roll(10));
-        // Stock runs out in the course of an hour and is topped up at its start.
+        // Stock runs out during an hour and is topped up at its start.
         let rejected = if minute < 18 { 0 } else { (minute - 17) * 2 + dice.roll(9) };
         let pending = if minute > 37 { 30 + dice.roll(9) } else { 0 };
         by_minute.push(MinuteRow {
@@ -104,7 +104,7 @@ pub(crate) fn metrics() -> MetricsDocument {
     }
 }
 
-/// A replay of them; one that found a difference, where it is told to.
+/// A replay of these metrics, with or without a difference.
 pub(crate) fn replay(finds_the_same: bool) -> ReplayDocument {
     let before = metrics();
     let mut after = before.clone();
@@ -144,7 +144,7 @@ pub(crate) fn replay(finds_the_same: bool) -> ReplayDocument {
     }
 }
 
-/// Messages that wait: 80 orders a second come, 50 go while the throttle holds, 260 after it.
+/// Lag in messages: 80 orders a second are produced, 50 are consumed with the throttle, 260 without it.
 fn waiting(at: f64) -> f64 {
     let come = 80.0 * at.min(FULL);
     let gone = 50.0 * (at - 4.0).clamp(0.0, RELEASED - 4.0) + 55.0 * (at - RELEASED).max(0.0);
@@ -195,7 +195,7 @@ pub(crate) fn lag() -> Vec<LagSeries> {
     ]
 }
 
-/// What happened meanwhile.
+/// The events of the run.
 pub(crate) fn events() -> Vec<RunEvent> {
     let event = |at_seconds, kind, step: &str, text: &str| RunEvent {
         at_seconds,
@@ -209,8 +209,8 @@ pub(crate) fn events() -> Vec<RunEvent> {
         event(3.9, EventKind::Killed, "slow", "kill -9 in a transaction"),
         event(4.0, EventKind::Throttled, "slow again", "at most 50/s"),
         event(60.1, EventKind::Ended, "orders", "exit 0"),
-        event(60.1, EventKind::Waiting, "", "until the lag has stood for 8 s"),
-        event(67.8, EventKind::Held, "", "the lag stood"),
+        event(60.1, EventKind::Waiting, "", "until the lag is steady for 8 s"),
+        event(67.8, EventKind::Held, "", "the lag was steady"),
         event(68.0, EventKind::Stopped, "slow again", "SIGINT"),
         event(68.2, EventKind::Started, "fast", "no throttle"),
         event(97.9, EventKind::Held, "", "lag of inventory-consumer-group at most 0"),
@@ -283,16 +283,16 @@ fn told(document: &impl serde::Serialize) -> Value {
     serde_json::to_value(document).expect("documents serialize")
 }
 
-/// The run of a script like `throttled-lag`, in which one of thirty expectations did not hold.
+/// A run of a script like `throttled-lag`, in which one of thirty expectations failed.
 pub(crate) fn scenario() -> ScenarioDocument {
     let produced =
         json!({"schema": "foodstream.produce/1", "produced": 4800, "acknowledged": 4800, "seed": 20_261_122_007_u64});
     ScenarioDocument {
         schema: "foodstream.scenario/1".to_owned(),
         name: "throttled-lag".to_owned(),
-        description: "A consumer that may take 50 records a second meets 80 orders a second: the lag grows by the difference, \
-                      stands while nothing comes, and is gone soon after the throttle is.\n\nWatch where the line bends, and \
-                      how well the drain could be told from its first quarter."
+        description: "A consumer with a limit of 50 records a second gets 80 orders a second: the lag grows by the difference, \
+                      stays the same when the orders end, and falls to 0 soon after the limit is removed.\n\nWatch where the \
+                      line bends, and how well its first quarter predicts the drain."
             .to_owned(),
         file: "scenarios/throttled-lag.toml".to_owned(),
         verdict: ScenarioVerdict::Failed,
@@ -313,8 +313,8 @@ pub(crate) fn scenario() -> ScenarioDocument {
         lag: lag(),
         expectations: expectations(),
         not_shown: vec![
-            "What happens when the broker, and not the consumer, is the slow one.".to_owned(),
-            "The same on another machine: rates are of this one, at this hour.".to_owned(),
+            "What happens when the broker is slow instead of the consumer.".to_owned(),
+            "The rates of another machine: these were measured on this one.".to_owned(),
         ],
     }
 }

@@ -1,5 +1,5 @@
-//! Owns examples of every document and event: as the program printed them (`tests/documents/`), and, of what is rare,
-//! as its own types spell them.
+//! Examples of every document and event: as printed by the program (`tests/documents/`), or built from its types if
+//! they are rare.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -113,7 +113,7 @@ fn noted_rows() -> Vec<PlanRow> {
     rows.chain([without]).collect()
 }
 
-/// A replay that found everything amiss at once.
+/// A replay with every cause.
 fn different_replay() -> ReplayDocument {
     let metrics: MetricsDocument = serde_json::from_value(recorded("metrics")).expect("a metrics document");
     let topic = || "lab1.order-events".to_owned();
@@ -246,7 +246,7 @@ fn scenario() -> scenario::ScenarioDocument {
             seen: json!(0),
             held: true,
             line: 12,
-            why: Some("it is no number".into()),
+            why: Some("it is not a number".into()),
         }],
         not_shown: vec!["It does not show several brokers.".into()],
     }
@@ -293,7 +293,7 @@ fn headers() -> Value {
     })
 }
 
-/// Of the ledger, and of analytics during a replay.
+/// Positions of the ledger, and of analytics during a replay.
 fn positions() -> [Position; 2] {
     let ledger = Position {
         next_offset: 12,

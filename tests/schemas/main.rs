@@ -1,5 +1,5 @@
-//! Holds `schemas/` against the program without a broker: what each schema takes, what it refuses, and that none is
-//! missing or left over. The suite with a broker checks every document and record that it meets against the same ones.
+//! Tests of `schemas/` without a broker: what each schema accepts and rejects, and that none is missing or unused. The
+//! broker suite validates every document and record against the same schemas.
 
 mod examples;
 mod mutation;
@@ -16,7 +16,7 @@ use schemas::schemas;
 use serde_json::Value;
 
 #[test]
-fn every_schema_is_one_and_says_which() {
+fn schemas_are_valid_and_named() {
     for (name, schema) in schemas() {
         let text = &schema.text;
         assert_eq!(text["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
@@ -35,37 +35,38 @@ fn every_schema_is_one_and_says_which() {
 }
 
 #[test]
-fn every_field_is_described_and_every_object_says_whether_it_may_have_others() {
-    let mut wrong = Vec::new();
+fn fields_are_described_and_objects_are_closed() {
+    let mut problems = Vec::new();
     for (name, schema) in schemas() {
-        look(&schema.text, &schema.text, name, &mut wrong);
+        check(&schema.text, &schema.text, name, &mut problems);
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(problems.is_empty(), "{problems:#?}");
 }
 
-fn look(whole: &Value, here: &Value, place: &str, wrong: &mut Vec<String>) {
+fn check(whole: &Value, here: &Value, place: &str, problems: &mut Vec<String>) {
     match here {
-        Value::Array(parts) => parts.iter().for_each(|part| look(whole, part, place, wrong)),
+        Value::Array(parts) => parts.iter().for_each(|part| check(whole, part, place, problems)),
         Value::Object(parts) => {
-            let says = ["additionalProperties", "unevaluatedProperties"].iter().any(|word| parts.contains_key(*word));
-            if here["type"] == "object" && !says {
-                wrong.push(format!("{place}: an object that does not say whether it may have other fields"));
+            let is_closed =
+                ["additionalProperties", "unevaluatedProperties"].iter().any(|word| parts.contains_key(*word));
+            if here["type"] == "object" && !is_closed {
+                problems.push(format!("{place}: the object does not say whether other fields are allowed"));
             }
             let fields = here["properties"].as_object();
             for (field, described) in fields.into_iter().flatten() {
                 let referred = described["$ref"].as_str().and_then(|to| whole.pointer(to.strip_prefix('#')?));
                 let words = [described, referred.unwrap_or(&Value::Null)].map(|text| text["description"].is_string());
                 if words == [false, false] {
-                    wrong.push(format!("{place}/{field} has no description"));
+                    problems.push(format!("{place}/{field} has no description"));
                 }
             }
             let required = here["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
             for field in required.filter(|field| !fields.is_some_and(|fields| fields.contains_key(*field))) {
-                wrong.push(format!("{place}: {field} is required and not described"));
+                problems.push(format!("{place}: {field} is required, but not described"));
             }
-            // A condition on fields describes them no second time.
+            // A condition on fields does not describe them again.
             for (key, part) in parts.iter().filter(|(key, _)| !["if", "then", "else"].contains(&key.as_str())) {
-                look(whole, part, &format!("{place}/{key}"), wrong);
+                check(whole, part, &format!("{place}/{key}"), problems);
             }
         }
         _ => {}
@@ -73,7 +74,7 @@ fn look(whole: &Value, here: &Value, place: &str, wrong: &mut Vec<String>) {
 }
 
 #[test]
-fn every_document_of_the_program_has_a_schema_and_every_schema_a_document() {
+fn documents_and_schemas_match() {
     let mut named = BTreeSet::new();
     names_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
     assert!(named.len() >= 9, "{named:?}");
@@ -81,7 +82,7 @@ fn every_document_of_the_program_has_a_schema_and_every_schema_a_document() {
     assert_eq!(named, described);
 }
 
-/// Every NAME of a `foodstream.NAME/1` below a folder of sources.
+/// Every NAME of a `foodstream.NAME/1` in the sources below a directory.
 fn names_in(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -105,7 +106,7 @@ fn every_example() -> examples::Examples {
 }
 
 #[test]
-fn every_schema_takes_its_examples_and_has_some() {
+fn schemas_accept_their_examples() {
     let mut without: BTreeSet<_> = schemas().keys().map(String::as_str).collect();
     for (name, example) in every_example() {
         without.remove(name);
@@ -119,17 +120,16 @@ fn every_schema_takes_its_examples_and_has_some() {
 }
 
 #[test]
-fn no_schema_takes_the_example_of_another() {
+fn schemas_reject_other_examples() {
     for (name, example) in every_example() {
         let takers = schemas().iter().filter(|(_, schema)| schema.takes(&example)).map(|(name, _)| name.as_str());
         assert_eq!(takers.collect::<Vec<_>>(), [name]);
     }
 }
 
-/// What each schema takes although something was done to an example of it: nothing but what stands here. Paths are
-/// general: `*` is a row, a minute or a name of a count.
+/// The snapshot has all mutations that a schema accepts. In paths, `*` is a row, a minute or the name of a count.
 #[test]
-fn a_field_that_is_missing_new_or_of_another_type_is_refused_but_where_the_schema_allows_it() {
+fn schemas_reject_mutations() {
     let mut taken: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut refused = 0;
     for (name, example) in every_example() {
@@ -145,7 +145,7 @@ fn a_field_that_is_missing_new_or_of_another_type_is_refused_but_where_the_schem
     let lines = taken.into_iter().flat_map(|(name, taken)| {
         [name.to_owned()].into_iter().chain(taken.into_iter().map(|taken| format!("  {taken}")))
     });
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!("accepted_mutations", lines.collect::<Vec<_>>().join("\n"));
 }
 
 fn general(path: &str) -> String {

@@ -1,11 +1,11 @@
-//! Owns damage: every way to take one thing away from a document, to add one, or to make one another type.
+//! Mutations of a document: each field removed, a field added, and each value replaced by another type.
 
 use serde_json::{Map, Value, json};
 
-/// What was done to a document, where, and what came of it.
+/// A mutated document.
 pub struct Mutant {
     pub what: &'static str,
-    /// Names and numbers from the root to the place, `/` before each.
+    /// The JSON pointer of the mutation.
     pub path: String,
     pub value: Value,
 }
@@ -15,13 +15,13 @@ pub fn mutants(document: &Value) -> Vec<Mutant> {
     let mut found = Vec::new();
     walk(document, "", &mut |what, path, place, change| {
         let mut value = document.clone();
-        *value.pointer_mut(place).expect("stands") = change;
+        *value.pointer_mut(place).expect("exists") = change;
         found.push(Mutant { what, path: path.to_owned(), value });
     });
     found
 }
 
-/// What to do at a place: what it is called, the path that it is told by, the place to write to, and what to write.
+/// Applies a mutation: its name, its path for messages, the pointer to replace, and the new value.
 type Change<'a> = dyn FnMut(&'static str, &str, &str, Value) + 'a;
 
 fn walk(here: &Value, path: &str, change: &mut Change<'_>) {
@@ -49,12 +49,12 @@ fn walk(here: &Value, path: &str, change: &mut Change<'_>) {
     }
 }
 
-/// Values that are none of this kind. What stands at `null` may be of any simple type otherwise.
+/// Values of other types. The field of a `null` may have any simple type, so only complex ones are used there.
 fn others(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => vec![json!(true), json!([[]]), json!({"": {}})],
         Value::Bool(_) => vec![Value::Null, json!("\0"), json!(7), json!([[]]), json!({"": {}})],
-        // Between whole numbers where one is whole, and a number as a text.
+        // For an integer also a fraction, and a number as a string.
         Value::Number(number) if !number.is_f64() => {
             vec![Value::Null, json!(true), json!("7"), json!(7.5), json!([[]]), json!({"": {}})]
         }

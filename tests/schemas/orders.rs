@@ -1,4 +1,4 @@
-//! Owns the comparison of the events' schemas with the program's own readers of events.
+//! Comparison of the event schemas with the program's decoders of events.
 
 use foodstream::domain::{DecisionRecord, decode_decision};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::samples::{Expected, order_samples};
 use crate::schemas::schemas;
 
-/// Bad records that the schema takes, as no JSON Schema can say what is wrong with them.
+/// Bad records that the schema accepts, because JSON Schema cannot express what is wrong with them.
 const BEYOND_A_SCHEMA: [&str; 9] = [
     "known field twice",
     "known field twice, once escaped",
@@ -19,7 +19,7 @@ const BEYOND_A_SCHEMA: [&str; 9] = [
     "timestamp carried beyond 9999",
 ];
 
-/// Orders that cannot be tried, as a number in a field that nobody reads is beyond this test's own JSON parser.
+/// Orders that this test's JSON parser cannot parse, because of a number in an unknown field.
 const BEYOND_THE_PARSER: [&str; 1] = ["1e400 in an unknown field"];
 
 #[test]
@@ -36,7 +36,7 @@ fn order_schema_agrees_with_the_decoder() {
                 panic!("{}: {:#?}", sample.name, value.map(|value| schema.problems(&value)));
             }
             (Expected::Bad(_), true) => beyond_a_schema.push(sample.name),
-            (Expected::Skipped, true) => panic!("{} is another event, and the schema takes it", sample.name),
+            (Expected::Skipped, true) => panic!("{} is another event, but the schema accepts it", sample.name),
         }
     }
     assert_eq!(beyond_a_schema, BEYOND_A_SCHEMA);
@@ -47,7 +47,7 @@ fn order_schema_agrees_with_the_decoder() {
 const DECISION: &str = r#"{"event_type":"InventoryEvent","order_id":"a","restaurant_id":"","item_id":"b","quantity":2,"price":8.50,"action":"reject","reason":"out_of_stock","restocked":0,"on_hand":98,"line":0,"lines":1,"source":{"partition":4,"offset":1234},"timestamp":"2026-11-22T12:00:00.123Z"}"#;
 
 #[test]
-fn the_schema_of_decisions_says_what_the_reader_says() {
+fn decision_schema_agrees_with_the_decoder() {
     let schema = &schemas()["events/inventory-event"];
     for (from, to) in [
         ("", ""),

@@ -124,7 +124,7 @@ fn run_one(
 /// With exit code 2 and every mistake.
 pub fn check(context: &Context, typed: &cli::ScenarioFiles) -> Outcome {
     tell_scripts(context, &typed.files, |ScriptRow { file, steps, expectations, .. }| {
-        format!("{}: {steps} steps, {expectations} expectations, no mistake\n", report::printable(file))
+        format!("{}: {steps} steps, {expectations} expectations, no mistakes\n", report::printable(file))
     })
 }
 

@@ -80,7 +80,7 @@ fn found(typed: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut text = Vec::new();
-        fs::File::open(path)?.take(Script::LARGEST as u64 + 1).read_to_end(&mut text)?;
+        fs::File::open(path)?.take(Script::MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
         Ok(text)
     };
     read().map_err(|error| Failure::new(Code::Usage, format!("{} cannot be read: {error}", path.display())))

@@ -1,32 +1,33 @@
-//! Owns pictures made of rows: what ran when, and bars of counts; each row has its name above it, so that any width will do.
+//! Bar charts with a row per bar: the timeline of processes, and counts. The name is above its row, so that any width
+//! works.
 
 use super::{
     format,
     lag_chart::time_axis,
     minutes_chart::texture,
     scale::{Scale, drawable},
-    svg::{Anchor, Mark, Point, Size, Svg, fitting, room_of},
+    svg::{Anchor, Mark, Point, Size, Svg, fitting, width_of},
 };
 use crate::scenario::EndedBy;
 
 const ROW: f64 = 37.0;
 const BAR: f64 = 11.0;
 
-/// One process on a picture of what ran when.
+/// A process on the timeline.
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) name: String,
     pub(super) from: f64,
-    /// `None` while it has no end.
+    /// `None` while it is running.
     pub(super) to: Option<f64>,
     pub(super) background: bool,
     pub(super) ended_by: Option<EndedBy>,
-    /// Whether it ended as something that went wrong.
+    /// Whether it ended with an error.
     pub(super) failed: bool,
 }
 
-/// What ran when, from the start of a run to `end`.
-pub(super) fn spans_picture(id: &str, title: &str, description: &str, spans: &[Span], end: f64, size: Size) -> Svg {
+/// The timeline of processes, from the start of a run to `end`.
+pub(super) fn timeline_chart(id: &str, title: &str, description: &str, spans: &[Span], end: f64, size: Size) -> Svg {
     let (left, right) = (8.0, size.width() - 18.0);
     let times = spans.iter().flat_map(|span| [Some(span.from), span.to]).flatten().filter_map(drawable);
     let end = times.fold(drawable(end).unwrap_or_default(), f64::max);
@@ -37,8 +38,8 @@ pub(super) fn spans_picture(id: &str, title: &str, description: &str, spans: &[S
         let (from, to) = (x.at(span.from), x.at(span.to.unwrap_or(end)));
         let (from, to) = (from.min(to), from.max(to));
         let name = fitting(&span.name, right - left);
-        let room = room_of(&name);
-        let at = Point(from.min(right - room).max(left), top + 11.0);
+        let width = width_of(&name);
+        let at = Point(from.min(right - width).max(left), top + 11.0);
         marks.push(Mark::Text { class: "label", at, anchor: Anchor::Start, text: name });
         let bar = top + 15.0;
         let class = match (span.failed, span.background) {
@@ -61,17 +62,17 @@ pub(super) fn spans_picture(id: &str, title: &str, description: &str, spans: &[S
     Svg { id: id.to_owned(), size, height: top + 30.0, title, description, marks }
 }
 
-/// One bar of a count.
+/// A bar of a count.
 #[derive(Debug, Clone)]
 pub(super) struct Count {
     pub(super) name: String,
     pub(super) number: u64,
-    /// What is said behind the number, as in `of 1,234`.
+    /// Text after the number, as in `of 1,234`.
     pub(super) note: String,
 }
 
-/// Counts as bars, in the texture of an outcome of orders.
-pub(super) fn counts_picture(
+/// Counts as bars, with the texture of an order outcome.
+pub(super) fn counts_chart(
     id: &str,
     title: &str,
     description: &str,
@@ -83,8 +84,8 @@ pub(super) fn counts_picture(
         .iter()
         .map(|row| fitting(&format!("{} {}", format::grouped(row.number), row.note), size.width() / 2.0))
         .collect();
-    let beside = texts.iter().map(|text| room_of(text)).fold(0.0, f64::max) + 10.0;
-    #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+    let beside = texts.iter().map(|text| width_of(text)).fold(0.0, f64::max) + 10.0;
+    #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
     let most = counts.iter().map(|row| row.number as f64).fold(1.0, f64::max);
     let left = 4.0;
     let x = Scale::new([0.0, most], [left, size.width() - beside]);
@@ -93,7 +94,7 @@ pub(super) fn counts_picture(
     for (row, text) in counts.iter().zip(texts) {
         let name = fitting(&row.name, size.width() - left);
         marks.push(Mark::Text { class: "label", at: Point(left, top + 11.0), anchor: Anchor::Start, text: name });
-        #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+        #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
         let end = x.at(row.number as f64).max(left + 1.0);
         let bar = top + 15.0;
         let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome % 4];
@@ -115,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_that_is_drawn_is_within_the_view_box_and_no_label_stands_on_another(
+        fn marks_are_inside_and_labels_do_not_overlap(
             rows in prop::collection::vec((".{0,200}", any::<f64>(), prop::option::of(0.0f64..500.0), any::<u64>()), 0..40),
             end in 0.0f64..1000.0,
         ) {
@@ -133,7 +134,7 @@ mod tests {
             let spans: Vec<_> = rows.iter().map(span).collect();
             let counts: Vec<_> = rows.iter().map(count).collect();
             for size in [Size::Wide, Size::Narrow, Size::Half] {
-                for svg in [spans_picture("a", "", "", &spans, end, size), counts_picture("b", "", "", &counts, 1, size)] {
+                for svg in [timeline_chart("a", "", "", &spans, end, size), counts_chart("b", "", "", &counts, 1, size)] {
                     prop_assert!(outside(&svg).is_empty(), "{:?}", outside(&svg));
                     prop_assert!(overlapping(&svg).is_empty(), "{:?}", overlapping(&svg));
                 }

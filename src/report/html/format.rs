@@ -1,22 +1,22 @@
-//! Owns how format, times and values are written on a page: for people, with thousands set apart.
+//! Formatting of numbers, times and values on a page.
 
 use serde_json::Value;
 
 use crate::report::printable;
 use crate::units;
 
-/// What stands where there is nothing.
+/// Shown for a missing value.
 pub(super) const NOTHING: &str = "–";
 
 /// The longest text of a value that a cell shows, in characters.
 const LONGEST: usize = 240;
 
-/// An integer with its thousands set apart: `12,345`.
+/// An integer with a comma after every three digits and a minus sign: `−12,345`.
 pub(super) fn grouped(number: impl Into<i128>) -> String {
     units::grouped(number).replace('-', "−")
 }
 
-/// A number with at most that many decimals, none of them an idle zero.
+/// A number with at most that many decimals, without trailing zeros.
 pub(super) fn decimal(number: f64, decimals: usize) -> String {
     if !number.is_finite() {
         return NOTHING.to_owned();
@@ -30,12 +30,12 @@ pub(super) fn decimal(number: f64, decimals: usize) -> String {
     let is_zero = rest.is_empty() && whole == "0";
     let sign = if number < 0.0 && !is_zero { "−" } else { "" };
     let point = if rest.is_empty() { "" } else { "." };
-    // Below 1e15, so it parses.
+    // The number is below 1e15, so it parses.
     let whole = whole.parse::<i64>().map_or_else(|_| whole.to_owned(), units::grouped);
     format!("{sign}{whole}{point}{rest}")
 }
 
-/// A number beside an axis: short however large it is.
+/// The label of a number on an axis: always short.
 pub(super) fn short(number: f64) -> String {
     let size = number.abs();
     match size {
@@ -47,7 +47,8 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
-/// A span of time as people say it: `3.2 s`, `121.4 s`, `5 min 3 s`, `1 h 2 min`; seconds as far as [`moment`] counts in them.
+/// A duration: `3.2 s`, `121.4 s`, `5 min 3 s`, `1 h 2 min`. Like [`moment`] it uses seconds up to three minutes, which
+/// `units::duration` does not.
 pub(super) fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
     if !size.is_finite() || size < 179.95 {
@@ -68,7 +69,7 @@ pub(super) fn seconds(seconds: f64) -> String {
     format!("{sign}{} h {:.0} min", decimal(hours, 0), minutes - hours * 60.0)
 }
 
-/// A moment of a run beside an axis that ends at `end`: `30 s`, `1:30`, `2:05:00`.
+/// The label of a time on an axis that ends at `end`: `30 s`, `1:30`, `2:05`.
 pub(super) fn moment(at: f64, end: f64) -> String {
     if end <= 180.0 || !at.is_finite() {
         return format!("{} s", decimal(at, 2));
@@ -81,7 +82,7 @@ pub(super) fn moment(at: f64, end: f64) -> String {
     format!("{}:{minutes:02.0}", short(hours))
 }
 
-/// A part of a whole in percent: `4.8 %`.
+/// A share in percent: `4.8 %`.
 pub(super) fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return NOTHING.to_owned();
@@ -91,7 +92,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
     format!("{} %", decimal(percent, 1))
 }
 
-/// A value of a document: numbers with their thousands apart, text as it may be printed, the rest as short JSON.
+/// A value of a document: a formatted number, printable text, or short JSON.
 pub(super) fn value(value: &Value) -> String {
     match value {
         Value::Null => NOTHING.to_owned(),
@@ -107,7 +108,7 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
-/// Text that is not longer than a cell should be.
+/// Text, shortened to fit a cell.
 pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_have_separators() {
         assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(-1_234_567)], ["0", "999", "1,000", "−1,234,567"]);
         assert_eq!(grouped(i64::MIN), "−9,223,372,036,854,775,808");
         assert_eq!([decimal(1234.50, 2), decimal(-0.001, 2), decimal(0.25, 1)], ["1,234.5", "0", "0.2"]);
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_moments_are_said_as_people_say_them() {
+    fn durations_and_times_use_natural_units() {
         assert_eq!(
             [seconds(0.04), seconds(3.25), seconds(59.94), seconds(179.96)],
             ["0 s", "3.2 s", "59.9 s", "3 min 0 s"]
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_text_that_can_be_printed_and_is_not_long() {
+    fn values_are_printable_and_short() {
         assert_eq!(value(&json!(12345)), "12,345");
         assert_eq!(value(&json!(u64::MAX)), "18,446,744,073,709,551,615");
         assert_eq!(value(&json!(0.125)), "0.125");

@@ -1,4 +1,4 @@
-//! Owns the part about lag: a picture for each group, what happened meanwhile, the drain as predicted and as it was.
+//! Lag section of a page: a chart for each group, the events of the run, and the predicted and actual drains.
 
 use super::{
     format,
@@ -10,11 +10,12 @@ use super::{
 };
 use crate::report::printable;
 use crate::scenario::{EventKind, LagSample, LagSeries, Prediction, RunEvent};
+use crate::units;
 
-/// Samples that a table shows; of more, every so manieth, and always the peak.
+/// The most samples in a table. Of more, every n-th is shown, and always the peak.
 const SAMPLES: usize = 240;
 
-/// The lag of groups over time; nothing, where no sample was taken.
+/// The lag of groups over time; `None` without samples.
 pub(super) fn lag_section(groups: &[LagSeries], events: &[RunEvent], end: f64) -> Option<Section> {
     if groups.iter().all(|group| group.samples.is_empty()) {
         return None;
@@ -37,9 +38,9 @@ fn add_group(section: &mut Section, index: usize, group: &LagSeries, marks: &[(f
     let story = story(group);
     section.paragraph(story.clone());
     let is_predicted = !group.predictions.is_empty();
-    let picture = LagChart {
+    let chart = LagChart {
         id: format!("lag{index}"),
-        title: format!("Messages of {name} that wait, over time"),
+        title: format!("Lag of {name} in messages, over time"),
         description: story,
         unit: Unit::Count,
         samples: group.samples.iter().map(|sample| (sample.at_seconds, sample.messages.map(counted))).collect(),
@@ -48,16 +49,16 @@ fn add_group(section: &mut Section, index: usize, group: &LagSeries, marks: &[(f
         end,
     };
     section.add(&Figure {
-        drawings: vec![picture.at(Size::Wide), picture.at(Size::Narrow)],
+        charts: vec![chart.at(Size::Wide), chart.at(Size::Narrow)],
         legend: legend(is_predicted, marks),
-        caption: "Messages that wait, by time since the start.".to_owned(),
+        caption: "Lag in messages, by time since the start.".to_owned(),
     });
     if group.samples.iter().any(|sample| sample.seconds.is_some_and(|seconds| seconds > 0.0)) {
         let oldest = group.samples.iter().filter_map(|sample| sample.seconds).fold(0.0, f64::max);
-        let picture = LagChart {
+        let chart = LagChart {
             id: format!("lag{index}seconds"),
-            title: format!("Age of the oldest message that waits for {name}, over time"),
-            description: format!("The oldest was {} old.", format::seconds(oldest)),
+            title: format!("Age of the oldest unread message of {name}, over time"),
+            description: format!("The oldest unread message was {} old.", format::seconds(oldest)),
             unit: Unit::Seconds,
             samples: group.samples.iter().map(|sample| (sample.at_seconds, sample.seconds)).collect(),
             events: &[],
@@ -65,9 +66,9 @@ fn add_group(section: &mut Section, index: usize, group: &LagSeries, marks: &[(f
             end,
         };
         section.add(&Figure {
-            drawings: vec![picture.at(Size::Wide), picture.at(Size::Narrow)],
+            charts: vec![chart.at(Size::Wide), chart.at(Size::Narrow)],
             legend: Vec::new(),
-            caption: "Age of the oldest message that waits, by time since the start.".to_owned(),
+            caption: "Age of the oldest unread message, by time since the start.".to_owned(),
         });
     }
     if is_predicted {
@@ -79,43 +80,38 @@ fn add_group(section: &mut Section, index: usize, group: &LagSeries, marks: &[(f
     section.add(&samples_table(&group.samples));
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+#[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
 const fn counted(messages: i64) -> f64 {
     messages as f64
 }
 
-/// What happened to a group, in a sentence or three.
+/// The lag of a group in a few sentences.
 fn story(group: &LagSeries) -> String {
     let known: Vec<_> = group.samples.iter().filter_map(|sample| Some((sample.at_seconds, sample.messages?))).collect();
     let (Some(peak), Some(last)) = (known.iter().rev().max_by_key(|(_, messages)| *messages), known.last()) else {
-        return "Its lag was not known while it was looked at: it has committed nothing, or not on every partition."
-            .to_owned();
+        return "The lag was never known: the group has no committed offset, or not on every partition.".to_owned();
     };
     let mut story = if peak.1 <= 0 {
-        "Nothing ever waited.".to_owned()
+        "The lag was always 0.".to_owned()
     } else {
         let peak = format!(
-            "The lag peaked at {} messages {} after the start",
-            format::grouped(peak.1),
+            "The lag peaked at {} {} after the start",
+            units::counted(peak.1, "message"),
             format::seconds(peak.0)
         );
-        let last = match last.1 {
-            0 => "at the end nothing waits".to_owned(),
-            waiting => format!("at the end {} wait", format::grouped(waiting)),
-        };
-        format!("{peak}; {last}.")
+        format!("{peak}; at the end it was {}.", format::grouped(last.1))
     };
     for prediction in &group.predictions {
         let predicted = format::seconds(prediction.drained_at_seconds);
         let rate = format::decimal(prediction.per_second, 1);
         let outcome = match prediction.was_drained_at_seconds {
-            Some(was) => format!("it was, after {}{}.", format::seconds(was), off_by(prediction, was)),
-            None => "it was not while the run lasted.".to_owned(),
+            Some(was) => format!("the actual end was {}{}.", format::seconds(was), off_by(prediction, was)),
+            None => "the run ended before that.".to_owned(),
         };
         story.extend([
-            " Falling by ",
+            " At the initial rate of ",
             &rate,
-            " messages/s it should have been drained after ",
+            " messages/s the drain was predicted to end at ",
             &predicted,
             "; ",
             &outcome,
@@ -124,7 +120,7 @@ fn story(group: &LagSeries) -> String {
     story
 }
 
-/// How far off a prediction was, measured by how long the drain took.
+/// The error of a prediction, relative to the actual duration of the drain.
 fn off_by(prediction: &Prediction, was: f64) -> String {
     let (predicted, took) = (prediction.drained_at_seconds - prediction.at_seconds, was - prediction.at_seconds);
     let off = (took - predicted) * 100.0 / took;
@@ -132,7 +128,7 @@ fn off_by(prediction: &Prediction, was: f64) -> String {
         return String::new();
     }
     match format::decimal(off.abs(), 0) {
-        exactly if exactly == "0" => " (as predicted)".to_owned(),
+        zero if zero == "0" => " (as predicted)".to_owned(),
         percent if off > 0.0 => format!(" (the drain took {percent} % longer)"),
         percent => format!(" (the drain took {percent} % less)"),
     }
@@ -140,25 +136,26 @@ fn off_by(prediction: &Prediction, was: f64) -> String {
 
 fn legend(is_predicted: bool, events: &[(f64, EventKind)]) -> Vec<(Vec<Mark>, String)> {
     let line = |class| vec![Mark::line(class, Point(1.0, 7.0), Point(25.0, 7.0))];
-    let mut legend = vec![(line("lag-line"), "messages that wait".to_owned())];
+    let mut legend = vec![(line("lag-line"), "lag in messages".to_owned())];
     if is_predicted {
-        legend.push((line("predicted"), "drain as predicted".to_owned()));
+        legend.push((line("predicted"), "predicted drain".to_owned()));
         let diamond = Mark::Diamond { class: "predicted-end", at: Point(13.0, 7.0), radius: 6.0 };
-        legend.push((vec![diamond], "drained, as predicted".to_owned()));
-        legend.push((vec![Mark::Dot { class: "drained", at: Point(13.0, 7.0), radius: 4.5 }], "drained".to_owned()));
+        legend.push((vec![diamond], "predicted end of the drain".to_owned()));
+        let dot = Mark::Dot { class: "drained", at: Point(13.0, 7.0), radius: 4.5 };
+        legend.push((vec![dot], "actual end of the drain".to_owned()));
     }
     if !events.is_empty() {
         let badge = Mark::Area { class: "badge", at: Point(5.0, 1.0), width: 16.0, height: 12.0 };
-        legend.push((vec![badge], "event, numbered as in the table below".to_owned()));
+        legend.push((vec![badge], "event, with its number in the table below".to_owned()));
     }
     if events.iter().any(|(_, kind)| *kind == EventKind::Killed) {
         let badge = Mark::Area { class: "badge kill", at: Point(5.0, 1.0), width: 16.0, height: 12.0 };
-        legend.push((vec![badge], "a kill among them".to_owned()));
+        legend.push((vec![badge], "event with a kill".to_owned()));
     }
     legend
 }
 
-/// The events, numbered as on the pictures.
+/// The events, with the numbers on the charts.
 fn events_table(events: &[RunEvent]) -> HtmlTable {
     let rows = events.iter().enumerate().map(|(index, event)| {
         vec![
@@ -177,8 +174,8 @@ fn events_table(events: &[RunEvent]) -> HtmlTable {
     });
     HtmlTable {
         class: "events",
-        caption: "What happened meanwhile".to_owned(),
-        heads: vec![("no.", true), ("after", true), ("what", false), ("step", false), ("in words", false)],
+        caption: "Events".to_owned(),
+        heads: vec![("no.", true), ("time", true), ("event", false), ("step", false), ("details", false)],
         rows: rows.collect(),
         fold: Collapse::WhenLong,
     }
@@ -237,21 +234,21 @@ fn predictions_table(predictions: &[Prediction]) -> HtmlTable {
     });
     HtmlTable {
         class: "small",
-        caption: "The drain, as predicted from its first quarter and as it was".to_owned(),
+        caption: "Drains: predicted from the first quarter, and actual".to_owned(),
         heads: vec![
-            ("from", true),
-            ("waiting", true),
-            ("falling by", true),
-            ("predicted", true),
-            ("drained", true),
-            ("off by", true),
+            ("start", true),
+            ("lag", true),
+            ("rate", true),
+            ("predicted end", true),
+            ("actual end", true),
+            ("error", true),
         ],
         rows: rows.collect(),
         fold: Collapse::WhenLong,
     }
 }
 
-/// The peak and the end of each partition.
+/// The peak and the final lag of each partition.
 fn partitions_table(samples: &[LagSample]) -> Option<HtmlTable> {
     let last = samples.iter().rev().find(|sample| !sample.partitions.is_empty())?;
     let rows = last.partitions.iter().map(|row| {
@@ -272,8 +269,8 @@ fn partitions_table(samples: &[LagSample]) -> Option<HtmlTable> {
     });
     Some(HtmlTable {
         class: "",
-        caption: "Each partition".to_owned(),
-        heads: vec![("partition", false), ("peak", true), ("after", true), ("at the end", true), ("oldest then", true)],
+        caption: "Lag by partition".to_owned(),
+        heads: vec![("partition", false), ("peak", true), ("time", true), ("final", true), ("oldest message", true)],
         rows: rows.collect(),
         fold: Collapse::Always,
     })
@@ -291,13 +288,13 @@ fn samples_table(samples: &[LagSample]) -> HtmlTable {
         [Cell::Number(format::seconds(sample.at_seconds))].into_iter().chain(cells).collect()
     });
     let caption = match apart {
-        1 => "Every sample".to_owned(),
+        1 => "All samples".to_owned(),
         _ => format!("One in {apart} of {} samples, and the peak", format::grouped(samples.len() as u64)),
     };
     HtmlTable {
         class: "",
         caption,
-        heads: vec![("after", true), ("messages", true), ("oldest", true)],
+        heads: vec![("time", true), ("messages", true), ("oldest", true)],
         rows: rows.collect(),
         fold: Collapse::Always,
     }

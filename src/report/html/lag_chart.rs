@@ -1,39 +1,39 @@
-//! Owns the picture of a group's lag over time: what was measured, what happened meanwhile, and the drain as predicted.
+//! Chart of a group's lag over time: the samples, the events of the run, and the predicted drain.
 
 use super::{
     format,
     scale::{Scale, Unit, drawable, step, ticks},
-    svg::{Anchor, LETTER, Mark, Point, Size, Svg, room_of},
+    svg::{Anchor, LETTER, Mark, Point, Size, Svg, width_of},
 };
 use crate::scenario::{EventKind, Prediction};
 
-/// Heights of what stands in a picture, in its units.
+/// Heights of the parts of a chart.
 const MARK_ROW: f64 = 19.0;
 const BELOW: f64 = 36.0;
-/// The most rows that the marks of events take.
+/// The most rows of event marks.
 const ROWS: usize = 3;
-/// Points of a line; more of them than a screen has columns are thinned to the lowest and highest of each column.
+/// The most points of a line. More are reduced to the lowest and highest of each column.
 const COLUMNS: usize = 600;
 
-/// What a lag picture shows.
+/// The content of a lag chart.
 #[derive(Debug, Clone)]
 pub(super) struct LagChart<'a> {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) description: String,
-    /// What is counted: messages, or seconds.
+    /// The unit: messages or seconds.
     pub(super) unit: Unit,
-    /// When and how much; `None` where nothing is known.
+    /// Time and lag; `None` if the lag is unknown.
     pub(super) samples: Vec<(f64, Option<f64>)>,
-    /// When and of which kind, in the order in which they are numbered.
+    /// Time and kind of each event, in the order of their numbers.
     pub(super) events: &'a [(f64, EventKind)],
     pub(super) predictions: &'a [Prediction],
-    /// When the run ended.
+    /// End of the run.
     pub(super) end: f64,
 }
 
 impl LagChart<'_> {
-    /// The picture at one size.
+    /// The chart at one size.
     pub(super) fn at(&self, size: Size) -> Svg {
         let samples: Vec<(f64, Option<f64>)> =
             self.samples.iter().filter_map(|(at, lag)| Some((drawable(*at)?, lag.and_then(drawable)))).collect();
@@ -55,16 +55,16 @@ impl LagChart<'_> {
                 (tick, if self.unit == Unit::Seconds { format::moment(tick, y_high) } else { format::short(tick) })
             })
             .collect();
-        let left = y_labels.iter().map(|(_, label)| room_of(label)).fold(32.0, f64::max) + 10.0;
+        let left = y_labels.iter().map(|(_, label)| width_of(label)).fold(32.0, f64::max) + 10.0;
 
         let latest =
             samples.iter().map(|(at, _)| *at).chain([drawable(self.end).unwrap_or_default()]).fold(0.0, f64::max);
         let earliest = samples.iter().map(|(at, _)| *at).fold(0.0, f64::min);
-        // A prediction far behind the end of the run must not press the run itself into a corner.
+        // A prediction far after the end of the run must not shrink the run itself.
         let predicted = self.predictions.iter().filter_map(|prediction| drawable(prediction.drained_at_seconds));
         let far = predicted.fold(latest, f64::max).min(earliest + (latest - earliest) * 1.3);
         let labels = EventLabels::of(self.events);
-        let right = (labels.room / 2.0 + 2.0).max(28.0);
+        let right = (labels.width / 2.0 + 2.0).max(28.0);
         let x = Scale::new([earliest, far], [left, width - right]);
         let clusters = labels.clusters(self.events, &x);
         let rows = clusters.iter().map(|cluster| cluster.row + 1).max().unwrap_or_default();
@@ -81,7 +81,7 @@ impl LagChart<'_> {
             marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text: label.clone() });
         }
         time_axis(&mut marks, &x, [left, width - right], bottom);
-        draw_events(&mut marks, &clusters, labels.room, bottom);
+        draw_events(&mut marks, &clusters, labels.width, bottom);
 
         let area: Vec<_> = unbroken(&samples);
         for run in &area {
@@ -106,7 +106,7 @@ impl LagChart<'_> {
             let text = format!("peak {lag_text}");
             let place = Point(x.at(at), y.at(lag));
             marks.push(Mark::Dot { class: "peak", at: place, radius: 4.0 });
-            let half = room_of(&text) / 2.0;
+            let half = width_of(&text) / 2.0;
             let middle = place.0.clamp(left + half, (width - right - half).max(left + half));
             let at = Point(middle, place.1 - 9.0);
             marks.push(Mark::Text { class: "label halo", at, anchor: Anchor::Middle, text });
@@ -123,34 +123,34 @@ impl LagChart<'_> {
 }
 
 fn highest(best: (f64, f64), found: (f64, f64)) -> (f64, f64) {
-    // A value that is none is higher than nothing.
+    // NaN is not the peak.
     if best.1 >= found.1 { best } else { found }
 }
 
-/// A line below the plot with the moments of the run on it.
+/// The time axis.
 pub(super) fn time_axis(marks: &mut Vec<Mark>, x: &Scale, [left, right]: [f64; 2], bottom: f64) {
     let (low, high) = (x.low(), x.high());
     marks.push(Mark::line("axis", Point(left, bottom), Point(right, bottom)));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a picture has some ten ticks")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a chart has some ten ticks")]
     let most = ((right - left) / 72.0) as usize;
     for tick in ticks([low, high], step(high - low, most, Unit::Seconds)) {
         let place = x.at(tick);
         marks.push(Mark::line("axis", Point(place, bottom), Point(place, bottom + 5.0)));
         let text = format::moment(tick, high);
-        let half = room_of(&text) / 2.0;
+        let half = width_of(&text) / 2.0;
         let at = Point(place.clamp(half, (right + 10.0 - half).max(half)), bottom + 19.0);
         marks.push(Mark::Text { class: "tick", at, anchor: Anchor::Middle, text });
     }
 }
 
-/// Samples without the gaps in which nothing is known.
+/// The lines between the gaps of unknown lag.
 fn unbroken(samples: &[(f64, Option<f64>)]) -> Vec<Vec<(f64, f64)>> {
     let runs = samples.split(|(_, lag)| lag.is_none());
     let known = runs.map(|run| run.iter().filter_map(|(at, lag)| Some((*at, (*lag)?))).collect::<Vec<_>>());
     known.filter(|run| !run.is_empty()).collect()
 }
 
-/// The same line with fewer points: of each column its first, lowest, highest and last.
+/// A line with fewer points: the first, lowest, highest and last of each column.
 fn thinned(run: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if run.len() <= COLUMNS {
         return run.to_vec();
@@ -171,10 +171,10 @@ fn thinned(run: &[(f64, f64)]) -> Vec<(f64, f64)> {
 fn draw_prediction(marks: &mut Vec<Mark>, prediction: &Prediction, x: &Scale, y: &Scale) {
     let Prediction { at_seconds: from, drained_at_seconds: to, was_drained_at_seconds: was, messages, .. } = prediction;
     let (Some(from), Some(to)) = (drawable(*from), drawable(*to)) else { return };
-    #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+    #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
     let lag = *messages as f64;
     if to > from {
-        // Where the picture ends before the prediction does, the line ends on its way.
+        // If the chart ends before the prediction, the line is cut there.
         let end = to.min(x.high());
         let left = lag * (1.0 - (end - from) / (to - from));
         let line = [Point(x.at(from), y.at(lag)), Point(x.at(end), y.at(left))];
@@ -188,7 +188,7 @@ fn draw_prediction(marks: &mut Vec<Mark>, prediction: &Prediction, x: &Scale, y:
     }
 }
 
-/// Events that stand so close together that they share a mark.
+/// Events that are so close together that they share a mark.
 #[derive(Debug)]
 struct Cluster {
     place: f64,
@@ -198,10 +198,10 @@ struct Cluster {
     has_kill: bool,
 }
 
-/// How the marks of events are laid out.
+/// The layout of event marks.
 struct EventLabels {
-    /// Room of the widest label.
-    room: f64,
+    /// The width of the widest label.
+    width: f64,
 }
 
 impl EventLabels {
@@ -209,17 +209,17 @@ impl EventLabels {
         let digits = events.len().to_string().len();
         #[allow(clippy::cast_precision_loss, reason = "a number of digits")]
         let letters = (2 * digits + 1) as f64;
-        Self { room: letters * LETTER + 6.0 }
+        Self { width: letters * LETTER + 6.0 }
     }
 
-    /// Marks left of each other share one when they are so close that even the rows do not keep them apart; a mark takes the
-    /// first row with room, and by that distance there always is one.
+    /// Events share a mark if they are too close even for separate rows. A mark takes the first free row, which always
+    /// exists at that distance.
     fn clusters(&self, events: &[(f64, EventKind)], x: &Scale) -> Vec<Cluster> {
         let placed = events.iter().map(|(at, kind)| (x.at(*at), *kind));
         let mut placed: Vec<_> = placed.enumerate().map(|(index, (place, kind))| (place, index + 1, kind)).collect();
         placed.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
         #[allow(clippy::cast_precision_loss, reason = "three rows")]
-        let together = self.room / ROWS as f64;
+        let together = self.width / ROWS as f64;
         let mut clusters: Vec<Cluster> = Vec::new();
         let mut ends = [f64::NEG_INFINITY; ROWS];
         for (place, number, kind) in placed {
@@ -231,8 +231,8 @@ impl EventLabels {
                     last.has_kill |= is_kill;
                 }
                 _ => {
-                    let row = ends.iter().position(|end| place - self.room / 2.0 >= *end).unwrap_or(ROWS - 1);
-                    ends[row] = place + self.room / 2.0;
+                    let row = ends.iter().position(|end| place - self.width / 2.0 >= *end).unwrap_or(ROWS - 1);
+                    ends[row] = place + self.width / 2.0;
                     clusters.push(Cluster { place, row, first: number, last: number, has_kill: is_kill });
                 }
             }
@@ -242,7 +242,7 @@ impl EventLabels {
 }
 
 fn draw_events(marks: &mut Vec<Mark>, clusters: &[Cluster], widest: f64, bottom: f64) {
-    // All lines first, so that none runs through a number.
+    // Lines are drawn first, so that none covers a number.
     for cluster in clusters {
         #[allow(clippy::cast_precision_loss, reason = "three rows")]
         let from = 4.0 + cluster.row as f64 * MARK_ROW;
@@ -257,7 +257,7 @@ fn draw_events(marks: &mut Vec<Mark>, clusters: &[Cluster], widest: f64, bottom:
         };
         #[allow(clippy::cast_precision_loss, reason = "three rows")]
         let from = 3.0 + cluster.row as f64 * MARK_ROW;
-        let width = (room_of(&text) + 4.0).clamp(16.0, widest.max(16.0));
+        let width = (width_of(&text) + 4.0).clamp(16.0, widest.max(16.0));
         let class = if cluster.has_kill { "badge kill" } else { "badge" };
         let at = Point(cluster.place - width / 2.0, from);
         marks.push(Mark::Area { class, at, width, height: MARK_ROW - 3.0 });
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
     use crate::report::html::svg::testing::{outside, overlapping};
 
-    fn picture<'a>(
+    fn chart<'a>(
         samples: Vec<(f64, Option<f64>)>,
         events: &'a [(f64, EventKind)],
         predictions: &'a [Prediction],
@@ -296,26 +296,26 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_one_sample_and_nonsense_are_drawn_too() {
+    fn unusual_samples_are_drawn() {
         let nonsense =
             vec![(f64::NAN, Some(1.0)), (1.0, Some(f64::INFINITY)), (2.0, Some(f64::NAN)), (3.0, Some(-5.0))];
         for samples in [vec![], vec![(0.0, Some(0.0))], vec![(5.0, Some(7.0))], vec![(1.0, None)], nonsense] {
             for size in sizes() {
-                let svg = picture(samples.clone(), &[], &[]).at(size);
+                let svg = chart(samples.clone(), &[], &[]).at(size);
                 assert!(outside(&svg).is_empty(), "{samples:?} {size:?}: {:?}", outside(&svg));
             }
         }
     }
 
     #[test]
-    fn a_gap_in_what_is_known_is_a_gap_in_the_line() {
+    fn unknown_lag_is_a_gap_in_the_line() {
         let samples = [Some(1.0), Some(2.0), None, Some(3.0), None, Some(4.0), Some(5.0)];
         let samples: Vec<_> = (0u8..).map(f64::from).zip(samples).collect();
         assert_eq!(unbroken(&samples).iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 2]);
     }
 
     #[test]
-    fn a_thinned_line_keeps_its_ends_its_peak_and_its_low() {
+    fn thinned_line_keeps_ends_and_extremes() {
         let mut line: Vec<_> = (0..50_000).map(|at| (f64::from(at), 10.0)).collect();
         line[31_111].1 = 99.0;
         line[7].1 = -3.0;
@@ -327,16 +327,16 @@ mod tests {
     }
 
     #[test]
-    fn events_that_stand_alone_have_a_number_each_and_a_crowd_shares_one() {
+    fn close_events_share_a_mark() {
         let samples = vec![(0.0, Some(0.0)), (100.0, Some(9.0))];
         let apart: Vec<_> = (0..4).map(|index| (f64::from(index) * 25.0, EventKind::Started)).collect();
-        assert_eq!(badges(&picture(samples.clone(), &apart, &[]).at(Size::Narrow)), ["1", "2", "3", "4"]);
+        assert_eq!(badges(&chart(samples.clone(), &apart, &[]).at(Size::Narrow)), ["1", "2", "3", "4"]);
         let crowd: Vec<_> = (0..200).map(|index| (f64::from(index % 2), EventKind::Killed)).collect();
-        assert_eq!(badges(&picture(samples, &crowd, &[]).at(Size::Wide)).len(), 1);
+        assert_eq!(badges(&chart(samples, &crowd, &[]).at(Size::Wide)).len(), 1);
     }
 
     #[test]
-    fn a_prediction_beyond_the_picture_ends_on_its_way() {
+    fn prediction_is_cut_at_the_end_of_the_chart() {
         let prediction = Prediction {
             at_seconds: 50.0,
             messages: 100,
@@ -345,9 +345,9 @@ mod tests {
             was_drained_at_seconds: None,
         };
         let samples = vec![(0.0, Some(0.0)), (50.0, Some(100.0)), (100.0, Some(90.0))];
-        let svg = picture(samples, &[], &[prediction]).at(Size::Wide);
+        let svg = chart(samples, &[], &[prediction]).at(Size::Wide);
         assert!(svg.marks.iter().any(|mark| matches!(mark, Mark::Lines { class: "predicted", .. })));
-        assert!(!svg.marks.iter().any(|mark| matches!(mark, Mark::Diamond { .. })), "its end is not on the picture");
+        assert!(!svg.marks.iter().any(|mark| matches!(mark, Mark::Diamond { .. })), "its end is not on the chart");
         assert!(outside(&svg).is_empty());
     }
 
@@ -363,7 +363,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_that_is_drawn_is_within_the_view_box(
+        fn marks_are_inside_the_view_box(
             samples in prop::collection::vec((any_number(), prop::option::of(any_number())), 0..40),
             events in prop::collection::vec((any_number(), any_kind()), 0..130),
             from in any_number(), to in any_number(), was in prop::option::of(any_number()), messages: i64, seconds: bool,
@@ -372,24 +372,24 @@ mod tests {
                 at_seconds: from, messages, per_second: 1.0, drained_at_seconds: to, was_drained_at_seconds: was,
             };
             let predictions = [prediction];
-            let mut picture = picture(samples, &events, &predictions);
-            picture.unit = if seconds { Unit::Seconds } else { Unit::Count };
+            let mut chart = chart(samples, &events, &predictions);
+            chart.unit = if seconds { Unit::Seconds } else { Unit::Count };
             for size in sizes() {
-                let svg = picture.at(size);
+                let svg = chart.at(size);
                 prop_assert!(outside(&svg).is_empty(), "{:?}", outside(&svg));
             }
         }
 
         #[test]
-        fn no_label_stands_on_another(
+        fn labels_do_not_overlap(
             lags in prop::collection::vec(0.0f64..20_000.0, 1..40),
             events in prop::collection::vec(0.0f64..120.0, 0..130),
         ) {
             let samples = (0_u32..).map(f64::from).zip(lags).map(|(at, lag)| (at, Some(lag))).collect();
             let events: Vec<_> = events.into_iter().map(|at| (at, EventKind::Started)).collect();
             for size in sizes() {
-                let mut svg = picture(Vec::clone(&samples), &events, &[]).at(size);
-                // The peak's own label may stand on a line, never on a number of the axis: it lies within the plot.
+                let mut svg = chart(Vec::clone(&samples), &events, &[]).at(size);
+                // The label of the peak may cover a line but no number of the axis: it is within the plot.
                 svg.marks.retain(|mark| !matches!(mark, Mark::Text { class: "label halo", .. }));
                 prop_assert!(overlapping(&svg).is_empty(), "{:?}", overlapping(&svg));
             }

@@ -1,10 +1,10 @@
-//! Owns the way from the document of `lag` to lag over time: its samples by seconds since the first look.
+//! Conversion of a lag document to lag over time: samples by seconds since the first one.
 
 use crate::domain::EventTime;
 use crate::lag::{self, Groups, LagDocument};
 use crate::scenario::{LagSample, LagSeries, PartitionLagSample};
 
-/// Every group over time, and how long was looked.
+/// Every group over time, and the duration of the watch.
 pub(super) fn over_time(document: &LagDocument) -> (Vec<LagSeries>, f64) {
     let groups = match &document.groups {
         Groups::One(group) => std::slice::from_ref(&**group),
@@ -35,7 +35,7 @@ fn group_over_time(group: &lag::GroupLag, first: i64) -> LagSeries {
         messages: row.messages,
         seconds: row.seconds,
     });
-    // The newest look is told with its partitions; without a watch it is the only one.
+    // The document has the partitions of the last sample only. Without a watch it is the only sample.
     match samples.last_mut() {
         Some(last) => last.partitions = partitions.collect(),
         None => samples.push(LagSample {
@@ -63,7 +63,7 @@ mod tests {
     use crate::lag::{GroupSample, Isolation, LagPoint};
 
     #[test]
-    fn samples_count_from_the_first_look_and_the_last_has_its_partitions() {
+    fn times_start_at_the_first_sample() {
         let seen = |at_millis| GroupSample {
             group: "readers".to_owned(),
             state: "Stable".to_owned(),

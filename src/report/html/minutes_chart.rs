@@ -1,21 +1,21 @@
-//! Owns the picture of orders per minute: bars stacked by what became of the orders, told apart by texture as by hue.
+//! Chart of orders per minute: bars stacked by outcome, which differ in texture as well as in colour.
 
 use super::{
     format,
     scale::{Scale, Unit, step, ticks},
-    svg::{Anchor, Mark, Point, Size, Svg, room_of},
+    svg::{Anchor, Mark, Point, Size, Svg, width_of},
 };
 
-/// What can become of an order, from the bottom of a bar to its top.
+/// The outcomes of orders, from the bottom of a bar to its top.
 pub(super) const OUTCOMES: [&str; 4] = ["reserved", "rejected", "released", "pending"];
 
-/// Bars of more orders than this end at the top of the picture: a scale knows no larger numbers.
+/// The largest bar: larger numbers are cut at the top of the chart.
 const LARGEST: f64 = 5e14;
 
 /// One bar: its label and the orders of each outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Minute {
-    /// As people say it: `12:05`.
+    /// `12:05`
     pub(super) label: String,
     pub(super) orders: [u64; 4],
 }
@@ -26,18 +26,18 @@ impl Minute {
     }
 }
 
-/// What a picture of minutes shows.
+/// The content of a chart of minutes.
 #[derive(Debug, Clone)]
 pub(super) struct MinutesChart<'a> {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) description: String,
     pub(super) minutes: &'a [Minute],
-    /// Where the axis ends at least, so that two pictures can be compared.
+    /// The least end of the axis, so that two charts have the same scale.
     pub(super) at_least: u64,
 }
 
-/// Minutes that one bar stands for, so that bars stay wide enough to be seen.
+/// The number of minutes per bar, so that bars are wide enough to see.
 pub(super) fn minutes_a_bar(minutes: usize, size: Size) -> usize {
     let most = match size {
         Size::Wide => 120,
@@ -48,19 +48,19 @@ pub(super) fn minutes_a_bar(minutes: usize, size: Size) -> usize {
 }
 
 impl MinutesChart<'_> {
-    /// The picture at one size.
+    /// The chart at one size.
     pub(super) fn at(&self, size: Size) -> Svg {
         let together = minutes_a_bar(self.minutes.len(), size);
         let bars: Vec<_> = self.minutes.chunks(together).map(averaged).collect();
         let tallest = bars.iter().map(|(_, orders)| orders.iter().sum()).fold(0.0, f64::max);
-        #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+        #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
         let tallest = tallest.max(self.at_least as f64).min(LARGEST);
         let y_step = step(tallest, 4, Unit::Count);
         let y_high = ((tallest / y_step).ceil() * y_step).max(y_step);
         let y_labels: Vec<_> =
             ticks([0.0, y_high], y_step).into_iter().map(|tick| (tick, format::short(tick))).collect();
 
-        let left = y_labels.iter().map(|(_, label)| room_of(label)).fold(20.0, f64::max) + 10.0;
+        let left = y_labels.iter().map(|(_, label)| width_of(label)).fold(20.0, f64::max) + 10.0;
         let right = size.width() - 8.0;
         let (top, bottom) = (12.0, if size == Size::Wide { 252.0 } else { 192.0 });
         let y = Scale::new([0.0, y_high], [bottom, top]);
@@ -80,7 +80,7 @@ impl MinutesChart<'_> {
             let from = left + pitch * index as f64;
             let (bar, width) = (from + gap / 2.0, pitch - gap);
             stack(&mut marks, orders, &y, bar, width.min(64.0));
-            let half = room_of(label) / 2.0;
+            let half = width_of(label) / 2.0;
             let middle = bar + width.min(64.0) / 2.0;
             if middle - half >= free && middle + half <= size.width() {
                 marks.push(Mark::line("axis", Point(middle, bottom), Point(middle, bottom + 4.0)));
@@ -100,10 +100,10 @@ impl MinutesChart<'_> {
     }
 }
 
-/// Several minutes as one bar: the first one's label and the mean of each outcome.
+/// Several minutes as one bar: the label of the first, and the mean of each outcome.
 fn averaged(minutes: &[Minute]) -> (String, [f64; 4]) {
     let label = minutes.first().map(|minute| super::svg::fitting(&minute.label, 90.0)).unwrap_or_default();
-    #[allow(clippy::cast_precision_loss, reason = "a place on a picture")]
+    #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
     let mean = |outcome: usize| {
         minutes.iter().map(|minute| minute.orders[outcome] as f64).sum::<f64>() / minutes.len().max(1) as f64
     };
@@ -126,7 +126,7 @@ fn stack(marks: &mut Vec<Mark>, orders: &[f64; 4], y: &Scale, left: f64, width: 
     }
 }
 
-/// Lines within an area, so that it is known without its hue: stripes for rejected orders, dots for released ones.
+/// The texture of an outcome, to recognize it without colour: stripes for rejected orders, dots for released ones.
 pub(super) fn texture(outcome: usize, [left, right]: [f64; 2], [top, bottom]: [f64; 2]) -> Option<Mark> {
     let class = TEXTURES[outcome];
     let heights = (0..200).map(|index| top + 2.0 + f64::from(index) * 4.0).take_while(|height| *height <= bottom - 1.0);
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::report::html::svg::testing::{outside, overlapping};
 
-    fn picture(minutes: &[Minute]) -> MinutesChart<'_> {
+    fn chart(minutes: &[Minute]) -> MinutesChart<'_> {
         let (title, description) = ("Orders".to_owned(), "By minute.".to_owned());
         MinutesChart { id: "minutes".into(), title, description, minutes, at_least: 0 }
     }
@@ -159,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_stand_on_each_other_and_their_heights_are_in_proportion() {
+    fn outcomes_are_stacked_in_proportion() {
         let minutes = [minute(0, [60, 20, 10, 10])];
-        let svg = picture(&minutes).at(Size::Wide);
+        let svg = chart(&minutes).at(Size::Wide);
         let [reserved, rejected, released, pending] = AREAS.map(|class| areas(&svg, class)[0]);
         for (upper, lower) in [(rejected, reserved), (released, rejected), (pending, released)] {
             assert!((upper.0.1 + upper.2 - lower.0.1).abs() < 1e-9, "no gap and no overlap");
@@ -171,20 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_minutes_is_drawn_in_fewer_bars() {
+    fn many_minutes_share_bars() {
         let minutes: Vec<_> = (0..1440).map(|index| minute(index, [250, 0, 0, 0])).collect();
-        assert_eq!(areas(&picture(&minutes).at(Size::Wide), "o-reserved").len(), 120);
-        assert_eq!(areas(&picture(&minutes).at(Size::Narrow), "o-reserved").len(), 45);
+        assert_eq!(areas(&chart(&minutes).at(Size::Wide), "o-reserved").len(), 120);
+        assert_eq!(areas(&chart(&minutes).at(Size::Narrow), "o-reserved").len(), 45);
     }
 
     proptest! {
         #[test]
-        fn all_that_is_drawn_is_within_the_view_box_and_no_label_stands_on_another(
+        fn marks_are_inside_and_labels_do_not_overlap(
             orders in prop::collection::vec(prop::array::uniform4(prop_oneof![4 => 0u64..400, 1 => any::<u64>()]), 0..200),
         ) {
             let minutes: Vec<_> = orders.into_iter().enumerate().map(|(index, orders)| minute(index, orders)).collect();
             for size in [Size::Wide, Size::Narrow, Size::Half] {
-                let svg = picture(&minutes).at(size);
+                let svg = chart(&minutes).at(size);
                 prop_assert!(outside(&svg).is_empty(), "{:?}", outside(&svg));
                 prop_assert!(overlapping(&svg).is_empty(), "{:?}", overlapping(&svg));
             }

@@ -1,8 +1,8 @@
-//! Owns the pages that people look at: one self-contained HTML file for a scenario's run, a replay, or lag over time.
+//! HTML pages: one self-contained file for a scenario run, a replay, or lag over time.
 //!
-//! Documents in, a string out. A page runs no script and fetches nothing; its pictures are inline SVG with a table beside
-//! each, readable without colour, and laid out for a desk, a phone and paper. Whatever comes from records, scripts or a
-//! cluster goes through [`printable`] and a template, which escapes it.
+//! Pure functions from documents to text. A page runs no script and fetches nothing. Its charts are inline SVG, each
+//! with a table of its values, readable without colour, with layouts for desktop, phone and paper. Text from records,
+//! scripts or a cluster goes through [`printable`] and a template, which escapes it.
 
 mod bar_charts;
 mod format;
@@ -25,13 +25,14 @@ use crate::lag::LagDocument;
 use crate::replay::{ReplayDocument, ReplayVerdict};
 use crate::report::printable;
 use crate::scenario::{LagSeries, RunEvent, ScenarioDocument};
+use crate::units::counted;
 
 use page::{FactList, Html, Page, Section, Sentences, Tile, Tone};
 
-/// What a page of one command says about it; of a scenario's run, its document says it.
+/// The facts about a command that its page shows. The page of a scenario gets them from the document.
 #[derive(Debug, Clone, Default)]
 pub struct CommandFacts {
-    /// The command line that shows the same, the program's name included.
+    /// The command line, with the program's name.
     pub command: String,
     /// The consumer group.
     pub group: String,
@@ -41,11 +42,11 @@ pub struct CommandFacts {
     pub version: String,
     /// Version of librdkafka.
     pub librdkafka: String,
-    /// When it started: RFC 3339, UTC.
+    /// Start of the command: RFC 3339, UTC.
     pub started: String,
 }
 
-/// The page of a scenario's run.
+/// The page of a scenario run.
 #[must_use]
 pub fn scenario_page(document: &ScenarioDocument) -> String {
     Html::of(&scenario::page(document)).to_string()
@@ -72,13 +73,13 @@ pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
         first: Html::default(),
         tiles: vec![
             tile(format::grouped(document.records), "records read again"),
-            tile(format::grouped(document.differences.len() as u64), "metrics that differ"),
+            tile(format::grouped(document.differing()), "metrics that differ"),
             tile(format::grouped(document.after.total_orders), "orders"),
         ],
         description: Vec::new(),
         sections: [Some(section), stock, Some(facts_section(facts)), Some(not_shown(&[
-            "That the records are the ones that were sent: a replay compares what the log holds with what was counted of it.",
-            "That another program would count the same: both sides were counted by foodstream.",
+            "Whether the records are those that were sent: a replay compares the log with what was counted from it.",
+            "Whether another program would count the same: foodstream counted both sides.",
         ]))]
         .into_iter()
         .flatten()
@@ -88,7 +89,7 @@ pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
     Html::of(&page).to_string()
 }
 
-/// The page of lag over time. Moments count from the first look; `seconds` is how long was looked.
+/// The page of lag over time. Times are relative to the first sample; `seconds` is the duration of the watch.
 #[must_use]
 pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: &CommandFacts) -> String {
     let last = groups.iter().filter_map(|group| group.samples.iter().rev().find_map(|sample| sample.messages));
@@ -96,13 +97,13 @@ pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: 
     let samples = groups.iter().map(|group| group.samples.len() as u64).sum::<u64>();
     let known = last.count();
     let (tone, word, sentence) = match (known, waiting) {
-        (0, _) => (Tone::Plain, "Not known", "No group has committed anything, so that no lag is known.".to_owned()),
-        (_, 0) => (Tone::Good, "Drained", "Nothing waits at the end.".to_owned()),
-        _ => (Tone::Plain, "Waiting", format!("{} messages wait at the end.", format::grouped(waiting))),
+        (0, _) => (Tone::Plain, "Unknown", "The lag is unknown: no group has a committed offset.".to_owned()),
+        (_, 0) => (Tone::Good, "Drained", "The lag at the end is 0.".to_owned()),
+        _ => (Tone::Plain, "Lagging", format!("The lag at the end is {}.", counted(waiting, "message"))),
     };
     let title = match groups {
         [only] => format!("Lag of {}", format::cut(&printable(&only.group))),
-        _ => format!("Lag of {} groups", groups.len()),
+        _ => format!("Lag of {}", counted(groups.len() as u64, "group")),
     };
     let shown = |number: String, what: &str| Tile { number, what: what.to_owned() };
     let page = Page {
@@ -114,16 +115,16 @@ pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: 
         warning: None,
         first: Html::default(),
         tiles: vec![
-            shown(format::grouped(waiting), "messages that wait at the end"),
+            shown(format::grouped(waiting), "messages of lag at the end"),
             shown(format::grouped(samples), "samples"),
-            shown(format::seconds(seconds), "looked for"),
+            shown(format::seconds(seconds), "watched"),
         ],
         description: Vec::new(),
         sections: [
             lag::lag_section(groups, events, seconds),
             Some(facts_section(facts)),
             Some(not_shown(&[
-                "What happened between two samples: a lag that rose and fell again in between left no trace here.",
+                "What happened between two samples: a lag that rose and fell in between is not visible.",
             ])),
         ]
         .into_iter()
@@ -134,7 +135,7 @@ pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: 
     Html::of(&page).to_string()
 }
 
-/// The page of what `lag` has seen: of a watch its samples, otherwise the one look.
+/// The page of a lag document: the samples of a watch, or a single sample.
 #[must_use]
 pub fn lag_document_page(document: &LagDocument, facts: &CommandFacts) -> String {
     let (groups, seconds) = lag_series::over_time(document);

@@ -1,7 +1,7 @@
-//! Owns the parts about orders: orders per minute by outcome, and the stock that ran out.
+//! Order sections of a page: orders per minute by outcome, and rejected orders.
 
 use super::{
-    bar_charts::{Count, counts_picture},
+    bar_charts::{Count, counts_chart},
     format,
     minutes_chart::{Minute, MinutesChart, OUTCOMES, minutes_a_bar, texture},
     page::{Figure, Section},
@@ -10,11 +10,12 @@ use super::{
 };
 use crate::analytics::{LeftOut, MetricsDocument, MinuteRow, Revenue};
 use crate::report::printable;
+use crate::units::counted;
 
-/// Restaurants on a picture; the table has them all.
+/// The most restaurants on a chart. The table has all of them.
 const RESTAURANTS: usize = 12;
 
-/// Orders per minute, stacked by what became of them; nothing, where there are none.
+/// Orders per minute, stacked by outcome; `None` without orders.
 pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Section> {
     let minutes = minutes(metrics);
     let (first, last) = (metrics.by_minute.first()?, metrics.by_minute.last()?);
@@ -36,19 +37,19 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Se
     section.add(&minutes_figure("orders", "Orders per minute by outcome", &minutes, &[Size::Wide, Size::Narrow], 0));
     section.add(&minutes_table(
         &metrics.by_minute,
-        format!("Orders by minute, from {} to {}", spoken(&first.minute), spoken(&last.minute)),
+        format!("Orders by minute, from {} to {}", minute_text(&first.minute), minute_text(&last.minute)),
     ));
     Some(section)
 }
 
-/// That tables have some of their rows, where they have.
+/// The note about rows that were left out, if any.
 pub(super) fn left_out(metrics: &MetricsDocument) -> Option<String> {
     let LeftOut { by_minute, by_restaurant, .. } = metrics.left_out?;
     let some = |rows: usize, left_out: u64, what: &str| {
         format!("{} of {} {what}", format::grouped(rows as u64), format::grouped(rows as u64 + left_out))
     };
     Some(format!(
-        "The tables and pictures have {} and {}; the sums are over all of them.",
+        "The tables and charts show {} and {}; the totals include all of them.",
         some(metrics.by_minute.len(), by_minute, "minutes"),
         some(metrics.by_restaurant.len(), by_restaurant, "restaurants"),
     ))
@@ -60,39 +61,38 @@ pub(super) fn minutes(metrics: &MetricsDocument) -> Vec<Minute> {
     metrics.by_minute.iter().map(minute).collect()
 }
 
-/// Orders by outcome. What is neither reserved nor rejected nor released is pending: also a failed order that the inventory
-/// has not seen yet.
+/// Orders by outcome. An order without a decision is pending, including a failed order that inventory has not read yet.
 fn outcomes(row: &MinuteRow) -> [u64; 4] {
     let decided = row.reserved.saturating_add(row.rejected).saturating_add(row.released);
     [row.reserved, row.rejected, row.released, row.total.saturating_sub(decided)]
 }
 
-/// The picture of minutes at these sizes.
+/// The chart of minutes at these sizes.
 pub(super) fn minutes_figure(id: &str, title: &str, minutes: &[Minute], sizes: &[Size], at_least: u64) -> Figure {
     let tallest = minutes.iter().max_by_key(|minute| minute.total());
     let description = match (minutes, tallest) {
         ([first, .., last], Some(tallest)) => format!(
-            "Stacked bars of {} minutes from {} to {}; the most orders are {} at {}.",
+            "Stacked bars of {} minutes from {} to {}; the maximum is {} orders at {}.",
             minutes.len(),
             first.label,
             last.label,
             format::grouped(tallest.total()),
             tallest.label
         ),
-        (_, Some(only)) => format!("One bar of {} orders at {}.", format::grouped(only.total()), only.label),
+        (_, Some(only)) => format!("One bar of {} at {}.", counted(only.total(), "order"), only.label),
         _ => "No orders.".to_owned(),
     };
-    let picture = MinutesChart { id: id.to_owned(), title: title.to_owned(), description, minutes, at_least };
+    let chart = MinutesChart { id: id.to_owned(), title: title.to_owned(), description, minutes, at_least };
     let shown = (0..4).filter(|outcome| minutes.iter().any(|minute| minute.orders[*outcome] > 0));
     let legend = shown.map(|outcome| (swatch(outcome), OUTCOMES[outcome].to_owned())).collect();
     let widest = sizes.first().map_or(1, |size| minutes_a_bar(minutes.len(), *size));
     let narrowest = sizes.last().map_or(1, |size| minutes_a_bar(minutes.len(), *size));
     let caption = match (widest, narrowest) {
         (1, 1) => String::new(),
-        (1, _) => "On a narrow screen each bar is the mean of some minutes.".to_owned(),
-        (together, _) => format!("Each bar is the mean of {together} minutes, of more on a narrow screen."),
+        (1, _) => "On a narrow screen each bar is the mean of several minutes.".to_owned(),
+        (together, _) => format!("Each bar is the mean of {together} minutes, or of more on a narrow screen."),
     };
-    Figure { drawings: sizes.iter().map(|size| picture.at(*size)).collect(), legend, caption }
+    Figure { charts: sizes.iter().map(|size| chart.at(*size)).collect(), legend, caption }
 }
 
 fn swatch(outcome: usize) -> Vec<Mark> {
@@ -106,7 +106,7 @@ fn minutes_table(rows: &[MinuteRow], caption: String) -> HtmlTable {
         let [reserved, rejected, released, pending] = outcomes(row);
         let counts = [row.total, reserved, rejected, released, pending];
         let counts = counts.map(|count| Cell::Number(format::grouped(count)));
-        [Cell::Text(spoken(&row.minute))].into_iter().chain(counts).collect()
+        [Cell::Text(minute_text(&row.minute))].into_iter().chain(counts).collect()
     };
     HtmlTable {
         class: "",
@@ -124,13 +124,13 @@ fn minutes_table(rows: &[MinuteRow], caption: String) -> HtmlTable {
     }
 }
 
-/// Stock that ran out: rejected orders by reason and by restaurant; nothing, where nothing was rejected.
+/// Rejected orders by reason and by restaurant; `None` without rejected orders.
 pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
     let inventory = &metrics.inventory;
     if inventory.rejected_orders == 0 && inventory.rejected_by_reason.is_empty() {
         return None;
     }
-    let mut section = Section::new("stock", "Stock that ran out");
+    let mut section = Section::new("stock", "Rejected orders");
     section.paragraph(format!(
         "{} orders were rejected, {} % of those that could have been reserved. With the failed ones, {} % of all orders \
          were not fulfilled. Reserved revenue: {}.",
@@ -147,7 +147,7 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
         rows: reasons
             .map(|(reason, lines)| {
                 let meaning = match reason.as_str() {
-                    "out_of_stock" => "less on hand than was ordered",
+                    "out_of_stock" => "less in stock than ordered",
                     "order_incomplete" => "another line of the same order was out of stock",
                     _ => format::NOTHING,
                 };
@@ -176,19 +176,19 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
         .collect();
     let title = "Rejected orders by restaurant";
     let description = format!(
-        "{} restaurants had to reject orders; the most were {} at {}.",
-        restaurants.len(),
+        "{} rejected orders; the maximum is {} at {}.",
+        counted(restaurants.len() as u64, "restaurant"),
         counts.first().map(|most| format::grouped(most.number)).unwrap_or_default(),
         counts.first().map(|most| most.name.clone()).unwrap_or_default(),
     );
-    let picture = |size| counts_picture("stock", title, &description, &counts, 1, size);
+    let chart = |size| counts_chart("stock", title, &description, &counts, 1, size);
     let caption = match restaurants.len() {
         all if all > RESTAURANTS => {
-            format!("{title}, of orders that were reserved or rejected there: the first {RESTAURANTS} of {all}.")
+            format!("{title}, out of those reserved or rejected: the first {RESTAURANTS} of {all}.")
         }
-        _ => format!("{title}, of orders that were reserved or rejected there."),
+        _ => format!("{title}, out of those reserved or rejected."),
     };
-    section.add(&Figure { drawings: vec![picture(Size::Wide), picture(Size::Narrow)], legend: Vec::new(), caption });
+    section.add(&Figure { charts: vec![chart(Size::Wide), chart(Size::Narrow)], legend: Vec::new(), caption });
     section.add(&restaurants_table(metrics));
     Some(section)
 }
@@ -203,7 +203,7 @@ fn restaurants_table(metrics: &MetricsDocument) -> HtmlTable {
     });
     HtmlTable {
         class: "",
-        caption: "Every restaurant".to_owned(),
+        caption: "All restaurants".to_owned(),
         heads: vec![
             ("restaurant", false),
             ("orders", true),
@@ -223,22 +223,22 @@ fn restaurant(name: &str) -> String {
     if name.is_empty() { "(none)".to_owned() } else { format::cut(&printable(name)) }
 }
 
-/// A sum of money with its thousands apart.
+/// An amount of money, with a comma after every three digits.
 pub(super) fn money(revenue: Revenue) -> String {
     let whole = i128::try_from(revenue.0 / 100).unwrap_or(i128::MAX);
     format!("{}.{:02}", format::grouped(whole), revenue.0 % 100)
 }
 
 /// `2026-11-22T12:05Z` as `2026-11-22 12:05`.
-pub(super) fn spoken(minute: &str) -> String {
+pub(super) fn minute_text(minute: &str) -> String {
     format::cut(&printable(minute.trim_end_matches('Z'))).replacen('T', " ", 1)
 }
 
-/// And as `12:05`.
+/// `2026-11-22T12:05Z` as `12:05`.
 fn clock(minute: &str) -> String {
-    let spoken = spoken(minute);
-    match spoken.split_once(' ') {
+    let minute_text = minute_text(minute);
+    match minute_text.split_once(' ') {
         Some((_, clock)) if clock.len() == 5 => clock.to_owned(),
-        _ => spoken,
+        _ => minute_text,
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the page around the parts: its head, its style, its verdict and its sections. It runs no script and fetches nothing.
+//! Page layout: head, style sheet, verdict and sections. A page runs no script and fetches nothing.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::svg::{Mark, Svg};
 
-/// Text that is HTML already, because a template made it: templates escape whatever they are given.
+/// HTML that a template has rendered. Templates escape their values.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Html(String);
 
 impl Html {
     pub(super) fn of(template: &impl Template) -> Self {
-        // Only a template's own filters can fail, and none does.
+        // Only custom filters can fail, and these templates have none.
         Self(template.render().unwrap_or_default())
     }
 }
@@ -25,7 +25,7 @@ impl fmt::Display for Html {
 
 impl HtmlSafe for Html {}
 
-/// What a verdict is, for its colour and its sign; its word is always written beside.
+/// The tone of a verdict, for its colour and its sign. The word is always shown too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
@@ -54,14 +54,13 @@ impl Tone {
     }
 }
 
-/// A number that a reader should see first, and what it counts.
+/// A key figure at the top of a page, and its label.
 #[derive(Debug, Clone)]
 pub(super) struct Tile {
     pub(super) number: String,
     pub(super) what: String,
 }
 
-/// A whole page.
 #[derive(Debug, Template)]
 #[template(
     ext = "html",
@@ -123,17 +122,17 @@ pub(super) struct Tile {
 "##
 )]
 pub(super) struct Page {
-    /// What kind of page it is: `Scenario`, `Replay`, `Lag`.
+    /// The kind of page: `Scenario`, `Replay`, `Lag`.
     pub(super) kind: &'static str,
     pub(super) title: String,
     pub(super) tone: Tone,
     /// The verdict in a word.
     pub(super) word: &'static str,
-    /// And why, in a sentence.
+    /// The reason for the verdict, in a sentence.
     pub(super) sentence: String,
-    /// What an interrupted run must say before anything else.
+    /// The warning of an interrupted run, before everything else.
     pub(super) warning: Option<String>,
-    /// What stands right below the verdict.
+    /// Content right below the verdict.
     pub(super) first: Html,
     pub(super) tiles: Vec<Tile>,
     pub(super) description: Vec<String>,
@@ -141,13 +140,12 @@ pub(super) struct Page {
     pub(super) version: String,
 }
 
-/// The style sheet, which is part of each page.
+/// The style sheet, which is embedded in each page.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// One part of a page.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// Unique on its page, of letters and dashes of ours.
+    /// Unique on its page; letters and dashes.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     blocks: Vec<Html>,
@@ -183,7 +181,7 @@ struct Heading {
     text: String,
 }
 
-/// Sentences, one below the other.
+/// A list of sentences.
 #[derive(Debug, Template)]
 #[template(
     ext = "html",
@@ -195,7 +193,7 @@ pub(super) struct Sentences {
     pub(super) sentences: Vec<String>,
 }
 
-/// Names and what they stand for.
+/// Names and values.
 #[derive(Debug, Template)]
 #[template(
     ext = "html",
@@ -207,13 +205,13 @@ pub(super) struct FactList {
     pub(super) facts: Vec<(String, String)>,
 }
 
-/// A picture with its legend.
+/// A chart with its legend.
 #[derive(Debug, Template)]
 #[template(
     ext = "html",
     whitespace = "minimize",
     source = r#"<figure>
-{% for svg in drawings %}{{ svg }}
+{% for svg in charts %}{{ svg }}
 {% endfor %}
 <figcaption>{% if !legend.is_empty() %}<ul class="legend">
 {% for (marks, text) in legend %}<li><svg viewBox="0 0 26 14" aria-hidden="true">{% for mark in marks %}{{ mark.element() }}{% endfor %}</svg> {{ text }}</li>
@@ -222,13 +220,13 @@ pub(super) struct FactList {
 </figure>"#
 )]
 pub(super) struct Figure {
-    /// The same picture at each size that the page may need.
-    pub(super) drawings: Vec<Svg>,
+    /// The same chart at each size that the page may need.
+    pub(super) charts: Vec<Svg>,
     pub(super) legend: Vec<(Vec<Mark>, String)>,
     pub(super) caption: String,
 }
 
-/// Two things side by side where there is room.
+/// Two blocks side by side if the page is wide enough.
 #[derive(Debug, Template)]
 #[template(
     ext = "html",

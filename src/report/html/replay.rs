@@ -1,4 +1,4 @@
-//! Owns the part about a replay: what was read again, and every metric before and after, the differing ones first.
+//! Replay section of a page: the verdict, and every metric before and after, those that differ first.
 
 use serde_json::{Map, Value};
 
@@ -12,11 +12,12 @@ use super::{
 use crate::analytics::MetricsDocument;
 use crate::replay::{Note, PlanRow, ReplayDocument, ReplayVerdict};
 use crate::report::{printable, replay::note_text};
+use crate::units::counted;
 
-/// Metrics of one side that are compared; a document with more of them is told of as far as that.
+/// The most metrics that are listed.
 const METRICS: usize = 20_000;
 
-/// One metric on both sides.
+/// A metric before and after.
 #[derive(Debug, Clone, PartialEq)]
 struct Compared {
     path: String,
@@ -29,7 +30,7 @@ impl Compared {
         self.before == self.after
     }
 
-    /// Whether it is one of many: a minute's, a restaurant's, a partition's.
+    /// Whether it belongs to a minute, a restaurant, or a partition.
     fn is_row(&self) -> bool {
         self.path.contains('[')
     }
@@ -37,31 +38,30 @@ impl Compared {
 
 /// The verdict in a sentence.
 pub(super) fn sentence(document: &ReplayDocument) -> String {
-    let records = format::grouped(document.records);
+    let verb = if document.records == 1 { "was" } else { "were" };
+    let read = format!("{} {verb} read again", counted(document.records, "record"));
     match (document.verdict, document.differing()) {
-        (ReplayVerdict::Identical, _) => {
-            format!("{records} records were read again, and every metric and every digest is the same.")
-        }
+        (ReplayVerdict::Identical, _) => format!("{read}, and every metric and every digest is the same."),
         (ReplayVerdict::Different, 0) => match document.causes.first() {
-            Some(cause) => format!("{records} records were read again: {}.", printable(&cause.to_string())),
-            None => format!("{records} records were read again, and nothing was proved."),
+            Some(cause) => format!("{read}: {}.", printable(&cause.to_string())),
+            None => format!("{read}, which proves nothing."),
         },
-        (ReplayVerdict::Different, 1) => format!("{records} records were read again, and 1 metric differs."),
+        (ReplayVerdict::Different, 1) => format!("{read}, and 1 metric differs."),
         (ReplayVerdict::Different, differing) => {
-            format!("{records} records were read again, and {} metrics differ.", format::grouped(differing))
+            format!("{read}, and {} metrics differ.", format::grouped(differing))
         }
     }
 }
 
-/// Adds what a replay found to a section. `id` keeps several replays on one page apart.
+/// Adds the results of a replay to a section. `id` is unique among the replays of a page.
 pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocument) {
     section.paragraph(sentence(document));
     match document.note {
         Some(Note::FirstPass) => section.paragraph(
-            "The group had neither offsets nor state: what is compared with was counted by a first pass just before.",
+            "The group had neither offsets nor state: the metrics before are from a first pass, just before the replay.",
         ),
         Some(Note::LeftAlone) => {
-            section.paragraph("The group was not rewound: its offsets and its state are as they were.");
+            section.paragraph("The group was not rewound: its offsets and its state are unchanged.");
         }
         None => {}
     }
@@ -77,7 +77,7 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
     let (differing, equal): (Vec<_>, Vec<_>) = compared.iter().partition(|metric| !metric.is_equal());
     if !differing.is_empty() {
         let mut table = table("Metrics that differ".to_owned(), &differing);
-        // What went wrong is never folded, unless it is a book.
+        // Differences are collapsed only if there are very many.
         table.fold = if differing.len() > 100 { Collapse::Always } else { Collapse::Never };
         section.add(&table);
     }
@@ -89,7 +89,7 @@ pub(super) fn add_replay(section: &mut Section, id: &str, document: &ReplayDocum
         section.add(&table);
     }
     if !rows.is_empty() {
-        let mut table = table("The same by minute, by restaurant and by partition".to_owned(), &rows);
+        let mut table = table("Metrics that are the same, by minute, restaurant and partition".to_owned(), &rows);
         table.fold = Collapse::Always;
         section.add(&table);
     }
@@ -124,7 +124,7 @@ fn table(caption: String, metrics: &[&Compared]) -> HtmlTable {
         };
         let value = |value: &Value| match value {
             Value::Number(_) | Value::Null => Cell::Number(format::value(value)),
-            // A sum of money is a string of digits.
+            // Money is a string of digits.
             Value::String(text)
                 if text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') =>
             {
@@ -143,9 +143,9 @@ fn table(caption: String, metrics: &[&Compared]) -> HtmlTable {
     }
 }
 
-/// Every metric of two documents under the path by which a replay's differences name it.
+/// Every metric of two documents, by the path that a replay's differences use.
 fn compared(before: &MetricsDocument, after: &MetricsDocument) -> Vec<Compared> {
-    // Documents are integers, strings and string-keyed maps: they always serialize.
+    // Cannot fail: documents consist of integers, strings and maps with string keys.
     let [before, after] = [before, after].map(|document| leaves(&serde_json::to_value(document).unwrap_or_default()));
     let added = after.keys().filter(|path| !before.contains_key(*path));
     let paths = before.keys().chain(added).filter(|path| path.as_str() != "schema").take(METRICS);
@@ -167,7 +167,7 @@ fn walk(path: &str, value: &Value, found: &mut Map<String, Value>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                // A name of ours is a word; one that is data stands in brackets.
+                // A field is joined with a dot; a name that is data is in brackets.
                 let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
                 match (is_word, path) {
                     (true, "") => walk(name, value, found),
@@ -181,7 +181,7 @@ fn walk(path: &str, value: &Value, found: &mut Map<String, Value>) {
                 walk(&format!("{path}[{}]", name_of(row)), row, found);
             }
         }
-        // What names a row tells nothing of its own.
+        // The name of a row is part of its path.
         _ if ["].minute", "].restaurant", "].topic", "].partition"].iter().any(|name| path.ends_with(name)) => {}
         _ => {
             found.insert(path.to_owned(), value.clone());
@@ -212,13 +212,13 @@ fn plan_table(plan: &[PlanRow]) -> HtmlTable {
     });
     HtmlTable {
         class: "",
-        caption: "From where to where each partition went".to_owned(),
+        caption: "Old and new offset of each partition".to_owned(),
         heads: vec![
             ("partition", false),
-            ("stood at", true),
-            ("rewound to", true),
+            ("old", true),
+            ("new", true),
             ("read up to", true),
-            ("offsets", true),
+            ("offsets read", true),
             ("note", false),
         ],
         rows: rows.collect(),
@@ -232,7 +232,7 @@ mod tests {
     use crate::{analytics::test_support::example, replay::differences};
 
     #[test]
-    fn every_metric_is_compared_and_those_that_differ_are_the_ones_that_the_replay_names() {
+    fn differing_metrics_match_the_replays_differences() {
         let (before, mut after) = (example(), example());
         assert!(compared(&before, &after).iter().all(Compared::is_equal));
         after.total_orders += 1;
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_gone_is_told_value_by_value() {
+    fn missing_row_is_listed_value_by_value() {
         let (before, mut after) = (example(), example());
         after.by_restaurant.remove(1);
         let found = compared(&before, &after);

@@ -1,14 +1,14 @@
-//! Owns the way from numbers to places on a picture: scales that never leave it, and ticks that people can read.
+//! Scales of charts: map numbers to coordinates within the chart, and choose round ticks.
 
-/// Larger numbers are drawn as this one: far beyond every count that can be told apart on a picture.
+/// Larger numbers are drawn as this one, to keep coordinates finite.
 const LARGEST: f64 = 1e15;
 
-/// A number that can be drawn; `None` for one that is none.
+/// A number that can be drawn; `None` for NaN.
 pub(super) fn drawable(number: f64) -> Option<f64> {
     (!number.is_nan()).then(|| number.clamp(-LARGEST, LARGEST))
 }
 
-/// A line of numbers laid onto a line of places.
+/// A linear scale from numbers to coordinates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     low: f64,
@@ -18,7 +18,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Lays `low..=high` onto `from..=to`; a range without length is given one.
+    /// Maps `low..=high` to `from..=to`. An empty range is extended.
     pub(super) fn new([low, high]: [f64; 2], [from, to]: [f64; 2]) -> Self {
         let low = drawable(low).unwrap_or_default();
         let high = drawable(high).unwrap_or_default();
@@ -26,33 +26,33 @@ impl Scale {
         Self { low, high, from, to }
     }
 
-    /// The place of a number; of one outside of the range, the nearer end.
+    /// The coordinate of a number, clamped to the range.
     pub(super) fn at(&self, number: f64) -> f64 {
         let number = drawable(number).unwrap_or(self.low).clamp(self.low, self.high);
         self.from + (self.to - self.from) * ((number - self.low) / (self.high - self.low))
     }
 
-    /// The largest number that has a place of its own.
+    /// The upper end of the range.
     pub(super) const fn high(&self) -> f64 {
         self.high
     }
 
-    /// The smallest one.
+    /// The lower end of the range.
     pub(super) const fn low(&self) -> f64 {
         self.low
     }
 }
 
-/// What a scale counts, which decides about its steps.
+/// The unit of a scale, which decides about its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Whole things: no step is a part of one.
+    /// Counts: steps are integers.
     Count,
-    /// Seconds: steps of half minutes, minutes, hours.
+    /// Seconds: steps are seconds, half minutes, minutes, hours.
     Seconds,
 }
 
-/// The distance of ticks so that at most about `most` of them lie within `span`.
+/// The distance of ticks, so that at most about `most` of them are within `span`.
 pub(super) fn step(span: f64, most: usize, unit: Unit) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a handful of ticks")]
     let wanted = drawable(span).unwrap_or_default().max(f64::MIN_POSITIVE) / most.max(1) as f64;
@@ -72,7 +72,7 @@ pub(super) fn step(span: f64, most: usize, unit: Unit) -> f64 {
     step.unwrap_or(magnitude * 10.0).max(smallest)
 }
 
-/// The multiples of a step within a range, both ends included; a bounded number of them.
+/// The multiples of a step within a range, including both ends. Their number is bounded.
 pub(super) fn ticks([low, high]: [f64; 2], step: f64) -> Vec<f64> {
     let first = (low / step - 1e-9).ceil();
     (0..100).map(|index| (first + f64::from(index)) * step).take_while(|tick| *tick <= high + step * 1e-9).collect()
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_the_ones_that_people_count_in() {
+    fn steps_are_round() {
         assert_eq!(step(9_300.0, 5, Unit::Count).to_string(), "2000");
         assert_eq!(step(3.0, 5, Unit::Count).to_string(), "1", "no half messages");
         assert_eq!(step(120.0, 8, Unit::Seconds).to_string(), "15");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_nothing_has_a_middle_all_the_same() {
+    fn empty_range_is_extended() {
         for (low, high) in [(0.0, 0.0), (5.0, 5.0), (3.0, 1.0), (f64::NAN, f64::NAN), (1e15, 1e15)] {
             let scale = Scale::new([low, high], [10.0, 90.0]);
             assert!(scale.high() > scale.low() && scale.at(low) >= 10.0, "{scale:?}");
@@ -103,13 +103,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_place_is_outside_whatever_the_number(low: f64, high: f64, number: f64) {
+        fn coordinates_are_always_inside(low: f64, high: f64, number: f64) {
             let place = Scale::new([low, high], [10.0, 90.0]).at(number);
             prop_assert!((10.0..=90.0).contains(&place), "{}", place);
         }
 
         #[test]
-        fn ticks_are_few_and_in_order_and_within(high in 1e-3f64..1e15, most in 1usize..12, seconds: bool) {
+        fn ticks_are_few_sorted_and_inside(high in 1e-3f64..1e15, most in 1usize..12, seconds: bool) {
             let unit = if seconds { Unit::Seconds } else { Unit::Count };
             let found = ticks([0.0, high], step(high, most, unit));
             prop_assert!(!found.is_empty() && found.len() <= most + 2, "{:?}", found);

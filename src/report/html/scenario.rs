@@ -1,4 +1,4 @@
-//! Owns the page of a scenario's run: its verdict, the parts in their order, and every expectation.
+//! Page of a scenario run: its verdict, its sections in order, and every expectation.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::replay::ReplayDocument;
 use crate::report::printable;
 use crate::scenario::{ExpectationOutcome, ScenarioDocument, ScenarioVerdict};
 
-/// Failed expectations that stand right below the verdict; the part about expectations has them all.
+/// The most failed expectations right below the verdict. The section of expectations has all of them.
 const AT_THE_TOP: usize = 10;
 
 /// The page of a run.
@@ -50,7 +50,7 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
         warning: (document.verdict == ScenarioVerdict::Interrupted).then(|| warning(document)),
         first: match failed.as_slice() {
             [] => Html::default(),
-            failed => Html::of(&expectations_table("What did not hold", &failed[..failed.len().min(AT_THE_TOP)])),
+            failed => Html::of(&expectations_table("Failed expectations", &failed[..failed.len().min(AT_THE_TOP)])),
         },
         tiles: tiles(document, metrics.as_ref().map(|(metrics, _)| metrics)),
         description: document.description.split("\n\n").map(paragraph).filter(|text| !text.is_empty()).collect(),
@@ -59,7 +59,7 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
     }
 }
 
-/// Lines of a script as one paragraph.
+/// The lines of a text as one paragraph.
 fn paragraph(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     printable(&words.join(" ")).into_owned()
@@ -68,18 +68,18 @@ fn paragraph(text: &str) -> String {
 fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> String {
     let all = document.expectations.len();
     let took = format::seconds(document.elapsed_seconds);
-    let place = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
+    let broker = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
     match (document.verdict, failed) {
         (ScenarioVerdict::Passed, _) if all == 1 => {
-            format!("The one expectation held; the run took {took} on {place}.")
+            format!("The only expectation held; the run took {took} on {broker}.")
         }
         (ScenarioVerdict::Passed, _) => {
-            format!("All {} expectations held; the run took {took} on {place}.", format::grouped(all as u64))
+            format!("All {} expectations held; the run took {took} on {broker}.", format::grouped(all as u64))
         }
         (ScenarioVerdict::Failed, [first, ..]) => {
             let which = if failed.len() == 1 { "It is" } else { "The first is" };
             format!(
-                "{} of {} expectations did not hold. {which} {} of {}: expected {}, seen {} (line {}).",
+                "{} of {} expectations failed. {which} {} of {}: expected {}, seen {} (line {}).",
                 format::grouped(failed.len() as u64),
                 format::grouped(all as u64),
                 format::cut(&printable(&first.value)),
@@ -90,18 +90,18 @@ fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> Stri
             )
         }
         (ScenarioVerdict::Failed, []) => match all {
-            0 => "A step did not end as it was to, before any expectation was looked at.".to_owned(),
-            _ => "A step did not end as it was to; what could be looked at held.".to_owned(),
+            0 => "A step failed before any expectation was checked.".to_owned(),
+            _ => "A step failed; all expectations that could be checked held.".to_owned(),
         },
         (ScenarioVerdict::Interrupted, _) => {
-            format!("Stopped by a signal after {took}: nothing was shown, whatever held until then.")
+            format!("Stopped by a signal after {took}: the run proves nothing.")
         }
     }
 }
 
 fn warning(document: &ScenarioDocument) -> String {
     format!(
-        "It was stopped after {}; what this page tells is told of a part, and {} expectations were looked at.",
+        "It was stopped after {}. This page shows a partial run, with {} expectations checked.",
         format::seconds(document.elapsed_seconds),
         format::grouped(document.expectations.len() as u64)
     )
@@ -122,13 +122,13 @@ fn tiles(document: &ScenarioDocument, metrics: Option<&MetricsDocument>) -> Vec<
     }
     let samples = document.lag.iter().flat_map(|group| &group.samples);
     if let Some(peak) = samples.filter_map(|sample| sample.messages).max() {
-        tile(format::grouped(peak), "messages waiting at the peak");
+        tile(format::grouped(peak), "messages of lag at the peak");
     }
-    tile(format::seconds(document.elapsed_seconds), "from start to end");
+    tile(format::seconds(document.elapsed_seconds), "duration");
     tiles
 }
 
-/// The newest metrics of a run, and the step that told them: a metrics document, or what a replay read again.
+/// The last metrics of a run, from a metrics document or a replay, and the step that printed them.
 fn last_metrics(document: &ScenarioDocument) -> Option<(MetricsDocument, &str)> {
     document.steps.iter().rev().find_map(|step| {
         let found = step.document.as_ref()?;
@@ -149,10 +149,10 @@ fn replay_section(document: &ScenarioDocument) -> Option<Section> {
     let mut section = Section::new("replay", "Before and after the replay");
     let mut found = 0;
     for step in &document.steps {
-        let Some(told) = step.document.as_ref().filter(|told| schema(told) == Some("foodstream.replay/1")) else {
+        let Some(document) = step.document.as_ref().filter(|found| schema(found) == Some("foodstream.replay/1")) else {
             continue;
         };
-        let Ok(replay) = serde_json::from_value::<ReplayDocument>(told.clone()) else { continue };
+        let Ok(replay) = serde_json::from_value::<ReplayDocument>(document.clone()) else { continue };
         section.heading(format::cut(&printable(&step.name)));
         add_replay(&mut section, &format!("replay{found}"), &replay);
         found += 1;
@@ -164,9 +164,9 @@ fn expectations_section(expectations: &[ExpectationOutcome]) -> Option<Section> 
     if expectations.is_empty() {
         return None;
     }
-    let mut section = Section::new("expectations", "Every expectation");
+    let mut section = Section::new("expectations", "Expectations");
     let all: Vec<_> = expectations.iter().collect();
-    let table = expectations_table("In the order of the script, with what was seen", &all);
+    let table = expectations_table("All expectations, in the order of the script", &all);
     section.add(&table);
     Some(section)
 }

@@ -1,10 +1,10 @@
-//! Owns the parts about what ran: when, by which commands, with which seeds, and how each ended.
+//! Step sections of a page: the timeline, the commands, the seeds, and how each process ended.
 
 use askama::Template;
 use serde_json::Value;
 
 use super::{
-    bar_charts::{Span, spans_picture},
+    bar_charts::{Span, timeline_chart},
     format,
     page::{FactList, Figure, Section},
     svg::{Mark, Point, Size},
@@ -12,27 +12,27 @@ use super::{
 };
 use crate::report::printable;
 use crate::scenario::{EndedBy, ScenarioDocument, StepOutcome};
+use crate::units;
 
-/// Steps on a picture; the table has them all.
+/// The most steps on the timeline. The table has all of them.
 const DRAWN: usize = 40;
 
-/// What ran when.
 pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
     if document.steps.is_empty() {
         return None;
     }
     let steps = &document.steps;
-    let mut section = Section::new("timeline", "What ran when");
+    let mut section = Section::new("timeline", "Timeline");
     let spans: Vec<_> = steps.iter().take(DRAWN).map(span).collect();
-    let title = "What ran when";
+    let title = "Timeline of processes";
     let description = format!("Bars of {} processes over {}.", spans.len(), format::seconds(document.elapsed_seconds));
-    let picture = |size| spans_picture("timeline", title, &description, &spans, document.elapsed_seconds, size);
+    let chart = |size| timeline_chart("timeline", title, &description, &spans, document.elapsed_seconds, size);
     let bar = |class| vec![Mark::Area { class, at: Point(1.0, 2.0), width: 24.0, height: 10.0 }];
     let has = |wanted: &dyn Fn(&Span) -> bool| spans.iter().any(wanted);
     let candidates = [
-        (has(&|span| !span.background && !span.failed), bar("span"), "the script waited for it"),
+        (has(&|span| !span.background && !span.failed), bar("span"), "in the foreground"),
         (has(&|span| span.background && !span.failed), bar("span background"), "in the background"),
-        (has(&|span| span.failed), bar("span failed"), "ended with another exit code than 0"),
+        (has(&|span| span.failed), bar("span failed"), "ended with an exit code other than 0"),
         (
             has(&|span| span.ended_by == Some(EndedBy::Stop)),
             vec![Mark::Diamond { class: "stopped", at: Point(13.0, 7.0), radius: 5.0 }],
@@ -46,7 +46,7 @@ pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
     ];
     let legend = candidates.into_iter().filter(|(is_shown, ..)| *is_shown);
     section.add(&Figure {
-        drawings: vec![picture(Size::Wide), picture(Size::Narrow)],
+        charts: vec![chart(Size::Wide), chart(Size::Narrow)],
         legend: legend.map(|(_, marks, text)| (marks, text.to_owned())).collect(),
         caption: match steps.len() {
             all if all > DRAWN => format!("The first {DRAWN} of {} processes.", format::grouped(all as u64)),
@@ -81,8 +81,8 @@ fn steps_table(steps: &[StepOutcome]) -> HtmlTable {
     });
     HtmlTable {
         class: "",
-        caption: "Every process".to_owned(),
-        heads: vec![("step", false), ("started after", true), ("took", true), ("exit code", true), ("ended", false)],
+        caption: "All processes".to_owned(),
+        heads: vec![("step", false), ("start", true), ("duration", true), ("exit code", true), ("ended", false)],
         rows: rows.collect(),
         fold: Collapse::Always,
     }
@@ -94,20 +94,19 @@ const fn how_it_ended(step: &StepOutcome) -> &'static str {
         Some(EndedBy::Stop) => "stopped by the script",
         Some(EndedBy::Kill) => "killed by the script",
         Some(EndedBy::End) => "at the end of the run",
-        None => "no end was seen",
+        None => "running",
     }
 }
 
-/// The exact commands.
 pub(super) fn commands_section(document: &ScenarioDocument) -> Section {
-    let mut section = Section::new("commands", "The exact commands");
-    section.paragraph("The whole run again, with its expectations:");
+    let mut section = Section::new("commands", "Commands");
+    section.paragraph("To repeat the whole run with its expectations:");
     section.add(&Code { text: format!("foodstream scenario run {}", shown(&document.file)) });
     if document.steps.is_empty() {
         return section;
     }
     section.paragraph(if document.broker.embedded {
-        "Or step by step. The broker of this run was private and is gone; this one, in a terminal of its own, stands in for it:"
+        "Or step by step. The private broker of this run has ended; start this one in another terminal instead:"
     } else {
         "Or step by step, against the same broker:"
     });
@@ -124,7 +123,7 @@ pub(super) fn commands_section(document: &ScenarioDocument) -> Section {
     section
 }
 
-/// A command line or a line of output: whole, and printable.
+/// A command line or a line of output, complete and printable.
 fn shown(text: &str) -> String {
     printable(text).into_owned()
 }
@@ -139,12 +138,12 @@ fn story(step: &StepOutcome) -> String {
     let code = step.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     let open = match step.uncommitted {
         Some(records) if records > 0 => {
-            format!("; it left {} offsets in an open transaction", format::grouped(records))
+            format!("; {} in an open transaction", units::counted(records, "offset"))
         }
         Some(_) => "; no transaction was open".to_owned(),
         None => String::new(),
     };
-    format!("{background}started after {started}; ended: {ended}{code}{open}")
+    format!("{background}started at {started}; ended: {ended}{code}{open}")
 }
 
 #[derive(Template)]
@@ -179,7 +178,6 @@ struct Commands {
     commands: Vec<Command>,
 }
 
-/// Seeds, versions, places.
 pub(super) fn facts_section(document: &ScenarioDocument) -> Section {
     let mut section = Section::new("facts", "Seeds and versions");
     let broker = &document.broker;
@@ -203,7 +201,7 @@ pub(super) fn facts_section(document: &ScenarioDocument) -> Section {
         ),
     ];
     for step in &document.steps {
-        // Without thousands apart: a seed is to be typed again.
+        // Without separators, so that it can be copied.
         if let Some(seed) = step.document.as_ref().and_then(|document| document.get("seed")).and_then(Value::as_u64) {
             facts.push((format!("seed of “{}”", format::cut(&printable(&step.name))), seed.to_string()));
         }

@@ -1,4 +1,4 @@
-//! Owns the picture: marks within a view box, rendered as inline SVG with its title and description; nothing is fetched.
+//! SVG charts: marks in a view box, rendered as inline SVG with a title and a description.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::scale::drawable;
 
-/// Width of a letter of a picture's text in its 12 units, as wide fonts have it: labels are laid out by it.
+/// The width of a letter at font size 12, estimated for wide fonts. Labels are laid out with it.
 pub(super) const LETTER: f64 = 7.0;
 
-/// How wide a picture is, in its own units, of which one is about a pixel where it is shown.
+/// The width of a chart. A unit is about a pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
-    /// For a desk and for paper.
+    /// For desktop and paper.
     Wide,
     /// For a phone.
     Narrow,
-    /// Two of them stand side by side at a desk, below each other on a phone.
+    /// One of two charts, side by side on a desktop and stacked on a phone.
     Half,
 }
 
@@ -42,7 +42,7 @@ impl Size {
     }
 }
 
-/// A place on a picture.
+/// A point of a chart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point(pub(super) f64, pub(super) f64);
 
@@ -62,7 +62,7 @@ impl Point {
         format!("M{} {} {} {}Z", Self(x - radius, y), Self(x, y - radius), Self(x + radius, y), Self(x, y + radius))
     }
 
-    /// The path of a cross on it.
+    /// The path of a cross at it.
     fn cross(&self, radius: &f64) -> String {
         let Self(x, y) = *self;
         let falling = format!("M{} {}", Self(x - radius, y - radius), Self(x + radius, y + radius));
@@ -76,7 +76,7 @@ impl fmt::Display for Point {
     }
 }
 
-/// A coordinate: a tenth of a unit is finer than any screen.
+/// A coordinate, rounded to a tenth of a unit.
 #[derive(Debug, Clone, Copy)]
 struct Coordinate(f64);
 
@@ -90,12 +90,12 @@ impl Coordinate {
 impl fmt::Display for Coordinate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = (drawable(self.0).unwrap_or_default() * 10.0).round() / 10.0;
-        // Without the sign of a zero.
+        // Adding zero removes the sign of -0.
         write!(f, "{}", tenths + 0.0)
     }
 }
 
-/// On which side of its place a text stands.
+/// The alignment of a text at its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -113,7 +113,7 @@ impl Anchor {
     }
 }
 
-/// One thing on a picture. `class` says what it means; the style sheet says how that looks.
+/// An element of a chart. The style sheet decides how its class looks.
 #[derive(Debug, Clone)]
 pub(super) enum Mark {
     Area { class: &'static str, at: Point, width: f64, height: f64 },
@@ -125,12 +125,10 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    /// A straight line.
     pub(super) fn line(class: &'static str, from: Point, to: Point) -> Self {
         Self::Lines { class, lines: vec![vec![from, to]] }
     }
 
-    /// The mark as an element.
     pub(super) fn element(&self) -> Element<'_> {
         Element { mark: self }
     }
@@ -164,7 +162,7 @@ impl HtmlSafe for Element<'_> {}
 impl HtmlSafe for Coordinate {}
 impl HtmlSafe for Point {}
 
-/// One picture at one size.
+/// A chart at one size.
 #[derive(Debug, Clone, Template)]
 #[template(
     ext = "html",
@@ -176,31 +174,31 @@ impl HtmlSafe for Point {}
 </svg>"#
 )]
 pub(super) struct Svg {
-    /// Unique on its page, made of letters and digits of ours.
+    /// Unique on its page; letters and digits.
     pub(super) id: String,
     pub(super) size: Size,
     pub(super) height: f64,
     pub(super) title: String,
-    /// What a reader who does not see it should know.
+    /// The description for screen readers.
     pub(super) description: String,
     pub(super) marks: Vec<Mark>,
 }
 
 impl HtmlSafe for Svg {}
 
-/// Text that takes at most so much room; what does not fit is cut and says so.
-pub(super) fn fitting(text: &str, room: f64) -> String {
+/// Text shortened to a width, with an ellipsis if it was cut.
+pub(super) fn fitting(text: &str, width: f64) -> String {
     let length = text.chars().count();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred letters at most")]
-    let most = (room / LETTER).max(1.0) as usize;
+    let most = (width / LETTER).max(1.0) as usize;
     if length <= most {
         return text.to_owned();
     }
     text.chars().take(most - 1).chain(['…']).collect()
 }
 
-/// Room that a text takes at most.
-pub(super) fn room_of(text: &str) -> f64 {
+/// The maximal width of a text.
+pub(super) fn width_of(text: &str) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a few hundred letters at most")]
     let letters = text.chars().count() as f64;
     letters * LETTER
@@ -210,7 +208,7 @@ pub(super) fn room_of(text: &str) -> f64 {
 pub(super) mod testing {
     use super::*;
 
-    /// What of a svg lies outside of its view box, texts by their widest room; nothing, where all is well.
+    /// The marks outside of the view box. Must be empty.
     pub(crate) fn outside(svg: &Svg) -> Vec<Mark> {
         let (width, height) = (svg.size.width(), svg.height);
         let inside = |Point(x, y): Point| (0.0..=width).contains(&x) && (0.0..=height).contains(&y);
@@ -226,33 +224,33 @@ pub(super) mod testing {
                 !around(*at, *radius)
             }
             Mark::Text { at, anchor, text, .. } => {
-                let room = room_of(text);
+                let width = width_of(text);
                 let left = match anchor {
                     Anchor::Start => at.0,
-                    Anchor::Middle => at.0 - room / 2.0,
-                    Anchor::End => at.0 - room,
+                    Anchor::Middle => at.0 - width / 2.0,
+                    Anchor::End => at.0 - width,
                 };
-                !inside(Point(left, at.1 - 10.0)) || !inside(Point(left + room, at.1))
+                !inside(Point(left, at.1 - 10.0)) || !inside(Point(left + width, at.1))
             }
         };
         svg.marks.iter().filter(is_outside).cloned().collect()
     }
 
-    /// Pairs of texts of which one stands on the other.
+    /// Pairs of overlapping texts. Must be empty.
     pub(crate) fn overlapping(svg: &Svg) -> Vec<(String, String)> {
         let boxes: Vec<_> = svg
             .marks
             .iter()
             .filter_map(|mark| match mark {
                 Mark::Text { at, anchor, text, .. } => {
-                    // The usual letter is narrower than the widest one.
-                    let room = room_of(text) * 0.9;
+                    // The average letter is narrower than the widest.
+                    let width = width_of(text) * 0.9;
                     let left = match anchor {
                         Anchor::Start => at.0,
-                        Anchor::Middle => at.0 - room / 2.0,
-                        Anchor::End => at.0 - room,
+                        Anchor::Middle => at.0 - width / 2.0,
+                        Anchor::End => at.0 - width,
                     };
-                    Some((text.clone(), left, left + room, at.1 - 9.0, at.1))
+                    Some((text.clone(), left, left + width, at.1 - 9.0, at.1))
                 }
                 _ => None,
             })
@@ -274,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drawing_is_an_image_with_a_name_and_its_text_is_escaped() {
+    fn svg_has_a_title_and_escaped_text() {
         let svg = Svg {
             id: "lag1".to_owned(),
             size: Size::Narrow,
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_and_says_so() {
+    fn long_text_is_cut_with_an_ellipsis() {
         assert_eq!(fitting("restaurant_01", 200.0), "restaurant_01");
         assert_eq!(fitting("restaurant_01", 70.0), "restauran…");
         assert_eq!(fitting("restaurant_01", 0.0), "…");

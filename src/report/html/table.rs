@@ -1,11 +1,13 @@
-//! Owns tables: with a caption, a scope for each heading, and folded where they are long.
+//! HTML tables with a caption and scoped headers, collapsed if they are long.
 
 use askama::Template;
 
-/// Rows of a table that are shown without being asked for.
+use crate::units::counted;
+
+/// The most rows of a table that is expanded.
 const UNFOLDED: usize = 24;
 
-/// What stands in a cell.
+/// The content of a cell.
 #[derive(Debug, Clone)]
 pub(super) enum Cell {
     Text(String),
@@ -30,7 +32,7 @@ impl Cell {
     }
 }
 
-/// Whether a table waits to be asked for.
+/// Whether a table is collapsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Collapse {
     Always,
@@ -44,8 +46,8 @@ pub(super) enum Collapse {
     ext = "html",
     whitespace = "minimize",
     source = r#"{% if folded() %}<details>
-<summary>{{ caption }} <span class="rows">({{ rows.len() }} rows)</span></summary>
-{% endif %}<div class="scroll" role="region" aria-label="HtmlTable" tabindex="0"><table class="{{ class }}">
+<summary>{{ caption }} <span class="rows">({{ row_count() }})</span></summary>
+{% endif %}<div class="scroll" role="region" aria-label="Table" tabindex="0"><table class="{{ class }}">
 <caption>{{ caption }}</caption>
 <thead><tr>{% for (text, is_number) in heads %}<th scope="col"{% if *is_number %} class="number"{% endif %}>{{ text }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -56,16 +58,20 @@ pub(super) enum Collapse {
 </details>{% endif %}"#
 )]
 pub(super) struct HtmlTable {
-    /// For the style sheet; of ours.
+    /// A class of the style sheet.
     pub(super) class: &'static str,
     pub(super) caption: String,
-    /// Each heading, and whether numbers stand below it.
+    /// Each header, and whether its column has numbers.
     pub(super) heads: Vec<(&'static str, bool)>,
     pub(super) rows: Vec<Vec<Cell>>,
     pub(super) fold: Collapse,
 }
 
 impl HtmlTable {
+    fn row_count(&self) -> String {
+        counted(self.rows.len() as u64, "row")
+    }
+
     fn folded(&self) -> bool {
         match self.fold {
             Collapse::Always => true,

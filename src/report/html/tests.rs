@@ -1,4 +1,4 @@
-//! Owns what is claimed of whole pages: what they say, that they fetch nothing, and that nobody's text becomes a tag.
+//! Tests of whole pages: their content, that they fetch nothing, and that text is always escaped.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn facts() -> CommandFacts {
     }
 }
 
-/// A run that is short enough to be read whole.
+/// A short run.
 fn small() -> ScenarioDocument {
     let mut document = sample::scenario();
     document.steps.retain(|step| ["slow", "metrics"].contains(&step.name.as_str()));
@@ -37,7 +37,7 @@ fn small() -> ScenarioDocument {
     document
 }
 
-/// A page without its style, which would be most of it.
+/// A page without its style sheet.
 fn without_style(page: &str) -> String {
     let (head, rest) = page.split_once("<style>").expect("a style");
     let (_, tail) = rest.split_once("</style>").expect("its end");
@@ -45,12 +45,12 @@ fn without_style(page: &str) -> String {
 }
 
 #[test]
-fn a_small_run_makes_this_page() {
+fn scenario_page_is_stable() {
     insta::assert_snapshot!("scenario_page", without_style(&scenario_page(&small())));
 }
 
 #[test]
-fn a_replay_makes_this_page() {
+fn replay_page_is_stable() {
     let mut document = sample::replay(false);
     for side in [&mut document.before, &mut document.after] {
         side.by_minute.truncate(6);
@@ -63,7 +63,7 @@ fn a_replay_makes_this_page() {
 }
 
 #[test]
-fn lag_over_time_makes_this_page() {
+fn lag_page_is_stable() {
     let mut groups = sample::lag();
     groups.truncate(1);
     groups[0].samples = groups[0].samples.iter().step_by(50).cloned().collect();
@@ -71,7 +71,7 @@ fn lag_over_time_makes_this_page() {
     insta::assert_snapshot!("lag_page", without_style(&lag_page(&groups, &[], 121.0, &facts())));
 }
 
-/// Every page of the sample.
+/// All pages of the sample.
 fn pages() -> Vec<String> {
     let mut interrupted = sample::scenario();
     interrupted.verdict = ScenarioVerdict::Interrupted;
@@ -85,7 +85,7 @@ fn pages() -> Vec<String> {
 }
 
 #[test]
-fn a_page_fetches_nothing_and_runs_nothing() {
+fn pages_fetch_and_run_nothing() {
     for page in pages() {
         for word in
             ["http://", "https://", "src=", "@import", "url(", "<script", "javascript:", "<link", "<iframe", "//cdn"]
@@ -97,29 +97,33 @@ fn a_page_fetches_nothing_and_runs_nothing() {
 }
 
 #[test]
-fn the_verdict_comes_first_and_a_failed_expectation_with_it() {
+fn verdict_and_failures_come_first() {
     let page = scenario_page(&sample::scenario());
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is on the page"));
     let order = [
-        "1 of 30 expectations did not hold",
-        "What did not hold",
+        "1 of 30 expectations failed",
+        "Failed expectations",
         "expectations held",
         ">Orders per minute</h2>",
         ">Lag over time</h2>",
         ">Before and after the replay</h2>",
-        ">Stock that ran out</h2>",
-        ">Every expectation</h2>",
-        ">The exact commands</h2>",
+        ">Rejected orders</h2>",
+        ">Expectations</h2>",
+        ">Commands</h2>",
         ">Seeds and versions</h2>",
         ">What this run does not show</h2>",
     ];
     assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{:?}", order.map(at));
-    assert!(page.contains("expected 31.2 within 5 %, seen 29.5 (line 72)"), "{}", &page[at("did not hold")..][..300]);
-    assert!(page.contains("20261122007"), "a seed can be typed again");
+    assert!(
+        page.contains("expected 31.2 within 5 %, seen 29.5 (line 72)"),
+        "{}",
+        &page[at("expectations failed")..][..300]
+    );
+    assert!(page.contains("20261122007"), "a seed has no separators");
 }
 
 #[test]
-fn what_is_not_there_is_left_out() {
+fn empty_sections_are_left_out() {
     let mut document = sample::scenario();
     document.steps.clear();
     document.lag.clear();
@@ -132,20 +136,20 @@ fn what_is_not_there_is_left_out() {
         "Orders per minute",
         "Lag over time",
         "Before and after",
-        "Stock that",
-        "Every expectation",
-        "What ran",
+        "Rejected orders",
+        "Expectations",
+        "Timeline",
         "does not show",
     ] {
         assert!(!page.contains(&format!(">{heading}")), "{heading}");
     }
-    let banner = page.find("This run was interrupted.").expect("says so");
+    let banner = page.find("This run was interrupted.").expect("a warning");
     assert!(banner < page.find("class=\"verdict").expect("a verdict"), "before the verdict");
     assert!(!scenario_page(&sample::scenario()).contains("was interrupted"));
 }
 
 #[test]
-fn headings_descend_in_order_and_ids_are_unique() {
+fn headings_are_nested_and_ids_are_unique() {
     for page in pages() {
         let tags = tags(&page).expect("well formed");
         let levels: Vec<_> = tags
@@ -168,9 +172,9 @@ fn headings_descend_in_order_and_ids_are_unique() {
     }
 }
 
-/// The colours that text and meaning have, on each ground that they stand on, in both modes.
+/// The colours of text and marks on each background, in light and dark mode.
 #[test]
-fn contrast_is_at_least_what_aa_asks_for() {
+fn contrast_meets_wcag_aa() {
     let (light, rest) = page::STYLE.split_once("@media (prefers-color-scheme: dark)").expect("two modes");
     let dark = rest.split_once("}\n}").expect("an end").0;
     for mode in [light, dark] {
@@ -214,7 +218,7 @@ fn contrast_is_at_least_what_aa_asks_for() {
     }
 }
 
-// --- nobody's text becomes a tag ------------------------------------------------------------------------------------
+// --- text is always escaped -----------------------------------------------------------------------------------------
 
 /// A tag of a page.
 struct Tag {
@@ -228,12 +232,13 @@ impl Tag {
     }
 }
 
-/// Reads a page strictly: its tags, closed in order, with quoted attributes, and no bracket or control character in its text.
+/// Parses a page strictly: tags are closed in order, attributes are quoted, and text has no brackets or control
+/// characters.
 fn tags(page: &str) -> Result<Vec<Tag>, String> {
     let (head, rest) = page.split_once("<style>").ok_or("no style")?;
     let (style, tail) = rest.split_once("</style>").ok_or("no end of the style")?;
     if style != format!("\n{}", page::STYLE) {
-        return Err("the style is not ours".to_owned());
+        return Err("another style sheet".to_owned());
     }
     let text = format!("{}{tail}", head.strip_prefix("<!doctype html>").ok_or("no doctype")?);
     let (mut tags, mut open) = (Vec::new(), Vec::new());
@@ -244,7 +249,7 @@ fn tags(page: &str) -> Result<Vec<Tag>, String> {
             character.is_control() && character != '\n' || ('\u{202a}'..='\u{202e}').contains(&character)
         };
         if before.contains(steers) {
-            return Err(format!("{before:?} steers"));
+            return Err(format!("{before:?} has control characters"));
         }
         let Some(end) = from.find('>').filter(|_| from.starts_with('<')) else {
             return Err(format!("a bracket in {before:?}"));
@@ -280,7 +285,7 @@ const NAMES: &str = "html head meta title style body header p h1 h2 h3 strong di
 const ATTRIBUTES: &str = "lang charset name content http-equiv class role aria-hidden aria-label aria-labelledby id href \
     viewBox x y width height d cx cy r text-anchor scope tabindex";
 
-/// That a page has only tags and attributes of ours, and no attribute that could hold text of others.
+/// Checks that a page has only known tags and attributes, and no untrusted text in an attribute.
 fn check(page: &str) -> Result<(), TestCaseError> {
     let tags = tags(page).map_err(TestCaseError::fail)?;
     for tag in &tags {
@@ -295,7 +300,7 @@ fn check(page: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Text as an enemy would write it.
+/// Hostile text.
 fn hostile() -> impl Strategy<Value = String> {
     let sharp = [
         "<script>alert(1)</script>",
@@ -320,7 +325,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![3 => sharp.clone(), 2 => any::<String>(), 1 => (sharp.clone(), any::<String>(), sharp).prop_map(|(a, b, c)| a + &b + &c)]
 }
 
-/// Puts hostile text into every string of a document, the names of its fields and the words of its enums left alone.
+/// Replaces every string of a document by hostile text, except field names and enum values.
 fn poisoned(value: &Value, words: &mut dyn FnMut() -> String, is_data: bool) -> Value {
     const KEPT: [&str; 5] = ["schema", "verdict", "kind", "ended_by", "cause"];
     const TYPED: [&str; 3] = ["digest", "reserved_revenue", "started"];
@@ -360,7 +365,7 @@ proptest! {
         let run = poison(&run, &texts);
         prop_assert!(run.steps.last().and_then(|step| step.document.clone()).is_some());
         let page = scenario_page(&run);
-        prop_assert!(page.contains("Before and after the replay"), "the parts stand there under hostile names too");
+        prop_assert!(page.contains("Before and after the replay"), "hostile names do not remove sections");
         check(&page)?;
         let text = |index: usize| texts[index % texts.len()].clone();
         let facts = CommandFacts {
@@ -371,7 +376,7 @@ proptest! {
     }
 
     #[test]
-    fn numbers_that_are_none_make_a_page_too(
+    fn unusual_numbers_render(
         at in prop::collection::vec(any::<f64>(), 1..30), messages: Option<i64>, seen in any::<f64>(), elapsed: f64,
     ) {
         let mut run = small();
@@ -388,7 +393,7 @@ proptest! {
 }
 
 #[test]
-fn the_check_itself_finds_what_it_looks_for() {
+fn check_detects_planted_mistakes() {
     let page = scenario_page(&small());
     assert!(check(&page).is_ok());
     for planted in

@@ -1,4 +1,4 @@
-//! Owns how an expectation of a script is read: of whom, which number, and what it must be.
+//! Parser of expectations: the subject, the value, and the assertion.
 
 use std::ops::Range;
 
@@ -9,10 +9,11 @@ use super::super::diagnostic::{DiagnosticSink, quoted};
 use super::super::{Assertion, Expectation, LagValue, Measurement, RunValue, Script, Selector, Subject, Tolerance};
 use super::fields::{Fields, Located, text, wrong_type};
 use super::unroll::Unroller;
+use crate::units::counted;
 
 const SUBJECTS: [&str; 3] = ["step", "total_of", "group"];
-const PICKS: [&str; 3] = ["value", "sum", "count"];
-const CLAIMS: [&str; 4] = ["at_least", "at_most", "equals", "same_as"];
+const SELECTORS: [&str; 3] = ["value", "sum", "count"];
+const ASSERTIONS: [&str; 4] = ["at_least", "at_most", "equals", "same_as"];
 const KEYS: [&str; 13] = [
     "step", "total_of", "group", "from", "until", "value", "sum", "count", "at_least", "at_most", "equals", "same_as",
     "within",
@@ -23,69 +24,69 @@ const LONGEST_PATH: usize = 256;
 
 pub(super) fn read(
     value: &Spanned<DeValue<'_>>,
-    course: &Unroller,
+    unroller: &Unroller,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Expectation> {
     let fields = Fields::within(value, &KEYS, "an expectation", sink)?;
-    let measurement = measurement(&fields, None, course, sink);
-    let assertion = assertion(&fields, measurement.as_ref(), course, sink);
+    let measurement = measurement(&fields, None, unroller, sink);
+    let assertion = assertion(&fields, measurement.as_ref(), unroller, sink);
     Some(Expectation { line: sink.line(fields.span.start), measurement: measurement?, assertion: assertion? })
 }
 
-/// ParsedAction is looked at; where a part is not said, that of `usual`.
+/// The subject and the value. Missing parts are taken from `default`.
 fn measurement(
     fields: &Fields<'_>,
-    usual: Option<&Measurement>,
-    course: &Unroller,
+    default: Option<&Measurement>,
+    unroller: &Unroller,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Measurement> {
-    let subject = match (fields.present(&SUBJECTS)[..].as_ref(), usual) {
-        ([], Some(usual)) => Some(usual.subject.clone()),
+    let subject = match (fields.present(&SUBJECTS)[..].as_ref(), default) {
+        ([], Some(default)) => Some(default.subject.clone()),
         ([], None) => {
-            let hint = "give it step = \"…\", total_of = […] or group = \"…\"";
-            fields.missing("an expectation about nobody", hint, sink);
+            let hint = "add step = \"…\", total_of = […] or group = \"…\"";
+            fields.missing("the expectation has no subject", hint, sink);
             None
         }
-        ([subject], _) => about(fields, subject, course, sink),
+        ([key], _) => self::subject(fields, key, unroller, sink),
         (several, _) => {
             let place = fields.key(several[1]).unwrap_or(fields.span.clone());
-            sink.add(place, format!("{} in one expectation", several.join(" and ")), "it is about one of them");
+            sink.add(place, format!("{} in one expectation", several.join(" and ")), "keep one of them");
             return None;
         }
     };
     for window in fields.present(&["from", "until"]) {
         if !matches!(subject, Some(Subject::Group { .. }) | None) {
             let place = fields.key(window).unwrap_or(fields.span.clone());
-            sink.add(place, format!("{window} beside a step"), "it goes with group, whose lag is looked at over time");
+            sink.add(place, format!("{window} needs a group"), "it selects a part of a group's lag over time");
         }
     }
-    let (pick, place) = match (fields.present(&PICKS)[..].as_ref(), usual) {
-        ([], Some(usual)) => (Some(usual.selector.clone()), fields.span.clone()),
+    let (selector, place) = match (fields.present(&SELECTORS)[..].as_ref(), default) {
+        ([], Some(default)) => (Some(default.selector.clone()), fields.span.clone()),
         ([], None) => {
-            fields.missing("an expectation without a value", "name it: value = \"…\"", sink);
+            fields.missing("the expectation has no value", "add value = \"…\"", sink);
             (None, fields.span.clone())
         }
         ([how], _) => {
             let path = fields.text(how, sink);
             let place = path.as_ref().map_or(fields.span.clone(), |path| path.span.clone());
-            (path.and_then(|path| pick(how, &path, sink)), place)
+            (path.and_then(|path| self::selector(how, &path, sink)), place)
         }
         (several, _) => {
             let place = fields.key(several[1]).unwrap_or(fields.span.clone());
-            sink.add(place.clone(), format!("{} in one expectation", several.join(" and ")), "it is about one of them");
+            sink.add(place.clone(), format!("{} in one expectation", several.join(" and ")), "keep one of them");
             (None, place)
         }
     };
-    let measurement = Measurement { subject: subject?, selector: pick? };
-    fitting(&measurement, &place, course, sink);
+    let measurement = Measurement { subject: subject?, selector: selector? };
+    check_selector(&measurement, &place, unroller, sink);
     Some(measurement)
 }
 
-fn about(fields: &Fields<'_>, subject: &str, course: &Unroller, sink: &mut DiagnosticSink<'_>) -> Option<Subject> {
+fn subject(fields: &Fields<'_>, subject: &str, unroller: &Unroller, sink: &mut DiagnosticSink<'_>) -> Option<Subject> {
     match subject {
         "step" => {
             let step = fields.text("step", sink)?;
-            course.known_step(step.value, &step.span, sink).then(|| Subject::Step(step.value.to_owned()))
+            unroller.check_step(step.value, &step.span, sink).then(|| Subject::Step(step.value.to_owned()))
         }
         "total_of" => {
             let value = fields.get("total_of")?;
@@ -93,19 +94,19 @@ fn about(fields: &Fields<'_>, subject: &str, course: &Unroller, sink: &mut Diagn
                 wrong_type(value, "a list of steps", sink);
                 return None;
             };
-            if list.is_empty() || list.len() > Script::MOST_STEPS {
-                let message = format!("the total of {} steps", list.len());
-                sink.add(value.span(), message, "name them: total_of = [\"first\", \"second\"]");
+            if list.is_empty() || list.len() > Script::MAX_STEPS {
+                let message = format!("total_of has {}", counted(list.len() as u64, "step"));
+                sink.add(value.span(), message, "list the steps: total_of = [\"first\", \"second\"]");
                 return None;
             }
             let steps: Vec<_> = list.iter().filter_map(|step| text(step, sink)).collect();
             for (at, step) in steps.iter().enumerate() {
-                course.known_step(step.value, &step.span, sink);
+                unroller.check_step(step.value, &step.span, sink);
                 if steps[..at].iter().any(|before| before.value == step.value) {
                     sink.add(
                         step.span.clone(),
-                        format!("{} is added twice", quoted(step.value)),
-                        "once counts all of its runs",
+                        format!("duplicate step {}", quoted(step.value)),
+                        "one entry counts all of its runs",
                     );
                 }
             }
@@ -114,10 +115,10 @@ fn about(fields: &Fields<'_>, subject: &str, course: &Unroller, sink: &mut Diagn
         }
         _ => {
             let group = fields.text("group", sink)?;
-            course.known_group(group.value, &group.span, sink);
+            unroller.check_group(group.value, &group.span, sink);
             let mut mark = |key| {
                 let step = fields.text(key, sink)?;
-                course.known_step(step.value, &step.span, sink).then(|| step.value.to_owned())
+                unroller.check_step(step.value, &step.span, sink).then(|| step.value.to_owned())
             };
             let (from, until) = (mark("from"), mark("until"));
             Some(Subject::Group { group: group.value.to_owned(), from, until })
@@ -125,7 +126,7 @@ fn about(fields: &Fields<'_>, subject: &str, course: &Unroller, sink: &mut Diagn
     }
 }
 
-fn pick(how: &str, path: &Located<&str>, sink: &mut DiagnosticSink<'_>) -> Option<Selector> {
+fn selector(how: &str, path: &Located<&str>, sink: &mut DiagnosticSink<'_>) -> Option<Selector> {
     let named = |prefix: &str| path.value.starts_with(prefix);
     if how == "value" && named("run.") {
         return special(path, &RunValue::NAMED, sink).map(Selector::Run);
@@ -138,9 +139,8 @@ fn pick(how: &str, path: &Located<&str>, sink: &mut DiagnosticSink<'_>) -> Optio
         || parts.iter().any(|part| part.is_empty())
         || path.value.chars().any(char::is_control)
     {
-        let hint =
-            "the names from the document's top to the number, with dots between, as in inventory.reserved_orders";
-        sink.add(path.span.clone(), format!("{} is no path", quoted(path.value)), hint);
+        let hint = "join the names from the top of the document with dots, as in inventory.reserved_orders";
+        sink.add(path.span.clone(), format!("invalid path {}", quoted(path.value)), hint);
         return None;
     }
     let many = parts.contains(&"*");
@@ -148,8 +148,8 @@ fn pick(how: &str, path: &Located<&str>, sink: &mut DiagnosticSink<'_>) -> Optio
         "value" if many => {
             sink.add(
                 path.span.clone(),
-                "`*` leads to many values",
-                "write sum = \"…\" or count = \"…\" instead of value",
+                "a path with `*` has many values",
+                "use sum = \"…\" or count = \"…\" instead of value",
             );
             None
         }
@@ -157,8 +157,8 @@ fn pick(how: &str, path: &Located<&str>, sink: &mut DiagnosticSink<'_>) -> Optio
         "sum" if !many => {
             sink.add(
                 path.span.clone(),
-                "a sum of one value",
-                "say over what it goes, as in partitions.*.records, or write value = \"…\"",
+                "a sum needs a path with `*`",
+                "use a path like partitions.*.records, or value = \"…\"",
             );
             None
         }
@@ -170,24 +170,24 @@ fn pick(how: &str, path: &Located<&str>, sink: &mut DiagnosticSink<'_>) -> Optio
 fn special<T: Copy>(path: &Located<&str>, named: &[(&'static str, T)], sink: &mut DiagnosticSink<'_>) -> Option<T> {
     let found = named.iter().find(|(name, _)| *name == path.value);
     if found.is_none() {
-        let hint = match sink.meant(path.value, named.iter().map(|(name, _)| *name)) {
-            Some(meant) => format!("{meant}?"),
-            None => format!("there is {}", named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")),
+        let hint = match sink.suggest(path.value, named.iter().map(|(name, _)| *name)) {
+            Some(name) => format!("did you mean {name}?"),
+            None => format!("expected one of {}", named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")),
         };
-        sink.add(path.span.clone(), format!("no value is called {}", quoted(path.value)), hint.as_str());
+        sink.add(path.span.clone(), format!("unknown value {}", quoted(path.value)), hint.as_str());
     }
     found.map(|(_, value)| *value)
 }
 
-/// Whether somebody of this kind has such a value at all.
-fn fitting(measurement: &Measurement, place: &Range<usize>, course: &Unroller, sink: &mut DiagnosticSink<'_>) {
+/// Reports a value that its subject cannot have.
+fn check_selector(measurement: &Measurement, place: &Range<usize>, unroller: &Unroller, sink: &mut DiagnosticSink<'_>) {
     let steps = match &measurement.subject {
         Subject::Group { .. } => {
             if !matches!(measurement.selector, Selector::Lag(_)) {
                 sink.add(
                     place.clone(),
-                    format!("{} is no value of a group", measurement.selector),
-                    "a group has lag.peak and its like; see docs/scenarios.md",
+                    format!("a group has no value {}", measurement.selector),
+                    "the values of a group begin with lag., as in lag.peak; see docs/scenarios.md",
                 );
             }
             return;
@@ -198,26 +198,26 @@ fn fitting(measurement: &Measurement, place: &Range<usize>, course: &Unroller, s
     if matches!(measurement.selector, Selector::Lag(_)) {
         sink.add(
             place.clone(),
-            format!("{} is no value of a step", measurement.selector),
-            "write group = \"…\" instead of step",
+            format!("a step has no value {}", measurement.selector),
+            "use group = \"…\" instead of step",
         );
         return;
     }
     for step in steps {
-        let (runs, kills) = course.runs_and_kills(step);
+        let (runs, kills) = unroller.runs_and_kills(step);
         match measurement.selector {
-            // It was started twice under this name, or is wrong in another way.
+            // Another mistake about this step has been reported.
             _ if runs == 0 => {}
             Selector::Run(RunValue::Uncommitted) if kills < runs => {
                 sink.add(
                     place.clone(),
-                    format!("{step} is not killed, or not each time"),
-                    "run.uncommitted tells what a killed process left",
+                    format!("{step} is not killed in every run"),
+                    "only a killed process has run.uncommitted",
                 );
             }
             Selector::Value(_) | Selector::Sum(_) | Selector::Count(_) | Selector::Run(RunValue::Exit) if kills > 0 => {
-                let hint = "expect it of a step that comes after, or expect run.uncommitted or run.seconds";
-                sink.add(place.clone(), format!("{step} is killed, and leaves neither document nor exit code"), hint);
+                let hint = "check a later step, or use run.uncommitted or run.seconds";
+                sink.add(place.clone(), format!("{step} is killed, so it has no document and no exit code"), hint);
             }
             _ => {}
         }
@@ -227,27 +227,27 @@ fn fitting(measurement: &Measurement, place: &Range<usize>, course: &Unroller, s
 fn assertion(
     fields: &Fields<'_>,
     measurement: Option<&Measurement>,
-    course: &Unroller,
+    unroller: &Unroller,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Assertion> {
     let within = tolerance(fields, sink);
-    match fields.present(&CLAIMS)[..] {
+    match fields.present(&ASSERTIONS)[..] {
         [] => {
-            let hint = format!("give it one of {}", CLAIMS.join(", "));
-            fields.missing("an expectation that nothing can fail", hint.as_str(), sink);
+            let hint = format!("add one of {}", ASSERTIONS.join(", "));
+            fields.missing("the expectation has no condition", hint.as_str(), sink);
             None
         }
         ["equals"] => {
             let value = fields.literal("equals", sink)?;
             if fields.get("within").is_some() && !value.value.is_number() {
-                sink.add(value.span, "within beside what is no number", "without within it must be this very value");
+                sink.add(value.span, "within needs a number", "remove within to compare the value exactly");
             }
             Some(Assertion::Equals(value.value, within))
         }
-        ["same_as"] => Some(Assertion::SameAs(other(fields, measurement, course, sink)?, within)),
+        ["same_as"] => Some(Assertion::SameAs(other(fields, measurement, unroller, sink)?, within)),
         ["at_least" | "at_most"] | ["at_least", "at_most"] => {
             if let Some(place) = fields.key("within") {
-                sink.add(place, "within beside a bound", "it goes with equals or same_as");
+                sink.add(place, "within cannot be combined with a bound", "use it with equals or same_as");
             }
             let (least, most) = (fields.number("at_least", sink), fields.number("at_most", sink));
             if let (Some(least), Some(most)) = (&least, &most)
@@ -255,8 +255,8 @@ fn assertion(
             {
                 sink.add(
                     most.span.clone(),
-                    format!("nothing is at least {} and at most {}", least.value, most.value),
-                    "swap them",
+                    format!("no number is at least {} and at most {}", least.value, most.value),
+                    "swap the bounds",
                 );
             }
             (least.is_some() || most.is_some()).then(|| Assertion::Bounds {
@@ -266,7 +266,7 @@ fn assertion(
         }
         [first, second, ..] => {
             let place = fields.key(second).unwrap_or(fields.span.clone());
-            let hint = "one of equals, same_as, or the bounds: make them two expectations";
+            let hint = "use an expectation for each";
             sink.add(place, format!("{first} and {second} in one expectation"), hint);
             None
         }
@@ -274,28 +274,28 @@ fn assertion(
     }
 }
 
-/// The other value of `same_as`: a step's name stands for the same value of that step.
+/// The other value of `same_as`. A step name means the same value of that step.
 fn other(
     fields: &Fields<'_>,
     measurement: Option<&Measurement>,
-    course: &Unroller,
+    unroller: &Unroller,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Measurement> {
     let value = fields.get("same_as")?;
     let other = if let DeValue::String(step) = value.get_ref() {
-        let known = course.known_step(step, &value.span(), sink);
+        let known = unroller.check_step(step, &value.span(), sink);
         let other = Measurement { subject: Subject::Step(step.to_string()), selector: measurement?.selector.clone() };
         if known {
-            fitting(&other, &value.span(), course, sink);
+            check_selector(&other, &value.span(), unroller, sink);
         }
         other
     } else {
-        let wanted = "a step, or a table as in { step = \"…\", value = \"…\" },";
-        let other = Fields::within(value, &OTHER_KEYS, wanted, sink)?;
-        self::measurement(&other, measurement, course, sink)?
+        let expected = "a step name, or a table like { step = \"…\", value = \"…\" }";
+        let other = Fields::within(value, &OTHER_KEYS, expected, sink)?;
+        self::measurement(&other, measurement, unroller, sink)?
     };
     if measurement.is_some_and(|measurement| *measurement == other) {
-        sink.add(value.span(), "a value compared with itself", "name another step or another value");
+        sink.add(value.span(), "the value is compared with itself", "use another step or another value");
     }
     Some(other)
 }
@@ -307,8 +307,8 @@ fn tolerance(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<Toler
     if percent.is_none() {
         sink.add(
             typed.span,
-            format!("{} is no tolerance", quoted(typed.value)),
-            "above 0% and at most 100%, as in within = \"10%\"",
+            format!("invalid tolerance {}", quoted(typed.value)),
+            "use a percentage above 0% and up to 100%, as in within = \"10%\"",
         );
     }
     Some(Tolerance { percent: percent? })

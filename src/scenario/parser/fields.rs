@@ -1,4 +1,4 @@
-//! Owns how a table of a script is read: each key looked up once by its type, unknown ones told with the one that was meant.
+//! Typed access to a TOML table of a script: checks the type of each value, and reports unknown keys.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use toml::de::{DeTable, DeValue};
 use super::super::diagnostic::{DiagnosticSink, quoted};
 
 /// The longest name of a script or a step, in bytes.
-const LONGEST_NAME: usize = 64;
-/// The longest time that may be asked for.
-const LONGEST_TIME: Duration = Duration::from_hours(1);
+const MAX_NAME: usize = 64;
+const MAX_DURATION: Duration = Duration::from_hours(1);
 
-/// Something of the script with its place.
+/// A value of the script with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located<T> {
     pub(super) value: T,
@@ -25,33 +24,33 @@ pub(super) struct Located<T> {
 #[derive(Clone)]
 pub(super) struct Fields<'a> {
     table: &'a DeTable<'a>,
-    /// Where it stands: its heading, or its braces.
+    /// Its position: its header, or its braces.
     pub(super) span: Range<usize>,
-    /// Whether it has keys that are not known: what is missing is then likely one of them.
-    strange: bool,
+    /// Whether it has unknown keys. A missing key is then probably one of them, misspelt.
+    has_unknown_keys: bool,
 }
 
 impl<'a> Fields<'a> {
-    /// A table whose keys are these; others are mistakes.
+    /// A table with these keys. Others are reported as unknown.
     pub(super) fn of(
         table: &'a DeTable<'a>,
         span: Range<usize>,
         known: &[&str],
         sink: &mut DiagnosticSink<'_>,
     ) -> Self {
-        let mut strange = false;
+        let mut has_unknown_keys = false;
         for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            strange = true;
-            let hint = match sink.meant(key.get_ref(), known.iter().copied()) {
-                Some(meant) => format!("{meant}?"),
-                None => format!("the keys here are {}", known.join(", ")),
+            has_unknown_keys = true;
+            let hint = match sink.suggest(key.get_ref(), known.iter().copied()) {
+                Some(name) => format!("did you mean {name}?"),
+                None => format!("expected one of {}", known.join(", ")),
             };
             sink.add(key.span(), format!("unknown key {}", quoted(key.get_ref())), hint.as_str());
         }
-        Self { table, span, strange }
+        Self { table, span, has_unknown_keys }
     }
 
-    /// A value that is to be a table, with these keys.
+    /// A value that must be a table, with these keys.
     pub(super) fn within(
         value: &'a Spanned<DeValue<'a>>,
         known: &[&str],
@@ -69,19 +68,19 @@ impl<'a> Fields<'a> {
         self.table.get(key)
     }
 
-    /// Tells that something is not there, unless it may be there under a name that is told as unknown.
+    /// Reports a missing key, unless it may be present as an unknown, misspelt one.
     pub(super) fn missing(&self, message: &str, hint: &str, sink: &mut DiagnosticSink<'_>) {
-        if !self.strange {
+        if !self.has_unknown_keys {
             sink.add(self.span.clone(), message, hint);
         }
     }
 
-    /// Where a key stands.
+    /// The position of a key.
     pub(super) fn key(&self, key: &str) -> Option<Range<usize>> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
-    /// Which of these keys are there, in the order given.
+    /// Those of the given keys that are present, in the given order.
     pub(super) fn present<'k>(&self, keys: &[&'k str]) -> Vec<&'k str> {
         keys.iter().copied().filter(|key| self.get(key).is_some()).collect()
     }
@@ -99,7 +98,7 @@ impl<'a> Fields<'a> {
         Some(Located { value: flag?, span: value.span() })
     }
 
-    /// A whole number of a range.
+    /// An integer in a range.
     pub(super) fn whole(
         &self,
         key: &str,
@@ -110,18 +109,16 @@ impl<'a> Fields<'a> {
         let value = self.get(key)?;
         let number = integer(value.get_ref()).filter(|number| (least..=most).contains(number));
         if number.is_none() {
-            let wanted = if most == i64::MAX { format!("from {least} on") } else { format!("from {least} to {most}") };
-            let found = if value.get_ref().is_integer() {
-                String::new()
-            } else {
-                format!(", and this is {}", kind(value.get_ref()))
-            };
-            sink.add(value.span(), format!("a whole number {wanted} is wanted{found}"), None);
+            let range =
+                if most == i64::MAX { format!("of {least} or more") } else { format!("between {least} and {most}") };
+            let found =
+                if value.get_ref().is_integer() { String::new() } else { format!(", found {}", kind(value.get_ref())) };
+            sink.add(value.span(), format!("expected an integer {range}{found}"), None);
         }
         Some(Located { value: number?, span: value.span() })
     }
 
-    /// A number, whole or not.
+    /// An integer or a float.
     pub(super) fn number(&self, key: &str, sink: &mut DiagnosticSink<'_>) -> Option<Located<Number>> {
         let value = self.get(key)?;
         let number = number(value.get_ref());
@@ -131,7 +128,7 @@ impl<'a> Fields<'a> {
         Some(Located { value: number?, span: value.span() })
     }
 
-    /// A number, a text, true or false.
+    /// A number, a string, or a boolean.
     pub(super) fn literal(&self, key: &str, sink: &mut DiagnosticSink<'_>) -> Option<Located<Value>> {
         let value = self.get(key)?;
         let literal = match value.get_ref() {
@@ -140,25 +137,26 @@ impl<'a> Fields<'a> {
             other => number(other).map(Value::Number),
         };
         if literal.is_none() {
-            wrong_type(value, "a number, a text, true or false", sink);
+            wrong_type(value, "a number, a string or a boolean", sink);
         }
         Some(Located { value: literal?, span: value.span() })
     }
 
-    /// A time above zero.
+    /// A duration between `least` and an hour.
     pub(super) fn time(&self, key: &str, least: Duration, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
         let typed = self.text(key, sink)?;
         match humantime::parse_duration(typed.value) {
-            Ok(time) if time >= least && time <= LONGEST_TIME => Some(time),
+            Ok(time) if time >= least && time <= MAX_DURATION => Some(time),
             Ok(time) => {
-                let (least, most) = (humantime::format_duration(least), humantime::format_duration(LONGEST_TIME));
+                let (least, most) = (humantime::format_duration(least), humantime::format_duration(MAX_DURATION));
                 let found = humantime::format_duration(time);
-                sink.add(typed.span, format!("{found} is no {key}"), format!("from {least} to {most}").as_str());
+                let message = format!("{key} must be between {least} and {most}, not {found}");
+                sink.add(typed.span, message, None);
                 None
             }
             Err(_) => {
-                let message = format!("{} is no time", quoted(typed.value));
-                sink.add(typed.span, message, "a number with its unit, as in 500ms, 30s or 5m");
+                let message = format!("invalid duration {}", quoted(typed.value));
+                sink.add(typed.span, message, "write a number with its unit, as in 500ms, 30s or 5m");
                 None
             }
         }
@@ -168,11 +166,11 @@ impl<'a> Fields<'a> {
     pub(super) fn name(&self, key: &str, sink: &mut DiagnosticSink<'_>) -> Option<Located<&'a str>> {
         let name = self.text(key, sink)?;
         let letters = name.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if name.value.is_empty() || name.value.len() > LONGEST_NAME || name.value.starts_with('-') || !letters {
+        if name.value.is_empty() || name.value.len() > MAX_NAME || name.value.starts_with('-') || !letters {
             sink.add(
                 name.span.clone(),
-                format!("{} is no name", quoted(name.value)),
-                "letters, digits and dashes, at most 64 of them",
+                format!("invalid name {}", quoted(name.value)),
+                "use at most 64 letters, digits and dashes",
             );
             return None;
         }
@@ -183,20 +181,20 @@ impl<'a> Fields<'a> {
 pub(super) fn text<'a>(value: &'a Spanned<DeValue<'a>>, sink: &mut DiagnosticSink<'_>) -> Option<Located<&'a str>> {
     let text = value.get_ref().as_str();
     if text.is_none() {
-        wrong_type(value, "a text in quotes", sink);
+        wrong_type(value, "a string", sink);
     }
     Some(Located { value: text?, span: value.span() })
 }
 
-pub(super) fn wrong_type(value: &Spanned<DeValue<'_>>, wanted: &str, sink: &mut DiagnosticSink<'_>) {
-    sink.add(value.span(), format!("{wanted} is wanted, and this is {}", kind(value.get_ref())), None);
+pub(super) fn wrong_type(value: &Spanned<DeValue<'_>>, expected: &str, sink: &mut DiagnosticSink<'_>) {
+    sink.add(value.span(), format!("expected {expected}, found {}", kind(value.get_ref())), None);
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number",
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",

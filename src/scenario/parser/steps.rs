@@ -1,4 +1,4 @@
-//! Owns how the steps of a script are read, each by itself: what it does, and which keys go with that.
+//! Parser of steps: what each step does, and which keys it may have.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,14 +7,15 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::super::diagnostic::{DiagnosticSink, quoted};
-use super::super::{Bound, CheckLine, ProcessSignal, Run, Script, Wait};
+use super::super::{Bound, CheckCommand, ProcessSignal, Run, Script, Wait};
 use super::command;
 use super::fields::{Fields, Located, wrong_type};
 use crate::topics::Names;
+use crate::units::{counted, grouped};
 
-/// A step as it is written.
+/// A step before repeats are unrolled.
 pub(super) struct ParsedStep {
-    /// Its place, for its line and for what is wrong with it as a whole.
+    /// Its position, for its line and for diagnostics about the whole step.
     pub(super) span: Range<usize>,
     pub(super) deadline: Option<Duration>,
     pub(super) what: ParsedAction,
@@ -22,17 +23,17 @@ pub(super) struct ParsedStep {
 
 pub(super) enum ParsedAction {
     Run(ParsedRun),
-    ProcessSignal(ProcessSignal, Located<String>),
+    Signal(ProcessSignal, Located<String>),
     Wait(Wait, Range<usize>),
     Repeat(usize, Vec<ParsedStep>),
-    /// It is wrong in itself, and that has been told.
-    Wrong,
+    /// An invalid step, which has been reported.
+    Invalid,
 }
 
-/// A command that is started, under the name that the script gives it.
+/// A command and its name in the script.
 pub(super) struct ParsedRun {
     pub(super) name: Located<String>,
-    /// Whether the name is the command's, as none was given.
+    /// Whether the script gives no name, so that the step has the command's name.
     pub(super) unnamed: bool,
     pub(super) repeat: Option<usize>,
     pub(super) run: Run,
@@ -43,8 +44,8 @@ const KEYS: [&str; 12] =
     ["run", "name", "background", "exit", "repeat", "stop", "kill", "pause", "resume", "wait", "deadline", "steps"];
 const WAIT_KEYS: [&str; 7] = ["lag", "records", "uncommitted", "ended", "at_least", "at_most", "more"];
 
-/// The keys that may stand beside a verb.
-fn beside(verb: &str) -> &'static [&'static str] {
+/// The keys that may be used together with a verb.
+fn allowed_with(verb: &str) -> &'static [&'static str] {
     match verb {
         "run" => &["name", "background", "exit", "repeat", "deadline"],
         "steps" => &["repeat"],
@@ -52,10 +53,10 @@ fn beside(verb: &str) -> &'static [&'static str] {
     }
 }
 
-/// The steps of a script; `None` if there are none, or too many.
+/// The steps of a script; `None` without steps, and with too many.
 pub(super) fn read(
     fields: &Fields<'_>,
-    check: &CheckLine<'_>,
+    check: &CheckCommand<'_>,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Vec<ParsedStep>> {
     let value = fields.get("step")?;
@@ -64,17 +65,21 @@ pub(super) fn read(
         return None;
     };
     let too_many = |many: usize, sink: &mut DiagnosticSink<'_>| {
-        let hint = format!("{} are the most, repeated ones counted each time", Script::MOST_STEPS);
-        sink.add(value.span(), format!("{many} steps are too many"), hint.as_str());
+        let hint = format!("the limit is {}, counting each repetition", grouped(Script::MAX_STEPS as u64));
+        sink.add(
+            value.span(),
+            format!("the script has {} steps, which is too many", grouped(many as u64)),
+            hint.as_str(),
+        );
         None
     };
-    // Before any of them is looked at, and again when repeats are known.
-    if list.len() > Script::MOST_STEPS {
+    // Checked before the steps are parsed, and again when repeats are known.
+    if list.len() > Script::MAX_STEPS {
         return too_many(list.len(), sink);
     }
     let steps: Vec<_> = list.iter().map(|step| one(step, false, check, sink)).collect();
     let many = count(&steps);
-    if many > Script::MOST_STEPS { too_many(many, sink) } else { Some(steps) }
+    if many > Script::MAX_STEPS { too_many(many, sink) } else { Some(steps) }
 }
 
 fn count(steps: &[ParsedStep]) -> usize {
@@ -88,32 +93,37 @@ fn count(steps: &[ParsedStep]) -> usize {
         .fold(0, usize::saturating_add)
 }
 
-fn one(value: &Spanned<DeValue<'_>>, inside: bool, check: &CheckLine<'_>, sink: &mut DiagnosticSink<'_>) -> ParsedStep {
-    let wrong = |span| ParsedStep { span, deadline: None, what: ParsedAction::Wrong };
+fn one(
+    value: &Spanned<DeValue<'_>>,
+    inside: bool,
+    check: &CheckCommand<'_>,
+    sink: &mut DiagnosticSink<'_>,
+) -> ParsedStep {
+    let invalid = |span| ParsedStep { span, deadline: None, what: ParsedAction::Invalid };
     let Some(fields) = Fields::within(value, &KEYS, "a step", sink) else {
-        return wrong(value.span());
+        return invalid(value.span());
     };
     let span = fields.span.clone();
     let deadline = fields.time("deadline", Duration::from_millis(1), sink);
     let verbs = fields.present(&VERBS);
     let [verb] = verbs[..] else {
         if verbs.is_empty() {
-            let hint = format!("give it one of {}", VERBS.join(", "));
-            fields.missing("a step that does nothing", hint.as_str(), sink);
+            let hint = format!("add one of {}", VERBS.join(", "));
+            fields.missing("the step does nothing", hint.as_str(), sink);
         } else {
             let place = fields.key(verbs[1]).unwrap_or(span.clone());
-            sink.add(place, format!("{} in one step", verbs.join(" and ")), "a step does one thing: make them two");
+            sink.add(place, format!("{} in one step", verbs.join(" and ")), "use a step for each");
         }
-        return wrong(span);
+        return invalid(span);
     };
     for other in fields.present(&KEYS) {
-        if other != verb && !beside(verb).contains(&other) {
-            let hint = match beside(verb) {
-                [one] => format!("only {one} can stand there"),
-                several => format!("what can stand there: {}", several.join(", ")),
+        if other != verb && !allowed_with(verb).contains(&other) {
+            let hint = match allowed_with(verb) {
+                [one] => format!("{verb} can only be combined with {one}"),
+                several => format!("{verb} can only be combined with {}", several.join(", ")),
             };
             let place = fields.key(other).unwrap_or(span.clone());
-            sink.add(place, format!("{other} beside {verb}"), hint.as_str());
+            sink.add(place, format!("{other} cannot be combined with {verb}"), hint.as_str());
         }
     }
     let what = match verb {
@@ -122,18 +132,23 @@ fn one(value: &Spanned<DeValue<'_>>, inside: bool, check: &CheckLine<'_>, sink: 
         "steps" => group(&fields, inside, check, sink),
         _ => signal(&fields, verb, sink),
     };
-    ParsedStep { span, deadline, what: what.unwrap_or(ParsedAction::Wrong) }
+    ParsedStep { span, deadline, what: what.unwrap_or(ParsedAction::Invalid) }
 }
 
 fn signal(fields: &Fields<'_>, verb: &str, sink: &mut DiagnosticSink<'_>) -> Option<ParsedAction> {
     let signal = [ProcessSignal::Stop, ProcessSignal::Kill, ProcessSignal::Pause, ProcessSignal::Resume];
     let signal = signal.into_iter().find(|signal| signal.to_string() == verb)?;
     let step = fields.text(verb, sink)?;
-    Some(ParsedAction::ProcessSignal(signal, Located { value: step.value.to_owned(), span: step.span }))
+    Some(ParsedAction::Signal(signal, Located { value: step.value.to_owned(), span: step.span }))
 }
 
-/// A run is returned also where something in it is wrong, so that its name is known to those who refer to it.
-fn run(fields: &Fields<'_>, inside: bool, check: &CheckLine<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedRun> {
+/// Returns a run even if it has mistakes, so that other steps can refer to its name.
+fn run(
+    fields: &Fields<'_>,
+    inside: bool,
+    check: &CheckCommand<'_>,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<ParsedRun> {
     let typed = fields.text("run", sink)?;
     let background = fields.flag("background", sink).is_some_and(|flag| flag.value);
     let exit = fields.whole("exit", 0, 255, sink).map_or(0, |code| code.value);
@@ -142,16 +157,12 @@ fn run(fields: &Fields<'_>, inside: bool, check: &CheckLine<'_>, sink: &mut Diag
         let place = fields.key("deadline").unwrap_or(fields.span.clone());
         sink.add(
             place,
-            "a deadline for what runs in the background",
-            "give it to the step that waits for it, or stops it",
+            "a background command cannot have a deadline",
+            "set the deadline of the step that waits for it or stops it",
         );
     }
     if background && let (Some(_), Some(place)) = (repeat, fields.key("repeat")) {
-        sink.add(
-            place,
-            "repeat beside background",
-            "a command is repeated when it has ended; repeat steps that also stop it",
-        );
+        sink.add(place, "a background command cannot be repeated", "repeat a list of steps that also stops it");
     }
     let line = match command::read(typed.value, check) {
         Ok(line) => Some(line),
@@ -164,12 +175,12 @@ fn run(fields: &Fields<'_>, inside: bool, check: &CheckLine<'_>, sink: &mut Diag
     };
     let (name, unnamed) = match (fields.name("name", sink), fields.get("name")) {
         (Some(name), _) => (Located { value: name.value.to_owned(), span: name.span }, false),
-        // Known to those who refer to it all the same.
+        // An invalid name, kept so that references to it are not reported too.
         (None, Some(name)) => (Located { value: name.get_ref().as_str()?.to_owned(), span: name.span() }, false),
         (None, None) => {
             if background {
-                let hint = "give it a name, so that it can be stopped: name = \"…\"";
-                sink.add(fields.span.clone(), "a command in the background without a name", hint);
+                let hint = "add name = \"…\", so that another step can stop it";
+                sink.add(fields.span.clone(), "a background command needs a name", hint);
             }
             let command = typed.value.split(' ').find(|word| !word.is_empty())?;
             (Located { value: command.to_owned(), span: typed.span.clone() }, true)
@@ -177,17 +188,18 @@ fn run(fields: &Fields<'_>, inside: bool, check: &CheckLine<'_>, sink: &mut Diag
     };
     let run = Run {
         name: name.value.clone(),
-        typed: typed.value.to_owned(),
+        command_line: typed.value.to_owned(),
         throttled: line.as_ref().is_some_and(|line| line.throttled),
         group: line.as_ref().and_then(|line| line.group.clone()),
-        words: line.map(|line| line.words).unwrap_or_default(),
+        arguments: line.map(|line| line.arguments).unwrap_or_default(),
         background,
         exit: i32::try_from(exit).unwrap_or_default(),
     };
     Some(ParsedRun { name, unnamed, repeat, run })
 }
 
-/// The place in the script of a place in a text: right where the text stands there as it is, the whole of it where it is escaped.
+/// The position in the script of a range within a string. If the string has escapes in the script, the position of all
+/// of it.
 fn in_text(text: &Located<&str>, place: &Range<usize>, script: &str) -> Range<usize> {
     let quotes = |many: usize| {
         let start = text.span.start + many;
@@ -201,7 +213,7 @@ fn repeat(fields: &Fields<'_>, inside: bool, sink: &mut DiagnosticSink<'_>) -> O
     let times = fields.whole("repeat", 1, i64::MAX, sink)?;
     if inside {
         let place = fields.key("repeat").unwrap_or(times.span);
-        sink.add(place, "a repeat inside of a repeat", "one level is all there is");
+        sink.add(place, "nested repeat", "repeats cannot be nested");
         return None;
     }
     Some(usize::try_from(times.value).unwrap_or(usize::MAX))
@@ -210,21 +222,21 @@ fn repeat(fields: &Fields<'_>, inside: bool, sink: &mut DiagnosticSink<'_>) -> O
 fn group(
     fields: &Fields<'_>,
     inside: bool,
-    check: &CheckLine<'_>,
+    check: &CheckCommand<'_>,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<ParsedAction> {
     let value = fields.get("steps")?;
     let times = repeat(fields, inside, sink);
     if fields.get("repeat").is_none() {
-        fields.missing("steps in a step without repeat", "say how often: repeat = 3", sink);
+        fields.missing("steps without repeat", "add the number of repetitions: repeat = 3", sink);
     }
     let Some(list) = value.get_ref().as_array() else {
         wrong_type(value, "[[step.steps]]", sink);
         return None;
     };
-    if list.is_empty() || list.len() > Script::MOST_STEPS {
-        let hint = format!("from 1 to {} of them", Script::MOST_STEPS);
-        sink.add(value.span(), format!("{} steps to repeat", list.len()), hint.as_str());
+    if list.is_empty() || list.len() > Script::MAX_STEPS {
+        let hint = format!("a repeat has 1 to {} steps", grouped(Script::MAX_STEPS as u64));
+        sink.add(value.span(), format!("{} to repeat", counted(list.len() as u64, "step")), hint.as_str());
         return None;
     }
     let steps = list.iter().map(|step| one(step, true, check, sink)).collect();
@@ -234,14 +246,14 @@ fn group(
 fn wait(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedAction> {
     let value = fields.get("wait")?;
     let wait =
-        Fields::within(value, &WAIT_KEYS, "a table, as in { lag = \"inventory-consumer-group\", at_most = 0 },", sink)?;
+        Fields::within(value, &WAIT_KEYS, "a table like { lag = \"inventory-consumer-group\", at_most = 0 }", sink)?;
     let what = wait.present(&["lag", "records", "uncommitted", "ended"]);
     let [what] = what[..] else {
         if what.is_empty() {
-            wait.missing("a wait for nothing", "give it one of lag, records, uncommitted, ended", sink);
+            wait.missing("the wait has no condition", "add one of lag, records, uncommitted, ended", sink);
         } else {
-            let message = format!("a wait for {}", what.join(" and "));
-            sink.add(wait.span, message, "a step waits for one thing: make them two");
+            let message = format!("{} in one wait", what.join(" and "));
+            sink.add(wait.span, message, "use a step for each");
         }
         return None;
     };
@@ -250,17 +262,17 @@ fn wait(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedActi
     if what == "ended" {
         for bound in bounds {
             let place = wait.key(bound).unwrap_or(wait.span.clone());
-            sink.add(place, format!("{bound} beside ended"), "a command has ended or it has not");
+            sink.add(place, format!("{bound} cannot be combined with ended"), "ended has no number: remove the bound");
         }
         let step = subject?;
         return Some(ParsedAction::Wait(Wait::Ended(step.value.to_owned()), step.span));
     }
     let [bound] = bounds[..] else {
         if bounds.is_empty() {
-            wait.missing("a wait without a number", "as in at_most = 0, at_least = 1000, or more = 500", sink);
+            wait.missing("the wait has no bound", "add at_most = 0, at_least = 1000, or more = 500", sink);
         } else {
             let message = format!("{} in one wait", bounds.join(" and "));
-            sink.add(wait.span, message, "a step waits for one thing: make them two");
+            sink.add(wait.span, message, "use a step for each");
         }
         return None;
     };
@@ -280,11 +292,11 @@ fn wait(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedActi
     let names = Names::new("");
     let topics = [names.orders(), names.decisions(), names.ledger(), names.dead_letters(), names.analytics_state()];
     if !topics.iter().any(|topic| topic == subject.value) {
-        let hint = match sink.meant(subject.value, topics.iter().map(String::as_str)) {
-            Some(meant) => format!("{meant}?"),
+        let hint = match sink.suggest(subject.value, topics.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean {name}?"),
             None => format!("the topics are {}", topics.join(", ")),
         };
-        sink.add(subject.span.clone(), format!("{} is no topic of foodstream", quoted(subject.value)), hint.as_str());
+        sink.add(subject.span.clone(), format!("unknown topic {}", quoted(subject.value)), hint.as_str());
     }
     Some(ParsedAction::Wait(wait, subject.span))
 }

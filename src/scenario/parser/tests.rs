@@ -1,4 +1,4 @@
-//! Owns the claims about reading scripts.
+//! Tests of the script parser.
 
 use proptest::prelude::*;
 
@@ -8,12 +8,12 @@ fn parse(text: &str) -> Result<Script, Diagnostics> {
     Script::parse(text.as_bytes(), &|_| Ok(()))
 }
 
-/// ParsedAction is told of a script.
-fn told(text: &str) -> String {
+/// The diagnostics of a script.
+fn rejected(text: &str) -> String {
     parse(text).expect_err("there is a mistake in it").show("lab.toml")
 }
 
-/// A whole script around these lines, which start on line 3.
+/// A script with these lines, which start on line 3.
 fn script(lines: &str) -> String {
     format!("name = \"lab\"\ndescription = \"A try.\"\n{lines}")
 }
@@ -22,7 +22,7 @@ const ORDERS: &str =
     "[[step]]\nrun = \"produce\"\n[[expect]]\nstep = \"produce\"\nvalue = \"acknowledged\"\nequals = 10\n";
 
 #[test]
-fn a_script_is_unrolled_into_steps_with_names_of_their_own() {
+fn repeats_are_unrolled_with_numbered_names() {
     let script = parse(&script(
         "deadline = \"10s\"\nsample_every = \"100ms\"\n
 [[step]]\nname = \"orders\"\nrun = \"produce --count 10\"\nrepeat = 2\n
@@ -50,7 +50,7 @@ fn a_script_is_unrolled_into_steps_with_names_of_their_own() {
 }
 
 #[test]
-fn steps_may_stand_in_a_list_and_every_key_finds_its_place() {
+fn steps_in_a_list_and_all_keys_are_parsed() {
     let script = parse(&script(
         "[[step]]\nname = \"live\"\nrun = \"analytics\"\nbackground = true\nexit = 130
 [[step]]\nrepeat = 2\nsteps = [\n  { pause = \"live\" },\n  { wait = { records = \"order-events\", at_least = 0 } },\n  { resume = \"live\" },\n]
@@ -60,7 +60,7 @@ fn steps_may_stand_in_a_list_and_every_key_finds_its_place() {
 [[expect]]\nstep = \"live\"\ncount = \"by_minute\"\nsame_as = { value = \"orders_by_minute.x\" }\n",
     ))
     .expect("no mistake");
-    assert_eq!(script.steps[1].action, StepAction::ProcessSignal(ProcessSignal::Pause, "live".into()));
+    assert_eq!(script.steps[1].action, StepAction::Signal(ProcessSignal::Pause, "live".into()));
     assert!(matches!(&script.steps[2].action, StepAction::Wait(Wait::Records(topic, _)) if topic == "order-events"));
     let expected: Vec<_> = script
         .expectations
@@ -77,78 +77,78 @@ fn steps_may_stand_in_a_list_and_every_key_finds_its_place() {
 }
 
 #[test]
-fn each_kind_of_mistake_has_its_words() {
+fn each_kind_of_mistake_has_a_message() {
     let mut all = Vec::new();
-    let mut tell = |what: &str, text: &str| {
-        all.push(format!("# {what}\n{}", told(text)));
+    let mut show = |what: &str, text: &str| {
+        all.push(format!("# {what}\n{}", rejected(text)));
     };
-    tell("nothing at all", "");
-    tell("no TOML", "name = \"lab\nstep = [\n");
-    tell("a misspelt key at the top", &format!("nmae = \"x\"\n{}", script(ORDERS)));
-    tell("a misspelt heading", &script("[[setp]]\nrun = \"produce\"\n[[expct]]\nstep = \"produce\"\n"));
-    tell("a misspelt key of a step", &script(&ORDERS.replace("run =", "rnu =")));
-    tell("a misspelt key of an expectation", &script(&ORDERS.replace("equals", "equal")));
-    tell("a misspelt key of a wait", &script(&format!("[[step]]\nwait = {{ lga = \"x\", at_most = 0 }}\n{ORDERS}")));
-    tell("a shell", &script("[[step]]\nshell = \"ls\"\n"));
-    tell(
+    show("nothing at all", "");
+    show("no TOML", "name = \"lab\nstep = [\n");
+    show("a misspelt key at the top", &format!("nmae = \"x\"\n{}", script(ORDERS)));
+    show("a misspelt heading", &script("[[setp]]\nrun = \"produce\"\n[[expct]]\nstep = \"produce\"\n"));
+    show("a misspelt key of a step", &script(&ORDERS.replace("run =", "rnu =")));
+    show("a misspelt key of an expectation", &script(&ORDERS.replace("equals", "equal")));
+    show("a misspelt key of a wait", &script(&format!("[[step]]\nwait = {{ lga = \"x\", at_most = 0 }}\n{ORDERS}")));
+    show("a shell", &script("[[step]]\nshell = \"ls\"\n"));
+    show(
         "bad values",
         &script(
             "deadline = \"0s\"\nsample_every = \"1ms\"\n[[step]]\nrun = 5\n[[step]]\nrun = \"produce\"\nexit = 256\nbackground = \"yes\"\ndeadline = \"2 fortnights\"\n[[expect]]\nstep = \"produce\"\nvalue = \"acknowledged\"\nequals = [1]\nwithin = \"0%\"\n",
         ),
     );
-    tell("no steps and no expectations", &script(""));
-    tell("a list that is none", &script("step = 1\nexpect = 2\n"));
-    tell(
+    show("no steps and no expectations", &script(""));
+    show("a list of another type", &script("step = 1\nexpect = 2\n"));
+    show(
         "two things in a step",
         &script(&format!("{ORDERS}[[step]]\nstop = \"a\"\nkill = \"a\"\n[[step]]\nname = \"b\"\n")),
     );
-    tell(
+    show(
         "keys that do not go together",
         &script(&format!(
             "{ORDERS}[[step]]\nname = \"x\"\nwait = {{ records = \"order-events\", at_least = 1 }}\nbackground = true\n[[step]]\nname = \"b\"\nrun = \"analytics\"\nbackground = true\ndeadline = \"1s\"\nrepeat = 2\n"
         )),
     );
-    tell(
+    show(
         "names",
         &script(&format!(
             "{ORDERS}[[step]]\nname = \"<b>\"\nrun = \"analytics\"\n[[step]]\nrun = \"replay\"\nbackground = true\n[[step]]\nrun = \"produce --seed 2\"\n"
         )),
     );
-    tell(
+    show(
         "references",
         &script(&format!(
             "{ORDERS}[[step]]\nstop = \"prodcue\"\n[[step]]\nkill = \"produce\"\n[[step]]\nstop = \"later\"\n[[step]]\nname = \"later\"\nrun = \"analytics\"\nbackground = true\n[[step]]\nresume = \"later\"\n[[step]]\npause = \"later\"\n[[step]]\nstop = \"later\"\n[[step]]\nwait = {{ ended = \"later\" }}\n[[step]]\nstop = \"later\"\n[[step]]\nwait = {{ lag = \"analytics-consumer-grop\", at_most = 0 }}\n[[step]]\nwait = {{ records = \"orders\", at_least = 1 }}\n"
         )),
     );
-    tell(
+    show(
         "paused for ever",
         &script(&format!(
             "{ORDERS}[[step]]\nname = \"live\"\nrun = \"analytics\"\nbackground = true\n[[step]]\npause = \"live\"\n"
         )),
     );
-    tell(
+    show(
         "waits",
         &script(&format!(
             "{ORDERS}[[step]]\nwait = 5\n[[step]]\nwait = {{ }}\n[[step]]\nwait = {{ records = \"order-events\" }}\n[[step]]\nwait = {{ records = \"order-events\", at_least = -1 }}\n[[step]]\nwait = {{ records = \"order-events\", uncommitted = \"order-events\", at_least = 1 }}\n[[step]]\nwait = {{ ended = \"produce\", at_least = 1 }}\n"
         )),
     );
-    tell(
+    show(
         "repeats",
         &script(&format!(
             "{ORDERS}[[step]]\nsteps = []\n[[step]]\nrepeat = 0\nrun = \"replay\"\n[[step]]\nrepeat = 2\nsteps = [{{ repeat = 2, run = \"lag\" }}, {{ name = \"live\", run = \"analytics\", background = true }}]\n"
         )),
     );
-    tell(
+    show(
         "too many steps after repeats",
         &script(&format!("{ORDERS}[[step]]\nrun = \"replay\"\nrepeat = 9223372036854775807\n")),
     );
-    tell(
+    show(
         "expectations",
         &script(&format!(
             "{ORDERS}[[expect]]\n[[expect]]\nstep = \"produce\"\ngroup = \"g\"\nvalue = \"x\"\nequals = 1\n[[expect]]\nstep = \"prduce\"\nvalue = \"run.secnds\"\nsum = \"a\"\n[[expect]]\nstep = \"produce\"\nvalue = \"run.secnds\"\nat_least = 2\nat_most = 1\n[[expect]]\nstep = \"produce\"\nvalue = \"lag.peak\"\nat_least = 2\nequals = 1\n[[expect]]\nstep = \"produce\"\nvalue = \"a..b\"\nsame_as = \"x\"\n[[expect]]\nstep = \"produce\"\nvalue = \"a\"\nsame_as = \"produce\"\n[[expect]]\nstep = \"produce\"\nvalue = \"a.*\"\nat_least = 1\nwithin = \"5%\"\n[[expect]]\nstep = \"produce\"\nvalue = \"run.uncommitted\"\nat_least = 1\nfrom = \"produce\"\n"
         )),
     );
-    tell(
+    show(
         "a killed step's document",
         &script(&format!(
             "{ORDERS}[[step]]\nname = \"till\"\nrun = \"inventory\"\nbackground = true\n[[step]]\nkill = \"till\"\n[[expect]]\nstep = \"till\"\nvalue = \"orders\"\nequals = 1\n"
@@ -158,10 +158,10 @@ fn each_kind_of_mistake_has_its_words() {
 }
 
 #[test]
-fn a_hostile_script_is_refused_with_words() {
+fn hostile_scripts_are_rejected() {
     let mut all = Vec::new();
-    let mut tell = |text: &str| {
-        all.push(told(text));
+    let mut show = |text: &str| {
+        all.push(rejected(text));
     };
     for line in [
         "produce; rm -rf /",
@@ -178,28 +178,28 @@ fn a_hostile_script_is_refused_with_words() {
         "rm -rf /",
         "produce --prefix other.",
     ] {
-        tell(&script(
+        show(&script(
             &ORDERS
                 .replace("\"produce\"\n[[", &format!("\"{line}\"\n[["))
                 .replace("[[step]]\n", "[[step]]\nname = \"produce\"\n"),
         ));
     }
-    tell(
+    show(
         &script(&ORDERS.replace("run =", "name = \"<script>alert(1)</script>\"\nrun ="))
             .replace("\"lab\"", "\"<img src=x>\""),
     );
-    tell(&script(ORDERS).replace("A try.", "\\u001b[31mred"));
-    tell(&script(&ORDERS.replace("\"produce\"\n[[", "\"produce \\u001b[31m\\u202e\"\n[[")));
+    show(&script(ORDERS).replace("A try.", "\\u001b[31mred"));
+    show(&script(&ORDERS.replace("\"produce\"\n[[", "\"produce \\u001b[31m\\u202e\"\n[[")));
     let ten_thousand = format!("{}{}", script(""), "[[step]]\nrun = \"produce\"\n".repeat(10_000));
-    tell(&ten_thousand);
-    tell(&format!("{}{}", script(ORDERS), "#".repeat(Script::LARGEST)));
+    show(&ten_thousand);
+    show(&format!("{}{}", script(ORDERS), "#".repeat(Script::MAX_BYTES)));
     let all = all.join("\n");
     insta::assert_snapshot!(all);
     assert!(!all.contains('\u{1b}') && !all.contains('\u{202e}'));
 }
 
 #[test]
-fn the_worst_that_fits_into_a_script_is_refused_soon() {
+fn largest_scripts_are_rejected_quickly() {
     let all = |many: usize, one: &dyn Fn(usize) -> String| (0..many).map(one).collect::<Vec<_>>().concat();
     let names = |many| all(many, &|name| format!("\"{name:0>64}\","));
     let steps = |many| all(many, &|name| format!("[[step]]\nname = \"a{name:0>63}\"\nrun = \"produce\"\n"));
@@ -215,20 +215,20 @@ fn the_worst_that_fits_into_a_script_is_refused_soon() {
         "\u{e9}".repeat(500_000),
         "\"\\".repeat(400_000),
     ] {
-        assert!(text.len() <= Script::LARGEST);
-        let mistakes = parse(&text).expect_err("refused");
-        assert!(mistakes.show("x").len() < 100_000);
+        assert!(text.len() <= Script::MAX_BYTES);
+        let diagnostics = parse(&text).expect_err("refused");
+        assert!(diagnostics.show("x").len() < 100_000);
     }
 }
 
 #[test]
-fn what_is_no_utf8_is_told_with_its_place() {
-    let mistakes = Script::parse(b"name = \"lab\"\n# \xff\n", &|_| Ok(())).expect_err("no UTF-8");
-    assert!(mistakes.show("x.toml").starts_with("x.toml:2:3: not UTF-8 from here on"), "{mistakes:?}");
+fn invalid_utf8_has_a_position() {
+    let diagnostics = Script::parse(b"name = \"lab\"\n# \xff\n", &|_| Ok(())).expect_err("no UTF-8");
+    assert!(diagnostics.show("x.toml").starts_with("x.toml:2:3: invalid UTF-8"), "{diagnostics:?}");
 }
 
 #[test]
-fn the_programs_own_parser_has_the_last_word_about_a_line() {
+fn command_line_check_errors_are_reported() {
     let check =
         |words: &[String]| if words.len() > 1 { Err("error: no such flag\n\n  tip: try none".into()) } else { Ok(()) };
     let text = script(&ORDERS.replace("\"produce\"\n[[", "\"produce --cuont 5\"\n[["));
@@ -241,16 +241,16 @@ fn the_programs_own_parser_has_the_last_word_about_a_line() {
 }
 
 #[test]
-fn an_unnamed_step_has_its_commands_name_and_an_escaped_line_is_marked_as_a_whole() {
-    insta::assert_snapshot!(told(&script(&ORDERS.replace("\"produce\"\n[[", "\"\\u0070roduce -q\"\n[["))), @r#"
-    lab.toml:4:7: "-q" has no place in a step
+fn escaped_command_line_is_marked_as_a_whole() {
+    insta::assert_snapshot!(rejected(&script(&ORDERS.replace("\"produce\"\n[[", "\"\\u0070roduce -q\"\n[["))), @r#"
+    lab.toml:4:7: option "-q" is not allowed in a step
       4 | run = "\u0070roduce -q"
         |       ^^^^^^^^^^^^^^^^^
-      hint: the run shows its progress itself
+      hint: the runner shows the progress
     "#);
 }
 
-/// Pieces of scripts, right and wrong ones, put together at random.
+/// Random combinations of valid and invalid parts of scripts.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("name = \"lab\"\n".to_owned()),
@@ -278,22 +278,22 @@ fn pieces() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic_and_every_place_is_inside_of_it(text in pieces()) {
-        if let Err(mistakes) = parse(&text) {
-            prop_assert!(!mistakes.all().is_empty());
+    fn parsing_text_never_panics(text in pieces()) {
+        if let Err(diagnostics) = parse(&text) {
+            prop_assert!(!diagnostics.all().is_empty());
             let lines: Vec<_> = text.split('\n').collect();
-            for mistake in mistakes.all() {
+            for mistake in diagnostics.all() {
                 let line = lines.get(mistake.line - 1);
                 prop_assert!(line.is_some_and(|line| mistake.column <= line.chars().count() + 1), "{mistake:?} in {text:?}");
             }
-            prop_assert!(!mistakes.show("x").chars().any(|letter| letter.is_control() && letter != '\n'));
+            prop_assert!(!diagnostics.show("x").chars().any(|letter| letter.is_control() && letter != '\n'));
         }
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(mistakes) = Script::parse(&bytes, &|_| Ok(())) {
-            prop_assert!(!mistakes.show("x").is_empty());
+    fn parsing_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Err(diagnostics) = Script::parse(&bytes, &|_| Ok(())) {
+            prop_assert!(!diagnostics.show("x").is_empty());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Owns the course of a script: its steps taken one after the other on paper, repeats unrolled, and whom each of them refers to.
+//! Unrolls repeats and checks the references between steps, by going through the steps in the order in which they will
+//! run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -9,25 +10,25 @@ use super::super::{Expectation, ProcessSignal, Run, Step, StepAction, Subject, W
 use super::fields::Located;
 use super::steps::{ParsedAction, ParsedRun, ParsedStep};
 
-/// ParsedAction has become of the steps so far.
+/// The unrolled steps, and the state of each named step so far.
 pub(super) struct Unroller {
     deadline: Duration,
-    /// Every name with the line of its step, from before the first step is taken.
+    /// Every name with the line of its step. Filled before the steps are unrolled.
     lines: BTreeMap<String, usize>,
     started: BTreeMap<String, Started>,
     groups: BTreeSet<String>,
     steps: Vec<Step>,
-    /// Whether a step could not be understood: a name that is not known may then be its name.
+    /// Whether a step is invalid. An unknown name may then be the name of that step.
     incomplete: bool,
 }
 
-/// ParsedAction has become of a step that was started.
+/// The state of a step that was started.
 struct Started {
     background: bool,
     repeated: bool,
-    /// How often it was started.
+    /// Number of starts.
     runs: usize,
-    /// How often it was killed.
+    /// Number of kills.
     kills: usize,
     phase: Phase,
 }
@@ -36,7 +37,7 @@ struct Started {
 enum Phase {
     Running,
     Paused,
-    /// Since this line.
+    /// Ended by the step on this line.
     Ended(usize),
 }
 
@@ -52,51 +53,48 @@ impl Unroller {
         }
     }
 
-    /// Takes all steps.
+    /// Unrolls all steps.
     pub(super) fn walk(&mut self, written: &[ParsedStep], sink: &mut DiagnosticSink<'_>) {
         self.incomplete = false;
         self.names(written, sink);
         for step in written {
-            self.take(step, false, sink);
+            self.add(step, false, sink);
         }
         for (name, started) in &self.started {
             if started.phase == Phase::Paused {
                 let line = self.lines.get(name).copied().unwrap_or_default();
                 let message = format!("{name}, started on line {line}, is still paused at the end");
                 let end = sink.text().trim_end().len();
-                sink.add(end..end, message, "resume it, or kill it");
+                sink.add(end..end, message, "resume or kill it");
             }
         }
     }
 
-    /// The names, the groups that are started, and names that are given twice.
+    /// Collects the names and groups, and reports duplicate names.
     fn names(&mut self, written: &[ParsedStep], sink: &mut DiagnosticSink<'_>) {
         for step in written {
             match &step.what {
                 ParsedAction::Run(start) => {
                     self.groups.extend(start.run.group.clone());
-                    self.incomplete |= start.run.words.is_empty();
+                    self.incomplete |= start.run.arguments.is_empty();
                     let line = sink.line(step.span.start);
                     if let Some(before) = self.lines.get(&start.name.value) {
-                        let hint = if start.unnamed {
-                            "give it a name of its own: name = \"…\""
-                        } else {
-                            "give it another name"
-                        };
-                        let message = format!("{} is already the step of line {before}", quoted(&start.name.value));
+                        let hint = if start.unnamed { "add another name: name = \"…\"" } else { "use another name" };
+                        let message =
+                            format!("duplicate step name {}, first used on line {before}", quoted(&start.name.value));
                         sink.add(start.name.span.clone(), message, hint);
                     } else {
                         self.lines.insert(start.name.value.clone(), line);
                     }
                 }
                 ParsedAction::Repeat(_, steps) => self.names(steps, sink),
-                ParsedAction::Wrong => self.incomplete = true,
-                ParsedAction::ProcessSignal(..) | ParsedAction::Wait(..) => {}
+                ParsedAction::Invalid => self.incomplete = true,
+                ParsedAction::Signal(..) | ParsedAction::Wait(..) => {}
             }
         }
     }
 
-    fn take(&mut self, step: &ParsedStep, repeated: bool, sink: &mut DiagnosticSink<'_>) {
+    fn add(&mut self, step: &ParsedStep, repeated: bool, sink: &mut DiagnosticSink<'_>) {
         let line = sink.line(step.span.start);
         let deadline = step.deadline.unwrap_or(self.deadline);
         let action = match &step.what {
@@ -110,17 +108,17 @@ impl Unroller {
             ParsedAction::Repeat(times, steps) => {
                 for _ in 0..*times {
                     for step in steps {
-                        self.take(step, true, sink);
+                        self.add(step, true, sink);
                     }
                 }
                 return;
             }
-            ParsedAction::ProcessSignal(signal, step) => {
+            ParsedAction::Signal(signal, step) => {
                 self.signal(*signal, step, line, sink);
-                StepAction::ProcessSignal(*signal, self.latest(&step.value))
+                StepAction::Signal(*signal, self.latest(&step.value))
             }
             ParsedAction::Wait(wait, place) => StepAction::Wait(self.wait(wait, place, line, sink)),
-            ParsedAction::Wrong => return,
+            ParsedAction::Invalid => return,
         };
         self.steps.push(Step { line, deadline, action });
     }
@@ -135,10 +133,10 @@ impl Unroller {
             kills: 0,
             phase: Phase::Ended(line),
         });
-        // Two steps of one name are told already.
+        // Duplicate names have been reported already.
         if repeated && !matches!(started.phase, Phase::Ended(_)) {
-            let message = format!("{} still runs when it is started again", name.value);
-            sink.add(name.span.clone(), message, "let the repeated steps stop it, kill it or wait until it has ended");
+            let message = format!("{} is still running when it is started again", name.value);
+            sink.add(name.span.clone(), message, "stop it, kill it or wait for its end within the repeated steps");
         }
         started.runs += 1;
         started.phase = if background { Phase::Running } else { Phase::Ended(line) };
@@ -154,18 +152,18 @@ impl Unroller {
     }
 
     fn signal(&mut self, signal: ProcessSignal, step: &Located<String>, line: usize, sink: &mut DiagnosticSink<'_>) {
-        let Some(phase) = self.in_background(&step.value, &step.span, &signal.to_string(), sink) else {
+        let Some(phase) = self.background_phase(&step.value, &step.span, &signal.to_string(), sink) else {
             return;
         };
         let name = &step.value;
         let mistake = match (signal, phase) {
             (_, Phase::Ended(before)) => {
-                Some((format!("{name} was ended on line {before}"), "a command can be stopped once for each start"))
+                Some((format!("{name} was already ended on line {before}"), "a command ends once for each start"))
             }
             (ProcessSignal::Stop, Phase::Paused) => {
-                Some((format!("{name} is paused, and hears nothing"), "resume it first, or kill it"))
+                Some((format!("{name} is paused, so it cannot stop"), "resume it first, or kill it"))
             }
-            (ProcessSignal::Pause, Phase::Paused) => Some((format!("{name} is paused already"), "resume it first")),
+            (ProcessSignal::Pause, Phase::Paused) => Some((format!("{name} is already paused"), "resume it first")),
             (ProcessSignal::Resume, Phase::Running) => Some((format!("{name} is not paused"), "pause it first")),
             _ => None,
         };
@@ -186,13 +184,13 @@ impl Unroller {
     fn wait(&mut self, wait: &Wait, place: &Range<usize>, line: usize, sink: &mut DiagnosticSink<'_>) -> Wait {
         match wait {
             Wait::Ended(step) => {
-                match self.in_background(step, place, "wait", sink) {
+                match self.background_phase(step, place, "wait", sink) {
                     Some(Phase::Paused) => {
-                        sink.add(place.clone(), format!("{step} is paused, and will not end"), "resume it first");
+                        sink.add(place.clone(), format!("{step} is paused, so it will not end"), "resume it first");
                     }
                     Some(Phase::Ended(before)) => {
-                        let message = format!("{step} was ended on line {before}");
-                        sink.add(place.clone(), message, "this wait can go");
+                        let message = format!("{step} was already ended on line {before}");
+                        sink.add(place.clone(), message, "remove this wait");
                     }
                     Some(Phase::Running) | None => {}
                 }
@@ -202,15 +200,16 @@ impl Unroller {
                 Wait::Ended(self.latest(step))
             }
             Wait::Lag(group, _) => {
-                self.known_group(group, place, sink);
+                self.check_group(group, place, sink);
                 wait.clone()
             }
             Wait::Records(..) | Wait::Uncommitted(..) => wait.clone(),
         }
     }
 
-    /// The phase of a step that is to run in the background by now; `None` if that is not so, which is told.
-    fn in_background(
+    /// The phase of a step that must have been started in the background; otherwise reports a mistake and returns
+    /// `None`.
+    fn background_phase(
         &self,
         step: &str,
         place: &Range<usize>,
@@ -221,63 +220,63 @@ impl Unroller {
             Some(started) if started.background => Some(started.phase),
             Some(_) => {
                 let hint = match verb {
-                    "wait" => "this wait can go; or let the command run with background = true",
-                    _ => "let it run with background = true",
+                    "wait" => "remove this wait, or run the command with background = true",
+                    _ => "run it with background = true",
                 };
-                sink.add(place.clone(), format!("{step} runs in the foreground, and is over by now"), hint);
+                sink.add(place.clone(), format!("{step} runs in the foreground, so it has ended"), hint);
                 None
             }
             None => {
-                self.known_step(step, place, sink);
+                self.check_step(step, place, sink);
                 if let Some(line) = self.lines.get(step) {
-                    sink.add(place.clone(), format!("{step} is not started before line {line}"), "start it first");
+                    sink.add(place.clone(), format!("{step} is not started until line {line}"), "start it first");
                 }
                 None
             }
         }
     }
 
-    /// Tells of a name that no step has.
-    pub(super) fn known_step(&self, step: &str, place: &Range<usize>, sink: &mut DiagnosticSink<'_>) -> bool {
+    /// Reports an unknown step name.
+    pub(super) fn check_step(&self, step: &str, place: &Range<usize>, sink: &mut DiagnosticSink<'_>) -> bool {
         let known = self.lines.contains_key(step);
         if !known {
-            let hint = match sink.meant(step, self.lines.keys().map(String::as_str)) {
-                Some(meant) => format!("{meant}?"),
+            let hint = match sink.suggest(step, self.lines.keys().map(String::as_str)) {
+                Some(name) => format!("did you mean {name}?"),
                 None if self.incomplete => return false,
-                None if self.lines.is_empty() => "no step runs a command".to_owned(),
+                None if self.lines.is_empty() => "the script runs no command".to_owned(),
                 None => {
                     let some: Vec<_> = self.lines.keys().take(20).map(String::as_str).collect();
-                    format!("the steps that run something are {}", some.join(", "))
+                    format!("the steps are {}", some.join(", "))
                 }
             };
-            sink.add(place.clone(), format!("no step is called {}", quoted(step)), hint.as_str());
+            sink.add(place.clone(), format!("unknown step {}", quoted(step)), hint.as_str());
         }
         known
     }
 
-    /// Tells of a group that no step is a member of.
-    pub(super) fn known_group(&self, group: &str, place: &Range<usize>, sink: &mut DiagnosticSink<'_>) {
+    /// Reports a group that no step uses.
+    pub(super) fn check_group(&self, group: &str, place: &Range<usize>, sink: &mut DiagnosticSink<'_>) {
         if !self.groups.contains(group) {
-            let hint = match sink.meant(group, self.groups.iter().map(String::as_str)) {
-                Some(meant) => format!("{meant}?"),
+            let hint = match sink.suggest(group, self.groups.iter().map(String::as_str)) {
+                Some(name) => format!("did you mean {name}?"),
                 None if self.incomplete => return,
-                None if self.groups.is_empty() => "no step runs inventory, analytics or replay".to_owned(),
+                None if self.groups.is_empty() => "the script does not run inventory, analytics or replay".to_owned(),
                 None => {
                     let some: Vec<_> = self.groups.iter().take(20).map(String::as_str).collect();
                     format!("the groups are {}", some.join(", "))
                 }
             };
-            sink.add(place.clone(), format!("no step works for a group {}", quoted(group)), hint.as_str());
+            sink.add(place.clone(), format!("no step uses the group {}", quoted(group)), hint.as_str());
         }
     }
 
-    /// How often a step is started, and how often of these it is killed.
+    /// Number of starts and of kills of a step.
     pub(super) fn runs_and_kills(&self, step: &str) -> (usize, usize) {
         self.started.get(step).map_or((0, 0), |started| (started.runs, started.kills))
     }
 
-    /// The steps, and the groups whose lag is looked at.
-    pub(super) fn done(mut self, expectations: &[Expectation]) -> (Vec<Step>, Vec<String>) {
+    /// The steps, and the groups whose lag is sampled.
+    pub(super) fn finish(mut self, expectations: &[Expectation]) -> (Vec<Step>, Vec<String>) {
         for expectation in expectations {
             if let Subject::Group { group, .. } = &expectation.measurement.subject {
                 self.groups.insert(group.clone());

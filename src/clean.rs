@@ -1,52 +1,51 @@
-//! Owns what belongs to a prefix: which topics and groups of a cluster a `clean` takes, which it leaves, and its document.
+//! Which topics and groups of a cluster `clean` deletes and which it keeps, and its document.
 
 use serde::Serialize;
 
 use crate::topics::Names;
 
-/// A consumer group of the cluster, whoever's it is.
+/// A consumer group of the cluster, of this prefix or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundGroup {
-    /// Its name.
     pub name: String,
     /// Kafka's name of its state.
     pub state: String,
     /// `client id at host` of each member.
     pub members: Vec<String>,
-    /// The topics that it has committed offsets for, or that are assigned to its members, each once and in order.
+    /// The topics with committed offsets of the group or assigned to its members, sorted and without duplicates.
     pub topics: Vec<String>,
-    /// Whether no consumer group answers to the name, so that nothing more is known of it.
+    /// Kafka lists the name, but as no consumer group: nothing more is known about it.
     pub is_odd: bool,
 }
 
-/// What a group is to a `clean`.
+/// How a group relates to the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Belonging {
-    /// It goes with the topics.
+    /// Deleted together with the topics.
     Ours,
-    /// It reads a topic of the prefix, or is called as one of its groups, and stays: more hangs on it.
+    /// It reads a topic of the prefix or has the name of one of its groups, but must not be deleted.
     Kept(Reason),
-    /// It has nothing to do with the prefix.
+    /// Unrelated to the prefix.
     Foreign,
 }
 
-/// Why a group stays.
+/// Why a group is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(clippy::enum_variant_names, reason = "the names in the document")]
 pub enum Reason {
-    /// It has offsets for other topics too, which would be lost with it.
+    /// It has offsets on other topics too, which a deletion would lose.
     OtherTopics,
-    /// Without a prefix only the two groups of the usual names are taken.
+    /// Without a prefix, only the two groups with the default names are deleted.
     OtherName,
-    /// No consumer group answers to its name: it is a share group, or has NUL in its name.
+    /// Not a consumer group, but a share group, or its name contains NUL.
     OtherKind,
 }
 
-/// What a group is to a `clean` of these names, in a cluster with these topics.
+/// How a group relates to the prefix of `names`, in a cluster with these topics.
 ///
-/// A group belongs to the prefix when all that it has read are topics of this prefix, or when it has read nothing and its
-/// name begins with the prefix, and with no longer one that is in use: `lab1.` is not `lab1.x`.
+/// A group belongs to the prefix if it has read topics of this prefix only, or if it has read nothing and its name
+/// begins with the prefix but not with a longer prefix that is in use: `lab1.` is not `lab1.x`.
 #[must_use]
 pub fn belonging(names: &Names, cluster: &[(String, i32)], group: &FoundGroup) -> Belonging {
     let ours = names.topics();
@@ -66,7 +65,7 @@ pub fn belonging(names: &Names, cluster: &[(String, i32)], group: &FoundGroup) -
     }
 }
 
-/// Whether the topics of these names would be taken from under a member of the group.
+/// Whether a member of the group would lose topics that it reads.
 #[must_use]
 pub fn is_in_the_way(names: &Names, belonging: Belonging, group: &FoundGroup) -> bool {
     let reads = || reads_any(&names.topics(), group);
@@ -82,11 +81,11 @@ fn reads_any(topics: &[String], group: &FoundGroup) -> bool {
     group.topics.iter().any(|topic| topics.contains(topic))
 }
 
-/// Whether a group that has read nothing yet is of this prefix by its name, and of no longer one.
+/// Whether the name of a group that has read nothing begins with this prefix and with no longer one.
 fn carries_prefix(names: &Names, cluster: &[(String, i32)], group: &str) -> bool {
     let prefix = names.prefix();
     let Some(rest) = group.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return false };
-    // The usual group of a longer prefix, which may have no topics yet.
+    // A default group name behind a longer prefix, whose topics may not exist yet.
     let usual = Names::new("").groups().into_iter().any(|usual| rest.ends_with(&usual));
     let longer = |topic: &str| {
         let other = Names::prefix_of_orders(topic).filter(|other| other.len() > prefix.len());
@@ -95,38 +94,34 @@ fn carries_prefix(names: &Names, cluster: &[(String, i32)], group: &str) -> bool
     !usual && !cluster.iter().any(|(topic, _)| longer(topic))
 }
 
-/// `foodstream.clean/1`
+/// Schema `foodstream.clean/1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CleanDocument {
-    /// The form of this document.
     pub schema: &'static str,
-    /// The prefix; empty for none.
+    /// Empty for none.
     pub prefix: String,
-    /// Whether they are gone; `false` after `--dry-run`.
+    /// `false` after `--dry-run`.
     pub deleted: bool,
-    /// The topics, in the order of their names.
+    /// Sorted by name.
     pub topics: Vec<TopicRow>,
-    /// The groups, likewise.
+    /// Sorted by name.
     pub groups: Vec<GroupRow>,
-    /// Groups that read one of these topics or are called as one of these groups, and stay.
+    /// Groups that read one of these topics or have the name of one of these groups, and are kept.
     pub kept: Vec<KeptRow>,
 }
 
 /// A topic of the prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicRow {
-    /// Its name.
     pub name: String,
-    /// How many partitions it has.
     pub partitions: i32,
-    /// Offsets from the start to the end of its logs, control records included.
+    /// Offsets from the log start to the end, control records included.
     pub records: i64,
 }
 
 /// A group of the prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupRow {
-    /// Its name.
     pub name: String,
     /// Kafka's name of its state.
     pub state: String,
@@ -134,21 +129,19 @@ pub struct GroupRow {
     pub members: Vec<String>,
 }
 
-/// A group that stays.
+/// A group that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptRow {
-    /// Its name.
     pub name: String,
-    /// Why it stays.
     pub reason: Reason,
-    /// What it reads.
+    /// The topics that it reads.
     pub topics: Vec<String>,
     /// `client id at host` of each member.
     pub members: Vec<String>,
 }
 
 impl CleanDocument {
-    /// Nothing of a prefix, to be filled.
+    /// An empty document.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             schema: "foodstream.clean/1",
@@ -160,7 +153,6 @@ impl CleanDocument {
         }
     }
 
-    /// Whether there is nothing to delete.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty() && self.groups.is_empty()
@@ -174,7 +166,7 @@ mod tests {
     const CLUSTER: &[&str] =
         &["order-events", "lab1.order-events", "lab1.xorder-events", "lab10.order-events", "payments"];
 
-    fn judged(prefix: &str, name: &str, topics: &[&str]) -> Belonging {
+    fn classify(prefix: &str, name: &str, topics: &[&str]) -> Belonging {
         let cluster: Vec<(String, i32)> = CLUSTER.iter().map(|topic| ((*topic).to_owned(), 6)).collect();
         belonging(&Names::new(prefix), &cluster, &group(name, topics))
     }
@@ -190,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_group_of_the_prefix_stays_and_another_is_none_of_its_business() {
+    fn keeps_odd_groups_of_the_prefix() {
         for (prefix, name, expected) in [
             ("lab1.", "lab1.shared", Belonging::Kept(Reason::OtherKind)),
             ("lab1.", "lab1.inventory-consumer-group", Belonging::Kept(Reason::OtherKind)),
@@ -207,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_belongs_to_the_prefix_whose_topics_are_all_that_it_read() {
+    fn a_group_belongs_to_the_prefix_of_its_topics() {
         for (prefix, name, topics, expected) in [
             ("lab1.", "lab1.inventory-consumer-group", &["lab1.order-events"][..], Belonging::Ours),
             ("lab1.", "lab1.inventory-consumer-group", &[], Belonging::Ours),
@@ -225,28 +217,28 @@ mod tests {
             ("lab1.", "console", &["payments"], Belonging::Foreign),
             ("lab1.", "console", &[], Belonging::Foreign),
         ] {
-            assert_eq!(judged(prefix, name, topics), expected, "{prefix} {name} {topics:?}");
+            assert_eq!(classify(prefix, name, topics), expected, "{prefix} {name} {topics:?}");
         }
     }
 
     #[test]
-    fn a_neighbour_whose_prefix_begins_the_same_keeps_its_groups() {
+    fn leaves_groups_of_a_longer_prefix() {
         for (name, topics) in [
             ("lab1.xinventory-consumer-group", &["lab1.xorder-events"][..]),
             ("lab1.xinventory-consumer-group", &[]),
-            // Not even its topics are there yet.
+            // The topics of this prefix do not exist yet.
             ("lab1.yanalytics-consumer-group", &[]),
             ("lab1.xmine", &[]),
             ("lab10.inventory-consumer-group", &["lab10.order-events"]),
             ("lab10.inventory-consumer-group", &[]),
             ("inventory-consumer-group", &["order-events"]),
         ] {
-            assert_eq!(judged("lab1.", name, topics), Belonging::Foreign, "{name} {topics:?}");
+            assert_eq!(classify("lab1.", name, topics), Belonging::Foreign, "{name} {topics:?}");
         }
     }
 
     #[test]
-    fn without_a_prefix_only_the_two_usual_groups_go() {
+    fn without_a_prefix_takes_default_groups_only() {
         for (name, topics, expected) in [
             ("inventory-consumer-group", &["order-events"][..], Belonging::Ours),
             ("analytics-consumer-group", &[], Belonging::Ours),
@@ -255,12 +247,12 @@ mod tests {
             ("mine", &[], Belonging::Foreign),
             ("lab1.inventory-consumer-group", &["lab1.order-events"], Belonging::Foreign),
         ] {
-            assert_eq!(judged("", name, topics), expected, "{name} {topics:?}");
+            assert_eq!(classify("", name, topics), expected, "{name} {topics:?}");
         }
     }
 
     #[test]
-    fn a_member_is_in_the_way_of_whatever_would_be_taken_from_under_it() {
+    fn a_member_that_reads_a_topic_is_in_the_way() {
         let names = Names::new("");
         let live =
             |name: &str, topics: &[&str]| FoundGroup { members: vec!["a at /b".to_owned()], ..group(name, topics) };
@@ -268,7 +260,7 @@ mod tests {
         assert!(in_the_way(&live("inventory-consumer-group", &[])));
         assert!(in_the_way(&live("mine", &["order-events"])));
         assert!(in_the_way(&live("mine", &["order-events", "payments"])));
-        assert!(!in_the_way(&live("inventory-consumer-group", &["payments"])), "it reads nothing that goes");
+        assert!(!in_the_way(&live("inventory-consumer-group", &["payments"])), "it reads no deleted topic");
         assert!(!in_the_way(&live("mine", &["payments"])));
         assert!(!in_the_way(&group("inventory-consumer-group", &["order-events"])));
     }

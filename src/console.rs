@@ -1,8 +1,7 @@
-//! Owns stdout and stderr: the answer goes to the one, everything else to the other. Nothing else writes to either, and
-//! nothing else asks at a terminal.
+//! Stdout, stderr and questions at the terminal: a command's result goes to stdout, everything else to stderr.
 //!
-//! Whatever is written holds text of others: names of a cluster, words of a server, files of somebody. Each text that is written
-//! here is escaped but for the colours and the line breaks that this file puts in itself, and the line breaks of an answer.
+//! Text to print may contain names from a cluster, messages of a server or lines of a file. Everything is therefore
+//! escaped here, except the colours of this module and the line breaks of a result.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Read, Write};
@@ -17,41 +16,36 @@ use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::printable;
 use crate::secrets::Secrets;
+use crate::units::grouped;
 
-/// How often a line of progress is written where there is no terminal.
+/// Time between two progress lines without a terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressMode {
     /// A bar on a terminal, a line every ten seconds elsewhere.
     Auto,
-    /// Lines, also on a terminal.
+    /// Lines, even on a terminal.
     Plain,
-    /// Nothing.
     None,
 }
 
-/// Whether words are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorMode {
-    /// On a terminal.
+    /// On a terminal only.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
-/// The two streams and what the user wants to see on them.
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the streams")]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Console {
     quiet: bool,
     verbose: bool,
     color: bool,
     progress: ProgressMode,
-    /// Whether stdout was a terminal at the start: one that has hung up no longer says so.
+    /// Stored at the start: a terminal that has hung up is no longer reported as one.
     stdout_is_terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
     drawn_lines: Mutex<usize>,
@@ -59,7 +53,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console for this process's streams.
     #[must_use]
     pub fn new(quiet: bool, verbose: bool, color: ColorMode, progress: ProgressMode) -> Self {
         let terminal = io::stderr().is_terminal();
@@ -85,45 +78,46 @@ impl Console {
         }
     }
 
-    /// Takes these values out of whatever is told from now on. The answer and hints are spared: they are this program's own
-    /// words, and have to be right to the letter.
+    /// Redacts these values in everything printed from now on, except in results and hints: these are the program's own
+    /// text and must stay exact.
     pub fn redact(&self, secrets: Secrets) {
+        // Only the first call has an effect; there is one call per process.
         drop(self.secrets.set(secrets));
     }
 
-    /// Whether the answer goes to a person at a terminal.
     #[must_use]
     pub fn stdout_is_terminal(&self) -> bool {
         self.stdout_is_terminal
     }
 
-    /// Whether a question is seen, and answered by a person.
+    /// Whether a person can see a question and answer it.
     #[must_use]
     pub fn can_ask() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Asks at the terminal; the line that is typed arrives, or nothing at the end of the input.
+    /// Asks a question at the terminal and delivers the line typed, or nothing at the end of the input.
     ///
-    /// The line is read on a thread of its own, which nothing waits for: whoever asks stays able to stop.
+    /// A separate thread reads the line, so the caller can still be stopped.
     #[must_use]
     pub fn ask(question: &str) -> Receiver<String> {
         let (sender, receiver) = mpsc::channel();
         {
             let mut stderr = io::stderr().lock();
+            // Without stderr the question cannot be seen, and the end of the input means no.
             drop(stderr.write_all(printable::line(question).as_bytes()).and_then(|()| stderr.flush()));
         }
         std::thread::spawn(move || {
             let mut line = String::new();
             if io::stdin().read_line(&mut line).is_ok() {
-                // Nobody waits for it any more when the process is about to end.
+                // The receiver is gone when the process is about to exit.
                 drop(sender.send(line));
             }
         });
         receiver
     }
 
-    /// Reads stdin to its end, as far as that many bytes; as [`Console::ask`], whoever waits for it stays able to stop.
+    /// Reads stdin to its end, at most `most` bytes, on a separate thread as in [`Console::ask`].
     #[must_use]
     pub fn stdin(most: u64) -> Receiver<io::Result<Vec<u8>>> {
         let (sender, receiver) = mpsc::channel();
@@ -136,12 +130,8 @@ impl Console {
         receiver
     }
 
-    /// Writes the answer to stdout: lines of ours, in which [`printable::printable`] has met what is not. `false` when nobody
-    /// reads it any more, which is a clean stop.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when stdout cannot be written for another reason than a closed reader.
+    /// Prints a result to stdout. Foreign text in it must have passed [`printable::printable`]. Returns `false` if the
+    /// reader is gone, which is a clean stop, and fails with exit code 8 on any other write error.
     pub fn print(&self, text: &str) -> Result<bool, Failure> {
         self.write_stdout(&printable::lines(text))
     }
@@ -155,50 +145,46 @@ impl Console {
         }
     }
 
-    /// Whether a failed write says that nobody reads: the reader of a pipe is gone, or the terminal was closed.
+    /// Whether a failed write means that the reader of a pipe is gone or the terminal was closed.
     fn has_no_reader(&self, error: &io::Error) -> bool {
         let hung_up = || self.stdout_is_terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error());
         error.kind() == io::ErrorKind::BrokenPipe || hung_up()
     }
 
-    /// Writes the answer over what the last redraw wrote; for a terminal only.
-    ///
-    /// # Errors
-    ///
-    /// As [`Console::print`].
+    /// Like [`Console::print`], over the previous redraw. For a terminal only.
     pub fn redraw(&self, text: &str) -> Result<bool, Failure> {
         let mut drawn = lock(&self.drawn_lines);
-        // Up to the first line of the last picture, and clear from there to the end of the screen.
+        // To the first line of the previous text, then clear to the end of the screen.
         let back = if *drawn == 0 { String::new() } else { format!("\x1b[{drawn}F\x1b[J") };
         *drawn = text.lines().count();
         self.write_stdout(&format!("{back}{}", printable::lines(text)))
     }
 
-    /// Tells what is going on, in a line; silent with `-q`.
+    /// Prints a line about the progress of the work; silent with `-q`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.line(text);
         }
     }
 
-    /// Tells in a line what only a curious user wants to know: shown with `-v`.
+    /// Prints a line with `-v` only.
     pub fn detail(&self, text: &str) {
         if self.verbose {
             self.line(text);
         }
     }
 
-    /// Tells in a line what the user must not miss, also with `-q`.
+    /// Prints a warning, even with `-q`.
     pub fn warn(&self, text: &str) {
         self.write(&format!("{}: {}", self.paint("warning", "33"), self.shown(text)));
     }
 
-    /// Tells why the command failed: a line, what was wrong one by one, and the way on.
+    /// Prints why the command failed: the message, its details and the hint.
     pub fn error(&self, failure: &Failure) {
         self.write(&self.failure(failure));
     }
 
-    /// Starts to show the progress of a long work; `total` in the unit of [`Progress::set`], where it is known.
+    /// Shows the progress of long work. `total` uses the unit of [`Progress::set`].
     #[must_use]
     pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress<'_> {
         if self.progress == ProgressMode::Auto {
@@ -213,7 +199,7 @@ impl Console {
         Progress { console: self, label, total, next_line: Deadline::after(PLAIN_INTERVAL) }
     }
 
-    /// Several lines on stderr that are drawn over and over; `None` where there is no terminal for them.
+    /// Lines on stderr that are redrawn in place; `None` without a terminal.
     #[must_use]
     pub fn live_text(&self) -> Option<LiveText<'_>> {
         if self.progress != ProgressMode::Auto {
@@ -238,7 +224,7 @@ impl Console {
         text
     }
 
-    /// One line without secrets, in which nothing steers a terminal.
+    /// The text as one line, without secrets and control characters.
     fn shown(&self, text: &str) -> String {
         let text = self.secrets.get().map_or(Cow::Borrowed(text), |secrets| secrets.redact(text));
         printable::line(&text).into_owned()
@@ -248,10 +234,10 @@ impl Console {
         self.write(&self.shown(text));
     }
 
-    /// Writes what is safe to be written.
+    /// Writes text that is already escaped.
     fn write(&self, text: &str) {
         let write = || {
-            // Nothing is left to tell it to when stderr is closed, and no reason to stop the work.
+            // With stderr closed nothing can report this, and the work continues.
             drop(writeln!(io::stderr().lock(), "{text}"));
         };
         match &*lock(&self.bar) {
@@ -261,7 +247,7 @@ impl Console {
     }
 }
 
-/// A shown progress; gone from the screen when dropped.
+/// A progress display, removed from the screen when dropped.
 #[derive(Debug)]
 pub struct Progress<'a> {
     console: &'a Console,
@@ -271,7 +257,7 @@ pub struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// Shows how far the work is. Cheap enough for every batch, not meant for every record.
+    /// Updates the display. Cheap enough for every batch, not for every record.
     pub fn set(&mut self, done: u64) {
         match self.console.progress {
             ProgressMode::Auto => {
@@ -281,8 +267,8 @@ impl Progress<'_> {
             }
             ProgressMode::Plain if self.next_line.has_passed() => {
                 self.next_line.renew();
-                let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
-                self.console.line(&format!("{}: {done}{of}", self.label));
+                let of = self.total.map_or_else(String::new, |total| format!(" of {}", grouped(total)));
+                self.console.line(&format!("{}: {}{of}", self.label, grouped(done)));
             }
             ProgressMode::Plain | ProgressMode::None => {}
         }
@@ -297,14 +283,13 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// A picture on the screen; gone from it when dropped.
+/// Lines on the screen, removed when dropped.
 #[derive(Debug)]
 pub struct LiveText<'a> {
     console: &'a Console,
 }
 
 impl LiveText<'_> {
-    /// Draws it anew.
     pub fn draw(&mut self, text: impl FnOnce() -> String) {
         if let Some(bar) = &*lock(&self.console.bar) {
             bar.set_message(printable::lines(&text()).into_owned());
@@ -325,18 +310,20 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What these locks guard is only what is on the screen: a panic elsewhere leaves nothing to distrust.
+// The lock only guards what is on the screen, so a panic elsewhere does not invalidate it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Tells why the process ends where no [`Console`] can be reached any more; of a defect that are many lines.
+/// Prints a fatal error that happens outside of any [`Console`].
 pub fn fatal_error(text: &str) {
+    // As in `Console::write`.
     drop(writeln!(io::stderr().lock(), "error: {}", printable::lines(text)));
 }
 
-/// Passes on a line of the client library, from whatever thread it speaks on.
+/// Prints a log line of the client library, from any thread.
 pub fn log_line(text: &str) {
+    // As in `Console::write`.
     drop(writeln!(io::stderr().lock(), "{}", printable::line(text)));
 }
 
@@ -344,12 +331,12 @@ pub fn log_line(text: &str) {
 mod tests {
     use super::*;
 
-    /// What others put into a name: a clipboard write, a colour, a line of ours and a text from right to left.
+    /// A clipboard write, a colour, a forged hint line and a change of the writing direction.
     const HOSTILE: &str = "x\u{1b}]52;c;eA==\u{7}\r\u{9b}31m\n  hint: rm -rf /\u{202e}";
     const SHOWN: &str = r"x\u{1b}]52;c;eA==\u{7}\r\u{9b}31m\n  hint: rm -rf /\u{202e}";
 
     #[test]
-    fn a_failure_is_as_many_lines_as_it_has_and_no_text_of_others_makes_one() {
+    fn foreign_text_adds_no_lines() {
         let failure = Failure::new(Code::Refused, format!("the group {HOSTILE} is live"))
             .details([HOSTILE.to_owned()])
             .hint(format!("stop {HOSTILE}"));
@@ -362,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_hidden_before_it_is_escaped_and_a_hint_is_spared() {
+    fn redacts_before_escaping_and_keeps_hints() {
         let console = Console::new(true, false, ColorMode::Never, ProgressMode::None);
         let mut secrets = Secrets::default();
         secrets.add("hush\u{7}hush");
@@ -378,7 +365,7 @@ mod tests {
         console.stdout_is_terminal = true;
         assert!(console.has_no_reader(&error(Errno::IO)) && console.has_no_reader(&error(Errno::PIPE)));
         assert!(!console.has_no_reader(&error(Errno::NOSPC)));
-        // Of a file it is a broken disk.
+        // For a file, EIO means a broken disk.
         console.stdout_is_terminal = false;
         assert!(!console.has_no_reader(&error(Errno::IO)) && console.has_no_reader(&error(Errno::PIPE)));
     }

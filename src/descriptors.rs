@@ -1,4 +1,4 @@
-//! Owns the files that the process may have open: as many as the system allows, and enough of them before the work begins.
+//! Limit on open files: raised to the hard limit, and checked before a command starts.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,34 +8,30 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::exit::{Code, Failure};
 
-/// What a command opens at most on a cluster of three brokers, rounded up: its clients have a connection to each broker,
-/// and a pipe beside each connection.
+/// The most that a command opens on a cluster of three brokers, rounded up: a connection and a pipe per client and
+/// broker.
 const NEEDED: usize = 80;
 
-/// What a system grants that names no hard limit: macOS refuses more than this to a process, and says "unlimited".
+/// Used where the hard limit is "unlimited": macOS reports that and still refuses more than this per process.
 const WITHOUT_HARD_LIMIT: u64 = 10_240;
 
-/// Raises the soft limit to the hard one. Where that is refused the limit stays as it was.
+/// Raises the soft limit to the hard limit, if the system allows it.
 pub fn raise_limit() {
     let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else { return };
-    // A system may name a hard limit and refuse it all the same, as macOS beyond its own limit for a process.
+    // A system may report a hard limit and still refuse it, as macOS does beyond its own limit for a process.
     let limits = [maximum.unwrap_or(WITHOUT_HARD_LIMIT), WITHOUT_HARD_LIMIT];
     let wider = limits.into_iter().filter(|limit| *limit > current && maximum.is_none_or(|maximum| *limit <= maximum));
     for limit in wider {
-        // A limit that stays is no failure: it may be enough, which is looked at before the work.
+        // Not an error: the present limit may be enough, which `check` finds out.
         if setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum }).is_ok() {
             break;
         }
     }
 }
 
-/// Makes sure that a command can open the files that it needs, and opens none.
+/// Checks that a command can open the files that it needs, or fails with exit code 1 and both numbers.
 ///
-/// The Kafka client does not notice when it gets no pipe, and then waits where it should work.
-///
-/// # Errors
-///
-/// With exit code 1 and both numbers when there are too few.
+/// librdkafka ignores a failed `pipe()` and then waits instead of working.
 pub fn check() -> Result<(), Failure> {
     let mut open = Vec::with_capacity(NEEDED);
     while open.len() < NEEDED {
@@ -47,7 +43,7 @@ pub fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One more descriptor: the end of a pipe at first, which needs no file, and copies of it then.
+/// One more descriptor: the end of a pipe first, which needs no file, then copies of it.
 fn another(open: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     match open.first() {
         Some(first) => dup(first),
@@ -63,11 +59,9 @@ fn too_few(left: usize, error: Errno) -> Failure {
         .hint(if error == Errno::NFILE { SYSTEM_LIMIT_HINT } else { LIMIT_HINT })
 }
 
-/// What to do about the limit of a process.
 pub const LIMIT_HINT: &str =
     "raise the limit in the shell that starts it, as in `ulimit -n 1024`, or with LimitNOFILE= of its service";
 
-/// What to do about the limit of the system.
 const SYSTEM_LIMIT_HINT: &str = "the whole system has too many files open: close something, or raise fs.file-max";
 
 #[cfg(test)]
@@ -75,15 +69,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_is_raised_to_the_hard_one() {
+    fn raises_the_soft_limit_to_the_hard_one() {
         raise_limit();
         let limit = getrlimit(Resource::Nofile);
         assert!(limit.current == limit.maximum || limit.current >= Some(WITHOUT_HARD_LIMIT), "{limit:?}");
-        assert_eq!(check(), Ok(()), "a test has room");
+        assert_eq!(check(), Ok(()), "a test can open enough files");
     }
 
     #[test]
-    fn too_few_files_are_told_with_both_numbers_and_the_way_out() {
+    fn reports_both_numbers_and_a_fix() {
         let failure = too_few(25, Errno::MFILE);
         assert_eq!(failure.code, Code::Unexpected);
         assert!(failure.message.starts_with("this process can open 25 more files and needs 80: Too many open files"));

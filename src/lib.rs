@@ -1,11 +1,11 @@
-//! foodstream runs a campus food-ordering service on Kafka and proves what it claims.
+//! foodstream runs a campus food-ordering service on Kafka and verifies its own results.
 //!
 //! The program is this library and a binary that calls it. Other programs may use the modules that are public here: an
 //! embedded broker that speaks Kafka's protocol ([`broker`]), the seeded workload ([`workload`]), the events
 //! ([`domain`]), and what the commands compute and print ([`inventory`], [`analytics`], [`lag`], [`replay`],
 //! [`scenario`], [`report`]) over the state of [`state`].
 //!
-//! `docs/ARCHITECTURE.md` has the table of all modules, and which of them may use which.
+//! `docs/ARCHITECTURE.md` lists all modules and their layers.
 
 pub mod analytics;
 pub mod broker;

@@ -1,4 +1,4 @@
-//! Owns the files that a command leaves behind: opened before the work, whole or absent after it.
+//! Output files of a command: opened before the work, complete or absent after it.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::exit::{Code, Failure};
 
-/// A file that will appear under its name only when it is complete.
+/// A file that appears under its name only when it is complete.
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
@@ -19,24 +19,20 @@ pub struct OutputFile {
 
 #[derive(Debug)]
 enum Target {
-    /// Written beside the final name, then renamed onto it.
+    /// Written next to the final name, then renamed.
     Renamed(NamedTempFile),
-    /// A pipe or a device, which cannot be replaced by renaming.
+    /// A pipe or a device, which a rename cannot replace.
     Direct(fs::File),
 }
 
 impl OutputFile {
-    /// Opens the file before the work begins, so that a path that cannot be written is told then and not at the end.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when the path cannot be written.
+    /// Opens the file before the work begins, so that an unwritable path fails early, with exit code 8.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let failure = |error: &dyn std::fmt::Display| {
             Failure::new(Code::Output, format!("{} cannot be written: {error}", path.display()))
-                .hint("choose a path in a directory that exists and is writable; nothing was done yet")
+                .hint("choose a path in a directory that exists and is writable; nothing has been done yet")
         };
-        // A path that ends so names a directory, also where there is none: the name without the slash is not what was asked for.
+        // A trailing slash names a directory, even one that does not exist.
         if path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(failure(&"it names a directory"));
         }
@@ -48,10 +44,10 @@ impl OutputFile {
             Ok(metadata) if metadata.permissions().readonly() => return Err(failure(&"it is read-only")),
             _ => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let name = path.file_name().ok_or_else(|| failure(&"it names no file"))?;
+                let name = path.file_name().ok_or_else(|| failure(&"it does not name a file"))?;
                 let temporary = Builder::new()
                     .prefix(&format!(".{}.", name.to_string_lossy()))
-                    // What the user's umask leaves of it, as for any file that a program creates.
+                    // The user's umask applies, as for any created file.
                     .permissions(fs::Permissions::from_mode(0o666))
                     .tempfile_in(folder)
                     .map_err(|error| failure(&reason(&error)))?;
@@ -61,27 +57,19 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), target })
     }
 
-    /// Whether [`OutputFile::open`] will succeed, as far as that can be told without touching what is there: a pipe or a
-    /// device is not opened, as its reader would take that for all that comes.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when the path cannot be written.
+    /// Checks whether [`OutputFile::open`] will succeed, without opening a pipe or device: its reader would take the
+    /// close for the end of the output.
     pub fn check(path: &Path) -> Result<(), Failure> {
         let special = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
         if fs::metadata(path).is_ok_and(special) { Ok(()) } else { Self::open(path).map(drop) }
     }
 
-    /// Writes the whole content and makes it appear.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when it cannot be written, as on a full disk; the old content then stands as it was.
+    /// Writes the whole content and makes it appear. On an error (exit code 8) the old content remains.
     pub fn finish(self, content: &str) -> Result<(), Failure> {
         let path = self.path;
         let failure = |error: &dyn std::fmt::Display| {
             Failure::new(Code::Output, format!("{} could not be written: {error}", path.display()))
-                .hint("the file is as it was before; make room and run the command again")
+                .hint("the old file is unchanged; free some space and run the command again")
         };
         match self.target {
             Target::Direct(mut file) => file.write_all(content.as_bytes()).map_err(|error| failure(&error)),
@@ -94,7 +82,7 @@ impl OutputFile {
     }
 }
 
-/// What is wrong with a folder, without the name of the temporary file in it.
+/// The error without the name of the temporary file.
 fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split_once(" at path ").map_or(text.clone(), |(reason, _)| reason.to_owned())
@@ -105,27 +93,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_appears_whole_or_keeps_its_old_content() {
+    fn a_file_is_complete_or_unchanged() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("metrics.txt");
         fs::write(&path, "old").expect("written");
         let opened = OutputFile::open(&path).expect("opens");
         assert_eq!(fs::read_to_string(&path).expect("read"), "old");
         drop(opened);
-        assert_eq!(fs::read_to_string(&path).expect("read"), "old", "an unfinished file changes nothing");
+        assert_eq!(fs::read_to_string(&path).expect("read"), "old", "an unfinished file leaves the old one");
         OutputFile::open(&path).expect("opens").finish("new").expect("finishes");
         assert_eq!(fs::read_to_string(&path).expect("read"), "new");
-        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "nothing temporary is left");
+        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "no temporary file remains");
     }
 
     #[test]
-    fn a_path_that_cannot_be_written_is_told_at_once() {
+    fn an_unwritable_path_fails_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in
             [folder.path().to_owned(), folder.path().join("missing/metrics.txt"), folder.path().join("missing/")]
         {
             let failure = OutputFile::open(&path).expect_err("refused");
-            assert_eq!(OutputFile::check(&path), Err(failure.clone()), "looked at, or opened");
+            assert_eq!(OutputFile::check(&path), Err(failure.clone()), "check and open agree");
             assert!(!failure.message.contains(".metrics.txt."), "{failure}");
             assert_eq!(failure.code, Code::Output);
             assert!(failure.message.contains(&*path.to_string_lossy()));

@@ -22,17 +22,16 @@ use crate::shutdown::{OnHangUp, Shutdown, Signal};
 use color_eyre::config::Theme;
 use color_eyre::eyre::{self, WrapErr};
 
-/// Runs the program with the arguments and the environment of this process, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let no_color = variable("NO_COLOR").is_some();
-    let typed = match cli::parse(arguments, no_color) {
-        Ok(typed) => typed,
+    let parsed = match cli::parse(arguments, no_color) {
+        Ok(parsed) => parsed,
         Err(instead) => return tell(&instead),
     };
-    let console = console(&typed.global, no_color);
-    match start(&typed, console) {
+    let console = console(&parsed.global, no_color);
+    match start(&parsed, console) {
         Ok(code) => ExitCode::from(code.number()),
         Err(report) => {
             crate::console::fatal_error(&format!("{report:?}"));
@@ -41,11 +40,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints help, versions, or what is wrong with the command line.
+/// Prints the help, the version or the command-line error.
 fn tell(instead: &clap::Error) -> ExitCode {
     let code = u8::try_from(instead.exit_code()).unwrap_or(Code::Usage.number());
     match instead.print() {
-        // A closed reader has seen enough.
+        // A closed reader is not an error.
         Err(error) if !instead.use_stderr() && error.kind() != std::io::ErrorKind::BrokenPipe => {
             crate::console::fatal_error(&format!("stdout cannot be written: {error}"));
             ExitCode::from(Code::Output.number())
@@ -69,45 +68,42 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
     Console::new(global.quiet, global.verbose, color, progress)
 }
 
-/// What a command foresees ends as its outcome, told in one line with a hint; only the unforeseen becomes a report.
-fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
+/// Runs a command. Expected failures become a message and an exit code; anything else is an error report.
+fn start(parsed: &Cli, console: Console) -> eyre::Result<Code> {
     descriptors::raise_limit();
     report_defects()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if !matches!(typed.command, Command::Broker(_) | Command::Scenario(_)) {
-        // Signals, timers and administration; a broker serves its clients on every processor.
+    if !matches!(parsed.command, Command::Broker(_) | Command::Scenario(_)) {
+        // Signals, timers and administration need one thread; a broker serves its clients on all processors.
         runtime.worker_threads(1);
     }
-    let runtime = runtime.enable_all().build().wrap_err("the runtime for signals and timers could not be started")?;
+    let runtime = runtime.enable_all().build().wrap_err("the runtime for signals and timers cannot be started")?;
     let shutdown = Shutdown::default();
-    let on_hang_up = match &typed.command {
-        // It was started by a command at a terminal, and outlives both.
+    let on_hang_up = match &parsed.command {
+        // A command at a terminal started it, and it outlives both.
         Command::Broker(broker) if broker.background => OnHangUp::Ignore,
         _ => OnHangUp::Stop,
     };
     runtime
         .block_on(async { shutdown.listen(on_hang_up) })
-        .wrap_err("SIGINT, SIGTERM and SIGHUP cannot be listened to")?;
-    if let Some(outcome) = without_broker(typed, &console) {
+        .wrap_err("handlers for SIGINT, SIGTERM and SIGHUP cannot be installed")?;
+    if let Some(outcome) = without_broker(parsed, &console) {
         return Ok(outcome.unwrap_or_else(|failure| {
             console.error(&failure);
             failure.code
         }));
     }
     let mut environment = environment();
-    if typed.global.leash {
-        let from_parent = leash(&shutdown).wrap_err("stdin cannot be listened to")?;
+    if parsed.global.leash {
+        let from_parent = leash(&shutdown).wrap_err("stdin cannot be read")?;
         environment.from_parent = from_parent.recv_timeout(PARENT_TIMEOUT).ok();
         if environment.from_parent.is_none() {
-            console.error(&Failure::new(
-                Code::Terminated,
-                "who started this process has not said how to reach the broker",
-            ));
+            console.error(&Failure::new(Code::Terminated, "the parent process did not send the connection settings"));
             return Ok(Code::Terminated);
         }
     }
     let log = LogSink(Arc::new(crate::console::log_line));
-    let common = match settings::common(&typed.global, environment, log) {
+    let common = match settings::common(&parsed.global, environment, log) {
         Ok(common) => common,
         Err(failure) => {
             console.error(&failure);
@@ -117,7 +113,7 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     console.redact(common.secrets.clone());
     common.details.iter().for_each(|line| console.detail(line));
     common.warnings.iter().for_each(|line| console.warn(line));
-    #[allow(clippy::disallowed_methods, reason = "randomness is drawn here and nowhere else")]
+    #[allow(clippy::disallowed_methods, reason = "the only caller")]
     let random = uuid::Uuid::new_v4();
     let mut context = Context {
         common,
@@ -126,7 +122,7 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
         runtime: runtime.handle().clone(),
         process_id: random.simple().to_string(),
     };
-    let outcome = run(&mut context, typed, random.as_u64_pair().1);
+    let outcome = run(&mut context, parsed, random.as_u64_pair().1);
     runtime.shutdown_background();
     Ok(outcome.unwrap_or_else(|failure| {
         context.console.error(&failure);
@@ -134,7 +130,7 @@ fn start(typed: &Cli, console: Console) -> eyre::Result<Code> {
     }))
 }
 
-/// Has panics and reports of what was not foreseen go through the console, as everything that is written.
+/// Routes panics and error reports through the console, which escapes them.
 fn report_defects() -> eyre::Result<()> {
     let hooks = color_eyre::config::HookBuilder::default().display_env_section(false).theme(Theme::new());
     let (panics, reports) = hooks.into_hooks();
@@ -145,53 +141,53 @@ fn report_defects() -> eyre::Result<()> {
     Ok(())
 }
 
-/// How long whoever holds the leash has to say how the broker is reached; it is said right after the start.
+/// How long the parent process may take to send the connection settings. It sends them right after the start.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// More than any properties come to.
+/// Far more than any set of properties.
 const MAX_PARENT_BYTES: u64 = 16 << 20;
 
-/// Reads what is from_parent on stdin, which ends with a zero byte, and asks to stop when stdin is closed.
+/// Reads the connection settings from stdin up to a zero byte, and requests a stop when stdin is closed.
 fn leash(shutdown: &Shutdown) -> std::io::Result<Receiver<String>> {
     let shutdown = shutdown.clone();
     let (sender, from_parent) = mpsc::channel();
     std::thread::Builder::new().name("leash".to_owned()).spawn(move || {
         let mut stdin = std::io::stdin().lock();
-        let mut said = Vec::new();
-        // What was cut short is not taken: with a part of it another broker might be meant.
-        if stdin.by_ref().take(MAX_PARENT_BYTES).read_until(0, &mut said).is_ok()
-            && said.pop() == Some(0)
-            && let Ok(said) = String::from_utf8(said)
+        let mut received = Vec::new();
+        // A truncated text is discarded: part of it could name another broker.
+        if stdin.by_ref().take(MAX_PARENT_BYTES).read_until(0, &mut received).is_ok()
+            && received.pop() == Some(0)
+            && let Ok(received) = String::from_utf8(received)
         {
-            // Nobody waits for it any more when it came too late.
-            sender.send(said).unwrap_or_default();
+            // Too late: the receiver is gone.
+            drop(sender.send(received));
         }
         drop(sender);
-        // However it ends, nobody holds the other end any more.
-        std::io::copy(&mut stdin, &mut std::io::sink()).unwrap_or_default();
-        // Somebody may have asked before, and then asks again when he insists.
-        let _already_asked = !shutdown.request(Signal::Terminate);
+        // In any case the parent has closed its end.
+        drop(std::io::copy(&mut stdin, &mut std::io::sink()));
+        // A second request changes nothing here: only a second signal exits at once.
+        let _is_first = shutdown.request(Signal::Terminate);
     })?;
     Ok(from_parent)
 }
 
-/// Commands about this program itself: they reach for no broker, and no setting of one is in their way.
-fn without_broker(typed: &Cli, console: &Console) -> Option<Outcome> {
-    let refused = |command| commands::man::refuse_document(command, &typed.global);
-    match &typed.command {
-        Command::Completions(typed) => {
-            Some(refused("completions").and_then(|()| commands::completions::run(console, typed.shell)))
+/// Commands about the program itself. They need no broker, and broker settings do not affect them.
+fn without_broker(parsed: &Cli, console: &Console) -> Option<Outcome> {
+    let refused = |command| commands::man::refuse_document(command, &parsed.global);
+    match &parsed.command {
+        Command::Completions(parsed) => {
+            Some(refused("completions").and_then(|()| commands::completions::run(console, parsed.shell)))
         }
-        Command::Man(typed) => Some(refused("man").and_then(|()| commands::man::run(console, &typed.folder))),
-        // What there is to tell was told instead of a command line.
+        Command::Man(parsed) => Some(refused("man").and_then(|()| commands::man::run(console, &parsed.folder))),
+        // The parser has already printed the help.
         Command::Help(_) => Some(Ok(Code::Done)),
         _ => None,
     }
 }
 
-/// A variable of the environment that says something.
+/// An environment variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
-    #[allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+    #[allow(clippy::disallowed_methods, reason = "the only caller")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -206,87 +202,87 @@ fn environment() -> Environment {
 /// A command with its settings, ready for a broker.
 type Work = Box<dyn FnOnce(&Context) -> Outcome>;
 
-/// Outputs first: a command whose answer could not be written does not begin.
-fn run(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
-    let outputs = settings::outputs(typed)?;
+/// Checks the output files first: a command whose result cannot be written does not start.
+fn run(context: &mut Context, parsed: &Cli, any_seed: u64) -> Outcome {
+    let outputs = settings::outputs(parsed)?;
     for path in &outputs {
         OutputFile::check(path)?;
     }
-    let outcome = run_checked(context, typed, any_seed);
-    if settings::is_live(&typed.command) { context.end_live(outcome, &outputs) } else { outcome }
+    let outcome = run_checked(context, parsed, any_seed);
+    if settings::is_live(&parsed.command) { context.end_live(outcome, &outputs) } else { outcome }
 }
 
-/// Settings first, the broker then: what is typed wrong starts none.
-fn run_checked(context: &mut Context, typed: &Cli, any_seed: u64) -> Outcome {
-    if let Command::Broker(broker) = &typed.command {
-        let settings = settings::broker(broker, &typed.global)?;
+/// Resolves the settings before it looks for a broker, so that a mistake starts none.
+fn run_checked(context: &mut Context, parsed: &Cli, any_seed: u64) -> Outcome {
+    if let Command::Broker(broker) = &parsed.command {
+        let settings = settings::broker(broker, &parsed.global)?;
         return match (broker.status, broker.stop) {
             (true, _) => commands::broker::status(context, &broker.data),
             (_, true) => commands::broker::stop(context, &broker.data),
             _ => descriptors::check().and_then(|()| commands::broker::run(context, &settings)),
         };
     }
-    let work = settled(context, typed, any_seed)?;
+    let work = settled(context, parsed, any_seed)?;
     descriptors::check()?;
     let program = std::env::current_exe()
-        .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
+        .map_err(|error| Failure::new(Code::Unexpected, format!("the path of this program is unknown: {error}")))?;
     let starter = Starter {
         program,
         idle: context.common.broker_idle,
         timeout: context.common.connection.timeout,
         shutdown: context.shutdown.clone(),
     };
-    if let Command::Scenario(scenario) = &typed.command
+    if let Command::Scenario(scenario) = &parsed.command
         && (context.common.wanted == BrokerTarget::Auto || !matches!(scenario.command, ScenarioCommand::Run(_)))
     {
-        // A script has a private broker where none is named, and is read without any.
+        // `scenario run` without -b uses a private broker, and the other scenario commands none.
         return work(context);
     }
-    // Held until the work is over: the embedded broker stays for as long.
-    let _lease = commands::reach(context, Path::new(""), &starter)?;
+    // Keeps the embedded broker running until the work is done.
+    let _lease = commands::acquire_broker(context, Path::new(""), &starter)?;
     work(context)
 }
 
-fn settled(context: &Context, typed: &Cli, any_seed: u64) -> Result<Work, Failure> {
+fn settled(context: &Context, parsed: &Cli, any_seed: u64) -> Result<Work, Failure> {
     let connection = &context.common.connection;
     let stdin = |most| {
-        if typed.global.leash {
+        if parsed.global.leash {
             return Err(
-                Failure::new(Code::Usage, "--from-file -: stdin is what this process is held by").hint("name a file")
+                Failure::new(Code::Usage, "--from-file -: stdin is in use by the parent process").hint("name a file")
             );
         }
         commands::stdin(context, most)
     };
-    Ok(match &typed.command {
-        Command::Produce(typed) => {
-            let settings = settings::produce(typed, clock::wall_millis(), any_seed)?;
+    Ok(match &parsed.command {
+        Command::Produce(parsed) => {
+            let settings = settings::produce(parsed, clock::wall_millis(), any_seed)?;
             Box::new(move |context| commands::produce::run(context, &settings))
         }
-        Command::Inventory(typed) => {
-            let (settings, stock) = settings::inventory(typed, connection)?;
+        Command::Inventory(parsed) => {
+            let (settings, stock) = settings::inventory(parsed, connection)?;
             Box::new(move |context| commands::inventory::run(context, &settings, stock))
         }
-        Command::Analytics(typed) => {
-            let (settings, every) = settings::analytics(typed, connection)?;
-            let typed = typed.clone();
+        Command::Analytics(parsed) => {
+            let (settings, every) = settings::analytics(parsed, connection)?;
+            let parsed = parsed.clone();
             Box::new(move |context| {
-                if typed.from_beginning {
+                if parsed.from_beginning {
                     let group = settings.group.as_deref();
                     return commands::analytics::from_beginning(
                         context,
                         group,
-                        !typed.no_commit,
-                        &typed.metrics_file,
-                        typed.full,
+                        !parsed.no_commit,
+                        &parsed.metrics_file,
+                        parsed.full,
                     );
                 }
-                commands::analytics::live(context, &settings, every, &typed.metrics_file, typed.full)
+                commands::analytics::live(context, &settings, every, &parsed.metrics_file, parsed.full)
             })
         }
-        Command::Replay(typed) => {
-            let group = context.common.names.analytics_group(typed.group.as_deref());
-            let settings = settings::replay(typed, clock::wall_millis(), &group, &stdin)?;
-            let (undo, dry_run) = (typed.undo, typed.dry_run);
+        Command::Replay(parsed) => {
+            let group = context.common.names.analytics_group(parsed.group.as_deref());
+            let settings = settings::replay(parsed, clock::wall_millis(), &group, &stdin)?;
+            let (undo, dry_run) = (parsed.undo, parsed.dry_run);
             Box::new(move |context| match (undo, dry_run) {
                 (true, _) => {
                     commands::undo::run(context, settings.group.as_deref(), settings.wait_empty, settings.full)
@@ -295,24 +291,24 @@ fn settled(context: &Context, typed: &Cli, any_seed: u64) -> Result<Work, Failur
                 _ => commands::replay::run(context, &settings),
             })
         }
-        Command::Lag(typed) => {
-            let settings = settings::lag(typed)?;
+        Command::Lag(parsed) => {
+            let settings = settings::lag(parsed)?;
             Box::new(move |context| commands::lag::run(context, &settings))
         }
-        Command::Scenario(typed) => {
-            let typed = typed.clone();
-            Box::new(move |context| match &typed.command {
+        Command::Scenario(parsed) => {
+            let parsed = parsed.clone();
+            Box::new(move |context| match &parsed.command {
                 ScenarioCommand::Run(run) => commands::scenario::run(context, run),
                 ScenarioCommand::Check(files) => commands::scenario::check(context, files),
                 ScenarioCommand::List(folders) => commands::scenario::list(context, folders),
             })
         }
-        Command::Clean(typed) => {
-            let consent = settings::clean(typed, Console::can_ask())?;
+        Command::Clean(parsed) => {
+            let consent = settings::clean(parsed, Console::can_ask())?;
             Box::new(move |context| commands::clean::run(context, consent))
         }
         Command::Broker(_) | Command::Completions(_) | Command::Man(_) | Command::Help(_) => {
-            return Err(Failure::new(Code::Unexpected, "this command reaches for no broker"));
+            return Err(Failure::new(Code::Unexpected, "this command uses no broker"));
         }
     })
 }

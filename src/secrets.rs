@@ -1,24 +1,22 @@
-//! Owns the values that must not be told, and takes them out of whatever is.
+//! Secret values, and their redaction from output.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// The shortest text that is taken out: shorter ones stand in many words by chance, and protect nothing.
+/// Shorter values are not redacted: they occur in other words by chance.
 const SHORTEST: usize = 4;
 
-/// The shortest piece of a secret that is taken out where it stands alone.
+/// The shortest value of a `name=value` pair that is redacted alone.
 const SHORTEST_PIECE: usize = 6;
 
-/// The shortest line of a secret of many lines that is taken out where it stands alone.
+/// The shortest line of a multi-line secret that is redacted alone.
 const SHORTEST_LINE: usize = 16;
 
-/// Values that must not be told.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    /// Longer ones first: a secret may be the beginning of another.
+    /// Longer ones first: a secret may be the start of another.
     values: Vec<String>,
 }
 
@@ -29,7 +27,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Keeps a value from being told, and the lines of a key that has many.
+    /// Adds a value, and the single lines of a multi-line key.
     pub fn add(&mut self, value: &str) {
         let lines =
             value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE && !line.starts_with("-----"));
@@ -37,7 +35,7 @@ impl Secrets {
         self.add_all(lines.chain(whole));
     }
 
-    /// Keeps a text of `name=value`, separated by blanks, and each value in it: a message may quote one alone.
+    /// Adds `name=value` pairs separated by blanks, and each value alone, since a message may quote just one.
     pub fn add_pairs(&mut self, text: &str) {
         let values = text.split_whitespace().map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
         self.add_all(values.filter(|value| value.len() >= SHORTEST_PIECE));
@@ -53,12 +51,11 @@ impl Secrets {
         self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     }
 
-    /// Lets a value be told after all: what also stands in the open is no secret.
+    /// Removes a value that is also public, such as a user name.
     pub fn allow(&mut self, value: &str) {
         self.values.retain(|kept| kept != value);
     }
 
-    /// The text without what must not be told.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut hidden = Cow::Borrowed(text);
@@ -77,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    fn keeping(values: &[&str]) -> Secrets {
+    fn secrets_of(values: &[&str]) -> Secrets {
         let mut secrets = Secrets::default();
         for value in values {
             secrets.add(value);
@@ -86,9 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_and_longer_ones_with_it_are_taken_out() {
-        let mut secrets =
-            keeping(&["hush-hush", "hush-hush-longer", "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhki\n-----END KEY-----"]);
+    fn redacts_secrets_and_longer_ones() {
+        let mut secrets = secrets_of(&[
+            "hush-hush",
+            "hush-hush-longer",
+            "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhki\n-----END KEY-----",
+        ]);
         secrets.add_pairs("principal=canary42 scope=x loose-word");
         assert_eq!(secrets.redact("said hush-hush-longer to hush-hush"), "said [redacted] to [redacted]");
         assert_eq!(secrets.redact("beginning at: canary42 scope=x"), "beginning at: [redacted] scope=x");
@@ -98,16 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_or_stands_in_the_open_is_told() {
-        let mut secrets = keeping(&["abc", "admin"]);
+    fn short_and_public_values_stay() {
+        let mut secrets = secrets_of(&["abc", "admin"]);
         secrets.allow("admin");
         assert_eq!(secrets.redact("abc admin"), "abc admin");
     }
 
     proptest! {
         #[test]
-        fn no_kept_value_is_left_in_any_text(secret in "[A-Z]{6,12}", before in "[a-z ]{0,9}", after in "[a-z ]{0,9}") {
-            let secrets = keeping(&[&secret]);
+        fn redacts_in_any_text(secret in "[A-Z]{6,12}", before in "[a-z ]{0,9}", after in "[a-z ]{0,9}") {
+            let secrets = secrets_of(&[&secret]);
             let text = format!("{before}{secret}{after}{secret}");
             prop_assert!(!secrets.redact(&text).contains(&secret));
         }

@@ -1,4 +1,4 @@
-//! Owns the wish to stop: the first signal asks, the second ends the process at once.
+//! Stop by signal: the first one requests a stop, the second one exits at once.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,30 +12,27 @@ use tokio::sync::Notify;
 use crate::clock::{self, Deadline};
 use crate::exit::{self, Code, Failure};
 
-/// Which signal asked the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGINT, as Ctrl-C sends it.
     Interrupt,
-    /// SIGTERM, as service managers send it.
+    /// As service managers send it.
     Terminate,
-    /// SIGHUP, as a terminal sends it that is closed.
+    /// As a closed terminal sends it.
     HangUp,
 }
 
-/// What SIGHUP does to a process.
+/// What SIGHUP does to the process.
 ///
-/// A process that was started with SIGHUP ignored, as by `nohup`, goes on ignoring it in either case.
+/// A process started with SIGHUP ignored, as by `nohup`, always keeps ignoring it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnHangUp {
-    /// It stops, as by SIGTERM.
+    /// It stops, as on SIGTERM.
     Stop,
-    /// Nothing.
     Ignore,
 }
 
 impl Signal {
-    /// The exit code of a command that was stopped before its goal.
+    /// The exit code of a command that was stopped before its work was done.
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
@@ -45,22 +42,21 @@ impl Signal {
         }
     }
 
-    /// The failure of work that is abandoned because of it.
     #[must_use]
     pub fn failure(self) -> Failure {
-        Failure::new(self.code(), "stopped before it was done")
+        Failure::new(self.code(), "stopped before the work was done")
     }
 
-    /// Whether a second signal of this kind ends the process at once.
+    /// Whether a second signal of this kind exits at once.
     ///
-    /// SIGHUP never does. Closing a terminal sends two of them, one from the kernel and one from the shell, and a service
-    /// manager may send one right after its SIGTERM: neither asks for a hurry.
+    /// SIGHUP never does. Closing a terminal sends two, one from the kernel and one from the shell, and a service
+    /// manager may send one right after its SIGTERM: neither is a request to hurry.
     const fn forces_exit(self) -> bool {
         !matches!(self, Self::HangUp)
     }
 }
 
-/// A handle that every long-running part looks at; cheap to clone and to ask.
+/// A cheap handle that all long-running work checks.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown(Arc<StopRequest>);
 
@@ -71,7 +67,7 @@ struct StopRequest {
 }
 
 impl Shutdown {
-    /// The signal that asked to stop, if one did.
+    /// The first signal received, if any.
     #[must_use]
     pub fn requested(&self) -> Option<Signal> {
         match self.0.mark.load(Ordering::Relaxed) {
@@ -82,7 +78,7 @@ impl Shutdown {
         }
     }
 
-    /// Tells of a signal. The first is remembered and `true` is returned; a later one returns `false`.
+    /// Records a signal. Returns whether it is the first one.
     #[must_use]
     pub fn request(&self, signal: Signal) -> bool {
         let mark = match signal {
@@ -95,10 +91,10 @@ impl Shutdown {
         first
     }
 
-    /// Resolves once a stop was asked for.
+    /// Waits until a stop is requested.
     pub async fn wait(&self) -> Signal {
         loop {
-            // Made before the look: a signal between look and wait is not missed.
+            // Created before the check, so that a signal between check and wait is not missed.
             let asked = self.0.asked.notified();
             if let Some(signal) = self.requested() {
                 return signal;
@@ -107,16 +103,16 @@ impl Shutdown {
         }
     }
 
-    /// An error once a stop was asked for: for work that is abandoned rather than finished.
+    /// Fails once a stop is requested.
     ///
     /// # Errors
     ///
-    /// With the signal's exit code when a stop was asked for.
+    /// With the signal's exit code.
     pub fn check(&self) -> Result<(), Failure> {
         self.requested().map_or(Ok(()), |signal| Err(signal.failure()))
     }
 
-    /// Pauses for a while, at most until a stop is asked for.
+    /// Sleeps, at most until a stop is requested.
     pub fn pause(&self, duration: Duration) {
         let deadline = Deadline::after(duration);
         while !deadline.has_passed() && self.requested().is_none() {
@@ -124,7 +120,7 @@ impl Shutdown {
         }
     }
 
-    /// Listens for SIGINT, SIGTERM and SIGHUP on the current tokio runtime, until the process ends.
+    /// Installs handlers for SIGINT, SIGTERM and SIGHUP on the current tokio runtime.
     ///
     /// # Errors
     ///
@@ -132,16 +128,16 @@ impl Shutdown {
     pub fn listen(&self, on_hang_up: OnHangUp) -> io::Result<()> {
         self.on(SignalKind::interrupt(), Some(Signal::Interrupt))?;
         self.on(SignalKind::terminate(), Some(Signal::Terminate))?;
-        // A file that reaches the limit of its size is as a full disk: the write fails, and is told.
+        // At the file size limit a write then fails, as on a full disk, instead of killing the process.
         self.on(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()), None)?;
-        // Asked before the handler is installed: afterwards the inherited disposition is gone.
+        // Read before a handler is installed, which would replace the inherited disposition.
         if !hang_up_is_ignored() {
             self.on(SignalKind::hangup(), (on_hang_up == OnHangUp::Stop).then_some(Signal::HangUp))?;
         }
         Ok(())
     }
 
-    /// Catches one kind of signal. One without a meaning is caught all the same: its default would end the process.
+    /// Installs a handler. A signal without an action is caught too, because its default would kill the process.
     fn on(&self, kind: SignalKind, meaning: Option<Signal>) -> io::Result<()> {
         let mut signals = signal(kind)?;
         let shutdown = self.clone();
@@ -157,20 +153,20 @@ impl Shutdown {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored, as `nohup` does; a handler would undo that.
+/// Whether the process was started with SIGHUP ignored, as by `nohup`. A handler would undo that.
 fn hang_up_is_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").ok();
     status.as_deref().and_then(ignored_by_status).unwrap_or_else(child_ignores_hang_up)
 }
 
-/// What Linux says about it: a mask of the ignored signals, in which SIGHUP is the lowest bit.
+/// Linux: the mask of ignored signals, with SIGHUP as the lowest bit.
 fn ignored_by_status(status: &str) -> Option<bool> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok().map(|mask| mask & 1 == 1)
 }
 
-/// On other systems, asks a child, which inherits what is ignored: one that survives its own SIGHUP ignores it. To ask
-/// the system itself takes unsafe code.
+/// Other systems: a child inherits ignored signals, so one that survives its own SIGHUP ignores it. Asking the system
+/// directly needs unsafe code.
 fn child_ignores_hang_up() -> bool {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "kill -HUP $$"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -182,26 +178,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_signal_asks_and_the_second_insists() {
+    fn the_first_signal_requests_a_stop() {
         let shutdown = Shutdown::default();
         assert_eq!(shutdown.requested(), None);
         assert!(shutdown.check().is_ok());
         assert!(shutdown.request(Signal::Terminate));
         assert!(!shutdown.request(Signal::Interrupt));
         assert_eq!(shutdown.requested(), Some(Signal::Terminate));
-        assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::Terminated);
+        assert_eq!(shutdown.check().expect_err("stopped").code, Code::Terminated);
     }
 
     #[test]
-    fn a_hang_up_is_remembered_and_never_insists() {
+    fn a_hang_up_is_kept_and_never_forces_exit() {
         let shutdown = Shutdown::default();
         assert!(shutdown.request(Signal::HangUp));
-        assert_eq!(shutdown.check().expect_err("asked to stop").code, Code::HungUp);
+        assert_eq!(shutdown.check().expect_err("stopped").code, Code::HungUp);
         assert!(Signal::Interrupt.forces_exit() && Signal::Terminate.forces_exit() && !Signal::HangUp.forces_exit());
     }
 
     #[test]
-    fn linux_says_which_signals_are_ignored() {
+    fn reads_the_mask_of_ignored_signals() {
         let status = |mask: &str| ignored_by_status(&format!("Name:\tx\nSigBlk:\t1\nSigIgn:\t{mask}\nSigCgt:\t1\n"));
         assert_eq!(status("0000000000001000"), Some(false));
         assert_eq!(status("0000000000001001"), Some(true));
@@ -211,13 +207,13 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_child_says_the_same_as_linux() {
+    fn a_child_agrees_with_the_mask() {
         let status = fs::read_to_string("/proc/self/status").expect("Linux");
         assert_eq!(Some(child_ignores_hang_up()), ignored_by_status(&status));
     }
 
     #[tokio::test]
-    async fn a_wait_for_the_wish_ends_with_it_and_at_once_after_it() {
+    async fn wait_ends_with_the_first_signal() {
         let shutdown = Shutdown::default();
         let (signal, first) = tokio::join!(shutdown.wait(), async { shutdown.request(Signal::Interrupt) });
         assert!(first);

@@ -1,27 +1,26 @@
-//! Owns the names of topics and groups, and how the topics are made.
+//! Names of topics and groups behind a prefix, and the settings of created topics.
 
-/// The topic and group names of one run on a cluster: the contract's names behind the user's prefix.
+/// Topic and group names behind the user's prefix; see docs/reference/topics.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     prefix: String,
 }
 
-/// The partition count where neither a topic nor the user says another.
+/// Partitions of created topics, unless `order-events` exists or the user chooses a number.
 pub const DEFAULT_PARTITIONS: i32 = 6;
 
 impl Names {
-    /// The names behind a prefix; empty for none.
+    /// `prefix` may be empty.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self { prefix: prefix.into() }
     }
 
-    /// The prefix; empty for none.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Orders, as they were placed.
+    /// Orders as placed.
     #[must_use]
     pub fn orders(&self) -> String {
         self.name("order-events")
@@ -33,7 +32,7 @@ impl Names {
         self.name("inventory-events")
     }
 
-    /// The changelog of the stock.
+    /// Changelog of the stock.
     #[must_use]
     pub fn ledger(&self) -> String {
         self.name("inventory-ledger")
@@ -45,37 +44,34 @@ impl Names {
         self.name("order-events-dlq")
     }
 
-    /// The changelog of the metrics.
+    /// Changelog of the metrics.
     #[must_use]
     pub fn analytics_state(&self) -> String {
         self.name("analytics-state")
     }
 
-    /// The inventory group, or another that the user names.
     #[must_use]
     pub fn inventory_group(&self, other: Option<&str>) -> String {
         self.name(other.unwrap_or("inventory-consumer-group"))
     }
 
-    /// The analytics group, or another that the user names.
     #[must_use]
     pub fn analytics_group(&self, other: Option<&str>) -> String {
         self.name(other.unwrap_or("analytics-consumer-group"))
     }
 
-    /// All five topics.
     #[must_use]
     pub fn topics(&self) -> [String; 5] {
         [self.orders(), self.decisions(), self.ledger(), self.dead_letters(), self.analytics_state()]
     }
 
-    /// Both groups, as they are called where nobody says otherwise.
+    /// Both groups with their default names.
     #[must_use]
     pub fn groups(&self) -> [String; 2] {
         [self.inventory_group(None), self.analytics_group(None)]
     }
 
-    /// The prefix of a topic that is some run's order topic.
+    /// The prefix of a topic that has the name of an order topic.
     #[must_use]
     pub fn prefix_of_orders(topic: &str) -> Option<&str> {
         topic.strip_suffix("order-events")
@@ -86,15 +82,15 @@ impl Names {
     }
 }
 
-/// Settings of a compacted topic: small segments and an eager cleaner, or a laboratory's changelog never compacts.
+/// Settings of a changelog. Small segments and an eager cleaner, because a small demo would never compact otherwise.
 pub const COMPACTED: &[(&str, &str)] =
     &[("cleanup.policy", "compact"), ("segment.bytes", "52428800"), ("min.cleanable.dirty.ratio", "0.1")];
 
-/// What a changelog takes at least: its largest record has three names of 256 bytes, each as much as six times as long in JSON,
-/// or a position with the one before it.
+/// The least `max.message.bytes` of a changelog. Its largest record has three names of 256 bytes, each up to six times
+/// longer in JSON, or a position together with the previous one.
 pub const MIN_CHANGELOG_RECORD_BYTES: u64 = 16_384;
 
-/// Room that a dead letter needs beyond the bad record: its headers and the batch around it.
+/// What a dead letter adds to the bad record: its headers and the batch overhead.
 pub const DEAD_LETTER_OVERHEAD: u64 = 65_536;
 
 #[cfg(test)]
@@ -102,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_stands_before_every_name() {
+    fn the_prefix_precedes_every_name() {
         let names = Names::new("lab1.");
         assert_eq!(names.orders(), "lab1.order-events");
         assert_eq!(names.inventory_group(None), "lab1.inventory-consumer-group");

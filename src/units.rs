@@ -1,6 +1,6 @@
-//! Counts, durations and sizes as people read them: "1 row", "12,345 records", "17 min", "1.5 MiB".
+//! Counts, durations and sizes for people: "1 row", "12,345 records", "17 min", "1.5 MiB".
 //!
-//! Text for people uses these; JSON, CSV and JUnit keep plain numbers.
+//! JSON, CSV and `JUnit` keep plain numbers.
 
 use std::time::Duration;
 
@@ -24,7 +24,6 @@ pub fn grouped(number: impl Into<i128>) -> String {
 
 /// A number of things, by a noun whose plural ends in "s": `1 row`, `2,000 rows`, `0 rows`.
 #[must_use]
-#[allow(dead_code, reason = "messages begin to use it")]
 pub fn counted(count: impl Into<i128>, noun: &str) -> String {
     let count = count.into();
     let plural = if count == 1 { "" } else { "s" };
@@ -35,7 +34,6 @@ pub fn counted(count: impl Into<i128>, noun: &str) -> String {
 ///
 /// It is exact to a tenth of a second below ten seconds, to a second below two minutes, and to a minute above.
 #[must_use]
-#[allow(dead_code, reason = "messages begin to use it")]
 pub fn duration(duration: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -49,7 +47,7 @@ pub fn duration(duration: Duration) -> String {
     }
     if millis < 9_950 {
         let tenths = (millis + 50) / 100;
-        return if tenths % 10 == 0 {
+        return if tenths.is_multiple_of(10) {
             format!("{} s", tenths / 10)
         } else {
             format!("{}.{} s", tenths / 10, tenths % 10)
@@ -63,7 +61,7 @@ pub fn duration(duration: Duration) -> String {
     match seconds {
         0..120 if seconds == MINUTE => "1 min".to_owned(),
         0..120 => format!("{seconds} s"),
-        // Seconds are still wanted beside a few minutes, and no longer beside ten.
+        // Seconds still matter for a few minutes, but not from ten minutes on.
         120..600 => pair(seconds / MINUTE, "min", seconds % MINUTE, "s"),
         _ => match (seconds + MINUTE / 2) / MINUTE * MINUTE {
             minutes if minutes < HOUR => pair(minutes / MINUTE, "min", 0, ""),
@@ -75,7 +73,6 @@ pub fn duration(duration: Duration) -> String {
 
 /// A size in bytes, in the largest binary unit that it fills: `1 byte`, `512 bytes`, `1.5 KiB`, `64 MiB`.
 #[must_use]
-#[allow(dead_code, reason = "messages begin to use it")]
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {

@@ -499,7 +499,7 @@ fn broker_stopped_under_a_command_is_named() {
         topics.iter().any(|topic| topic["records"] != 0).then_some(())
     });
     let stopped = dir.run("broker --stop").expect(0);
-    assert!(stopped.stdout.contains("foodstream processes that were using it: 1"), "{}", stopped.stdout);
+    assert!(stopped.stdout.contains("which 1 foodstream command used"), "{}", stopped.stdout);
     let run = Run::of(args, child.wait_with_output().expect("ended")).expect(4);
     assert!(run.stderr.contains("the embedded broker over .foodstream (127.0.0.1:"), "{}", run.stderr);
     assert!(run.stderr.contains("`foodstream broker --status` shows the state of"), "{}", run.stderr);

@@ -1,5 +1,4 @@
-//! Owns the search for a canary: a secret that stands in the settings of every command, one way after the other, and is found
-//! in nothing that a command says or leaves behind.
+//! A secret in the settings of every command is in none of its outputs and files.
 #![allow(clippy::disallowed_methods, reason = "a command that would never end is ended")]
 
 use std::fs;
@@ -13,47 +12,47 @@ use foodstream::cli::Cli;
 
 const CANARY: &str = "Canary7f3a9c41d2";
 
-/// A file whose name every line about its settings tells.
+/// A directory name that every message about its settings contains.
 const CANARY_FILE: &str = "Canary7f3a9c41d2/client.properties";
 
-/// Where the canary stands: the file's content, and what is typed.
+/// Where the canary is: content of the file, and arguments.
 fn ways() -> Vec<(&'static str, String, Vec<String>)> {
     let sasl = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=alice\n";
     let plain = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
                  sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required";
     let bearer =
         "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\nenable.sasl.oauthbearer.unsecure.jwt=true\n";
-    let typed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let extra = |args: &[&str]| args.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let here = ["-b", "127.0.0.1:1"];
     vec![
-        ("sasl.password", format!("{sasl}sasl.password={CANARY}\n"), typed(&here)),
-        ("ssl.key.password", format!("security.protocol=SSL\nssl.key.password={CANARY}\n"), typed(&here)),
-        ("a login module", format!("{plain} username=\"alice\" \\\n  password=\"{CANARY}\";\n"), typed(&here)),
-        ("a broken login module", format!("{plain} username=\"alice\" password={CANARY}\n"), typed(&here)),
-        ("lines that are not joined", format!("{plain}\n  password=\"{CANARY}\";\n"), typed(&here)),
-        ("a malformed escape", format!("sasl.password=\\u00zz{CANARY}\n"), typed(&here)),
-        ("a line of its own", format!("{CANARY}\n"), typed(&here)),
-        ("a misspelt name", format!("sasl.pasword={CANARY}\n"), typed(&here)),
-        ("-X", sasl.to_owned(), [typed(&here), vec!["-X".into(), format!("sasl.password={CANARY}")]].concat()),
-        ("-X without a name", String::new(), [typed(&here), vec!["-X".into(), CANARY.into()]].concat()),
+        ("sasl.password", format!("{sasl}sasl.password={CANARY}\n"), extra(&here)),
+        ("ssl.key.password", format!("security.protocol=SSL\nssl.key.password={CANARY}\n"), extra(&here)),
+        ("a login module", format!("{plain} username=\"alice\" \\\n  password=\"{CANARY}\";\n"), extra(&here)),
+        ("a broken login module", format!("{plain} username=\"alice\" password={CANARY}\n"), extra(&here)),
+        ("lines that are not joined", format!("{plain}\n  password=\"{CANARY}\";\n"), extra(&here)),
+        ("a malformed escape", format!("sasl.password=\\u00zz{CANARY}\n"), extra(&here)),
+        ("a line of its own", format!("{CANARY}\n"), extra(&here)),
+        ("a misspelt name", format!("sasl.pasword={CANARY}\n"), extra(&here)),
+        ("-X", sasl.to_owned(), [extra(&here), vec!["-X".into(), format!("sasl.password={CANARY}")]].concat()),
+        ("-X without a name", String::new(), [extra(&here), vec!["-X".into(), CANARY.into()]].concat()),
         (
             "a token's claims",
             format!("{bearer}sasl.oauthbearer.config=principal=alice {CANARY} scope=x\n"),
-            typed(&here),
+            extra(&here),
         ),
-        ("claims", format!("{bearer}sasl.oauthbearer.config=principal={CANARY} scope=x\n"), typed(&here)),
-        ("a value in a wrong place", format!("sasl.password={CANARY}\nsecurity.protocol={CANARY}\n"), typed(&here)),
+        ("claims", format!("{bearer}sasl.oauthbearer.config=principal={CANARY} scope=x\n"), extra(&here)),
+        ("a value in a wrong place", format!("sasl.password={CANARY}\nsecurity.protocol={CANARY}\n"), extra(&here)),
         (
             "a word of the path",
             format!("{sasl}sasl.password={CANARY}\n"),
-            typed(&["-F", CANARY_FILE, "-b", "127.0.0.1:1"]),
+            extra(&["-F", CANARY_FILE, "-b", "127.0.0.1:1"]),
         ),
         ("an address", String::new(), vec!["-b".into(), format!("sasl_ssl://alice:{CANARY}@127.0.0.1:1")]),
     ]
 }
 
-/// What each command needs to end by itself; one that is new is found by the list of commands.
-fn words(command: &str) -> Vec<&str> {
+/// What each command needs to end. New commands are found in the list of commands.
+fn args(command: &str) -> Vec<&str> {
     match command {
         "produce" => vec!["--count", "10"],
         "inventory" => vec!["--until-end"],
@@ -66,9 +65,9 @@ fn words(command: &str) -> Vec<&str> {
     }
 }
 
-fn start(folder: &Path, words: &[&str]) -> Child {
+fn start(folder: &Path, args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_foodstream"))
-        .args(words)
+        .args(args)
         .current_dir(folder)
         .env_remove("FOODSTREAM_BOOTSTRAP_SERVERS")
         .env("RUST_BACKTRACE", "full")
@@ -79,7 +78,7 @@ fn start(folder: &Path, words: &[&str]) -> Child {
         .expect("started")
 }
 
-/// Waits for its end; who does not end is ended, and has said what there is to say.
+/// Waits for the end, and kills the process after 20 s.
 fn end(mut child: Child) -> Option<i32> {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(20) {
@@ -92,7 +91,7 @@ fn end(mut child: Child) -> Option<i32> {
     child.wait().expect("ended").code()
 }
 
-/// Every file of a folder, but the properties themselves.
+/// Searches all files of a directory except the properties.
 fn search(folder: &Path, of: &str) -> usize {
     let mut searched = 0;
     for entry in fs::read_dir(folder).expect("listed") {
@@ -100,7 +99,7 @@ fn search(folder: &Path, of: &str) -> usize {
         if path.is_dir() {
             searched += search(&path, of);
         } else if path.file_name().is_some_and(|name| name != "client.properties") {
-            // A lock or a log of a broker that is about to end may be gone by now.
+            // The lock or log of a stopping broker may already be deleted.
             let Ok(bytes) = fs::read(&path) else { continue };
             let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
             assert!(!found, "{of}: the canary is in {}:\n{}", path.display(), String::from_utf8_lossy(&bytes));
@@ -117,22 +116,22 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn a_secret_of_the_settings_is_in_nothing_that_any_command_says_or_leaves() {
+fn no_command_reveals_a_secret() {
     let commands = commands();
     thread::scope(|scope| {
-        for (way, content, typed) in ways() {
+        for (way, content, extra) in ways() {
             let commands = &commands;
             scope.spawn(move || {
                 for command in commands {
                     let folder = tempfile::tempdir().expect("a folder");
-                    let elsewhere = typed.iter().any(|word| word == CANARY_FILE);
+                    let elsewhere = extra.iter().any(|word| word == CANARY_FILE);
                     let file = folder.path().join(if elsewhere { CANARY_FILE } else { "client.properties" });
                     fs::create_dir_all(file.parent().expect("a folder")).expect("made");
                     fs::write(file, &content).expect("written");
                     let file: &[&str] = if elsewhere { &[] } else { &["-F", "client.properties"] };
                     let options = ["-v", "-X", "debug=all", "--timeout", "300ms", "--report", "r"];
-                    let typed = typed.iter().map(String::as_str).chain(file.iter().copied());
-                    let all = [command.as_str()].into_iter().chain(words(command)).chain(options).chain(typed);
+                    let extra = extra.iter().map(String::as_str).chain(file.iter().copied());
+                    let all = [command.as_str()].into_iter().chain(args(command)).chain(options).chain(extra);
                     end(start(folder.path(), &all.collect::<Vec<_>>()));
                     assert!(search(folder.path(), &format!("{command} with {way}")) >= 2);
                 }
@@ -141,25 +140,25 @@ fn a_secret_of_the_settings_is_in_nothing_that_any_command_says_or_leaves() {
     });
 }
 
-/// The broker in the background, its log and its data.
+/// The background broker, its log and its data.
 #[test]
-fn a_secret_does_not_come_to_the_embedded_broker() {
+fn the_embedded_broker_gets_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("client.properties"), format!("sasl.password={CANARY}\n")).expect("written");
     let options =
         ["-F", "client.properties", "-v", "-X", "debug=all", "-b", "embedded", "--output", "json", "--report", "r"];
     for command in ["produce --count 10", "inventory --until-end", "analytics --until-end", "replay"] {
-        let words: Vec<&str> = command.split_whitespace().chain(options).collect();
-        assert_eq!(end(start(folder.path(), &words)), Some(0), "{command}");
+        let args: Vec<&str> = command.split_whitespace().chain(options).collect();
+        assert_eq!(end(start(folder.path(), &args)), Some(0), "{command}");
         let debugged = fs::read_to_string(folder.path().join("stderr")).expect("read");
         assert!(debugged.contains("librdkafka: CONF"), "{command}: debug=all shows its settings: {debugged}");
         assert!(search(folder.path(), command) > 5, "{command}");
     }
     assert_eq!(end(start(folder.path(), &["broker", "--stop"])), Some(0));
-    search(folder.path(), "what is left");
+    search(folder.path(), "remaining files");
 }
 
-/// A script whose steps work until they are stopped.
+/// A script with endless steps.
 const ENDLESS: &str = r#"
 name = "endless"
 description = "Orders that do not end."
@@ -179,7 +178,7 @@ value = "acknowledged"
 at_least = 1
 "#;
 
-/// Processes of steps whose command line has this word, with all of their command line and environment.
+/// Command line and environment of each step process with this word.
 fn steps(word: &str) -> Vec<Vec<u8>> {
     let processes = fs::read_dir("/proc").expect("listed").flatten().map(|entry| entry.path());
     let seen =
@@ -199,11 +198,11 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The connection of a script's steps is in no file, command line or environment: not while they run, and not after a kill -9 of
-/// the process that plays the script.
+/// The connection of a script's steps is in no file, command line or environment, neither while they run nor after a
+/// kill -9 of the runner.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_secret_of_a_script_is_in_no_file_also_when_its_player_is_killed() {
+fn a_script_reveals_no_secret_after_a_kill() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -213,8 +212,8 @@ fn a_secret_of_a_script_is_in_no_file_also_when_its_player_is_killed() {
     fs::write(home.join("client.properties"), format!("sasl.password={CANARY}\n")).expect("written");
     fs::write(home.join("endless.toml"), ENDLESS).expect("written");
     let prefix = format!("canary{}.", std::process::id());
-    // Whatever the umask allows: the folder is its user's alone.
-    let mut player = Command::new("sh")
+    // The directory is private whatever the umask.
+    let mut runner = Command::new("sh")
         .args([
             "-c",
             "umask 000; exec \"$0\" \"$@\"",
@@ -235,11 +234,11 @@ fn a_secret_of_a_script_is_in_no_file_also_when_its_player_is_killed() {
     until("a step runs", || !steps(&prefix).is_empty());
     let place = fs::read_dir(&temporary).expect("listed").next().expect("a folder").expect("listed").path();
     assert_eq!(fs::metadata(&place).expect("there").permissions().mode() & 0o777, 0o700);
-    // Its word is there, and nothing else may be: the properties would not be found by the search.
+    // No properties file may exist: the search skips it.
     assert!(!place.join("client.properties").exists());
     let clean = || {
-        search(&home, "while it plays");
-        search(&temporary, "while it plays");
+        search(&home, "during the run");
+        search(&temporary, "during the run");
         for step in steps(&prefix) {
             assert!(
                 !step.windows(CANARY.len()).any(|it| it == CANARY.as_bytes()),
@@ -248,8 +247,8 @@ fn a_secret_of_a_script_is_in_no_file_also_when_its_player_is_killed() {
         }
     };
     clean();
-    player.kill().expect("killed");
-    player.wait().expect("ended");
+    runner.kill().expect("killed");
+    runner.wait().expect("ended");
     clean();
     until("its steps are gone", || steps(&prefix).is_empty());
     clean();

@@ -1,8 +1,7 @@
-//! Owns what can be typed after `clean`.
+//! Arguments of `clean`.
 
 use clap::Args;
 
-/// `clean`
 #[derive(Debug, Clone, Args)]
 pub struct Clean {
     /// Delete without asking

@@ -1,6 +1,6 @@
-//! Owns how the command line presents itself: examples before everything else, the versions, colour, manual pages.
+//! Presentation of the command line: examples first, versions, colours and manual pages.
 //!
-//! The examples of a command stand in its `after_help`; here they are put in front, and here they are found again.
+//! The examples are in each command's `after_help`; the template puts them first.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -13,36 +13,29 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{Cli, Color, Command, explain_kafka_option};
+use crate::exit::Code;
 use crate::{kafka, printable};
 
-/// About, examples, usage, flags.
+/// About, examples, usage, options.
 const TEMPLATE: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}";
 
-/// The same for a command that takes none of the global options.
+/// The same for a command without global options.
 const TEMPLATE_WITHOUT_OPTIONS: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\nArguments:\n{positionals}";
 
-/// What ends the program's own help.
-const EXIT_CODES: &[(&str, &str)] = &[
-    ("0", "done; or ran until stopped, and was stopped cleanly"),
-    ("1", "unexpected"),
-    ("2", "the command line or the configuration is wrong"),
-    ("3", "a verification failed"),
-    ("4", "the broker is unreachable, or did not answer within --timeout"),
-    ("5", "authentication or an ACL refused"),
-    ("6", "fenced: another process took over this --instance-id"),
-    ("7", "refused to protect data; the message says the way on"),
-    ("8", "an output could not be written"),
-    ("129, 130, 143", "stopped before the goal by SIGHUP, SIGINT, SIGTERM"),
-];
+/// Number, name and meaning of each exit code.
+#[must_use]
+pub fn exit_codes() -> Vec<(u8, &'static str, &'static str)> {
+    Code::ALL.iter().map(|code| (code.number(), code.name(), code.meaning())).collect()
+}
 
-/// Commands that talk to no broker.
 pub(super) const WITHOUT_BROKER: &[&str] = &["completions", "man", "help"];
 
-/// The whole command line, as it is parsed and as it presents itself.
+/// The complete command line, with its help templates.
 #[must_use]
 pub fn command() -> clap::Command {
-    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<13}  {meaning}")).collect();
-    // The slot in front of the help is free, as its place in the template is at the end; the summary of -h does without.
+    let codes: Vec<String> =
+        exit_codes().into_iter().map(|(number, _, meaning)| format!("  {number:<3}  {meaning}")).collect();
+    // `before_help` is free, because the template places it at the end. `-h` omits it.
     arranged(Cli::command())
         .long_version(versions())
         .before_long_help(format!("Exit codes:\n{}", codes.join("\n")))
@@ -58,7 +51,7 @@ fn arranged(mut command: clap::Command) -> clap::Command {
     command.help_template(template)
 }
 
-/// What `--version` says after the name: this version, and the client library with what it was built with.
+/// The text after the name in `--version`: this version, then librdkafka's with its features.
 fn versions() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
@@ -67,32 +60,32 @@ fn versions() -> &'static str {
     })
 }
 
-/// Reads a command line; `no_color` is the wish of the environment, which a typed `--color` overrules.
+/// Parses a command line. `no_color` comes from the environment; an explicit `--color` overrides it.
 ///
 /// # Errors
 ///
-/// What is to be printed instead: help, versions, or what is wrong and what it may have been meant to be.
+/// What to print instead: the help, the version or an error with suggestions.
 pub fn parse(arguments: Vec<OsString>, no_color: bool) -> Result<Cli, clap::Error> {
     let steers = |word: &OsString| matches!(printable::line(&word.to_string_lossy()), Cow::Owned(_));
     if !arguments.iter().any(steers) {
         return parse_with(command(), arguments, no_color);
     }
-    // Without colours whatever steers a terminal is the words'.
+    // Without styles, every escape sequence in the error comes from the arguments.
     parse_with(command().styles(Styles::plain()), arguments, no_color).map_err(shown)
 }
 
-/// What is wrong, with the words that were typed as they may be shown.
+/// The error with escaped arguments.
 fn shown(mut error: clap::Error) -> clap::Error {
     let text = |text: &str| printable::line(text).into_owned();
     let values: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
     for (kind, value) in values {
         let value = match value {
-            ContextValue::String(typed) => ContextValue::String(text(&typed)),
-            ContextValue::Strings(typed) => ContextValue::Strings(typed.iter().map(|typed| text(typed)).collect()),
+            ContextValue::String(value) => ContextValue::String(text(&value)),
+            ContextValue::Strings(values) => ContextValue::Strings(values.iter().map(|value| text(value)).collect()),
             ContextValue::StyledStrs(tips) => {
                 ContextValue::StyledStrs(tips.iter().map(|tip| text(&tip.ansi().to_string()).into()).collect())
             }
-            // Usage, with the name of the program as it was called.
+            // The usage contains the name under which the program was called.
             ContextValue::StyledStr(usage) => {
                 ContextValue::StyledStr(printable::lines(&usage.ansi().to_string()).into_owned().into())
             }
@@ -104,8 +97,8 @@ fn shown(mut error: clap::Error) -> clap::Error {
 }
 
 fn parse_with(command: clap::Command, arguments: Vec<OsString>, no_color: bool) -> Result<Cli, clap::Error> {
-    // Looked for by hand: what is wrong with a command line is told in colour or not as well.
-    let color = match (typed_color(&arguments), no_color) {
+    // Searched before parsing, because parse errors are coloured too.
+    let color = match (color_argument(&arguments), no_color) {
         (Some(Color::Always), _) => ColorChoice::Always,
         (Some(Color::Never), _) | (_, true) => ColorChoice::Never,
         (_, false) => ColorChoice::Auto,
@@ -115,26 +108,26 @@ fn parse_with(command: clap::Command, arguments: Vec<OsString>, no_color: bool) 
     let matches = command.clone().try_get_matches_from(arguments).map_err(explain_kafka_option)?;
     let cli = Cli::from_arg_matches(&matches)?;
     if let Command::Help(help) = &cli.command {
-        // `help replay` is `replay --help`, with the same suggestions for a word that is none.
-        let words = help.words.iter().map(OsString::from);
-        let words = std::iter::once(program).chain(words).chain(std::iter::once("--help".into()));
-        command.try_get_matches_from(words)?;
+        // `help replay` is `replay --help`, with the same suggestions for an unknown command.
+        let args = help.command.iter().map(OsString::from);
+        let args = std::iter::once(program).chain(args).chain(std::iter::once("--help".into()));
+        command.try_get_matches_from(args)?;
     }
     Ok(cli)
 }
 
-fn typed_color(arguments: &[OsString]) -> Option<Color> {
-    let words: Vec<&str> =
+fn color_argument(arguments: &[OsString]) -> Option<Color> {
+    let args: Vec<&str> =
         arguments.iter().map(|word| word.to_str().unwrap_or("")).take_while(|word| *word != "--").collect();
-    let mut values = words.iter().enumerate().filter_map(|(index, word)| match word.strip_prefix("--color") {
-        Some("") => words.get(index + 1).copied(),
+    let mut values = args.iter().enumerate().filter_map(|(index, word)| match word.strip_prefix("--color") {
+        Some("") => args.get(index + 1).copied(),
         Some(value) => value.strip_prefix('='),
         None => None,
     });
     values.next_back().and_then(|value| Color::from_str(value, false).ok())
 }
 
-/// The command lines among a command's examples, and what is said about each.
+/// A command's example lines, each with its description.
 #[must_use]
 pub fn examples(command: &clap::Command) -> Vec<(String, String)> {
     let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -142,16 +135,16 @@ pub fn examples(command: &clap::Command) -> Vec<(String, String)> {
     lines
         .map(|line| {
             let line = line.trim();
-            let (words, about) = line.split_once("  ").unwrap_or((line, ""));
-            (words.to_owned(), about.trim().to_owned())
+            let (args, about) = line.split_once("  ").unwrap_or((line, ""));
+            (args.to_owned(), about.trim().to_owned())
         })
         .collect()
 }
 
-/// The manual: a page for the program and one for each command, as file name and content.
+/// The manual: file name and content of a page for the program and one for each command.
 #[must_use]
 pub fn manual() -> Vec<(String, String)> {
-    // What the summary of -h leaves out is of the manual as well.
+    // The manual also has the options that `-h` omits.
     let mut command = command().mut_args(|argument| argument.hide_short_help(false));
     command.build();
     let mut pages = Vec::new();
@@ -165,13 +158,13 @@ fn add_pages(command: clap::Command, pages: &mut Vec<(String, String)>) {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let root = !name.contains('-');
     let examples = examples(&command);
-    // Every flag has its paragraph below; here they would be a wall.
+    // Each option has its own paragraph below.
     let usage = command.clone().render_usage().to_string();
     let man = Man::new(command.override_usage(usage.trim_start_matches("Usage:").trim().to_owned()))
         .source(concat!("foodstream ", env!("CARGO_PKG_VERSION")))
         .manual("foodstream");
     let mut page = Vec::new();
-    // A vector takes everything.
+    // Writing to a vector cannot fail.
     drop(write_page(&man, &examples, root, !deeper.is_empty(), &mut page));
     pages.push((format!("{name}.1"), String::from_utf8_lossy(&page).into_owned()));
     for command in deeper {
@@ -190,9 +183,9 @@ fn write_page(
     man.render_name_section(out)?;
     let mut roff = Roff::default();
     roff.control("SH", ["EXAMPLES"]);
-    for (words, about) in examples {
+    for (args, about) in examples {
         roff.control("TP", []);
-        roff.text([bold(words.as_str())]);
+        roff.text([bold(args.as_str())]);
         roff.text([roman(about.as_str())]);
     }
     roff.to_writer(out)?;
@@ -205,10 +198,10 @@ fn write_page(
     if root {
         let mut roff = Roff::default();
         roff.control("SH", ["EXIT STATUS"]);
-        for (code, meaning) in EXIT_CODES {
+        for (number, _, meaning) in exit_codes() {
             roff.control("TP", []);
-            roff.text([bold(*code)]);
-            roff.text([roman(*meaning)]);
+            roff.text([bold(number.to_string())]);
+            roff.text([roman(meaning)]);
         }
         roff.to_writer(out)?;
     }

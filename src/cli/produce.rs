@@ -1,4 +1,4 @@
-//! Owns what can be typed after `produce`.
+//! Arguments of `produce`.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -9,46 +9,46 @@ use super::value_parsers::{count, duration, event_time, names, partitions, seed,
 use crate::domain::EventTime;
 use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, DEFAULT_USERS, Fraction, Rate};
 
-/// `produce`
 #[derive(Debug, Clone, Args)]
 pub struct Produce {
-    /// Number of records [default: 10000, or as many as fit with --duration]
+    /// Number of records [default: 10000, or as many as fit into --duration]
     #[arg(short = 'c', long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub count: Option<NonZeroU64>,
     /// Stop after this time
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Open loop: event i is due at start + i/RATE, and its event time is that instant
+    /// Send event i at start + i/RATE, whether or not earlier ones are acknowledged (open loop); its event time is that
+    /// instant
     #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub rate: Option<Rate>,
-    /// Makes the records reproducible [default: chosen and told]
+    /// Seed of the workload; the same seed gives the same records [default: random, printed]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = seed)]
     pub seed: Option<u64>,
-    /// Event time of the first order [default: the last full hour that lets the run's event time end before now]
+    /// Event time of the first order [default: the last full hour that keeps the run's event time in the past]
     #[arg(long, value_name = "TIME", value_parser = event_time)]
     pub start_time: Option<EventTime>,
-    /// Orders in a minute of event time; not for a run whose event time follows --rate
+    /// Orders per minute of event time; not with --rate, unless --start-time is given
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub orders_per_minute: Option<NonZeroU64>,
-    /// Share of orders whose payment failed, as in `5%` or `0.05`
+    /// Share of orders whose payment fails, as in `5%` or `0.05`
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE, allow_hyphen_values = true)]
     pub failure_rate: Fraction,
     /// Number of restaurants
     #[arg(long, value_name = "N", default_value_t = DEFAULT_RESTAURANTS, allow_hyphen_values = true, value_parser = names)]
     pub restaurants: NonZeroU32,
-    /// Number of items on each restaurant's menu
+    /// Number of items on each menu
     #[arg(long, value_name = "N", default_value_t = DEFAULT_ITEMS, allow_hyphen_values = true, value_parser = names)]
     pub items: NonZeroU32,
     /// Number of users
     #[arg(long, value_name = "N", default_value_t = DEFAULT_USERS, allow_hyphen_values = true, value_parser = users)]
     pub users: NonZeroU32,
-    /// Partitions of topics that are created [default: 6]
+    /// Partitions of created topics [default: 6]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = partitions)]
     pub partitions: Option<i32>,
-    /// Share of records that are malformed on purpose
+    /// Share of records that are made invalid
     #[arg(long, value_name = "SHARE", default_value_t = Fraction::NONE, allow_hyphen_values = true)]
     pub poison_rate: Fraction,
-    /// Share of records that repeat an earlier one byte for byte
+    /// Share of records that repeat an earlier one exactly
     #[arg(long, value_name = "SHARE", default_value_t = Fraction::NONE, allow_hyphen_values = true)]
     pub duplicate_rate: Fraction,
 }

@@ -1,4 +1,4 @@
-//! Owns how a typed value is read: numbers, durations, times and addresses, each with what it should look like.
+//! Parsers of argument values: numbers, durations, times and addresses, with errors that say what is expected.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -14,12 +14,11 @@ use crate::domain::EventTime;
 use crate::replay::{FilterError, TopicFilter};
 use crate::workload::MAX_NAMES;
 
-/// `KEY=VALUE` as it was typed; the value may be a secret, so that it is not shown by `{:?}`.
+/// A `KEY=VALUE` argument. `Debug` hides it, because the value may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Property(String);
 
 impl Property {
-    /// The text that was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,13 +39,13 @@ impl fmt::Debug for Property {
     }
 }
 
-/// RFC 3339, or Kafka's spelling without a zone, which is UTC; an offset may be spelled as Java does, `+0530` or `+05`.
+/// RFC 3339, or Kafka's format without a zone, which is UTC. The offset may have Java's form, `+0530` or `+05`.
 pub(super) fn event_time(text: &str) -> Result<EventTime, String> {
     EventTime::parse(&with_colon(text))
-        .map_err(|error| format!("{error}; as in 2026-11-22T12:00:00Z, or with +05:30 at its end"))
+        .map_err(|error| format!("{error}; expected a time such as 2026-11-22T12:00:00Z or 2026-11-22T17:30:00+05:30"))
 }
 
-/// The same time with its offset as RFC 3339 has it. What stands before it has 19 characters at least.
+/// Inserts the colon that RFC 3339 wants in the offset. The text before an offset has at least 19 characters.
 fn with_colon(text: &str) -> Cow<'_, str> {
     let sign = text.rfind(['+', '-']).filter(|sign| *sign >= 19);
     let Some((time, offset)) = sign.and_then(|sign| text.split_at_checked(sign)) else { return text.into() };
@@ -58,19 +57,19 @@ fn with_colon(text: &str) -> Cow<'_, str> {
     }
 }
 
-// Numbers and durations take a leading dash as part of the value, so that `--count -5` is told what a count is, and not
-// that there is no flag `-5`.
+// Numbers and durations accept a leading dash in the value, so that `--count -5` gets an error about the count instead
+// of an unknown option `-5`.
 
 fn whole<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, String> {
     let number = text.parse::<u64>().ok().filter(|number| range.contains(number));
     let number = number.and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| format!("a whole number from {} to {} is wanted", range.start(), range.end()))
+    number.ok_or_else(|| format!("expected an integer between {} and {}", range.start(), range.end()))
 }
 
 fn positive<T: TryFrom<NonZeroU64>>(text: &str, most: u64) -> Result<T, String> {
     let number = text.parse::<NonZeroU64>().ok().filter(|number| number.get() <= most);
     let number = number.and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| format!("a whole number from 1 to {most} is wanted"))
+    number.ok_or_else(|| format!("expected an integer between 1 and {most}"))
 }
 
 pub(super) fn count(text: &str) -> Result<NonZeroU64, String> {
@@ -89,7 +88,7 @@ pub(super) fn users(text: &str) -> Result<NonZeroU32, String> {
     positive(text, u32::MAX.into())
 }
 
-/// The embedded broker holds 10,000 partitions, and four topics of a prefix have as many as this.
+/// The embedded broker allows 10,000 partitions, and four topics of a prefix have this many each.
 pub(super) fn partitions(text: &str) -> Result<i32, String> {
     whole(text, 1..=2_000)
 }
@@ -98,12 +97,12 @@ pub(super) fn offset(text: &str) -> Result<i64, String> {
     whole(text, 0..=i64::MAX.unsigned_abs())
 }
 
-/// How far a replay goes back, as a number below zero.
+/// A negative number of offsets.
 pub(super) fn shift(text: &str) -> Result<i64, String> {
     match text.parse::<i64>() {
         Ok(shift) if shift < 0 => Ok(shift),
-        Ok(shift) => Err(format!("a replay only goes back: a number below zero is wanted, as in -{}", shift.max(1))),
-        Err(_) => Err("a whole number below zero is wanted, as in -500".to_owned()),
+        Ok(shift) => Err(format!("a replay only goes back: expected a negative number, as in -{}", shift.max(1))),
+        Err(_) => Err("expected a negative integer, as in -500".to_owned()),
     }
 }
 
@@ -113,7 +112,9 @@ pub(super) fn topic_filter(text: &str) -> Result<TopicFilter, String> {
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    numeric.parse().map_err(|_| "an address of this machine and a port, as in 127.0.0.1:9092 or [::1]:9092".to_owned())
+    numeric
+        .parse()
+        .map_err(|_| "expected an IP address of this machine and a port, as in 127.0.0.1:9092 or [::1]:9092".to_owned())
 }
 
 pub(super) fn host_and_port(text: &str) -> Result<(String, u16), String> {
@@ -121,47 +122,44 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let port = split.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port > 0);
     match (split, port) {
         (Some((host, _)), Some(port)) => Ok((host.trim_matches(['[', ']']).to_owned(), port)),
-        _ => Err("a host and a port, as in my-machine:9092".to_owned()),
+        _ => Err("expected a host and a port, as in my-machine:9092".to_owned()),
     }
 }
 
-/// How long something takes or is waited for.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     within(text, LONGEST, "1y")
 }
 
-/// The bound of every wait: the client library counts milliseconds in 32 bits.
+/// librdkafka counts milliseconds in 32 bits.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     within(text, std::time::Duration::from_hours(24 * 20), "20d")
 }
 
-/// A span of event time, in which no two events are further apart.
+/// A span of event time, up to the largest possible one.
 pub(super) fn event_span(text: &str) -> Result<Duration, String> {
     within(text, LONGEST * 10_000, "10000y")
 }
 
-/// A year as durations are typed: 365.25 days.
+/// A year in humantime: 365.25 days.
 const LONGEST: std::time::Duration = std::time::Duration::from_hours(8_766);
 
-fn within(text: &str, most: std::time::Duration, told: &str) -> Result<Duration, String> {
+fn within(text: &str, most: std::time::Duration, limit: &str) -> Result<Duration, String> {
     match text.parse::<Duration>() {
         Ok(duration) if !duration.is_zero() && *duration <= most => Ok(duration),
-        _ => Err(format!(
-            "a number above zero with its unit is wanted, as in 500ms, 30s, 5m or 1h30m, and {told} at most"
-        )),
+        _ => Err(format!("expected a positive number with a unit, as in 500ms, 30s, 5m or 1h30m, at most {limit}")),
     }
 }
 
-/// A duration as elsewhere, or as Kafka's own tools take it: ISO 8601 in days, hours, minutes and seconds, as in `PT5M`.
+/// A duration as above, or in ISO 8601 with days, hours, minutes and seconds as in Kafka's tools: `PT5M`.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let is_iso = text.starts_with(['P', 'p']);
     let parsed = if is_iso { iso_8601(text).map(Into::into) } else { text.parse::<Duration>().ok() };
-    parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| {
-        "a duration above zero is wanted, as in 90s, 5m or 1h30m, or as Kafka spells it: PT5M, P1DT2H".to_owned()
-    })
+    parsed
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "expected a positive duration, as in 90s, 5m, 1h30m, PT5M or P1DT2H".to_owned())
 }
 
-/// `PnDTnHnMn.nS`, as Java's `Duration` reads it, but for signs: years, months and weeks have no place in it.
+/// `PnDTnHnMn.nS` as in Java's `Duration`, without signs. Years, months and weeks are not allowed.
 fn iso_8601(text: &str) -> Option<std::time::Duration> {
     let text = text.to_ascii_uppercase();
     let (days, time) = match text.strip_prefix('P')?.split_once('T') {
@@ -199,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_spelled_as_here_or_as_kafka_spells_it() {
+    fn accepts_durations_in_both_formats() {
         let seconds = |text: &str| span(text).map(|span| span.as_secs_f64());
         for (text, wanted) in [
             ("90s", 90.0),
@@ -242,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_spelled_as_rfc_3339_or_java_spells_it() {
+    fn accepts_offsets_of_rfc_3339_and_java() {
         let same = |text: &str, wanted: &str| assert_eq!(event_time(text), event_time(wanted), "{text}");
         for time in ["2026-11-22T12:00:00", "2026-11-22 12:00:00.123"] {
             same(&format!("{time}+0530"), &format!("{time}+05:30"));
@@ -258,25 +256,25 @@ mod tests {
     }
 
     #[test]
-    fn a_number_outside_of_its_range_is_told_the_range() {
+    fn a_number_out_of_range_reports_the_range() {
         assert_eq!(partitions("2000"), Ok(2_000));
-        assert_eq!(partitions("9999"), Err("a whole number from 1 to 2000 is wanted".to_owned()));
+        assert_eq!(partitions("9999"), Err("expected an integer between 1 and 2000".to_owned()));
         let refused = |parse: fn(&str) -> Result<Duration, String>, text: &str, range: &str| {
-            let told = parse(text).expect_err(text);
-            assert!(told.ends_with(range), "{told}");
+            let message = parse(text).expect_err(text);
+            assert!(message.ends_with(range), "{message}");
         };
-        refused(timeout, "100000y", "and 20d at most");
-        refused(timeout, "21d", "and 20d at most");
-        refused(duration, "366d", "and 1y at most");
-        refused(duration, "0s", "and 1y at most");
-        refused(event_span, "292277024y", "and 10000y at most");
+        refused(timeout, "100000y", "at most 20d");
+        refused(timeout, "21d", "at most 20d");
+        refused(duration, "366d", "at most 1y");
+        refused(duration, "0s", "at most 1y");
+        refused(event_span, "292277024y", "at most 10000y");
         assert!(timeout("20d").is_ok() && duration("1y").is_ok() && event_span("10000y").is_ok());
     }
 
     #[test]
-    fn a_shift_goes_back_or_is_refused() {
+    fn a_shift_must_go_back() {
         assert_eq!(shift("-500"), Ok(-500));
-        assert_eq!(shift("500"), Err("a replay only goes back: a number below zero is wanted, as in -500".into()));
+        assert_eq!(shift("500"), Err("a replay only goes back: expected a negative number, as in -500".into()));
         assert!(shift("0").is_err() && shift("far").is_err());
     }
 }

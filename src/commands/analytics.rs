@@ -1,4 +1,4 @@
-//! Owns `analytics`: the group's metrics, live on the loop or in one pass over the whole log.
+//! `analytics`: the group's metrics, live or in one pass over the whole log.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,16 +22,12 @@ const ERROR_TEXTS: ErrorTexts = ErrorTexts {
     resume_flag: "--resume-from-state",
     state_name: "state",
     state_missing_hint: "name another group with --group, or delete this one with kafka-consumer-groups --delete",
-    topic_recreated_hint: "`foodstream analytics --start-over` counts it from its first record on, `foodstream analytics --from-beginning` counts everything again",
-    state_incomplete_hint: "count again: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state",
-    records_missing_hint: "count what is left of the log: `foodstream analytics --from-beginning`",
+    topic_recreated_hint: "`foodstream analytics --start-over` counts it from its first record, `foodstream analytics --from-beginning` counts everything again",
+    state_incomplete_hint: "recount: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state",
+    records_missing_hint: "recount what is left of the log: `foodstream analytics --from-beginning`",
 };
 
-/// Runs live, until stopped or until the group has reached the ends that stand now.
-///
-/// # Errors
-///
-/// With the exit code of whatever stopped it; every commit before stands.
+/// Runs live, until stopped or until the group reaches the current ends. Earlier commits remain valid after a failure.
 pub fn live(
     context: &Context,
     settings: &ConsumerSettings,
@@ -77,7 +73,7 @@ pub fn live(
     let mut next = Deadline::after(every);
     let ended = {
         let draws = context.console.stdout_is_terminal() && !context.common.json;
-        // A picture that is redrawn shows the progress itself, and a bar below it would be drawn over.
+        // Redrawn metrics show the progress themselves, and a bar below them would be overwritten.
         let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
         let mut outage = None;
         stream::run(connection, &loop_settings, &mut processor, &inspector, &context.shutdown, &mut |event| {
@@ -111,15 +107,15 @@ pub fn live(
         })?
     };
     drop(processor);
-    // The last word is read anew: what the whole group has committed, not what was followed of it so far.
+    // The final result is read from the topic again: all committed transactions of the group.
     let document = match group::read_final_state(context, &inspector, &topic_set, &group_name) {
         Ok(state) => {
             group::require_complete(&state)?;
             state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document()
         }
-        // A live one that is stopped in an outage answers with what it has shown.
+        // Stopped in an outage, a live command ends with the last metrics it showed.
         Err(StreamError::Kafka(error)) if error.kind().is_retriable() && !settings.until_end => {
-            context.console.warn(&format!("{error}; these metrics are the last ones that were read"));
+            context.console.warn(&format!("{error}; these metrics are the last ones read"));
             follower.metrics()?
         }
         Err(error) => return Err(error.into()),
@@ -136,17 +132,13 @@ fn finish(
     report: Option<OutputFile>,
     file: OutputFile,
 ) -> Result<(), crate::exit::Failure> {
-    // The file has every row, as the original's has.
+    // The file has all rows, like the original's.
     file.finish(&report::metrics_report(&document))?;
     context.print_metrics(document, full, report)
 }
 
-/// Counts the whole log at scan speed; the result becomes the group's state and offsets, unless that is not wanted or
+/// Counts the whole log at scan speed. The result becomes the group's state and offsets, unless `commit` is false or
 /// the group is live.
-///
-/// # Errors
-///
-/// With exit code 7 when the group is none of analytics; the group then stands as it was.
 pub fn from_beginning(
     context: &Context,
     group: Option<&str>,
@@ -161,7 +153,7 @@ pub fn from_beginning(
     let uses = if commit { topic_set::SWITCHING } else { topic_set::COUNTING };
     let topic_set = topic_set::require(context, &inspector, uses)?;
     if !topic_set.has(Topic::Decisions) {
-        context.console.note(&format!("there is no topic {}: it counts as empty", names.decisions()));
+        context.console.note(&format!("topic {} does not exist: it counts as empty", names.decisions()));
     }
     let mut installs = commit;
     if commit {
@@ -175,7 +167,7 @@ pub fn from_beginning(
         if !liveness.members.is_empty() {
             installs = false;
             context.console.warn(&format!(
-                "the group {group_name} is live ({}): it is left alone, these metrics are only shown",
+                "the group {group_name} is live ({}): it is not changed, these metrics are only printed",
                 liveness.members.join(", ")
             ));
         }
@@ -184,9 +176,11 @@ pub fn from_beginning(
     let document = pass.document();
     if installs {
         match full_pass::install(context, &inspector, &group_name, &mut pass) {
-            // Somebody joined since: the group is left alone, as a live one. Any other refusal is one.
+            // A member has joined in the meantime, so the group is treated as live.
             Err(GroupError::Live(failure)) => {
-                context.console.warn(&format!("{}: it is left alone, these metrics are only shown", failure.message));
+                context
+                    .console
+                    .warn(&format!("{}: it is not changed, these metrics are only printed", failure.message));
             }
             other => other?,
         }

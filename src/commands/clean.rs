@@ -1,4 +1,4 @@
-//! Owns `clean`: the end of a prefix, its topics and its groups.
+//! `clean`: deletes the topics and groups of a prefix.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -11,21 +11,18 @@ use crate::kafka::{Admin, EndOffset, GroupDeletion, Inspector, Operation, TopicP
 use crate::report;
 use crate::settings::Consent;
 
-/// Lists what is of this prefix, and deletes it where that is agreed to.
-///
-/// # Errors
-///
-/// With exit code 7 while a group has members, or when whoever was asked says no; nothing is deleted then.
+/// Lists what belongs to this prefix and deletes it after consent. Fails with exit code 7, without deleting anything,
+/// while a group has members or if the user does not confirm.
 pub fn run(context: &Context, consent: Consent) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
     let admin = Admin::open(&context.common.connection, &context.runtime, &context.shutdown)?;
-    let (mut document, in_the_way) = look(context, &inspector)?;
+    let (mut document, in_the_way) = find(context, &inspector)?;
     let listing = report::clean_listing(&document);
     if document.is_empty() || consent == Consent::DryRun {
         if let Some(group) = in_the_way.first() {
-            context.console.note(&format!("it would be refused now: {}", told(group)));
+            context.console.note(&format!("the deletion would be refused now: {}", describe(group)));
         }
         context.print_document(&document, &format!("{listing}{}", report::clean_outcome(&document)), report)?;
         return Ok(Code::Done);
@@ -33,7 +30,7 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
     if !in_the_way.is_empty() {
         return Err(live(&in_the_way));
     }
-    // Listed before it is deleted. A JSON document stays the only answer: the list is told beside it.
+    // Listed before the deletion. With JSON, stdout has only the document, so the list goes to stderr.
     if !context.common.json {
         context.console.print(&listing)?;
     } else if consent == Consent::Asked {
@@ -49,13 +46,13 @@ pub fn run(context: &Context, consent: Consent) -> Outcome {
     Ok(Code::Done)
 }
 
-/// What is there, and the groups whose members would have the topics taken from under them.
-fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<FoundGroup>), Failure> {
+/// What exists, and the groups with members that read topics to be deleted.
+fn find(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<FoundGroup>), Failure> {
     let names = &context.common.names;
     let mut cluster = inspector.topics()?;
     let mut document = CleanDocument::new(names.prefix());
     let ours = names.topics();
-    // What an ACL hides would be left behind, and nobody told.
+    // What an ACL hides would remain unnoticed.
     for name in &ours {
         if !cluster.iter().any(|(found, _)| found == name)
             && let Some(partitions) = inspector.partitions(name, &[Operation::Delete])?
@@ -85,9 +82,9 @@ fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<
         if unseen && belonging == Belonging::Ours {
             return Err(Failure::new(
                 Code::Denied,
-                format!("the offsets of the group {} may not be read, so what else it reads is not known", group.name),
+                format!("no permission to read the offsets of group {}, so its other topics are unknown", group.name),
             )
-            .hint(format!("it needs the right to describe the group {}", group.name)));
+            .hint(format!("grant DESCRIBE on group {}", group.name)));
         }
         if clean::is_in_the_way(names, belonging, &group) {
             in_the_way.push(group.clone());
@@ -102,18 +99,18 @@ fn look(context: &Context, inspector: &Inspector) -> Result<(CleanDocument, Vec<
     Ok((document, in_the_way))
 }
 
-fn told(group: &FoundGroup) -> String {
+fn describe(group: &FoundGroup) -> String {
     let name = report::printable(&group.name);
-    format!("the group {name} has members ({})", report::printable(&group.members.join(", ")))
+    format!("group {name} has members ({})", report::printable(&group.members.join(", ")))
 }
 
 fn live(groups: &[FoundGroup]) -> Failure {
-    let groups: Vec<String> = groups.iter().map(told).collect();
+    let groups: Vec<String> = groups.iter().map(describe).collect();
     Failure::new(Code::Refused, format!("{}; nothing was deleted", groups.join("; ")))
-        .hint("stop them and run it again; a member that was killed is gone when its session has expired (12 s)")
+        .hint("stop them and run the command again; a killed member leaves when its session times out (12 s)")
 }
 
-/// Asks whoever sits at the terminal; an end of the input is no.
+/// Asks at the terminal. The end of the input means no.
 fn ask(context: &Context, question: &str) -> Result<(), Failure> {
     let answer = Console::ask(question);
     let line = loop {
@@ -126,20 +123,20 @@ fn ask(context: &Context, question: &str) -> Result<(), Failure> {
     if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(Failure::new(Code::Refused, "nobody said yes; nothing was deleted").hint("answer yes, or give --yes"))
+    Err(Failure::new(Code::Refused, "not confirmed; nothing was deleted").hint("answer yes, or give --yes"))
 }
 
-/// Groups first: the broker refuses the deletion of one that somebody has joined since, and then every topic is still
-/// there. Whatever is left by a kill in between is found by its name again.
+// Groups first: the broker does not delete a group that has members again, and then all topics still exist. After a
+// kill in between, the next run finds the rest by name.
 fn delete(inspector: &Inspector, admin: &Admin, document: &CleanDocument) -> Result<(), Failure> {
     let groups: Vec<String> = document.groups.iter().map(|group| group.name.clone()).collect();
     let ends = inspector.delete_groups(&groups)?;
     if let Some((group, _)) = groups.iter().zip(ends).find(|(_, end)| *end == GroupDeletion::HasMembers) {
         return Err(Failure::new(
             Code::Refused,
-            format!("somebody has joined the group {} meanwhile; no topic was deleted", report::printable(group)),
+            format!("a member has joined group {} in the meantime; no topic was deleted", report::printable(group)),
         )
-        .hint("stop whoever it is and run it again; groups without members are gone already"));
+        .hint("stop it and run the command again; the groups without members are already deleted"));
     }
     let topics: Vec<String> = document.topics.iter().map(|topic| topic.name.clone()).collect();
     admin.delete_topics(&topics)?;

@@ -1,5 +1,5 @@
-//! Owns a new epoch of the group's state: written in ordinary transactions, then made valid by one small one that also
-//! sets the offsets. A rewind, an installation and an undo are this one mechanism.
+//! A new epoch of the group's state: written in ordinary transactions, then made current by one small transaction that
+//! also commits the offsets. A rewind, the result of a full pass and an undo all work this way.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,25 +19,25 @@ use crate::kafka::{
 };
 use crate::state::{Checkpoint, Position, PositionKey, TopicId};
 
-/// The only topic that is written to.
+/// The only topic written to.
 const STATE: Output = Output(0);
-/// Records in one ordinary transaction at most: far from any transaction timeout.
+/// Most records in one ordinary transaction, far from any transaction timeout.
 const CHUNK: usize = 20_000;
-/// The pause before a transaction is run again.
+/// The pause before a transaction is retried.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What a new producer gets when the time is over.
-const LEAST_PATIENCE: Duration = Duration::from_millis(500);
-/// How often a switch is tried again in the name of a new generation.
-const STALE_GENERATIONS: u32 = 3;
+/// The least time for a new producer when the deadline has passed.
+const MIN_OPEN_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often a switch is retried with a new generation.
+const MAX_STALE_GENERATIONS: u32 = 3;
 
 /// A changelog record: partition, key, and value or tombstone.
 type Change = (i32, Vec<u8>, Option<Vec<u8>>);
 
-/// Writes the group's state under an epoch of its own.
+/// Writes the group's state under a new epoch.
 pub(super) struct EpochWriter<'a> {
     context: &'a Context,
     group: &'a str,
-    /// The epoch's name: nobody else has this process's id.
+    /// The name of the epoch: the id of this process.
     epoch: String,
     id: TransactionalId,
     topics: [String; 1],
@@ -45,15 +45,15 @@ pub(super) struct EpochWriter<'a> {
     transactions: RefCell<BackgroundDrop<TransactionalProducer>>,
 }
 
-/// The log that a fold has read.
+/// Where the log that was counted starts.
 #[derive(Debug, Clone)]
 pub(super) struct LogOrigin {
     pub start: i64,
-    /// The id of its topic, as far as it is known.
+    /// `None` if unknown.
     pub topic_id: Option<TopicId>,
 }
 
-/// A partition's input in a switch.
+/// An input partition in a switch.
 #[derive(Debug, Clone)]
 pub(super) struct SwitchedPartition {
     pub source: TopicPartition,
@@ -71,7 +71,7 @@ impl<'a> EpochWriter<'a> {
         Ok(Self { context, group, epoch: context.process_id.clone(), id, topics, sizes, transactions })
     }
 
-    /// The position of a input in this epoch.
+    /// The position record of a partition in this epoch.
     pub fn position(&self, fold: &Fold, log: LogOrigin, end: i64, previous: Option<Checkpoint>) -> Position {
         Position {
             next_offset: fold.position,
@@ -92,7 +92,7 @@ impl<'a> EpochWriter<'a> {
         StateKeyPrefix::new(self.group, &self.epoch, &source.topic, source.partition)
     }
 
-    /// Writes whole folds under this epoch; nobody sees them before the switch.
+    /// Writes complete folds under this epoch. They stay invisible until the switch.
     pub fn write_base(&self, inputs: &[InputPartition], folds: &mut [Fold]) -> Result<(), GroupError> {
         for (input, fold) in inputs.iter().zip(folds) {
             let source = &input.source;
@@ -106,7 +106,7 @@ impl<'a> EpochWriter<'a> {
         Ok(())
     }
 
-    /// What a fold has changed since it was last asked, as this epoch's records.
+    /// Collects what changed in a fold since the last call, as records of this epoch.
     pub fn take_changes(&self, input: &InputPartition, fold: &mut Fold, changes: &mut Vec<Change>) {
         let source = &input.source;
         fold.counts.changes(&self.owner(source), &mut |key, value| {
@@ -115,10 +115,10 @@ impl<'a> EpochWriter<'a> {
         fold.counts.commit();
     }
 
-    /// The switch itself, or a step within the epoch: changes, positions and offsets, in one transaction.
+    /// Switches to this epoch, or advances within it: changes, positions and offsets in one transaction.
     ///
-    /// A generation that is stale by a rebalance, and not by another member, is lived through: the transaction was aborted, and
-    /// is tried again in the name of the next one.
+    /// After a rebalance without another member the generation is stale, the transaction is aborted, and the switch is
+    /// retried with the next generation.
     pub fn switch(
         &self,
         sole_member: &SoleMember<'_>,
@@ -132,7 +132,7 @@ impl<'a> EpochWriter<'a> {
         loop {
             match self.switch_once(sole_member, changes, switched, &offsets) {
                 Ok(()) => break,
-                Err(GroupError::Live(_)) if stale < STALE_GENERATIONS => {
+                Err(GroupError::Live(_)) if stale < MAX_STALE_GENERATIONS => {
                     stale += 1;
                     sole_member.rejoin(false)?;
                 }
@@ -161,7 +161,7 @@ impl<'a> EpochWriter<'a> {
         })
     }
 
-    /// Deletes the epochs that nothing refers to any more: what earlier switches and killed attempts have left.
+    /// Deletes the epochs that no position refers to: leftovers of earlier switches and killed attempts.
     pub fn collect_garbage(&self, inspector: &Inspector, topic_set: &TopicSet) -> Result<(), GroupError> {
         let state = group::read_state(self.context, inspector, topic_set, self.group)?;
         let mut tombstones: Vec<Change> = Vec::new();
@@ -177,8 +177,8 @@ impl<'a> EpochWriter<'a> {
         Ok(())
     }
 
-    /// Runs a transaction, and runs it again while what is in the way passes, for as long as `--timeout`: the same records and
-    /// offsets a second time change nothing.
+    /// Runs a transaction and retries it for `--timeout` while the error is transient. Repeating the same records and
+    /// offsets is harmless.
     fn transaction(
         &self,
         fill: impl Fn(&TransactionalProducer) -> Result<(), TransactionError>,
@@ -195,10 +195,10 @@ impl<'a> EpochWriter<'a> {
             };
             let ends = deadline.has_passed() || self.context.shutdown.requested().is_some();
             let aborted = match error {
-                // No other process has this one's id: the broker gave up on the transaction.
+                // No other process has this transactional id: the broker gave up on the transaction.
                 TransactionError::UnknownOutcome(_) | TransactionError::Fenced(_) => false,
                 TransactionError::Abort(_) if ends => false,
-                // The error is the one to tell; what cannot be aborted now is aborted by its timeout.
+                // The first error is the one to report; what cannot be aborted now is aborted by its timeout.
                 _ => self.transactions.borrow().abort().is_ok(),
             };
             match error {
@@ -206,14 +206,15 @@ impl<'a> EpochWriter<'a> {
                 TransactionError::Stale(_) => return Err(GroupError::joined(self.group)),
                 error if ends => {
                     let failure = Failure::new(Code::Unreachable, error.to_string())
-                        .hint("the group's offsets and state agree; run the command again");
+                        .hint("the group's offsets and state are consistent; run the command again");
                     return Err(failure.into());
                 }
                 _ => {}
             }
             if !aborted {
-                // A new producer ends what the old one left open.
-                let connection = self.context.common.connection.with_timeout(deadline.remaining().max(LEAST_PATIENCE));
+                // A new producer aborts what the old one left open.
+                let connection =
+                    self.context.common.connection.with_timeout(deadline.remaining().max(MIN_OPEN_TIMEOUT));
                 let fresh = TransactionalProducer::open(
                     &connection,
                     &self.id,
@@ -228,7 +229,7 @@ impl<'a> EpochWriter<'a> {
         }
     }
 
-    /// Waits until the next command sees what was written here.
+    /// Waits until the next command can see what was written here.
     pub fn wait_visible(
         &self,
         inspector: &Inspector,

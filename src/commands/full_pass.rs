@@ -1,4 +1,4 @@
-//! Owns the pass over the whole log: counted at scan speed, then made the group's state and offsets.
+//! Full pass over the log: counted at scan speed, then installed as the group's state and offsets.
 
 use super::Context;
 use super::epoch::{EpochWriter, LogOrigin, SwitchedPartition};
@@ -11,29 +11,28 @@ use crate::exit::Failure;
 use crate::kafka::{EndOffset, Inspector, Operation, TopicPartition};
 use crate::state::TopicId;
 
-/// What a pass has counted.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct FullPass {
     pub inputs: Vec<InputPartition>,
     pub folds: Vec<Fold>,
     pub starts: Vec<i64>,
-    /// The id of each input's topic.
+    /// The topic id of each input.
     pub ids: Vec<Option<TopicId>>,
 }
 
-impl Pass {
+impl FullPass {
     pub fn document(&self) -> MetricsDocument {
         metrics_scan::metrics(&self.inputs, &self.folds, &self.starts).document()
     }
 }
 
-/// Counts everything from the log's start to the end that stands now.
+/// Counts everything from the log start to the current end.
 pub(super) fn count(
     context: &Context,
     inspector: &Inspector,
     topic_set: &TopicSet,
     group: &str,
-) -> Result<Pass, Failure> {
+) -> Result<FullPass, Failure> {
     let inputs = group::inputs(context, topic_set);
     let ids = group::topic_ids(context, inspector, &inputs)?;
     let sources: Vec<TopicPartition> = inputs.iter().map(|input| input.source.clone()).collect();
@@ -49,27 +48,24 @@ pub(super) fn count(
     })?;
     match group::recreated_since(&inputs, &ids, &group::topic_ids(context, inspector, &inputs)?) {
         Some(failure) => Err(failure),
-        None => Ok(Pass { inputs, folds, starts, ids }),
+        None => Ok(FullPass { inputs, folds, starts, ids }),
     }
 }
 
-/// Makes a pass the state and the offsets of the empty group: written under a new epoch, then switched.
-///
-/// # Errors
-///
-/// With exit code 7 when the group is or becomes live; it is then as it was before.
+/// Makes the result the state and offsets of the empty group, as a new epoch. Fails with exit code 7, leaving the group
+/// unchanged, if the group has members.
 pub(super) fn install(
     context: &Context,
     inspector: &Inspector,
     group: &str,
-    pass: &mut Pass,
+    pass: &mut FullPass,
 ) -> Result<(), GroupError> {
     let topic_set =
         topic_set::ensure(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Read, Operation::Write])], None)?;
     let writer = EpochWriter::open(context, inspector, group)?;
     group::wait_empty(context, inspector, group, None)?;
     let sole_member = SoleMember::join(context, inspector, group, &pass.inputs)?;
-    let result = installed(context, inspector, group, pass, &topic_set, &writer, &sole_member);
+    let result = switch(context, inspector, group, pass, &topic_set, &writer, &sole_member);
     if let Err(error) = result {
         sole_member.leave_at_once();
         return Err(error);
@@ -78,16 +74,16 @@ pub(super) fn install(
     Ok(writer.wait_visible(inspector, &topic_set, &pass.inputs)?)
 }
 
-fn installed(
+fn switch(
     context: &Context,
     inspector: &Inspector,
     group: &str,
-    pass: &mut Pass,
+    pass: &mut FullPass,
     topic_set: &TopicSet,
     writer: &EpochWriter<'_>,
     sole_member: &SoleMember<'_>,
 ) -> Result<(), GroupError> {
-    // Read while the group is held: what stands now is what an undo goes back to.
+    // Read while this process is the only member: this is what an undo restores.
     let state = group::read_state(context, inspector, topic_set, group)?;
     writer.write_base(&pass.inputs, &mut pass.folds)?;
     sole_member.poll()?;

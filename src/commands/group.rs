@@ -1,4 +1,4 @@
-//! The analytics group as a whole: its state and offsets, whether it is live, and what must not be done to it.
+//! The analytics group: its state and offsets, whether it is live, and checks before it is changed.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::shutdown::Shutdown;
 use crate::state::{TopicId, is_another_topic};
 use crate::stream::{StreamError, changelog};
 
-/// How often a state is read that is not whole.
-const LOOKS: u32 = 3;
+/// How often an incomplete state is read again.
+const MAX_READS: u32 = 3;
 
 /// A source partition of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct InputPartition {
     pub feed: Feed,
 }
 
-/// Every source partition, ordered by topic and number as in every document; without `inventory-events` only the orders'.
+/// All source partitions, sorted by topic and number as in documents. Without `inventory-events` only those of orders.
 pub(super) fn inputs(context: &Context, topic_set: &TopicSet) -> Vec<InputPartition> {
     let names = &context.common.names;
     let all = |topic: String, feed: Feed| {
@@ -36,7 +36,7 @@ pub(super) fn inputs(context: &Context, topic_set: &TopicSet) -> Vec<InputPartit
     inputs
 }
 
-/// The id of each input's topic, in their order, as far as it is known.
+/// The topic id of each input, if known.
 pub(super) fn topic_ids(
     context: &Context,
     inspector: &Inspector,
@@ -52,7 +52,7 @@ pub(super) fn topic_ids(
     Ok(inputs.iter().map(of).collect())
 }
 
-/// A topic was deleted and created again while a command read it; nothing of what it read stands.
+/// The error for a topic that was deleted and created again while a command read it, which makes the result invalid.
 pub(super) fn recreated_since(
     inputs: &[InputPartition],
     before: &[Option<TopicId>],
@@ -67,26 +67,19 @@ pub(super) fn recreated_since(
     let topic = &input.source.topic;
     let failure = Failure::new(
         Code::Refused,
-        format!("topic {topic} was deleted and created again meanwhile: its id is {after} now, and was {before}"),
+        format!("topic {topic} was deleted and created again: its id was {before} and is now {after}"),
     );
-    Some(failure.hint("the group is as it was before; run the command again"))
+    Some(failure.hint("the group is unchanged; run the command again"))
 }
 
-/// Requires that nothing of the state is gone that is shown.
-///
-/// # Errors
-///
-/// With exit code 7: the sums would be wrong.
+/// Fails with exit code 7 if state is missing, because totals would be wrong.
 pub(super) fn require_complete(state: &GroupState) -> Result<(), Failure> {
     let Some((topic, partition, loss)) = state.losses().next() else { return Ok(()) };
-    Err(Failure::new(
-        Code::Refused,
-        format!("state_lost: the state of {topic}/{partition} is not whole any more: {loss}"),
-    )
-    .hint("count again: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state"))
+    Err(Failure::new(Code::Refused, format!("state_lost: the state of {topic}/{partition} is incomplete: {loss}"))
+        .hint("recount: `foodstream analytics --from-beginning`, and keep cleanup.policy=compact on analytics-state"))
 }
 
-/// Reads the group's whole state, as the last committed transaction left it.
+/// Reads the group's complete state as of the last committed transaction.
 pub(super) fn read_state(
     context: &Context,
     inspector: &Inspector,
@@ -96,7 +89,7 @@ pub(super) fn read_state(
     Ok(read_state_until(context, inspector, topic_set, group, &context.shutdown)?)
 }
 
-/// As [`read_state`], for who asks for positions only.
+/// Like [`read_state`], but positions only.
 pub(super) fn read_positions(
     context: &Context,
     inspector: &Inspector,
@@ -120,18 +113,18 @@ fn read_state_until(
     if !topic_set.has(Topic::AnalyticsState) {
         return Ok(GroupState::new(group));
     }
-    let mut looks = 0;
+    let mut reads = 0;
     loop {
         let state = read_into(GroupState::new(group), context, inspector, topic_set, shutdown)?;
-        looks += 1;
-        // A cleaner may take a key of a live group's before the reader, and its newer value comes behind the end.
-        if looks == LOOKS || state.losses().next().is_none() && !has_lost_before(&state) {
+        reads += 1;
+        // The cleaner may delete an old value before it is read, while its replacement is past the end offset.
+        if reads == MAX_READS || state.losses().next().is_none() && !has_loss_before_switch(&state) {
             return Ok(state);
         }
     }
 }
 
-fn has_lost_before(state: &GroupState) -> bool {
+fn has_loss_before_switch(state: &GroupState) -> bool {
     state.positions().any(|(topic, partition, _)| state.loss(topic, partition, View::BeforeSwitch).is_some())
 }
 
@@ -155,14 +148,14 @@ fn read_into(
     changelog::read(source, &partitions, &mut |text| context.console.note(text), |partition, key, value| {
         state.apply(key, value).map_err(|error| {
             Failure::new(Code::Refused, format!("{topic}/{partition}: {error}")).hint(
-                "another program wrote to this topic, or a newer foodstream did; use that one, or a fresh --prefix",
+                "another program or a newer foodstream wrote to this topic; use the newer version, or a new --prefix",
             )
         })
     })?;
     Ok(state)
 }
 
-/// As [`read_state`], also when a stop was asked for: the last word of a command that was stopped is still told.
+/// Like [`read_state`], even after a stop: a stopped command still prints its last result.
 pub(super) fn read_final_state(
     context: &Context,
     inspector: &Inspector,
@@ -172,7 +165,7 @@ pub(super) fn read_final_state(
     read_state_until(context, &inspector.ignoring_shutdown(), topic_set, group, &Shutdown::default())
 }
 
-/// The group's committed offsets of the inputs, in their order.
+/// The group's committed offset of each input.
 pub(super) fn offsets(
     context: &Context,
     inspector: &Inspector,
@@ -182,8 +175,8 @@ pub(super) fn offsets(
     Ok(inspector.committed(&sources, &mut |text| context.console.note(text))?)
 }
 
-/// The offset that belongs to a position of the state, which was read after `earlier` and before `later`: a live group
-/// moves on meanwhile, and wherever it stood in between it stood with both.
+/// The committed offset that belongs to a position. The position was read after `earlier` and before `later`; in a live
+/// group the offset moves with it, so a position between the two had an equal offset.
 pub(super) fn offset_for_position(position: Option<i64>, earlier: Option<i64>, later: Option<i64>) -> Option<i64> {
     let was_there = match (position, later) {
         (Some(position), Some(later)) => earlier.is_none_or(|earlier| earlier <= position) && position <= later,
@@ -193,16 +186,16 @@ pub(super) fn offset_for_position(position: Option<i64>, earlier: Option<i64>, l
     if was_there { position } else { later }
 }
 
-/// Offsets without state are another program's group.
+/// Offsets without state belong to another program's group.
 pub(super) fn not_an_analytics_group(group: &str) -> Failure {
     Failure::new(
         Code::Refused,
-        format!("the group {group} has offsets on these topics and no analytics state: it is not an analytics group"),
+        format!("group {group} has offsets on these topics but no analytics state: it is not an analytics group"),
     )
-    .hint("name another with --group, or delete this one with kafka-consumer-groups --delete")
+    .hint("choose another group with --group, or delete this one with kafka-consumer-groups --delete")
 }
 
-/// Refuses a group that has members; waits for them to leave for as long as the user said.
+/// Waits at most `wait` until the group has no members, and fails if it still has some.
 pub(super) fn wait_empty(
     context: &Context,
     inspector: &Inspector,
@@ -210,9 +203,9 @@ pub(super) fn wait_empty(
     wait: Option<Duration>,
 ) -> Result<(), GroupError> {
     let deadline = Deadline::after(wait.unwrap_or_default());
-    let mut told = false;
+    let mut noted = false;
     loop {
-        // Listed before anything joins: to join would disturb a live group.
+        // Without joining, which would cause a rebalance in a live group.
         let liveness = inspector.group_members(group)?;
         if liveness.members.is_empty() {
             return Ok(());
@@ -221,32 +214,31 @@ pub(super) fn wait_empty(
         if deadline.has_passed() {
             return Err(GroupError::Live(Failure::new(
                 Code::Refused,
-                format!("the group {group} is live ({}), its members are: {members}", liveness.state),
+                format!("group {group} is live ({}), its members are: {members}", liveness.state),
             )
-            .hint("stop them, or give --wait-empty 60s; --shadow recomputes beside a live group (a killed member is listed until its session expires)")));
+            .hint("stop them, or add --wait-empty 60s; --shadow recomputes without changing a live group (a killed member is listed until its session times out)")));
         }
-        if !told {
-            told = true;
-            context.console.note(&format!("waiting for the group {group} to be empty; its members are: {members}"));
+        if !noted {
+            noted = true;
+            context.console.note(&format!("waiting until group {group} is empty; its members are: {members}"));
         }
         context.shutdown.check()?;
         context.shutdown.pause(Duration::from_millis(200));
     }
 }
 
-/// Why the group could not be held or switched.
+/// Why the group could not be changed.
 #[derive(Debug)]
 pub(super) enum GroupError {
-    /// It has members, or got one.
+    /// It has members, or a member joined.
     Live(Failure),
-    /// Anything else.
     Other(Failure),
 }
 
 impl GroupError {
     pub fn joined(group: &str) -> Self {
-        let failure = Failure::new(Code::Refused, format!("another member joined the group {group} meanwhile"))
-            .hint("stop it and run the command again; the group's offsets and state agree, and it goes on from them");
+        let failure = Failure::new(Code::Refused, format!("another member has joined group {group}"))
+            .hint("stop it and run the command again; the group's offsets and state are consistent, and it continues from them");
         Self::Live(failure)
     }
 }

@@ -1,4 +1,4 @@
-//! Owns `inventory`: stock reserved for each order, exactly once.
+//! `inventory`: reserves stock for each order, exactly once.
 
 use super::Context;
 use super::topic_set::{self, Topic};
@@ -11,22 +11,19 @@ use crate::report;
 use crate::settings::ConsumerSettings;
 use crate::state::PositionKey;
 use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, LoopSummary, Processor, changelog};
+use crate::units::counted;
 
 const ERROR_TEXTS: ErrorTexts = ErrorTexts {
     command: "inventory",
     resume_flag: "--resume-from-ledger",
     state_name: "ledger",
-    state_missing_hint: "begin a fresh topic set with --prefix, or give the offsets up with kafka-consumer-groups --delete-offsets",
-    topic_recreated_hint: "`foodstream inventory --start-over` decides its orders from the first one on, with fresh stock in place of the old ledger's",
-    state_incomplete_hint: "the stock cannot be had back: begin a fresh topic set with --prefix, and keep cleanup.policy=compact on its inventory-ledger",
-    records_missing_hint: "what was not read cannot be decided any more: begin a fresh topic set with --prefix",
+    state_missing_hint: "start with new topics under another --prefix, or delete the offsets with kafka-consumer-groups --delete-offsets",
+    topic_recreated_hint: "`foodstream inventory --start-over` processes it from its first order, with new stock instead of the old ledger",
+    state_incomplete_hint: "the stock cannot be restored: start with new topics under another --prefix, and keep cleanup.policy=compact on inventory-ledger",
+    records_missing_hint: "the deleted orders cannot be processed: start with new topics under another --prefix",
 };
 
-/// Runs the inventory until stopped, or until the group has reached the ends that stand now.
-///
-/// # Errors
-///
-/// With the exit code of whatever stopped it; every commit before stands.
+/// Runs until stopped, or until the group reaches the current ends. Earlier commits remain valid after a failure.
 pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings) -> Outcome {
     let report = context.open_report()?;
     let connection = &context.common.connection;
@@ -86,15 +83,16 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     let ahead = processor.total().ahead;
     if ahead > 0 {
         context.console.warn(&format!(
-            "{ahead} orders are more than a day ahead of their record's timestamp; they were decided all the same"
+            "{} more than a day ahead of the record timestamp; processed anyway",
+            counted(ahead, "order")
         ));
     }
     context.print_document(&document, &report::inventory_report(&document), report)?;
-    // Without --until-end to be stopped is the goal.
+    // Without --until-end, being stopped is the goal.
     Ok(context.end(ended.reached_end || !settings.until_end))
 }
 
-/// How large dead letters may be, as far as this principal may know.
+/// The size limits of dead letters, as far as this principal may read them.
 fn dead_letter_limits(context: &Context, inspector: &Inspector) -> Result<DeadLetterLimits, Failure> {
     let connection = &context.common.connection;
     let topic = match inspector.max_message_bytes(&context.common.names.dead_letters()) {
@@ -102,11 +100,11 @@ fn dead_letter_limits(context: &Context, inspector: &Inspector) -> Result<DeadLe
         Err(error) if error.kind() == ErrorKind::Denied => DeadLetterLimits::DEFAULT.topic,
         Err(error) => return Err(error.into()),
     };
-    let said = connection.property("message.max.bytes").and_then(|value| value.parse().ok());
-    Ok(DeadLetterLimits { topic, client: said.unwrap_or(LARGEST_RECORD).min(LARGEST_RECORD) })
+    let configured = connection.property("message.max.bytes").and_then(|value| value.parse().ok());
+    Ok(DeadLetterLimits { topic, client: configured.unwrap_or(LARGEST_RECORD).min(LARGEST_RECORD) })
 }
 
-/// Other settings or another group are told for all partitions before anything is joined.
+/// Checks all partitions for other settings or another group before joining.
 fn check_ledger(
     context: &Context,
     inspector: &Inspector,
@@ -122,8 +120,8 @@ fn check_ledger(
         shutdown: &context.shutdown,
     };
     let wanted: Vec<(i32, PositionKey)> = orders.iter().map(|place| (place.partition, PositionKey::Ledger)).collect();
-    // What is open is looked at when its partition is assigned. To wait for it here would be to wait for a predecessor's
-    // time-out, which the producer of this very instance ends at once.
+    // Open transactions are checked later, when the partition is assigned. Waiting here would mean waiting for the
+    // timeout of this instance's own predecessor, which its producer ends at once.
     let positions = changelog::committed_positions(source, &wanted)?;
     for (place, position) in orders.iter().zip(&positions) {
         if let Some(position) = position {

@@ -1,4 +1,4 @@
-//! Owns `lag`: how far behind consumer groups are, once or as a watch.
+//! `lag`: the lag of consumer groups, once or repeatedly with `--watch`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,21 +15,18 @@ use crate::output::OutputFile;
 use crate::report;
 use crate::settings::LagSettings;
 
-/// How long each wait of a look may take, at least, before the last look is shown as stale.
-const LEAST_BOUND: Duration = Duration::from_secs(2);
+/// The least time for each wait of a sample in an outage, before the previous sample is shown as stale.
+const MIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Groups that a refusal names, at most.
-const NAMED: usize = 10;
+/// The most groups that an error lists.
+const MAX_LISTED: usize = 10;
 
-/// Looks in a row that may leave the age of records open before a watch with a condition ends: one that is short of time is no news.
-const DARK_LOOKS: usize = 3;
+/// Consecutive samples without the age of records before a watch with `--fail-if` ends: one that ran out of time is not
+/// a failure.
+const MAX_UNKNOWN_SAMPLES: usize = 3;
 
-/// Shows the lag of groups.
-///
-/// # Errors
-///
-/// With exit code 3 when the condition of `--fail-if` holds or cannot be judged, 7 when the prefix has no group or a chosen topic does not
-/// exist, and whatever ended the looking.
+/// Shows the lag of groups. Fails with exit code 3 if the condition of `--fail-if` is met or cannot be evaluated, 7 if
+/// the prefix has no group or a topic of `--topic` does not exist.
 pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let report = context.open_report()?;
     let csv = settings.csv.as_deref().map(OutputFile::open).transpose()?;
@@ -50,27 +47,26 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let mut watch = Watch::new(context, settings, of_prefix);
     let mut ended = watch.run(&mut sampler);
     if ended.is_ok() {
-        ended = watch.judged();
+        ended = watch.final_outcome();
     }
-    // What was seen until something went wrong was seen all the same.
+    // Earlier samples are written even after a failure.
     if watch.groups.iter().any(|group| group.last.is_some()) {
         watch.finish(report, csv, html)?;
     }
     ended
 }
 
-/// What is known of one group.
 #[derive(Debug, Default)]
 struct WatchedGroup {
     history: RateWindow,
     samples: Vec<LagPoint>,
     last: Option<GroupLag>,
-    /// Why `--fail-if` failed.
+    /// Why the command fails because of `--fail-if`.
     failed: Option<String>,
-    /// Why the last look could not be judged, and how many looks in a row could not.
-    dark: Option<String>,
-    dark_looks: usize,
-    /// Whether what keeps it from being judged is only not there yet.
+    /// Why the condition could not be evaluated in the last sample, and for how many samples in a row.
+    unknown: Option<String>,
+    unknown_samples: usize,
+    /// The condition could not be evaluated because the group or its offsets do not exist yet.
     is_missing: bool,
 }
 
@@ -80,13 +76,13 @@ struct Watch<'a> {
     of_prefix: bool,
     groups: Vec<WatchedGroup>,
     csv: String,
-    /// What was told already.
-    told: BTreeSet<String>,
-    /// When the last look was answered.
-    answered: Deadline,
-    /// How long the next look may take in an outage.
-    bound: Duration,
-    /// Whether the last look was not answered.
+    /// Notes that were already printed.
+    printed: BTreeSet<String>,
+    /// When the last sample was complete.
+    last_sample: Deadline,
+    /// The timeout of the next sample in an outage.
+    timeout: Duration,
+    /// Whether the last sample failed.
     is_stale: bool,
 }
 
@@ -98,93 +94,92 @@ impl<'a> Watch<'a> {
             of_prefix,
             groups: Vec::new(),
             csv: csv_heading(),
-            told: BTreeSet::new(),
-            answered: Deadline::after(Duration::ZERO),
-            bound: LEAST_BOUND,
+            printed: BTreeSet::new(),
+            last_sample: Deadline::after(Duration::ZERO),
+            timeout: MIN_TIMEOUT,
             is_stale: false,
         }
     }
 
-    /// How a watch ends that was stopped: a condition that could not be judged at last does not pass.
-    fn judged(&self) -> Outcome {
+    /// The outcome of a stopped watch: a condition that was unknown in the last sample is a failure.
+    fn final_outcome(&self) -> Outcome {
         let Some(condition) = self.settings.fail_if else { return Ok(Code::Done) };
-        let mut dark: Vec<String> = self.groups.iter().filter_map(|group| group.dark.clone()).collect();
+        let mut unknown: Vec<String> = self.groups.iter().filter_map(|group| group.unknown.clone()).collect();
         if self.is_stale {
-            let stale = report::stale_note(self.answered.elapsed());
-            dark.push(format!("--fail-if {condition} was not judged at last: the cluster does not answer; {stale}"));
+            let stale = report::stale_note(self.last_sample.elapsed());
+            unknown.push(format!("--fail-if {condition} cannot be evaluated: the cluster does not respond; {stale}"));
         }
-        if dark.is_empty() { Ok(Code::Done) } else { Err(Failure::new(Code::Different, dark.join("; "))) }
+        if unknown.is_empty() { Ok(Code::Done) } else { Err(Failure::new(Code::Different, unknown.join("; "))) }
     }
 
-    /// Looks once, or until something ends it.
+    /// Takes one sample, or samples until something ends the watch.
     fn run(&mut self, sampler: &mut LagSampler) -> Outcome {
         let started = Deadline::after(Duration::ZERO);
         let mut due = Duration::ZERO;
         loop {
-            let looks = match sampler.sample() {
-                Ok(looks) => looks,
-                // A watch runs until it is stopped, also in the middle of a look; one that has seen nothing was stopped before its goal.
+            let group_samples = match sampler.sample() {
+                Ok(group_samples) => group_samples,
+                // A watch ends successfully when stopped, even during a sample, unless it has no sample yet.
                 Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
-                // What was shown stays, as old as it is; a first look has nothing to show.
+                // In an outage the last sample remains visible with its age; the first sample must succeed.
                 Err(error)
                     if !self.groups.is_empty() && self.settings.watch.is_some() && error.kind().is_retriable() =>
                 {
-                    if !self.outlast(&error, sampler)? {
+                    if !self.outlast_outage(&error, sampler)? {
                         return Ok(Code::Done);
                     }
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
-            self.answered(sampler);
-            let is_nothing = self.groups.is_empty() && self.of_prefix && !looks.iter().any(GroupSample::exists);
+            self.adapt_timeout(sampler);
+            let is_nothing = self.groups.is_empty() && self.of_prefix && !group_samples.iter().any(GroupSample::exists);
             if is_nothing && self.settings.fail_if.is_none() {
                 return Err(self.no_group(sampler));
             }
-            self.take(&looks, sampler);
+            self.add(&group_samples, sampler);
             let failed: Vec<&str> = self.groups.iter().filter_map(|group| group.failed.as_deref()).collect();
-            let failure = (!failed.is_empty()).then(|| self.refusal(failed.join("; ")));
+            let failure = (!failed.is_empty()).then(|| self.condition_failure(failed.join("; ")));
             let Some(every) = self.settings.watch else { return failure.map_or(Ok(Code::Done), Err) };
-            let read = self.show()?;
+            let open = self.show()?;
             if let Some(failure) = failure {
                 return Err(failure);
             }
-            // A look that took too long is not made up for.
+            // Intervals that a slow sample missed are skipped.
             while due <= started.elapsed() {
                 due += every;
             }
             self.context.shutdown.pause(due.saturating_sub(started.elapsed()));
-            if !read || self.context.shutdown.requested().is_some() {
+            if !open || self.context.shutdown.requested().is_some() {
                 return Ok(Code::Done);
             }
         }
     }
 
-    /// A look was answered: each wait of the next one gets as long as the last answers have shown to be enough, before what is
-    /// shown counts as stale.
-    fn answered(&mut self, sampler: &mut LagSampler) {
-        self.answered = Deadline::after(Duration::ZERO);
+    /// Adapts the timeout of the next sample to the last responses.
+    fn adapt_timeout(&mut self, sampler: &mut LagSampler) {
+        self.last_sample = Deadline::after(Duration::ZERO);
         self.is_stale = false;
         if self.settings.watch.is_some() {
-            self.bound = sampler.timeout_hint().max(LEAST_BOUND).min(self.context.common.connection.timeout);
-            sampler.set_timeout(self.bound);
+            self.timeout = sampler.timeout_hint().max(MIN_TIMEOUT).min(self.context.common.connection.timeout);
+            sampler.set_timeout(self.timeout);
         }
     }
 
-    /// Lives through an outage: shows how old the last look is, and looks again; `false` when nobody reads it any more.
-    fn outlast(&mut self, error: &kafka::Error, sampler: &mut LagSampler) -> Result<bool, Failure> {
+    /// Handles an outage: shows the age of the last sample. Returns `false` when the output is closed.
+    fn outlast_outage(&mut self, error: &kafka::Error, sampler: &mut LagSampler) -> Result<bool, Failure> {
         self.is_stale = true;
-        let stale = report::stale_note(self.answered.elapsed());
-        if self.told.insert(error.to_string()) {
+        let stale = report::stale_note(self.last_sample.elapsed());
+        if self.printed.insert(error.to_string()) {
             self.context.console.note(&report::printable(&error.to_string()));
         }
-        // A look that waits long shows nothing meanwhile; one that is too short never ends on a slow broker.
-        self.bound = (self.bound * 2).min(self.context.common.connection.timeout);
-        sampler.set_timeout(self.bound);
+        // A long timeout shows nothing in the meantime, and one that is too short never succeeds on a slow broker.
+        self.timeout = (self.timeout * 2).min(self.context.common.connection.timeout);
+        sampler.set_timeout(self.timeout);
         let console = &self.context.console;
-        let read = if self.context.common.json {
+        let open = if self.context.common.json {
             true
         } else if console.stdout_is_terminal() {
             console.redraw(&format!("{}{stale}\n", report::lag_live_text(&self.shown())))?
@@ -193,28 +188,28 @@ impl<'a> Watch<'a> {
                 self.shown().iter().map(|group| report::lag_line(group) + "; " + &stale + "\n").collect();
             console.print(&lines)?
         };
-        self.context.shutdown.pause(self.settings.watch.unwrap_or_default().min(LEAST_BOUND));
-        Ok(read && self.context.shutdown.requested().is_none())
+        self.context.shutdown.pause(self.settings.watch.unwrap_or_default().min(MIN_TIMEOUT));
+        Ok(open && self.context.shutdown.requested().is_none())
     }
 
-    fn take(&mut self, looks: &[GroupSample], sampler: &LagSampler) {
-        self.groups.resize_with(looks.len(), WatchedGroup::default);
-        let mut words = Vec::new();
-        for (group, sample) in self.groups.iter_mut().zip(looks) {
+    fn add(&mut self, group_samples: &[GroupSample], sampler: &LagSampler) {
+        self.groups.resize_with(group_samples.len(), WatchedGroup::default);
+        let mut notes = Vec::new();
+        for (group, sample) in self.groups.iter_mut().zip(group_samples) {
             let is_first = group.last.is_none();
-            // Both groups of a prefix are meant by a condition, and one of them is enough to look at.
+            // `--fail-if` applies to both groups of a prefix; without it, a missing one is skipped.
             if self.of_prefix && is_first && !sample.exists() && self.settings.fail_if.is_none() {
                 continue;
             }
             if sample.kind.is_some() {
-                words.push(format!(
-                    "the group {} is a share group: it commits no offsets, so no lag of it is known",
+                notes.push(format!(
+                    "group {} is a share group: it commits no offsets, so its lag is unknown",
                     sample.group
                 ));
             } else if !sample.exists() {
-                words.push(format!("the group {} does not exist: no offsets, no members", sample.group));
+                notes.push(format!("group {} does not exist: it has neither offsets nor members", sample.group));
             } else if sample.members == 0 && sample.partitions.is_empty() {
-                words.push(format!(
+                notes.push(format!(
                     "the group {} exists and no offset of it is to be seen: it has none, or it has them on topics that \
                      this principal may not describe",
                     sample.group
@@ -224,22 +219,25 @@ impl<'a> Watch<'a> {
             let mut shown = GroupLag::of(sample, group.history.rates());
             if let Some(condition) = self.settings.fail_if {
                 let verdict = condition.check(sample, self.settings.allow_missing);
-                group.dark = None;
+                group.unknown = None;
                 match verdict {
-                    ConditionResult::Met => group.failed = Some(held(condition, &shown)),
+                    ConditionResult::Met => group.failed = Some(met(condition, &shown)),
                     ConditionResult::Unknown(blind) => {
-                        group.dark_looks += 1;
+                        group.unknown_samples += 1;
                         group.is_missing = blind.is_missing();
-                        let told = not_judged(condition, &shown, blind);
+                        let message = unknown(condition, &shown, blind);
                         shown.not_judged = Some(blind.to_string());
-                        if self.settings.watch.is_none() || !blind.is_transient() || group.dark_looks >= DARK_LOOKS {
-                            group.failed = Some(told);
+                        if self.settings.watch.is_none()
+                            || !blind.is_transient()
+                            || group.unknown_samples >= MAX_UNKNOWN_SAMPLES
+                        {
+                            group.failed = Some(message);
                         } else {
-                            words.push(told.clone());
-                            group.dark = Some(told);
+                            notes.push(message.clone());
+                            group.unknown = Some(message);
                         }
                     }
-                    ConditionResult::NotMet => group.dark_looks = 0,
+                    ConditionResult::NotMet => group.unknown_samples = 0,
                 }
                 shown.fails = Some(verdict != ConditionResult::NotMet);
             }
@@ -251,17 +249,17 @@ impl<'a> Watch<'a> {
             }
             group.last = Some(shown);
         }
-        words.extend(sampler.forbidden().iter().map(|topic| {
-            format!("{topic} may not be read: how old its unread records are is not known (kafka-acls --add --operation READ)")
+        notes.extend(sampler.forbidden().iter().map(|topic| {
+            format!("{topic} may not be open: how old its unread records are is not known (kafka-acls --add --operation READ)")
         }));
-        for word in words {
-            if self.told.insert(word.clone()) {
-                self.context.console.note(&report::printable(&word));
+        for note in notes {
+            if self.printed.insert(note.clone()) {
+                self.context.console.note(&report::printable(&note));
             }
         }
     }
 
-    /// Shows a look of a watch as it goes; `false` when nobody reads it any more.
+    /// Shows the current sample of a watch. Returns `false` when the output is closed.
     fn show(&self) -> Result<bool, Failure> {
         let console = &self.context.console;
         if self.context.common.json {
@@ -279,7 +277,7 @@ impl<'a> Watch<'a> {
         self.groups.iter().filter_map(|group| group.last.clone()).collect()
     }
 
-    /// Leaves the answer, the document and the table.
+    /// Prints the result and writes the files.
     fn finish(
         &mut self,
         report: Option<OutputFile>,
@@ -294,7 +292,7 @@ impl<'a> Watch<'a> {
             .drain(..)
             .filter_map(|group| Some(GroupLag { samples: group.samples, ..group.last? }))
             .collect();
-        // A watch has shown its text already.
+        // A watch has already shown its text.
         let text = if self.settings.watch.is_some() { String::new() } else { report::lag_report(&groups) };
         let document = match <[GroupLag; 1]>::try_from(groups) {
             Ok([group]) if self.settings.groups.len() == 1 => LagDocument::one(group),
@@ -307,7 +305,7 @@ impl<'a> Watch<'a> {
         self.context.print_document(&document, &text, report)
     }
 
-    /// What a page says of this command. Without `-X` and `-F`, which may hold secrets.
+    /// The command line on a page, without `-X` and `-F`, which may contain secrets.
     fn facts(&self) -> report::html::CommandFacts {
         let mut command = "foodstream lag".to_owned();
         for group in &self.settings.groups {
@@ -319,11 +317,11 @@ impl<'a> Watch<'a> {
         self.context.page_facts(command, self.settings.groups.join(", "))
     }
 
-    /// The end of a condition that holds or cannot be judged.
-    fn refusal(&self, message: String) -> Failure {
+    /// The failure of a condition that is met or unknown.
+    fn condition_failure(&self, message: String) -> Failure {
         let failure = Failure::new(Code::Different, message);
         if self.groups.iter().any(|group| group.is_missing) {
-            failure.hint("give --allow-missing where a group may not be there yet")
+            failure.hint("add --allow-missing if the group may not exist yet")
         } else {
             failure
         }
@@ -333,24 +331,26 @@ impl<'a> Watch<'a> {
         let names = &self.context.common.names;
         let failure = Failure::new(
             Code::Refused,
-            format!("there is neither a group {} nor {}", names.inventory_group(None), names.analytics_group(None)),
+            format!("neither group {} nor group {} exists", names.inventory_group(None), names.analytics_group(None)),
         );
         let hint = match sampler.group_names() {
             Ok(groups) if !groups.is_empty() => {
-                let more = if groups.len() > NAMED { ", …" } else { "" };
-                let groups: Vec<_> = groups.iter().take(NAMED).map(|name| report::printable(name)).collect();
-                format!("name one with --group; the cluster has {}{more}", groups.join(", "))
+                let more = if groups.len() > MAX_LISTED { ", …" } else { "" };
+                let groups: Vec<_> = groups.iter().take(MAX_LISTED).map(|name| report::printable(name)).collect();
+                format!("choose one with --group; the cluster has {}{more}", groups.join(", "))
             }
-            _ => "run `foodstream inventory` or `foodstream analytics` first, or name a group with --group".to_owned(),
+            _ => {
+                "run `foodstream inventory` or `foodstream analytics` first, or choose a group with --group".to_owned()
+            }
         };
         failure.hint(hint)
     }
 }
 
-fn held(condition: Condition, group: &GroupLag) -> String {
-    format!("--fail-if {condition} holds for {}: {}", report::printable(&group.group), report::lag_total(group))
+fn met(condition: Condition, group: &GroupLag) -> String {
+    format!("--fail-if {condition} is met for {}: {}", report::printable(&group.group), report::lag_total(group))
 }
 
-fn not_judged(condition: Condition, group: &GroupLag, blind: UnknownReason) -> String {
-    format!("--fail-if {condition} cannot be judged for {}: {blind}", report::printable(&group.group))
+fn unknown(condition: Condition, group: &GroupLag, blind: UnknownReason) -> String {
+    format!("--fail-if {condition} cannot be evaluated for {}: {blind}", report::printable(&group.group))
 }

@@ -1,4 +1,4 @@
-//! Owns `man`: the manual as files, each whole or absent.
+//! `man`: writes manual pages, each complete or absent.
 
 use std::path::Path;
 
@@ -8,11 +8,7 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::output::OutputFile;
 use crate::printable;
 
-/// Writes the pages into a folder and prints their paths.
-///
-/// # Errors
-///
-/// With exit code 8 when one cannot be written; before the first is, when the folder is not there or not writable.
+/// Writes the pages into a directory and prints their paths. Opens all files before it writes the first.
 pub fn run(console: &Console, folder: &Path) -> Outcome {
     let mut files = Vec::new();
     for (name, page) in cli::manual() {
@@ -28,17 +24,12 @@ pub fn run(console: &Console, folder: &Path) -> Outcome {
     Ok(Code::Done)
 }
 
-/// What these commands print is no document.
-///
-/// # Errors
-///
-/// With exit code 2 when one is asked for.
+/// Fails with exit code 2 if a document is requested from a command that prints text only.
 pub fn refuse_document(command: &str, global: &cli::Global) -> Result<(), Failure> {
     let flag = match global {
         cli::Global { output: cli::Output::Json, .. } => "--output json",
         cli::Global { report: Some(_), .. } => "--report",
         _ => return Ok(()),
     };
-    Err(Failure::new(Code::Usage, format!("{flag}: {command} answers with text, and with no document"))
-        .hint("leave it out"))
+    Err(Failure::new(Code::Usage, format!("{flag}: {command} prints text only")).hint("omit it"))
 }

@@ -1,4 +1,4 @@
-//! Owns the fold of frozen ranges into counts: what `analytics --from-beginning` and `replay` read.
+//! Scan of log ranges into metrics, for `analytics --from-beginning` and `replay`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use crate::exit::Failure;
 use crate::kafka::{OffsetRange, Reader, ScanRecord, scan};
 use crate::state::Digest;
 
-/// What a source partition has counted up to a position.
+/// What was counted of a partition up to a position.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     pub counts: CountsStore,
@@ -20,17 +20,16 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    /// Nothing, up to the log start.
     pub fn empty(log_start: i64) -> Self {
         Self { position: log_start, ..Self::default() }
     }
 }
 
-/// The folds while they are being read, each in the share that reads its range.
+/// Folds during a scan, each in the share that reads its range.
 #[derive(Debug)]
 pub(super) struct RunningFolds {
     shares: Vec<Mutex<FoldShare>>,
-    /// Folds whose range nobody has begun to read.
+    /// Folds of ranges that no thread has started to read.
     waiting: Arc<Mutex<Vec<Option<Fold>>>>,
 }
 
@@ -71,7 +70,7 @@ impl RunningFolds {
     fn new(inputs: &[InputPartition], folds: Vec<Fold>) -> Self {
         let feeds: Arc<[Feed]> = inputs.iter().map(|input| input.feed).collect();
         let waiting = Arc::new(Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>()));
-        // One thread per core: beyond that the client's own threads are what the cores are busy with.
+        // One thread per core: the client's own threads keep the cores busy already.
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(inputs.len()).max(1);
         let share = || {
             Mutex::new(FoldShare {
@@ -83,7 +82,7 @@ impl RunningFolds {
         Self { shares: (0..threads).map(|_| share()).collect(), waiting }
     }
 
-    /// Shows each fold that has been begun, with the input of its range; readers of the others go on meanwhile.
+    /// Calls `show` for each fold that is being read, with its range. Other threads continue to read.
     pub fn each(&self, mut show: impl FnMut(usize, &mut Fold)) {
         for share in &self.shares {
             for (range, fold) in locked(share).folds.iter_mut().enumerate() {
@@ -108,14 +107,14 @@ impl RunningFolds {
     }
 }
 
-/// A panicking reader has failed its scan already; what it left is not used.
+/// After a panic the scan fails anyway, and the folds are not used.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads every input from its fold's position to its end, at scan speed.
+/// Reads each input from its fold's position to its end, at scan speed.
 ///
-/// `tick` is called about every 50 ms with the records read so far, and may look at the folds.
+/// `tick` is called about every 50 ms with the number of records read, and may inspect the folds.
 pub(super) fn fold(
     context: &Context,
     group: &str,
@@ -142,7 +141,7 @@ pub(super) fn fold(
     Ok(folding.into_folds())
 }
 
-/// The metrics of folds that began at the given log starts.
+/// The metrics of folds that start at these offsets.
 pub(super) fn metrics(inputs: &[InputPartition], folds: &[Fold], starts: &[i64]) -> Metrics {
     let mut metrics = Metrics::default();
     for ((input, fold), start) in inputs.iter().zip(folds).zip(starts) {

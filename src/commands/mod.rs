@@ -1,6 +1,6 @@
-//! Owns the commands, one file each: where the pure core meets Kafka and the console.
+//! The commands, one file or directory each: they connect the pure core with Kafka and the console.
 //!
-//! Rank 40. A command gets resolved settings and returns an outcome; only `main` ends the process.
+//! A command gets resolved settings and returns an outcome.
 
 pub mod analytics;
 pub mod broker;
@@ -41,50 +41,45 @@ use crate::report::html::CommandFacts;
 use crate::report::printable;
 use crate::settings::Common;
 use crate::shutdown::Shutdown;
+use crate::units::{counted, grouped};
 
-/// How often a wait for stdin looks whether it is to stop.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a wait for stdin checks for a stop.
+const STDIN_POLL: Duration = Duration::from_millis(20);
 
-/// What comes in at stdin, as far as that many bytes. It takes as long as whoever writes there does, or until this is stopped.
-///
-/// # Errors
-///
-/// With exit code 2 when it cannot be read, and the signal's when a stop was asked for.
+/// Reads stdin to its end, at most `most` bytes, until a stop is requested.
 pub fn stdin(context: &Context, most: u64) -> Result<Vec<u8>, Failure> {
     let reading = Console::stdin(most);
     loop {
-        match reading.recv_timeout(LOOK) {
+        match reading.recv_timeout(STDIN_POLL) {
             Ok(read) => {
-                return read.map_err(|error| Failure::new(Code::Usage, format!("stdin cannot be read: {error}")));
+                return read.map_err(|error| Failure::new(Code::Usage, format!("cannot read stdin: {error}")));
             }
             Err(RecvTimeoutError::Timeout) => context.shutdown.check()?,
-            Err(RecvTimeoutError::Disconnected) => return Err(Failure::new(Code::Unexpected, "stdin was not read")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::new(Code::Unexpected, "the thread that reads stdin ended without a result"));
+            }
         }
     }
 }
 
-/// What a command works with.
 #[derive(Debug)]
 pub struct Context {
-    /// The settings that all commands share.
+    /// The settings of all commands.
     pub common: Common,
-    /// The two streams.
     pub console: Console,
-    /// The wish to stop.
     pub shutdown: Shutdown,
-    /// The runtime of signals, timers and administration.
+    /// The runtime for signals, timers and administration.
     pub runtime: tokio::runtime::Handle,
-    /// A number that no other process has.
+    /// A random id of this process.
     pub process_id: String,
 }
 
 impl Context {
-    /// Opens the `--report` file before the work, if one was asked for.
     fn open_report(&self) -> Result<Option<OutputFile>, Failure> {
         self.common.report.as_deref().map(OutputFile::open).transpose()
     }
 
-    /// What a page says of a command beside its document.
+    /// What a page shows about a command in addition to its document.
     fn page_facts(&self, mut command: String, group: String) -> CommandFacts {
         let prefix = self.common.names.prefix();
         if !prefix.is_empty() {
@@ -101,7 +96,7 @@ impl Context {
         }
     }
 
-    /// Answers with a document: as JSON or as `text`, and to the `--report` file.
+    /// Prints a document, as JSON or as `text`, and writes it to the `--report` file.
     fn print_document<D: Serialize>(
         &self,
         document: &D,
@@ -113,11 +108,11 @@ impl Context {
             report.finish(json)?;
         }
         let answer = json.as_deref().filter(|_| self.common.json).unwrap_or(text);
-        // Nobody reading any more is no failure.
+        // A closed reader is not an error.
         self.console.print(answer).map(drop)
     }
 
-    /// Answers with metrics: of many minutes or restaurants with some, unless all are wanted.
+    /// Prints metrics, with a limited number of rows unless `full`.
     fn print_metrics(&self, metrics: MetricsDocument, full: bool, report: Option<OutputFile>) -> Result<(), Failure> {
         self.note_row_limit(&metrics, full);
         let metrics = if full { metrics } else { metrics.limited(DEFAULT_ROWS, |_| false) };
@@ -125,26 +120,26 @@ impl Context {
         self.print_document(&metrics, &text, report)
     }
 
-    /// Says that there are more minutes or restaurants than anybody reads.
+    /// Says that the tables have more rows than are shown by default.
     fn note_row_limit(&self, metrics: &MetricsDocument, full: bool) {
         let [minutes, restaurants] = metrics.counted();
         if minutes.max(restaurants) <= DEFAULT_ROWS as u64 {
             return;
         }
         let shown = if full {
-            "the answer has them all".to_owned()
+            "all are shown".to_owned()
         } else {
-            format!("the answer has {DEFAULT_ROWS} of each; --full for all")
+            format!("{} of each are shown; --full shows all", grouped(DEFAULT_ROWS as u64))
         };
-        self.console.note(&format!("{minutes} minutes and {restaurants} restaurants are counted: {shown}"));
+        self.console.note(&format!(
+            "{} and {} counted: {shown}",
+            counted(minutes, "minute"),
+            counted(restaurants, "restaurant")
+        ));
     }
 
-    /// The outcome of a command that runs until it is stopped: one that was stopped before it had anything to tell has
-    /// reached its goal too. `outputs` are the files that it would have left.
-    ///
-    /// # Errors
-    ///
-    /// As before, unless it was a signal that stopped the command.
+    /// The outcome of a command that runs until it is stopped: a stop before the first result is a success too.
+    /// `outputs` are the files that it would have written.
     pub fn end_live(&self, outcome: Outcome, outputs: &[PathBuf]) -> Outcome {
         if !outcome.as_ref().is_err_and(|failure| failure.code.is_stop()) {
             return outcome;
@@ -158,7 +153,7 @@ impl Context {
         Ok(Code::Done)
     }
 
-    /// The code of a finite command that has told its result: done, or stopped before its goal.
+    /// The exit code of a finite command that has printed its result: success, or a stop before the work was done.
     fn end(&self, reached: bool) -> Code {
         match self.shutdown.requested() {
             Some(signal) if !reached => signal.code(),
@@ -167,20 +162,16 @@ impl Context {
     }
 }
 
-/// A document as it is printed and written to files.
+/// A document as printed and written to files.
 fn json<D: Serialize>(document: &D) -> Result<String, Failure> {
     let mut json = serde_json::to_string_pretty(document)
-        .map_err(|error| Failure::new(Code::Unexpected, format!("the document cannot be written as JSON: {error}")))?;
+        .map_err(|error| Failure::new(Code::Unexpected, format!("cannot write the document as JSON: {error}")))?;
     json.push('\n');
     Ok(printable::json(json))
 }
 
-/// Chooses the broker of a command, says which it is, and holds it: for as long as the lease is kept.
-///
-/// # Errors
-///
-/// When the embedded broker is to be used and cannot be had.
-pub fn reach(context: &mut Context, home: &Path, starter: &Starter) -> Result<Option<Lease>, Failure> {
+/// Chooses the broker of a command, prints which one, and keeps it running while the lease is held.
+pub fn acquire_broker(context: &mut Context, home: &Path, starter: &Starter) -> Result<Option<Lease>, Failure> {
     let Some(chosen) = select_broker(&context.common.wanted, home, starter)? else { return Ok(None) };
     for message in &chosen.messages {
         match message {
@@ -190,11 +181,10 @@ pub fn reach(context: &mut Context, home: &Path, starter: &Starter) -> Result<Op
     }
     if let Some(lease) = &chosen.lease {
         let name = chosen.name.clone().unwrap_or_else(|| chosen.address.clone());
-        let tell = move |reason: &str| {
-            log_line(&format!("warning: {name} cannot write what it is sent: {}", printable(reason)))
-        };
-        // Without a thread for it the broker's words are in its log only.
-        lease.listen(tell).unwrap_or_default();
+        let warn =
+            move |reason: &str| log_line(&format!("warning: {name} cannot write its data: {}", printable(reason)));
+        // Without this thread, the broker's warnings are only in its log.
+        drop(lease.listen(warn));
     }
     context.common.connection.use_broker(chosen.address, chosen.name);
     Ok(chosen.lease)

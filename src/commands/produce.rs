@@ -1,4 +1,4 @@
-//! Owns `produce`: the workload onto the topic, every record acknowledged or counted as failed.
+//! `produce`: publishes the workload; each record is acknowledged or counted as failed.
 
 use std::time::Duration;
 
@@ -10,16 +10,13 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{self, Inspector, Operation, Publisher, partition_of_key};
 use crate::report;
 use crate::settings::ProduceSettings;
+use crate::units::{counted, grouped};
 use crate::workload::{Buffers, Lateness, ProduceDocument, ProducedPartition, Rate, Workload};
 
-/// Records between two looks at the clock, the signals and the progress, when nothing paces them.
-const LOOK_EVERY: u64 = 512;
+/// Records between two checks of clock, signals and progress at full speed.
+const CHECK_EVERY: u64 = 512;
 
-/// Publishes the workload.
-///
-/// # Errors
-///
-/// With exit code 4 when the broker does not acknowledge in time, and whatever code fits a record that it refuses.
+/// Publishes the workload. Fails with exit code 4 if the broker does not acknowledge in time.
 pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
@@ -37,16 +34,17 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     }
     let workload = Workload::new(workload).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
     context.console.note(&format!(
-        "producing to {} ({} partitions), seed {}, event time from {}",
+        "producing to {} ({}), seed {}, event time from {}",
         names.orders(),
-        topic_set.partitions,
+        counted(topic_set.partitions, "partition"),
         workload.settings().seed,
         workload.settings().start
     ));
-    let places: Vec<i32> = workload.keys().map(|key| partition_of_key(key.as_bytes(), topic_set.partitions)).collect();
+    let partitions: Vec<i32> =
+        workload.keys().map(|key| partition_of_key(key.as_bytes(), topic_set.partitions)).collect();
     let mut lateness = settings.rate.map(|_| Lateness::new());
-    let sent = send(context, settings, &workload, &places, &mut publisher, lateness.as_mut());
-    // What was handed over is settled even when the sending failed: the count in the failure is the truth.
+    let sent = send(context, settings, &workload, &partitions, &mut publisher, lateness.as_mut());
+    // Also after a failed send, so that the failure has the right count.
     let finished = publisher.finish();
     let elapsed = started.elapsed();
 
@@ -67,20 +65,26 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     }
     context.print_document(&document, &report::produce_report(&document), report)?;
     if let Some((failed, refusal)) = publisher.refusal() {
-        let refusal = named(refusal, &inspector, &names.orders());
-        return Err(refusal.context(format!("{failed} of {} records were not acknowledged", document.produced)).into());
+        let refusal = with_leaderless(refusal, &inspector, &names.orders());
+        return Err(refusal
+            .context(format!("{} of {} were not acknowledged", grouped(failed), counted(document.produced, "record")))
+            .into());
     }
-    sent.map_err(|error| named(error, &inspector, &names.orders()))?;
+    sent.map_err(|error| with_leaderless(error, &inspector, &names.orders()))?;
     finished.map_err(|error| {
-        error.context(format!("{} of {} records were not acknowledged", document.failed, document.produced))
+        error.context(format!(
+            "{} of {} were not acknowledged",
+            grouped(document.failed),
+            counted(document.produced, "record")
+        ))
     })?;
     publisher.leak();
     let reached = settings.count.is_none_or(|count| document.acknowledged == count);
     Ok(context.end(reached && (settings.count.is_some() || context.shutdown.requested().is_none())))
 }
 
-/// Names the partition without a leader, where that may be the cause.
-fn named(error: kafka::Error, inspector: &Inspector, topic: &str) -> kafka::Error {
+/// Adds the partition without a leader, which may be the cause.
+fn with_leaderless(error: kafka::Error, inspector: &Inspector, topic: &str) -> kafka::Error {
     if error.kind().is_retriable() { inspector.name_leaderless(error, &[topic.to_owned()]) } else { error }
 }
 
@@ -88,16 +92,16 @@ fn send(
     context: &Context,
     settings: &ProduceSettings,
     workload: &Workload,
-    places: &[i32],
+    partitions: &[i32],
     publisher: &mut Publisher,
     lateness: Option<&mut Lateness>,
 ) -> Result<(), kafka::Error> {
     let mut progress = context.console.progress("produced", settings.count);
     match (settings.rate, lateness) {
         (Some(rate), Some(lateness)) => {
-            paced(context, settings, workload, places, publisher, rate, lateness, &mut progress)
+            paced(context, settings, workload, partitions, publisher, rate, lateness, &mut progress)
         }
-        _ => unpaced(context, settings, workload, places, publisher, &mut progress),
+        _ => unpaced(context, settings, workload, partitions, publisher, &mut progress),
     }
 }
 
@@ -105,13 +109,13 @@ fn unpaced(
     context: &Context,
     settings: &ProduceSettings,
     workload: &Workload,
-    places: &[i32],
+    partitions: &[i32],
     publisher: &mut Publisher,
     progress: &mut crate::console::Progress<'_>,
 ) -> Result<(), kafka::Error> {
     let (mut buffers, started) = (Buffers::new(), clock::now());
     for index in 0..settings.count.unwrap_or(u64::MAX) {
-        if index % LOOK_EVERY == 0 {
+        if index % CHECK_EVERY == 0 {
             progress.set(publisher.acknowledged());
             let over = settings.duration.is_some_and(|duration| started.elapsed() >= duration);
             if over || context.shutdown.requested().is_some() || publisher.refusal().is_some() {
@@ -119,18 +123,18 @@ fn unpaced(
             }
         }
         let event = workload.event(index, &mut buffers);
-        publisher.send(places[event.restaurant], Some(event.key), event.value)?;
+        publisher.send(partitions[event.restaurant], Some(event.key), event.value)?;
     }
     Ok(())
 }
 
-/// The open loop: when an event is due does not depend on how the events before it fared.
-#[allow(clippy::too_many_arguments, reason = "the parts of one run, used nowhere else")]
+/// Open loop: an event's due time does not depend on earlier events.
+#[allow(clippy::too_many_arguments, reason = "only one caller")]
 fn paced(
     context: &Context,
     settings: &ProduceSettings,
     workload: &Workload,
-    places: &[i32],
+    partitions: &[i32],
     publisher: &mut Publisher,
     rate: Rate,
     lateness: &mut Lateness,
@@ -151,7 +155,7 @@ fn paced(
             clock::pause(early.min(Duration::from_millis(50)));
         }
         let event = workload.event(index, &mut buffers);
-        publisher.send(places[event.restaurant], Some(event.key), event.value)?;
+        publisher.send(partitions[event.restaurant], Some(event.key), event.value)?;
         lateness.record(started.elapsed().saturating_sub(due));
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Holding a group: as its only member, with every partition, while its offsets and its state are switched at once.
+//! Exclusive membership: this process is the only member of a group, with all partitions, while offsets and state are
+//! switched.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -10,25 +11,25 @@ use crate::exit::{Code, Failure};
 use crate::kafka::{
     CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, GroupMetadata, Inspector, Member, MemberSettings, PollEvent, TopicPartition,
 };
+use crate::units::duration;
 
-/// The shortest and the longest session of the member that holds a group: it answers every few moments, and should not be
-/// missed for long when it is killed. Brokers with default settings take 6 s and more.
-const SESSION: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+/// The shortest and longest session timeout. The member polls every few moments, and after a kill it should time out
+/// soon. Brokers with default settings allow 6 s or more.
+const SESSION_TIMEOUTS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
-/// How long the group may take to give its partitions, where `--timeout` is no longer: a member whose join was lost with its
-/// coordinator is waited for until its session has expired.
-const LEAST_JOIN: Duration = Duration::from_secs(30);
+/// The least time for the group to assign the partitions: a member whose join was lost with its coordinator blocks the
+/// group until its session times out.
+const MIN_JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a wait for the group asks whether the cluster answers at all.
+/// How often the wait for the group probes whether the cluster responds.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// Grows with a long `--timeout`, as a cluster that answers slowly needs three answers before a new member sends its first
-/// sign of life.
-fn session(context: &Context) -> Duration {
-    (context.common.connection.timeout / 3).clamp(SESSION.0, SESSION.1)
+/// Grows with `--timeout`, because a slow cluster needs three responses before a new member sends its first heartbeat.
+fn session_timeout(context: &Context) -> Duration {
+    (context.common.connection.timeout / 3).clamp(SESSION_TIMEOUTS.0, SESSION_TIMEOUTS.1)
 }
 
-/// The group, membership by this process: its only member, with every partition paused.
+/// This process as the only member of a group, with all partitions assigned and none fetched.
 pub(super) struct SoleMember<'a> {
     context: &'a Context,
     inspector: &'a Inspector,
@@ -39,16 +40,16 @@ pub(super) struct SoleMember<'a> {
 }
 
 struct Membership {
-    /// Of the current assignment: taken later it could belong to a generation with others in it.
+    /// Of the current assignment. Read later, it could belong to a generation with other members.
     metadata: GroupMetadata,
-    /// The group's offsets as this process found or left them: others show that it was not alone.
+    /// The group's offsets as this process found or committed them. Any others mean that another member committed.
     offsets: Vec<Option<i64>>,
-    /// Those of a switch under way, of which it may be unknown whether it took effect.
+    /// The offsets of a switch in progress, whose outcome may be unknown.
     expected: Vec<(TopicPartition, i64)>,
 }
 
 impl<'a> SoleMember<'a> {
-    /// Joins the empty group and takes every partition.
+    /// Joins the empty group and gets all partitions.
     pub fn join(
         context: &'a Context,
         inspector: &'a Inspector,
@@ -58,7 +59,7 @@ impl<'a> SoleMember<'a> {
         let sources: Vec<TopicPartition> = inputs.iter().map(|input| input.source.clone()).collect();
         let mut topics: Vec<String> = sources.iter().map(|source| source.topic.clone()).collect();
         topics.dedup();
-        let session_timeout = session(context);
+        let session_timeout = session_timeout(context);
         let settings = MemberSettings { group: group.to_owned(), instance_id: None, topics, session_timeout };
         let member = Member::join(&context.common.connection, &settings)?;
         let joined = assigned(context, inspector, &member, group, sources.len()).and_then(|metadata| {
@@ -77,17 +78,16 @@ impl<'a> SoleMember<'a> {
         }
     }
 
-    /// In whose name offsets are set.
     pub fn metadata(&self) -> GroupMetadata {
         self.membership.borrow().metadata.clone()
     }
 
-    /// Remembers offsets that are about to be set in the group's name.
+    /// Records the offsets that are about to be committed.
     pub fn expect(&self, offsets: &[(TopicPartition, i64)]) {
         self.membership.borrow_mut().expected = offsets.to_vec();
     }
 
-    /// Remembers offsets that were set in the group's name.
+    /// Records the offsets that were committed.
     pub fn committed(&self, offsets: &[(TopicPartition, i64)]) {
         let mut membership = self.membership.borrow_mut();
         membership.expected.clear();
@@ -98,12 +98,9 @@ impl<'a> SoleMember<'a> {
         }
     }
 
-    /// Serves the membership; to be called every few moments. A rebalance that gives every partition back is lived through:
-    /// coordinators move, and forget.
-    ///
-    /// # Errors
-    ///
-    /// [`GroupError::Live`] when another member joined: the group goes on from what was committed last.
+    /// Serves the membership; must be called every few moments. Survives a rebalance that assigns all partitions to
+    /// this process again, as after a coordinator change. Fails with [`GroupError::Live`] if another member joined; the
+    /// group then continues from the last commit.
     pub fn poll(&self) -> Result<(), GroupError> {
         let deadline = Deadline::after(Duration::from_millis(5));
         while !deadline.has_passed() {
@@ -119,11 +116,8 @@ impl<'a> SoleMember<'a> {
         Ok(())
     }
 
-    /// Waits for the rebalance that made this member's generation stale, and for the partitions that it gives.
-    ///
-    /// # Errors
-    ///
-    /// As [`SoleMember::poll`].
+    /// Waits for the rebalance that made this generation stale, and for the new assignment. Fails like
+    /// [`SoleMember::poll`].
     pub fn rejoin(&self, revoked: bool) -> Result<(), GroupError> {
         if revoked {
             self.member.unassign()?;
@@ -142,33 +136,33 @@ impl<'a> SoleMember<'a> {
         Ok(())
     }
 
-    /// Leaves the group after a failure, which may be that the cluster does not answer: waits for nothing.
+    /// Leaves the group after a failure without waiting, since the cluster may not respond.
     pub fn leave_at_once(self) {
         self.member.close(CLOSE_TIMEOUT_IN_OUTAGE);
     }
 
-    /// Leaves the group, and waits until it has no member: a coordinator that goes away in that moment hears nothing of it,
-    /// and the group would be live for whatever command comes next.
+    /// Leaves the group and waits until it has no members: a coordinator that changes at this moment misses the
+    /// request, and the group would be live for the next command.
     pub fn leave(self) {
         self.member.close(CLOSE_TIMEOUT);
-        let (inspector, bound) =
-            (self.inspector.ignoring_shutdown(), Deadline::after(session(self.context) + Duration::from_secs(2)));
+        let (inspector, bound) = (
+            self.inspector.ignoring_shutdown(),
+            Deadline::after(session_timeout(self.context) + Duration::from_secs(2)),
+        );
         let mut silence = Some(Deadline::after(PROBE));
         let is_live = || inspector.group_members(&self.group).is_ok_and(|liveness| !liveness.members.is_empty());
-        // What cannot be found out now is found out by the next command.
+        // An error here is left to the next command.
         while is_live() && !bound.has_passed() {
             if silence.take_if(|silence| silence.has_passed()).is_some() {
                 let group = &self.group;
-                self.context
-                    .console
-                    .note(&format!("waiting for the group {group} to notice that this command has left"));
+                self.context.console.note(&format!("waiting until group {group} notices that this command has left"));
             }
             clock::pause(Duration::from_millis(50));
         }
     }
 }
 
-/// Waits until the group gives every partition to this member.
+/// Waits until all partitions are assigned to this member.
 fn assigned(
     context: &Context,
     inspector: &Inspector,
@@ -177,13 +171,14 @@ fn assigned(
     count: usize,
 ) -> Result<GroupMetadata, GroupError> {
     let timeout = context.common.connection.timeout;
-    let deadline = Deadline::after(timeout.max(LEAST_JOIN));
+    let bound = timeout.max(MIN_JOIN_TIMEOUT);
+    let deadline = Deadline::after(bound);
     let (mut probe, mut silent) = (Deadline::after(PROBE), None);
     loop {
         context.shutdown.check()?;
         match member.poll(Duration::from_millis(100))? {
             PollEvent::Assigned(partitions, metadata) if partitions.len() == count => {
-                // Assigned without a fetch: nothing is read here, and nothing prefetched is thrown away.
+                // Assigned but not fetched: nothing is read here.
                 member.assign(&[])?;
                 return Ok(metadata);
             }
@@ -202,8 +197,11 @@ fn assigned(
             probe = Deadline::after(PROBE);
         }
         if deadline.has_passed() {
-            let failure = Failure::new(Code::Unreachable, format!("the group {group} gave no partitions in time"))
-                .hint("look at the broker's log, or give more --timeout");
+            let failure = Failure::new(
+                Code::Unreachable,
+                format!("no partitions of group {group} were assigned within {}", duration(bound)),
+            )
+            .hint("check the broker's log, or use a longer --timeout");
             return Err(failure.into());
         }
     }

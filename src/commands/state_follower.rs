@@ -1,4 +1,4 @@
-//! Owns following the whole group's state live: every instance shows the sum, whoever counted it.
+//! Follows the state of the whole group live, so that every instance shows the total of all instances.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,8 @@ pub(super) struct StateFollower {
 #[derive(Debug)]
 struct FollowedState {
     state: GroupState,
-    /// Where each partition ended when the following began, until that is reached. Before, what an old record said may be gone,
-    /// and what replaced it was not read yet.
+    /// Where each partition ended at the start, until reached. Before that, an old record's replacement may not have
+    /// been read yet.
     ends: Vec<Option<i64>>,
 }
 
@@ -32,7 +32,7 @@ impl FollowedState {
         self.ends.iter().all(Option::is_none)
     }
 
-    fn stands_at(&mut self, range: usize, position: i64) {
+    fn advance(&mut self, range: usize, position: i64) {
         self.ends[range].take_if(|end| *end <= position);
     }
 }
@@ -41,16 +41,16 @@ impl Reader for FollowedState {
     type Error = Failure;
 
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
-        self.stands_at(record.range, record.offset + 1);
+        self.advance(record.range, record.offset + 1);
         let Some(key) = record.key else { return Ok(()) };
         self.state.apply(key, record.value).map_err(|error| {
             Failure::new(Code::Refused, error.to_string())
-                .hint("another program wrote to analytics-state; use a fresh --prefix")
+                .hint("another program wrote to analytics-state; use a new --prefix")
         })
     }
 
     fn reached(&mut self, range: usize, position: i64) {
-        self.stands_at(range, position);
+        self.advance(range, position);
     }
 }
 
@@ -69,20 +69,18 @@ impl StateFollower {
         let thread = std::thread::Builder::new()
             .name("follow state".to_owned())
             .spawn(move || follow(&connection, &group, &starts, &shared, &stopped))
-            .map_err(|error| Failure::new(Code::Unexpected, format!("no thread: {error}")))?;
+            .map_err(|error| Failure::new(Code::Unexpected, format!("cannot start a thread: {error}")))?;
         Ok(Self { state, stop, thread: Some(thread), topics: [names.orders(), names.decisions()] })
     }
 
-    /// The group's metrics as far as they were followed.
-    ///
-    /// # Errors
-    ///
-    /// What ended the following, if something did; with exit code 7 when the state is not whole.
+    /// The group's metrics as followed so far. Fails if the thread has failed, or with exit code 7 if state is missing.
     pub fn metrics(&mut self) -> Result<MetricsDocument, Failure> {
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(thread) = self.thread.take()
         {
-            thread.join().unwrap_or_else(|_| Err(Failure::new(Code::Unexpected, "the following thread panicked")))?;
+            thread.join().unwrap_or_else(|_| {
+                Err(Failure::new(Code::Unexpected, "the thread that follows the state panicked"))
+            })?;
         }
         let [orders, decisions] = &self.topics;
         let following = locked(&self.state);
@@ -97,7 +95,7 @@ impl Drop for StateFollower {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // Its result was for whoever asked; now nobody does.
+            // An error here no longer matters to anyone.
             drop(thread.join());
         }
     }

@@ -1,4 +1,4 @@
-//! Owns the topics of a command: those that must exist, those that are made, and that all have the same partitions.
+//! The topics of a command: required ones, created ones, and their common partition count.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::kafka::{Admin, ErrorKind, Inspector, Operation, Sizes, TopicSpec};
 use crate::topics::{COMPACTED, DEAD_LETTER_OVERHEAD, DEFAULT_PARTITIONS, Names};
+use crate::units::{counted, duration};
 
-/// One of the five topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
     Orders,
@@ -31,13 +31,12 @@ impl Topic {
         }
     }
 
-    /// What a command does with it; a right that is missing for that is told at the first look.
+    /// Says what a command does with the topic, so that a missing permission is reported early.
     pub const fn to(self, operations: &'static [Operation]) -> TopicUse {
         TopicUse { topic: self, operations }
     }
 }
 
-/// What a command does with a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TopicUse {
     pub topic: Topic,
@@ -46,45 +45,40 @@ pub(super) struct TopicUse {
 
 const READ: &[Operation] = &[Operation::Read];
 
-/// What a plan looks at: nothing but the group's state is read.
+/// A dry run: only the group's state is read.
 pub(super) const PLANNING: &[TopicUse] = &[
     Topic::Orders.to(&[Operation::Describe]),
     Topic::Decisions.to(&[Operation::Describe]),
     Topic::AnalyticsState.to(READ),
 ];
-/// What a count of the log reads.
+/// Counting the log.
 pub(super) const COUNTING: &[TopicUse] = &[Topic::Orders.to(READ), Topic::Decisions.to(READ)];
-/// What a comparison beside the group reads.
+/// A comparison that does not change the group.
 pub(super) const COMPARING: &[TopicUse] =
     &[Topic::Orders.to(READ), Topic::Decisions.to(READ), Topic::AnalyticsState.to(READ)];
-/// What a switch of the group's state and offsets needs.
+/// A switch of the group's state and offsets.
 pub(super) const SWITCHING: &[TopicUse] = &[
     Topic::Orders.to(READ),
     Topic::Decisions.to(READ),
     Topic::AnalyticsState.to(&[Operation::Read, Operation::Write]),
 ];
 
-/// What was found on the cluster.
+/// The topics found on the cluster.
 #[derive(Debug, Clone)]
 pub(super) struct TopicSet {
-    /// Partition count of every topic.
+    /// The same for all topics.
     pub partitions: i32,
-    /// The topics that exist.
     existing: Vec<Topic>,
 }
 
 impl TopicSet {
-    /// Whether a topic exists.
     pub fn has(&self, topic: Topic) -> bool {
         self.existing.contains(&topic)
     }
 }
 
-/// Looks at the topics of this prefix; `None` without `order-events`.
-///
-/// # Errors
-///
-/// With exit code 5 when an ACL hides one of those that the command uses: it would be taken for one that is not there.
+/// Finds the topics of this prefix; `None` without `order-events`. Fails with exit code 5 if an ACL hides a topic that
+/// the command uses, which would otherwise seem to be missing.
 pub(super) fn find(context: &Context, inspector: &Inspector, uses: &[TopicUse]) -> Result<Option<TopicSet>, Failure> {
     let names = &context.common.names;
     let mut topics = inspector.topics()?;
@@ -108,7 +102,7 @@ pub(super) fn find(context: &Context, inspector: &Inspector, uses: &[TopicUse]) 
     Ok(Some(TopicSet { partitions, existing }))
 }
 
-/// As [`find`], for a command that cannot do without orders.
+/// Like [`find`], but fails without `order-events`.
 pub(super) fn require(context: &Context, inspector: &Inspector, uses: &[TopicUse]) -> Result<TopicSet, Failure> {
     if let Some(topic_set) = find(context, inspector, uses)? {
         return Ok(topic_set);
@@ -121,11 +115,11 @@ pub(super) fn require(context: &Context, inspector: &Inspector, uses: &[TopicUse
         .map(|prefix| if prefix.is_empty() { "no prefix".to_owned() } else { format!("--prefix {prefix}") })
         .collect();
     let hint = if prefixes.is_empty() {
-        "place some orders first: `foodstream produce`".to_owned()
+        "publish orders first: `foodstream produce`".to_owned()
     } else {
-        format!("order topics exist with {}; or place orders here: `foodstream produce`", prefixes.join(", "))
+        format!("order topics exist with {}; or publish orders here: `foodstream produce`", prefixes.join(", "))
     };
-    Err(Failure::new(Code::Refused, format!("there is no topic {}", names.orders())).hint(hint))
+    Err(Failure::new(Code::Refused, format!("topic {} does not exist", names.orders())).hint(hint))
 }
 
 fn check_count(names: &Names, topic: Topic, found: Option<i32>, wanted: i32) -> Result<(), Failure> {
@@ -133,19 +127,20 @@ fn check_count(names: &Names, topic: Topic, found: Option<i32>, wanted: i32) -> 
         Some(found) if found != wanted => Err(Failure::new(
             Code::Refused,
             format!(
-                "{} has {found} partitions, {} has {wanted}: all topics must have the same",
+                "{} has {}, but {} has {}: all topics must have the same number",
                 topic.name(names),
-                names.orders()
+                counted(found, "partition"),
+                names.orders(),
+                counted(wanted, "partition")
             ),
         )
-        .hint("use a fresh --prefix, or delete the topic that is wrong")),
+        .hint("use a new --prefix, or delete the topic with the wrong number")),
         _ => Ok(()),
     }
 }
 
-/// Makes the topics that are missing, with the partition count of `order-events`.
-///
-/// `partitions` is what the user asked for; it must be what exists.
+/// Creates missing topics with the partition count of `order-events`. `partitions` is the user's choice, which must
+/// match existing topics.
 pub(super) fn ensure(
     context: &Context,
     inspector: &Inspector,
@@ -156,14 +151,14 @@ pub(super) fn ensure(
     let found = if let Some(found) = find(context, inspector, uses)? {
         found
     } else {
-        // Without orders nothing was looked at: what exists of the others must fit too.
+        // Other topics may exist without orders, and must match too.
         let (all, count) = (inspector.topics()?, partitions.unwrap_or(DEFAULT_PARTITIONS));
         for topic in Topic::ALL {
             let name = topic.name(names);
             let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
             check_count(names, topic, found, count)?;
         }
-        // They may exist already, with another count: made by another process a moment ago.
+        // Another process may have just created them with another count, which the check below finds.
         make(context, inspector, &[Topic::Orders], count)?;
         find_until(context, inspector, uses, |_| true)?
     };
@@ -172,9 +167,9 @@ pub(super) fn ensure(
     {
         return Err(Failure::new(
             Code::Refused,
-            format!("--partitions {asked}: {} exists with {} partitions", names.orders(), found.partitions),
+            format!("--partitions {asked}: {} already has {}", names.orders(), counted(found.partitions, "partition")),
         )
-        .hint("leave --partitions out, or use a fresh --prefix"));
+        .hint("omit --partitions, or use a new --prefix"));
     }
     let topics: Vec<Topic> = uses.iter().map(|used| used.topic).collect();
     let missing: Vec<Topic> = topics.iter().copied().filter(|topic| !found.has(*topic)).collect();
@@ -186,18 +181,19 @@ pub(super) fn ensure(
     if missing.is_empty() {
         return Ok(found);
     }
-    // What was made is looked at: it may have been made by another process, and otherwise.
+    // Check what exists now: another process may have created the topics differently.
     find_until(context, inspector, uses, |found| topics.iter().all(|topic| found.has(*topic)))
 }
 
-/// Looks until the topics are as wanted: a cluster answers before each of its brokers has heard of a new topic.
+/// Retries until the topics are as wanted: after a creation, not all brokers know the topic at once.
 fn find_until(
     context: &Context,
     inspector: &Inspector,
     uses: &[TopicUse],
     wanted: impl Fn(&TopicSet) -> bool,
 ) -> Result<TopicSet, Failure> {
-    let deadline = Deadline::after(context.common.connection.timeout);
+    let timeout = context.common.connection.timeout;
+    let deadline = Deadline::after(timeout);
     loop {
         if let Some(found) = find(context, inspector, uses)?
             && wanted(&found)
@@ -205,8 +201,11 @@ fn find_until(
             return Ok(found);
         }
         if deadline.has_passed() {
-            return Err(Failure::new(Code::Unreachable, "topics were created and did not appear in time")
-                .hint("look at the broker's log, or give more --timeout"));
+            return Err(Failure::new(
+                Code::Unreachable,
+                format!("the created topics did not appear within {}", duration(timeout)),
+            )
+            .hint("check the broker's log, or use a longer --timeout"));
         }
         context.shutdown.check()?;
         context.shutdown.pause(Duration::from_millis(10));
@@ -237,7 +236,7 @@ fn make(context: &Context, inspector: &Inspector, topics: &[Topic], partitions: 
     Ok(admin.create(&facts)?)
 }
 
-/// Otherwise a bad record at the size limit would stop its partition for ever.
+/// Otherwise a bad record at the size limit would block its partition forever.
 fn check_dead_letters(context: &Context, inspector: &Inspector) -> Result<(), Failure> {
     let names = &context.common.names;
     let needed = inspector.max_message_bytes(&names.orders())? + DEAD_LETTER_OVERHEAD;
@@ -248,7 +247,12 @@ fn check_dead_letters(context: &Context, inspector: &Inspector) -> Result<(), Fa
     let topic = names.dead_letters();
     Err(Failure::new(
         Code::Refused,
-        format!("{topic} takes records of {found} bytes at most; a bad record of {} needs {needed}", names.orders()),
+        format!(
+            "{topic} accepts records of at most {}, but a bad record of {} needs {}",
+            counted(found, "byte"),
+            names.orders(),
+            counted(needed, "byte")
+        ),
     )
     .hint(format!(
         "kafka-configs --bootstrap-server {} --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes={needed}",
@@ -256,17 +260,17 @@ fn check_dead_letters(context: &Context, inspector: &Inspector) -> Result<(), Fa
     )))
 }
 
-/// How large records and batches may be on the topics that a command writes to.
+/// Size limits of records and batches on the topics that a command writes to.
 ///
-/// The client's own limit for a record is raised for the dead letters, and its batches are kept below what the topics
-/// take: three records that are each within a topic's limit are refused together otherwise.
+/// The client's record limit is raised for dead letters. Its batches stay below the topics' limit: three records, each
+/// within the limit, could otherwise be refused as one batch.
 pub(super) fn sizes(context: &Context, inspector: &Inspector, topics: &[Topic]) -> Result<Sizes, Failure> {
     let names = &context.common.names;
     let mut sizes = Sizes::default();
     for topic in topics {
         let limit = match inspector.max_message_bytes(&topic.name(names)) {
             Ok(limit) => limit,
-            // Without the right to read a topic's settings the client's own defaults have to do.
+            // Without permission to read the settings, the client's defaults apply.
             Err(error) if error.kind() == ErrorKind::Denied => continue,
             Err(error) => return Err(error.into()),
         };

@@ -1,4 +1,4 @@
-//! Owns the settings that topics must have: a changelog keeps the newest record of each key, every other topic all of them.
+//! Required topic settings: changelogs are compacted, all other topics are not.
 
 use super::Context;
 use super::topic_set::{Topic, TopicSet, TopicUse};
@@ -6,24 +6,21 @@ use crate::exit::{Code, Failure};
 use crate::kafka::{ErrorKind, Inspector, Operation, TopicSettings};
 use crate::topics::MIN_CHANGELOG_RECORD_BYTES;
 
-/// Requires that each topic keeps what it is used for.
-///
-/// # Errors
-///
-/// With exit code 7 and the command that sets it right: retention deletes from a state what was not changed for a while, and
-/// compaction deletes orders that were not read yet. With 5 when the settings of a changelog that is written to may not be read.
+/// Checks that each topic keeps its records. Fails with exit code 7 and the command that corrects the setting:
+/// retention would delete state that did not change for a while, and compaction would delete unread orders. Fails with
+/// exit code 5 if the settings of a changelog to be written cannot be read.
 pub(super) fn check(context: &Context, inspector: &Inspector, uses: &[TopicUse]) -> Result<(), Failure> {
     for used in uses {
         let is_changelog = matches!(used.topic, Topic::Ledger | Topic::AnalyticsState);
         let [reads, writes] = [Operation::Read, Operation::Write].map(|operation| used.operations.contains(&operation));
-        // Who only places orders reads none of them, and who only looks at a state writes nothing to it.
+        // A command that only writes orders reads none, and one that only reads state writes none.
         if (is_changelog && !writes) || (used.topic == Topic::Orders && !reads) {
             continue;
         }
         let name = used.topic.name(&context.common.names);
         let settings = match inspector.topic_settings(&name) {
             Ok(settings) => settings,
-            // What these lose by a wrong setting is at least no state.
+            // A wrong setting of these topics loses no state.
             Err(error) if error.kind() == ErrorKind::Denied && !is_changelog => continue,
             Err(error) => return Err(error.into()),
         };
@@ -37,11 +34,7 @@ pub(super) fn check(context: &Context, inspector: &Inspector, uses: &[TopicUse])
     Ok(())
 }
 
-/// As [`check`], of the state that a switch writes to, where there is one already.
-///
-/// # Errors
-///
-/// As [`check`].
+/// Like [`check`], for the state that a switch writes to, if it exists.
 pub(super) fn check_state(context: &Context, inspector: &Inspector, topic_set: &TopicSet) -> Result<(), Failure> {
     if !topic_set.has(Topic::AnalyticsState) {
         return Ok(());
@@ -49,7 +42,7 @@ pub(super) fn check_state(context: &Context, inspector: &Inspector, topic_set: &
     check(context, inspector, &[Topic::AnalyticsState.to(&[Operation::Write])])
 }
 
-/// The setting that is wrong, what it is, what it must be, and why.
+/// The wrong setting: name, value, required value and reason.
 fn wrong(topic: Topic, settings: &TopicSettings) -> Option<(&'static str, String, String, &'static str)> {
     let TopicSettings { cleanup_policy, max_message_bytes } = settings;
     let policies: Vec<&str> = cleanup_policy.split(',').map(str::trim).collect();
@@ -57,23 +50,25 @@ fn wrong(topic: Topic, settings: &TopicSettings) -> Option<(&'static str, String
     let policy = |wanted: &str, why| Some(("cleanup.policy", cleanup_policy.clone(), wanted.to_owned(), why));
     match topic {
         Topic::Ledger if policies != ["compact"] => {
-            policy("compact", "stock that no order has changed for a while would be deleted, and sold again")
+            policy("compact", "stock that has not changed for a while would be deleted and sold again")
         }
         Topic::AnalyticsState if policies != ["compact"] => policy(
             "compact",
-            "counts that nothing has changed for a while would be deleted, and missing in the metrics",
+            "counts that have not changed for a while would be deleted and be missing from the metrics",
         ),
         Topic::Ledger | Topic::AnalyticsState if *max_message_bytes < MIN_CHANGELOG_RECORD_BYTES => Some((
             "max.message.bytes",
             max_message_bytes.to_string(),
             MIN_CHANGELOG_RECORD_BYTES.to_string(),
-            "a record of the state may be larger",
+            "a state record may be larger",
         )),
-        Topic::Orders if compacts => policy("delete", "an order whose key a later one has is deleted, decided or not"),
-        Topic::Decisions if compacts => {
-            policy("delete", "a decision whose key a later one has is deleted, counted or not")
+        Topic::Orders if compacts => {
+            policy("delete", "an order is deleted when a later one has the same key, even if it was not processed")
         }
-        Topic::DeadLetters if compacts => policy("delete", "a bad record without a key could not be written to it"),
+        Topic::Decisions if compacts => {
+            policy("delete", "a decision is deleted when a later one has the same key, even if it was not counted")
+        }
+        Topic::DeadLetters if compacts => policy("delete", "a bad record without a key cannot be written to it"),
         _ => None,
     }
 }
@@ -88,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changelog_is_compacted_and_nothing_else() {
+    fn a_changelog_must_be_compacted() {
         for topic in [Topic::Ledger, Topic::AnalyticsState] {
             assert_eq!(found(topic, "compact", 1_048_588), None);
             for policy in ["delete", "compact,delete", "delete,compact", "compact, delete", ""] {
@@ -102,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_topic_is_not_compacted_at_all() {
+    fn other_topics_must_not_be_compacted() {
         for topic in [Topic::Orders, Topic::Decisions, Topic::DeadLetters] {
             assert_eq!(found(topic, "delete", 1), None);
             for policy in ["compact", "compact,delete", "delete, compact"] {

@@ -1,4 +1,4 @@
-//! Owns `replay --undo`: the way back to where the group stood before its last switch.
+//! `replay --undo`: restores the group's offsets and state from before the last switch.
 
 use std::time::Duration;
 
@@ -12,11 +12,8 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Inspector, TopicPartition};
 use crate::state::{Position, is_another_topic};
 
-/// Goes back to where the group stood before the last switch, offsets and state, in one transaction.
-///
-/// # Errors
-///
-/// With exit code 7 when there is nothing to go back to, or the group is live.
+/// Restores offsets and state from before the last switch, in one transaction. Fails with exit code 7 without a switch
+/// to undo, or if the group is live.
 pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>, full: bool) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
@@ -27,8 +24,8 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
     group::wait_empty(context, &inspector, &group_name, wait_empty)?;
     let inputs = group::inputs(context, &topic_set);
     let nothing = || {
-        Failure::new(Code::Refused, format!("the group {group_name} has no switch to undo"))
-            .hint("an undo goes back behind the last `replay` or `analytics --from-beginning` of a group that had state before it")
+        Failure::new(Code::Refused, format!("group {group_name} has no replay to undo"))
+            .hint("an undo reverts the last `replay` or `analytics --from-beginning`, if the group had state before it")
     };
     let state = group::read_positions(context, &inspector, &topic_set, &group_name)?;
     if !state.positions().any(|(_, _, position)| position.previous.is_some()) {
@@ -36,7 +33,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
     }
     let writer = EpochWriter::open(context, &inspector, &group_name)?;
     let sole_member = SoleMember::join(context, &inspector, &group_name, &inputs)?;
-    let result = undone(context, &inspector, &topic_set, &group_name, &inputs, &writer, &sole_member);
+    let result = restore(context, &inspector, &topic_set, &group_name, &inputs, &writer, &sole_member);
     if let Err(failure) = result {
         sole_member.leave_at_once();
         return Err(failure);
@@ -46,12 +43,12 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
     let state = group::read_state(context, &inspector, &topic_set, &group_name)?;
     group::require_complete(&state)?;
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
-    context.console.note(&format!("the group {group_name} stands where it stood before its last switch"));
+    context.console.note(&format!("group {group_name} has its offsets and state from before the last switch"));
     context.print_metrics(document, full, report)?;
     Ok(Code::Done)
 }
 
-fn undone(
+fn restore(
     context: &Context,
     inspector: &Inspector,
     topic_set: &TopicSet,
@@ -68,18 +65,16 @@ fn undone(
         if is_another_topic(back.topic_id.as_ref(), id.as_ref()) {
             return Err(Failure::new(
                 Code::Refused,
-                format!("topic {topic} was deleted and created again since: the state before the last switch belongs to the old one"),
+                format!("topic {topic} was deleted and created again: the state before the last switch belongs to the old topic"),
             )
-            .hint("the group is as it was; it goes on from where it stands"));
+            .hint("the group is unchanged and continues from its committed offsets"));
         }
         if let Some(loss) = state.loss(topic, *partition, View::BeforeSwitch) {
             return Err(Failure::new(
                 Code::Refused,
-                format!(
-                    "state_lost: the state of {topic}/{partition} before the last switch is not whole any more: {loss}"
-                ),
+                format!("state_lost: the state of {topic}/{partition} before the last switch is incomplete: {loss}"),
             )
-            .hint("the group is as it was; keep cleanup.policy=compact on analytics-state"));
+            .hint("the group is unchanged; keep cleanup.policy=compact on analytics-state"));
         }
     }
     let switched: Vec<SwitchedPartition> = inputs

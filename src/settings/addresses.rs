@@ -1,29 +1,27 @@
-//! Owns the addresses of brokers as they were said: each one checked before a broker is asked, and told with its fix.
+//! Broker addresses, checked before any connection attempt.
 //!
-//! The client library takes most of what is malformed, and looks for it until its time is up: port 99999 is 34463 to it.
+//! librdkafka accepts most malformed addresses and then waits for its timeout: it reads port 99999 as 34463.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::report::printable;
 
-/// The values of `security.protocol`, which the library also takes as the scheme of an address.
+/// Values of `security.protocol`, which librdkafka also accepts as the scheme of an address.
 const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 
-/// Why an address is none.
+/// A malformed address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InvalidAddress {
-    /// The address as it was said.
     pub address: String,
-    /// What is wrong with it.
+    /// What is wrong.
     pub reason: String,
-    /// What to write instead.
     pub hint: String,
 }
 
-/// The addresses of a list, without blanks and schemes; `protocol` is the value of `security.protocol`, in lower case.
+/// The addresses of a list, without spaces and schemes. `protocol` is the lower-case value of `security.protocol`.
 pub(super) fn read(servers: &str, protocol: &str) -> Result<Vec<String>, InvalidAddress> {
-    let said = servers.split(',').map(str::trim).filter(|address| !address.is_empty());
-    said.map(|address| match plain(address, protocol) {
+    let text = servers.split(',').map(str::trim).filter(|address| !address.is_empty());
+    text.map(|address| match plain(address, protocol) {
         Ok(plain) => Ok(plain.to_owned()),
         Err((reason, hint)) => Err(InvalidAddress { address: printable(address).into_owned(), reason, hint }),
     })
@@ -32,11 +30,11 @@ pub(super) fn read(servers: &str, protocol: &str) -> Result<Vec<String>, Invalid
 
 type AddressError = (String, String);
 
-fn wrong<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, AddressError> {
+fn invalid<T>(reason: impl Into<String>, hint: impl Into<String>) -> Result<T, AddressError> {
     Err((reason.into(), hint.into()))
 }
 
-/// An address without its scheme, if it is one.
+/// A valid address without its scheme.
 fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, AddressError> {
     let Some((scheme, rest)) = address.split_once("://") else {
         check(address)?;
@@ -45,15 +43,15 @@ fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, AddressError> 
     let alone = printable(rest.trim_end_matches('/'));
     let asked = scheme.to_ascii_lowercase();
     if !PROTOCOLS.contains(&asked.as_str()) {
-        return wrong(
-            format!("{}:// is not a protocol of Kafka", printable(scheme)),
+        return invalid(
+            format!("{}:// is not a Kafka protocol", printable(scheme)),
             format!("give the address without a scheme: {alone}"),
         );
     }
     if asked != protocol {
-        let login = if asked.starts_with("sasl") { ", sasl.mechanism and the login" } else { "" };
-        return wrong(
-            format!("the scheme is {asked}, and security.protocol is {protocol}"),
+        let login = if asked.starts_with("sasl") { ", sasl.mechanism and the credentials" } else { "" };
+        return invalid(
+            format!("the scheme is {asked}, but security.protocol is {protocol}"),
             format!("set -X security.protocol={asked}{login}, and give the address without a scheme: {alone}"),
         );
     }
@@ -61,30 +59,30 @@ fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, AddressError> 
     Ok(rest)
 }
 
-/// Checks a host with or without a port.
+/// Checks a host with an optional port.
 fn check(address: &str) -> Result<(), AddressError> {
     if let Some(inner) = address.strip_prefix('[') {
         let Some((inner, rest)) = inner.split_once(']') else {
-            return wrong("the bracket [ is not closed", "an IPv6 address is written as in [::1]:9092");
+            return invalid("the bracket [ is not closed", "an IPv6 address is written as in [::1]:9092");
         };
         let number = inner.split_once('%').map_or(inner, |(number, _)| number);
         if number.parse::<Ipv6Addr>().is_err() {
-            return wrong(
-                "there is no IPv6 address in the brackets",
-                "write one as in [::1]:9092, and a host as in localhost:9092",
+            return invalid(
+                "the brackets contain no IPv6 address",
+                "write an IPv6 address as in [::1]:9092, and a host as in localhost:9092",
             );
         }
         return match rest.strip_prefix(':') {
             Some(port) => check_port(port, &format!("[{inner}]")),
             None if rest.is_empty() => Ok(()),
-            None => wrong("after the bracket ] only a port can follow", format!("as in [{}]:9092", printable(inner))),
+            None => invalid("only a port can follow the bracket ]", format!("as in [{}]:9092", printable(inner))),
         };
     }
     if address.contains(['[', ']']) {
-        return wrong("a bracket without its pair", "an IPv6 address is written as in [::1]:9092");
+        return invalid("the brackets do not match", "an IPv6 address is written as in [::1]:9092");
     }
     if address.parse::<Ipv6Addr>().is_ok() {
-        return wrong(
+        return invalid(
             "an IPv6 address needs brackets",
             format!("write [{address}], or with its port as in [::1]:9092"),
         );
@@ -92,7 +90,7 @@ fn check(address: &str) -> Result<(), AddressError> {
     match address.split_once(':') {
         None => check_host(address, None),
         Some((_, port)) if port.contains(':') => {
-            wrong("more than one colon", "an address is host:port; several are separated by commas")
+            invalid("more than one colon", "an address is host:port; separate several with commas")
         }
         Some((host, port)) => {
             check_host(host, Some(port))?;
@@ -104,32 +102,32 @@ fn check(address: &str) -> Result<(), AddressError> {
 fn check_host(host: &str, port: Option<&str>) -> Result<(), AddressError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if host.is_empty() && port.is_none() {
-        return wrong("there is no host", "as in localhost:9092");
+        return invalid("the host is missing", "as in localhost:9092");
     }
     if host.is_empty() {
         let port = port.filter(|port| digits(port)).unwrap_or("9092");
-        return wrong("there is no host before the colon", format!("as in localhost:{port}"));
+        return invalid("the host before the colon is missing", format!("as in localhost:{port}"));
     }
     if host == "embedded" {
-        return wrong(
-            "`embedded` is the embedded broker, and stands alone",
-            "leave it or the others out; a host of this name needs its domain",
+        return invalid(
+            "`embedded` must be the only address",
+            "omit it or the others; a host of this name needs its domain",
         );
     }
     if port.is_none() && digits(host) {
-        return wrong("this is a port without a host", format!("as in localhost:{host}"));
+        return invalid("this is a port without a host", format!("as in localhost:{host}"));
     }
-    let in_a_host = |char: char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_');
-    if let Some(other) = host.chars().find(|char| !in_a_host(*char)) {
+    let allowed = |char: char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_');
+    if let Some(other) = host.chars().find(|char| !allowed(*char)) {
         let reason = match other {
-            char if char.is_whitespace() => "there is a blank in it".to_owned(),
-            other => format!("{} cannot be in the name of a host", printable(&other.to_string())),
+            char if char.is_whitespace() => "it contains a space".to_owned(),
+            other => format!("a host name cannot contain {}", printable(&other.to_string())),
         };
-        return wrong(reason, "an address is host:port, as in localhost:9092; several are separated by commas");
+        return invalid(reason, "an address is host:port, as in localhost:9092; separate several with commas");
     }
     let number = host.contains('.') && host.chars().all(|char| char.is_ascii_digit() || char == '.');
     if number && host.parse::<Ipv4Addr>().is_err() {
-        return wrong("this is not an IPv4 address", "it has four numbers from 0 to 255, as in 127.0.0.1:9092");
+        return invalid("this is not an IPv4 address", "it has four numbers from 0 to 255, as in 127.0.0.1:9092");
     }
     Ok(())
 }
@@ -137,12 +135,12 @@ fn check_host(host: &str, port: Option<&str>) -> Result<(), AddressError> {
 fn check_port(port: &str, host: &str) -> Result<(), AddressError> {
     let as_in = || format!("as in {}:9092", printable(host));
     if port.is_empty() {
-        return wrong("there is no port after the colon", as_in());
+        return invalid("the port after the colon is missing", as_in());
     }
     let number = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse::<u16>().ok()).flatten();
     match number {
         Some(1..) => Ok(()),
-        _ => wrong("the port is not a number from 1 to 65535", as_in()),
+        _ => invalid("the port is not a number from 1 to 65535", as_in()),
     }
 }
 
@@ -151,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_an_address_is_taken_without_blanks_and_schemes() {
+    fn accepts_addresses_with_spaces_and_schemes() {
         for (servers, protocol, taken) in [
             ("localhost:9092", "plaintext", &["localhost:9092"][..]),
             ("localhost", "plaintext", &["localhost"]),
@@ -174,7 +172,7 @@ mod tests {
         }
     }
 
-    /// What is said, what is wrong with it, and what to write instead.
+    /// Address, reason and hint.
     const MALFORMED: &[(&str, &str, &str)] = &[
         ("h:99999", "the port is not a number from 1 to 65535", "as in h:9092"),
         ("h:0", "the port is not a number", "as in h:9092"),
@@ -184,53 +182,53 @@ mod tests {
         ("h:kafka", "the port is not a number", "as in h:9092"),
         ("h:9092/", "the port is not a number", "as in h:9092"),
         ("h:9092 9093", "the port is not a number", "as in h:9092"),
-        ("h:", "there is no port after the colon", "as in h:9092"),
-        ("[::1]:", "there is no port after the colon", "as in [::1]:9092"),
+        ("h:", "the port after the colon is missing", "as in h:9092"),
+        ("[::1]:", "the port after the colon is missing", "as in [::1]:9092"),
         ("[::1]:x", "the port is not a number", "as in [::1]:9092"),
-        (":9093", "there is no host before the colon", "as in localhost:9093"),
-        (":", "there is no host before the colon", "as in localhost:9092"),
+        (":9093", "the host before the colon is missing", "as in localhost:9093"),
+        (":", "the host before the colon is missing", "as in localhost:9092"),
         ("9092", "this is a port without a host", "as in localhost:9092"),
-        ("a b:1", "there is a blank in it", "host:port, as in localhost:9092"),
-        ("a:1 b:2", "more than one colon", "several are separated by commas"),
-        ("a;b", "; cannot be in the name of a host", "several are separated by commas"),
-        ("h/path:1", "/ cannot be in the name of a host", "host:port"),
-        ("bootstrap.servers=h:1", "= cannot be in the name of a host", "host:port"),
-        ("h\u{7}:1", "cannot be in the name of a host", "host:port"),
+        ("a b:1", "it contains a space", "host:port, as in localhost:9092"),
+        ("a:1 b:2", "more than one colon", "separate several with commas"),
+        ("a;b", "a host name cannot contain ;", "separate several with commas"),
+        ("h/path:1", "a host name cannot contain /", "host:port"),
+        ("bootstrap.servers=h:1", "a host name cannot contain =", "host:port"),
+        ("h\u{7}:1", "a host name cannot contain", "host:port"),
         ("h:1:2", "more than one colon", "host:port"),
         ("300.1.1.1:1", "this is not an IPv4 address", "from 0 to 255"),
         ("10.0.0:1", "this is not an IPv4 address", "from 0 to 255"),
         ("::1", "an IPv6 address needs brackets", "write [::1]"),
         ("[::1:9092", "the bracket [ is not closed", "as in [::1]:9092"),
-        ("::1]:9092", "a bracket without its pair", "as in [::1]:9092"),
-        ("h]:9092", "a bracket without its pair", "as in [::1]:9092"),
-        ("[localhost]:9092", "there is no IPv6 address in the brackets", "localhost:9092"),
-        ("[]:9092", "there is no IPv6 address in the brackets", "[::1]:9092"),
-        ("[::1]9092", "after the bracket ] only a port can follow", "as in [::1]:9092"),
-        ("embedded", "`embedded` is the embedded broker, and stands alone", "needs its domain"),
-        ("http://h:1", "http:// is not a protocol of Kafka", "without a scheme: h:1"),
-        ("https://h:1/", "https:// is not a protocol of Kafka", "without a scheme: h:1"),
-        ("kafka://h", "kafka:// is not a protocol of Kafka", "without a scheme: h"),
-        ("://h:1", ":// is not a protocol of Kafka", "without a scheme: h:1"),
+        ("::1]:9092", "the brackets do not match", "as in [::1]:9092"),
+        ("h]:9092", "the brackets do not match", "as in [::1]:9092"),
+        ("[localhost]:9092", "the brackets contain no IPv6 address", "localhost:9092"),
+        ("[]:9092", "the brackets contain no IPv6 address", "[::1]:9092"),
+        ("[::1]9092", "only a port can follow the bracket ]", "as in [::1]:9092"),
+        ("embedded", "`embedded` must be the only address", "needs its domain"),
+        ("http://h:1", "http:// is not a Kafka protocol", "without a scheme: h:1"),
+        ("https://h:1/", "https:// is not a Kafka protocol", "without a scheme: h:1"),
+        ("kafka://h", "kafka:// is not a Kafka protocol", "without a scheme: h"),
+        ("://h:1", ":// is not a Kafka protocol", "without a scheme: h:1"),
         ("PLAINTEXT://h:0", "the port is not a number", "as in h:9092"),
-        ("PLAINTEXT://", "there is no host", "as in localhost:9092"),
+        ("PLAINTEXT://", "the host is missing", "as in localhost:9092"),
         (
             "SASL_SSL://h:1",
-            "the scheme is sasl_ssl, and security.protocol is plaintext",
-            "-X security.protocol=sasl_ssl, sasl.mechanism and the login, and give the address without a scheme: h:1",
+            "the scheme is sasl_ssl, but security.protocol is plaintext",
+            "-X security.protocol=sasl_ssl, sasl.mechanism and the credentials, and give the address without a scheme: h:1",
         ),
         (
             "SSL://h:1",
-            "the scheme is ssl, and security.protocol is plaintext",
+            "the scheme is ssl, but security.protocol is plaintext",
             "-X security.protocol=ssl, and give the address without a scheme: h:1",
         ),
     ];
 
     #[test]
-    fn what_is_no_address_is_told_with_its_fix_wherever_it_stands() {
-        for (said, reason, hint) in MALFORMED {
-            for servers in [(*said).to_owned(), format!("good:9092, {said}")] {
-                let malformed = read(&servers, "plaintext").expect_err(said);
-                assert_eq!(malformed.address, printable(said), "{servers}");
+    fn a_malformed_address_comes_with_a_fix() {
+        for (text, reason, hint) in MALFORMED {
+            for servers in [(*text).to_owned(), format!("good:9092, {text}")] {
+                let malformed = read(&servers, "plaintext").expect_err(text);
+                assert_eq!(malformed.address, printable(text), "{servers}");
                 assert!(malformed.reason.contains(reason), "{servers}: {malformed:?}");
                 assert!(malformed.hint.contains(hint), "{servers}: {malformed:?}");
             }

@@ -1,4 +1,4 @@
-//! Owns what was meant about the embedded broker: which one a command wants, how long one stays, and what `broker` is to be.
+//! Settings of the embedded broker: which one a command uses, how long it runs idle, and the `broker` command.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,85 +10,78 @@ use crate::exit::Failure;
 use crate::kafka::Connection;
 use crate::local_broker::BrokerTarget;
 
-/// The environment variable of the time that a background broker stays after its last client.
 pub const IDLE_VARIABLE: &str = "FOODSTREAM_BROKER_IDLE";
 
-/// How long a background broker stays after its last client where nobody says.
 const DEFAULT_IDLE: Duration = Duration::from_secs(30);
 
-/// Which broker it is to be, by what is set about one.
+/// Which broker the connection settings ask for.
 pub(super) fn wanted(connection: &Connection) -> Result<BrokerTarget, Failure> {
     let wanted = BrokerTarget::parse(connection.property("bootstrap.servers"))?;
     let protocol = connection.property("security.protocol").filter(|name| !name.eq_ignore_ascii_case("plaintext"));
     match (wanted, protocol) {
         (BrokerTarget::Embedded(_), Some(protocol)) => {
-            Err(usage(format!("security.protocol={protocol}: the embedded broker speaks plain text only"))
-                .hint("leave it out, or name the broker that it is for with -b HOST:PORT"))
+            Err(usage(format!("security.protocol={protocol}: the embedded broker only supports plaintext"))
+                .hint("omit it, or choose another broker with -b HOST:PORT"))
         }
-        // Whoever sets this has a Kafka of his own in mind, which does not answer a question in plain text.
+        // Such a Kafka does not respond to the plaintext probe.
         (BrokerTarget::Auto, Some(_)) => Ok(BrokerTarget::Address),
         (wanted, _) => Ok(wanted),
     }
 }
 
-/// The longest that it may stay: a year, as for every duration that is typed.
+/// A year, as for duration options.
 const LONGEST_IDLE: Duration = Duration::from_hours(8_766);
 
-/// How long a background broker stays, by the environment.
-pub(super) fn idle(typed: Option<&str>) -> Result<Duration, Failure> {
-    let Some(typed) = typed.filter(|typed| !typed.is_empty()) else { return Ok(DEFAULT_IDLE) };
-    let idle = typed
+/// The idle time of a background broker, from the environment.
+pub(super) fn idle(arguments: Option<&str>) -> Result<Duration, Failure> {
+    let Some(arguments) = arguments.filter(|arguments| !arguments.is_empty()) else { return Ok(DEFAULT_IDLE) };
+    let idle = arguments
         .parse::<humantime::Duration>()
         .ok()
         .map(Duration::from)
         .filter(|idle| !idle.is_zero() && *idle <= LONGEST_IDLE);
     idle.ok_or_else(|| {
-        usage(format!("{IDLE_VARIABLE}={typed}: no duration"))
-            .hint("a number above zero with its unit, as in 500ms, 30s, 5m or 1h30m, and 1y at most")
+        usage(format!("{IDLE_VARIABLE}={arguments}: invalid duration"))
+            .hint("use a positive number with a unit, as in 500ms, 30s, 5m or 1h30m, at most 1y")
     })
 }
 
-/// What `broker` is to be.
+/// Settings of `broker`.
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
-    /// Where it listens.
     pub listen: SocketAddr,
-    /// What clients are told to connect to, where it differs.
+    /// The address for clients, if it differs.
     pub advertise: Option<(String, u16)>,
-    /// The folder of its data; `None` for memory.
+    /// The data directory; `None` in memory.
     pub folder: Option<PathBuf>,
-    /// Flush before anything is acknowledged.
+    /// Flush before acknowledging.
     pub fsync: bool,
-    /// How long it stays after its last client; `None` for ever.
+    /// Stop this long after the last client; `None` for never.
     pub idle: Option<Duration>,
-    /// Started by a command, which waits for its first line.
+    /// Started by another command, which reads the first line.
     pub background: bool,
 }
 
-/// The settings of `broker`.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn broker(typed: &cli::Broker, global: &cli::Global) -> Result<BrokerSettings, Failure> {
+/// Fails with exit code 2 and a fix.
+pub fn broker(arguments: &cli::Broker, global: &cli::Global) -> Result<BrokerSettings, Failure> {
     if global.bootstrap_servers.is_some() {
-        return Err(usage("-b names a broker to talk to, and this command is one")
-            .hint("--listen says where it listens, --data which folder it is about"));
+        return Err(usage("-b is the address of a broker to connect to, but this command runs one")
+            .hint("use --listen for its address and --data for its data directory"));
     }
-    if typed.listen.ip().is_unspecified() && typed.advertise.is_none() {
+    if arguments.listen.ip().is_unspecified() && arguments.advertise.is_none() {
         return Err(usage(format!(
-            "--listen {} is every address of this machine, and none that a client can be told",
-            typed.listen
+            "--listen {} means all addresses of this machine, but clients need a specific one",
+            arguments.listen
         ))
-        .hint("add --advertise HOST:PORT with the name by which clients reach this machine"));
+        .hint("add --advertise HOST:PORT with the address that clients should use"));
     }
     Ok(BrokerSettings {
-        listen: typed.listen,
-        advertise: typed.advertise.clone(),
-        folder: (!typed.memory).then(|| typed.data.clone()),
-        fsync: typed.fsync,
-        idle: typed.idle.map(Duration::from),
-        background: typed.background,
+        listen: arguments.listen,
+        advertise: arguments.advertise.clone(),
+        folder: (!arguments.memory).then(|| arguments.data.clone()),
+        fsync: arguments.fsync,
+        idle: arguments.idle.map(Duration::from),
+        background: arguments.background,
     })
 }
 
@@ -100,27 +93,27 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     #[test]
-    fn how_long_a_broker_stays_is_a_duration() {
+    fn the_idle_time_is_a_duration() {
         assert_eq!(idle(None), Ok(Duration::from_secs(30)));
         assert_eq!(idle(Some("5m")), Ok(Duration::from_mins(5)));
-        for typed in ["30", "0s", "soon"] {
-            assert!(idle(Some(typed)).expect_err(typed).message.contains("FOODSTREAM_BROKER_IDLE"));
+        for arguments in ["30", "0s", "soon"] {
+            assert!(idle(Some(arguments)).expect_err(arguments).message.contains("FOODSTREAM_BROKER_IDLE"));
         }
     }
 
     #[test]
-    fn a_broker_that_listens_everywhere_must_say_how_it_is_reached() {
-        let settings = |words: &str| {
-            let typed = Cli::try_parse_from(words.split_whitespace()).expect("parses");
-            let Command::Broker(broker) = &typed.command else { unreachable!("only broker is typed here") };
-            super::broker(broker, &typed.global)
+    fn listening_everywhere_needs_an_advertised_address() {
+        let settings = |args: &str| {
+            let arguments = Cli::try_parse_from(args.split_whitespace()).expect("parses");
+            let Command::Broker(broker) = &arguments.command else { unreachable!("only broker is arguments here") };
+            super::broker(broker, &arguments.global)
         };
-        assert_eq!(settings("foodstream broker").expect("meant").folder, Some(".foodstream".into()));
-        assert_eq!(settings("foodstream broker --memory").expect("meant").folder, None);
+        assert_eq!(settings("foodstream broker").expect("resolved").folder, Some(".foodstream".into()));
+        assert_eq!(settings("foodstream broker --memory").expect("resolved").folder, None);
         let refused = settings("foodstream broker --listen 0.0.0.0:9092").expect_err("refused");
         assert!(refused.hint.expect("a hint").contains("--advertise"));
-        let told = settings("foodstream broker --listen 0.0.0.0:9092 --advertise lab:9092").expect("meant");
-        assert_eq!(told.advertise, Some(("lab".to_owned(), 9092)));
+        let text = settings("foodstream broker --listen 0.0.0.0:9092 --advertise lab:9092").expect("resolved");
+        assert_eq!(text.advertise, Some(("lab".to_owned(), 9092)));
         assert!(settings("foodstream broker -b localhost:9092").is_err());
     }
 }

@@ -1,5 +1,4 @@
-//! Owns what was meant about the connection to a broker: everything said about it, from the file up to the flag, as the
-//! properties of the client.
+//! Connection settings: properties from file, environment, `-X` and options, as librdkafka properties.
 
 use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
@@ -20,76 +19,70 @@ use crate::local_broker::BrokerTarget;
 use crate::report::printable;
 use crate::secrets::Secrets;
 
-/// Bound of every single wait for the broker where `--timeout` says none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection as it is meant, with what is to be said about it.
 pub(super) struct ResolvedConnection {
     pub connection: Connection,
     pub secrets: Secrets,
-    /// Not to be missed.
     pub warnings: Vec<String>,
-    /// For the curious: each property, its value and where it was said.
+    /// For `-v`: each property, its value and its source.
     pub details: Vec<String>,
 }
 
-/// What was said so far.
+/// Properties while they are collected.
 #[derive(Default)]
 struct Collector {
-    effective: Properties,
+    properties: Properties,
     secrets: Secrets,
     warnings: Vec<String>,
     details: Vec<String>,
 }
 
-/// The connection: flag, `-X`, environment (its bootstrap servers), file, default, the first that says something.
-///
-/// # Errors
-///
-/// With exit code 2, the place and the fix for whatever is wrong.
+/// Resolves the connection. Precedence: option, `-X`, environment, file, default. Fails with exit code 2, the place and
+/// a fix.
 pub(super) fn connection(
     global: &cli::Global,
     environment: Option<String>,
     from_parent: Option<&str>,
     log: LogSink,
 ) -> Result<ResolvedConnection, Failure> {
-    let mut said = Collector::default();
+    let mut collector = Collector::default();
     if let Some(lines) = from_parent {
-        said.lines("the script's connection", lines, 0o600)?;
+        collector.lines("the connection of the scenario", lines, 0o600)?;
     }
     if let Some(path) = &global.config {
-        said.file(path)?;
+        collector.file(path)?;
     }
     let servers =
-        |value: String, source| PropertyValue { key: "bootstrap.servers".to_owned(), value, source, spelled: None };
+        |value: String, source| PropertyValue { key: "bootstrap.servers".to_owned(), value, source, alias: None };
     if let Some(value) = environment.filter(|servers| !servers.is_empty()) {
-        said.effective.say(servers(value, PropertySource::Environment(super::BOOTSTRAP_VARIABLE)));
+        collector.properties.add(servers(value, PropertySource::Environment(super::BOOTSTRAP_VARIABLE)));
     }
-    for (number, typed) in (1..).zip(&global.properties) {
-        said.typed(number, typed.as_str())?;
+    for (number, arguments) in (1..).zip(&global.properties) {
+        collector.arguments(number, arguments.as_str())?;
     }
     if let Some(value) = &global.bootstrap_servers {
-        said.effective.say(servers(value.clone(), PropertySource::Flag("-b")));
+        collector.properties.add(servers(value.clone(), PropertySource::Flag("-b")));
     }
-    said.settled(global, log)
+    collector.settled(global, log)
 }
 
 impl Collector {
     fn file(&mut self, path: &Path) -> Result<(), Failure> {
         let name = path.display().to_string();
         let cannot = |error: std::io::Error| {
-            usage(format!("{name} cannot be read: {error}")).hint("check -F and the file's permissions")
+            usage(format!("cannot read {name}: {error}")).hint("check -F and the file's permissions")
         };
         let bytes = std::fs::read(path).map_err(cannot)?;
         let mode = std::fs::metadata(path).map_err(cannot)?.permissions().mode();
         self.lines(&name, &decoded(&bytes), mode)
     }
 
-    /// Takes the lines of a properties file that has this mode.
+    /// Adds the lines of a properties file with this file mode.
     fn lines(&mut self, name: &str, text: &str, mode: u32) -> Result<(), Failure> {
         let entries = java_properties::entries(text).map_err(|malformed| {
             usage(format!("{name}:{}: \\u without four hexadecimal digits", malformed.line))
-                .hint("in this format a backslash begins an escape: write \\\\ for one")
+                .hint("a backslash starts an escape in this format: write \\\\ for a backslash")
         })?;
         let mut guarded = None;
         for entry in entries {
@@ -101,48 +94,48 @@ impl Collector {
             }
             if entry.lost_backslash {
                 self.warnings.push(format!(
-                    "{source}: a backslash stands before a letter or digit and vanishes, as in Java; write \\\\ for one"
+                    "{source}: a backslash before a letter or digit is dropped, as in Java; write \\\\ for a backslash"
                 ));
             }
-            // Java's clients trim the values of their settings.
+            // Java's clients trim values.
             let (key, value) = (entry.key.trim(), entry.value.trim());
             if is_credential(key) && !value.is_empty() && guarded.is_none() {
                 guarded = Some((key.to_owned(), source.to_string()));
             }
-            self.say(key, value, source)?;
+            self.add(key, value, source)?;
         }
         if let Some((key, place)) = guarded.filter(|_| mode & 0o004 != 0) {
             self.warnings.push(format!(
-                "{place}: {key} stands in a file that every user of this machine can read (mode {:o}): chmod 600 {name}",
+                "{place}: every user of this machine can read {key} in this file (mode {:o}): run chmod 600 {name}",
                 mode & 0o777
             ));
         }
         Ok(())
     }
 
-    fn typed(&mut self, number: usize, typed: &str) -> Result<(), Failure> {
-        let Some((key, value)) = typed.split_once('=') else {
-            // Whatever it is, it may be a secret with its name forgotten.
-            let known = property_names().iter().any(|name| name == typed.trim());
-            let which = if known { typed.trim().to_owned() } else { format!("number {number}") };
+    fn arguments(&mut self, number: usize, arguments: &str) -> Result<(), Failure> {
+        let Some((key, value)) = arguments.split_once('=') else {
+            // The text may be a secret without its name.
+            let known = property_names().iter().any(|name| name == arguments.trim());
+            let which = if known { arguments.trim().to_owned() } else { format!("number {number}") };
             return Err(usage(format!("-X {which}: no value")).hint("write -X key=value, as in -X linger.ms=20"));
         };
         let key = key.trim();
         if is_credential(key) {
             self.warnings.push(format!(
-                "{}: every user of this machine can see it in the list of processes; put it into a file of mode 600 and \
-                 name that with -F",
+                "{}: every user of this machine can see it in the process list; put it into a file with mode 600 and \
+                 use that with -F",
                 place(&PropertySource::Property, key)
             ));
         }
-        self.say(key, value, PropertySource::Property)
+        self.add(key, value, PropertySource::Property)
     }
 
-    /// Takes one setting, whichever way it is spelled.
-    fn say(&mut self, name: &str, value: &str, source: PropertySource) -> Result<(), Failure> {
+    /// Adds a setting under any of its names.
+    fn add(&mut self, name: &str, value: &str, source: PropertySource) -> Result<(), Failure> {
         if name.is_empty() {
             return Err(
-                usage(format!("{source}: a property without a name")).hint("write key=value, as in linger.ms=20")
+                usage(format!("{source}: the property has no name")).hint("write key=value, as in linger.ms=20")
             );
         }
         if is_credential(name) {
@@ -154,108 +147,110 @@ impl Collector {
         match mapping {
             Some(Mapping::As(list)) => {
                 for (key, value) in list {
-                    self.keep(key, value, source.clone(), (key != name).then(|| name.to_owned()));
+                    self.insert(key, value, source.clone(), (key != name).then(|| name.to_owned()));
                 }
             }
             Some(Mapping::Unneeded(reason)) => {
-                self.details.push(format!("{here}: {name} is Java's and not needed: {reason}"));
+                self.details.push(format!("{here}: {name} is a Java setting that is not needed: {reason}"));
             }
             Some(Mapping::Ignored(reason)) => self.warnings.push(format!("{here}: {name} is ignored: {reason}")),
             None => {
                 let key = canonical_name(name);
                 if let Some(reason) = owned_property(key) {
-                    // A file may serve other programs too.
+                    // The file may also serve other programs.
                     if matches!(source, PropertySource::File { .. }) && matches_owned_value(key, value) {
-                        self.details.push(format!("{here}: {name} is what the program does anyhow"));
+                        self.details.push(format!("{here}: {name} has the value that the program sets anyway"));
                         return Ok(());
                     }
-                    return Err(usage(format!("{here}: the program owns this property: {reason}")).hint("leave it out"));
+                    return Err(usage(format!("{here}: the program owns this property: {reason}")).hint("omit it"));
                 }
-                self.keep(key, value.to_owned(), source, (key != name).then(|| name.to_owned()));
+                self.insert(key, value.to_owned(), source, (key != name).then(|| name.to_owned()));
             }
         }
         Ok(())
     }
 
-    fn keep(&mut self, key: &str, value: String, source: PropertySource, spelled: Option<String>) {
+    fn insert(&mut self, key: &str, value: String, source: PropertySource, alias: Option<String>) {
         if key == "sasl.oauthbearer.config" {
             self.secrets.add_pairs(&value);
         } else if is_credential(key) && key != java_names::MODULE {
             self.secrets.add(&value);
         }
-        self.effective.say(PropertyValue { key: key.to_owned(), value, source, spelled });
+        self.properties.add(PropertyValue { key: key.to_owned(), value, source, alias });
     }
 
-    /// What holds of all that was said, checked as a whole and by the library.
+    /// Checks the properties properties together and with librdkafka.
     fn settled(mut self, global: &cli::Global, log: LogSink) -> Result<ResolvedConnection, Failure> {
         self.check_names()?;
-        let holds = |key: &str| self.effective.get(key).map(|setting| setting.value.trim().to_ascii_lowercase());
+        let holds = |key: &str| self.properties.get(key).map(|setting| setting.value.trim().to_ascii_lowercase());
         let protocol = holds("security.protocol").unwrap_or_else(|| "plaintext".to_owned());
         let usual_method = holds("sasl.oauthbearer.method").as_deref() == Some("default");
-        let module = self.effective.take(java_names::MODULE);
+        let module = self.properties.take(java_names::MODULE);
         if usual_method {
-            // Without the feature the library takes not even its own default.
-            self.effective.take("sasl.oauthbearer.method");
+            // Without the feature, librdkafka does not even accept its own default.
+            self.properties.take("sasl.oauthbearer.method");
         }
-        tls_stores::settle(&mut self.effective, protocol.ends_with("ssl"))?;
+        tls_stores::settle(&mut self.properties, protocol.ends_with("ssl"))?;
         self.settle_servers(&protocol)?;
         if protocol.starts_with("sasl") {
             self.check_mechanism(module.as_ref())?;
         } else if let Some(unused) = ["sasl.password", "sasl.mechanisms", "sasl.oauthbearer.config"]
             .into_iter()
-            .find_map(|key| self.effective.get(key))
+            .find_map(|key| self.properties.get(key))
         {
-            let name = unused.spelled.as_ref().unwrap_or(&unused.key);
+            let name = unused.alias.as_ref().unwrap_or(&unused.key);
             self.warnings.push(format!(
-                "{}: {name} is not used: security.protocol is {protocol}, and sasl_ssl is the encrypted one with it",
+                "{}: {name} is not used, because security.protocol is {protocol}; use sasl_ssl for encryption and login",
                 unused.place()
             ));
         }
-        if let Some(off) = self.effective.get("enable.ssl.certificate.verification")
+        if let Some(off) = self.properties.get("enable.ssl.certificate.verification")
             && protocol.ends_with("ssl")
             && off.value.trim().eq_ignore_ascii_case("false")
         {
-            self.warnings.push(format!("{}: whoever answers is taken for the broker", off.place()));
+            self.warnings
+                .push(format!("{}: certificates are not verified, so any server can pose as the broker", off.place()));
         }
         self.check_values()?;
-        let properties = self.effective.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
-        if let Some(user) = self.effective.get("sasl.username") {
+        let properties = self.properties.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
+        if let Some(user) = self.properties.get("sasl.username") {
             self.secrets.allow(&user.value);
         }
         let mut connection = Connection::new(properties, global.timeout.map_or(DEFAULT_TIMEOUT, Into::into));
         connection.timeout_is_explicit = global.timeout.is_some();
-        self.details.extend(self.effective.lines(&connection.defaults()));
-        let log = hushed(log, self.secrets.clone());
+        self.details.extend(self.properties.lines(&connection.defaults()));
+        let log = redacting(log, self.secrets.clone());
         connection.wait_log = (!global.quiet).then(|| log.clone());
         connection.log = global.verbose.then_some(log);
         Ok(ResolvedConnection { connection, secrets: self.secrets, warnings: self.warnings, details: self.details })
     }
 
-    /// Names first: a name that is misspelt in the file stays wrong when another value wins.
+    /// Checks names first, because a misspelt name in a file is wrong even if another value overrides it.
     fn check_names(&self) -> Result<(), Failure> {
-        for setting in self.effective.all() {
+        for setting in self.properties.all() {
             if java_names::STORES.contains(&setting.key.as_str()) || setting.key == java_names::MODULE {
                 continue;
             }
-            if let Err(PropertyError::Unknown(words)) = check_property(&setting.key, "") {
+            if let Err(PropertyError::Unknown(reason)) = check_property(&setting.key, "") {
                 let nearest = nearest(&setting.key);
-                let told = nearest.is_some() || shown_name(&setting.key).is_some();
-                // The library's words hold the name.
-                let words = if told { words } else { "no property has a name like this one".to_owned() };
+                let message = nearest.is_some() || shown_name(&setting.key).is_some();
+                // The message of librdkafka contains the name.
+                let reason = if message { reason } else { "unknown property".to_owned() };
                 let suggestion = nearest.map_or_else(String::new, |known| format!("did you mean {known}? "));
-                return Err(usage(format!("{}: {}", setting.place(), printable(&words)))
-                    .hint(format!("{suggestion}librdkafka's CONFIGURATION.md lists its properties")));
+                return Err(usage(format!("{}: {}", setting.place(), printable(&reason)))
+                    .hint(format!("{suggestion}see the list of properties in librdkafka's CONFIGURATION.md")));
             }
         }
         Ok(())
     }
 
     fn check_values(&self) -> Result<(), Failure> {
-        for setting in self.effective.iter() {
+        for setting in self.properties.iter() {
             let place = setting.place();
             match check_property(&setting.key, &setting.value) {
                 Ok(()) => {}
-                // Of the names that the library leaves out, all but Kerberos's are for tokens of an identity provider.
+                // Of the properties that librdkafka was built without, all but Kerberos's are for tokens of an identity
+                // provider.
                 Err(PropertyError::NotBuiltIn(_)) if is_for_tokens(&setting.key) => {
                     return Err(usage(format!(
                         "{place}: {}: tokens of an identity provider are not built in",
@@ -263,54 +258,53 @@ impl Collector {
                     ))
                     .hint("build with the cargo feature `oidc`: cargo install --path . --features oidc"));
                 }
-                Err(PropertyError::Value(words) | PropertyError::Unknown(words) | PropertyError::NotBuiltIn(words)) => {
-                    let told = match &setting.source {
+                Err(
+                    PropertyError::Value(reason) | PropertyError::Unknown(reason) | PropertyError::NotBuiltIn(reason),
+                ) => {
+                    let message = match &setting.source {
                         _ if is_secret(&setting.key) => place,
                         PropertySource::Property => format!("{place}={}", setting.value),
-                        _ => format!("{place}: {}={}", setting.spelled.as_ref().unwrap_or(&setting.key), setting.value),
+                        _ => format!("{place}: {}={}", setting.alias.as_ref().unwrap_or(&setting.key), setting.value),
                     };
-                    return Err(usage(printable(&self.secrets.redact(&format!("{told}: {words}"))))
-                        .hint(format!("librdkafka's CONFIGURATION.md says what {} takes", setting.key)));
+                    return Err(usage(printable(&self.secrets.redact(&format!("{message}: {reason}"))))
+                        .hint(format!("see the allowed values of {} in librdkafka's CONFIGURATION.md", setting.key)));
                 }
             }
         }
         Ok(())
     }
 
-    /// Addresses are told in messages, and hold no secrets. What is malformed is refused before anybody waits for it.
+    /// Checks the addresses, which are printed in messages and contain no secrets.
     fn settle_servers(&mut self, protocol: &str) -> Result<(), Failure> {
-        let Some(servers) = self.effective.get("bootstrap.servers") else { return Ok(()) };
+        let Some(servers) = self.properties.get("bootstrap.servers") else { return Ok(()) };
         if servers.value.trim().is_empty() {
-            return Err(usage("the bootstrap servers are empty").hint("as in -b localhost:9092"));
+            return Err(usage("bootstrap.servers is empty").hint("as in -b localhost:9092"));
         }
         if servers.value.contains('@') {
-            return Err(usage(format!("{}: an address with a user or a password in it", servers.place())).hint(
-                "give host:port alone, and the credentials with sasl.username and sasl.password in a file for -F",
-            ));
+            return Err(usage(format!("{}: an address must not contain a user or a password", servers.place()))
+                .hint("use host:port only, and put sasl.username and sasl.password into a file for -F"));
         }
         if BrokerTarget::parse(Some(&servers.value))? != BrokerTarget::Address {
             return Ok(());
         }
         let addresses =
             addresses::read(&servers.value, protocol).map_err(|InvalidAddress { address, reason, hint }| {
-                let told = format!("{}: {reason}", servers.with_value(&address));
-                usage(self.secrets.redact(&told)).hint(hint)
+                let message = format!("{}: {reason}", servers.with_value(&address));
+                usage(self.secrets.redact(&message)).hint(hint)
             })?;
         if addresses.is_empty() {
-            return Err(
-                usage(format!("{}: there is no address in it", servers.place())).hint("as in -b localhost:9092")
-            );
+            return Err(usage(format!("{}: it contains no address", servers.place())).hint("as in -b localhost:9092"));
         }
-        self.effective.set("bootstrap.servers", addresses.join(","));
+        self.properties.set("bootstrap.servers", addresses.join(","));
         Ok(())
     }
 
-    /// What librdkafka would wait for until its time is up, or refuse in words that do not help.
+    /// Checks for mistakes that librdkafka would only report after a timeout or with an unclear message.
     fn check_mechanism(&self, module: Option<&PropertyValue>) -> Result<(), Failure> {
         const HINT: &str = "as in sasl.mechanism=PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
-        let Some(mechanism) = self.effective.get("sasl.mechanisms") else {
-            let protocol = self.effective.get("security.protocol").map_or_else(String::new, PropertyValue::place);
-            return Err(usage(format!("{protocol}: SASL without sasl.mechanism")).hint(HINT));
+        let Some(mechanism) = self.properties.get("sasl.mechanisms") else {
+            let protocol = self.properties.get("security.protocol").map_or_else(String::new, PropertyValue::place);
+            return Err(usage(format!("{protocol}: sasl.mechanism is missing")).hint(HINT));
         };
         let (here, name) = (mechanism.place(), mechanism.value.trim().to_ascii_uppercase());
         if name == "GSSAPI" {
@@ -323,9 +317,9 @@ impl Collector {
                 _ => name == "OAUTHBEARER",
             };
             if !fits {
-                let message = format!("{here}: sasl.mechanism={} does not go with {}", name, module.value);
+                let message = format!("{here}: sasl.mechanism={} does not match {}", name, module.value);
                 return Err(usage(message).hint(format!(
-                    "{} says {}: let the two agree",
+                    "{} says {}: use the same mechanism in both",
                     module.place(),
                     module.value
                 )));
@@ -334,30 +328,30 @@ impl Collector {
         if name == "OAUTHBEARER" { self.check_tokens(mechanism) } else { Ok(()) }
     }
 
-    /// Where tokens come from. Of claims that it cannot read the library tells late, and quotes them.
+    /// Checks the source of tokens. librdkafka reports invalid claims late, and quotes them.
     fn check_tokens(&self, mechanism: &PropertyValue) -> Result<(), Failure> {
         const CLAIMS: [&str; 5] = ["principal", "principalClaimName", "scope", "scopeClaimName", "lifeSeconds"];
         let says = |key: &str, value: &str| {
-            self.effective.get(key).is_some_and(|setting| setting.value.trim().eq_ignore_ascii_case(value))
+            self.properties.get(key).is_some_and(|setting| setting.value.trim().eq_ignore_ascii_case(value))
         };
         if says("sasl.oauthbearer.method", "oidc") {
             return Ok(());
         }
         if !says("enable.sasl.oauthbearer.unsecure.jwt", "true") {
-            return Err(usage(format!("{}: OAUTHBEARER without a source of tokens", mechanism.place())).hint(
-                "sasl.oauthbearer.method=oidc asks an identity provider; enable.sasl.oauthbearer.unsecure.jwt=true makes \
-                 unsigned ones, for tests",
+            return Err(usage(format!("{}: OAUTHBEARER needs a source of tokens", mechanism.place())).hint(
+                "use sasl.oauthbearer.method=oidc for an identity provider, or enable.sasl.oauthbearer.unsecure.jwt=true for \
+                 unsigned tokens in tests",
             ));
         }
-        let claims = self.effective.get("sasl.oauthbearer.config").unwrap_or(mechanism);
+        let claims = self.properties.get("sasl.oauthbearer.config").unwrap_or(mechanism);
         let pairs: Vec<Option<(&str, &str)>> =
             claims.value.split(' ').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=')).collect();
         let known = |name: &str| CLAIMS.contains(&name) || name.starts_with("extension_");
         if !pairs.iter().all(|pair| pair.is_some_and(|(name, value)| known(name) && !value.is_empty()))
             || !pairs.iter().flatten().any(|(name, _)| *name == "principal")
         {
-            return Err(usage(format!("{}: the claims of an unsigned token cannot be read", claims.place())).hint(
-                "as in sasl.oauthbearer.config=principal=alice scope=read,write lifeSeconds=3600, separated by blanks; \
+            return Err(usage(format!("{}: cannot read the claims of an unsigned token", claims.place())).hint(
+                "as in sasl.oauthbearer.config=principal=alice scope=read,write lifeSeconds=3600, separated by spaces; \
                  also principalClaimName=, scopeClaimName= and extension_NAME=",
             ));
         }
@@ -365,17 +359,17 @@ impl Collector {
     }
 }
 
-/// Whether a property is about tokens of an identity provider, or the connection to one.
+/// Whether a property concerns tokens of an identity provider or the connection to it.
 fn is_for_tokens(key: &str) -> bool {
     key.starts_with("sasl.oauthbearer.") || key.starts_with("https.")
 }
 
-/// A sink that gets no secrets.
-fn hushed(log: LogSink, secrets: Secrets) -> LogSink {
+/// A log sink with redacted secrets.
+fn redacting(log: LogSink, secrets: Secrets) -> LogSink {
     LogSink(std::sync::Arc::new(move |line| (log.0)(&secrets.redact(line))))
 }
 
-/// A file's text: UTF-8, and Latin-1 where it is none, as Java reads every file.
+/// The text of a file: UTF-8, otherwise Latin-1, as Java reads all files.
 fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
@@ -384,7 +378,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The known name that a misspelt one is nearest to, if any is near.
+/// The most similar known name, if one is similar enough.
 fn nearest(name: &str) -> Option<String> {
     let known = property_names().into_iter().chain(java_names::names().map(str::to_owned));
     let (distance, known) = known.map(|known| (strsim::damerau_levenshtein(name, &known), known)).min()?;

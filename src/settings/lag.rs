@@ -1,4 +1,4 @@
-//! Owns what was meant by `lag`: which groups and topics, to which end, how often, and what is too much.
+//! Settings of `lag`: groups, topics, isolation, interval and condition.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,67 +9,60 @@ use crate::exit::Failure;
 use crate::kafka::TopicChoice;
 use crate::lag::{Condition, Isolation};
 
-/// Below it, looking is all that would be measured.
+/// Below this interval, sampling would mostly measure itself.
 const SHORTEST_WATCH: Duration = Duration::from_millis(50);
 
-/// What `lag` is to show.
 #[derive(Debug, Clone)]
 pub struct LagSettings {
-    /// Groups as the cluster knows them; none for those of the prefix.
+    /// Full group names; empty for the groups of the prefix.
     pub groups: Vec<String>,
-    /// Only these topics; none for all that a group has offsets for.
+    /// Topics; empty for all with offsets of a group.
     pub topics: Vec<TopicChoice>,
-    /// To which end lag is counted.
     pub isolation: Isolation,
-    /// Look again this often.
+    /// Sampling interval.
     pub watch: Option<Duration>,
-    /// What is too much.
+    /// `--fail-if`
     pub fail_if: Option<Condition>,
-    /// Whether a group or offsets that are not there may pass.
+    /// Whether missing groups and offsets do not fail.
     pub allow_missing: bool,
-    /// Where the samples also go.
     pub csv: Option<PathBuf>,
-    /// Where the page goes.
     pub html: Option<PathBuf>,
 }
 
-/// The settings of `lag`.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn lag(typed: &cli::Lag) -> Result<LagSettings, Failure> {
+/// Fails with exit code 2 and a fix.
+pub fn lag(arguments: &cli::Lag) -> Result<LagSettings, Failure> {
     let mut groups: Vec<String> = Vec::new();
-    for group in &typed.group {
+    for group in &arguments.group {
         check_group(Some(group))?;
         if !groups.contains(group) {
             groups.push(group.clone());
         }
     }
-    let topics = typed.topic.iter().map(|text| choice(text)).collect::<Result<_, _>>()?;
-    let watch = typed.watch.map(Duration::from);
+    let topics = arguments.topic.iter().map(|text| choice(text)).collect::<Result<_, _>>()?;
+    let watch = arguments.watch.map(Duration::from);
     if watch.is_some_and(|watch| watch < SHORTEST_WATCH) {
-        return Err(usage("--watch: looking more often than every 50 ms shows the looking").hint("as in --watch 1s"));
+        return Err(usage("--watch: the interval must be at least 50 ms").hint("as in --watch 1s"));
     }
-    let fail_if = typed.fail_if.as_deref().map(|text| {
-        text.parse::<Condition>().map_err(|problem| usage(format!("--fail-if {text:?} is no condition")).hint(problem))
+    let fail_if = arguments.fail_if.as_deref().map(|text| {
+        text.parse::<Condition>()
+            .map_err(|problem| usage(format!("--fail-if {text:?}: invalid condition")).hint(problem))
     });
     Ok(LagSettings {
         groups,
         topics,
-        isolation: match typed.isolation {
+        isolation: match arguments.isolation {
             LagIsolation::ReadCommitted => Isolation::ReadCommitted,
             LagIsolation::ReadUncommitted => Isolation::ReadUncommitted,
         },
         watch,
         fail_if: fail_if.transpose()?,
-        allow_missing: typed.allow_missing,
-        csv: typed.csv.clone(),
-        html: typed.html.clone(),
+        allow_missing: arguments.allow_missing,
+        csv: arguments.csv.clone(),
+        html: arguments.html.clone(),
     })
 }
 
-/// `NAME`, or `NAME:0,1` for some partitions; no topic has a colon in its name.
+/// `NAME` or `NAME:0,1`; topic names contain no colon.
 fn choice(text: &str) -> Result<TopicChoice, Failure> {
     let refused =
         |what: &str| usage(format!("--topic {text:?}: {what}")).hint("as in --topic orders, or --topic orders:0,1");
@@ -78,11 +71,11 @@ fn choice(text: &str) -> Result<TopicChoice, Failure> {
         Some((topic, list)) => {
             let number = |text: &str| text.trim().parse::<i32>().ok().filter(|number| *number >= 0);
             let partitions: Option<Vec<i32>> = list.split(',').map(number).collect();
-            (topic, Some(partitions.ok_or_else(|| refused("partitions are numbers with commas between them"))?))
+            (topic, Some(partitions.ok_or_else(|| refused("expected partition numbers separated by commas"))?))
         }
     };
     if topic.is_empty() {
-        return Err(refused("no topic is named"));
+        return Err(refused("the topic name is missing"));
     }
     Ok(TopicChoice { topic: topic.to_owned(), partitions })
 }
@@ -95,18 +88,18 @@ mod tests {
     use crate::cli::{Cli, Command};
     use crate::exit::Code;
 
-    fn meant(words: &[&str]) -> Result<LagSettings, Failure> {
-        let words = ["foodstream", "lag"].iter().chain(words);
-        let Command::Lag(typed) = Cli::try_parse_from(words).expect("parses").command else {
-            unreachable!("only lag is typed here")
+    fn resolve(args: &[&str]) -> Result<LagSettings, Failure> {
+        let args = ["foodstream", "lag"].iter().chain(args);
+        let Command::Lag(arguments) = Cli::try_parse_from(args).expect("parses").command else {
+            unreachable!("only lag is arguments here")
         };
-        lag(&typed)
+        lag(&arguments)
     }
 
     #[test]
-    fn groups_and_topics_are_taken_as_the_cluster_knows_them() {
-        let settings = meant(&["--group", "b", "--group", "a", "--group", "b", "--topic", "t", "--topic", "u:2,0"]);
-        let settings = settings.expect("meant");
+    fn takes_full_names_of_groups_and_topics() {
+        let settings = resolve(&["--group", "b", "--group", "a", "--group", "b", "--topic", "t", "--topic", "u:2,0"]);
+        let settings = settings.expect("resolved");
         assert_eq!(settings.groups, ["b", "a"]);
         let choice = |topic: &str, partitions| TopicChoice { topic: topic.to_owned(), partitions };
         assert_eq!(settings.topics, [choice("t", None), choice("u", Some(vec![2, 0]))]);
@@ -114,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_flag_and_the_fix() {
-        for (words, named) in [
+    fn a_mistake_reports_its_flag() {
+        for (args, named) in [
             (&["--group", ""][..], "--group"),
             (&["--topic", ""], "--topic"),
             (&["--topic", ":1"], "--topic"),
@@ -126,9 +119,9 @@ mod tests {
             (&["--fail-if", "much"], "--fail-if"),
             (&["--watch", "1ms"], "--watch"),
         ] {
-            let failure = meant(words).expect_err(named);
-            assert_eq!(failure.code, Code::Usage, "{words:?}");
-            assert!(failure.message.contains(named) && failure.hint.is_some(), "{words:?}: {failure}");
+            let failure = resolve(args).expect_err(named);
+            assert_eq!(failure.code, Code::Usage, "{args:?}");
+            assert!(failure.message.contains(named) && failure.hint.is_some(), "{args:?}: {failure}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Owns what was meant: typed and cross-checked settings from what was typed, the environment and a properties file.
+//! Resolved and cross-checked settings, from the arguments, the environment and a properties file.
 
 mod addresses;
 mod broker;
@@ -9,6 +9,7 @@ mod jaas;
 mod java_names;
 mod java_properties;
 mod lag;
+mod login_module;
 mod outputs;
 mod precedence;
 mod produce;
@@ -33,40 +34,36 @@ pub use outputs::outputs;
 pub use produce::{ProduceSettings, produce};
 pub use replay::{ReplaySettings, replay};
 
-/// The environment variable of the bootstrap servers.
 pub const BOOTSTRAP_VARIABLE: &str = "FOODSTREAM_BOOTSTRAP_SERVERS";
 
-/// What is said to the process beside its command line.
+/// Settings from outside of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// `FOODSTREAM_BOOTSTRAP_SERVERS`
     pub bootstrap: Option<String>,
-    /// `FOODSTREAM_BROKER_IDLE`
     pub broker_idle: Option<String>,
-    /// The lines of a properties file, from the process that started this one and holds its leash.
+    /// Lines of a properties file, from the parent process (`--leash`).
     pub from_parent: Option<String>,
 }
 
-/// What every command needs.
+/// Settings of all commands.
 #[derive(Debug, Clone)]
 pub struct Common {
-    /// What was said about which broker it is to be.
+    /// Which broker the settings ask for.
     pub wanted: BrokerTarget,
-    /// How long a broker that is started in the background stays after its last client.
+    /// How long a background broker keeps running after its last client.
     pub broker_idle: Duration,
-    /// The broker and how to talk to it; its address is chosen where none was named.
+    /// The connection; if no address is set, one is chosen later.
     pub connection: Connection,
-    /// What no message may hold.
+    /// Values to redact from all output.
     pub secrets: Secrets,
-    /// What the user must not miss about the connection's settings.
+    /// Warnings about the connection settings.
     pub warnings: Vec<String>,
-    /// For the curious: each property of the connection, its value and where it was said; no secrets.
+    /// For `-v`: each connection property with its value and source, without secrets.
     pub details: Vec<String>,
-    /// The names behind the prefix.
     pub names: Names,
-    /// Whether the answer is a JSON document.
+    /// Whether to print a JSON document.
     pub json: bool,
-    /// Where the JSON document also goes.
+    /// The file for the JSON document.
     pub report: Option<PathBuf>,
 }
 
@@ -74,11 +71,8 @@ fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Code::Usage, message)
 }
 
-/// The settings that all commands share: flag, `-X`, environment, file, default, the first that says something.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
+/// The settings of all commands. Precedence: option, `-X`, environment, file, default. Fails with exit code 2 and a
+/// fix.
 pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> Result<Common, Failure> {
     let connection::ResolvedConnection { connection, secrets, warnings, details } =
         connection::connection(global, environment.bootstrap, environment.from_parent.as_deref(), log)?;
@@ -97,31 +91,31 @@ pub fn common(global: &cli::Global, environment: Environment, log: LogSink) -> R
     })
 }
 
-/// Whether a command runs until it is stopped, so that a stop is its goal, whenever it comes.
+/// Whether a command runs until it is stopped, so that a stop is a success.
 #[must_use]
 pub fn is_live(command: &cli::Command) -> bool {
     match command {
-        cli::Command::Inventory(typed) => !typed.until_end,
-        cli::Command::Analytics(typed) => !typed.until_end && !typed.from_beginning,
-        cli::Command::Lag(typed) => typed.watch.is_some(),
+        cli::Command::Inventory(arguments) => !arguments.until_end,
+        cli::Command::Analytics(arguments) => !arguments.until_end && !arguments.from_beginning,
+        cli::Command::Lag(arguments) => arguments.watch.is_some(),
         _ => false,
     }
 }
 
-/// Kafka's rule for topic names, which groups share here because they share the prefix.
+/// Kafka's rule for topic names. It also applies to groups, which have the same prefix.
 fn check_name(flag: &str, name: &str, longest: usize) -> Result<(), Failure> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if name.len() > longest || !name.bytes().all(legal) {
-        return Err(usage(format!("{flag} {name:?} cannot be part of a topic's name"))
-            .hint(format!("letters, digits, '.', '_' and '-', at most {longest} of them")));
+        return Err(usage(format!("{flag} {name:?} cannot be used in topic names"))
+            .hint(format!("use at most {longest} letters, digits, '.', '_' and '-'")));
     }
     Ok(())
 }
 
 fn check_group(group: Option<&str>) -> Result<(), Failure> {
     match group {
-        Some("") => Err(usage("--group is empty").hint("leave it out for the usual group")),
-        Some(name) if name.contains('\0') => Err(usage("--group: a group's name holds no NUL")),
+        Some("") => Err(usage("--group is empty").hint("omit it to use the default group")),
+        Some(name) if name.contains('\0') => Err(usage("--group: a group name cannot contain NUL")),
         Some(name) if name.len() > 249 => Err(usage("--group is longer than 249 bytes")),
         _ => Ok(()),
     }
@@ -134,29 +128,30 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn typed(words: &str) -> Cli {
-        Cli::try_parse_from(words.split_whitespace()).expect("parses")
+    fn arguments(args: &str) -> Cli {
+        Cli::try_parse_from(args.split_whitespace()).expect("parses")
     }
 
-    fn meant(words: &str, environment: Option<&str>) -> Result<Common, Failure> {
+    fn resolve(args: &str, environment: Option<&str>) -> Result<Common, Failure> {
         let environment =
             Environment { bootstrap: environment.map(str::to_owned), broker_idle: None, from_parent: None };
-        common(&typed(words).global, environment, LogSink(std::sync::Arc::new(|_| {})))
+        common(&arguments(args).global, environment, LogSink(std::sync::Arc::new(|_| {})))
     }
 
-    fn produced(words: &str) -> Result<ProduceSettings, Failure> {
-        let Command::Produce(produce) = typed(words).command else { unreachable!("only produce is typed here") };
+    fn produce_settings(args: &str) -> Result<ProduceSettings, Failure> {
+        let Command::Produce(produce) = arguments(args).command else { unreachable!("only produce is arguments here") };
         super::produce(&produce, 1_800_000_000_000, 1)
     }
 
     #[test]
-    fn the_flag_wins_over_x_over_the_environment_over_the_file() {
+    fn applies_the_precedence_of_sources() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("client.properties");
         std::fs::write(&file, "# a comment\nbootstrap.servers=file:1\nlinger.ms = 7\n").expect("written");
         let file = file.display();
-        let bootstrap =
-            |words: String, environment| meant(&words, environment).expect("meant").connection.bootstrap().to_owned();
+        let bootstrap = |args: String, environment| {
+            resolve(&args, environment).expect("resolved").connection.bootstrap().to_owned()
+        };
         assert_eq!(bootstrap("foodstream replay".into(), None), "localhost:9092");
         assert_eq!(bootstrap(format!("foodstream replay -F {file}"), None), "file:1");
         assert_eq!(bootstrap(format!("foodstream replay -F {file}"), Some("env:2")), "env:2");
@@ -166,13 +161,13 @@ mod tests {
             "flag:4"
         );
         assert_eq!(
-            meant(&format!("foodstream replay -F {file}"), None).expect("meant").connection.property("linger.ms"),
+            resolve(&format!("foodstream replay -F {file}"), None).expect("resolved").connection.property("linger.ms"),
             Some("7")
         );
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place_and_the_fix() {
+    fn a_mistake_reports_its_place() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("client.properties");
         std::fs::write(&file, "linger.ms=7\nisolation.level=read_uncommitted\n").expect("written");
@@ -185,16 +180,16 @@ mod tests {
             (format!("foodstream replay -F {}", folder.path().join("missing").display()), "missing"),
             ("foodstream replay --prefix a/b".to_owned(), "--prefix"),
         ];
-        for (words, named) in cases {
-            let failure = meant(&words, None).expect_err(&words);
-            assert_eq!(failure.code, Code::Usage, "{words}");
-            assert!(failure.message.contains(named), "{words}: {failure}");
+        for (args, named) in cases {
+            let failure = resolve(&args, None).expect_err(&args);
+            assert_eq!(failure.code, Code::Usage, "{args}");
+            assert!(failure.message.contains(named), "{args}: {failure}");
         }
     }
 
     #[test]
-    fn the_broker_is_chosen_only_where_nothing_speaks_of_another() {
-        let wanted = |words: &str, environment| meant(words, environment).map(|common| common.wanted);
+    fn other_settings_decide_about_the_broker() {
+        let wanted = |args: &str, environment| resolve(args, environment).map(|common| common.wanted);
         assert_eq!(wanted("foodstream replay", None), Ok(BrokerTarget::Auto));
         assert_eq!(wanted("foodstream replay", Some("embedded")), Ok(BrokerTarget::Embedded(".foodstream".into())));
         assert_eq!(
@@ -207,23 +202,24 @@ mod tests {
             Ok(BrokerTarget::Address)
         );
         let refused = wanted("foodstream replay -b embedded -X security.protocol=ssl", None);
-        assert!(refused.expect_err("refused").message.contains("plain text"));
+        assert!(refused.expect_err("refused").message.contains("plaintext"));
     }
 
     #[test]
-    fn a_rate_sets_event_time_unless_a_start_is_given() {
-        let paced = produced("foodstream produce --rate 500/s --duration 2s").expect("meant");
+    fn a_rate_sets_the_event_time() {
+        let paced = produce_settings("foodstream produce --rate 500/s --duration 2s").expect("resolved");
         assert!(paced.follows_the_clock);
         assert_eq!(paced.count, Some(1000));
-        let fixed = produced("foodstream produce --rate 500/s --start-time 2026-11-22T12:00:00Z").expect("meant");
-        let free = produced("foodstream produce --start-time 2026-11-22T12:00:00Z").expect("meant");
+        let fixed =
+            produce_settings("foodstream produce --rate 500/s --start-time 2026-11-22T12:00:00Z").expect("resolved");
+        let free = produce_settings("foodstream produce --start-time 2026-11-22T12:00:00Z").expect("resolved");
         assert_eq!(fixed.workload, free.workload, "the rate must not change a record whose start is given");
-        assert!(produced("foodstream produce --rate 500/s --orders-per-minute 10").is_err());
+        assert!(produce_settings("foodstream produce --rate 500/s --orders-per-minute 10").is_err());
     }
 
     #[test]
-    fn the_default_start_is_a_full_hour_that_lets_the_run_end_before_now() {
-        let run = produced("foodstream produce").expect("meant");
+    fn the_default_event_time_ends_before_now() {
+        let run = produce_settings("foodstream produce").expect("resolved");
         assert_eq!(run.workload.start.millis() % 3_600_000, 0);
         let end = run.workload.event_time(9_999).expect("in range").millis();
         assert!(end < 1_800_000_000_000 && end > 1_800_000_000_000 - 2 * 3_600_000, "{end}");

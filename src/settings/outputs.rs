@@ -1,4 +1,4 @@
-//! Owns which files a command line will leave behind, so that they are looked at before anything else is done.
+//! Output files of a command line, to be checked before the work begins.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,17 +6,13 @@ use super::usage;
 use crate::cli::{Cli, Command, Scenario, ScenarioCommand};
 use crate::exit::Failure;
 
-/// The files that a command writes at its end, defaults included.
-///
-/// # Errors
-///
-/// With exit code 2 when two of them are one: the later would take the place of the earlier.
-pub fn outputs(typed: &Cli) -> Result<Vec<PathBuf>, Failure> {
+/// The files that a command writes at its end, including defaults. Fails with exit code 2 if two of them are the same.
+pub fn outputs(arguments: &Cli) -> Result<Vec<PathBuf>, Failure> {
     let mut files: Vec<(&str, &Path)> = Vec::new();
-    if let Some(report) = &typed.global.report {
+    if let Some(report) = &arguments.global.report {
         files.push(("--report", report));
     }
-    match &typed.command {
+    match &arguments.command {
         Command::Analytics(analytics) => files.push(("--metrics-file", &analytics.metrics_file)),
         Command::Replay(replay) => {
             if !replay.dry_run && !replay.undo {
@@ -38,13 +34,13 @@ pub fn outputs(typed: &Cli) -> Result<Vec<PathBuf>, Failure> {
     for (index, (flag, path)) in files.iter().enumerate() {
         if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_one(other, path)) {
             return Err(usage(format!("{other} and {flag} name the same file, {}", path.display()))
-                .hint("give each a file of its own"));
+                .hint("use a different file for each"));
         }
     }
     Ok(files.into_iter().map(|(_, path)| path.to_owned()).collect())
 }
 
-/// Whether two paths are one as they are written; a device takes whatever comes.
+/// Whether two paths are equal as written; a device may be used twice.
 fn is_one(left: &Path, right: &Path) -> bool {
     let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
     !left.starts_with("/dev") && plain(left) == plain(right)
@@ -57,16 +53,16 @@ mod tests {
     use super::*;
     use crate::cli;
 
-    /// Flags that name a file which is read, a folder that a command makes by itself, or that `man` opens first thing.
+    /// Options for input files, directories, and the output of `man`, which checks its own files.
     const NO_OUTPUTS: &[&str] = &["config", "data", "folder", "from_file", "out"];
 
-    fn found(words: &str) -> Result<Vec<String>, Failure> {
-        let typed = Cli::try_parse_from(words.split_whitespace()).expect("parses");
-        outputs(&typed).map(|paths| paths.iter().map(|path| path.display().to_string()).collect())
+    fn found(args: &str) -> Result<Vec<String>, Failure> {
+        let arguments = Cli::try_parse_from(args.split_whitespace()).expect("parses");
+        outputs(&arguments).map(|paths| paths.iter().map(|path| path.display().to_string()).collect())
     }
 
     #[test]
-    fn every_flag_that_takes_a_file_is_looked_at_before_the_work() {
+    fn finds_every_option_with_an_output_file() {
         let command = cli::command();
         let mut flags = 0;
         let run = command.find_subcommand("scenario").and_then(|scenario| scenario.find_subcommand("run"));
@@ -80,11 +76,11 @@ mod tests {
                 }
                 let flag = argument.get_long().expect("a flag");
                 let name = if sub.get_name() == "run" { "scenario run script.toml" } else { sub.get_name() };
-                let words = format!("foodstream {name} --{flag} some-file");
+                let args = format!("foodstream {name} --{flag} some-file");
                 if ["completions", "man", "help"].contains(&sub.get_name()) {
                     continue;
                 }
-                assert!(found(&words).expect("meant").contains(&"some-file".to_owned()), "{words}");
+                assert!(found(&args).expect("resolved").contains(&"some-file".to_owned()), "{args}");
                 flags += 1;
             }
         }
@@ -92,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn one_file_for_two_answers_is_refused() {
-        for words in [
+    fn one_file_for_two_outputs_is_refused() {
+        for args in [
             "foodstream replay --initial-file same --after-file same",
             "foodstream replay --report ./metrics_initial.txt",
             "foodstream analytics --report x --metrics-file ./x",
         ] {
-            let failure = found(words).expect_err(words);
+            let failure = found(args).expect_err(args);
             assert!(failure.message.contains("name the same file"), "{failure}");
         }
         assert!(found("foodstream replay --initial-file /dev/null --after-file /dev/null").is_ok());

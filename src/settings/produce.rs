@@ -1,4 +1,4 @@
-//! Owns what was meant by `produce`: how many records, how fast, and which ones.
+//! Settings of `produce`: number of records, rate and workload.
 
 use std::time::Duration;
 
@@ -8,82 +8,76 @@ use crate::domain::EventTime;
 use crate::exit::Failure;
 use crate::workload::{self, Rate, WorkloadSettings};
 
-/// What `produce` is to do.
 #[derive(Debug, Clone)]
 pub struct ProduceSettings {
-    /// Number of records; `None` for as many as fit into the duration.
+    /// `None` for as many as fit into the duration.
     pub count: Option<u64>,
-    /// Stop after this time.
     pub duration: Option<Duration>,
-    /// The pace, where there is one.
     pub rate: Option<Rate>,
-    /// The workload; its start is the run's own when `follows_the_clock`.
+    /// Its start is replaced by the run's start if `follows_the_clock`.
     pub workload: WorkloadSettings,
-    /// Event time is the instant at which an event is due, so its start is when the run starts.
+    /// Event time is the due time of an event, so it starts with the run.
     pub follows_the_clock: bool,
-    /// Partitions of a topic that is created.
+    /// Partitions of a created topic.
     pub partitions: Option<i32>,
 }
 
-/// The settings of `produce`, for a clock and a seed to fall back on.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong.
-pub fn produce(typed: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<ProduceSettings, Failure> {
-    let duration = typed.duration.map(Duration::from);
-    let mut count = match (typed.count, duration) {
+/// Resolves the settings with the current time and a random seed. Fails with exit code 2 and a fix.
+pub fn produce(arguments: &cli::Produce, now_millis: i64, any_seed: u64) -> Result<ProduceSettings, Failure> {
+    let duration = arguments.duration.map(Duration::from);
+    let mut count = match (arguments.count, duration) {
         (Some(count), _) => Some(count.get()),
         (None, Some(_)) => None,
         (None, None) => Some(workload::DEFAULT_COUNT.get()),
     };
-    if let (Some(rate), Some(duration)) = (typed.rate, duration) {
-        // Known beforehand, and then the same whatever the machine does.
+    if let (Some(rate), Some(duration)) = (arguments.rate, duration) {
+        // Computed in advance, so that it does not depend on the machine.
         let due = rate.due_before(duration);
         count = Some(count.map_or(due, |count| count.min(due)));
     }
-    let follows_the_clock = typed.rate.is_some() && typed.start_time.is_none();
-    let spacing = match (typed.rate, typed.orders_per_minute) {
+    let follows_the_clock = arguments.rate.is_some() && arguments.start_time.is_none();
+    let spacing = match (arguments.rate, arguments.orders_per_minute) {
         (Some(_), Some(_)) if follows_the_clock => {
             return Err(usage("--orders-per-minute has no effect with --rate: event time follows the rate")
-                .hint("add --start-time for an event time of its own, or leave --orders-per-minute out"));
+                .hint("add --start-time to choose the event time, or omit --orders-per-minute"));
         }
         (Some(rate), _) if follows_the_clock => rate,
         (_, density) => Rate::per_minute(density.unwrap_or(workload::DEFAULT_ORDERS_PER_MINUTE)),
     };
-    let start = match typed.start_time {
+    let start = match arguments.start_time {
         Some(start) => Some(start),
         None if follows_the_clock => EventTime::from_millis(now_millis),
-        // How many will fit into a duration is not known: its event time starts at the last full hour.
+        // Without a count the run's length is unknown, so event time starts at the last full hour.
         None => workload::default_start(now_millis, count.unwrap_or(1), spacing),
     };
     let start = start.ok_or_else(|| {
         usage("the run's event time does not fit between 1970 and now")
-            .hint("give --start-time, fewer records or more --orders-per-minute")
+            .hint("use --start-time, fewer records or more --orders-per-minute")
     })?;
     let settings = WorkloadSettings {
-        seed: typed.seed.unwrap_or(any_seed),
+        seed: arguments.seed.unwrap_or(any_seed),
         start,
         spacing,
-        failure_rate: typed.failure_rate,
-        poison_rate: typed.poison_rate,
-        duplicate_rate: typed.duplicate_rate,
-        restaurants: typed.restaurants,
-        items: typed.items,
-        users: typed.users,
+        failure_rate: arguments.failure_rate,
+        poison_rate: arguments.poison_rate,
+        duplicate_rate: arguments.duplicate_rate,
+        restaurants: arguments.restaurants,
+        items: arguments.items,
+        users: arguments.users,
     };
     if let Some(count) = count
         && settings.event_time(count.saturating_sub(1)).is_none()
     {
-        return Err(usage("the run's event time ends after the year 9999")
-            .hint("give an earlier --start-time or fewer records"));
+        return Err(
+            usage("the run's event time ends after the year 9999").hint("use an earlier --start-time or fewer records")
+        );
     }
     Ok(ProduceSettings {
         count,
         duration,
-        rate: typed.rate,
+        rate: arguments.rate,
         workload: settings,
         follows_the_clock,
-        partitions: typed.partitions,
+        partitions: arguments.partitions,
     })
 }

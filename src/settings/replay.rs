@@ -1,4 +1,4 @@
-//! Owns what was meant by `replay`: a target in which a duration is a time and a file is its rows.
+//! Settings of `replay`: a duration is resolved to a time, and a file to its rows.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,46 +9,46 @@ use crate::cli;
 use crate::domain::EventTime;
 use crate::exit::Failure;
 use crate::replay::{OffsetFile, Target, TopicFilter};
+use crate::units::bytes;
 
-/// The largest file of offsets, in bytes: hundreds of thousands of partitions, and an end to what has none.
+/// In bytes: enough for hundreds of thousands of partitions, and a limit for endless input.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
-/// What a replay is to do.
 #[derive(Debug, Clone)]
 pub struct ReplaySettings {
-    /// Where to rewind to.
     pub target: Target,
-    /// What the target is limited to; everything where there are none.
+    /// Empty for all.
     pub topics: Vec<TopicFilter>,
-    /// Leave the group alone.
+    /// Do not change the group.
     pub shadow: bool,
     /// Wait this long for members to leave.
     pub wait_empty: Option<Duration>,
-    /// The user's own group name.
+    /// `--group`
     pub group: Option<String>,
-    /// All rows of the document's tables.
+    /// Show all rows of the tables.
     pub full: bool,
-    /// Where the plan goes as a file of offsets.
+    /// The file for the plan.
     pub export: Option<PathBuf>,
-    /// Where the page goes.
     pub html: Option<PathBuf>,
-    /// Where the report from before goes.
+    /// The file for the metrics before.
     pub initial_file: PathBuf,
-    /// Where the report from after goes.
+    /// The file for the metrics after.
     pub after_file: PathBuf,
 }
 
-/// What reads stdin to its end, as far as that many bytes.
+/// Reads stdin to its end, at most this many bytes.
 pub type ReadsStdin<'a> = &'a dyn Fn(u64) -> Result<Vec<u8>, Failure>;
 
-/// The settings of `replay`; `now` is the wall clock, in milliseconds since the epoch, `group` the group as the cluster knows it.
-///
-/// # Errors
-///
-/// With exit code 2 and the fix for whatever is wrong, a file of offsets with its line.
-pub fn replay(typed: &cli::Replay, now: i64, group: &str, stdin: ReadsStdin<'_>) -> Result<ReplaySettings, Failure> {
-    check_group(typed.group.as_deref())?;
-    let target = match typed {
+/// Resolves the settings. `now` is in milliseconds since the epoch, `group` the full group name. Fails with exit code 2
+/// and a fix.
+pub fn replay(
+    arguments: &cli::Replay,
+    now: i64,
+    group: &str,
+    stdin: ReadsStdin<'_>,
+) -> Result<ReplaySettings, Failure> {
+    check_group(arguments.group.as_deref())?;
+    let target = match arguments {
         cli::Replay { to_offset: Some(offset), .. } => Target::Offset(*offset),
         cli::Replay { to_datetime: Some(time), .. } => Target::Time(*time),
         cli::Replay { by_duration: Some(duration), .. } => Target::Time(before(now, (*duration).into())),
@@ -58,19 +58,19 @@ pub fn replay(typed: &cli::Replay, now: i64, group: &str, stdin: ReadsStdin<'_>)
     };
     Ok(ReplaySettings {
         target,
-        topics: typed.topic.clone(),
-        shadow: typed.shadow,
-        wait_empty: typed.wait_empty.map(Into::into),
-        group: typed.group.clone(),
-        full: typed.full,
-        export: typed.export.clone(),
-        html: typed.html.clone(),
-        initial_file: typed.initial_file.clone(),
-        after_file: typed.after_file.clone(),
+        topics: arguments.topic.clone(),
+        shadow: arguments.shadow,
+        wait_empty: arguments.wait_empty.map(Into::into),
+        group: arguments.group.clone(),
+        full: arguments.full,
+        export: arguments.export.clone(),
+        html: arguments.html.clone(),
+        initial_file: arguments.initial_file.clone(),
+        after_file: arguments.after_file.clone(),
     })
 }
 
-/// The instant that lies so far back; what lies before 1970 is 1970, where no record is.
+/// The time this long ago, at least 1970.
 fn before(now: i64, duration: Duration) -> EventTime {
     let back = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     EventTime::from_millis(now.saturating_sub(back).max(0)).unwrap_or_default()
@@ -78,8 +78,7 @@ fn before(now: i64, duration: Duration) -> EventTime {
 
 fn offset_file(path: &Path, group: &str, stdin: ReadsStdin<'_>) -> Result<OffsetFile, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| {
-        usage(format!("{} cannot be read: {error}", path.display()))
-            .hint("check --from-file and the file's permissions")
+        usage(format!("cannot read {}: {error}", path.display())).hint("check --from-file and the file's permissions")
     };
     let read = || -> std::io::Result<Vec<u8>> {
         let mut content = Vec::new();
@@ -89,12 +88,12 @@ fn offset_file(path: &Path, group: &str, stdin: ReadsStdin<'_>) -> Result<Offset
     let content =
         if path == Path::new("-") { stdin(LARGEST_FILE + 1)? } else { read().map_err(|error| unreadable(&error))? };
     if content.len() as u64 > LARGEST_FILE {
-        return Err(unreadable(&format_args!("it is larger than {} MiB", LARGEST_FILE >> 20)));
+        return Err(unreadable(&format_args!("it is larger than {}", bytes(LARGEST_FILE))));
     }
     OffsetFile::parse(&path.display().to_string(), &content, group).map_err(|error| {
         usage(error.to_string()).hint(
-            "a row is topic,partition,offset, or group,topic,partition,offset of which this group's are taken, without a \
-             header, as `foodstream replay --dry-run --export FILE` and kafka-consumer-groups --export write it",
+            "rows are topic,partition,offset, or group,topic,partition,offset, of which this group's are used; there is no \
+             header; `foodstream replay --dry-run --export FILE` and kafka-consumer-groups --export write this format",
         )
     })
 }
@@ -109,15 +108,15 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000_000;
 
-    fn meant(words: &[&str]) -> Result<ReplaySettings, Failure> {
-        let typed = Cli::try_parse_from(["foodstream", "replay"].iter().chain(words)).expect("parses");
-        let Command::Replay(replay) = typed.command else { unreachable!("only replay is typed here") };
+    fn resolve(args: &[&str]) -> Result<ReplaySettings, Failure> {
+        let arguments = Cli::try_parse_from(["foodstream", "replay"].iter().chain(args)).expect("parses");
+        let Command::Replay(replay) = arguments.command else { unreachable!("only replay is arguments here") };
         super::replay(&replay, NOW, "readers", &|_| Ok(b"readers,order-events,0,5\nothers,order-events,0,6\n".to_vec()))
     }
 
     #[test]
-    fn a_duration_is_a_time_and_both_spellings_of_a_time_are_one() {
-        let target = |words: &[&str]| meant(words).expect("meant").target.to_string();
+    fn a_duration_becomes_a_time() {
+        let target = |args: &[&str]| resolve(args).expect("resolved").target.to_string();
         assert_eq!(target(&[]), "--to-earliest");
         assert_eq!(target(&["--to-datetime", "2026-11-22T13:00:00+01:00"]), "--to-datetime 2026-11-22T12:00:00.000Z");
         assert_eq!(target(&["--to-datetime", "2026-11-22T12:00:00.000"]), "--to-datetime 2026-11-22T12:00:00.000Z");
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn two_targets_or_one_with_undo_are_refused() {
+    fn targets_exclude_each_other_and_undo() {
         let targets = [
             ["--to-earliest", ""],
             ["--to-offset", "5"],
@@ -139,9 +138,9 @@ mod tests {
             ["--shift-by", "-5"],
             ["--from-file", "plan.csv"],
         ];
-        let parses = |words: &[&str]| {
-            let words = ["foodstream", "replay"].iter().chain(words).filter(|word| !word.is_empty());
-            Cli::try_parse_from(words).is_ok()
+        let parses = |args: &[&str]| {
+            let args = ["foodstream", "replay"].iter().chain(args).filter(|word| !word.is_empty());
+            Cli::try_parse_from(args).is_ok()
         };
         for (index, one) in targets.iter().enumerate() {
             assert!(parses(one), "{one:?}");
@@ -154,27 +153,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_whole_or_told_with_its_line() {
+    fn a_file_is_read_or_reports_its_line() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("plan.csv");
         let named = path.display().to_string();
         std::fs::write(&path, "order-events,0,5\norder-events,0,6\n").expect("written");
-        let failure = meant(&["--from-file", &named]).expect_err("refused");
+        let failure = resolve(&["--from-file", &named]).expect_err("refused");
         assert_eq!(failure.code, Code::Usage);
-        assert!(failure.message.ends_with("plan.csv:2: order-events/0 is already in line 1"), "{failure}");
+        assert!(failure.message.contains("plan.csv:2: order-events/0"), "{failure}");
         std::fs::write(&path, "others,order-events,0,5\n").expect("written");
-        let others = meant(&["--from-file", &named]).expect_err("refused");
-        assert!(
-            others.message.ends_with("no row belongs to the group readers: the file has rows of others"),
-            "{others}"
-        );
-        let from_stdin = meant(&["--from-file", "-"]).expect("meant").target;
+        let others = resolve(&["--from-file", &named]).expect_err("refused");
+        assert!(others.message.contains("group readers"), "{others}");
+        let from_stdin = resolve(&["--from-file", "-"]).expect("resolved").target;
         assert_eq!(from_stdin.to_string(), "--from-file -");
         let Target::File(file) = from_stdin else { panic!("{from_stdin:?}") };
         assert_eq!(file.offset("order-events", 0), Some(5));
-        let missing = meant(&["--from-file", "/nowhere/plan.csv"]).expect_err("refused");
-        assert!(missing.message.starts_with("/nowhere/plan.csv cannot be read"), "{missing}");
-        let endless = meant(&["--from-file", "/dev/zero"]).expect_err("refused");
+        let missing = resolve(&["--from-file", "/nowhere/plan.csv"]).expect_err("refused");
+        assert!(missing.message.starts_with("cannot read /nowhere/plan.csv"), "{missing}");
+        let endless = resolve(&["--from-file", "/dev/zero"]).expect_err("refused");
         assert!(endless.message.contains("larger than 16 MiB"), "{endless}");
     }
 }

@@ -75,9 +75,7 @@ fn too_many_open_files_is_not_a_deleted_directory() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let before = prlimit(process, Resource::Nofile, Rlimit { current: Some(3), maximum }).expect("limited");
     let log = || fs::read_to_string(dir.path(".foodstream/broker.log")).expect("read");
-    until("it is told", || {
-        log().contains("whether the folder is still there is not known: Too many open files").then_some(())
-    });
+    until("it is told", || log().contains("cannot check the data directory: Too many open files").then_some(()));
     // Whoever has not enough files himself does not know whether there is a broker, and says so.
     let mut asked = limited(&dir, "-n 3", "broker --status").stderr(Stdio::piped()).spawn().expect("started");
     assert_ne!(asked.wait().expect("ended").code(), Some(3), "no files, and so no broker?");
@@ -86,7 +84,7 @@ fn too_many_open_files_is_not_a_deleted_directory() {
     dir.run("produce --count 20 --seed 8 -b embedded").expect(0);
     assert_eq!(dir.pid(".foodstream"), pid);
     assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 40);
-    assert_eq!(log().matches("whether the folder").count(), 1, "{}", log());
+    assert_eq!(log().matches("cannot check the data directory").count(), 1, "{}", log());
 }
 
 #[test]
@@ -95,7 +93,7 @@ fn file_size_limit_is_reported_to_clients() {
     // Blocks of 512 bytes, or of 1,024 in some shells.
     let broker = broker(&dir, "-f 400", "broker --listen 127.0.0.1:0 --data .foodstream");
     let produced = dir.run("produce --count 20000 --seed 7 --timeout 4s -b embedded").expect(4);
-    let message = "cannot write what it is sent: a file would exceed the file size limit of this process (`ulimit -f`)";
+    let message = "cannot write its data: a file would exceed the file size limit of this process (`ulimit -f`)";
     assert!(produced.stderr.contains("warning: the embedded broker over .foodstream ("), "{}", produced.stderr);
     assert_eq!(produced.stderr.matches(message).count(), 1, "{}", produced.stderr);
     // What was acknowledged is there, and can be read by a broker without the limit.
@@ -139,14 +137,14 @@ fn full_disk_is_reported_to_clients() {
         let broker = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data small/data");
         let produced = dir.run("produce --count 20000 --seed 7 --timeout 4s -b embedded:small/data").expect(4);
         assert_eq!(
-            produced.stderr.matches("cannot write what it is sent: the disk is full").count(),
+            produced.stderr.matches("cannot write its data: the disk is full").count(),
             1,
             "{}",
             produced.stderr
         );
         // Also who has nothing to send but a request that must be remembered.
         let decided = dir.run("inventory --until-end --timeout 4s -b embedded:small/data").expect(4);
-        assert!(decided.stderr.contains("cannot write what it is sent: the disk is full"), "{}", decided.stderr);
+        assert!(decided.stderr.contains("cannot write its data: the disk is full"), "{}", decided.stderr);
         drop(broker);
     });
     assert!(unmount());

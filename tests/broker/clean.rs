@@ -137,7 +137,11 @@ fn live_groups(env: &TestEnv) {
         }
         assert!(topics(env).contains(&env.topic("order-events")));
         let shown = env.run("clean --dry-run").expect(0);
-        assert!(shown.stderr.contains("it would be refused now") && shown.stderr.contains(named), "{}", shown.stderr);
+        assert!(
+            shown.stderr.contains("the deletion would be refused now") && shown.stderr.contains(named),
+            "{}",
+            shown.stderr
+        );
     };
     let running = env.start("inventory");
     until("it joins", || (!env.members("inventory-consumer-group").is_empty()).then_some(()));

@@ -352,7 +352,7 @@ fn partition_counts(env: &TestEnv) {
     assert_eq!(fitting.partitions("order-events"), 4);
     assert_refused(
         &fitting.run("produce --count 10 --partitions 5").expect(7),
-        ["--partitions 5", "order-events exists with 4 partitions"],
+        ["--partitions 5", "order-events already has 4 partitions"],
     );
     assert_eq!(record_count(&fitting, "order-events"), 10, "a refused run writes nothing");
     assert_eq!(fitting.document("produce --count 10 --partitions 4")["acknowledged"], 10);

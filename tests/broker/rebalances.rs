@@ -21,7 +21,7 @@ fn shared(env: &TestEnv) {
     until("the orders' topic appears", || {
         let listed = env.run("replay --dry-run");
         // Refused for want of the topic, until it is there.
-        (!listed.stderr.contains("there is no topic")).then_some(())
+        (!listed.stderr.contains("does not exist")).then_some(())
     });
     let args = format!("inventory {SHORT_TIMEOUTS} --output json");
     let mut members: Vec<Running> = (0..3).map(|_| env.start(&args)).collect();

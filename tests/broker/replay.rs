@@ -106,7 +106,7 @@ fn live_members(env: &TestEnv) {
     assert!(refused.stderr.contains("foodstream at") && refused.stderr.contains("--wait-empty"), "{}", refused.stderr);
     assert!(!env.dir().join("metrics_initial.txt").exists(), "and no file is left");
     let passed = env.run("analytics --from-beginning --output json").expect(0);
-    assert!(passed.stderr.contains("live") && passed.stderr.contains("left alone"), "{}", passed.stderr);
+    assert!(passed.stderr.contains("live") && passed.stderr.contains("not changed"), "{}", passed.stderr);
     assert_eq!(passed.document(), expected);
     let shadow = env.document("replay --shadow");
     assert_eq!(shadow["verdict"], "identical");

@@ -286,7 +286,7 @@ fn refused(env: &TestEnv) {
     for (args, message) in [
         ("--topic order-evnts", "--topic order-evnts: "),
         ("--topic order-events:0,3", "partition 3 does not exist, only 0 to 2"),
-        ("--topic order-events:1 --from-file plan.csv", "no row of plan.csv is of the partitions that --topic names"),
+        ("--topic order-events:1 --from-file plan.csv", "plan.csv has no row for the partitions selected by --topic"),
         ("--from-file missing.csv", "missing.csv cannot be read"),
         ("--shift-by 5", "a replay only goes back"),
         ("--to-offset 5 --shift-by -5", "cannot be used with"),

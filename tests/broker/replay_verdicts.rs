@@ -112,7 +112,7 @@ fn one_changed_record(env: &TestEnv) {
         .collect();
     assert!(metrics.contains(&"inventory.reserved_revenue"), "{metrics:?}");
     let text = other.run("replay --undo").expect(0);
-    assert!(text.stderr.contains("before its last switch"), "{}", text.stderr);
+    assert!(text.stderr.contains("before the last switch"), "{}", text.stderr);
 
     let mut changes = 0;
     let (_, document) = replayed("unknown", 3, &mut |topic, record| {
@@ -177,7 +177,7 @@ fn nothing(env: &TestEnv) {
     }
     produce_and_decide(&none, 50);
     let refused = none.run("replay --undo").expect(7);
-    assert!(refused.stderr.contains("no switch to undo"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("no replay to undo"), "{}", refused.stderr);
     // At the end already: a rewind to there reads nothing.
     none.run("analytics --until-end").expect(0);
     assert_eq!(causes(&none.run("replay --to-offset 99999 --output json").expect(3).document()), ["nothing_read"]);

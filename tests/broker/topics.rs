@@ -241,7 +241,7 @@ fn between_runs(env: &TestEnv) {
     let document = env.document("analytics --from-beginning");
     assert_eq!(document["total_orders"], 200);
     let run = env.run("replay --undo").expect(7);
-    assert!(run.stderr.contains("was deleted and created again since"), "{}", run.stderr);
+    assert!(run.stderr.contains("was deleted and created again: the state"), "{}", run.stderr);
     assert_offsets_match_positions(env, GROUP);
     assert_eq!(env.document("analytics --until-end")["total_orders"], 200);
     assert_eq!(env.document("replay")["verdict"], "identical");
@@ -445,7 +445,7 @@ fn lost_state_records(env: &TestEnv) {
     }
     assert_eq!(env.document("analytics --from-beginning")["total_orders"], 101);
     let run = env.run("replay --undo").expect(7);
-    assert!(run.stderr.contains("before the last switch is not whole"), "{}", run.stderr);
+    assert!(run.stderr.contains("before the last switch is incomplete"), "{}", run.stderr);
     assert_eq!(env.document("analytics --until-end")["total_orders"], 101);
     assert_eq!(env.document("replay")["verdict"], "identical");
     env.run("replay --undo").expect(0);

@@ -1,12 +1,11 @@
-//! Owns what shells and readers get: completions that complete, manual pages that man shows, help that fits a screen, and
-//! colour only where it is wanted.
+//! Shell completions, manual pages, length of the help and colours.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{foodstream, texts};
 
-/// The first words after which help can be asked for, as the help itself lists them.
+/// The commands listed in the help.
 fn commands() -> Vec<String> {
     let output = foodstream(Path::new("."), &["--help"]).output().expect("ended");
     let (help, _) = texts(&output);
@@ -20,17 +19,17 @@ fn exists(program: &str) -> bool {
 }
 
 #[test]
-fn every_help_shows_its_examples_before_its_usage_and_fits_a_screen_when_asked_for_the_short_form() {
+fn help_shows_examples_first() {
     let commands = commands();
     assert!(commands.len() >= 10, "{commands:?}");
     for command in commands.iter().map(String::as_str).chain([""]) {
         for flag in ["--help", "-h"] {
-            let words: Vec<&str> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
-            let output = foodstream(Path::new("."), &words).env("COLUMNS", "100").output().expect("ended");
+            let args: Vec<&str> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
+            let output = foodstream(Path::new("."), &args).env("COLUMNS", "100").output().expect("ended");
             let (help, _) = texts(&output);
-            let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("{words:?} has no {text:?}:\n{help}"));
-            assert!(place("\nExamples:\n  foodstream") < place("\nUsage: foodstream"), "{words:?}:\n{help}");
-            assert!(flag == "--help" || help.lines().count() <= 50, "{words:?}: {} lines", help.lines().count());
+            let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("{args:?} has no {text:?}:\n{help}"));
+            assert!(place("\nExamples:\n  foodstream") < place("\nUsage: foodstream"), "{args:?}:\n{help}");
+            assert!(flag == "--help" || help.lines().count() <= 50, "{args:?}: {} lines", help.lines().count());
         }
         let asked = foodstream(Path::new("."), &["help", command]).output().expect("ended");
         let flagged = foodstream(Path::new("."), &[command, "--help"]).output().expect("ended");
@@ -40,33 +39,51 @@ fn every_help_shows_its_examples_before_its_usage_and_fits_a_screen_when_asked_f
     }
 }
 
+/// `help.trycmd` records the global options once, for `foodstream --help`.
 #[test]
-fn bash_completes_what_was_begun() {
+fn every_command_has_the_same_global_options() {
+    let global_options = |command: &str| {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let output = foodstream(Path::new("."), &args).env("COLUMNS", "120").output().expect("ended");
+        let (help, _) = texts(&output);
+        let (_, options) = help.split_once("\nGlobal options:\n").unwrap_or_else(|| panic!("{command}:\n{help}"));
+        options.split("\n\nExit codes:").next().expect("a part").trim_end().to_owned()
+    };
+    let expected = global_options("");
+    let without_broker = ["completions", "man", "help"];
+    let nested = ["scenario run", "scenario check", "scenario list"].map(str::to_owned);
+    for command in commands().into_iter().filter(|name| !without_broker.contains(&name.as_str())).chain(nested) {
+        assert_eq!(global_options(&command), expected, "{command}");
+    }
+}
+
+#[test]
+fn bash_completes_arguments() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = foodstream(folder.path(), &["completions", "bash"]).output().expect("ended");
     let (script, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     std::fs::write(folder.path().join("foodstream.bash"), script).expect("written");
-    for (typed, wanted) in [
+    for (extra, wanted) in [
         ("foodstream pro", "produce"),
         ("foodstream produce --cou", "--count"),
         ("foodstream lag --isolation read_c", "read_committed"),
         ("foodstream completions fi", "fish"),
         ("foodstream replay --bootstrap-ser", "--bootstrap-servers"),
     ] {
-        let words: Vec<&str> = typed.split_whitespace().collect();
+        let args: Vec<&str> = extra.split_whitespace().collect();
         let asks = format!(
-            "set -eu; source foodstream.bash; COMP_WORDS=({typed}); COMP_CWORD={}; _foodstream foodstream {} {}; echo \"${{COMPREPLY[*]}}\"",
-            words.len() - 1,
-            words[words.len() - 1],
-            words[words.len() - 2]
+            "set -eu; source foodstream.bash; COMP_WORDS=({extra}); COMP_CWORD={}; _foodstream foodstream {} {}; echo \"${{COMPREPLY[*]}}\"",
+            args.len() - 1,
+            args[args.len() - 1],
+            args[args.len() - 2]
         );
         let output =
             Command::new("bash").args(["--norc", "-c", &asks]).current_dir(folder.path()).output().expect("bash");
         let (completed, stderr) = texts(&output);
-        assert!(completed.split_whitespace().any(|word| word == wanted), "{typed}: {completed}{stderr}");
+        assert!(completed.split_whitespace().any(|word| word == wanted), "{extra}: {completed}{stderr}");
     }
-    // The others are at least read by their shells, where there are such.
+    // The scripts of other shells are at least parsed, if the shells are installed.
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute")] {
         let output = foodstream(folder.path(), &["completions", shell]).output().expect("ended");
         assert!(output.status.success() && texts(&output).0.contains("produce"), "{shell}");
@@ -79,22 +96,22 @@ fn bash_completes_what_was_begun() {
 }
 
 #[test]
-fn neither_completions_nor_the_manual_ask_for_a_broker_or_a_setting() {
+fn completions_and_manual_need_no_broker() {
     let folder = tempfile::tempdir().expect("a folder");
-    for words in [["completions", "elvish"], ["completions", "powershell"], ["man", "."], ["help", "man"]] {
-        // A wrong setting of the environment is in the way of every other command.
-        let output = foodstream(folder.path(), &words)
+    for args in [["completions", "elvish"], ["completions", "powershell"], ["man", "."], ["help", "man"]] {
+        // A wrong setting in the environment, which fails any other command.
+        let output = foodstream(folder.path(), &args)
             .env("FOODSTREAM_BOOTSTRAP_SERVERS", "embedded:")
             .env("FOODSTREAM_BROKER_IDLE", "soon")
             .output()
             .expect("ended");
-        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", texts(&output).1);
-        assert!(!folder.path().join(".foodstream").exists(), "{words:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", texts(&output).1);
+        assert!(!folder.path().join(".foodstream").exists(), "{args:?}");
     }
 }
 
 #[test]
-fn the_manual_has_a_page_for_each_command_that_man_shows() {
+fn man_shows_a_page_for_each_command() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = foodstream(folder.path(), &["man", "."]).output().expect("ended");
     let (written, stderr) = texts(&output);
@@ -107,7 +124,7 @@ fn the_manual_has_a_page_for_each_command_that_man_shows() {
             assert!(page.contains(&format!(".SH {section}\n")), "{name} has no {section}");
         }
         if exists("groff") {
-            // Warnings are what a page that is broken somewhere makes.
+            // groff warns about a malformed page.
             let shown = Command::new("groff")
                 .args(["-man", "-Tutf8", "-ww", "-z", &name])
                 .current_dir(folder.path())
@@ -123,7 +140,7 @@ fn the_manual_has_a_page_for_each_command_that_man_shows() {
             .current_dir(folder.path())
             .output()
             .expect("man");
-        // Bold is a letter, a step back and the letter again.
+        // Bold is a character, a backspace and the character again.
         let (mut plain, mut letters) = (String::new(), texts(&shown).0);
         letters.push(' ');
         for pair in letters.chars().collect::<Vec<_>>().windows(2) {
@@ -131,14 +148,14 @@ fn the_manual_has_a_page_for_each_command_that_man_shows() {
                 plain.push(pair[0]);
             }
         }
-        for words in ["foodstream replay --dry-run", "librdkafka's messages included", "Also write the answer"] {
-            assert!(plain.contains(words), "{words} is not shown:\n{plain}");
+        for args in ["foodstream replay --dry-run", "including librdkafka's log", "Also write the JSON"] {
+            assert!(plain.contains(args), "{args} is not shown:\n{plain}");
         }
     }
 }
 
 #[test]
-fn the_long_version_tells_what_the_client_library_can() {
+fn the_long_version_shows_library_features() {
     let output = |flag| texts(&foodstream(Path::new("."), &[flag]).output().expect("ended")).0;
     assert_eq!(output("-V"), format!("foodstream {}\n", env!("CARGO_PKG_VERSION")));
     let long = output("--version");
@@ -149,35 +166,35 @@ fn the_long_version_tells_what_the_client_library_can() {
 }
 
 #[test]
-fn colour_is_for_those_who_want_it() {
+fn colour_follows_the_options() {
     const ESCAPE: char = '\u{1b}';
     let refused: &[&str] = &["clean", "-b", "127.0.0.1:1"];
-    for (words, no_color, coloured) in [
+    for (args, no_color, coloured) in [
         (&["--help", "--color", "always"][..], None, true),
         (&["--help", "--color=always"][..], Some("1"), true),
         (&["--help"][..], None, false),
         (&["prodce", "--color", "always"][..], None, true),
         (&["prodce", "--color", "never"][..], None, false),
-        // The last one counts nowhere, as two are refused; what stands behind `--` is no flag.
+        // Arguments after `--` are not options.
         (&["help", "--", "--color=always"][..], None, false),
         (&[refused[0], refused[1], refused[2], "--color", "always"][..], Some("1"), true),
         (refused, None, false),
     ] {
-        let mut command = foodstream(Path::new("."), words);
+        let mut command = foodstream(Path::new("."), args);
         command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
         if let Some(value) = no_color {
             command.env("NO_COLOR", value);
         }
         let (stdout, stderr) = texts(&command.output().expect("ended"));
-        assert_eq!(stdout.contains(ESCAPE) || stderr.contains(ESCAPE), coloured, "{words:?}: {stdout}{stderr}");
+        assert_eq!(stdout.contains(ESCAPE) || stderr.contains(ESCAPE), coloured, "{args:?}: {stdout}{stderr}");
     }
 }
 
-/// `script` of util-linux gives the program a terminal; elsewhere there is nothing to look at.
+/// `script` of util-linux provides a terminal; without it the test is skipped.
 #[test]
-fn on_a_terminal_the_environment_can_turn_colour_off() {
-    let shown = |words: &str, no_color: &str| {
-        let line = format!("{} {words}", env!("CARGO_BIN_EXE_foodstream"));
+fn no_color_turns_off_colour_on_a_terminal() {
+    let shown = |args: &str, no_color: &str| {
+        let line = format!("{} {args}", env!("CARGO_BIN_EXE_foodstream"));
         let output = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
             .env("TERM", "xterm-256color")
@@ -189,10 +206,10 @@ fn on_a_terminal_the_environment_can_turn_colour_off() {
     if !exists("script") {
         return;
     }
-    for words in ["--help", "prodce", "clean --timeout 1s -b ''"] {
-        assert_eq!(shown(words, ""), Some(true), "{words}: an empty NO_COLOR says nothing");
-        assert_eq!(shown(words, "1"), Some(false), "{words}");
-        assert_eq!(shown(&format!("{words} --color always"), "1"), Some(true), "{words}");
-        assert_eq!(shown(&format!("{words} --color never"), ""), Some(false), "{words}");
+    for args in ["--help", "prodce", "clean --timeout 1s -b ''"] {
+        assert_eq!(shown(args, ""), Some(true), "{args}: an empty NO_COLOR says nothing");
+        assert_eq!(shown(args, "1"), Some(false), "{args}");
+        assert_eq!(shown(&format!("{args} --color always"), "1"), Some(true), "{args}");
+        assert_eq!(shown(&format!("{args} --color never"), ""), Some(false), "{args}");
     }
 }

@@ -1,4 +1,4 @@
-//! Owns `replay`: the group rewound for real, its metrics recomputed from the same records and compared with what it had.
+//! `replay`: rewinds the group, recomputes its metrics from the same records and compares them.
 
 mod rewind;
 mod snapshot;
@@ -15,11 +15,7 @@ use crate::settings::ReplaySettings;
 use rewind::ReplayRun;
 use snapshot::{GroupStatus, PartitionSnapshot, Snapshot, check, read_group, take_snapshot};
 
-/// Shows what a replay would do, and changes nothing.
-///
-/// # Errors
-///
-/// With exit code 2 for a target that does not fit the topics, 7 for a group that is none of analytics.
+/// Shows the plan of a replay and changes nothing. Fails with exit code 2 if the target does not fit the topics.
 pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let (report, export) = (context.open_report()?, open_export(settings)?);
     let group_name = context.common.names.analytics_group(settings.group.as_deref());
@@ -27,11 +23,11 @@ pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     check(context, settings, &topic_set::require(context, &inspector, topic_set::PLANNING)?)?;
     let status = read_group(context, &inspector, &group_name, topic_set::PLANNING)?;
     if status.has_nothing() {
-        context.console.note(&format!(
-            "the group {group_name} has neither offsets nor state: a replay would begin with a first pass"
-        ));
+        context
+            .console
+            .note(&format!("group {group_name} has neither offsets nor state: a replay would start with a first pass"));
     }
-    tell_time(context, settings);
+    note_target_time(context, settings);
     let snapshot = take_snapshot(context, &inspector, &status, settings)?;
     let document = PlanDocument::new(&settings.target, plan(&snapshot));
     finish_export(export, &document.plan)?;
@@ -51,21 +47,15 @@ fn finish_export(export: Option<OutputFile>, plan: &[PlanRow]) -> Result<(), Fai
     export.map_or(Ok(()), |export| export.finish(&export_csv(plan)))
 }
 
-/// A duration has become a time; who wants the same again needs to know which.
-fn tell_time(context: &Context, settings: &ReplaySettings) {
+/// Prints the time that a duration was resolved to, so that the user can repeat the replay.
+fn note_target_time(context: &Context, settings: &ReplaySettings) {
     if let Target::Time(time) = &settings.target {
-        context
-            .console
-            .note(&format!("the target is the first record at or after {time}, by the records' own timestamps"));
+        context.console.note(&format!("the target is the first record at or after {time}, by record timestamp"));
     }
 }
 
-/// Rewinds, recomputes and compares; or, as a shadow, only the last two.
-///
-/// # Errors
-///
-/// With exit code 2 for a target that does not fit the topics, 7 when the group is live or none of analytics; it then
-/// status as it was.
+/// Rewinds, recomputes and compares; with `--shadow`, without the rewind. Fails with exit code 2 if the target does not
+/// fit the topics, and 7, leaving the group unchanged, if it is live or not an analytics group.
 pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let report = context.open_report()?;
     let (initial, after) = (OutputFile::open(&settings.initial_file)?, OutputFile::open(&settings.after_file)?);
@@ -81,28 +71,29 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     check(context, settings, &topic_set)?;
     if !settings.shadow {
         topic_settings::check_state(context, &inspector, &topic_set)?;
-        // Looked at afterwards: members that are waited for go on until they leave.
+        // Read afterwards, because members that are still leaving commit until then.
         group::wait_empty(context, &inspector, &group_name, settings.wait_empty)?;
     }
     let mut status = read_group(context, &inspector, &group_name, uses)?;
     let mut note = None;
     if !settings.shadow && status.has_nothing() {
-        context.console.note(&format!("the group {group_name} has neither offsets nor state: it gets a first pass"));
+        context.console.note(&format!("group {group_name} has neither offsets nor state: starting with a first pass"));
         let mut pass = full_pass::count(context, &inspector, &status.topic_set, &group_name)?;
         full_pass::install(context, &inspector, &group_name, &mut pass)?;
         note = Some(Note::FirstPass);
         status = read_group(context, &inspector, &group_name, uses)?;
     }
-    tell_time(context, settings);
+    note_target_time(context, settings);
     let snapshot = take_snapshot(context, &inspector, &status, settings)?;
-    // What was counted is in the frozen metrics; the state itself may be large.
+    // The snapshot has the metrics; the state itself may be large.
     let GroupStatus { topic_set, .. } = status;
-    // Before anything moves: who undoes it by hand has it then, and a full disk is told while nothing was done.
+    // Before the rewind: for an undo by hand, and so that a full disk fails before anything has changed.
     finish_export(export, &plan(&snapshot))?;
     let sound = snapshot.partitions.iter().all(PartitionSnapshot::is_sound);
     let reads = snapshot.partitions.iter().any(|partition| partition.row.offsets_to_read() > 0);
     let replay = ReplayRun { context, inspector: &inspector, topic_set: &topic_set, group: &group_name, snapshot };
-    // What cannot be rewound to where it stood, or has nothing to read again, is left alone: only the numbers are told.
+    // A group that cannot be rewound safely, or has nothing to read again, is not changed: the metrics are only
+    // compared.
     let rewinds = sound && reads && !settings.shadow;
     if !rewinds && !settings.shadow {
         note = note.or(Some(Note::LeftAlone));
@@ -126,7 +117,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     })
 }
 
-/// What a page says of this command. Without `-X` and `-F`, which may sole_member secrets.
+/// The command line on a page, without `-X` and `-F`, which may contain secrets.
 fn page_facts(context: &Context, settings: &ReplaySettings, group_name: &str) -> report::html::CommandFacts {
     let shadow = if settings.shadow { " --shadow" } else { "" };
     let group = settings.group.as_ref().map(|group| format!(" --group {group}")).unwrap_or_default();

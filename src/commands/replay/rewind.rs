@@ -1,4 +1,4 @@
-//! Owns the rewind of a group and the reading again: the state at the targets, the switch, the way back to the ends.
+//! Rewind of a group: state at the targets, the switch, reading to the ends, and the verdict.
 
 use std::time::Duration;
 
@@ -16,17 +16,15 @@ use crate::kafka::{Inspector, TopicPartition};
 use crate::replay::{Evidence, Note, PartitionEvidence, PartitionFacts, ReplayDocument, StateFacts, judge};
 use crate::state::TopicId;
 
-/// How often progress is committed, so that Kafka's own tools see the group move.
+/// How often progress is committed, so that Kafka's tools see the group move.
 const PROGRESS: Duration = Duration::from_secs(1);
 
-/// What was read again.
 pub(super) struct Recount {
     pub folds: Vec<Fold>,
     /// Records between the targets and the ends.
     pub records: u64,
 }
 
-/// A replay under way.
 pub(super) struct ReplayRun<'a> {
     pub context: &'a Context,
     pub inspector: &'a Inspector,
@@ -36,7 +34,7 @@ pub(super) struct ReplayRun<'a> {
 }
 
 impl ReplayRun<'_> {
-    /// The state at the targets, recomputed from the log; nothing where the target is the log's start.
+    /// The state at the targets, recomputed from the log; empty if the target is the log start.
     fn base(&self) -> Result<Vec<Fold>, Failure> {
         let folds = self.snapshot.partitions.iter().map(|partition| Fold::empty(partition.begin())).collect();
         let targets: Vec<i64> =
@@ -53,11 +51,11 @@ impl ReplayRun<'_> {
     fn wait_stable(&self) -> Result<(), Failure> {
         let sources: Vec<TopicPartition> = self.snapshot.inputs.iter().map(|input| input.source.clone()).collect();
         let ends: Vec<i64> = self.snapshot.partitions.iter().map(PartitionSnapshot::readable_end).collect();
-        let tell = &mut |text: &str| self.context.console.note(text);
-        Ok(self.inspector.wait_stable(&sources, &ends, tell)?)
+        let note = &mut |text: &str| self.context.console.note(text);
+        Ok(self.inspector.wait_stable(&sources, &ends, note)?)
     }
 
-    /// Reads from the base's positions to the frozen ends.
+    /// Reads from the positions of `base` to the ends of the snapshot.
     fn read(
         &self,
         base: Vec<Fold>,
@@ -79,18 +77,18 @@ impl ReplayRun<'_> {
         Ok(Recount { folds, records })
     }
 
-    /// Recomputes beside the group.
+    /// Recomputes without changing the group.
     pub fn shadow(&self) -> Result<Recount, Failure> {
         self.read(self.base()?, |_| Ok(()))
     }
 
-    /// Rewinds the group, and reads again in its name.
+    /// Rewinds the group and reads the records again as its only member.
     pub fn rewind(&self) -> Result<Recount, Failure> {
         let mut base = self.base()?;
         let writer = EpochWriter::open(self.context, self.inspector, self.group)?;
         let sole_member = SoleMember::join(self.context, self.inspector, self.group, &self.snapshot.inputs)?;
         let result = self
-            .rewound(&mut base, &writer, &sole_member)
+            .switch_to_targets(&mut base, &writer, &sole_member)
             .and_then(|()| self.read_as_the_group(base, &writer, &sole_member));
         let read = match result {
             Ok(read) => read,
@@ -104,8 +102,8 @@ impl ReplayRun<'_> {
         Ok(read)
     }
 
-    /// The rewind: offsets to the targets and the state to a new epoch, in one transaction.
-    fn rewound(
+    /// Switches offsets to the targets and state to a new epoch, in one transaction.
+    fn switch_to_targets(
         &self,
         base: &mut [Fold],
         writer: &EpochWriter<'_>,
@@ -120,7 +118,7 @@ impl ReplayRun<'_> {
         Ok(writer.collect_garbage(self.inspector, self.topic_set)?)
     }
 
-    /// The group is held now: its offsets and state must still be the frozen ones, or somebody was here in between.
+    /// As the only member, checks that offsets and state still match the snapshot.
     fn check_still(&self, sole_member: &SoleMember<'_>) -> Result<(), Failure> {
         sole_member.poll()?;
         let offsets = group::offsets(self.context, self.inspector, &self.snapshot.inputs)?;
@@ -136,7 +134,7 @@ impl ReplayRun<'_> {
         if stands { Ok(()) } else { Err(GroupError::joined(self.group).into()) }
     }
 
-    /// Every partition that is asked for and has an offset, as its fold stands.
+    /// All selected partitions with an offset, at the positions of their folds.
     fn switched(&self, writer: &EpochWriter<'_>, folds: &[Fold]) -> Vec<SwitchedPartition> {
         let partitions = self.snapshot.partitions.iter().zip(folds);
         partitions.filter_map(|(partition, fold)| partition.switched(writer, fold)).collect()
@@ -175,37 +173,33 @@ impl ReplayRun<'_> {
     fn interrupted(&self, mut failure: Failure) -> Failure {
         if self.context.shutdown.requested().is_some() {
             failure.hint = Some(format!(
-                "the group {} may stand rewound; offsets and state agree: run `foodstream replay` again to compare with the same state, or `foodstream replay --undo`",
+                "group {} may be rewound; its offsets and state are consistent: run `foodstream replay` again to compare with the same state, or `foodstream replay --undo`",
                 self.group
             ));
         }
         failure
     }
 
-    /// The ids of the inputs' topics when they were snapshot.
+    /// The topic ids in the snapshot.
     fn frozen_ids(&self) -> Vec<Option<TopicId>> {
         self.snapshot.partitions.iter().map(|partition| partition.topic_id.clone()).collect()
     }
 
-    /// Their ids now.
+    /// The current topic ids.
     fn topic_ids(&self) -> Result<Vec<Option<TopicId>>, Failure> {
         group::topic_ids(self.context, self.inspector, &self.snapshot.inputs)
     }
 
-    /// The verdict on what was read.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be asked whether the topics are still those that were snapshot.
+    /// The verdict. Fails if the current topic ids cannot be read.
     pub fn judge(self, read: Recount, note: Option<Note>, rows: usize) -> Result<ReplayDocument, Failure> {
         let (frozen_ids, ids) = (self.frozen_ids(), self.topic_ids()?);
         let Snapshot { partitions, before, kept, .. } = self.snapshot;
         let mut after = kept;
         let Recount { folds, records } = read;
         let counts: Vec<u64> = folds.iter().map(|fold| fold.records).collect();
-        // Each fold goes as soon as it is counted in: there may be millions of rows.
+        // Each fold is dropped once it is added: there may be millions of rows.
         for (partition, fold) in partitions.iter().zip(folds) {
-            // A partition with neither offset nor state is none of the group's.
+            // A partition with neither offset nor state does not belong to the group.
             if partition.chosen && (partition.facts.committed.is_some() || partition.state.is_some()) {
                 after.add(&fold.counts);
                 let PartitionFacts { topic, partition: number, .. } = &partition.facts;
@@ -222,7 +216,7 @@ impl ReplayRun<'_> {
             .filter(|((partition, _), _)| partition.chosen)
             .map(|((partition, records), (frozen_id, topic_id))| PartitionEvidence {
                 facts: partition.facts,
-                // Of an older version's state it is known at least whether the topic is another one since it was snapshot.
+                // State of an older version has no topic id; a change since the snapshot is still detected.
                 state: partition.state.map(|state| StateFacts {
                     topic_id: state.topic_id.or_else(|| frozen_id.filter(|id| Some(id) != topic_id.as_ref())),
                     ..state
@@ -236,8 +230,8 @@ impl ReplayRun<'_> {
     }
 }
 
-/// The document of metrics that nobody needs any more.
-#[allow(clippy::needless_pass_by_value, reason = "the sum goes with its document: there may be millions of rows")]
+/// Consumes the metrics while making their document.
+#[allow(clippy::needless_pass_by_value, reason = "frees millions of rows early")]
 fn into_document(metrics: Metrics) -> MetricsDocument {
     metrics.document()
 }

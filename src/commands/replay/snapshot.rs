@@ -1,4 +1,4 @@
-//! Owns what a replay freezes before anything moves: the group's offsets and state, the log's bounds, and the plan.
+//! Snapshot before a replay: the group's offsets and state, the bounds of the log, and the plan.
 
 use std::collections::BTreeSet;
 
@@ -14,41 +14,39 @@ use crate::replay::{PartitionFacts, PartitionTarget, PlanRow, StateFacts, Target
 use crate::settings::ReplaySettings;
 use crate::state::{Checkpoint, Loss, Position, TopicId, is_another_topic};
 
-/// Everything that is frozen before anything moves.
 pub(super) struct Snapshot {
     pub inputs: Vec<InputPartition>,
     pub partitions: Vec<PartitionSnapshot>,
-    /// What the group's state has counted.
+    /// The metrics of the group's state.
     pub before: Metrics,
-    /// What was counted of the partitions that are left alone.
+    /// The metrics of partitions that are not replayed.
     pub kept: Metrics,
 }
 
-/// One source partition, snapshot.
 pub(super) struct PartitionSnapshot {
-    /// `committed` is the frozen end: the group's offset, or the one before a replay that was killed.
+    /// `committed` is the end of the replay: the group's offset, or the one from before a replay that was killed.
     pub facts: PartitionFacts,
     pub row: PlanRow,
     pub state: Option<StateFacts>,
-    /// What of that state is gone.
+    /// State that is missing.
     pub loss: Option<Loss>,
-    /// The id that the topic has, as far as it is known.
+    /// `None` if unknown.
     pub topic_id: Option<TopicId>,
-    /// What an undo of this replay goes back to.
+    /// What an undo of this replay restores.
     pub previous: Option<Checkpoint>,
-    /// Where the state status now.
+    /// The position of the current state.
     pub position: Option<Position>,
-    /// The group's offset and its state's position are equal.
+    /// The group's offset equals the position of its state.
     pub agrees: bool,
-    /// Asked for: what is not keeps its offset and its state, and nothing of it is read.
+    /// Selected for the replay. Others keep offset and state and are not read.
     pub chosen: bool,
-    /// A replay of it was killed before its end.
+    /// An earlier replay of it was killed.
     interrupted: bool,
 }
 
 impl PartitionSnapshot {
-    /// Whether the range can be read at all, and rewound: state and offset agree, the state is whole and of this topic, the log
-    /// reaches that far, and all that was counted before the target is still there to be counted again.
+    /// Whether the range can be read and rewound: state and offset agree, the state is complete and belongs to this
+    /// topic, the log reaches the end, and all records counted before the target still exist.
     pub fn is_sound(&self) -> bool {
         let reaches = self.row.end <= self.facts.high_watermark && !self.base_is_gone();
         !self.chosen || (self.agrees && self.loss.is_none() && !self.is_another_topic() && reaches)
@@ -59,24 +57,23 @@ impl PartitionSnapshot {
         is_another_topic(counted, self.topic_id.as_ref())
     }
 
-    /// Whether the state at the target cannot be recomputed: it holds records before the log's start of now. At the log's
-    /// start there is nothing to recompute.
+    /// Whether the state at the target cannot be recomputed because it includes deleted records. At the log start
+    /// nothing needs recomputing.
     fn base_is_gone(&self) -> bool {
         let log_start = self.facts.log_start;
         self.row.to > log_start && self.state.as_ref().is_some_and(|state| state.log_start < log_start)
     }
 
-    /// The end as far as there is a log.
     pub fn readable_end(&self) -> i64 {
         self.row.end.min(self.facts.high_watermark)
     }
 
-    /// Where the range begins: at the log's start, unless that lies behind the end already.
+    /// Start of the range: the log start, or the end if that is lower.
     pub fn begin(&self) -> i64 {
         if self.chosen { self.facts.log_start.min(self.readable_end()) } else { self.readable_end() }
     }
 
-    /// The same partition in the epoch that is written, or `None` where the group has no offset or it is left alone.
+    /// The partition's position in the new epoch; `None` if it has no offset or is not selected.
     pub fn switched(&self, writer: &EpochWriter<'_>, fold: &Fold) -> Option<SwitchedPartition> {
         self.facts.committed.filter(|_| self.chosen)?;
         let log = LogOrigin { start: self.begin(), topic_id: self.topic_id.clone() };
@@ -84,11 +81,11 @@ impl PartitionSnapshot {
         Some(SwitchedPartition { source: self.source(), position })
     }
 
-    /// The same partition where and what it was, but without what an *earlier* switch left for an undo: an undo goes back
-    /// behind the last one, in which this partition did not move. `None` if there is nothing to take away.
+    /// The unchanged position without the checkpoint of an *earlier* switch: an undo reverts only the last switch,
+    /// which did not move this partition. `None` without such a checkpoint.
     pub fn kept(&self) -> Option<SwitchedPartition> {
         let position = self.position.as_ref().filter(|position| position.previous.is_some())?;
-        // Who undoes or repeats a replay that was killed still needs what it left.
+        // The checkpoint of a killed replay is still needed for its undo or repetition.
         let stays = !self.chosen && self.agrees && !self.interrupted;
         stays.then(|| SwitchedPartition {
             source: self.source(),
@@ -101,11 +98,8 @@ impl PartitionSnapshot {
     }
 }
 
-/// Requires that what was asked for exists: topics, partitions, and the rows of a file.
-///
-/// # Errors
-///
-/// With exit code 2 and the flag, or the file's line.
+/// Checks that the selected topics, partitions and rows of a file exist. Fails with exit code 2 and the flag or the
+/// file's line.
 pub(super) fn check(context: &Context, settings: &ReplaySettings, topic_set: &TopicSet) -> Result<(), Failure> {
     let inputs = group::inputs(context, topic_set);
     let mut topics: Vec<String> = inputs.iter().map(|input| input.source.topic.clone()).collect();
@@ -119,25 +113,24 @@ pub(super) fn check(context: &Context, settings: &ReplaySettings, topic_set: &To
     if let Target::File(file) = &settings.target {
         file.check(&topics, topic_set.partitions).map_err(|error| {
             usage(error.to_string()).hint(
-                "`foodstream replay --dry-run --export FILE` writes a file that fits; --group names another group",
+                "`foodstream replay --dry-run --export FILE` writes a matching file; --group selects another group",
             )
         })?;
         if !inputs.iter().any(|input| is_chosen(context, settings, &input.source)) {
-            return Err(usage(format!("no row of {} is of the partitions that --topic names", file.name()))
-                .hint("leave --topic out, or name what the file is about"));
+            return Err(usage(format!("{} has no row for the partitions selected by --topic", file.name()))
+                .hint("omit --topic, or select partitions of the file"));
         }
     }
     Ok(())
 }
 
-/// Whether a partition is asked for.
 fn is_chosen(context: &Context, settings: &ReplaySettings, source: &TopicPartition) -> bool {
     let TopicPartition { topic, partition } = source;
     is_selected(&settings.topics, context.common.names.prefix(), topic, *partition)
         && settings.target.includes(topic, *partition)
 }
 
-/// For each source, what a look-up of the target's time has found; nothing for other targets.
+/// For each source, the offset found for a target time; `None` for other targets.
 fn look_up(
     inspector: &Inspector,
     target: &Target,
@@ -186,7 +179,8 @@ pub(super) fn take_snapshot(
             View::BeforeSwitch => position.previous.clone(),
             View::Current => position.checkpoint(),
         });
-        // After a replay that was killed, the end is where the group stood before it; what is left alone stays where it is.
+        // After a killed replay the end is the offset from before it; a partition that is not selected keeps its
+        // offset.
         let snapshot = if agrees && chosen[index] { before.as_ref().map(|before| before.next_offset) } else { offset };
         let facts = PartitionFacts {
             topic,
@@ -215,22 +209,21 @@ pub(super) fn take_snapshot(
     Ok(Snapshot { inputs, partitions, before, kept })
 }
 
-/// The epochs of replays that were killed before they reached their end; their positions still say how far they were to go.
+/// Epochs of killed replays: their positions still have a value in `until`.
 fn interrupted_epochs(state: &GroupState) -> BTreeSet<String> {
     let unfinished = state.positions().filter(|(_, _, position)| position.until.is_some());
     unfinished.filter_map(|(_, _, position)| position.epoch.clone()).collect()
 }
 
-/// What the group has.
 pub(super) struct GroupStatus {
     pub topic_set: TopicSet,
-    /// Its offsets, read before the state.
+    /// Read before the state.
     pub offsets: Vec<Option<i64>>,
     pub state: GroupState,
 }
 
 impl GroupStatus {
-    /// Neither offsets nor state; what a killed first pass has written names no position and is none.
+    /// Neither offsets nor state. A killed first pass leaves records without a position, which do not count.
     pub fn has_nothing(&self) -> bool {
         !self.has_offsets() && !self.state.has_positions()
     }
@@ -240,7 +233,7 @@ impl GroupStatus {
     }
 }
 
-/// Looks at a group for a replay: refused for one that is none of analytics.
+/// Reads the group, and fails if it is not an analytics group.
 pub(super) fn read_group(
     context: &Context,
     inspector: &Inspector,

@@ -1,4 +1,4 @@
-//! Owns `scenario`: scripts found, read and checked as a whole, then played, judged and reported.
+//! `scenario`: finds, checks and runs scripts, and reports their results.
 
 mod outputs;
 mod scripts;
@@ -14,11 +14,12 @@ use crate::local_broker::BrokerTarget;
 use crate::report;
 use crate::scenario::{ScenarioDocument, ScenarioVerdict, Script};
 use crate::scenario_runner::{Environment, RunContext, run_script};
+use crate::units::counted;
 
 use outputs::RunFiles;
 use scripts::{ScriptFile, read};
 
-/// `foodstream.scenarios/1`: the runs of several scripts.
+/// Schema `foodstream.scenarios/1`: the runs of several scripts.
 #[derive(Debug, Serialize)]
 struct ScenariosDocument<'a> {
     schema: &'static str,
@@ -26,23 +27,19 @@ struct ScenariosDocument<'a> {
     scenarios: &'a [ScenarioDocument],
 }
 
-/// Plays scripts, one after the other.
-///
-/// # Errors
-///
-/// With exit code 2 for mistakes in any of them, before anything is run; 4 when the cluster cannot be reached, 8 when a
-/// report cannot be written.
-pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
-    let files = read(&typed.files)?;
+/// Runs scripts one after another. Fails with exit code 2 for mistakes in any script before anything runs, 4 if the
+/// cluster is unreachable, 8 if a report cannot be written.
+pub fn run(context: &Context, arguments: &cli::ScenarioRun) -> Outcome {
+    let files = read(&arguments.files)?;
     let report = context.open_report()?;
-    let mut outputs = RunFiles::open(&typed.out, typed.junit.as_deref(), &files)?;
+    let mut outputs = RunFiles::open(&arguments.out, arguments.junit.as_deref(), &files)?;
     let program = std::env::current_exe()
-        .map_err(|error| Failure::new(Code::Unexpected, format!("this program does not find itself: {error}")))?;
+        .map_err(|error| Failure::new(Code::Unexpected, format!("the path of this program is unknown: {error}")))?;
     let stage = RunContext { program, console: &context.console, shutdown: &context.shutdown };
     let mut documents: Vec<ScenarioDocument> = Vec::new();
     for (index, ScriptFile { path, script }) in files.iter().enumerate() {
         context.console.note(&format!("{}: {}", script.name, first_line(&script.description)));
-        let document = run_one(context, typed, script, &path.display().to_string(), &stage)?;
+        let document = run_one(context, arguments, script, &path.display().to_string(), &stage)?;
         outputs.write(index, &document)?;
         documents.push(document);
         if context.shutdown.requested().is_some() {
@@ -52,7 +49,7 @@ pub fn run(context: &Context, typed: &cli::ScenarioRun) -> Outcome {
     outputs.finish(&documents)?;
     let verdict = overall(&documents);
     let mut text: String = documents.iter().map(report::scenario_report).collect();
-    text.push_str(&outputs.told(&documents));
+    text.push_str(&outputs.page_lines(&documents));
     match documents.as_slice() {
         [document] if files.len() == 1 => context.print_document(document, &text, report)?,
         _ => {
@@ -86,7 +83,7 @@ fn first_line(text: &str) -> &str {
 
 fn run_one(
     context: &Context,
-    typed: &cli::ScenarioRun,
+    arguments: &cli::ScenarioRun,
     script: &Script,
     file: &str,
     stage: &RunContext<'_>,
@@ -99,52 +96,52 @@ fn run_one(
     let prefix = format!("{}{}-{}.", common.names.prefix(), script.name, &context.process_id[..8]);
     let environment = Environment::cluster(&common.connection, prefix, &context.runtime)?;
     let played = run_script(script, file, &environment, stage);
-    if typed.keep {
+    if arguments.keep {
         context
             .console
             .note(&format!("topics and groups are kept: foodstream clean --prefix {}", environment.names.prefix()));
         return played;
     }
-    // Also when a signal asked to stop: what was begun here is taken back.
+    // Also after a signal: the topics of this run are deleted.
     let removed = environment.remove();
     let document = played?;
     removed.map_err(|failure| {
         let prefix = environment.names.prefix();
         failure
-            .context(format!("topics of {prefix} were left behind"))
+            .context(format!("topics with prefix {prefix} were not deleted"))
             .hint(format!("foodstream clean --prefix {prefix}"))
     })?;
     Ok(document)
 }
 
-/// Looks for every mistake, and runs nothing.
-///
-/// # Errors
-///
-/// With exit code 2 and every mistake.
-pub fn check(context: &Context, typed: &cli::ScenarioFiles) -> Outcome {
-    tell_scripts(context, &typed.files, |ScriptRow { file, steps, expectations, .. }| {
-        format!("{}: {steps} steps, {expectations} expectations, no mistakes\n", report::printable(file))
+/// Reports all mistakes without running anything, with exit code 2.
+pub fn check(context: &Context, arguments: &cli::ScenarioFiles) -> Outcome {
+    print_scripts(context, &arguments.files, |ScriptRow { file, steps, expectations, .. }| {
+        format!(
+            "{}: {}, {}, no mistakes\n",
+            report::printable(file),
+            counted(*steps as u64, "step"),
+            counted(*expectations as u64, "expectation")
+        )
     })
 }
 
-/// `foodstream.scripts/1`: scripts without a mistake.
+/// Schema `foodstream.scripts/1`: scripts without mistakes.
 #[derive(Debug, Serialize)]
 struct ScriptsDocument {
     schema: &'static str,
     scenarios: Vec<ScriptRow>,
 }
 
-/// Reads scripts and tells what they are, each in the words of `told`.
-fn tell_scripts(context: &Context, files: &[PathBuf], told: impl Fn(&ScriptRow) -> String) -> Outcome {
+/// Reads scripts and prints a text for each.
+fn print_scripts(context: &Context, files: &[PathBuf], describe: impl Fn(&ScriptRow) -> String) -> Outcome {
     let report = context.open_report()?;
     let scenarios: Vec<ScriptRow> = read(files)?.iter().map(ScriptRow::of).collect();
-    let text: String = scenarios.iter().map(told).collect();
+    let text: String = scenarios.iter().map(describe).collect();
     context.print_document(&ScriptsDocument { schema: "foodstream.scripts/1", scenarios }, &text, report)?;
     Ok(Code::Done)
 }
 
-/// A script of a list.
 #[derive(Debug, Serialize)]
 struct ScriptRow {
     name: String,
@@ -167,13 +164,9 @@ impl ScriptRow {
     }
 }
 
-/// Lists the scripts of folders and what they show.
-///
-/// # Errors
-///
-/// With exit code 2 for a folder that cannot be read and for every mistake.
-pub fn list(context: &Context, typed: &cli::ScenarioList) -> Outcome {
-    tell_scripts(context, &typed.files, |ScriptRow { name, description, file, .. }| {
+/// Lists scripts with their descriptions.
+pub fn list(context: &Context, arguments: &cli::ScenarioList) -> Outcome {
+    print_scripts(context, &arguments.files, |ScriptRow { name, description, file, .. }| {
         format!("{name:<20} {}\n{:<20} {}\n", first_line(description), "", report::printable(file))
     })
 }

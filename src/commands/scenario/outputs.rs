@@ -1,4 +1,5 @@
-//! Owns the files of a run: a page and a document per script, and `JUnit` XML; opened before anything is played.
+//! Files of a scenario run: a page and a document per script, and `JUnit` XML. All are opened before the first script
+//! runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,25 +13,20 @@ use crate::printable::{self, printable};
 use crate::report;
 use crate::scenario::{ScenarioDocument, ScenarioVerdict};
 
-/// The files of a run.
 #[derive(Debug)]
 pub(super) struct RunFiles {
     folder: PathBuf,
-    /// Page and document of each script, until they are written.
+    /// Page and document of each script, until written.
     pairs: Vec<Option<(OutputFile, OutputFile)>>,
     junit: Option<OutputFile>,
 }
 
 impl RunFiles {
-    /// Opens them all; a folder that is missing is made.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when one of them cannot be written.
+    /// Opens all files and creates the directory if necessary. Fails with exit code 8 if one of them cannot be written.
     pub fn open(folder: &Path, junit: Option<&Path>, files: &[ScriptFile]) -> Result<Self, Failure> {
         fs::create_dir_all(folder).map_err(|error| {
-            Failure::new(Code::Output, format!("{} cannot be made: {error}", folder.display()))
-                .hint("name another folder with --out; nothing was run yet")
+            Failure::new(Code::Output, format!("{} cannot be created: {error}", folder.display()))
+                .hint("choose another directory with --out; nothing has been run yet")
         })?;
         let pair = |file: &ScriptFile| -> Result<_, Failure> {
             let name = &file.script.name;
@@ -41,32 +37,22 @@ impl RunFiles {
         Ok(Self { folder: folder.to_owned(), pairs, junit: junit.map(OutputFile::open).transpose()? })
     }
 
-    /// Writes what one script came to.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when it cannot be written.
     pub fn write(&mut self, index: usize, document: &ScenarioDocument) -> Result<(), Failure> {
         let Some((page, json)) = self.pairs.get_mut(index).and_then(Option::take) else { return Ok(()) };
         page.finish(&report::html::scenario_page(document))?;
         json.finish(&crate::commands::json(document)?)
     }
 
-    /// Writes what is told of all scripts together.
-    ///
-    /// # Errors
-    ///
-    /// With exit code 8 when it cannot be written.
     pub fn finish(&mut self, documents: &[ScenarioDocument]) -> Result<(), Failure> {
         let Some(file) = self.junit.take() else { return Ok(()) };
         let text = junit(documents)
             .to_string()
-            .map_err(|error| Failure::new(Code::Unexpected, format!("no JUnit XML: {error}")))?;
+            .map_err(|error| Failure::new(Code::Unexpected, format!("cannot write JUnit XML: {error}")))?;
         file.finish(&text)
     }
 
-    /// Where the pages are.
-    pub fn told(&self, documents: &[ScenarioDocument]) -> String {
+    /// The lines that name the pages.
+    pub fn page_lines(&self, documents: &[ScenarioDocument]) -> String {
         documents.iter().fold(String::new(), |text, document| {
             let page = self.folder.join(format!("{}.html", document.name));
             format!("{text}Report: {}\n", printable::path(&page))
@@ -74,7 +60,7 @@ impl RunFiles {
     }
 }
 
-/// A suite per script, a case per expectation.
+/// A test suite per script, a test case per expectation.
 fn junit(documents: &[ScenarioDocument]) -> Report {
     let mut report = Report::new("foodstream scenario");
     for document in documents {

@@ -1,4 +1,4 @@
-//! Owns finding scripts and reading them: files and folders, each script with every mistake that is in it, before anything runs.
+//! Scripts of a command line: finding, reading and checking them all before anything runs.
 
 use std::fs;
 use std::io::Read;
@@ -11,25 +11,26 @@ use crate::exit::{Code, Failure};
 use crate::printable;
 use crate::scenario::Script;
 
-/// A script and where it stands.
 #[derive(Debug)]
 pub(super) struct ScriptFile {
     pub path: PathBuf,
     pub script: Script,
 }
 
-/// Reads scripts: of a folder, every `.toml` file in the order of their names.
-pub(super) fn read(typed: &[PathBuf]) -> Result<Vec<ScriptFile>, Failure> {
+/// Reads scripts; of a directory, all `.toml` files sorted by name.
+pub(super) fn read(arguments: &[PathBuf]) -> Result<Vec<ScriptFile>, Failure> {
     let mut files: Vec<ScriptFile> = Vec::new();
     let mut mistakes = Vec::new();
-    for path in found(typed)? {
+    for path in script_paths(arguments)? {
         let text = bytes(&path)?;
-        match Script::parse(&text, &takes) {
+        match Script::parse(&text, &check_command) {
             Ok(script) => {
                 if let Some(other) = files.iter().find(|other| other.script.name == script.name) {
                     let (name, first) = (&script.name, printable::path(&other.path));
-                    mistakes
-                        .push(format!("{}: a script of {first} has the name {name:?} too\n", printable::path(&path)));
+                    mistakes.push(format!(
+                        "{}: the script in {first} also has the name {name:?}\n",
+                        printable::path(&path)
+                    ));
                 }
                 files.push(ScriptFile { path, script });
             }
@@ -40,18 +41,18 @@ pub(super) fn read(typed: &[PathBuf]) -> Result<Vec<ScriptFile>, Failure> {
         return Ok(files);
     }
     let lines = mistakes.join("\n");
-    Err(Failure::new(Code::Usage, "nothing was run:")
+    Err(Failure::new(Code::Usage, "the scripts have mistakes, and nothing was run:")
         .details(lines.trim_end().lines().map(str::to_owned))
-        .hint("docs/scenarios.md has every key; `foodstream scenario check FILE` looks again"))
+        .hint("docs/scenarios.md lists all keys; `foodstream scenario check FILE` checks again"))
 }
 
-fn found(typed: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+fn script_paths(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |path: &Path, error: &std::io::Error| {
         Failure::new(Code::Usage, format!("{} cannot be read: {error}", path.display()))
-            .hint("name a script or a folder of scripts, as in `foodstream scenario run scenarios`")
+            .hint("give a script or a directory of scripts, as in `foodstream scenario run scenarios`")
     };
     let mut found: Vec<PathBuf> = Vec::new();
-    for path in typed {
+    for path in arguments {
         if !fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_dir() {
             found.push(path.clone());
             continue;
@@ -64,19 +65,19 @@ fn found(typed: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             }
         }
         if within.is_empty() {
-            return Err(Failure::new(Code::Usage, format!("{} holds no script", path.display()))
-                .hint("a script is a file whose name ends in .toml; docs/scenarios.md says how to write one"));
+            return Err(Failure::new(Code::Usage, format!("{} contains no script", path.display()))
+                .hint("scripts are files with names ending in .toml; see docs/scenarios.md"));
         }
         within.sort();
         found.extend(within);
     }
-    // Named twice, or by itself and by its folder: played once.
+    // A script named twice, or also through its directory, runs once.
     let mut once = std::collections::HashSet::new();
     found.retain(|path| once.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
     Ok(found)
 }
 
-/// The bytes of a script, as far as one may be long.
+/// Reads at most one byte more than a script may have.
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut text = Vec::new();
@@ -86,15 +87,14 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     read().map_err(|error| Failure::new(Code::Usage, format!("{} cannot be read: {error}", path.display())))
 }
 
-/// Whether this program takes the words; what it says about them otherwise.
-fn takes(words: &[String]) -> Result<(), String> {
-    let line = std::iter::once("foodstream").chain(words.iter().map(String::as_str));
+/// Checks a step's command line, or returns the error without usage and pointer to --help.
+fn check_command(args: &[String]) -> Result<(), String> {
+    let line = std::iter::once("foodstream").chain(args.iter().map(String::as_str));
     match Cli::try_parse_from(line).map_err(explain_kafka_option) {
         Ok(_) => Ok(()),
         Err(error) => {
             let text = error.render().to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
-            // Usage and the pointer to --help say nothing about a script.
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             let lines: Vec<&str> =
                 lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more")).collect();

@@ -1,14 +1,15 @@
-//! Owns the figures about the embedded broker: records a second through it and through a Kafka, with the same client in the same run,
-//! its memory, and what its start costs the first order.
+//! Benchmarks of the embedded broker: records per second compared with a Kafka under the same client, memory, and the
+//! time to the first order.
 //!
-//! `cargo bench --bench brokers` measures the embedded broker, in memory and over files; with `FOODSTREAM_TEST_BROKER=host:port` also that
-//! Kafka, in turns. `FOODSTREAM_BENCH_RECORDS` sets the number of records (2000000), `FOODSTREAM_BENCH_ROUNDS` the rounds (3).
-//! Where memory can be limited (Linux, as root), a broker over files also has to do with less than its data.
+//! `cargo bench --bench brokers` measures the embedded broker, in memory and on disk. With
+//! `FOODSTREAM_TEST_BROKER=host:port` it also measures that Kafka, in alternating rounds. `FOODSTREAM_BENCH_RECORDS`
+//! sets the number of records (2000000), `FOODSTREAM_BENCH_ROUNDS` the number of rounds (3). Where memory can be
+//! limited (Linux, as root), a broker on disk also runs with less memory than its data.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a benchmark has a clock, an environment, clients and an output of its own"
+    reason = "a benchmark uses the clock, the environment, its own clients and stdout"
 )]
 
 use std::io::{BufRead, BufReader};
@@ -30,7 +31,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// A broker in a process of its own.
+/// A broker process.
 struct Process {
     child: Child,
     address: String,
@@ -55,7 +56,7 @@ impl Process {
         Self { address: address.to_owned(), child }
     }
 
-    /// Resident memory in MB: now without mapped files, and at its peak.
+    /// Resident memory in MB: current, without mapped files, and peak.
     fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let field = |name: &str| {
@@ -83,7 +84,7 @@ fn create(broker: &str, topic: &str) {
     });
 }
 
-/// Seconds to produce this many records, all acknowledged.
+/// Seconds until this many records are produced and acknowledged.
 fn produce(broker: &str, topic: &str, records: u64) -> f64 {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", broker)
@@ -108,7 +109,7 @@ fn produce(broker: &str, topic: &str, records: u64) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Seconds to read them all.
+/// Seconds until all records are consumed.
 fn consume(broker: &str, topic: &str, records: u64) -> f64 {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", broker)
@@ -127,7 +128,7 @@ fn consume(broker: &str, topic: &str, records: u64) -> f64 {
     consumer.assign(&list).expect("assigned");
     let (mut seen, mut bytes) = (0, 0);
     while seen < records {
-        assert!(start.elapsed() < TIMEOUT, "only {seen} of {records} records came");
+        assert!(start.elapsed() < TIMEOUT, "only {seen} of {records} records were consumed");
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
             seen += 1;
             bytes += message.payload_len();
@@ -150,7 +151,7 @@ fn throughput(records: u64, rounds: u64) {
     let files = Process::start(&["--data", data.to_str().expect("a path")], dir.path());
     let kafka = std::env::var("FOODSTREAM_TEST_BROKER").ok().filter(|broker| !broker.is_empty());
     let mut brokers =
-        vec![("embedded, in memory", memory.address.clone()), ("embedded, over files", files.address.clone())];
+        vec![("embedded, in memory", memory.address.clone()), ("embedded, on disk", files.address.clone())];
     brokers.extend(kafka.map(|kafka| ("Kafka", kafka)));
     println!(
         "{records} records of {BYTES} bytes, {PARTITIONS} partitions, idempotent; median of {rounds} (least to most)"
@@ -163,7 +164,7 @@ fn throughput(records: u64, rounds: u64) {
             produced.push(produce(broker, &topic, records));
             consumed.push(consume(broker, &topic, records));
             if *broker == memory.address {
-                // The next round finds the memory as this one did.
+                // The next round starts with the same free memory as this one.
                 delete(broker, &topic);
             }
         }
@@ -172,7 +173,7 @@ fn throughput(records: u64, rounds: u64) {
         println!("{name:<22} produce {:<28} consume {}", median(produced), median(consumed));
     }
     let (now, peak) = files.memory();
-    println!("memory of the broker over files: {now} MB resident, {peak} MB at its peak");
+    println!("memory of the broker on disk: {now} MB resident, {peak} MB at its peak");
 }
 
 fn delete(broker: &str, topic: &str) {
@@ -183,7 +184,7 @@ fn delete(broker: &str, topic: &str) {
     });
 }
 
-/// Seconds of one order, whole process.
+/// Seconds that a process needs for one order.
 fn one_order(args: &[&str], dir: &Path) -> f64 {
     let start = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_foodstream"))
@@ -214,11 +215,11 @@ fn first_order(rounds: u64) {
     println!("one order, a broker running:  {}", median(running_broker));
 }
 
-/// A limit on the memory of processes, their share of the page cache included; gone when dropped.
+/// A memory limit for processes, including their share of the page cache; removed when dropped.
 struct Limit(PathBuf);
 
 impl Limit {
-    /// Either version of Linux's control groups; `None` where this user may not make one.
+    /// Uses control groups version 1 or 2; `None` if this user may not create one.
     fn new(megabytes: u64) -> Option<Self> {
         let name = format!("foodstream-bench-{}", std::process::id());
         [("memory", "memory.limit_in_bytes"), ("", "memory.max")].into_iter().find_map(|(controller, limit)| {
@@ -241,11 +242,11 @@ impl Drop for Limit {
     }
 }
 
-/// More data than the page cache may hold: what the broker itself needs then.
+/// Memory of the broker when its data is larger than the page cache.
 fn beyond_the_page_cache(records: u64) {
     let data = (records * BYTES as u64) >> 20;
     let Some(limit) = Limit::new(data / 4) else {
-        println!("more data than the page cache holds: not measured, as this user cannot limit memory");
+        println!("more data than the page cache holds: not measured, because this user cannot limit memory");
         return;
     };
     let dir = tempfile::tempdir().expect("a folder");
@@ -264,7 +265,7 @@ fn beyond_the_page_cache(records: u64) {
 }
 
 fn main() {
-    // `cargo test` runs benchmarks too, to see that they start.
+    // `cargo test` also runs benchmarks, to check that they start.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }

@@ -1,9 +1,9 @@
-//! Owns the embedded broker as a process: started by the commands of a folder and shared by them, in the foreground, asked
-//! after and stopped. What it does as a Kafka is another suite's.
+//! The embedded broker as a process: started and shared by commands, run in the foreground, queried and stopped. Its
+//! behaviour as a Kafka is tested in other suites.
 
-#![allow(clippy::disallowed_methods, reason = "a test has a clock of its own, and waits until something holds")]
+#![allow(clippy::disallowed_methods, reason = "tests poll with the wall clock")]
 
-#[allow(dead_code, reason = "another suite's")]
+#[allow(dead_code, reason = "this suite uses a part of it")]
 #[path = "protocol/client.rs"]
 mod client;
 #[path = "background/client_ids.rs"]
@@ -32,10 +32,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use serde_json::Value;
 
-/// No single step takes longer; whoever hits it has found a hang.
+/// Time limit of a single step.
 const STEP_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A working directory of its own. Brokers that were started in it end with it.
+/// A temporary working directory. Brokers that were started in it are stopped when it is dropped.
 struct WorkDir {
     data: tempfile::TempDir,
     brokers: Vec<&'static str>,
@@ -67,7 +67,7 @@ impl WorkDir {
         Run::of(args, self.command(args).output().expect("ended"))
     }
 
-    /// What runs over a folder of this home, if anything does.
+    /// The status document of the broker over a data directory; `None` if no broker runs.
     fn status(&self, data: &str) -> Option<Value> {
         let run = self.run(&format!("broker --status --data {data} --output json"));
         let document: Value = serde_json::from_str(&run.stdout).expect("a document");
@@ -119,13 +119,13 @@ fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = holds() {
             return value;
         }
-        assert!(start.elapsed() < STEP_TIMEOUT, "{what}: not within {STEP_TIMEOUT:?}");
+        assert!(start.elapsed() < STEP_TIMEOUT, "timed out after {STEP_TIMEOUT:?} waiting until {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 fn is_running(pid: i32) -> bool {
-    // One that nobody has waited for yet has ended all the same.
+    // A zombie has ended, although its parent has not yet waited for it.
     let zombie = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
     test_kill_process(Pid::from_raw(pid).expect("a pid")).is_ok() && !zombie
 }
@@ -134,7 +134,7 @@ fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("signalled");
 }
 
-/// A broker in the foreground, and the first line that it said.
+/// A broker in the foreground, with the first line of its stdout.
 struct Foreground {
     child: Child,
     line: String,
@@ -149,7 +149,7 @@ impl Foreground {
         let mut child = command.spawn().expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("read");
-        assert!(!line.is_empty(), "{command:?} said nothing");
+        assert!(!line.is_empty(), "{command:?} printed nothing");
         Self { child, line }
     }
 
@@ -167,7 +167,7 @@ impl Foreground {
         self.ended()
     }
 
-    /// The exit code of one that ends by itself, or was told to.
+    /// Waits for the process to end and returns its exit code.
     fn ended(mut self) -> i32 {
         self.child.wait().expect("ended").code().expect("a code")
     }
@@ -186,7 +186,7 @@ fn records(status: &Value) -> i64 {
     orders["records"].as_i64().expect("a number")
 }
 
-/// Somebody's Kafka may be at the default address, and would be asked in earnest.
+/// Whether a server listens at the default address: the commands below would use it.
 fn default_address_is_in_use() -> bool {
     ["127.0.0.1:9092", "[::1]:9092"].iter().any(|address| TcpStream::connect(address).is_ok())
 }
@@ -213,7 +213,7 @@ fn second_command_uses_the_started_broker() {
     assert!(second.stderr.contains("using the embedded broker over .foodstream (127.0.0.1:"), "{}", second.stderr);
     let quiet = dir.run("produce --count 100 --seed 9 -b embedded -q").expect(0);
     assert_eq!(quiet.stderr, "");
-    let status = dir.status(".foodstream").expect("it runs");
+    let status = dir.status(".foodstream").expect("a running broker");
     assert_eq!(status["pid"], pid);
     assert_eq!(records(&status), 300);
 }
@@ -229,7 +229,7 @@ fn concurrent_commands_share_one_broker() {
         started += usize::from(run.stderr.contains("started the embedded broker"));
     }
     assert!(started <= 1, "{started} brokers were started");
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 120);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 120);
 }
 
 #[test]
@@ -238,12 +238,12 @@ fn killed_broker_is_replaced_over_its_data() {
     dir.run("produce --count 50 -b embedded").expect(0);
     let killed = dir.pid(".foodstream");
     signal(killed, Signal::KILL);
-    until("it is dead", || (!is_running(killed)).then_some(()));
-    assert!(dir.path(".foodstream/broker.json").exists(), "nobody took the file back");
-    assert_eq!(dir.status(".foodstream"), None, "a stale file is no broker");
+    until("the broker is dead", || (!is_running(killed)).then_some(()));
+    assert!(dir.path(".foodstream/broker.json").exists(), "the killed broker left its claim file");
+    assert_eq!(dir.status(".foodstream"), None, "a stale claim file does not mean a running broker");
     let run = dir.run("produce --count 50 -b embedded").expect(0);
     assert!(run.stderr.contains("started the embedded broker"), "{}", run.stderr);
-    let status = dir.status(".foodstream").expect("it runs");
+    let status = dir.status(".foodstream").expect("a running broker");
     assert_ne!(status["pid"], killed);
     assert_eq!(records(&status), 100);
 }
@@ -254,8 +254,8 @@ fn reused_address_is_not_trusted() {
     dir.run("produce --count 50 -b embedded").expect(0);
     let killed = dir.pid(".foodstream");
     signal(killed, Signal::KILL);
-    until("it is dead", || (!is_running(killed)).then_some(()));
-    // Both ports are other people's now: one is mute and one hangs up.
+    until("the broker is dead", || (!is_running(killed)).then_some(()));
+    // Both ports are now served by other programs: one never answers and one closes the connection.
     let mute = TcpListener::bind("127.0.0.1:0").expect("bound");
     let file = dir.path(".foodstream/broker.json");
     let mut claim: Value = serde_json::from_str(&fs::read_to_string(&file).expect("read")).expect("JSON");
@@ -264,30 +264,31 @@ fn reused_address_is_not_trusted() {
     }
     fs::write(&file, claim.to_string()).expect("written");
     dir.run("produce --count 50 -b embedded").expect(0);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 100);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 100);
 }
 
 #[test]
 fn stops_after_its_last_client_leaves() {
     let dir = WorkDir::new();
     let args = "produce --count 50 -b embedded";
-    // Longer than it takes between two looks at its folder: those are no clients.
+    // Longer than the interval at which the broker checks its directory: those checks are not clients.
     let run = dir.command(args).env("FOODSTREAM_BROKER_IDLE", "2500ms").output().expect("ended");
     Run::of(args, run).expect(0);
-    until("it leaves", || dir.status(".foodstream").is_none().then_some(()));
-    until("it takes its file back", || (!dir.path(".foodstream/broker.json").exists()).then_some(()));
-    // A process that works keeps it, whatever it does meanwhile.
+    until("the broker stops", || dir.status(".foodstream").is_none().then_some(()));
+    until("the broker removes its claim file", || (!dir.path(".foodstream/broker.json").exists()).then_some(()));
+    // A running process keeps the broker alive.
     let mut child =
         dir.command("inventory -b embedded").env("FOODSTREAM_BROKER_IDLE", "100ms").spawn().expect("started");
-    let status = until("it is there again", || dir.status(".foodstream").filter(|status| status["clients"] == 1));
+    let status =
+        until("a broker with one client runs", || dir.status(".foodstream").filter(|status| status["clients"] == 1));
     assert_eq!(records(&status), 50);
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(800) {
-        assert_eq!(dir.status(".foodstream").expect("it stays")["pid"], status["pid"]);
+        assert_eq!(dir.status(".foodstream").expect("the broker still runs")["pid"], status["pid"]);
     }
     signal(i32::try_from(child.id()).expect("a pid"), Signal::INT);
     assert_eq!(child.wait().expect("ended").code(), Some(0));
-    until("it leaves", || dir.status(".foodstream").is_none().then_some(()));
+    until("the broker stops", || dir.status(".foodstream").is_none().then_some(()));
 }
 
 #[test]
@@ -304,10 +305,10 @@ fn commands_are_served_while_brokers_stop() {
             });
         }
     });
-    // The next one is to stay, so the last that was in a hurry has to be gone.
-    until("the last one leaves", || dir.status(".foodstream").is_none().then_some(()));
+    // The last broker with an idle time of 1 ms must end first, because the next one has to stay.
+    until("the last broker stops", || dir.status(".foodstream").is_none().then_some(()));
     dir.run("produce --count 5 -b embedded").expect(0);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 95);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 95);
 }
 
 #[test]
@@ -315,7 +316,7 @@ fn status_and_stop_find_the_broker() {
     let dir = WorkDir::new();
     assert_eq!(dir.run("broker --status").expect(3).stdout, "no broker runs over .foodstream\n");
     assert_eq!(dir.run("broker --stop").expect(0).stdout, "no broker runs over .foodstream\n");
-    assert!(!dir.path(".foodstream").exists(), "asking makes no folder");
+    assert!(!dir.path(".foodstream").exists(), "a status query creates no directory");
     dir.run("produce --count 50 -b embedded").expect(0);
     let pid = dir.pid(".foodstream");
     let text = dir.run("broker --status").expect(0).stdout;
@@ -323,7 +324,7 @@ fn status_and_stop_find_the_broker() {
     assert!(text.contains("order-events: 6 partitions, 50 records"), "{text}");
     let stopped = dir.run("broker --stop").expect(0).stdout;
     assert!(stopped.starts_with("stopped the broker at 127.0.0.1:"), "{stopped}");
-    until("its process is gone", || (!is_running(pid)).then_some(()));
+    until("the process has ended", || (!is_running(pid)).then_some(()));
     assert_eq!(dir.status(".foodstream"), None);
     dir.run("broker --stop").expect(0);
 }
@@ -357,20 +358,20 @@ fn ctrl_c_ends_the_command_and_leaves_the_broker() {
     let dir = WorkDir::new();
     dir.run("produce --count 50 -b embedded").expect(0);
     dir.run("broker --stop").expect(0);
-    // As at a terminal, where the whole process group hears it: this one has started the broker itself.
+    // A terminal sends SIGINT to the whole process group. This command has started the broker itself.
     let child = dir.command("inventory -b embedded").process_group(0).spawn().expect("started");
-    let pid = until("it has its broker", || dir.status(".foodstream").filter(|status| status["clients"] == 1));
-    until("it has decided", || {
+    let pid = until("the broker has one client", || dir.status(".foodstream").filter(|status| status["clients"] == 1));
+    until("decisions are written", || {
         let status = dir.status(".foodstream")?;
         let topics = status["topics"].as_array()?;
         topics.iter().any(|topic| topic["name"] == "inventory-events" && topic["records"] != 0).then_some(())
     });
     kill_process_group(Pid::from_child(&child), Signal::INT).expect("signalled");
     Run::of("inventory", child.wait_with_output().expect("ended")).expect(0);
-    assert_eq!(dir.status(".foodstream").expect("it stays")["pid"], pid["pid"]);
-    // Nor does the terminal take it along when it closes.
+    assert_eq!(dir.status(".foodstream").expect("the broker still runs")["pid"], pid["pid"]);
+    // The broker also survives the SIGHUP of a closing terminal.
     signal(dir.pid(".foodstream"), Signal::HUP);
-    assert_eq!(dir.status(".foodstream").expect("it stays")["pid"], pid["pid"]);
+    assert_eq!(dir.status(".foodstream").expect("the broker still runs")["pid"], pid["pid"]);
 }
 
 #[test]
@@ -382,7 +383,7 @@ fn named_data_directory_is_used() {
     let run = dir.command("produce --count 5").env("FOODSTREAM_BOOTSTRAP_SERVERS", "embedded:lab").output();
     let run = Run::of("produce", run.expect("ended")).expect(0);
     assert!(run.stderr.contains("using the embedded broker over lab (127.0.0.1:"), "{}", run.stderr);
-    assert_eq!(records(&dir.status("lab").expect("it runs")), 10);
+    assert_eq!(records(&dir.status("lab").expect("a running broker")), 10);
     assert!(!dir.path(".foodstream").exists());
 }
 
@@ -400,7 +401,7 @@ fn foreground_broker_is_used_and_stopped() {
     let run = dir.run("produce --count 5 -b embedded:lab").expect(0);
     assert!(run.stderr.contains(&format!("over lab ({})", broker.address())), "{}", run.stderr);
     dir.run(&format!("produce --count 5 -b {}", broker.address())).expect(0);
-    assert_eq!(records(&dir.status("lab").expect("it runs")), 10);
+    assert_eq!(records(&dir.status("lab").expect("a running broker")), 10);
     assert_eq!(broker.end(Signal::TERM), 0);
     let log = std::io::read_to_string(stderr).expect("read");
     for word in ["topic order-events created, 6 partitions", " connected\n", "(foodstream) disconnected\n"] {
@@ -408,15 +409,15 @@ fn foreground_broker_is_used_and_stopped() {
     }
     assert!(!dir.path("lab/broker.json").exists());
     let again = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data lab");
-    assert_eq!(records(&dir.status("lab").expect("it runs")), 10);
+    assert_eq!(records(&dir.status("lab").expect("a running broker")), 10);
     assert_eq!(again.end(Signal::INT), 0);
     let hung_up = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data lab");
-    assert_eq!(records(&dir.status("lab").expect("it runs")), 10);
+    assert_eq!(records(&dir.status("lab").expect("a running broker")), 10);
     assert_eq!(hung_up.end(Signal::HUP), 0);
-    assert!(!dir.path("lab/broker.json").exists(), "it ended in order");
+    assert!(!dir.path("lab/broker.json").exists(), "it removed its claim file");
 }
 
-/// At a terminal of `script` (util-linux) that is closed: the kernel hangs up, and every write to it fails from then on.
+/// Uses the terminal of `script` (util-linux). When it closes, the kernel sends SIGHUP and every write to it fails.
 #[test]
 fn closed_terminal_stops_command_not_broker() {
     let dir = WorkDir::new();
@@ -441,11 +442,11 @@ fn closed_terminal_stops_command_not_broker() {
     }
     terminal.kill().expect("killed");
     terminal.wait().expect("ended");
-    let report = until("the report", || fs::read_to_string(dir.path("report.json")).ok());
+    let report = until("the report exists", || fs::read_to_string(dir.path("report.json")).ok());
     let report: Value = serde_json::from_str(&report).expect("whole");
     assert_eq!(report["total_orders"], 50);
-    until("its group is empty", || {
-        let status = dir.status(".foodstream").expect("it stays");
+    until("the group is empty", || {
+        let status = dir.status(".foodstream").expect("the broker still runs");
         assert_eq!(status["pid"], broker);
         let groups = status["groups"].as_array()?;
         groups.iter().any(|group| group["state"] == "Empty").then_some(())
@@ -482,9 +483,9 @@ fn deleted_data_directory_ends_its_broker() {
     dir.run("produce --count 7 -b embedded").expect(0);
     let second = dir.pid(".foodstream");
     assert_ne!(first, second);
-    until("the first one leaves", || (!is_running(first)).then_some(()));
+    until("the first broker stops", || (!is_running(first)).then_some(()));
     assert_eq!(dir.pid(".foodstream"), second);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 7);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 7);
     dir.run("produce --count 7 -b embedded").expect(0);
 }
 
@@ -493,7 +494,7 @@ fn broker_stopped_under_a_command_is_named() {
     let dir = WorkDir::new();
     let args = "produce --rate 5/s --count 1000 -b embedded --timeout 2s";
     let child = dir.command(args).spawn().expect("started");
-    until("it places orders", || {
+    until("orders are written", || {
         let status = dir.status(".foodstream")?;
         let topics = status["topics"].as_array()?;
         topics.iter().any(|topic| topic["records"] != 0).then_some(())
@@ -505,7 +506,7 @@ fn broker_stopped_under_a_command_is_named() {
     assert!(run.stderr.contains("`foodstream broker --status` shows the state of"), "{}", run.stderr);
 }
 
-/// The one test that needs the default address for itself.
+/// The only test that needs the default address.
 #[test]
 fn kafka_on_this_machine_comes_first() {
     if default_address_is_in_use() {
@@ -528,15 +529,15 @@ fn kafka_on_this_machine_comes_first() {
         "{}",
         same.stderr
     );
-    // Where no broker of one's own ever was there is no folder to remember in, and none is made.
+    // Without an earlier broker no directory exists to record the choice in, and none is created.
     elsewhere.run("produce --count 5").expect(0);
     assert!(!elsewhere.path(".foodstream").exists());
     kafka.end(Signal::TERM);
     names_both(&dir.run("produce --count 5").expect(0));
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 10);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 10);
 }
 
-/// The commands of the README in an empty folder, and once more.
+/// The commands of the README in an empty directory, twice.
 #[test]
 fn pipeline_needs_no_kafka() {
     let dir = WorkDir::new();

@@ -1,5 +1,5 @@
-//! Owns the promises of `docker-compose.yml`: pinned images, health before dependants, loopback only, and settings that
-//! Kafka really has; and the proof that a broken copy is caught.
+//! Checks of `docker-compose.yml`: pinned images, health checks of dependencies, loopback ports, and settings that
+//! Kafka documents. Broken copies of the file test the checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +8,16 @@ use serde::de::IgnoredAny;
 
 const COMPOSE: &str = include_str!("../docker-compose.yml");
 
-/// The documented broker settings by image, as printed by `tests/compose/BrokerSettings.java` from the jars of that Kafka.
+/// The documented broker settings by image, as printed by `tests/compose/BrokerSettings.java` from the jars of that
+/// Kafka.
 ///
-/// The 7.9 images of Confluent hold Apache Kafka 3.9.
+/// Confluent's 7.9 images contain Apache Kafka 3.9.
 const BROKER_IMAGES: [(&str, &str); 2] = [
     ("apache/kafka:4.1.0", include_str!("compose/broker-settings-4.1.0.txt")),
     ("confluentinc/cp-kafka:7.9.6", include_str!("compose/broker-settings-3.9.1.txt")),
 ];
 
-/// What a single node needs before a first transaction can commit, and what foodstream expects of a tidy cluster.
+/// Settings that a single node needs for transactions, and that foodstream expects of a clean cluster.
 const SINGLE_NODE: [(&str, &str); 7] = [
     ("default.replication.factor", "1"),
     ("min.insync.replicas", "1"),
@@ -27,7 +28,7 @@ const SINGLE_NODE: [(&str, &str); 7] = [
     ("auto.create.topics.enable", "false"),
 ];
 
-/// The same for the nodes of a cluster: everything has three replicas, and a write needs two of them.
+/// Settings of a cluster node: three replicas, two of them required for a write.
 const CLUSTER_NODE: [(&str, &str); 8] = [
     ("default.replication.factor", "3"),
     ("min.insync.replicas", "2"),
@@ -39,14 +40,14 @@ const CLUSTER_NODE: [(&str, &str); 8] = [
     ("auto.create.topics.enable", "false"),
 ];
 
-/// The profile whose services are one cluster, with their node ids.
+/// The profile of the cluster's services, with their node ids.
 const CLUSTER: &str = "cluster";
 const NODES: [(&str, &str); 3] = [("kafka-1", "1"), ("kafka-2", "2"), ("kafka-3", "3")];
 
-/// Variables that begin like a setting and are for the JVM.
+/// Variables with the prefix `KAFKA_` that configure the JVM.
 const JVM: [&str; 1] = ["KAFKA_HEAP_OPTS"];
 
-/// What a broker that is its own controller needs once the image's own defaults are dropped.
+/// Settings that a combined broker and controller needs, because the image's defaults do not apply.
 const KRAFT: [&str; 7] = [
     "node.id",
     "process.roles",
@@ -57,7 +58,7 @@ const KRAFT: [&str; 7] = [
     "controller.quorum.voters",
 ];
 
-/// Each service and the profile that starts it; `None` is started always.
+/// Each service and its profile; `None` means that it always starts.
 const PROFILES: [(&str, Option<&str>); 7] = [
     ("kafka", None),
     ("kafka-1", Some(CLUSTER)),
@@ -117,7 +118,7 @@ struct HealthCheck {
     _retries: u32,
 }
 
-/// Every promise that the compose file breaks, one sentence each; empty when it keeps them all.
+/// The problems of the compose file, one sentence each.
 fn problems(yaml: &str) -> Vec<String> {
     let compose: Compose = match serde_saphyr::from_str(yaml) {
         Ok(compose) => compose,
@@ -142,7 +143,7 @@ fn problems(yaml: &str) -> Vec<String> {
     problems
 }
 
-/// An image is pinned when it names a version: a tag with a digit, and not one that moves.
+/// An image is pinned if its tag is an exact version.
 fn image_problem(service: &Service) -> Option<String> {
     let image = &service.image;
     let Some((_, tag)) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) else {
@@ -222,7 +223,7 @@ fn profile_problems(compose: &Compose) -> Vec<String> {
     problems
 }
 
-/// What keeps the nodes of the cluster from being one.
+/// Problems that prevent the nodes from forming one cluster.
 fn cluster_problems(compose: &Compose) -> Vec<String> {
     let voters: Vec<_> = NODES.iter().map(|(name, id)| format!("{id}@{name}:29093")).collect();
     let first = compose.services.get(NODES[0].0).map(|service| &service.environment);
@@ -234,7 +235,7 @@ fn cluster_problems(compose: &Compose) -> Vec<String> {
             problems.push(format!("{name}: its node id is not {id}"));
         }
         if variable("KAFKA_CONTROLLER_QUORUM_VOTERS") != Some(&voters.join(",")) {
-            problems.push(format!("{name}: its quorum is not of the three nodes"));
+            problems.push(format!("{name}: its quorum is not the three nodes"));
         }
         if variable("CLUSTER_ID").is_none()
             || first.and_then(|first| first.get("CLUSTER_ID")).map(String::as_str) != variable("CLUSTER_ID")
@@ -245,7 +246,7 @@ fn cluster_problems(compose: &Compose) -> Vec<String> {
     problems
 }
 
-/// The broker setting that the images derive from a variable: `KAFKA_A_B` is `a.b`, `__` is `_`, `___` is `-`.
+/// The broker setting of a variable, by the rule of the images: `KAFKA_A_B` is `a.b`, `__` is `_`, `___` is `-`.
 fn setting_of(variable: &str) -> Option<String> {
     if JVM.contains(&variable) {
         return None;
@@ -254,11 +255,11 @@ fn setting_of(variable: &str) -> Option<String> {
     Some(name.replace("___", "-").replace("__", "\0").replace('_', ".").replace('\0', "_"))
 }
 
-/// What is wrong with a service's environment, if it is a broker.
+/// Problems of a broker's environment.
 fn setting_problems(service: &Service) -> Vec<String> {
     let variables = service.environment.keys();
     let Some((_, documented)) = BROKER_IMAGES.iter().find(|(image, _)| *image == service.image) else {
-        // Every other image has variables of its own; only a broker's `KAFKA_` means a broker setting.
+        // Other images have other variables; only in a broker image is `KAFKA_` the prefix of a broker setting.
         let foreign = service.image.contains("kafka") && !service.image.contains("kafka-ui");
         return if foreign { vec![format!("the settings of {} are not known", service.image)] } else { Vec::new() };
     };
@@ -272,7 +273,7 @@ fn setting_problems(service: &Service) -> Vec<String> {
     let unknown =
         variables.filter(|variable| setting_of(variable).is_some_and(|name| !documented.contains(name.as_str())));
     let mut problems: Vec<_> =
-        unknown.map(|variable| format!("{variable} is no documented setting of this Kafka")).collect();
+        unknown.map(|variable| format!("{variable} is not a documented setting of this Kafka")).collect();
     let of_cluster = service.profiles.iter().any(|profile| profile == CLUSTER);
     let wanted = if of_cluster { &CLUSTER_NODE[..] } else { &SINGLE_NODE[..] };
     for (name, value) in wanted {
@@ -326,13 +327,13 @@ fn each_broken_copy_is_caught() {
         (
             "KAFKA_AUTO_CREATE_TOPICS_ENABLE",
             "KAFKA_AUTO_CREATE_TOPIC_ENABLE",
-            "kafka: KAFKA_AUTO_CREATE_TOPIC_ENABLE is no documented setting of this Kafka",
+            "kafka: KAFKA_AUTO_CREATE_TOPIC_ENABLE is not a documented setting of this Kafka",
         ),
         ("KAFKA_ZOOKEEPER_CONNECT: \"zookeeper:2181\"", "", "kafka-zookeeper: neither KRaft nor ZooKeeper is set up"),
         (
             "KAFKA_NODE_ID",
             "KAFKA_ZOOKEEPER_CONNECT",
-            "kafka: KAFKA_ZOOKEEPER_CONNECT is no documented setting of this Kafka",
+            "kafka: KAFKA_ZOOKEEPER_CONNECT is not a documented setting of this Kafka",
         ),
         ("KAFKA_CONTROLLER_LISTENER_NAMES: \"CONTROLLER\"", "", "kafka: KRaft needs controller.listener.names"),
         ("      - kafka-data:/var", "      - kafka-dato:/var", "kafka: volume kafka-dato is not declared"),
@@ -348,7 +349,7 @@ fn each_broken_copy_is_caught() {
             "kafka-2: min.insync.replicas is not 2",
         ),
         ("KAFKA_NODE_ID: \"3\"", "KAFKA_NODE_ID: \"2\"", "kafka-3: its node id is not 3"),
-        ("1@kafka-1:29093,2@kafka-2:29093,", "", "kafka-1: its quorum is not of the three nodes"),
+        ("1@kafka-1:29093,2@kafka-2:29093,", "", "kafka-1: its quorum is not the three nodes"),
         ("127.0.0.1:9192:9192", "127.0.0.1:9191:9192", "two services share 127.0.0.1:9191"),
         ("kafka-3-data:/var", "kafka-2-data:/var", "volume kafka-3-data is mounted nowhere"),
         ("profiles: [ui]", "profiles: []", "services and their profiles are"),
@@ -358,7 +359,7 @@ fn each_broken_copy_is_caught() {
     ];
     for (sound, broken, problem) in cases {
         let copy = COMPOSE.replace(sound, broken);
-        assert_ne!(copy, COMPOSE, "{sound:?} is not in the compose file any more");
+        assert_ne!(copy, COMPOSE, "{sound:?} is no longer in the compose file");
         let found = problems(&copy);
         assert!(
             found.iter().any(|found| found.starts_with(problem)),

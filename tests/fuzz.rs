@@ -1,7 +1,7 @@
-//! Requests that somebody bent: guard and decoders hold, a broker lives on, and neither takes more memory than bytes explain.
+//! Fuzzing with malformed requests: validation, decoders and a running broker survive them in bounded memory.
 //!
-//! Every run with the same seed tries the same cases. A longer one, of other cases:
-//! `FOODSTREAM_FUZZ_SEED=7 FOODSTREAM_FUZZ_CASES=20000000 cargo test --release --test fuzz`.
+//! Runs with the same seed try the same cases. A longer run with other cases: `FOODSTREAM_FUZZ_SEED=7
+//! FOODSTREAM_FUZZ_CASES=20000000 cargo test --release --test fuzz`.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -20,44 +20,44 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 #[path = "../src/broker/wire/request_schemas.rs"]
 mod request_schemas;
 #[path = "../src/broker/wire/samples.rs"]
-#[expect(dead_code, reason = "the laws of the guard use the rest")]
+#[expect(dead_code, reason = "the tests of the validation use the rest")]
 mod samples;
 #[path = "../src/broker/wire/schema.rs"]
-#[expect(dead_code, reason = "only the guard tells the names of fields")]
+#[expect(dead_code, reason = "only the validation uses field names")]
 mod schema;
 
-/// What the process may take beyond what it has at the start, most of it only set aside by the allocator for its threads.
-/// A count believed is a hundred times as much.
+/// Limit of additional address space. Most of it is reserved by the allocator for its threads. A trusted array length
+/// would need a hundred times as much.
 const ADDRESS_SPACE: u64 = 2 << 30;
-/// What it may really use of that, in KiB.
+/// Limit of additional resident memory, in KiB.
 const MEMORY: u64 = 256 << 10;
 
-/// Few enough that a request of some hundred bytes has too many.
+/// Small enough that a request of some hundred bytes exceeds it.
 const LIMITS: Limits = Limits { elements: 100 };
 
-#[expect(clippy::disallowed_methods, reason = "cases are chosen by who runs them")]
+#[expect(clippy::disallowed_methods, reason = "the environment selects the cases")]
 fn setting(name: &str, otherwise: u64) -> u64 {
     let value = std::env::var(name).ok();
     value.map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
 }
 
-/// A figure of this process, in KiB.
+/// A line of `/proc/self/status`, in KiB.
 fn memory(figure: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a figure that Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a line of /proc/self/status");
     line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().expect("KiB")
 }
 
-/// A reservation beyond the limit ends the process, as it would end a broker.
+/// An allocation beyond the limit ends the process, as it would end a broker.
 fn limit_memory() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let limit = Some(memory("VmSize") * 1024 + ADDRESS_SPACE);
-        setrlimit(Resource::As, Rlimit { current: limit, maximum: limit }).expect("less than there was");
+        setrlimit(Resource::As, Rlimit { current: limit, maximum: limit }).expect("lowered");
     });
 }
 
-/// Makes requests, and bends them.
+/// Generates requests and mutates them.
 struct Mutator {
     random: Xoshiro256StarStar,
     versions: Vec<(ApiKey, i16)>,
@@ -83,7 +83,7 @@ impl Mutator {
         choices
     }
 
-    /// The bytes of a connection: some frames, some of them bent.
+    /// The bytes of a connection: several frames, some of them mutated.
     fn stream(&mut self) -> Vec<u8> {
         let mut stream = Vec::new();
         for _ in 0..=self.below(3) {
@@ -102,7 +102,7 @@ impl Mutator {
         stream
     }
 
-    /// Mostly the true one.
+    /// The length prefix of a frame, mostly correct.
     fn length(&mut self, length: usize) -> i32 {
         let length = i32::try_from(length).expect("short");
         match self.below(64) {
@@ -143,7 +143,7 @@ impl Mutator {
         frame
     }
 
-    /// One change of one place.
+    /// Mutates one position.
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
         let at = self.below(bytes.len() + 1);
         let rest = bytes.len() - at;
@@ -158,7 +158,7 @@ impl Mutator {
                 bytes.splice(at..at, inserted.into_iter().take(some));
             }
             5 if rest > 0 => {
-                // A piece of the request once more, as many times as make a long one.
+                // Repeats a part of the request.
                 let piece = bytes[at..bytes.len().min(at + 40)].to_vec();
                 bytes.splice(at..at, piece.repeat(some * some));
             }
@@ -171,7 +171,7 @@ impl Mutator {
     }
 }
 
-/// How often what came of a case.
+/// Number of cases by outcome.
 #[derive(Debug, Default)]
 struct Outcomes(BTreeMap<&'static str, u64>);
 
@@ -180,7 +180,7 @@ impl Outcomes {
         *self.0.entry(outcome).or_default() += 1;
     }
 
-    /// The stream as a connection reads it, in pieces; the first rubbish ends it.
+    /// Reads the stream in pieces, like a connection; the first invalid request ends it.
     fn read_stream(&mut self, stream: &[u8], piece: usize) -> Option<()> {
         let mut buffer = BytesMut::new();
         for piece in stream.chunks(piece) {
@@ -200,7 +200,7 @@ impl Outcomes {
         match validate(api, version, &frame, LIMITS) {
             Ok(()) => {
                 let decoded = samples::is_decoded(api, version, &mut frame.clone());
-                assert!(decoded || !frame.is_ascii(), "{api:?} {version}: it passed and is not decoded: {frame:02x?}");
+                assert!(decoded || !frame.is_ascii(), "{api:?} {version}: valid but not decoded: {frame:02x?}");
                 self.count(if decoded { "decoded" } else { "not UTF-8" });
                 Some(())
             }
@@ -211,23 +211,24 @@ impl Outcomes {
         }
     }
 
-    /// What the guard refuses, the crate refuses too, or would have taken for something that it is not.
+    /// A request that validation refuses must also be refused by the crate, or would be misread by it.
     fn refused(&mut self, api: ApiKey, version: i16, body: &Bytes, rubbish: InvalidRequest) {
         let is_decoded = || samples::is_decoded(api, version, &mut body.clone());
         let (outcome, decoded) = match rubbish {
             InvalidRequest::UnknownVersion { .. } => ("version refused", is_decoded()),
             InvalidRequest::PastEnd { .. } => ("cut off", is_decoded()),
-            // Only here the guard says no before the crate would, which goes on to reserve memory.
-            InvalidRequest::CountTooLarge { .. } => ("blown up", false),
+            // The crate would reserve memory for the array before it fails.
+            InvalidRequest::CountTooLarge { .. } => ("count too large", false),
             InvalidRequest::TagNotInVersion { .. } => ("tag refused", is_decoded()),
-            // The crate takes null in versions that do not have it yet, and a sixth byte of a number for what follows it.
+            // The crate accepts null in versions that do not allow it, and misreads the bytes after a number of more
+            // than five bytes.
             InvalidRequest::NullOrNegative { .. } => ("null refused", false),
             InvalidRequest::InvalidNullMarker { .. } => ("marker refused", false),
             InvalidRequest::VarintTooLong { .. } => ("number refused", false),
             InvalidRequest::TooManyElements { .. } => ("too many elements", false),
             other => panic!("{api:?} {version}: {other}"),
         };
-        assert!(!decoded, "{api:?} {version}: refused, {rubbish}, and yet decoded: {body:02x?}");
+        assert!(!decoded, "{api:?} {version}: refused ({rubbish}) but decoded: {body:02x?}");
         self.count(outcome);
     }
 }
@@ -249,7 +250,7 @@ fn malformed_requests_take_bounded_memory() {
         "header refused",
         "version refused",
         "cut off",
-        "blown up",
+        "count too large",
         "null refused",
         "number refused",
         "tag refused",
@@ -263,12 +264,12 @@ fn malformed_requests_take_bounded_memory() {
     assert!(taken < MEMORY, "{taken} KiB");
 }
 
-/// Sends what there is and hears the broker out: until it closes, or has nothing to say for a moment.
+/// Sends the bytes and reads the response until the broker closes the connection or is silent for a moment.
 fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("a broker that accepts");
     stream.set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
     let mut response = Vec::new();
-    // A broker that has heard enough closes while it is still being written to.
+    // The broker may close the connection before everything is written.
     if stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
         match stream.read_to_end(&mut response) {
             Ok(_) => {}
@@ -282,7 +283,7 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     response
 }
 
-/// Asks for the versions, as any client does first; an answer is a broker that lives.
+/// Whether the broker responds to an `ApiVersions` request.
 fn is_alive(address: SocketAddr) -> bool {
     let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 42, 0, 0];
     let mut stream = TcpStream::connect(address).expect("a broker that accepts");
@@ -307,7 +308,7 @@ fn broker_survives_malformed_requests() {
             assert!(is_alive(server.address()), "after {case} cases");
         }
     }
-    println!("{answered} answered, {silent} not");
+    println!("{answered} connections with a response, {silent} without");
     assert!(is_alive(server.address()) && answered > 0 && silent > 0);
     runtime.block_on(server.stop()).unwrap();
     let taken = memory("VmHWM") - before;

@@ -1,4 +1,4 @@
-//! What clients call themselves and what they send, as a broker's own streams tell it.
+//! Client ids with control characters, in the log of a broker process.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::hostile::{HOSTILE, assert_printable};
 use super::{Foreground, WorkDir, signal, until};
 
-/// A request of the metadata of no topic, by a client of this id.
+/// A `Metadata` request for no topics, with this client id.
 fn request(id: &str) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(3_i16.to_be_bytes());
@@ -33,8 +33,8 @@ fn client_ids_are_escaped() {
     client.read_exact(&mut [0; 4]).expect("answered");
     drop(client);
     let read = || std::fs::read_to_string(&log).expect("read");
-    until("the client is told of", || read().contains("]52;c;eHh4").then_some(()));
+    until("the client id is logged", || read().contains("]52;c;eHh4").then_some(()));
     signal(broker.pid(), Signal::TERM);
     assert_eq!(broker.ended(), 0);
-    assert_printable(&read(), "the broker's words");
+    assert_printable(&read(), "the broker's log");
 }

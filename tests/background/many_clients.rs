@@ -1,4 +1,4 @@
-//! A broker as a process among many clients that mean it no good: what it takes of memory, and that a command is served.
+//! A broker process under hostile or idle clients: its memory stays bounded, and other commands are served.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,13 +15,13 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use super::client::Client;
 use super::{Foreground, WorkDir, until};
 
-/// What the broker may take beyond what it has at its start, in KiB. Unbounded, each of these cases takes more than a gigabyte.
+/// Limit of additional memory, in KiB. Without limits in the broker each of these cases needs more than a gigabyte.
 const MEMORY: u64 = 400 << 10;
 
-/// The most that the broker's memory ever came to, in KiB.
+/// Peak memory of the broker, in KiB.
 fn memory(broker: &Foreground) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure that Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line of /proc/PID/status");
     line.trim_matches(['\t', ' ', 'k', 'B']).parse().expect("KiB")
 }
 
@@ -29,7 +29,7 @@ fn assert_served(dir: &WorkDir, address: &str) {
     dir.run(&format!("produce --count 10 --seed 1 -b {address} --timeout 30s")).expect(0);
 }
 
-/// Sends as much as is taken: until a moment passes in which nothing is.
+/// Sends bytes until a write times out; returns how many were sent.
 fn send_until_blocked(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a bound");
     let mut sent = 0;
@@ -59,12 +59,12 @@ fn unfinished_requests_take_bounded_memory() {
         };
         let all: Vec<_> = (0..60).map(|_| scope.spawn(send)).collect();
         let all: Vec<_> = all.into_iter().map(|sending| sending.join().expect("sent")).collect();
-        // Still there, all of them, and a command is served beside them.
+        // All connections are still open, and another command is served.
         assert_served(&dir, &address);
         all.iter().map(|(sent, _)| sent).sum()
     });
     let taken = memory(&broker) - before;
-    assert!(sent > 60 << 20 && taken < MEMORY, "{sent} bytes were taken, {taken} KiB of memory");
+    assert!(sent > 60 << 20 && taken < MEMORY, "{sent} bytes were sent, {taken} KiB of memory used");
     assert_served(&dir, &address);
     assert_eq!(broker.end(Signal::TERM), 0);
 }
@@ -87,7 +87,7 @@ fn oversized_member_metadata_is_refused() {
             .with_protocol_type(StrBytes::from_static_str("consumer"))
             .with_protocols(vec![protocol]);
         let mut client = Client::connect(&address);
-        // GROUP_MAX_SIZE_REACHED
+        // `GROUP_MAX_SIZE_REACHED`
         assert_eq!(client.request(3, &join).error_code, 81);
         clients.push(client);
     }
@@ -117,7 +117,7 @@ fn unread_responses_take_bounded_memory() {
         client.send(12, &fetch);
         non_readers.push(client);
     }
-    // Each of them holds its place, and this one is answered after some of them have theirs.
+    // All of them wait for a share of the response memory. This command is served after some of them.
     until("a command is served", || {
         let run = dir.run(&format!("produce --count 1 --seed 1 -b {address}"));
         (run.code == 0).then_some(())
@@ -139,7 +139,7 @@ fn silent_connections_block_no_client() {
     let silent: Vec<TcpStream> = (0..1_100).map(|_| TcpStream::connect(&address).expect("connected")).collect();
     assert_served(&dir, &address);
     dir.run(&format!("inventory --until-end -b {address}")).expect(0);
-    // As many that do not say what they want of the other line, which commands need too.
+    // The same for connections to the control port, which commands need too.
     let control = std::fs::read_to_string(dir.path("own/broker.json")).expect("read");
     let control: serde_json::Value = serde_json::from_str(&control).expect("JSON");
     let control = control["control"].as_str().expect("an address").to_owned();

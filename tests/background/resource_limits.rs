@@ -1,4 +1,4 @@
-//! Owns what is short: files that may be open, their size, the disk. Nothing of it is taken for something else, and it is told.
+//! Resource limits of the operating system: open files, file size, disk space. Each is reported as what it is.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use super::{Foreground, Run, Signal, WorkDir, records};
 #[cfg(target_os = "linux")]
 use super::{is_running, until};
 
-/// A command of a home below a limit of the shell.
+/// A command that runs under a `ulimit`.
 fn limited(dir: &WorkDir, limit: &str, args: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -31,24 +31,24 @@ fn run(dir: &WorkDir, limit: &str, args: &str) -> Run {
     Run::of(args, limited(dir, limit, args).output().expect("ended"))
 }
 
-/// A broker in the foreground below a limit.
+/// A broker in the foreground under a `ulimit`.
 fn broker(dir: &WorkDir, limit: &str, args: &str) -> Foreground {
     let mut child = limited(dir, limit, args).spawn().expect("started");
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("read");
-    assert!(!line.is_empty(), "{args} said nothing");
+    assert!(!line.is_empty(), "{args} printed nothing");
     Foreground { child, line }
 }
 
 #[test]
 fn serves_more_partitions_than_open_files() {
     let dir = WorkDir::new();
-    // The broker is started by the first command, below its limit; the limits of macOS begin here.
+    // The first command starts the broker under its own limit. 256 is the default limit of macOS.
     run(&dir, "-n 256", "produce --count 2000 --partitions 200 --seed 7 -b embedded").expect(0);
     let decided = run(&dir, "-n 256", "inventory --until-end -b embedded --output json").expect(0);
     let document: serde_json::Value = serde_json::from_str(&decided.stdout).expect("a document");
     assert_eq!(document["orders"], 2000);
-    let status = dir.status(".foodstream").expect("it runs");
+    let status = dir.status(".foodstream").expect("a running broker");
     assert_eq!(records(&status), 2000);
     #[cfg(target_os = "linux")]
     {
@@ -56,7 +56,7 @@ fn serves_more_partitions_than_open_files() {
         assert!(open < 256 / 2, "{open} files are open");
     }
     dir.run("broker --stop").expect(0);
-    // And read again by the next one: 800 partitions.
+    // The next broker opens 800 partitions again.
     let again = run(&dir, "-n 256", "inventory --until-end -b embedded --output json").expect(0);
     let document: serde_json::Value = serde_json::from_str(&again.stdout).expect("a document");
     assert_eq!(document["orders"], 0);
@@ -64,7 +64,7 @@ fn serves_more_partitions_than_open_files() {
     assert!(!log.contains("Too many open files"), "{log}");
 }
 
-/// That no file can be opened says nothing about the folder.
+/// A failure to open a file is not a sign of a deleted directory.
 #[test]
 #[cfg(target_os = "linux")]
 fn too_many_open_files_is_not_a_deleted_directory() {
@@ -75,15 +75,17 @@ fn too_many_open_files_is_not_a_deleted_directory() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let before = prlimit(process, Resource::Nofile, Rlimit { current: Some(3), maximum }).expect("limited");
     let log = || fs::read_to_string(dir.path(".foodstream/broker.log")).expect("read");
-    until("it is told", || log().contains("cannot check the data directory: Too many open files").then_some(()));
-    // Whoever has not enough files himself does not know whether there is a broker, and says so.
+    until("the error is logged", || {
+        log().contains("cannot check the data directory: Too many open files").then_some(())
+    });
+    // A command without file descriptors cannot know whether a broker runs, and must not exit 3.
     let mut asked = limited(&dir, "-n 3", "broker --status").stderr(Stdio::piped()).spawn().expect("started");
-    assert_ne!(asked.wait().expect("ended").code(), Some(3), "no files, and so no broker?");
+    assert_ne!(asked.wait().expect("ended").code(), Some(3), "exit 3 would mean that no broker runs");
     assert!(is_running(pid), "{}", log());
     prlimit(process, Resource::Nofile, before).expect("given back");
     dir.run("produce --count 20 --seed 8 -b embedded").expect(0);
     assert_eq!(dir.pid(".foodstream"), pid);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 40);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 40);
     assert_eq!(log().matches("cannot check the data directory").count(), 1, "{}", log());
 }
 
@@ -96,13 +98,13 @@ fn file_size_limit_is_reported_to_clients() {
     let message = "cannot write its data: a file would exceed the file size limit of this process (`ulimit -f`)";
     assert!(produced.stderr.contains("warning: the embedded broker over .foodstream ("), "{}", produced.stderr);
     assert_eq!(produced.stderr.matches(message).count(), 1, "{}", produced.stderr);
-    // What was acknowledged is there, and can be read by a broker without the limit.
-    let status = dir.status(".foodstream").expect("it runs");
+    // Acknowledged records are stored, and a broker without the limit can read them.
+    let status = dir.status(".foodstream").expect("a running broker");
     let there = records(&status);
     assert!(there > 100, "{status:#}");
     assert_eq!(broker.end(Signal::TERM), 0);
     dir.run("analytics --from-beginning -b embedded").expect(0);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), there);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), there);
     dir.run("produce --count 100 --seed 8 -b embedded").expect(0);
 }
 
@@ -118,7 +120,7 @@ fn file_size_limit_fails_the_man_page() {
     );
 }
 
-/// Whether a page is there in part.
+/// Whether a man page is truncated.
 fn is_cut(page: &fs::DirEntry) -> bool {
     !fs::read_to_string(page.path()).expect("read").contains(".SH OPTIONS")
 }
@@ -129,7 +131,7 @@ fn full_disk_is_reported_to_clients() {
     fs::create_dir(dir.path("small")).expect("made");
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path("small")).output();
     if !mounted.is_ok_and(|mounted| mounted.status.success()) {
-        eprintln!("skipped: a small file system can be mounted by root on Linux only");
+        eprintln!("skipped: only root on Linux can mount a small file system");
         return;
     }
     let unmount = || Command::new("umount").arg(dir.path("small")).status().is_ok_and(|status| status.success());
@@ -142,7 +144,7 @@ fn full_disk_is_reported_to_clients() {
             "{}",
             produced.stderr
         );
-        // Also who has nothing to send but a request that must be remembered.
+        // Also for a client that produces nothing but sends requests which the broker must store.
         let decided = dir.run("inventory --until-end --timeout 4s -b embedded:small/data").expect(4);
         assert!(decided.stderr.contains("cannot write its data: the disk is full"), "{}", decided.stderr);
         drop(broker);

@@ -1,4 +1,4 @@
-//! The graceful stop of a broker as a process, seen by clients that wait and by one that is being answered.
+//! Graceful shutdown of a broker process with clients that wait and one that is reading a response.
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -12,7 +12,7 @@ use super::{Foreground, WorkDir, until};
 
 /// The error code `NOT_COORDINATOR`, which clients retry.
 const NOT_COORDINATOR: i16 = 16;
-/// A version in which a fetch names its topics and a member joins without an id.
+/// Versions in which a fetch names its topics and a member joins without an id.
 const FETCH: i16 = 12;
 const JOIN: i16 = 3;
 
@@ -26,7 +26,7 @@ fn join() -> JoinGroupRequest {
         .with_protocols(vec![protocol])
 }
 
-/// All orders of one partition.
+/// A fetch of all orders of one partition.
 fn fetch() -> FetchRequest {
     let partition = FetchPartition::default().with_partition_max_bytes(1 << 23);
     let topic = FetchTopic::default().with_topic(TopicName(StrBytes::from_static_str("order-events")));
@@ -44,13 +44,13 @@ fn stop_answers_waiters_and_cuts_no_frame() {
     dir.run(&format!("produce --count 10000 --partitions 1 --seed 3 -b {address}")).expect(0);
     let (mut first, mut second) = (Client::connect(&address), Client::connect(&address));
     assert_eq!(first.request(JOIN, &join()).error_code, 0);
-    // It waits for the first to join again.
+    // It waits until the first member joins again.
     second.send(JOIN, &join());
     until("both are members", || {
-        let status = dir.status("own").expect("it runs");
+        let status = dir.status("own").expect("a running broker");
         status["groups"].as_array()?.iter().any(|group| group["members"] == 2).then_some(())
     });
-    // More than the sockets between them hold: the broker is in the middle of an answer.
+    // More than the socket buffers hold: the broker is in the middle of a response.
     let mut reader = Client::connect(&address);
     for _ in 0..20 {
         reader.send(FETCH, &fetch());
@@ -58,21 +58,21 @@ fn stop_answers_waiters_and_cuts_no_frame() {
     let records = |answer: Option<kafka_protocol::messages::FetchResponse>| -> Option<Bytes> {
         answer?.responses.remove(0).partitions.remove(0).records
     };
-    let whole = records(reader.receive::<FetchRequest>(FETCH)).expect("an answer");
+    let whole = records(reader.receive::<FetchRequest>(FETCH)).expect("a response");
     assert!(whole.len() > 1 << 20, "{} bytes", whole.len());
     let pid = broker.pid();
     super::signal(pid, Signal::TERM);
-    assert_eq!(second.receive::<JoinGroupRequest>(JOIN).expect("an answer").error_code, NOT_COORDINATOR);
+    assert_eq!(second.receive::<JoinGroupRequest>(JOIN).expect("a response").error_code, NOT_COORDINATOR);
     assert!(second.receive::<JoinGroupRequest>(JOIN).is_none(), "the connection ends");
-    // The client fails on a frame that is cut.
+    // The client panics on a truncated frame.
     let mut answers = 1;
     while answers < 20
         && let Some(again) = records(reader.receive::<FetchRequest>(FETCH))
     {
-        assert!(again == whole, "another answer");
+        assert!(again == whole, "a different response");
         answers += 1;
     }
-    assert!(answers > 1, "what was read was not answered");
+    assert!(answers > 1, "only one response was received");
     drop((first, second, reader));
     assert_eq!(broker.ended(), 0);
     assert!(dir.status("own").is_none());

@@ -1,4 +1,4 @@
-//! Owns the data folders that somebody else has prepared, or may change: each is refused before anything is opened or made.
+//! Data directories that another user prepared or may change: each is refused before any file is opened or created.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -9,7 +9,8 @@ use std::process::Command;
 
 use super::{Foreground, Signal, WorkDir, records};
 
-/// A home with two folders: `.foodstream`, which a broker has filled and left, and `victim`, which is none of its business.
+/// A working directory with two subdirectories: `.foodstream`, which a broker has filled, and `victim`, which the
+/// broker must not touch.
 fn prepared() -> WorkDir {
     let dir = WorkDir::new();
     let broker = Foreground::start(&dir, "broker --listen 127.0.0.1:0 --data .foodstream");
@@ -23,7 +24,7 @@ fn prepared() -> WorkDir {
     dir
 }
 
-/// Everything below a folder, byte for byte, with its modes, owners and kinds; access times apart.
+/// Content, mode, owner and modification time of everything below a directory.
 fn tree(data: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
     let mut all = BTreeMap::new();
     let mut open = vec![data.to_owned()];
@@ -44,7 +45,7 @@ fn tree(data: &Path) -> BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
     all
 }
 
-/// The first file below a folder whose name ends so, from the home.
+/// The first file below the data directory whose path ends with `ending`, relative to the working directory.
 fn find(dir: &WorkDir, ending: &str) -> String {
     let all = tree(&dir.path(".foodstream"));
     let found = all.keys().find(|path| path.to_str().expect("text").ends_with(ending)).expect("there");
@@ -55,7 +56,7 @@ fn allow(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("permitted");
 }
 
-/// Every command that would open the folder is refused with 7 and these words, and leaves everything as it was.
+/// Requires that each command exits 7 with this message and changes no file.
 #[track_caller]
 fn refused(dir: &WorkDir, commands: &[&str], path: &str, message: &str) {
     let before = tree(dir.data.path());
@@ -79,7 +80,7 @@ const ALL: [&str; 5] = [
     "broker --stop",
 ];
 
-/// Names in the folder, its files first.
+/// Files that the broker reads or creates in its data directory.
 fn names(dir: &WorkDir) -> Vec<String> {
     let mut names: Vec<String> = [
         "lock",
@@ -121,11 +122,11 @@ fn special_files_are_refused() {
         fs::hard_link(&victim, &at).expect("linked");
         refused(&dir, &STARTS[..2], &name, "has a second name");
         fs::remove_file(&at).expect("removed");
-        // Whoever opened it as a file would wait for somebody at its other end.
-        assert!(Command::new("mkfifo").arg(&at).status().expect("there is such a tool").success());
+        // Opening a named pipe as a file would block until another process opens its other end.
+        assert!(Command::new("mkfifo").arg(&at).status().expect("mkfifo runs").success());
         refused(&dir, &STARTS, &name, "is a named pipe");
         fs::remove_file(&at).expect("removed");
-        // The path of a socket is short; its name may become a longer one.
+        // The path of a socket is limited in length, so it is created elsewhere and moved.
         let socket = dir.path("socket");
         drop(UnixListener::bind(&socket).expect("bound"));
         fs::rename(&socket, &at).expect("moved");
@@ -136,9 +137,9 @@ fn special_files_are_refused() {
         }
     }
     assert_eq!(fs::read_to_string(victim).expect("read"), "ssh-ed25519 AAAA\n");
-    // And with all of them gone it is the folder that it was.
+    // After all of them are removed, the directory works again.
     dir.run("produce --count 1 -b embedded").expect(0);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 21);
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 21);
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn linked_directories_are_refused() {
             fs::rename(&aside, &at).expect("moved back");
         }
     }
-    // The folder itself, however its name is written.
+    // The data directory itself, with different spellings of its path.
     fs::rename(dir.path(".foodstream"), dir.path("elsewhere")).expect("moved");
     symlink("elsewhere", dir.path(".foodstream")).expect("linked");
     refused(&dir, &ALL, ".foodstream", "is a symbolic link");
@@ -169,7 +170,7 @@ fn linked_directories_are_refused() {
     {
         refused(&dir, &[command], ".foodstream", "is a symbolic link");
     }
-    // And one that leads nowhere is not filled there.
+    // A dangling link is not filled at its target.
     fs::rename(dir.path("elsewhere"), dir.path("other")).expect("moved");
     refused(&dir, &ALL, ".foodstream", "is a symbolic link");
 }
@@ -192,7 +193,7 @@ fn files_writable_by_others_are_refused() {
         refused(&dir, &ALL, ".foodstream", by);
         allow(&dir.path(".foodstream"), 0o700);
     }
-    // As an older version has left it for a user whose umask is 002: the hint leads on.
+    // An older version left these modes for a user with umask 002: the hint gives the command that fixes them.
     for (path, (mode, ..)) in tree(&dir.path(".foodstream")) {
         allow(&path, if mode & 0o040_000 == 0 { 0o664 } else { 0o775 });
     }
@@ -201,8 +202,8 @@ fn files_writable_by_others_are_refused() {
     let closed = Command::new("chmod").args(["-R", "go-w"]).arg(dir.path(".foodstream")).status().expect("ran");
     assert!(closed.success());
     dir.run("produce --count 1 -b embedded").expect(0);
-    assert_eq!(records(&dir.status(".foodstream").expect("it runs")), 21);
-    // From then on it is its user's alone.
+    assert_eq!(records(&dir.status(".foodstream").expect("a running broker")), 21);
+    // From now on only its user can access it.
     for (path, (mode, ..)) in tree(&dir.path(".foodstream")) {
         assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
     }
@@ -223,7 +224,7 @@ fn files_of_another_user_are_refused() {
         refused(&dir, &STARTS, name, message);
         give(name, 0);
     }
-    // A claim of another user would send orders to his server.
+    // A claim file of another user would send orders to that user's server.
     fs::write(dir.path(".foodstream/broker.json"), "{}").expect("written");
     give(".foodstream/broker.json", 65_534);
     refused(&dir, &ALL, ".foodstream/broker.json", message);
@@ -246,7 +247,7 @@ fn linked_claim_is_refused_and_files_are_private() {
     refused(&dir, &ALL, ".foodstream/broker.json", "is a symbolic link");
     fs::remove_file(dir.path(".foodstream/broker.json")).expect("removed");
     fs::rename(dir.path("claim"), dir.path(".foodstream/broker.json")).expect("moved back");
-    dir.status(".foodstream").expect("it runs");
+    dir.status(".foodstream").expect("a running broker");
 }
 
 #[test]

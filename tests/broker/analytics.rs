@@ -1,6 +1,6 @@
-//! Owns the proof that the metrics are one and the same, whoever counts them, and whatever happens on the way.
+//! Metrics of `analytics`: equal for any number of instances, for live runs and scans, and across kills.
 
-#![allow(clippy::disallowed_methods, reason = "the test of the wall clock must see it move")]
+#![allow(clippy::disallowed_methods, reason = "one case waits for the wall clock to advance")]
 
 use std::fs::File;
 use std::process::Stdio;
@@ -47,7 +47,7 @@ fn same_metrics(env: &TestEnv) {
     assert!(text.contains("Total Orders") && text.contains("3000"), "{text}");
 }
 
-/// One instance is slow; the other, long done with its own, must not speak before it.
+/// One instance is slow. The other one finishes its partitions early and must wait before it reports.
 fn waits_for_group(env: &TestEnv) {
     produce_and_decide(env, 3_000);
     let whole = env.document("analytics --from-beginning --group pass");
@@ -61,12 +61,12 @@ fn waits_for_group(env: &TestEnv) {
         .zip(offsets(env, GROUP))
     {
         let ends: Vec<Option<i64>> = ends.iter().map(|(_, end)| Some(*end)).collect();
-        assert_eq!(offsets, ends, "the whole group was there when it spoke");
+        assert_eq!(offsets, ends, "every member had read to the end before the report");
     }
     assert_eq!(slow.end().expect(0).document(), whole);
 }
 
-/// Event time is long ago: a metric read off the wall clock would find no order in its current minute.
+/// Event times are years old: a metric that used the wall clock would find no order in the current minute.
 fn no_wall_clock(env: &TestEnv) {
     env.run("produce --count 1000 --seed 7 --partitions 3 --start-time 2020-01-01T00:00:00Z").expect(0);
     env.run("inventory --until-end").expect(0);
@@ -77,8 +77,8 @@ fn no_wall_clock(env: &TestEnv) {
     assert!(newest.starts_with("2020-01-01T00:0"), "{newest}");
     assert_eq!(document["current_orders_per_minute"], *count);
     let year = env.read("order-events")[0].timestamp;
-    assert!(year > 1_600_000_000_000, "records carry the wall clock, and nothing is counted by it");
-    until("the clock to show another second", || {
+    assert!(year > 1_600_000_000_000, "record timestamps are the wall clock");
+    until("the wall clock has advanced by 2 s", || {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
         (now > u128::try_from(year).expect("positive") + 2_000).then_some(())
     });
@@ -115,8 +115,8 @@ fn live(env: &TestEnv) {
         .iter()
         .map(|topic| env.settled_watermarks(topic).iter().map(|(_, end)| Some(*end)).collect())
         .collect();
-    until("the group to reach the end", || (offsets(env, GROUP) == ends).then_some(()));
-    until("a line with all orders", || {
+    until("the group has reached the end", || (offsets(env, GROUP) == ends).then_some(()));
+    until("a line shows all orders", || {
         let text = std::fs::read_to_string(&lines).expect("readable");
         (text.lines().count() >= 3 && text.lines().last().is_some_and(|line| line.contains("800"))).then_some(())
     });
@@ -124,7 +124,7 @@ fn live(env: &TestEnv) {
         .expect("signalled");
     assert_eq!(shown.wait().expect("ended").code(), Some(0));
     let text = std::fs::read_to_string(&lines).expect("readable");
-    assert!(text.ends_with(&whole), "it ends with the whole group's report: {text}");
+    assert!(text.ends_with(&whole), "the output ends with the report of the whole group: {text}");
     let file = std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("written");
     assert_eq!(file, whole);
     second.signal(Signal::TERM);
@@ -133,17 +133,17 @@ fn live(env: &TestEnv) {
     assert_offsets_match_positions(env, GROUP);
 }
 
-/// Under a name, so that each successor takes over at once.
+/// With an instance id, so that each successor takes over at once.
 fn killed(env: &TestEnv) {
     env.run("produce --count 100 --seed 1 --partitions 3").expect(0);
     let produce = env.start("produce --rate 3000/s --duration 120s --seed 7");
     let inventory = env.start("inventory");
-    // Without waiting for the transaction that a kill has left open: the successor is to end it.
+    // Reads offsets without waiting for the transaction that a kill has left open: the successor must end it.
     let watch = OffsetWatch::new(env, GROUP);
     for _ in 0..6 {
         let before = watch.offsets();
         let analytics = env.start(&format!("analytics --instance-id one --commit-interval 20ms {SHORT_TIMEOUTS}"));
-        until("it has committed something new", || (watch.offsets() != before).then_some(()));
+        until("new offsets are committed", || (watch.offsets() != before).then_some(()));
         analytics.signal(Signal::KILL);
         assert_eq!(analytics.end().code(), -1);
     }

@@ -1,29 +1,28 @@
-//! Owns which broker the suite runs on: an embedded one in this process, or the Kafka that `FOODSTREAM_TEST_BROKER` names.
+//! The broker under test: an embedded one in this process, or the Kafka that `FOODSTREAM_TEST_BROKER` names.
 
 use std::sync::OnceLock;
 
 use foodstream::broker::{BrokerConfig, Server};
 
-/// The variable that names a Kafka.
 const VARIABLE: &str = "FOODSTREAM_TEST_BROKER";
 
-/// The Kafka that was named.
+/// The address in `FOODSTREAM_TEST_BROKER`.
 pub fn named() -> Option<String> {
     std::env::var(VARIABLE).ok().filter(|broker| !broker.is_empty())
 }
 
-/// The broker that the suite shares.
+/// The broker that all cases share.
 pub fn shared() -> &'static str {
     static ADDRESS: OnceLock<String> = OnceLock::new();
     ADDRESS.get_or_init(|| {
         named().unwrap_or_else(|| {
-            // For as long as the process lives.
+            // Leaked, because it runs until the process ends.
             Box::leak(Box::new(Embedded::start(BrokerConfig::in_memory()))).address()
         })
     })
 }
 
-/// An embedded broker in this process, with threads of its own.
+/// An embedded broker in this process, with its own runtime.
 pub struct Embedded {
     server: Option<Server>,
     runtime: tokio::runtime::Runtime,

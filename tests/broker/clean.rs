@@ -1,4 +1,4 @@
-//! Owns the cases about `clean`: exactly its prefix, nothing under a member's feet, and no half of it for ever.
+//! `clean`: deletes exactly its prefix, refuses groups with members, and can be repeated after a kill.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -23,20 +23,19 @@ pub const CASES: &[Case] = &[
 const TOPICS: [&str; 5] =
     ["analytics-state", "inventory-events", "inventory-ledger", "order-events", "order-events-dlq"];
 
-/// Orders, decisions and the offsets of the inventory group.
 fn fill(env: &TestEnv) {
     env.run("produce --count 100 --seed 1 --partitions 2").expect(0);
     env.run("inventory --until-end").expect(0);
 }
 
-/// What a kill leaves to be found again: topics with records, and a group with an offset.
+/// The minimum for a repeated `clean`: topics with records, and a group with an offset.
 fn sketch(env: &TestEnv) {
     env.run("produce --count 10 --seed 1 --partitions 2").expect(0);
     env.create_topic("inventory-ledger", 2, &[]);
     env.set_offsets("inventory-consumer-group", "order-events", &[(0, 1)]);
 }
 
-/// The topics that begin with the prefix, in the order of their names.
+/// The topics with the prefix, sorted.
 fn topics(env: &TestEnv) -> Vec<String> {
     let mut topics = env.topics();
     topics.sort();
@@ -48,7 +47,7 @@ fn names(document: &Value, list: &str) -> Vec<String> {
     rows.map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-/// Commits offsets in the name of a group with any name, as a foreign program does.
+/// Commits offsets for a group with any name, like another program does.
 fn commit(env: &TestEnv, group: &str, topics: &[String]) {
     let mut list = TopicPartitionList::new();
     for topic in topics {
@@ -58,7 +57,8 @@ fn commit(env: &TestEnv, group: &str, topics: &[String]) {
 }
 
 fn exactly_its_prefix(env: &TestEnv) {
-    // `lab1.` beside `lab1.x`, and beside `lab10.`: the one begins with it, the other with all of it but the dot.
+    // `lab1.` with neighbours `lab1.x` and `lab10.`: the first begins with the prefix, the second with all of it except
+    // the dot.
     let nested = env.named(&format!("{}x", env.prefix));
     let longer = env.named(&format!("{}0.", env.prefix.trim_end_matches('.')));
     fill(env);
@@ -70,7 +70,7 @@ fn exactly_its_prefix(env: &TestEnv) {
     let (console, both) = (format!("console-{common}"), format!("both-{common}"));
     commit(env, &console, &[env.topic("order-events")]);
     commit(env, &both, &[env.topic("order-events"), nested.topic("order-events")]);
-    // A group of a neighbour that has nothing but its name.
+    // A group of a neighbour that has only the name of the prefix.
     commit(env, &nested.topic("late-consumer-group"), &[nested.topic("order-events")]);
 
     let before = (topics(env), env.groups(common), nested.watermarks("order-events"));
@@ -89,7 +89,7 @@ fn exactly_its_prefix(env: &TestEnv) {
     assert_eq!(names(&shown, "kept"), std::slice::from_ref(&both));
     assert_eq!(shown["kept"][0]["reason"], "other_topics");
     for row in shown["topics"].as_array().expect("rows") {
-        let topic = row["name"].as_str().expect("a name").strip_prefix(&env.prefix).expect("of this laboratory");
+        let topic = row["name"].as_str().expect("a name").strip_prefix(&env.prefix).expect("the prefix of this test");
         let records: i64 = env.watermarks(topic).iter().map(|(start, end)| end - start).sum();
         assert_eq!((row["records"].as_i64(), row["partitions"].as_i64()), (Some(records), Some(2)), "{topic}");
     }
@@ -102,7 +102,7 @@ fn exactly_its_prefix(env: &TestEnv) {
     assert_eq!(done["deleted"], true);
     assert_eq!((names(&done, "topics"), names(&done, "groups")), (names(&shown, "topics"), expected));
     assert!(text.contains("To be deleted: 5 topics with ") && text.contains(", 4 groups"), "{text}");
-    // At once, and only them.
+    // Deleted at once, and nothing else.
     let left: Vec<String> = before.0.into_iter().filter(|topic| topic.starts_with(&nested.prefix)).collect();
     assert_eq!((topics(env), left.len()), (left, 2));
     assert_eq!(nested.watermarks("order-events"), before.2);
@@ -119,7 +119,7 @@ fn exactly_its_prefix(env: &TestEnv) {
     let nothing = env.run("clean --yes").expect(0);
     assert!(nothing.stdout.starts_with("Nothing to delete: "), "{}", nothing.stdout);
 
-    // A fresh start, as if nothing had ever been.
+    // The same commands work again as on an empty broker.
     env.run("produce --count 100 --seed 1 --partitions 2").expect(0);
     assert_eq!(env.document("inventory --until-end")["orders"], 100);
     for env in [&nested, &longer, env] {
@@ -144,17 +144,17 @@ fn live_groups(env: &TestEnv) {
         );
     };
     let running = env.start("inventory");
-    until("it joins", || (!env.members("inventory-consumer-group").is_empty()).then_some(()));
+    until("the command joins its group", || (!env.members("inventory-consumer-group").is_empty()).then_some(()));
     refused(&env.topic("inventory-consumer-group"));
     running.signal(Signal::INT);
     running.end().expect(0);
 
-    // One of another program that reads the topics, and has committed nothing yet.
+    // A group of another program that reads the topics and has committed nothing.
     let console = format!("console-{}", env.prefix.trim_end_matches('.'));
     let reader = GroupMember::member(env, &console, &env.topic("order-events"), &[]);
     refused(&console);
     drop(reader);
-    until("it leaves", || env.members_of(&console).is_empty().then_some(()));
+    until("the member has left", || env.members_of(&console).is_empty().then_some(()));
     let done = env.run("clean --yes").expect(0);
     assert!(done.stdout.contains("Deleted: 4 topics with "), "{}", done.stdout);
     assert_eq!(topics(env), Vec::<String>::new());
@@ -166,19 +166,19 @@ fn killed(env: &TestEnv) {
         assert_eq!(topics(env), Vec::<String>::new(), "{what}");
         assert_eq!(env.groups(&env.prefix), BTreeSet::new(), "{what}");
     };
-    // At whatever point the process is when its first work is seen, or before.
+    // Killed before its first deletion, or right after it.
     for waits in [false, true] {
         sketch(env);
         let mut running = env.start("clean --yes");
         if waits {
-            until("the group goes, or the command ends", || {
+            until("the group is deleted or the command has ended", || {
                 (running.has_ended() || env.groups(&env.prefix).is_empty()).then_some(())
             });
         }
         running.kill();
         finishes("after a kill");
     }
-    // And at the two points in between.
+    // The two states in between.
     sketch(env);
     env.delete_group("inventory-consumer-group");
     finishes("without the group");
@@ -190,7 +190,7 @@ fn killed(env: &TestEnv) {
     finishes("with half the topics");
 }
 
-/// The program at a terminal of `script` (util-linux), with what is typed there; `None` where there is no `script`.
+/// Runs the program at a terminal of `script` (util-linux) with this input; `None` without `script`.
 fn at_a_terminal(env: &TestEnv, args: &str, typed: &str) -> Option<(Option<i32>, String)> {
     let line = format!("{} {args} -b {} --prefix {}", env!("CARGO_BIN_EXE_foodstream"), env.broker, env.prefix);
     let mut child = Command::new("script")
@@ -200,11 +200,11 @@ fn at_a_terminal(env: &TestEnv, args: &str, typed: &str) -> Option<(Option<i32>,
         .stdout(Stdio::piped())
         .spawn()
         .ok()?;
-    // The terminal keeps what is typed until somebody reads it.
+    // The terminal buffers the input until it is read.
     let mut stdin = child.stdin.take().expect("piped");
     let mut shown = String::new();
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
-    // It asks, or ends.
+    // It shows its prompt or ends.
     let mut byte = [0];
     while !shown.ends_with("[y/N] ") && std::io::Read::read(&mut stdout, &mut byte).expect("read") > 0 {
         shown.push(char::from(byte[0]));
@@ -223,7 +223,7 @@ fn asks(env: &TestEnv) {
         let Some((code, shown)) = at_a_terminal(env, "clean", typed) else { return };
         assert_eq!(code, Some(expected), "{typed:?}: {shown}");
         assert!(shown.contains("Delete 2 topics and 1 group of --prefix"), "{shown}");
-        assert!(shown.contains(&env.topic("order-events")), "it lists before it asks: {shown}");
+        assert!(shown.contains(&env.topic("order-events")), "the topics are listed before the prompt: {shown}");
         assert_eq!(topics(env), all, "{typed:?}");
     }
     let (code, shown) = at_a_terminal(env, "clean", "Yes\n").expect("as before");

@@ -1,5 +1,4 @@
-//! Owns the clients through which a laboratory looks at the broker: made once, since making and closing one takes longer than
-//! any answer.
+//! Cached consumers for inspecting the broker: creating and closing one takes longer than a request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 
-/// An isolation level, and the group in whose name a client asks.
+/// Isolation level and group id of a client.
 type Name = (String, String);
 
-/// Consumers that never join the group of their name.
+/// Consumers that never join their group.
 #[derive(Default)]
 pub struct Clients {
     kept: Mutex<BTreeMap<Name, Arc<BaseConsumer>>>,
@@ -24,7 +23,7 @@ impl Clients {
         Arc::clone(kept.entry(name).or_insert_with(|| Arc::new(made(broker, isolation, group))))
     }
 
-    /// Held by who reads records: a client is assigned one list of partitions at a time.
+    /// Locks reading: a client has only one assignment at a time.
     pub fn reading(&self) -> MutexGuard<'_, ()> {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -39,8 +38,8 @@ fn made(broker: &str, isolation: &str, group: &str) -> BaseConsumer {
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "error")
         .set("allow.auto.create.topics", "false")
-        // The first metadata reply retires the bootstrap connection; a look at a small topic should not take a second. And
-        // a broker that comes back is found at once.
+        // The first metadata response closes the bootstrap connection, and a broker may come back: reconnect at once
+        // instead of after a second.
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "100")
         .set("fetch.wait.max.ms", "50")

@@ -1,4 +1,4 @@
-//! Owns dead letters that are more than a bad record of ordinary size: large and compressed ones, and their headers.
+//! Dead letters of unusual size: large and compressed records, cut values, and headers.
 
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
 
 const CODECS: [&str; 4] = ["gzip", "snappy", "lz4", "zstd"];
 
-/// A producer of batches of one record.
+/// A producer of batches with one record.
 pub fn producer(env: &TestEnv, codec: &str) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", &env.broker)
@@ -51,7 +51,7 @@ fn header<'a>(dead_letter: &'a StoredRecord, name: &str) -> &'a str {
     std::str::from_utf8(value.as_deref().expect("a value")).expect("text")
 }
 
-/// Text that looks like a log of orders: not one byte again and again, and yet small when compressed.
+/// Text like a log of orders: not repetitive, but it compresses well.
 pub fn text(bytes: usize) -> Vec<u8> {
     let line = |number: usize| format!("{{\"order_id\":\"{:05}\",\"status\":\"placed\"}}\n", number % 997);
     (0..).flat_map(|number| line(number).into_bytes()).take(bytes).collect()
@@ -77,15 +77,15 @@ fn large_records(env: &TestEnv) {
     for (dead_letter, (codec, bytes)) in dead_letters.iter().zip(expected) {
         assert_eq!(header(dead_letter, "codec"), *codec);
         assert_eq!(dead_letter.key.as_deref(), Some(&b"key"[..]));
-        assert!(dead_letter.value.as_deref() == Some(&text(bytes)), "{codec}: its {bytes} bytes are untouched");
+        assert!(dead_letter.value.as_deref() == Some(&text(bytes)), "{codec}: the value of {bytes} bytes is unchanged");
         assert!(header(dead_letter, "foodstream.dlq.reason").starts_with("not_json: "), "{dead_letter:?}");
     }
-    // Whoever counts meets the same records.
+    // `analytics` counts the same records.
     assert_eq!(env.document("analytics --from-beginning")["bad_records"], 8);
     assert_eq!(env.document("inventory --until-end")["dead_letters"], 0);
 }
 
-/// Bytes that do not get smaller, and again: a codec with a large window sees the repetition, and gzip does not.
+/// Repeated incompressible blocks: a codec with a large window finds the repetition, gzip does not.
 pub fn repeated_noise(block: usize, times: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut noise = Vec::with_capacity(block);
@@ -113,13 +113,13 @@ fn oversized(env: &TestEnv) {
     let dead_letters = env.read("order-events-dlq");
     let [dead_letter] = dead_letters.as_slice() else { panic!("one dead letter: {}", dead_letters.len()) };
     assert_eq!(dead_letter.key.as_deref(), Some(&b"key"[..]));
-    assert!(dead_letter.value.as_deref() == Some(&value[..65_536]), "its head");
+    assert!(dead_letter.value.as_deref() == Some(&value[..65_536]), "the first 64 KiB");
     assert_eq!(
-        header(dead_letter, "foodstream.dlq.reason").split_once("; ").expect("says so").1,
+        header(dead_letter, "foodstream.dlq.reason").split_once("; ").expect("a note").1,
         "the value is cut: the first 65536 of 4800000 bytes"
     );
     assert_eq!(header(dead_letter, "foodstream.dlq.value.size"), "4800000");
-    // By `sha256sum`.
+    // Computed with `sha256sum`.
     assert_eq!(header(dead_letter, "foodstream.dlq.value.sha256"), REPEATED_NOISE);
     assert_eq!(dead_letter.headers[0], ("traceparent".to_owned(), Some(b"00-1".to_vec())));
 }
@@ -157,7 +157,7 @@ fn original_headers(env: &TestEnv) {
     let ours = ["reason", "topic", "partition", "offset", "timestamp"].map(|name| format!("foodstream.dlq.{name}"));
     assert_eq!(names, ours);
 
-    // A dead letter that is placed again as it is: what counts is behind what it came with.
+    // A dead letter that is produced again unchanged: the newest headers follow its earlier ones.
     let again = first.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
         headers.insert(Header { key: name, value: value.as_deref() })
     });
@@ -173,10 +173,10 @@ fn size_errors(env: &TestEnv) {
     let topic = env.topic("order-events");
     let gzip = producer(env, "gzip");
     put(&gzip, &topic, None, &order("before"), OwnedHeaders::new());
-    // A good order, whose key goes with each of its decisions.
+    // A valid order whose key is repeated in each of its decisions.
     put(&gzip, &topic, Some(&text(1_200_000)), &order("with a key"), OwnedHeaders::new());
     put(&gzip, &topic, None, &order("behind"), OwnedHeaders::new());
-    // What fails the transaction is not always the call that hears of it.
+    // The call that fails the transaction is not always the one that reports it.
     for args in ["", "--commit-interval 1ms", "--commit-interval 5s", "--throttle 20/s"] {
         let refused = env.run(&format!("inventory --until-end {args}")).expect(7);
         let decisions = env.topic("inventory-events");

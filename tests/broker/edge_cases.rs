@@ -1,5 +1,5 @@
-//! Owns the edges of a run: stopped in the middle, nobody reading, nowhere to write, topics that do not fit.
-#![allow(clippy::disallowed_methods, reason = "how promptly a command ends is what is measured")]
+//! Commands that are stopped, have a closed or full output, or find topics that do not fit together.
+#![allow(clippy::disallowed_methods, reason = "measures how promptly a command ends")]
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -25,14 +25,14 @@ pub const CASES: &[Case] = &[
     ("edge_cases::different_partition_counts_are_refused", partition_counts),
 ];
 
-/// From the signal to the end of the process. A transaction in flight takes milliseconds, leaving a group some more;
-/// ten times that is what a busy machine needs.
+/// Limit from the signal to the end of the process. A transaction in flight takes milliseconds, and leaving a group a
+/// little more; a busy machine may need ten times that.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// Shorter than any transaction's timeout here: what is still open then was left open.
+/// Shorter than any transaction timeout here: a transaction that is still open was left open.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Stops a running command and returns its end, which must come promptly.
+/// Stops a running command, which must end promptly.
 fn stop(running: Running, signal: Signal) -> Run {
     let signalled = Instant::now();
     running.signal(signal);
@@ -41,7 +41,7 @@ fn stop(running: Running, signal: Signal) -> Run {
     run
 }
 
-/// Every output topic can be read to its end by a reader of committed records.
+/// Requires that a `read_committed` reader can read every output topic to its end.
 pub fn assert_no_open_transaction(env: &TestEnv) {
     let begin = Instant::now();
     for topic in ["order-events", "inventory-events", "inventory-ledger", "order-events-dlq", "analytics-state"] {
@@ -54,7 +54,7 @@ pub fn assert_no_open_transaction(env: &TestEnv) {
     }
 }
 
-/// The files in the laboratory's folder, hidden ones too.
+/// The files in the working directory, including hidden ones.
 fn files(env: &TestEnv) -> Vec<String> {
     let entries = std::fs::read_dir(env.dir()).expect("listed");
     let mut names: Vec<String> =
@@ -75,7 +75,7 @@ fn stopped_produce(env: &TestEnv) {
     for (number, (args, signal, code)) in [
         ("produce --rate 400/s --count 100000", Signal::INT, 130),
         ("produce --rate 400/s --count 100000", Signal::TERM, 143),
-        // What is not acknowledged yet is waited for: no more than a busy broker takes in a moment.
+        // Unacknowledged records are waited for: the buffer holds no more than a busy broker takes in a moment.
         ("produce --duration 10m -X queue.buffering.max.messages=5000", Signal::INT, 130),
         ("produce --duration 10m --rate 400/s", Signal::TERM, 143),
         ("produce --rate 400/s --count 100000", Signal::HUP, 129),
@@ -85,12 +85,16 @@ fn stopped_produce(env: &TestEnv) {
     {
         let env = env.other(&number.to_string());
         let running = env.start(&format!("{args} --partitions 1 --output json --report report.json"));
-        until("something is produced", || {
+        until("orders are written", || {
             (env.topics().len() == 1 && env.watermarks("order-events")[0].1 > 20).then_some(())
         });
         let run = stop(running, signal).expect(code);
         let document = run.document();
-        assert_eq!(document["acknowledged"], record_count(&env, "order-events"), "{args}: the report tells the truth");
+        assert_eq!(
+            document["acknowledged"],
+            record_count(&env, "order-events"),
+            "{args}: the report matches the topic"
+        );
         assert_eq!(document["failed"], 0, "{args}");
         let report: Value =
             serde_json::from_str(&std::fs::read_to_string(env.dir().join("report.json")).expect("a report"))
@@ -113,18 +117,18 @@ fn stopped_inventory(env: &TestEnv) {
         let has_run = env.topics().contains(&env.topic("inventory-events"));
         let before = if has_run { sum(&env.committed("inventory-consumer-group", "order-events")) } else { 0 };
         let running = env.start(&format!("{args} --output json"));
-        until("the group moves", || {
+        until("the group commits", || {
             (sum(&env.committed("inventory-consumer-group", "order-events")) > before).then_some(())
         });
         let run = stop(running, signal).expect(code);
         assert_no_open_transaction(env);
         let committed = sum(&env.committed("inventory-consumer-group", "order-events"));
-        assert!(committed < 4_000, "it was stopped in the middle");
+        assert!(committed < 4_000, "the command was stopped before its end");
         let document = run.document();
         let counts = ["orders", "dead_letters", "skipped"].map(|name| document[name].as_i64().expect("a count"));
-        assert_eq!(counts.iter().sum::<i64>(), committed - before, "{args}: the report tells what was committed");
+        assert_eq!(counts.iter().sum::<i64>(), committed - before, "{args}: the report matches the committed offsets");
     }
-    // All of it is decided in the end, none of it twice.
+    // In the end every line is decided once.
     env.run("inventory --until-end").expect(0);
     let metrics = env.document("analytics --from-beginning");
     assert_eq!(metrics["inventory"]["pending_orders"], 0);
@@ -154,21 +158,21 @@ fn stopped_analytics(env: &TestEnv) {
     ] {
         let before = position();
         let running = env.start(&format!("{args} --report report.json"));
-        until("the group moves", || (position() > before).then_some(()));
+        until("the group commits", || (position() > before).then_some(()));
         let run = stop(running, signal).expect(code);
         assert_no_open_transaction(env);
-        assert!(position() < 3_000, "it was stopped in the middle");
+        assert!(position() < 3_000, "the command was stopped before its end");
         let report = std::fs::read_to_string(env.dir().join("report.json")).expect("a report");
         let report: Value = serde_json::from_str(&report).expect("JSON");
-        assert_eq!(report["total_orders"], position(), "{args}: what was committed is what is told");
+        assert_eq!(report["total_orders"], position(), "{args}: the report matches the committed offsets");
         let file = std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("metrics");
         assert!(file.starts_with(&format!("Total Orders: {}\n", position())), "{file}");
-        assert!(run.stdout.ends_with(&file), "the answer is the file's text: {}", run.stdout);
+        assert!(run.stdout.ends_with(&file), "stdout ends with the text of the file: {}", run.stdout);
         assert_eq!(files(env), ["metrics_output.txt", "report.json"]);
     }
 }
 
-/// A transaction of somebody else, open on a topic until this is dropped.
+/// An open transaction of another producer on a topic.
 pub struct OpenTransaction(BaseProducer);
 
 impl OpenTransaction {
@@ -176,7 +180,7 @@ impl OpenTransaction {
         Self::lasting(env, topic, Duration::from_mins(1))
     }
 
-    /// The broker ends it after this time.
+    /// The broker aborts it after this time.
     pub fn lasting(env: &TestEnv, topic: &str, timeout: Duration) -> Self {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &env.broker)
@@ -198,7 +202,7 @@ impl OpenTransaction {
     }
 }
 
-/// What waits for another writer's transaction is in its middle for as long as a test wants.
+/// A command that waits for another producer's transaction stays in the middle of its work.
 fn stopped_scans(env: &TestEnv) {
     env.run("produce --count 500 --seed 1 --partitions 1").expect(0);
     env.run("inventory --until-end").expect(0);
@@ -210,9 +214,9 @@ fn stopped_scans(env: &TestEnv) {
     ] {
         let before = env.committed("analytics-consumer-group", "inventory-events");
         let running = env.start(&format!("{args} --report report.json --output json"));
-        // Far longer than the 500 records take; nothing tells from outside that it waits.
+        // Much longer than 500 records take. From outside it is not visible that the command waits.
         let (begin, counts) = (Instant::now(), args.contains("until-end"));
-        until("it has had time to come to the open transaction", || {
+        until("the command has reached the open transaction", || {
             let counted = !counts || env.progress("analytics-consumer-group", "order-events") == 500;
             (counted && begin.elapsed() > Duration::from_millis(1500)).then_some(())
         });
@@ -221,7 +225,7 @@ fn stopped_scans(env: &TestEnv) {
             assert_eq!(run.document()["total_orders"], 500);
             continue;
         }
-        assert_eq!(run.stdout, "", "{args}: half a scan is no answer");
+        assert_eq!(run.stdout, "", "{args}: a partial scan prints nothing");
         assert_eq!(files(env), Vec::<String>::new(), "{args}");
         assert_eq!(env.committed("analytics-consumer-group", "inventory-events"), before, "{args}");
     }
@@ -232,7 +236,7 @@ fn stopped_scans(env: &TestEnv) {
 }
 
 fn stopped_replay(env: &TestEnv) {
-    // Many small batches, fetched one at a time: enough of a middle to be stopped in.
+    // Many small batches, fetched one at a time, so that the replay can be stopped while it reads.
     env.run("produce --count 1500 --seed 1 --partitions 1 -X batch.num.messages=1").expect(0);
     env.run("inventory --until-end").expect(0);
     let before = env.document("analytics --from-beginning");
@@ -241,30 +245,30 @@ fn stopped_replay(env: &TestEnv) {
     for (signal, code, hint) in [(Signal::INT, 130, "replay"), (Signal::TERM, 143, "replay --undo")] {
         let mut running = env.start(&format!("replay {slow}"));
         until("the group is rewound", || {
-            assert!(!running.has_ended(), "it ended before it could be stopped");
+            assert!(!running.has_ended(), "the replay ended before it could be stopped");
             (env.committed("analytics-consumer-group", "order-events") < committed).then_some(())
         });
         let run = stop(running, signal).expect(code);
-        assert!(run.stderr.contains(&format!("foodstream {hint}")), "it says the way on: {}", run.stderr);
+        assert!(run.stderr.contains(&format!("foodstream {hint}")), "the hint names the next command: {}", run.stderr);
         assert_eq!(run.stdout, "");
-        assert_eq!(files(env), ["metrics_output.txt"], "half a replay leaves no file");
+        assert_eq!(files(env), ["metrics_output.txt"], "a partial replay leaves no file");
         assert_no_open_transaction(env);
 
         let document = env.document(hint);
         if hint == "replay" {
             assert_eq!(document["verdict"], "identical");
-            assert_eq!(document["before"], before, "it compares with what stood before the one that was stopped");
+            assert_eq!(document["before"], before, "the metrics before the stopped replay");
             for file in ["metrics_initial.txt", "metrics_after_replay.txt"] {
                 std::fs::remove_file(env.dir().join(file)).expect("it was written");
             }
         } else {
-            assert_eq!(document, before, "the group has back what it had");
+            assert_eq!(document, before, "the state before the replay is restored");
         }
         assert_eq!(env.committed("analytics-consumer-group", "order-events"), committed);
     }
 }
 
-/// The four commands, each with enough to do; live analytics goes on until its reader is gone.
+/// Commands with enough output. Live analytics runs until its reader closes the pipe.
 const COMMANDS: [&str; 5] = [
     "produce --count 300 --seed 1",
     "inventory --until-end",
@@ -290,7 +294,7 @@ fn closed_stdout(env: &TestEnv) {
             assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{args}: {stderr}");
         }
     }
-    // Not even a descriptor: what a service manager or a careless script does.
+    // Without a stdout descriptor, as some service managers and scripts start programs.
     let env = env.other("none");
     for args in &COMMANDS[..4] {
         let inner = env.command(args);
@@ -310,12 +314,13 @@ fn full_stdout(env: &TestEnv) {
         assert_eq!(code, 8, "{args}: {stderr}");
         assert!(stderr.contains("stdout cannot be written") && !stderr.contains("panicked"), "{args}: {stderr}");
     }
-    // The answer is lost, the work is not.
+    // The output is lost, but the work is done.
     let metrics = env.document("analytics --until-end");
     assert_eq!((&metrics["total_orders"], &metrics["inventory"]["pending_orders"]), (&300.into(), &0.into()));
 }
 
-/// What can be known beforehand is told beforehand (`tests/cli/outputs.rs`); that a device is full shows only when it is written.
+/// Errors that are known before the work are tested in `tests/cli/outputs.rs`. A full device fails only when it is
+/// written.
 fn full_files(env: &TestEnv) {
     env.run("produce --count 10 --seed 1 --partitions 1").expect(0);
     for args in [
@@ -360,7 +365,7 @@ fn partition_counts(env: &TestEnv) {
     for topic in ["inventory-events", "inventory-ledger", "order-events-dlq"] {
         assert_eq!(fitting.partitions(topic), 4, "{topic}");
     }
-    // Without orders the others decide nothing, but they must fit what would be made.
+    // Without orders the commands decide nothing, but the existing topics must still fit.
     let orphan = env.other("orphan");
     orphan.create_topic("inventory-events", 2, &[]);
     assert_refused(&orphan.run("produce --count 10").expect(7), ["inventory-events has 2 partitions", "6"]);

@@ -1,7 +1,7 @@
-//! Owns that every example of every help runs: they are read where a user reads them, and run as they are written.
+//! Runs every example of every `--help` page as it is printed.
 //!
-//! What stands for the reader's own things is put in their place: the laboratory for `lab1.` and `/var/tmp/lab`, a free
-//! port for 9092, a second for a minute. Nothing else is changed, so an example that is misspelt or impossible fails.
+//! Only placeholders are replaced: `lab1.` and `/var/tmp/lab` by the test's prefix and directory, port 9092 by a free
+//! one, a minute by a second. So a misspelt or impossible example fails.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,18 +16,17 @@ use super::support::{STEP_TIMEOUT, TestEnv, until};
 
 pub const CASES: &[Case] = &[("examples::every_help_example_runs", every_example)];
 
-/// An example: its words, and what is said about it.
+/// An example: its arguments and its description.
 struct Example {
     args: Vec<String>,
     description: String,
 }
 
-/// The help of a command, as it is printed.
 fn help(path: &[String]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_foodstream"))
         .args(path)
         .arg("--help")
-        // Wide enough for an example and what is said about it to stand on one line.
+        // Wide enough for an example and its description on one line.
         .env("COLUMNS", "400")
         .output()
         .expect("ended");
@@ -40,7 +39,7 @@ fn section<'a>(help: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str>
     help.lines().skip_while(move |line| *line != heading).skip(1).take_while(|line| line.starts_with("  "))
 }
 
-/// The examples of a command and of the commands below it, in the order in which help lists them.
+/// The examples of a command and its subcommands, in the order of the help.
 fn examples(path: &[String], found: &mut Vec<Example>) {
     let help = help(path);
     let before = found.len();
@@ -59,7 +58,7 @@ fn examples(path: &[String], found: &mut Vec<Example>) {
     }
 }
 
-/// Words as a shell splits them, as far as examples need it.
+/// Splits a line like a shell, as far as the examples need it.
 fn split(line: &str) -> Vec<String> {
     let mut args: Vec<String> = Vec::new();
     for (index, part) in line.split('\'').enumerate() {
@@ -75,7 +74,7 @@ fn split(line: &str) -> Vec<String> {
     args
 }
 
-/// The words of an example in a laboratory.
+/// The arguments with placeholders replaced.
 fn adapted(env: &TestEnv, args: &[String]) -> Vec<String> {
     let dir = env.dir().join("var");
     let mut args: Vec<String> = args
@@ -100,7 +99,7 @@ fn adapted(env: &TestEnv, args: &[String]) -> Vec<String> {
     args
 }
 
-/// Whether a command goes on until it is stopped.
+/// Whether a command runs until it is stopped.
 fn is_live(args: &[String]) -> bool {
     let has = |flag: &str| args.iter().any(|word| word == flag);
     match args[0].as_str() {
@@ -118,7 +117,7 @@ struct Started {
 }
 
 impl Started {
-    /// A question at a terminal is answered with yes, where `script` (util-linux) can make one.
+    /// Answers a prompt with yes, where `script` (util-linux) can create a terminal.
     fn new(env: &TestEnv, args: &[String], at_a_terminal: bool) -> Self {
         let (stdout, stderr) = (env.dir().join("stdout.log"), env.dir().join("stderr.log"));
         let program = env!("CARGO_BIN_EXE_foodstream");
@@ -163,11 +162,11 @@ impl Started {
     }
 }
 
-/// Waits until a live command shows that it works: it has joined its group, or has answered.
+/// Waits until a live command has joined its group or has printed something.
 fn until_live(env: &TestEnv, args: &[String], started: &mut Started) {
-    until(&format!("{args:?} works"), || {
+    until(&format!("{args:?} is running"), || {
         if let Some(status) = started.child.try_wait().expect("waited for") {
-            panic!("{args:?} ended by itself with {status}:\n{}", started.output());
+            panic!("{args:?} ended early with {status}:\n{}", started.output());
         }
         let is_live_now = match args[0].as_str() {
             group @ ("inventory" | "analytics") => !env.members(&format!("{group}-consumer-group")).is_empty(),
@@ -181,7 +180,7 @@ fn every_example(env: &TestEnv) {
     let mut found = Vec::new();
     examples(&[], &mut found);
     assert!(found.len() > 25, "{} examples", found.len());
-    // Two short ones stand for all: every script has a case of its own.
+    // Two short scripts are enough here: every script has its own case.
     std::fs::create_dir(env.dir().join("scenarios")).expect("created");
     for script in ["ten-thousand.toml", "bad-records.toml"] {
         let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(script);
@@ -203,7 +202,7 @@ fn every_example(env: &TestEnv) {
             kill_process(pid, Signal::INT).expect("signalled");
         }
         let code = started.end(&args);
-        // Another code than 0 is right where the example says so, and where there is no terminal to ask at.
+        // An exit code other than 0 is allowed if the example documents it, or if a prompt has no terminal.
         let documented = description.contains(&format!("exit {code}")) || (asks && !terminals && code == 2);
         assert!(code == 0 || documented, "`foodstream {line}` ended with {code}:\n{}", started.output());
     }

@@ -1,6 +1,8 @@
-//! Owns what the pipeline makes of a broker that refuses, forgets its answers, is slow or ends transactions: embedded brokers of its own, failing on demand.
+//! The pipeline on an embedded broker with injected faults: error codes, lost and slow responses, timed-out
+//! transactions.
 //!
-//! Whatever is done to it, `inventory` either ends with one decision per line, or stops with a documented code and goes on rightly when it is started again.
+//! After each fault `inventory` either ends with one decision per line, or exits with a documented code and continues
+//! correctly when it is started again.
 
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ pub const CASES: &[Case] = &[
     ("faults::refused_orders_fail_after_one_timeout", refused_orders),
 ];
 
-/// Every request with which a transactional producer talks to its coordinators.
+/// Every request that a transactional producer sends to its coordinators.
 pub const TRANSACTIONAL: [ApiKey; 5] = [
     ApiKey::InitProducerId,
     ApiKey::AddPartitionsToTxn,
@@ -40,7 +42,7 @@ pub const TRANSACTIONAL: [ApiKey; 5] = [
     ApiKey::EndTxn,
 ];
 
-/// A broker that fails on demand.
+/// An embedded broker with injected faults.
 struct FaultyBroker {
     env: TestEnv,
     config: BrokerConfig,
@@ -54,7 +56,6 @@ impl FaultyBroker {
         Self { env: env.on(&broker.address()), config, _broker: broker }
     }
 
-    /// With orders on it.
     fn new(env: &TestEnv, orders: u32) -> Self {
         let faulty = Self::empty(env);
         faulty.env.run(&format!("produce --count {orders} --poison-rate 1% --seed 31")).expect(0);
@@ -65,12 +66,12 @@ impl FaultyBroker {
         self.config.faults.add(rule);
     }
 
-    /// Runs `inventory` while the faults last and again without them, if it had stopped; then everything must be there once.
+    /// Runs `inventory` with the faults and, if it stopped, again without them; then checks all invariants.
     fn check_inventory(&self, args: &str, codes: &[i32]) -> i32 {
         let first = self.env.run(&format!("inventory {SHORT_TIMEOUTS} --until-end {args}"));
         assert!(codes.contains(&first.code()), "exit {}: {}", first.code(), first.stderr);
         let done = self.config.faults.done();
-        assert!(done > 0, "nothing was done to it");
+        assert!(done > 0, "no fault was injected");
         self.config.faults.clear();
         self.env.run(&format!("inventory {SHORT_TIMEOUTS} --until-end {args}")).expect(0);
         invariants::check(&self.env, OPENING_STOCK, RESTOCK_MILLIS);
@@ -96,7 +97,7 @@ fn busy_coordinators(env: &TestEnv) {
             scope.spawn(move || {
                 let faulty = FaultyBroker::new(&env.other(&format!("{}.", error.code())), 2_000);
                 for api in TRANSACTIONAL {
-                    // Nobody answers the commit of offsets with a word about other transactions.
+                    // `TxnOffsetCommit` never returns `CONCURRENT_TRANSACTIONS`.
                     if (api, error) != (ApiKey::TxnOffsetCommit, ResponseError::ConcurrentTransactions) {
                         faulty.inject(FaultRule::new(api, Fault::Refuse(error)).every(2).times(6));
                     }
@@ -128,7 +129,8 @@ fn refused_epochs(env: &TestEnv) {
                 for api in [ApiKey::Produce, ApiKey::AddPartitionsToTxn, ApiKey::TxnOffsetCommit, ApiKey::EndTxn] {
                     let faulty = FaultyBroker::new(&env.other(&format!("{}.{}.", error.code(), api as i16)), 2_000);
                     faulty.inject(FaultRule::new(api, Fault::Refuse(error)).only(3));
-                    // Without a name nobody else can have the producer's id: it was not fenced by a twin, so it goes on under another one.
+                    // Without an instance id no other process can own the producer id: it was not fenced by a
+                    // successor, so it continues with a new one.
                     faulty.check_inventory("--throttle 4000/s", &[0]);
                 }
             });
@@ -139,7 +141,7 @@ fn refused_epochs(env: &TestEnv) {
 fn fenced_by_name(env: &TestEnv) {
     let faulty = FaultyBroker::new(env, 2_000);
     faulty.inject(FaultRule::new(ApiKey::EndTxn, Fault::Refuse(ResponseError::ProducerFenced)).only(2));
-    // The group still names this member under its instance id: no other process has taken over.
+    // The group still lists this member under its instance id: no other process has taken over.
     faulty.check_inventory("--throttle 4000/s --instance-id till", &[0]);
 }
 
@@ -149,14 +151,15 @@ fn timed_out_produces(env: &TestEnv) {
     faulty.inject(FaultRule::new(ApiKey::Produce, Fault::ApplyAndCut).every(7));
     let document = faulty.env.document("produce --count 20000 --seed 32 -X batch.num.messages=300");
     assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
-    assert_eq!(faulty.env.read("order-events").len(), 20_000, "each order once");
+    assert_eq!(faulty.env.read("order-events").len(), 20_000, "each order is stored once");
     assert!(faulty.config.faults.done() > 10);
     faulty.check_inventory("--throttle 30000/s --commit-interval 30ms", &[0]);
 }
 
-/// What is sent behind the first records of a partition is in flight when these are refused, and then it is led. A partition
-/// takes any first sequence number from a producer that it does not know. The client has fewer than five records of a
-/// partition in flight at a time unless they are of one batch, so the first ones come slowly.
+/// Runs a case for each of the first six produce requests, which fails late with `NOT_LEADER_OR_FOLLOWER`. Records behind
+/// the first ones of a partition are then in flight, and a partition accepts any first sequence number from a new producer.
+/// The client keeps fewer than five records of a partition in flight unless they are in one batch, so the first records
+/// must come slowly.
 fn non_leaders(env: &TestEnv, each: impl Fn(&TestEnv, FaultRule) + Sync) {
     let late = Fault::RefuseLate(ResponseError::NotLeaderOrFollower, Duration::from_millis(300));
     std::thread::scope(|scope| {
@@ -174,11 +177,11 @@ fn orders_to_non_leaders(env: &TestEnv) {
         let document = faulty.env.document("produce --count 600 --seed 33 --partitions 5 --rate 400/s");
         assert_eq!((&document["acknowledged"], &document["failed"]), (&600.into(), &0.into()));
         assert_eq!(faulty.config.faults.done(), 1);
-        assert_eq!(faulty.env.read("order-events").len(), 600, "what was acknowledged is there");
+        assert_eq!(faulty.env.read("order-events").len(), 600, "every acknowledged order is stored");
     });
 }
 
-/// Answers are lost and leaders refuse, in turns, while several requests of each partition wait.
+/// Lost responses and leader errors alternate while several requests of each partition wait.
 fn overtaking_orders(env: &TestEnv) {
     std::thread::scope(|scope| {
         for nth in 0..4u64 {
@@ -191,7 +194,7 @@ fn overtaking_orders(env: &TestEnv) {
                 let document = faulty.env.document("produce --count 3000 --seed 34 --partitions 5 --rate 1000/s");
                 assert_eq!((&document["acknowledged"], &document["failed"]), (&3000.into(), &0.into()));
                 assert!(faulty.config.faults.done() > 20, "{}", faulty.config.faults.done());
-                assert_eq!(faulty.env.read("order-events").len(), 3000, "each order once");
+                assert_eq!(faulty.env.read("order-events").len(), 3000, "each order is stored once");
             });
         }
     });
@@ -221,15 +224,15 @@ fn timeouts(env: &TestEnv) {
         until("a transaction is open", || {
             assert!(
                 !running.iter_mut().any(Running::has_ended),
-                "ended by itself: {:?}",
+                "inventory ended: {:?}",
                 running.pop().map(Running::end)
             );
             faulty.env.has_open_transaction("inventory-events").then_some(())
         });
         let before = faulty.env.progress(GROUP, "order-events");
-        // Beyond the transaction's time-out, and short of the session's.
+        // Longer than the transaction timeout, shorter than the session timeout.
         faulty.config.clock.advance(Duration::from_millis(4_500));
-        until("it goes on", || (faulty.env.progress(GROUP, "order-events") > before).then_some(()));
+        until("inventory commits again", || (faulty.env.progress(GROUP, "order-events") > before).then_some(()));
     }
     running.iter_mut().for_each(Running::kill);
     let last = faulty.env.document(&format!("inventory {SHORT_TIMEOUTS} --until-end"));
@@ -237,26 +240,26 @@ fn timeouts(env: &TestEnv) {
     invariants::check(&faulty.env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
-/// Between its look at the group's offsets and its look at the ledger another gets the partitions and commits.
+/// Between reading the group's offsets and reading the ledger, another member gets the partitions and commits.
 fn overtaken_member(env: &TestEnv) {
     let faulty = FaultyBroker::new(env, 6_000);
     faulty.inject(FaultRule::new(ApiKey::ListOffsets, Fault::Delay(Duration::from_secs(1))).for_client("slow"));
     let args = format!("inventory {SHORT_TIMEOUTS} --throttle 1000/s");
     let slow = faulty.env.start(&format!("{args} -X client.id=slow"));
     until("the first is a member", || (faulty.env.members(GROUP).len() == 1).then_some(()));
-    // It asks for the group's offsets now, then for starts and ends of the orders, then of the ledger.
+    // It requests the group's offsets now, then start and end of the orders, then of the ledger.
     let asked = faulty.config.faults.done();
-    until("the first knows the offsets", || (faulty.config.faults.done() > asked).then_some(()));
+    until("the first member has read the offsets", || (faulty.config.faults.done() > asked).then_some(()));
     slow.signal(Signal::STOP);
     faulty.config.faults.clear();
-    // Beyond its session.
+    // Longer than its session timeout.
     faulty.config.clock.advance(Duration::from_millis(6_500));
     let quick = faulty.env.start(&args);
-    until("the second commits", || (faulty.env.progress(GROUP, "order-events") > 500).then_some(()));
+    until("the second member commits", || (faulty.env.progress(GROUP, "order-events") > 500).then_some(()));
     slow.signal(Signal::CONT);
     let mut running = vec![slow, quick];
     until("both are members", || {
-        assert!(!running[0].has_ended(), "it did not live on: {:?}", running.swap_remove(0).end());
+        assert!(!running[0].has_ended(), "the first member ended: {:?}", running.swap_remove(0).end());
         (faulty.env.members(GROUP).len() == 2).then_some(())
     });
     until("everything is decided", || (faulty.env.progress(GROUP, "order-events") == 6_000).then_some(()));
@@ -275,12 +278,12 @@ fn slow_responses(env: &TestEnv) {
     faulty.check_inventory("--throttle 2000/s", &[0]);
 }
 
-/// The first order of each partition goes alone: each of them would wait for a timeout of its own.
+/// The first order of each partition is sent alone, so each partition could wait for a timeout.
 fn refused_orders(env: &TestEnv) {
     let faulty = FaultyBroker::empty(env);
     faulty.inject(FaultRule::new(ApiKey::Produce, Fault::Refuse(ResponseError::NotLeaderOrFollower)));
     let run = faulty.env.run("produce --count 200 --partitions 6 --timeout 2s --output json").expect(4);
-    assert!(faulty.config.faults.done() > 0, "nothing was done to it");
+    assert!(faulty.config.faults.done() > 0, "no fault was injected");
     let document = run.document();
     assert_eq!(document["acknowledged"], 0);
     assert!(document["produced"].as_i64().expect("a count") <= 6, "{document}");

@@ -1,4 +1,4 @@
-//! Owns consumers that are members of a group.
+//! Consumers that are members of a group.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::support::{TestEnv, until};
 use super::time_limit::within;
 
-/// A member of a group, which lives in the background and commits nothing. Dropped, it leaves.
+/// A group member that commits nothing; the library heartbeats in the background. It leaves the group when dropped.
 pub struct GroupMember(Option<BaseConsumer>);
 
 impl GroupMember {
-    /// Subscribes to a topic, and does not wait for partitions. The names are whole ones.
+    /// Subscribes to a topic without waiting for partitions. Group and topic are full names.
     pub fn start(env: &TestEnv, group: &str, topic: &str, settings: &[(&str, &str)]) -> Self {
         let mut config = ClientConfig::new();
         config
@@ -29,10 +29,10 @@ impl GroupMember {
         Self(Some(consumer))
     }
 
-    /// The same, once it has partitions.
+    /// Subscribes and waits until partitions are assigned.
     pub fn member(env: &TestEnv, group: &str, topic: &str, settings: &[(&str, &str)]) -> Self {
         let joined = Self::start(env, group, topic, settings);
-        until("the member is given partitions", || {
+        until("partitions are assigned", || {
             drop(joined.poll(Duration::from_millis(20)));
             (joined.assignment().expect("an assignment").count() > 0).then_some(())
         });
@@ -44,14 +44,14 @@ impl Deref for GroupMember {
     type Target = BaseConsumer;
 
     fn deref(&self) -> &BaseConsumer {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.0.as_ref().expect("set until it is dropped")
     }
 }
 
 impl Drop for GroupMember {
-    /// A member that closes during a rebalance may wait for ever: librdkafka 2.12 takes no answer to the rebalance any
-    /// more once its group handle has ended, and the one who gives the answer waits for it to be taken
-    /// (`rd_kafka_assign`, in the callback that the close serves). Then the session's timeout ends the membership.
+    /// Closing during a rebalance may block forever: librdkafka 2.12 no longer serves rebalance replies once its group
+    /// handle has ended, and the caller of `rd_kafka_assign` (in the callback that close serves) waits for the reply.
+    /// Then the session timeout ends the membership.
     fn drop(&mut self) {
         let consumer = self.0.take();
         let leaves = move || {

@@ -1,4 +1,4 @@
-//! Owns an outsider's look at analytics groups: offsets beside state positions, live keys, and a watch on the offsets.
+//! Inspection of analytics groups: committed offsets, state positions, live keys, and changes of the offsets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use super::support::{STEP_TIMEOUT, TestEnv, until};
 
 pub const GROUP: &str = "analytics-consumer-group";
 pub const SOURCES: [&str; 2] = ["order-events", "inventory-events"];
-/// Short timeouts, for what is killed: its membership and its open transaction are gone soon.
+/// Short timeouts for processes that are killed: their membership and open transaction expire soon.
 pub const SHORT_TIMEOUTS: &str = "-X session.timeout.ms=6000 -X transaction.timeout.ms=4000";
 
-/// Orders, decided and counted by the default group.
+/// Produces orders, decides them, and counts them with the default group.
 pub fn run_pipeline(env: &TestEnv, count: u32) {
     produce_and_decide(env, count);
     env.run("analytics --until-end").expect(0);
 }
 
-/// Orders, decided.
+/// Produces orders and decides them.
 pub fn produce_and_decide(env: &TestEnv, count: u32) {
     env.run(&format!("produce --count {count} --seed 7 --partitions 3")).expect(0);
     env.run("inventory --until-end").expect(0);
@@ -31,7 +31,7 @@ pub fn offsets(env: &TestEnv, group: &str) -> Vec<Vec<Option<i64>>> {
     SOURCES.iter().map(|source| env.committed(group, source)).collect()
 }
 
-/// The latest value of every key of `analytics-state` that has one, by partition and key.
+/// The latest value of every live key of `analytics-state`, by partition and key.
 pub fn live_keys(env: &TestEnv) -> BTreeMap<(i32, Vec<u8>), Vec<u8>> {
     let mut keys = BTreeMap::new();
     for record in env.read("analytics-state") {
@@ -58,7 +58,7 @@ pub fn positions(env: &TestEnv, group: &str) -> BTreeMap<(String, i64), Value> {
     positions
 }
 
-/// Requires that the group's offsets and its state's positions are equal, partition by partition, and that it has some.
+/// Requires that the group has positions, and that they equal its committed offsets.
 pub fn assert_offsets_match_positions(env: &TestEnv, group: &str) {
     let positions = positions(env, group);
     assert!(!positions.is_empty(), "the group {group} has state");
@@ -75,7 +75,7 @@ pub fn assert_offsets_match_positions(env: &TestEnv, group: &str) {
     assert_eq!(found, expected, "committed offsets and positions of {group}");
 }
 
-/// Epochs of the group's live keys, by source and partition.
+/// The epochs of the group's live keys, by source and partition.
 pub fn epochs(env: &TestEnv, group: &str) -> BTreeMap<(String, i64), BTreeSet<String>> {
     let group = env.topic(group);
     let mut epochs: BTreeMap<(String, i64), BTreeSet<String>> = BTreeMap::new();
@@ -89,12 +89,11 @@ pub fn epochs(env: &TestEnv, group: &str) -> BTreeMap<(String, i64), BTreeSet<St
     epochs
 }
 
-/// Waits until a group has this many members.
 pub fn until_members(env: &TestEnv, group: &str, count: usize) {
-    until(&format!("{count} members of {group}"), || (env.members(group).len() == count).then_some(()));
+    until(&format!("{group} has {count} members"), || (env.members(group).len() == count).then_some(()));
 }
 
-/// Sets offsets as a plain consumer does that never joins.
+/// Sets offsets like a consumer that never joins.
 pub fn set_offsets(env: &TestEnv, group: &str, offsets: &[Vec<Option<i64>>]) {
     let consumer = env.group_consumer("read_committed", &env.topic(group));
     let mut list = TopicPartitionList::new();
@@ -108,7 +107,7 @@ pub fn set_offsets(env: &TestEnv, group: &str, offsets: &[Vec<Option<i64>>]) {
     consumer.commit(&list, CommitMode::Sync).expect("committed");
 }
 
-/// Sees a group's offsets move, look by look.
+/// Detects changes of a group's committed offsets.
 pub struct OffsetWatch {
     consumer: Arc<BaseConsumer>,
     list: TopicPartitionList,
@@ -117,7 +116,7 @@ pub struct OffsetWatch {
 
 impl OffsetWatch {
     pub fn new(env: &TestEnv, group: &str) -> Self {
-        // What is committed now, without waiting for a transaction that may be open.
+        // `read_uncommitted` returns offsets without waiting for an open transaction.
         let consumer = env.group_consumer("read_uncommitted", &env.topic(group));
         let mut list = TopicPartitionList::new();
         for source in SOURCES {
@@ -133,13 +132,13 @@ impl OffsetWatch {
         offsets.elements().iter().map(|key| key.offset().to_raw().unwrap_or(-1)).collect()
     }
 
-    /// The offsets, if one of them is below where it was at first.
+    /// The offsets, if one of them is lower than at the start.
     pub fn rewound(&self) -> Option<Vec<i64>> {
         let now = self.offsets();
         now.iter().zip(&self.before).any(|(now, before)| now < before).then_some(now)
     }
 
-    /// Whether every offset is where it was at first.
+    /// Whether every offset equals the one at the start.
     pub fn is_back(&self) -> bool {
         self.offsets() == self.before
     }

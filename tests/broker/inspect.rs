@@ -1,4 +1,4 @@
-//! Owns looking at what is on a laboratory's broker, by clients that are not the program's.
+//! Inspection of topics and groups with clients that do not use the program's code.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::support::{STEP_TIMEOUT, TestEnv, until};
 
-/// A record as it stands on a topic.
+/// A record of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRecord {
     pub partition: i32,
@@ -32,19 +32,19 @@ impl StoredRecord {
 }
 
 impl TestEnv {
-    /// A client that asks and belongs to no group.
-    pub fn look(&self, isolation: &str) -> Arc<BaseConsumer> {
-        self.group_consumer(isolation, "look")
+    /// A client that belongs to no group.
+    pub fn consumer(&self, isolation: &str) -> Arc<BaseConsumer> {
+        self.group_consumer(isolation, "inspect")
     }
 
-    /// A client in the name of a group that it never joins. The name is a whole one.
+    /// A client with a group id that it never joins. The id is a full name.
     pub fn group_consumer(&self, isolation: &str, group: &str) -> Arc<BaseConsumer> {
         self.clients.get(&self.broker, isolation, group)
     }
 
-    /// The names of the cluster's topics that begin with this laboratory's prefix.
+    /// The topics with this test's prefix.
     pub fn topics(&self) -> Vec<String> {
-        let consumer = self.look("read_committed");
+        let consumer = self.consumer("read_committed");
         let metadata = consumer.client().fetch_metadata(None, STEP_TIMEOUT).expect("metadata");
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         names.filter(|name| name.starts_with(&self.prefix)).collect()
@@ -53,23 +53,23 @@ impl TestEnv {
     pub fn partitions(&self, topic: &str) -> i32 {
         let topic = self.topic(topic);
         let metadata =
-            self.look("read_committed").client().fetch_metadata(Some(&topic), STEP_TIMEOUT).expect("metadata");
+            self.consumer("read_committed").client().fetch_metadata(Some(&topic), STEP_TIMEOUT).expect("metadata");
         let topic = metadata.topics().iter().find(|found| found.name() == topic).expect("the topic");
         i32::try_from(topic.partitions().len()).expect("a count")
     }
 
-    /// (log start, high watermark) of every partition, as they are at this moment.
+    /// (log start offset, high watermark) of every partition.
     pub fn watermarks(&self, topic: &str) -> Vec<(i64, i64)> {
         self.ranges(topic, "read_uncommitted")
     }
 
-    /// (log start, high watermark) of every partition, once no transaction is open on any of them. Kafka tells a writer
-    /// that its transaction is committed as soon as that is decided; the markers are written a moment later.
+    /// (log start offset, high watermark) of every partition, once no transaction is open. Kafka confirms a commit when
+    /// it is decided; the markers are written a moment later.
     pub fn settled_watermarks(&self, topic: &str) -> Vec<(i64, i64)> {
-        until("every transaction has its marker", || self.try_settled_watermarks(topic))
+        until("no transaction is open", || self.try_settled_watermarks(topic))
     }
 
-    /// The same, if it is so at this moment.
+    /// The same, or `None` while a transaction is open.
     pub fn try_settled_watermarks(&self, topic: &str) -> Option<Vec<(i64, i64)>> {
         let (stable, ranges) = (self.last_stable_offsets(topic), self.watermarks(topic));
         stable.iter().eq(ranges.iter().map(|(_, high)| high)).then_some(ranges)
@@ -80,23 +80,23 @@ impl TestEnv {
         self.ranges(topic, "read_committed").iter().map(|(_, end)| *end).collect()
     }
 
-    /// A topic is in the metadata a moment before its broker leads it.
+    /// A topic appears in the metadata a moment before its broker leads it.
     fn ranges(&self, topic: &str, isolation: &str) -> Vec<(i64, i64)> {
-        let (name, consumer) = (self.topic(topic), self.look(isolation));
+        let (name, consumer) = (self.topic(topic), self.consumer(isolation));
         let range = |partition| match consumer.fetch_watermarks(&name, partition, STEP_TIMEOUT) {
             Ok(range) => Some(range),
             Err(KafkaError::MetadataFetch(Rd::NotLeaderForPartition | Rd::LeaderNotAvailable)) => None,
             Err(error) => panic!("{name}/{partition}: {error}"),
         };
-        (0..self.partitions(topic)).map(|partition| until("a leader", || range(partition))).collect()
+        (0..self.partitions(topic)).map(|partition| until("the partition has a leader", || range(partition))).collect()
     }
 
-    /// Every record of a topic that a reader of committed records gets, by partition and offset.
+    /// All committed records of a topic, by partition and offset.
     pub fn read(&self, topic: &str) -> Vec<StoredRecord> {
         self.read_with_isolation(topic, "read_committed")
     }
 
-    /// Every record of a topic for an isolation level.
+    /// All records of a topic at an isolation level.
     pub fn read_with_isolation(&self, topic: &str, isolation: &str) -> Vec<StoredRecord> {
         let name = self.topic(topic);
         let mut records = Vec::new();
@@ -107,12 +107,12 @@ impl TestEnv {
                 list.add_partition_offset(&name, partition, Offset::Offset(*low)).expect("listed");
             }
         }
-        // A transaction that is open now is waited for; then the first end that the reading meets is behind all of it.
+        // Wait for open transactions first, so that the first end of partition lies behind all records.
         if isolation == "read_committed" {
             until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
         }
         let mut unread: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
-        let (_one_at_a_time, consumer) = (self.clients.reading(), self.look(isolation));
+        let (_one_at_a_time, consumer) = (self.clients.reading(), self.consumer(isolation));
         consumer.assign(&list).expect("assigned");
         let start = Instant::now();
         while !unread.is_empty() {
@@ -120,7 +120,7 @@ impl TestEnv {
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => records.push(stored_record(&message)),
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
-                // Errors that tell of a broker that was away for a while; this client has looked at it before.
+                // A cached client reports connections that were lost while the broker was away.
                 None | Some(Err(KafkaError::MessageConsumption(Rd::AllBrokersDown | Rd::BrokerTransportFailure))) => {}
                 Some(Err(error)) => panic!("{name}: {error}"),
             }
@@ -130,7 +130,7 @@ impl TestEnv {
         records
     }
 
-    /// Whether some partition ends in a transaction that is still open.
+    /// Whether a partition ends with an open transaction.
     pub fn has_open_transaction(&self, topic: &str) -> bool {
         !self.is_stable(topic, &self.watermarks(topic))
     }
@@ -144,8 +144,7 @@ impl TestEnv {
         self.offsets(group, topic, "read_committed")
     }
 
-    /// The sum of the group's committed offsets on a topic; does not wait for pending ones, so it never stands still
-    /// behind a killed writer.
+    /// The sum of the group's committed offsets on a topic. It does not wait for pending offsets of a killed writer.
     pub fn progress(&self, group: &str, topic: &str) -> i64 {
         self.offsets(group, topic, "read_uncommitted").into_iter().flatten().sum()
     }
@@ -158,21 +157,21 @@ impl TestEnv {
         offsets.elements().iter().map(|place| place.offset().to_raw().filter(|offset| *offset >= 0)).collect()
     }
 
-    /// The names of the broker's groups that begin with this.
+    /// The names of the groups with this prefix.
     pub fn groups(&self, prefix: &str) -> BTreeSet<String> {
-        let list = self.look("read_uncommitted").client().fetch_group_list(None, STEP_TIMEOUT).expect("groups");
+        let list = self.consumer("read_uncommitted").client().fetch_group_list(None, STEP_TIMEOUT).expect("groups");
         list.groups().iter().map(|group| group.name().to_owned()).filter(|name| name.starts_with(prefix)).collect()
     }
 
-    /// The ids of the members of one of the laboratory's groups.
+    /// The member ids of one of this test's groups.
     pub fn members(&self, group: &str) -> BTreeSet<String> {
         self.members_of(&self.topic(group))
     }
 
-    /// The ids of the members of a group, which is given by its whole name.
+    /// The member ids of a group, given by its full name.
     pub fn members_of(&self, group: &str) -> BTreeSet<String> {
         let list =
-            self.look("read_uncommitted").client().fetch_group_list(Some(group), STEP_TIMEOUT).expect("the group");
+            self.consumer("read_uncommitted").client().fetch_group_list(Some(group), STEP_TIMEOUT).expect("the group");
         list.groups().iter().flat_map(|group| group.members().iter().map(|member| member.id().to_owned())).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! Owns an independent checker: every decision recomputed from the orders by the contract's words alone (section 4,
-//! "Stock"), and compared with what stands on the topics. It uses nothing of the program.
+//! Invariant checker: recomputes every decision from the orders as "Stock" in docs/REFERENCE.md defines it, and compares
+//! the result with the topics. It uses no code of the program.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use super::support::{StoredRecord, TestEnv};
 /// The key of a partition's position record.
 pub const POSITION: &[u8] = b"[\"@position\"]";
 
-/// Panics with the invariants that do not hold on the topics of a laboratory at rest.
+/// Panics with the violated invariants. No process may be running.
 pub fn check(env: &TestEnv, opening: i64, restock_millis: i64) {
     let violations = TopicSnapshot::read(env, opening, restock_millis).violations();
     assert!(violations.is_empty(), "{}: {violations:#?}", env.prefix);
 }
 
-/// What stands on the topics, and the settings that it depends on.
+/// The records of the topics, and the settings that they depend on.
 #[derive(Clone)]
 pub struct TopicSnapshot {
     orders: Vec<StoredRecord>,
@@ -25,7 +25,7 @@ pub struct TopicSnapshot {
     pub ledger: Vec<StoredRecord>,
     pub dead_letters: Vec<StoredRecord>,
     pub committed: Vec<Option<i64>>,
-    /// The log starts of the orders: none need be the offset of a record.
+    /// The log start offsets of the orders; they need not be the offset of a record.
     starts: Vec<i64>,
     topic: String,
     group: String,
@@ -33,7 +33,7 @@ pub struct TopicSnapshot {
     restock_millis: i64,
 }
 
-/// The first instance of each violated invariant, by its name in the reliability page.
+/// The first violation of each invariant, by its name.
 #[derive(Debug, Default)]
 pub struct Violations(pub BTreeMap<&'static str, String>);
 
@@ -42,17 +42,17 @@ impl Violations {
         self.0.is_empty()
     }
 
-    fn unless(&mut self, holds: bool, name: &'static str, what: impl FnOnce() -> String) {
+    fn require(&mut self, holds: bool, name: &'static str, what: impl FnOnce() -> String) {
         if !holds {
             self.0.entry(name).or_insert_with(what);
         }
     }
 }
 
-/// A decision as it stands, its timestamp as milliseconds.
+/// A decision with its timestamp in milliseconds.
 fn decision(record: &StoredRecord) -> Value {
     let mut decision = record.json();
-    // Exactly three decimals and the zone are promised.
+    // Timestamps have exactly three decimals and the zone `Z`.
     let time = decision["timestamp"].as_str().filter(|text| text.len() == 24 && text.ends_with('Z')).and_then(millis);
     decision["timestamp"] = json!(time);
     decision
@@ -63,7 +63,6 @@ pub fn number(value: &Value) -> i64 {
 }
 
 impl TopicSnapshot {
-    /// Reads them.
     pub fn read(env: &TestEnv, opening: i64, restock_millis: i64) -> Self {
         let group = "inventory-consumer-group";
         Self {
@@ -80,11 +79,10 @@ impl TopicSnapshot {
         }
     }
 
-    /// What does not hold.
     pub fn violations(&self) -> Violations {
         let mut violations = Violations::default();
         for ((partition, committed), start) in (0..).zip(&self.committed).zip(&self.starts) {
-            violations.unless(committed.is_some(), "position-equals-offset", || format!("{partition}: no offset"));
+            violations.require(committed.is_some(), "position-equals-offset", || format!("{partition}: no offset"));
             let committed = committed.unwrap_or(0);
             let of = |records: &'_ [StoredRecord]| -> Vec<StoredRecord> {
                 records.iter().filter(|record| record.partition == partition).cloned().collect()
@@ -103,7 +101,7 @@ impl TopicSnapshot {
         violations
     }
 
-    /// Follows the decisions alone: opening, top-ups and reservations must give each level that they tell.
+    /// Recomputes the stock levels from the decisions alone.
     fn check_stock(&self, violations: &mut Violations, decisions: &[StoredRecord], ledger: &[StoredRecord]) {
         let mut levels: BTreeMap<Vec<u8>, (i64, i64, i64)> = BTreeMap::new();
         for record in decisions {
@@ -119,9 +117,9 @@ impl TopicSnapshot {
                 *on_hand -= number(&actual["quantity"]);
                 *reserved += number(&actual["quantity"]);
             }
-            violations.unless(*on_hand >= 0, "stock-never-negative", || format!("{on_hand} after {actual}"));
+            violations.require(*on_hand >= 0, "stock-never-negative", || format!("{on_hand} after {actual}"));
             violations
-                .unless(number(&actual["on_hand"]) == *on_hand, "stock-balances", || format!("{on_hand}: {actual}"));
+                .require(number(&actual["on_hand"]) == *on_hand, "stock-balances", || format!("{on_hand}: {actual}"));
         }
         for (key, value) in latest(ledger) {
             if key == POSITION {
@@ -130,7 +128,7 @@ impl TopicSnapshot {
             let value: Value = serde_json::from_slice(value).expect("JSON");
             let (on_hand, reserved, restocked) = levels.get(key).copied().unwrap_or_default();
             let actual = (number(&value["on_hand"]), number(&value["reserved"]));
-            violations.unless(
+            violations.require(
                 actual == (on_hand, reserved) && self.opening + restocked == on_hand + reserved,
                 "stock-balances",
                 || format!("{}: the decisions give {on_hand} and {reserved}: {value}", String::from_utf8_lossy(key)),
@@ -149,7 +147,7 @@ impl TopicSnapshot {
         let mut state = latest(ledger);
         let position: Value =
             state.remove(POSITION).map_or(Value::Null, |value| serde_json::from_slice(value).expect("JSON"));
-        violations.unless(
+        violations.require(
             number(&position["next_offset"]) == committed
                 && position["group"] == self.group.as_str()
                 && number(&position["log_start"]) == log_start
@@ -160,7 +158,7 @@ impl TopicSnapshot {
         );
         for name in ["records", "orders", "reserved", "rejected", "released", "dead_letters", "skipped"] {
             let (actual, count) = (&position["counts"][name], model.counts.get(name).copied().unwrap_or(0));
-            violations.unless(actual.as_u64().unwrap_or(0) == count, "counts-agree", || {
+            violations.require(actual.as_u64().unwrap_or(0) == count, "counts-agree", || {
                 format!("{name}: {count}, the position record says {actual}")
             });
         }
@@ -172,14 +170,14 @@ impl TopicSnapshot {
             let key = serde_json::to_vec(&(restaurant, item)).expect("strings");
             let actual: Option<Value> =
                 state.remove(&key[..]).map(|value| serde_json::from_slice(value).expect("JSON"));
-            violations.unless(actual.as_ref() == Some(&expected), "ledger-agrees", || {
+            violations.require(actual.as_ref() == Some(&expected), "ledger-agrees", || {
                 format!("{restaurant} {item}: {expected}, the ledger says {actual:?}")
             });
         }
-        violations.unless(state.is_empty(), "ledger-agrees", || format!("keys without an order: {state:?}"));
+        violations.require(state.is_empty(), "ledger-agrees", || format!("keys without an order: {state:?}"));
         for (key, value) in latest(ledger).into_iter().filter(|(key, _)| *key != POSITION) {
             let value: Value = serde_json::from_slice(value).expect("JSON");
-            violations.unless((0..committed).contains(&number(&value["source_offset"])), "ledger-agrees", || {
+            violations.require((0..committed).contains(&number(&value["source_offset"])), "ledger-agrees", || {
                 format!("{}: {value}, committed {committed}", String::from_utf8_lossy(key))
             });
         }
@@ -195,32 +193,32 @@ impl TopicSnapshot {
             .dead_letters
             .iter()
             .map(|record| {
-                let place = [self.topic.clone(), record.partition.to_string(), record.offset.to_string()];
-                (&record.key, &record.value, place, record.timestamp.to_string())
+                let position = [self.topic.clone(), record.partition.to_string(), record.offset.to_string()];
+                (&record.key, &record.value, position, record.timestamp.to_string())
             })
             .collect();
         let actual: Vec<_> = dead_letters
             .iter()
-            .map(|letter| {
+            .map(|dead_letter| {
                 let header = |name: &str| {
                     let name = format!("foodstream.dlq.{name}");
-                    let found = letter.headers.iter().find(|(key, _)| *key == name);
+                    let found = dead_letter.headers.iter().find(|(key, _)| *key == name);
                     found.map_or_else(String::new, |(_, value)| {
                         String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned()
                     })
                 };
-                let place = ["topic", "partition", "offset"].map(header);
-                (&letter.key, &letter.value, place, header("timestamp"))
+                let position = ["topic", "partition", "offset"].map(header);
+                (&dead_letter.key, &dead_letter.value, position, header("timestamp"))
             })
             .collect();
-        violations.unless(actual == expected, "dead-letters-once", || {
+        violations.require(actual == expected, "dead-letters-once", || {
             let differs = expected.iter().zip(&actual).find(|(expected, actual)| expected != actual);
-            format!("{} wanted, {} stand there; {differs:?}", expected.len(), actual.len())
+            format!("{} expected, {} found; {differs:?}", expected.len(), actual.len())
         });
     }
 }
 
-/// The last value of each key, as compaction would leave it.
+/// The last value of each key, as after compaction.
 fn latest(ledger: &[StoredRecord]) -> BTreeMap<&[u8], &[u8]> {
     let mut latest = BTreeMap::new();
     for record in ledger {
@@ -235,31 +233,32 @@ fn latest(ledger: &[StoredRecord]) -> BTreeMap<&[u8], &[u8]> {
 
 fn check_decisions(violations: &mut Violations, model: &InventoryModel<'_>, decisions: &[StoredRecord]) {
     let actual: Vec<Value> = decisions.iter().map(decision).collect();
-    let place = |decision: &Value| (number(&decision["source"]["offset"]), number(&decision["line"]));
-    violations
-        .unless(actual.is_sorted_by_key(place), "order-is-kept", || "decisions not in their orders' order".into());
+    let position = |decision: &Value| (number(&decision["source"]["offset"]), number(&decision["line"]));
+    violations.require(actual.is_sorted_by_key(position), "order-is-kept", || {
+        "the decisions are not in the order of their source records".into()
+    });
     let mut lines: BTreeMap<(i64, i64), (i64, Option<&Value>)> = BTreeMap::new();
     for (_, expected) in &model.decisions {
-        lines.insert(place(expected), (0, Some(expected)));
+        lines.insert(position(expected), (0, Some(expected)));
     }
     for actual in &actual {
-        let (count, expected) = lines.entry(place(actual)).or_default();
+        let (count, expected) = lines.entry(position(actual)).or_default();
         *count += 1;
         let agrees = |expected: &Value| {
             ["order_id", "item_id", "quantity"].iter().all(|field| actual[field] == expected[field])
                 && actual["source"] == expected["source"]
         };
-        violations.unless(expected.is_some_and(agrees), "decisions-have-a-source", || actual.to_string());
+        violations.require(expected.is_some_and(agrees), "decisions-have-a-source", || actual.to_string());
     }
-    for (place, (count, expected)) in &lines {
+    for (position, (count, expected)) in &lines {
         let right = i64::from(expected.is_some());
-        violations.unless(*count == right, "one-decision-per-line", || format!("{place:?}: {count} decisions"));
+        violations.require(*count == right, "one-decision-per-line", || format!("{position:?}: {count} decisions"));
     }
-    violations.unless(actual.len() == model.decisions.len(), "decisions-recompute", || {
+    violations.require(actual.len() == model.decisions.len(), "decisions-recompute", || {
         format!("{} decisions, {} recomputed", actual.len(), model.decisions.len())
     });
     for ((record, actual), (source, expected)) in decisions.iter().zip(&actual).zip(&model.decisions) {
         let same = actual == expected && record.key == source.key;
-        violations.unless(same, "decisions-recompute", || format!("{actual}\nis not {expected}"));
+        violations.require(same, "decisions-recompute", || format!("{actual}\nexpected {expected}"));
     }
 }

@@ -1,9 +1,6 @@
-//! Owns what is done to `inventory` while it works: killed, stopped and woken, doubled; and what must hold afterwards.
+//! `inventory` under kills, suspensions and duplicate instances, with its invariants checked afterwards.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the moment of a kill is random, and a run's seed is drawn from the clock"
-)]
+#![allow(clippy::disallowed_methods, reason = "the time of a kill is random, and the seed comes from the clock")]
 
 use std::time::Duration;
 
@@ -22,17 +19,16 @@ pub const CASES: &[Case] = &[
 
 /// The group of `inventory`.
 pub const GROUP: &str = "inventory-consumer-group";
-/// The shortest timeouts that a broker with default settings takes.
+/// The shortest timeouts that a broker with default settings accepts.
 pub const SHORT_TIMEOUTS: &str =
     "-X transaction.timeout.ms=4000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500";
-/// The stock settings that `inventory` has by default.
+/// The default stock settings of `inventory`.
 pub const OPENING_STOCK: i64 = 100;
-/// As [`OPENING_STOCK`].
 pub const RESTOCK_MILLIS: i64 = 3_600_000;
 
 const ORDERS: &str = "order-events";
 
-/// `SplitMix64`; tells its seed when the test fails.
+/// `SplitMix64`; prints its seed when the test fails.
 struct Random {
     seed: u64,
     state: u64,
@@ -56,7 +52,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    /// Lets a random time pass.
+    /// Sleeps for a random time.
     fn pause(&mut self, below_millis: u64) {
         std::thread::sleep(Duration::from_millis(self.below(below_millis)));
     }
@@ -65,16 +61,16 @@ impl Random {
 impl Drop for Random {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the same kills again: FOODSTREAM_TEST_SEED={}", self.seed);
+            eprintln!("repeat these kills with FOODSTREAM_TEST_SEED={}", self.seed);
         }
     }
 }
 
-/// Waits until the group has committed beyond a point, while the processes live.
+/// Waits until the group has committed more than `point`; the processes must not end.
 fn until_progress_beyond(env: &TestEnv, point: i64, running: &mut Vec<Running>) -> i64 {
-    until("the group goes on", || {
+    until("the group commits again", || {
         if let Some(ended) = running.iter_mut().position(Running::has_ended) {
-            panic!("ended by itself: {:?}", running.swap_remove(ended).end());
+            panic!("a process ended early: {:?}", running.swap_remove(ended).end());
         }
         Some(env.progress(GROUP, ORDERS)).filter(|progress| *progress > point)
     })
@@ -83,7 +79,7 @@ fn until_progress_beyond(env: &TestEnv, point: i64, running: &mut Vec<Running>) 
 fn killed(env: &TestEnv) {
     let mut random = Random::new();
     env.run(&format!("produce --count 100000 --poison-rate 0.5% --seed {}", random.seed)).expect(0);
-    // Half of the incarnations have a name, in random order.
+    // Half of the processes have an instance id, in random order.
     let mut named: Vec<bool> = (0..20).map(|index| index % 2 == 0).collect();
     for index in (1..named.len()).rev() {
         let other = usize::try_from(random.below(index as u64 + 1)).expect("small");
@@ -94,7 +90,7 @@ fn killed(env: &TestEnv) {
     for (index, named) in named.into_iter().enumerate() {
         let before = env.progress(GROUP, ORDERS);
         let mut running = vec![if named { env.start(&format!("{args} --instance-id till")) } else { env.start(&args) }];
-        // Two in three die in the middle of work; the others while they join, restore or wait.
+        // Two in three are killed while they process records; the others while they join, restore or wait.
         if random.below(3) > 0 {
             until_progress_beyond(env, before, &mut running);
         }
@@ -104,14 +100,14 @@ fn killed(env: &TestEnv) {
         }
         random.pause(600);
         for process in &mut running {
-            assert!(!process.has_ended(), "incarnation {index} ended by itself");
+            assert!(!process.has_ended(), "process {index} ended before it was killed");
             process.kill();
             kills += 1;
         }
         open += i32::from(index > 0 && env.has_open_transaction("inventory-events"));
     }
     let killed_at = env.progress(GROUP, ORDERS);
-    assert!(killed_at < 100_000, "all was done before the last kill");
+    assert!(killed_at < 100_000, "everything was decided before the last kill");
     let last = env.document(&format!("inventory {SHORT_TIMEOUTS} --until-end"));
     let restored = last["restored_records"].as_u64().expect("a number");
     let written = env.read_with_isolation("inventory-events", "read_uncommitted").len();
@@ -119,7 +115,7 @@ fn killed(env: &TestEnv) {
     eprintln!(
         "{kills} kills, {open} in an open transaction, {killed_at} committed, {aborted} decisions aborted, {restored} restored"
     );
-    assert!(kills >= 20 && open > 3 && aborted > 0 && restored > 0, "the kills did not hit what they were meant to");
+    assert!(kills >= 20 && open > 3 && aborted > 0 && restored > 0, "too few kills hit an open transaction");
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
@@ -140,7 +136,7 @@ fn duplicated(env: &TestEnv) {
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
-/// Stops a process in the middle of a transaction that the broker knows.
+/// Suspends a process while it has a transaction open on the broker.
 fn stop_in_transaction(env: &TestEnv, process: &Running) {
     until("a transaction is open when the process stops", || {
         process.signal(Signal::STOP);
@@ -153,21 +149,21 @@ fn stop_in_transaction(env: &TestEnv, process: &Running) {
 }
 
 fn resumed(env: &TestEnv) {
-    // Woken as soon as the group has given its partitions to another, the transaction still open on the broker; and
-    // long after, the transaction timed out and everything decided by the other.
+    // Resumed as soon as the group has reassigned its partitions, with its transaction still open; and long after that,
+    // when the transaction has timed out and the successor has decided everything.
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // The broker looks for timed-out transactions every ten seconds; now and then it looks just before the
-            // session ends, and then this was a late wake-up. Every try is checked whole.
-            // The embedded broker is exact, and there it always was one.
+            // Kafka checks for timed-out transactions every ten seconds. If it checks just before the session ends, the
+            // resume came too late and is tried again; every try checks all invariants. The embedded broker expires
+            // transactions exactly, so one try is enough.
             let early = (0..4).any(|number| resume_at(&env.other(&format!("early{number}")), true) || !env.is_kafka());
-            assert!(early, "no try woke the first one with its transaction open");
+            assert!(early, "no try resumed the first process with its transaction open");
         });
         scope.spawn(|| resume_at(&env.other("late"), false));
     });
 }
 
-/// Whether the transaction was open when the process was woken.
+/// Returns whether the transaction was open when the process was resumed.
 fn resume_at(env: &TestEnv, early: bool) -> bool {
     env.run("produce --count 6000 --seed 12").expect(0);
     let slow =
@@ -177,13 +173,16 @@ fn resume_at(env: &TestEnv, early: bool) -> bool {
     let first = running.pop().expect("running");
     let old = env.members(GROUP);
     stop_in_transaction(env, &first);
-    // Slow enough to be seen at work.
+    // Slow enough to be observed while it runs.
     let mut second = env.start(&format!("inventory {SHORT_TIMEOUTS} --until-end --throttle 1500/s --output json"));
     let mut open = false;
     if early {
-        until("the group gives the partitions to the second alone", || {
+        until("all partitions are assigned to the second member", || {
             let members = env.members(GROUP);
-            assert!(!second.has_ended(), "the second ended unseen: {members:?}, before {old:?}");
+            assert!(
+                !second.has_ended(),
+                "the second member ended before the rebalance was seen: {members:?}, before {old:?}"
+            );
             (members.len() == 1 && members != old).then_some(())
         });
         open = env.has_open_transaction("inventory-events");
@@ -194,12 +193,12 @@ fn resume_at(env: &TestEnv, early: bool) -> bool {
         assert_eq!(second["committed"].as_array().map(Vec::len), Some(6), "the second had every partition");
         first.signal(Signal::CONT);
     }
-    // Whatever it held is gone; it goes on as a member like any other.
+    // Its old partitions are revoked; it continues as an ordinary member.
     env.run("produce --count 600 --seed 13").expect(0);
     let ends: Vec<Option<i64>> = env.watermarks(ORDERS).into_iter().map(|(_, high)| Some(high)).collect();
     running.push(first);
-    until("the first goes on", || {
-        assert!(!running[0].has_ended(), "it did not live on: {:?}", running.pop().map(Running::end));
+    until("the first process commits again", || {
+        assert!(!running[0].has_ended(), "the first process ended: {:?}", running.pop().map(Running::end));
         (env.committed(GROUP, ORDERS) == ends).then_some(())
     });
     let first = running.pop().expect("running");
@@ -217,8 +216,8 @@ fn resumed_next_to_successor(env: &TestEnv) {
     });
 }
 
-/// The words of an instance that spends most of its time in calls of the transaction, so that a stop falls into one,
-/// and that doubts after three seconds.
+/// Arguments of an instance that spends most of its time in transaction calls, so that a suspension hits one. Its calls
+/// time out after 3 s.
 fn named_instance() -> String {
     format!("inventory {SHORT_TIMEOUTS} --throttle 500/s --timeout 3s --instance-id till --commit-interval 1ms")
 }
@@ -232,7 +231,7 @@ fn resumed_in_a_call(env: &TestEnv) {
     env.run("produce --count 30000 --seed 14").expect(0);
     let mut running = vec![env.start(&named_instance())];
     let mut point = 0;
-    // Stopped for longer than the time-out of a call, and for longer than the session too.
+    // Suspended for longer than the call timeout and the session timeout.
     for orders in [2000, 2000, 4000] {
         until_progress_beyond(env, point, &mut running);
         let first = running.pop().expect("running");
@@ -251,11 +250,11 @@ fn resumed_in_a_call(env: &TestEnv) {
 fn resumed_from_idle(env: &TestEnv) {
     env.run("produce --count 600 --seed 15").expect(0);
     let first = env.start(&named_instance());
-    let all = |count| until("all is decided", || (env.progress(GROUP, ORDERS) == count).then_some(()));
+    let all = |count| until("everything is decided", || (env.progress(GROUP, ORDERS) == count).then_some(()));
     all(600);
     first.signal(Signal::STOP);
     let mut running = vec![env.start(&named_instance())];
-    // Seven seconds of work: longer than the session.
+    // Seven seconds of work: longer than the session timeout.
     env.run("produce --count 700 --rate 100/s --seed 16").expect(0);
     until_progress_beyond(env, 600, &mut running);
     first.signal(Signal::CONT);

@@ -1,5 +1,5 @@
-//! Owns the recount: what must follow from the records of a partition of `order-events`, by the words of the contract
-//! (sections 3 and 4), in the plainest code that says it.
+//! Model of `inventory`: the decisions, stock and dead letters that follow from a partition of `order-events` by "Events"
+//! and "Stock" in docs/REFERENCE.md, in the simplest code possible.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ struct Head {
 }
 
 #[derive(Deserialize)]
-#[allow(clippy::struct_field_names, reason = "the names are the event's")]
+#[allow(clippy::struct_field_names, reason = "field names of the event")]
 struct Order {
     order_id: String,
     user_id: String,
@@ -39,9 +39,10 @@ enum Decoded {
     Bad,
 }
 
-/// What a record of `order-events` is (contract, section 3).
+/// Decodes a record of `order-events` ("Events" in docs/REFERENCE.md).
 fn decode(value: Option<&[u8]>) -> Decoded {
-    // Read whole first: syntax, UTF-8, surrogates, and a nesting of at most 127, which is the parser's own limit.
+    // Parse it as generic JSON first: this checks syntax, UTF-8, surrogates, and a nesting of at most 127 (the limit of
+    // the parser).
     let Some(value) = value.filter(|value| matches!(serde_json::from_slice(value), Ok(Value::Object(_)))) else {
         return Decoded::Bad;
     };
@@ -88,7 +89,7 @@ pub fn millis(text: &str) -> Option<i64> {
     if !legal || hour > 23 || minute > 59 || second > 59 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Days from the civil calendar, in years that begin in March.
+    // Days since 1970 by the civil calendar, with years that begin in March.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469;
     let fraction: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
@@ -103,7 +104,7 @@ pub struct Stock {
     pub source_offset: i64,
 }
 
-/// What must follow from the records of a partition below its committed offset.
+/// Expected state after the records of a partition below its committed offset.
 #[derive(Default)]
 pub struct InventoryModel<'a> {
     /// Each decision with the record that caused it.
@@ -119,7 +120,7 @@ impl<'a> InventoryModel<'a> {
         *self.counts.entry(name).or_default() += 1;
     }
 
-    /// The next record of the partition.
+    /// Applies the next record of the partition.
     pub fn apply(&mut self, record: &'a StoredRecord, opening: i64, restock_millis: i64) {
         self.count("records");
         match decode(record.value.as_deref()) {
@@ -202,7 +203,7 @@ impl<'a> InventoryModel<'a> {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "judged to be whole and at most a million")]
+#[allow(clippy::cast_possible_truncation, reason = "checked to be whole and at most a million")]
 fn to_i64(number: f64) -> i64 {
     number as i64
 }

@@ -1,6 +1,6 @@
-//! Owns `lag` against the broker: every kind of group, what it says of time and of load, and what it does to nobody.
+//! `lag`: every kind of group, message and time lag, conditions, and that it changes nothing.
 
-#![allow(clippy::disallowed_methods, reason = "how old a record is and how long an answer takes is what is measured")]
+#![allow(clippy::disallowed_methods, reason = "measures the age of records and the time of a query")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,7 @@ pub const CASES: &[Case] = &[
     ("lag::many_partitions_take_one_quick_query", many_partitions),
 ];
 
-/// Those that need Kafka's own tools.
+/// Cases that need Kafka's own tools.
 pub const KAFKA_CASES: &[Case] = &[("lag::agrees_with_kafka_consumer_groups", same_as_kafka)];
 
 fn now_millis() -> i64 {
@@ -48,7 +48,7 @@ fn transactional(env: &TestEnv, id: &str) -> BaseProducer {
     producer
 }
 
-/// Writes a record to partition 0 with a timestamp.
+/// Writes a record with a timestamp to partition 0.
 fn write(producer: &BaseProducer, topic: &str, millis: i64) {
     let record: BaseRecord<'_, [u8], [u8]> =
         BaseRecord::to(topic).partition(0).payload(b"x".as_slice()).timestamp(millis);
@@ -56,14 +56,14 @@ fn write(producer: &BaseProducer, topic: &str, millis: i64) {
     producer.flush(STEP_TIMEOUT).expect("flushed");
 }
 
-/// Writes a record to partition 0 of a topic, with a timestamp that many milliseconds from now.
+/// Writes a record to partition 0, with a timestamp that is `ahead` milliseconds from now.
 pub fn write_at(env: &TestEnv, topic: &str, ahead: i64) {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", &env.broker).create().expect("a producer");
     write(&producer, &env.topic(topic), now_millis() + ahead);
 }
 
-/// Writes, and has the group's offset on partition 0 pending, in a transaction that nobody ends.
+/// Leaves a transaction open with a record and a pending offset of the group on partition 0.
 fn open_transaction_of(env: &TestEnv, group: &str, topic: &str, offset: i64) -> BaseProducer {
     let producer = transactional(env, &format!("{group}-writer"));
     producer.begin_transaction().expect("begun");
@@ -80,10 +80,10 @@ fn plain(env: &TestEnv, topic: &str, partition: i32, count: usize) {
     env.put(topic, &vec![(partition, None, Some(b"x".as_slice())); count]);
 }
 
-/// Every kind of group, and the clients that keep them so.
+/// Groups of every kind, with the clients that keep them in their states.
 struct Groups {
     clients: Vec<GroupMember>,
-    /// A dead one: nobody ends its transaction.
+    /// A producer with an open transaction that never ends.
     _writer: BaseProducer,
     /// The groups with their states.
     states: BTreeMap<&'static str, &'static str>,
@@ -143,20 +143,20 @@ impl Groups {
         }
     }
 
-    /// One document about all of them.
+    /// One document with all groups.
     fn document(&self, env: &TestEnv, flags: &str) -> Value {
         let names: Vec<String> = self.states.keys().map(|name| format!("--group {}", env.topic(name))).collect();
         env.document(&format!("lag {} {flags}", names.join(" ")))
     }
 }
 
-/// The group of a document, by its name without the laboratory's prefix.
+/// A group in a document, by its name without the prefix.
 fn group<'a>(env: &TestEnv, document: &'a Value, name: &str) -> &'a Value {
     let found = document["groups"].as_array().expect("groups").iter().find(|group| group["group"] == env.topic(name));
     found.unwrap_or_else(|| panic!("{name} in {document}"))
 }
 
-/// A partition's row of the document of a group.
+/// A partition in a group's document.
 fn row<'a>(env: &TestEnv, group: &'a Value, topic: &str, partition: i32) -> &'a Value {
     let rows = group["partitions"].as_array().expect("partitions");
     let found = rows.iter().find(|row| row["topic"] == env.topic(topic) && row["partition"] == partition);
@@ -169,7 +169,7 @@ fn group_kinds(env: &TestEnv) {
     for (name, state) in &groups.states {
         assert_eq!(group(env, &document, name)["state"], *state, "{name}");
     }
-    // (committed, log start, end, messages, lost) on a partition of each.
+    // (committed, log start, end, messages, lost)
     let at = |name: &str, topic: &str, partition: i32| {
         let row = row(env, group(env, &document, name), topic, partition);
         ["committed", "log_start", "end", "messages", "lost"].map(|field| row[field].clone())
@@ -202,7 +202,7 @@ fn group_kinds(env: &TestEnv) {
         assert_eq!((&finished["messages"], &finished["seconds"]), (&json!(0), &json!(0.0)), "{finished}");
         assert_eq!(finished["partitions"].as_array().expect("partitions").len(), partitions);
     }
-    // A topic that a group has nothing on is shown without numbers; another isolation counts to the other end.
+    // A topic without committed offsets has no numbers. `read_uncommitted` counts to the high watermark.
     let args = format!("lag --group {} --topic {}:1 --output json", env.topic("pending"), env.topic("foreign"));
     let other = env.run(&args).expect(0).document();
     assert_eq!(other["partitions"].as_array().map(Vec::len), Some(1), "{other}");
@@ -246,7 +246,7 @@ fn same_as_kafka(env: &TestEnv) {
         rows += 1;
     }
     assert!(rows >= 18, "{table}");
-    // What it has no row for has no offset and no member.
+    // Partitions without a row in Kafka's table have no committed offset and no member.
     let ours = document["groups"].as_array().expect("groups").iter().flat_map(|group| {
         group["partitions"]
             .as_array()
@@ -271,11 +271,13 @@ fn open_transaction(env: &TestEnv) {
     plain(env, "held", 0, 10);
     env.set_offsets("readers", "held", &[(0, 2)]);
     let writer = open_transaction_of(env, "readers", "held", 9);
-    // Who asks for stable offsets waits for the writer, as this client does in vain.
+    // A client that requests stable offsets waits for the transaction and times out.
     let stable = env.group_consumer("read_committed", &env.topic("readers"));
     let mut list = TopicPartitionList::new();
     list.add_partition(&env.topic("held"), 0);
-    stable.committed_offsets(list, Duration::from_millis(700)).expect_err("it waits for the transaction");
+    stable
+        .committed_offsets(list, Duration::from_millis(700))
+        .expect_err("the request times out because of the transaction");
     let begun = Instant::now();
     let document = env.document(&format!("lag --group {}", env.topic("readers")));
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
@@ -289,7 +291,7 @@ fn seconds(env: &TestEnv) {
     let (name, plain, aborting) = (env.topic("timed"), transactional(env, "plain"), transactional(env, "aborting"));
     let now = now_millis();
     let (aborted, first, second) = (now - 900_000, now - 600_000, now - 300_000);
-    // Offsets: 0 aborted, 1 its marker, 2 committed, 3 committed, 4 their marker.
+    // Offsets: 0 aborted, 1 its marker, 2 and 3 committed, 4 their marker.
     aborting.begin_transaction().expect("begun");
     write(&aborting, &name, aborted);
     aborting.abort_transaction(STEP_TIMEOUT).expect("aborted");
@@ -298,7 +300,7 @@ fn seconds(env: &TestEnv) {
     write(&plain, &name, first);
     write(&plain, &name, second);
     plain.commit_transaction(STEP_TIMEOUT).expect("committed");
-    until("the transaction is visible", || (env.last_stable_offsets("timed") == [5]).then_some(()));
+    until("the transaction is stable", || (env.last_stable_offsets("timed") == [5]).then_some(()));
     let group = env.topic("readers");
     for (offset, isolation, written) in [
         (0, "read_committed", Some(first)),
@@ -314,8 +316,8 @@ fn seconds(env: &TestEnv) {
         let document = env.document(&format!("lag --group {group} --isolation {isolation}"));
         assert_eq!(document["messages"], 5 - offset, "{document}");
         let found = document["seconds"].as_f64().unwrap_or_else(|| panic!("{document}"));
-        // As old as it was at some moment between the two.
-        #[allow(clippy::cast_precision_loss, reason = "minutes in milliseconds")]
+        // The age lies between the ages before and after the query.
+        #[allow(clippy::cast_precision_loss, reason = "some minutes in milliseconds")]
         let age = |at: i64| written.map_or(0.0, |written| (at - written) as f64 / 1_000.0);
         let (least, most) = (age(begun), age(now_millis()));
         assert!(
@@ -348,16 +350,16 @@ fn throttled(env: &TestEnv) {
     let messages: Vec<i64> = samples.iter().filter_map(|sample| sample["messages"].as_i64()).collect();
     let peak = (0..messages.len()).max_by_key(|&index| messages[index]).expect("samples");
     assert!(messages[peak] > 3_000 && messages[0] < messages[peak], "{messages:?}");
-    // The look that the signal cut short may be older than the end.
+    // The query that the signal interrupted may be older than the end.
     assert!(messages[peak..].contains(&0), "{messages:?}");
-    // It rises to the peak and falls from it, but for single looks between two commits.
+    // It rises to the peak, except for single samples between two commits.
     let rising = messages[..=peak].windows(2).filter(|pair| pair[1] >= pair[0]).count();
     assert!(rising * 3 >= peak * 2, "{messages:?}");
-    // While it rises it is written to at the producer's rate and read at the throttle's.
+    // While it rises, the produce rate is the producer's and the consume rate is the throttle's.
     let rising = samples[..peak].iter().filter(|sample| sample["state"] == "Stable");
     let rates: Vec<_> =
         rising.map(|sample| (sample["produced_per_second"].as_f64(), sample["consumed_per_second"].as_f64())).collect();
-    // A machine that is busy produces in bursts, and reads more slowly than it may.
+    // A busy machine produces in bursts and consumes below its throttle.
     let is_paced = |rates: &(Option<f64>, Option<f64>)| {
         matches!(*rates, (Some(arriving), Some(consumed))
             if (600.0..5_000.0).contains(&arriving) && consumed < 900.0 && consumed < arriving)
@@ -374,7 +376,7 @@ fn conditions(env: &TestEnv) {
     let group = env.topic("readers");
     for (condition, code) in [(">14", 3), (">15", 0), (">=15", 3), (">=16", 0), (">0s", 3), (">1h", 0)] {
         let run = env.run(&format!("lag --group {group} --fail-if {condition} --output json")).expect(code);
-        assert_eq!(run.document()["fails"], code == 3, "the document is written all the same");
+        assert_eq!(run.document()["fails"], code == 3, "the document is written in either case");
         assert_eq!(run.stderr.contains("is met for"), code == 3, "{}", run.stderr);
     }
     let args = format!("lag --group {group} --watch 50ms --fail-if >20 --csv lag.csv --report lag.json");
@@ -403,12 +405,12 @@ fn without_groups(env: &TestEnv) {
     assert!(run.stderr.contains(&env.topic("analytics-consumer-group")), "{}", run.stderr);
     assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     assert_eq!(run.stdout, "");
-    env.run(&format!("lag --group {}", env.topic("nobody"))).expect(0);
-    let refused = env.run(&format!("lag --group {} --topic {}", env.topic("nobody"), env.topic("nothing"))).expect(7);
+    env.run(&format!("lag --group {}", env.topic("missing"))).expect(0);
+    let refused = env.run(&format!("lag --group {} --topic {}", env.topic("missing"), env.topic("nothing"))).expect(7);
     assert!(refused.stderr.contains("does not exist"), "{}", refused.stderr);
     assert_eq!(env.topics(), Vec::<String>::new());
     assert_eq!(env.groups(&env.prefix), BTreeSet::new());
-    // One of the two groups is enough; without names the answer is a list, however many there are.
+    // One of the two default groups is enough. Without `--group` the document is always a list.
     env.run("produce --count 20 --seed 1").expect(0);
     env.run("inventory --until-end").expect(0);
     let document = env.document("lag");
@@ -423,7 +425,7 @@ fn many_partitions(env: &TestEnv) {
     env.set_offsets("readers", "wide", &(0..60).map(|partition| (partition, 1)).collect::<Vec<_>>());
     let begun = Instant::now();
     let document = env.document(&format!("lag --group {}", env.topic("readers")));
-    // Measured: 0.1 s. One request a partition, or a wait for each, would take much longer on any machine.
+    // Measured: 0.1 s. One request or one wait per partition would take much longer on any machine.
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(document["messages"], 120);
     assert!(document["partitions"].as_array().expect("rows").iter().all(|row| row["seconds"].is_f64()), "{document}");

@@ -1,13 +1,13 @@
-//! Owns the broker suite: the program against an embedded broker in this process, or against the Kafka that
+//! Broker suite: the program against an embedded broker in this process, or against the Kafka that
 //! `FOODSTREAM_TEST_BROKER=host:port` names.
 //!
-//! The cases are the same on both, but for those that need Kafka's own tools, or a broker that fails on demand. Each case
-//! has a topic prefix of its own, so that all can share a broker and run side by side.
+//! Both run the same cases, except those that need Kafka's own tools or injected faults. Each case has its own topic
+//! prefix, so all cases can share a broker and run concurrently.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test has a clock, an environment and clients of its own, beside the program's"
+    reason = "tests use the clock, the environment and their own clients"
 )]
 
 mod analytics;
@@ -40,7 +40,7 @@ mod produce;
 mod proxy;
 mod python_original;
 #[path = "../protocol/client.rs"]
-#[allow(dead_code, reason = "few of its requests are needed here")]
+#[allow(dead_code, reason = "this suite uses a part of it")]
 mod raw;
 mod readme;
 mod rebalances;
@@ -71,7 +71,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed};
 
-/// A test: its name and what it does in a laboratory of its own.
+/// A test case: its name and its function.
 pub type Case = (&'static str, fn(&support::TestEnv));
 
 const CASES: &[Case] = &[("hanging_case_fails_by_name", hanging_case)];
@@ -79,15 +79,15 @@ const CASES: &[Case] = &[("hanging_case_fails_by_name", hanging_case)];
 fn hanging_case(_: &support::TestEnv) {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let waits = move || receiver.recv().map_err(Failed::from);
-    let failed = time_limit::within(Duration::from_millis(10), "this_one", waits).expect_err("it hangs");
-    let message = failed.message().expect("words");
+    let failed = time_limit::within(Duration::from_millis(10), "this_one", waits).expect_err("the case times out");
+    let message = failed.message().expect("a message");
     assert!(message.starts_with("this_one hangs"), "{message}");
     drop(sender);
 }
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Much of a case is waiting: for sessions and transactions to time out, for brokers to come back. A Kafka needs its share.
+    // Most cases wait for session timeouts, transaction timeouts or restarts. A Kafka needs more of the machine.
     let concurrency = if brokers::named().is_some() { 4 } else { 5 };
     arguments.test_threads = arguments.test_threads.or(Some(concurrency));
     let mut cases: Vec<Case> = [
@@ -129,7 +129,7 @@ fn main() {
                 [produce::KAFKA_CASES, replay_targets::KAFKA_CASES, lag::KAFKA_CASES, unusual_groups::KAFKA_CASES]
                     .concat(),
             );
-            // The longest ones first: whatever else there is runs beside them.
+            // Longest cases first, so that the others run at the same time.
             cases.splice(0..0, network::KAFKA_CASES.iter().copied());
         }
         None => cases.extend([broker_kills::CASES, faults::CASES].concat()),

@@ -1,4 +1,5 @@
-//! Owns metrics with more rows than anybody reads: compared as a whole, told in part, and what is left out is said.
+//! Metrics with more rows than are printed: all are compared, some are shown, and the number of omitted rows is
+//! reported.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use super::support::TestEnv;
 
 pub const CASES: &[Case] = &[("many_rows::shows_some_rows_and_compares_all", many_minutes)];
 
-/// More minutes than a table has rows.
+/// More minutes than the printed tables have rows.
 const MINUTES: u64 = 10_050;
 
 fn rows(document: &Value) -> [usize; 2] {
@@ -29,10 +30,10 @@ fn many_minutes(env: &TestEnv) {
     let full = env.document("analytics --until-end --full");
     assert_eq!((rows(&full), full.get("left_out")), ([usize::try_from(MINUTES).expect("small"); 2], None));
     let newest = |document: &Value| document["by_minute"].as_array().expect("rows").last().cloned();
-    assert_eq!(newest(&document), newest(&full), "the newest stay");
+    assert_eq!(newest(&document), newest(&full), "the newest rows are shown");
     assert_ne!(document["by_minute"][0], full["by_minute"][0]);
 
-    // The files have every row, whatever the answer has.
+    // Files contain every row.
     let lines =
         |name: &str| read(name).lines().filter(|line| line.starts_with("  20") && line.ends_with(": 1")).count();
     assert_eq!(lines("metrics_output.txt") as u64, MINUTES);
@@ -49,7 +50,7 @@ fn many_minutes(env: &TestEnv) {
             || read("page.html").contains("10,000 of 10,050 minutes")
     );
 
-    // A minute that is not among the newest, and whose order is gone: it is told before all others.
+    // A deleted order in a minute that is not among the newest: a row that differs comes first.
     env.delete_records("order-events", 0, 1);
     let run = env.run("replay --output json").expect(3);
     let document = run.document();
@@ -58,6 +59,6 @@ fn many_minutes(env: &TestEnv) {
     let mut gone = gone.filter_map(|found| found["metric"].as_str()?.strip_prefix("by_minute[")?.split(']').next());
     let gone = gone.next_back().expect("a minute").to_owned();
     let before = document["before"]["by_minute"].as_array().expect("rows");
-    assert_eq!((before.len(), &before[0]["minute"]), (10_000, &json!(gone)), "the oldest, as it differs");
+    assert_eq!((before.len(), &before[0]["minute"]), (10_000, &json!(gone)), "the oldest row, because it differs");
     assert!(document.get("differences_left_out").is_none());
 }

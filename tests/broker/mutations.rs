@@ -1,4 +1,4 @@
-//! Owns changing what is on a laboratory's broker, by clients that are not the program's.
+//! Changes to topics and groups with clients that do not use the program's code.
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -8,11 +8,11 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::support::{STEP_TIMEOUT, TestEnv, until};
 
-/// A record to be written: partition, key and value.
+/// A record to write: partition, key and value.
 pub type NewRecord<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
 
 impl TestEnv {
-    /// Writes records, each acknowledged.
+    /// Writes records and waits for their acknowledgement.
     pub fn put(&self, topic: &str, records: &[NewRecord<'_>]) {
         let name = self.topic(topic);
         let producer: BaseProducer =
@@ -26,7 +26,7 @@ impl TestEnv {
         producer.flush(STEP_TIMEOUT).expect("flushed");
     }
 
-    /// An administration client and the runtime that drives it.
+    /// Runs admin requests.
     pub fn admin<T>(&self, work: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> T) -> T {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", &self.broker).create().expect("an admin client");
@@ -41,20 +41,19 @@ impl TestEnv {
     pub fn delete_topic(&self, topic: &str) {
         let name = self.topic(topic);
         self.admin(async |admin, options| {
-            admin.delete_topics(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+            admin.delete_topics(&[&name], options).await.expect("a response")[0].as_ref().expect("deleted");
         });
-        until("the topic goes away", || (!self.topics().contains(&name)).then_some(()));
+        until("the topic is deleted", || (!self.topics().contains(&name)).then_some(()));
     }
 
-    /// Makes a topic with settings of its own.
     pub fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let name = self.topic(topic);
         self.admin(async |admin, options| {
             let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
             let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
-            admin.create_topics([&new], options).await.expect("asked")[0].as_ref().expect("created");
+            admin.create_topics([&new], options).await.expect("a response")[0].as_ref().expect("created");
         });
-        until("the topic appears", || {
+        until("the topic exists", || {
             (self.topics().contains(&name) && self.partitions(topic) == partitions).then_some(())
         });
     }
@@ -69,7 +68,7 @@ impl TestEnv {
         });
     }
 
-    /// Sets a group's offsets from outside, as Kafka's own tool does; the group has no members.
+    /// Sets a group's offsets from outside, like Kafka's own tool. The group must have no members.
     pub fn set_offsets(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
         let (name, consumer) = (self.topic(topic), self.group_consumer("read_uncommitted", &self.topic(group)));
         let mut list = TopicPartitionList::new();
@@ -79,30 +78,30 @@ impl TestEnv {
         consumer.commit(&list, CommitMode::Sync).expect("committed");
     }
 
-    /// Deletes a group with its offsets; it has no members.
+    /// Deletes a group with its offsets. The group must have no members.
     pub fn delete_group(&self, group: &str) {
         let name = self.topic(group);
         self.admin(async |admin, options| {
-            admin.delete_groups(&[&name], options).await.expect("asked")[0].as_ref().expect("deleted");
+            admin.delete_groups(&[&name], options).await.expect("a response")[0].as_ref().expect("deleted");
         });
     }
 
-    /// Makes this the only config that is set for a topic.
+    /// Sets this config of a topic and resets all others.
     pub fn set_config(&self, topic: &str, key: &str, value: &str) {
         let name = self.topic(topic);
         self.admin(async |admin, options| {
             let config = AlterConfig::new(ResourceSpecifier::Topic(&name)).set(key, value);
-            admin.alter_configs([&config], options).await.expect("asked")[0].as_ref().expect("altered");
+            admin.alter_configs([&config], options).await.expect("a response")[0].as_ref().expect("altered");
         });
         self.until_config(topic, key, value);
     }
 
-    /// Waits until the broker says that a config has this value: Kafka answers who alters it a moment before it knows.
+    /// Waits until a config has this value: Kafka confirms a change a moment before it is visible.
     pub fn until_config(&self, topic: &str, key: &str, value: &str) {
         let name = self.topic(topic);
-        until("the config is known", || {
+        until("the config is set", || {
             let described = self.admin(async |admin, options| {
-                admin.describe_configs([&ResourceSpecifier::Topic(&name)], options).await.expect("asked").remove(0)
+                admin.describe_configs([&ResourceSpecifier::Topic(&name)], options).await.expect("a response").remove(0)
             });
             let config = described.expect("described");
             (config.get(key).and_then(|entry| entry.value.as_deref()) == Some(value)).then_some(())

@@ -1,5 +1,5 @@
-//! The commands behind a network that is late, silent, or cut: a proxy stands between them and the broker.
-#![allow(clippy::disallowed_methods, reason = "that a command ends within its timeout is what is measured")]
+//! Commands behind a proxy with late replies, silence and cut connections.
+#![allow(clippy::disallowed_methods, reason = "measures that a command ends within its timeout")]
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,11 +24,11 @@ pub const CASES: &[Case] = &[
     ("network::unanswered_offset_commits", offsets_unanswered),
 ];
 
-/// Two and seven minutes of waiting: part of the suite on Apache Kafka only, where others take as long.
+/// These wait for two and seven minutes, so they run on Apache Kafka only, where other cases take as long.
 pub const KAFKA_CASES: &[Case] =
     &[("network::all_replies_5_s_late", late_by_5_s), ("network::all_replies_1500_ms_late", late_by_1500_ms)];
 
-/// A command line, and the command lines that make what it works on. Those run without the proxy.
+/// A command and the commands that prepare its data. The latter run without the proxy.
 #[derive(Clone, Copy)]
 struct Step {
     args: &'static str,
@@ -50,7 +50,7 @@ const CLEAN: Step = step("clean --yes", &[ORDERS]);
 
 const STEPS: [Step; 7] = [PRODUCE, INVENTORY, ANALYTICS, SCAN, LAG, REPLAY, CLEAN];
 
-/// Each kind of reply that the program waits for, and a command that waits for few of them.
+/// Each API whose replies the program waits for, with a command that waits for few of them.
 const ONE_KIND: [(Step, ApiKey); 19] = [
     (PRODUCE, ApiKey::CreateTopics),
     (PRODUCE, ApiKey::InitProducerId),
@@ -73,12 +73,12 @@ const ONE_KIND: [(Step, ApiKey); 19] = [
     (CLEAN, ApiKey::DeleteTopics),
 ];
 
-// Their topics are there before: it is not their making that is tried.
+// Their topics exist before: creating topics is not tested here.
 const PACED: Step = step("produce --count 100000 --rate 500/s", &[ORDERS]);
 const SLOW_INVENTORY: Step = step("inventory --until-end --throttle 100/s", &[ORDERS, "inventory --until-end", ORDERS]);
 const SLOW_ANALYTICS: Step = step("analytics --until-end --throttle 100/s", &[ORDERS, "analytics --until-end", ORDERS]);
 
-/// Replies with which a silence begins, in the middle of a command's work: which of them, of which kind.
+/// Replies at which a silence begins while a command runs: API and number.
 const IN_MID_RUN: [(Step, ApiKey, u64); 10] = [
     (PRODUCE, ApiKey::CreateTopics, 1),
     (PACED, ApiKey::Produce, 20),
@@ -92,12 +92,13 @@ const IN_MID_RUN: [(Step, ApiKey, u64); 10] = [
     (CLEAN, ApiKey::DeleteTopics, 1),
 ];
 
-/// No command takes longer, but for those where everything is late: they ask up to eighty things one after another.
+/// Time limit of a command. Cases in which everything is late need more: they wait for up to eighty replies in
+/// sequence.
 const COMMAND_TIMEOUT: Duration = Duration::from_mins(2);
-/// A command ends this long after the end of its timeout at the latest.
+/// A command ends at most this long after its timeout.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Does the same with each item side by side, since most of it is waiting, and fails with all that went wrong.
+/// Runs a check for each item concurrently, since most of it is waiting, and fails with all problems.
 fn side_by_side<T: Sync>(env: &TestEnv, items: &[T], check: impl Fn(&TestEnv, &T) -> Result<(), String> + Sync) {
     let (envs, check) = ((0..items.len()).map(|number| env.other(&number.to_string())), &check);
     let problems: Vec<String> = std::thread::scope(|scope| {
@@ -112,14 +113,14 @@ fn side_by_side<T: Sync>(env: &TestEnv, items: &[T], check: impl Fn(&TestEnv, &T
     assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), items.len(), problems.join("\n"));
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
     panic.downcast::<String>().map_or_else(|_| "panicked".to_owned(), |message| *message)
 }
 
 impl Step {
-    /// Makes what the command works on, and a proxy for it. One at a time: the commands wait side by side, and preparing them
-    /// is work.
+    /// Prepares the data of the command and a proxy. Serialised, because preparing is work while the commands only
+    /// wait.
     fn prepare(&self, env: &TestEnv) -> Proxy {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +131,7 @@ impl Step {
     }
 }
 
-/// Runs a command through the proxy, and returns its exit code and what it said; -1 where it had to be killed at the bound.
+/// Runs a command through the proxy; returns its exit code and a summary. The code is -1 if it was killed at the limit.
 fn run(env: &TestEnv, proxy: &Proxy, args: &str, bound: Duration) -> (i32, String) {
     let (env, start) = (env.through(&proxy.address()), Instant::now());
     let mut running = env.start(args);
@@ -155,14 +156,14 @@ fn late(env: &TestEnv, by: Duration, bound: Duration) {
     });
 }
 
-/// Every wait of the program takes five seconds at least once here, in a tenth of the time that five seconds for each reply take.
+/// Delays each API by five seconds in turn: a tenth of the time that delaying all replies takes.
 fn one_kind_late(env: &TestEnv) {
     side_by_side(env, &ONE_KIND, |env, (step, api)| {
         let proxy = step.prepare(env);
         proxy.add(Rule::new(*api, Action::Delay(Duration::from_secs(5))));
         let (code, outcome) = run(env, &proxy, &format!("{} --timeout 60s", step.args), COMMAND_TIMEOUT);
         match (code, proxy.counts().late) {
-            (_, 0) => Err(format!("{outcome}: it met no reply to {api:?}")),
+            (_, 0) => Err(format!("{outcome}: no reply to {api:?} was delayed")),
             (0, _) => Ok(()),
             _ => Err(format!("{outcome} ({api:?})")),
         }
@@ -177,7 +178,7 @@ fn late_by_5_s(env: &TestEnv) {
     late(env, Duration::from_secs(5), Duration::from_mins(10));
 }
 
-/// The code is 4, and the end is within the timeout and the grace from the beginning of the silence.
+/// Requires exit code 4 within the timeout and the grace period after the silence began.
 fn ends_in_silence(code: i32, outcome: &str, silent_for: Duration, timeout: Duration) -> Result<(), String> {
     if code == 4 && silent_for <= timeout + GRACE {
         Ok(())
@@ -193,7 +194,7 @@ fn silent_from_the_start(env: &TestEnv) {
         let start = Instant::now();
         let (code, outcome) = run(env, &proxy, &format!("{} --timeout 3s", step.args), COMMAND_TIMEOUT);
         let silent_for = start.elapsed();
-        assert!(proxy.counts().dropped > 0, "nothing was swallowed");
+        assert!(proxy.counts().dropped > 0, "no reply was dropped");
         ends_in_silence(code, &outcome, silent_for, Duration::from_secs(3))
     });
 }
@@ -204,7 +205,7 @@ fn silent_in_mid_run(env: &TestEnv) {
         proxy.add(Rule::new(*api, Action::BlackHole(BlackHole::Replies)).only(*number));
         let (code, outcome) = run(env, &proxy, &format!("{} --timeout 3s", step.args), COMMAND_TIMEOUT);
         let Some(since) = proxy.black_hole_since() else {
-            return Err(format!("{outcome}: it ended without {number} replies to {api:?}"));
+            return Err(format!("{outcome}: the command received fewer than {number} replies to {api:?}"));
         };
         ends_in_silence(code, &format!("{outcome} ({api:?} {number})"), since.elapsed(), Duration::from_secs(3))
     });
@@ -218,9 +219,9 @@ fn cut_produce(env: &TestEnv) {
     }
     let args = "produce --count 20000 --rate 10000/s --seed 52";
     let document = env.through(&proxy.address()).document(args);
-    assert!(proxy.counts().cut > 0, "nothing was cut");
+    assert!(proxy.counts().cut > 0, "no connection was cut");
     assert_eq!((&document["acknowledged"], &document["failed"]), (&20_000.into(), &0.into()));
-    assert_eq!(env.read("order-events").len(), 20_000, "each order once");
+    assert_eq!(env.read("order-events").len(), 20_000, "each order is stored once");
 }
 
 fn cut_inventory(env: &TestEnv) {
@@ -231,15 +232,15 @@ fn cut_inventory(env: &TestEnv) {
         proxy.add(Rule::new(api, Action::CutAfter(7)).every(4).times(3));
     }
     env.through(&proxy.address()).run(&format!("inventory {SHORT_TIMEOUTS} --until-end --throttle 2000/s")).expect(0);
-    assert!(proxy.counts().cut > 0, "nothing was cut");
+    assert!(proxy.counts().cut > 0, "no connection was cut");
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
-/// Replies that leave a transaction's outcome unknown when they are lost.
+/// Replies whose loss leaves the outcome of a transaction unknown.
 const UNKNOWN_OUTCOME: [ApiKey; 4] =
     [ApiKey::EndTxn, ApiKey::TxnOffsetCommit, ApiKey::AddOffsetsToTxn, ApiKey::Produce];
 
-/// Runs `inventory` while replies are lost, and again without that if it stopped; then each line is decided once.
+/// Runs `inventory` while replies are lost, and again without losses if it stopped; then checks all invariants.
 fn survives(env: &TestEnv, rule: Rule, timeouts: &str, codes: &[i32]) -> Result<(), String> {
     env.run("produce --count 3000 --poison-rate 1% --seed 54").expect(0);
     let proxy = Proxy::new(&env.broker);
@@ -262,7 +263,7 @@ fn lost_with_the_connection(env: &TestEnv) {
     });
 }
 
-/// The client waits for a reply that never comes, while the connection answers everything else.
+/// The client waits for a reply that never comes, while the connection serves other requests.
 fn lost_silently(env: &TestEnv) {
     side_by_side(env, &UNKNOWN_OUTCOME, |env, api| {
         let timeouts = "--timeout 10s -X socket.timeout.ms=3000";
@@ -270,8 +271,7 @@ fn lost_silently(env: &TestEnv) {
     });
 }
 
-/// Offsets that are not added, while the group's coordinator answers others: every time-out of the client is longer than the
-/// command may take.
+/// An unanswered `TxnOffsetCommit`, with client timeouts that are longer than the command may take.
 fn offsets_unanswered(env: &TestEnv) {
     let timeouts = "--timeout 10m -X socket.timeout.ms=300000 -X transaction.timeout.ms=600000 \
                     -X session.timeout.ms=700000 -X max.poll.interval.ms=800000";

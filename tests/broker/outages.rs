@@ -1,6 +1,5 @@
-//! Outages that are lived through, and waits that are bounded: a broker that is away for longer than a session, a transaction
-//! that hangs, a log that lost its tail.
-#![allow(clippy::disallowed_methods, reason = "an outage is a time")]
+//! Outages: a broker that is away for longer than a session, a hanging transaction, a truncated log.
+#![allow(clippy::disallowed_methods, reason = "measures the length of an outage")]
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -29,7 +28,7 @@ fn broker_away(env: &TestEnv) {
     let proxy = Proxy::new(&env.broker);
     let behind = env.through(&proxy.address());
     let mut running: Vec<Running> = [
-        // Named: no other process takes its name over, so it must not end as fenced.
+        // With an instance id that no other process uses, so it must not exit as fenced.
         format!("inventory {SHORT_TIMEOUTS} --throttle 300/s --instance-id till"),
         format!("inventory {SHORT_TIMEOUTS} --throttle 300/s"),
         format!("analytics {SHORT_TIMEOUTS} --throttle 300/s --every 500ms --instance-id desk"),
@@ -41,18 +40,18 @@ fn broker_away(env: &TestEnv) {
     until("orders are decided", || (decided() > 0).then_some(()));
     until("orders are counted", || (env.progress("analytics-consumer-group", "order-events") > 0).then_some(()));
     running.push(behind.start("lag --watch 200ms"));
-    until("lag has been shown", || (proxy.replies(foodstream::broker::ApiKey::ListOffsets) > 40).then_some(()));
+    until("lag has queried the broker", || (proxy.replies(foodstream::broker::ApiKey::ListOffsets) > 40).then_some(()));
     proxy.refuse();
     proxy.cut();
     let gone = Instant::now();
-    // Beyond the transaction's timeout of 4 s and the session of 6 s.
-    until("they have been without a broker for long", || {
+    // Longer than the transaction timeout of 4 s and the session timeout of 6 s.
+    until("the outage has lasted 9 s", || {
         assert!(!running.iter_mut().any(Running::has_ended), "ended in an outage: {:?}", ends(&mut running));
         (gone.elapsed() > Duration::from_secs(9)).then_some(())
     });
     let before = decided();
     proxy.accept();
-    until("they continue", || {
+    until("inventory commits again", || {
         assert!(!running.iter_mut().any(Running::has_ended), "ended after an outage: {:?}", ends(&mut running));
         (decided() > before).then_some(())
     });
@@ -69,7 +68,7 @@ fn broker_away(env: &TestEnv) {
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
-/// How the processes that have ended did so.
+/// Exit codes and stderr of the processes that have ended.
 fn ends(running: &mut Vec<Running>) -> Vec<(i32, String)> {
     let ended = running.extract_if(.., Running::has_ended).map(Running::end);
     ended.map(|run| (run.code(), run.stderr)).collect()
@@ -92,7 +91,7 @@ fn hanging_transaction(env: &TestEnv) {
     open.abort();
 }
 
-/// Counts what it is shown.
+/// Counts records.
 struct Count(u64);
 
 impl Reader for Count {
@@ -106,7 +105,7 @@ impl Reader for Count {
     fn reached(&mut self, _: usize, _: i64) {}
 }
 
-/// The end that was frozen lies behind the one that the log has: as after an unclean election.
+/// The frozen end lies beyond the end of the log, as after an unclean leader election.
 fn truncated_log(env: &TestEnv) {
     env.run("produce --count 50 --seed 43 --partitions 1").expect(0);
     let properties = vec![("bootstrap.servers".to_owned(), env.broker.clone())];
@@ -121,12 +120,13 @@ fn truncated_log(env: &TestEnv) {
     };
 
     let mut wait = StableWait::default();
-    let error =
-        until("the wait sees it", || wait.check(&inspector, std::slice::from_ref(&place), &[60], &mut |_| {}).err());
+    let error = until("the wait reports the truncation", || {
+        wait.check(&inspector, std::slice::from_ref(&place), &[60], &mut |_| {}).err()
+    });
     gone(&error);
 
     let ranges = [OffsetRange { topic_partition: place.clone(), start: 0, end: 60 }];
     let shares = [Mutex::new(Count(0))];
-    gone(&scan(&connection, &group, &ranges, &shares, &shutdown, |_| Ok(())).expect_err("the end is not there"));
-    assert_eq!(shares[0].lock().expect("whole").0, 50, "what is there was read");
+    gone(&scan(&connection, &group, &ranges, &shares, &shutdown, |_| Ok(())).expect_err("the end is beyond the log"));
+    assert_eq!(shares[0].lock().expect("whole").0, 50, "all existing records were read");
 }

@@ -1,4 +1,4 @@
-//! Owns the first run: produce, inventory, analytics and replay, recounted independently.
+//! A complete run of produce, inventory, analytics and replay, with totals counted from the topics.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +23,9 @@ fn totals_agree(env: &TestEnv) {
     let mut lines: BTreeMap<(i64, i64, i64), u32> = BTreeMap::new();
     for decision in &decisions {
         let decision = decision.json();
-        let place = |field: &str| decision["source"][field].as_i64().expect("a number");
+        let source = |field: &str| decision["source"][field].as_i64().expect("a number");
         *lines
-            .entry((place("partition"), place("offset"), decision["line"].as_i64().expect("a number")))
+            .entry((source("partition"), source("offset"), decision["line"].as_i64().expect("a number")))
             .or_default() += 1;
     }
     for order in &orders {

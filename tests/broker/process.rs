@@ -1,4 +1,4 @@
-//! Owns a running process of the program: its signals, its end, and what it wrote.
+//! Running processes of the program: signals, exit code and output.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::schemas::output_problems;
 use super::support::STEP_TIMEOUT;
 
-/// The end of a run of the program.
+/// Exit status and output of a process.
 #[derive(Debug)]
 pub struct Run {
     pub status: ExitStatus,
@@ -23,19 +23,19 @@ impl Run {
         self.status.code().unwrap_or(-1)
     }
 
-    /// The same, if it ended with this code.
+    /// Requires this exit code.
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code(), code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Its one JSON document.
+    /// The JSON document on stdout.
     pub fn document(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 
-/// A running process of the program; killed when dropped.
+/// A running process; killed when dropped.
 pub struct Running {
     child: Child,
     readers: Option<[std::thread::JoinHandle<String>; 2]>,
@@ -43,7 +43,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a command; `args` are what a hang is told by.
+    /// Starts a command; `args` appear in panic messages.
     pub fn start(mut command: Command, args: &str) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("started");
@@ -66,7 +66,7 @@ impl Running {
         self.child.try_wait().expect("waited for").is_some()
     }
 
-    /// Waits for its end. Whatever documents it wrote are held against their schemas, in every case of the suite.
+    /// Waits for the end, and validates the documents on stdout against their schemas.
     pub fn end(mut self) -> Run {
         let start = Instant::now();
         let status = loop {

@@ -1,4 +1,4 @@
-//! Owns `produce` against the broker: the same records every time, where Java would put them, and a document that is true.
+//! `produce`: reproducible records, Java's partitioning, and a document that matches the topic.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,10 +16,10 @@ pub const CASES: &[Case] = &[
     ("produce::refused_records_fail_the_run", refused),
 ];
 
-/// Those that need Kafka's own tools.
+/// Cases that need Kafka's own tools.
 pub const KAFKA_CASES: &[Case] = &[("produce::partitions_keys_like_the_java_producer", java_partitions)];
 
-/// What must be equal: everything but the record's timestamp, which is the wall clock's.
+/// Everything except the record timestamp, which is the wall clock.
 fn without_timestamps(records: &[StoredRecord]) -> Vec<StoredRecord> {
     records.iter().map(|record| StoredRecord { timestamp: 0, ..record.clone() }).collect()
 }
@@ -37,7 +37,7 @@ fn same_topic(env: &TestEnv) {
     assert_eq!(
         without_timestamps(&topic),
         without_timestamps(&paced.read("order-events")),
-        "the rate changes when, not what"
+        "the rate changes times only"
     );
     let other = env.other("seed");
     other.run(&flags.replace("--seed 9", "--seed 10")).expect(0);
@@ -75,7 +75,7 @@ fn java_partitions(env: &TestEnv) {
     assert_eq!(ours, theirs);
 }
 
-/// The document's partitions, by number: records, first and last offset.
+/// By partition: number of records, first and last offset.
 fn offsets_by_partition(document: &Value) -> BTreeMap<i64, (i64, i64, i64)> {
     let rows = document["partitions"].as_array().expect("partitions");
     let number = |row: &Value, name: &str| row[name].as_i64().expect("a number");
@@ -91,7 +91,7 @@ fn offsets_by_partition(document: &Value) -> BTreeMap<i64, (i64, i64, i64)> {
 
 fn document_matches(env: &TestEnv) {
     let mut before = vec![0; 6];
-    // The second time the topic is not empty: the offsets are the topic's, not counts from zero.
+    // In the second run the topic is not empty: offsets are the topic's, not counts from zero.
     for run in ["produce --count 1000 --seed 1", "produce --count 700 --seed 2 --report produced.json"] {
         let document = env.document(run);
         let after: Vec<i64> = env.watermarks("order-events").iter().map(|(_, end)| *end).collect();
@@ -117,17 +117,17 @@ fn document_matches(env: &TestEnv) {
         .collect();
     let document = env.document("produce --count 50 --start-time 2026-01-01T00:00:00Z --seed 3");
     assert_eq!(document["first_timestamp"], "2026-01-01T00:00:00.000Z");
-    assert_eq!(document["last_timestamp"], "2026-01-01T00:00:11.760Z", "49 orders later at 250 a minute");
+    assert_eq!(document["last_timestamp"], "2026-01-01T00:00:11.760Z", "49 orders later at 250 per minute");
     assert!(times.iter().all(|time| time.len() == 24), "{times:?}");
 
     let paced = env.document("produce --rate 400/s --duration 500ms");
-    assert_eq!(paced["acknowledged"], 200, "those that are due before the end, whatever the machine does");
+    assert_eq!(paced["acknowledged"], 200, "the orders that are due within the duration");
     let millis = |name: &str| paced[name].as_f64().unwrap_or_else(|| panic!("{name}: {paced}"));
     assert!(millis("late_p99_ms") >= 0.0 && millis("late_max_ms") >= millis("late_p99_ms"), "{paced}");
     assert!(millis("elapsed_seconds") >= 0.49, "{paced}");
     let brief = env.document("produce --duration 200ms");
     assert!(brief["acknowledged"].as_u64() > Some(0) && brief["elapsed_seconds"].as_f64() >= Some(0.2), "{brief}");
-    assert!(brief.get("late_p99_ms").is_none(), "lateness is of a rate: {brief}");
+    assert!(brief.get("late_p99_ms").is_none(), "no lateness without a rate: {brief}");
 }
 
 fn refused(env: &TestEnv) {
@@ -136,7 +136,7 @@ fn refused(env: &TestEnv) {
     assert_eq!(run.code(), 7, "{}", run.stderr);
     assert_eq!(run.document()["acknowledged"], 0);
     assert_eq!(run.document()["failed"], run.document()["produced"]);
-    // The first record of a partition goes alone: once it is refused, nothing is sent behind it.
+    // The first record of a partition is sent alone: after its error no more are sent.
     let produced = run.document()["produced"].as_u64().expect("a number");
     assert!((1..=50).contains(&produced), "{produced}");
     assert!(run.stderr.contains("records were not acknowledged"), "{}", run.stderr);

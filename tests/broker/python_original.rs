@@ -1,4 +1,4 @@
-//! Owns the Python original's format against the broker: its records by us, ours by a reader that knows its fields only.
+//! Compatibility with the Python original: its records are processed, and a reader of its fields can read ours.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -12,9 +12,9 @@ pub const CASES: &[Case] = &[
     ("python_original::our_records_have_its_fields", read_like_the_original),
 ];
 
-/// What the original's consumers know of an order.
+/// The fields of an order that the original's consumers read.
 #[derive(Deserialize)]
-#[allow(clippy::struct_field_names, reason = "the names are the event's")]
+#[allow(clippy::struct_field_names, reason = "field names of the event")]
 struct Order {
     event_type: String,
     order_id: String,
@@ -32,7 +32,7 @@ struct Line {
     price: f64,
 }
 
-/// What they know of a decision.
+/// The fields of a decision that the original's consumers read.
 #[derive(Deserialize)]
 struct Decision {
     event_type: String,
@@ -46,7 +46,7 @@ struct Decision {
 fn process_originals(env: &TestEnv) {
     env.create_topic("order-events", 3, &[]);
     env.create_topic("inventory-events", 3, &[]);
-    // As `json.dumps` and `datetime.isoformat()` write them, keyed by the order's id.
+    // As `json.dumps` and `datetime.isoformat()` write them, keyed by order id.
     let originals = |id: &str, price: &str, total: &str, status: &str, time: &str| {
         format!(
             r#"{{"event_type": "OrderPlaced", "order_id": "{id}", "user_id": "user_17", "items": [{{"item_id": "item_4", "quantity": 3, "price": {price}}}], "total_amount": {total}, "status": "{status}", "timestamp": "{time}"}}"#
@@ -62,7 +62,7 @@ fn process_originals(env: &TestEnv) {
         .map(|(partition, (key, value))| Outgoing::new(partition, Some(key.as_bytes()), Some(value.as_bytes())))
         .collect();
     write(env, "order-events", &records);
-    // The original's own inventory event knows no line: it is nobody's decision here.
+    // The original's inventory event has no line, so it is not counted as a decision.
     let foreign = r#"{"event_type": "InventoryEvent", "order_id": "order-1", "item_id": "item_4", "quantity": 3, "action": "reserve", "timestamp": "2025-03-01T09:30:16"}"#;
     write(env, "inventory-events", &[Outgoing::new(0, Some(b"order-1"), Some(foreign.as_bytes()))]);
 
@@ -74,7 +74,7 @@ fn process_originals(env: &TestEnv) {
     let keys: Vec<_> = decisions.iter().map(|record| record.key.clone().expect("a key")).collect();
     assert_eq!(keys, values.iter().map(|(key, _)| key.as_bytes().to_vec()).collect::<Vec<_>>());
     let prices: Vec<String> = decisions.iter().map(|record| record.json()["price"].to_string()).collect();
-    assert_eq!(prices, ["12.99", "0.1", "8.5"], "to the cent, without the noise");
+    assert_eq!(prices, ["12.99", "0.1", "8.5"], "rounded to cents");
     assert!(decisions.iter().all(|record| record.json()["restaurant_id"] == ""));
 
     let metrics = env.document("analytics --from-beginning");

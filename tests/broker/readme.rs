@@ -1,4 +1,4 @@
-//! Owns that README.md tells the truth: its console blocks are run in order, its shell blocks and links are looked at.
+//! README.md: console blocks are run and compared, shell blocks and links are checked.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).expect("README.md")
 }
 
-/// The lines of every fenced block of a language, with the number of their first line.
+/// The lines of every fenced block of a language, with the number of the first line.
 fn blocks(text: &str, language: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut open: Option<(bool, usize, Vec<String>)> = None;
@@ -39,7 +39,7 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// A command line of a console block and what is to be printed.
+/// A command of a console block and its expected output.
 struct Shown {
     line: usize,
     args: String,
@@ -49,7 +49,7 @@ struct Shown {
 fn shown(text: &str) -> Vec<Shown> {
     let mut commands: Vec<Shown> = Vec::new();
     for (first, lines) in blocks(text, "console") {
-        assert!(lines.first().is_some_and(|line| line.starts_with("$ ")), "line {first} is no command");
+        assert!(lines.first().is_some_and(|line| line.starts_with("$ ")), "line {first} does not start with `$ `");
         for (line, text) in (first..).zip(lines) {
             match text.strip_prefix("$ ") {
                 Some(args) => commands.push(Shown { line, args: args.to_owned(), printed: Vec::new() }),
@@ -60,7 +60,7 @@ fn shown(text: &str) -> Vec<Shown> {
     commands
 }
 
-/// Whether a line fits one in which `[..]` stands for anything, and blanks for any number of them.
+/// Whether a line matches a pattern in which `[..]` matches anything and blanks match any number of blanks.
 fn line_fits(shown: &str, line: &str) -> bool {
     let single = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (shown, line) = (single(shown), single(line));
@@ -75,7 +75,7 @@ fn line_fits(shown: &str, line: &str) -> bool {
     rest.is_empty() || shown.ends_with("[..]")
 }
 
-/// Whether lines fit those shown, in which `...` stands for any number of them.
+/// Whether lines match a pattern in which `...` matches any number of lines.
 fn fits(shown: &[String], lines: &[&str]) -> bool {
     match shown.split_first() {
         None => lines.is_empty(),
@@ -86,7 +86,7 @@ fn fits(shown: &[String], lines: &[&str]) -> bool {
 
 fn run(env: &TestEnv, args: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_foodstream"))
-        // A condition stands in quotes, or a shell would take it for a file.
+        // Conditions are quoted, because a shell would take `>` for a redirection.
         .args(args.split_whitespace().map(|word| word.trim_matches('\'')))
         .args(["--prefix", &env.prefix])
         .env("FOODSTREAM_BOOTSTRAP_SERVERS", &env.broker)
@@ -103,7 +103,10 @@ fn console_blocks(env: &TestEnv) {
     assert!(commands.len() >= 15, "{} commands", commands.len());
     for name in ["produce", "inventory", "analytics", "replay", "lag", "scenario"] {
         let runs = |shown: &&Shown| shown.args.starts_with(&format!("foodstream {name}"));
-        assert!(commands.iter().find(runs).is_some_and(|shown| shown.printed.len() > 2), "{name} is not shown");
+        assert!(
+            commands.iter().find(runs).is_some_and(|shown| shown.printed.len() > 2),
+            "no output of {name} is shown"
+        );
     }
     let scenarios = env.dir().join("scenarios");
     std::fs::create_dir(&scenarios).expect("created");
@@ -119,11 +122,16 @@ fn console_blocks(env: &TestEnv) {
         let run = run(env, args);
         last = run.code();
         let documented = commands.get(index + 1).is_some_and(|next| next.args == "echo $?");
-        assert!(last == 0 || documented, "README.md:{line}: exit {last}, and the page does not say so\n{}", run.stderr);
-        // A person sees both streams; notes come before the answer.
+        assert!(last == 0 || documented, "README.md:{line}: undocumented exit {last}\n{}", run.stderr);
+        // A terminal shows both streams; notes on stderr come first.
         let seen = format!("{}{}", run.stderr, run.stdout).replace(&env.prefix, "");
         let seen: Vec<&str> = seen.lines().collect();
-        assert!(fits(printed, &seen), "README.md:{line} shows\n{}\nand it is\n{}", printed.join("\n"), seen.join("\n"));
+        assert!(
+            fits(printed, &seen),
+            "README.md:{line} shows\n{}\nbut the output is\n{}",
+            printed.join("\n"),
+            seen.join("\n")
+        );
     }
 }
 
@@ -132,14 +140,14 @@ fn shell_blocks(_: &TestEnv) {
     let blocks = blocks(&text, "sh");
     let lines: Vec<String> = blocks.iter().flat_map(|(_, lines)| lines.clone()).collect();
     for wanted in ["cargo run -- produce --count 10000 --seed 7", "cargo test"] {
-        assert!(lines.iter().any(|line| line == wanted), "`{wanted}` is what a newcomer looks for");
+        assert!(lines.iter().any(|line| line == wanted), "README.md does not contain `{wanted}`");
     }
     for (first, lines) in blocks {
         let script = lines.join("\n");
         let checked = Command::new("bash").args(["-n", "-c", &script]).status().expect("bash");
         assert!(checked.success(), "README.md:{first}: {script}");
         for word in script.split_whitespace().filter(|word| word.starts_with("scripts/") || word.starts_with(".ci/")) {
-            assert!(root().join(word).is_file(), "README.md:{first}: there is no {word}");
+            assert!(root().join(word).is_file(), "README.md:{first}: {word} does not exist");
         }
         if script.contains("docker compose") {
             assert!(root().join("docker-compose.yml").is_file());
@@ -153,7 +161,7 @@ fn shell_blocks(_: &TestEnv) {
             }
             None => link.starts_with("http") || root().join(Path::new(link)).is_file(),
         };
-        assert!(exists, "there is no {link}");
+        assert!(exists, "broken link: {link}");
     }
 }
 

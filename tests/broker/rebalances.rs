@@ -1,6 +1,6 @@
-//! Owns several instances of `inventory` in one group, and one that holds itself back.
+//! Several `inventory` members in one group, and a throttled member.
 
-#![allow(clippy::disallowed_methods, reason = "a pace is records over time")]
+#![allow(clippy::disallowed_methods, reason = "measures records per second")]
 
 use std::time::{Duration, Instant};
 
@@ -18,21 +18,23 @@ pub const CASES: &[Case] = &[
 
 fn shared(env: &TestEnv) {
     let producer = env.start("produce --rate 4000/s --duration 120s --seed 31 --output json");
-    until("the orders' topic appears", || {
+    until("the topic of the orders exists", || {
         let listed = env.run("replay --dry-run");
-        // Refused for want of the topic, until it is there.
+        // The error is reported until the topic exists.
         (!listed.stderr.contains("does not exist")).then_some(())
     });
     let args = format!("inventory {SHORT_TIMEOUTS} --output json");
     let mut members: Vec<Running> = (0..3).map(|_| env.start(&args)).collect();
     let goes_beyond = |point: i64| {
-        until("the group goes on", || Some(env.progress(GROUP, "order-events")).filter(|progress| *progress > point))
+        until("the group commits again", || {
+            Some(env.progress(GROUP, "order-events")).filter(|progress| *progress > point)
+        })
     };
     until("all three are members", || (env.members(GROUP).len() == 3).then_some(()));
     let point = goes_beyond(0);
     members.push(env.start(&args));
     until("the fourth has joined", || (env.members(GROUP).len() == 4).then_some(()));
-    // Long enough for each to decide something: what has waited for the rebalance is one member's.
+    // Enough orders for each member to decide some: those that waited for the rebalance may belong to one member.
     let point = goes_beyond(point + 12_000);
     let leaver = members.remove(0);
     leaver.signal(Signal::INT);
@@ -40,7 +42,7 @@ fn shared(env: &TestEnv) {
     let mut ended = |run: Running| {
         let document = run.end().expect(0).document();
         let own = document["orders"].as_u64().expect("a number");
-        assert!(own > 0, "a member that decided nothing shared nothing: {document}");
+        assert!(own > 0, "a member decided nothing: {document}");
         orders += own;
     };
     ended(leaver);
@@ -53,7 +55,7 @@ fn shared(env: &TestEnv) {
         member.signal(Signal::INT);
     }
     members.into_iter().for_each(&mut ended);
-    assert_eq!(placed["acknowledged"], orders, "what each counted as its own adds up");
+    assert_eq!(placed["acknowledged"], orders, "the members' counts add up");
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
@@ -68,7 +70,7 @@ fn throttled(env: &TestEnv) {
 fn paced(env: &TestEnv) {
     env.run("produce --count 5000 --seed 32").expect(0);
     let running = env.start(&format!("inventory {SHORT_TIMEOUTS} --throttle 200/s"));
-    until("the first commit", || (env.progress(GROUP, "order-events") > 0).then_some(()));
+    until("the first order is committed", || (env.progress(GROUP, "order-events") > 0).then_some(()));
     let (start, from, members) = (Instant::now(), env.progress(GROUP, "order-events"), env.members(GROUP));
     // Longer than the session timeout.
     until("1,500 more are decided", || {
@@ -78,7 +80,7 @@ fn paced(env: &TestEnv) {
         (progress >= 1500).then_some(())
     });
     assert!(start.elapsed() > Duration::from_secs(5), "1,500 orders in {:?}", start.elapsed());
-    assert_eq!(env.members(GROUP), members, "nobody was evicted");
+    assert_eq!(env.members(GROUP), members, "no member was evicted");
     let asked = Instant::now();
     running.signal(Signal::INT);
     running.end().expect(0);
@@ -90,11 +92,11 @@ fn paced(env: &TestEnv) {
 fn slower_than_its_poll_interval(env: &TestEnv) {
     env.run("produce --count 60 --seed 33").expect(0);
     let running = env.start(&format!("inventory {SHORT_TIMEOUTS} -X max.poll.interval.ms=7000 --throttle 6/m"));
-    until("the first commit", || (env.progress(GROUP, "order-events") > 0).then_some(()));
+    until("the first order is committed", || (env.progress(GROUP, "order-events") > 0).then_some(()));
     let members = env.members(GROUP);
-    // The next one comes ten seconds later: a member that had not polled meanwhile would be out by then.
-    until("the second commit", || (env.progress(GROUP, "order-events") > 1).then_some(()));
-    assert_eq!(env.members(GROUP), members, "nobody was evicted");
+    // The next order comes ten seconds later: a member that does not poll would be evicted before that.
+    until("the second order is committed", || (env.progress(GROUP, "order-events") > 1).then_some(()));
+    assert_eq!(env.members(GROUP), members, "no member was evicted");
     running.signal(Signal::INT);
     running.end().expect(0);
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);

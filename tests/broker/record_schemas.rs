@@ -1,5 +1,5 @@
-//! Owns the promise that records are what `schemas/events/` says: each one that a pipeline leaves on the topics, with bad
-//! records among the orders and a replay behind it. Documents are looked at in every case, where a process ends.
+//! Validation of every record on the topics against `schemas/events/`, with bad records among the orders and after a
+//! replay. Documents on stdout are validated in every case when a process ends.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::support::{StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[("record_schemas::every_record_matches_its_schema", every_record)];
 
-/// How many records there were, by schema.
+/// Number of records by schema.
 type Counts = BTreeMap<&'static str, u32>;
 
 fn every_record(env: &TestEnv) {
@@ -33,9 +33,12 @@ fn every_record(env: &TestEnv) {
         let value: Option<Value> = order.value.as_deref().and_then(|value| serde_json::from_slice(value).ok());
         match (bad.get(&(order.partition, order.offset.to_string())), value) {
             (None, value) => check("events/order-placed", &value.expect("JSON"), &mut counts),
-            // A field that stands twice and a price with half a cent are beyond a schema.
+            // A schema cannot detect a duplicate field or a price with half a cent.
             (Some(reason), Some(value)) if ["missing_field", "wrong_type"].contains(&class(reason)) => {
-                assert!(!schemas()["events/order-placed"].takes(&value), "{reason}, yet as the schema says: {value}");
+                assert!(
+                    !schemas()["events/order-placed"].takes(&value),
+                    "{reason}, but the schema accepts it: {value}"
+                );
             }
             (Some(_), _) => {}
         }
@@ -68,7 +71,7 @@ fn class(reason: &str) -> &str {
     reason.split(':').next().expect("a first part")
 }
 
-/// Where a dead letter came from; it stands on the partition of its source.
+/// Position of the record that caused a dead letter; the dead letter has the same partition.
 fn source_position(dead_letter: &StoredRecord) -> (i32, String) {
     (dead_letter.partition, text(dead_letter, "foodstream.dlq.offset"))
 }

@@ -1,4 +1,5 @@
-//! Owns the records to try: bad ones become dead letters, accepted ones are decided, and nothing around them is disturbed.
+//! Sample records through the pipeline: bad ones become dead letters, valid ones are decided, and neither affects the
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -22,7 +23,6 @@ pub const CASES: &[Case] = &[
     ("records::poison_and_duplicate_rates_hold", poison_and_duplicates),
 ];
 
-/// A record to write.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     pub partition: i32,
@@ -36,7 +36,7 @@ impl Outgoing {
     }
 }
 
-/// What the broker said of each record, by its place.
+/// Delivery results by index of the record.
 #[derive(Default)]
 struct Reports(Mutex<BTreeMap<usize, Result<i64, RDKafkaErrorCode>>>);
 
@@ -54,7 +54,7 @@ impl ProducerContext for Reports {
     }
 }
 
-/// Writes records of any size, one batch each, and tells the offset or the refusal of each.
+/// Writes records of any size, one batch each, and returns the offset or error of each.
 pub fn write(env: &TestEnv, topic: &str, records: &[Outgoing]) -> Vec<Result<i64, RDKafkaErrorCode>> {
     let name = env.topic(topic);
     let producer: BaseProducer<Reports> = ClientConfig::new()
@@ -69,7 +69,7 @@ pub fn write(env: &TestEnv, topic: &str, records: &[Outgoing]) -> Vec<Result<i64
             BaseRecord::with_opaque_to(&name, Box::new(index)).partition(record.partition);
         outgoing.key = record.key.as_deref();
         outgoing.payload = record.value.as_deref();
-        // A header's value is bytes; nobody may take it for text.
+        // A header value that is not UTF-8.
         outgoing.headers =
             Some(OwnedHeaders::new().insert(Header { key: "trace", value: Some(b"\xff\xfe".as_slice()) }));
         producer.send(outgoing).map_err(|(error, _)| error).expect("sent");
@@ -96,32 +96,37 @@ fn header<'a>(record: &'a StoredRecord, name: &str) -> &'a str {
     std::str::from_utf8(found[0].1.as_deref().expect("a value")).expect("text")
 }
 
-/// Where a dead letter says that it comes from.
+/// The source position in the headers of a dead letter.
 fn origin(dead_letter: &StoredRecord) -> (i32, i64) {
     let number = |name: &str| header(dead_letter, name).parse::<i64>().expect("a number");
     let partition = i32::try_from(number("foodstream.dlq.partition")).expect("a partition");
     (partition, number("foodstream.dlq.offset"))
 }
 
-/// The dead letters agree with the bad records: each once, on its partition, its bytes equal, its origin told.
+/// Requires exactly one dead letter per bad record, on the same partition, with equal bytes and the source in its
+/// headers.
 fn assert_dead_letters(env: &TestEnv, bad: &BTreeMap<(i32, i64), &str>, orders: &[StoredRecord]) {
     let dead_letters = env.read("order-events-dlq");
     let origins: Vec<_> = dead_letters.iter().map(origin).collect();
     let expected: Vec<_> = bad.keys().copied().collect();
     let mut sorted = origins.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, expected, "each bad record exactly once, and no other record");
-    let by_place: HashMap<_, _> = orders.iter().map(|record| ((record.partition, record.offset), record)).collect();
-    for (dead_letter, index) in dead_letters.iter().zip(origins) {
-        let original = by_place[&index];
+    assert_eq!(sorted, expected, "one dead letter per bad record");
+    let by_position: HashMap<_, _> = orders.iter().map(|record| ((record.partition, record.offset), record)).collect();
+    for (dead_letter, position) in dead_letters.iter().zip(origins) {
+        let original = by_position[&position];
         let reason = header(dead_letter, "foodstream.dlq.reason");
-        assert!(reason.starts_with(&format!("{}: ", bad[&index])), "{index:?}: {reason}, expected {}", bad[&index]);
+        assert!(
+            reason.starts_with(&format!("{}: ", bad[&position])),
+            "{position:?}: {reason}, expected {}",
+            bad[&position]
+        );
         assert_eq!(dead_letter.partition, original.partition);
-        assert_eq!(dead_letter.key, original.key, "{index:?}");
-        assert_eq!(dead_letter.value, original.value, "{index:?}");
+        assert_eq!(dead_letter.key, original.key, "{position:?}");
+        assert_eq!(dead_letter.value, original.value, "{position:?}");
         let own = original.headers.len();
-        assert_eq!(dead_letter.headers[..own], original.headers, "{index:?}: its own headers come first");
-        assert!(dead_letter.headers[own..].iter().all(|(name, _)| name.starts_with("foodstream.dlq.")), "{index:?}");
+        assert_eq!(dead_letter.headers[..own], original.headers, "{position:?}: the original headers come first");
+        assert!(dead_letter.headers[own..].iter().all(|(name, _)| name.starts_with("foodstream.dlq.")), "{position:?}");
         assert_eq!(header(dead_letter, "foodstream.dlq.topic"), env.topic("order-events"));
         assert_eq!(header(dead_letter, "foodstream.dlq.timestamp"), original.timestamp.to_string());
     }
@@ -134,33 +139,33 @@ fn bad_records(env: &TestEnv) {
     }
     let keys: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"restaurant_07"), Some(b"\xff\x00\xfe"), Some(b"order 7")];
     let mut records = Vec::new();
-    let mut verdicts = Vec::new();
+    let mut expectations = Vec::new();
     for (index, sample) in order_samples().into_iter().enumerate() {
         let partition = i32::try_from(index % 2).expect("small");
         let status = if index % 7 == 0 { "failed" } else { "placed" };
-        // The specimens' own restaurant and item, so that whatever they did to the stock would show here.
+        // The restaurant and item of the samples, so that an effect on their stock becomes visible.
         let order_before = order(&format!("good-{index}"), "restaurant_07", "item_3", 1, status, index % 60);
         records.push(Outgoing::new(partition, Some(b"restaurant_07"), Some(&order_before)));
-        verdicts.push(Expected::Accepted);
+        expectations.push(Expected::Accepted);
         records.push(Outgoing::new(partition, keys[index % keys.len()], sample.value.as_deref()));
-        verdicts.push(sample.expected);
+        expectations.push(sample.expected);
     }
     let written: Vec<i64> =
-        write(env, "order-events", &records).into_iter().map(|result| result.expect("taken")).collect();
-    let accepted: Vec<usize> = (0..records.len()).filter(|&index| verdicts[index] == Expected::Accepted).collect();
+        write(env, "order-events", &records).into_iter().map(|result| result.expect("accepted")).collect();
+    let accepted: Vec<usize> = (0..records.len()).filter(|&index| expectations[index] == Expected::Accepted).collect();
     let only_accepted: Vec<Outgoing> = accepted.iter().map(|&index| records[index].clone()).collect();
     let written_clean = write(&clean, "order-events", &only_accepted);
 
     let bad: BTreeMap<(i32, i64), &str> = (0..records.len())
-        .filter_map(|index| match verdicts[index] {
+        .filter_map(|index| match expectations[index] {
             Expected::Bad(reason) => Some(((records[index].partition, written[index]), reason)),
             _ => None,
         })
         .collect();
-    let skipped = verdicts.iter().filter(|verdict| **verdict == Expected::Skipped).count();
+    let skipped = expectations.iter().filter(|expected| **expected == Expected::Skipped).count();
     assert!(bad.len() > 80 && skipped >= 5, "{} bad, {skipped} skipped", bad.len());
 
-    // Little stock, so that what is decided depends on everything decided before.
+    // Little stock, so that each decision depends on the decisions before it.
     let command = "inventory --until-end --opening-stock 60";
     let document = env.document(command);
     let expected = clean.document(command);
@@ -172,14 +177,14 @@ fn bad_records(env: &TestEnv) {
     assert_eq!(document["orders"], accepted.len());
     assert!(document["rejected"].as_u64() > Some(0) && document["released"].as_u64() > Some(0), "{document}");
     let again = env.document(command);
-    assert_eq!((&again["orders"], &again["dead_letters"]), (&json!(0), &json!(0)), "a second run decides nothing new");
+    assert_eq!((&again["orders"], &again["dead_letters"]), (&json!(0), &json!(0)), "a second run decides nothing");
     assert_dead_letters(env, &bad, &env.read("order-events"));
 
-    // The same decisions in the same order, but for the offsets that the bad records take up.
+    // The same decisions in the same order, except for the offsets that bad records occupy.
     let renumbered: HashMap<(i32, i64), i64> = accepted
         .iter()
         .zip(&written_clean)
-        .map(|(&index, clean)| ((records[index].partition, written[index]), clean.expect("taken")))
+        .map(|(&index, clean)| ((records[index].partition, written[index]), clean.expect("accepted")))
         .collect();
     let decisions = |env: &TestEnv, renumber: bool| -> Vec<(i32, Option<Vec<u8>>, Value)> {
         let decisions = env.read("inventory-events").into_iter().map(|record| {
@@ -209,9 +214,9 @@ fn bad_records(env: &TestEnv) {
     assert_eq!(env.document("replay")["verdict"], "identical");
 }
 
-/// Bytes of a batch around the value of its only record, with no key and the header that `write` gives.
+/// Size of a batch beyond the value of its only record, with no key and the header that `write` adds.
 fn overhead(env: &TestEnv, limit: usize) -> usize {
-    // Found by asking the broker: the largest value that it takes is `limit` less the overhead.
+    // Measured: the largest accepted value is `limit` minus the overhead.
     let probe = env.other("probe");
     probe.create_topic("order-events", 1, &[("max.message.bytes", &limit.to_string())]);
     let is_accepted = |overhead: usize| {
@@ -226,7 +231,7 @@ fn size_limit(env: &TestEnv) {
     env.create_topic("order-events", 1, &[("max.message.bytes", &LIMIT.to_string())]);
     let bad = |bytes: usize| Outgoing::new(0, None, Some(&vec![b'x'; bytes]));
     let good = |id: &str| Outgoing::new(0, None, Some(&order(id, "r", "i", 1, "placed", 0)));
-    // Several at the limit in a row: together they do not fit into one batch.
+    // Several at the limit in a row do not fit into one batch.
     let records = [good("a"), bad(at - 1), bad(at), bad(at), bad(at), good("b"), bad(at + 1), good("c")];
     let result = write(env, "order-events", &records);
     let refused: Vec<bool> = result.iter().map(Result::is_err).collect();
@@ -244,11 +249,11 @@ fn small_dead_letters(env: &TestEnv) {
     env.create_topic("order-events-dlq", 1, &[("max.message.bytes", "100000")]);
     let refused = env.run("inventory --until-end").expect(7);
     assert!(refused.stderr.contains("100000") && refused.stderr.contains("165536"), "{}", refused.stderr);
-    // The hint is the command that mends it, word for word.
+    // The hint is a complete command.
     let hint =
         refused.stderr.lines().find_map(|line| line.trim().strip_prefix("hint: kafka-configs ")).expect("a hint");
     let args = hint.replace(&format!("--bootstrap-server {} ", env.broker), "");
-    assert_ne!(args, hint, "the hint says where: {hint}");
+    assert_ne!(args, hint, "the hint contains the bootstrap server: {hint}");
     let (key, value) =
         args.trim().split_once("--add-config ").and_then(|(_, config)| config.split_once('=')).expect("a config");
     if env.is_kafka() {
@@ -262,10 +267,10 @@ fn small_dead_letters(env: &TestEnv) {
     assert_eq!(env.document("inventory --until-end")["dead_letters"], 1);
 }
 
-/// Whether a record is bad, judged by a reader that shares nothing with the program: enough for what `--poison-rate` does.
+/// Whether a record is bad, by an independent reader that covers what `--poison-rate` does.
 fn is_bad(value: Option<&[u8]>) -> bool {
     #[derive(Deserialize)]
-    #[allow(dead_code, reason = "each field must be there and have its type")]
+    #[allow(dead_code, reason = "deserialising requires each field and its type")]
     struct Strict {
         event_type: String,
         order_id: String,
@@ -281,7 +286,7 @@ fn is_bad(value: Option<&[u8]>) -> bool {
         quantity: u32,
         price: f64,
     }
-    // A `Value` as well: unlike a typed reader, it looks at unknown fields, and gives up on deep ones.
+    // Also parsed as a `Value`, which checks unknown fields and limits the nesting.
     let whole = |value| serde_json::from_slice::<Value>(value).ok().and_then(|_| serde_json::from_slice(value).ok());
     let Some(order): Option<Strict> = value.and_then(whole) else { return true };
     let whole_cents = |amount: f64| (amount * 100.0 - (amount * 100.0).round()).abs() < 1e-4 && amount >= 0.0;
@@ -300,7 +305,7 @@ fn poison_and_duplicates(env: &TestEnv) {
     assert_eq!(orders.len(), COUNT);
     let (bad, good): (Vec<&StoredRecord>, Vec<&StoredRecord>) =
         orders.iter().partition(|record| is_bad(record.value.as_deref()));
-    // Five percent of 4,000 are 200; forty more or less would be more than three deviations off.
+    // Five percent of 4,000 are 200; a difference of 40 is more than three standard deviations.
     assert!((160..=240).contains(&bad.len()), "{} bad records", bad.len());
     let mut seen: HashMap<String, &StoredRecord> = HashMap::new();
     let mut repeated = 0;

@@ -1,4 +1,4 @@
-//! Owns what `inventory` refuses to go on from: offsets that somebody moved, other settings, records that are gone.
+//! States from which `inventory` refuses to continue: moved offsets, other settings, deleted records.
 
 use super::Case;
 use super::invariants;
@@ -45,7 +45,7 @@ fn moved_offsets(env: &TestEnv) {
     let named = kept.iter().flatten().any(|offset| refused.stderr.contains(&format!("({offset})")));
     assert!(named && refused.stderr.contains("(0)"), "both numbers: {}", refused.stderr);
     assert!(refused.stderr.contains("foodstream inventory --resume-from-ledger"), "{}", refused.stderr);
-    assert_eq!(env.committed(GROUP, "order-events"), [Some(0); 6], "a refusal changes nothing");
+    assert_eq!(env.committed(GROUP, "order-events"), [Some(0); 6], "a refused run changes nothing");
     let resumed = env.document("inventory --until-end --resume-from-ledger");
     assert_eq!(resumed["orders"], 0);
     assert_eq!(env.committed(GROUP, "order-events"), kept);
@@ -83,7 +83,7 @@ fn records_gone(env: &TestEnv) {
         let refused = env.run(args).expect(7);
         let numbers = [next, next + 10].map(|offset| refused.stderr.contains(&offset.to_string()));
         assert_eq!(numbers, [true; 2], "{}", refused.stderr);
-        assert!(refused.stderr.contains("--prefix"), "the way on: {}", refused.stderr);
+        assert!(refused.stderr.contains("--prefix"), "the hint suggests another prefix: {}", refused.stderr);
     }
     assert_eq!(env.committed(GROUP, "order-events"), kept);
 }
@@ -107,7 +107,7 @@ fn recreated(env: &TestEnv) {
     assert_eq!(env.settled_watermarks("inventory-events"), decisions, "nothing was decided");
 }
 
-/// Kafka takes `.` and `_` for the same in the names of its metrics, and so makes no topic beside one that differs in them only.
+/// Kafka treats `.` and `_` as equal in metric names, and refuses a topic that differs from another one only in them.
 fn name_collision(env: &TestEnv) {
     let dotted = env.other("a");
     dotted.run("produce --count 1 --seed 1 --partitions 1").expect(0);

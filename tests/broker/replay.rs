@@ -1,4 +1,4 @@
-//! Owns the proof that a replay rewinds the group itself, reads everything again, and leaves everything else alone.
+//! `replay`: rewinds the group itself, reads everything again, and changes nothing else.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ fn records(env: &TestEnv) -> usize {
     env.read("order-events").len() + env.read("inventory-events").len()
 }
 
-/// The lag of the group's partitions as others see it: Kafka's own tool, where there is one.
+/// The lag of the group's partitions, from Kafka's own tool where available.
 fn seen_lags(env: &TestEnv) -> Vec<i64> {
     if !env.is_kafka() {
         let ends = ["order-events", "inventory-events"].map(|topic| env.last_stable_offsets(topic)).concat();
@@ -39,21 +39,21 @@ fn seen_lags(env: &TestEnv) -> Vec<i64> {
         .collect()
 }
 
-/// The group is looked at while the replay stands still in the middle of it.
+/// Inspects the group while the replay is suspended after its rewind.
 fn rewinds_the_group(env: &TestEnv) {
     run_pipeline(env, 20_000);
     let (before, groups) = (offsets(env, GROUP), env.groups(&env.prefix));
     let watch = OffsetWatch::new(env, GROUP);
     let mut replay = env.start("replay --output json -X session.timeout.ms=60000 -X transaction.timeout.ms=50000");
-    let rewound = until("an offset below the old one", || {
-        assert!(!replay.has_ended(), "the replay ended and no offset had moved back");
+    let rewound = until("an offset moves back", || {
+        assert!(!replay.has_ended(), "the replay ended before an offset moved back");
         watch.rewound()
     });
     replay.signal(Signal::STOP);
     let lags = seen_lags(env);
     replay.signal(Signal::CONT);
     assert_eq!(lags.len(), 6, "{lags:?}");
-    assert!(lags.iter().any(|lag| *lag > 100), "the group is seen behind: {lags:?}");
+    assert!(lags.iter().any(|lag| *lag > 100), "the group has lag: {lags:?}");
     assert!(rewound.contains(&0), "at the log's start: {rewound:?}");
     let document = replay.end().expect(0).document();
     assert_eq!(document["verdict"], "identical");
@@ -62,7 +62,7 @@ fn rewinds_the_group(env: &TestEnv) {
     assert_offsets_match_positions(env, GROUP);
     assert_eq!(env.groups(&env.prefix), groups, "no other group was made");
     let again = env.document("replay");
-    assert_eq!(again["verdict"], "identical", "a second one too");
+    assert_eq!(again["verdict"], "identical", "a second replay");
     assert_eq!(again["before"], document["before"]);
 }
 
@@ -92,7 +92,7 @@ fn no_new_decisions(env: &TestEnv) {
     assert!(all() == before, "a replay wrote to the topics of orders or decisions");
     assert_eq!(inventory_offsets(), inventory);
     let report = env.document("inventory --until-end");
-    assert_eq!(report["orders"], 0, "and there is nothing to decide again");
+    assert_eq!(report["orders"], 0, "no order is decided again");
 }
 
 fn live_members(env: &TestEnv) {
@@ -104,7 +104,7 @@ fn live_members(env: &TestEnv) {
 
     let refused = env.run("replay").expect(7);
     assert!(refused.stderr.contains("foodstream at") && refused.stderr.contains("--wait-empty"), "{}", refused.stderr);
-    assert!(!env.dir().join("metrics_initial.txt").exists(), "and no file is left");
+    assert!(!env.dir().join("metrics_initial.txt").exists(), "no file is left");
     let passed = env.run("analytics --from-beginning --output json").expect(0);
     assert!(passed.stderr.contains("live") && passed.stderr.contains("not changed"), "{}", passed.stderr);
     assert_eq!(passed.document(), expected);
@@ -112,10 +112,10 @@ fn live_members(env: &TestEnv) {
     assert_eq!(shadow["verdict"], "identical");
     assert_eq!(shadow["after"], expected);
     assert_eq!(offsets(env, GROUP), offsets_before);
-    assert_eq!(live_keys(env), state, "none of them wrote");
+    assert_eq!(live_keys(env), state, "no state was written");
     env.run("replay --undo").expect(7);
 
-    // Also while the group commits without pause.
+    // Also while the group commits continuously.
     let mut produce = env.start("produce --rate 3000/s --duration 120s --seed 8");
     for shadow in 0..4 {
         assert!(!produce.has_ended(), "shadow {shadow}");
@@ -127,10 +127,10 @@ fn live_members(env: &TestEnv) {
     let mut waiting = env.start("replay --wait-empty 60s --output json");
     assert!(env.run("replay --wait-empty 100ms").expect(7).stderr.contains("its members are"));
     assert!(!waiting.has_ended() && !live.has_ended(), "it waits");
-    // What the members count while they are waited for belongs to what is frozen.
+    // Records that the members count while the replay waits for them belong to the frozen range.
     env.run("produce --count 500 --seed 9").expect(0);
     let ends: Vec<Option<i64>> = env.watermarks("order-events").iter().map(|(_, end)| Some(*end)).collect();
-    until("the group to count them", || (env.committed(GROUP, "order-events") == ends).then_some(()));
+    until("the group counts the new orders", || (env.committed(GROUP, "order-events") == ends).then_some(()));
     live.signal(Signal::INT);
     live.end().expect(0);
     assert_eq!(waiting.end().expect(0).document()["verdict"], "identical");
@@ -142,8 +142,8 @@ fn joining_member(env: &TestEnv) {
     let expected = env.document("analytics --from-beginning --group other");
     let watch = OffsetWatch::new(env, GROUP);
     let mut replay = env.start("replay --output json");
-    until("the rewind", || {
-        assert!(!replay.has_ended(), "ended before anybody could join");
+    until("the group is rewound", || {
+        assert!(!replay.has_ended(), "the replay ended before a member could join");
         watch.rewound()
     });
     let joiner = env.start("analytics --until-end --output json");
@@ -152,7 +152,7 @@ fn joining_member(env: &TestEnv) {
     if replay.code() == 7 {
         assert!(replay.stderr.contains("joined"), "{}", replay.stderr);
     }
-    assert_eq!(joiner.end().expect(0).document(), expected, "who joined counts to the same end");
+    assert_eq!(joiner.end().expect(0).document(), expected, "the joining member reads to the same end");
     assert_offsets_match_positions(env, GROUP);
     assert_eq!(env.document("analytics --until-end"), expected);
     assert_eq!(env.document("replay")["verdict"], "identical");
@@ -187,14 +187,14 @@ fn dry_runs_and_targets(env: &TestEnv) {
     let document = env.document("replay --to-offset 100 --initial-file first.txt --after-file second.txt");
     assert_eq!(document["verdict"], "identical");
     assert_eq!(row(document["plan"].as_array().expect("rows"), "order-events", 2)["to"], 100);
-    assert!(document["records"].as_u64().expect("a count") < records(env) as u64, "only from the middle on");
+    assert!(document["records"].as_u64().expect("a count") < records(env) as u64, "only the records after the target");
     let [first, second] =
         ["first.txt", "second.txt"].map(|name| std::fs::read_to_string(env.dir().join(name)).expect("written"));
     assert_eq!(first, second);
     assert!(first.contains("Total Orders") && first.contains("Orders by Minute"), "{first}");
     assert_eq!(offsets(env, GROUP), before.0);
     assert_offsets_match_positions(env, GROUP);
-    assert_eq!(env.document("replay")["before"], document["before"], "and the state is whole behind it");
+    assert_eq!(env.document("replay")["before"], document["before"], "the state is complete afterwards");
 
     let nowhere = env.other("nowhere");
     let refused = nowhere.run("replay --dry-run").expect(7);
@@ -214,7 +214,7 @@ fn first_pass(env: &TestEnv) {
     assert_offsets_match_positions(env, GROUP);
     assert!(env.document("replay")["note"].is_null(), "only the first time");
 
-    // What a killed first pass leaves behind counts for nothing: keys of an epoch that no position names.
+    // A killed first pass leaves keys of an epoch without a position; they are ignored.
     let (group, other) = (env.topic(GROUP), env.topic("other"));
     let left: Vec<(i32, Vec<u8>, Vec<u8>)> = live_keys(env)
         .into_iter()
@@ -228,7 +228,7 @@ fn first_pass(env: &TestEnv) {
     env.put("analytics-state", &left);
     let document = env.document("replay --group other");
     assert_eq!((&document["verdict"], &document["note"]), (&Value::from("identical"), &Value::from("first_pass")));
-    assert!(epochs(env, "other").values().all(|epochs| epochs.len() <= 2), "and is deleted");
+    assert!(epochs(env, "other").values().all(|epochs| epochs.len() <= 2), "leftover keys are deleted");
 }
 
 fn old_epochs(env: &TestEnv) {

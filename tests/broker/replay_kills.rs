@@ -1,6 +1,6 @@
-//! Owns replays killed with -9: offsets and state are equal after each, and the next replay compares with the same.
+//! Replays killed with SIGKILL: offsets and state stay equal, and the next replay compares with the same metrics.
 
-#![allow(clippy::disallowed_methods, reason = "kills come at times of their own, and only a clock gives them")]
+#![allow(clippy::disallowed_methods, reason = "some kills come after a fixed time")]
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub const CASES: &[Case] = &[
     ("replay::killed_target_is_applied_whole_or_not_at_all", killed_with_targets),
 ];
 
-/// Groups of their own, so that the dead members of one are waited for while the next is killed.
+/// Several groups, so that the dead members of one can expire while the next is killed.
 const GROUPS: [&str; 5] = ["g0", "g1", "g2", "g3", "g4"];
 
 fn killed(env: &TestEnv) {
@@ -39,8 +39,8 @@ fn killed(env: &TestEnv) {
             rewound += usize::from(positions(env, group).values().any(|position| position["until"].is_i64()));
         }
     }
-    assert!(rewound >= 4, "only {rewound} kills came between the rewind and the end");
-    // Three compare again, two go back.
+    assert!(rewound >= 4, "only {rewound} kills hit a rewound group");
+    // Three compare again, two are undone.
     let last: Vec<_> = GROUPS
         .iter()
         .enumerate()
@@ -53,9 +53,9 @@ fn killed(env: &TestEnv) {
         let document = run.end().expect(0).document();
         if number < 3 {
             assert_eq!(document["verdict"], "identical");
-            assert_eq!(document["before"], metrics, "{group}: the same as ever");
+            assert_eq!(document["before"], metrics, "{group}: the metrics before the kills");
         } else {
-            assert_eq!(document, metrics, "{group}: back where it stood");
+            assert_eq!(document, metrics, "{group}: restored");
         }
         assert_eq!(offsets(env, group), offsets_before);
         assert_offsets_match_positions(env, group);
@@ -63,31 +63,31 @@ fn killed(env: &TestEnv) {
     }
 }
 
-/// Every other one is killed once the rewind is seen, the others at a moment of the whole run.
+/// Every other replay is killed after the rewind is visible, the others at different times of the whole run.
 fn kill_one(env: &TestEnv, group: &str, round: u64, number: u64) {
     let watch = OffsetWatch::new(env, group);
     let mut replay = env.start(&format!("replay --group {group} --wait-empty 60s {SHORT_TIMEOUTS} {SLOW}"));
     if number % 2 == round {
-        until("the rewind", || {
-            assert!(!replay.has_ended(), "ended before it could be killed");
+        until("the group is rewound", || {
+            assert!(!replay.has_ended(), "the replay ended before it could be killed");
             watch.rewound().or_else(|| (round > 0 && !watch.is_back()).then(Vec::new))
         });
     } else {
         std::thread::sleep(Duration::from_millis(150 + 130 * number));
     }
     replay.signal(Signal::KILL);
-    assert_eq!(replay.end().code(), -1, "it was killed, not done");
+    assert_eq!(replay.end().code(), -1, "the replay was killed");
 }
 
-/// Reading one batch at a time, of one record each where a producer was told so: a middle to be killed in.
+/// Fetches one batch at a time, so that a replay can be killed while it reads.
 const SLOW: &str = "-X fetch.message.max.bytes=1 -X queued.min.messages=1 -X fetch.queue.backoff.ms=20";
 
 /// When a replay is killed.
 #[derive(Clone, Copy, PartialEq)]
 enum When {
-    /// It holds the group: just before the rewind, or just after it.
+    /// It is the only member of the group: just before or after the rewind.
     Holding,
-    /// The rewind is seen.
+    /// The rewind is visible.
     Rewound,
 }
 
@@ -123,7 +123,7 @@ fn killed_with_targets(env: &TestEnv) {
         env.run(&format!("analytics --from-beginning --group {group}")).expect(0);
         let watch = OffsetWatch::new(env, &group);
         let mut replay = env.start(&format!("replay {target} --group {group} {SLOW} {SHORT_TIMEOUTS}"));
-        until("the moment to kill it", || {
+        until("the replay can be killed", || {
             assert!(!replay.has_ended(), "{target}: ended before it could be killed");
             match when {
                 When::Holding => (env.members(&group).len() == 1).then_some(()),
@@ -131,25 +131,25 @@ fn killed_with_targets(env: &TestEnv) {
             }
         });
         replay.signal(Signal::KILL);
-        assert_eq!(replay.end().code(), -1, "{target}: it was killed, not done");
+        assert_eq!(replay.end().code(), -1, "{target}: the replay was killed");
     }
     let again: Vec<_> = kills
         .iter()
         .enumerate()
         .map(|(index, (target, when))| {
             let group = group(index);
-            // Waits for the open transactions of the dead.
+            // Waits for the open transactions of killed processes.
             assert_positions_match_log(env, &group);
             let rewound = positions(env, &group).values().any(|position| position["until"].is_i64());
             assert!(
                 rewound || offsets(env, &group) == offsets_before,
-                "{target}: as before, or rewound with its state"
+                "{target}: either unchanged or rewound with its state"
             );
-            assert!(rewound || *when == When::Holding, "{target}: the rewind was seen");
+            assert!(rewound || *when == When::Holding, "{target}: the rewind was visible");
             let args = match index {
-                // What was recomputed at the targets is counted on by a member like any other.
+                // An ordinary member continues from the state that was recomputed at the targets.
                 4 => "analytics --until-end --metrics-file live.txt".to_owned(),
-                // What this one leaves alone still stands rewound.
+                // The partitions that this one does not select stay rewound.
                 6 => "replay --topic inventory-events --to-offset 30 --wait-empty 60s".to_owned(),
                 _ => format!("replay {target} --wait-empty 60s"),
             };
@@ -159,13 +159,13 @@ fn killed_with_targets(env: &TestEnv) {
     for ((index, (target, _)), run) in kills.iter().enumerate().zip(again) {
         let (group, document) = (group(index), run.end().expect(0).document());
         if index == 4 {
-            assert_eq!(document, metrics, "{target}: base and rest are the whole");
+            assert_eq!(document, metrics, "{target}: metrics of the base and the rest");
         } else {
             assert_eq!(document["verdict"], "identical", "{target}");
             assert_eq!(document["before"], metrics, "{target}: the same as before the kill");
         }
         if index == 6 {
-            assert_ne!(offsets(env, &group), offsets_before, "{target}: the killed one is nobody else's to finish");
+            assert_ne!(offsets(env, &group), offsets_before, "{target}: another replay does not finish the killed one");
             assert_positions_match_log(env, &group);
             assert_eq!(env.document(&format!("replay --undo --group {group}")), metrics, "{target}");
         }

@@ -1,5 +1,5 @@
-//! Owns a log to replay on: transactions and their markers, aborted ones, deleted records, timestamps that are told; and
-//! the recount of what a group must have counted of it.
+//! A log for replays, with transactions, markers, aborts, deleted records and chosen timestamps; and the metrics that a
+//! group must have counted from it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv, until};
 pub const MINUTE: i64 = 60_000;
 pub const HOUR: i64 = 60 * MINUTE;
 
-/// Writes transactions of orders with the record timestamps that it is told.
+/// Writes transactions of orders with given record timestamps.
 pub struct Writer<'a> {
     env: &'a TestEnv,
     producer: BaseProducer,
@@ -41,7 +41,7 @@ impl<'a> Writer<'a> {
         Self { env, producer, orders }
     }
 
-    /// On every partition so many orders with each timestamp, in one transaction.
+    /// Writes `count` orders with each timestamp to every partition, in one transaction.
     pub fn transaction(&mut self, runs: &[(usize, i64)], commits: bool) {
         let (topic, producer) = (self.env.topic("order-events"), &self.producer);
         producer.begin_transaction().expect("begun");
@@ -56,8 +56,8 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        // Acknowledged first: the crate's own flush takes its time in slices.
-        until("acknowledged", || {
+        // Wait for the acknowledgements here, because the flush of the crate polls in long intervals.
+        until("all records are acknowledged", || {
             producer.poll(std::time::Duration::from_millis(1));
             (producer.in_flight_count() == 0).then_some(())
         });
@@ -69,22 +69,22 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Times that find something in the log of [`log`].
+/// Timestamps within the log of [`log`].
 pub struct Times {
-    /// When the later decisions began, in milliseconds since the epoch.
+    /// Start of the later decisions, in milliseconds since 1970.
     pub decisions: i64,
-    /// Among the later orders, and behind every decision.
+    /// Among the later orders, after every decision.
     pub orders: i64,
 }
 
-/// Orders and decisions with markers, gaps and deleted records, all counted but for the last few orders.
+/// Writes orders and decisions with markers, gaps and deleted records; all are counted except the last few orders.
 pub fn log(env: &TestEnv) -> Times {
     let now = now();
     let mut writer = Writer::new(env);
     writer.transaction(&[(20, now - 3 * HOUR), (20, now - HOUR)], true);
     writer.transaction(&[(5, now - HOUR)], false);
     writer.transaction(&[(20, now - HOUR / 2)], true);
-    // In the middle of the oldest, and in the middle of the gap.
+    // In the middle of the oldest transaction, and in the middle of the gap.
     env.delete_records("order-events", 0, 7);
     env.delete_records("order-events", 1, 43);
     env.run("inventory --until-end").expect(0);
@@ -104,17 +104,17 @@ pub fn log(env: &TestEnv) -> Times {
     Times { decisions, orders: now + 5 * MINUTE / 2 }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "milliseconds of this century")]
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970")]
 pub fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() as i64
 }
 
-/// As RFC 3339 spells it; without the `Z` as Kafka's tool does.
+/// With the `Z` of RFC 3339, which Kafka's tool omits.
 pub fn rfc3339(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).expect("a time").strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// What the metrics of the group must be, from the orders below its offsets and nothing else.
+/// The expected metrics of the group, from the orders below its committed offsets.
 pub fn expected_metrics(env: &TestEnv) -> Value {
     let (records, offsets) = (env.read("order-events"), env.committed(GROUP, "order-events"));
     let (mut counts, mut minutes, mut failed, mut cents) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
@@ -151,8 +151,7 @@ pub fn assert_metrics(document: &Value, expected_metrics: &Value, what: &str) {
     }
 }
 
-/// Requires that offsets and state agree, and that each position tells what a recount of the records below it tells: their
-/// number and their digest, also in the middle of a log.
+/// Requires that offsets and positions agree, and that count and digest of each position match the records below it.
 pub fn assert_positions_match_log(env: &TestEnv, group: &str) {
     assert_offsets_match_positions(env, group);
     for topic in SOURCES {
@@ -171,7 +170,7 @@ pub fn assert_positions_match_log(env: &TestEnv, group: &str) {
     }
 }
 
-/// By the words of the contract.
+/// The digest of a record, computed without the program's code.
 fn hash(record: &StoredRecord) -> u128 {
     let mut frame = record.offset.to_le_bytes().to_vec();
     for part in [&record.key, &record.value] {

@@ -1,5 +1,5 @@
-//! Owns the targets of a replay, on a log with markers, aborted transactions, deleted records and records that the group has
-//! not seen: each goes where the log says, as Kafka's own tool does, and what it counts is what a recount counts.
+//! Targets of a replay, on a log with markers, aborted transactions, deleted and uncounted records. Each target must
+//! match the log and Kafka's own tool, and its metrics the model.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,20 +24,20 @@ pub const CASES: &[Case] = &[
     ("replay::exported_plan_can_be_read_back", exports),
 ];
 
-/// Those that need Kafka's own tools.
+/// Cases that need Kafka's own tools.
 pub const KAFKA_CASES: &[Case] = &[
     ("replay::plans_match_kafka_consumer_groups", same_plan_as_kafka),
     ("replay::export_round_trips_through_kafka_tool", round_trip),
 ];
 
-/// Where a partition stands and what is on it.
+/// Offsets and records of a partition.
 struct PartitionState {
     topic: String,
     partition: i64,
     log_start: i64,
     high_watermark: i64,
     committed: i64,
-    /// Offset and timestamp of every record, aborted ones too.
+    /// Offset and timestamp of every record, including aborted ones.
     records: Vec<(i64, i64)>,
 }
 
@@ -63,15 +63,15 @@ fn partition_states(env: &TestEnv) -> Vec<PartitionState> {
 }
 
 impl PartitionState {
-    /// The first offset at or after a time. Where an offset has no record stands a marker, and markers are of the time when
-    /// they were written, which `markers_count` says is late enough.
+    /// The first offset at or after a time. An offset without a record is a transaction marker; `markers_count` says
+    /// whether its time is late enough.
     fn since(&self, millis: i64, markers_count: bool) -> Option<i64> {
         let known: BTreeMap<i64, i64> = self.records.iter().copied().collect();
         (self.log_start..self.high_watermark)
             .find(|offset| known.get(offset).map_or(markers_count, |timestamp| *timestamp >= millis))
     }
 
-    /// The plan's row for an offset asked for; `None` is a time that found nothing.
+    /// The plan's row for a target offset; `None` means that no record is as late as the time.
     fn row(&self, asked: Option<i64>) -> Value {
         let targets = asked.unwrap_or(self.high_watermark);
         let to = targets.max(self.log_start).min(self.committed);
@@ -91,7 +91,7 @@ impl PartitionState {
     }
 }
 
-/// A flag and, for a partition, the offset that it asks for.
+/// A flag and the offset that it selects in a partition.
 type Target<'a> = (String, Box<dyn Fn(&PartitionState) -> Option<i64> + 'a>);
 
 fn targets(times: &Times) -> Vec<Target<'_>> {
@@ -100,7 +100,7 @@ fn targets(times: &Times) -> Vec<Target<'_>> {
     vec![
         ("--to-earliest".into(), Box::new(|place| Some(place.log_start))),
         ("--to-offset 50".into(), Box::new(|_| Some(50))),
-        // Ahead of the group on the orders, and in the middle of the decisions.
+        // Beyond the group's offset on the orders, and in the middle of the decisions.
         ("--to-offset 150".into(), Box::new(|_| Some(150))),
         (format!("--to-datetime {}", rfc3339(decisions)), Box::new(move |place| place.since(decisions, false))),
         (
@@ -110,7 +110,7 @@ fn targets(times: &Times) -> Vec<Target<'_>> {
         ("--by-duration PT2H".into(), Box::new(move |place| place.since(two_hours_ago, true))),
         ("--shift-by -25".into(), Box::new(|place| Some(place.committed - 25))),
         ("--shift-by -99999".into(), Box::new(|place| Some(place.committed - 99_999))),
-        // Where only orders are that nobody has counted.
+        // Only uncounted orders are as late as this.
         (
             format!("--to-datetime {}", rfc3339(orders + 10 * MINUTE)),
             Box::new(move |place| place.since(orders + 10 * MINUTE, false)),
@@ -152,17 +152,17 @@ fn replay_targets(env: &TestEnv) {
         assert_eq!(offsets(env, GROUP), offsets_before, "{flag}");
         assert_positions_match_log(env, GROUP);
     }
-    // A run that did not meet what it was meant to meet shows nothing.
+    // All kinds of notes must have occurred.
     for note in ["none", "raised", "lowered", "no_record_since"] {
         assert!(kinds.get(note).is_some_and(|count| *count >= 3), "{note}: {kinds:?}");
     }
-    // And the state is whole: what comes now is counted onto it.
+    // New records are counted onto the same state.
     let after = env.document("analytics --until-end");
     assert_eq!(after, env.document("analytics --from-beginning --group pass"));
-    assert_eq!(number(&after["total_orders"]), number(&metrics["total_orders"]) + 15, "those that nobody had counted");
+    assert_eq!(number(&after["total_orders"]), number(&metrics["total_orders"]) + 15, "the 15 uncounted orders");
 }
 
-/// A topic's committed records, with the topic's number among the sources in place of headers.
+/// A topic's committed records, with the topic in place of headers.
 fn records_of(env: &TestEnv, topic: &str) -> Vec<StoredRecord> {
     let mut records = env.read(topic);
     for record in &mut records {
@@ -181,7 +181,7 @@ fn verdict(document: &Value) -> (&str, Vec<&str>) {
     (document["verdict"].as_str().expect("a verdict"), names.collect())
 }
 
-/// What nobody may change: offsets, every live key of the state, and that nothing at all was written to it.
+/// Offsets, live keys, and the end of the state topic, which shows any write.
 fn group_state(env: &TestEnv) -> impl PartialEq + std::fmt::Debug {
     (offsets(env, GROUP), live_keys(env), env.settled_watermarks("analytics-state"))
 }
@@ -191,7 +191,7 @@ fn partial(env: &TestEnv) {
     let metrics = env.document("analytics --until-end");
     env.run("replay").expect(0);
     let (offsets_before, shown) = (offsets(env, GROUP), epochs(env, GROUP));
-    // Counted, and gone since.
+    // Deleted after they were counted.
     env.delete_records("order-events", 1, 50);
     assert_eq!(verdict(&env.run("replay --output json").expect(3).document()), ("different", vec!["records_gone"]));
     assert_eq!(env.document("replay --undo"), metrics);
@@ -215,16 +215,16 @@ fn partial(env: &TestEnv) {
             assert!(rows.iter().filter(stays).all(|row| row["from"] == row["to"] && row["to"] == row["end"]));
             assert!(document["records"].as_i64() > Some(0));
             assert_eq!((&document["before"], &document["after"]), (&metrics, &metrics), "{args}");
-            assert_eq!(fields.map(kept), before, "{args}: what was not asked for is not counted again");
+            assert_eq!(fields.map(kept), before, "{args}: unselected partitions are unchanged");
             assert_eq!(offsets(env, GROUP), offsets_before);
             assert_offsets_match_positions(env, GROUP);
         }
     }
     let last = epochs(env, GROUP);
     assert_ne!(last, shown);
-    assert!(last[&place].len() == 1, "what an undo cannot go back to is not kept: {last:?}");
+    assert!(last[&place].len() == 1, "state without an undo is deleted: {last:?}");
 
-    // An undo goes back behind the last switch and behind no earlier one.
+    // An undo restores the state before the last switch only.
     let other = |position: &Value| (position["epoch"].clone(), position["next_offset"].clone());
     let epochs_and_offsets = |env: &TestEnv| -> Vec<_> { positions(env, GROUP).values().map(other).collect() };
     let now = epochs_and_offsets(env);
@@ -239,7 +239,7 @@ fn base_gone(env: &TestEnv) {
     run_pipeline(env, 1_500);
     env.delete_records("order-events", 1, 50);
     let before = group_state(env);
-    // In the middle the state can not be had again; `--to-offset 50` on the deleted partition is its start, but not on others.
+    // The state in the middle of the log cannot be rebuilt. `--to-offset 50` is the start of the deleted partition only.
     for args in ["--shift-by -20", "--to-offset 60", "--topic order-events:1 --shift-by -20"] {
         let run = env.run(&format!("replay {args} --output json")).expect(3);
         let document = run.document();
@@ -248,11 +248,11 @@ fn base_gone(env: &TestEnv) {
         let cause = &document["causes"][0];
         assert_eq!((number(&cause["log_start_before"]), number(&cause["log_start_after"])), (0, 50));
         assert_eq!(number(&cause["records_before"]), number(&cause["records_after"]) + 50);
-        assert_eq!(group_state(env), before, "{args}: nothing was touched");
+        assert_eq!(group_state(env), before, "{args}: nothing was changed");
     }
     let text = env.run("replay --shift-by -20").expect(3).stdout;
     assert!(text.contains("was not rewound") && text.contains("records_gone"), "{text}");
-    // The others are proved all the same.
+    // The other partitions can be replayed.
     let document = env.document("replay --topic order-events:0,2 --topic inventory-events --shift-by -20");
     assert_eq!(document["verdict"], "identical");
     assert!(document["note"].is_null());
@@ -297,11 +297,11 @@ fn refused(env: &TestEnv) {
     assert_eq!(group_state(env), before);
     let unwritable = env.run("replay --shift-by -5 --export missing/out.csv").expect(8);
     assert!(unwritable.stderr.contains("missing/out.csv"), "{}", unwritable.stderr);
-    assert_eq!(group_state(env), before, "told before anything was done");
+    assert_eq!(group_state(env), before, "refused before any change");
     let mut files: Vec<_> =
         std::fs::read_dir(env.dir()).expect("listed").map(|entry| entry.expect("an entry").file_name()).collect();
     files.sort();
-    assert_eq!(files, ["metrics_output.txt", "plan.csv"], "no file is left behind");
+    assert_eq!(files, ["metrics_output.txt", "plan.csv"], "no file is left");
 }
 
 fn text(env: &TestEnv, name: &str) -> String {
@@ -319,7 +319,7 @@ fn exports(env: &TestEnv) {
     assert_eq!(by_file["plan"], by_flag["plan"]);
     assert_eq!(by_file["target"], "--from-file dry.csv");
     assert_eq!(text(env, "again.csv"), text(env, "dry.csv"));
-    // With the group in front and quoted, as the tool writes it for all groups and long names: the rows of this one are meant.
+    // With a group column and quotes, as the tool writes it for all groups; only the rows of this group apply.
     let group = env.topic(GROUP);
     let mut quoted = String::new();
     for line in text(env, "dry.csv").lines() {
@@ -338,12 +338,12 @@ fn exports(env: &TestEnv) {
         assert_eq!(text(env, "final.csv"), text(env, "dry.csv"), "{flag}");
     }
     assert_positions_match_log(env, GROUP);
-    // A group that has nothing to rewind exports nothing that a tool could set.
+    // A group without offsets exports an empty file.
     env.run("replay --dry-run --group fresh --export none.csv").expect(0);
     assert_eq!(text(env, "none.csv"), "");
 }
 
-/// Rows of a file of offsets, whatever is quoted in it. The tool tells on stdout too where a time has found nothing.
+/// The rows of an offsets file. The tool also prints notes to stdout where a time has found nothing.
 fn rows(text: &str) -> BTreeMap<(String, i64), i64> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.trim().as_bytes());
     let rows = reader
@@ -365,7 +365,7 @@ fn topics(env: &TestEnv) -> String {
     format!("--topic {} --topic {}", env.topic(SOURCES[0]), env.topic(SOURCES[1]))
 }
 
-/// What the tool would set is what we would, but for what lies ahead of the group: a replay only goes back.
+/// The tool's plan equals ours, except for offsets ahead of the group: a replay only goes back.
 fn same_plan_as_kafka(env: &TestEnv) {
     let times = log(env);
     let mut same = 0;
@@ -401,9 +401,9 @@ fn round_trip(env: &TestEnv) {
     assert_eq!(rows(&theirs), rows(&ours), "the tool reads our file");
     std::fs::write(path("theirs.csv"), theirs).expect("written");
     env.run("replay --dry-run --from-file theirs.csv --export again.csv").expect(0);
-    assert_eq!(text(env, "again.csv"), ours, "and we read the tool's");
+    assert_eq!(text(env, "again.csv"), ours, "the tool's file gives the same plan");
     assert_eq!(ours.lines().count(), 5);
-    // What the tool has set, we undo no more than anybody: offsets without their state are told.
+    // Offsets that the tool has set have no state, and this is reported.
     let args =
         format!("--group {} --reset-offsets --execute --from-file {}", env.topic(GROUP), shown(&path("ours.csv")));
     env.tool("kafka-consumer-groups", &args);

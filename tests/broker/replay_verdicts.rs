@@ -1,4 +1,4 @@
-//! Owns what a replay finds different, each cause with its numbers, and the way on from there.
+//! Replays that find differences: each cause with its numbers, and how to continue.
 
 use serde_json::Value;
 
@@ -51,12 +51,12 @@ fn records_gone(env: &TestEnv) {
     assert_eq!(offsets(env, GROUP), offsets_before);
     assert_offsets_match_positions(env, GROUP);
 
-    assert_eq!(env.document("replay --undo"), before, "though the records are gone");
+    assert_eq!(env.document("replay --undo"), before, "although the records are deleted");
     assert_eq!(offsets(env, GROUP), offsets_before);
     assert_offsets_match_positions(env, GROUP);
     assert_eq!(env.document("analytics --until-end"), before);
 
-    // Everything is gone, up to behind where the group stood: it is still left where it was.
+    // All records are deleted, beyond the offset of the group, which stays where it is.
     env.run("produce --count 300 --seed 9").expect(0);
     for (partition, (_, end)) in (0..).zip(env.watermarks("order-events")) {
         env.delete_records("order-events", partition, end);
@@ -82,7 +82,7 @@ fn one_changed_record(env: &TestEnv) {
         assert_offsets_match_positions(&other, GROUP);
         (other, document)
     };
-    // The copy is proved good first, and with it that record timestamps are in no metric.
+    // An unchanged copy is identical, which also shows that no metric uses record timestamps.
     let (_, document) = replayed("same", 0, &mut |_, _| {});
     assert_eq!(document["verdict"], "identical");
 
@@ -121,8 +121,8 @@ fn one_changed_record(env: &TestEnv) {
         }
     });
     assert_eq!(changes, 1, "one record was altered");
-    assert_eq!(causes(&document), ["records_changed"], "though it changes no metric");
-    assert_eq!(document["differences"].as_array().expect("rows").len(), 1, "but its digest");
+    assert_eq!(causes(&document), ["records_changed"], "although no metric changes");
+    assert_eq!(document["differences"].as_array().expect("rows").len(), 1, "only the digest differs");
 }
 
 fn offsets_of_others(env: &TestEnv) {
@@ -130,7 +130,7 @@ fn offsets_of_others(env: &TestEnv) {
     let metrics = env.document("analytics --until-end");
     let offsets_before = offsets(env, GROUP);
 
-    // Moved by another client.
+    // Offsets moved by another client.
     env.set_offsets(GROUP, "order-events", &[(0, 7)]);
     let refused = env.run("analytics --until-end").expect(7);
     let end = offsets_before[0][0].expect("an offset");
@@ -143,11 +143,11 @@ fn offsets_of_others(env: &TestEnv) {
         (&different["causes"][0]["position"], &different["causes"][0]["committed"]),
         (&Value::from(end), &Value::from(7))
     );
-    assert_eq!(live_keys(env), state, "nothing is rewound from where nobody knows how it got there");
+    assert_eq!(live_keys(env), state, "a group with foreign offsets is not rewound");
     assert_eq!(env.document("analytics --until-end --resume-from-state"), metrics);
     assert_eq!(offsets(env, GROUP), offsets_before);
 
-    // Deleted.
+    // Offsets deleted.
     env.delete_group(GROUP);
     let lost = env.run("replay --output json").expect(3).document();
     assert!(causes(&lost).contains(&"offsets_lost"), "{lost}");
@@ -155,7 +155,7 @@ fn offsets_of_others(env: &TestEnv) {
     assert_eq!(env.document("analytics --until-end --resume-from-state"), metrics);
     assert_eq!(env.document("replay")["verdict"], "identical");
 
-    // Of another program.
+    // Offsets of another program.
     set_offsets(env, "foreign", &offsets_before);
     for args in ["replay", "replay --dry-run", "replay --shadow", "analytics --from-beginning", "analytics --until-end"]
     {
@@ -178,7 +178,7 @@ fn nothing(env: &TestEnv) {
     produce_and_decide(&none, 50);
     let refused = none.run("replay --undo").expect(7);
     assert!(refused.stderr.contains("no replay to undo"), "{}", refused.stderr);
-    // At the end already: a rewind to there reads nothing.
+    // A rewind to the end reads nothing.
     none.run("analytics --until-end").expect(0);
     assert_eq!(causes(&none.run("replay --to-offset 99999 --output json").expect(3).document()), ["nothing_read"]);
     assert_offsets_match_positions(&none, GROUP);

@@ -1,5 +1,5 @@
-//! Owns the scripts of `scenarios/` as cases: as they are on a broker of their own, with one number made false on the suite's
-//! broker; interrupted, orphaned, kept.
+//! The scripts of `scenarios/`: unchanged on a private broker, with one false expectation on the suite's broker,
+//! interrupted, and with a killed runner.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"))
 }
 
-/// `scenario run`, without the laboratory's own broker and prefix.
+/// `scenario run` without the test's broker and prefix.
 fn run(env: &TestEnv, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
     command
@@ -44,12 +44,13 @@ fn ended(env: &TestEnv, args: &[&str]) -> Run {
     Running::start(run(env, args), &args.join(" ")).end()
 }
 
-/// On the suite's broker, under the laboratory's prefix.
+/// Arguments for the suite's broker and the test's prefix.
 fn on_the_cluster<'a>(env: &'a TestEnv, file: &'a str) -> [&'a str; 5] {
     [file, "-b", &env.broker, "--prefix", &env.prefix]
 }
 
-/// As it is on a broker of its own; with one number made false on the suite's broker, where everything else still holds.
+/// Runs a script unchanged on a private broker, then on the suite's broker with one expected number changed: only that
+/// expectation fails.
 fn run_script(env: &TestEnv, name: &str) {
     let path = script(name);
     let document = ended(env, &[path.to_str().expect("a path"), "--output", "json"]).expect(0).document();
@@ -72,14 +73,14 @@ fn run_script(env: &TestEnv, name: &str) {
     let failed: Vec<&Value> = outcomes.iter().filter(|outcome| outcome["held"] == false).collect();
     assert_eq!(failed.len(), 1, "{failed:#?}");
     let begins = usize::try_from(failed[0]["line"].as_u64().expect("a line")).expect("small");
-    assert!(begins <= line && line < begins + 8, "{failed:#?} is not what line {line} expects");
+    assert!(begins <= line && line < begins + 8, "{failed:#?} is not the expectation at line {line}");
     let results = fs::read_to_string(env.dir().join("results.xml")).expect("results");
     let count = |mark: &str| results.matches(mark).count();
     assert_eq!((count("<testsuite "), count("<testcase "), count("<failure ")), (1, outcomes.len(), 1), "{results}");
-    assert_eq!(env.topics(), Vec::<String>::new(), "what a script has made is deleted");
+    assert_eq!(env.topics(), Vec::<String>::new(), "the topics of the script are deleted");
 }
 
-/// The script with the first whole number that an expectation names made another, and the line of that.
+/// The script with the first integer of an expectation increased, and its line number.
 fn falsified(text: &str) -> (usize, String) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let expects = lines.iter().position(|line| line == "[[expect]]").expect("expectations");
@@ -93,7 +94,7 @@ fn falsified(text: &str) -> (usize, String) {
     (at + 1, lines.join("\n"))
 }
 
-/// The processes that a scenario has started under the laboratory's prefix.
+/// Number of processes that scenarios have started under the test's prefix.
 fn processes(env: &TestEnv) -> usize {
     let folders = fs::read_dir("/proc").expect("listed").flatten();
     folders
@@ -110,8 +111,8 @@ fn interrupted(env: &TestEnv) {
     let args = on_the_cluster(env, path.to_str().expect("a path"));
     for (signal, code) in [(Signal::INT, 130), (Signal::HUP, 129)] {
         let playing = Running::start(run(env, &args), "throttled-lag");
-        // The consumer works, and orders come.
-        until("two processes", || (processes(env) == 2).then_some(()));
+        // The consumer runs, and orders arrive.
+        until("two processes run", || (processes(env) == 2).then_some(()));
         playing.signal(signal);
         let run = playing.end().expect(code);
         assert!(run.stdout.contains("interrupted"), "{}", run.stdout);
@@ -129,9 +130,9 @@ fn orphaned(env: &TestEnv) {
     let path = script("throttled-lag");
     let args = on_the_cluster(env, path.to_str().expect("a path"));
     let mut playing = Running::start(run(env, &args), "throttled-lag");
-    until("two processes", || (processes(env) == 2).then_some(()));
+    until("two processes run", || (processes(env) == 2).then_some(()));
     playing.kill();
-    until("the end of its processes", || (processes(env) == 0).then_some(()));
+    until("its processes have ended", || (processes(env) == 0).then_some(()));
 }
 
 fn endless_wait(env: &TestEnv) {

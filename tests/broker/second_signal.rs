@@ -1,5 +1,5 @@
-//! Owns the second signal: a command whose broker has frozen cannot finish in order, and ends at once when told twice.
-#![allow(clippy::disallowed_methods, reason = "how promptly a command ends is what is measured")]
+//! A second signal while the broker does not respond: the command cannot finish its work, and ends at once.
+#![allow(clippy::disallowed_methods, reason = "measures how promptly a command ends")]
 
 use std::time::{Duration, Instant};
 
@@ -22,21 +22,22 @@ fn second_signal(env: &TestEnv) {
         let before = if env.topics().contains(&env.topic(topic)) { env.watermarks(topic)[0].1 } else { 0 };
         let behind = env.through(&proxy.address());
         let mut running = behind.start(args);
-        until("it is at work", || {
-            assert!(!running.has_ended(), "`{args}` ended by itself");
+        until("records are written", || {
+            assert!(!running.has_ended(), "`{args}` ended early");
             (env.topics().contains(&env.topic(topic)) && env.watermarks(topic)[0].1 > before).then_some(())
         });
         proxy.stall();
-        // Without an open transaction or records on their way there would be nothing to finish.
+        // Make sure that a transaction is open or records are in flight.
         let frozen = Instant::now();
-        until("it has had time to take more", || (frozen.elapsed() > Duration::from_millis(400)).then_some(()));
+        until("records are in flight", || (frozen.elapsed() > Duration::from_millis(400)).then_some(()));
         let signalled = Instant::now();
         running.signal(first);
-        // A terminal that closes sends two of these, and a service manager one after its SIGTERM: no hurry is meant.
+        // SIGHUP does not count as a second signal: a closing terminal sends it twice, and a service manager after its
+        // SIGTERM.
         running.signal(Signal::HUP);
         running.signal(Signal::HUP);
-        until("it has had time to end", || {
-            assert!(!running.has_ended(), "`{args}` ended without the broker's word");
+        until("the command has had time to end", || {
+            assert!(!running.has_ended(), "`{args}` ended without a response of the broker");
             (signalled.elapsed() > Duration::from_millis(800)).then_some(())
         });
         let second_sent = Instant::now();

@@ -1,5 +1,5 @@
-//! Owns a laboratory: a topic prefix and a folder of its own, and the program run in it. What is on its broker is looked
-//! at in `looks.rs` and changed in `changes.rs`, neither through the program's own code.
+//! Test environment: a topic prefix, a working directory, and the program run in it. `inspect.rs` reads from the broker
+//! and `mutations.rs` changes it, both without the program's code.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,22 +14,22 @@ pub use super::inspect::StoredRecord;
 pub use super::mutations::NewRecord;
 pub use super::process::{Run, Running};
 
-/// No single step of a test takes longer; whoever hits it has found a hang.
+/// Time limit of a single step.
 pub const STEP_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Waits until something holds, and fails with what was missing.
+/// Polls until `holds` returns a value; panics after the time limit.
 pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = holds() {
             return value;
         }
-        assert!(start.elapsed() < STEP_TIMEOUT, "{what}: not within {STEP_TIMEOUT:?}");
+        assert!(start.elapsed() < STEP_TIMEOUT, "timed out after {STEP_TIMEOUT:?} waiting until {what}");
         std::thread::sleep(Duration::from_millis(25));
     }
 }
 
-/// One of Kafka's own tools, run on the cluster of these bootstrap servers; its stdout, if it succeeds.
+/// Runs one of Kafka's own tools; returns its stdout.
 pub fn kafka_tool(servers: &str, name: &str, args: &str) -> String {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
     let output = Command::new(script)
@@ -43,7 +43,7 @@ pub fn kafka_tool(servers: &str, name: &str, args: &str) -> String {
     stdout.into_owned()
 }
 
-/// One test's place on the broker and on disk.
+/// Broker address, topic prefix and working directory of one test.
 pub struct TestEnv {
     pub broker: String,
     pub prefix: String,
@@ -65,7 +65,7 @@ impl TestEnv {
         }
     }
 
-    /// Another topic set of the same test.
+    /// An environment with a longer prefix and another directory.
     pub fn other(&self, name: &str) -> Self {
         Self {
             broker: self.broker.clone(),
@@ -75,21 +75,21 @@ impl TestEnv {
         }
     }
 
-    /// A topic set with this prefix.
+    /// An environment with this prefix.
     pub fn named(&self, prefix: &str) -> Self {
         let mut env = self.other("");
         prefix.clone_into(&mut env.prefix);
         env
     }
 
-    /// The same place on another broker.
+    /// An environment on another broker.
     pub fn on(&self, broker: &str) -> Self {
         let mut env = self.other("");
         broker.clone_into(&mut env.broker);
         env
     }
 
-    /// The same topics through another address of the broker, as that of a proxy before it.
+    /// The same topics through another address of the broker, such as a proxy.
     pub fn through(&self, address: &str) -> Self {
         let mut env = self.named(&self.prefix);
         address.clone_into(&mut env.broker);
@@ -104,7 +104,7 @@ impl TestEnv {
         format!("{}{name}", self.prefix)
     }
 
-    /// The program with the words of a command line, in this laboratory.
+    /// The program with these arguments.
     pub fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
         command
@@ -124,17 +124,17 @@ impl TestEnv {
         self.start(args).end()
     }
 
-    /// The JSON document of a command that ends with 0.
+    /// The JSON document of a command that exits 0.
     pub fn document(&self, args: &str) -> Value {
         self.run(&format!("{args} --output json")).expect(0).document()
     }
 
-    /// Whether the broker is a Kafka, to which Kafka's own tools belong.
+    /// Whether the broker is a Kafka, for which Kafka's own tools are available.
     pub fn is_kafka(&self) -> bool {
         super::brokers::named().is_some_and(|named| named == self.broker)
     }
 
-    /// One of Kafka's own tools; its stdout.
+    /// Runs one of Kafka's own tools; returns its stdout.
     pub fn tool(&self, name: &str, args: &str) -> String {
         kafka_tool(&self.broker, name, args)
     }

@@ -1,4 +1,4 @@
-//! Owns the cases about what others wrote: whatever a cluster's names hold, no stream of the program steers a terminal.
+//! Hostile names on the cluster: no output of the program contains their control characters.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -20,10 +20,10 @@ pub const CASES: &[Case] = &[
     ("terminal::names_in_records_are_escaped", records),
 ];
 
-/// Part of the hostile text as it is shown.
+/// The part of the hostile text that remains visible.
 const SHOWN: &str = "]52;c;eHh4";
 
-/// Runs a command; both of its streams are tame, and one of them tells of the name.
+/// Runs a command and requires that both streams contain no control characters.
 fn run_printable(env: &TestEnv, args: &[&str], code: i32) -> (String, String) {
     let mut command = env.command("");
     command.args(args);
@@ -38,7 +38,7 @@ fn assert_escaped(env: &TestEnv, args: &[&str], code: i32) {
     assert!(stdout.contains(SHOWN) || stderr.contains(SHOWN), "{args:?}: {stdout}{stderr}");
 }
 
-/// A group that is called so, with an offset on the orders.
+/// Commits an offset on the orders for a group with this name.
 fn commit(env: &TestEnv, group: &str) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&env.topic("order-events"), 0, Offset::Offset(1)).expect("listed");
@@ -53,18 +53,18 @@ fn members_and_groups(env: &TestEnv) {
     assert_escaped(env, &["lag", "--group", &group, "--fail-if", ">0"], 3);
     assert_escaped(env, &["lag", "--group", &group, "-v", "-X", "debug=all", "-X", &format!("client.id={HOSTILE}")], 0);
     assert_escaped(env, &["lag", "--group", &group, "--group", "nosuch"], 0);
-    assert_escaped(env, &["lag", "--group", &format!("{HOSTILE} of nobody")], 0);
+    assert_escaped(env, &["lag", "--group", &format!("{HOSTILE} missing")], 0);
     assert_escaped(env, &["clean", "--dry-run"], 0);
     let (json, _) = run_printable(env, &["lag", "--group", &group, "--output", "json", "--report", "report.json"], 0);
     let document: Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(document["group"], group.as_str(), "a document says it as it is");
+    assert_eq!(document["group"], group.as_str(), "a document contains the name unchanged");
     assert_printable(&std::fs::read_to_string(env.dir().join("report.json")).expect("read"), "the report");
     let watched = env.dir().join("watched");
     let mut watch = env.command("lag --watch 100ms --csv lag.csv");
     watch.args(["--group", &group]).stdout(std::fs::File::create(&watched).expect("a file"));
     let mut watch = watch.stderr(Stdio::null()).spawn().expect("started");
     let read = |path: &Path| std::fs::read_to_string(path).expect("read");
-    until("three looks", || (read(&watched).lines().count() >= 3).then_some(()));
+    until("three samples are printed", || (read(&watched).lines().count() >= 3).then_some(()));
     let pid = Pid::from_raw(i32::try_from(watch.id()).expect("a pid")).expect("a pid");
     kill_process(pid, Signal::TERM).expect("signalled");
     assert!(watch.wait().expect("ended").success());
@@ -74,7 +74,7 @@ fn members_and_groups(env: &TestEnv) {
         assert!(text.contains(SHOWN), "{text}");
     }
 
-    // The program's own group, with a stranger in it.
+    // The program's own group with a foreign member.
     let member = GroupMember::member(
         env,
         &env.topic("analytics-consumer-group"),
@@ -95,7 +95,7 @@ fn members_and_groups(env: &TestEnv) {
 
 fn records(env: &TestEnv) {
     run_pipeline(env, 20);
-    // Who wrote the topics says whose ledger and whose state it is, and what the restaurants are called.
+    // Writers of the topics choose the group names in ledger and state, and the names of restaurants.
     let order = format!(
         r#"{{"event_type":"OrderPlaced","order_id":{id},"user_id":"u","restaurant_id":{id},"items":[{{"item_id":{id},"quantity":1,"price":1.0}}],"total_amount":1.0,"status":"placed","timestamp":"2026-11-29T10:00:00.000Z"}}"#,
         id = serde_json::to_string(HOSTILE).expect("JSON"),

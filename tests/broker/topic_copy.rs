@@ -1,6 +1,6 @@
-//! Owns copying topics record by record under another prefix, offsets kept: what a restored backup would look like.
+//! Copies of topics under another prefix with the same offsets, like a restored backup.
 
-#![allow(clippy::disallowed_methods, reason = "a producer that is not the program's own")]
+#![allow(clippy::disallowed_methods, reason = "uses its own producer")]
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::groups::{self, GROUP};
 use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
-/// Copies the sources, the analytics state and the group's offsets; `change` may alter the records of the sources.
+/// Copies the sources, the analytics state and the group's offsets; `change` may alter source records.
 pub fn copy_topics(from: &TestEnv, to: &TestEnv, mut change: impl FnMut(&str, &mut StoredRecord)) {
     for (topic, settings) in
         [("order-events", &[][..]), ("inventory-events", &[]), ("analytics-state", &[("cleanup.policy", "compact")])]
@@ -28,7 +28,7 @@ pub fn copy_topics(from: &TestEnv, to: &TestEnv, mut change: impl FnMut(&str, &m
         let positions = |records: &[StoredRecord]| -> Vec<(i32, i64)> {
             records.iter().map(|record| (record.partition, record.offset)).collect()
         };
-        assert_eq!(positions(&to.read(topic)), positions(&records), "{topic}: records stand where they stood");
+        assert_eq!(positions(&to.read(topic)), positions(&records), "{topic}: positions are kept");
     }
     let renamed = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&from.prefix, &to.prefix).into_bytes();
     let state: Vec<(i32, Vec<u8>, Option<Vec<u8>>)> = from
@@ -45,7 +45,7 @@ pub fn copy_topics(from: &TestEnv, to: &TestEnv, mut change: impl FnMut(&str, &m
     groups::set_offsets(to, GROUP, &groups::offsets(from, GROUP));
 }
 
-/// A position without the id of the topic that it was written for: the copy is another topic.
+/// A position without its topic id: the copy is another topic.
 fn without_ids(value: &[u8]) -> Vec<u8> {
     let mut value: Value = serde_json::from_slice(value).expect("JSON");
     value.as_object_mut().expect("an object").remove("topic_id");
@@ -55,7 +55,7 @@ fn without_ids(value: &[u8]) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// Writes the records so that each gets its offset: where one offset is left out stood the marker of a transaction.
+/// Writes each record to its original offset; a missing offset was a transaction marker.
 fn copy_source(from: &TestEnv, to: &TestEnv, topic: &str, records: &[StoredRecord]) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &to.broker).set("acks", "all");
@@ -93,7 +93,7 @@ fn copy_source(from: &TestEnv, to: &TestEnv, topic: &str, records: &[StoredRecor
     }
 }
 
-/// With another record timestamp than the original's: nothing that is counted may depend on it.
+/// The copy has another timestamp: no metric may depend on it.
 fn send(producer: &BaseProducer, topic: &str, record: &StoredRecord) {
     let mut copy_topics: BaseRecord<'_, [u8], [u8]> =
         BaseRecord::to(topic).partition(record.partition).timestamp(record.timestamp - 86_400_000);

@@ -1,4 +1,4 @@
-//! Owns what stands behind a topic's name: another topic than before, other settings, or a state that is not whole.
+//! Recreated topics, wrong topic settings, and changelogs that lost records.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +26,10 @@ pub const CASES: &[Case] = &[
 
 const INVENTORY: &str = "inventory-consumer-group";
 
-/// Ends that are found out by a stopped process must come before its session ends.
+/// A suspended process must find the error before its session expires.
 const LONG_TIMEOUTS: &str = "-X session.timeout.ms=60000 -X transaction.timeout.ms=50000";
 
-/// An order of the smallest kind, of so many units of an item.
+/// A minimal order of one item.
 fn order(number: usize, item: &str, quantity: u32) -> Vec<u8> {
     json!({
         "event_type": "OrderPlaced", "order_id": format!("n{number}"), "user_id": "u", "restaurant_id": "r1",
@@ -40,14 +40,14 @@ fn order(number: usize, item: &str, quantity: u32) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Places orders of one unit each on partition 0.
+/// Writes orders of one unit each to partition 0.
 fn place(env: &TestEnv, count: usize, item: &str) {
     let orders: Vec<Vec<u8>> = (0..count).map(|number| order(number, item, 1)).collect();
     let records: Vec<_> = orders.iter().map(|order| (0, Some(b"r1".as_slice()), Some(order.as_slice()))).collect();
     env.put("order-events", &records);
 }
 
-/// A topic set with this many orders, all of them decided.
+/// Creates a topic with this many decided orders.
 fn produce_and_decide(env: &TestEnv, count: usize) {
     env.create_topic("order-events", 1, &[]);
     place(env, count, "A");
@@ -59,7 +59,7 @@ fn recreate(env: &TestEnv, topic: &str, settings: &[(&str, &str)]) {
     env.create_topic(topic, 1, settings);
 }
 
-/// Does something while the command stands still, so that it finds all of it done at once.
+/// Does some work while the command is suspended, so that it finds all of it at once.
 fn while_stopped(running: &Running, work: impl FnOnce()) {
     running.signal(Signal::STOP);
     work();
@@ -71,13 +71,14 @@ fn assert_recreated_error(run: &Run, env: &TestEnv, topic: &str) {
     assert!(run.stderr.contains(&message), "{}", run.stderr);
 }
 
-/// Nothing of a topic that was made again is committed. Kafka deletes the old topic's offsets a while after it, or leaves one.
+/// Requires that nothing of a recreated topic is committed. Kafka deletes the old topic's offsets after a while, or
+/// keeps one.
 fn assert_no_new_commit(env: &TestEnv, group: &str, topic: &str, committed: &[Option<i64>]) {
     let now = env.committed(group, topic);
     assert!(now == [None] || now == committed, "{now:?} is not {committed:?}");
 }
 
-/// The group's position in a state, by source topic; the ledger's under `order-events`.
+/// The group's last position in a changelog, by source topic. The ledger's is listed under `order-events`.
 fn last_positions(env: &TestEnv, topic: &str) -> BTreeMap<String, (Vec<u8>, Value)> {
     let of = |record: StoredRecord| {
         let key = record.key.expect("a key");
@@ -89,19 +90,22 @@ fn last_positions(env: &TestEnv, topic: &str) -> BTreeMap<String, (Vec<u8>, Valu
     env.read(topic).into_iter().filter_map(of).collect()
 }
 
-/// The offsets of the orders that decisions are about, in the order of the decisions.
+/// Source offsets of the decisions, in order.
 fn sources(env: &TestEnv) -> Vec<i64> {
-    env.read("inventory-events").iter().map(|record| record.json()["source"]["offset"].as_i64().expect("one")).collect()
+    env.read("inventory-events")
+        .iter()
+        .map(|record| record.json()["source"]["offset"].as_i64().expect("an offset"))
+        .collect()
 }
 
 fn live_inventory(env: &TestEnv) {
     produce_and_decide(env, 50);
     let old: Vec<i64> = sources(env);
-    // Each record is committed at once: no look that comes now and then is in time.
+    // Each record is committed at once: a periodic check would be too late.
     let live = env.start(&format!("inventory --opening-stock 1000 --commit-interval 1ms {LONG_TIMEOUTS}"));
-    until("it is a member", || (env.members(INVENTORY).len() == 1).then_some(()));
+    until("the command has joined its group", || (env.members(INVENTORY).len() == 1).then_some(()));
     place(env, 1, "A");
-    until("it decides", || (env.progress(INVENTORY, "order-events") > 50).then_some(()));
+    until("the order is decided", || (env.progress(INVENTORY, "order-events") > 50).then_some(()));
     while_stopped(&live, || {
         recreate(env, "order-events", &[]);
         place(env, 200, "A");
@@ -110,9 +114,9 @@ fn live_inventory(env: &TestEnv) {
     assert_recreated_error(&run, env, "order-events");
     assert!(run.stderr.contains("the ledger belongs to") && run.stderr.contains("--start-over"), "{}", run.stderr);
     assert_no_new_commit(env, INVENTORY, "order-events", &[Some(51)]);
-    assert_eq!(sources(env).len(), old.len() + 1, "and none of its orders is decided");
+    assert_eq!(sources(env).len(), old.len() + 1, "no order of the new topic is decided");
 
-    // Nobody is led to skip what the new one holds.
+    // No hint suggests a command that skips the new records.
     for args in ["", " --resume-from-ledger"] {
         let run = env.run(&format!("inventory --until-end --opening-stock 1000{args}")).expect(7);
         assert_recreated_error(&run, env, "order-events");
@@ -120,9 +124,9 @@ fn live_inventory(env: &TestEnv) {
     }
     let document = env.document("inventory --until-end --opening-stock 1000 --start-over");
     assert_eq!(document["orders"], 200);
-    assert_eq!(sources(env)[old.len() + 1..], (0..200).collect::<Vec<i64>>(), "each of them once");
+    assert_eq!(sources(env)[old.len() + 1..], (0..200).collect::<Vec<i64>>(), "each new order is decided once");
     place(env, 10, "A");
-    // Where the topic is the same the flag does nothing.
+    // Without a recreated topic the flag has no effect.
     assert_eq!(env.document("inventory --until-end --opening-stock 1000 --start-over")["orders"], 10);
     let last = env.read("inventory-events").pop().expect("decisions").json();
     assert_eq!(last["on_hand"], 1_000 - 210, "the stock is of the new orders alone");
@@ -134,12 +138,13 @@ fn live_analytics(env: &TestEnv) {
         env.run("analytics --from-beginning").expect(0);
         let before = env.watermarks(topic)[0].1;
         let live = env.start(&format!("analytics {LONG_TIMEOUTS}"));
-        until("it is a member", || (env.members(GROUP).len() == 1).then_some(()));
+        until("the command has joined its group", || (env.members(GROUP).len() == 1).then_some(()));
         place(env, 1, "A");
         env.run("inventory --until-end --opening-stock 1000 --start-over").expect(0);
         let end = env.settled_watermarks(topic)[0].1;
         assert!(end > before);
-        let committed = until("it counts", || Some(env.committed(GROUP, topic)).filter(|now| *now == [Some(end)]));
+        let committed =
+            until("the order is counted", || Some(env.committed(GROUP, topic)).filter(|now| *now == [Some(end)]));
         while_stopped(&live, || {
             recreate(env, topic, &[]);
             let orders: Vec<Vec<u8>> = (0..200).map(|number| order(number, "A", 1)).collect();
@@ -152,20 +157,20 @@ fn live_analytics(env: &TestEnv) {
         assert_no_new_commit(env, GROUP, topic, &committed);
         let document = env.run("replay --output json").expect(3).document();
         let causes = document["causes"].as_array().expect("causes");
-        let cause = causes.iter().find(|cause| cause["topic"] == env.topic(topic)).expect("one of it");
+        let cause = causes.iter().find(|cause| cause["topic"] == env.topic(topic)).expect("a cause for the topic");
         assert_eq!(cause["cause"], "topic_recreated", "{document}");
         assert_ne!(cause["id_before"], cause["id_after"]);
     }
 }
 
-/// The new log ends before the old offset: the client notices that itself.
+/// The new log ends before the old offset, which the client detects itself.
 fn live_shorter(env: &TestEnv) {
     produce_and_decide(env, 50);
     env.run("analytics --until-end").expect(0);
     let live =
         ["inventory --opening-stock 1000", "analytics"].map(|args| env.start(&format!("{args} {LONG_TIMEOUTS}")));
     for group in [INVENTORY, GROUP] {
-        until("it is a member", || (env.members(group).len() == 1).then_some(()));
+        until("the command has joined its group", || (env.members(group).len() == 1).then_some(()));
     }
     let to_all = |signal| {
         for running in &live {
@@ -194,9 +199,9 @@ fn live_outputs(env: &TestEnv) {
     ] {
         let before = env.progress(INVENTORY, "order-events");
         let live = env.start(&format!("inventory --opening-stock 1000 {LONG_TIMEOUTS}"));
-        until("it is a member", || (env.members(INVENTORY).len() == 1).then_some(()));
+        until("the command has joined its group", || (env.members(INVENTORY).len() == 1).then_some(()));
         place(env, 1, "A");
-        until("it decides", || (env.progress(INVENTORY, "order-events") > before).then_some(()));
+        until("the order is decided", || (env.progress(INVENTORY, "order-events") > before).then_some(()));
         let committed = env.progress(INVENTORY, "order-events");
         while_stopped(&live, || {
             recreate(env, topic, settings);
@@ -205,13 +210,13 @@ fn live_outputs(env: &TestEnv) {
         let run = live.end().expect(7);
         assert_recreated_error(&run, env, topic);
         assert!(run.stderr.contains(reason), "{}", run.stderr);
-        assert_eq!(env.progress(INVENTORY, "order-events"), committed, "{topic}: nothing is committed any more");
+        assert_eq!(env.progress(INVENTORY, "order-events"), committed, "{topic}: nothing more is committed");
         if topic != "inventory-ledger" {
             let document = env.document("inventory --until-end --opening-stock 1000");
-            assert_eq!(document["orders"], 3, "{topic}: who starts again goes on from the last commit");
+            assert_eq!(document["orders"], 3, "{topic}: the next run continues from the last commit");
         }
     }
-    // Without its ledger there is no stock.
+    // Without the ledger the stock cannot be restored.
     let run = env.run("inventory --until-end --opening-stock 1000").expect(7);
     assert!(run.stderr.contains("the ledger is gone"), "{}", run.stderr);
 }
@@ -234,10 +239,10 @@ fn between_runs(env: &TestEnv) {
     assert_eq!(env.document("inventory --until-end --opening-stock 1000 --start-over")["orders"], 200);
     let ledger: BTreeMap<_, _> =
         env.read("inventory-ledger").into_iter().map(|record| (record.key.expect("a key"), record.value)).collect();
-    assert_eq!(ledger.get(br#"["r1","A"]"#.as_slice()), Some(&None), "what is not ordered any more is deleted");
+    assert_eq!(ledger.get(br#"["r1","A"]"#.as_slice()), Some(&None), "items without orders are deleted");
     assert!(matches!(ledger.get(br#"["r1","B"]"#.as_slice()), Some(Some(_))));
 
-    // Counted again as a whole, with a way back to nothing of the old topic.
+    // Everything is counted again, and an undo to the old topic is impossible.
     let document = env.document("analytics --from-beginning");
     assert_eq!(document["total_orders"], 200);
     let run = env.run("replay --undo").expect(7);
@@ -254,14 +259,14 @@ fn analytics_starts_over(env: &TestEnv) {
     place(env, 70, "B");
     let document = env.document("analytics --until-end --start-over");
     assert_eq!(document["total_orders"], 70, "the new orders, each once");
-    assert_eq!(document["inventory"]["reserved_orders"], 50, "and the decisions are those of the same topic as before");
+    assert_eq!(document["inventory"]["reserved_orders"], 50, "the decisions are still those of the old orders");
     assert_offsets_match_positions(env, GROUP);
     place(env, 5, "B");
     assert_eq!(env.document("analytics --until-end")["total_orders"], 75);
     assert_eq!(env.document("replay")["verdict"], "identical");
 }
 
-/// As an older version wrote it.
+/// A position as an older version wrote it.
 fn without_id(position: &Value) -> Vec<u8> {
     let mut older = position.clone();
     for field in ["topic_id", "holds"] {
@@ -288,7 +293,7 @@ fn positions_without_id(env: &TestEnv) {
     assert!(ids.len() == 3 && ids.iter().all(Value::is_string), "{ids:?}");
     assert_eq!(env.document("replay")["verdict"], "identical");
 
-    // Of an older position it cannot be said which topic it is of: both ways on are told, and neither is taken.
+    // An older position does not identify its topic: both flags are suggested, and none is assumed.
     for (key, position) in last_positions(env, "inventory-ledger").values() {
         env.put("inventory-ledger", &[(0, Some(key), Some(&without_id(position)))]);
     }
@@ -302,7 +307,7 @@ fn positions_without_id(env: &TestEnv) {
 fn truncated(env: &TestEnv) {
     produce_and_decide(env, 50);
     env.run("analytics --until-end").expect(0);
-    // Offset and state behind the end, as a log leaves them that lost its tail.
+    // Offset and state beyond the end of the log, as after a truncation.
     for (group, state) in [(INVENTORY, "inventory-ledger"), (GROUP, "analytics-state")] {
         let (key, mut position) = last_positions(env, state)[&env.topic("order-events")].clone();
         let end = position["next_offset"].as_i64().expect("an offset") + 30;
@@ -319,7 +324,8 @@ fn truncated(env: &TestEnv) {
     assert_eq!(document["causes"][0]["cause"], "log_truncated", "{document}");
 }
 
-/// What a command is refused with for a setting, and the command that sets it right: all that is asked for is there.
+/// Requires that a command is refused for a topic setting with the command that corrects it, and runs that command on
+/// Kafka.
 fn assert_refused(env: &TestEnv, args: &str, topic: &str, found: &str, wanted: &str) {
     let run = env.run(args).expect(7);
     let name = env.topic(topic);
@@ -341,7 +347,7 @@ const POLICY: &str = "cleanup.policy";
 fn cleanup_policies(env: &TestEnv) {
     let inventory = "inventory --until-end --opening-stock 1000";
     for (number, policy) in ["delete", "compact,delete"].into_iter().enumerate() {
-        // As an admin or the broker itself makes them, before the first run and behind it.
+        // Created by an admin or the broker, before the first run and after it.
         let fresh = env.other(&number.to_string());
         fresh.create_topic("order-events", 1, &[]);
         fresh.create_topic("inventory-ledger", 1, &[(POLICY, policy)]);
@@ -349,7 +355,7 @@ fn cleanup_policies(env: &TestEnv) {
         place(&fresh, 3, "A");
         let found = format!("{POLICY}={policy}");
         assert_refused(&fresh, inventory, "inventory-ledger", &found, "cleanup.policy=compact");
-        assert_eq!(fresh.watermarks("inventory-ledger"), [(0, 0)], "and nothing was done");
+        assert_eq!(fresh.watermarks("inventory-ledger"), [(0, 0)], "nothing was written");
         assert_refused(&fresh, "analytics --until-end", "analytics-state", &found, "cleanup.policy=compact");
         for args in ["analytics --from-beginning", "replay", "replay --undo"] {
             if !fresh.is_kafka() {
@@ -373,7 +379,7 @@ fn cleanup_policies(env: &TestEnv) {
         ("inventory-events", "analytics --until-end"),
         ("order-events-dlq", inventory),
     ] {
-        // The only one that is set: the dead letters need their size, too, and that is looked at later.
+        // The size limit of the dead letters is not set and is checked later than the policy.
         env.set_config(topic, POLICY, "compact");
         assert_refused(env, args, topic, "cleanup.policy=compact", "cleanup.policy=delete");
         if topic != "order-events-dlq" {
@@ -390,7 +396,7 @@ fn small_changelogs(env: &TestEnv) {
     assert_refused(env, "inventory --until-end", "inventory-ledger", found, "max.message.bytes=16384");
 }
 
-/// Deletes what a changelog holds below an offset, as retention does where its policy is another for a while.
+/// Deletes the records of a changelog below an offset, as retention does under another cleanup policy.
 fn delete_changelog_records(env: &TestEnv, changelog: &str, before: i64) {
     env.set_config(changelog, POLICY, "delete");
     env.delete_records(changelog, 0, before);
@@ -409,7 +415,7 @@ fn lost_ledger_records(env: &TestEnv) {
         let run = env.run(&format!("inventory --until-end --opening-stock 1000{args}")).expect(7);
         assert!(run.stderr.contains("state_lost") && run.stderr.contains("1 of 2 items are present"), "{}", run.stderr);
     }
-    assert_eq!(env.read("inventory-events").len(), decisions, "nothing is sold twice");
+    assert_eq!(env.read("inventory-events").len(), decisions, "no order is decided");
 }
 
 fn lost_state_records(env: &TestEnv) {
@@ -418,23 +424,23 @@ fn lost_state_records(env: &TestEnv) {
     let report = || std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("a report");
     let report_before = report();
     let old = env.watermarks("analytics-state")[0].1;
-    // Another minute: the first one is in no record any more, and the totals are.
+    // Another minute: the first minute exists only in deleted records, the totals do not.
     let mut later: Value = serde_json::from_slice(&order(0, "B", 1)).expect("JSON");
     later["timestamp"] = json!("2026-11-29T11:00:00.000Z");
     env.put("order-events", &[(0, Some(b"r1"), Some(later.to_string().as_bytes()))]);
     env.run("inventory --until-end --opening-stock 1000").expect(0);
     let live = env.start(&format!("analytics --every 100ms {LONG_TIMEOUTS}"));
-    until("it counts", || (env.progress(GROUP, "order-events") > 100).then_some(()));
-    until("it has counted", || {
+    until("the order is counted", || (env.progress(GROUP, "order-events") > 100).then_some(()));
+    until("all decisions are counted", || {
         let end = env.settled_watermarks("inventory-events")[0].1;
         (env.committed(GROUP, "inventory-events") == [Some(end)]).then_some(())
     });
     delete_changelog_records(env, "analytics-state", old);
-    // The last word of a run is read anew, and must be no wrong number.
+    // The final report reads the state again and must not print a wrong number.
     live.signal(Signal::INT);
     let run = live.end().expect(7);
     assert!(run.stderr.contains("state_lost"), "{}", run.stderr);
-    assert_eq!(report(), report_before, "and the file is the one of the run before");
+    assert_eq!(report(), report_before, "the file of the previous run is unchanged");
     let run = env.run("analytics --until-end").expect(7);
     assert!(run.stderr.contains("state_lost") && run.stderr.contains("--from-beginning"), "{}", run.stderr);
     for args in ["replay", "replay --shadow"] {

@@ -1,5 +1,5 @@
-//! Owns batches that cannot be read: damaged on their way by a proxy, or larger than the client takes. Every command that reads them
-//! ends with 7 and says where, none counts what is not as it was written, and damage that passes is lived through.
+//! Batches that cannot be read: corrupted by a proxy, or larger than the client accepts. Every command that reads them
+//! exits 7 and names the position, no corrupt record is counted, and transient corruption is retried.
 
 use super::Case;
 use super::dead_letters::{order, producer, put, repeated_noise, text};
@@ -23,20 +23,20 @@ pub const CASES: &[Case] = &[
 
 const ORDERS: &str = "produce --count 400 --partitions 2 --seed 51 -X batch.num.messages=20";
 
-/// A batch in the middle of the orders' first partition.
+/// A proxy that corrupts the batch at this offset, and the environment behind it.
 fn corrupted(env: &TestEnv, topic: &str, offset: i64, how: CorruptionKind, times: u64) -> (Proxy, TestEnv) {
     let proxy = Proxy::new(&env.broker);
     let topic: &'static str = env.topic(topic).leak();
-    proxy.add(Rule::new(ApiKey::Fetch, Action::Corruption(Corruption { topic, partition: 0, offset, how, times })));
+    proxy.add(Rule::new(ApiKey::Fetch, Action::Corrupt(Corruption { topic, partition: 0, offset, how, times })));
     let through = env.through(&proxy.address());
     (proxy, through)
 }
 
-/// The offset at which the refused batch begins; the message names topic and partition, the hint says what to do.
+/// The offset of the refused batch. Also requires topic and partition in the message, and a hint.
 fn refused_at(env: &TestEnv, topic: &str, run: &Run) -> i64 {
     assert_eq!(run.code(), 7, "\nstdout:\n{}\nstderr:\n{}", run.stdout, run.stderr);
-    let told = run.stderr.split_once("error: the batch at offset ").map(|(_, rest)| rest);
-    let (offset, rest) = told.and_then(|rest| rest.split_once(" of ")).expect(&run.stderr);
+    let found = run.stderr.split_once("error: the batch at offset ").map(|(_, rest)| rest);
+    let (offset, rest) = found.and_then(|rest| rest.split_once(" of ")).expect(&run.stderr);
     assert!(rest.starts_with(&format!("{}/0 cannot be read: ", env.topic(topic))), "{}", run.stderr);
     let hints = ["kafka-delete-records", "-X receive.message.max.bytes=1000000000"];
     assert!(hints.iter().any(|hint| run.stderr.contains(hint)), "{}", run.stderr);
@@ -45,7 +45,7 @@ fn refused_at(env: &TestEnv, topic: &str, run: &Run) -> i64 {
 
 fn flipped_bits(env: &TestEnv) {
     env.run(ORDERS).expect(0);
-    // Each in the middle of its work: a group that has read nothing, and one whose next record is in the batch.
+    // A group that has read nothing, and one whose next record is in the batch.
     let (proxy, through) = corrupted(env, "order-events", 60, CorruptionKind::Bit, u64::MAX);
     let mut found = Vec::new();
     for args in ["inventory --until-end", "lag", "analytics --from-beginning", "analytics --until-end", "analytics"] {
@@ -55,7 +55,7 @@ fn flipped_bits(env: &TestEnv) {
     assert!(proxy.counts().corrupted > 10, "{}", proxy.counts().corrupted);
     let refused = env.run("analytics --from-beginning -X check.crcs=false").expect(2);
     assert!(refused.stderr.contains("check.crcs"), "{}", refused.stderr);
-    // Without the damage everything is there, and a replay reads it again.
+    // Without the corruption everything can be read, and a replay reads it again.
     env.run("analytics --until-end").expect(0);
     for args in ["replay", "replay --shadow"] {
         assert_eq!(refused_at(env, "order-events", &through.run(args)), found[0], "{args}");
@@ -86,7 +86,7 @@ fn every_kind(env: &TestEnv) {
     }
 }
 
-/// The library says nothing of them: whoever reads must notice that nothing comes.
+/// librdkafka reports nothing for such records: the reader must notice that none arrive.
 fn unparsed(env: &TestEnv) {
     env.run(ORDERS).expect(0);
     let (_proxy, through) = corrupted(env, "order-events", 60, CorruptionKind::Records, u64::MAX);
@@ -101,10 +101,10 @@ fn unparsed(env: &TestEnv) {
 fn committed_before(env: &TestEnv) {
     env.run(ORDERS).expect(0);
     let (proxy, through) = corrupted(env, "order-events", 60, CorruptionKind::Bit, u64::MAX);
-    // A transaction that would be open for long.
+    // A transaction that would stay open for long.
     let args = "inventory --until-end --commit-interval 9s";
     let at = refused_at(env, "order-events", &through.run(args));
-    assert_eq!(env.committed(GROUP, "order-events")[0], Some(at), "everything before it is decided");
+    assert_eq!(env.committed(GROUP, "order-events")[0], Some(at), "everything before the batch is decided");
     proxy.clear();
     through.run(&format!("inventory {SHORT_TIMEOUTS} --until-end")).expect(0);
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
@@ -129,26 +129,26 @@ fn behind_what_is_read(env: &TestEnv) {
     env.run(ORDERS).expect(0);
     let (_proxy, through) = corrupted(env, "order-events", 60, CorruptionKind::Bit, u64::MAX);
     let at = refused_at(env, "order-events", &through.run(&format!("inventory {SHORT_TIMEOUTS} --until-end")));
-    // As far as it is whole.
+    // Up to the batch all records are readable.
     env.set_offsets("looked-at", "order-events", &[(0, at - 5), (1, 0)]);
     through.run(&format!("lag --group {}", env.topic("looked-at"))).expect(0);
-    // As its hint says.
+    // The command of the hint.
     env.delete_records("order-events", 0, 100);
     through.run("analytics --from-beginning").expect(0);
     let gone = through.run("inventory --until-end").expect(7);
     assert!(gone.stderr.contains("offsets were deleted unread"), "{}", gone.stderr);
 }
 
-/// The client's own limits, instead of batches of 100 MB.
+/// Lowers the limits of the client, instead of writing batches of 100 MB.
 fn too_large(env: &TestEnv) {
     env.create_topic("order-events", 2, &[("max.message.bytes", "4000000")]);
     let topic = env.topic("order-events");
     let small = "-X receive.message.max.bytes=1500000 -X fetch.max.bytes=1000000";
     let large = "-X receive.message.max.bytes=200000000";
     put(&producer(env, "none"), &topic, None, &order("before"), OwnedHeaders::new());
-    // Larger than an answer may be.
+    // Larger than a response may be.
     put(&producer(env, "none"), &topic, None, &repeated_noise(1_800_000, 1), OwnedHeaders::new());
-    // Larger when it is decompressed.
+    // Larger after decompression.
     put(&producer(env, "zstd"), &topic, None, &text(5_000_000), OwnedHeaders::new());
     put(&producer(env, "none"), &topic, None, &order("behind"), OwnedHeaders::new());
     for (at, read) in [(1, small), (2, "-X receive.message.max.bytes=2500000 -X fetch.max.bytes=1000000")] {

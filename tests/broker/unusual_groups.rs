@@ -1,4 +1,4 @@
-//! Owns the groups that a consumer's requests do not fit: without a name, with NUL in it, share groups, and none at all.
+//! Groups that ordinary requests do not fit: empty names, names with NUL, share groups, and groups that do not exist.
 
 use kafka_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use kafka_protocol::messages::list_groups_request::ListGroupsRequest;
@@ -27,7 +27,7 @@ fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// Commits an offset in the name of a group that no library would name.
+/// Commits an offset for a group name that client libraries reject.
 fn commit(client: &mut Client, group: &str, topic: &str) {
     let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(1);
     let topic = OffsetCommitRequestTopic::default()
@@ -47,7 +47,7 @@ fn listed(client: &mut Client) -> Vec<String> {
     groups.into_iter().map(|group| group.group_id.to_string()).collect()
 }
 
-/// Takes them away, whatever the case has left of them.
+/// Deletes the groups; some may already be deleted.
 fn delete(client: &mut Client, groups: &[String]) {
     let names = groups.iter().map(|group| GroupId(text(group))).collect();
     client.request(0, &DeleteGroupsRequest::default().with_groups_names(names));
@@ -56,8 +56,9 @@ fn delete(client: &mut Client, groups: &[String]) {
 fn unnamable(env: &TestEnv) {
     let mut client = Client::connect(&env.broker);
     env.run("produce --count 10 --seed 1 --partitions 2").expect(0);
-    let (topic, odd) = (env.topic("order-events"), env.topic("odd"));
-    let groups = [String::new(), "\0".to_owned(), odd.clone(), format!("{odd}\0one"), format!("{odd}\0two")];
+    let (topic, unnamable) = (env.topic("order-events"), env.topic("odd"));
+    let groups =
+        [String::new(), "\0".to_owned(), unnamable.clone(), format!("{unnamable}\0one"), format!("{unnamable}\0two")];
     for group in &groups {
         commit(&mut client, group, &topic);
     }
@@ -68,24 +69,24 @@ fn unnamable(env: &TestEnv) {
     let left = listed(&mut client);
     delete(&mut client, &groups);
 
-    assert!(nothing.expect(0).stdout.starts_with("Nothing to delete: "), "they are of no other prefix");
-    assert!(shown.expect(0).stdout.contains("no consumer group answers to this name"), "they are shown");
+    assert!(nothing.expect(0).stdout.starts_with("Nothing to delete: "), "the groups belong to another prefix");
+    assert!(shown.expect(0).stdout.contains("no consumer group answers to this name"), "the groups are listed");
     let document = done.expect(0).document();
     let name = |row: &Value| row["name"].as_str().expect("a name").to_owned();
     let rows = |list: &str| document[list].as_array().expect("rows").iter().map(name).collect::<Vec<_>>();
-    // The one without a name has read this prefix only, and can be asked.
-    assert_eq!(rows("groups"), [String::new(), odd.clone()]);
-    assert_eq!(rows("kept"), [odd.clone(), odd.clone()], "a row each");
+    // The group with the empty name has read only this prefix, and can be described.
+    assert_eq!(rows("groups"), [String::new(), unnamable.clone()]);
+    assert_eq!(rows("kept"), [unnamable.clone(), unnamable.clone()], "one row per group");
     assert_eq!(document["kept"][0]["reason"], "other_kind");
     assert_eq!(env.topics(), Vec::<String>::new());
-    assert!(left.contains(&groups[3]) && left.contains(&groups[4]), "what stays is there: {left:?}");
-    assert!(!left.contains(&odd) && !left.contains(&groups[0]), "what was deleted is gone: {left:?}");
+    assert!(left.contains(&groups[3]) && left.contains(&groups[4]), "kept groups still exist: {left:?}");
+    assert!(!left.contains(&unnamable) && !left.contains(&groups[0]), "deleted groups do not exist: {left:?}");
 }
 
-/// Runs `lag` with a condition, and requires its code and what it says on stderr.
-fn gate(env: &TestEnv, args: &str, code: i32, told: &str) -> Value {
+/// Runs `lag` with a condition; requires its exit code and a text on stderr.
+fn gate(env: &TestEnv, args: &str, code: i32, message: &str) -> Value {
     let run = env.run(&format!("lag {args} --output json")).expect(code);
-    assert!(run.stderr.contains(told), "{args}: {}", run.stderr);
+    assert!(run.stderr.contains(message), "{args}: {}", run.stderr);
     let document = run.document();
     let group = document.get("groups").map_or(&document, |groups| &groups[0]);
     assert_eq!(group["fails"], code == 3, "{document}");
@@ -94,14 +95,14 @@ fn gate(env: &TestEnv, args: &str, code: i32, told: &str) -> Value {
 }
 
 fn unjudged(env: &TestEnv) {
-    let nobody = env.topic("nobody");
-    gate(env, &format!("--group {nobody} --fail-if >1000"), 3, "the group does not exist");
-    gate(env, &format!("--group {nobody} --fail-if >30s"), 3, "--allow-missing");
-    gate(env, &format!("--group {nobody} --fail-if >1000 --allow-missing"), 0, "does not exist");
+    let missing = env.topic("missing");
+    gate(env, &format!("--group {missing} --fail-if >1000"), 3, "the group does not exist");
+    gate(env, &format!("--group {missing} --fail-if >30s"), 3, "--allow-missing");
+    gate(env, &format!("--group {missing} --fail-if >1000 --allow-missing"), 0, "does not exist");
     gate(env, "--fail-if >1000", 3, "the group does not exist");
     gate(env, "--fail-if >1000 --allow-missing", 0, "does not exist");
-    // A watch does not wait for it either.
-    let watch = env.run(&format!("lag --group {nobody} --watch 50ms --fail-if >1000")).expect(3);
+    // A watch does not wait for the group either.
+    let watch = env.run(&format!("lag --group {missing} --watch 50ms --fail-if >1000")).expect(3);
     assert!(watch.stderr.contains("the group does not exist"), "{}", watch.stderr);
 
     env.create_topic("foreign", 2, &[]);
@@ -152,6 +153,6 @@ fn share(env: &TestEnv) {
     }
     let document = env.document("clean --dry-run");
     assert_eq!((&document["kept"][0]["name"], &document["kept"][0]["reason"]), (&json!(group), &json!("other_kind")));
-    assert_eq!(client.request(1, &beat(-1, None)).error_code, 0, "it leaves");
+    assert_eq!(client.request(1, &beat(-1, None)).error_code, 0, "the member leaves");
     delete(&mut client, &[group]);
 }

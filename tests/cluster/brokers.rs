@@ -1,5 +1,5 @@
-//! The three-node cluster under test, which `FOODSTREAM_TEST_CLUSTER` names by its port: its nodes are stopped, killed,
-//! paused and started by `scripts/kafka`, and what it says about leaders and replicas is asked of it directly.
+//! The three-node cluster under test. `FOODSTREAM_TEST_CLUSTER` is its port; `scripts/kafka` stops, kills, pauses and
+//! starts its nodes, and a client reads leaders and replicas from its metadata.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,26 +13,25 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{kafka_tool, until};
 
-/// The variable that has the port of the cluster.
 const VARIABLE: &str = "FOODSTREAM_TEST_CLUSTER";
 
 /// The numbers of the nodes, which are also their broker ids.
 pub const NODES: [i32; 3] = [1, 2, 3];
 
-/// A topic and a partition of it.
+/// Topic and partition number.
 pub type TopicPartition = (String, i32);
 
-/// The port that was named.
+/// The port in `FOODSTREAM_TEST_CLUSTER`.
 fn port() -> Option<String> {
     std::env::var(VARIABLE).ok().filter(|port| !port.is_empty())
 }
 
-/// The bootstrap list of the cluster that was named.
+/// The bootstrap servers of the cluster.
 pub fn named() -> Option<String> {
     Cluster::named().map(|cluster| cluster.bootstrap)
 }
 
-/// A cluster of `scripts/kafka start --nodes 3`.
+/// A cluster started by `scripts/kafka start --nodes 3`.
 pub struct Cluster {
     port: String,
     pub bootstrap: String,
@@ -47,14 +46,14 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// Whether it has a leader, and all of its replicas are in sync.
+    /// Whether the partition has a leader and all of its replicas are in sync.
     fn is_full(&self) -> bool {
         self.leader >= 0 && self.in_sync.len() == self.replicas.len()
     }
 }
 
 impl Cluster {
-    /// The one that was named, whether its nodes run or not.
+    /// The cluster at the port in `FOODSTREAM_TEST_CLUSTER`, whether its nodes run or not.
     pub fn named() -> Option<Self> {
         let mut cluster = Self { port: port()?, bootstrap: String::new() };
         let (output, _) = cluster.script(&["status"], &[0, 1, 3]);
@@ -62,14 +61,14 @@ impl Cluster {
         assert_eq!(
             bootstrap.split(',').count(),
             NODES.len(),
-            "{VARIABLE}={}: no cluster there: {output}",
+            "{VARIABLE}={}: no cluster at this port: {output}",
             cluster.port
         );
         bootstrap.clone_into(&mut cluster.bootstrap);
         Some(cluster)
     }
 
-    /// Runs `scripts/kafka`; its stdout and stderr, if it ends with one of these codes.
+    /// Runs `scripts/kafka`; returns stdout and stderr, and requires one of these exit codes.
     fn script(&self, args: &[&str], codes: &[i32]) -> (String, String) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
         let mut command = Command::new(script);
@@ -86,17 +85,17 @@ impl Cluster {
         self.script(&[command, "--node", &node.to_string()], &[0]);
     }
 
-    /// Ends a node by SIGTERM; it hands over its leaders.
+    /// Stops a node with SIGTERM; it hands over its leaders.
     pub fn stop(&self, node: i32) {
         self.node("stop", node);
     }
 
-    /// Ends a node by SIGKILL.
+    /// Kills a node with SIGKILL.
     pub fn kill(&self, node: i32) {
         self.node("kill", node);
     }
 
-    /// Starts a node; it serves when this returns, and its replicas may be behind.
+    /// Starts a node and waits until it serves. Its replicas may still be behind.
     pub fn start(&self, node: i32) {
         self.node("start", node);
     }
@@ -109,7 +108,7 @@ impl Cluster {
         self.node("resume", node);
     }
 
-    /// The process id of a node that runs. A signal sent to it arrives at once; the script takes a tenth of a second.
+    /// The process id of a running node. A direct signal arrives at once, while the script takes 0.1 s.
     pub fn process(&self, node: i32) -> Pid {
         let (_, output) = self.script(&["status"], &[0, 1, 3]);
         let line = output.lines().find(|line| line.contains(&format!("node {node}: "))).expect("a line for the node");
@@ -117,13 +116,13 @@ impl Cluster {
         Pid::from_raw(pid.unwrap_or_else(|| panic!("{line}"))).expect("a pid")
     }
 
-    /// Kills a process of [`Cluster::process`] without a word, and clears away behind it.
+    /// Kills the process of a node directly, then lets the script clean up.
     pub fn kill_at_once(&self, node: i32, process: Pid) {
         kill_process(process, Signal::KILL).expect("killed");
         self.kill(node);
     }
 
-    /// Starts and resumes whatever node is away, and waits until every replica is in sync.
+    /// Resumes and starts all nodes, and waits until every replica is in sync.
     pub fn restore(&self) {
         let (_, output) = self.script(&["status"], &[0, 1, 3]);
         for node in NODES {
@@ -135,7 +134,7 @@ impl Cluster {
         self.until_in_sync();
     }
 
-    /// Waits until three brokers are known and every partition has all of its replicas in sync.
+    /// Waits until there are three brokers and every partition has all replicas in sync.
     pub fn until_in_sync(&self) {
         let observer = self.observer();
         let mut in_sync_count = 0;
@@ -143,14 +142,14 @@ impl Cluster {
             let is_full = observer.metadata().is_some_and(|(brokers, partitions)| {
                 brokers == NODES.len() && partitions.values().all(Replication::is_full)
             });
-            // Twice, as a broker may not know yet what the controller has decided.
+            // Several times in a row, because a broker may not have the controller's latest state.
             in_sync_count = if is_full { in_sync_count + 1 } else { 0 };
             std::thread::sleep(Duration::from_millis(100));
             (in_sync_count >= 3).then_some(())
         });
     }
 
-    /// A client of its own, which knows nothing of what was.
+    /// A new client without cached metadata.
     pub fn observer(&self) -> Observer {
         let client = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
@@ -161,31 +160,31 @@ impl Cluster {
         Observer { client }
     }
 
-    /// Leader and replicas of the partitions whose topics begin with a prefix.
+    /// Leaders and replicas of the partitions whose topics have a prefix.
     pub fn partitions(&self, prefix: &str) -> BTreeMap<TopicPartition, Replication> {
         let observer = self.observer();
-        until("metadata", || observer.partitions(&[prefix]))
+        until("metadata is available", || observer.partitions(&[prefix]))
     }
 
-    /// One of Kafka's own tools; its stdout, if it succeeds.
+    /// Runs one of Kafka's own tools; returns its stdout.
     pub fn tool(&self, name: &str, args: &str) -> String {
         kafka_tool(&self.bootstrap, name, args)
     }
 }
 
-/// A client that asks the cluster about itself.
+/// A client that reads cluster metadata.
 pub struct Observer {
     client: BaseConsumer,
 }
 
 impl Observer {
-    /// How many brokers there are, and every partition; nothing where the broker that was asked does not answer.
+    /// The number of brokers, and every partition; `None` if the broker does not respond.
     pub fn metadata(&self) -> Option<(usize, BTreeMap<TopicPartition, Replication>)> {
         let metadata = self.client.fetch_metadata(None, Duration::from_millis(500)).ok()?;
         Some((metadata.brokers().len(), partitions(&metadata)))
     }
 
-    /// The partitions whose topics begin with one of these prefixes.
+    /// The partitions whose topics have one of these prefixes.
     pub fn partitions(&self, prefixes: &[&str]) -> Option<BTreeMap<TopicPartition, Replication>> {
         let (_, mut partitions) = self.metadata()?;
         partitions.retain(|(topic, _), _| prefixes.iter().any(|prefix| topic.starts_with(prefix)));

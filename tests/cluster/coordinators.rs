@@ -1,4 +1,4 @@
-//! The node that coordinates a transaction is killed at the worst moment: the offsets are in the transaction, its end is not.
+//! The transaction coordinator is killed after the offsets were added to a transaction and before its end.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use super::workload::{self, INVENTORY, NAMED_INVENTORY};
 pub const CASES: &[Case] =
     &[("coordinator_killed_between_offsets_and_end", coordinator_killed_between_offsets_and_end)];
 
-/// How long the question for stable offsets waits: longer than a commit takes whose end is already decided.
+/// Timeout of a request for stable offsets: longer than a decided commit takes to complete.
 const PENDING: Duration = Duration::from_millis(700);
 
 fn coordinator_killed_between_offsets_and_end(cluster: &Cluster, env: &TestEnv) {
     let mut processes = Processes::new(env, ExitRule::Clean);
     processes.start(workload::PRODUCE);
     workload::until_orders_arrive(&mut processes);
-    // Hardly anything but commits, so that a stop falls into one.
+    // Commits almost continuously, so that a suspension hits a commit.
     processes.start(&format!("{NAMED_INVENTORY} --commit-interval 1ms"));
     processes.start(workload::NAMED_ANALYTICS);
     workload::until_at_work(&mut processes);
@@ -40,7 +40,7 @@ fn coordinator_killed_between_offsets_and_end(cluster: &Cluster, env: &TestEnv) 
     workload::finish("coordinator_killed_between_offsets_and_end", &mut processes, problems);
 }
 
-/// The node that coordinates the transactions of an id that begins with this.
+/// The node that coordinates the transactional ids with this prefix.
 fn coordinator(cluster: &Cluster, id: &str) -> i32 {
     let listed = cluster.tool("kafka-transactions", "list");
     let line = listed.lines().find(|line| line.starts_with(id)).unwrap_or_else(|| panic!("{id} in\n{listed}"));
@@ -48,10 +48,10 @@ fn coordinator(cluster: &Cluster, id: &str) -> i32 {
     node.unwrap_or_else(|| panic!("{line}"))
 }
 
-/// Stops `inventory` in the middle of a commit: its offsets are pending, and stay so while it stands still.
+/// Suspends `inventory` in the middle of a commit, so that its offsets are pending and stay so.
 fn stop_before_end(processes: &Processes<'_>) {
     let env = processes.fresh_env();
-    // It waits for pending offsets as long as it is let.
+    // A `read_committed` client waits for pending offsets until its timeout.
     let stable = ClientConfig::new()
         .set("bootstrap.servers", &env.broker)
         .set("group.id", env.topic(INVENTORY))
@@ -60,7 +60,7 @@ fn stop_before_end(processes: &Processes<'_>) {
         .expect("a consumer");
     let mut list = TopicPartitionList::new();
     list.add_partition_range(&env.topic("order-events"), 0, env.partitions("order-events") - 1);
-    // Connected, and answered once.
+    // Connects and waits for a first response.
     stable.committed_offsets(list.clone(), STEP_TIMEOUT).expect("committed offsets");
     let start = Instant::now();
     loop {
@@ -69,9 +69,9 @@ fn stop_before_end(processes: &Processes<'_>) {
             return;
         }
         processes.signal("inventory", Signal::CONT);
-        assert!(processes.runs("inventory"), "inventory ended before anything was done to it");
-        assert!(start.elapsed() < STEP_TIMEOUT, "no stop fell between the offsets and the end of a transaction");
-        // Its next commits.
+        assert!(processes.runs("inventory"), "inventory ended before the coordinator was killed");
+        assert!(start.elapsed() < STEP_TIMEOUT, "no suspension hit a commit");
+        // Lets it commit some more.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,4 +1,4 @@
-//! The table of how every process of a case ended, and the rules by which an end is right.
+//! Table of how every process of a case ended, and the rules for expected ends.
 
 use std::fmt;
 use std::time::Instant;
@@ -10,14 +10,14 @@ use super::brokers::Cluster;
 use super::schemas::output_problems;
 use super::support::TestEnv;
 
-pub const CASES: &[Case] = &[("wrong_ends_are_problems", ends_are_judged)];
+pub const CASES: &[Case] = &[("unexpected_ends_are_problems", unexpected_ends)];
 
 /// How a process may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitRule {
-    /// On Ctrl-C only, with 0; a command with a goal (`produce`) with 130, and one that is repeated by itself with 0.
+    /// Only on Ctrl-C: with 0, or with 130 for `produce`, which has a goal. A repeated command ends by itself with 0.
     Clean,
-    /// As `Clean`; or with 4 and words that name a partition without a leader.
+    /// As `Clean`, or with 4 and an error that names a partition without a leader.
     Leaderless,
     /// By itself, with this code.
     ByItself(i32),
@@ -27,9 +27,9 @@ pub enum ExitRule {
 #[derive(Debug, Clone)]
 pub struct ProcessEnd {
     pub at: Instant,
-    /// Nothing where it was killed by a signal.
+    /// `None` if it was killed by a signal.
     pub code: Option<i32>,
-    /// Killed by the harness, as it did not end.
+    /// The harness killed it because it did not end.
     pub hung: bool,
     pub stdout: String,
     pub stderr: String,
@@ -44,32 +44,31 @@ impl ProcessEnd {
         }
     }
 
-    /// What it said at its end: from its error on, or its last lines.
-    fn last_words(&self) -> String {
+    /// Its stderr from the error on, or the last lines.
+    fn error_text(&self) -> String {
         let text = self.stderr.trim_end();
-        let from = text.rfind("error:").or_else(|| text.rmatch_indices('\n').nth(2).map(|(place, _)| place));
+        let from = text.rfind("error:").or_else(|| text.rmatch_indices('\n').nth(2).map(|(at, _)| at));
         text[from.unwrap_or(0)..].trim().replace('\n', "\n      ")
     }
 
-    /// Whether it gave up with 4 for a partition that it names and that has no leader.
+    /// Whether it exited with 4 and named a partition without a leader.
     fn is_leaderless(&self) -> bool {
         self.code == Some(4) && names_a_partition_without_leader(&self.stderr)
     }
 }
 
-/// Whether an error says which partition has no leader.
+/// Whether an error names a partition without a leader.
 pub fn names_a_partition_without_leader(stderr: &str) -> bool {
     let text = stderr.rsplit("error:").next().unwrap_or_default().to_lowercase();
-    let is_place = |word: &str| {
+    let is_partition = |word: &str| {
         let number = word.rsplit_once(['/', '-', '[']).map(|(_, number)| number.trim_end_matches(']'));
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let mut parts = text.split(|mark: char| mark.is_whitespace() || ",;:()".contains(mark));
-    let names_partition = text.contains("partition ") || parts.any(is_place);
+    let names_partition = text.contains("partition ") || parts.any(is_partition);
     text.contains("leader") && names_partition
 }
 
-/// A line of the table.
 #[derive(Debug)]
 struct Row {
     name: String,
@@ -83,9 +82,9 @@ pub struct ExitTable {
     disturbances: Vec<(Instant, String)>,
     rows: Vec<Row>,
     ends: Vec<(String, ProcessEnd)>,
-    /// Of processes: all, and those that ended by themselves.
+    /// Number of processes, and of those that ended by themselves.
     processes: [usize; 2],
-    /// Of runs of repeated commands: all, and those that ended as they must not.
+    /// Number of runs of repeated commands, and of those that failed.
     runs: [usize; 2],
 }
 
@@ -103,7 +102,7 @@ impl ExitTable {
         table
     }
 
-    /// Adds a process; whether it ended by itself, before it was to be stopped.
+    /// Adds a process; `by_itself` means that it ended before it was stopped.
     pub fn add(&mut self, name: &str, end: ProcessEnd, by_itself: bool, rule: ExitRule) {
         let is_right = is_allowed(name, &end, by_itself, rule);
         self.processes[0] += 1;
@@ -112,7 +111,7 @@ impl ExitTable {
         self.ends.push((name.to_owned(), end));
     }
 
-    /// Adds the runs of a repeated command: the words of each, its end, and whether that came by itself where it was not to.
+    /// Adds the runs of a repeated command: arguments, end, and whether it ended before it was stopped.
     pub fn add_runs(&mut self, name: &str, runs: Vec<(String, ProcessEnd, bool)>, rule: ExitRule) {
         let is_wrong = |end: &ProcessEnd, early: bool| {
             early && !(rule == ExitRule::Leaderless && end.is_leaderless())
@@ -124,9 +123,9 @@ impl ExitTable {
         self.runs[1] += wrong;
         let how = format!("{} runs, {wrong} failed", runs.len());
         self.rows.push(Row { name: name.to_owned(), how, is_problem: runs.is_empty() });
-        for (text, end, early) in runs {
+        for (args, end, early) in runs {
             if is_wrong(&end, early) {
-                self.push(format!("  {text}"), &end, if early { "by itself" } else { "" }, false);
+                self.push(format!("  {args}"), &end, if early { "by itself" } else { "" }, false);
             }
         }
     }
@@ -134,13 +133,13 @@ impl ExitTable {
     fn push(&mut self, name: String, end: &ProcessEnd, manner: &str, is_right: bool) {
         let documents = output_problems(&end.stdout);
         let mut how = vec![format!("{} {manner} {}", end.exit_text(), self.moment(end.at)).replace("  ", " ")];
-        how.extend((!is_right).then(|| end.last_words()));
+        how.extend((!is_right).then(|| end.error_text()));
         how.extend((!documents.is_empty()).then(|| format!("{documents:#?}")));
         let how = how.join("\n      ");
         self.rows.push(Row { name, how, is_problem: !is_right || !documents.is_empty() });
     }
 
-    /// Tells a moment by what was done to the cluster before.
+    /// Describes a time by the last disturbance before it.
     fn moment(&self, at: Instant) -> String {
         let since = |from: Instant| at.saturating_duration_since(from).as_secs_f64();
         let before = self.disturbances.iter().rev().find(|(when, _)| *when <= at);
@@ -148,24 +147,23 @@ impl ExitTable {
         format!("at {:.1} s{after}", since(self.begun))
     }
 
-    /// The ends of the processes whose names begin with this.
+    /// The ends of the processes whose names have this prefix.
     pub fn ends<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ProcessEnd> {
         self.ends.iter().filter(move |(found, _)| found.starts_with(name)).map(|(_, end)| end)
     }
 
-    /// The documents that the processes whose names begin with this left.
+    /// The documents of the processes whose names have this prefix.
     pub fn documents(&self, name: &str) -> Vec<Value> {
         self.ends(name).filter_map(|end| serde_json::from_str(&end.stdout).ok()).collect()
     }
 
-    /// What is not as it should be, a line each.
+    /// The unexpected ends, one line each.
     pub fn problems(&self) -> Vec<String> {
         let bad = self.rows.iter().filter(|row| row.is_problem);
         bad.map(|row| format!("{}: {}", row.name.trim_start(), row.how.lines().next().unwrap_or_default())).collect()
     }
 }
 
-/// Whether a process ended as it may.
 fn is_allowed(name: &str, end: &ProcessEnd, by_itself: bool, rule: ExitRule) -> bool {
     let on_request = if name.starts_with("produce") { 130 } else { 0 };
     match rule {
@@ -187,7 +185,7 @@ impl fmt::Display for ExitTable {
     }
 }
 
-fn ends_are_judged(_: &Cluster, _: &TestEnv) {
+fn unexpected_ends(_: &Cluster, _: &TestEnv) {
     let begun = Instant::now();
     let end = |code, stderr: &str| ProcessEnd {
         at: begun,
@@ -216,11 +214,11 @@ fn ends_are_judged(_: &Cluster, _: &TestEnv) {
         ("produce", Some(0), "", false, clean, false),
     ];
     for (name, code, stderr, by_itself, rule, is_right) in cases {
-        let mut table = ExitTable::new(begun, vec![(begun, "nothing is done".to_owned())]);
+        let mut table = ExitTable::new(begun, vec![(begun, "no disturbance".to_owned())]);
         table.add(name, end(code, stderr), by_itself, rule);
         let exit_text = format!("{name} {code:?} {stderr} {by_itself} {rule:?}:\n{table}");
         assert_eq!(table.problems().is_empty(), is_right, "{exit_text}");
-        // A run is to end by itself.
+        // A run must end by itself.
         let mut table = ExitTable::new(begun, Vec::new());
         table.add_runs("runs", vec![("scan".to_owned(), end(code, stderr), false)], rule);
         let is_right = code == Some(0) || rule == either && code == Some(4) && is_right;

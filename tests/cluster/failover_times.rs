@@ -1,5 +1,5 @@
-//! How long a group stands still when the leader of a partition is killed: until the election, and from there to the next
-//! commit. It is printed and not judged.
+//! How long a group makes no progress after a leader was killed: until the election, and from there to the next commit.
+//! The times are printed and not checked.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ pub struct Failovers {
     kills: Vec<Kill>,
 }
 
-/// One kill; times are milliseconds since 1970.
+/// A kill; times are milliseconds since 1970.
 struct Kill {
     node: i32,
     killed: i64,
@@ -32,14 +32,14 @@ fn now() -> i64 {
 }
 
 impl Failovers {
-    /// Kills a node and waits for other leaders of what it led.
+    /// Kills a node and waits for new leaders of its partitions.
     pub fn kill(&mut self, cluster: &Cluster, env: &TestEnv, node: i32) {
         let orders = cluster.partitions(&env.topic("order-events"));
         let of_prefix = env.topic("order-events");
         let led = orders.into_iter().filter(|((topic, _), found)| *topic == of_prefix && found.leader == node);
         let led: BTreeSet<TopicPartition> = led.map(|(place, _)| place).collect();
         let observer = cluster.observer();
-        // It is to know all brokers before one is away.
+        // The client must know all brokers before the node is killed.
         drop(observer.metadata());
         let process = cluster.process(node);
         cluster.kill_at_once(node, process);
@@ -55,7 +55,7 @@ impl Failovers {
         self.kills.push(Kill { node, killed, elected, led });
     }
 
-    /// A line for each kill. The laboratory is at rest.
+    /// A line for each kill. No process may be running.
     pub fn report(&self, env: &TestEnv) -> String {
         let commits = commits(env);
         let mut lines = Vec::new();
@@ -65,7 +65,8 @@ impl Failovers {
                 lines.push(format!("node {}: no election within {ELECTION_TIMEOUT:?}", kill.node));
                 continue;
             };
-            // The last of the partitions that lost their leader. A commit before the election was already under way.
+            // The last commit of the partitions that lost their leader. A commit before the election was already in
+            // progress.
             let next = |place: &TopicPartition| {
                 commits.iter().find(|(at, found)| *at >= elected && found == place).map(|(at, _)| *at)
             };
@@ -90,8 +91,8 @@ impl Failovers {
     }
 }
 
-/// Every commit of the inventory group on `order-events`, from the group's own log: its time and its partition. The time is
-/// that at which its offsets were added to the transaction, a moment before the end of it.
+/// Time and partition of every commit of the inventory group on `order-events`, from `__consumer_offsets`. The time is
+/// that of adding the offsets to the transaction, a moment before its end.
 fn commits(env: &TestEnv) -> Vec<(i64, TopicPartition)> {
     let group = env.topic(INVENTORY);
     let topic = env.topic("order-events");
@@ -107,7 +108,7 @@ fn commits(env: &TestEnv) -> Vec<(i64, TopicPartition)> {
     commits
 }
 
-/// Group, topic and partition of the key of a committed offset: version 0 or 1, two strings, a number.
+/// Group, topic and partition in the key of a committed offset: version 0 or 1, two strings, a number.
 fn offset_key(key: &[u8]) -> Option<(String, TopicPartition)> {
     let (version, rest) = key.split_first_chunk::<2>()?;
     if i16::from_be_bytes(*version) > 1 {

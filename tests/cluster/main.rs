@@ -1,13 +1,13 @@
-//! The cluster suite: the program against three nodes that go away, come back and hand over their leaders while it works.
-//! `FOODSTREAM_TEST_CLUSTER` is the port of a cluster that `scripts/kafka start --nodes 3` started.
+//! Cluster suite: the program on three nodes that stop, come back and hand over leaders while it runs.
+//! `FOODSTREAM_TEST_CLUSTER` is the port of a cluster that was started by `scripts/kafka start --nodes 3`.
 //!
-//! A case runs processes, disturbs the cluster, stops the processes, and then looks at both: how every process ended, and
-//! whether the data is what it must be. Cases run one after another, and leave the cluster whole.
+//! A case starts processes, disturbs the cluster, and stops the processes. Then it checks how every process ended and
+//! whether the data is correct. Cases run one after another and leave the cluster healthy.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test has a clock, an environment and clients of its own, beside the program's"
+    reason = "tests use the clock, the environment and their own clients"
 )]
 
 mod brokers;
@@ -55,16 +55,16 @@ use libtest_mimic::Arguments;
 use brokers::Cluster;
 use support::TestEnv;
 
-/// A test: its name and what it does on the cluster, in a laboratory of its own.
+/// A test case: its name and its function.
 pub type Case = (&'static str, fn(&Cluster, &TestEnv));
 
-/// Runs a case on a cluster that is whole, and leaves it so however the case ends.
+/// Runs a case on a healthy cluster, and restores the cluster afterwards even if the case fails.
 fn run(cluster: &Cluster, name: &str, case: fn(&Cluster, &TestEnv)) {
     cluster.restore();
     let env = TestEnv::new(name, &cluster.bootstrap);
     let outcome = catch_unwind(AssertUnwindSafe(|| case(cluster, &env)));
     cluster.restore();
-    // A node that was killed goes through each of its logs when it starts: topics are kept for a look only.
+    // A killed node recovers every log when it starts, so topics are kept only for inspection.
     if workload::has_wrong_data(&env) {
         eprintln!("the topics of {} are kept", env.prefix);
     } else {
@@ -79,7 +79,7 @@ fn delete_topics(env: &TestEnv) {
     let topics = env.topics();
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
     if !names.is_empty() {
-        env.admin(async |admin, options| admin.delete_topics(&names, options).await.map(drop).expect("asked"));
+        env.admin(async |admin, options| admin.delete_topics(&names, options).await.map(drop).expect("a response"));
     }
 }
 
@@ -88,7 +88,7 @@ fn main() {
     // There is one cluster, and each case disturbs it.
     arguments.test_threads = Some(1);
     let Some(cluster) = Cluster::named() else {
-        eprintln!("skipped: FOODSTREAM_TEST_CLUSTER has no port of `scripts/kafka start --nodes 3`");
+        eprintln!("skipped: FOODSTREAM_TEST_CLUSTER is not set to the port of `scripts/kafka start --nodes 3`");
         return;
     };
     let cluster = Arc::new(cluster);

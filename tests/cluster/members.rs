@@ -1,4 +1,5 @@
-//! Members that start all at once on new topics, and members that come and go while nodes are stopped and killed.
+//! Members that start at the same time on new topics, and members that join and leave while nodes are stopped and
+//! killed.
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use super::processes::Processes;
 use super::support::TestEnv;
 use super::workload;
 
-pub const CASES: &[Case] = &[("first_starts", first_starts), ("members_come_and_go", members_come_and_go)];
+pub const CASES: &[Case] = &[("first_starts", first_starts), ("members_join_and_leave", members_join_and_leave)];
 
-/// How many times everything is started on new topics.
+/// Number of starts, each on new topics.
 const ROUNDS: usize = 8;
 
 fn first_starts(_: &Cluster, env: &TestEnv) {
@@ -19,7 +20,7 @@ fn first_starts(_: &Cluster, env: &TestEnv) {
     for round in 0..ROUNDS {
         let env = env.other(&format!("round{round}"));
         env.run("produce --count 500 --seed 5").expect(0);
-        // Half of them run to the end that they find, the others until they are stopped.
+        // Half of them run until the end of the topics, the others until they are stopped.
         let until_end = round % 2 == 0;
         let finite = if until_end { " --until-end" } else { "" };
         let rule = if until_end { ExitRule::ByItself(0) } else { ExitRule::Clean };
@@ -42,7 +43,7 @@ fn first_starts(_: &Cluster, env: &TestEnv) {
     assert!(problems.is_empty(), "first_starts:\n{}", problems.join("\n"));
 }
 
-fn members_come_and_go(cluster: &Cluster, env: &TestEnv) {
+fn members_join_and_leave(cluster: &Cluster, env: &TestEnv) {
     let mut processes = Processes::new(env, ExitRule::Clean);
     processes.start(workload::PRODUCE);
     workload::until_orders_arrive(&mut processes);
@@ -51,13 +52,13 @@ fn members_come_and_go(cluster: &Cluster, env: &TestEnv) {
     workload::until_at_work(&mut processes);
     workload::start_replays(&mut processes, "");
     for number in 0..4 {
-        // One after another, and none as long as another.
+        // Different lifetimes, so that the members leave one after another.
         let life = Duration::from_millis(3000 + 700 * number);
-        processes.come_and_go("inventory", life);
-        processes.come_and_go(&format!("analytics --metrics-file member{number}.txt"), life);
+        processes.repeat_live("inventory", life);
+        processes.repeat_live(&format!("analytics --metrics-file member{number}.txt"), life);
     }
     for node in NODES {
-        // The second is killed, and back before its session has ended.
+        // The second node is killed, and started again before its session has expired.
         if node == 2 {
             processes.disturb(&format!("node {node} is killed"), || cluster.kill(node));
         } else {
@@ -67,5 +68,5 @@ fn members_come_and_go(cluster: &Cluster, env: &TestEnv) {
         processes.disturb(&format!("node {node} serves"), || cluster.until_in_sync());
     }
     let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
-    workload::finish("members_come_and_go", &mut processes, problems);
+    workload::finish("members_join_and_leave", &mut processes, problems);
 }

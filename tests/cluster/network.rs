@@ -1,5 +1,5 @@
-//! A network in trouble before a cluster that is well: a proxy stands before each node, so nothing fails over and no leader
-//! moves while one of them cannot be reached.
+//! Network faults on a healthy cluster: with a proxy in front of each node, no leader moves while a node is
+//! unreachable.
 
 use std::time::Duration;
 
@@ -13,15 +13,13 @@ use super::proxy::{Action, BlackHole, Proxy, Rule as ReplyRule};
 use super::support::{TestEnv, until};
 use super::{reassignments, workload};
 
-pub const CASES: &[Case] = &[
-    ("nodes_out_of_reach_one_after_another", nodes_out_of_reach),
-    ("truncations_are_believed_when_repeated", truncations),
-];
+pub const CASES: &[Case] =
+    &[("nodes_unreachable_in_turn", nodes_out_of_reach), ("only_repeated_truncations_are_errors", truncations)];
 
-/// How long a node is out of reach: requests in flight time out meanwhile, and the bound of every wait does not pass.
+/// How long a node is unreachable: longer than the request timeout, shorter than the timeout of any command.
 const AWAY: Duration = Duration::from_secs(10);
 
-/// A proxy before each node, and the laboratory behind them.
+/// A proxy for each node, and the environment behind them.
 fn behind_proxies(cluster: &Cluster, env: &TestEnv) -> (Vec<Proxy>, TestEnv) {
     let brokers: Vec<&str> = cluster.bootstrap.split(',').collect();
     let proxies = Proxy::for_each(&brokers);
@@ -34,14 +32,14 @@ fn nodes_out_of_reach(cluster: &Cluster, env: &TestEnv) {
     let mut processes = workload::start(&env, ExitRule::Clean, "");
     let [first, second, third] = &proxies[..] else { panic!("{} proxies", proxies.len()) };
 
-    processes.disturb("nothing passes to and from node 1", || first.stall());
+    processes.disturb("node 1 is unreachable", || first.stall());
     std::thread::sleep(AWAY);
-    processes.disturb("it passes again, and late", || first.resume());
+    processes.disturb("node 1 is reachable again", || first.resume());
     let mut problems = workload::until_progress(&processes);
 
     processes.disturb("replies of node 2 are lost", || second.black_hole(BlackHole::Replies));
     std::thread::sleep(AWAY);
-    processes.disturb("they arrive again", || second.end_black_hole());
+    processes.disturb("replies of node 2 arrive again", || second.end_black_hole());
     problems.extend(workload::until_progress(&processes));
 
     processes.disturb("connections to node 3 are cut and refused", || {
@@ -49,7 +47,7 @@ fn nodes_out_of_reach(cluster: &Cluster, env: &TestEnv) {
         third.cut_within_replies(11);
     });
     std::thread::sleep(AWAY);
-    processes.disturb("they are accepted again", || third.accept());
+    processes.disturb("connections to node 3 are accepted again", || third.accept());
     problems.extend(workload::until_progress(&processes));
 
     processes.disturb("every reply is 200 ms late", || {
@@ -64,13 +62,13 @@ fn nodes_out_of_reach(cluster: &Cluster, env: &TestEnv) {
     assert!(second.counts().dropped > 0, "no reply of node 2 was lost");
     assert!(third.counts().cut > 0, "no connection to node 3 was cut");
     assert!(proxies.iter().all(|proxy| proxy.counts().late > 0), "no reply was late");
-    workload::finish("nodes_out_of_reach_one_after_another", &mut processes, problems);
+    workload::finish("nodes_unreachable_in_turn", &mut processes, problems);
 }
 
-/// A scan that takes some ten seconds behind the late replies below: a batch of a partition at a time.
+/// A scan that takes about ten seconds with the delayed replies below: it fetches one batch of a partition at a time.
 const SLOW_SCAN: &str = "analytics --from-beginning --no-commit -X fetch.message.max.bytes=1000";
 
-/// Lets every node say, to consumers whose leader moves, that the log ends behind its first record: as often as is asked for.
+/// Makes every node respond to `OffsetForLeaderEpoch` with a log of one record, at most `times` times.
 fn truncate(proxies: &[Proxy], times: u64) {
     for proxy in proxies {
         proxy.clear();
@@ -79,12 +77,12 @@ fn truncate(proxies: &[Proxy], times: u64) {
     }
 }
 
-/// How many answers were made to say so.
+/// Number of responses that were truncated.
 fn shortened(proxies: &[Proxy]) -> u64 {
     proxies.iter().map(|proxy| proxy.counts().truncated).sum()
 }
 
-/// The library reports truncations that there are none of when leaders move. One that is repeated is one.
+/// librdkafka reports false truncations when leaders move. Only a repeated report is a truncation.
 fn truncations(cluster: &Cluster, env: &TestEnv) {
     let (proxies, env) = behind_proxies(cluster, env);
     // Many small batches.
@@ -95,10 +93,10 @@ fn truncations(cluster: &Cluster, env: &TestEnv) {
             (|| proxies.iter().map(|proxy| proxy.replies(ApiKey::Fetch)).sum::<u64>(), shortened(&proxies));
         let start = fetched();
         let scan = env.start(SLOW_SCAN);
-        until("the scan reads", || (fetched() > start + 20).then_some(()));
+        until("the scan fetches records", || (fetched() > start + 20).then_some(()));
         reassignments::move_all_leaders(cluster, &env);
         let run = scan.end().expect(code);
-        assert!(shortened(&proxies) > before, "no log was said to be shorter: {}", run.stderr);
+        assert!(shortened(&proxies) > before, "no log was reported as shorter: {}", run.stderr);
         assert_eq!(run.stderr.contains("truncation detected"), code != 0, "{}", run.stderr);
     }
     truncate(&proxies, 0);
@@ -110,11 +108,11 @@ fn truncations(cluster: &Cluster, env: &TestEnv) {
     workload::until_at_work(&mut processes);
     truncate(&proxies, 2);
     let before = shortened(&proxies);
-    processes.disturb("every leader moves, and logs are said to be shorter", || {
+    processes.disturb("every leader moves, and logs are reported as shorter", || {
         reassignments::move_all_leaders(cluster, &env);
-        until("a log was said to be shorter", || (shortened(&proxies) > before).then_some(()));
+        until("a log is reported as shorter", || (shortened(&proxies) > before).then_some(()));
     });
     let problems = workload::until_progress(&processes);
     proxies.iter().for_each(Proxy::clear);
-    workload::finish("truncations_are_believed_when_repeated", &mut processes, problems);
+    workload::finish("only_repeated_truncations_are_errors", &mut processes, problems);
 }

@@ -1,4 +1,4 @@
-//! Nodes that go away and come back while everything runs: stopped in turn, killed in turn, two at once, and paused.
+//! Nodes that go down and come back: stopped in turn, killed in turn, two at once, and paused.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,10 @@ pub const CASES: &[Case] = &[
     ("a_partition_without_leader_is_named", a_partition_without_leader_is_named),
 ];
 
-/// How long a killed node is away: twice as long as its session lasts.
+/// How long a killed node stays down: twice its session timeout.
 const AWAY: Duration = Duration::from_secs(12);
 
-/// Lets a time pass in which a node is away.
+/// Sleeps until `time` has passed since the node went down.
 fn away(since: Instant, time: Duration) {
     std::thread::sleep(time.saturating_sub(since.elapsed()));
 }
@@ -54,7 +54,7 @@ fn killed_nodes(cluster: &Cluster, env: &TestEnv) {
 }
 
 fn two_of_three_down(cluster: &Cluster, env: &TestEnv) {
-    // With one node nothing can be written and no leader elected, until the nodes are back, half a minute later.
+    // With one node of three nothing can be written and no leader elected for half a minute.
     let mut processes = workload::start(env, ExitRule::Clean, "--timeout 90s");
     let killed = Instant::now();
     processes.disturb("nodes 2 and 3 are killed", || {
@@ -73,13 +73,13 @@ fn one_node_paused(cluster: &Cluster, env: &TestEnv) {
     let paused = Instant::now();
     processes.disturb(&format!("node {leader} is paused"), || cluster.pause(leader));
     away(paused, Duration::from_secs(10));
-    processes.disturb(&format!("node {leader} continues"), || cluster.resume(leader));
+    processes.disturb(&format!("node {leader} is resumed"), || cluster.resume(leader));
     processes.disturb("all replicas catch up", || cluster.until_in_sync());
     let problems = processes.disturb("every replica is in sync", || workload::until_progress(&processes));
     workload::finish("one_node_paused", &mut processes, problems);
 }
 
-/// A partition whose only replica is away has no leader, however long one waits.
+/// A partition whose only replica is down has no leader until the node comes back.
 fn a_partition_without_leader_is_named(cluster: &Cluster, env: &TestEnv) {
     let topic = env.topic("order-events");
     cluster.tool("kafka-topics", &format!("--create --topic {topic} --replica-assignment 1,2,3"));

@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::exit_table::{ExitRule, ExitTable, ProcessEnd};
 use super::support::{STEP_TIMEOUT, TestEnv};
 
-/// How long a process may take to end after Ctrl-C. It may have to wait for a broker, whose bound is 30 s.
+/// Time limit from Ctrl-C to the end. A process may have to wait for a broker, for at most 30 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Between two runs of a command that is repeated, so that they do not take all of the machine.
+/// Pause between two runs of a repeated command, to leave time for other processes.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A process that runs until it is stopped.
@@ -25,10 +25,10 @@ struct Process {
     rule: ExitRule,
 }
 
-/// The words of a run, its end, and whether that came by itself where it was not to.
+/// Arguments and end of each run, and whether it ended before it was stopped.
 type Runs = Arc<Mutex<Vec<(String, ProcessEnd, bool)>>>;
 
-/// Commands that are run again and again.
+/// Commands that are run repeatedly.
 struct Repeated {
     name: String,
     runs: Runs,
@@ -63,7 +63,7 @@ impl<'env> Processes<'env> {
         self.env
     }
 
-    /// The laboratory with clients that know nothing of how the cluster was.
+    /// The environment with new clients, which have no cached metadata.
     pub fn fresh_env(&self) -> TestEnv {
         self.env.named(&self.env.prefix)
     }
@@ -73,30 +73,30 @@ impl<'env> Processes<'env> {
         self.start_with(args, self.rule);
     }
 
-    /// The same with a rule of its own.
+    /// Starts a process with its own exit rule.
     pub fn start_with(&mut self, args: &str, rule: ExitRule) {
         let started = Started::of(&mut self.env.command(args));
         self.running.push(Process { name: args.to_owned(), started, rule });
     }
 
-    /// Runs commands in turn, each to its end, until the processes are stopped.
+    /// Runs commands in turn until the processes are stopped.
     pub fn repeat(&mut self, name: &str, args: &[&str]) {
         let commands = args.iter().map(|args| ((*args).to_owned(), self.env.command(args))).collect();
         self.repeat_with(name, commands, |started, _| (started.wait(STEP_TIMEOUT), false));
     }
 
-    /// The same in another laboratory.
+    /// The same in another environment.
     pub fn repeat_in_env(&mut self, env: TestEnv, name: &str, args: &[&str]) {
         let commands = args.iter().map(|args| ((*args).to_owned(), env.command(args))).collect();
-        // The laboratory lives as long as its commands.
+        // Keeps the directory of the environment as long as its commands run.
         self.repeat_with(name, commands, move |started, _| {
             let _folder = env.dir();
             (started.wait(STEP_TIMEOUT), false)
         });
     }
 
-    /// Runs a command that goes on until it is stopped, for a while, again and again.
-    pub fn come_and_go(&mut self, args: &str, life: Duration) {
+    /// Repeatedly starts a live command and stops it after `life`.
+    pub fn repeat_live(&mut self, args: &str, life: Duration) {
         let command = vec![(args.to_owned(), self.env.command(args))];
         self.repeat_with(args, command, move |started, stopping| {
             let start = Instant::now();
@@ -132,7 +132,7 @@ impl<'env> Processes<'env> {
         self.repeated.push(Repeated { name: name.to_owned(), runs, thread });
     }
 
-    /// Does something to the cluster, which the table names beside the ends that follow it.
+    /// Disturbs the cluster, and records it for the table.
     pub fn disturb<T>(&self, what: &str, act: impl FnOnce() -> T) -> T {
         self.disturbances.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), what.to_owned()));
         act()
@@ -142,17 +142,18 @@ impl<'env> Processes<'env> {
         self.running.iter().filter(move |process| process.name.starts_with(name)).map(|process| &process.started)
     }
 
-    /// Whether a process whose name begins with this still runs.
+    /// Whether a process whose name has this prefix still runs.
     pub fn runs(&self, name: &str) -> bool {
         self.named(name).any(|started| started.end.get().is_none())
     }
 
-    /// Sends a signal to the processes whose names begin with this.
+    /// Sends a signal to the processes whose names have this prefix.
     pub fn signal(&self, name: &str, signal: Signal) {
         self.named(name).for_each(|started| started.signal(signal));
     }
 
-    /// Waits for the end of the processes whose names begin with this; what still runs then is stopped like the rest.
+    /// Waits for the end of the processes whose names have this prefix. Those that still run after the limit are
+    /// stopped later.
     pub fn until_ended(&self, name: &str, bound: Duration) {
         let start = Instant::now();
         while self.runs(name) && start.elapsed() < bound {
@@ -160,13 +161,13 @@ impl<'env> Processes<'env> {
         }
     }
 
-    /// Stops everything, by Ctrl-C, and waits for all ends.
+    /// Stops everything with Ctrl-C and waits for all ends.
     pub fn finish(&mut self) -> ExitTable {
         self.stopping.store(true, Ordering::Relaxed);
         let disturbances = std::mem::take(&mut *self.disturbances.lock().unwrap_or_else(PoisonError::into_inner));
         let mut table = ExitTable::new(self.begun, disturbances);
         for repeated in std::mem::take(&mut self.repeated) {
-            repeated.thread.join().expect("it does not panic");
+            repeated.thread.join().expect("the thread does not panic");
             let runs = std::mem::take(&mut *repeated.runs.lock().unwrap_or_else(PoisonError::into_inner));
             table.add_runs(&repeated.name, runs, self.rule);
         }
@@ -186,10 +187,9 @@ impl Drop for Processes<'_> {
     }
 }
 
-/// A process that was started.
 struct Started {
     pid: Pid,
-    /// Set by the thread that waits for it.
+    /// Set by the thread that waits for the process.
     end: Arc<OnceLock<ProcessEnd>>,
 }
 
@@ -210,15 +210,14 @@ impl Started {
         Self { pid, end }
     }
 
-    /// Sends a signal, unless the process has ended.
     fn signal(&self, signal: Signal) {
         if self.end.get().is_none() {
-            // It may end at this moment.
+            // The process may end at this moment.
             kill_process(self.pid, signal).ok();
         }
     }
 
-    /// Waits for its end; if it does not come to one it is killed.
+    /// Waits for the end; kills the process after the limit.
     fn wait(&self, bound: Duration) -> ProcessEnd {
         let start = Instant::now();
         let mut hung = false;

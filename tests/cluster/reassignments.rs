@@ -1,4 +1,4 @@
-//! Leaders and replicas that move while all nodes run, and partitions that are added.
+//! Moved leaders, reassigned replicas and added partitions while all nodes run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,39 +16,40 @@ pub const CASES: &[Case] = &[
     ("partitions_added", partitions_added),
 ];
 
-/// How soon members must notice that partitions were added: they ask for metadata every second here.
+/// Time limit for members to notice added partitions. They refresh metadata every second here.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(45);
 
 fn leaders_elected_and_every_partition_reassigned(cluster: &Cluster, env: &TestEnv) {
     let mut processes = workload::start(env, ExitRule::Clean, "");
-    // Another replica is preferred each time, and an election makes it the leader.
+    // Another replica becomes the preferred leader, and an election makes it the leader.
     for turn in 0..2 {
         let replicas = |partition, _: &[i32]| rotated(partition + turn);
-        processes.disturb(&format!("other leaders are preferred, round {turn}"), || reassign(cluster, env, replicas));
+        processes.disturb(&format!("other preferred leaders, round {turn}"), || reassign(cluster, env, replicas));
         processes.disturb("the preferred leaders are elected", || {
             cluster.tool("kafka-leader-election", "--election-type preferred --all-topic-partitions");
         });
     }
-    // Two replicas, the same number elsewhere, and all three again: each partition is copied to another node and leaves one.
+    // Two replicas, two other replicas, and all three again: each partition is copied to another node and removed from
+    // one.
     for turn in 0..2 {
         let replicas = |partition, _: &[i32]| rotated(partition + turn)[..2].to_vec();
-        processes.disturb("every partition has two replicas elsewhere", || reassign(cluster, env, replicas));
+        processes.disturb("every partition has two other replicas", || reassign(cluster, env, replicas));
     }
     processes.disturb("every partition has three replicas", || {
         reassign(cluster, env, |partition, _| rotated(partition));
     });
-    let problems = processes.disturb("all is moved", || workload::until_progress(&processes));
+    let problems = processes.disturb("every partition is reassigned", || workload::until_progress(&processes));
     workload::finish("leaders_elected_and_every_partition_reassigned", &mut processes, problems);
 }
 
-/// The three nodes from another one on.
+/// The three nodes, starting with another one.
 fn rotated(by: i32) -> Vec<i32> {
     let mut nodes = NODES.to_vec();
     nodes.rotate_left(usize::try_from(by).expect("not negative") % NODES.len());
     nodes
 }
 
-/// Makes another replica the leader of every partition of the laboratory and of the internal topics.
+/// Makes another replica the leader of every partition of this test and of the internal topics.
 pub fn move_all_leaders(cluster: &Cluster, env: &TestEnv) {
     reassign(cluster, env, |_, now| {
         let mut replicas = now.to_vec();
@@ -58,12 +59,12 @@ pub fn move_all_leaders(cluster: &Cluster, env: &TestEnv) {
     cluster.tool("kafka-leader-election", "--election-type preferred --all-topic-partitions");
 }
 
-/// Gives every partition of the laboratory and of the internal topics the replicas that are asked for by its number and those
-/// that it has, and waits until it has them.
+/// Reassigns every partition of this test and of the internal topics to `replicas(partition, current)`, and waits until
+/// all are in sync.
 fn reassign(cluster: &Cluster, env: &TestEnv, replicas: impl Fn(i32, &[i32]) -> Vec<i32>) {
     let observer = cluster.observer();
     let metadata = || observer.partitions(&[&env.prefix, "__"]);
-    let now = until("metadata", metadata);
+    let now = until("metadata is available", metadata);
     let wanted: BTreeMap<TopicPartition, Vec<i32>> =
         now.into_iter().map(|(place, now)| (place.clone(), replicas(place.1, &now.replicas))).collect();
     let mut plan = String::new();
@@ -109,7 +110,7 @@ fn partitions_added(cluster: &Cluster, env: &TestEnv) {
         let message = end.stderr.rsplit("error: ").next().unwrap_or_default();
         let both = |number: &str| message.split(|mark: char| !mark.is_ascii_digit()).any(|found| found == number);
         if !(both("6") && both("8") && message.contains("hint: ")) {
-            problems.push(format!("it does not name 6 and 8 partitions and what to do: {}", message.trim()));
+            problems.push(format!("no mention of 6 and 8 partitions, or no hint: {}", message.trim()));
         }
     }
     assert!(problems.is_empty(), "partitions_added:\n{}", problems.join("\n"));

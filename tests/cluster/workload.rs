@@ -1,5 +1,5 @@
-//! What runs in most cases: orders arriving at a rate, two members in each group, a watch on lag, and scans; and the check
-//! of the data that they leave.
+//! The workload of most cases: orders at a fixed rate, two members in each group, a lag watch, scans and replays; and
+//! the check of the data afterwards.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use super::support::TestEnv;
 
 pub const INVENTORY: &str = "inventory-consumer-group";
 pub const ANALYTICS: &str = "analytics-consumer-group";
-/// The stock settings that `inventory` has by default.
+/// The default stock settings of `inventory`.
 const OPENING_STOCK: i64 = 100;
 const RESTOCK_MILLIS: i64 = 3_600_000;
 
-/// How long a group may take until it commits again on a cluster that is whole: a session that times out, a rebalance, and
-/// a restore, with room for a busy machine.
+/// Time limit for a group to commit again on a healthy cluster: a session timeout, a rebalance and a restore, with
+/// reserve for a busy machine.
 const PROGRESS_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The words of the processes whose ends other cases look at.
+/// Command lines whose ends are checked by other cases.
 pub const PRODUCE: &str = "produce --count 1000000 --rate 100/s --poison-rate 0.5% --output json";
 pub const NAMED_INVENTORY: &str = "inventory --instance-id till";
 pub const NAMED_ANALYTICS: &str = "analytics --instance-id desk";
@@ -45,16 +45,15 @@ pub fn start<'env>(env: &'env TestEnv, rule: ExitRule, args: &str) -> Processes<
     processes
 }
 
-/// The topics whose analytics group is rewound and brought back all the time, beside those of the case.
+/// The topics whose analytics group is replayed continuously, separate from those of the case.
 const REPLAYED: &str = "replayed";
-/// How many orders they have.
 const REPLAYED_ORDERS: u64 = 2000;
 
-/// Starts the replays.
+/// Starts continuous replays.
 pub fn start_replays(processes: &mut Processes<'_>, args: &str) {
     let env = processes.env().other(REPLAYED);
     env.run(&format!("produce --count {REPLAYED_ORDERS} --seed 6")).expect(0);
-    // Twice, so that there is a switch to undo also where a replay did not come to its own.
+    // Twice, so that there is a switch to undo even if a replay fails before its own.
     for _ in 0..2 {
         env.run("analytics --from-beginning").expect(0);
     }
@@ -62,7 +61,7 @@ pub fn start_replays(processes: &mut Processes<'_>, args: &str) {
     processes.repeat_in_env(env, "replays", &commands.each_ref().map(|args| args.trim_end()));
 }
 
-/// What is not right with the group that was replayed, if there is one.
+/// Problems of the group that was replayed, if there is one.
 fn replay_problems(env: &TestEnv) -> Vec<String> {
     let env = env.other(REPLAYED);
     if env.topics().is_empty() {
@@ -80,7 +79,7 @@ pub fn until_orders_arrive(processes: &mut Processes<'_>) {
     wait(processes, "orders arrive", |env| !env.topics().is_empty());
 }
 
-/// Waits until both groups have committed as many orders; says which of them has not.
+/// Waits until both groups have committed this many orders; returns the groups that have not.
 pub fn until_all_is_read(processes: &Processes<'_>, orders: i64) -> Vec<String> {
     let env = processes.fresh_env();
     let mut problems = Vec::new();
@@ -88,7 +87,7 @@ pub fn until_all_is_read(processes: &Processes<'_>, orders: i64) -> Vec<String> 
         let start = Instant::now();
         while processes.runs(command) && env.progress(group, "order-events") < orders {
             if start.elapsed() > PROGRESS_TIMEOUT {
-                problems.push(format!("{command}: not all is read after {PROGRESS_TIMEOUT:?}"));
+                problems.push(format!("{command}: some orders are not read after {PROGRESS_TIMEOUT:?}"));
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -103,7 +102,7 @@ pub fn until_at_work(processes: &mut Processes<'_>) {
     wait(processes, "analytics commits", |env| env.progress(ANALYTICS, "inventory-events") > 0);
 }
 
-/// Waits until both groups have committed beyond where they are now, and says which of them does not.
+/// Waits until both groups have committed more than now; returns the groups that have not.
 pub fn until_progress(processes: &Processes<'_>) -> Vec<String> {
     let env = processes.fresh_env();
     let groups = [("inventory", INVENTORY), ("analytics", ANALYTICS)];
@@ -111,10 +110,10 @@ pub fn until_progress(processes: &Processes<'_>) -> Vec<String> {
     let before = groups.map(|(_, group)| env.progress(group, "order-events"));
     for ((command, group), before) in groups.into_iter().zip(before) {
         let start = Instant::now();
-        // Who has ended is in the table, and nothing more comes of it.
+        // A process that has ended is in the table and makes no more progress.
         while processes.runs(command) && processes.runs("produce") && env.progress(group, "order-events") <= before {
             if start.elapsed() > PROGRESS_TIMEOUT {
-                problems.push(format!("{command}: no commit for {PROGRESS_TIMEOUT:?} on a cluster that is whole"));
+                problems.push(format!("{command}: no commit for {PROGRESS_TIMEOUT:?} on a healthy cluster"));
                 break;
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -127,20 +126,23 @@ fn wait(processes: &mut Processes<'_>, what: &str, holds: impl Fn(&TestEnv) -> b
     let env = processes.fresh_env();
     let start = Instant::now();
     while !holds(&env) {
-        assert!(start.elapsed() < PROGRESS_TIMEOUT, "{what}: not within {PROGRESS_TIMEOUT:?}\n{}", processes.finish());
+        assert!(
+            start.elapsed() < PROGRESS_TIMEOUT,
+            "timed out after {PROGRESS_TIMEOUT:?} waiting until {what}\n{}",
+            processes.finish()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Stops everything, and prints how it ended.
+/// Stops everything and prints the table of ends.
 pub fn stop(name: &str, processes: &mut Processes<'_>) -> ExitTable {
     let table = processes.finish();
     eprintln!("{name}:\n{table}");
     table
 }
 
-/// Lets both groups read to the end, and fails with whatever is not as it should be: ends, data, and what the case found
-/// itself.
+/// Checks the ends, the data after both groups have read everything, and the problems that the case found.
 pub fn check(name: &str, processes: &Processes<'_>, table: &ExitTable, mut problems: Vec<String>) {
     problems.extend(table.problems());
     match check_data(&processes.fresh_env(), table.documents("produce").first()) {
@@ -154,10 +156,10 @@ pub fn check(name: &str, processes: &Processes<'_>, table: &ExitTable, mut probl
     assert!(problems.is_empty(), "{name}:\n{}", problems.join("\n"));
 }
 
-/// The file that is left where the data was not what it must be.
+/// A marker file that is written if the data is wrong.
 const MARKER: &str = "data-is-wrong";
 
-/// Whether the data of a case was judged and is not what it must be.
+/// Whether the check has found wrong data.
 pub fn has_wrong_data(env: &TestEnv) -> bool {
     env.dir().join(MARKER).exists()
 }
@@ -168,12 +170,12 @@ pub fn finish(name: &str, processes: &mut Processes<'_>, problems: Vec<String>) 
     check(name, processes, &table, problems);
 }
 
-/// Checks all data of a laboratory at rest: every order decided once, every metric recounted, nothing lost that `produce` says
-/// was acknowledged.
+/// Checks the data after all processes have stopped: every order is decided once, metrics match the model, and every
+/// record that `produce` reports as acknowledged exists.
 pub fn check_data(env: &TestEnv, produced: Option<&Value>) -> Result<String, Vec<String>> {
     let mut problems = Vec::new();
-    // The named members are still listed in their groups for as long as their session lasts: who comes under the name
-    // need not wait for that.
+    // The members with instance ids stay in their groups until their sessions expire. A process with the same instance
+    // id need not wait for that.
     let commands = [format!("{NAMED_INVENTORY} --until-end"), format!("{NAMED_ANALYTICS} --until-end --output json")];
     let mut metrics = Value::Null;
     for args in commands {
@@ -181,7 +183,7 @@ pub fn check_data(env: &TestEnv, produced: Option<&Value>) -> Result<String, Vec
         if run.code() == 0 {
             metrics = serde_json::from_str(&run.stdout).unwrap_or_default();
         } else {
-            problems.push(format!("`{args}` after it: exit {}\n{}", run.code(), run.stderr));
+            problems.push(format!("`{args}` after the case: exit {}\n{}", run.code(), run.stderr));
         }
     }
     if !problems.is_empty() {
@@ -227,5 +229,5 @@ pub fn check_data(env: &TestEnv, produced: Option<&Value>) -> Result<String, Vec
         }
     }
     let count = counts.get("orders").copied().unwrap_or(0);
-    if problems.is_empty() { Ok(format!("{count} orders, none lost, none double")) } else { Err(problems) }
+    if problems.is_empty() { Ok(format!("{count} orders, none lost or duplicated")) } else { Err(problems) }
 }

@@ -15,7 +15,7 @@ const BEYOND_A_SCHEMA: [&str; 9] = [
     "price more than a millionth from a cent",
     "price with three decimals",
     "user_id of 257 bytes in 129 characters",
-    "timestamp of a day that is none",
+    "timestamp of February 29 in a common year",
     "timestamp carried beyond 9999",
 ];
 

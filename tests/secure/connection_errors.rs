@@ -1,4 +1,4 @@
-//! Owns connections that do not come about: each ends soon, with exit 4 or 5, in words that tell which it is.
+//! Connections that fail: each ends within seconds with exit code 4 or 5 and a message that names the cause.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use libtest_mimic::{Failed, Trial};
 use super::secure_kafka::SecureKafka;
 use super::time_limit::trial;
 
-/// What is typed, the exit code, and words of the message and its hint. `{name}` is the address of that listener.
-type Wrong = (&'static str, &'static str, &'static str, i32, &'static [&'static str]);
+/// Name, client file, arguments, exit code, and parts of the message and its hint. `{name}` is the address of that
+/// listener.
+type ConnectionCase = (&'static str, &'static str, &'static str, i32, &'static [&'static str]);
 
-const WRONG: &[Wrong] = &[
+const CASES: &[ConnectionCase] = &[
     (
         "wrong_password",
         "foodstream.properties",
@@ -31,9 +32,9 @@ const WRONG: &[Wrong] = &[
     (
         "unknown_user",
         "foodstream.properties",
-        "-X sasl.username=nobody",
+        "-X sasl.username=unknown",
         5,
-        &["{sasl_ssl} refused the password of user nobody"],
+        &["{sasl_ssl} refused the password of user unknown"],
     ),
     (
         "disabled_mechanism",
@@ -134,10 +135,10 @@ const WRONG: &[Wrong] = &[
 ];
 
 pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
-    WRONG
+    CASES
         .iter()
-        .map(|(name, file, args, code, context)| {
-            trial(format!("connection_errors::{name}_is_told_as_that"), move || {
+        .map(|(name, file, args, code, texts)| {
+            trial(format!("connection_errors::{name}"), move || {
                 let address = |text: &str| {
                     ["plaintext", "sasl_ssl", "ssl", "wrong_host"]
                         .iter()
@@ -146,7 +147,7 @@ pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
                 let env = kafka.env(name);
                 let (run, took) = env.run_with(&kafka.file(file), &format!("produce --count 10 {}", address(args)));
                 assert_eq!(run.code(), *code, "{}", run.stderr);
-                for part in *context {
+                for part in *texts {
                     assert!(run.stderr.contains(&address(part)), "{part} is not in:\n{}", run.stderr);
                 }
                 assert!(!run.stderr.contains("correct horse"), "{}", run.stderr);

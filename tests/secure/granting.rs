@@ -1,4 +1,4 @@
-//! Owns rights that are granted: topics made with `Create`, a whole prefix given away, the printed command taken by Kafka's tool.
+//! Granted permissions: topics created with `Create`, prefixed ACLs, and the printed `kafka-acls` command.
 
 use libtest_mimic::{Failed, Trial};
 
@@ -58,7 +58,7 @@ fn whole_prefix(kafka: &'static SecureKafka) {
     ] {
         env.run_as(&user, args).0.expect(0);
     }
-    // Another prefix is another's.
+    // The ACLs do not cover another prefix.
     let elsewhere = kafka.env("elsewhere");
     let missing = RequiredPermission::new(ResourceType::Topic, "order-events", "Write");
     let args = "produce --count 20 --seed 1";

@@ -1,6 +1,7 @@
-//! Owns users and ACLs on the secure Kafka: made in batches over librdkafka's admin calls, as a JVM per ACL takes seconds.
+//! Users and ACLs of the secure Kafka, created in batches with librdkafka's admin calls, because a JVM per ACL takes
+//! seconds.
 
-#![allow(unsafe_code, reason = "the crate has no safe form of these admin calls; each block says why it is sound")]
+#![allow(unsafe_code, reason = "rdkafka has no safe wrapper for these admin calls; each block states why it is sound")]
 
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -13,7 +14,7 @@ use rdkafka::types::RDKafkaType;
 use super::permission_table::{RequiredPermission, ResourceType};
 use super::support::STEP_TIMEOUT;
 
-/// A right for a user, on a name or on all names that begin with it.
+/// A permission of a user on a name or on a prefix.
 #[derive(Debug, Clone)]
 pub struct Grant {
     pub user: String,
@@ -24,7 +25,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// What a row of the table asks for, on the names of a prefix.
+    /// A permission of the table, on the names with a prefix.
     pub fn of(user: &str, prefix: &str, permission: &RequiredPermission) -> Self {
         Self {
             user: user.to_owned(),
@@ -36,7 +37,7 @@ impl Grant {
     }
 }
 
-/// A client for administration, as the super user.
+/// An admin client of the super user.
 pub struct Admin {
     client: Client<DefaultClientContext>,
 }
@@ -48,10 +49,10 @@ impl Admin {
         Self { client: client.expect("an admin client") }
     }
 
-    /// Makes users who log in by SCRAM-SHA-512, all with this password.
+    /// Creates users who authenticate with SCRAM-SHA-512 and this password.
     pub fn create_users(&self, users: &[String], password: &str) {
-        // SAFETY: the strings outlive the call, which copies them; null salt means a random one; every object that is made
-        // is destroyed once, after the queue has given the answer.
+        // SAFETY: the strings outlive the call, which copies them; a null salt means a random one; every object that is
+        // created is destroyed once, after the queue has returned the result.
         unsafe {
             let mut changes: Vec<_> = users
                 .iter()
@@ -91,7 +92,7 @@ impl Admin {
         }
     }
 
-    /// Grants rights.
+    /// Creates ACLs.
     pub fn grant(&self, grants: &[Grant]) {
         // SAFETY: as in `create_users`.
         unsafe {
@@ -122,7 +123,7 @@ impl Admin {
 
 /// # Safety
 ///
-/// The result is the caller's to destroy.
+/// The caller must destroy the result.
 unsafe fn binding(grant: &Grant) -> *mut rd::rd_kafka_AclBinding_t {
     let kind = match grant.kind {
         ResourceType::Topic => rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
@@ -141,12 +142,12 @@ unsafe fn binding(grant: &Grant) -> *mut rd::rd_kafka_AclBinding_t {
         "Delete" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DELETE,
         "Describe" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE,
         "DescribeConfigs" => rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
-        other => panic!("{other} is no operation of Kafka's"),
+        other => panic!("{other} is not a Kafka operation"),
     };
-    let text = |text: &str| CString::new(text).expect("no null in it");
+    let text = |text: &str| CString::new(text).expect("no NUL");
     let (name, principal, host) = (text(&grant.name), text(&format!("User:{}", grant.user)), text("*"));
     let allow = rd::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW;
-    // SAFETY: the strings and the buffer for the error outlive the call.
+    // SAFETY: the strings and the error buffer outlive the call.
     let binding = unsafe {
         rd::rd_kafka_AclBinding_new(
             kind,
@@ -160,19 +161,19 @@ unsafe fn binding(grant: &Grant) -> *mut rd::rd_kafka_AclBinding_t {
             0,
         )
     };
-    assert!(!binding.is_null(), "{grant:?} is no ACL");
+    assert!(!binding.is_null(), "{grant:?} is not a valid ACL");
     binding
 }
 
 /// # Safety
 ///
-/// `queue` is live; the event is the caller's to destroy.
+/// `queue` must be live. The caller must destroy the event.
 unsafe fn answer(queue: *mut rd::rd_kafka_queue_t) -> *mut rd::rd_kafka_event_t {
     let bound = i32::try_from(STEP_TIMEOUT.as_millis()).expect("fits");
-    // SAFETY: by this function's contract.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let event = rd::rd_kafka_queue_poll(queue, bound);
-        assert!(!event.is_null(), "the broker did not answer");
+        assert!(!event.is_null(), "the broker did not respond");
         let code = rd::rd_kafka_event_error(event);
         let text = CStr::from_ptr(rd::rd_kafka_err2str(code)).to_string_lossy();
         assert_eq!(code, rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, "{text}");
@@ -182,9 +183,9 @@ unsafe fn answer(queue: *mut rd::rd_kafka_queue_t) -> *mut rd::rd_kafka_event_t 
 
 /// # Safety
 ///
-/// `error` is null or a live error.
+/// `error` must be null or a live error.
 unsafe fn check(error: *const rd::rd_kafka_error_t) {
-    // SAFETY: by this function's contract.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let fine = rd::rd_kafka_error_code(error) == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         assert!(fine, "{}", CStr::from_ptr(rd::rd_kafka_error_string(error)).to_string_lossy());

@@ -1,4 +1,5 @@
-//! Owns the table of least rights held against the program: each row works, and names each right that is taken away.
+//! The table of least permissions in docs/REFERENCE.md: each command works with its row, and names each permission that
+//! is missing.
 
 use libtest_mimic::{Failed, Trial};
 
@@ -8,7 +9,7 @@ use super::process::Run;
 use super::secure_kafka::{SecureKafka, TIMEOUT, TestEnv};
 use super::time_limit::trial;
 
-/// One test a row.
+/// A test for each row.
 pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
     permission_table::read()
         .into_iter()
@@ -22,11 +23,11 @@ pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
         .collect()
 }
 
-/// What is typed for a row.
+/// The arguments for a row.
 fn args(command: &str, prefix: &str) -> String {
     match command {
         "clean" => "clean --yes".to_owned(),
-        // This command takes names as the cluster knows them.
+        // This option takes full topic names.
         "lag --topic order-events" => format!("lag --topic {prefix}order-events"),
         "produce" => "produce --count 40 --seed 3".to_owned(),
         "inventory" | "analytics" => format!("{command} --until-end"),
@@ -34,8 +35,7 @@ fn args(command: &str, prefix: &str) -> String {
     }
 }
 
-/// Topics with everything that a row's command has to do something about: orders that wait, bad ones among them, a group
-/// with state, a switch to undo.
+/// Topics with work for the command of a row: waiting orders, some of them bad, a group with state, a switch to undo.
 fn prepare(env: &TestEnv, command: &str) {
     let produce = |count, seed| {
         env.run_as_admin(&format!("produce --count {count} --seed {seed} --poison-rate 10% --partitions 2"));
@@ -54,8 +54,8 @@ fn prepare(env: &TestEnv, command: &str) {
     }
 }
 
-/// What somebody has who lacks one right: the others; and, where nothing of them shows the resource any more, once also
-/// the right to see it. Then the call itself is refused, and not the first look.
+/// The permissions without the missing one. If nothing else lets the user describe the resource, a second variant adds
+/// `Describe`, so that the operation itself is refused and not the first lookup.
 fn without(permissions: &[RequiredPermission], missing: &RequiredPermission) -> Vec<Vec<RequiredPermission>> {
     let rest: Vec<RequiredPermission> =
         permissions.iter().filter(|permission| *permission != missing).cloned().collect();
@@ -80,7 +80,8 @@ fn check_command(kafka: &'static SecureKafka, row: &CommandPermissions) {
     let mut cases: Vec<(String, &RequiredPermission, usize)> = Vec::new();
     let mut grants: Vec<Grant> = Vec::new();
     for (index, missing) in row.permissions.iter().enumerate() {
-        // A deletion that is refused late has deleted something; what is hidden is noticed before.
+        // A deletion that is refused late has already deleted something, so only the variant without `Describe` is
+        // tried.
         let variants = if row.command == "clean" { 1 } else { 2 };
         for (variant, rest) in without(&row.permissions, missing).into_iter().take(variants).enumerate() {
             let user = env.user(&format!("{index}-{variant}"));
@@ -100,10 +101,11 @@ fn check_command(kafka: &'static SecureKafka, row: &CommandPermissions) {
         assert!(took < TIMEOUT, "{case}: it waited for the whole --timeout");
     }
     let (run, _) = env.run_as(&whole, &args);
-    assert_eq!(run.code(), 0, "{args} with its least rights:\n{}", run.stderr);
+    assert_eq!(run.code(), 0, "{args} with its least permissions:\n{}", run.stderr);
 }
 
-/// The end of a run that lacked a right: it names principal, operation and resource, and the command that grants it.
+/// Requires that a run without a permission names the principal, operation and resource, and the command that grants
+/// it.
 pub fn check(run: &Run, env: &TestEnv, user: &str, missing: &RequiredPermission, case: &str) {
     let context = format!("{case}:\nstdout:\n{}\nstderr:\n{}", run.stdout, run.stderr);
     assert_eq!(run.code(), 5, "{context}");

@@ -1,12 +1,13 @@
-//! Owns the secure suite: the program against a Kafka with TLS, logins and ACLs, which `scripts/kafka start --secure` starts;
-//! `FOODSTREAM_TEST_SECURE` is the folder of client files that it prints.
+//! Secure suite: the program against a Kafka with TLS, logins and ACLs, started by `scripts/kafka start --secure`.
+//! `FOODSTREAM_TEST_SECURE` is the directory of client files that the script prints.
 //!
-//! Every command works with the least rights of the table in docs/REFERENCE.md, and names each right that is taken away.
+//! Every command works with the least permissions of the table in docs/REFERENCE.md, and names each permission that is
+//! missing.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test has a clock, an environment and clients of its own, beside the program's"
+    reason = "tests use the clock, the environment and their own clients"
 )]
 
 mod connection_errors;
@@ -24,10 +25,12 @@ use libtest_mimic::Arguments;
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Much of a command's time is waiting for the broker.
+    // Commands mostly wait for the broker.
     arguments.test_threads = arguments.test_threads.or(Some(8));
     let Some(dir) = std::env::var_os("FOODSTREAM_TEST_SECURE") else {
-        eprintln!("skipped: FOODSTREAM_TEST_SECURE names no folder of `scripts/kafka start --secure`");
+        eprintln!(
+            "skipped: FOODSTREAM_TEST_SECURE is not set to the directory that `scripts/kafka start --secure` prints"
+        );
         return;
     };
     let kafka: &'static secure_kafka::SecureKafka = Box::leak(Box::new(secure_kafka::SecureKafka::open(dir.into())));

@@ -1,8 +1,7 @@
-//! Owns reading the table of least rights from docs/REFERENCE.md.
+//! Parser of the table of least permissions in docs/REFERENCE.md.
 
 use std::fmt;
 
-/// What an ACL is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceType {
     Topic,
@@ -10,11 +9,11 @@ pub enum ResourceType {
     TransactionalId,
 }
 
-/// One right: an operation on a resource of a prefix yet to be named.
+/// An operation on a resource whose prefix is added later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredPermission {
     pub kind: ResourceType,
-    /// Without the prefix; of transactional ids what they begin with.
+    /// Without the prefix. For transactional ids it is the start of the id.
     pub name: String,
     pub operation: String,
 }
@@ -24,7 +23,7 @@ impl RequiredPermission {
         Self { kind, name: name.to_owned(), operation: operation.to_owned() }
     }
 
-    /// The argument of `kafka-acls` that names its resource.
+    /// The `kafka-acls` argument for the resource.
     pub fn argument(&self, prefix: &str) -> String {
         let kind = match self.kind {
             ResourceType::Topic => "--topic",
@@ -41,14 +40,14 @@ impl fmt::Display for RequiredPermission {
     }
 }
 
-/// A command and what it needs.
+/// A command and its permissions.
 #[derive(Debug, Clone)]
 pub struct CommandPermissions {
     pub command: String,
     pub permissions: Vec<RequiredPermission>,
 }
 
-/// The table.
+/// Reads the table.
 pub fn read() -> Vec<CommandPermissions> {
     let page = include_str!("../../docs/REFERENCE.md");
     let (_, section) = page.split_once("## Least rights").expect("the section");
@@ -81,7 +80,7 @@ fn cells(line: &str) -> Vec<String> {
     line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// What stands between backticks, or the whole where nothing does.
+/// The text between backticks, or all of it without backticks.
 fn word(cell: &str) -> String {
     cell.split('`').nth(1).unwrap_or(cell).to_owned()
 }

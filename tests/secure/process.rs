@@ -1,4 +1,4 @@
-//! Owns one run of the program: its end within a bound, and what it wrote.
+//! Runs of the program: time limit, exit code and output.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::support::STEP_TIMEOUT;
 
-/// The end of a run.
+/// Exit code and output of a run.
 #[derive(Debug)]
 pub struct Run {
     code: Option<i32>,
@@ -35,12 +35,12 @@ impl Run {
         Self { code: status.code(), stdout, stderr }
     }
 
-    /// The exit code; -1 for an end by a signal.
+    /// The exit code; -1 if a signal ended the process.
     pub fn code(&self) -> i32 {
         self.code.unwrap_or(-1)
     }
 
-    /// The same, if it ended with this code.
+    /// Requires this exit code.
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code(), code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self

@@ -1,4 +1,4 @@
-//! Owns the secure Kafka as the tests see it: its listeners, its client files, and the program run as some user.
+//! The secure Kafka under test: listeners, client files, users, and runs of the program as a user.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,25 +11,23 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::grants::{Admin, Grant};
 use super::process::Run;
 
-/// What the program gets as `--timeout`; a refusal must not take as long.
+/// The program's `--timeout`. A refusal must take less time.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
-/// The password of every user that the tests make.
+/// The password of every user that the tests create.
 const PASSWORD: &str = "correct horse";
 
-/// A secure Kafka.
 pub struct SecureKafka {
     dir: PathBuf,
     admin: Admin,
 }
 
 impl SecureKafka {
-    /// By the folder that `scripts/kafka start --secure` prints.
+    /// Opens the directory that `scripts/kafka start --secure` prints.
     pub fn open(dir: PathBuf) -> Self {
         let config = configuration(&read(&dir.join("admin.properties")));
         Self { admin: Admin::open(&config), dir }
     }
 
-    /// A client file.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -41,10 +39,10 @@ impl SecureKafka {
         line.to_owned()
     }
 
-    /// Makes users with rights, all in two calls, and waits until the broker knows them: its controller has taken them in a
-    /// moment earlier.
+    /// Creates users and ACLs in two calls, and waits until the broker knows them. Its controller has accepted them a
+    /// moment before.
     pub fn create_users(&self, users: &[String], grants: &[Grant]) {
-        // Users last: who knows them knows what was granted before.
+        // Create the users last: a broker that knows them also knows the ACLs.
         if !grants.is_empty() {
             self.admin.grant(grants);
         }
@@ -57,13 +55,13 @@ impl SecureKafka {
     fn until_known(&self, user: &str) {
         let config = configuration(&self.properties(user));
         let begun = Instant::now();
-        // A client that was refused is slow to try again.
+        // A client that was refused retries slowly, so each attempt uses a new one.
         while !logs_in(&config) {
             assert!(begun.elapsed() < TIMEOUT, "{user} is not known to the broker");
         }
     }
 
-    /// The client file of a user that the tests made.
+    /// The client file of a user that the tests created.
     fn properties(&self, user: &str) -> String {
         let of_another = read(&self.file("foodstream.properties"));
         of_another
@@ -76,7 +74,7 @@ impl SecureKafka {
             .collect()
     }
 
-    /// A topic set of its own, with a folder for what commands leave.
+    /// A new topic prefix and working directory.
     pub fn env(&'static self, name: &str) -> TestEnv {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +102,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A topic set on the site.
+/// A topic prefix and a working directory on the secure Kafka.
 pub struct TestEnv {
     pub kafka: &'static SecureKafka,
     pub prefix: String,
@@ -112,12 +110,12 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// A user's name that no other place has.
+    /// A user name with the prefix.
     pub fn user(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// The program with a client file and other words, in this place; how long it took.
+    /// Runs the program with a client file and arguments; returns the time it took.
     pub fn run_with(&self, file: &Path, args: &str) -> (Run, Duration) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foodstream"));
         command
@@ -135,12 +133,12 @@ impl TestEnv {
         (run, start.elapsed())
     }
 
-    /// As the super user, who may do everything.
+    /// Runs the program as the super user.
     pub fn run_as_admin(&self, args: &str) -> Run {
         self.run_with(&self.kafka.file("admin.properties"), args).0.expect(0)
     }
 
-    /// As a user that the tests made.
+    /// Runs the program as a user that the tests created.
     pub fn run_as(&self, user: &str, args: &str) -> (Run, Duration) {
         let file = self.dir.path().join(format!("{user}.properties"));
         std::fs::write(&file, self.kafka.properties(user)).expect("written");
@@ -148,7 +146,7 @@ impl TestEnv {
         self.run_with(&file, args)
     }
 
-    /// One of Kafka's own tools as the super user; its stdout.
+    /// Runs one of Kafka's own tools as the super user; returns its stdout.
     pub fn tool(args: &[String]) -> String {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
         let output = Command::new(script).arg("tool").args(args).stdin(Stdio::null()).output().expect("the tool runs");

@@ -1,6 +1,6 @@
-//! Owns how long a single step of this suite may take.
+//! Time limit of a single step.
 
 use std::time::Duration;
 
-/// No single step takes longer; whoever hits it has found a hang.
+/// Time limit of a single step.
 pub const STEP_TIMEOUT: Duration = Duration::from_mins(2);

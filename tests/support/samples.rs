@@ -1,23 +1,21 @@
-//! Owns the records to try on whatever reads `order-events`: each by name, with what the contract says of it.
+//! Sample records for readers of `order-events`, each with a name and the expected result.
 //!
-//! Of the standard library alone, so that a suite with a broker can send the same records through Kafka. Every value
-//! is smaller than a million bytes unless its name says otherwise. Keys and headers are the sender's: any will do.
+//! Uses only the standard library, so that the broker suite can send the same records to Kafka. Every value is smaller
+//! than 1,000,000 bytes unless its name says otherwise. Keys and headers are free.
 
-/// One record's value, and what a reader must make of it.
+/// A record value and its expected result.
 pub struct Sample {
-    /// What is special about it; unique.
-    #[allow(dead_code, reason = "the suite with a broker needs no names")]
+    /// What is special about the value; unique.
+    #[allow(dead_code, reason = "the broker suite does not use names")]
     pub name: &'static str,
-    /// The record's value.
     pub value: Option<Vec<u8>>,
-    /// What a reader must make of it.
     pub expected: Expected,
 }
 
-/// What a reader of `order-events` makes of a record.
+/// What a reader of `order-events` does with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// It goes to the dead letters, for this reason (`BadReason::as_str`).
+    /// It becomes a dead letter with this reason (`BadReason::as_str`).
     Bad(&'static str),
     /// It is an order.
     Accepted,
@@ -27,7 +25,7 @@ pub enum Expected {
 
 use Expected::{Accepted, Bad, Skipped};
 
-/// Every field of a good order, by name and JSON.
+/// Every field of a valid order, by name and JSON.
 const FIELDS: [(&str, &str); 8] = [
     ("event_type", r#""OrderPlaced""#),
     ("order_id", r#""specimen""#),
@@ -48,7 +46,7 @@ fn order() -> String {
     object(&FIELDS)
 }
 
-/// A good order but for one field's JSON.
+/// A valid order except for the JSON of one field.
 fn with(name: &str, json: &str) -> String {
     assert!(FIELDS.iter().any(|(field, _)| *field == name), "{name} is a field");
     object(&FIELDS.map(|field| if field.0 == name { (name, json) } else { field }))
@@ -58,12 +56,12 @@ fn without(name: &str) -> String {
     object(&FIELDS.into_iter().filter(|field| field.0 != name).collect::<Vec<_>>())
 }
 
-/// A good order and one more field, last.
+/// A valid order with one more field at the end.
 fn and(name: &str, json: &str) -> String {
     object(&[FIELDS.as_slice(), &[(name, json)]].concat())
 }
 
-/// A good order whose only line is this JSON.
+/// A valid order whose only line is this JSON.
 fn with_line(json: &str) -> String {
     with("items", &format!("[{json}]"))
 }
@@ -82,18 +80,18 @@ fn with_lines(count: usize) -> String {
     with("items", &format!("[{}]", lines.join(",")))
 }
 
-/// A good order with an unknown field nested so deep that the whole is `depth` deep.
+/// A valid order with an unknown field whose nesting makes the whole `depth` levels deep.
 fn nested(depth: usize, open: &str, close: &str) -> String {
     and("unknown", &format!("{}0{}", open.repeat(depth - 1), close.repeat(depth - 1)))
 }
 
-/// A good order of exactly so many bytes.
+/// A valid order of exactly this many bytes.
 fn padded(bytes: usize) -> String {
     let bare = and("padding", r#""""#).len();
     and("padding", &format!("\"{}\"", "x".repeat(bytes - bare)))
 }
 
-/// A good order with bytes put into a string that nobody reads.
+/// A valid order with bytes in a string of an unknown field.
 fn with_bytes(bytes: &[u8]) -> Vec<u8> {
     let (head, tail) = (format!("{},\"unknown\":\"", order().trim_end_matches('}').to_owned()), "\"}");
     [head.as_bytes(), bytes, tail.as_bytes()].concat()
@@ -103,7 +101,7 @@ fn sample(name: &'static str, value: impl Into<Vec<u8>>, expected: Expected) -> 
     Sample { name, value: Some(value.into()), expected }
 }
 
-/// Every record to try.
+/// All samples.
 pub fn order_samples() -> Vec<Sample> {
     let mut samples = vec![Sample { name: "null value", value: None, expected: Bad("no_value") }];
     samples.extend(texts());
@@ -118,7 +116,7 @@ pub fn order_samples() -> Vec<Sample> {
     samples
 }
 
-/// Bytes that are, or are not, one JSON object in UTF-8.
+/// Values that are, or are not, one JSON object in UTF-8.
 fn texts() -> Vec<Sample> {
     let good = order();
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -180,7 +178,7 @@ fn nestings() -> Vec<Sample> {
     ]
 }
 
-/// Fields missing, repeated, of other types, unknown and in another order.
+/// Fields that are missing, repeated, unknown, of other types or in another order.
 fn fields() -> Vec<Sample> {
     let mut backwards = FIELDS;
     backwards.reverse();
@@ -243,7 +241,7 @@ fn event_types() -> Vec<Sample> {
     ]
 }
 
-/// Quantities, prices and totals on both sides of their bounds.
+/// Quantities, prices and totals on both sides of their limits.
 fn numbers() -> Vec<Sample> {
     let total = |json: &str| with("total_amount", json);
     vec![
@@ -353,7 +351,7 @@ fn timestamps() -> Vec<Sample> {
         sample("timestamp empty", at(""), Bad("bad_value")),
         sample("timestamp of a date alone", at("2026-11-22"), Bad("bad_value")),
         sample("timestamp with a zone's name", at("2026-11-22T12:00:00Z[UTC]"), Bad("bad_value")),
-        sample("timestamp of a day that is none", at("2026-02-29T12:00:00Z"), Bad("bad_value")),
+        sample("timestamp of February 29 in a common year", at("2026-02-29T12:00:00Z"), Bad("bad_value")),
         sample("timestamp with hour 24", at("2026-11-22T24:00:00Z"), Bad("bad_value")),
         sample("timestamp with a leap second", at("2016-12-31T23:59:60Z"), Bad("bad_value")),
         sample("timestamp in year 0", at("0000-01-01T00:00:00Z"), Bad("bad_value")),
@@ -366,7 +364,7 @@ fn timestamps() -> Vec<Sample> {
     ]
 }
 
-/// Values around Kafka's default limit of 1,048,588 bytes a batch; the codec itself knows no limit.
+/// Values around Kafka's default limit of 1,048,588 bytes per batch; the codec itself has no limit.
 fn sizes() -> Vec<Sample> {
     vec![
         sample("just under a million bytes", padded(999_999), Accepted),

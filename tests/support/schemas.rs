@@ -1,5 +1,4 @@
-//! Owns the JSON Schemas of `schemas/` as tests use them: read once, their references looked up among themselves and
-//! nowhere else.
+//! JSON Schemas of `schemas/`, read once; references are resolved only among them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,20 +7,18 @@ use std::sync::LazyLock;
 use jsonschema::{Registry, Validator};
 use serde_json::Value;
 
-/// One schema.
 pub struct Schema {
-    /// The schema itself.
-    #[allow(dead_code, reason = "some suites look at documents alone")]
+    #[allow(dead_code, reason = "some suites only validate documents")]
     pub text: Value,
     validator: Validator,
 }
 
 impl Schema {
-    /// What is wrong with a value, each with its place in it; nothing if it is as the schema says.
+    /// The validation errors of a value, each with its path.
     pub fn problems(&self, value: &Value) -> Vec<String> {
         let problem = |error: jsonschema::ValidationError<'_>| {
             let mut text = format!("{}: {error}", error.instance_path());
-            // A document within a document is quoted whole.
+            // The error quotes a nested document in full.
             if let Some((end, _)) = text.char_indices().nth(600) {
                 text.truncate(end);
             }
@@ -30,8 +27,7 @@ impl Schema {
         self.validator.iter_errors(value).map(problem).collect()
     }
 
-    /// Whether a value is as the schema says.
-    #[allow(dead_code, reason = "some suites only ask what is wrong")]
+    #[allow(dead_code, reason = "some suites only list the errors")]
     pub fn takes(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }
@@ -39,14 +35,14 @@ impl Schema {
 
 static SCHEMAS: LazyLock<BTreeMap<String, Schema>> = LazyLock::new(read);
 
-/// Every schema by its name: its path in `schemas/` without the ending, as in `metrics` and `events/order-placed`.
+/// Every schema by name: its path in `schemas/` without the extension, such as `metrics` or `events/order-placed`.
 pub fn schemas() -> &'static BTreeMap<String, Schema> {
     &SCHEMAS
 }
 
-/// What is wrong with a document, by the schema that its `schema` names.
+/// The validation errors of a document against the schema that its `schema` field names.
 pub fn document_problems(document: &Value) -> Vec<String> {
-    let Some(schema) = document["schema"].as_str() else { return vec!["it does not say what it is".to_owned()] };
+    let Some(schema) = document["schema"].as_str() else { return vec!["it has no `schema` field".to_owned()] };
     let name = schema.strip_prefix("foodstream.").and_then(|name| name.strip_suffix("/1"));
     match name.and_then(|name| schemas().get(name)) {
         Some(schema) => schema.problems(document),
@@ -54,9 +50,9 @@ pub fn document_problems(document: &Value) -> Vec<String> {
     }
 }
 
-/// What is wrong with the documents that a process wrote to its stdout; nothing if it wrote anything else. One that was
-/// cut off, as its writer was killed, is left out.
-#[allow(dead_code, reason = "without a broker there are no processes")]
+/// The validation errors of the documents on a process's stdout; other output is ignored. A document that was truncated
+/// by a kill is skipped.
+#[allow(dead_code, reason = "suites without processes do not use it")]
 pub fn output_problems(stdout: &str) -> Vec<String> {
     let values = serde_json::Deserializer::from_str(stdout).into_iter::<Value>();
     let documents = values.map_while(Result::ok).take_while(Value::is_object);
@@ -69,7 +65,8 @@ fn read() -> BTreeMap<String, Schema> {
         .into_iter()
         .map(|file| {
             let path = file.strip_prefix(&folder).expect("below it").to_str().expect("UTF-8").to_owned();
-            let name = path.strip_suffix(".schema.json").unwrap_or_else(|| panic!("{path} is no schema's name"));
+            let name =
+                path.strip_suffix(".schema.json").unwrap_or_else(|| panic!("{path} does not end with .schema.json"));
             let text = std::fs::read_to_string(&file).expect("read");
             (name.to_owned(), serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}")))
         })
@@ -79,7 +76,7 @@ fn read() -> BTreeMap<String, Schema> {
         let id = text["$id"].as_str().unwrap_or_else(|| panic!("{name} has no $id"));
         registry = registry.add(id, text).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    let registry = registry.prepare().expect("every reference leads somewhere");
+    let registry = registry.prepare().expect("every reference resolves");
     let validator = |name: &str, text: &Value| {
         let options = jsonschema::options().with_registry(&registry).should_validate_formats(true).offline();
         options.build(text).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -90,7 +87,6 @@ fn read() -> BTreeMap<String, Schema> {
         .collect()
 }
 
-/// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -1,20 +1,20 @@
-//! Owns the bound on a case: one that hangs fails by its name, and the others are run.
+//! Time limit of test cases: a case that hangs fails by name, and the others still run.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
-/// No case takes longer on any machine; whoever hits it has found a hang.
+/// Time limit of a case on any machine.
 const CASE_TIMEOUT: Duration = Duration::from_mins(12);
 
-/// A test that ends, whatever its case does.
+/// A test with the time limit.
 pub fn trial(name: impl Into<String>, case: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     let name = name.into();
     Trial::test(name.clone(), move || within(CASE_TIMEOUT, &name, case))
 }
 
-/// Runs a case on a thread of its own; that of a case that hangs is left behind, and ends with the process.
+/// Runs a case on its own thread. A thread that hangs is left running until the process ends.
 pub fn within(
     limit: Duration,
     name: &str,
@@ -22,7 +22,7 @@ pub fn within(
 ) -> Result<(), Failed> {
     let (running, ended) = channel::<()>();
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // Dropped, and so heard of, also when the case panics.
+        // Dropped when the case returns or panics, which closes the channel.
         let _running = running;
         case()
     })?;

@@ -1,7 +1,7 @@
-//! Rewriting of brokers' addresses in replies, so that clients go on through the proxies.
+//! Rewriting of broker addresses in replies, so that clients connect through the proxies.
 //!
-//! Metadata, `FindCoordinator` and `DescribeCluster` name brokers always. Produce and Fetch name one when a leader has
-//! moved (KIP-951); they are only decoded then. Everything else passes as bytes.
+//! `Metadata`, `FindCoordinator` and `DescribeCluster` always contain addresses. `Produce` and `Fetch` contain one when
+//! a leader has moved (KIP-951) and are decoded only then. All other replies pass as bytes.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-/// Names of the loopback interface: a broker may be asked at one and advertise another.
+/// Names of the loopback interface: a broker may be reached by one and advertise another.
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 
-/// Brokers' addresses, and the ports of their proxies on 127.0.0.1.
+/// Broker addresses, and the ports of their proxies on 127.0.0.1.
 pub struct Routes(BTreeMap<(String, i32), u16>);
 
 impl Routes {
@@ -27,9 +27,9 @@ impl Routes {
         Self(pairs.map(route).collect())
     }
 
-    /// Puts a proxy's address in place of a broker's.
+    /// Replaces a broker's address with its proxy's.
     fn replace(&self, host: &mut StrBytes, port: &mut i32) -> Result<(), String> {
-        // An error has no address in it.
+        // An error reply has no address.
         if host.is_empty() {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Routes {
         Ok(())
     }
 
-    /// Whether one of the addresses is somewhere in a frame. A name stands before its port in every version.
+    /// Whether a frame contains one of the addresses. The host precedes the port in every version.
     fn is_in(&self, frame: &[u8]) -> bool {
         self.0.keys().any(|(host, port)| {
             let names: &[&str] = if host == LOOPBACK[0] { &LOOPBACK } else { &[host] };
@@ -49,7 +49,7 @@ impl Routes {
         })
     }
 
-    /// The frame of a reply, without its length, as a client behind the proxy is to get it.
+    /// The frame of a reply, without its length prefix, with proxy addresses.
     pub fn rewrite(&self, api: ApiKey, version: i16, frame: Bytes) -> Result<Bytes, String> {
         match api {
             ApiKey::Metadata => self.replace_in(api, version, frame, |routes, reply: &mut MetadataResponse| {
@@ -80,7 +80,7 @@ impl Routes {
         }
     }
 
-    /// The reply to `OffsetForLeaderEpoch` of a log that has only its first record.
+    /// A reply to `OffsetForLeaderEpoch` for a log of one record.
     pub fn truncate(&self, api: ApiKey, version: i16, frame: Bytes) -> Result<Bytes, String> {
         self.replace_in(api, version, frame, |_, reply: &mut OffsetForLeaderEpochResponse| {
             let partitions = reply.topics.iter_mut().flat_map(|topic| topic.partitions.iter_mut());

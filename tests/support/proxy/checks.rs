@@ -1,4 +1,4 @@
-//! Checks of the proxy itself, with a broker that echoes and clients that are sockets.
+//! Tests of the proxy, with an echo server as broker and sockets as clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use super::addresses::Routes;
 use super::{Action, BlackHole, Proxy, Rule};
 
-/// A check: its name and what it does.
+/// A test: its name and its function.
 pub type Check = (&'static str, fn());
 
 pub const CHECKS: &[Check] = &[
@@ -36,12 +36,12 @@ pub const CHECKS: &[Check] = &[
     ("proxy::new_connections_are_refused", refused),
 ];
 
-/// No answer takes longer.
+/// Time limit of a reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
-/// As long as silence is listened to.
+/// How long a connection must stay silent.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// A broker that answers each request with the bytes behind its correlation id.
+/// A server that returns the bytes of each request from its correlation id on.
 struct Echo {
     address: String,
     requests: Arc<AtomicU64>,
@@ -93,7 +93,7 @@ fn client(proxy: &Proxy) -> TcpStream {
     stream
 }
 
-/// Sends a request of this kind.
+/// Sends a request with this API key.
 fn send(stream: &mut TcpStream, api: ApiKey, correlation: i32, body: &[u8]) {
     let mut request = BytesMut::new();
     request.put_i16(api as i16);
@@ -103,7 +103,7 @@ fn send(stream: &mut TcpStream, api: ApiKey, correlation: i32, body: &[u8]) {
     stream.write_all(&framed(&request)).expect("sent");
 }
 
-/// The correlation id of the next reply; nothing when the connection ends instead.
+/// The correlation id of the next reply; `None` if the connection ends.
 fn next(stream: &mut TcpStream) -> Option<i32> {
     match frame(stream) {
         Ok(reply) => Some((&reply[..]).get_i32()),
@@ -129,7 +129,7 @@ fn assert_silent(stream: &mut TcpStream) {
 fn until(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < REPLY_TIMEOUT, "{what}: not within {REPLY_TIMEOUT:?}");
+        assert!(start.elapsed() < REPLY_TIMEOUT, "timed out after {REPLY_TIMEOUT:?} waiting until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -162,7 +162,7 @@ fn no_frame() {
     assert_eq!(next(&mut stream), None, "the broker has closed");
 }
 
-/// Encodes a reply, lets its addresses be replaced, and decodes it.
+/// Encodes a reply, rewrites its addresses, and decodes it.
 fn rewritten<T: Encodable + Decodable>(routes: &Routes, api: ApiKey, version: i16, reply: &T) -> Result<T, String> {
     let header = api.response_header_version(version);
     let mut bytes = BytesMut::new();
@@ -183,27 +183,27 @@ fn addresses() {
     for version in [0, 1, 8, 12] {
         let brokers = vec![broker(1, "127.0.0.1", 9092), broker(2, "kafka-2", 9093)];
         let reply = MetadataResponse::default().with_brokers(brokers);
-        let reply = rewritten(&routes, ApiKey::Metadata, version, &reply).expect("both are known");
-        let context: Vec<_> = reply.brokers.iter().map(|broker| (broker.host.clone(), broker.port)).collect();
-        assert_eq!(context, [(own.clone(), 40_001), (own.clone(), 40_002)], "version {version}");
+        let reply = rewritten(&routes, ApiKey::Metadata, version, &reply).expect("both have a proxy");
+        let addresses: Vec<_> = reply.brokers.iter().map(|broker| (broker.host.clone(), broker.port)).collect();
+        assert_eq!(addresses, [(own.clone(), 40_001), (own.clone(), 40_002)], "version {version}");
         let stranger = MetadataResponse::default().with_brokers(vec![broker(3, "127.0.0.1", 9093)]);
-        rewritten(&routes, ApiKey::Metadata, version, &stranger).expect_err("a way around the proxies");
+        rewritten(&routes, ApiKey::Metadata, version, &stranger).expect_err("an address without a proxy");
     }
     let found = FindCoordinatorResponse::default().with_host(StrBytes::from_static_str("kafka-2")).with_port(9093);
     let reply = rewritten(&routes, ApiKey::FindCoordinator, 2, &found).expect("known");
     assert_eq!((reply.host, reply.port), (own.clone(), 40_002));
     let without_host = FindCoordinatorResponse::default().with_error_code(15).with_port(-1);
-    rewritten(&routes, ApiKey::FindCoordinator, 2, &without_host).expect("an error names nobody");
+    rewritten(&routes, ApiKey::FindCoordinator, 2, &without_host).expect("an error reply has no address");
     let found = Coordinator::default().with_host(StrBytes::from_static_str("localhost")).with_port(9092);
     let found = FindCoordinatorResponse::default().with_coordinators(vec![found]);
     let reply = rewritten(&routes, ApiKey::FindCoordinator, 4, &found).expect("known");
     assert_eq!((&reply.coordinators[0].host, reply.coordinators[0].port), (&own, 40_001));
-    // The new leader's address, where a produce met the old one.
+    // The address of the new leader in a produce response.
     let node = NodeEndpoint::default().with_node_id(BrokerId(2)).with_host(StrBytes::from_static_str("kafka-2"));
     let moved = ProduceResponse::default().with_node_endpoints(vec![node.with_port(9093)]);
     let reply = rewritten(&routes, ApiKey::Produce, 10, &moved).expect("known");
     assert_eq!((&reply.node_endpoints[0].host, reply.node_endpoints[0].port), (&own, 40_002));
-    // What names no broker need not even be understood.
+    // A reply without addresses is not decoded.
     let bytes = Bytes::from_static(b"\0\0\0\x05 anything");
     assert_eq!(routes.rewrite(ApiKey::Fetch, 12, bytes.clone()), Ok(bytes));
 }
@@ -222,7 +222,7 @@ fn late() {
     let took = start.elapsed();
     assert!((BY..20 * BY).contains(&took), "{took:?}");
     assert_eq!(proxy.counts().late, 20);
-    // By kind, and what comes behind a late reply does not overtake it.
+    // Delays by API; later replies do not overtake a delayed one.
     proxy.clear();
     proxy.add(Rule::new(ApiKey::EndTxn, Action::Delay(BY)));
     let start = Instant::now();
@@ -251,7 +251,7 @@ fn stalled() {
 }
 
 fn black_holes() {
-    for (black_hole, forwarded) in [(BlackHole::Replies, 2), (BlackHole::Requests, 0), (BlackHole::Both, 0)] {
+    for (black_hole, requests_forwarded) in [(BlackHole::Replies, 2), (BlackHole::Requests, 0), (BlackHole::Both, 0)] {
         let echo = Echo::start();
         let proxy = Proxy::new(&echo.address);
         let (mut stream, mut idle) = (client(&proxy), client(&proxy));
@@ -260,12 +260,12 @@ fn black_holes() {
         let mut newcomer = client(&proxy);
         send(&mut stream, ApiKey::Heartbeat, 2, b"");
         send(&mut newcomer, ApiKey::Heartbeat, 2, b"");
-        until("both are swallowed", || proxy.counts().dropped == 2);
+        until("both requests are dropped", || proxy.counts().dropped == 2);
         assert_silent(&mut stream);
         assert_silent(&mut newcomer);
-        assert_eq!(echo.requests(), 2 + forwarded, "{black_hole:?}");
+        assert_eq!(echo.requests(), 2 + requests_forwarded, "{black_hole:?}");
         proxy.end_black_hole();
-        // What lost something cannot go on; what was idle does.
+        // Connections that lost frames are cut, idle ones continue.
         assert_eq!((next(&mut stream), next(&mut newcomer)), (None, None));
         assert_eq!((asked(&mut idle, 3), asked(&mut client(&proxy), 4)), (Some(3), Some(4)));
     }
@@ -291,15 +291,15 @@ fn black_hole_by_rule() {
     assert_eq!(asked(&mut stream, 1), Some(1));
     assert!(proxy.black_hole_since().is_none());
     send(&mut stream, ApiKey::EndTxn, 2, b"");
-    until("it has begun", || proxy.black_hole_since().is_some());
+    until("the black hole has begun", || proxy.black_hole_since().is_some());
     assert_silent(&mut stream);
     send(&mut stream, ApiKey::Heartbeat, 3, b"");
-    until("the next request is swallowed", || proxy.counts().dropped == 2);
+    until("the next request is dropped", || proxy.counts().dropped == 2);
     assert_eq!(echo.requests(), 2);
 }
 
 fn cut_within() {
-    // Length, correlation id and ten bytes are a frame of 18 bytes; a cut never lets all of it through.
+    // Length, correlation id and ten bytes are a frame of 18 bytes; a cut never forwards all of it.
     for (bytes, arrive) in [(0, 0), (3, 3), (11, 11), (18, 17), (1_000, 17)] {
         let echo = Echo::start();
         let proxy = Proxy::new(&echo.address);

@@ -1,4 +1,4 @@
-//! One connection through a proxy: its requests, its replies, and the replies that wait for their time.
+//! Connection through a proxy: its requests, its replies, and delayed replies.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,12 +14,12 @@ use super::corruption;
 use super::rule::Action;
 use super::state::{Connection, Direction, Passage, Shared};
 
-/// The longest frame that is believed; Kafka's own limit.
+/// Maximum length of a frame; the same as Kafka's.
 const LONGEST_FRAME: usize = 100 << 20;
-/// Replies that may wait for their time; then the broker waits.
+/// Maximum number of delayed replies. After that no more are read from the broker.
 const MOST_WAITING: usize = 1_000;
 
-/// Kind and version of the requests that have no reply yet, by correlation id.
+/// API key and version of the requests without a reply, by correlation id.
 #[derive(Clone, Default)]
 struct Unanswered(Arc<Mutex<BTreeMap<i32, (ApiKey, i16)>>>);
 
@@ -27,7 +27,7 @@ impl Unanswered {
     fn insert(&self, request: &[u8]) -> io::Result<()> {
         let mut header = request;
         if header.remaining() < 8 {
-            return Err(invalid("a frame that has no header"));
+            return Err(invalid("a frame without a header"));
         }
         let (api, version, correlation) = (header.get_i16(), header.get_i16(), header.get_i32());
         let api = ApiKey::try_from(api).map_err(|()| invalid(&format!("API key {api}")))?;
@@ -36,21 +36,21 @@ impl Unanswered {
     }
 
     fn take(&self, mut reply: &[u8]) -> io::Result<(ApiKey, i16)> {
-        let correlation = reply.try_get_i32().map_err(|_| invalid("a reply that has no correlation id"))?;
+        let correlation = reply.try_get_i32().map_err(|_| invalid("a reply without a correlation id"))?;
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
-        found.ok_or_else(|| invalid(&format!("a reply to no request: correlation id {correlation}")))
+        found.ok_or_else(|| invalid(&format!("a reply without a request: correlation id {correlation}")))
     }
 }
 
-/// A reply on its way to the client.
+/// A reply that is forwarded to the client when it is due.
 struct Reply {
     due: Instant,
     action: Option<Action>,
     frame: Bytes,
 }
 
-/// Joins a client to the broker. If the broker cannot be reached, the client is cut off.
-pub fn open(shared: &Arc<Shared>, client: TcpStream) {
+/// Connects a client to the broker. If the broker cannot be reached, the client's connection is closed.
+pub fn connect(shared: &Arc<Shared>, client: TcpStream) {
     shared.change(|state| state.counts.connections += 1);
     let Ok(broker) = TcpStream::connect(&shared.broker) else { return };
     let joined = || -> io::Result<_> {
@@ -58,12 +58,12 @@ pub fn open(shared: &Arc<Shared>, client: TcpStream) {
         broker.set_nodelay(true)?;
         Ok((Connection::new(client.try_clone()?, broker.try_clone()?), client.try_clone()?, broker.try_clone()?))
     };
-    let (open, client_again, broker_again) = match joined() {
+    let (connect, client_again, broker_again) = match joined() {
         Ok(joined) => joined,
         Err(error) => return shared.change(|state| state.problems.push(format!("a connection: {error}"))),
     };
     let (id, closed) = shared.change(|state| {
-        state.connections.insert(state.counts.connections, open);
+        state.connections.insert(state.counts.connections, connect);
         (state.counts.connections, state.closed)
     });
     if closed {
@@ -75,12 +75,12 @@ pub fn open(shared: &Arc<Shared>, client: TcpStream) {
         let unanswered = unanswered.clone();
         move |shared| {
             requests(shared, id, client, broker, &unanswered)?;
-            // The client has left.
+            // The client has disconnected.
             shared.cut(id);
             Ok(())
         }
     });
-    // The broker may have closed in order: what it said before is still delivered, by the last thread.
+    // If the broker closes the connection, the last thread still delivers the earlier replies.
     run(shared, move |shared| replies(shared, broker_again, &unanswered, &sender));
     run(shared, move |shared| {
         let result = deliver(shared, id, client_again, &receiver);
@@ -89,7 +89,7 @@ pub fn open(shared: &Arc<Shared>, client: TcpStream) {
     });
 }
 
-/// Runs a thread of a connection. Only what is no end of a connection is a problem.
+/// Runs a thread of a connection. An error that does not come from a closed connection is a problem.
 fn run(shared: &Arc<Shared>, work: impl FnOnce(&Shared) -> io::Result<()> + Send + 'static) {
     let shared = Arc::clone(shared);
     std::thread::spawn(move || {
@@ -112,14 +112,14 @@ fn requests(
         let request = match next_frame(&mut client)? {
             Next::Frame(request) => request,
             Next::Other(bytes) => {
-                // A probe that speaks TLS, most likely. What the broker makes of it is seen.
+                // Probably a TLS probe: it is passed to the broker.
                 return match shared.gate(id, Direction::Request) {
-                    Passage::Connection => {
+                    Passage::Forward => {
                         broker.write_all(&bytes)?;
                         io::copy(&mut client, &mut broker).map(drop)
                     }
-                    Passage::Drops => io::copy(&mut client, &mut io::sink()).map(drop),
-                    Passage::Cut => Ok(()),
+                    Passage::Drop => io::copy(&mut client, &mut io::sink()).map(drop),
+                    Passage::Closed => Ok(()),
                 };
             }
             Next::End => return Ok(()),
@@ -127,14 +127,14 @@ fn requests(
         shared.change(|state| state.counts.requests += 1);
         unanswered.insert(&request)?;
         match shared.gate(id, Direction::Request) {
-            Passage::Connection => send(&mut broker, &request, usize::MAX)?,
-            Passage::Drops => {}
-            Passage::Cut => return Ok(()),
+            Passage::Forward => send(&mut broker, &request, usize::MAX)?,
+            Passage::Drop => {}
+            Passage::Closed => return Ok(()),
         }
     }
 }
 
-/// Ends with its sender, and so does who delivers.
+/// When this thread ends, its channel closes and `deliver` ends too.
 fn replies(
     shared: &Shared,
     mut broker: TcpStream,
@@ -144,7 +144,7 @@ fn replies(
     loop {
         let frame = match next_frame(&mut broker)? {
             Next::Frame(frame) => frame,
-            Next::Other(_) => return Err(invalid("a reply of a length that is none")),
+            Next::Other(_) => return Err(invalid("a reply with an invalid length")),
             Next::End => return Ok(()),
         };
         let (api, version) = unanswered.take(&frame)?;
@@ -153,7 +153,7 @@ fn replies(
         let due = if let Some(Action::Delay(by)) = action { now + by } else { now };
         let frame = match action {
             Some(Action::Truncate) => shared.routes.truncate(api, version, frame),
-            Some(Action::Corruption(corruption)) => corruption::apply(shared, corruption, version, frame),
+            Some(Action::Corrupt(corruption)) => corruption::apply(shared, corruption, version, frame),
             _ => shared.routes.rewrite(api, version, frame),
         };
         if api == ApiKey::Metadata {
@@ -170,13 +170,14 @@ fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<
     for reply in receiver {
         shared.wait_for(id, reply.due);
         match shared.gate(id, Direction::Reply) {
-            Passage::Connection => {}
-            Passage::Drops => continue,
-            Passage::Cut => return Ok(()),
+            Passage::Forward => {}
+            Passage::Drop => continue,
+            Passage::Closed => return Ok(()),
         }
-        let context = shared.change(|state| state.connections.get_mut(&id).and_then(|open| open.cut_after.take()));
-        match context.map(Action::CutAfter).or(reply.action) {
-            None | Some(Action::Delay(_) | Action::BlackHole(_) | Action::Corruption(_)) => {
+        let forced_cut =
+            shared.change(|state| state.connections.get_mut(&id).and_then(|connect| connect.cut_after.take()));
+        match forced_cut.map(Action::CutAfter).or(reply.action) {
+            None | Some(Action::Delay(_) | Action::BlackHole(_) | Action::Corrupt(_)) => {
                 send(&mut client, &reply.frame, usize::MAX)?;
             }
             Some(Action::Truncate) => {
@@ -195,25 +196,24 @@ fn deliver(shared: &Shared, id: u64, mut client: TcpStream, receiver: &Receiver<
             }
         }
     }
-    // The broker has closed, and a client learns of that as it would of a reply.
+    // The broker has closed. The client learns this like a reply, after stalls and black holes.
     shared.wait_to_close(id);
     Ok(())
 }
 
-/// Sends a frame behind its length: all of it, or the first bytes and never the last.
+/// Sends a frame with its length prefix: all of it, or the first `bytes` and never the last byte.
 fn send(stream: &mut TcpStream, frame: &[u8], bytes: usize) -> io::Result<()> {
     let length = u32::try_from(frame.len()).map_err(|_| invalid("a frame that is too long"))?;
     let whole = [&length.to_be_bytes(), frame].concat();
     stream.write_all(if bytes == usize::MAX { &whole } else { &whole[..bytes.min(whole.len() - 1)] })
 }
 
-/// What comes next on a connection.
 enum Next {
-    /// A frame without its length.
+    /// A frame without its length prefix.
     Frame(Bytes),
-    /// Bytes that cannot be a length, and so no frame.
+    /// Bytes that cannot be a length.
     Other([u8; 4]),
-    /// The end, also one within a frame.
+    /// End of the stream, including one within a frame.
     End,
 }
 

@@ -1,4 +1,4 @@
-//! Damage to batches on their way: what a disk, a cable or a broken broker does to bytes.
+//! Corruption of batches in fetch responses.
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, FetchResponse, MetadataResponse, ResponseHeader};
@@ -7,21 +7,21 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use super::rule::{Corruption, CorruptionKind};
 use super::state::Shared;
 
-/// Where a batch's magic byte stands, its checksum, and what that covers.
+/// Offsets of a batch's magic byte and checksum, and start of the checksummed bytes.
 const MAGIC: usize = 16;
 const CRC: usize = 17;
 const COVERED: usize = 21;
-/// The low byte of its attributes, and the codec in there.
+/// The low byte of the attributes, and its bits for the codec.
 const ATTRIBUTES: usize = 22;
 const CODEC: u8 = 0x07;
-/// Its last offset, counted from its first.
+/// The last offset relative to the base offset.
 const LAST_OFFSET_DELTA: usize = 23;
-/// Where its records begin, each with its length.
+/// Start of the records, each with its length.
 const RECORDS: usize = 61;
-/// Behind base offset and length.
+/// Bytes before those that the batch length counts: base offset and length.
 const OVERHEAD: usize = 12;
 
-/// Learns the ids of topics: replies to `Fetch` name them by nothing else.
+/// Stores topic ids, because `Fetch` responses contain no names.
 pub fn learn(shared: &Shared, version: i16, frame: &Bytes) {
     let mut frame = frame.clone();
     if ResponseHeader::decode(&mut frame, ApiKey::Metadata.response_header_version(version)).is_err() {
@@ -37,7 +37,7 @@ pub fn learn(shared: &Shared, version: i16, frame: &Bytes) {
     });
 }
 
-/// The reply to a `Fetch`, with the batch damaged if it is in there.
+/// A `Fetch` response with the batch corrupted, if it contains the batch.
 pub fn apply(shared: &Shared, corruption: Corruption, version: i16, mut frame: Bytes) -> Result<Bytes, String> {
     let context = |error| format!("Fetch version {version}: {error}");
     let header_version = ApiKey::Fetch.response_header_version(version);
@@ -70,7 +70,7 @@ pub fn apply(shared: &Shared, corruption: Corruption, version: i16, mut frame: B
     Ok(written.freeze())
 }
 
-/// Damages the batch that has the offset, if it is whole there.
+/// Corrupts the batch with the offset, if it is complete.
 fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
     let mut at = 0;
     while let Some(batch) = bytes.get(at..).filter(|rest| rest.len() > LAST_OFFSET_DELTA + 4) {
@@ -81,7 +81,7 @@ fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
         let Some(batch) = bytes.get_mut(at..at + size) else { return false };
         if (base..=last).contains(&corruption.offset) {
             match corruption.how {
-                // The last byte counts the headers of the last record.
+                // The last byte is the header count of the last record.
                 CorruptionKind::Bit => batch[size - 3] ^= 1,
                 CorruptionKind::Compression => batch[ATTRIBUTES] = batch[ATTRIBUTES] & !CODEC | 4,
                 CorruptionKind::Codec => batch[ATTRIBUTES] |= CODEC,

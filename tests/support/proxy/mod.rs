@@ -1,12 +1,12 @@
-//! TCP proxy between Kafka clients and one broker, which delays, loses, cuts or holds back what passes.
+//! TCP proxy between Kafka clients and a broker, which delays, drops, cuts or holds back frames.
 //!
-//! Clients reach the broker only through the proxy: replies that name a broker's address name the proxy's instead
-//! (`addresses.rs`). This works with any broker and without a setting of its own. A cluster has one proxy for each
-//! broker, which know each other's addresses. Plaintext only: the proxy must be able to read the frames,
-//! and passes on what is none (a probe for TLS) as it is.
+//! Clients reach the broker only through the proxy: broker addresses in replies are replaced with the proxy's
+//! (`addresses.rs`). This works with any broker without configuration. A cluster has one proxy per broker, and the
+//! proxies know each other's addresses. Only plaintext connections are possible, because the proxy reads the frames.
+//! Other bytes, such as a TLS probe, pass unchanged.
 //!
-//! A connection has three threads (`connection.rs`): requests, replies, and replies that wait for their time. What is
-//! done to a reply is decided by rules (`rule.rs`) and by the proxy's state.
+//! A connection has three threads (`connection.rs`): requests, replies, and delivery of delayed replies. Rules
+//! (`rule.rs`) and the proxy's state decide what happens to a reply.
 #![allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 
 mod addresses;
@@ -28,14 +28,14 @@ use state::Shared;
 pub use rule::{Action, Corruption, CorruptionKind, Rule};
 pub use state::{BlackHole, Counts};
 
-/// A running proxy. Clients are cut off when it is dropped.
+/// A running proxy. Its connections are closed when it is dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
     port: u16,
 }
 
 impl Proxy {
-    /// Starts a proxy for the only broker of a cluster, which is given as `host:port`.
+    /// Starts a proxy for a cluster with one broker, given as `host:port`.
     pub fn new(broker: &str) -> Self {
         let mut proxies = Self::for_each(&[broker]);
         proxies.remove(0)
@@ -55,85 +55,84 @@ impl Proxy {
         brokers.iter().zip(listeners).map(start).collect()
     }
 
-    /// Where clients connect, as `host:port`.
+    /// The address for clients, as `host:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Adds a rule. If several match a reply, the first one added acts; all of them count it.
+    /// Adds a rule. If several rules match a reply, the first one applies and all of them count it.
     pub fn add(&self, rule: Rule) {
         self.shared.change(|state| state.rules.push(rule));
     }
 
-    /// Makes every reply late by this much. Replies to pipelined requests are late side by side, not one after another.
+    /// Delays every reply. Delays of pipelined replies overlap.
     pub fn delay(&self, by: Duration) {
         self.add(Rule::any(Action::Delay(by)));
     }
 
-    /// Removes all rules. Replies that they have delayed already stay late.
+    /// Removes all rules. Replies that are already delayed stay delayed.
     pub fn clear(&self) {
         self.shared.change(|state| state.rules.clear());
     }
 
-    /// Stops forwarding in both directions; nothing is lost. New connections are accepted, and wait too.
+    /// Stops forwarding in both directions without losing frames. New connections are accepted and wait too.
     pub fn stall(&self) {
         self.shared.change(|state| state.stalled = true);
     }
 
-    /// Goes on after a stall.
+    /// Resumes forwarding after a stall.
     pub fn resume(&self) {
         self.shared.change(|state| state.stalled = false);
     }
 
-    /// Throws away what passes in one direction or both, from now on. New connections are accepted and stay silent.
+    /// Drops all frames in one direction or both. New connections are accepted and stay silent.
     pub fn black_hole(&self, black_hole: BlackHole) {
         self.shared.change(|state| state.begin_black_hole(black_hole));
     }
 
-    /// Ends a black hole. Connections that lost something in it are cut: TCP has no way to go on without those bytes.
+    /// Ends a black hole. Connections that lost frames are cut, because the TCP streams are incomplete.
     pub fn end_black_hole(&self) {
         self.shared.change(state::State::end_black_hole);
     }
 
-    /// When the black hole began, by command or by a rule.
+    /// When the black hole began, by a call or by a rule.
     pub fn black_hole_since(&self) -> Option<Instant> {
         self.shared.change(|state| state.black_hole.map(|(_, since)| since))
     }
 
-    /// Cuts every connection that is open now.
+    /// Cuts all open connections.
     pub fn cut(&self) {
         self.shared.change(state::State::cut_all);
     }
 
-    /// Cuts every connection that is open now in the middle of its next reply, after this many bytes of the frame.
+    /// Cuts all open connections within their next reply, after this many bytes of the frame.
     pub fn cut_within_replies(&self, bytes: usize) {
         self.shared.change(|state| state.connections.values_mut().for_each(|open| open.cut_after = Some(bytes)));
     }
 
-    /// Closes the port: who connects is refused. Returns when that is so. Open connections stay.
+    /// Closes the port and waits until connections are refused. Open connections stay.
     pub fn refuse(&self) {
         self.shared.change(|state| state.refusing = true);
         self.wake_listener();
         self.shared.wait_until(|state| !state.listening);
     }
 
-    /// Opens the port again. Returns when that is so.
+    /// Opens the port again and waits until connections are accepted.
     pub fn accept(&self) {
         self.shared.change(|state| state.refusing = false);
         self.shared.wait_until(|state| state.listening);
     }
 
-    /// What the proxy has done so far.
     pub fn counts(&self) -> Counts {
         self.shared.change(|state| state.counts.clone())
     }
 
-    /// How many replies of this kind came from the broker, whatever became of them.
+    /// Number of replies with this API key that came from the broker, including dropped ones.
     pub fn replies(&self, api: ApiKey) -> u64 {
         self.counts().by_api.get(&(api as i16)).copied().unwrap_or(0)
     }
 
-    /// The listener only looks at the state when a client comes.
+    /// The listener checks the state only when a client connects.
     fn wake_listener(&self) {
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
     }
@@ -148,12 +147,12 @@ impl Drop for Proxy {
         });
         self.wake_listener();
         if !std::thread::panicking() {
-            assert!(problems.is_empty(), "the proxy before {}: {problems:#?}", self.shared.broker);
+            assert!(problems.is_empty(), "the proxy for {}: {problems:#?}", self.shared.broker);
         }
     }
 }
 
-/// A listener at a port, or at one that the system chooses for 0.
+/// A listener at this port; 0 lets the system choose one.
 fn listener(port: u16) -> (u16, TcpListener) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port");
     (listener.local_addr().expect("an address").port(), listener)
@@ -168,7 +167,7 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener, port: u16) {
             return;
         }
         if refusing {
-            // The kernel refuses only if nobody listens.
+            // The kernel refuses connections only without a listening socket.
             drop((listener, accepted));
             shared.change(|state| state.listening = false);
             shared.wait_until(|state| !state.refusing || state.closed);
@@ -176,7 +175,7 @@ fn accept(shared: &Arc<Shared>, mut listener: TcpListener, port: u16) {
             shared.change(|state| state.listening = true);
         } else {
             match accepted {
-                Ok((client, _)) => connection::open(shared, client),
+                Ok((client, _)) => connection::connect(shared, client),
                 Err(error) => shared.change(|state| state.problems.push(format!("accept: {error}"))),
             }
         }

@@ -1,4 +1,4 @@
-//! Rules: which replies something is done to, and what.
+//! Rules that select replies and what happens to them.
 
 use std::time::Duration;
 
@@ -6,53 +6,52 @@ use kafka_protocol::messages::ApiKey;
 
 use super::state::BlackHole;
 
-/// What is done to a reply. The broker has applied its request.
+/// What happens to a reply. The broker has already applied the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It arrives later by this much; the replies behind it do not overtake it.
+    /// Delayed by this time; later replies do not overtake it.
     Delay(Duration),
-    /// The connection is cut after this many bytes of the frame, but always before its end.
+    /// The connection is cut after this many bytes of the frame, always before its end.
     CutAfter(usize),
-    /// It is lost, and the connection with it.
+    /// Dropped, and the connection is cut.
     LoseWithConnection,
-    /// It is lost, and the connection goes on.
+    /// Dropped, and the connection continues.
     Lose,
-    /// A black hole begins with it.
+    /// A black hole begins with this reply.
     BlackHole(BlackHole),
-    /// It says that every log ends behind its first record: a reply to `OffsetForLeaderEpoch`.
+    /// A reply to `OffsetForLeaderEpoch` that ends every log after its first record.
     Truncate,
-    /// A batch in it is damaged, if it has it: a reply to `Fetch`.
-    Corruption(Corruption),
+    /// A reply to `Fetch` with a corrupted batch, if it contains that batch.
+    Corrupt(Corruption),
 }
 
-/// Which batch of which partition is damaged, and how.
+/// The batch to corrupt, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corruption {
     pub topic: &'static str,
     pub partition: i32,
-    /// An offset of the batch.
+    /// An offset within the batch.
     pub offset: i64,
     pub how: CorruptionKind,
-    /// How often at most.
+    /// At most this many times.
     pub times: u64,
 }
 
-/// What is done to the bytes of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CorruptionKind {
-    /// One bit of its last record is flipped; its checksum stays.
+    /// Flips a bit of the last record and keeps the checksum.
     Bit,
-    /// It says that it is compressed with zstd, and its checksum agrees.
+    /// Sets the codec to zstd and updates the checksum.
     Compression,
-    /// It says that it has a codec that there is none of, and its checksum agrees.
+    /// Sets an undefined codec and updates the checksum.
     Codec,
-    /// Its first record claims to be longer than the batch, and its checksum agrees.
+    /// Makes the first record longer than the batch and updates the checksum.
     Records,
-    /// Its format is of another number.
+    /// Sets an unknown magic byte.
     Format,
 }
 
-/// Which replies a deed is for.
+/// An action, and which replies it applies to.
 #[derive(Debug, Clone)]
 pub struct Rule {
     api: Option<ApiKey>,
@@ -65,29 +64,29 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Every reply.
+    /// Matches every reply.
     pub fn any(action: Action) -> Self {
         Self { api: None, skip: 0, every: 1, times: u64::MAX, action, seen: 0, done: 0 }
     }
 
-    /// Every reply to requests of this kind.
+    /// Matches replies with this API key.
     pub fn new(api: ApiKey, action: Action) -> Self {
         Self { api: Some(api), ..Self::any(action) }
     }
 
-    /// Only the `n`-th of them, from 1.
+    /// Applies only to the `n`-th matching reply, counted from 1.
     pub fn only(mut self, n: u64) -> Self {
         (self.skip, self.every, self.times) = (n.saturating_sub(1), 1, 1);
         self
     }
 
-    /// Every `n`-th of them.
+    /// Applies to every `n`-th matching reply.
     pub fn every(mut self, n: u64) -> Self {
         (self.skip, self.every) = (n.saturating_sub(1), n.max(1));
         self
     }
 
-    /// At most this many times.
+    /// Applies at most this many times.
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
@@ -105,7 +104,7 @@ impl Rule {
     }
 }
 
-/// What is to be done to this reply.
+/// The action for this reply: that of the first rule that matches.
 pub fn action(rules: &mut [Rule], api: ApiKey) -> Option<Action> {
     rules.iter_mut().fold(None, |first, rule| {
         let action = rule.matches(api);

@@ -1,4 +1,4 @@
-//! State of a proxy: what is done to which connection now, and what was done so far. One lock guards all of it.
+//! State of a proxy: rules, faults, connections and counters behind one lock.
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
@@ -11,76 +11,74 @@ use uuid::Uuid;
 use super::addresses::Routes;
 use super::rule::{self, Action, Rule};
 
-/// What a black hole swallows.
+/// Which frames a black hole drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlackHole {
-    /// Requests: the broker hears nothing, its replies to earlier requests arrive.
+    /// Requests do not reach the broker; replies to earlier requests arrive.
     Requests,
-    /// Replies: requests are applied, and nobody learns of it.
+    /// Requests are applied, but their replies are lost.
     Replies,
-    /// Both.
     Both,
 }
 
-/// A direction on a connection.
+/// Direction of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Request,
     Reply,
 }
 
-/// What a proxy has done.
+/// Counters of a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections accepted.
     pub connections: u64,
     /// Requests read from clients.
     pub requests: u64,
-    /// Replies read from the broker, by the kind of their request.
+    /// Replies read from the broker, by API key.
     pub by_api: BTreeMap<i16, u64>,
-    /// Replies that were delayed by a rule.
+    /// Replies delayed by a rule.
     pub late: u64,
     /// Frames that waited for the end of a stall.
     pub stalled: u64,
-    /// Replies that were lost by a rule.
+    /// Replies lost by a rule.
     pub lost: u64,
-    /// Connections that were cut within a reply.
+    /// Connections cut within a reply.
     pub cut: u64,
-    /// Replies that were made to say that logs are shorter.
+    /// Replies changed to shorter logs.
     pub truncated: u64,
-    /// Batches that were damaged.
+    /// Batches corrupted.
     pub corrupted: u64,
-    /// Frames that a black hole swallowed.
+    /// Frames dropped by a black hole.
     pub dropped: u64,
 }
 
-/// An open connection: the two sockets that are joined.
+/// An open connection: its client socket and its broker socket.
 pub struct Connection {
     client: TcpStream,
     broker: TcpStream,
-    /// It is cut within its next reply, after this many bytes.
+    /// Cut the connection within its next reply, after this many bytes.
     pub cut_after: Option<usize>,
-    /// Something of it went into a black hole.
-    has_lost: bool,
+    /// A black hole has dropped a frame of this connection.
+    has_dropped_frames: bool,
 }
 
 impl Connection {
     pub fn new(client: TcpStream, broker: TcpStream) -> Self {
-        Self { client, broker, cut_after: None, has_lost: false }
+        Self { client, broker, cut_after: None, has_dropped_frames: false }
     }
 
-    /// Wakes the threads that read or write it; they end then.
+    /// Ends the threads that read from or write to the sockets.
     fn cut(&self) {
         for stream in [&self.client, &self.broker] {
-            // Fails if the other side was faster.
+            // Fails if the peer has already closed the connection.
             stream.shutdown(Shutdown::Both).ok();
         }
     }
 }
 
-/// The state of a proxy.
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is switched by itself")]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct State {
     pub rules: Vec<Rule>,
     pub stalled: bool,
@@ -90,9 +88,9 @@ pub struct State {
     pub closed: bool,
     pub connections: BTreeMap<u64, Connection>,
     pub counts: Counts,
-    /// The names of topics by their ids, as replies to `Metadata` told them.
+    /// Topic names by id, from `Metadata` replies.
     pub topics: BTreeMap<Uuid, String>,
-    /// What the proxy could not do; fails the test when the proxy is dropped.
+    /// Errors of the proxy; dropping it fails the test if there are any.
     pub problems: Vec<String>,
 }
 
@@ -103,7 +101,7 @@ impl State {
 
     pub fn end_black_hole(&mut self) {
         self.black_hole = None;
-        self.cut_if(|open| open.has_lost);
+        self.cut_if(|connection| connection.has_dropped_frames);
     }
 
     pub fn cut_all(&mut self) {
@@ -111,16 +109,16 @@ impl State {
     }
 
     fn cut_if(&mut self, is_selected: impl Fn(&Connection) -> bool) {
-        self.connections.retain(|_, open| {
-            let is_selected = is_selected(open);
+        self.connections.retain(|_, connection| {
+            let is_selected = is_selected(connection);
             if is_selected {
-                open.cut();
+                connection.cut();
             }
             !is_selected
         });
     }
 
-    /// Whether a black hole takes what goes this way.
+    /// Whether a black hole drops frames in this direction.
     fn drops(&self, direction: Direction) -> bool {
         match self.black_hole {
             None => false,
@@ -130,7 +128,7 @@ impl State {
         }
     }
 
-    /// Counts a reply, and says what is to be done to it.
+    /// Counts a reply and returns the action for it.
     pub fn on_reply(&mut self, api: ApiKey) -> Option<Action> {
         *self.counts.by_api.entry(api as i16).or_default() += 1;
         let action = rule::action(&mut self.rules, api);
@@ -143,21 +141,20 @@ impl State {
     }
 }
 
-/// Whether a frame may pass.
+/// Whether a frame may be forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
-    Connection,
-    /// The frame is thrown away.
-    Drops,
-    /// The connection is no longer open.
-    Cut,
+    Forward,
+    /// The frame is dropped.
+    Drop,
+    /// The connection is closed.
+    Closed,
 }
 
-/// What the threads of a proxy share.
+/// State shared by the threads of a proxy.
 pub struct Shared {
-    /// The broker's address.
     pub broker: String,
-    /// The addresses to be rewritten.
+    /// The addresses to rewrite.
     pub routes: Arc<Routes>,
     state: Mutex<State>,
     changed: Condvar,
@@ -173,7 +170,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state or reads it, and wakes who waits for a change.
+    /// Reads or changes the state, and wakes all waiting threads.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.notify_all();
@@ -185,10 +182,10 @@ impl Shared {
         drop(self.changed.wait_while(state, |state| !holds(state)));
     }
 
-    /// Waits for a time, or until the connection is cut.
-    pub fn wait_for(&self, connection: u64, due: Instant) {
+    /// Waits until `due`, or until the connection is cut.
+    pub fn wait_for(&self, id: u64, due: Instant) {
         let mut state = self.lock();
-        while state.connections.contains_key(&connection) {
+        while state.connections.contains_key(&id) {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -197,37 +194,36 @@ impl Shared {
         }
     }
 
-    /// Waits for the end of a stall, then says whether a frame may pass.
-    pub fn gate(&self, connection: u64, direction: Direction) -> Passage {
+    /// Waits for the end of a stall, then decides about a frame.
+    pub fn gate(&self, id: u64, direction: Direction) -> Passage {
         let mut state = self.lock();
         let mut has_waited = false;
-        while state.stalled && state.connections.contains_key(&connection) {
+        while state.stalled && state.connections.contains_key(&id) {
             has_waited = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.counts.stalled += u64::from(has_waited);
         let drops = state.drops(direction);
-        let Some(open) = state.connections.get_mut(&connection) else { return Passage::Cut };
+        let Some(connection) = state.connections.get_mut(&id) else { return Passage::Closed };
         if !drops {
-            return Passage::Connection;
+            return Passage::Forward;
         }
-        open.has_lost = true;
+        connection.has_dropped_frames = true;
         state.counts.dropped += 1;
-        Passage::Drops
+        Passage::Drop
     }
 
-    /// Waits until the end of a connection may pass as a reply does, or the connection is cut.
-    pub fn wait_to_close(&self, connection: u64) {
+    /// Waits until a close may be forwarded like a reply, or the connection is cut.
+    pub fn wait_to_close(&self, id: u64) {
         self.wait_until(|state| {
-            !state.connections.contains_key(&connection) || !(state.stalled || state.drops(Direction::Reply))
+            !state.connections.contains_key(&id) || !(state.stalled || state.drops(Direction::Reply))
         });
     }
 
-    /// Cuts a connection, if it is open.
-    pub fn cut(&self, connection: u64) {
+    pub fn cut(&self, id: u64) {
         self.change(|state| {
-            if let Some(open) = state.connections.remove(&connection) {
-                open.cut();
+            if let Some(connection) = state.connections.remove(&id) {
+                connection.cut();
             }
         });
     }

@@ -1,7 +1,7 @@
-"""Owns what kafka-python must show: a producer, a group that goes on where it committed, seeking, time queries, administration.
+"""Test of kafka-python: producer, consumer groups, commits, seeking, offsets by time, transactions, admin client.
 
-Runs with 2.0.2, which the original application used, and with the 2.x of today. Called with the broker's address and the prefix
-of everything it may create.
+Runs with release 2.0.2, which the original application used, and with later 2.x. Arguments: the broker's address, and a prefix
+for the names of topics and groups.
 """
 
 import importlib.metadata
@@ -9,8 +9,8 @@ import sys
 import time
 
 if sys.version_info >= (3, 12) and importlib.metadata.version("kafka-python") == "2.0.2":
-    # The six inside kafka-python 2.0.2 cannot be imported since Python 3.12; one of today stands in for it. Nothing of the
-    # client itself is touched.
+    # Python 3.12 cannot import the copy of six that is bundled in kafka-python 2.0.2, so the current six replaces it.
+    # The client itself is not changed.
     import six
 
     sys.modules["kafka.vendor.six"] = six
@@ -21,224 +21,223 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetad
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 
 BROKER, PREFIX = sys.argv[1], sys.argv[2]
-TOPIC, LEDGER, GROUP = PREFIX + "-topic", PREFIX + "-transactions", PREFIX + "-group"
-LIMIT = 20
-# For the broker's version a client waits two seconds by default, and takes a slow answer for that of an old broker.
-REACH = {"bootstrap_servers": BROKER, "api_version_auto_timeout_ms": LIMIT * 1000}
-# Every member there was, so that none keeps the group alive when a claim fails.
-MEMBERS = []
-RELEASE = tuple(int(part) for part in kafka.__version__.split(".")[:2])
+TOPIC, TX_TOPIC, GROUP = PREFIX + "-topic", PREFIX + "-transactions", PREFIX + "-group"
+TIMEOUT = 20
+# By default, a client that gets no ApiVersions response within two seconds assumes an old broker.
+CONNECTION = {"bootstrap_servers": BROKER, "api_version_auto_timeout_ms": TIMEOUT * 1000}
+# All consumers, which are closed at the end: a group with members cannot be deleted.
+CONSUMERS = []
+VERSION = tuple(int(part) for part in kafka.__version__.split(".")[:2])
 
 
-def same(claim, expected, seen):
-    if expected != seen:
-        # Said at once: what follows is the removal, which may meet trouble of its own.
-        print(f"WRONG: {claim}\n--- expected\n{expected!r}\n--- seen\n{seen!r}", flush=True)
+def assert_equal(description, expected, actual):
+    if expected != actual:
+        # Flushed at once, because the cleanup that follows may fail too.
+        print(f"FAILED: {description}\n--- expected\n{expected!r}\n--- actual\n{actual!r}", flush=True)
         sys.exit(1)
-    print("holds:", claim, flush=True)
+    print("ok:", description, flush=True)
 
 
-def until(what, probe):
-    """Waits for what a broker may take a moment to show."""
-    deadline = time.monotonic() + LIMIT
+def wait_until(description, probe):
+    """Polls until the probe returns a true value."""
+    deadline = time.monotonic() + TIMEOUT
     while True:
         value = probe()
         if value:
-            print("holds:", what, flush=True)
+            print("ok:", description, flush=True)
             return value
         if time.monotonic() > deadline:
-            sys.exit(f"WRONG: {what}: not within {LIMIT} s")
+            sys.exit(f"FAILED: {description}: not within {TIMEOUT} s")
         time.sleep(0.05)
 
 
-def read(consumer, count):
-    """Exactly that many records, and no further one that came with them."""
-    records, deadline = [], time.monotonic() + LIMIT
+def consume(consumer, count):
+    """At least this number of records: all of the last batches."""
+    records, deadline = [], time.monotonic() + TIMEOUT
     while len(records) < count:
         if time.monotonic() > deadline:
-            sys.exit(f"WRONG: {len(records)} of {count} records within {LIMIT} s: {[r.value for r in records]!r}")
+            sys.exit(f"FAILED: {len(records)} of {count} records within {TIMEOUT} s: {[r.value for r in records]!r}")
         for batch in consumer.poll(timeout_ms=200).values():
             records.extend(batch)
     return records
 
 
-def member():
+def group_consumer():
     consumer = KafkaConsumer(
-        TOPIC, **REACH, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest"
+        TOPIC, **CONNECTION, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    MEMBERS.append(consumer)
+    CONSUMERS.append(consumer)
     return consumer
 
 
 def administration(admin):
     admin.create_topics([NewTopic(TOPIC, num_partitions=2, replication_factor=1, topic_configs={"retention.ms": "7200000"})])
-    until("the new topic is listed", lambda: TOPIC in admin.list_topics())
+    wait_until("the new topic is listed", lambda: TOPIC in admin.list_topics())
     try:
         admin.create_topics([NewTopic(TOPIC, num_partitions=2, replication_factor=1)])
-        sys.exit("WRONG: a topic was created twice")
+        sys.exit("FAILED: a topic was created twice")
     except kafka.errors.TopicAlreadyExistsError as error:
-        same("a topic that exists is not created again", 36, error.errno)
+        assert_equal("an existing topic cannot be created again", 36, error.errno)
 
     admin.create_partitions({TOPIC: NewPartitions(total_count=3)})
 
     def partitions():
         return sorted(p.get("partition", p.get("partition_index")) for p in admin.describe_topics([TOPIC])[0]["partitions"])
 
-    until("the third partition is there", lambda: len(partitions()) == 3)
-    same("partitions are numbered from 0", [0, 1, 2], partitions())
+    wait_until("a third partition is added", lambda: len(partitions()) == 3)
+    assert_equal("partitions are numbered from 0", [0, 1, 2], partitions())
 
-    settings = configuration(admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TOPIC)]))
-    same("a setting of the topic is described", "7200000", settings["retention.ms"])
-    same("a default is described", "delete", settings["cleanup.policy"])
+    settings = configs_of(admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TOPIC)]))
+    assert_equal("a config of the topic is described", "7200000", settings["retention.ms"])
+    assert_equal("a default is described", "delete", settings["cleanup.policy"])
 
 
-def configuration(answer):
-    """Names and values, whichever form this release answers in."""
+def configs_of(responses):
+    """Names and values; the type of the responses depends on the release."""
     settings = {}
-    for response in answer if isinstance(answer, list) else [answer]:
+    for response in responses if isinstance(responses, list) else [responses]:
         for resource in response.resources:
-            same("describing settings meets no error", 0, resource[0])
+            assert_equal("describing configs returns no error", 0, resource[0])
             for entry in resource[4]:
                 settings[entry[0]] = entry[1]
     return settings
 
 
-def producing():
-    producer = KafkaProducer(**REACH, acks="all", linger_ms=5)
+def write_records():
+    producer = KafkaProducer(**CONNECTION, acks="all", linger_ms=5)
     sent = []
     for index in range(60):
         key = b"key %d" % (index % 7)
         future = producer.send(TOPIC, key=key, value=b"value %d" % index, partition=index % 3, headers=[("n", b"%d" % index)])
         sent.append((index % 3, key, b"value %d" % index, [("n", b"%d" % index)], future))
-    producer.flush(LIMIT)
-    placed = sorted(
-        (future.get(LIMIT).partition, future.get(LIMIT).offset, key, value, headers) for _, key, value, headers, future in sent
+    producer.flush(TIMEOUT)
+    written = sorted(
+        (future.get(TIMEOUT).partition, future.get(TIMEOUT).offset, key, value, headers) for _, key, value, headers, future in sent
     )
-    same("each record is told its partition and offset", [(n % 3, n // 3) for n in sorted(range(60), key=lambda n: (n % 3, n))],
-         [(partition, offset) for partition, offset, *_ in placed])
-    by_key = [producer.send(TOPIC, key=b"same key", value=b"keyed %d" % n).get(LIMIT) for n in range(5)]
-    same("records of one key share a partition", 1, len({metadata.partition for metadata in by_key}))
-    same("they stand in order", [by_key[0].offset + n for n in range(5)], [metadata.offset for metadata in by_key])
-    producer.close(LIMIT)
-    return placed
+    assert_equal("each acknowledgement has partition and offset", [(n % 3, n // 3) for n in sorted(range(60), key=lambda n: (n % 3, n))],
+                 [(partition, offset) for partition, offset, *_ in written])
+    by_key = [producer.send(TOPIC, key=b"same key", value=b"keyed %d" % n).get(TIMEOUT) for n in range(5)]
+    assert_equal("records with the same key have the same partition", 1, len({metadata.partition for metadata in by_key}))
+    assert_equal("they are in order", [by_key[0].offset + n for n in range(5)], [metadata.offset for metadata in by_key])
+    producer.close(TIMEOUT)
+    return written
 
 
-def consuming(placed, admin):
-    consumer = member()
-    records = read(consumer, 65)
-    seen = sorted((r.partition, r.offset, r.key, r.value, r.headers) for r in records if not r.value.startswith(b"keyed"))
-    same("a group reads what was written", placed, seen)
-    same("it reads nothing else", [b"keyed %d" % n for n in range(5)], [r.value for r in records if r.value.startswith(b"keyed")])
+def consume_in_group(written, admin):
+    consumer = group_consumer()
+    records = consume(consumer, 65)
+    actual = sorted((r.partition, r.offset, r.key, r.value, r.headers) for r in records if not r.value.startswith(b"keyed"))
+    assert_equal("a group reads the written records", written, actual)
+    assert_equal("it reads no other records", [b"keyed %d" % n for n in range(5)], [r.value for r in records if r.value.startswith(b"keyed")])
 
-    described = describe(admin)
-    same("the group is described", ("Stable", "consumer", 1), (described.state, described.protocol_type, len(described.members)))
+    described = describe_group(admin)
+    assert_equal("the group is described", ("Stable", "consumer", 1), (described.state, described.protocol_type, len(described.members)))
 
     middle = {TopicPartition(TOPIC, 0): 5, TopicPartition(TOPIC, 1): 6, TopicPartition(TOPIC, 2): 7}
-    consumer.commit({partition: committed(offset) for partition, offset in middle.items()})
-    same("the commit can be read", middle, {partition: consumer.committed(partition) for partition in middle})
+    consumer.commit({partition: offset_to_commit(offset) for partition, offset in middle.items()})
+    assert_equal("the commit can be read", middle, {partition: consumer.committed(partition) for partition in middle})
     consumer.close()
 
-    consumer = member()
-    records = read(consumer, 65 - sum(middle.values()))
+    consumer = group_consumer()
+    records = consume(consumer, 65 - sum(middle.values()))
     first = {}
     for record in records:
         first.setdefault(TopicPartition(TOPIC, record.partition), record.offset)
-    same("opened again, the group goes on where it committed", middle, first)
+    assert_equal("a new member continues at the committed offsets", middle, first)
 
-    # Seeking back brings the same records again.
     one = TopicPartition(TOPIC, 1)
     consumer.seek(one, 3)
-    again = [r for r in read(consumer, consumer.end_offsets([one])[one] - 3) if r.partition == 1]
-    same("seek goes where it is told", 3, again[0].offset)
-    same("seeking leads to the same records", [v for p, o, _, v, _ in placed if p == 1 and o >= 3],
-         [r.value for r in again if not r.value.startswith(b"keyed")])
+    again = [r for r in consume(consumer, consumer.end_offsets([one])[one] - 3) if r.partition == 1]
+    assert_equal("the first record after a seek has its offset", 3, again[0].offset)
+    assert_equal("a seek reads the same records again", [v for p, o, _, v, _ in written if p == 1 and o >= 3],
+                 [r.value for r in again if not r.value.startswith(b"keyed")])
     consumer.seek_to_beginning(one)
-    same("the beginning is offset 0", 0, read(consumer, 1)[0].offset)
+    assert_equal("seek_to_beginning seeks to offset 0", 0, consume(consumer, 1)[0].offset)
 
-    same("the log begins at 0", {one: 0}, consumer.beginning_offsets([one]))
-    by_time(consumer)
+    assert_equal("the log start offset is 0", {one: 0}, consumer.beginning_offsets([one]))
+    offsets_by_time(consumer)
     consumer.commit()
     consumer.close()
 
-    same("the group is listed", ["consumer"], [kind for name, kind, *_ in admin.list_consumer_groups() if name == GROUP])
-    same("its members are gone", ("Empty", 0), (describe(admin).state, len(describe(admin).members)))
+    assert_equal("the group is listed", ["consumer"], [kind for name, kind, *_ in admin.list_consumer_groups() if name == GROUP])
+    assert_equal("a group without members is empty", ("Empty", 0), (describe_group(admin).state, len(describe_group(admin).members)))
     offsets = {partition: entry.offset for partition, entry in admin.list_consumer_group_offsets(GROUP).items()}
-    same("its offsets are listed", {TopicPartition(TOPIC, n) for n in range(3)}, set(offsets))
-    same("they are what was committed", 65 + 3, sum(offsets.values()))
+    assert_equal("the group's offsets are listed", {TopicPartition(TOPIC, n) for n in range(3)}, set(offsets))
+    assert_equal("they are the committed offsets", 65 + 3, sum(offsets.values()))
 
 
-def describe(admin):
+def describe_group(admin):
     return admin.describe_consumer_groups([GROUP])[0]
 
 
-def committed(offset):
-    """An offset to commit; releases differ in whether the leader epoch belongs to it."""
+def offset_to_commit(offset):
+    """An offset with metadata, and with a leader epoch in releases that have this field."""
     return OffsetAndMetadata(offset, "by hand", *([-1] if "leader_epoch" in OffsetAndMetadata._fields else []))
 
 
-def by_time(consumer):
-    """Three records a minute apart, later than all others, then questions around them."""
+def offsets_by_time(consumer):
+    """Three records with later timestamps, a minute apart; then looks up offsets before, between and after them."""
     zero = TopicPartition(TOPIC, 0)
-    producer = KafkaProducer(**REACH, acks="all")
+    producer = KafkaProducer(**CONNECTION, acks="all")
     end = consumer.end_offsets([zero])[zero]
     late = int(time.time() * 1000) + 600_000
     try:
-        producer.send(TOPIC, value=b"from the far future", partition=0, timestamp_ms=late + 7_200_000).get(LIMIT)
-        sys.exit("WRONG: a timestamp hours ahead was taken")
+        producer.send(TOPIC, value=b"from the far future", partition=0, timestamp_ms=late + 7_200_000).get(TIMEOUT)
+        sys.exit("FAILED: a timestamp hours ahead was accepted")
     except kafka.errors.InvalidTimestampError as error:
-        same("a timestamp more than an hour ahead is refused", 32, error.errno)
+        assert_equal("a timestamp more than an hour ahead is an error", 32, error.errno)
     for minute in range(3):
-        producer.send(TOPIC, value=b"timed", partition=0, timestamp_ms=late + minute * 60_000).get(LIMIT)
-    producer.close(LIMIT)
+        producer.send(TOPIC, value=b"timed", partition=0, timestamp_ms=late + minute * 60_000).get(TIMEOUT)
+    producer.close(TIMEOUT)
     found = consumer.offsets_for_times({zero: late + 1})[zero]
-    same("offsets_for_times finds the first record at or after a time", (end + 1, late + 60_000), (found.offset, found.timestamp))
-    same("a time before all finds the first record", 0, consumer.offsets_for_times({zero: 1})[zero].offset)
-    same("a time after all finds nothing", None, consumer.offsets_for_times({zero: late + 999_999})[zero])
-    same("the end has moved", end + 3, consumer.end_offsets([zero])[zero])
-    until("the timed records are read", lambda: consumer.poll(timeout_ms=200) is not None and consumer.position(zero) == end + 3)
+    assert_equal("offsets_for_times finds the first record at or after a time", (end + 1, late + 60_000), (found.offset, found.timestamp))
+    assert_equal("a time before all records finds the first", 0, consumer.offsets_for_times({zero: 1})[zero].offset)
+    assert_equal("a time after all records finds nothing", None, consumer.offsets_for_times({zero: late + 999_999})[zero])
+    assert_equal("the end has moved", end + 3, consumer.end_offsets([zero])[zero])
+    wait_until("the timed records are read", lambda: consumer.poll(timeout_ms=200) is not None and consumer.position(zero) == end + 3)
 
 
 def transactions(admin):
-    """Releases since 2.1 know transactions."""
-    admin.create_topics([NewTopic(LEDGER, num_partitions=1, replication_factor=1)])
-    producer = KafkaProducer(**REACH, transactional_id=PREFIX + "-writer")
+    """Transactions, which releases since 2.1 support."""
+    admin.create_topics([NewTopic(TX_TOPIC, num_partitions=1, replication_factor=1)])
+    producer = KafkaProducer(**CONNECTION, transactional_id=PREFIX + "-writer")
     producer.init_transactions()
     ends = producer.commit_transaction, producer.abort_transaction
     for word, end in ((b"kept", ends[0]), (b"dropped", ends[1]), (b"kept too", ends[0])):
         producer.begin_transaction()
-        producer.send(LEDGER, value=word).get(LIMIT)
+        producer.send(TX_TOPIC, value=word).get(TIMEOUT)
         end()
-    producer.close(LIMIT)
-    partition = TopicPartition(LEDGER, 0)
+    producer.close(TIMEOUT)
+    partition = TopicPartition(TX_TOPIC, 0)
     for level, expected in (("read_committed", [b"kept", b"kept too"]), ("read_uncommitted", [b"kept", b"dropped", b"kept too"])):
-        consumer = KafkaConsumer(**REACH, isolation_level=level)
+        consumer = KafkaConsumer(**CONNECTION, isolation_level=level)
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
-        same(level + " reads what it should", expected, [r.value for r in read(consumer, len(expected))])
-        same("markers take offsets too", 6, consumer.end_offsets([partition])[partition])
+        assert_equal(level + " reads the right records", expected, [r.value for r in consume(consumer, len(expected))])
+        assert_equal("transaction markers have offsets", 6, consumer.end_offsets([partition])[partition])
         consumer.close()
 
 
-def remove(admin):
-    for consumer in MEMBERS:
+def clean_up(admin):
+    for consumer in CONSUMERS:
         consumer.close()
     admin.delete_consumer_groups([GROUP])
-    mine = [topic for topic in admin.list_topics() if topic.startswith(PREFIX)]
-    admin.delete_topics(mine)
-    until("deleted topics are gone", lambda: not set(mine) & set(admin.list_topics()))
-    same("a deleted group is gone", [], [name for name, *_ in admin.list_consumer_groups() if name == GROUP])
+    topics = [topic for topic in admin.list_topics() if topic.startswith(PREFIX)]
+    admin.delete_topics(topics)
+    wait_until("deleted topics are not listed", lambda: not set(topics) & set(admin.list_topics()))
+    assert_equal("a deleted group is not listed", [], [name for name, *_ in admin.list_consumer_groups() if name == GROUP])
 
 
 def main():
     print("kafka-python", kafka.__version__, "Python", sys.version.split()[0])
-    admin = KafkaAdminClient(**REACH)
+    admin = KafkaAdminClient(**CONNECTION)
     try:
         administration(admin)
-        consuming(producing(), admin)
-        if RELEASE >= (2, 1):
+        consume_in_group(write_records(), admin)
+        if VERSION >= (2, 1):
             transactions(admin)
     finally:
-        remove(admin)
+        clean_up(admin)
         admin.close()
 
 

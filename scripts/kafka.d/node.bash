@@ -1,13 +1,13 @@
-# One broker process of scripts/kafka: whether it answers, whether it runs, how it is started and ended.
-# Sourced by scripts/kafka, whose words (`say`, `fail`) it uses.
+# Broker processes of scripts/kafka: requests that test whether a broker is ready, process ids, settings, start, stop.
+# Sourced by scripts/kafka. Uses its functions `say`, `fail`, `run_java` and `java_command`.
 
-# How long each thing may take, in seconds.
+# Time limits in seconds.
 readonly START_LIMIT=90 STOP_LIMIT=30 LOCK_LIMIT=120 REPLY_LIMIT=2
 
-# --- talking to a broker ----------------------------------------------------------------------------------------
+# --- requests to a broker ---------------------------------------------------------------------------------------
 
-# Reads the next byte of the open connection (descriptor 3) into `byte`; fails at the end of it or after REPLY_LIMIT.
-# A NUL ends read's line at once, and that is how it is told from the rest.
+# Reads the next byte of the open connection (descriptor 3) into `byte`; fails at its end or after REPLY_LIMIT.
+# For a NUL, which is the delimiter, `read` succeeds with an empty variable.
 next_byte() {
   local char
   IFS= LC_ALL=C read -r -d '' -n 1 -t "$REPLY_LIMIT" char <&3 || return
@@ -24,19 +24,19 @@ next_number() {
   done
 }
 
-# Reads past a string with a length of two bytes in front; the length of a null is 65535.
+# Skips a string: two bytes of length, then the text. The length of a null string is 65535.
 skip_string() {
   next_number 2 || return
   ((number == 65535)) || next_number "$number"
 }
 
-# Whether anything accepts connections at a port.
+# Whether a process accepts connections at port $1.
 is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Whether a Kafka broker at port $1 serves requests: it answers ApiVersions and names live brokers in its metadata, at least
-# $2 of them (one), and the one with id $3 among them if that is given.
-# A listener that wants a login closes the second connection; then the first answer is all that can be had.
-serves() { is_open "$1" && (
+# Whether a Kafka broker at port $1 is ready: it responds to ApiVersions, and its metadata lists at least $2 live
+# brokers (default 1), among them the one with id $3 if that is given. A listener that requires a login closes the
+# second connection; then the ApiVersions response is enough.
+is_ready() { is_open "$1" && (
   number=0
   exec 3<>"/dev/tcp/127.0.0.1/$1"
   # Size 10, api key 18 (ApiVersions), version 0, correlation id 7, no client id.
@@ -45,13 +45,13 @@ serves() { is_open "$1" && (
   exec 3<>"/dev/tcp/127.0.0.1/$1"
   # Size 14, api key 3 (Metadata), version 1, correlation id 8, no client id, an empty list of topics.
   printf '\x00\x00\x00\x0e\x00\x03\x00\x01\x00\x00\x00\x08\xff\xff\x00\x00\x00\x00' >&3
-  next_byte || exit $(($? > 128)) # above 128: no answer in time; else: closed on us
+  next_byte || exit $(($? > 128)) # above 128: timeout; otherwise the broker closed the connection
   next_number 3 && next_number 4 && [[ $number == 8 ]] && next_number 4 && [[ $number -ge ${2:-1} ]] || exit 1
-  [[ -z ${3:-} ]] || names_broker "$3" "$number"
+  [[ -z ${3:-} ]] || has_broker "$3" "$number"
 ) 2>/dev/null; }
 
-# Whether the next $2 brokers of the metadata reply that is being read include the one with id $1.
-names_broker() {
+# Whether the next $2 brokers of the Metadata response on descriptor 3 include the one with id $1.
+has_broker() {
   local id=$1 left=$2
   while ((left-- > 0)); do
     next_number 4 || return
@@ -62,11 +62,11 @@ names_broker() {
   return 1
 }
 
-# --- its process ------------------------------------------------------------------------------------------------
+# --- processes --------------------------------------------------------------------------------------------------
 
-# Prints the process id of the node in folder $1 if that process lives and is this node's broker, not a stranger that
-# was given the number since.
-running() {
+# Prints the process id of the node in directory $1 if its broker runs. The arguments are compared too, because the
+# system may have given the id to another process.
+broker_pid() {
   local pid arguments
   [[ -f $1/pid ]] && pid=$(cat "$1/pid") && [[ -n $pid ]] || return 1
   if [[ -r /proc/$pid/cmdline ]]; then
@@ -77,11 +77,11 @@ running() {
   [[ $arguments == *"kafka.Kafka $1/server.properties"* ]] && echo "$pid"
 }
 
-# Whether a process is halted by SIGSTOP.
+# Whether process $1 is stopped by SIGSTOP.
 is_paused() { [[ $(ps -o state= -p "$1" 2>/dev/null) == T* ]]; }
 
-# Lets one process at a time start or end the node in folder $1. The lock is a link that names its holder, so a dead
-# one's is void.
+# Locks the node in directory $1 against other commands that start or stop it. The lock is a link to the id of the
+# process that holds it; the lock of a process that has ended is removed.
 locks=()
 lock() {
   local link=$1.lock holder deadline=$((SECONDS + LOCK_LIMIT))
@@ -89,17 +89,18 @@ lock() {
   until ln -s "$$" "$link" 2>/dev/null; do
     holder=$(readlink "$link" || true)
     if [[ -n $holder ]] && ! kill -0 "$holder" 2>/dev/null; then rm -f "$link"; continue; fi
-    ((SECONDS < deadline)) || fail "process $holder has been starting or stopping this node for $LOCK_LIMIT s"
+    ((SECONDS < deadline)) || fail "process $holder holds the lock of this node for more than $LOCK_LIMIT s"
     sleep 0.1
   done
   locks+=("$link")
   trap 'rm -f "${locks[@]}"' EXIT
 }
 
-# A cluster id as Kafka has them: 16 random bytes in URL-safe base64, which must not begin with a dash.
+# A cluster id in Kafka's format: 16 random bytes in URL-safe base64. It must not begin with a dash.
 new_cluster_id() { echo "F$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c 2-22)"; }
 
-# The settings of the node in folder $1, but for those of FOODSTREAM_KAFKA_EXTRA: node id, port and controller quorum.
+# Prints the settings of the node in directory $1, without FOODSTREAM_KAFKA_EXTRA. $2 is the node id, $3 the port, $4
+# the controller quorum.
 node_settings() {
   cat <<EOF
 node.id=$2
@@ -111,29 +112,29 @@ EOF
   cat "$files/server.properties"
 }
 
-# FOODSTREAM_KAFKA_EXTRA, which comes last and so wins.
+# Prints the settings of FOODSTREAM_KAFKA_EXTRA. They come last, so they override the others.
 extra_settings() {
   [[ -n ${FOODSTREAM_KAFKA_EXTRA:-} ]] || return 0
-  [[ -r $FOODSTREAM_KAFKA_EXTRA ]] || fail "FOODSTREAM_KAFKA_EXTRA names a file that cannot be read: $FOODSTREAM_KAFKA_EXTRA"
+  [[ -r $FOODSTREAM_KAFKA_EXTRA ]] || fail "cannot read the file of FOODSTREAM_KAFKA_EXTRA: $FOODSTREAM_KAFKA_EXTRA"
   echo
   cat "$FOODSTREAM_KAFKA_EXTRA"
 }
 
-# Formats the log folder of the node in folder $1 for cluster id $2; further arguments are for kafka-storage.
-format() {
+# Formats the log directory of the node in directory $1 for cluster id $2; further arguments are for kafka-storage.
+format_storage() {
   local node=$1 cluster=$2
   shift 2
   [[ -f $node/formatted ]] && return
   rm -rf "$node/log"
-  if ! jvm kafka.tools.StorageTool format -t "$cluster" -c "$node/server.properties" "$@" >"$node/format.log" 2>&1; then
+  if ! run_java kafka.tools.StorageTool format -t "$cluster" -c "$node/server.properties" "$@" >"$node/format.log" 2>&1; then
     tail -n 20 "$node/format.log" >&2
-    fail "the log folder could not be formatted"
+    fail "kafka-storage could not format the log directory $node/log; its output is above"
   fi
   touch "$node/formatted"
 }
 
-# Starts the broker of the node in folder $1 in the background; further arguments are for the JVM.
-launch() {
+# Starts the broker of the node in directory $1 in the background; further arguments are for the JVM.
+launch_broker() {
   local node=$1 java
   shift
   java=$(java_command)
@@ -143,37 +144,37 @@ launch() {
   echo $! >"$node/pid"
 }
 
-# Waits until the node in folder $1 serves; further arguments are those of `serves`.
-await() {
+# Waits until the node in directory $1 is ready; further arguments are those of `is_ready`.
+wait_until_ready() {
   local node=$1 pid deadline=$((SECONDS + START_LIMIT))
   shift
   pid=$(cat "$node/pid")
-  until serves "$@"; do
+  until is_ready "$@"; do
     if ! kill -0 "$pid" 2>/dev/null; then
       tail -n 20 "$node/server.log" >&2
-      fail "the broker ended instead of starting; its last words are above, all of them in $node/server.log"
+      fail "the broker ended during its start; the end of $node/server.log is above"
     fi
     if ((SECONDS >= deadline)); then
       tail -n 20 "$node/server.log" >&2
-      fail "the broker gave no answer within $START_LIMIT s; process $pid is left for you to look at, log in $node/server.log"
+      fail "the broker did not respond within $START_LIMIT s; process $pid still runs, its log is $node/server.log"
     fi
     sleep 0.1
   done
 }
 
-# Sends signal $3 to the node in folder $1 at port $2 and waits until it is gone; says so, with $4 in front.
-end() {
+# Sends signal $3 to the node in directory $1 at port $2 and waits for its end. $4 is a prefix for messages.
+stop_node() {
   local node=$1 port=$2 signal=$3 name=$4 pid deadline
-  if pid=$(running "$node"); then
+  if pid=$(broker_pid "$node"); then
     kill "-$signal" "$pid" 2>/dev/null || true
-    # A paused process would hear of SIGTERM when it is resumed.
+    # A paused process receives SIGTERM only when it is resumed.
     kill -CONT "$pid" 2>/dev/null || true
     deadline=$((SECONDS + STOP_LIMIT))
-    # A process that is killed loses its arguments before its ports.
-    while running "$node" >/dev/null || is_open "$port" || is_open $((port + 1)); do
+    # A killed process loses its arguments, which `broker_pid` reads, before its ports are free.
+    while broker_pid "$node" >/dev/null || is_open "$port" || is_open $((port + 1)); do
       if ((SECONDS >= deadline)); then
-        running "$node" >/dev/null || fail "${name}process $pid ended, and something still listens on port $port or $((port + 1))"
-        say "${name}no end within $STOP_LIMIT s; killing process $pid"
+        broker_pid "$node" >/dev/null || fail "${name}process $pid has ended, but another process listens on port $port or $((port + 1))"
+        say "${name}process $pid did not end within $STOP_LIMIT s and is killed"
         kill -9 "$pid" 2>/dev/null || true
         deadline=$((SECONDS + STOP_LIMIT))
       fi
@@ -186,18 +187,19 @@ end() {
   rm -f "$node/pid"
 }
 
-# Pauses (STOP) or resumes (CONT) the node in folder $1; says so, with $3 in front.
+# Sends STOP or CONT ($2) to the node in directory $1, and prints that with prefix $3.
 signal_node() {
   local node=$1 signal=$2 name=$3 pid
-  pid=$(running "$node") || fail "${name}not running"
+  pid=$(broker_pid "$node") || fail "${name}not running"
   kill "-$signal" "$pid"
   if [[ $signal == STOP ]]; then say "${name}paused"; else say "${name}resumed"; fi
 }
 
-# Says whether the node in folder $1 runs and answers at port $2, with $3 in front; returns 3 when it does not run.
+# Prints, with prefix $3, whether the node in directory $1 runs and responds at port $2. Returns 3 if it does not run, 1
+# if it does not respond.
 node_status() {
   local node=$1 port=$2 name=$3 pid
-  if ! pid=$(running "$node"); then
+  if ! pid=$(broker_pid "$node"); then
     say "${name}not running on port $port"
     return 3
   fi
@@ -205,8 +207,8 @@ node_status() {
     say "${name}paused, process $pid, log in $node/server.log"
     return 1
   fi
-  if ! serves "$port"; then
-    say "${name}process $pid runs but does not answer on port $port; log in $node/server.log"
+  if ! is_ready "$port"; then
+    say "${name}process $pid runs but does not respond on port $port, log in $node/server.log"
     return 1
   fi
   say "${name}running, process $pid, log in $node/server.log"

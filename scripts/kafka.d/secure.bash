@@ -1,7 +1,7 @@
-# Owns what `scripts/kafka start --secure` adds to a node: its certificates, its users, its listeners, and what clients need.
-# Sourced by scripts/kafka, whose words (`say`, `fail`) it uses.
+# TLS, SASL and ACLs of `scripts/kafka start --secure`: certificates, users, listeners and client files.
+# Sourced by scripts/kafka. Uses its function `fail`.
 
-# What each listener of the node at port $1 is called, its address, and who may come: as `start --secure` prints it.
+# Prints name and address of each listener of the node at port $1; tests read these lines.
 secure_listeners() {
   cat <<EOT
 plaintext: localhost:$1
@@ -11,31 +11,32 @@ wrong_host: localhost:$(($1 + 4))
 EOT
 }
 
-# A word that nobody guesses, of letters and digits.
-secret() { LC_ALL=C tr -dc 'A-Za-z0-9' < <(head -c 4096 /dev/urandom) | head -c 24; }
+# Prints a random password of 24 letters and digits.
+random_password() { LC_ALL=C tr -dc 'A-Za-z0-9' < <(head -c 4096 /dev/urandom) | head -c 24; }
 
-# Makes a key and a certificate of it that the node's authority signs: folder, name, subject, days, other names.
+# Creates a key and a certificate signed by the node's certificate authority. Arguments: directory, file name, subject,
+# days of validity, subject alternative names.
 certificate() {
-  local folder=$1 name=$2 subject=$3 days=$4 names=$5
-  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$folder/$name.key"
-  openssl req -new -key "$folder/$name.key" -subj "$subject" -out "$folder/$name.csr"
+  local dir=$1 name=$2 subject=$3 days=$4 names=$5
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/$name.key"
+  openssl req -new -key "$dir/$name.key" -subj "$subject" -out "$dir/$name.csr"
   {
     echo 'basicConstraints=critical,CA:FALSE'
     echo 'extendedKeyUsage=serverAuth,clientAuth'
     if [[ -n $names ]]; then echo "subjectAltName=$names"; fi
-  } >"$folder/$name.ext"
-  openssl x509 -req -sha256 -in "$folder/$name.csr" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" \
-    -set_serial "0x$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')" -days "$days" -extfile "$folder/$name.ext" -out "$folder/$name.pem"
-  # Kafka reads a key and its certificate from one file.
-  cat "$folder/$name.key" "$folder/$name.pem" >"$folder/$name.both.pem"
-  rm "$folder/$name.csr" "$folder/$name.ext"
+  } >"$dir/$name.ext"
+  openssl x509 -req -sha256 -in "$dir/$name.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" \
+    -set_serial "0x$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')" -days "$days" -extfile "$dir/$name.ext" -out "$dir/$name.pem"
+  # Kafka needs key and certificate in one file.
+  cat "$dir/$name.key" "$dir/$name.pem" >"$dir/$name.both.pem"
+  rm "$dir/$name.csr" "$dir/$name.ext"
 }
 
-# The authority, a certificate for the broker, one for a broker elsewhere, one for a client, and one that has run out.
+# Creates the certificate authority, and certificates for the broker, another host, a client, and an expired one.
 certificates() {
   local keys=$1
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$keys/ca.key"
-  # The name of a section in a file of its own: what a system's openssl.cnf says differs.
+  # With a configuration file, because the openssl.cnf of systems differ.
   printf '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' >"$keys/ca.cnf"
   openssl req -x509 -new -sha256 -key "$keys/ca.key" -days 3650 -subj "/CN=foodstream authority" -config "$keys/ca.cnf" -out "$keys/ca.pem"
   rm "$keys/ca.cnf"
@@ -45,25 +46,25 @@ certificates() {
   certificate "$keys" expired "/CN=foodstream-expired" 0 ''
 }
 
-# Everything of a secure node that is made once: keys, passwords.
+# Creates keys and passwords of the node in directory $1, if it has none.
 secure_prepare() {
   local node=$1
   [[ -f $node/secure/complete ]] && return
-  command -v openssl >/dev/null || fail "no openssl to make certificates with. Debian: apt-get install openssl"
+  command -v openssl >/dev/null || fail "openssl not found, which creates the certificates. Debian: apt-get install openssl"
   rm -rf "$node/secure"
   mkdir -p "$node/secure/keys"
   chmod 700 "$node/secure"
   if ! certificates "$node/secure/keys" >"$node/secure/openssl.log" 2>&1; then
     tail -n 20 "$node/secure/openssl.log" >&2
-    fail "openssl could not make the certificates; its words are above"
+    fail "openssl could not create the certificates; its output is above"
   fi
-  secret >"$node/secure/admin"
-  secret >"$node/secure/foodstream"
+  random_password >"$node/secure/admin"
+  random_password >"$node/secure/foodstream"
   chmod 600 "$node/secure"/keys/* "$node/secure/admin" "$node/secure/foodstream"
   touch "$node/secure/complete"
 }
 
-# The users that the node knows from its first start on: arguments of kafka-storage format.
+# Prints the arguments of kafka-storage format that create the users.
 secure_users() {
   local node=$1 user
   for user in admin foodstream; do
@@ -72,10 +73,10 @@ secure_users() {
   done
 }
 
-# The broker's settings, behind those that every node has.
+# Prints the settings of a secure node, which follow those of server.properties.
 #
-# Nobody has a right unless an ACL says so, but for User:admin. The controller's listener asks for a login too: otherwise
-# whoever speaks plaintext would be the same nobody that the controller trusts.
+# Only User:admin has permissions without ACLs. The controller's listener requires a login too: without one, the
+# controller would have to trust User:ANONYMOUS, and that is also the user of all clients of the plaintext listener.
 secure_settings() {
   local node=$1 port=$2 keys=$1/secure/keys admin foodstream listener
   admin=$(cat "$node/secure/admin")
@@ -109,23 +110,23 @@ listener.name.ssl.ssl.client.auth=required
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=false
 super.users=User:admin
-# What a client may do is decided anew for each request: a right that was given or taken holds from the next one on.
+# ACLs are checked for each request, so a change applies to the next one; clients need not authenticate again.
 connections.max.reauth.ms=0
 EOT
 }
 
-# Writes a file that only its owner may read: its lines come on stdin.
-private() { (umask 077 && cat >"$1.new") && mv "$1.new" "$1"; }
+# Writes stdin to file $1, which only its owner can read.
+write_private() { (umask 077 && cat >"$1.new") && mv "$1.new" "$1"; }
 
-# What clients need: certificates, and properties files in librdkafka's spelling; one in Java's, for Kafka's own tools.
+# Writes the client files: certificates, properties files for librdkafka, and one for Kafka's own tools in Java's names.
 secure_clients() {
   local node=$1 port=$2 keys=$1/secure/keys clients=$1/clients user name
   mkdir -p "$clients"
   chmod 700 "$clients"
-  for name in ca.pem client.pem client.key expired.pem expired.key; do private "$clients/$name" <"$keys/$name"; done
-  secure_listeners "$port" | private "$clients/listeners"
+  for name in ca.pem client.pem client.key expired.pem expired.key; do write_private "$clients/$name" <"$keys/$name"; done
+  secure_listeners "$port" | write_private "$clients/listeners"
   for user in admin foodstream; do
-    private "$clients/$user.properties" <<EOT
+    write_private "$clients/$user.properties" <<EOT
 bootstrap.servers=localhost:$((port + 2))
 security.protocol=sasl_ssl
 ssl.ca.location=$clients/ca.pem
@@ -134,10 +135,10 @@ sasl.username=$user
 sasl.password=$(cat "$node/secure/$user")
 EOT
   done
-  sed 's/^sasl.mechanism=.*/sasl.mechanism=PLAIN/' "$clients/foodstream.properties" | private "$clients/plain.properties"
-  sed "s/^bootstrap.servers=.*/bootstrap.servers=localhost:$((port + 4))/" "$clients/foodstream.properties" | private "$clients/wrong-host.properties"
+  sed 's/^sasl.mechanism=.*/sasl.mechanism=PLAIN/' "$clients/foodstream.properties" | write_private "$clients/plain.properties"
+  sed "s/^bootstrap.servers=.*/bootstrap.servers=localhost:$((port + 4))/" "$clients/foodstream.properties" | write_private "$clients/wrong-host.properties"
   for name in client expired; do
-    private "$clients/mutual-$name.properties" <<EOT
+    write_private "$clients/mutual-$name.properties" <<EOT
 bootstrap.servers=localhost:$((port + 3))
 security.protocol=ssl
 ssl.ca.location=$clients/ca.pem
@@ -145,7 +146,7 @@ ssl.certificate.location=$clients/$name.pem
 ssl.key.location=$clients/$name.key
 EOT
   done
-  private "$clients/admin.java.properties" <<EOT
+  write_private "$clients/admin.java.properties" <<EOT
 bootstrap.servers=localhost:$((port + 2))
 security.protocol=SASL_SSL
 ssl.truststore.type=PEM

@@ -1,5 +1,5 @@
-// Owns the Kafka Streams application under trial: it counts orders per restaurant, exactly once, with a repartition and a state
-// store that lives in memory and in its changelog. StreamsTrial runs it as a process of its own, so that it can be killed.
+// Kafka Streams application that counts orders per restaurant with exactly_once_v2, a repartition topic, and an
+// in-memory state store with a changelog. StreamsTest runs it as a separate process, so that it can be killed.
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -19,25 +19,25 @@ import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.state.QueryableStoreTypes;
 import org.apache.kafka.streams.state.Stores;
 
-final class Counter {
+final class OrderCounter {
     static final String STORE = "counts";
     static final int COMMIT_INTERVAL_MS = 500;
 
-    private Counter() {}
+    private OrderCounter() {}
 
-    /** Arguments: the broker, the application's id, the topics to read and to write, and a folder. */
+    /** Arguments: the broker, the application id, input topic, output topic, and the state directory. */
     public static void main(String[] arguments) throws Exception {
-        var settings = Trial.settings(arguments[0]);
+        var settings = Clients.settings(arguments[0]);
         settings.keySet().removeIf(name -> name.endsWith("serializer"));
         settings.put(StreamsConfig.APPLICATION_ID_CONFIG, arguments[1]);
         settings.put(StreamsConfig.STATE_DIR_CONFIG, arguments[4]);
         settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
         settings.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
-        // Each update of a count is written, so that the output shows every record once or betrays it.
+        // Without the cache, each update of a count is written, so the output shows lost and duplicate records.
         settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
         settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, COMMIT_INTERVAL_MS);
-        // What the killed process leaves is given up as early as a broker allows.
+        // The session and the transaction of a killed process time out as early as a broker allows.
         settings.put(StreamsConfig.consumerPrefix("session.timeout.ms"), 6_000);
         settings.put(StreamsConfig.consumerPrefix("heartbeat.interval.ms"), 1_500);
         settings.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
@@ -59,11 +59,11 @@ final class Counter {
         });
         streams.start();
 
-        // A line on stdin asks for the store and the end; without one, stdin's end is the end of whoever started this.
-        boolean asked = new BufferedReader(new InputStreamReader(System.in)).readLine() != null;
-        if (asked) {
-            // A store cannot be asked while some thread waits for its share of the tasks.
-            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Trial.LIMIT);
+        // A line on stdin requests the contents of the store, then a stop. If stdin ends first, the parent has ended.
+        boolean stopRequested = new BufferedReader(new InputStreamReader(System.in)).readLine() != null;
+        if (stopRequested) {
+            // A store cannot be queried during a rebalance.
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Check.TIMEOUT_S);
             while (streams.state() != KafkaStreams.State.RUNNING && System.nanoTime() < deadline) {
                 Thread.sleep(20);
             }

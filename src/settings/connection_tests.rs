@@ -283,10 +283,10 @@ fn library_logs_are_redacted() {
     assert_eq!(same.redact("User:admin-name"), "User:admin-name", "a public value is not redacted");
 }
 
-/// The examples of docs/REFERENCE.md, byte for byte.
+/// The examples of docs/reference/connections.md, byte for byte.
 #[test]
 fn the_examples_of_the_reference_work() {
-    let reference = include_str!("../../docs/REFERENCE.md");
+    let reference = include_str!("../../docs/reference/connections.md");
     let folder = tempfile::tempdir().expect("a folder");
     let pem = folder.path().join("some.pem");
     std::fs::write(&pem, "-----BEGIN CERTIFICATE-----\n").expect("written");
@@ -296,7 +296,7 @@ fn the_examples_of_the_reference_work() {
         let text = std::fs::read_to_string(path).expect(name);
         if shown {
             let block = format!("    {}\n", text.trim_end().replace('\n', "\n    "));
-            assert!(reference.contains(&block), "{name} is not what docs/REFERENCE.md shows");
+            assert!(reference.contains(&block), "{name} is not what docs/reference/connections.md shows");
         }
         let text = ["ca.pem", "client.pem", "client.key"]
             .iter()

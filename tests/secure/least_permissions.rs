@@ -1,4 +1,4 @@
-//! The table of least permissions in docs/REFERENCE.md: each command works with its row, and names each permission that
+//! The table of least permissions in docs/reference/permissions.md: each command works with its row, and names each permission that
 //! is missing.
 
 use libtest_mimic::{Failed, Trial};

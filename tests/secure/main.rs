@@ -1,7 +1,7 @@
 //! Secure suite: the program against a Kafka with TLS, logins and ACLs, started by `scripts/kafka start --secure`.
 //! `FOODSTREAM_TEST_SECURE` is the directory of client files that the script prints.
 //!
-//! Every command works with the least permissions of the table in docs/REFERENCE.md, and names each permission that is
+//! Every command works with the least permissions of the table in docs/reference/permissions.md, and names each permission that is
 //! missing.
 
 #![allow(

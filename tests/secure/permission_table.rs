@@ -1,4 +1,4 @@
-//! Parser of the table of least permissions in docs/REFERENCE.md.
+//! Parser of the table of least permissions in docs/reference/permissions.md.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ pub struct CommandPermissions {
 
 /// Reads the table.
 pub fn read() -> Vec<CommandPermissions> {
-    let page = include_str!("../../docs/REFERENCE.md");
+    let page = include_str!("../../docs/reference/permissions.md");
     let (_, section) = page.split_once("## Least rights").expect("the section");
     let (section, _) = section.split_once("\n## ").expect("another section");
     let mut lines = section.lines().filter(|line| line.starts_with('|'));

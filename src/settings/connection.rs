@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::addresses::{self, InvalidAddress};
-use super::java_names::{self, Mapping};
+use super::java_names;
+use super::login_module::MODULE;
+use super::mapping::Mapping;
 use super::precedence::{Properties, PropertySource, PropertyValue, place, shown_name};
 use super::{java_properties, tls_stores, usage};
 use crate::cli;
@@ -173,7 +175,7 @@ impl Collector {
     fn insert(&mut self, key: &str, value: String, source: PropertySource, alias: Option<String>) {
         if key == "sasl.oauthbearer.config" {
             self.secrets.add_pairs(&value);
-        } else if is_credential(key) && key != java_names::MODULE {
+        } else if is_credential(key) && key != MODULE {
             self.secrets.add(&value);
         }
         self.properties.add(PropertyValue { key: key.to_owned(), value, source, alias });
@@ -185,7 +187,7 @@ impl Collector {
         let holds = |key: &str| self.properties.get(key).map(|setting| setting.value.trim().to_ascii_lowercase());
         let protocol = holds("security.protocol").unwrap_or_else(|| "plaintext".to_owned());
         let usual_method = holds("sasl.oauthbearer.method").as_deref() == Some("default");
-        let module = self.properties.take(java_names::MODULE);
+        let module = self.properties.take(MODULE);
         if usual_method {
             // Without the feature, librdkafka does not even accept its own default.
             self.properties.take("sasl.oauthbearer.method");
@@ -228,7 +230,7 @@ impl Collector {
     /// Checks names first, because a misspelt name in a file is wrong even if another value overrides it.
     fn check_names(&self) -> Result<(), Failure> {
         for setting in self.properties.all() {
-            if java_names::STORES.contains(&setting.key.as_str()) || setting.key == java_names::MODULE {
+            if java_names::STORES.contains(&setting.key.as_str()) || setting.key == MODULE {
                 continue;
             }
             if let Err(PropertyError::Unknown(reason)) = check_property(&setting.key, "") {

@@ -1,31 +1,7 @@
 //! Settings of Kafka's Java clients: their counterparts in librdkafka, or why they have none.
 
-use super::login_module;
-
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Mapping {
-    /// These librdkafka properties.
-    As(Vec<(&'static str, String)>),
-    /// Not needed, with the reason.
-    Unneeded(&'static str),
-    /// Ignored, with a warning.
-    Ignored(&'static str),
-}
-
-/// A setting that cannot be supported. Neither text quotes the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MappingError {
-    /// One lower-case line.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
-}
-
-impl MappingError {
-    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
-    }
-}
+use super::login_module::{self, MODULE};
+use super::mapping::{Mapping, MappingError};
 
 /// Settings that are resolved together in `tls_stores.rs`, after precedence is known.
 pub(super) const STORES: &[&str] = &[
@@ -37,9 +13,6 @@ pub(super) const STORES: &[&str] = &[
     "ssl.keystore.key",
     "ssl.keystore.certificate.chain",
 ];
-
-/// Also used internally as the property that holds the name of the login module, for later checks.
-pub(super) const MODULE: &str = "sasl.jaas.config";
 
 const RENAMED: &[(&str, &str)] = &[
     ("fetch.max.wait.ms", "fetch.wait.max.ms"),

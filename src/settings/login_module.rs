@@ -1,7 +1,10 @@
 //! Kafka's login modules of `sasl.jaas.config`, as librdkafka properties.
 
 use super::jaas::{self, LoginModule};
-use super::java_names::{MODULE, Mapping, MappingError};
+use super::mapping::{Mapping, MappingError};
+
+/// Also used internally as the property that holds the name of the login module, for later checks.
+pub(super) const MODULE: &str = "sasl.jaas.config";
 
 /// Maps the login modules of Kafka.
 pub(super) fn mapping(text: &str) -> Result<Mapping, MappingError> {

@@ -10,6 +10,7 @@ mod java_names;
 mod java_properties;
 mod lag;
 mod login_module;
+mod mapping;
 mod outputs;
 mod precedence;
 mod produce;

@@ -92,7 +92,7 @@ fn offset_file(path: &Path, group: &str, stdin: ReadsStdin<'_>) -> Result<Offset
     }
     OffsetFile::parse(&path.display().to_string(), &content, group).map_err(|error| {
         usage(error.to_string()).hint(
-            "rows are topic,partition,offset, or group,topic,partition,offset, of which this group's are used; there is no \
+            "rows are topic,partition,offset, or group,topic,partition,offset, of which this group's are used; without a \
              header; `foodstream replay --dry-run --export FILE` and kafka-consumer-groups --export write this format",
         )
     })

@@ -404,7 +404,7 @@ fn foreground_broker_is_used_and_stopped() {
     assert_eq!(records(&dir.status("lab").expect("a running broker")), 10);
     assert_eq!(broker.end(Signal::TERM), 0);
     let log = std::io::read_to_string(stderr).expect("read");
-    for word in ["topic order-events created, 6 partitions", " connected\n", "(foodstream) disconnected\n"] {
+    for word in ["topic order-events created with 6 partitions", " connected\n", "(foodstream) disconnected\n"] {
         assert!(log.contains(word), "{word}: {log}");
     }
     assert!(!dir.path("lab/broker.json").exists());

@@ -222,7 +222,7 @@ fn asks(env: &TestEnv) {
     for (typed, expected) in [("no\n", 7), ("\n", 7), ("yes, but\n", 7), ("\u{3}", 130)] {
         let Some((code, shown)) = at_a_terminal(env, "clean", typed) else { return };
         assert_eq!(code, Some(expected), "{typed:?}: {shown}");
-        assert!(shown.contains("Delete 2 topics and 1 group of --prefix"), "{shown}");
+        assert!(shown.contains("Delete 2 topics and 1 group with --prefix"), "{shown}");
         assert!(shown.contains(&env.topic("order-events")), "the topics are listed before the prompt: {shown}");
         assert_eq!(topics(env), all, "{typed:?}");
     }

@@ -194,7 +194,7 @@ fn every_example(env: &TestEnv) {
             continue;
         }
         let args = adapted(env, &args);
-        let asks = args[0] == "clean" && description.contains("asks");
+        let asks = args[0] == "clean" && description.contains("then ask");
         let mut started = Started::new(env, &args, asks && terminals);
         if is_live(&args) {
             until_live(env, &args, &mut started);
@@ -203,7 +203,9 @@ fn every_example(env: &TestEnv) {
         }
         let code = started.end(&args);
         // An exit code other than 0 is allowed if the example documents it, or if a prompt has no terminal.
-        let documented = description.contains(&format!("exit {code}")) || (asks && !terminals && code == 2);
+        let documented =
+            [format!("exit {code}"), format!("exit code {code}")].iter().any(|text| description.contains(text))
+                || (asks && !terminals && code == 2);
         assert!(code == 0 || documented, "`foodstream {line}` ended with {code}:\n{}", started.output());
     }
 }

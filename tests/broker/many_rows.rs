@@ -20,7 +20,7 @@ fn many_minutes(env: &TestEnv) {
     env.run(&format!("produce --count {MINUTES} --orders-per-minute 1 --seed 3 --partitions 2")).expect(0);
     env.create_topic("inventory-events", 2, &[]);
     let run = env.run("analytics --until-end --output json --report report.json").expect(0);
-    assert!(run.stderr.contains(&format!("{MINUTES} minutes and ")) && run.stderr.contains("--full"), "{}", run.stderr);
+    assert!(run.stderr.contains("10,050 minutes and ") && run.stderr.contains("--full"), "{}", run.stderr);
     let document = run.document();
     assert_eq!((rows(&document), &document["total_orders"]), ([10_000, 10_000], &json!(MINUTES)));
     assert_eq!(document["left_out"], json!({"orders_by_minute": 50, "by_minute": 50, "by_restaurant": 0}));

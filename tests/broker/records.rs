@@ -248,7 +248,7 @@ fn small_dead_letters(env: &TestEnv) {
     env.create_topic("order-events", 1, &[("max.message.bytes", "100000")]);
     env.create_topic("order-events-dlq", 1, &[("max.message.bytes", "100000")]);
     let refused = env.run("inventory --until-end").expect(7);
-    assert!(refused.stderr.contains("100000") && refused.stderr.contains("165536"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("100,000 bytes") && refused.stderr.contains("165,536 bytes"), "{}", refused.stderr);
     // The hint is a complete command.
     let hint =
         refused.stderr.lines().find_map(|line| line.trim().strip_prefix("hint: kafka-configs ")).expect("a hint");

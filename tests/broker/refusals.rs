@@ -114,7 +114,8 @@ fn name_collision(env: &TestEnv) {
     let underscored = env.named(&format!("{}_", dotted.prefix.trim_end_matches('.')));
     let refused = underscored.run("produce --count 1 --seed 1 --partitions 1").expect(2);
     let (name, other) = (underscored.topic("order-events"), dotted.topic("order-events"));
-    for is_named in [format!("creating the topic {name}: "), "collides".into(), other, "hint: Kafka takes names".into()]
+    for is_named in
+        [format!("creating the topic {name}: "), "collides".into(), other, "hint: Kafka treats names".into()]
     {
         assert!(refused.stderr.contains(&is_named), "{is_named} is not in {}", refused.stderr);
     }

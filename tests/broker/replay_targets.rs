@@ -265,7 +265,10 @@ fn refused(env: &TestEnv) {
     let write = |content: &str| std::fs::write(env.dir().join("plan.csv"), content).expect("written");
     for (content, message) in [
         (format!("{orders},0,5\n{orders},7,5\n"), "plan.csv:2: ".to_owned() + &orders + " has no partition 7"),
-        (format!("{orders},0,5\norder-events-dlq,0,5\n"), "plan.csv:2: the topic `order-events-dlq`".to_owned()),
+        (
+            format!("{orders},0,5\norder-events-dlq,0,5\n"),
+            "plan.csv:2: analytics does not read the topic `order-events-dlq`".to_owned(),
+        ),
         (format!("{orders},0,5\n\n{orders},0,6\n"), format!("plan.csv:3: {orders}/0 is already in line 1")),
         (format!("{orders},0,five\n"), "plan.csv:1: the offset `five` is not an integer".to_owned()),
         (
@@ -287,7 +290,7 @@ fn refused(env: &TestEnv) {
         ("--topic order-evnts", "--topic order-evnts: "),
         ("--topic order-events:0,3", "partition 3 does not exist, only 0 to 2"),
         ("--topic order-events:1 --from-file plan.csv", "plan.csv has no row for the partitions selected by --topic"),
-        ("--from-file missing.csv", "missing.csv cannot be read"),
+        ("--from-file missing.csv", "cannot read missing.csv"),
         ("--shift-by 5", "a replay only goes back"),
         ("--to-offset 5 --shift-by -5", "cannot be used with"),
     ] {

@@ -218,7 +218,7 @@ fn live_outputs(env: &TestEnv) {
     }
     // Without the ledger the stock cannot be restored.
     let run = env.run("inventory --until-end --opening-stock 1000").expect(7);
-    assert!(run.stderr.contains("the ledger is gone"), "{}", run.stderr);
+    assert!(run.stderr.contains("the ledger is missing"), "{}", run.stderr);
 }
 
 fn between_runs(env: &TestEnv) {

@@ -70,7 +70,7 @@ fn unnamable(env: &TestEnv) {
     delete(&mut client, &groups);
 
     assert!(nothing.expect(0).stdout.starts_with("Nothing to delete: "), "the groups belong to another prefix");
-    assert!(shown.expect(0).stdout.contains("no consumer group answers to this name"), "the groups are listed");
+    assert!(shown.expect(0).stdout.contains("is a share group, or has NUL in its name"), "the groups are listed");
     let document = done.expect(0).document();
     let name = |row: &Value| row["name"].as_str().expect("a name").to_owned();
     let rows = |list: &str| document[list].as_array().expect("rows").iter().map(name).collect::<Vec<_>>();
@@ -113,7 +113,7 @@ fn unjudged(env: &TestEnv) {
     gate(env, &format!("--group {group} --fail-if >1000"), 3, "it has no committed offset on 1 partition");
     gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 0, "");
     env.set_offsets("readers", "foreign", &[(0, 0), (1, 5)]);
-    gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 3, "behind the end of 1 partition");
+    gate(env, &format!("--group {group} --fail-if >1000 --allow-missing"), 3, "beyond the end of 1 partition");
     env.set_offsets("readers", "foreign", &[(0, 0), (1, 1)]);
     gate(env, &format!("--group {group} --fail-if >1000"), 0, "");
 

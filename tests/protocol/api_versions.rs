@@ -63,7 +63,7 @@ fn future_api_versions(recorder: &mut Recorder) {
         response.api_keys.retain(|api| api.api_key == ApiKey::ApiVersions as i16);
         recorder.record_value(&format!("ApiVersions v{version}"), &response);
         let response = client.request(3, &api_versions());
-        recorder.note(&format!("the connection goes on: error code {}", response.error_code));
+        recorder.note(&format!("the connection continues: error code {}", response.error_code));
     }
 }
 

@@ -9,7 +9,7 @@ use super::test_support::Recorder;
 pub const CASES: &[Case] =
     &[("compressed_batches_are_stored_unchanged", kept), ("compressed_batches_are_validated", checked)];
 
-/// Cases of `compression.type`, which the embedded broker ignores (`docs/REFERENCE.md`).
+/// Cases of `compression.type`, which the embedded broker ignores (`docs/reference/brokers.md`).
 pub const APACHE_CASES: &[Case] = &[
     ("compression_type_recompresses_batches", by_topic),
     ("zstd_needs_newer_versions", zstd),

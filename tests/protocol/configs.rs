@@ -96,7 +96,7 @@ fn all_keys(recorder: &mut Recorder) {
     let response = recorder.request(4, &describe(TOPIC, &target.name, None));
     for common in COMMON {
         let found = response.results[0].configs.iter().any(|config| &*config.name == *common);
-        recorder.note(&format!("{common}: {}", if found { "told" } else { "not told" }));
+        recorder.note(&format!("{common}: {}", if found { "returned" } else { "not returned" }));
     }
 }
 
@@ -180,7 +180,7 @@ fn append_and_subtract(recorder: &mut Recorder) {
         recorder.record(1, &change(name, &[("cleanup.policy", operation, Some(value))]));
         await_value(recorder, name, "cleanup.policy", becomes);
     }
-    recorder.note("a config that is no list");
+    recorder.note("a config that is not a list");
     recorder.record(1, &change(name, &[("retention.ms", APPEND, Some("1"))]));
     recorder.record(1, &change(name, &[("retention.ms", SUBTRACT, Some("1"))]));
 }
@@ -202,7 +202,7 @@ fn refused(recorder: &mut Recorder) {
             recorder.note(&format!("{key} operation {operation} {value:?}"));
             recorder.record(version, &change(name, &[(key, operation, value)]));
         }
-        recorder.note("a good one beside a bad one");
+        recorder.note("a good one with a bad one");
         recorder
             .record(version, &change(name, &[("segment.ms", SET, Some("5000")), ("retention.ms", SET, Some("soon"))]));
         await_value(recorder, name, "segment.ms", "604800000");

@@ -49,7 +49,7 @@ fn with_epoch(recorder: &mut Recorder) {
         recorder.note(&format!("at version {version}"));
         let first = Producer::init(recorder, &format!("id{version}"));
         let response = recorder.record(version, &first.init_again());
-        recorder.note("again: whoever did not hear of the new epoch may ask once more with the last one");
+        recorder.note("again: a producer that missed the new epoch may request once more with the last one");
         recorder.record(version, &first.init_again());
         recorder.note("with the new epoch, and then with the first");
         let next = first.at(response.producer_epoch);
@@ -155,7 +155,7 @@ fn timed_out(recorder: &mut Recorder) {
         recorder.record(version, &producer.end(true));
         recorder.record(version, &producer.end(false));
     }
-    recorder.note("its owner asks for an epoch with the old one, and goes on");
+    recorder.note("its owner requests an epoch with the old one, and continues");
     let response = recorder.record(4, &producer.init_again());
     if response.error_code == 0 {
         let next = producer.at(response.producer_epoch);

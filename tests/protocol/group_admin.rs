@@ -108,7 +108,7 @@ fn deleted(recorder: &mut Recorder) {
         recorder.record(version, &delete(&[&full]));
         recorder.record(8, &offsets::fetch(8, &full, None));
     }
-    recorder.note("a group that is made again begins anew");
+    recorder.note("a group that is created again starts empty");
     let group = recorder.name("full2");
     let member = membership::alone(recorder, &group);
     recorder.record(3, &member.heartbeat());

@@ -75,7 +75,7 @@ fn rebalance(recorder: &mut Recorder) {
     let first = membership::alone(recorder, &group);
     let mut second = Joined::connect(recorder, 5, &group);
     second.client.send(5, &membership::join(&group, &second.member.id));
-    recorder.note("the first is told to join again, and until then it may do everything else");
+    recorder.note("the first must join again, and until then it may do everything else");
     recorder.record_until(3, &first.heartbeat(), |response| response.error_code != 0);
     recorder.record(3, &first.sync(&[(&first, "all")]));
     recorder.record(3, &first.heartbeat());
@@ -136,7 +136,7 @@ fn leaving(recorder: &mut Recorder) {
         recorder.record(3, &second.heartbeat());
         recorder.record(version, &second.leave_in(version));
     }
-    recorder.note("two members leave in one request, beside one that does not exist");
+    recorder.note("two members leave in one request, with one that does not exist");
     let group = recorder.name("both");
     let (first, second) = membership::synced_pair(recorder, &group);
     let mut request = first.leave_in(4);
@@ -146,7 +146,7 @@ fn leaving(recorder: &mut Recorder) {
     request.members.push(stranger);
     recorder.record(4, &request);
     recorder.record(5, &membership::describe(&group));
-    recorder.note("nobody leaves, and somebody leaves a group that does not exist");
+    recorder.note("no member leaves, and a member leaves a group that does not exist");
     recorder.record(4, &LeaveGroupRequest::default().with_group_id(group.clone().into()));
     let stranger = Member { group: recorder.name("unknown"), id: text("no-member"), generation: 1, instance: None };
     for version in [0, 1, 3, 5] {
@@ -291,7 +291,7 @@ fn joins_before_sync(recorder: &mut Recorder) {
     second.client.send(3, &second.member.sync(&[]));
     let mut third = Joined::connect(recorder, 5, &group);
     third.client.send(5, &membership::join(&group, &third.member.id));
-    recorder.note("who waits for the leader's sync, and the leader, are told to join again");
+    recorder.note("a member that waits for the leader's sync, and the leader, must join again");
     second.record::<SyncGroupRequest>(recorder, 3);
     recorder.record(3, &first.member.sync(&[(&first.member, "one")]));
     recorder.record(3, &first.member.heartbeat());

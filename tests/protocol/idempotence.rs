@@ -89,14 +89,14 @@ fn epochs(recorder: &mut Recorder) {
     let target = recorder.target("topic", 1);
     let (id, epoch) = producer(recorder);
     append(recorder, "epoch 0", &target, (id, epoch), 0, &["a"]);
-    append(recorder, "epoch 1 that goes on with the sequence", &target, (id, 1), 1, &["b"]);
+    append(recorder, "epoch 1 that continues the sequence", &target, (id, 1), 1, &["b"]);
     append(recorder, "epoch 1 from the start", &target, (id, 1), 0, &["b"]);
-    append(recorder, "epoch 0 goes on", &target, (id, 0), 1, &["c"]);
+    append(recorder, "epoch 0 continues", &target, (id, 0), 1, &["c"]);
     append(recorder, "epoch 0 again", &target, (id, 0), 0, &["a"]);
     let old = batch(recorder, (id, 0), 1, &["c"]);
     recorder.record(13, &requests::produce(13, &target, &[(0, old)]));
     append(recorder, "epoch 5", &target, (id, 5), 0, &["d"]);
-    append(recorder, "epoch 1 goes on", &target, (id, 1), 1, &["e"]);
+    append(recorder, "epoch 1 continues", &target, (id, 1), 1, &["e"]);
     recorder.record(12, &requests::fetch(12, &target, &[(0, 0)]));
 }
 
@@ -150,7 +150,7 @@ fn half(recorder: &mut Recorder) {
     recorder.note("in a transaction without a producer id");
     let batch = Batch::of(recorder.zero, &["a"]).in_transaction().bytes();
     recorder.record(9, &requests::produce(9, &target, &[(0, batch)]));
-    recorder.note("two batches of a producer, and a batch beside one without a producer");
+    recorder.note("two batches of a producer, and a batch with one without a producer");
     let target = recorder.target("two", 2);
     let good = self::batch(recorder, (id, 0), 0, &["a"]);
     let plain = Batch::of(recorder.zero, &["a"]).bytes();

@@ -155,7 +155,7 @@ fn members(recorder: &mut Recorder) {
     for version in [2, 7, 9] {
         for (what, member) in [
             ("the member", member.clone()),
-            ("nobody", of(-1, &text(""))),
+            ("no member", of(-1, &text(""))),
             ("an older generation", of(0, &member.id)),
             ("a later generation", of(2, &member.id)),
             ("no generation", of(-1, &member.id)),

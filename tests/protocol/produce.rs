@@ -50,7 +50,7 @@ fn no_acks(recorder: &mut Recorder) {
     recorder.note("the next request on the connection is the next that is answered");
     let response = client.request(9, &requests::produce(9, &target, &[(0, Batch::of(recorder.zero, &["b"]).bytes())]));
     recorder.record_response::<ProduceRequest>(9, &response);
-    recorder.note("an error without acks closes the connection: nothing else can tell the producer");
+    recorder.note("an error without acks closes the connection: nothing else informs the producer");
     client.send(9, &requests::produce(9, &target, &[(5, Batch::of(recorder.zero, &["a"]).bytes())]).with_acks(0));
     client.expect_no_response();
     client.send(9, &requests::produce(9, &target, &[(0, Batch::of(recorder.zero, &["c"]).bytes())]));
@@ -120,7 +120,7 @@ fn corrupt(recorder: &mut Recorder) {
         ("a first offset other than 0", Batch { base_offset: 3, ..good.clone() }.bytes()),
         ("a control batch", Batch { attributes: 1 << 5, ..good.clone() }.bytes()),
         ("an unknown compression", sealed(&|raw| raw[22] = 7)),
-        ("gzip that is none", sealed(&|raw| raw[22] = 1)),
+        ("invalid gzip", sealed(&|raw| raw[22] = 1)),
         ("log append time", Batch { attributes: 1 << 3, ..good.clone() }.bytes()),
     ];
     for (way, bytes) in ways {

@@ -90,7 +90,7 @@ fn fenced(recorder: &mut Recorder) {
     let before = stable(recorder, &group, "a");
     let response = recorder.record(5, &join(&group, &text(""), "a"));
     let after = Member::of(&group, &response).with_instance("a");
-    recorder.note("whoever was the instance before");
+    recorder.note("the instance's former member");
     recorder.record(3, &before.heartbeat());
     recorder.record(4, &before.heartbeat());
     recorder.record(3, &before.sync(&[]));

@@ -97,7 +97,7 @@ fn refused_names(recorder: &mut Recorder) {
         create(recorder, version, &requests::create_topics(topics.clone()));
         create(recorder, version, &requests::create_topics(topics).with_validate_only(true));
     }
-    recorder.note("a name twice in a request, beside one that is new");
+    recorder.note("a name twice in a request, with a new one");
     let topics = vec![
         new_topic(recorder, "twice", 1, &[]),
         new_topic(recorder, "twice", 2, &[]),

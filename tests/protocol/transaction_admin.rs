@@ -97,7 +97,7 @@ fn producers(recorder: &mut Recorder) {
             TopicRequest::default().with_name(TopicName(name.clone())).with_partition_indexes(partitions.to_vec());
         DescribeProducersRequest::default().with_topics(vec![topic])
     };
-    recorder.note("nobody");
+    recorder.note("no producer");
     recorder.record(0, &describe(&target.name, &[0, 1]));
     recorder.note("an idempotent one");
     let response = recorder.request(4, &requests::init_producer_id(None));

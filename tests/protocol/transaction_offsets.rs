@@ -132,7 +132,7 @@ fn members(recorder: &mut Recorder) {
         recorder.request(0, &producer.add_offsets(&group));
         for (what, member) in [
             ("the member", member.clone()),
-            ("nobody, of a group that lives", of(-1, &text(""))),
+            ("no member, of a live group", of(-1, &text(""))),
             ("an older generation", of(0, &member.id)),
             ("a later generation", of(2, &member.id)),
             ("no generation", of(-1, &member.id)),
@@ -202,7 +202,7 @@ fn plain_commits(recorder: &mut Recorder) {
     recorder.request(1, &other.end(false));
     other.await_state(recorder, "CompleteAbort");
     record_offsets(recorder, &group, &target);
-    recorder.note("the later plain commit stands against the earlier one of the transaction that ends after it");
+    recorder.note("the later plain commit wins over the earlier one of the transaction that ends after it");
     recorder.request(1, &producer.end(true));
     producer.await_state(recorder, "CompleteCommit");
     record_offsets(recorder, &group, &target);

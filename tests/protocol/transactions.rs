@@ -245,7 +245,7 @@ fn add_refused(recorder: &mut Recorder) {
     for version in 0..=3 {
         recorder.note("two, and two again");
         recorder.record(version, &producer.add(&target.name, &[0, 1]));
-        recorder.note("one that does not exist beside one that does");
+        recorder.note("one that does not exist with one that does");
         recorder.record(version, &producer.add(&target.name, &[0, 5]));
         recorder.record(version, &producer.add(&recorder.name("unknown"), &[0]));
         recorder.note("none");

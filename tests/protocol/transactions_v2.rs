@@ -145,7 +145,7 @@ fn sequences(recorder: &mut Recorder) {
     recorder.record(12, &producer.produce(12, (&target, 0), 1, &["b"]));
     end(recorder, &mut producer, true);
     producer.await_state(recorder, "CompleteCommit");
-    recorder.note("the next epoch goes on with the sequence, then begins anew");
+    recorder.note("the next epoch continues the sequence, then starts again");
     recorder.record(12, &producer.produce(12, (&target, 0), 2, &["c"]));
     recorder.record(12, &producer.produce(12, (&target, 0), 0, &["c"]));
     end(recorder, &mut producer, false);
@@ -193,7 +193,7 @@ fn init(recorder: &mut Recorder) {
     recorder.record(5, &new.end(true));
     new.await_state(recorder, "CompleteCommit");
     record_all(recorder, &target);
-    recorder.note("whoever has an open transaction and asks for an epoch with its own");
+    recorder.note("a producer with an open transaction that requests an epoch with its own");
     let again = Producer::init(recorder, "id");
     recorder.record(12, &again.produce(12, (&target, 0), 0, &["c"]));
     recorder.record(5, &again.init_again());

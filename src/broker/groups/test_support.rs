@@ -122,7 +122,7 @@ pub(super) struct TestCoordinator {
     pub(super) groups: Groups,
     pub(super) broker: TestBroker,
     pub(super) now: i64,
-    /// DeferredResponse responses, by ticket.
+    /// Deferred responses, by ticket.
     pub(super) responses: BTreeMap<Ticket, DeferredResponse>,
     /// Tickets of deferred responses.
     pub(super) issued: BTreeSet<Ticket>,

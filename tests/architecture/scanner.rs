@@ -1,15 +1,15 @@
-//! Owns reading Rust source as far as the house rules need it: the paths that a file names, without comments and strings.
+//! A scanner for Rust source: the paths that a file names, without comments and strings.
 //!
-//! It is no parser. It knows tokens, `use` groups and inline modules, which is enough to tell which room a path leads to.
+//! It knows tokens, `use` groups and inline modules. That is enough to find the module that a path leads to.
 
-/// A path as written, with `use` groups taken apart, and where it stands.
+/// A path as written, with `use` groups expanded, and its place in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NamedPath {
     /// Line in the file, from 1.
     pub line: usize,
     /// Inline modules around it, outermost first.
     pub inside: Vec<String>,
-    /// What stands between the `::`; `*`, `self` and a renaming `as` count as segments at the end.
+    /// The parts between the `::`; `*`, `self` and a renaming `as` count as segments at the end.
     pub segments: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
             self.at += 1;
         }
         if self.token(0) == Some(Token::Word("as")) {
-            // Of `crate as other` the rules must hear; of `crate::room as other` they hear the room anyway.
+            // `crate as other` must be reported. `crate::module as other` already names the module.
             segments.push("as".to_owned());
         }
         let inside = self.modules.iter().map(|(name, _)| name.clone()).collect();
@@ -121,39 +121,67 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Words, `::` and signs with their lines; comments, strings, characters and blanks left out.
+/// Words, `::` and signs with their lines, without comments, strings, characters and blanks.
 fn tokens(source: &str) -> Vec<(usize, Token<'_>)> {
-    let mut tokens = Vec::new();
-    let mut rest = source;
-    let mut line = 1;
-    while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            block_comment(rest)
-        } else if let Some(length) = raw_string(rest) {
-            length
-        } else if first == '"' {
-            quoted(rest, '"')
-        } else if first == '\'' {
-            character(rest)
-        } else if first.is_alphanumeric() || first == '_' {
-            let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            tokens.push((line, Token::Word(&rest[..length])));
-            length
-        } else if rest.starts_with("::") {
-            tokens.push((line, Token::Through));
-            2
-        } else {
-            if !first.is_whitespace() {
-                tokens.push((line, Token::Sign(first)));
-            }
-            first.len_utf8()
-        };
+    pieces(source)
+        .filter_map(|(line, piece)| match piece {
+            Piece::Token(token) => Some((line, token)),
+            Piece::Text(_) | Piece::Other => None,
+        })
+        .collect()
+}
+
+/// Comments and strings, each with the number of its first line.
+pub fn texts(source: &str) -> Vec<(usize, &str)> {
+    pieces(source)
+        .filter_map(|(line, piece)| match piece {
+            Piece::Text(text) => Some((line, text)),
+            Piece::Token(_) | Piece::Other => None,
+        })
+        .collect()
+}
+
+enum Piece<'a> {
+    Token(Token<'a>),
+    /// A comment or a string.
+    Text(&'a str),
+    /// A blank or a character.
+    Other,
+}
+
+fn pieces(source: &str) -> impl Iterator<Item = (usize, Piece<'_>)> {
+    let (mut rest, mut line) = (source, 1);
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let (length, piece) = piece(rest, first);
+        let at = line;
         line += rest[..length].matches('\n').count();
         rest = &rest[length..];
+        Some((at, piece))
+    })
+}
+
+fn piece(rest: &str, first: char) -> (usize, Piece<'_>) {
+    let text = |length: usize| (length, Piece::Text(&rest[..length]));
+    if rest.starts_with("//") {
+        text(rest.find('\n').unwrap_or(rest.len()))
+    } else if rest.starts_with("/*") {
+        text(block_comment(rest))
+    } else if let Some(length) = raw_string(rest) {
+        text(length)
+    } else if first == '"' {
+        text(quoted(rest, '"'))
+    } else if first == '\'' {
+        (character(rest), Piece::Other)
+    } else if first.is_alphanumeric() || first == '_' {
+        let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        (length, Piece::Token(Token::Word(&rest[..length])))
+    } else if rest.starts_with("::") {
+        (2, Piece::Token(Token::Through))
+    } else {
+        let sign = if first.is_whitespace() { Piece::Other } else { Piece::Token(Token::Sign(first)) };
+        (first.len_utf8(), sign)
     }
-    tokens
 }
 
 /// Length of a block comment, which may hold others.
@@ -188,7 +216,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(text[body..].find(&end).map_or(text.len(), |at| body + at + end.len()))
 }
 
-/// Length of a quoted string or character, escapes heeded.
+/// Length of a quoted string or character, with its escapes.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -212,7 +240,7 @@ fn character(text: &str) -> usize {
 }
 
 #[test]
-fn comments_strings_and_characters_name_nothing() {
+fn ignores_comments_strings_and_characters() {
     let source = r##"
         // crate::line
         /* crate::block /* crate::nested */ crate::still */
@@ -227,7 +255,7 @@ fn comments_strings_and_characters_name_nothing() {
 }
 
 #[test]
-fn code_after_a_character_or_lifetime_is_still_read() {
+fn reads_code_after_a_character_or_lifetime() {
     let source = "fn f<'a>(x: &'a str) { g('\"'); crate::kafka::go('}', '\\u{7d}'); super::x() }";
     let named: Vec<_> =
         paths(source).into_iter().map(|path| path.segments.join("::")).filter(|path| path.contains("::")).collect();
@@ -235,21 +263,21 @@ fn code_after_a_character_or_lifetime_is_still_read() {
 }
 
 #[test]
-fn groups_are_taken_apart_and_renaming_is_told() {
-    let source = "use crate::{a::{B, c::*}, d as e, self}; use crate as house;";
+fn expands_groups_and_reports_renames() {
+    let source = "use crate::{a::{B, c::*}, d as e, self}; use crate as other;";
     let named: Vec<_> = paths(source).into_iter().map(|path| path.segments.join("::")).collect();
     let expected =
-        ["use", "crate::a::B", "crate::a::c::*", "crate::d::as", "crate::self", "use", "crate::as", "as", "house"];
+        ["use", "crate::a::B", "crate::a::c::*", "crate::d::as", "crate::self", "use", "crate::as", "as", "other"];
     assert_eq!(named, expected);
 }
 
 #[test]
-fn a_path_knows_its_line_and_its_inline_modules() {
+fn paths_have_lines_and_inline_modules() {
     let source = "mod outer {\n    fn f() { super::x(); }\n    mod inner {\n        use super::super::y;\n    }\n}\nuse super::z;";
     let named: Vec<_> = paths(source).into_iter().filter(|path| path.segments[0] == "super").collect();
-    let place = |path: &NamedPath| (path.line, path.inside.join("/"), path.segments.join("::"));
+    let position = |path: &NamedPath| (path.line, path.inside.join("/"), path.segments.join("::"));
     assert_eq!(
-        named.iter().map(place).collect::<Vec<_>>(),
+        named.iter().map(position).collect::<Vec<_>>(),
         [
             (2, "outer".to_owned(), "super::x".to_owned()),
             (4, "outer/inner".to_owned(), "super::super::y".to_owned()),
@@ -259,6 +287,12 @@ fn a_path_knows_its_line_and_its_inline_modules() {
 }
 
 #[test]
-fn modules_are_listed_inline_or_not() {
+fn lists_modules() {
     assert_eq!(modules("mod a; pub mod b { mod c {} } // mod d;"), ["a", "b", "c"]);
+}
+
+#[test]
+fn lists_comments_and_strings() {
+    let source = "// one\nlet a = \"two\"; /* three */ 'x' b\n/// four";
+    assert_eq!(texts(source), [(1, "// one"), (2, "\"two\""), (2, "/* three */"), (3, "/// four")]);
 }

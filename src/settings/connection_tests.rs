@@ -85,6 +85,8 @@ fn an_alias_of_an_owned_property_is_refused() {
         let failure = resolve(&args, None).err().expect("refused");
         assert!(failure.message.contains("the program owns this property"), "{failure}");
     }
+    let failure = resolve(&["-X", "acks=1"], None).err().expect("refused");
+    assert!(failure.message.starts_with("-X acks: the program owns this property"), "{failure}");
     assert!(refusal("linger.ms=7\nacks=1\n").starts_with("client.properties:2: the program owns this property"));
     // A file may also serve other programs; -X is for this one.
     assert!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::kafka::is_secret;
+use crate::kafka::{is_secret, owned_property};
 use crate::report::printable;
 use crate::secrets::REDACTED;
 
@@ -95,11 +95,12 @@ pub(super) fn place(source: &PropertySource, name: &str) -> String {
     }
 }
 
-/// The name, if it looks like a property name. Other text may be part of a secret, such as an unjoined line of a key.
+/// The name, if it is known or looks like a property name. Other text may be part of a secret, such as an unjoined line
+/// of a key.
 pub(super) fn shown_name(name: &str) -> Option<&str> {
     let byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
     let plausible = name.len() <= 60 && name.bytes().all(byte) && name.contains('.');
-    plausible.then_some(name)
+    (plausible || owned_property(name).is_some()).then_some(name)
 }
 
 /// All values of each property, in order of precedence.

@@ -93,7 +93,7 @@ fn circles(uses: &Uses, is_part: impl Fn(&str, &str) -> bool) -> BTreeSet<(Strin
 }
 
 #[test]
-fn parts_of_a_module_do_not_use_each_other_in_a_circle() {
+fn parts_of_a_module_have_no_new_circles() {
     let src = root().join("src");
     let mut uses = Uses::new();
     for path in rust_files(&src) {

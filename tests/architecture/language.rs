@@ -65,7 +65,7 @@ fn comments_messages_and_documents_are_plain() {
 }
 
 #[test]
-fn each_word_is_found_in_comments_strings_and_documents() {
+fn each_word_is_found() {
     let code = "//! Owns it.\nfn told() { stands(); }\nlet a = \"there is no x\"; // nobody\n/// no longer, it is no longer so\n";
     let places: Vec<_> = problems("src/a.rs", code)
         .into_iter()

@@ -32,7 +32,8 @@ pub fn counted(count: impl Into<i128>, noun: &str) -> String {
 
 /// A duration in one or two units: `250 ms`, `1.5 s`, `30 s`, `90 s`, `17 min`, `2 h 5 min`, `3 d`.
 ///
-/// It is exact to a tenth of a second below ten seconds, to a second below two minutes, and to a minute above.
+/// It is exact to a tenth of a second below ten seconds, to a second below ten minutes, to a minute below a day,
+/// and to an hour above.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     const MINUTE: u64 = 60;

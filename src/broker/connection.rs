@@ -86,8 +86,8 @@ async fn next_frame(
     }
 }
 
-/// Sends a response. Returns whether the client read all of it: `bounds.answer` limits each write,
-/// `bounds.whole_answer` all of them, so that a client that reads a few bytes at a time does not hold the connection.
+/// Sends a response. Returns whether all of it was sent: `limits.response_stall_timeout` limits each write,
+/// `limits.response_timeout` all of them, so that a client that reads a few bytes at a time does not hold the connection.
 async fn send(stream: &mut TcpStream, mut reply: ResponseFrame, limits: &ConnectionLimits) -> bool {
     let begun = Instant::now();
     while !reply.frame.is_empty() && begun.elapsed() < limits.response_timeout {

@@ -98,7 +98,7 @@ pub struct Core {
     pub(super) waiting_fetches: WaitingFetches,
     pub(super) outbox: Outbox,
     pub(super) events: Vec<BrokerEvent>,
-    /// Whether the broker stops; then no response may be deferred. See `stop.rs`.
+    /// Whether the broker stops; then no response may be deferred. See `controlled_shutdown.rs`.
     pub(super) stopping: bool,
 }
 

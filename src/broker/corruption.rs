@@ -26,7 +26,8 @@ pub enum Corruption {
         /// Bytes that are left, or that are valid.
         found: u64,
     },
-    /// A file holds more than one write beyond its recorded end.
+    /// A file holds more after its recorded end than can have been written since: nothing after a clean shutdown,
+    /// otherwise the one write in progress.
     #[error(
         "{path} continues after byte {acknowledged}, where it ends according to the file `ends`: one of the two is from another run or was changed"
     )]

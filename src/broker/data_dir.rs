@@ -51,7 +51,7 @@ pub enum DataDirError {
         found: u32,
     },
     /// It is not a broker's data directory.
-    #[error("{path} is not a valid format file: {reason}")]
+    #[error("{path} does not identify a broker's data directory: {reason}")]
     Foreign {
         /// The format file.
         path: PathBuf,

@@ -203,7 +203,8 @@ impl EndsSlot {
         self.ends.shared.put(&bytes, self.number)
     }
 
-    /// Records the end of the log before its files are removed or replaced, and flushes it if `fsync` is on.
+    /// Records the end of the log before its files are removed or replaced. With `fsync` it is flushed, because the disk
+    /// must have the new end before the files change.
     pub fn write_through(&self, end: &LogEnd) -> io::Result<()> {
         self.write(end)?;
         if self.ends.shared.fsync { self.ends.shared.file.sync_data() } else { Ok(()) }

@@ -32,7 +32,7 @@ pub enum BrokerEvent {
         /// True if it was committed, false if it was aborted.
         committed: bool,
     },
-    /// A file or directory that belongs to no topic was renamed.
+    /// A file or directory that is not part of any log was renamed.
     SetAside {
         /// The old path.
         path: PathBuf,

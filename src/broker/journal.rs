@@ -188,7 +188,8 @@ impl Journal {
         self.file.as_ref().is_some_and(|kept| kept.end.acknowledged > SMALL.max(kept.size_when_new * GROWTH))
     }
 
-    /// Replaces the journal atomically by these entries. After an error it is unchanged.
+    /// Replaces the journal atomically by these entries. After an error either the old or the new journal is in use, and
+    /// recovery accepts both.
     pub fn rewrite(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let Some(kept) = &mut self.file else { return Ok(()) };
         let head = JournalHeader {

@@ -41,7 +41,7 @@ pub struct JournalRecovery {
 }
 
 impl JournalRecovery {
-    /// Reads and checks the journal. Changes nothing.
+    /// Reads and checks the journal. Changes nothing, except that it finishes an interrupted rename of the file `ends`.
     pub fn read(dir: &Directory, cluster_id: Uuid, fsync: bool) -> Result<(Self, Vec<JournalEntry>), OpenError> {
         let path = dir.path_of(journal::NAME);
         let bytes = match dir.open_to_read(journal::NAME) {

@@ -250,7 +250,7 @@ impl<'a> Watch<'a> {
             group.last = Some(shown);
         }
         notes.extend(sampler.forbidden().iter().map(|topic| {
-            format!("{topic} may not be open: how old its unread records are is not known (kafka-acls --add --operation READ)")
+            format!("no permission to read {topic}: the age of its unread records is unknown (kafka-acls --add --operation READ)")
         }));
         for note in notes {
             if self.printed.insert(note.clone()) {

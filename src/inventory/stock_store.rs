@@ -68,7 +68,7 @@ struct Demand {
     changed: bool,
     /// Units added by the restock; reset by the first line, whose decision shows them.
     restocked: u64,
-    /// Units in all lines of the order. 10,000 lines of 2^32 units do not overflow it.
+    /// Units of this item in all lines of the order. 10,000 lines of 2^32 units do not overflow it.
     units: u64,
 }
 

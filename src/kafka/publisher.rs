@@ -190,7 +190,7 @@ impl Publisher {
         self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
-    /// Records in the client's queue so far.
+    /// Records handed to the client so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent

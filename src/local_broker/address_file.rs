@@ -47,6 +47,7 @@ impl AddressFile {
         Ok((folder.inode()? == claim.inode && claim.control.ip().is_loopback()).then_some(claim))
     }
 
+    /// Writes the file, replacing that of another broker.
     ///
     /// # Errors
     ///

@@ -153,7 +153,7 @@ impl fmt::Display for Cause {
             } => {
                 write!(f, "counted records of {topic}/{partition} were deleted: ")?;
                 if log_start_before == log_start_after {
-                    write!(f, "the log start is still {log_start_after}, but inside the range ")?;
+                    write!(f, "the log start is still {log_start_after}, but records inside the range are missing, ")?;
                 } else {
                     write!(f, "the log start moved from {log_start_before} to {log_start_after}, ")?;
                 }

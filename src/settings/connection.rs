@@ -181,7 +181,7 @@ impl Collector {
         self.properties.add(PropertyValue { key: key.to_owned(), value, source, alias });
     }
 
-    /// Checks the properties properties together and with librdkafka.
+    /// Checks the properties together and with librdkafka.
     fn settled(mut self, global: &cli::Global, log: LogSink) -> Result<ResolvedConnection, Failure> {
         self.check_names()?;
         let holds = |key: &str| self.properties.get(key).map(|setting| setting.value.trim().to_ascii_lowercase());

@@ -31,7 +31,7 @@ const UNNEEDED: &[(&str, &str)] = &[
     ("default.api.timeout.ms", TIMEOUT),
     ("exclude.internal.topics", "this program subscribes to topics by name"),
     ("interceptor.classes", ITS_OWN),
-    ("internal.leave.group.on.close", "members always leave their group"),
+    ("internal.leave.group.on.close", "members leave their group, unless --instance-id makes them static"),
     ("internal.throw.on.fetch.stable.offset.unsupported", "this program waits for pending offsets"),
     ("key.deserializer", ITS_OWN),
     ("key.serializer", ITS_OWN),

@@ -115,12 +115,12 @@ impl Properties {
         values.insert(at, setting);
     }
 
-    /// The properties value.
+    /// The effective value of a property.
     pub fn get(&self, key: &str) -> Option<&PropertyValue> {
         self.0.get(key)?.last()
     }
 
-    /// Replaces the properties value.
+    /// Replaces the effective value of a property.
     pub fn set(&mut self, key: &str, value: String) {
         if let Some(setting) = self.0.get_mut(key).and_then(|values| values.last_mut()) {
             setting.value = value;

@@ -105,7 +105,11 @@ fn keys(properties: &mut Properties) -> Result<(), Failure> {
             }
         }
         StoreFormat::Jks => {
-            return Err(usage(format!("{}: librdkafka does not read JKS key stores", store.place())).hint(format!(
+            return Err(usage(format!(
+                "{}: librdkafka does not read Java's own key stores (JKS, JCEKS)",
+                store.place()
+            ))
+            .hint(format!(
                 "keytool -importkeystore -srckeystore {} -destkeystore keystore.p12 -deststoretype PKCS12 \
                  converts it to a format that Java can read too",
                 store.value

@@ -94,7 +94,7 @@ impl<P: Processor> PollLoop<'_, P> {
                         outputs.join(" and ")
                     ),
                 )
-                .hint("partitions were added, so keys map to other partitions: keep what was committed, and continue with a new --prefix")
+                .hint("partitions were added, so keys map to other partitions: everything committed is kept; continue with a new --prefix")
                 .into());
             }
         }

@@ -50,8 +50,8 @@ impl Outages {
         self.waiting_since = Deadline::after(Duration::ZERO);
     }
 
-    /// Records an error that may be an outage. An outage counts from the start of the wait, and ends with the next
-    /// commit, restored assignment or response.
+    /// Records an error that may be an outage. An outage counts from the start of the wait and keeps its first error;
+    /// later errors do not restart it. It ends with the next commit, restored assignment or response.
     pub fn record_failure(&mut self, cause: &str) {
         let deadline = self.waiting_since.bounded(self.timeout);
         let next_attempt = Deadline::after(Duration::ZERO);

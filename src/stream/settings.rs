@@ -41,7 +41,8 @@ pub struct LoopSettings {
     pub changelog: Output,
     /// Size limits of records and batches.
     pub sizes: Sizes,
-    /// The output whose batches are compressed: its records may be as large as compressed records of the sources.
+    /// The output whose batches are compressed: a record may come from a compressed batch of a source, and be too large
+    /// for the topic uncompressed.
     pub compressed: Option<Output>,
     /// Time between commits while records arrive.
     pub commit_interval: Duration,

@@ -129,7 +129,7 @@ fn offsets_differ(
     Failure::new(
         Code::Refused,
         format!(
-            "{source}: committed offset ({committed}) and {state_name} position ({position}) differ: the group's offsets were changed outside foodstream"
+            "{source}: committed offset ({committed}) and {state_name} position ({position}) differ: one of them was changed or deleted outside foodstream"
         ),
     )
     .hint(hint)

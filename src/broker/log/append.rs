@@ -172,7 +172,7 @@ impl Log {
         Ok(())
     }
 
-    /// The log's end as it is recorded in the file `ends`.
+    /// The log's end as it is to be recorded in the file `ends`, computed from memory.
     pub(super) fn current_end(&self) -> LogEnd {
         let (first, active) = (&self.segments[0], &self.segments[self.segments.len() - 1]);
         LogEnd {
@@ -191,7 +191,7 @@ impl Log {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.write(end))
     }
 
-    /// Records it and flushes: before files are removed or replaced.
+    /// Records an end before files are removed or replaced, and flushes it if `fsync` is on: the disk must have it first.
     pub(super) fn write_end_through(&self, end: &LogEnd) -> io::Result<()> {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.write_through(end))
     }

@@ -128,7 +128,7 @@ impl OffsetMap {
 pub struct Cleaner {
     rules: CleanerRules,
     keys: OffsetMap,
-    /// Producers with an open transaction at this point of the log.
+    /// Producers of which a transactional batch was seen whose marker has not followed yet.
     in_transaction: BTreeSet<i64>,
     /// Offsets of the removed markers.
     pub dropped_markers: BTreeSet<i64>,

@@ -171,7 +171,7 @@ impl Log {
         let scan = self.scan(&mut segment, length.min(end.size), !recorded.clean).map_err(OpenError::storage(&path))?;
         match scan {
             Scan::Complete if length >= end.size => {}
-            // All batches of what is left are valid. Only missing markers can be restored.
+            // The file is shorter than its recorded end, and may end inside a batch. Only missing markers can be restored.
             Scan::Complete | Scan::Stopped(_) if length < end.size => {
                 let short = Corruption::Truncated { path: path.clone(), acknowledged: end.size, found: length };
                 let markers = self.missing_markers(&segment, recorded).ok_or(short)?;

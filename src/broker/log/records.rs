@@ -34,7 +34,7 @@ impl<'a> BatchRecords<'a> {
     /// Decompresses the records of a whole batch.
     pub fn decode(header: &Header, batch: &'a [u8]) -> io::Result<Self> {
         let records = batch.get(HEADER..header.size).ok_or(io::ErrorKind::UnexpectedEof)?;
-        // A batch that compaction has emptied keeps its codec without any data.
+        // A batch without records has no data to decompress, whatever codec its header names.
         let bytes = if header.count == 0 { Cow::Borrowed(&records[..0]) } else { decompress(header.codec(), records)? };
         Ok(Self { header: *header, bytes })
     }

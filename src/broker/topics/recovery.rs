@@ -115,7 +115,7 @@ impl Core {
         self.apply_recovery(opening, &folder, topics, leftovers, now).map_err(OpenError::storage(&folder.path()))
     }
 
-    /// Repairs logs and removes leftovers. Only this step changes files.
+    /// Repairs logs and removes leftovers. No existing data is changed before this step.
     fn apply_recovery(
         &mut self,
         opening: &mut JournalRecovery,

@@ -147,7 +147,7 @@ impl Core {
     }
 
     /// `AddPartitionsToTxn`: up to version 3 for one producer, from version 4 on a batch as brokers send it to each
-    /// other.
+    /// other, which clients may send, too.
     pub fn add_partitions_to_txn(
         &mut self,
         request: AddPartitionsToTxnRequest,

@@ -81,7 +81,7 @@ fn client_certificate(address: &str, alert: &str, connection: &Connection) -> Fa
             denied(format!(
                 "{address} refused the client certificate of {subject} ({alert}): {file}, valid until {until} UTC"
             ))
-            .hint(format!("renew it if it has expired; otherwise the broker does not trust its issuer, {issuer}"))
+            .hint(format!("renew it if it has expired; otherwise the broker may not trust its issuer, {issuer}, or may have revoked it; the broker's log says which"))
         }
     }
 }

@@ -99,12 +99,12 @@ fn of_cause(cause: &Cause, kind: ErrorKind, connection: Option<&Connection>) -> 
         Cause::NoTopic(topic) => plain(format!("topic {topic} does not exist"))
             .hint("--topic takes the full name on the cluster, with its prefix"),
         Cause::NoPartition { topic_partition, count } => plain(format!(
-            "topic {} has no partition {}: its partitions are 0 to {}",
+            "topic {} has no partition {}: {}",
             topic_partition.topic,
             topic_partition.partition,
-            count - 1
+            if *count == 1 { "its only partition is 0".to_owned() } else { format!("its partitions are 0 to {}", count - 1) }
         ))
-        .hint(format!("for example --topic {}:0,1", topic_partition.topic)),
+        .hint(format!("for example --topic {}:0{}", topic_partition.topic, if *count > 1 { ",1" } else { "" })),
         Cause::OpenTransaction { topic_partition, stable, end } => plain(format!(
             "a transaction on {topic_partition} has been open for more than 60 s: last stable offset {stable}, end {end}"
         ))
@@ -114,7 +114,7 @@ fn of_cause(cause: &Cause, kind: ErrorKind, connection: Option<&Connection>) -> 
         ))
         .hint("an unclean leader election or a disk that lost its write cache can cause this; check the brokers' logs, then run the command again"),
         Cause::NextRecordGone(message) => plain(format!("the next record to read is no longer in the log: {message}"))
-            .hint("retention or a deletion removed it before it was read; run `analytics --from-beginning`, and inventory with a fresh --prefix"),
+            .hint("retention or a deletion removed it before it was read: continue analytics with `analytics --from-beginning`, inventory with a fresh --prefix"),
         Cause::RangeGone(message) => plain(format!("records are no longer in the log: {message}"))
             .hint("retention or a deletion removed them before they were read; run the command again"),
         Cause::Unreadable { topic_partition, offset, code, message } => {

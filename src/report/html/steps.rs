@@ -94,7 +94,7 @@ const fn how_it_ended(step: &StepOutcome) -> &'static str {
         Some(EndedBy::Stop) => "stopped by the script",
         Some(EndedBy::Kill) => "killed by the script",
         Some(EndedBy::End) => "at the end of the run",
-        None => "running",
+        None => "end not seen",
     }
 }
 

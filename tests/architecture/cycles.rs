@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{module_path, root, rust_files, scanner};
+use super::{crate_path, module_path, root, scanner, sources};
 
 /// Circles that exist: the module, and the parts of it that use each other. New ones are refused, and so is an entry without a circle.
 const KNOWN: [(&str, &[&str]); 10] = [
@@ -37,28 +37,12 @@ type Uses = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 /// Adds what one file uses; `modules` is its own path.
 fn add(uses: &mut Uses, modules: &[String], source: &str) {
     for path in scanner::paths(source) {
-        let Some(target) = absolute(modules, &path) else { continue };
+        let Some(target) = crate_path(modules, &path) else { continue };
         let common = modules.iter().zip(&target).take_while(|(own, other)| own == other).count();
         if let (Some(own), Some(other)) = (modules.get(common), target.get(common)) {
             let parts = uses.entry(modules[..common].join("::")).or_default();
-            parts.entry(own.clone()).or_default().insert(other.clone());
+            parts.entry(own.clone()).or_default().insert((*other).to_owned());
         }
-    }
-}
-
-/// The path from the root of the crate, if it leads into the crate.
-fn absolute(modules: &[String], path: &scanner::NamedPath) -> Option<Vec<String>> {
-    let rest = |skip: usize| path.segments.iter().skip(skip).cloned();
-    match path.segments.first()?.as_str() {
-        "crate" => Some(rest(1).collect()),
-        "super" | "self" => {
-            let ups = path.segments.iter().take_while(|segment| *segment == "super").count();
-            let depth = (modules.len() + path.inside.len()).checked_sub(ups)?;
-            let own = modules.iter().chain(&path.inside).take(depth).cloned();
-            let skip = path.segments.iter().take_while(|segment| matches!(segment.as_str(), "super" | "self")).count();
-            Some(own.chain(rest(skip)).collect())
-        }
-        _ => None,
     }
 }
 
@@ -96,13 +80,11 @@ fn circles(uses: &Uses, is_part: impl Fn(&str, &str) -> bool) -> BTreeSet<(Strin
 fn parts_of_a_module_have_no_new_circles() {
     let src = root().join("src");
     let mut uses = Uses::new();
-    for path in rust_files(&src) {
-        let file = path.strip_prefix(&src).expect("the file is below src").to_string_lossy().replace('\\', "/");
+    for (file, source) in sources() {
         // Tests may use whatever they test.
         if file.ends_with("tests.rs") || file.contains("test_support") {
             continue;
         }
-        let source = std::fs::read_to_string(&path).expect("the file can be read");
         let code = source.split("\n#[cfg(test)]\nmod ").next().unwrap_or(&source);
         add(&mut uses, &module_path(&file), code);
     }

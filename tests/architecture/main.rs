@@ -12,7 +12,7 @@ mod scanner;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use layers::Layers;
 use scanner::NamedPath;
@@ -89,25 +89,25 @@ fn module_path(file: &str) -> Vec<String> {
     modules
 }
 
-/// The first segment after the root of the crate, if the path starts there.
-fn target<'a>(modules: &'a [String], path: &'a NamedPath) -> Option<&'a str> {
-    let segments = &path.segments;
-    match segments.first()?.as_str() {
-        "crate" | "foodstream" => segments.get(1).map(String::as_str),
+/// The path from the root of the crate, if it leads into the crate.
+fn crate_path<'a>(modules: &'a [String], path: &'a NamedPath) -> Option<Vec<&'a str>> {
+    let segments = path.segments.iter().map(String::as_str);
+    match path.segments.first()?.as_str() {
+        "crate" | "foodstream" => Some(segments.skip(1).collect()),
         "super" | "self" => {
-            let ups = segments.iter().take_while(|segment| *segment == "super").count();
-            let rest = segments.iter().skip_while(|segment| matches!(segment.as_str(), "super" | "self"));
+            let ups = segments.clone().take_while(|segment| *segment == "super").count();
             let depth = (modules.len() + path.inside.len()).checked_sub(ups)?;
-            modules.iter().chain(&path.inside).take(depth).chain(rest).next().map(String::as_str)
+            let own = modules.iter().chain(&path.inside).map(String::as_str).take(depth);
+            Some(own.chain(segments.skip_while(|segment| matches!(*segment, "super" | "self"))).collect())
         }
         // In the root itself a module needs no prefix.
-        first if modules.is_empty() && segments.len() > 1 => Some(first),
+        _ if modules.is_empty() && path.segments.len() > 1 => Some(segments.collect()),
         _ => None,
     }
 }
 
 fn layer_problem(layers: &Layers, module: &str, modules: &[String], path: &NamedPath) -> Option<String> {
-    let target = target(modules, path)?;
+    let target = crate_path(modules, path)?.first().copied()?;
     if target == module {
         return None;
     }
@@ -182,21 +182,6 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md can be read")
 }
 
-/// Every Rust file below a directory.
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).expect("the directory can be read") {
-        let path = entry.expect("the entry can be read").path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
 /// Directories that are not part of the project's sources.
 const SKIPPED: [&str; 4] = ["target", ".git", ".foodstream", "scenario-report"];
 
@@ -227,19 +212,20 @@ fn files(extensions: &[&str]) -> Vec<String> {
     found
 }
 
+/// The Rust files of the program with their contents: paths below `src/`.
+fn sources() -> Vec<(String, String)> {
+    let files = files(&["rs"]);
+    let below_src = files.iter().filter_map(|file| file.strip_prefix("src/"));
+    let read = |file: &str| fs::read_to_string(root().join("src").join(file)).expect("the file can be read");
+    below_src.map(|file| (file.to_owned(), read(file))).collect()
+}
+
 #[test]
 fn every_file_keeps_the_rules() {
     let layers = Layers::read(&page()).expect("the table of modules is valid");
-    let src = root().join("src");
-    let files = rust_files(&src);
-    assert!(files.len() > 10, "only {} files were checked", files.len());
-    let problems: Vec<_> = files
-        .iter()
-        .flat_map(|path| {
-            let file = path.strip_prefix(&src).expect("the file is below src").to_string_lossy().replace('\\', "/");
-            problems(&layers, &file, &fs::read_to_string(path).expect("the file can be read"))
-        })
-        .collect();
+    let sources = sources();
+    assert!(sources.len() > 10, "only {} files were checked", sources.len());
+    let problems: Vec<_> = sources.iter().flat_map(|(file, source)| problems(&layers, file, source)).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 

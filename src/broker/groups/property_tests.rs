@@ -243,7 +243,7 @@ impl Simulation {
 
     fn check(&mut self) {
         for (ticket, response) in std::mem::take(&mut self.coordinator.responses) {
-            let actor = self.waiting.remove(&ticket).expect("an response has a ticket that waits");
+            let actor = self.waiting.remove(&ticket).expect("a response has a ticket that waits");
             self.learn(actor, &response);
         }
         let mut awaited = BTreeSet::new();

@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 mod control;
+mod events;
 mod failures;
-mod notices;
 
 pub use control::{status, stop};
 
+use events::{describe, is_warning};
 use failures::{StartFailure, start_failure};
-use notices::{describe, is_warning};
 
 use super::Context;
 use crate::broker::{BrokerConfig, BrokerEvent, Directory, NodeSettings, Server};
@@ -63,13 +63,13 @@ pub fn run(context: &Context, settings: &BrokerSettings) -> Outcome {
 async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result<Outcome, StartFailure> {
     let report = context.open_report()?;
     let folder = settings.folder.as_deref().map(open_or_create).transpose()?;
-    let (sender, mut notices) = mpsc::unbounded_channel();
+    let (sender, mut events) = mpsc::unbounded_channel();
     let config = BrokerConfig {
         listen: settings.listen,
         advertise: settings.advertise.clone(),
         settings: NodeSettings { fsync: settings.fsync, ..NodeSettings::default() },
         // The receiver is gone when the broker is ending.
-        listener: Arc::new(move |notice| drop(sender.send(notice.clone()))),
+        listener: Arc::new(move |event| drop(sender.send(event.clone()))),
         ..folder.as_ref().map_or_else(BrokerConfig::in_memory, |folder| BrokerConfig::in_directory(folder.path()))
     };
     let server = Server::start(config).await.map_err(|error| start_failure(error, settings))?;
@@ -88,8 +88,8 @@ async fn start_and_serve(context: &Context, settings: &BrokerSettings) -> Result
         reported: RefCell::default(),
     };
     let requests = process.open_control().await?;
-    let outcome = match process.announce(&mut notices, report) {
-        Ok(()) => process.serve(notices, requests).await,
+    let outcome = match process.announce(&mut events, report) {
+        Ok(()) => process.serve(events, requests).await,
         Err(failure) => Err(failure),
     };
     Ok(process.end(outcome).await)
@@ -135,17 +135,13 @@ impl BrokerProcess<'_> {
     }
 
     /// Reports the address: to the parent process, or on stdout.
-    fn announce(
-        &self,
-        notices: &mut UnboundedReceiver<BrokerEvent>,
-        report: Option<OutputFile>,
-    ) -> Result<(), Failure> {
+    fn announce(&self, events: &mut UnboundedReceiver<BrokerEvent>, report: Option<OutputFile>) -> Result<(), Failure> {
         let mut notes = Vec::new();
-        while let Ok(notice) = notices.try_recv() {
-            if is_warning(&notice) {
-                notes.push(describe(&notice));
+        while let Ok(event) = events.try_recv() {
+            if is_warning(&event) {
+                notes.push(describe(&event));
             }
-            self.report(&notice);
+            self.report(&event);
         }
         match &self.claim {
             Some((_, claim)) if self.settings.background => {
@@ -166,7 +162,7 @@ impl BrokerProcess<'_> {
 
     async fn serve(
         &self,
-        mut notices: UnboundedReceiver<BrokerEvent>,
+        mut events: UnboundedReceiver<BrokerEvent>,
         mut requests: mpsc::Receiver<ControlRequest>,
     ) -> Outcome {
         let mut ownership_check = tokio::time::interval(OWNERSHIP_CHECK);
@@ -183,7 +179,7 @@ impl BrokerProcess<'_> {
                     self.log("idle: stopping");
                     return Ok(Code::Done);
                 }
-                Some(notice) = notices.recv() => self.report(&notice),
+                Some(event) = events.recv() => self.report(&event),
                 Some(request) = requests.recv() => match request {
                     ControlRequest::Stop => {
                         self.log("stopped by a request");
@@ -262,16 +258,16 @@ impl BrokerProcess<'_> {
         }
     }
 
-    fn report(&self, notice: &BrokerEvent) {
-        let text = describe(notice);
-        if let BrokerEvent::WriteFailed { reason, .. } = notice {
+    fn report(&self, event: &BrokerEvent) {
+        let text = describe(event);
+        if let BrokerEvent::WriteFailed { reason, .. } = event {
             // Waiting clients get the reason on their lease, because Kafka's protocol only has an error code.
             self.leases.send_write_error(reason);
             if self.was_reported(reason) {
                 return;
             }
         }
-        match is_warning(notice) {
+        match is_warning(event) {
             true if self.settings.background => self.log(&text),
             true => self.context.console.warn(&text),
             false => self.context.console.detail(&text),

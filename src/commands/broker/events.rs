@@ -1,12 +1,12 @@
-//! Notices of the broker as text, and which of them are warnings.
+//! Events of the broker as text, and which of them are warnings.
 
 use crate::broker::BrokerEvent;
 use crate::printable::printable;
 use crate::units::counted;
 
-/// Whether a notice is a warning: damage, or something that cannot be done. Others are shown with -v only.
-pub(super) fn is_warning(notice: &BrokerEvent) -> bool {
-    match notice {
+/// Whether an event is a warning: damage, or something that cannot be done. Others are shown with -v only.
+pub(super) fn is_warning(event: &BrokerEvent) -> bool {
+    match event {
         BrokerEvent::TailTruncated { .. }
         | BrokerEvent::MarkersRestored { .. }
         | BrokerEvent::TransactionEnded { .. }
@@ -20,8 +20,8 @@ pub(super) fn is_warning(notice: &BrokerEvent) -> bool {
     }
 }
 
-pub(super) fn describe(notice: &BrokerEvent) -> String {
-    match notice {
+pub(super) fn describe(event: &BrokerEvent) -> String {
+    match event {
         BrokerEvent::TailTruncated { path, bytes, unacknowledged: true } => format!(
             "{}: the last {} were never acknowledged and are removed: the previous broker was killed while writing",
             path.display(),

@@ -51,12 +51,17 @@ fn arranged(mut command: clap::Command) -> clap::Command {
     command.help_template(template)
 }
 
-/// The text after the name in `--version`: this version, then librdkafka's with its features.
+/// The text after the name in `--version`: this version, then librdkafka's with its features, then whether TLS is built in.
 fn versions() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
         let (version, features) = kafka::librdkafka_info();
-        format!("{}\nlibrdkafka {version}: {}", env!("CARGO_PKG_VERSION"), features.replace(',', ", "))
+        format!(
+            "{}\nlibrdkafka {version}: {}\nTLS: {}",
+            env!("CARGO_PKG_VERSION"),
+            features.replace(',', ", "),
+            if kafka::HAS_TLS { "built in" } else { "not built in (cargo feature `tls`)" }
+        )
     })
 }
 

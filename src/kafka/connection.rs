@@ -186,6 +186,7 @@ impl Connection {
 
     /// A client configuration: the program's defaults, overridden by the user's properties, overridden by `owned`.
     pub(super) fn client_config(&self, owned: &[(&str, &str)]) -> ClientConfig {
+        #[cfg(feature = "tls")]
         super::native_tls::disable_openssl_atexit();
         #[allow(clippy::disallowed_methods, reason = "the only place that creates client configurations")]
         let mut config = ClientConfig::new();

@@ -3,9 +3,10 @@
 //! librdkafka retries every fault. A fault that no retry can fix ends the command at once ([`confirm`]); any other is
 //! only reported at the timeout.
 
-use super::certificate::Certificate;
 use super::connection::Connection;
-use super::{certificate, native_tls, port_probe};
+use super::port_probe;
+#[cfg(feature = "tls")]
+use super::tls_fault::{self, TlsFault};
 
 /// A connection fault that was recognised in a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +24,13 @@ pub(super) enum FaultKind {
     Mechanism(String),
     /// The listener does not accept logins.
     NoLogin,
-    /// The broker's certificate was rejected; with OpenSSL's error code and the certificate, once [`confirm`] found
-    /// them.
-    Unverified(Option<(i32, Certificate)>),
-    /// The broker closed the connection during the TLS handshake, or did not answer in TLS.
-    NoTls,
+    /// The TLS handshake failed.
+    #[cfg(feature = "tls")]
+    Tls(TlsFault),
     /// The broker closed the plaintext connection at the first request.
     ClosedOnConnect,
     /// The broker closed the connection at the first request that requires a login.
     ClosedOnRequest,
-    /// The broker refused the client's certificate, or requires one; with the name of the TLS alert.
-    ClientCertificate(String),
     /// No connection to the address; with the operating system's message, for example "Connection refused".
     NoConnection(String),
     /// The host name cannot be resolved; with the resolver's message.
@@ -50,7 +47,12 @@ impl FaultKind {
 
     /// Whether a broker that is stopping or starting shows the same fault. It is ignored after a connection has worked.
     pub fn may_be_a_restart(&self) -> bool {
-        matches!(self, Self::ClosedOnConnect | Self::ClosedOnRequest | Self::NoTls) || self.is_unreachable_address()
+        match self {
+            Self::ClosedOnConnect | Self::ClosedOnRequest => true,
+            #[cfg(feature = "tls")]
+            Self::Tls(fault) => *fault == TlsFault::NoTls,
+            _ => self.is_unreachable_address(),
+        }
     }
 }
 
@@ -100,20 +102,9 @@ fn kind(scheme: &str, message: &str, state: &str) -> Option<FaultKind> {
             FaultKind::Mechanism(offered.replace(',', ", "))
         });
     }
-    if let Some((_, alert)) = message.split_once("tls alert ").or_else(|| message.split_once("alert "))
-        && let Some((alert, number)) = alert.split_once(": SSL alert number ")
-    {
-        // The alerts about certificates: bad, unsupported, revoked, expired, unknown, unknown CA, access denied,
-        // required.
-        let number: u8 = number.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()?;
-        return matches!(number, 42..=46 | 48 | 49 | 116).then(|| FaultKind::ClientCertificate(alert.to_owned()));
-    }
-    if message.contains("SSL handshake failed") {
-        if message.contains("certificate verify failed") {
-            return Some(FaultKind::Unverified(None));
-        }
-        let foreign = ["PLAINTEXT broker listener", "wrong version number", "packet length too long"];
-        return foreign.iter().any(|part| message.contains(part)).then_some(FaultKind::NoTls);
+    #[cfg(feature = "tls")]
+    if let Some(fault) = tls_fault::parse(message) {
+        return Some(FaultKind::Tls(fault));
     }
     if message.starts_with("Disconnected") {
         if state.contains("APIVERSION_QUERY") && !scheme.ends_with("ssl") {
@@ -133,15 +124,11 @@ pub(super) fn confirm(fault: &ConnectionFault, connection: &Connection) -> Optio
         return None;
     }
     let confirmed = match &fault.kind {
-        FaultKind::Unverified(_) => {
-            let found = native_tls::certificate_fault(
-                &connection.client_config(&[("security.protocol", "ssl")]),
-                port_probe::LIMIT,
-            );
-            let found = found.and_then(|found| Some((found.code, certificate::from_der(&found.der)?)));
-            return Some(ConnectionFault { kind: FaultKind::Unverified(found), ..fault.clone() });
+        #[cfg(feature = "tls")]
+        FaultKind::Tls(tls) => {
+            let confirmed = tls_fault::confirm(tls, &fault.address, connection)?;
+            return Some(ConnectionFault { kind: FaultKind::Tls(confirmed), ..fault.clone() });
         }
-        FaultKind::NoTls => port_probe::answers_kafka(&fault.address),
         FaultKind::ClosedOnConnect => port_probe::answers_tls(&fault.address),
         FaultKind::ClosedOnRequest | FaultKind::NoConnection(_) | FaultKind::UnknownHost(_) => false,
         _ => true,

@@ -12,6 +12,8 @@ use super::client_context::ErrorLog;
 use super::connection::Connection;
 use super::connection_fault::{ConnectionFault, FaultKind};
 use super::error_codes::{ErrorKind, kind_of};
+#[cfg(feature = "tls")]
+use super::tls_fault::TlsFault;
 use crate::shutdown::{Shutdown, Signal};
 
 #[derive(Clone)]
@@ -125,18 +127,18 @@ impl Cause {
             | Self::TopicStillExists(_)
             | Self::OpenTransaction { .. } => ErrorKind::Unreachable,
             Self::Denied { .. } => ErrorKind::Denied,
-            Self::Connection(fault) => match fault.kind {
+            Self::Connection(fault) => match &fault.kind {
                 FaultKind::NoLogin
-                | FaultKind::NoTls
                 | FaultKind::ClosedOnConnect
                 | FaultKind::ClosedOnRequest
                 | FaultKind::NoConnection(_)
                 | FaultKind::UnknownHost(_) => ErrorKind::Unreachable,
                 FaultKind::TooManyFiles => ErrorKind::Exhausted,
-                FaultKind::Login(_)
-                | FaultKind::Mechanism(_)
-                | FaultKind::Unverified(_)
-                | FaultKind::ClientCertificate(_) => ErrorKind::Denied,
+                FaultKind::Login(_) | FaultKind::Mechanism(_) => ErrorKind::Denied,
+                #[cfg(feature = "tls")]
+                FaultKind::Tls(TlsFault::NoTls) => ErrorKind::Unreachable,
+                #[cfg(feature = "tls")]
+                FaultKind::Tls(TlsFault::Unverified(_) | TlsFault::ClientCertificate(_)) => ErrorKind::Denied,
             },
             Self::Configuration(_) | Self::TopicName(_) => ErrorKind::Misconfigured,
             Self::Stopped(_) => ErrorKind::Stopped,

@@ -17,13 +17,18 @@ pub fn librdkafka_info() -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::HAS_TLS;
 
     #[test]
     fn has_the_documented_features() {
         let (version, features) = librdkafka_info();
         assert!(version.starts_with("2."), "{version}");
-        for feature in ["gzip", "lz4", "snappy", "zstd", "ssl", "sasl_plain", "sasl_scram", "sasl_oauthbearer"] {
-            assert!(features.split(',').any(|built| built == feature), "{feature} is not among {features}");
+        let has = |feature| features.split(',').any(|built| built == feature);
+        for feature in ["gzip", "lz4", "snappy", "zstd", "sasl_plain"] {
+            assert!(has(feature), "{feature} is not among {features}");
+        }
+        for feature in ["ssl", "sasl_scram", "sasl_oauthbearer"] {
+            assert_eq!(has(feature), HAS_TLS, "{feature}: {features}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod admin;
 mod background_drop;
 mod blocking_call;
 mod call_deadline;
+#[cfg(feature = "tls")]
 mod certificate;
 mod client_context;
 mod client_properties;
@@ -30,6 +31,7 @@ mod native_admin;
 mod native_batch;
 mod native_groups;
 mod native_record;
+#[cfg(feature = "tls")]
 mod native_tls;
 mod next_record;
 mod offsets;
@@ -40,6 +42,8 @@ mod retry;
 mod scan;
 mod scan_client;
 mod scan_worker;
+#[cfg(feature = "tls")]
+mod tls_fault;
 mod topic_ids;
 mod transaction;
 mod transaction_error;
@@ -60,7 +64,6 @@ pub use inspector::{GroupMembers, Inspector, TopicSettings};
 pub use lag_sampler::{LagSampler, TopicChoice};
 pub use librdkafka_info::librdkafka_info;
 pub use member::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_IN_OUTAGE, ConsumerRecord, Member, MemberSettings, PollEvent};
-pub use native_record::sha256;
 pub use offsets::{EndOffset, StableWait};
 pub use publisher::{Delivered, Publisher};
 pub use rebalance::GroupMetadata;
@@ -69,6 +72,9 @@ pub use scan_worker::LATE_WATERMARK;
 pub use topic_ids::TopicIdLookup;
 pub use transaction::{LARGEST_RECORD, Output, TransactionalId, TransactionalProducer};
 pub use transaction_error::TransactionError;
+
+/// Whether TLS is built in, and with it the logins that need OpenSSL: the cargo feature `tls`.
+pub const HAS_TLS: bool = cfg!(feature = "tls");
 
 /// Size limits of the topics that are written to, in bytes, where known.
 ///

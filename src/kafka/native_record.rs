@@ -1,16 +1,11 @@
-//! Header sizes and SHA-256: direct calls of librdkafka and OpenSSL for what a record contains.
-#![allow(unsafe_code, reason = "bindings to librdkafka and OpenSSL; each block says why it is sound")]
+//! Sizes of record headers: direct calls of librdkafka.
+#![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
 
 use std::ffi::CStr;
 use std::ptr;
 
 use rdkafka::bindings as rd;
 use rdkafka::message::BorrowedHeaders;
-
-// From the OpenSSL that librdkafka is linked with.
-unsafe extern "C" {
-    fn SHA256(bytes: *const u8, size: usize, digest: *mut u8) -> *mut u8;
-}
 
 /// Total bytes of header names and values. The crate's access panics on names that are not UTF-8.
 pub(super) fn header_bytes(headers: &BorrowedHeaders) -> usize {
@@ -26,13 +21,4 @@ pub(super) fn header_bytes(headers: &BorrowedHeaders) -> usize {
         }
     }
     bytes
-}
-
-/// SHA-256, from the OpenSSL that is linked for TLS.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut digest = [0; 32];
-    // SAFETY: `bytes` is readable for its length, and the digest has the 32 bytes that are written.
-    unsafe { SHA256(bytes.as_ptr(), bytes.len(), digest.as_mut_ptr()) };
-    digest
 }

@@ -26,7 +26,8 @@ pub(super) fn answers_tls(address: &str) -> bool {
     matches!(asked::<1>(address, &client_hello()), Some([HANDSHAKE | ALERT]))
 }
 
-/// Whether a port answers a plaintext Kafka request.
+/// Whether a port answers a plaintext Kafka request. Only a failed TLS handshake asks for it.
+#[cfg(any(feature = "tls", test))]
 pub(super) fn answers_kafka(address: &str) -> bool {
     // Size 10, api key 18 (ApiVersions), version 0, correlation id 7, no client id. The response starts with a size and
     // the correlation id.

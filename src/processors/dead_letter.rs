@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::domain::BadRecord;
-use crate::kafka::{Headers, LARGEST_RECORD, TransactionError, sha256};
+use crate::kafka::{Headers, LARGEST_RECORD, TransactionError};
 use crate::stream::{Outputs, SourceRecord};
 
 use super::inventory_processor::DEAD_LETTERS;
@@ -159,7 +159,7 @@ fn len(bytes: &[u8]) -> u64 {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    sha256(bytes).iter().fold(String::new(), |mut text, byte| {
+    hmac_sha256::Hash::hash(bytes).iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap_or_default();
         text
     })

@@ -10,12 +10,12 @@ use super::java_names;
 use super::login_module::MODULE;
 use super::mapping::Mapping;
 use super::precedence::{Properties, PropertySource, PropertyValue, place, shown_name};
-use super::{java_properties, tls_stores, usage};
+use super::{java_properties, tls_needs, tls_stores, usage};
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
-    Connection, LogSink, PropertyError, canonical_name, check_property, is_credential, is_secret, matches_owned_value,
-    owned_property, property_names,
+    Connection, HAS_TLS, LogSink, PropertyError, canonical_name, check_property, is_credential, is_secret,
+    matches_owned_value, owned_property, property_names,
 };
 use crate::local_broker::BrokerTarget;
 use crate::report::printable;
@@ -192,6 +192,7 @@ impl Collector {
             // Without the feature, librdkafka does not even accept its own default.
             self.properties.take("sasl.oauthbearer.method");
         }
+        tls_needs::check(&self.properties, HAS_TLS, is_for_tokens)?;
         tls_stores::settle(&mut self.properties, protocol.ends_with("ssl"))?;
         self.settle_servers(&protocol)?;
         if protocol.starts_with("sasl") {

@@ -173,8 +173,12 @@ fn a_malformed_address_reports_its_source() {
 fn addresses_lose_spaces_and_schemes() {
     let bootstrap = |content: &str| of_file(content).expect("resolved").connection.bootstrap().to_owned();
     assert_eq!(bootstrap("bootstrap.servers=a:1, b:2,"), "a:1,b:2");
-    let tls = "bootstrap.servers=SSL://a:1,[::1]:9093\nsecurity.protocol=SSL\n";
-    assert_eq!(bootstrap(tls), "a:1,[::1]:9093");
+    assert_eq!(bootstrap("bootstrap.servers=PLAINTEXT://a:1,[::1]:9093"), "a:1,[::1]:9093");
+    let login = "sasl.mechanism=PLAIN\nsecurity.protocol=SASL_PLAINTEXT\n";
+    assert_eq!(bootstrap(&format!("bootstrap.servers=SASL_PLAINTEXT://a:1\n{login}")), "a:1");
+    if HAS_TLS {
+        assert_eq!(bootstrap("bootstrap.servers=SSL://a:1,[::1]:9093\nsecurity.protocol=SSL\n"), "a:1,[::1]:9093");
+    }
 }
 
 #[test]
@@ -191,7 +195,7 @@ fn knows_an_explicit_timeout() {
 #[test]
 fn warns_about_readable_secrets() {
     let content = "linger.ms=7\nsasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\\n  \
-                   username=\"alice\" password=\"hush-hush\";\nsasl.mechanism=PLAIN\nsecurity.protocol=SASL_SSL\n";
+                   username=\"alice\" password=\"hush-hush\";\nsasl.mechanism=PLAIN\nsecurity.protocol=SASL_PLAINTEXT\n";
     let warnings = |mode| Folder::with(content).mode(mode).resolve(&[]).expect("resolved").warnings;
     let text = warnings(0o644).join("\n");
     assert!(text.contains("client.properties:2: every user of this machine can read sasl.jaas.config"), "{text}");
@@ -200,12 +204,15 @@ fn warns_about_readable_secrets() {
     // Group permissions are deliberate.
     assert_eq!(warnings(0o640), [""; 0]);
     assert_eq!(
-        Folder::with("sasl.username=alice\nssl.ca.location=x\n").mode(0o644).resolve(&[]).expect("resolved").warnings,
+        Folder::with("sasl.username=alice\nlinger.ms=7\n").mode(0o644).resolve(&[]).expect("resolved").warnings,
         [""; 0]
     );
-    let arguments = resolve(&["-X", "ssl.key.password=hush-hush"], None).expect("resolved").warnings.join("\n");
-    assert!(arguments.contains("-X ssl.key.password: every user") && arguments.contains("-F"), "{arguments}");
-    assert!(!arguments.contains("hush-hush"), "{arguments}");
+    for name in if HAS_TLS { &["sasl.password", "ssl.key.password"][..] } else { &["sasl.password"] } {
+        let argument = format!("{name}=hush-hush");
+        let arguments = resolve(&["-X", &argument], None).expect("resolved").warnings.join("\n");
+        assert!(arguments.contains(&format!("-X {name}: every user")) && arguments.contains("-F"), "{arguments}");
+        assert!(!arguments.contains("hush-hush"), "{arguments}");
+    }
 }
 
 #[test]
@@ -215,10 +222,6 @@ fn warns_about_unused_and_insecure_settings() {
         warned("sasl.mechanism=PLAIN\nsasl.username=a\nsasl.password=b")
             .contains("is not used, because security.protocol")
     );
-    assert!(
-        warned("security.protocol=ssl\nenable.ssl.certificate.verification=false")
-            .contains("certificates are not verified")
-    );
     assert!(warned("sasl.username=C:\\dir").contains("a backslash before a letter"));
     assert!(warned("ssl.provider=SunJSSE").contains("ssl.provider is ignored"));
     let quiet = of_file("key.serializer=x\nmax.block.ms=1\nschema.registry.url=y").expect("resolved");
@@ -226,11 +229,29 @@ fn warns_about_unused_and_insecure_settings() {
     assert_eq!(quiet.details.iter().filter(|line| line.contains("is a Java setting that is not needed")).count(), 3);
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn warns_about_certificates_that_are_not_verified() {
+    let resolved = of_file("security.protocol=ssl\nenable.ssl.certificate.verification=false").expect("resolved");
+    assert!(resolved.warnings.join("\n").contains("certificates are not verified"), "{:?}", resolved.warnings);
+}
+
 #[test]
 fn incomplete_sasl_settings_are_refused() {
-    let sasl = |rest: &str| refusal(&format!("security.protocol=SASL_SSL\n{rest}"));
+    let sasl = |rest: &str| refusal(&format!("security.protocol=SASL_PLAINTEXT\n{rest}"));
     assert!(sasl("").contains("client.properties:1: sasl.mechanism is missing"));
     assert!(sasl("sasl.mechanism=GSSAPI").contains("client.properties:2: GSSAPI is Kerberos"));
+    let scram =
+        "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username=a password=b;";
+    let text = sasl(&format!("sasl.mechanism=PLAIN\n{scram}"));
+    assert!(text.contains("sasl.mechanism=PLAIN does not match ScramLoginModule"), "{text}");
+    assert!(text.contains("client.properties:3"), "{text}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn incomplete_tokens_are_refused() {
+    let sasl = |rest: &str| refusal(&format!("security.protocol=SASL_SSL\n{rest}"));
     assert!(sasl("sasl.mechanism=OAUTHBEARER").contains("needs a source of tokens"));
     let claims = |claims: &str| {
         format!(
@@ -243,11 +264,31 @@ fn incomplete_sasl_settings_are_refused() {
         assert!(text.contains("client.properties:4: cannot read the claims") && !text.contains("hush"), "{text}");
     }
     assert!(of_file(&format!("security.protocol=SASL_SSL\n{}", claims("principal=a extension_b=c scope=d"))).is_ok());
-    let scram =
-        "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username=a password=b;";
-    let text = sasl(&format!("sasl.mechanism=PLAIN\n{scram}"));
-    assert!(text.contains("sasl.mechanism=PLAIN does not match ScramLoginModule"), "{text}");
-    assert!(text.contains("client.properties:3"), "{text}");
+}
+
+/// The refusal comes before files are read and before anything about the login is checked.
+#[cfg(not(feature = "tls"))]
+#[test]
+fn tls_needs_its_cargo_feature() {
+    let store = "ssl.truststore.location=/no/such/file";
+    for (content, what) in [
+        ("security.protocol=SASL_SSL\n", "1: security.protocol=SASL_SSL: TLS is not built in"),
+        (&format!("bootstrap.servers=SSL://a:1\nsecurity.protocol=SSL\n{store}"), "2: security.protocol=SSL: TLS is"),
+        (
+            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\nsasl.username=a\nsasl.password=b\n",
+            "2: sasl.mechanism=SCRAM-SHA-512: this login needs OpenSSL, and TLS is not built in",
+        ),
+        (store, "1: ssl.truststore.location: TLS is not built in"),
+    ] {
+        let text = refusal(content);
+        assert!(text.starts_with(&format!("client.properties:{what}")), "{text}");
+        assert!(text.ends_with("cargo install --path . --features tls"), "{text}");
+    }
+    let failure = resolve(&["-X", "ssl.ca.location="], None).err().expect("refused");
+    assert_eq!((failure.code, failure.message.as_str()), (Code::Usage, "-X ssl.ca.location: TLS is not built in"));
+    // Another source may override it, as for every property.
+    let folder = Folder::with("security.protocol=SSL");
+    assert!(folder.resolve(&["-X", "security.protocol=plaintext"]).is_ok());
 }
 
 #[cfg(not(feature = "oidc"))]
@@ -263,6 +304,7 @@ fn oidc_needs_its_cargo_feature() {
     assert!(Folder::with("sasl.oauthbearer.method=oidc").resolve(&["-X", "sasl.oauthbearer.method=default"]).is_ok());
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn alternatives_are_chosen_together() {
     let folder = Folder::with("ssl.ca.pem=-----BEGIN\nssl.key.pem=hush-hush\n");
@@ -276,8 +318,12 @@ fn library_logs_are_redacted() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     let log = LogSink(Arc::new(move |line| sink.lock().expect("lock").push(line.to_owned())));
-    let arguments = ["foodstream", "replay", "-v", "-X", "sasl.oauthbearer.config=principal=x Canary-7f3a9c scope=y"];
-    let arguments = Cli::try_parse_from(arguments).expect("parses");
+    let secret = if HAS_TLS {
+        "sasl.oauthbearer.config=principal=x Canary-7f3a9c scope=y"
+    } else {
+        "sasl.password=Canary-7f3a9c"
+    };
+    let arguments = Cli::try_parse_from(["foodstream", "replay", "-v", "-X", secret]).expect("parses");
     let resolved = connection(&arguments.global, None, None, log).expect("resolved");
     (resolved.connection.log.expect("verbose").0)("Unrecognized beginning at: Canary-7f3a9c scope=y");
     assert_eq!(*lines.lock().expect("lock"), ["Unrecognized beginning at: [redacted] scope=y"]);
@@ -309,7 +355,13 @@ fn the_examples_of_the_reference_work() {
         })
     };
     let check = |name: &str, wanted: &[(&str, &str)]| {
-        let connection = read(name, !name.contains("-test")).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        let connection = read(name, !name.contains("-test"));
+        if !HAS_TLS {
+            let refused = connection.expect_err(name).to_string();
+            assert!(refused.ends_with("cargo install --path . --features tls"), "{name}: {refused}");
+            return;
+        }
+        let connection = connection.unwrap_or_else(|failure| panic!("{name}: {failure}"));
         for (key, value) in wanted {
             assert_eq!(connection.property(key), Some(*value), "{name}: {key}");
         }

@@ -15,6 +15,7 @@ mod outputs;
 mod precedence;
 mod produce;
 mod replay;
+mod tls_needs;
 mod tls_stores;
 
 use std::path::PathBuf;

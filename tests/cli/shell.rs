@@ -160,9 +160,13 @@ fn the_long_version_shows_library_features() {
     assert_eq!(output("-V"), format!("foodstream {}\n", env!("CARGO_PKG_VERSION")));
     let long = output("--version");
     assert!(long.starts_with(&output("-V")), "{long}");
-    for word in ["librdkafka 2.", "ssl", "sasl_scram", "sasl_oauthbearer", "zstd"] {
+    for word in ["librdkafka 2.", "sasl_plain", "zstd"] {
         assert!(long.contains(word), "{long}");
     }
+    for word in [" ssl,", "sasl_scram", "sasl_oauthbearer", "\nTLS: built in\n"] {
+        assert_eq!(long.contains(word), cfg!(feature = "tls"), "{word}: {long}");
+    }
+    assert!(cfg!(feature = "tls") || long.ends_with("\nTLS: not built in (cargo feature `tls`)\n"), "{long}");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use rdkafka::error::RDKafkaErrorCode as Rd;
 
 use crate::exit::{Code, Failure};
 use crate::kafka::acl::{self, Permission, quoted};
-use crate::kafka::certificate;
 use crate::kafka::connection::Connection;
 
 /// The principal that the broker sees, as an ACL names it.
@@ -14,14 +13,13 @@ fn principal(connection: &Connection) -> String {
         let name = ["sasl.username", "sasl.kerberos.principal"].iter().find_map(|name| connection.property(name));
         return name.map_or_else(|| "the principal of this login".to_owned(), |name| format!("User:{name}"));
     }
-    if protocol != "ssl" {
-        return "User:ANONYMOUS".to_owned();
+    #[cfg(feature = "tls")]
+    if protocol == "ssl"
+        && let Some(principal) = super::tls::principal(connection)
+    {
+        return principal;
     }
-    match certificate::of_client(connection) {
-        certificate::ClientCertificate::None => "User:ANONYMOUS".to_owned(),
-        certificate::ClientCertificate::Unparsed(file) => format!("the subject of {file}"),
-        certificate::ClientCertificate::Parsed { certificate, .. } => format!("User:{}", certificate.subject),
-    }
+    "User:ANONYMOUS".to_owned()
 }
 
 pub(super) fn failure(code: Rd, message: &str, needs: &[Permission], connection: &Connection) -> Failure {
@@ -119,6 +117,11 @@ mod tests {
     fn without_a_login_the_principal_is_anonymous() {
         assert_eq!(principal(&connection(&[])), "User:ANONYMOUS");
         assert_eq!(principal(&connection(&[("security.protocol", "ssl")])), "User:ANONYMOUS");
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn with_tls_the_principal_is_the_subject_of_the_certificate() {
         let file = connection(&[("security.protocol", "ssl"), ("ssl.keystore.location", "/no/such.p12")]);
         assert_eq!(principal(&file), "the subject of /no/such.p12");
     }

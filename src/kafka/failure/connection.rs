@@ -1,17 +1,16 @@
-//! Messages and hints for connections that cannot be established: TLS, SASL login, certificates, addresses.
+//! Messages and hints for connections that cannot be established: SASL login, listeners, addresses.
 
 use super::UNREACHABLE_HINT;
 use crate::descriptors;
 use crate::exit::{Code, Failure};
-use crate::kafka::certificate::{self, Certificate};
 use crate::kafka::connection::Connection;
 use crate::kafka::connection_fault::{ConnectionFault, FaultKind, describe_all};
 
-fn denied(message: String) -> Failure {
+pub(super) fn denied(message: String) -> Failure {
     Failure::new(Code::Denied, message)
 }
 
-fn unreachable(message: String) -> Failure {
+pub(super) fn unreachable(message: String) -> Failure {
     Failure::new(Code::Unreachable, message)
 }
 
@@ -35,16 +34,8 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
                 "-X security.protocol={}, or the port of a listener that accepts logins",
                 if protocol.ends_with("ssl") { "ssl" } else { "plaintext" }
             )),
-        FaultKind::Unverified(Some(found)) => unverified(fault, connection, found),
-        FaultKind::Unverified(None) => denied(format!("the certificate of {address} could not be verified")).hint(
-            "-X ssl.ca.location=FILE with the certificate of the CA that signed it; it must be valid for the host name of -b",
-        ),
-        FaultKind::NoTls => unreachable(format!("{address} does not speak TLS, but security.protocol={protocol} requires it")).hint(
-            format!(
-                "-X security.protocol={}, or the port of a listener that speaks TLS",
-                if protocol.starts_with("sasl") { "sasl_plaintext" } else { "plaintext" }
-            ),
-        ),
+        #[cfg(feature = "tls")]
+        FaultKind::Tls(tls) => super::tls::failure(tls, address, connection),
         FaultKind::ClosedOnConnect => unreachable(format!(
             "{address} closed the connection: it may require TLS, but security.protocol={protocol} does not use it"
         ))
@@ -58,7 +49,6 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
         .hint(format!(
             "-X security.protocol=sasl_{protocol} with sasl.mechanism, sasl.username and sasl.password, if it accepts logins"
         )),
-        FaultKind::ClientCertificate(alert) => client_certificate(address, alert, connection),
         FaultKind::NoConnection(_) | FaultKind::UnknownHost(_) => no_address(std::slice::from_ref(fault)),
         FaultKind::TooManyFiles => {
             Failure::new(Code::Unexpected, format!("no connection to {address}: this process has too many open files"))
@@ -67,59 +57,9 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
     }
 }
 
-fn client_certificate(address: &str, alert: &str, connection: &Connection) -> Failure {
-    let hint = "-X ssl.certificate.location=FILE -X ssl.key.location=FILE, signed by a CA that the broker trusts";
-    match certificate::of_client(connection) {
-        certificate::ClientCertificate::None => {
-            denied(format!("{address} requires a client certificate, and none is set ({alert})")).hint(hint)
-        }
-        certificate::ClientCertificate::Unparsed(file) => denied(format!(
-            "{address} refused the client certificate in {file} ({alert})"
-        ))
-        .hint("it may have expired, or the broker may not trust the CA that signed it; the broker's log says which"),
-        certificate::ClientCertificate::Parsed { certificate: Certificate { subject, issuer, until, .. }, file } => {
-            denied(format!(
-                "{address} refused the client certificate of {subject} ({alert}): {file}, valid until {until} UTC"
-            ))
-            .hint(format!("renew it if it has expired; otherwise the broker may not trust its issuer, {issuer}, or may have revoked it; the broker's log says which"))
-        }
-    }
-}
-
-/// The failure of a broker certificate: OpenSSL's error code, and the certificate that it concerns.
-fn unverified(fault: &ConnectionFault, connection: &Connection, (code, certificate): &(i32, Certificate)) -> Failure {
-    let address = &fault.address;
-    let host = host(address).trim_matches(['[', ']']);
-    let Certificate { subject, issuer, hosts, until } = certificate;
-    match code {
-        62 | 64 => denied(format!("the certificate of {address} is for {}, not for {host}", hosts.join(", "))).hint(
-            "use a name that is in the certificate (-b, and the broker's advertised.listeners), or issue a certificate for this \
-             name; -X ssl.endpoint.identification.algorithm=none disables the check",
-        ),
-        9 => denied(format!("the certificate of {address} ({subject}) is not valid yet")).hint("check this machine's clock"),
-        10 => denied(format!("the certificate of {address} ({subject}) expired at {until} UTC"))
-            .hint("renew the broker's certificate; if it is new, check this machine's clock"),
-        18..=21 => {
-            let authority = if *code == 19 { subject } else { issuer };
-            let trusted = connection.property("ssl.ca.location").filter(|file| !file.is_empty()).map_or_else(
-                || "no ssl.ca.location is set".to_owned(),
-                |file| format!("it is not in {file}"),
-            );
-            denied(format!("the certificate of {address} is signed by {authority}, which is not trusted here: {trusted}"))
-                .hint("-X ssl.ca.location=FILE with that authority's certificate in PEM")
-        }
-        code => denied(format!("the certificate of {address} ({subject}) could not be verified: OpenSSL's error {code}"))
-            .hint("-v shows librdkafka's messages"),
-    }
-}
-
 /// No address can be connected to.
 pub(super) fn no_address(faults: &[ConnectionFault]) -> Failure {
     unreachable(describe_all(faults)).hint(UNREACHABLE_HINT)
-}
-
-fn host(address: &str) -> &str {
-    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 #[cfg(test)]
@@ -147,16 +87,6 @@ mod tests {
             "4 k:2 does not accept logins, but security.protocol=sasl_plaintext sends one\n  hint: -X security.protocol=plaintext",
         ),
         (
-            "[thrd:ssl://[::1]:2/bootstrap]: ssl://[::1]:2/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not be verified, verify that ssl.ca.location is correctly configured or root CA certificates are installed (install ca-certificates package) (after 22ms in state SSL_HANDSHAKE, 1 identical error(s) suppressed)",
-            "security.protocol=ssl",
-            "5 the certificate of [::1]:2 could not be verified\n  hint: -X ssl.ca.location=FILE",
-        ),
-        (
-            "[thrd:sasl_ssl://k:2/bootstrap]: sasl_ssl://k:2/bootstrap: SSL handshake failed: Disconnected: SSL connection closed by peer: connecting to a PLAINTEXT broker listener? (after 8ms in state SSL_HANDSHAKE)",
-            "security.protocol=SASL_SSL",
-            "4 k:2 does not speak TLS, but security.protocol=sasl_ssl requires it\n  hint: -X security.protocol=sasl_plaintext",
-        ),
-        (
             "[thrd:k:2/bootstrap]: k:2/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 1ms in state APIVERSION_QUERY)",
             "",
             "4 k:2 closed the connection: it may require TLS, but security.protocol=plaintext does not use it\n  hint: -X security.protocol=ssl, or sasl_ssl",
@@ -165,16 +95,6 @@ mod tests {
             "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Disconnected: SSL connection closed by peer (after 1ms in state UP)",
             "security.protocol=ssl",
             "4 k:2 closed the connection at the first request: it may require a login, and security.protocol=ssl has none\n  hint: -X security.protocol=sasl_ssl",
-        ),
-        (
-            "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42 (after 0ms in state APIVERSION_QUERY)",
-            "security.protocol=ssl",
-            "5 k:2 requires a client certificate, and none is set (bad certificate)\n  hint: -X ssl.certificate.location=FILE",
-        ),
-        (
-            "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Receive failed: error:0A000416:SSL routines::ssl/tls alert certificate unknown: SSL alert number 46 (after 10ms in state APIVERSION_QUERY)",
-            "security.protocol=ssl ssl.keystore.location=/no/such.p12",
-            "5 k:2 refused the client certificate in /no/such.p12 (certificate unknown)\n  hint: it may have expired",
         ),
         (
             "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Failed to create socket: Too many open files (after 0ms in state CONNECT, 1 identical error(s) suppressed)",
@@ -231,28 +151,5 @@ mod tests {
             "nothing listens on k:2 (Connection refused); unknown host z (Name or service not known); \
              no connection to y:1 (no answer to the connection)"
         );
-    }
-
-    #[test]
-    fn a_rejected_certificate_is_described() {
-        let certificate = Certificate {
-            subject: "CN=other".to_owned(),
-            issuer: "CN=authority".to_owned(),
-            hosts: vec!["other.example".to_owned(), "10.0.0.1".to_owned()],
-            until: "2026-11-23 04:51:15".to_owned(),
-        };
-        let fault = ConnectionFault { address: "k.example:2".to_owned(), kind: FaultKind::Unverified(None) };
-        let message =
-            |code, properties: &str| unverified(&fault, &connection(properties), &(code, certificate.clone())).message;
-        assert_eq!(message(62, ""), "the certificate of k.example:2 is for other.example, 10.0.0.1, not for k.example");
-        assert!(
-            message(20, "").contains("signed by CN=authority, which is not trusted here: no ssl.ca.location is set")
-        );
-        assert!(
-            message(19, "ssl.ca.location=/ca.pem")
-                .contains("signed by CN=other, which is not trusted here: it is not in /ca.pem")
-        );
-        assert!(message(10, "").contains("expired at 2026-11-23 04:51:15 UTC"));
-        assert!(message(99, "").contains("OpenSSL's error 99"));
     }
 }

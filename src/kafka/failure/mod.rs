@@ -2,6 +2,8 @@
 
 mod authorization;
 mod connection;
+#[cfg(feature = "tls")]
+mod tls;
 
 use rdkafka::error::RDKafkaErrorCode as Rd;
 

@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use jiff::SignedDuration;
-use jiff::civil::DateTime;
-use jiff::fmt::temporal::Pieces;
-use jiff::tz::Offset;
 use thiserror::Error;
 
 /// An instant of event time, in whole milliseconds since 1970-01-01T00:00:00Z, in the years 1970 to 9999.
@@ -126,53 +122,48 @@ fn canonical_millis(text: &[u8]) -> Option<i64> {
     Some(minutes * MINUTE_MILLIS + second * 1_000 + digits(&[f0, f1, f2])?)
 }
 
-/// Parses every other format with `jiff`: milliseconds since the epoch, rounded down.
+/// Parses every other format of RFC 3339 (section 5.6), with or without a zone: milliseconds since the epoch, rounded
+/// down.
 fn other_millis(text: &str) -> Result<i64, TimeError> {
-    const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
-
-    if !has_rfc_3339_shape(text.as_bytes()) {
-        return Err(TimeError::Malformed);
+    let parts = text.as_bytes().split_first_chunk::<19>().and_then(|(local, rest)| {
+        let (decimals, zone) = split_decimals(rest)?;
+        Some((local, decimals, minutes_ahead(zone)?))
+    });
+    let (local, decimals, ahead) = parts.ok_or(TimeError::Malformed)?;
+    let mut canonical = *b"0000-00-00T00:00:00.000Z";
+    canonical[..local.len()].copy_from_slice(local);
+    if matches!(local[10], b't' | b' ') {
+        canonical[10] = b'T';
     }
-    let pieces = Pieces::parse(text).map_err(|_| TimeError::Malformed)?;
-    let time = pieces.time().ok_or(TimeError::Malformed)?;
-    // `jiff` reads second 60 as second 59.
-    if text.as_bytes()[17..].starts_with(b"60") {
-        return Err(TimeError::LeapSecond);
+    for (digit, decimal) in canonical[20..23].iter_mut().zip(decimals) {
+        *digit = *decimal;
     }
-    let local = pieces.date().to_datetime(time).duration_since(EPOCH);
-    let ahead = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
-    let nanos = (local - SignedDuration::from_secs(ahead.seconds().into())).as_nanos();
-    i64::try_from(nanos.div_euclid(1_000_000)).map_err(|_| TimeError::OutOfRange)
+    let has_leap_second = local.ends_with(b":60");
+    if has_leap_second {
+        canonical[17..19].copy_from_slice(b"59");
+    }
+    let millis = canonical_millis(&canonical).ok_or(TimeError::Malformed)?;
+    if has_leap_second { Err(TimeError::LeapSecond) } else { Ok(millis - ahead * MINUTE_MILLIS) }
 }
 
-/// Whether a text has the format of RFC 3339 (section 5.6), with or without a zone: `jiff` also accepts ISO 8601 and
-/// RFC 9557. `jiff` validates the digits, except the hour of the offset.
-fn has_rfc_3339_shape(text: &[u8]) -> bool {
-    let Some((local, rest)) = text.split_first_chunk::<19>() else { return false };
-    let looks_local = local.iter().zip(b"0000-00-00T00:00:00").all(|(byte, expected)| match expected {
-        b'0' => byte.is_ascii_digit(),
-        b'T' => matches!(byte, b'T' | b't' | b' '),
-        _ => byte == expected,
-    });
-    let zone = match rest {
-        [b'.', rest @ ..] => {
-            let decimals = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if !(1..=9).contains(&decimals) {
-                return false;
-            }
-            &rest[decimals..]
+/// The one to nine decimals of the second, if there are some, and what follows them.
+fn split_decimals(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let Some(text) = text.strip_prefix(b".") else { return Some((&[], text)) };
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (1..=9).contains(&count).then(|| text.split_at(count))
+}
+
+/// The offset of a zone from UTC; no zone is UTC.
+fn minutes_ahead(zone: &[u8]) -> Option<i64> {
+    match zone {
+        [] | [b'Z' | b'z'] => Some(0),
+        &[sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
+            let (hours, minutes) = (digits(&[h0, h1])?, digits(&[m0, m1])?);
+            let ahead = (hours <= 23 && minutes <= 59).then_some(hours * 60 + minutes)?;
+            Some(if sign == b'-' { -ahead } else { ahead })
         }
-        _ => rest,
-    };
-    let looks_zoned = match zone {
-        [] | [b'Z' | b'z'] => true,
-        [b'+' | b'-', hours @ .., b':', m0, m1] => {
-            matches!(hours, [b'0' | b'1', b'0'..=b'9'] | [b'2', b'0'..=b'3'])
-                && [m0, m1].iter().all(|m| m.is_ascii_digit())
-        }
-        _ => false,
-    };
-    looks_local && looks_zoned
+        _ => None,
+    }
 }
 
 #[inline]

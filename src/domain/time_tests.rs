@@ -1,6 +1,7 @@
 //! Tests of event time: comparison with `jiff`, and both sides of every bound.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use proptest::prelude::*;
 
 use super::*;
@@ -168,8 +169,11 @@ proptest! {
         (year, month, day) in (0..=9_999_u32, 0..=13_u32, 0..=32_u32),
         (hour, minute, second, milli) in (0..=24_u32, 0..=60_u32, 0..=61_u32, 0..=999_u32),
     ) {
-        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
-        prop_assert_eq!(canonical_millis(text.as_bytes()), other_millis(&text).ok(), "{}", text);
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}");
+        // jiff reads second 60 as second 59.
+        let theirs = text.parse::<DateTime>().ok().filter(|_| second != 60);
+        let theirs = theirs.map(|time| time.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_millis());
+        prop_assert_eq!(canonical_millis(format!("{text}Z").as_bytes()).map(i128::from), theirs, "{}", text);
     }
 
     #[test]

@@ -33,6 +33,11 @@ fn main() {
         );
         return;
     };
+    // Without TLS every case would only see its refusal.
+    assert!(
+        cfg!(feature = "tls"),
+        "FOODSTREAM_TEST_SECURE is set, but this suite is built without TLS: cargo test --features tls --test secure"
+    );
     let kafka: &'static secure_kafka::SecureKafka = Box::leak(Box::new(secure_kafka::SecureKafka::open(dir.into())));
     let mut trials = least_permissions::trials(kafka);
     trials.extend(granting::trials(kafka));

@@ -1,18 +1,10 @@
 //! Messages and hints for connections that cannot be established: SASL login, listeners, addresses.
 
-use super::UNREACHABLE_HINT;
+use super::{UNREACHABLE_HINT, denied, unreachable};
 use crate::descriptors;
 use crate::exit::{Code, Failure};
 use crate::kafka::connection::Connection;
 use crate::kafka::connection_fault::{ConnectionFault, FaultKind, describe_all};
-
-pub(super) fn denied(message: String) -> Failure {
-    Failure::new(Code::Denied, message)
-}
-
-pub(super) fn unreachable(message: String) -> Failure {
-    Failure::new(Code::Unreachable, message)
-}
 
 pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failure {
     let address = &fault.address;

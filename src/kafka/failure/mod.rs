@@ -49,6 +49,14 @@ const fn code_of(kind: ErrorKind) -> Code {
     }
 }
 
+fn denied(message: String) -> Failure {
+    Failure::new(Code::Denied, message)
+}
+
+fn unreachable(message: String) -> Failure {
+    Failure::new(Code::Unreachable, message)
+}
+
 fn failure(error: &Error) -> Failure {
     let failure = of_cause(error.cause(), error.kind(), error.connection());
     match error.doing() {

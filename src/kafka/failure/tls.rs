@@ -1,6 +1,6 @@
 //! Messages and hints for TLS: certificates of the broker and of the client, and the principal of a certificate.
 
-use super::connection::{denied, unreachable};
+use super::{denied, unreachable};
 use crate::exit::Failure;
 use crate::kafka::certificate::{self, Certificate, ClientCertificate};
 use crate::kafka::connection::Connection;

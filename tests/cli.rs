@@ -51,7 +51,11 @@ fn texts(output: &Output) -> (String, String) {
 /// Help, version and mistakes, byte for byte; `TRYCMD=overwrite` records the current output.
 #[test]
 fn prints_the_recorded_output() {
-    trycmd::TestCases::new().case("tests/cli/*.trycmd").env("COLUMNS", "120");
+    let cases = trycmd::TestCases::new();
+    cases.case("tests/cli/*.trycmd").env("COLUMNS", "120");
+    if cfg!(not(feature = "tls")) {
+        cases.case("tests/cli/without_tls/*.trycmd");
+    }
 }
 
 #[test]

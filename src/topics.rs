@@ -20,6 +20,12 @@ impl Names {
         &self.prefix
     }
 
+    /// Whether a prefix ends with a letter or a digit, so that it runs into the names: `lab1order-events`.
+    #[must_use]
+    pub fn lacks_separator(&self) -> bool {
+        self.prefix.ends_with(|last: char| last.is_ascii_alphanumeric())
+    }
+
     /// Orders as placed.
     #[must_use]
     pub fn orders(&self) -> String {
@@ -105,5 +111,15 @@ mod tests {
         assert_eq!(names.analytics_group(Some("mine")), "lab1.mine");
         assert_eq!(Names::prefix_of_orders("lab1.order-events"), Some("lab1."));
         assert_eq!(Names::prefix_of_orders("order-events-dlq"), None);
+    }
+
+    #[test]
+    fn a_prefix_ends_with_a_separator() {
+        for prefix in ["", "lab1.", "lab1-", "lab1_", "."] {
+            assert!(!Names::new(prefix).lacks_separator(), "{prefix}");
+        }
+        for prefix in ["lab1", "lab", ".1"] {
+            assert!(Names::new(prefix).lacks_separator(), "{prefix}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Counts, durations and sizes for people: "1 row", "12,345 records", "17 min", "1.5 MiB".
+//! Counts, durations and sizes for people: "1 row", "12,345 records", "17 min", "1.5 MiB"; and numbers that
+//! people write.
 //!
 //! JSON, CSV and `JUnit` keep plain numbers.
 
@@ -92,6 +93,52 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// A number without a sign, as people write it: `10000`, `10_000`, `10k`, `1.5M`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenNumber {
+    /// The digits of the number, without a point.
+    digits: String,
+    /// How many of them are decimals; the last of these is not zero.
+    decimals: usize,
+}
+
+impl WrittenNumber {
+    /// Parses digits, with `_` between them or not, decimals, and one of the suffixes `k`, `K`, `M` and `G`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (number, zeros) = match text.strip_suffix(['k', 'K', 'M', 'G']) {
+            Some(number) if text.ends_with('G') => (number, 9),
+            Some(number) if text.ends_with('M') => (number, 6),
+            Some(number) => (number, 3),
+            None => (text, 0_usize),
+        };
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+        let is_digits = |text: &str| {
+            text.split('_').all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if !is_digits(whole) || !is_digits(decimals) {
+            return None;
+        }
+        let (whole, decimals) = (whole.replace('_', ""), decimals.replace('_', ""));
+        let decimals = decimals.trim_end_matches('0');
+        let digits = format!("{whole}{decimals}{}", "0".repeat(zeros.saturating_sub(decimals.len())));
+        Some(Self { digits, decimals: decimals.len().saturating_sub(zeros) })
+    }
+
+    /// The number, if it is whole and not too large.
+    #[must_use]
+    pub fn whole(&self) -> Option<u64> {
+        if self.decimals == 0 { self.digits.parse().ok() } else { None }
+    }
+
+    /// The number times ten to the power of a second number, which is the smallest that makes the first one whole; `None` if
+    /// the first one is too large.
+    #[must_use]
+    pub fn scaled(&self) -> Option<(u128, usize)> {
+        Some((self.digits.parse().ok()?, self.decimals))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -140,5 +187,39 @@ mod tests {
                 prop_assert!(!text.is_empty() && text.len() < 32, "{}", text);
             }
         }
+    }
+
+    #[test]
+    fn reads_numbers_as_people_write_them() {
+        let whole = |text: &str| WrittenNumber::parse(text).and_then(|number| number.whole());
+        for (text, number) in [
+            ("0", 0),
+            ("007", 7),
+            ("10000", 10_000),
+            ("10_000", 10_000),
+            ("10k", 10_000),
+            ("10K", 10_000),
+            ("1.5M", 1_500_000),
+            ("1.500k", 1_500),
+            ("0.001k", 1),
+            ("2G", 2_000_000_000),
+            ("1_000k", 1_000_000),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(whole(text), Some(number), "{text}");
+        }
+        for text in ["1.5", "1.0005k", "18446744073709551616", "18446744073709552k"] {
+            assert!(WrittenNumber::parse(text).is_some() && whole(text).is_none(), "{text}");
+        }
+        for text in [
+            "", "k", ".", ".5k", "5.k", "-1", "+1", "1e4", "10m", "10kk", "10 k", "1,000", "_1", "1_", "1__0",
+            "1.5.5k", "٣",
+        ] {
+            assert_eq!(WrittenNumber::parse(text), None, "{text:?}");
+        }
+        let scaled = |text: &str| WrittenNumber::parse(text).and_then(|number| number.scaled());
+        assert_eq!(scaled("2.50"), Some((25, 1)));
+        assert_eq!(scaled("1.0005k"), Some((10_005, 1)));
+        assert_eq!(scaled(&"9".repeat(40)), None);
     }
 }

@@ -27,7 +27,7 @@ pub use help::{command, examples, exit_codes, manual, parse};
 pub use inventory::Inventory;
 pub use kafka_options::explain_kafka_option;
 pub use lag::{Lag, LagIsolation};
-pub use produce::Produce;
+pub use produce::{Produce, Shape};
 pub use replay::Replay;
 pub use scenario::{Scenario, ScenarioCommand, ScenarioFiles, ScenarioList, ScenarioRun};
 pub use shell::{Completions, Help, Man};

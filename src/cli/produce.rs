@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use humantime::Duration;
 
 use super::value_parsers::{count, duration, event_time, names, partitions, seed, users};
@@ -11,7 +11,7 @@ use crate::workload::{DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_RESTAURANTS, 
 
 #[derive(Debug, Clone, Args)]
 pub struct Produce {
-    /// Number of records [default: 10000, or as many as fit into --duration]
+    /// Number of records, as in 10000, 10k or 1.5M [default: 10000, or as many as fit into --duration]
     #[arg(short = 'c', long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub count: Option<NonZeroU64>,
     /// Stop after this time
@@ -27,9 +27,12 @@ pub struct Produce {
     /// Event time of the first order [default: the last full hour that keeps the run's event time in the past]
     #[arg(long, value_name = "TIME", value_parser = event_time)]
     pub start_time: Option<EventTime>,
-    /// Orders per minute of event time; not with --rate, unless --start-time is given
+    /// Orders per minute of event time, on average; not with --rate, unless --start-time is given
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = count)]
     pub orders_per_minute: Option<NonZeroU64>,
+    /// How orders are spread over event time [default: lunch, or flat if event time follows --rate]
+    #[arg(long, value_enum)]
+    pub shape: Option<Shape>,
     /// Share of orders whose payment fails, as in `5%` or `0.05`
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_FAILURE_RATE, allow_hyphen_values = true)]
     pub failure_rate: Fraction,
@@ -51,4 +54,12 @@ pub struct Produce {
     /// Share of records that repeat an earlier one exactly
     #[arg(long, value_name = "SHARE", default_value_t = Fraction::NONE, allow_hyphen_values = true)]
     pub duplicate_rate: Fraction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// Waves of 10,000 orders with a lunch peak and a quiet afternoon; they vary with the seed
+    Lunch,
+    /// Always the same time between two orders
+    Flat,
 }

@@ -12,6 +12,7 @@ use humantime::Duration;
 
 use crate::domain::EventTime;
 use crate::replay::{FilterError, TopicFilter};
+use crate::units::WrittenNumber;
 use crate::workload::MAX_NAMES;
 
 /// A `KEY=VALUE` argument. `Debug` hides it, because the value may be a secret.
@@ -67,9 +68,9 @@ fn whole<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, S
 }
 
 fn positive<T: TryFrom<NonZeroU64>>(text: &str, most: u64) -> Result<T, String> {
-    let number = text.parse::<NonZeroU64>().ok().filter(|number| number.get() <= most);
-    let number = number.and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| format!("expected an integer between 1 and {most}"))
+    let number = WrittenNumber::parse(text).and_then(|number| NonZeroU64::new(number.whole()?));
+    let number = number.filter(|number| number.get() <= most).and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("expected an integer between 1 and {most}, as in 10000 or 10k"))
 }
 
 pub(super) fn count(text: &str) -> Result<NonZeroU64, String> {
@@ -269,6 +270,14 @@ mod tests {
         refused(duration, "0s", "at most 1y");
         refused(event_span, "292277024y", "at most 10000y");
         assert!(timeout("20d").is_ok() && duration("1y").is_ok() && event_span("10000y").is_ok());
+    }
+
+    #[test]
+    fn a_count_may_have_a_suffix() {
+        let number = |text: &str| count(text).map(NonZeroU64::get);
+        assert_eq!([number("10k"), number("1.5M"), number("10_000")], [Ok(10_000), Ok(1_500_000), Ok(10_000)]);
+        assert_eq!(names("2k").map(NonZeroU32::get), Ok(2_000));
+        assert!(names("2M").is_err() && number("0k").is_err() && number("1.5").is_err());
     }
 
     #[test]

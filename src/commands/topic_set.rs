@@ -158,6 +158,14 @@ pub(super) fn ensure(
             let found = all.iter().find(|(found, _)| *found == name).map(|(_, partitions)| *partitions);
             check_count(names, topic, found, count)?;
         }
+        if names.lacks_separator() {
+            let prefix = names.prefix();
+            context.console.warn(&format!(
+                "--prefix {prefix} ends without a separator, so its topics are {} and so on; `--prefix {prefix}.` makes them \
+                 {prefix}.order-events",
+                names.orders()
+            ));
+        }
         // Another process may have just created them with another count, which the check below finds.
         make(context, inspector, &[Topic::Orders], count)?;
         find_until(context, inspector, uses, |_| true)?

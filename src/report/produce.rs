@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::text_table::{Align, TextTable, whole};
 use crate::units::grouped;
-use crate::workload::ProduceDocument;
+use crate::workload::{ProduceDocument, Shape};
 
 /// The report of a run of `produce`.
 #[must_use]
@@ -21,6 +21,10 @@ fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
         writeln!(out, "Records failed: {}", grouped(document.failed))?;
     }
     writeln!(out, "Seed: {}", document.seed)?;
+    if document.shape != Shape::default() && document.late_max_ms.is_none() {
+        // With --rate the event time is usually that of the rate, which is always flat.
+        writeln!(out, "Shape: {}", document.shape)?;
+    }
     if let (Some(first), Some(last)) = (document.first_timestamp, document.last_timestamp) {
         writeln!(out, "Event time: {first} to {last}")?;
     }
@@ -52,7 +56,8 @@ mod tests {
 
     #[test]
     fn reports_counts_rate_and_offsets() {
-        let settings = WorkloadSettings::with_defaults(7, EventTime::from_millis(1_795_348_800_000).expect("in range"));
+        let start = EventTime::from_millis(1_795_348_800_000).expect("in range");
+        let settings = WorkloadSettings { shape: Shape::Flat, ..WorkloadSettings::with_defaults(7, start) };
         let mut document = ProduceDocument::of(&settings, 250, 250, Duration::from_millis(100));
         document.partitions = vec![
             ProducedPartition { partition: 0, records: 200, first_offset: Some(0), last_offset: Some(199) },
@@ -61,6 +66,7 @@ mod tests {
         insta::assert_snapshot!(produce_report(&document), @r"
         Records acknowledged: 250 of 250
         Seed: 7
+        Shape: flat
         Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
         Time: 0.100 s, 2,500 orders/s
           partition  records  first offset  last offset

@@ -129,6 +129,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+    use crate::workload::Shape;
 
     fn arguments(args: &str) -> Cli {
         Cli::try_parse_from(args.split_whitespace()).expect("parses")
@@ -217,7 +218,11 @@ mod tests {
             produce_settings("foodstream produce --rate 500/s --start-time 2026-11-22T12:00:00Z").expect("resolved");
         let free = produce_settings("foodstream produce --start-time 2026-11-22T12:00:00Z").expect("resolved");
         assert_eq!(fixed.workload, free.workload, "the rate must not change a record whose start is given");
-        assert!(produce_settings("foodstream produce --rate 500/s --orders-per-minute 10").is_err());
+        assert_eq!([paced.workload.shape, fixed.workload.shape], [Shape::Flat, Shape::Lunch]);
+        for refused in ["--orders-per-minute 10", "--shape lunch"] {
+            assert!(produce_settings(&format!("foodstream produce --rate 500/s {refused}")).is_err(), "{refused}");
+        }
+        assert!(produce_settings("foodstream produce --rate 500/s --shape flat").is_ok());
     }
 
     #[test]

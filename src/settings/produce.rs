@@ -6,7 +6,7 @@ use super::usage;
 use crate::cli;
 use crate::domain::EventTime;
 use crate::exit::Failure;
-use crate::workload::{self, Rate, WorkloadSettings};
+use crate::workload::{self, Rate, Shape, WorkloadSettings};
 
 #[derive(Debug, Clone)]
 pub struct ProduceSettings {
@@ -44,20 +44,20 @@ pub fn produce(arguments: &cli::Produce, now_millis: i64, any_seed: u64) -> Resu
         (Some(rate), _) if follows_the_clock => rate,
         (_, density) => Rate::per_minute(density.unwrap_or(workload::DEFAULT_ORDERS_PER_MINUTE)),
     };
-    let start = match arguments.start_time {
-        Some(start) => Some(start),
-        None if follows_the_clock => EventTime::from_millis(now_millis),
-        // Without a count the run's length is unknown, so event time starts at the last full hour.
-        None => workload::default_start(now_millis, count.unwrap_or(1), spacing),
+    let shape = match arguments.shape {
+        Some(cli::Shape::Lunch) if follows_the_clock => {
+            return Err(usage("--shape lunch has no effect with --rate: event time follows the rate")
+                .hint("add --start-time to choose the event time, or omit --shape"));
+        }
+        Some(cli::Shape::Flat) => Shape::Flat,
+        None if follows_the_clock => Shape::Flat,
+        Some(cli::Shape::Lunch) | None => Shape::Lunch,
     };
-    let start = start.ok_or_else(|| {
-        usage("the run's event time does not fit between 1970 and now")
-            .hint("use --start-time, fewer records or more --orders-per-minute")
-    })?;
-    let settings = WorkloadSettings {
+    let mut settings = WorkloadSettings {
         seed: arguments.seed.unwrap_or(any_seed),
-        start,
+        start: arguments.start_time.unwrap_or(EventTime::MAX),
         spacing,
+        shape,
         failure_rate: arguments.failure_rate,
         poison_rate: arguments.poison_rate,
         duplicate_rate: arguments.duplicate_rate,
@@ -65,6 +65,18 @@ pub fn produce(arguments: &cli::Produce, now_millis: i64, any_seed: u64) -> Resu
         items: arguments.items,
         users: arguments.users,
     };
+    if arguments.start_time.is_none() {
+        let start = if follows_the_clock {
+            EventTime::from_millis(now_millis)
+        } else {
+            // Without a count the run's length is unknown, so event time starts at the last full hour.
+            settings.default_start(now_millis, count.unwrap_or(1))
+        };
+        settings.start = start.ok_or_else(|| {
+            usage("the run's event time does not fit between 1970 and now")
+                .hint("use --start-time, fewer records or more --orders-per-minute")
+        })?;
+    }
     if let Some(count) = count
         && settings.event_time(count.saturating_sub(1)).is_none()
     {

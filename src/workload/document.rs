@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lateness, WorkloadSettings};
+use super::{Lateness, Shape, WorkloadSettings};
 use crate::domain::EventTime;
 
 /// The result of one run of `produce`.
@@ -20,6 +20,9 @@ pub struct ProduceDocument {
     pub failed: u64,
     /// The seed of the workload.
     pub seed: u64,
+    /// How the workload is spread over event time.
+    #[serde(default = "shape_before_shapes")]
+    pub shape: Shape,
     /// Event time of the start of the workload.
     #[serde(with = "rfc3339")]
     pub start_time: EventTime,
@@ -69,6 +72,7 @@ impl ProduceDocument {
             acknowledged,
             failed: 0,
             seed: settings.seed,
+            shape: settings.shape,
             start_time: settings.start,
             first_timestamp: (produced > 0).then(|| settings.event_time(0)).flatten(),
             last_timestamp: produced.checked_sub(1).and_then(|last| settings.event_time(last)),
@@ -86,6 +90,11 @@ impl ProduceDocument {
         let millis = |late: Duration| thousandths(late.as_secs_f64() * 1000.0);
         Self { late_p99_ms: lateness.p99().map(millis), late_max_ms: lateness.max().map(millis), ..self }
     }
+}
+
+/// Documents of versions without shapes do not have the field.
+const fn shape_before_shapes() -> Shape {
+    Shape::Flat
 }
 
 /// A rate over an empty time is 0 (`docs/reference/metrics.md`).
@@ -155,7 +164,7 @@ mod tests {
             ..ProduceDocument::of(&settings(), 10_000, 10_000, Duration::from_millis(800))
         };
         let json = serde_json::to_string(&document).expect("serializes");
-        insta::assert_snapshot!(json, @r#"{"schema":"foodstream.produce/1","produced":10000,"acknowledged":10000,"failed":0,"seed":42,"start_time":"2026-11-22T12:00:00.000Z","first_timestamp":"2026-11-22T12:00:00.000Z","last_timestamp":"2026-11-22T12:39:59.760Z","elapsed_seconds":0.8,"orders_per_second":12500.0,"partitions":[{"partition":0,"records":10000,"first_offset":0,"last_offset":9999}]}"#);
+        insta::assert_snapshot!(json, @r#"{"schema":"foodstream.produce/1","produced":10000,"acknowledged":10000,"failed":0,"seed":42,"shape":"lunch","start_time":"2026-11-22T12:00:00.000Z","first_timestamp":"2026-11-22T12:00:00.000Z","last_timestamp":"2026-11-22T12:39:59.400Z","elapsed_seconds":0.8,"orders_per_second":12500.0,"partitions":[{"partition":0,"records":10000,"first_offset":0,"last_offset":9999}]}"#);
         assert_eq!(serde_json::from_str::<ProduceDocument>(&json).expect("reads"), document);
     }
 

@@ -1,7 +1,7 @@
 //! Seeded workload of `produce`: the bytes of each order, when it is due, and the document of a run.
 //!
 //! Layer 10, pure. The i-th event of a [`Workload`] is a function of its [`WorkloadSettings`] and i; a [`Rate`]
-//! determines when it is due. No clock, no randomness except the seed, no Kafka.
+//! determines when it is due, and a [`Shape`] its event time. No clock, no randomness except the seed, no Kafka.
 
 mod document;
 mod events;
@@ -11,6 +11,7 @@ mod poison;
 mod random;
 mod schedule;
 mod settings;
+mod shape;
 
 #[cfg(test)]
 mod property_tests;
@@ -21,5 +22,6 @@ pub use lateness::Lateness;
 pub use schedule::{Rate, RateError};
 pub use settings::{
     DEFAULT_COUNT, DEFAULT_FAILURE_RATE, DEFAULT_ITEMS, DEFAULT_ORDERS_PER_MINUTE, DEFAULT_RESTAURANTS, DEFAULT_USERS,
-    Fraction, FractionError, MAX_NAMES, WorkloadError, WorkloadSettings, default_start,
+    Fraction, FractionError, MAX_NAMES, WorkloadError, WorkloadSettings,
 };
+pub use shape::Shape;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::{Buffers, Fraction, Workload, WorkloadError, WorkloadSettings};
+use super::{Buffers, Fraction, Shape, Workload, WorkloadError, WorkloadSettings};
 use crate::domain::{Cents, EventTime, Order, OrderRecord, OrderStatus, decode_order};
 
 const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
@@ -46,8 +46,10 @@ fn ratio(count: usize, of: usize) -> f64 {
 fn any_settings() -> impl Strategy<Value = WorkloadSettings> {
     let share = || prop_oneof![Just(0u8), 0u8..=100, Just(100)].prop_map(Fraction::percent);
     let names = || prop_oneof![1u32..6, 1u32..200].prop_map(|count| count.try_into().expect("not zero"));
-    (any::<u64>(), share(), share(), share(), names(), names(), names()).prop_map(
-        |(seed, failure_rate, poison_rate, duplicate_rate, restaurants, items, users)| WorkloadSettings {
+    let shape = prop_oneof![Just(Shape::Lunch), Just(Shape::Flat)];
+    (any::<u64>(), share(), share(), share(), names(), names(), names(), shape).prop_map(
+        |(seed, failure_rate, poison_rate, duplicate_rate, restaurants, items, users, shape)| WorkloadSettings {
+            shape,
             failure_rate,
             poison_rate,
             duplicate_rate,
@@ -65,6 +67,7 @@ fn the_bytes_of_a_seed_are_fixed() {
     let workload = workload(WorkloadSettings {
         poison_rate: Fraction::percent(10),
         duplicate_rate: Fraction::percent(10),
+        shape: Shape::Flat,
         ..defaults(42)
     });
     let mut shown = String::new();
@@ -86,6 +89,22 @@ fn the_bytes_of_a_seed_are_fixed() {
         digest.add(i64::try_from(offset).expect("small"), Some(key), value.as_deref());
     }
     insta::assert_snapshot!(digest, @"82b5fec6a3abde55ec8a3a4a5a1286ef");
+}
+
+/// Of the fields of an order, the shape changes only the timestamp.
+#[test]
+fn a_shape_changes_timestamps_only() {
+    let [lunch, flat] = [Shape::Lunch, Shape::Flat].map(|shape| {
+        let settings = WorkloadSettings { duplicate_rate: Fraction::percent(10), shape, ..defaults(42) };
+        records(&workload(settings), 10_000)
+    });
+    let mut same = 0;
+    for ((key, value), (flat_key, flat_value)) in lunch.iter().zip(&flat) {
+        let (order, flat_order) = (order(value.as_ref()), order(flat_value.as_ref()));
+        same += usize::from(order.timestamp == flat_order.timestamp);
+        assert_eq!((key, Order { timestamp: flat_order.timestamp, ..order }), (flat_key, flat_order));
+    }
+    assert!(same < 100, "{same} timestamps are the same");
 }
 
 #[test]

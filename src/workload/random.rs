@@ -18,6 +18,7 @@ enum Purpose {
     OrderId = 1,
     StateLow = 2,
     StateHigh = 3,
+    Shape = 4,
 }
 
 fn hash(seed: u64, index: u64, purpose: Purpose) -> u128 {
@@ -31,6 +32,20 @@ fn hash(seed: u64, index: u64, purpose: Purpose) -> u128 {
 pub(super) fn order_id(seed: u64, index: u64, text: &mut [u8; 36]) -> &str {
     let bytes = hash(seed, index, Purpose::OrderId).to_be_bytes();
     Builder::from_custom_bytes(bytes).into_uuid().hyphenated().encode_lower(text)
+}
+
+/// A number below `end`, for a place in the shape of a workload.
+pub(super) fn below(seed: u64, place: u64, end: u64) -> u64 {
+    #[allow(clippy::cast_possible_truncation, reason = "half of the hash suffices")]
+    let word = hash(seed, place, Purpose::Shape) as u64;
+    scaled(word, end)
+}
+
+/// The number below `end` for a word, or 0 if `end` is 0.
+fn scaled(word: u64, end: u64) -> u64 {
+    #[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product")]
+    let number = ((u128::from(word) * u128::from(end)) >> 64) as u64;
+    number
 }
 
 /// The random numbers of one event.
@@ -50,9 +65,7 @@ impl Draws {
 
     /// A number below `end`, or 0 if `end` is 0; uniform to within `end` in 2^64.
     pub fn below(&mut self, end: u64) -> u64 {
-        #[allow(clippy::cast_possible_truncation, reason = "the high half of a 128-bit product")]
-        let number = ((u128::from(self.word()) * u128::from(end)) >> 64) as u64;
-        number
+        scaled(self.word(), end)
     }
 
     /// Whether this event belongs to a fraction of all events.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::units::WrittenNumber;
+
 const SECOND: u64 = 1_000_000_000;
 
 /// A steady rate: events per nanoseconds, in lowest terms.
@@ -54,11 +56,16 @@ impl Rate {
     /// When an event is due after the start: index / rate, rounded down to a nanosecond.
     #[must_use]
     pub fn due(self, index: u64) -> Duration {
-        let nanos = u128::from(index) * u128::from(self.nanos.get()) / u128::from(self.events.get());
-        let seconds = u64::try_from(nanos / u128::from(SECOND)).unwrap_or(u64::MAX);
+        self.due_fraction(index, 1)
+    }
+
+    /// The same for a fraction of events. The denominator is not zero.
+    pub(super) fn due_fraction(self, numerator: u64, denominator: u64) -> Duration {
+        let events = u128::from(denominator) * u128::from(self.events.get());
+        let nanos = u128::from(numerator) * u128::from(self.nanos.get()) / events;
         #[allow(clippy::cast_possible_truncation, reason = "a remainder below a billion")]
         let rest = (nanos % u128::from(SECOND)) as u32;
-        Duration::new(seconds, rest)
+        u64::try_from(nanos / u128::from(SECOND)).map_or(Duration::MAX, |seconds| Duration::new(seconds, rest))
     }
 
     /// The number of events with `due(index) < elapsed`.
@@ -82,22 +89,17 @@ const fn common_divisor(left: u128, right: u128) -> u128 {
 impl FromStr for Rate {
     type Err = RateError;
 
-    /// Parses `500/s`, `30/m`, `2.5/h`, `1/10s`, or `500` for events per second.
+    /// Parses `500/s`, `30/m`, `2.5/h`, `1/10s`, `1.5k/s`, or `500` for events per second.
     fn from_str(text: &str) -> Result<Self, RateError> {
         let (number, time) = text.split_once('/').unwrap_or((text, "s"));
-        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number(whole) || (number.contains('.') && !is_number(decimals)) {
-            return Err(RateError::Malformed);
-        }
+        let number = WrittenNumber::parse(number).ok_or(RateError::Malformed)?;
         let one = if time.starts_with(|first: char| first.is_ascii_alphabetic()) { "1" } else { "" };
         let time = humantime::parse_duration(&format!("{one}{time}")).map_err(|_| RateError::Malformed)?;
 
         // Moves the decimals of the events into the time.
-        let decimals = decimals.trim_end_matches('0');
-        let scale = u32::try_from(decimals.len()).ok().and_then(|count| 10u128.checked_pow(count));
+        let (events, decimals) = number.scaled().ok_or(RateError::TooExtreme)?;
+        let scale = u32::try_from(decimals).ok().and_then(|count| 10u128.checked_pow(count));
         let nanos = scale.and_then(|scale| scale.checked_mul(time.as_nanos())).ok_or(RateError::TooExtreme)?;
-        let events: u128 = format!("{whole}{decimals}").parse().map_err(|_| RateError::TooExtreme)?;
         if events == 0 || nanos == 0 {
             return Err(RateError::Zero);
         }
@@ -148,6 +150,9 @@ mod tests {
             ("2/7s", "1/3s500ms"),
             ("1000000/s", "1000000/s"),
             ("3/day", "3/day"),
+            ("1.5k/s", "1500/s"),
+            ("2k", "2000/s"),
+            ("1_000/m", "1000/m"),
         ] {
             assert_eq!(rate(text).to_string(), shown, "{text}");
         }
@@ -171,7 +176,7 @@ mod tests {
             Duration::from_secs(1_000_000_000_000),
             "errors do not accumulate"
         );
-        assert_eq!(rate("1/day").due(u64::MAX), Duration::from_secs(u64::MAX).min(rate("1/day").due(u64::MAX)));
+        assert_eq!(rate("1/day").due(u64::MAX), Duration::MAX);
         assert_eq!(
             Rate::per_minute(NonZeroU64::new(250).expect("not zero")).due(9_999),
             Duration::from_millis(2_399_760)

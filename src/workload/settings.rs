@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::Rate;
+use super::{Rate, Shape};
 use crate::domain::EventTime;
 
 /// Default number of orders.
@@ -32,8 +32,10 @@ pub struct WorkloadSettings {
     pub seed: u64,
     /// Event time of event 0.
     pub start: EventTime,
-    /// The rate of events in event time.
+    /// The mean rate of events in event time.
     pub spacing: Rate,
+    /// How they are spread over event time.
+    pub shape: Shape,
     /// Fraction of orders whose payment failed.
     pub failure_rate: Fraction,
     /// Fraction of events that are poison records instead.
@@ -64,6 +66,7 @@ impl WorkloadSettings {
             seed,
             start,
             spacing: Rate::per_minute(DEFAULT_ORDERS_PER_MINUTE),
+            shape: Shape::Lunch,
             failure_rate: DEFAULT_FAILURE_RATE,
             poison_rate: Fraction::NONE,
             duplicate_rate: Fraction::NONE,
@@ -78,19 +81,22 @@ impl WorkloadSettings {
     /// Times do not decrease with the index, so a run fits if its last index does.
     #[must_use]
     pub fn event_time(&self, index: u64) -> Option<EventTime> {
-        let after_start = i64::try_from(self.spacing.due(index).as_millis()).ok()?;
-        EventTime::from_millis(self.start.millis().checked_add(after_start)?)
+        EventTime::from_millis(self.start.millis().checked_add(self.millis_after_start(index)?)?)
     }
-}
 
-/// The last full hour from which the event times of `count` orders end before `now_millis` (milliseconds since the
-/// epoch); `None` if it would be before 1970.
-#[must_use]
-pub fn default_start(now_millis: i64, count: u64, spacing: Rate) -> Option<EventTime> {
-    const HOUR_MILLIS: i64 = 60 * 60 * 1000;
-    let span = i64::try_from(spacing.due(count.saturating_sub(1)).as_millis()).ok()?;
-    let latest = now_millis.checked_sub(1)?.checked_sub(span)?;
-    EventTime::from_millis(latest - latest.rem_euclid(HOUR_MILLIS))
+    /// The last full hour from which the event times of `count` orders end before `now_millis` (milliseconds since the
+    /// epoch), whatever the start of these settings; `None` if it would be before 1970.
+    #[must_use]
+    pub fn default_start(&self, now_millis: i64, count: u64) -> Option<EventTime> {
+        const HOUR_MILLIS: i64 = 60 * 60 * 1000;
+        let span = self.millis_after_start(count.saturating_sub(1))?;
+        let latest = now_millis.checked_sub(1)?.checked_sub(span)?;
+        EventTime::from_millis(latest - latest.rem_euclid(HOUR_MILLIS))
+    }
+
+    fn millis_after_start(&self, index: u64) -> Option<i64> {
+        i64::try_from(self.shape.due(self.spacing, self.seed, index).as_millis()).ok()
+    }
 }
 
 /// A fraction of events, from none to all, in parts per billion.
@@ -199,25 +205,34 @@ mod tests {
 
     #[test]
     fn the_default_start_is_a_full_hour() {
-        let spacing = Rate::per_minute(DEFAULT_ORDERS_PER_MINUTE);
-        let start = |now| default_start(now, 10_000, spacing).expect("in range").millis();
+        let settings = WorkloadSettings { shape: Shape::Flat, ..WorkloadSettings::with_defaults(1, EventTime::MAX) };
+        let start = |now| settings.default_start(now, 10_000).expect("in range").millis();
         // The last of them is at 39:59.760.
         let last = 39 * 60_000 + 59_760;
         assert_eq!(start(NOON + 40 * 60_000), NOON);
         assert_eq!(start(NOON + last + 1), NOON);
         assert_eq!(start(NOON + last), NOON - 3_600_000, "it ends before now");
         assert_eq!(start(NOON), NOON - 3_600_000);
-        assert_eq!(default_start(1, 1, spacing).map(EventTime::millis), Some(0));
-        assert_eq!(default_start(0, 1, spacing), None);
-        assert_eq!(default_start(NOON, u64::MAX, spacing), None);
+        assert_eq!(settings.default_start(1, 1).map(EventTime::millis), Some(0));
+        assert_eq!(settings.default_start(0, 1), None);
+        assert_eq!(settings.default_start(NOON, u64::MAX), None);
+    }
+
+    #[test]
+    fn a_default_run_fits_into_an_hour() {
+        let settings = WorkloadSettings::with_defaults(1, EventTime::MAX);
+        let start = settings.default_start(NOON + 40 * 60_000, DEFAULT_COUNT.get());
+        assert_eq!(start.map(EventTime::millis), Some(NOON), "10,000 orders take 40 minutes");
     }
 
     #[test]
     fn event_time_ends_with_the_year_9999() {
-        let settings = WorkloadSettings::with_defaults(1, EventTime::MAX);
-        assert_eq!(settings.event_time(0), Some(EventTime::MAX));
-        assert_eq!(settings.event_time(1), None);
-        assert_eq!(settings.event_time(u64::MAX), None);
+        for shape in [Shape::Lunch, Shape::Flat] {
+            let settings = WorkloadSettings { shape, ..WorkloadSettings::with_defaults(1, EventTime::MAX) };
+            assert_eq!(settings.event_time(0), Some(EventTime::MAX));
+            assert_eq!(settings.event_time(1), None);
+            assert_eq!(settings.event_time(u64::MAX), None);
+        }
     }
 
     proptest! {
@@ -229,12 +244,13 @@ mod tests {
 
         #[test]
         fn the_default_start_is_the_last_hour_that_fits(
-            now in 0i64..4_000_000_000_000, count in 1u64..1_000_000, per_minute in 1u64..100_000,
+            now in 0i64..4_000_000_000_000, count in 1u64..1_000_000, per_minute in 1u64..100_000, seed in any::<u64>(),
+            shape in prop_oneof![Just(Shape::Lunch), Just(Shape::Flat)],
         ) {
             let spacing = Rate::per_minute(NonZeroU64::new(per_minute).expect("not zero"));
-            let Some(start) = default_start(now, count, spacing) else { return Ok(()) };
-            let last = WorkloadSettings { spacing, ..WorkloadSettings::with_defaults(0, start) }.event_time(count - 1);
-            let last = last.expect("in range").millis();
+            let settings = WorkloadSettings { spacing, shape, ..WorkloadSettings::with_defaults(seed, EventTime::MAX) };
+            let Some(start) = settings.default_start(now, count) else { return Ok(()) };
+            let last = WorkloadSettings { start, ..settings }.event_time(count - 1).expect("in range").millis();
             prop_assert_eq!(start.millis() % 3_600_000, 0);
             prop_assert!(last < now && last + 3_600_000 >= now);
         }

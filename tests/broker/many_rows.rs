@@ -17,7 +17,7 @@ fn rows(document: &Value) -> [usize; 2] {
 }
 
 fn many_minutes(env: &TestEnv) {
-    env.run(&format!("produce --count {MINUTES} --orders-per-minute 1 --seed 3 --partitions 2")).expect(0);
+    env.run(&format!("produce --count {MINUTES} --orders-per-minute 1 --shape flat --seed 3 --partitions 2")).expect(0);
     env.create_topic("inventory-events", 2, &[]);
     let run = env.run("analytics --until-end --output json --report report.json").expect(0);
     assert!(run.stderr.contains("10,050 minutes and ") && run.stderr.contains("--full"), "{}", run.stderr);

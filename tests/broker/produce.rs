@@ -115,7 +115,7 @@ fn document_matches(env: &TestEnv) {
         .skip(1_000)
         .map(|record| record.json()["timestamp"].as_str().expect("a time").to_owned())
         .collect();
-    let document = env.document("produce --count 50 --start-time 2026-01-01T00:00:00Z --seed 3");
+    let document = env.document("produce --count 50 --shape flat --start-time 2026-01-01T00:00:00Z --seed 3");
     assert_eq!(document["first_timestamp"], "2026-01-01T00:00:00.000Z");
     assert_eq!(document["last_timestamp"], "2026-01-01T00:00:11.760Z", "49 orders later at 250 per minute");
     assert!(times.iter().all(|time| time.len() == 24), "{times:?}");

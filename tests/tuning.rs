@@ -3,7 +3,7 @@
 
 use foodstream::domain::{DecisionSource, EventTime, OrderRecord, Reason, decode_order};
 use foodstream::inventory::{DecisionCounts, StockSettings, StockStore};
-use foodstream::workload::{Buffers, DEFAULT_COUNT, Workload, WorkloadSettings};
+use foodstream::workload::{Buffers, DEFAULT_COUNT, Shape, Workload, WorkloadSettings};
 
 const NOON: i64 = 1_795_348_800_000; // 2026-11-22T12:00:00Z
 
@@ -17,9 +17,10 @@ struct Decided {
     named: usize,
 }
 
-fn decide(seed: u64, count: u64, partitions: usize) -> Decided {
+fn decide(shape: Shape, seed: u64, count: u64, partitions: usize) -> Decided {
     let start = EventTime::from_millis(NOON).expect("in range");
-    let workload = Workload::new(WorkloadSettings::with_defaults(seed, start)).expect("valid");
+    let settings = WorkloadSettings { shape, ..WorkloadSettings::with_defaults(seed, start) };
+    let workload = Workload::new(settings).expect("valid");
     let mut stores: Vec<_> = (0..partitions).map(|_| StockStore::new(StockSettings::default())).collect();
     let mut short = std::collections::BTreeSet::new();
     let mut buffers = Buffers::new();
@@ -46,11 +47,10 @@ fn seeds() -> impl Iterator<Item = u64> {
     (0..24).chain((1..=40).map(|number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
-#[test]
-fn a_few_percent_are_rejected_with_any_seed() {
+fn assert_a_few_percent_are_rejected(shape: Shape) {
     let mut total = 0;
     for seed in seeds() {
-        let Decided { counts, sold_out, named } = decide(seed, DEFAULT_COUNT.get(), 1);
+        let Decided { counts, sold_out, named } = decide(shape, seed, DEFAULT_COUNT.get(), 1);
         assert_eq!(counts.orders, 10_000);
         // The documented range is 3 to 10 %; this one leaves a margin for seeds that are not tested.
         assert!((450..800).contains(&counts.rejected), "seed {seed}: {counts:?}");
@@ -63,17 +63,37 @@ fn a_few_percent_are_rejected_with_any_seed() {
 }
 
 #[test]
+fn a_few_percent_are_rejected_with_any_seed() {
+    assert_a_few_percent_are_rejected(Shape::Lunch);
+}
+
+#[test]
+fn a_few_percent_are_rejected_at_a_steady_rate() {
+    assert_a_few_percent_are_rejected(Shape::Flat);
+}
+
+/// A wave ends within the hour in which its items were stocked.
+#[test]
+fn the_shape_does_not_matter_to_a_default_run() {
+    for seed in [7, 8, 42] {
+        assert_eq!(decide(Shape::Lunch, seed, 10_000, 6), decide(Shape::Flat, seed, 10_000, 6), "seed {seed}");
+    }
+}
+
+#[test]
 fn the_number_of_partitions_does_not_matter() {
-    let one = decide(42, 10_000, 1);
+    let one = decide(Shape::Lunch, 42, 10_000, 1);
     for partitions in [2, 6, 20] {
-        assert_eq!(decide(42, 10_000, partitions), one, "{partitions} partitions");
+        assert_eq!(decide(Shape::Lunch, 42, 10_000, partitions), one, "{partitions} partitions");
     }
 }
 
 /// A long run has 15,000 orders per hour of event time instead of 10,000, so more items sell out in each hour.
 fn assert_restocked(count: u64) {
-    let counts = decide(7, count, 6).counts;
-    assert!((count / 20..count / 4).contains(&counts.rejected), "{counts:?}");
+    for shape in [Shape::Lunch, Shape::Flat] {
+        let counts = decide(shape, 7, count, 6).counts;
+        assert!((count / 20..count / 4).contains(&counts.rejected), "{shape}: {counts:?}");
+    }
 }
 
 #[test]

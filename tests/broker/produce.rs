@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("produce::same_seed_gives_same_topic_at_any_rate", same_topic),
     ("produce::document_matches_topic", document_matches),
     ("produce::refused_records_fail_the_run", refused),
+    ("produce::a_prefix_without_a_separator_is_a_warning", prefix_without_separator),
 ];
 
 /// Cases that need Kafka's own tools.
@@ -128,6 +129,14 @@ fn document_matches(env: &TestEnv) {
     let brief = env.document("produce --duration 200ms");
     assert!(brief["acknowledged"].as_u64() > Some(0) && brief["elapsed_seconds"].as_f64() >= Some(0.2), "{brief}");
     assert!(brief.get("late_p99_ms").is_none(), "no lateness without a rate: {brief}");
+}
+
+/// Only the command that creates the topics warns.
+fn prefix_without_separator(env: &TestEnv) {
+    let joined = env.named(&format!("{}lab1", env.prefix));
+    let warned =
+        |env: &TestEnv| env.run("produce --count 10 --seed 1").expect(0).stderr.contains("without a separator");
+    assert_eq!([warned(&joined), warned(&joined), warned(env)], [true, false, false]);
 }
 
 fn refused(env: &TestEnv) {

@@ -131,8 +131,7 @@ impl WrittenNumber {
         if self.decimals == 0 { self.digits.parse().ok() } else { None }
     }
 
-    /// The number times ten to the power of a second number, which is the smallest that makes the first one whole; `None` if
-    /// the first one is too large.
+    /// The digits as a number, and how many of them are decimals; `None` if the number is too large.
     #[must_use]
     pub fn scaled(&self) -> Option<(u128, usize)> {
         Some((self.digits.parse().ok()?, self.decimals))

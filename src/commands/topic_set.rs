@@ -161,8 +161,8 @@ pub(super) fn ensure(
         if names.lacks_separator() {
             let prefix = names.prefix();
             context.console.warn(&format!(
-                "--prefix {prefix} ends without a separator, so its topics are {} and so on; `--prefix {prefix}.` makes them \
-                 {prefix}.order-events",
+                "--prefix {prefix} ends without a separator, so its topics are {} and so on; \
+                 `--prefix {prefix}.` makes them {prefix}.order-events",
                 names.orders()
             ));
         }

@@ -90,6 +90,12 @@ impl Console {
         self.stdout_is_terminal
     }
 
+    /// Whether a person sees both streams.
+    #[must_use]
+    pub fn is_watched() -> bool {
+        io::stdout().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Whether a person can see a question and answer it.
     #[must_use]
     pub fn can_ask() -> bool {

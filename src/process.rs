@@ -1,6 +1,6 @@
 //! The process: parses the command line, runs the command, and returns its exit code.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,13 +25,14 @@ use color_eyre::eyre::{self, WrapErr};
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    let program = arguments.first().cloned().unwrap_or_default();
     let no_color = variable("NO_COLOR").is_some();
     let parsed = match cli::parse(arguments, no_color) {
         Ok(parsed) => parsed,
         Err(instead) => return tell(&instead),
     };
     let console = console(&parsed.global, no_color);
-    match start(&parsed, console) {
+    match start(&parsed, &program, console) {
         Ok(code) => ExitCode::from(code.number()),
         Err(report) => {
             crate::console::fatal_error(&format!("{report:?}"));
@@ -69,7 +70,7 @@ fn console(global: &cli::Global, no_color: bool) -> Console {
 }
 
 /// Runs a command. Expected failures become a message and an exit code; anything else is an error report.
-fn start(parsed: &Cli, console: Console) -> eyre::Result<Code> {
+fn start(parsed: &Cli, program: &OsStr, console: Console) -> eyre::Result<Code> {
     descriptors::raise_limit();
     report_defects()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -115,8 +116,12 @@ fn start(parsed: &Cli, console: Console) -> eyre::Result<Code> {
     common.warnings.iter().for_each(|line| console.warn(line));
     #[allow(clippy::disallowed_methods, reason = "the only caller")]
     let random = uuid::Uuid::new_v4();
+    let shows_next = Console::is_watched() && !parsed.global.quiet && !common.json && !parsed.global.leash;
+    let next_command =
+        if shows_next { settings::NextCommand::new(program, &parsed.global, &common.secrets) } else { None };
     let mut context = Context {
         common,
+        next_command,
         console,
         shutdown,
         runtime: runtime.handle().clone(),
@@ -217,7 +222,7 @@ fn run_checked(context: &mut Context, parsed: &Cli, any_seed: u64) -> Outcome {
     if let Command::Broker(broker) = &parsed.command {
         let settings = settings::broker(broker, &parsed.global)?;
         return match (broker.status, broker.stop) {
-            (true, _) => commands::broker::status(context, &broker.data),
+            (true, _) => commands::broker::status(context, &broker.data, broker.full),
             (_, true) => commands::broker::stop(context, &broker.data),
             _ => descriptors::check().and_then(|()| commands::broker::run(context, &settings)),
         };
@@ -276,7 +281,7 @@ fn settled(context: &Context, parsed: &Cli, any_seed: u64) -> Result<Work, Failu
                         parsed.full,
                     );
                 }
-                commands::analytics::live(context, &settings, every, &parsed.metrics_file, parsed.full)
+                commands::analytics::live(context, &settings, every, &parsed.metrics_file)
             })
         }
         Command::Replay(parsed) => {
@@ -304,8 +309,8 @@ fn settled(context: &Context, parsed: &Cli, any_seed: u64) -> Result<Work, Failu
             })
         }
         Command::Clean(parsed) => {
-            let consent = settings::clean(parsed, Console::can_ask())?;
-            Box::new(move |context| commands::clean::run(context, consent))
+            let (consent, full) = (settings::clean(parsed, Console::can_ask())?, parsed.full);
+            Box::new(move |context| commands::clean::run(context, consent, full))
         }
         Command::Broker(_) | Command::Completions(_) | Command::Man(_) | Command::Help(_) => {
             return Err(Failure::new(Code::Unexpected, "this command uses no broker"));

@@ -23,6 +23,18 @@ pub fn grouped(number: impl Into<i128>) -> String {
     text
 }
 
+/// A decimal number with a comma after every three digits of its integer part: `278,883.30`. Other text is unchanged.
+#[must_use]
+pub fn grouped_decimal(number: impl std::fmt::Display) -> String {
+    let text = number.to_string();
+    match text.split_once('.') {
+        Some((whole, decimals)) => {
+            whole.parse::<i128>().map_or(text.clone(), |whole| format!("{}.{decimals}", grouped(whole)))
+        }
+        None => text,
+    }
+}
+
 /// A number of things, by a noun whose plural ends in "s": `1 row`, `2,000 rows`, `0 rows`.
 #[must_use]
 pub fn counted(count: impl Into<i128>, noun: &str) -> String {
@@ -148,6 +160,15 @@ mod tests {
     fn groups_thousands() {
         assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(-1_234_567)], ["0", "999", "1,000", "-1,234,567"]);
         assert_eq!(grouped(i64::MIN), "-9,223,372,036,854,775,808");
+    }
+
+    #[test]
+    fn groups_the_integer_part_of_a_decimal() {
+        let shown = ["0.00", "999.99", "278883.30", "x", "1234", "340282366920938463463374607431768211455.00"];
+        assert_eq!(
+            shown.map(grouped_decimal),
+            ["0.00", "999.99", "278,883.30", "x", "1234", "340282366920938463463374607431768211455.00"]
+        );
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub struct Analytics {
     /// Write the metrics report to this file at the end
     #[arg(long, value_name = "FILE", default_value = "metrics_output.txt")]
     pub metrics_file: PathBuf,
-    /// Show all rows of the tables; without it, at most 10000 minutes and 10000 restaurants
+    /// Show all minutes, restaurants and partitions, as in the metrics file
+    ///
+    /// Without it, text has the totals, and JSON at most 10000 minutes and 10000 restaurants.
     #[arg(long)]
     pub full: bool,
     /// How long to collect records before a transaction is committed

@@ -36,6 +36,9 @@ pub struct Broker {
     /// Stop the broker that uses the data directory and wait for its end; no error if none is running
     #[arg(long, conflicts_with_all = ["memory", "listen", "advertise", "fsync", "idle"])]
     pub stop: bool,
+    /// With --status: show all topics and groups
+    #[arg(long, requires = "status")]
+    pub full: bool,
     /// Started by another command, which reads the first line on stdout
     #[arg(long, hide = true, conflicts_with_all = ["status", "stop", "memory"])]
     pub background: bool,

@@ -10,4 +10,7 @@ pub struct Clean {
     /// List what would be deleted, and delete nothing
     #[arg(long, conflicts_with = "yes")]
     pub dry_run: bool,
+    /// List all groups that are kept
+    #[arg(long)]
+    pub full: bool,
 }

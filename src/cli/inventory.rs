@@ -8,6 +8,7 @@ use crate::inventory::{DEFAULT_OPENING_STOCK, OpeningStock};
 use crate::workload::Rate;
 
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Inventory {
     /// Stop when the group has reached the current end of each partition
     #[arg(long)]
@@ -36,4 +37,7 @@ pub struct Inventory {
     /// Consumer group [default: inventory-consumer-group]
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// Show the committed offset of each partition
+    #[arg(long)]
+    pub full: bool,
 }

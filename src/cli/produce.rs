@@ -54,6 +54,9 @@ pub struct Produce {
     /// Share of records that repeat an earlier one exactly
     #[arg(long, value_name = "SHARE", default_value_t = Fraction::NONE, allow_hyphen_values = true)]
     pub duplicate_rate: Fraction,
+    /// Show the records and offsets of each partition
+    #[arg(long)]
+    pub full: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

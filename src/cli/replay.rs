@@ -49,8 +49,11 @@ pub struct Replay {
     /// Restore offsets and state from before the last replay or --from-beginning
     #[arg(long)]
     pub undo: bool,
-    /// Show all rows of the tables; without it, at most 10000 minutes and 10000 restaurants
-    #[arg(long, conflicts_with = "dry_run", hide_short_help = true)]
+    /// Show all minutes, restaurants, partitions, differences and causes
+    ///
+    /// Without it, text has the totals, the first differences and their causes, and JSON at most 10000 minutes, 10000
+    /// restaurants and 10000 differences.
+    #[arg(long)]
     pub full: bool,
     /// Wait this long for the group's members to leave
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]

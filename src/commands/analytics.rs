@@ -13,7 +13,7 @@ use crate::exit::{Code, Outcome};
 use crate::kafka::{EndOffset, Inspector};
 use crate::output::OutputFile;
 use crate::processors::{AnalyticsProcessor, STATE};
-use crate::report;
+use crate::report::{self, Detail};
 use crate::settings::ConsumerSettings;
 use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, StreamError};
 
@@ -33,7 +33,6 @@ pub fn live(
     settings: &ConsumerSettings,
     every: Duration,
     metrics_file: &Path,
-    full: bool,
 ) -> Outcome {
     let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
     let connection = &context.common.connection;
@@ -121,8 +120,13 @@ pub fn live(
         Err(error) => return Err(error.into()),
     };
     drop(follower);
-    finish(context, document, full, report, file)?;
-    Ok(context.end(ended.reached_end || !settings.until_end))
+    let counted = has_records(&document);
+    finish(context, document, settings.full, report, file, metrics_file)?;
+    let code = context.end(ended.reached_end || !settings.until_end);
+    if code == Code::Done && settings.until_end && counted {
+        show_replay(context, &inspector, &group_name, settings.group.as_deref());
+    }
+    Ok(code)
 }
 
 fn finish(
@@ -131,10 +135,36 @@ fn finish(
     full: bool,
     report: Option<OutputFile>,
     file: OutputFile,
+    metrics_file: &Path,
 ) -> Result<(), crate::exit::Failure> {
     // The file has all rows, like the original's.
     file.finish(&report::metrics_report(&document))?;
-    context.print_metrics(document, full, report)
+    let files = context.files(&[metrics_file]);
+    context.print_metrics(document, full, report, |metrics| match Detail::of(full) {
+        Detail::Full => report::metrics_report(metrics),
+        Detail::Summary => report::metrics_summary(metrics, &files),
+    })
+}
+
+fn has_records(document: &MetricsDocument) -> bool {
+    document.range.iter().any(|row| row.end > row.start)
+}
+
+/// The next command is a replay of the group, which is refused while the group has members, unless it is a shadow.
+fn show_replay(context: &Context, inspector: &Inspector, group_name: &str, group: Option<&str>) {
+    if context.next_command.is_none() {
+        return;
+    }
+    // Without an answer the replay is not proposed: this command has already succeeded.
+    let Ok(liveness) = inspector.group_members(group_name) else { return };
+    let mut next = vec!["replay"];
+    if !liveness.members.is_empty() {
+        next.push("--shadow");
+    }
+    if let Some(group) = group {
+        next.extend(["--group", group]);
+    }
+    context.show_next(&next);
 }
 
 /// Counts the whole log at scan speed. The result becomes the group's state and offsets, unless `commit` is false or
@@ -185,6 +215,10 @@ pub fn from_beginning(
             other => other?,
         }
     }
-    finish(context, document, full, report, file)?;
+    let counted = has_records(&document);
+    finish(context, document, full, report, file, metrics_file)?;
+    if commit && counted {
+        show_replay(context, &inspector, &group_name, group);
+    }
     Ok(Code::Done)
 }

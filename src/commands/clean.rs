@@ -8,18 +8,18 @@ use crate::clean::{self, Belonging, CleanDocument, FoundGroup, GroupRow, KeptRow
 use crate::console::Console;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Admin, EndOffset, GroupDeletion, Inspector, Operation, TopicPartition};
-use crate::report;
+use crate::report::{self, Detail};
 use crate::settings::Consent;
 
 /// Lists what belongs to this prefix and deletes it after consent. Fails with exit code 7, without deleting anything,
 /// while a group has members or if the user does not confirm.
-pub fn run(context: &Context, consent: Consent) -> Outcome {
+pub fn run(context: &Context, consent: Consent, full: bool) -> Outcome {
     let report = context.open_report()?;
     let names = &context.common.names;
     let inspector = Inspector::open(&context.common.connection, &names.inventory_group(None), &context.shutdown)?;
     let admin = Admin::open(&context.common.connection, &context.runtime, &context.shutdown)?;
     let (mut document, in_the_way) = find(context, &inspector)?;
-    let listing = report::clean_listing(&document);
+    let listing = report::clean_listing(&document, Detail::of(full));
     if document.is_empty() || consent == Consent::DryRun {
         if let Some(group) = in_the_way.first() {
             context.console.note(&format!("the deletion would be refused now: {}", describe(group)));

@@ -40,10 +40,10 @@ pub(super) fn count(
     inspector.wait_stable(&sources, &ends, &mut |text| context.console.note(text))?;
     let starts = inspector.starts(&sources)?;
     let offsets = ends.iter().zip(&starts).map(|(end, start)| u64::try_from(end - start).unwrap_or(0)).sum();
-    let mut progress = context.console.progress("records counted", Some(offsets));
+    let mut progress = context.console.progress("offsets read", Some(offsets));
     let folds = starts.iter().map(|start| Fold::empty(*start)).collect();
-    let folds = metrics_scan::fold(context, group, &inputs, folds, &ends, |_, records| {
-        progress.set(records);
+    let folds = metrics_scan::fold(context, group, &inputs, folds, &ends, |folding| {
+        progress.set(folding.offsets(&starts));
         Ok(())
     })?;
     match group::recreated_since(&inputs, &ids, &group::topic_ids(context, inspector, &inputs)?) {

@@ -3,11 +3,11 @@
 use super::Context;
 use super::topic_set::{self, Topic};
 use crate::clock;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Code, Failure, Outcome};
 use crate::inventory::{CommittedOffset, InventoryDocument, StockSettings};
 use crate::kafka::{EndOffset, ErrorKind, Inspector, LARGEST_RECORD, Operation, TopicPartition};
 use crate::processors::{DEAD_LETTERS, DeadLetterLimits, InventoryProcessor, LEDGER};
-use crate::report;
+use crate::report::{self, Detail};
 use crate::settings::ConsumerSettings;
 use crate::state::PositionKey;
 use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, LoopSummary, Processor, changelog};
@@ -87,9 +87,14 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
             counted(ahead, "order")
         ));
     }
-    context.print_document(&document, &report::inventory_report(&document), report)?;
+    let text = report::inventory_report(&document, Detail::of(settings.full), &context.files(&[]));
+    context.print_document(&document, &text, report)?;
     // Without --until-end, being stopped is the goal.
-    Ok(context.end(ended.reached_end || !settings.until_end))
+    let code = context.end(ended.reached_end || !settings.until_end);
+    if code == Code::Done && settings.until_end && context.wants_next(&inspector, &names.analytics_state()) {
+        context.show_next(&["analytics", "--from-beginning"]);
+    }
+    Ok(code)
 }
 
 /// The size limits of dead letters, as far as this principal may read them.

@@ -93,6 +93,13 @@ impl RunningFolds {
         }
     }
 
+    /// The offsets that were passed since the scan began at these positions.
+    pub fn offsets(&self, starts: &[i64]) -> u64 {
+        let mut passed = 0;
+        self.each(|range, fold| passed += u64::try_from(fold.position - starts[range]).unwrap_or(0));
+        passed
+    }
+
     fn into_folds(self) -> Vec<Fold> {
         let mut folds: Vec<Option<Fold>> = std::mem::take(&mut *locked(&self.waiting));
         for share in self.shares {
@@ -114,14 +121,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Reads each input from its fold's position to its end, at scan speed.
 ///
-/// `tick` is called about every 50 ms with the number of records read, and may inspect the folds.
+/// `tick` is called about every 50 ms, and may inspect the folds.
 pub(super) fn fold(
     context: &Context,
     group: &str,
     inputs: &[InputPartition],
     folds: Vec<Fold>,
     ends: &[i64],
-    mut tick: impl FnMut(&RunningFolds, u64) -> Result<(), Failure>,
+    mut tick: impl FnMut(&RunningFolds) -> Result<(), Failure>,
 ) -> Result<Vec<Fold>, Failure> {
     let ranges: Vec<OffsetRange> = inputs
         .iter()
@@ -136,7 +143,7 @@ pub(super) fn fold(
     let folding = RunningFolds::new(inputs, folds);
     if ranges.iter().any(|range| range.offsets() > 0) {
         let connection = &context.common.connection;
-        scan(connection, group, &ranges, &folding.shares, &context.shutdown, |records| tick(&folding, records))?;
+        scan(connection, group, &ranges, &folding.shares, &context.shutdown, |_| tick(&folding))?;
     }
     Ok(folding.into_folds())
 }

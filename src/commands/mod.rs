@@ -32,14 +32,13 @@ use serde::Serialize;
 use crate::analytics::{DEFAULT_ROWS, MetricsDocument};
 use crate::console::{Console, log_line};
 use crate::exit::{Code, Failure, Outcome};
-use crate::kafka::librdkafka_info;
+use crate::kafka::{Inspector, librdkafka_info};
 use crate::local_broker::{Lease, SelectionMessage, Starter, select_broker};
 use crate::output::OutputFile;
 use crate::printable;
-use crate::report;
 use crate::report::html::CommandFacts;
 use crate::report::printable;
-use crate::settings::Common;
+use crate::settings::{Common, NextCommand};
 use crate::shutdown::Shutdown;
 use crate::units::{counted, grouped};
 
@@ -72,6 +71,8 @@ pub struct Context {
     pub runtime: tokio::runtime::Handle,
     /// A random id of this process.
     pub process_id: String,
+    /// Writes the line about the next command; `None` if it must not be shown.
+    pub next_command: Option<NextCommand>,
 }
 
 impl Context {
@@ -112,18 +113,53 @@ impl Context {
         self.console.print(answer).map(drop)
     }
 
-    /// Prints metrics, with a limited number of rows unless `full`.
-    fn print_metrics(&self, metrics: MetricsDocument, full: bool, report: Option<OutputFile>) -> Result<(), Failure> {
+    /// Prints metrics, in JSON with a limited number of rows unless `full`.
+    fn print_metrics(
+        &self,
+        metrics: MetricsDocument,
+        full: bool,
+        report: Option<OutputFile>,
+        text: impl FnOnce(&MetricsDocument) -> String,
+    ) -> Result<(), Failure> {
         self.note_row_limit(&metrics, full);
+        let text = if self.common.json { String::new() } else { text(&metrics) };
         let metrics = if full { metrics } else { metrics.limited(DEFAULT_ROWS, |_| false) };
-        let text = if self.common.json { String::new() } else { report::metrics_report(&metrics) };
         self.print_document(&metrics, &text, report)
     }
 
-    /// Says that the tables have more rows than are shown by default.
+    /// The files that have all rows, as a text names them. `--report` has all rows of the commands without metrics.
+    fn files(&self, files: &[&Path]) -> Vec<String> {
+        let report = self.common.report.as_deref().filter(|_| files.is_empty());
+        // A device is not a file to look into.
+        let kept = files.iter().copied().chain(report).filter(|file| !file.starts_with("/dev"));
+        kept.map(|file| file.display().to_string()).collect()
+    }
+
+    /// Whether the next command is shown: to a person, and only until the topic that it will create exists.
+    fn wants_next(&self, inspector: &Inspector, topic: &str) -> bool {
+        // Without an answer nothing is proposed: this command has already succeeded.
+        self.next_command.is_some()
+            && inspector.topics().is_ok_and(|topics| !topics.iter().any(|(found, _)| found == topic))
+    }
+
+    /// Shows the next command of a first run, with the options that select this broker and these topics.
+    fn show_next(&self, arguments: &[&str]) {
+        if let Some(line) = self.next_command.as_ref().and_then(|next| next.on_this_broker(arguments)) {
+            self.console.note(&format!("next: {line}"));
+        }
+    }
+
+    /// Shows the scenario that follows the first run. It uses a broker of its own.
+    fn show_next_scenario(&self) {
+        if let Some(line) = self.next_command.as_ref().and_then(|next| next.anywhere(&["scenario", "run", "crash"])) {
+            self.console.note(&format!("next: {line}"));
+        }
+    }
+
+    /// Says that a document or a full text has tables with many rows.
     fn note_row_limit(&self, metrics: &MetricsDocument, full: bool) {
         let [minutes, restaurants] = metrics.counted();
-        if minutes.max(restaurants) <= DEFAULT_ROWS as u64 {
+        if minutes.max(restaurants) <= DEFAULT_ROWS as u64 || !(full || self.common.json) {
             return;
         }
         let shown = if full {

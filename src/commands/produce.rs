@@ -8,7 +8,7 @@ use crate::clock;
 use crate::domain::EventTime;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{self, Inspector, Operation, Publisher, partition_of_key};
-use crate::report;
+use crate::report::{self, Detail};
 use crate::settings::ProduceSettings;
 use crate::units::{counted, grouped};
 use crate::workload::{Buffers, Lateness, ProduceDocument, ProducedPartition, Rate, Workload};
@@ -63,7 +63,8 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     if let Some(lateness) = &lateness {
         document = document.with_lateness(lateness);
     }
-    context.print_document(&document, &report::produce_report(&document), report)?;
+    let text = report::produce_report(&document, Detail::of(settings.full), &context.files(&[]));
+    context.print_document(&document, &text, report)?;
     if let Some((failed, refusal)) = publisher.refusal() {
         let refusal = with_leaderless(refusal, &inspector, &names.orders());
         return Err(refusal
@@ -80,7 +81,12 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     })?;
     publisher.leak();
     let reached = settings.count.is_none_or(|count| document.acknowledged == count);
-    Ok(context.end(reached && (settings.count.is_some() || context.shutdown.requested().is_none())))
+    let code = context.end(reached && (settings.count.is_some() || context.shutdown.requested().is_none()));
+    // Once a ledger exists, `inventory` may need other settings than the defaults.
+    if code == Code::Done && document.acknowledged > 0 && context.wants_next(&inspector, &names.ledger()) {
+        context.show_next(&["inventory", "--until-end"]);
+    }
+    Ok(code)
 }
 
 /// Adds the partition without a leader, which may be the cause.

@@ -10,6 +10,8 @@ use super::{Context, topic_settings};
 use crate::analytics::View;
 use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::{Inspector, TopicPartition};
+use crate::replay::RestoredPartition;
+use crate::report::{self, Detail};
 use crate::state::{Position, is_another_topic};
 
 /// Restores offsets and state from before the last switch, in one transaction. Fails with exit code 7 without a switch
@@ -33,18 +35,25 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
     }
     let writer = EpochWriter::open(context, &inspector, &group_name)?;
     let sole_member = SoleMember::join(context, &inspector, &group_name, &inputs)?;
-    let result = restore(context, &inspector, &topic_set, &group_name, &inputs, &writer, &sole_member);
-    if let Err(failure) = result {
-        sole_member.leave_at_once();
-        return Err(failure);
-    }
+    let restored = match restore(context, &inspector, &topic_set, &group_name, &inputs, &writer, &sole_member) {
+        Ok(restored) => restored,
+        Err(failure) => {
+            sole_member.leave_at_once();
+            return Err(failure);
+        }
+    };
     sole_member.leave();
     writer.wait_visible(&inspector, &topic_set, &inputs)?;
     let state = group::read_state(context, &inspector, &topic_set, &group_name)?;
     group::require_complete(&state)?;
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
-    context.console.note(&format!("group {group_name} has its offsets and state from before the last switch"));
-    context.print_metrics(document, full, report)?;
+    if context.common.json {
+        // The document has the metrics only.
+        context.console.note(&format!("group {group_name} has its offsets and state from before its last replay or first pass"));
+    }
+    context.print_metrics(document, full, report, |metrics| {
+        report::undo_report(metrics, &restored, &group_name, Detail::of(full), &[])
+    })?;
     Ok(Code::Done)
 }
 
@@ -56,7 +65,7 @@ fn restore(
     inputs: &[InputPartition],
     writer: &EpochWriter<'_>,
     sole_member: &SoleMember<'_>,
-) -> Result<(), Failure> {
+) -> Result<Vec<RestoredPartition>, Failure> {
     let state = group::read_state(context, inspector, topic_set, group_name)?;
     let ids = group::topic_ids(context, inspector, inputs)?;
     for (input, id) in inputs.iter().zip(&ids) {
@@ -77,11 +86,18 @@ fn restore(
             .hint("the group is unchanged; keep cleanup.policy=compact on analytics-state"));
         }
     }
+    let mut restored = Vec::new();
     let switched: Vec<SwitchedPartition> = inputs
         .iter()
         .filter_map(|input| {
             let now = state.position(&input.source.topic, input.source.partition)?;
             let back = now.previous.clone()?;
+            restored.push(RestoredPartition {
+                topic: input.source.topic.clone(),
+                partition: input.source.partition,
+                from: now.next_offset,
+                to: back.next_offset,
+            });
             let position = Position {
                 next_offset: back.next_offset,
                 log_start: back.log_start,
@@ -99,5 +115,6 @@ fn restore(
         })
         .collect();
     sole_member.poll()?;
-    Ok(writer.switch(sole_member, &[], &switched)?)
+    writer.switch(sole_member, &[], &switched)?;
+    Ok(restored)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::printable;
+use crate::report::{Detail, printable};
 use crate::units::{self, counted};
 
 /// `foodstream.broker/1`
@@ -66,20 +66,25 @@ impl Default for BrokerDocument {
     }
 }
 
-/// The text of a document.
+/// The most topics in a [`Detail::Summary`]: those of a prefix, and some more.
+const TOPICS_SHOWN: usize = 8;
+/// The most groups in a [`Detail::Summary`].
+const GROUPS_SHOWN: usize = 4;
+
+/// The text of a document. Whether a broker runs is last.
 #[must_use]
-pub fn broker_report(document: &BrokerDocument) -> String {
+pub fn broker_report(document: &BrokerDocument, detail: Detail) -> String {
     let data = printable(document.data.as_deref().unwrap_or("memory"));
     let Some(address) = document.address.as_deref().filter(|_| document.running) else {
         return format!("no broker runs over {data}\n");
     };
-    let mut out = format!("running at {}, data in {data}\n", printable(address));
+    let mut out = String::new();
     // Writing to a string cannot fail.
-    write_details(&mut out, document).unwrap_or_default();
-    out
+    write_details(&mut out, document, detail).unwrap_or_default();
+    out + &format!("running at {}, data in {data}\n", printable(address))
 }
 
-fn write_details(out: &mut String, document: &BrokerDocument) -> std::fmt::Result {
+fn write_details(out: &mut String, document: &BrokerDocument, detail: Detail) -> std::fmt::Result {
     if let (Some(pid), Some(since)) = (document.pid, &document.since) {
         writeln!(out, "Process: {pid}, since {}", printable(since))?;
     }
@@ -91,17 +96,26 @@ fn write_details(out: &mut String, document: &BrokerDocument) -> std::fmt::Resul
         writeln!(out, "Data: {}", units::bytes(bytes))?;
     }
     writeln!(out, "Topics: {}", document.topics.len())?;
-    for topic in &document.topics {
-        let (partitions, records) = (counted(topic.partitions as u64, "partition"), counted(topic.records, "record"));
-        writeln!(out, "  {}: {partitions}, {records}", printable(&topic.name))?;
+    let shown = |most: usize| if detail == Detail::Full { usize::MAX } else { most };
+    for topic in document.topics.iter().take(shown(TOPICS_SHOWN)) {
+        let (partitions, offsets) = (counted(topic.partitions as u64, "partition"), counted(topic.records, "offset"));
+        writeln!(out, "  {}: {partitions}, {offsets}", printable(&topic.name))?;
     }
+    write_more(out, document.topics.len(), shown(TOPICS_SHOWN))?;
     writeln!(out, "Groups: {}", document.groups.len())?;
-    for group in &document.groups {
+    for group in document.groups.iter().take(shown(GROUPS_SHOWN)) {
         // A group name may contain any character.
         let members = counted(group.members as u64, "member");
         writeln!(out, "  {}: {}, {members}", printable(&group.name), printable(&group.state))?;
     }
-    Ok(())
+    write_more(out, document.groups.len(), shown(GROUPS_SHOWN))
+}
+
+fn write_more(out: &mut String, rows: usize, shown: usize) -> std::fmt::Result {
+    match rows.saturating_sub(shown) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {} more: --full", units::grouped(more as u64)),
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +125,7 @@ mod tests {
     #[test]
     fn shows_what_runs_and_its_contents() {
         let nothing = BrokerDocument { data: Some(".foodstream".into()), ..BrokerDocument::default() };
-        assert_eq!(broker_report(&nothing), "no broker runs over .foodstream\n");
+        assert_eq!(broker_report(&nothing, Detail::Summary), "no broker runs over .foodstream\n");
         let document = BrokerDocument {
             running: true,
             address: Some("127.0.0.1:41233".into()),
@@ -125,13 +139,23 @@ mod tests {
             ..nothing
         };
         assert_eq!(
-            broker_report(&document),
-            "running at 127.0.0.1:41233, data in .foodstream\n\
-             Process: 7, since 2026-11-22T12:00:00.000Z\n\
+            broker_report(&document, Detail::Summary),
+            "Process: 7, since 2026-11-22T12:00:00.000Z\n\
              Clients: 2 of foodstream, 5 Kafka connections\n\
              Data: 1 KiB\n\
-             Topics: 1\n  order-events: 6 partitions, 10,000 records\n\
-             Groups: 1\n  inventory-consumer-group: Empty, 0 members\n"
+             Topics: 1\n  order-events: 6 partitions, 10,000 offsets\n\
+             Groups: 1\n  inventory-consumer-group: Empty, 0 members\n\
+             running at 127.0.0.1:41233, data in .foodstream\n"
         );
+        let many = BrokerDocument {
+            topics: vec![document.topics[0].clone(); 1_010],
+            groups: vec![document.groups[0].clone(); 10],
+            ..document
+        };
+        let text = broker_report(&many, Detail::Summary);
+        assert!(text.lines().count() <= 20, "{text}");
+        assert!(text.contains("  and 1,002 more: --full\nGroups: 10\n"), "{text}");
+        assert!(text.ends_with("  and 6 more: --full\nrunning at 127.0.0.1:41233, data in .foodstream\n"), "{text}");
+        assert_eq!(broker_report(&many, Detail::Full).lines().count(), 3 + 1 + 1_010 + 1 + 10 + 1);
     }
 }

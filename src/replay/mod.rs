@@ -17,7 +17,7 @@ pub use cause::Cause;
 pub use compare::{Difference, Differences, differences, differing_rows};
 pub use document::{Note, PlanDocument, PlanSchema, ReplayDocument, ReplaySchema, ReplayVerdict};
 pub use offset_file::{OffsetFile, RowError, RowProblem, export_csv};
-pub use plan::{PartitionFacts, PlanNote, PlanRow, plan};
+pub use plan::{PartitionFacts, PlanNote, PlanRow, RestoredPartition, plan};
 pub use selection::{FilterError, FilterMismatch, TopicFilter, is_selected};
 pub use target::{PartitionTarget, Target};
 pub use verdict::{Evidence, PartitionEvidence, StateFacts, judge};

@@ -96,7 +96,7 @@ pub enum RowProblem {
         sources: String,
     },
     /// The topic does not have the partition.
-    #[error("{topic} has no partition {partition}: its partitions are 0 to {last}")]
+    #[error("{topic} has no partition {partition}: {}", partitions_up_to(*last))]
     NoPartition {
         /// The topic.
         topic: String,
@@ -189,6 +189,11 @@ impl OffsetFile {
         }
         Ok(())
     }
+}
+
+/// The partitions of a topic, by its last one.
+fn partitions_up_to(last: i32) -> String {
+    if last == 0 { "its only partition is 0".to_owned() } else { format!("its partitions are 0 to {last}") }
 }
 
 /// The line of a record. The reader's position is before the line breaks that it skips.
@@ -296,6 +301,8 @@ mod tests {
         assert_eq!(check("z,0,1\nc,0,1\n"), "plan.csv:1: analytics does not read the topic `z`, only b and a");
         assert_eq!(check("a,2,1\na,3,1\n"), "plan.csv:2: a has no partition 3: its partitions are 0 to 2");
         assert_eq!(check("a,-1,1\n"), "plan.csv:1: a has no partition -1: its partitions are 0 to 2");
+        let single = parse("a,1,1\n").expect("parses").check(&sources, 1).expect_err("no partition 1").to_string();
+        assert_eq!(single, "plan.csv:1: a has no partition 1: its only partition is 0");
     }
 
     #[test]

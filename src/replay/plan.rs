@@ -65,6 +65,19 @@ pub enum PlanNote {
     Stays,
 }
 
+/// What an undo did to one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredPartition {
+    /// The source topic.
+    pub topic: String,
+    /// The source partition.
+    pub partition: i32,
+    /// The offset of the state before the undo.
+    pub from: i64,
+    /// The offset that was restored, with its state.
+    pub to: i64,
+}
+
 impl PlanRow {
     /// The plan for one partition.
     #[must_use]

@@ -29,7 +29,7 @@ pub enum FilterMismatch {
         sources: String,
     },
     /// The topic does not have the partition.
-    #[error("--topic {filter}: partition {partition} does not exist, only 0 to {last}")]
+    #[error("--topic {filter}: partition {partition} does not exist, only {}", partitions_up_to(*last))]
     Partition {
         /// The filter.
         filter: TopicFilter,
@@ -38,6 +38,11 @@ pub enum FilterMismatch {
         /// The topic's last partition.
         last: i32,
     },
+}
+
+/// The partitions of a topic, by its last one.
+fn partitions_up_to(last: i32) -> String {
+    if last == 0 { "partition 0".to_owned() } else { format!("0 to {last}") }
 }
 
 impl TopicFilter {
@@ -143,5 +148,7 @@ mod tests {
             checked("order-events:0,3"),
             Err("--topic order-events:0,3: partition 3 does not exist, only 0 to 2".into())
         );
+        let single = filters(&["order-events:1"])[0].check("lab.", &sources, 1).map_err(|error| error.to_string());
+        assert_eq!(single, Err("--topic order-events:1: partition 1 does not exist, only partition 0".into()));
     }
 }

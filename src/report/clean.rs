@@ -2,17 +2,21 @@
 
 use std::fmt::{self, Write};
 
+use super::Detail;
 use super::text_table::{Align, TextTable};
 use crate::clean::{CleanDocument, Reason};
 use crate::printable::printable;
 use crate::units::{counted, grouped};
 
+/// The most groups that are kept in a [`Detail::Summary`]. Everything that is deleted is always listed.
+const KEPT_SHOWN: usize = 3;
+
 /// The topics, the groups with their members, and the groups that are kept.
 #[must_use]
-pub fn clean_listing(document: &CleanDocument) -> String {
+pub fn clean_listing(document: &CleanDocument, detail: Detail) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_listing(&mut out, document).unwrap_or_default();
+    write_listing(&mut out, document, detail).unwrap_or_default();
     out
 }
 
@@ -22,9 +26,9 @@ pub fn clean_outcome(document: &CleanDocument) -> String {
     if document.is_empty() {
         return format!("Nothing to delete: no topics or groups {}\n", prefix(document));
     }
-    let records: i64 = document.topics.iter().map(|topic| topic.records).sum();
+    let offsets: i64 = document.topics.iter().map(|topic| topic.records).sum();
     let verb = if document.deleted { "Deleted" } else { "To be deleted" };
-    format!("{verb}: {} with {}, {}\n", topics(document), counted(records, "record"), groups(document))
+    format!("{verb}: {} with {}, {}\n", topics(document), counted(offsets, "offset"), groups(document))
 }
 
 /// The confirmation prompt before the deletion.
@@ -61,13 +65,13 @@ fn name(name: &str) -> String {
     if name.is_empty() { "(empty name)".to_owned() } else { printable(name).into_owned() }
 }
 
-fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
+fn write_listing(out: &mut String, document: &CleanDocument, detail: Detail) -> fmt::Result {
     if !document.topics.is_empty() {
         writeln!(out, "Topics:")?;
         let mut table =
-            TextTable::new([("topic", Align::Left), ("partitions", Align::Right), ("records", Align::Right)]);
+            TextTable::new([("topic", Align::Left), ("partitions", Align::Right), ("offsets", Align::Right)]);
         for topic in &document.topics {
-            table.row([printable(&topic.name).into_owned(), topic.partitions.to_string(), topic.records.to_string()]);
+            table.row([printable(&topic.name).into_owned(), topic.partitions.to_string(), grouped(topic.records)]);
         }
         write!(out, "{table}")?;
     }
@@ -82,7 +86,8 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
     if !document.kept.is_empty() {
         writeln!(out, "Groups that are kept:")?;
         let mut table = TextTable::new([("group", Align::Left), ("why", Align::Left), ("members", Align::Left)]);
-        for group in &document.kept {
+        let shown = if detail == Detail::Full { usize::MAX } else { KEPT_SHOWN };
+        for group in document.kept.iter().take(shown) {
             let why = match group.reason {
                 Reason::OtherTopics => "has offsets on other topics too",
                 Reason::OtherName => "has another name, and no --prefix was given",
@@ -91,6 +96,10 @@ fn write_listing(out: &mut String, document: &CleanDocument) -> fmt::Result {
             table.row([name(&group.name), why.to_owned(), members(&group.members)]);
         }
         write!(out, "{table}")?;
+        match document.kept.len().saturating_sub(shown) {
+            0 => {}
+            more => writeln!(out, "  and {} more: --full", grouped(more as u64))?,
+        }
     }
     Ok(())
 }
@@ -122,11 +131,11 @@ mod tests {
 
     #[test]
     fn lists_topics_groups_and_kept_groups() {
-        insta::assert_snapshot!(clean_listing(&document()), @r"
+        insta::assert_snapshot!(clean_listing(&document(), Detail::Summary), @r"
         Topics:
-          topic                  partitions  records
+          topic                  partitions  offsets
           lab1.inventory-events           6        0
-          lab1.order-events               6    10000
+          lab1.order-events               6   10,000
         Groups:
           group                          state   members
           lab1.inventory-consumer-group  Stable  foodstream at /127.0.0.1 and 1 more
@@ -137,14 +146,26 @@ mod tests {
     }
 
     #[test]
+    fn some_kept_groups_are_left_out_and_no_other_rows() {
+        let mut document = document();
+        document.groups = vec![document.groups[0].clone(); 9];
+        document.kept = vec![document.kept[0].clone(); 5];
+        let text = clean_listing(&document, Detail::Summary);
+        assert!(text.ends_with("  -\n  and 2 more: --full\n"), "{text}");
+        let rows = |text: &str| [text.matches("lab1.inventory-consumer").count(), text.matches("bills").count()];
+        assert_eq!(rows(&text), [9, 3]);
+        assert_eq!(rows(&clean_listing(&document, Detail::Full)), [9, 5]);
+    }
+
+    #[test]
     fn question_and_outcome_are_one_line() {
         let mut document = document();
         assert_eq!(clean_question(&document), "Delete 2 topics and 1 group with --prefix lab1.? [y/N] ");
-        assert_eq!(clean_outcome(&document), "To be deleted: 2 topics with 10,000 records, 1 group\n");
+        assert_eq!(clean_outcome(&document), "To be deleted: 2 topics with 10,000 offsets, 1 group\n");
         document.deleted = true;
-        assert_eq!(clean_outcome(&document), "Deleted: 2 topics with 10,000 records, 1 group\n");
+        assert_eq!(clean_outcome(&document), "Deleted: 2 topics with 10,000 offsets, 1 group\n");
         let nothing = CleanDocument::new("");
         assert_eq!(clean_outcome(&nothing), "Nothing to delete: no topics or groups with the default names\n");
-        assert_eq!(clean_listing(&nothing), "");
+        assert_eq!(clean_listing(&nothing, Detail::Summary), "");
     }
 }

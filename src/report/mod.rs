@@ -7,8 +7,10 @@ pub mod html;
 mod inventory;
 mod lag;
 mod metrics;
+mod metrics_summary;
 mod produce;
 mod replay;
+mod replay_summary;
 mod scenario;
 mod scenario_live;
 mod text_table;
@@ -22,10 +24,37 @@ pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
 pub use lag::{lag_line, lag_live_text, lag_report, lag_total};
 pub use metrics::{metrics_line, metrics_live_text, metrics_report};
+pub use metrics_summary::{metrics_summary, undo_report};
 pub use produce::produce_report;
-pub use replay::{plan_report, replay_report};
+pub use replay::{GroupEffect, plan_report, replay_report};
 pub use scenario::scenario_report;
 pub use scenario_live::scenario_live_text;
+
+/// How much of a document its text shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Totals and the result, on about 20 lines, and the names of the files that have the tables.
+    Summary,
+    /// All tables (`--full`); the result is still last.
+    Full,
+}
+
+impl Detail {
+    /// By the flag `--full`.
+    #[must_use]
+    pub const fn of(full: bool) -> Self {
+        if full { Self::Full } else { Self::Summary }
+    }
+}
+
+/// The line that says where the tables are: `Minutes (40): metrics_output.txt, or --full`.
+fn tables_line(tables: &str, files: &[String]) -> String {
+    if files.is_empty() {
+        return format!("{tables}: --full");
+    }
+    let files: Vec<_> = files.iter().map(|file| printable(file)).collect();
+    format!("{tables}: {}, or --full", files.join(", "))
+}
 
 /// The note next to values that are shown while the cluster does not respond.
 #[must_use]

@@ -1,24 +1,24 @@
-//! Text report of `produce`: the acknowledged records, the rate, and the offsets per partition.
+//! Text report of `produce`: the rate, the offsets per partition, and the acknowledged records last.
 
 use std::fmt::{self, Write};
 
 use super::text_table::{Align, TextTable, whole};
-use crate::units::grouped;
+use super::{Detail, tables_line};
+use crate::units::{counted, grouped};
 use crate::workload::{ProduceDocument, Shape};
 
-/// The report of a run of `produce`.
+/// The report of a run of `produce`. `files` have the whole document.
 #[must_use]
-pub fn produce_report(document: &ProduceDocument) -> String {
+pub fn produce_report(document: &ProduceDocument, detail: Detail, files: &[String]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_report(&mut out, document).unwrap_or_default();
+    write_report(&mut out, document, detail, files).unwrap_or_default();
     out
 }
 
-fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
-    writeln!(out, "Records acknowledged: {} of {}", grouped(document.acknowledged), grouped(document.produced))?;
-    if document.failed > 0 {
-        writeln!(out, "Records failed: {}", grouped(document.failed))?;
+fn write_report(out: &mut String, document: &ProduceDocument, detail: Detail, files: &[String]) -> fmt::Result {
+    if detail == Detail::Full {
+        write_partitions(out, document)?;
     }
     writeln!(out, "Seed: {}", document.seed)?;
     if document.shape != Shape::default() && document.late_max_ms.is_none() {
@@ -32,13 +32,24 @@ fn write_report(out: &mut String, document: &ProduceDocument) -> fmt::Result {
     if let (Some(p99), Some(max)) = (document.late_p99_ms, document.late_max_ms) {
         writeln!(out, "Delay behind schedule: 99th percentile {p99:.3} ms, maximum {max:.3} ms")?;
     }
+    if detail == Detail::Summary && !document.partitions.is_empty() {
+        let partitions = counted(document.partitions.len() as u64, "partition");
+        writeln!(out, "{}", tables_line(&format!("Records and offsets of {partitions}"), files))?;
+    }
+    if document.failed > 0 {
+        writeln!(out, "Records failed: {}", grouped(document.failed))?;
+    }
+    writeln!(out, "Records acknowledged: {} of {}", grouped(document.acknowledged), grouped(document.produced))
+}
+
+fn write_partitions(out: &mut String, document: &ProduceDocument) -> fmt::Result {
     let columns = ["partition", "records", "first offset", "last offset"].map(|name| (name, Align::Right));
     let mut table = TextTable::new(columns);
     let offset = |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     for row in &document.partitions {
         table.row([
             row.partition.to_string(),
-            row.records.to_string(),
+            grouped(row.records),
             offset(row.first_offset),
             offset(row.last_offset),
         ]);
@@ -63,15 +74,27 @@ mod tests {
             ProducedPartition { partition: 0, records: 200, first_offset: Some(0), last_offset: Some(199) },
             ProducedPartition { partition: 4, records: 50, first_offset: Some(10), last_offset: Some(59) },
         ];
-        insta::assert_snapshot!(produce_report(&document), @r"
-        Records acknowledged: 250 of 250
+        insta::assert_snapshot!(produce_report(&document, Detail::Summary, &[]), @r"
         Seed: 7
         Shape: flat
         Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
         Time: 0.100 s, 2,500 orders/s
+        Records and offsets of 2 partitions: --full
+        Records acknowledged: 250 of 250
+        ");
+        insta::assert_snapshot!(produce_report(&document, Detail::Full, &[]), @r"
           partition  records  first offset  last offset
                   0      200             0          199
                   4       50            10           59
+        Seed: 7
+        Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
+        Time: 0.100 s, 2,500 orders/s
+        Records acknowledged: 250 of 250
         ");
+        let text = produce_report(&document, Detail::Summary, &["report.json".to_owned()]);
+        assert!(text.contains("Records and offsets of 2 partitions: report.json, or --full\n"), "{text}");
+        document.failed = 1_000;
+        let text = produce_report(&document, Detail::Summary, &[]);
+        assert!(text.ends_with("Records failed: 1,000\nRecords acknowledged: 250 of 250\n"), "{text}");
     }
 }

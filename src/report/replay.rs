@@ -1,30 +1,72 @@
-//! Text report of a replay: its plan, its verdict, the causes of differences, and advice.
+//! Text report of a replay and of its plan: tables, the causes of differences, advice, and the verdict last.
 
 use std::fmt::{self, Write};
 
 use serde_json::Value;
 
+use super::replay_summary::{write_plan_summary, write_replay_summary};
 use super::text_table::{Align, TextTable};
+use super::{Detail, metrics_report, tables_line};
 use crate::printable::printable;
-use crate::replay::{Cause, Note, PlanNote, PlanRow, ReplayDocument, ReplayVerdict};
-use crate::units::{counted, grouped};
+use crate::replay::{Cause, Difference, Note, PlanNote, PlanRow, ReplayDocument, ReplayVerdict};
+use crate::units::{counted, grouped, grouped_decimal};
 
-/// The most differences in a report. The document has more.
-const SHOWN: usize = 20;
+/// The largest plan whose table is part of a [`Detail::Summary`]: two topics with six partitions.
+const PLAN_ROWS: usize = 12;
 
-/// The report of a replay, without the metrics.
+/// What a replay did to the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupEffect {
+    /// It was rewound and has read the records again.
+    Rewound,
+    /// Its offsets and its state are unchanged: `--shadow`, or a group that could not be rewound.
+    Unchanged,
+}
+
+/// The report of a replay, whose verdict is the last line. `files` have all rows of the metrics.
 #[must_use]
-pub fn replay_report(document: &ReplayDocument) -> String {
+pub fn replay_report(document: &ReplayDocument, effect: GroupEffect, detail: Detail, files: &[String]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_report(&mut out, document).unwrap_or_default();
+    match detail {
+        Detail::Summary => write_replay_summary(&mut out, document, files),
+        Detail::Full => write_full(&mut out, document),
+    }
+    .and_then(|()| write_verdict(&mut out, document, effect))
+    .unwrap_or_default();
     out
 }
 
-/// A plan: each partition's old and new offset, the change, and the number of offsets to read again.
+/// A plan: what would change, and the number of offsets to read again, which is the last line. A [`Detail::Summary`] has
+/// the table of a short plan too. `files` have the offset of every partition.
 #[must_use]
-pub fn plan_report(rows: &[PlanRow]) -> String {
-    let columns = ["partition", "old", "new", "delta", "read again"].map(|name| (name, Align::Right));
+pub fn plan_report(rows: &[PlanRow], detail: Detail, files: &[String]) -> String {
+    let mut out = String::new();
+    // As above.
+    write_plan(&mut out, rows, detail, files).unwrap_or_default();
+    out
+}
+
+fn write_plan(out: &mut String, rows: &[PlanRow], detail: Detail, files: &[String]) -> fmt::Result {
+    if rows.len() <= PLAN_ROWS || detail == Detail::Full {
+        write!(out, "Plan:\n{}", plan_table(rows))?;
+    } else {
+        write_plan_summary(out, rows)?;
+        writeln!(out, "{}", tables_line(&format!("Offsets of {}", counted(rows.len() as u64, "partition")), files))?;
+    }
+    let offsets: i64 = rows.iter().map(PlanRow::offsets_to_read).sum();
+    let partitions = rows.iter().filter(|row| row.offsets_to_read() > 0).count() as u64;
+    writeln!(
+        out,
+        "To be read again: {} of {}, transaction markers included; nothing was changed",
+        counted(offsets, "offset"),
+        counted(partitions, "partition")
+    )
+}
+
+/// Each partition's old and new offset, the change, and the number of offsets to read again.
+fn plan_table(rows: &[PlanRow]) -> String {
+    let columns = ["partition", "old", "new", "delta", "offsets to read"].map(|name| (name, Align::Right));
     let [partition, old, new, delta, read] = columns;
     let mut table = TextTable::new([("topic", Align::Left), partition, old, new, delta, read, ("", Align::Left)]);
     for row in rows {
@@ -34,12 +76,11 @@ pub fn plan_report(rows: &[PlanRow]) -> String {
             row.from.map_or_else(|| "-".to_owned(), |from| from.to_string()),
             row.from.map_or_else(|| "-".to_owned(), |_| row.to.to_string()),
             row.delta().to_string(),
-            row.offsets_to_read().to_string(),
+            grouped(row.offsets_to_read()),
             row.note.map(note_text).unwrap_or_default(),
         ]);
     }
-    let offsets: i64 = rows.iter().map(PlanRow::offsets_to_read).sum();
-    format!("Plan:\n{table}  {} to read again\n", counted(offsets, "offset"))
+    table.to_string()
 }
 
 /// Why a partition is not rewound to the requested offset.
@@ -55,42 +96,13 @@ pub(super) fn note_text(note: PlanNote) -> String {
     }
 }
 
-fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
-    let ReplayDocument { verdict, records, plan, differences, causes, note, .. } = document;
-    match verdict {
-        ReplayVerdict::Identical => {
-            writeln!(
-                out,
-                "Verdict: identical: {} read again, every metric and every digest the same",
-                counted(*records, "record")
-            )?;
-        }
-        ReplayVerdict::Different => {
-            let differing = document.differing();
-            let metrics = if differing == 1 { "metric differs" } else { "metrics differ" };
-            let records = counted(*records, "record");
-            writeln!(out, "Verdict: different: {records} read again, {} {metrics}", grouped(differing))?;
-        }
-    }
-    match note {
-        Some(Note::FirstPass) => writeln!(
-            out,
-            "Note: the group had neither offsets nor state; the metrics before are from a first pass, just before the replay"
-        )?,
-        Some(Note::LeftAlone) => {
-            writeln!(out, "Note: the group was not rewound; its offsets and its state are unchanged")?;
-        }
-        None => {}
-    }
-    write!(out, "\n{}", plan_report(plan))?;
+fn write_full(out: &mut String, document: &ReplayDocument) -> fmt::Result {
+    let ReplayDocument { plan, differences, causes, note, after, .. } = document;
+    write!(out, "{}\nPlan:\n{}", metrics_report(after), plan_table(plan))?;
     if !differences.is_empty() {
         writeln!(out, "\nDifferences:")?;
-        let mut table = TextTable::new([("metric", Align::Left), ("before", Align::Right), ("after", Align::Right)]);
-        for found in differences.iter().take(SHOWN) {
-            table.row([printable(&found.metric).into(), value_text(&found.before), value_text(&found.after)]);
-        }
-        write!(out, "{table}")?;
-        match document.differing().saturating_sub(SHOWN as u64) {
+        write!(out, "{}", differences_table(differences.iter()))?;
+        match document.differing() - differences.len() as u64 {
             0 => {}
             more => writeln!(out, "  and {} more", grouped(more))?,
         }
@@ -102,7 +114,53 @@ fn write_report(out: &mut String, document: &ReplayDocument) -> fmt::Result {
         writeln!(out, "  {}: {}", cause.name(), printable(&cause.to_string()))?;
         writeln!(out, "    {}", advice(cause))?;
     }
-    Ok(())
+    writeln!(out)?;
+    write_note(out, *note)
+}
+
+/// A group that is unchanged is part of the verdict.
+pub(super) fn write_note(out: &mut String, note: Option<Note>) -> fmt::Result {
+    match note {
+        Some(Note::FirstPass) => writeln!(
+            out,
+            "Note: the group had neither offsets nor state; the metrics before are from a first pass, just before the replay"
+        ),
+        Some(Note::LeftAlone) | None => Ok(()),
+    }
+}
+
+fn write_verdict(out: &mut String, document: &ReplayDocument, effect: GroupEffect) -> fmt::Result {
+    let records = counted(document.records, "record");
+    match document.verdict {
+        ReplayVerdict::Identical => {
+            write!(out, "Verdict: identical: {records} read again, every metric and every digest the same")?;
+        }
+        ReplayVerdict::Different => {
+            let differing = document.differing();
+            let metrics = if differing == 1 { "metric differs" } else { "metrics differ" };
+            let mut causes: Vec<&str> = Vec::new();
+            for cause in &document.causes {
+                if !causes.contains(&cause.name()) {
+                    causes.push(cause.name());
+                }
+            }
+            let because = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
+            write!(out, "Verdict: different: {records} read again, {} {metrics}{because}", grouped(differing))?;
+        }
+    }
+    match effect {
+        GroupEffect::Rewound => writeln!(out),
+        GroupEffect::Unchanged => writeln!(out, "; nothing moved: the group's offsets and state are unchanged"),
+    }
+}
+
+/// The value of each metric before and after.
+pub(super) fn differences_table<'a>(differences: impl Iterator<Item = &'a Difference>) -> String {
+    let mut table = TextTable::new([("metric", Align::Left), ("before", Align::Right), ("after", Align::Right)]);
+    for found in differences {
+        table.row([printable(&found.metric).into(), value_text(&found.before), value_text(&found.after)]);
+    }
+    table.to_string()
 }
 
 /// A metric's value: a number or a text, `-` for a missing one, `present` for a whole row.
@@ -111,12 +169,13 @@ fn value_text(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => printable(text).into(),
         Value::Object(_) | Value::Array(_) => "present".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Number(number) => number.as_i64().map_or_else(|| grouped_decimal(number), grouped),
+        Value::Bool(_) => value.to_string(),
     }
 }
 
 /// What to do about a cause.
-const fn advice(cause: &Cause) -> &'static str {
+pub(super) const fn advice(cause: &Cause) -> &'static str {
     match cause {
         Cause::RecordsGone { .. } => {
             "to keep records longer, raise the topic's retention (with cleanup.policy=delete); \
@@ -160,6 +219,16 @@ mod tests {
         state::Digest,
     };
 
+    const REWOUND: GroupEffect = GroupEffect::Rewound;
+
+    fn files() -> Vec<String> {
+        vec!["metrics_initial.txt".to_owned(), "metrics_after_replay.txt".to_owned()]
+    }
+
+    fn summary(document: &ReplayDocument) -> String {
+        replay_report(document, REWOUND, Detail::Summary, &files())
+    }
+
     fn facts(topic: &str, partition: i32, log_start: i64, committed: Option<i64>) -> PartitionFacts {
         PartitionFacts { topic: topic.into(), partition, log_start, high_watermark: 60, committed }
     }
@@ -195,9 +264,14 @@ mod tests {
     fn reports_an_identical_replay() {
         let mut evidence = evidence(|_| {});
         evidence.note = Some(Note::FirstPass);
-        insta::assert_snapshot!("replay_identical", replay_report(&judge(evidence.clone())));
-        evidence.note = Some(Note::LeftAlone);
-        assert!(replay_report(&judge(evidence)).contains("Note: the group was not rewound"));
+        let document = judge(evidence);
+        insta::assert_snapshot!("replay_identical", summary(&document));
+        insta::assert_snapshot!("replay_identical_full", replay_report(&document, REWOUND, Detail::Full, &files()));
+        for detail in [Detail::Summary, Detail::Full] {
+            let text = replay_report(&document, GroupEffect::Unchanged, detail, &files());
+            let last = "and every digest the same; nothing moved: the group's offsets and state are unchanged\n";
+            assert!(text.ends_with(last), "{text}");
+        }
     }
 
     #[test]
@@ -211,19 +285,57 @@ mod tests {
         });
         evidence.partitions[1].facts.log_start = 41;
         evidence.partitions[1].records = 8;
-        insta::assert_snapshot!("replay_different", replay_report(&judge(evidence)));
+        let document = judge(evidence);
+        insta::assert_snapshot!("replay_different", summary(&document));
+        insta::assert_snapshot!("replay_different_full", replay_report(&document, REWOUND, Detail::Full, &files()));
     }
 
     #[test]
     fn lists_some_differences_and_counts_the_rest() {
-        let report = replay_report(&judge(evidence(|after| {
+        let document = judge(evidence(|after| {
             for minute in 0..40 {
                 after.orders_by_minute.insert(format!("2026-11-23T12:{minute:02}Z"), 1);
             }
-        })));
-        assert!(report.contains("\n  and 20 more\n"), "{report}");
-        assert_eq!(report.matches("orders_by_minute").count(), SHOWN);
-        assert!(report.contains("defect: the records are identical byte for byte, but 40 metrics are not the same"));
+            after.skipped_records = 1_234;
+        }));
+        let text = summary(&document);
+        let first = "Differences:\n  metric                               before  after\n  skipped_records                           ";
+        assert!(text.contains(first), "totals come first: {text}");
+        assert!(text.contains("1,234\n") && text.contains("\n  and 36 more: --full\n"), "{text}");
+        assert_eq!(text.matches("orders_by_minute").count(), 4);
+        assert!(text.contains("defect: the records are identical byte for byte, but 41 metrics are not the same"));
+        let full = replay_report(&document, REWOUND, Detail::Full, &files());
+        let differences = full.split("Differences:").nth(1).expect("differences");
+        assert_eq!(differences.matches("orders_by_minute").count(), 40);
+    }
+
+    /// The largest summary: many partitions of every kind of cause, long tables and a note.
+    #[test]
+    fn a_summary_fits_a_terminal() {
+        let mut evidence = evidence(|after| {
+            for minute in 0..40 {
+                after.orders_by_minute.insert(format!("2026-11-23T12:{minute:02}Z"), 1);
+            }
+        });
+        evidence.note = Some(Note::FirstPass);
+        let mut document = judge(evidence);
+        let topic = || "order-events".to_owned();
+        document.causes = (0..50)
+            .flat_map(|partition| {
+                [
+                    Cause::OffsetsLost { topic: topic(), partition, position: 1 },
+                    Cause::StateLost { topic: topic(), partition, committed: 1, loss: None },
+                    Cause::LogTruncated { topic: topic(), partition, end: 9, high_watermark: 5, topic_id: None },
+                ]
+            })
+            .collect();
+        let text = summary(&document);
+        assert!(text.lines().count() <= 20, "{}: {text}", text.lines().count());
+        assert!(text.contains("; also in 49 other partitions\n"), "{text}");
+        assert!(text.contains("  and 1 other kind of cause: --full\n"), "{text}");
+        assert!(text.lines().last().is_some_and(|line| line.starts_with("Verdict: different: ")), "{text}");
+        let full = replay_report(&document, REWOUND, Detail::Full, &files());
+        assert_eq!(full.matches("\n  offsets_lost: ").count(), 50, "{full}");
     }
 
     #[test]
@@ -234,11 +346,32 @@ mod tests {
             facts("order-events", 2, 5, Some(9)),
             facts("order-events", 3, 5, None),
         ];
-        insta::assert_snapshot!("plan", plan_report(&plan(&all, |_| PartitionTarget::Offset(10))));
-        insta::assert_snapshot!("plan_of_nothing", plan_report(&[]));
-        let since = plan_report(&plan(&all, |_| PartitionTarget::Since(None)));
+        let text = |rows: &[PlanRow]| plan_report(rows, Detail::Summary, &[]);
+        insta::assert_snapshot!("plan", text(&plan(&all, |_| PartitionTarget::Offset(10))));
+        insta::assert_snapshot!("plan_of_nothing", text(&[]));
+        let since = text(&plan(&all, |_| PartitionTarget::Since(None)));
         assert!(since.contains("  no record at or after that time: lowered from the end, 60\n"), "{since}");
-        assert!(plan_report(&plan(&all, |_| PartitionTarget::Stay)).contains("  unchanged\n"));
+        assert!(text(&plan(&all, |_| PartitionTarget::Stay)).contains("  unchanged\n"));
+    }
+
+    #[test]
+    fn a_long_plan_has_a_row_for_each_topic() {
+        let places = |topic: &'static str| (0..100).map(move |partition| (topic, partition));
+        let all: Vec<PartitionFacts> = places("inventory-events")
+            .chain(places("order-events"))
+            .map(|(topic, partition)| match partition {
+                0..10 => facts(topic, partition, 5, None),
+                10..30 => facts(topic, partition, 15, Some(40)),
+                _ => facts(topic, partition, 5, Some(40)),
+            })
+            .collect();
+        let rows = plan(&all, |facts| match facts.partition {
+            90.. => PartitionTarget::Stay,
+            _ => PartitionTarget::Offset(10),
+        });
+        let text = plan_report(&rows, Detail::Summary, &["plan.csv".to_owned()]);
+        insta::assert_snapshot!("plan_of_many_partitions", text);
+        assert_eq!(plan_report(&rows, Detail::Full, &[]).lines().count(), 200 + 3);
     }
 
     /// A cause's topic is a name from the cluster, and a metric's path may contain a name from a record.
@@ -246,8 +379,10 @@ mod tests {
     fn names_are_escaped() {
         let mut document = judge(evidence(|after| after.by_restaurant[1].failed = 7));
         document.causes = vec![Cause::OffsetsLost { topic: "\u{1b}[2J".into(), partition: 0, position: 1 }];
-        let report = replay_report(&document);
-        assert!(!report.chars().any(|character| character.is_control() && character != '\n'), "{report:?}");
-        assert!(report.contains(r"offset for \u{1b}[2J/0"));
+        for detail in [Detail::Summary, Detail::Full] {
+            let report = replay_report(&document, REWOUND, detail, &["\u{1b}[2J".to_owned()]);
+            assert!(!report.chars().any(|character| character.is_control() && character != '\n'), "{report:?}");
+            assert!(report.contains(r"offset for \u{1b}[2J/0"));
+        }
     }
 }

@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn deletes_nothing_without_consent() {
-        let consent = |yes, dry_run, terminal| clean(&cli::Clean { yes, dry_run }, terminal).ok();
+        let consent = |yes, dry_run, terminal| clean(&cli::Clean { yes, dry_run, full: false }, terminal).ok();
         assert_eq!(consent(false, false, true), Some(Consent::Asked));
         assert_eq!(consent(false, false, false), None);
         for terminal in [false, true] {

@@ -10,6 +10,7 @@ use crate::kafka::{Connection, check_timeouts};
 use crate::workload::Rate;
 
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ConsumerSettings {
     /// Stop at the current ends of the partitions.
     pub until_end: bool,
@@ -25,6 +26,8 @@ pub struct ConsumerSettings {
     pub start_over: bool,
     /// `--group`
     pub group: Option<String>,
+    /// Show the tables.
+    pub full: bool,
 }
 
 fn check_instance(instance: Option<&str>) -> Result<(), Failure> {
@@ -63,6 +66,7 @@ pub fn inventory(
             resume: arguments.resume_from_ledger,
             start_over: arguments.start_over,
             group: arguments.group.clone(),
+            full: arguments.full,
         },
         connection,
     )?;
@@ -81,6 +85,7 @@ pub fn analytics(arguments: &cli::Analytics, connection: &Connection) -> Result<
             resume: arguments.resume_from_state,
             start_over: arguments.start_over,
             group: arguments.group.clone(),
+            full: arguments.full,
         },
         connection,
     )?;

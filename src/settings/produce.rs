@@ -20,6 +20,8 @@ pub struct ProduceSettings {
     pub follows_the_clock: bool,
     /// Partitions of a created topic.
     pub partitions: Option<i32>,
+    /// Show the tables.
+    pub full: bool,
 }
 
 /// Resolves the settings with the current time and a random seed. Fails with exit code 2 and a fix.
@@ -91,5 +93,6 @@ pub fn produce(arguments: &cli::Produce, now_millis: i64, any_seed: u64) -> Resu
         workload: settings,
         follows_the_clock,
         partitions: arguments.partitions,
+        full: arguments.full,
     })
 }

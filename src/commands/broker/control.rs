@@ -6,11 +6,12 @@ use std::path::Path;
 use crate::commands::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::local_broker::{self, AddressFile, BrokerDocument, StopResult, broker_report};
+use crate::report::Detail;
 use crate::{printable, units};
 
 /// Shows the broker that uses the data directory. Exit code 3 if none is running, 7 if the directory is not trusted, 8
 /// if it cannot be read.
-pub fn status(context: &Context, folder: &Path) -> Outcome {
+pub fn status(context: &Context, folder: &Path, full: bool) -> Outcome {
     let report = context.open_report()?;
     let running = match running_broker(folder)? {
         Some(broker) => response(folder, local_broker::status(&broker, context.common.connection.timeout))?,
@@ -18,7 +19,7 @@ pub fn status(context: &Context, folder: &Path) -> Outcome {
     };
     let code = if running.is_some() { Code::Done } else { Code::Different };
     let document = running.unwrap_or_else(|| not_running(folder));
-    context.print_document(&document, &broker_report(&document), report)?;
+    context.print_document(&document, &broker_report(&document, Detail::of(full)), report)?;
     Ok(code)
 }
 
@@ -59,7 +60,7 @@ pub fn stop(context: &Context, folder: &Path) -> Outcome {
             }
             _ => format!("stopped the broker at {}; its data remains in {}\n", broker.address, printable::path(folder)),
         },
-        _ => broker_report(&document),
+        _ => broker_report(&document, Detail::Summary),
     };
     context.print_document(&document, &text, report)?;
     Ok(Code::Done)

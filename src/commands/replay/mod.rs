@@ -9,7 +9,7 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::kafka::Inspector;
 use crate::output::OutputFile;
 use crate::replay::{Note, PlanDocument, PlanRow, ReplayVerdict, Target, export_csv};
-use crate::report;
+use crate::report::{self, Detail, GroupEffect};
 use crate::settings::ReplaySettings;
 
 use rewind::ReplayRun;
@@ -31,7 +31,8 @@ pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let snapshot = take_snapshot(context, &inspector, &status, settings)?;
     let document = PlanDocument::new(&settings.target, plan(&snapshot));
     finish_export(export, &document.plan)?;
-    context.print_document(&document, &report::plan_report(&document.plan), report)?;
+    let files = context.files(settings.export.as_deref().as_slice());
+    context.print_document(&document, &report::plan_report(&document.plan, Detail::of(settings.full), &files), report)?;
     Ok(Code::Done)
 }
 
@@ -98,6 +99,7 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     if !rewinds && !settings.shadow {
         note = note.or(Some(Note::LeftAlone));
     }
+    let effect = if rewinds { GroupEffect::Rewound } else { GroupEffect::Unchanged };
     let read = if rewinds { replay.rewind()? } else { replay.shadow()? };
     let rows = if settings.full { usize::MAX } else { DEFAULT_ROWS };
     let document = replay.judge(read, note, rows)?;
@@ -105,14 +107,24 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     initial.finish(&report::metrics_report(&document.before))?;
     after.finish(&report::metrics_report(&document.after))?;
     context.note_row_limit(&document.after, settings.full);
+    let files = context.files(&[&settings.initial_file, &settings.after_file]);
+    let text = if context.common.json {
+        String::new()
+    } else {
+        report::replay_report(&document, effect, Detail::of(settings.full), &files)
+    };
     let document = document.limited(rows);
     if let Some(html) = html {
         html.finish(&report::html::replay_page(&document, &page_facts(context, settings, &group_name)))?;
     }
-    let text = format!("{}\n{}", report::metrics_report(&document.after), report::replay_report(&document));
     context.print_document(&document, &text, report)?;
     Ok(match document.verdict {
-        ReplayVerdict::Identical => Code::Done,
+        ReplayVerdict::Identical => {
+            if rewinds {
+                context.show_next_scenario();
+            }
+            Code::Done
+        }
         ReplayVerdict::Different => Code::Different,
     })
 }

@@ -41,7 +41,7 @@ impl ReplayRun<'_> {
             self.snapshot.partitions.iter().map(|partition| partition.row.to.min(partition.readable_end())).collect();
         self.wait_stable()?;
         let mut folds =
-            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, folds, &targets, |_, _| Ok(()))?;
+            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, folds, &targets, |_| Ok(()))?;
         for (fold, target) in folds.iter_mut().zip(targets) {
             fold.position = fold.position.max(target);
         }
@@ -64,10 +64,11 @@ impl ReplayRun<'_> {
         let before: u64 = base.iter().map(|fold| fold.records).sum();
         let ends: Vec<i64> = self.snapshot.partitions.iter().map(PartitionSnapshot::readable_end).collect();
         let total = self.snapshot.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
-        let mut progress = self.context.console.progress("records read again", u64::try_from(total).ok());
+        let mut progress = self.context.console.progress("offsets read again", u64::try_from(total).ok());
+        let starts: Vec<i64> = base.iter().map(|fold| fold.position).collect();
         let mut folds =
-            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, base, &ends, |folding, records| {
-                progress.set(records);
+            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, base, &ends, |folding| {
+                progress.set(folding.offsets(&starts));
                 tick(folding)
             })?;
         for (fold, end) in folds.iter_mut().zip(&ends) {

@@ -320,8 +320,9 @@ fn status_and_stop_find_the_broker() {
     dir.run("produce --count 50 -b embedded").expect(0);
     let pid = dir.pid(".foodstream");
     let text = dir.run("broker --status").expect(0).stdout;
-    assert!(text.starts_with("running at 127.0.0.1:") && text.contains(&format!("Process: {pid}, since ")), "{text}");
-    assert!(text.contains("order-events: 6 partitions, 50 records"), "{text}");
+    let last = text.lines().last().expect("a line");
+    assert!(last.starts_with("running at 127.0.0.1:") && text.contains(&format!("Process: {pid}, since ")), "{text}");
+    assert!(text.contains("order-events: 6 partitions, 50 offsets"), "{text}");
     let stopped = dir.run("broker --stop").expect(0).stdout;
     assert!(stopped.starts_with("stopped the broker at 127.0.0.1:"), "{stopped}");
     until("the process has ended", || (!is_running(pid)).then_some(()));

@@ -28,12 +28,7 @@ const ERROR_TEXTS: ErrorTexts = ErrorTexts {
 };
 
 /// Runs live, until stopped or until the group reaches the current ends. Earlier commits remain valid after a failure.
-pub fn live(
-    context: &Context,
-    settings: &ConsumerSettings,
-    every: Duration,
-    metrics_file: &Path,
-) -> Outcome {
+pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, metrics_file: &Path) -> Outcome {
     let (report, file) = (context.open_report()?, OutputFile::open(metrics_file)?);
     let connection = &context.common.connection;
     let names = &context.common.names;

@@ -49,7 +49,9 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
     let document = state.metrics([&names.orders(), &names.decisions()], |_, _, _| View::Current).document();
     if context.common.json {
         // The document has the metrics only.
-        context.console.note(&format!("group {group_name} has its offsets and state from before its last replay or first pass"));
+        context
+            .console
+            .note(&format!("group {group_name} has its offsets and state from before its last replay or first pass"));
     }
     context.print_metrics(document, full, report, |metrics| {
         report::undo_report(metrics, &restored, &group_name, Detail::of(full), &[])

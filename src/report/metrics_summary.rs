@@ -170,11 +170,15 @@ mod tests {
         let row = |partition, from| RestoredPartition { topic: "order-events".into(), partition, from, to: 40 };
         let restored = [row(0, 40), row(1, 30)];
         let text = undo_report(&example(), &restored, "readers", Detail::Summary, &[]);
-        let last = "Restored: offsets and state of 2 partitions of group readers from before its last replay or first pass";
+        let last =
+            "Restored: offsets and state of 2 partitions of group readers from before its last replay or first pass";
         assert!(text.ends_with(&format!("{last}; the offsets of 1 partition changed\n")), "{text}");
         assert!(text.lines().count() <= 20, "{text}");
         let text = undo_report(&example(), &restored[..1], "readers", Detail::Full, &[]);
-        assert!(text.contains("Restored:\n  topic         partition  old  new\n  order-events          0   40   40\n"), "{text}");
+        assert!(
+            text.contains("Restored:\n  topic         partition  old  new\n  order-events          0   40   40\n"),
+            "{text}"
+        );
         assert!(text.ends_with("; every offset was already the same\n"), "{text}");
     }
 

@@ -47,12 +47,7 @@ fn write_partitions(out: &mut String, document: &ProduceDocument) -> fmt::Result
     let mut table = TextTable::new(columns);
     let offset = |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     for row in &document.partitions {
-        table.row([
-            row.partition.to_string(),
-            grouped(row.records),
-            offset(row.first_offset),
-            offset(row.last_offset),
-        ]);
+        table.row([row.partition.to_string(), grouped(row.records), offset(row.first_offset), offset(row.last_offset)]);
     }
     write!(out, "{table}")
 }

@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn keeps_what_selects_broker_and_topics() {
-        assert_eq!(line(&["--count", "5", "-v", "--color", "never"]).as_deref(), Some("foodstream inventory --until-end"));
+        assert_eq!(
+            line(&["--count", "5", "-v", "--color", "never"]).as_deref(),
+            Some("foodstream inventory --until-end")
+        );
         assert_eq!(
             line(&["-b", "embedded:my dir", "--prefix", "lab1."]).as_deref(),
             Some("foodstream inventory --until-end -b 'embedded:my dir' --prefix lab1.")

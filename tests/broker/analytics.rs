@@ -27,7 +27,7 @@ pub const CASES: &[Case] = &[
 fn same_metrics(env: &TestEnv) {
     produce_and_decide(env, 3_000);
     let pass = env.run("analytics --from-beginning --group pass --output json").expect(0).stdout;
-    let text = env.run("analytics --from-beginning --group pass --metrics-file pass.txt").expect(0).stdout;
+    let text = env.run("analytics --from-beginning --group pass --metrics-file pass.txt --full").expect(0).stdout;
     assert_eq!(std::fs::read_to_string(env.dir().join("pass.txt")).expect("written"), text);
     for count in [1, 2, 4] {
         let instances: Vec<_> = (0..count)
@@ -97,7 +97,7 @@ fn resumes(env: &TestEnv) {
     assert_eq!(both["inventory"]["pending_orders"], 0);
     assert_eq!(both, env.document("analytics --from-beginning --group pass"));
     let file = std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("written");
-    assert_eq!(env.run("analytics --until-end").expect(0).stdout, file);
+    assert_eq!(env.run("analytics --until-end --full").expect(0).stdout, file);
 }
 
 fn live(env: &TestEnv) {

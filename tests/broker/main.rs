@@ -11,6 +11,7 @@
 )]
 
 mod analytics;
+mod answers;
 mod broker_kills;
 mod brokers;
 mod clean;
@@ -101,6 +102,7 @@ fn main() {
         produce::CASES,
         python_original::CASES,
         analytics::CASES,
+        answers::CASES,
         replay::CASES,
         replay_kills::CASES,
         replay_targets::CASES,

@@ -102,9 +102,10 @@ fn records(env: &TestEnv) {
     );
     env.put("order-events", &[(0, None, Some(order.as_bytes())), (0, None, Some(HOSTILE.as_bytes()))]);
     run_printable(env, &["inventory", "--until-end", "-v"], 0);
-    assert_escaped(env, &["analytics", "--until-end", "-v"], 0);
+    assert_escaped(env, &["analytics", "--until-end", "-v", "--full"], 0);
     assert_escaped(env, &["analytics", "--until-end", "--output", "json"], 0);
-    assert_escaped(env, &["replay"], 0);
+    assert_escaped(env, &["replay", "--full"], 0);
+    run_printable(env, &["replay"], 0);
     assert_printable(&std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("read"), "the metrics");
 
     let text = serde_json::to_string(HOSTILE).expect("JSON");

@@ -32,7 +32,11 @@ pub fn dry_run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let document = PlanDocument::new(&settings.target, plan(&snapshot));
     finish_export(export, &document.plan)?;
     let files = context.files(settings.export.as_deref().as_slice());
-    context.print_document(&document, &report::plan_report(&document.plan, Detail::of(settings.full), &files), report)?;
+    context.print_document(
+        &document,
+        &report::plan_report(&document.plan, Detail::of(settings.full), &files),
+        report,
+    )?;
     Ok(Code::Done)
 }
 

@@ -66,11 +66,10 @@ impl ReplayRun<'_> {
         let total = self.snapshot.partitions.iter().map(|partition| partition.row.offsets_to_read()).sum::<i64>();
         let mut progress = self.context.console.progress("offsets read again", u64::try_from(total).ok());
         let starts: Vec<i64> = base.iter().map(|fold| fold.position).collect();
-        let mut folds =
-            metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, base, &ends, |folding| {
-                progress.set(folding.offsets(&starts));
-                tick(folding)
-            })?;
+        let mut folds = metrics_scan::fold(self.context, self.group, &self.snapshot.inputs, base, &ends, |folding| {
+            progress.set(folding.offsets(&starts));
+            tick(folding)
+        })?;
         for (fold, end) in folds.iter_mut().zip(&ends) {
             fold.position = fold.position.max(*end);
         }

@@ -10,6 +10,7 @@ mod metrics;
 mod metrics_summary;
 mod produce;
 mod replay;
+mod replay_parts;
 mod replay_summary;
 mod scenario;
 mod scenario_live;

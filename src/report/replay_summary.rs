@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::metrics_summary::tables;
-use super::replay::{advice, differences_table, write_note};
+use super::replay_parts::{advice, differences_table, write_note};
 use super::tables_line;
 use super::text_table::{Align, TextTable};
 use crate::analytics::MetricsDocument;

@@ -86,10 +86,11 @@ pub enum ProcessSignal {
 pub enum Wait {
     /// The lag of a group in messages. No bound holds while the group has no committed offset.
     Lag(String, Bound),
-    /// The records of a topic, committed or not: the sum of high watermarks minus log starts. 0 for a missing topic.
+    /// The offsets of a topic, of records committed or not and of transaction markers: the sum of high watermarks minus
+    /// log starts. 0 for a missing topic.
     Records(String, Bound),
-    /// The records of a topic in open transactions: the sum of high watermarks minus last stable offsets. 0 for a
-    /// missing topic.
+    /// The offsets of a topic that wait for open transactions: the sum of high watermarks minus last stable offsets. 0
+    /// for a missing topic.
     Uncommitted(String, Bound),
     /// A command in the background has finished.
     Ended(String),

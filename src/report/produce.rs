@@ -82,6 +82,7 @@ mod tests {
                   0      200             0          199
                   4       50            10           59
         Seed: 7
+        Shape: flat
         Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
         Time: 0.100 s, 2,500 orders/s
         Records acknowledged: 250 of 250

@@ -85,6 +85,17 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// Parses a duration: a number with units, as in `500ms` or `1h30m`, or a number of seconds without one, as in `5` or
+/// `0.5`. Every duration that a user writes follows this rule.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    // A number after another unit stays an error: `1h30` could mean minutes or seconds.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let parsed =
+        if is_number { humantime::parse_duration(&format!("{text}s")) } else { humantime::parse_duration(text) };
+    parsed.ok()
+}
+
 /// A size in bytes, in the largest binary unit that it fills: `1 byte`, `512 bytes`, `1.5 KiB`, `64 MiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
@@ -169,6 +180,19 @@ mod tests {
             shown.map(grouped_decimal),
             ["0.00", "999.99", "278,883.30", "x", "1234", "340282366920938463463374607431768211455.00"]
         );
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_seconds() {
+        let millis = |text| parse_duration(text).map(|duration| duration.as_millis());
+        for (text, wanted) in
+            [("1", 1_000), ("0.5", 500), ("90", 90_000), ("500ms", 500), ("1h30m", 5_400_000), ("0", 0)]
+        {
+            assert_eq!(millis(text), Some(wanted), "{text}");
+        }
+        for text in ["", ".", "1.", ".5", "-1", "1h30", "1,5", "soon", "1 2", "99999999999999999999"] {
+            assert_eq!(millis(text), None, "{text}");
+        }
     }
 
     #[test]

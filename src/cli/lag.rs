@@ -12,6 +12,12 @@ pub struct Lag {
     /// Name of a consumer group, used without adding --prefix; repeatable [default: the two groups of this prefix]
     #[arg(long, value_name = "NAME")]
     pub group: Vec<String>,
+    /// Every group of the cluster, in one line each, by lag
+    #[arg(long, conflicts_with = "group")]
+    pub all_groups: bool,
+    /// With `--all-groups`: also the groups without lag, and the partitions of each group
+    #[arg(long, requires = "all_groups")]
+    pub full: bool,
     /// Name of a topic, used without adding --prefix; repeatable [default: all topics with offsets of the group]
     ///
     /// `NAME:0,1` selects some of its partitions.
@@ -20,8 +26,10 @@ pub struct Lag {
     /// Offset up to which lag is counted
     #[arg(long, value_enum, default_value = "read_committed")]
     pub isolation: LagIsolation,
-    /// Repeat at this interval until stopped: a table on a terminal, one line per sample elsewhere
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
+    /// Repeat until stopped, every second or at this interval: a table on a terminal, one line per sample elsewhere
+    // Not `allow_hyphen_values`, which would take the next option as the interval.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "1s", allow_negative_numbers = true,
+        value_parser = duration)]
     pub watch: Option<Duration>,
     /// Exit with code 3 if a group's lag meets this condition, as in `>1000` (messages) or `>30s`, or cannot be
     /// determined; ends --watch

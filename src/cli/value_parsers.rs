@@ -12,7 +12,7 @@ use humantime::Duration;
 
 use crate::domain::EventTime;
 use crate::replay::{FilterError, TopicFilter};
-use crate::units::WrittenNumber;
+use crate::units::{WrittenNumber, parse_duration};
 use crate::workload::MAX_NAMES;
 
 /// A `KEY=VALUE` argument. `Debug` hides it, because the value may be a secret.
@@ -145,19 +145,21 @@ pub(super) fn event_span(text: &str) -> Result<Duration, String> {
 const LONGEST: std::time::Duration = std::time::Duration::from_hours(8_766);
 
 fn within(text: &str, most: std::time::Duration, limit: &str) -> Result<Duration, String> {
-    match text.parse::<Duration>() {
-        Ok(duration) if !duration.is_zero() && *duration <= most => Ok(duration),
-        _ => Err(format!("expected a positive number with a unit, as in 500ms, 30s, 5m or 1h30m, at most {limit}")),
+    match parse_duration(text) {
+        Some(duration) if !duration.is_zero() && duration <= most => Ok(duration.into()),
+        _ => Err(format!(
+            "expected a positive number of seconds, or with a unit as in 500ms, 30s or 1h30m, at most {limit}"
+        )),
     }
 }
 
 /// A duration as above, or in ISO 8601 with days, hours, minutes and seconds as in Kafka's tools: `PT5M`.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let is_iso = text.starts_with(['P', 'p']);
-    let parsed = if is_iso { iso_8601(text).map(Into::into) } else { text.parse::<Duration>().ok() };
-    parsed
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "expected a positive duration, as in 90s, 5m, 1h30m, PT5M or P1DT2H".to_owned())
+    let parsed = if is_iso { iso_8601(text) } else { parse_duration(text) };
+    parsed.filter(|duration| !duration.is_zero()).map(Into::into).ok_or_else(|| {
+        "expected a positive number of seconds, or a duration as in 90s, 5m, 1h30m, PT5M or P1DT2H".to_owned()
+    })
 }
 
 /// `PnDTnHnMn.nS` as in Java's `Duration`, without signs. Years, months and weeks are not allowed.
@@ -202,6 +204,7 @@ mod tests {
         let seconds = |text: &str| span(text).map(|span| span.as_secs_f64());
         for (text, wanted) in [
             ("90s", 90.0),
+            ("90", 90.0),
             ("1h30m", 5_400.0),
             ("PT5M", 300.0),
             ("P1DT2H", 93_600.0),
@@ -231,7 +234,8 @@ mod tests {
             "PT1.S",
             "PT0S",
             "0s",
-            "5",
+            "0",
+            "1h30",
             "PT99999999999999999999S",
             "P999999999999999999D",
             "PTéS",
@@ -269,6 +273,10 @@ mod tests {
         refused(duration, "366d", "at most 1y");
         refused(duration, "0s", "at most 1y");
         refused(event_span, "292277024y", "at most 10000y");
+        refused(duration, "0", "at most 1y");
+        refused(timeout, "1728001", "at most 20d");
+        assert_eq!(timeout("5").map(Into::into), Ok(std::time::Duration::from_secs(5)));
+        assert_eq!(duration("0.5").map(Into::into), Ok(std::time::Duration::from_millis(500)));
         assert!(timeout("20d").is_ok() && duration("1y").is_ok() && event_span("10000y").is_ok());
     }
 

@@ -14,12 +14,17 @@ use crate::lag::{
 use crate::output::OutputFile;
 use crate::report;
 use crate::settings::LagSettings;
+use crate::units::counted;
 
 /// The least time for each wait of a sample in an outage, before the previous sample is shown as stale.
 const MIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The most groups that an error lists.
 const MAX_LISTED: usize = 10;
+
+/// The most time for the age of unread records in a single sample of all groups, in which many groups may have
+/// different positions in one partition.
+const AGES_OF_ALL_GROUPS: Duration = Duration::from_secs(5);
 
 /// Consecutive samples without the age of records before a watch with `--fail-if` ends: one that ran out of time is not
 /// a failure.
@@ -32,17 +37,22 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     let csv = settings.csv.as_deref().map(OutputFile::open).transpose()?;
     let html = settings.html.as_deref().map(OutputFile::open).transpose()?;
     let names = &context.common.names;
-    let of_prefix = settings.groups.is_empty();
+    let of_prefix = settings.groups.is_empty() && !settings.all_groups;
     let groups = if of_prefix {
         vec![names.inventory_group(None), names.analytics_group(None)]
     } else {
         settings.groups.clone()
     };
     let connection = &context.common.connection;
-    let mut sampler =
-        LagSampler::open(connection, groups, settings.topics.clone(), settings.isolation, &context.shutdown)?;
+    let (topics, isolation) = (settings.topics.clone(), settings.isolation);
+    let mut sampler = if settings.all_groups {
+        LagSampler::open_for_all(connection, topics, isolation, &context.shutdown)?
+    } else {
+        LagSampler::open(connection, groups, topics, isolation, &context.shutdown)?
+    };
     if settings.watch.is_none() {
-        sampler = sampler.for_one_sample(connection.timeout);
+        let most = if settings.all_groups { AGES_OF_ALL_GROUPS } else { Duration::MAX };
+        sampler = sampler.for_one_sample(connection.timeout.min(most));
     }
     let mut watch = Watch::new(context, settings, of_prefix);
     let mut ended = watch.run(&mut sampler);
@@ -50,7 +60,8 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
         ended = watch.final_outcome();
     }
     // Earlier samples are written even after a failure.
-    if watch.groups.iter().any(|group| group.last.is_some()) {
+    let is_list_without_groups = settings.all_groups && watch.has_sample && ended.is_ok();
+    if is_list_without_groups || watch.groups.iter().any(|group| group.last.is_some()) {
         watch.finish(report, csv, html)?;
     }
     ended
@@ -58,6 +69,9 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
 
 #[derive(Debug, Default)]
 struct WatchedGroup {
+    name: String,
+    /// Whether the last sample has the group: with `--all-groups`, groups appear and disappear.
+    is_current: bool,
     history: RateWindow,
     samples: Vec<LagPoint>,
     last: Option<GroupLag>,
@@ -75,6 +89,9 @@ struct Watch<'a> {
     settings: &'a LagSettings,
     of_prefix: bool,
     groups: Vec<WatchedGroup>,
+    /// Of all groups, those that may not be described.
+    not_authorized: Vec<String>,
+    has_sample: bool,
     csv: String,
     /// Notes that were already printed.
     printed: BTreeSet<String>,
@@ -93,6 +110,8 @@ impl<'a> Watch<'a> {
             settings,
             of_prefix,
             groups: Vec::new(),
+            not_authorized: Vec::new(),
+            has_sample: false,
             csv: csv_heading(),
             printed: BTreeSet::new(),
             last_sample: Deadline::after(Duration::ZERO),
@@ -120,13 +139,11 @@ impl<'a> Watch<'a> {
             let group_samples = match sampler.sample() {
                 Ok(group_samples) => group_samples,
                 // A watch ends successfully when stopped, even during a sample, unless it has no sample yet.
-                Err(_) if !self.groups.is_empty() && self.context.shutdown.requested().is_some() => {
+                Err(_) if self.has_sample && self.context.shutdown.requested().is_some() => {
                     return Ok(Code::Done);
                 }
                 // In an outage the last sample remains visible with its age; the first sample must succeed.
-                Err(error)
-                    if !self.groups.is_empty() && self.settings.watch.is_some() && error.kind().is_retriable() =>
-                {
+                Err(error) if self.has_sample && self.settings.watch.is_some() && error.kind().is_retriable() => {
                     if !self.outlast_outage(&error, sampler)? {
                         return Ok(Code::Done);
                     }
@@ -135,12 +152,18 @@ impl<'a> Watch<'a> {
                 Err(error) => return Err(error.into()),
             };
             self.adapt_timeout(sampler);
-            let is_nothing = self.groups.is_empty() && self.of_prefix && !group_samples.iter().any(GroupSample::exists);
+            let is_nothing = !self.has_sample && !group_samples.iter().any(GroupSample::exists);
             if is_nothing && self.settings.fail_if.is_none() {
-                return Err(self.no_group(sampler));
+                if self.settings.all_groups {
+                    return Err(self.no_group_at_all(sampler));
+                }
+                if self.of_prefix {
+                    return Err(self.no_group(sampler));
+                }
             }
             self.add(&group_samples, sampler);
-            let failed: Vec<&str> = self.groups.iter().filter_map(|group| group.failed.as_deref()).collect();
+            let mut failed: Vec<String> = self.groups.iter().filter_map(|group| group.failed.clone()).collect();
+            failed.extend(self.unseen_groups(group_samples.is_empty()));
             let failure = (!failed.is_empty()).then(|| self.condition_failure(failed.join("; ")));
             let Some(every) = self.settings.watch else { return failure.map_or(Ok(Code::Done), Err) };
             let open = self.show()?;
@@ -182,7 +205,10 @@ impl<'a> Watch<'a> {
         let open = if self.context.common.json {
             true
         } else if console.stdout_is_terminal() {
-            console.redraw(&format!("{}{stale}\n", report::lag_live_text(&self.shown())))?
+            console.redraw(&format!("{}{stale}\n", self.live_text()))?
+        } else if self.settings.all_groups {
+            let lines = report::lag_groups_lines(&self.shown());
+            console.print(&lines.lines().map(|line| format!("{line}; {stale}\n")).collect::<String>())?
         } else {
             let lines: String =
                 self.shown().iter().map(|group| report::lag_line(group) + "; " + &stale + "\n").collect();
@@ -193,15 +219,26 @@ impl<'a> Watch<'a> {
     }
 
     fn add(&mut self, group_samples: &[GroupSample], sampler: &LagSampler) {
-        self.groups.resize_with(group_samples.len(), WatchedGroup::default);
+        self.has_sample = true;
+        self.not_authorized = sampler.not_authorized().to_vec();
         let mut notes = Vec::new();
-        for (group, sample) in self.groups.iter_mut().zip(group_samples) {
+        notes.extend(self.settings.all_groups.then(|| self.not_authorized_note()).flatten());
+        self.groups.iter_mut().for_each(|group| group.is_current = false);
+        for sample in group_samples {
+            let index = self.groups.iter().position(|group| group.name == sample.group).unwrap_or_else(|| {
+                self.groups.push(WatchedGroup { name: sample.group.clone(), ..WatchedGroup::default() });
+                self.groups.len() - 1
+            });
+            let group = &mut self.groups[index];
+            group.is_current = true;
             let is_first = group.last.is_none();
             // `--fail-if` applies to both groups of a prefix; without it, a missing one is skipped.
             if self.of_prefix && is_first && !sample.exists() && self.settings.fail_if.is_none() {
                 continue;
             }
-            if sample.kind.is_some() {
+            if self.settings.all_groups {
+                // The table has a remark.
+            } else if sample.kind.is_some() {
                 notes.push(format!(
                     "group {} is a share group: it commits no offsets, so its lag is unknown",
                     sample.group
@@ -217,7 +254,9 @@ impl<'a> Watch<'a> {
             }
             group.history.push(sample);
             let mut shown = GroupLag::of(sample, group.history.rates());
-            if let Some(condition) = self.settings.fail_if {
+            // Of all groups, those that cannot have lag do not count.
+            let is_judged = !(self.settings.all_groups && sample.kind.is_some());
+            if let Some(condition) = self.settings.fail_if.filter(|_| is_judged) {
                 let verdict = condition.check(sample, self.settings.allow_missing);
                 group.unknown = None;
                 match verdict {
@@ -265,16 +304,24 @@ impl<'a> Watch<'a> {
         if self.context.common.json {
             return Ok(true);
         }
-        let groups = self.shown();
         if console.stdout_is_terminal() {
-            return console.redraw(&report::lag_live_text(&groups));
+            return console.redraw(&self.live_text());
+        }
+        let groups = self.shown();
+        if self.settings.all_groups {
+            return console.print(&report::lag_groups_lines(&groups));
         }
         let lines: String = groups.iter().map(|group| report::lag_line(group) + "\n").collect();
         console.print(&lines)
     }
 
     fn shown(&self) -> Vec<GroupLag> {
-        self.groups.iter().filter_map(|group| group.last.clone()).collect()
+        self.groups.iter().filter(|group| group.is_current).filter_map(|group| group.last.clone()).collect()
+    }
+
+    fn live_text(&self) -> String {
+        let groups = self.shown();
+        if self.settings.all_groups { report::lag_groups_live_text(&groups) } else { report::lag_live_text(&groups) }
     }
 
     /// Prints the result and writes the files.
@@ -287,14 +334,26 @@ impl<'a> Watch<'a> {
         if let Some(csv) = csv {
             csv.finish(&self.csv)?;
         }
+        if self.settings.all_groups {
+            // In the order of their first samples so far.
+            self.groups.sort_by(|left, right| left.name.cmp(&right.name));
+        }
         let groups: Vec<GroupLag> = self
             .groups
             .drain(..)
             .filter_map(|group| Some(GroupLag { samples: group.samples, ..group.last? }))
             .collect();
         // A watch has already shown its text.
-        let text = if self.settings.watch.is_some() { String::new() } else { report::lag_report(&groups) };
+        let text = if self.settings.watch.is_some() {
+            String::new()
+        } else if self.settings.all_groups {
+            report::lag_groups_report(&groups, self.settings.full)
+        } else {
+            report::lag_report(&groups)
+        };
         let document = match <[GroupLag; 1]>::try_from(groups) {
+            Ok([group]) if self.settings.all_groups => LagDocument::all(vec![group], self.not_authorized.clone()),
+            Err(groups) if self.settings.all_groups => LagDocument::all(groups, self.not_authorized.clone()),
             Ok([group]) if self.settings.groups.len() == 1 => LagDocument::one(group),
             Ok([group]) => LagDocument::several(vec![group]),
             Err(groups) => LagDocument::several(groups),
@@ -311,10 +370,14 @@ impl<'a> Watch<'a> {
         for group in &self.settings.groups {
             command.extend([" --group ", group]);
         }
+        let of = if self.settings.all_groups { "all groups".to_owned() } else { self.settings.groups.join(", ") };
+        if self.settings.all_groups {
+            command.push_str(" --all-groups");
+        }
         if let Some(every) = self.settings.watch {
             command.extend([" --watch ", &humantime::format_duration(every).to_string()]);
         }
-        self.context.page_facts(command, self.settings.groups.join(", "))
+        self.context.page_facts(command, of)
     }
 
     /// The failure of a condition that is met or unknown.
@@ -327,6 +390,47 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Why the condition cannot be evaluated for groups that no sample has.
+    fn unseen_groups(&self, has_no_group: bool) -> Option<String> {
+        let condition = self.settings.fail_if.filter(|_| self.settings.all_groups)?;
+        if let Some(note) = self.not_authorized_note() {
+            return Some(format!("--fail-if {condition} cannot be evaluated for all groups: {note}"));
+        }
+        let is_missing = has_no_group && !self.settings.allow_missing;
+        is_missing.then(|| format!("--fail-if {condition} cannot be evaluated: {}", self.nothing()))
+    }
+
+    fn not_authorized_note(&self) -> Option<String> {
+        let groups = &self.not_authorized;
+        (!groups.is_empty()).then(|| {
+            format!(
+                "no permission to describe {}: {} (kafka-acls --add --operation DESCRIBE --group NAME)",
+                counted(groups.len() as u64, "group"),
+                listed(groups)
+            )
+        })
+    }
+
+    /// What a sample without a group means.
+    fn nothing(&self) -> &'static str {
+        if self.settings.topics.is_empty() {
+            "the cluster has no consumer group that this principal may see"
+        } else {
+            "no consumer group that this principal may see has an offset or a member on these topics"
+        }
+    }
+
+    fn no_group_at_all(&mut self, sampler: &LagSampler) -> Failure {
+        self.not_authorized = sampler.not_authorized().to_vec();
+        if let Some(note) = self.not_authorized_note() {
+            return Failure::new(Code::Denied, note)
+                .hint("grant DESCRIBE on each group, or on a prefix of their names");
+        }
+        Failure::new(Code::Refused, self.nothing()).hint(
+            "a group exists as long as it has members or committed offsets; with ACLs, DESCRIBE on it makes it visible",
+        )
+    }
+
     fn no_group(&self, sampler: &LagSampler) -> Failure {
         let names = &self.context.common.names;
         let failure = Failure::new(
@@ -335,9 +439,7 @@ impl<'a> Watch<'a> {
         );
         let hint = match sampler.group_names() {
             Ok(groups) if !groups.is_empty() => {
-                let more = if groups.len() > MAX_LISTED { ", …" } else { "" };
-                let groups: Vec<_> = groups.iter().take(MAX_LISTED).map(|name| report::printable(name)).collect();
-                format!("choose one with --group; the cluster has {}{more}", groups.join(", "))
+                format!("choose one with --group, or --all-groups; the cluster has {}", listed(&groups))
             }
             _ => {
                 "run `foodstream inventory` or `foodstream analytics` first, or choose a group with --group".to_owned()
@@ -345,6 +447,13 @@ impl<'a> Watch<'a> {
         };
         failure.hint(hint)
     }
+}
+
+/// The first names.
+fn listed(groups: &[String]) -> String {
+    let more = if groups.len() > MAX_LISTED { ", …" } else { "" };
+    let groups: Vec<_> = groups.iter().take(MAX_LISTED).map(|name| report::printable(name)).collect();
+    format!("{}{more}", groups.join(", "))
 }
 
 fn met(condition: Condition, group: &GroupLag) -> String {

@@ -7,16 +7,23 @@ use rdkafka::types::RDKafkaConfRes;
 use super::native;
 use crate::secrets::REDACTED;
 
-/// A property that only the program may set.
+/// A property that only the program sets.
 struct Owned {
     name: &'static str,
-    /// Values of the user that match what the program sets.
+    /// Values of the user that match what the program sets; the first one is shown.
     agreeing: &'static [&'static str],
     reason: &'static str,
+    /// What to use instead, if there is something.
+    instead: Option<&'static str>,
 }
 
 const fn owned(name: &'static str, agreeing: &'static [&'static str], reason: &'static str) -> Owned {
-    Owned { name, agreeing, reason }
+    Owned { name, agreeing, reason, instead: None }
+}
+
+/// As [`owned`], with an option that sets what the property would.
+const fn replaced(name: &'static str, reason: &'static str, instead: &'static str) -> Owned {
+    Owned { name, agreeing: &[], reason, instead: Some(instead) }
 }
 
 const BY_TRANSACTION: &str = "offsets are committed in the transaction that holds their results";
@@ -25,17 +32,13 @@ const OWNED: &[Owned] = &[
     owned("isolation.level", &["read_committed"], "every reader of this program reads committed records only"),
     owned("enable.auto.commit", &["false"], BY_TRANSACTION),
     owned("enable.auto.offset.store", &["false"], BY_TRANSACTION),
-    owned(
-        "auto.commit.interval.ms",
-        &[],
-        "offsets are committed in the transaction that holds their results; use --commit-interval",
-    ),
+    replaced("auto.commit.interval.ms", BY_TRANSACTION, "--commit-interval of inventory"),
     owned("auto.offset.reset", &["none", "error"], "a missing offset must be refused, not guessed"),
     owned("enable.idempotence", &["true"], "every producer of this program is idempotent"),
     owned("acks", &["all", "-1"], "every producer of this program waits for all in-sync replicas"),
-    owned("transactional.id", &[], "it decides which process fences which; use --instance-id"),
-    owned("group.id", &[], "use --group"),
-    owned("group.instance.id", &[], "use --instance-id"),
+    replaced("transactional.id", "it decides which process fences which", "--instance-id of inventory and analytics"),
+    replaced("group.id", "each command has its own group", "--group of inventory, analytics, replay and lag"),
+    replaced("group.instance.id", "it also decides the transactional id", "--instance-id of inventory and analytics"),
     owned("group.protocol", &["classic"], "transactions are tested with the classic protocol"),
     owned("partition.assignment.strategy", &[], "partition p of both topics must go to one member"),
     owned("partitioner", &["murmur2", "murmur2_random"], "keys must land where Java's murmur2 puts them"),
@@ -46,10 +49,22 @@ const OWNED: &[Owned] = &[
     owned("log.queue", &[], "the program reads librdkafka's log from it"),
 ];
 
+/// Why the user may not set a property, and what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnedProperty {
+    /// The value that the program sets, if it is always the same. A file may have it.
+    pub value: Option<&'static str>,
+    /// Why only the program sets it.
+    pub reason: &'static str,
+    /// What to use instead, if there is something.
+    pub instead: Option<&'static str>,
+}
+
 /// Why the user may not set a property; `None` when the user may.
 #[must_use]
-pub fn owned_property(name: &str) -> Option<&'static str> {
-    OWNED.iter().find(|owned| owned.name == name).map(|owned| owned.reason)
+pub fn owned_property(name: &str) -> Option<OwnedProperty> {
+    let owned = OWNED.iter().find(|owned| owned.name == name)?;
+    Some(OwnedProperty { value: owned.agreeing.first().copied(), reason: owned.reason, instead: owned.instead })
 }
 
 /// Whether a value is the one that the program sets for this property anyway.
@@ -218,7 +233,11 @@ pub fn check_property(name: &str, value: &str) -> Result<(), PropertyError> {
     let mut config = ClientConfig::new();
     config.set(name, value);
     let Err(error) = config.create_native_config() else { return Ok(()) };
-    let hidden = |text: String| if is_secret(name) && !value.is_empty() { text.replace(value, REDACTED) } else { text };
+    let hidden = |text: String| {
+        // Some messages end with a line break.
+        let text = text.trim_end();
+        if is_secret(name) && !value.is_empty() { text.replace(value, REDACTED) } else { text.to_owned() }
+    };
     Err(match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, text, ..) => PropertyError::Unknown(text),
         KafkaError::ClientConfig(_, text, ..) if NOT_BUILT_IN.iter().any(|part| text.contains(part)) => {

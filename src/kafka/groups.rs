@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Rd};
 
 use super::TopicPartition;
 use super::acl::{Operation, Permission};
-use super::error::{self, Cause, Error};
+use super::error::{self, Error};
 use super::error_codes::{ErrorKind, kind_of};
 use super::inspector::Inspector;
 use super::native_groups::{self, CommittedOffset, GroupDescription};
@@ -20,8 +20,8 @@ type Offsets = Result<Vec<(TopicPartition, i64)>, Error>;
 /// The state of a group that does not exist.
 pub(super) const DEAD: &str = "Dead";
 
-/// How many groups are asked for their offsets in parallel.
-const AT_A_TIME: usize = 16;
+/// How many groups one request or one set of requests is about, so that each is answered quickly.
+const AT_A_TIME: usize = 100;
 
 /// A consumer group and its topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl Inspector {
     pub fn groups(&self) -> Result<Vec<GroupListing>, Error> {
         let listed = self.listed()?;
         let names: Vec<&str> = listed.keys().map(String::as_str).collect();
-        let descriptions = if names.is_empty() { Vec::new() } else { self.describe_each(&names)? };
-        let offsets = self.all_committed_of(&names);
+        let descriptions = self.describe_each(&names)?;
+        let offsets = self.all_committed(&names)?;
         let mut groups = Vec::with_capacity(names.len());
         for (((name, listed), description), offsets) in listed.iter().zip(descriptions).zip(offsets) {
             let facts = facts(name, listed, description, offsets)?;
@@ -117,18 +117,35 @@ impl Inspector {
         Ok(groups)
     }
 
-    /// Every committed offset of some groups, in their order. Several are requested in parallel: a cluster may have
-    /// many groups, and a broker may be slow.
-    fn all_committed_of(&self, groups: &[&str]) -> Vec<Offsets> {
-        let share = groups.len().div_ceil(AT_A_TIME).max(1);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = groups
-                .chunks(share)
-                .map(|groups| scope.spawn(|| groups.iter().map(|group| self.all_committed(group)).collect::<Vec<_>>()))
-                .collect();
-            let panicked = || vec![Err(Error::new(Cause::Broken("a thread that asked for offsets panicked")))];
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
-        })
+    /// Every committed offset of some groups, in their order, each with its own error. It does not wait for open
+    /// transactions, whose pending offsets are not included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::groups`].
+    pub(super) fn all_committed(&self, groups: &[&str]) -> Result<Vec<Offsets>, Error> {
+        let mut found = Vec::with_capacity(groups.len());
+        for groups in groups.chunks(AT_A_TIME) {
+            let needs: Vec<Permission> =
+                groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
+            let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            let doing = match groups {
+                [group] => format!("reading the offsets of {group}"),
+                _ => "reading the offsets of groups".to_owned(),
+            };
+            let answers = self.ask_coordinator(&doing, &needs, move |client, bound| {
+                let found = native_groups::committed(client.client().native_ptr(), &names, bound);
+                let found: Vec<_> = found.map_err(KafkaError::AdminOp)?.into_iter().map(known_offsets).collect();
+                all_or_retry(found)
+            })?;
+            let failed = |group: &str, code: Rd| {
+                let (doing, needs) =
+                    (format!("reading the offsets of {group}"), [Permission::group(group, Operation::Describe)]);
+                error::of_code(code, &code.to_string(), &doing, &needs, &self.context.errors)
+            };
+            found.extend(groups.iter().zip(answers).map(|(group, answer)| answer.map_err(|code| failed(group, code))));
+        }
+        Ok(found)
     }
 
     /// Requires that this principal may see groups, whether they exist or not: a list leaves out hidden groups, which
@@ -171,18 +188,18 @@ impl Inspector {
     }
 
     /// As [`Inspector::describe`], with an error per group.
-    fn describe_each(&self, groups: &[&str]) -> Result<Vec<Result<GroupDescription, Rd>>, Error> {
-        let needs: Vec<Permission> =
-            groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
-        let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        self.ask_coordinator("asking for the state of groups", &needs, move |client, bound| {
-            let found = native_groups::describe(client.client().native_ptr(), &names, bound);
-            let found = found.map_err(KafkaError::AdminOp)?;
-            match found.iter().find_map(|found| found.as_ref().err().filter(|code| kind_of(**code).is_retriable())) {
-                Some(code) => Err(KafkaError::AdminOp(*code)),
-                None => Ok(found),
-            }
-        })
+    pub(super) fn describe_each(&self, groups: &[&str]) -> Result<Vec<Result<GroupDescription, Rd>>, Error> {
+        let mut found = Vec::with_capacity(groups.len());
+        for groups in groups.chunks(AT_A_TIME) {
+            let needs: Vec<Permission> =
+                groups.iter().map(|group| Permission::group(*group, Operation::Describe)).collect();
+            let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            found.extend(self.ask_coordinator("asking for the state of groups", &needs, move |client, bound| {
+                let found = native_groups::describe(client.client().native_ptr(), &names, bound);
+                all_or_retry(found.map_err(KafkaError::AdminOp)?)
+            })?);
+        }
+        Ok(found)
     }
 
     /// The id of the member that has a `group.instance.id` (KIP-345).
@@ -199,24 +216,9 @@ impl Inspector {
         Ok(holder.map(|member| member.id))
     }
 
-    /// Every committed offset of a group, in no particular order. It does not wait for open transactions, whose pending
-    /// offsets are not included.
-    ///
-    /// # Errors
-    ///
-    /// As [`Inspector::describe`].
-    pub(super) fn all_committed(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>, Error> {
-        let needs = [Permission::group(group, Operation::Describe)];
-        let name = group.to_owned();
-        self.ask_coordinator(&format!("reading the offsets of {group}"), &needs, move |client, bound| {
-            let found: Vec<CommittedOffset> =
-                native_groups::committed(client.client().native_ptr(), &name, bound).map_err(KafkaError::AdminOp)?;
-            let mut offsets = Vec::with_capacity(found.len());
-            for (topic_partition, offset) in found {
-                offsets.extend(offset.map_err(KafkaError::AdminOp)?.map(|offset| (topic_partition, offset)));
-            }
-            Ok(offsets)
-        })
+    /// The names of the cluster's groups with their states, as [`Inspector::groups`] lists them, sorted by name.
+    pub(super) fn names_and_states(&self) -> Result<Vec<(String, String)>, Error> {
+        Ok(self.listed()?.into_iter().map(|(name, listed)| (name, listed.state)).collect())
     }
 
     /// The names of the cluster's consumer groups that this principal may see, sorted; an empty name is left out.
@@ -245,6 +247,23 @@ impl Inspector {
             Ok(by_name(groups.map(|group| (group.name(), group.state()))))
         })
     }
+}
+
+/// The results of several groups, unless one of them may be better in the next attempt.
+fn all_or_retry<T>(results: Vec<Result<T, Rd>>) -> Result<Vec<Result<T, Rd>>, KafkaError> {
+    let retriable =
+        |result: &Result<T, Rd>| result.as_ref().err().copied().filter(|code| kind_of(*code).is_retriable());
+    results.iter().find_map(retriable).map_or(Ok(()), |code| Err(KafkaError::AdminOp(code)))?;
+    Ok(results)
+}
+
+/// The partitions with a committed offset.
+fn known_offsets(answer: Result<Vec<CommittedOffset>, Rd>) -> Result<Vec<(TopicPartition, i64)>, Rd> {
+    let mut offsets = Vec::new();
+    for (topic_partition, offset) in answer? {
+        offsets.extend(offset?.map(|offset| (topic_partition, offset)));
+    }
+    Ok(offsets)
 }
 
 /// Groups by name: librdkafka rejects a request that names a group twice.
@@ -288,6 +307,7 @@ fn facts(
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::Cause;
     use super::*;
 
     fn listed(count: usize) -> Listed {

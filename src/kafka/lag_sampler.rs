@@ -13,7 +13,7 @@ use super::inspector::Inspector;
 use super::native_groups::GroupDescription;
 use super::next_record::{NextRecordReader, Request};
 use crate::clock::{self, Deadline};
-use crate::lag::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, PartitionSample};
+use crate::lag::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, Owner, PartitionSample};
 use crate::shutdown::Shutdown;
 
 /// The most time for the next unread records in one sample of many.
@@ -24,6 +24,9 @@ const MIN_NEXT_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the broker may not know a topic that it has just listed.
 const MISSING_TOPIC_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The group id of the clients where no group is named; they never join it.
+const CLIENT_GROUP: &str = "foodstream-lag";
 
 /// How long the list of topics and partition counts is cached.
 const TOPICS_AGE: Duration = Duration::from_secs(5);
@@ -43,7 +46,9 @@ pub struct LagSampler {
     inspector: Inspector,
     next_records: NextRecordReader,
     next_record_timeout: Duration,
-    groups: Vec<String>,
+    groups: GroupChoice,
+    /// Groups that the last sample left out, because this principal may not describe them.
+    not_authorized: Vec<String>,
     choices: Vec<TopicChoice>,
     isolation: Isolation,
     shutdown: Shutdown,
@@ -52,13 +57,30 @@ pub struct LagSampler {
     topics_known: Option<Deadline>,
 }
 
+/// The groups of the samples.
+#[derive(Debug)]
+enum GroupChoice {
+    /// These groups, which need not exist.
+    Named(Vec<String>),
+    /// Those that exist when a sample is taken.
+    All,
+}
+
 /// A group's description and committed offsets.
 struct DescribedGroup {
+    name: String,
     description: GroupDescription,
     kind: Option<GroupKind>,
     at_millis: i64,
     committed: BTreeMap<TopicPartition, i64>,
-    owners: BTreeMap<TopicPartition, String>,
+    owners: BTreeMap<TopicPartition, Owner>,
+}
+
+impl DescribedGroup {
+    /// The partitions with a committed offset, and those that are assigned to a member.
+    fn own(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.committed.keys().chain(self.owners.keys())
+    }
 }
 
 impl LagSampler {
@@ -75,14 +97,41 @@ impl LagSampler {
         isolation: Isolation,
         shutdown: &Shutdown,
     ) -> Result<Self, Error> {
-        let Some(first) = groups.first() else {
+        let Some(first) = groups.first().cloned() else {
             return Err(Error::new(Cause::Configuration("no group to sample".to_owned())));
         };
+        Self::with_groups(connection, &first, GroupChoice::Named(groups), choices, isolation, shutdown)
+    }
+
+    /// As [`LagSampler::open`], for every group that the cluster lists when a sample is taken. With choices a sample has
+    /// only groups with an offset or a member on one of these partitions.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 when librdkafka rejects the configuration.
+    pub fn open_for_all(
+        connection: &Connection,
+        choices: Vec<TopicChoice>,
+        isolation: Isolation,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Error> {
+        Self::with_groups(connection, CLIENT_GROUP, GroupChoice::All, choices, isolation, shutdown)
+    }
+
+    fn with_groups(
+        connection: &Connection,
+        client_group: &str,
+        groups: GroupChoice,
+        choices: Vec<TopicChoice>,
+        isolation: Isolation,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            inspector: Inspector::open(connection, first, shutdown)?,
-            next_records: NextRecordReader::open(connection, first, isolation)?,
+            inspector: Inspector::open(connection, client_group, shutdown)?,
+            next_records: NextRecordReader::open(connection, client_group, isolation)?,
             next_record_timeout: NEXT_RECORD_TIMEOUT,
             groups,
+            not_authorized: Vec::new(),
             choices,
             isolation,
             shutdown: shutdown.clone(),
@@ -109,7 +158,7 @@ impl LagSampler {
         self.inspector = self.inspector.with_timeout(bound);
     }
 
-    /// Samples every group in the given order. State and members come first, then committed offsets, then end offsets,
+    /// Samples every group in the given order, all groups by name. State and members come first, then committed offsets, then end offsets,
     /// so that a group that consumes during the sample never appears to be ahead of the log.
     ///
     /// # Errors
@@ -122,35 +171,108 @@ impl LagSampler {
         if self.topics_known.is_none_or(|known| known.has_passed()) {
             self.refresh_topics()?;
         }
-        let names: Vec<&str> = self.groups.iter().map(String::as_str).collect();
-        let descriptions = self.inspector.describe(&names)?;
-        let mut groups = Vec::with_capacity(descriptions.len());
-        for (group, description) in self.groups.iter().zip(descriptions) {
-            let owners = description.members.iter().flat_map(|member| {
-                member.partitions.iter().map(|topic_partition| (topic_partition.clone(), member.id.clone()))
-            });
-            let owners = owners.collect();
-            let at_millis = clock::wall_millis();
-            let committed: BTreeMap<_, _> = self.inspector.all_committed(group)?.into_iter().collect();
-            // librdkafka does not support share groups: described as a consumer group one is dead, but it is listed.
-            let is_share = description.state == DEAD && committed.is_empty() && self.inspector.is_listed(group)?;
-            let kind = is_share.then_some(GroupKind::Share);
-            groups.push(DescribedGroup { description, kind, at_millis, committed, owners });
-        }
-        let topic_partitions: BTreeSet<TopicPartition> =
-            groups.iter().flat_map(|group| group.committed.keys().chain(group.owners.keys())).cloned().collect();
-        if topic_partitions.iter().any(|topic_partition| !self.topics.contains_key(&topic_partition.topic)) {
+        let groups = match &self.groups {
+            GroupChoice::Named(names) => self.named_groups(names)?,
+            GroupChoice::All => {
+                let (groups, not_authorized) = self.all_groups()?;
+                self.not_authorized = not_authorized;
+                groups
+            }
+        };
+        let unlisted = |topic_partition: &TopicPartition| !self.topics.contains_key(&topic_partition.topic);
+        if groups.iter().flat_map(DescribedGroup::own).any(unlisted) {
             self.refresh_topics()?;
         }
         let chosen = self.chosen()?;
-        let topic_partitions: Vec<BTreeSet<TopicPartition>> =
-            groups.iter().map(|group| self.topic_partitions(group, chosen.as_ref())).collect();
-        let bounds = self.bounds(&topic_partitions.iter().flatten().cloned().collect())?;
-        let mut samples = Vec::with_capacity(groups.len());
-        for (index, (group, topic_partitions)) in groups.into_iter().zip(topic_partitions).enumerate() {
-            samples.push(self.group(index, group, topic_partitions, &bounds, &bound)?);
-        }
+        let is_chosen = |group: &DescribedGroup| match (&self.groups, &chosen) {
+            (GroupChoice::All, Some(chosen)) => group.own().any(|topic_partition| chosen.contains(topic_partition)),
+            _ => true,
+        };
+        let groups: Vec<(DescribedGroup, BTreeSet<TopicPartition>)> = groups
+            .into_iter()
+            .filter(is_chosen)
+            .map(|group| {
+                let topic_partitions = self.topic_partitions(&group, chosen.as_ref());
+                (group, topic_partitions)
+            })
+            .collect();
+        let all: BTreeSet<TopicPartition> = groups.iter().flat_map(|(_, partitions)| partitions).cloned().collect();
+        let bounds = self.bounds(&all)?;
+        let mut samples: Vec<GroupSample> = groups
+            .into_iter()
+            .map(|(group, topic_partitions)| group_sample(group, topic_partitions, &bounds, self.isolation))
+            .collect();
+        self.add_next_records(&mut samples, bound.remaining().max(MIN_NEXT_RECORD_TIMEOUT))?;
         Ok(samples)
+    }
+
+    fn named_groups(&self, names: &[String]) -> Result<Vec<DescribedGroup>, Error> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let descriptions = self.inspector.describe(&names)?;
+        let at_millis = clock::wall_millis();
+        let offsets = self.inspector.all_committed(&names)?;
+        let groups = names.iter().zip(descriptions).zip(offsets);
+        groups.map(|((name, description), offsets)| self.described(name, description, offsets?, at_millis)).collect()
+    }
+
+    /// Every group of the cluster, and the names of those that this principal may not describe. A list of groups leaves
+    /// out groups that it may not see at all.
+    fn all_groups(&self) -> Result<(Vec<DescribedGroup>, Vec<String>), Error> {
+        let listed = self.inspector.names_and_states()?;
+        let names: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
+        let descriptions = self.inspector.describe_each(&names)?;
+        let at_millis = clock::wall_millis();
+        let offsets = self.inspector.all_committed(&names)?;
+        let (mut groups, mut not_authorized) = (Vec::with_capacity(names.len()), Vec::new());
+        for (((name, state), description), offsets) in listed.iter().zip(descriptions).zip(offsets) {
+            let offsets = match offsets {
+                Ok(offsets) => offsets,
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    not_authorized.push(name.clone());
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Stopped => return Err(error),
+                // Not a consumer group: a share group, or a name that Kafka no longer allows.
+                Err(_) => Vec::new(),
+            };
+            // What cannot be described, such as the empty name of old clients, has the listed state.
+            let unknown = |_| GroupDescription { state: state.clone(), members: Vec::new() };
+            let group = self.described(name, description.unwrap_or_else(unknown), offsets, at_millis)?;
+            // A group that was deleted since the list.
+            let is_gone = group.description.state == DEAD && group.kind.is_none() && group.committed.is_empty();
+            groups.extend((!is_gone).then_some(group));
+        }
+        Ok((groups, not_authorized))
+    }
+
+    fn described(
+        &self,
+        name: &str,
+        description: GroupDescription,
+        offsets: Vec<(TopicPartition, i64)>,
+        at_millis: i64,
+    ) -> Result<DescribedGroup, Error> {
+        let owners = description.members.iter().flat_map(|member| {
+            let owner = Owner {
+                member_id: member.id.clone(),
+                instance_id: member.instance_id.clone(),
+                client_id: member.client.clone(),
+                host: member.host.clone(),
+            };
+            member.partitions.iter().map(move |topic_partition| (topic_partition.clone(), owner.clone()))
+        });
+        let owners = owners.collect();
+        let committed: BTreeMap<_, _> = offsets.into_iter().collect();
+        // librdkafka does not support share groups: described as a consumer group one is dead, but it is listed.
+        let is_share = description.state == DEAD && committed.is_empty() && self.inspector.is_listed(name)?;
+        let kind = is_share.then_some(GroupKind::Share);
+        Ok(DescribedGroup { name: name.to_owned(), description, kind, at_millis, committed, owners })
+    }
+
+    /// Groups that the last sample of all groups left out, because this principal may not describe them.
+    #[must_use]
+    pub fn not_authorized(&self) -> &[String] {
+        &self.not_authorized
     }
 
     /// Topics that this principal may not read, as far as known: the age of their records is unknown.
@@ -206,18 +328,16 @@ impl LagSampler {
         group: &DescribedGroup,
         chosen: Option<&BTreeSet<TopicPartition>>,
     ) -> BTreeSet<TopicPartition> {
-        let own = group.committed.keys().chain(group.owners.keys());
-        match chosen {
-            Some(chosen) => chosen.clone(),
-            // A group consumes whole topics: next to its offsets, a partition without one is part of the sample.
-            None => own
-                .flat_map(|topic_partition| {
-                    let count = self.topics.get(&topic_partition.topic).copied().unwrap_or(0);
-                    let whole = (0..count).map(|partition| TopicPartition::new(&topic_partition.topic, partition));
-                    whole.chain([topic_partition.clone()])
-                })
-                .collect(),
+        if let Some(chosen) = chosen {
+            return chosen.clone();
         }
+        // A group consumes whole topics: next to its offsets, a partition without one is part of the sample.
+        let topics: BTreeSet<&str> = group.own().map(|topic_partition| topic_partition.topic.as_str()).collect();
+        let whole = topics.into_iter().flat_map(|topic| {
+            let count = self.topics.get(topic).copied().unwrap_or(0);
+            (0..count).map(move |partition| TopicPartition::new(topic, partition))
+        });
+        whole.chain(group.own().cloned()).collect()
     }
 
     /// Log start, last stable offset and high watermark of those partitions that exist.
@@ -257,64 +377,58 @@ impl LagSampler {
         }
     }
 
-    fn group(
-        &mut self,
-        index: usize,
-        group: DescribedGroup,
-        topic_partitions: BTreeSet<TopicPartition>,
-        bounds: &BTreeMap<TopicPartition, LogBounds>,
-        bound: &Deadline,
-    ) -> Result<GroupSample, Error> {
-        let DescribedGroup { description, kind, at_millis, committed, mut owners } = group;
-        let mut partitions: Vec<PartitionSample> = topic_partitions
-            .into_iter()
-            .map(|topic_partition| PartitionSample {
-                committed: committed.get(&topic_partition).copied(),
-                bounds: bounds.get(&topic_partition).copied(),
-                owner: owners.remove(&topic_partition),
-                next: NextRecord::Unknown,
-                topic: topic_partition.topic,
-                partition: topic_partition.partition,
-            })
-            .collect();
+    /// Adds the next record of each partition with unread offsets.
+    fn add_next_records(&mut self, samples: &mut [GroupSample], bound: Duration) -> Result<(), Error> {
         let isolation = self.isolation;
-        let mut lagging: Vec<(&mut PartitionSample, Request)> = partitions
-            .iter_mut()
-            .filter_map(|partition| {
-                let (committed, bounds) = (partition.committed?, partition.bounds?);
-                let lags = matches!(partition.lag(isolation), Lag::Messages(messages) if messages > 0);
-                let request = Request {
-                    topic_partition: TopicPartition::new(&partition.topic, partition.partition),
-                    position: committed.max(bounds.log_start),
-                    end: bounds.end(isolation),
-                };
-                lags.then_some((partition, request))
-            })
-            .collect();
-        // Everything up to the end was deleted: no record is left.
-        lagging.retain_mut(|(partition, request)| {
-            let something = request.position < request.end;
-            if !something {
-                partition.next = NextRecord::Absent;
+        let (mut lagging, mut requests) = (Vec::new(), Vec::new());
+        for partition in samples.iter_mut().flat_map(|sample| &mut sample.partitions) {
+            let (Some(committed), Some(bounds)) = (partition.committed, partition.bounds) else { continue };
+            if !matches!(partition.lag(isolation), Lag::Messages(messages) if messages > 0) {
+                continue;
             }
-            something
-        });
-        let requests: Vec<Request> = lagging.iter().map(|(_, request)| request.clone()).collect();
+            let (position, end) = (committed.max(bounds.log_start), bounds.end(isolation));
+            if position >= end {
+                // Everything up to the end was deleted: no record is left.
+                partition.next = NextRecord::Absent;
+                continue;
+            }
+            let topic_partition = TopicPartition::new(&partition.topic, partition.partition);
+            requests.push(Request { topic_partition, position, end });
+            lagging.push(partition);
+        }
         let stopped = || self.shutdown.requested().is_some();
-        let bound = bound.remaining().max(MIN_NEXT_RECORD_TIMEOUT);
-        for ((partition, _), next) in
-            lagging.into_iter().zip(self.next_records.next(index, &requests, bound, &stopped)?)
-        {
+        for (partition, next) in lagging.into_iter().zip(self.next_records.next(&requests, bound, &stopped)?) {
             partition.next = next;
         }
-        Ok(GroupSample {
-            group: self.groups[index].clone(),
-            state: if kind.is_some() { "Unknown".to_owned() } else { description.state },
-            members: description.members.len(),
-            kind,
-            isolation,
-            at_millis,
-            partitions,
+        Ok(())
+    }
+}
+
+fn group_sample(
+    group: DescribedGroup,
+    topic_partitions: BTreeSet<TopicPartition>,
+    bounds: &BTreeMap<TopicPartition, LogBounds>,
+    isolation: Isolation,
+) -> GroupSample {
+    let DescribedGroup { name, description, kind, at_millis, committed, mut owners } = group;
+    let partitions = topic_partitions
+        .into_iter()
+        .map(|topic_partition| PartitionSample {
+            committed: committed.get(&topic_partition).copied(),
+            bounds: bounds.get(&topic_partition).copied(),
+            owner: owners.remove(&topic_partition),
+            next: NextRecord::Unknown,
+            topic: topic_partition.topic,
+            partition: topic_partition.partition,
         })
+        .collect();
+    GroupSample {
+        group: name,
+        state: if kind.is_some() { "Unknown".to_owned() } else { description.state },
+        members: description.members.len(),
+        kind,
+        isolation,
+        at_millis,
+        partitions,
     }
 }

@@ -52,8 +52,8 @@ pub use acl::{Operation, Permission, Resource};
 pub use admin::{Admin, TopicSpec};
 pub use background_drop::BackgroundDrop;
 pub use client_properties::{
-    PropertyError, canonical_name, check_property, is_credential, is_secret, matches_owned_value, owned_property,
-    property_names,
+    OwnedProperty, PropertyError, canonical_name, check_property, is_credential, is_secret, matches_owned_value,
+    owned_property, property_names,
 };
 pub use connection::{Connection, LogSink, check_timeouts};
 pub use error::Error;

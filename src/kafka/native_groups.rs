@@ -4,7 +4,7 @@
 //! offsets are limited to given partitions and the client's own group.
 #![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafka;
 
 use super::TopicPartition;
-use super::native_admin::{AdminRequest, COORDINATOR_BOUND, c_names, check};
+use super::native_admin::{AdminEvent, AdminRequest, COORDINATOR_BOUND, c_names, check};
+use crate::clock::Deadline;
 
 /// The description of a group by its coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,21 +42,39 @@ pub type CommittedOffset = (TopicPartition, Result<Option<i64>, RDKafkaErrorCode
 /// The result of deleting a group.
 pub type DeletedGroup = (String, Result<(), RDKafkaErrorCode>);
 
-/// All committed offsets of a group, without waiting for pending transactions (the request does not require stable
-/// offsets).
-pub fn committed(client: *mut RDKafka, group: &str, bound: Duration) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
-    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+/// All committed offsets of some groups, in their order, without waiting for pending transactions (the requests do not
+/// require stable offsets). librdkafka takes one group per request, so the requests are sent at once and answered
+/// together.
+pub fn committed(
+    client: *mut RDKafka,
+    groups: &[String],
+    bound: Duration,
+) -> Result<Vec<Result<Vec<CommittedOffset>, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+    let deadline = Deadline::after(bound);
+    let requests: Vec<AdminRequest> = c_names(groups)?.iter().map(|name| request_committed(client, name)).collect();
+    let answer = |request: &AdminRequest| match request.answer(deadline.remaining()) {
+        // The other answers would be waited for in vain.
+        Err(RDKafkaErrorCode::OperationTimedOut) if deadline.has_passed() => Err(RDKafkaErrorCode::OperationTimedOut),
+        answer => Ok(answer.and_then(|answer| committed_offsets(&answer))),
+    };
+    requests.iter().map(answer).collect()
+}
+
+fn request_committed(client: *mut RDKafka, group: &CStr) -> AdminRequest {
     let kind = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
     let request = AdminRequest::new(client, kind, COORDINATOR_BOUND);
     // SAFETY: the name lives through the call and is copied, as is the request, which is destroyed here; null
     // partitions mean all of them; options and queue are live.
     unsafe {
-        let mut requests = [rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), ptr::null())];
+        let mut requests = [rd::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), ptr::null())];
         rd::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, request.options, request.queue);
         rd::rd_kafka_ListConsumerGroupOffsets_destroy(requests[0]);
     }
-    let answer = request.answer(bound)?;
-    // SAFETY: the result belongs to this request and lives to the end of the block; everything kept from it is copied.
+    request
+}
+
+fn committed_offsets(answer: &AdminEvent) -> Result<Vec<CommittedOffset>, RDKafkaErrorCode> {
+    // SAFETY: the result belongs to the event and lives as long; everything kept from it is copied.
     unsafe {
         let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(answer.event());
         if result.is_null() {

@@ -22,7 +22,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// How often an unreadable batch is fetched before the error is returned.
 const ATTEMPTS: u32 = 4;
 
-/// A partition with unread offsets from `position` to before `end`.
+/// A partition that a group has read up to `position`, with unread offsets up to `end`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub topic_partition: TopicPartition,
@@ -36,6 +36,27 @@ struct Cached {
     from: i64,
     offset: i64,
     found: Found,
+}
+
+impl Cached {
+    /// Whether it holds for a group at this position.
+    fn covers(&self, position: i64) -> bool {
+        (self.from..=self.offset).contains(&position)
+    }
+}
+
+/// Adds what was found, in place of what it includes.
+fn add(known: &mut Vec<Cached>, found: Cached) {
+    known.retain(|known| !(found.from <= known.from && known.offset <= found.offset));
+    known.push(found);
+}
+
+/// A part of a partition to read: it has no record from `from` to before `position`.
+#[derive(Debug, Clone, Copy)]
+struct Unread {
+    from: i64,
+    position: i64,
+    end: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +75,8 @@ enum Found {
 pub struct NextRecordReader {
     queue: BatchQueue,
     consumer: ManuallyDrop<BaseConsumer<Context>>,
-    /// By group index and partition, as each group has its own positions.
-    known: BTreeMap<(usize, TopicPartition), Cached>,
+    /// What was found in each partition; several groups may have different positions in it.
+    known: BTreeMap<TopicPartition, Vec<Cached>>,
     /// Whether the client has fetched the cluster's metadata.
     has_metadata: bool,
     /// Topics that this principal may not read.
@@ -111,55 +132,78 @@ impl NextRecordReader {
     /// A cached record is not read again until the group's position is past it.
     pub fn next(
         &mut self,
-        reader: usize,
         requests: &[Request],
         bound: Duration,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<NextRecord>, Error> {
-        let mut missing: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
-        for Request { topic_partition, position, end } in requests {
-            if self.answer(reader, topic_partition, *position, *end) == NextRecord::Unknown
-                && !self.forbidden.contains(&topic_partition.topic)
-            {
-                // Do not read again where the cache shows no record.
-                let from = match self.known.get(&(reader, topic_partition.clone())) {
-                    Some(known) if known.found == Found::End && (known.from..=known.offset).contains(position) => {
-                        known.offset
-                    }
-                    _ => {
-                        let fresh = Cached { from: *position, offset: *position, found: Found::End };
-                        self.known.insert((reader, topic_partition.clone()), fresh);
-                        *position
-                    }
-                };
-                missing.insert(topic_partition.clone(), (from, *end));
+        let deadline = Deadline::after(bound);
+        let mut pending: Vec<&Request> = requests.iter().filter(|it| self.answer(it) == NextRecord::Unknown).collect();
+        loop {
+            pending.retain(|request| !self.forbidden.contains(&request.topic_partition.topic));
+            // A read has one position for each partition. The lowest comes first, because its record may be the next
+            // one of further groups.
+            let mut lowest: BTreeMap<TopicPartition, Unread> = BTreeMap::new();
+            for request in &pending {
+                let unread = self.unread(request);
+                let first = lowest.entry(request.topic_partition.clone()).or_insert(unread);
+                if unread.position < first.position {
+                    *first = unread;
+                }
             }
+            if lowest.is_empty() || deadline.has_passed() || stopped() {
+                break;
+            }
+            let positions: BTreeMap<TopicPartition, i64> =
+                lowest.iter().map(|(topic_partition, unread)| (topic_partition.clone(), unread.position)).collect();
+            self.read(lowest, deadline.remaining(), stopped)?;
+            pending.retain(|request| {
+                let is_higher = |position: &i64| self.unread(request).position > *position;
+                self.answer(request) == NextRecord::Unknown
+                    && positions.get(&request.topic_partition).is_some_and(is_higher)
+            });
         }
-        if !missing.is_empty() {
-            self.read(reader, missing, bound, stopped)?;
-        }
-        Ok(requests
-            .iter()
-            .map(|request| self.answer(reader, &request.topic_partition, request.position, request.end))
-            .collect())
+        let answers = requests.iter().map(|request| self.answer(request)).collect();
+        self.forget_all_but(requests);
+        Ok(answers)
     }
 
-    fn answer(&self, reader: usize, topic_partition: &TopicPartition, position: i64, end: i64) -> NextRecord {
-        match self.known.get(&(reader, topic_partition.clone())) {
-            Some(Cached { from, offset, found }) if *from <= position && position <= *offset => match found {
-                // A record at or after the end belongs to a topic that was deleted and created again.
-                Found::Record(millis) if *offset < end => NextRecord::Timestamp(*millis),
-                Found::End if *offset >= end => NextRecord::Absent,
-                _ => NextRecord::Unknown,
-            },
-            _ => NextRecord::Unknown,
+    /// Where to read for a request: not again where the cache shows no record.
+    fn unread(&self, Request { topic_partition, position, end }: &Request) -> Unread {
+        let known = self.known.get(topic_partition).into_iter().flatten();
+        let empty = known.filter(|known| known.found == Found::End && known.covers(*position));
+        match empty.max_by_key(|known| known.offset) {
+            Some(known) => Unread { from: known.from, position: known.offset, end: *end },
+            None => Unread { from: *position, position: *position, end: *end },
         }
+    }
+
+    fn answer(&self, Request { topic_partition, position, end }: &Request) -> NextRecord {
+        let known = self.known.get(topic_partition).into_iter().flatten().filter(|known| known.covers(*position));
+        let answers = known.map(|known| match known.found {
+            // A record at or after the end belongs to a topic that was deleted and created again.
+            Found::Record(millis) if known.offset < *end => NextRecord::Timestamp(millis),
+            Found::End if known.offset >= *end => NextRecord::Absent,
+            _ => NextRecord::Unknown,
+        });
+        answers.into_iter().find(|answer| *answer != NextRecord::Unknown).unwrap_or(NextRecord::Unknown)
+    }
+
+    /// Drops what answers none of the requests: groups have read past it.
+    fn forget_all_but(&mut self, requests: &[Request]) {
+        let mut positions: BTreeMap<&TopicPartition, Vec<i64>> = BTreeMap::new();
+        for request in requests {
+            positions.entry(&request.topic_partition).or_default().push(request.position);
+        }
+        self.known.retain(|topic_partition, known| {
+            let positions = positions.get(topic_partition).map_or(&[][..], Vec::as_slice);
+            known.retain(|known| positions.iter().any(|position| known.covers(*position)));
+            !known.is_empty()
+        });
     }
 
     fn read(
         &mut self,
-        reader: usize,
-        mut missing: BTreeMap<TopicPartition, (i64, i64)>,
+        mut missing: BTreeMap<TopicPartition, Unread>,
         bound: Duration,
         stopped: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
@@ -172,10 +216,10 @@ impl NextRecordReader {
             self.has_metadata = true;
             drop(self.consumer.fetch_metadata(None, bound));
         }
-        let assign = |missing: &BTreeMap<TopicPartition, (i64, i64)>| {
+        let assign = |missing: &BTreeMap<TopicPartition, Unread>| {
             let mut list = TopicPartitionList::with_capacity(missing.len());
-            for (topic_partition, (from, _)) in missing {
-                list.add_partition_offset(&topic_partition.topic, topic_partition.partition, Offset::Offset(*from))?;
+            for (TopicPartition { topic, partition }, unread) in missing {
+                list.add_partition_offset(topic, *partition, Offset::Offset(unread.position))?;
             }
             self.consumer.assign(&list)
         };
@@ -188,19 +232,18 @@ impl NextRecordReader {
                 BatchItem::Record { topic, partition, offset, timestamp, .. } => {
                     let topic_partition = TopicPartition { topic: topic.name(), partition };
                     // Only the first record of a partition counts.
-                    if missing.remove(&topic_partition).is_some()
-                        && let Some(known) = known.get_mut(&(reader, topic_partition))
-                    {
-                        (known.offset, known.found) = (offset, timestamp.map_or(Found::NoTimestamp, Found::Record));
+                    if let Some(unread) = missing.remove(&topic_partition) {
+                        let found = timestamp.map_or(Found::NoTimestamp, Found::Record);
+                        add(known.entry(topic_partition).or_default(), Cached { from: unread.from, offset, found });
                     }
                 }
                 BatchItem::PartitionEof { topic, partition, offset } => {
                     let topic_partition = TopicPartition { topic: topic.name(), partition };
-                    if missing.get(&topic_partition).is_some_and(|(_, end)| offset >= *end) {
-                        missing.remove(&topic_partition);
-                        if let Some(known) = known.get_mut(&(reader, topic_partition)) {
-                            known.offset = offset;
-                        }
+                    if missing.get(&topic_partition).is_some_and(|unread| offset >= unread.end)
+                        && let Some(unread) = missing.remove(&topic_partition)
+                    {
+                        let empty = Cached { from: unread.from, offset, found: Found::End };
+                        add(known.entry(topic_partition).or_default(), empty);
                     }
                 }
                 BatchItem::Error { topic: Some(topic), code, .. } if kind_of(code) == ErrorKind::Denied => {
@@ -213,7 +256,7 @@ impl NextRecordReader {
                 {
                     let topic_partition = TopicPartition { topic: topic.name(), partition };
                     // A batch after the next record does not matter here.
-                    if missing.get(&topic_partition).is_some_and(|(_, end)| offset < *end) {
+                    if missing.get(&topic_partition).is_some_and(|unread| offset < unread.end) {
                         unreadable.get_or_insert(Cause::Unreadable { topic_partition, offset, code, message: text });
                     }
                 }

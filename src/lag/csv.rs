@@ -5,7 +5,7 @@ use super::sample::GroupSample;
 use super::{GroupLag, PartitionLag};
 use crate::printable::printable;
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 19] = [
     "at",
     "group",
     "state",
@@ -22,6 +22,9 @@ const COLUMNS: [&str; 16] = [
     "lost",
     "beyond_end",
     "owner",
+    "instance_id",
+    "client_id",
+    "host",
 ];
 
 /// The header line, with its line break.
@@ -54,6 +57,9 @@ pub fn csv_rows(sample: &GroupSample) -> String {
             number(row.lost),
             row.beyond_end.to_string(),
             text(row.owner.as_deref().unwrap_or_default()),
+            text(row.instance_id.as_deref().unwrap_or_default()),
+            text(row.client_id.as_deref().unwrap_or_default()),
+            text(row.host.as_deref().unwrap_or_default()),
         ]
     }))
 }
@@ -96,10 +102,10 @@ mod tests {
             ],
         );
         insta::assert_snapshot!(csv_heading() + &csv_rows(&seen), @r"
-        at,group,state,isolation,topic,partition,committed,log_start,end,last_stable_offset,high_watermark,messages,seconds,lost,beyond_end,owner
-        1970-01-01T00:00:10.000Z,readers,Empty,read_committed,orders,0,3,5,9,9,9,6,1.500,2,false,
-        1970-01-01T00:00:10.000Z,readers,Empty,read_committed,orders,1,,0,9,9,9,,,,false,
-        1970-01-01T00:00:10.000Z,readers,Empty,read_committed,orders,2,12,0,9,9,9,,,0,true,
+        at,group,state,isolation,topic,partition,committed,log_start,end,last_stable_offset,high_watermark,messages,seconds,lost,beyond_end,owner,instance_id,client_id,host
+        1970-01-01T00:00:10.000Z,readers,Empty,read_committed,orders,0,3,5,9,9,9,6,1.500,2,false,,,,
+        1970-01-01T00:00:10.000Z,readers,Empty,read_committed,orders,1,,0,9,9,9,,,,false,,,,
+        1970-01-01T00:00:10.000Z,readers,Empty,read_committed,orders,2,12,0,9,9,9,,,0,true,,,,
         ");
         assert_eq!(csv_rows(&group(0, vec![])), "");
     }

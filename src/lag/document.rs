@@ -30,10 +30,13 @@ pub struct LagDocument {
 pub enum Groups {
     /// One group, requested by name.
     One(Box<GroupLag>),
-    /// Several groups, or those of a prefix.
+    /// Several groups, those of a prefix, or all.
     Several {
-        /// In the order of the request.
+        /// In the order of the request, or by name if all were requested.
         groups: Vec<GroupLag>,
+        /// Of all groups, those that the cluster lists and this principal may not describe, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_authorized: Vec<String>,
     },
 }
 
@@ -47,7 +50,13 @@ impl LagDocument {
     /// The document of several groups.
     #[must_use]
     pub const fn several(groups: Vec<GroupLag>) -> Self {
-        Self { schema: LagSchema::Version1, groups: Groups::Several { groups } }
+        Self::all(groups, Vec::new())
+    }
+
+    /// The document of all groups of a cluster, with the names of those that may not be described.
+    #[must_use]
+    pub const fn all(groups: Vec<GroupLag>, not_authorized: Vec<String>) -> Self {
+        Self { schema: LagSchema::Version1, groups: Groups::Several { groups, not_authorized } }
     }
 }
 
@@ -130,6 +139,15 @@ pub struct PartitionLag {
     pub beyond_end: bool,
     /// The id of the member that it is assigned to.
     pub owner: Option<String>,
+    /// `group.instance.id` of that member, if it is static.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// `client.id` of that member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Host of that member, as the broker names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// A group at one moment of a `--watch`.
@@ -194,7 +212,10 @@ impl PartitionLag {
             ahead_seconds: seen.ahead_seconds(sample.isolation, sample.at_millis),
             lost: seen.lost(),
             beyond_end: matches!(lag, Lag::BeyondEnd(_)),
-            owner: seen.owner.clone(),
+            owner: seen.owner.as_ref().map(|owner| owner.member_id.clone()),
+            instance_id: seen.owner.as_ref().and_then(|owner| owner.instance_id.clone()),
+            client_id: seen.owner.as_ref().map(|owner| owner.client_id.clone()),
+            host: seen.owner.as_ref().map(|owner| owner.host.clone()),
         }
     }
 }
@@ -229,7 +250,7 @@ fn rounded(number: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::lag::sample_tests::{group, partition};
-    use crate::lag::{NextRecord, RateWindow};
+    use crate::lag::{NextRecord, Owner, RateWindow};
 
     #[test]
     fn one_group_is_flattened_and_several_are_a_list() {
@@ -279,5 +300,28 @@ mod tests {
             let text = serde_json::to_string(&document).expect("JSON");
             assert_eq!(serde_json::from_str::<LagDocument>(&text).expect("read again"), document);
         }
+        let all = LagDocument::all(Vec::new(), vec!["hidden".to_owned()]);
+        let json = serde_json::to_string(&all).expect("JSON");
+        assert_eq!(json, r#"{"schema":"foodstream.lag/1","groups":[],"not_authorized":["hidden"]}"#);
+    }
+
+    #[test]
+    fn an_assigned_partition_has_its_member() {
+        let owner = Owner {
+            member_id: "one-5f".to_owned(),
+            instance_id: Some("one".to_owned()),
+            client_id: "rdkafka".to_owned(),
+            host: "/192.0.2.7".to_owned(),
+        };
+        let assigned = |owner| PartitionSample { owner, ..partition(Some(3), 5, 9, NextRecord::Unknown) };
+        let dynamic = Owner { instance_id: None, ..owner.clone() };
+        let group = GroupLag::of(&group(0, vec![assigned(Some(owner)), assigned(Some(dynamic)), assigned(None)]), None);
+        let json = serde_json::to_value(&group.partitions).expect("JSON");
+        let member =
+            |index: usize| ["owner", "instance_id", "client_id", "host"].map(|name| json[index].get(name).cloned());
+        let text = |text: &str| Some(serde_json::Value::from(text));
+        assert_eq!(member(0), [text("one-5f"), text("one"), text("rdkafka"), text("/192.0.2.7")]);
+        assert_eq!(member(1), [text("one-5f"), None, text("rdkafka"), text("/192.0.2.7")]);
+        assert_eq!(member(2), [Some(serde_json::Value::Null), None, None, None]);
     }
 }

@@ -16,4 +16,4 @@ pub use condition::{Condition, ConditionResult, UnknownReason};
 pub use csv::{csv_heading, csv_rows};
 pub use document::{GroupLag, Groups, LagDocument, LagPoint, LagSchema, PartitionLag};
 pub use rates::{RateWindow, Rates, Trend};
-pub use sample::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, PartitionSample};
+pub use sample::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, Owner, PartitionSample};

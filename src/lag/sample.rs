@@ -67,8 +67,21 @@ pub struct PartitionSample {
     pub bounds: Option<LogBounds>,
     /// The next record that the group could read.
     pub next: NextRecord,
-    /// The id of the member that it is assigned to.
-    pub owner: Option<String>,
+    /// The member that it is assigned to.
+    pub owner: Option<Owner>,
+}
+
+/// The member of a group that a partition is assigned to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The id that the group's coordinator gave it.
+    pub member_id: String,
+    /// `group.instance.id` of a static member.
+    pub instance_id: Option<String>,
+    /// Its `client.id`.
+    pub client_id: String,
+    /// Its host, as the broker names it: `/192.0.2.7`.
+    pub host: String,
 }
 
 /// Start and ends of a partition's log.

@@ -49,7 +49,8 @@ pub fn lag_total(group: &GroupLag) -> String {
     total(group)
 }
 
-fn group_text(group: &GroupLag, rows: usize) -> String {
+/// A group with at most this many of its partitions.
+pub(super) fn group_text(group: &GroupLag, rows: usize) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     write_group(&mut out, group, rows).unwrap_or_default();
@@ -83,27 +84,61 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
         return Ok(());
     }
     let shown = most_lagging(&group.partitions, rows);
-    let columns = ["partition", "committed", "end", "lag", "seconds", "lost"].map(|name| (name, Align::Right));
-    let [partition, committed, end, lag, seconds, lost] = columns;
-    let mut table =
-        TextTable::new([("topic", Align::Left), partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
-    for row in &shown {
-        table.row([
-            printable(&row.topic).into(),
-            row.partition.to_string(),
-            number(row.committed),
-            number(row.end),
-            if row.beyond_end { "beyond".to_owned() } else { number(row.messages) },
-            row.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}")),
-            number(row.lost),
-            remark(row),
-        ]);
-    }
-    write!(out, "{table}")?;
+    // A live text has no width to spare.
+    let has_members = rows == usize::MAX && group.partitions.iter().any(|row| row.owner.is_some());
+    write!(out, "{}", if has_members { table_with_members(&shown) } else { table(&shown) })?;
     match group.partitions.len() - shown.len() {
         0 => Ok(()),
         more => writeln!(out, "  and {} with less lag", counted(more as u64, "more partition")),
     }
+}
+
+const COLUMNS: [(&str, Align); 7] = [
+    ("topic", Align::Left),
+    ("partition", Align::Right),
+    ("committed", Align::Right),
+    ("end", Align::Right),
+    ("lag", Align::Right),
+    ("seconds", Align::Right),
+    ("lost", Align::Right),
+];
+
+fn cells(row: &PartitionLag) -> [String; COLUMNS.len()] {
+    [
+        printable(&row.topic).into(),
+        row.partition.to_string(),
+        number(row.committed),
+        number(row.end),
+        if row.beyond_end { "beyond".to_owned() } else { number(row.messages) },
+        row.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}")),
+        number(row.lost),
+    ]
+}
+
+fn table(rows: &[&PartitionLag]) -> String {
+    let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
+    let mut table = TextTable::new([topic, partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
+    for row in rows {
+        let [topic, partition, committed, end, lag, seconds, lost] = cells(row);
+        table.row([topic, partition, committed, end, lag, seconds, lost, remark(row)]);
+    }
+    table.to_string()
+}
+
+/// As [`table`], with the member of each partition: the name of a static one, otherwise its id, as in Kafka's tool.
+fn table_with_members(rows: &[&PartitionLag]) -> String {
+    let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
+    let [owner, host, client, remarks] = ["owner", "host", "client", ""].map(|name| (name, Align::Left));
+    let mut table =
+        TextTable::new([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remarks]);
+    for row in rows {
+        let [topic, partition, committed, end, lag, seconds, lost] = cells(row);
+        let text = |text: Option<&String>| text.map_or_else(|| "-".to_owned(), |text| printable(text).into_owned());
+        let [owner, host, client] =
+            [row.instance_id.as_ref().or(row.owner.as_ref()), row.host.as_ref(), row.client_id.as_ref()].map(text);
+        table.row([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remark(row)]);
+    }
+    table.to_string()
 }
 
 /// At most `limit` rows, in their order: those with unknown or large lag are preferred.
@@ -115,7 +150,7 @@ fn most_lagging(rows: &[PartitionLag], limit: usize) -> Vec<&PartitionLag> {
     order.into_iter().map(|index| &rows[index]).collect()
 }
 
-fn total(group: &GroupLag) -> String {
+pub(super) fn total(group: &GroupLag) -> String {
     let unknown = counted(group.without_number as u64, "partition");
     let messages = match group.messages {
         None if group.kind.is_some() => return "a share group, which commits no offsets".to_owned(),
@@ -140,7 +175,7 @@ fn rates(group: &GroupLag) -> Option<String> {
     Some(format!("{}/s produced, {}/s consumed, {trend}", whole(produced), whole(consumed)))
 }
 
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     if seconds <= 0.0 {
         return "0 s".to_owned();
     }
@@ -175,7 +210,7 @@ fn remark(row: &PartitionLag) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lag::{GroupSample, LogBounds, NextRecord, PartitionSample, RateWindow};
+    use crate::lag::{GroupSample, LogBounds, NextRecord, Owner, PartitionSample, RateWindow};
 
     fn partition(
         topic: &str,
@@ -240,6 +275,33 @@ mod tests {
             "Group: readers, a share group, which commits no offsets\n"
         );
         assert!(lag_line(&share).ends_with("readers: a share group, which commits no offsets"));
+    }
+
+    #[test]
+    fn assigned_partitions_have_their_member() {
+        let owner = Owner {
+            member_id: "rdkafka-5f\u{1b}".to_owned(),
+            instance_id: None,
+            client_id: "foodstream".to_owned(),
+            host: "/192.0.2.7".to_owned(),
+        };
+        let fixed = Owner { instance_id: Some("one".to_owned()), ..owner.clone() };
+        let mut partitions: Vec<PartitionSample> = (0..3)
+            .map(|number| partition("orders", number, Some(9), [0, 9, 9], NextRecord::Unknown))
+            .chain([partition("orders", 3, None, [0, 9, 9], NextRecord::Unknown)])
+            .collect();
+        (partitions[0].owner, partitions[1].owner) = (Some(owner), Some(fixed));
+        let group = [GroupLag::of(&sample(0, partitions), None)];
+        insta::assert_snapshot!(lag_report(&group), @r"
+        Group: readers, Stable, 1 member
+        Lag: 0 messages, 0 s behind, unknown for 1 partition (to the last stable offset)
+          topic   partition  committed  end  lag  seconds  lost  owner             host        client
+          orders          0          9    9    0      0.0     0  rdkafka-5f\u{1b}  /192.0.2.7  foodstream
+          orders          1          9    9    0      0.0     0  one               /192.0.2.7  foodstream
+          orders          2          9    9    0      0.0     0  -                 -           -
+          orders          3          -    9    -        -     -  -                 -           -           no commit
+        ");
+        assert!(!lag_live_text(&group).contains("owner"), "a live text has no width to spare");
     }
 
     #[test]

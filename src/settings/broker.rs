@@ -9,6 +9,7 @@ use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::Connection;
 use crate::local_broker::BrokerTarget;
+use crate::units::parse_duration;
 
 pub const IDLE_VARIABLE: &str = "FOODSTREAM_BROKER_IDLE";
 
@@ -35,14 +36,10 @@ const LONGEST_IDLE: Duration = Duration::from_hours(8_766);
 /// The idle time of a background broker, from the environment.
 pub(super) fn idle(arguments: Option<&str>) -> Result<Duration, Failure> {
     let Some(arguments) = arguments.filter(|arguments| !arguments.is_empty()) else { return Ok(DEFAULT_IDLE) };
-    let idle = arguments
-        .parse::<humantime::Duration>()
-        .ok()
-        .map(Duration::from)
-        .filter(|idle| !idle.is_zero() && *idle <= LONGEST_IDLE);
+    let idle = parse_duration(arguments).filter(|idle| !idle.is_zero() && *idle <= LONGEST_IDLE);
     idle.ok_or_else(|| {
         usage(format!("{IDLE_VARIABLE}={arguments}: invalid duration"))
-            .hint("use a positive number with a unit, as in 500ms, 30s, 5m or 1h30m, at most 1y")
+            .hint("use a positive number of seconds, or with a unit as in 500ms, 30s or 1h30m, at most 1y")
     })
 }
 
@@ -96,7 +93,8 @@ mod tests {
     fn the_idle_time_is_a_duration() {
         assert_eq!(idle(None), Ok(Duration::from_secs(30)));
         assert_eq!(idle(Some("5m")), Ok(Duration::from_mins(5)));
-        for arguments in ["30", "0s", "soon"] {
+        assert_eq!(idle(Some("30")), Ok(Duration::from_secs(30)));
+        for arguments in ["0", "0s", "soon"] {
             assert!(idle(Some(arguments)).expect_err(arguments).message.contains("FOODSTREAM_BROKER_IDLE"));
         }
     }

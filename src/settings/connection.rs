@@ -9,12 +9,13 @@ use super::addresses::{self, InvalidAddress};
 use super::java_names;
 use super::login_module::MODULE;
 use super::mapping::Mapping;
-use super::precedence::{Properties, PropertySource, PropertyValue, place, shown_name};
+use super::precedence::{Properties, PropertySource, PropertyValue, named, place, shown_name};
 use super::{java_properties, tls_needs, tls_stores, usage};
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
-    Connection, HAS_TLS, LogSink, PropertyError, canonical_name, check_property, is_credential, is_secret,
+    Connection, HAS_TLS, LogSink, OwnedProperty, PropertyError, canonical_name, check_property, is_credential,
+    is_secret,
     matches_owned_value, owned_property, property_names,
 };
 use crate::local_broker::BrokerTarget;
@@ -143,9 +144,9 @@ impl Collector {
         if is_credential(name) {
             self.secrets.add(value);
         }
-        let here = place(&source, name);
+        let here = named(&source, shown_name(name));
         let mapping = java_names::mapping(name, value)
-            .map_err(|refusal| usage(format!("{here}: {name}: {}", refusal.message)).hint(refusal.hint))?;
+            .map_err(|refusal| usage(format!("{here}: {}", refusal.message)).hint(refusal.hint))?;
         match mapping {
             Some(Mapping::As(list)) => {
                 for (key, value) in list {
@@ -153,18 +154,18 @@ impl Collector {
                 }
             }
             Some(Mapping::Unneeded(reason)) => {
-                self.details.push(format!("{here}: {name} is a Java setting that is not needed: {reason}"));
+                self.details.push(format!("{here} is a Java setting that is not needed: {reason}"));
             }
-            Some(Mapping::Ignored(reason)) => self.warnings.push(format!("{here}: {name} is ignored: {reason}")),
+            Some(Mapping::Ignored(reason)) => self.warnings.push(format!("{here} is ignored: {reason}")),
             None => {
                 let key = canonical_name(name);
-                if let Some(reason) = owned_property(key) {
+                if let Some(owned) = owned_property(key) {
                     // The file may also serve other programs.
                     if matches!(source, PropertySource::File { .. }) && matches_owned_value(key, value) {
-                        self.details.push(format!("{here}: {name} has the value that the program sets anyway"));
+                        self.details.push(format!("{here} has the value that the program sets anyway"));
                         return Ok(());
                     }
-                    return Err(usage(format!("{here}: the program owns this property: {reason}")).hint("omit it"));
+                    return Err(refusal_of_owned(&source, name, owned));
                 }
                 self.insert(key, value.to_owned(), source, (key != name).then(|| name.to_owned()));
             }
@@ -234,14 +235,22 @@ impl Collector {
             if java_names::STORES.contains(&setting.key.as_str()) || setting.key == MODULE {
                 continue;
             }
-            if let Err(PropertyError::Unknown(reason)) = check_property(&setting.key, "") {
+            if let Err(PropertyError::Unknown(_)) = check_property(&setting.key, "") {
+                const LIST: &str = "see the list of properties in librdkafka's CONFIGURATION.md";
                 let nearest = nearest(&setting.key);
-                let message = nearest.is_some() || shown_name(&setting.key).is_some();
-                // The message of librdkafka contains the name.
-                let reason = if message { reason } else { "unknown property".to_owned() };
-                let suggestion = nearest.map_or_else(String::new, |known| format!("did you mean {known}? "));
-                return Err(usage(format!("{}: {}", setting.place(), printable(&reason)))
-                    .hint(format!("{suggestion}see the list of properties in librdkafka's CONFIGURATION.md")));
+                // A name that resembles a known one is not a secret.
+                let here = match &nearest {
+                    Some(_) => named(&setting.source, Some(&setting.key)),
+                    None => setting.named(),
+                };
+                let hint = match nearest {
+                    Some(known) if owned_property(canonical_name(&known)).is_some() => {
+                        format!("did you mean {known}? only the program sets that property: omit it")
+                    }
+                    Some(known) => format!("did you mean {known}? {LIST}"),
+                    None => LIST.to_owned(),
+                };
+                return Err(usage(format!("{here}: unknown property")).hint(hint));
             }
         }
         Ok(())
@@ -362,6 +371,22 @@ impl Collector {
     }
 }
 
+/// The refusal of a property that only the program sets.
+fn refusal_of_owned(source: &PropertySource, name: &str, owned: OwnedProperty) -> Failure {
+    let OwnedProperty { value, reason, instead } = owned;
+    let to = value.map_or_else(String::new, |value| format!(", to {value}"));
+    let omit = match source {
+        PropertySource::File { .. } => "remove this line".to_owned(),
+        _ => format!("omit -X {name}"),
+    };
+    let hint = match (source, value, instead) {
+        (PropertySource::File { .. }, Some(value), _) => format!("{omit}, or write {name}={value}"),
+        (.., Some(instead)) => format!("{omit}, and use {instead}"),
+        _ => omit,
+    };
+    usage(format!("{}: the program sets this property itself{to}: {reason}", named(source, Some(name)))).hint(hint)
+}
+
 /// Whether a property concerns tokens of an identity provider or the connection to it.
 fn is_for_tokens(key: &str) -> bool {
     key.starts_with("sasl.oauthbearer.") || key.starts_with("https.")
@@ -384,7 +409,9 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
 /// The most similar known name, if one is similar enough.
 fn nearest(name: &str) -> Option<String> {
     let known = property_names().into_iter().chain(java_names::names().map(str::to_owned));
-    let (distance, known) = known.map(|known| (strsim::damerau_levenshtein(name, &known), known)).min()?;
+    // Names are in lower case.
+    let name = name.to_ascii_lowercase();
+    let (distance, known) = known.map(|known| (strsim::damerau_levenshtein(&name, &known), known)).min()?;
     (distance <= (name.len() / 5).clamp(1, 3)).then_some(known)
 }
 

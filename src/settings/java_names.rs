@@ -162,7 +162,7 @@ pub(super) fn mapping(name: &str, value: &str) -> Result<Option<Mapping>, Mappin
         "partitioner.ignore.keys" if value.eq_ignore_ascii_case("false") => Mapping::Unneeded("keys are not ignored"),
         "partitioner.class" | "partitioner.ignore.keys" => {
             return Err(MappingError::new(
-                "the program owns this property: records must be in the partition that Java's murmur2 gives",
+                "the program sets the partitioner itself: records must be in the partition that Java's murmur2 gives",
                 "omit it",
             ));
         }

@@ -14,8 +14,12 @@ const SHORTEST_WATCH: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone)]
 pub struct LagSettings {
-    /// Full group names; empty for the groups of the prefix.
+    /// Full group names; empty for the groups of the prefix, or all groups.
     pub groups: Vec<String>,
+    /// Every group of the cluster.
+    pub all_groups: bool,
+    /// Show the partitions of each group, and groups without lag.
+    pub full: bool,
     /// Topics; empty for all with offsets of a group.
     pub topics: Vec<TopicChoice>,
     pub isolation: Isolation,
@@ -49,6 +53,8 @@ pub fn lag(arguments: &cli::Lag) -> Result<LagSettings, Failure> {
     });
     Ok(LagSettings {
         groups,
+        all_groups: arguments.all_groups,
+        full: arguments.full,
         topics,
         isolation: match arguments.isolation {
             LagIsolation::ReadCommitted => Isolation::ReadCommitted,
@@ -104,6 +110,28 @@ mod tests {
         let choice = |topic: &str, partitions| TopicChoice { topic: topic.to_owned(), partitions };
         assert_eq!(settings.topics, [choice("t", None), choice("u", Some(vec![2, 0]))]);
         assert_eq!(settings.isolation, Isolation::ReadCommitted);
+    }
+
+    #[test]
+    fn a_watch_has_an_interval() {
+        let watch = |args: &[&str]| resolve(args).expect("resolved").watch;
+        assert_eq!(watch(&[]), None);
+        assert_eq!(watch(&["--watch", "2"]), Some(Duration::from_secs(2)));
+        assert_eq!(watch(&["--watch", "0.5"]), Some(Duration::from_millis(500)));
+        assert_eq!(watch(&["--watch=250ms"]), Some(Duration::from_millis(250)));
+        // Without a value, the next option is not taken as one.
+        for args in
+            [&["--watch"][..], &["--watch", "--fail-if", ">5"], &["--watch", "-q"], &["--all-groups", "--watch"]]
+        {
+            assert_eq!(watch(args), Some(Duration::from_secs(1)), "{args:?}");
+        }
+        let refused = |args: &[&str]| {
+            let args = ["foodstream", "lag"].iter().chain(args);
+            Cli::try_parse_from(args).expect_err("refused").to_string()
+        };
+        assert!(refused(&["--watch", "-5"]).contains("'-5' for '--watch"), "{}", refused(&["--watch", "-5"]));
+        assert!(refused(&["--all-groups", "--group", "x"]).contains("cannot be used with"));
+        assert!(refused(&["--full"]).contains("--all-groups"));
     }
 
     #[test]

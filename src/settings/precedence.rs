@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::kafka::{is_secret, owned_property};
+use crate::kafka::{is_secret, property_names};
 use crate::report::printable;
 use crate::secrets::REDACTED;
 
@@ -69,6 +69,11 @@ impl PropertyValue {
         place(&self.source, self.alias.as_ref().unwrap_or(&self.key))
     }
 
+    /// The place with the name, as in [`named`].
+    pub fn named(&self) -> String {
+        named(&self.source, shown_name(self.alias.as_ref().unwrap_or(&self.key)))
+    }
+
     /// Place and value, for an error about a value that is not secret.
     pub fn with_value(&self, value: &str) -> String {
         match &self.source {
@@ -95,12 +100,22 @@ pub(super) fn place(source: &PropertySource, name: &str) -> String {
     }
 }
 
+/// The place of a setting with its name, for an error about the name: `-X acks` or `client.properties:12: acks`.
+pub(super) fn named(source: &PropertySource, name: Option<&str>) -> String {
+    match (source, name) {
+        (PropertySource::Property, Some(name)) => format!("-X {}", printable(name)),
+        (source, Some(name)) => format!("{source}: {}", printable(name)),
+        (source, None) => source.to_string(),
+    }
+}
+
 /// The name, if it is known or looks like a property name. Other text may be part of a secret, such as an unjoined line
 /// of a key.
 pub(super) fn shown_name(name: &str) -> Option<&str> {
     let byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
     let plausible = name.len() <= 60 && name.bytes().all(byte) && name.contains('.');
-    (plausible || owned_property(name).is_some()).then_some(name)
+    let known = || !name.contains('.') && property_names().iter().any(|known| known == name);
+    (plausible || known()).then_some(name)
 }
 
 /// All values of each property, in order of precedence.
@@ -216,7 +231,9 @@ mod tests {
 
     #[test]
     fn only_property_names_are_shown() {
-        assert_eq!(shown_name("sasl.pasword"), Some("sasl.pasword"));
+        for name in ["sasl.pasword", "acks", "debug"] {
+            assert_eq!(shown_name(name), Some(name));
+        }
         for name in ["MIIEvQIBADANBgkqhki", "hunter2", "", "a.b c"] {
             assert_eq!(shown_name(name), None);
         }

@@ -8,7 +8,7 @@ use crate::scenario::{LagSample, LagSeries, PartitionLagSample};
 pub(super) fn over_time(document: &LagDocument) -> (Vec<LagSeries>, f64) {
     let groups = match &document.groups {
         Groups::One(group) => std::slice::from_ref(&**group),
-        Groups::Several { groups } => groups,
+        Groups::Several { groups, .. } => groups,
     };
     let moments = |group: &lag::GroupLag| -> Vec<Option<i64>> {
         let samples = group.samples.iter().map(|moment| millis(&moment.at));

@@ -1,5 +1,7 @@
 //! Names of topics and groups behind a prefix, and the settings of created topics.
 
+use std::collections::BTreeSet;
+
 /// Topic and group names behind the user's prefix; see docs/reference/topics.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -83,9 +85,47 @@ impl Names {
         topic.strip_suffix("order-events")
     }
 
+    /// The options that select names which exist on a cluster, where those of this prefix do not: `--prefix lab1.`, or
+    /// `no prefix`. `existing` are names of topics or groups; `None` without any of this program.
+    #[must_use]
+    pub fn other_prefixes<'a>(&self, existing: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let usual = Self::new("");
+        let [inventory, analytics] = usual.groups();
+        let endings = [usual.orders(), inventory, analytics];
+        // Prefixes that continue this one come first: a separator may have been forgotten.
+        let found: BTreeSet<(bool, &str)> = existing
+            .into_iter()
+            .filter_map(|name| endings.iter().find_map(|ending| name.strip_suffix(ending.as_str())))
+            .filter(|prefix| *prefix != self.prefix && is_legal(prefix))
+            .map(|prefix| (!prefix.starts_with(self.prefix.as_str()), prefix))
+            .collect();
+        let option = |(_, prefix): &(bool, &str)| match *prefix {
+            "" => "no prefix".to_owned(),
+            prefix => format!("--prefix {prefix}"),
+        };
+        let mut options: Vec<String> = found.iter().take(MAX_PREFIXES).map(option).collect();
+        options.extend((found.len() > MAX_PREFIXES).then(|| format!("{} more", found.len() - MAX_PREFIXES)));
+        (!options.is_empty()).then(|| options.join(", "))
+    }
+
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+/// A name that exists and is this one behind a prefix with a separator.
+pub fn behind_a_prefix<'a>(name: &str, existing: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let is_prefix = |prefix: &str| prefix.ends_with(['.', '_', '-']) && is_legal(prefix);
+    existing.into_iter().find(|other| other.strip_suffix(name).is_some_and(is_prefix))
+}
+
+/// The most prefixes that a message lists.
+const MAX_PREFIXES: usize = 5;
+
+/// Kafka's rule for the bytes of a topic name. It also applies to groups, which have the same prefix.
+#[must_use]
+pub fn is_legal(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// Settings of a changelog. Small segments and an eager cleaner, because a small demo would never compact otherwise.
@@ -121,5 +161,30 @@ mod tests {
         for prefix in ["lab1", "lab", ".1"] {
             assert!(Names::new(prefix).lacks_separator(), "{prefix}");
         }
+    }
+
+    #[test]
+    fn a_name_behind_a_prefix_has_a_separator() {
+        let existing = ["orders", "myorders", "a b.orders", "lab1.orders", "lab2.orders"];
+        assert_eq!(behind_a_prefix("orders", existing), Some("lab1.orders"));
+        assert_eq!(behind_a_prefix("rders", existing), None);
+    }
+
+    #[test]
+    fn other_prefixes_are_listed_as_options() {
+        let others = |prefix: &str, names: &[&str]| Names::new(prefix).other_prefixes(names.iter().copied());
+        assert_eq!(others("", &["payments", "order-events", "inventory-events"]), None);
+        let lab = ["lab1.order-events", "lab1.inventory-consumer-group", "lab1.order-events-dlq", "x"];
+        assert_eq!(others("", &lab).as_deref(), Some("--prefix lab1."));
+        assert_eq!(others("lab1.", &lab), None);
+        // A separator was forgotten.
+        assert_eq!(others("lab1", &lab).as_deref(), Some("--prefix lab1."));
+        let further = [&lab[..], &["a.order-events"]].concat();
+        assert_eq!(others("lab1", &further).as_deref(), Some("--prefix lab1., --prefix a."));
+        assert_eq!(others("lab1.", &["analytics-consumer-group"]).as_deref(), Some("no prefix"));
+        assert_eq!(others("", &["a b\u{1b}inventory-consumer-group"]), None, "no prefix of this program");
+        let many: Vec<String> = (0..9).map(|number| format!("lab{number}.order-events")).collect();
+        let many = Names::new("").other_prefixes(many.iter().map(String::as_str)).expect("some");
+        assert!(many.starts_with("--prefix lab0., --prefix lab1.") && many.ends_with("lab4., 4 more"), "{many}");
     }
 }

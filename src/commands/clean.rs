@@ -20,6 +20,13 @@ pub fn run(context: &Context, consent: Consent, full: bool) -> Outcome {
     let admin = Admin::open(&context.common.connection, &context.runtime, &context.shutdown)?;
     let (mut document, in_the_way) = find(context, &inspector)?;
     let listing = report::clean_listing(&document, Detail::of(full));
+    if document.is_empty() {
+        let (topics, groups) = (inspector.topics()?, inspector.group_names()?);
+        let existing = topics.iter().map(|(topic, _)| topic).chain(&groups).map(String::as_str);
+        if let Some(options) = names.other_prefixes(existing) {
+            context.console.note(&format!("topics or groups of this program exist with {options}"));
+        }
+    }
     if document.is_empty() || consent == Consent::DryRun {
         if let Some(group) = in_the_way.first() {
             context.console.note(&format!("the deletion would be refused now: {}", describe(group)));

@@ -14,6 +14,7 @@ use crate::lag::{
 use crate::output::OutputFile;
 use crate::report;
 use crate::settings::LagSettings;
+use crate::topics::behind_a_prefix;
 use crate::units::counted;
 
 /// The least time for each wait of a sample in an outage, before the previous sample is shown as stale.
@@ -244,7 +245,12 @@ impl<'a> Watch<'a> {
                     sample.group
                 ));
             } else if !sample.exists() {
-                notes.push(format!("group {} does not exist: it has neither offsets nor members", sample.group));
+                let similar = if is_first && !self.of_prefix { similar_group(sampler, &sample.group) } else { None };
+                let similar = similar.map_or_else(String::new, |group| format!("; {group} exists"));
+                notes.push(format!(
+                    "group {} does not exist: it has neither offsets nor members{similar}",
+                    sample.group
+                ));
             } else if sample.members == 0 && sample.partitions.is_empty() {
                 notes.push(format!(
                     "the group {} exists and no offset of it is to be seen: it has none, or it has them on topics that \
@@ -437,16 +443,27 @@ impl<'a> Watch<'a> {
             Code::Refused,
             format!("neither group {} nor group {} exists", names.inventory_group(None), names.analytics_group(None)),
         );
-        let hint = match sampler.group_names() {
-            Ok(groups) if !groups.is_empty() => {
+        let groups = sampler.group_names().unwrap_or_default();
+        let of_groups = names.other_prefixes(groups.iter().map(String::as_str));
+        let of_topics = names.other_prefixes(sampler.topic_names());
+        let first = "run `foodstream inventory` or `foodstream analytics` first, or choose a group with --group";
+        let hint = match (of_groups, of_topics) {
+            (Some(options), _) => format!("groups of this program exist with {options}"),
+            (None, Some(options)) => format!("{first}; order topics exist with {options}"),
+            (None, None) if groups.is_empty() => first.to_owned(),
+            (None, None) => {
                 format!("choose one with --group, or --all-groups; the cluster has {}", listed(&groups))
-            }
-            _ => {
-                "run `foodstream inventory` or `foodstream analytics` first, or choose a group with --group".to_owned()
             }
         };
         failure.hint(hint)
     }
+}
+
+/// A group that exists with this name behind a prefix: `--group` takes full names.
+fn similar_group(sampler: &LagSampler, name: &str) -> Option<String> {
+    // Without an answer, the note has no suggestion.
+    let groups = sampler.group_names().unwrap_or_default();
+    behind_a_prefix(name, groups.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The first names.

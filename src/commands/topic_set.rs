@@ -108,16 +108,10 @@ pub(super) fn require(context: &Context, inspector: &Inspector, uses: &[TopicUse
         return Ok(topic_set);
     }
     let names = &context.common.names;
-    let prefixes: Vec<String> = inspector
-        .topics()?
-        .iter()
-        .filter_map(|(topic, _)| Names::prefix_of_orders(topic))
-        .map(|prefix| if prefix.is_empty() { "no prefix".to_owned() } else { format!("--prefix {prefix}") })
-        .collect();
-    let hint = if prefixes.is_empty() {
-        "publish orders first: `foodstream produce`".to_owned()
-    } else {
-        format!("order topics exist with {}; or publish orders here: `foodstream produce`", prefixes.join(", "))
+    let topics = inspector.topics()?;
+    let hint = match names.other_prefixes(topics.iter().map(|(topic, _)| topic.as_str())) {
+        None => "publish orders first: `foodstream produce`".to_owned(),
+        Some(options) => format!("order topics exist with {options}; or publish orders here: `foodstream produce`"),
     };
     Err(Failure::new(Code::Refused, format!("topic {} does not exist", names.orders())).hint(hint))
 }
@@ -165,6 +159,15 @@ pub(super) fn ensure(
                  `--prefix {prefix}.` makes them {prefix}.order-events",
                 names.orders()
             ));
+        }
+        // A consumer of another prefix's orders would wait here without an explanation.
+        if uses.iter().any(|used| used.topic != Topic::Orders)
+            && let Some(options) = names.other_prefixes(all.iter().map(|(topic, _)| topic.as_str()))
+        {
+            let orders = names.orders();
+            context
+                .console
+                .note(&format!("{orders} does not exist, so it is created empty; order topics exist with {options}"));
         }
         // Another process may have just created them with another count, which the check below finds.
         make(context, inspector, &[Topic::Orders], count)?;

@@ -69,8 +69,11 @@ pub(super) enum Cause {
     TopicStillExists(String),
     /// `delete.topic.enable` is false.
     TopicDeletionDisabled(String),
-    /// A topic that the user chose does not exist.
-    NoTopic(String),
+    /// A topic that the user chose does not exist; with one that does, behind a prefix.
+    NoTopic {
+        topic: String,
+        similar: Option<String>,
+    },
     /// A partition that the user chose does not exist; with the topic's partition count.
     NoPartition {
         topic_partition: TopicPartition,
@@ -144,7 +147,7 @@ impl Cause {
             Self::Stopped(_) => ErrorKind::Stopped,
             Self::Broken(_) => ErrorKind::Unexpected,
             Self::TopicDeletionDisabled(_) => ErrorKind::Conflict,
-            Self::NoTopic(_) | Self::NoPartition { .. } | Self::TopicGone { .. } => ErrorKind::Missing,
+            Self::NoTopic { .. } | Self::NoPartition { .. } | Self::TopicGone { .. } => ErrorKind::Missing,
             Self::LogTruncated { .. } | Self::NextRecordGone(_) | Self::RangeGone(_) => ErrorKind::OutOfRange,
             Self::Unreadable { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. } => ErrorKind::Fenced,

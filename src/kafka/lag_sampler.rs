@@ -15,6 +15,7 @@ use super::next_record::{NextRecordReader, Request};
 use crate::clock::{self, Deadline};
 use crate::lag::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, Owner, PartitionSample};
 use crate::shutdown::Shutdown;
+use crate::topics::behind_a_prefix;
 
 /// The most time for the next unread records in one sample of many.
 const NEXT_RECORD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -281,6 +282,11 @@ impl LagSampler {
         self.next_records.forbidden()
     }
 
+    /// The names of the cluster's topics, sorted, as of the last sample.
+    pub fn topic_names(&self) -> impl Iterator<Item = &str> {
+        self.topics.keys().map(String::as_str)
+    }
+
     /// The names of the cluster's groups, sorted.
     ///
     /// # Errors
@@ -309,7 +315,8 @@ impl LagSampler {
                 None => self.inspector.partitions(topic, &[Operation::Describe])?,
             };
             let Some(count) = count else {
-                return Err(Error::new(Cause::NoTopic(topic.clone())));
+                let similar = behind_a_prefix(topic, self.topic_names()).map(str::to_owned);
+                return Err(Error::new(Cause::NoTopic { topic: topic.clone(), similar }));
             };
             for partition in partitions.clone().unwrap_or_else(|| (0..count).collect()) {
                 if partition >= count {

@@ -27,7 +27,7 @@ use crate::exit::{Code, Failure};
 use crate::kafka::{Connection, LogSink};
 use crate::local_broker::BrokerTarget;
 use crate::secrets::Secrets;
-use crate::topics::Names;
+use crate::topics::{Names, is_legal};
 
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
 pub use clean::{Consent, clean};
@@ -108,8 +108,7 @@ pub fn is_live(command: &cli::Command) -> bool {
 
 /// Kafka's rule for topic names. It also applies to groups, which have the same prefix.
 fn check_name(flag: &str, name: &str, longest: usize) -> Result<(), Failure> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.len() > longest || !name.bytes().all(legal) {
+    if name.len() > longest || !is_legal(name) {
         return Err(usage(format!("{flag} {name:?} cannot be used in topic names"))
             .hint(format!("use at most {longest} letters, digits, '.', '_' and '-'")));
     }

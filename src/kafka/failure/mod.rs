@@ -106,8 +106,10 @@ fn of_cause(cause: &Cause, kind: ErrorKind, connection: Option<&Connection>) -> 
             .hint("raise --timeout, or look for a client that creates it again: with auto.create.topics.enable a broker creates a topic for any request"),
         Cause::TopicDeletionDisabled(topic) => plain(format!("this broker does not delete topics: {topic} stays"))
             .hint("set delete.topic.enable=true on the broker, or use a fresh --prefix"),
-        Cause::NoTopic(topic) => plain(format!("topic {topic} does not exist"))
-            .hint("--topic takes the full name on the cluster, with its prefix"),
+        Cause::NoTopic { topic, similar } => plain(format!("topic {topic} does not exist")).hint(match similar {
+            Some(similar) => format!("--topic takes the full name on the cluster: {similar} exists"),
+            None => "--topic takes the full name on the cluster, with its prefix".to_owned(),
+        }),
         Cause::NoPartition { topic_partition, count } => plain(format!(
             "topic {} has no partition {}: {}",
             topic_partition.topic,

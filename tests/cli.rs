@@ -9,6 +9,8 @@ mod hostile_input;
 mod outputs;
 #[path = "cli/shell.rs"]
 mod shell;
+#[path = "cli/test_summary.rs"]
+mod test_summary;
 
 use std::io::Read;
 use std::net::TcpListener;

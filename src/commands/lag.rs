@@ -444,16 +444,13 @@ impl<'a> Watch<'a> {
             format!("neither group {} nor group {} exists", names.inventory_group(None), names.analytics_group(None)),
         );
         let groups = sampler.group_names().unwrap_or_default();
-        let of_groups = names.other_prefixes(groups.iter().map(String::as_str));
-        let of_topics = names.other_prefixes(sampler.topic_names());
-        let first = "run `foodstream inventory` or `foodstream analytics` first, or choose a group with --group";
-        let hint = match (of_groups, of_topics) {
-            (Some(options), _) => format!("groups of this program exist with {options}"),
-            (None, Some(options)) => format!("{first}; order topics exist with {options}"),
-            (None, None) if groups.is_empty() => first.to_owned(),
-            (None, None) => {
-                format!("choose one with --group, or --all-groups; the cluster has {}", listed(&groups))
+        let existing = groups.iter().map(String::as_str).chain(sampler.topic_names());
+        let hint = match names.other_prefixes(existing) {
+            Some(options) => format!("groups or topics of this program exist with {options}"),
+            None if groups.is_empty() => {
+                "run `foodstream inventory` or `foodstream analytics` first, or choose a group with --group".to_owned()
             }
+            None => format!("choose one with --group, or --all-groups; the cluster has {}", listed(&groups)),
         };
         failure.hint(hint)
     }

@@ -194,6 +194,18 @@ fn group_kinds(env: &TestEnv) {
         let owner = &row(env, group(env, &document, name), "foreign", 0)["owner"];
         assert!(owner.is_string() && group(env, &document, name)["members"] == 1, "{name}: {owner}");
     }
+    let member = row(env, group(env, &document, "static"), "foreign", 0);
+    assert_eq!((&member["instance_id"], &member["client_id"]), (&json!("one"), &json!("rdkafka")), "{member}");
+    let member = row(env, group(env, &document, "stable"), "foreign", 0);
+    assert!(member.get("instance_id").is_none() && member["host"].is_string(), "{member}");
+    assert!(row(env, group(env, &document, "empty"), "foreign", 0).get("client_id").is_none());
+    let table = |name: &str| env.run(&format!("lag --group {}", env.topic(name))).expect(0).stdout;
+    let with_members = table("static");
+    let heading: Vec<&str> = with_members.lines().nth(2).expect("a heading").split_whitespace().collect();
+    assert_eq!(heading[7..], ["owner", "host", "client"], "{with_members}");
+    let cells: Vec<&str> = with_members.lines().nth(3).expect("a row").split_whitespace().collect();
+    assert_eq!([cells[7], cells[9]], ["one", "rdkafka"], "{with_members}");
+    assert!(!table("empty").contains("owner"));
     assert_eq!(group(env, &document, "unknown")["partitions"], json!([]));
     assert_eq!(group(env, &document, "unknown")["messages"], none);
     assert_eq!(group(env, &document, "never")["messages"], none, "never zero");
@@ -232,7 +244,7 @@ fn same_as_kafka(env: &TestEnv) {
     let mut rows = 0;
     for line in table.lines() {
         let cells: Vec<&str> = line.split_whitespace().collect();
-        let [name, topic, partition, committed, end, lag, owner, ..] = cells[..] else { continue };
+        let [name, topic, partition, committed, end, lag, owner, host, client] = cells[..] else { continue };
         let Some(name) = name.strip_prefix(&env.prefix) else { continue };
         let Some(topic) = topic.strip_prefix(&env.prefix) else { continue };
         let ours = row(env, group(env, &document, name), topic, partition.parse().expect("a number"));
@@ -242,7 +254,8 @@ fn same_as_kafka(env: &TestEnv) {
             Ok(lag) if lag < 0 => assert_eq!((&ours["messages"], &ours["beyond_end"]), (&Value::Null, &json!(true))),
             _ => assert_eq!(ours["messages"], number(lag), "{line}"),
         }
-        assert_eq!(ours["owner"].as_str().unwrap_or("-"), owner, "{line}");
+        let member = ["owner", "host", "client_id"].map(|name| ours[name].as_str().unwrap_or("-"));
+        assert_eq!(member, [owner, host, client], "{line}");
         rows += 1;
     }
     assert!(rows >= 18, "{table}");
@@ -410,12 +423,45 @@ fn without_groups(env: &TestEnv) {
     assert!(refused.stderr.contains("does not exist"), "{}", refused.stderr);
     assert_eq!(env.topics(), Vec::<String>::new());
     assert_eq!(env.groups(&env.prefix), BTreeSet::new());
+    other_prefixes(env);
     // One of the two default groups is enough. Without `--group` the document is always a list.
     env.run("produce --count 20 --seed 1").expect(0);
     env.run("inventory --until-end").expect(0);
     let document = env.document("lag");
     assert_eq!(document["groups"].as_array().map(Vec::len), Some(1), "{document}");
     assert_eq!(document["groups"][0]["messages"], 0);
+}
+
+/// Commands that find nothing of their prefix name one of which there is something.
+fn other_prefixes(env: &TestEnv) {
+    let used = env.other("lab");
+    used.run("produce --count 20 --seed 1 --partitions 1").expect(0);
+    let option = format!("--prefix {}", used.prefix);
+    let hinted = |env: &TestEnv, args: &str, code: i32, text: &str| {
+        let run = env.run(args).expect(code);
+        assert!(run.stderr.contains(text) && run.stderr.contains(&option), "{args}: {}", run.stderr);
+    };
+    hinted(env, "lag", 7, "groups or topics of this program exist with");
+    hinted(env, "replay", 7, "order topics exist with");
+    hinted(env, "analytics --from-beginning", 7, "order topics exist with");
+    used.run("inventory --until-end").expect(0);
+    hinted(env, "clean --yes", 0, "topics or groups of this program exist with");
+    // The separator was forgotten.
+    let mistyped = env.named(used.prefix.trim_end_matches('.'));
+    hinted(&mistyped, "lag", 7, "groups or topics of this program exist with");
+    hinted(&mistyped, "inventory --until-end", 0, "order-events does not exist, so it is created empty");
+    mistyped.run("clean --yes").expect(0);
+    // Full names without their prefix.
+    let run = env.run("lag --group x --topic inventory-ledger").expect(7);
+    assert!(run.stderr.contains("inventory-ledger exists"), "{}", run.stderr);
+    let run = env.run(&format!("lag --group {}", used.topic("nothing"))).expect(0);
+    assert!(run.stderr.ends_with("it has neither offsets nor members\n"), "{}", run.stderr);
+    let name = format!("mine{}", env.topic("x").replace(['.', '-'], ""));
+    let group = env.topic(&name);
+    env.set_offsets(&name, "lab.order-events", &[(0, 1)]);
+    let run = env.run(&format!("lag --group {name}")).expect(0);
+    assert!(run.stderr.ends_with(&format!("it has neither offsets nor members; {group} exists\n")), "{}", run.stderr);
+    used.run("clean --yes").expect(0);
 }
 
 fn many_partitions(env: &TestEnv) {

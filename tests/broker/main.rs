@@ -10,6 +10,7 @@
     reason = "tests use the clock, the environment and their own clients"
 )]
 
+mod all_groups;
 mod analytics;
 mod answers;
 mod broker_kills;
@@ -117,6 +118,7 @@ fn main() {
         network::CASES,
         scenarios::CASES,
         lag::CASES,
+        all_groups::CASES,
         many_rows::CASES,
         unusual_groups::CASES,
         clean::CASES,

@@ -27,9 +27,14 @@ fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// Commits an offset for a group name that client libraries reject.
+/// Commits offset 1 for a group name that client libraries reject.
 fn commit(client: &mut Client, group: &str, topic: &str) {
-    let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(1);
+    commit_at(client, group, topic, 1);
+}
+
+/// Commits an offset in partition 0 for a group of any name, without a member.
+pub fn commit_at(client: &mut Client, group: &str, topic: &str, offset: i64) {
+    let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
     let topic = OffsetCommitRequestTopic::default()
         .with_name(TopicName(text(topic)))
         .with_partitions(vec![partition.with_committed_metadata(Some(text("")))]);
@@ -48,7 +53,7 @@ fn listed(client: &mut Client) -> Vec<String> {
 }
 
 /// Deletes the groups; some may already be deleted.
-fn delete(client: &mut Client, groups: &[String]) {
+pub fn delete(client: &mut Client, groups: &[String]) {
     let names = groups.iter().map(|group| GroupId(text(group))).collect();
     client.request(0, &DeleteGroupsRequest::default().with_groups_names(names));
 }

@@ -19,7 +19,49 @@ pub fn trials(kafka: &'static SecureKafka) -> Vec<Trial> {
         case("missing_topic_needs_create", create),
         case("prefixed_acls_cover_the_prefix_only", whole_prefix),
         case("printed_acl_command_works", printed_command),
+        case("all_groups_are_those_that_may_be_described", described_groups),
     ]
+}
+
+fn described_groups(kafka: &'static SecureKafka) {
+    let env = kafka.env("described");
+    let user = env.user("reader");
+    let grants = [(ResourceType::Group, "inventory-consumer-group"), (ResourceType::Topic, "order-events")]
+        .map(|(kind, name)| Grant::of(&user, &env.prefix, &RequiredPermission::new(kind, name, "Describe")));
+    kafka.create_users(std::slice::from_ref(&user), &grants);
+    for args in ["produce --count 20 --seed 1", "inventory --until-end", "analytics --until-end"] {
+        env.run_as_admin(args);
+    }
+    let [inventory, analytics] =
+        ["inventory-consumer-group", "analytics-consumer-group"].map(|name| format!("{}{name}", env.prefix));
+    let sampled = |args: &str| {
+        let run = env.run_as(&user, &format!("lag --all-groups --output json {args}")).0;
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+        let groups = document["groups"].as_array().expect("groups").iter();
+        let groups: Vec<String> = groups.map(|group| group["group"].as_str().expect("a name").to_owned()).collect();
+        assert_eq!(groups, [inventory.as_str()], "{document}");
+        (run, document)
+    };
+    let (run, document) = sampled("--fail-if >1000");
+    assert_eq!(run.code(), 0, "{}", run.stderr);
+    assert!(document.get("not_authorized").is_none(), "the broker hides the other group: {document}");
+    let admin = kafka.file("admin.java.properties").display().to_string();
+    let command = format!(
+        "kafka-acls --bootstrap-server {} --command-config {admin} --add --allow-principal User:{user} --operation Describe \
+         --cluster",
+        kafka.listener("sasl_ssl")
+    );
+    TestEnv::tool(&command.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    // With Describe on the cluster, the broker lists it. The broker may learn of the ACL a moment later.
+    let document = std::iter::repeat_with(|| sampled("").1)
+        .take(50)
+        .find(|document| document.get("not_authorized").is_some())
+        .expect("the whole list");
+    let hidden = document["not_authorized"].as_array().expect("names");
+    assert!(hidden.iter().any(|name| *name == analytics.as_str()), "{document}");
+    let run = sampled("--fail-if >1000").0;
+    assert_eq!(run.code(), 3, "{}", run.stderr);
+    assert!(run.stderr.contains("no permission to describe"), "{}", run.stderr);
 }
 
 fn create(kafka: &'static SecureKafka) {

@@ -93,6 +93,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   foodstream lag                              the groups of this prefix
   foodstream lag --group payments --watch 1s  any group, until stopped
+  foodstream lag --all-groups                 every group of the cluster, those with the most lag first
   foodstream lag --fail-if '>1000'            exit code 3 if the lag is more than 1000 messages
   foodstream lag --fail-if '>30s' --output json   exit code 3 if the next message is older than 30 s
   foodstream lag --watch 5s --csv lag.csv")]

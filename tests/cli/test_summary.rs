@@ -37,7 +37,7 @@ fn sums_up_all_test_binaries() {
 
 #[test]
 fn a_failure_keeps_its_exit_code() {
-    // After a crash there are no counts: only the exit code is certain.
+    // A binary that crashed has no counts: only the exit code is certain.
     let output = script(101);
     let stdout = String::from_utf8(output.stdout).expect("text");
     let last = stdout.lines().last().expect("lines");

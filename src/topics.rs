@@ -114,6 +114,7 @@ impl Names {
 }
 
 /// A name that exists and is this one behind a prefix with a separator.
+#[must_use]
 pub fn behind_a_prefix<'a>(name: &str, existing: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let is_prefix = |prefix: &str| prefix.ends_with(['.', '_', '-']) && is_legal(prefix);
     existing.into_iter().find(|other| other.strip_suffix(name).is_some_and(is_prefix))

@@ -15,8 +15,7 @@ use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
     Connection, HAS_TLS, LogSink, OwnedProperty, PropertyError, canonical_name, check_property, is_credential,
-    is_secret,
-    matches_owned_value, owned_property, property_names,
+    is_secret, matches_owned_value, owned_property, property_names,
 };
 use crate::local_broker::BrokerTarget;
 use crate::report::printable;

@@ -306,6 +306,7 @@ fn settled(context: &Context, parsed: &Cli, any_seed: u64) -> Result<Work, Failu
                 ScenarioCommand::Run(run) => commands::scenario::run(context, run),
                 ScenarioCommand::Check(files) => commands::scenario::check(context, files),
                 ScenarioCommand::List(folders) => commands::scenario::list(context, folders),
+                ScenarioCommand::Show(name) => commands::scenario::show(context, name),
             })
         }
         Command::Clean(parsed) => {

@@ -29,7 +29,7 @@ pub use kafka_options::explain_kafka_option;
 pub use lag::{Lag, LagIsolation};
 pub use produce::{Produce, Shape};
 pub use replay::Replay;
-pub use scenario::{Scenario, ScenarioCommand, ScenarioFiles, ScenarioList, ScenarioRun};
+pub use scenario::{Scenario, ScenarioCommand, ScenarioList, ScenarioRun, ScenarioScripts, ScenarioShow};
 pub use shell::{Completions, Help, Man};
 pub use value_parsers::Property;
 
@@ -100,9 +100,10 @@ pub enum Command {
     Lag(Lag),
     /// Run scripts of foodstream commands, and check their results against expectations
     #[command(after_help = "Examples:
-  foodstream scenario list                              list the scripts in scenarios/
-  foodstream scenario run scenarios/ten-thousand.toml
-  foodstream scenario check scenarios                   report all mistakes in scripts, with their lines")]
+  foodstream scenario list                    list the embedded scripts
+  foodstream scenario run crash               run one of them
+  foodstream scenario show crash > mine.toml  print it, to be changed and run
+  foodstream scenario check mine.toml         report all its mistakes, with their lines")]
     Scenario(Scenario),
     /// Delete the topics and groups of this prefix, after listing them
     #[command(after_help = "Examples:

@@ -46,7 +46,7 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
             if outcome.held { "held" } else { "FAILED" }.to_owned(),
             printable(&format!("{} {}", outcome.about, outcome.value)).into_owned(),
             cut(&outcome.expected),
-            cut(&outcome.seen.to_string()),
+            cut(&outcome.seen_text()),
         ]);
     }
     write!(out, "{table}")?;

@@ -34,6 +34,15 @@ pub struct Diagnostics {
     more: usize,
 }
 
+impl Diagnostic {
+    /// `file:line:column: message; hint`
+    #[must_use]
+    pub fn on_one_line(&self, file: &str) -> String {
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{}:{}:{}: {}{hint}", visible(file), self.line, self.column, self.message)
+    }
+}
+
 impl Diagnostics {
     /// For a script that did not parse for an unknown reason.
     pub(super) fn unknown() -> Self {
@@ -77,12 +86,13 @@ pub(super) struct DiagnosticSink<'t> {
     text: &'t str,
     line_starts: Vec<usize>,
     found: Vec<(Range<usize>, String, Option<String>)>,
+    warnings: Vec<(Range<usize>, String, Option<String>)>,
 }
 
 impl<'t> DiagnosticSink<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, line_starts: std::iter::once(0).chain(starts).collect(), found: Vec::new() }
+        Self { text, line_starts: std::iter::once(0).chain(starts).collect(), found: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn text(&self) -> &'t str {
@@ -91,6 +101,11 @@ impl<'t> DiagnosticSink<'t> {
 
     pub(super) fn add<'h>(&mut self, span: Range<usize>, message: impl Into<String>, hint: impl Into<Option<&'h str>>) {
         self.found.push((span, visible(&message.into()), hint.into().map(visible)));
+    }
+
+    /// Adds what is allowed, but probably not intended.
+    pub(super) fn warn(&mut self, span: Range<usize>, message: &str, hint: &str) {
+        self.warnings.push((span, visible(message), Some(visible(hint))));
     }
 
     /// The known name that is most similar. Not computed any more when there are too many diagnostics to show.
@@ -108,15 +123,26 @@ impl<'t> DiagnosticSink<'t> {
     }
 
     /// All diagnostics in the order of the text, without duplicates; `None` if the text has no mistakes.
-    pub(super) fn finish(mut self) -> Option<Diagnostics> {
-        let mut found = std::mem::take(&mut self.found);
+    pub(super) fn finish(&mut self) -> Option<Diagnostics> {
+        let found = std::mem::take(&mut self.found);
+        let (diagnostics, more) = self.in_order(found);
+        (!diagnostics.is_empty()).then_some(Diagnostics { diagnostics, more })
+    }
+
+    /// The warnings, in the order of the text, without duplicates.
+    pub(super) fn warnings(&mut self) -> Vec<Diagnostic> {
+        let warnings = std::mem::take(&mut self.warnings);
+        self.in_order(warnings).0
+    }
+
+    /// The first diagnostics in the order of the text, without duplicates, and the number of the others.
+    fn in_order(&self, mut found: Vec<(Range<usize>, String, Option<String>)>) -> (Vec<Diagnostic>, usize) {
         found.sort_by(|left, right| (left.0.start, &left.1).cmp(&(right.0.start, &right.1)));
         found.dedup_by(|left, right| left.0.start == right.0.start && left.1 == right.1);
         let more = found.len().saturating_sub(MAX_SHOWN);
         // A line may be as long as the script, so only those that are shown are located.
         let shown = found.into_iter().take(MAX_SHOWN);
-        let diagnostics: Vec<_> = shown.map(|(span, message, hint)| self.locate(&span, message, hint)).collect();
-        (!diagnostics.is_empty()).then_some(Diagnostics { diagnostics, more })
+        (shown.map(|(span, message, hint)| self.locate(&span, message, hint)).collect(), more)
     }
 
     fn locate(&self, span: &Range<usize>, message: String, hint: Option<String>) -> Diagnostic {

@@ -1,8 +1,11 @@
 //! The scenario document, `foodstream.scenario/1`: the steps of a run, its events, its lag samples, and the
 //! expectations.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+
+use super::value_text;
 
 /// `foodstream.scenario/1`: one run of one script. Every `at_seconds` is relative to the start of the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +16,7 @@ pub struct ScenarioDocument {
     pub name: String,
     /// The script's description.
     pub description: String,
-    /// The script's path as given.
+    /// The script's path as given, or the name of an embedded script.
     pub file: String,
     /// How the run ended.
     pub verdict: ScenarioVerdict,
@@ -194,14 +197,14 @@ pub struct Prediction {
     pub was_drained_at_seconds: Option<f64>,
 }
 
-/// The result of an expectation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The result of an expectation. As JSON it also has `seen_text`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ExpectationOutcome {
     /// Its subject: the step, the steps of a total, or the group.
     pub about: String,
     /// The name of the value: `reserved`, `run.exit`, `lag.peak`.
     pub value: String,
-    /// The expected value as text: `at least 100`, `the same as total of before`.
+    /// The expected value as text: `at least 1,000`, `the same as total of before`.
     pub expected: String,
     /// The value that was seen; `null` for none.
     pub seen: Value,
@@ -210,6 +213,33 @@ pub struct ExpectationOutcome {
     /// The line of the script.
     pub line: usize,
     /// Why it did not hold, if the values do not show it: the value is missing or is not a number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub why: Option<String>,
+}
+
+impl ExpectationOutcome {
+    /// The value that was seen, in the format of `expected`: `9,876`.
+    #[must_use]
+    pub fn seen_text(&self) -> String {
+        value_text(&self.seen)
+    }
+}
+
+impl Serialize for ExpectationOutcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { about, value, expected, seen, held, line, why } = self;
+        let mut fields = serializer.serialize_struct("ExpectationOutcome", 7 + usize::from(why.is_some()))?;
+        fields.serialize_field("about", about)?;
+        fields.serialize_field("value", value)?;
+        fields.serialize_field("expected", expected)?;
+        fields.serialize_field("seen", seen)?;
+        fields.serialize_field("seen_text", &self.seen_text())?;
+        fields.serialize_field("held", held)?;
+        fields.serialize_field("line", line)?;
+        match why {
+            Some(why) => fields.serialize_field("why", why)?,
+            None => fields.skip_field("why")?,
+        }
+        fields.end()
+    }
 }

@@ -10,12 +10,9 @@ use super::lag_curve::LagCurve;
 use super::script::step_name;
 use super::{
     Assertion, EndedBy, Expectation, ExpectationOutcome, Measurement, RunValue, ScenarioDocument, Script, Selector,
-    StepOutcome, Subject, Tolerance,
+    StepOutcome, Subject, Tolerance, value_text,
 };
 use crate::units::counted;
-
-/// The most characters of a value that are shown.
-const LONGEST_SHOWN: usize = 200;
 
 /// The values of a measurement: one for each run of a step, one for any other subject; or the reason why it has none.
 type Values = Result<Vec<Value>, String>;
@@ -38,22 +35,12 @@ pub fn evaluate(script: &Script, document: &ScenarioDocument) -> Vec<Expectation
 pub fn failures(file: &str, outcomes: &[ExpectationOutcome]) -> String {
     let failed = outcomes.iter().filter(|outcome| !outcome.held);
     let lines = failed.map(|outcome| {
-        let ExpectationOutcome { about, value, expected, seen, line, why, .. } = outcome;
+        let ExpectationOutcome { about, value, expected, line, why, .. } = outcome;
         let why = why.as_ref().map(|why| format!("  {}\n", visible(why))).unwrap_or_default();
-        let what = format!("{file}:{line}: {value} of {about}: expected {expected}, seen {}", brief(seen));
+        let what = format!("{file}:{line}: {value} of {about}: expected {expected}, seen {}", outcome.seen_text());
         format!("{}\n{why}", visible(&what))
     });
     lines.collect()
-}
-
-/// A value on one line.
-fn brief(value: &Value) -> String {
-    if value.is_null() {
-        return "nothing".to_owned();
-    }
-    let text = value.to_string();
-    let short: String = text.chars().take(LONGEST_SHOWN).collect();
-    if short.len() < text.len() { format!("{short}…") } else { text }
 }
 
 /// The outcome for an exit code: an unexpected one, or one that the script expects not to be 0.
@@ -91,7 +78,7 @@ fn evaluate_one(expectation: &Expectation, document: &ScenarioDocument) -> Expec
             if let Assertion::SameAs(other, _) = assertion
                 && let Ok(other) = look_up(other, document)
             {
-                expected = format!("{expected}: {}", brief(&joined(&other)));
+                expected = format!("{expected}: {}", value_text(&joined(&other)));
             }
             holds(assertion, seen, document)
         }
@@ -122,7 +109,7 @@ fn joined(values: &[Value]) -> Value {
 
 /// Replaces a long list or object by its beginning as text. The document of the step has all of it.
 fn shortened(value: Value) -> Value {
-    let text = brief(&value);
+    let text = value_text(&value);
     if text.ends_with('…') { Value::String(text) } else { value }
 }
 
@@ -175,9 +162,9 @@ fn equal(value: &Value, expected_value: &Value, tolerance: Option<Tolerance>) ->
         _ if std::mem::discriminant(value) == std::mem::discriminant(expected_value) => Ok(value == expected_value),
         _ => Err(format!(
             "{} is {}, but {} is {}",
-            brief(value),
+            value_text(value),
             kind(value),
-            brief(expected_value),
+            value_text(expected_value),
             kind(expected_value)
         )),
     }
@@ -186,7 +173,7 @@ fn equal(value: &Value, expected_value: &Value, tolerance: Option<Tolerance>) ->
 fn number_of(value: &Value) -> Result<FixedPoint, String> {
     FixedPoint::of(value).ok_or_else(|| match value {
         Value::Number(_) => format!("{value} is too large to compare"),
-        _ => format!("expected a number, but {} is {}", brief(value), kind(value)),
+        _ => format!("expected a number, but {} is {}", value_text(value), kind(value)),
     })
 }
 

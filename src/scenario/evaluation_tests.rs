@@ -8,16 +8,17 @@ use super::{
     StepOutcome, evaluate, failures,
 };
 
+/// A command without a known document: the evaluation also handles values that a checked script cannot name.
 const STEPS: &str = "name = \"lab\"\ndescription = \"A try.\"
-[[step]]\nrun = \"produce\"
-[[step]]\nname = \"other\"\nrun = \"produce\"\nexit = 3
-[[step]]\nname = \"again\"\nrun = \"produce\"\nrepeat = 2
+[[step]]\nname = \"produce\"\nrun = \"audit\"
+[[step]]\nname = \"other\"\nrun = \"audit\"\nexit = 3
+[[step]]\nname = \"again\"\nrun = \"audit\"\nrepeat = 2
 [[step]]\nname = \"till\"\nrun = \"inventory\"\nbackground = true
 [[step]]\nkill = \"till\"
 ";
 
 fn script(expectations: &str) -> Script {
-    Script::parse(format!("{STEPS}{expectations}").as_bytes(), &|_| Ok(()))
+    Script::parse(format!("{STEPS}{expectations}").as_bytes(), &|_| Vec::new())
         .unwrap_or_else(|mistakes| panic!("{}", mistakes.show("x")))
 }
 
@@ -200,11 +201,11 @@ fn unexpected_exits_come_first() {
     insta::assert_snapshot!(failures("lab.toml", &outcomes), @r"
     lab.toml:3: run.exit of produce: expected exit code 0, seen 7
       error: something broke
-    lab.toml:5: run.exit of other: expected exit code 3, seen 0
+    lab.toml:6: run.exit of other: expected exit code 3, seen 0
       error: something broke
-    lab.toml:9: run.exit of again#1: expected exit code 0, seen 0
+    lab.toml:10: run.exit of again#1: expected exit code 0, seen 0
       it was still running at the end of the run
-    lab.toml:9: run.exit of again#2: expected exit code 0, seen nothing
+    lab.toml:10: run.exit of again#2: expected exit code 0, seen nothing
       it was ended by a signal that the script did not send
     ");
 }
@@ -255,7 +256,7 @@ proptest! {
         assertion in "(equals = 1|at_least = 0|at_most = 5.5|same_as = \"other\"|equals = \"a\")",
     ) {
         let text = format!("{STEPS}[[expect]]\nstep = \"produce\"\n{how} = \"{path}\"\n{assertion}\n");
-        let Ok(script) = Script::parse(text.as_bytes(), &|_| Ok(())) else {
+        let Ok(script) = Script::parse(text.as_bytes(), &|_| Vec::new()) else {
             return Ok(());
         };
         let mut run = run();

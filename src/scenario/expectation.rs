@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Number, Value};
 
+use super::value_text;
+
 /// One `[[expect]]` of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expectation {
@@ -112,6 +114,18 @@ pub struct Tolerance {
     pub percent: f64,
 }
 
+impl Subject {
+    /// The steps that it names; none for a group.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        match self {
+            Self::Step(step) => std::slice::from_ref(step),
+            Self::TotalOf(steps) => steps,
+            Self::Group { .. } => &[],
+        }
+    }
+}
+
 impl RunValue {
     /// All values with their names in a script.
     pub const NAMED: [(&str, Self); 3] =
@@ -166,12 +180,13 @@ impl fmt::Display for Selector {
     }
 }
 
-/// `at least 100`, `600, within 10%`, `the same as verdict of before`
+/// `at least 1,000`, `600, within 10%`, `the same as verdict of before`
 impl fmt::Display for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tolerance = match self {
             Self::Bounds { at_least, at_most } => {
-                return match (at_least, at_most) {
+                let bound = |number: &Option<Number>| number.clone().map(|number| value_text(&Value::Number(number)));
+                return match (bound(at_least), bound(at_most)) {
                     (Some(least), Some(most)) => write!(f, "at least {least} and at most {most}"),
                     (Some(least), None) => write!(f, "at least {least}"),
                     (None, Some(most)) => write!(f, "at most {most}"),
@@ -179,7 +194,7 @@ impl fmt::Display for Assertion {
                 };
             }
             Self::Equals(value, tolerance) => {
-                write!(f, "{value}")?;
+                f.write_str(&value_text(value))?;
                 tolerance
             }
             Self::SameAs(other, tolerance) => {

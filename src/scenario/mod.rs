@@ -4,9 +4,11 @@
 //! belong to `scenario_runner`.
 
 mod closest_match;
+mod command_document;
 mod command_line;
 mod diagnostic;
 mod document;
+mod embedded;
 mod evaluation;
 #[cfg(test)]
 mod evaluation_tests;
@@ -15,18 +17,35 @@ mod fixed_point;
 mod lag_curve;
 mod parser;
 mod script;
+mod summary;
+mod value_text;
 
+pub use closest_match::closest_match;
+pub use command_document::CommandDocument;
 pub use command_line::command_line;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{
     BrokerFacts, EndedBy, EventKind, ExpectationOutcome, LagSample, LagSeries, PartitionLagSample, Prediction,
     RunEvent, ScenarioDocument, ScenarioVerdict, StepOutcome,
 };
+pub use embedded::EmbeddedScript;
 pub use evaluation::{evaluate, failures};
 pub use expectation::{Assertion, Expectation, LagValue, Measurement, RunValue, Selector, Subject, Tolerance};
 pub use lag_curve::predictions;
 pub use script::{Bound, ProcessSignal, Run, Script, Step, StepAction, Wait, step_name};
+pub use summary::summary;
+pub use value_text::value_text;
 
-/// Checks a command line (its arguments, without the program's name). An error has the message on its first line, and
-/// optionally a line that begins with `tip:` or `hint:`.
-pub type CheckCommand<'a> = dyn Fn(&[String]) -> Result<(), String> + 'a;
+/// A mistake in a command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandMistake {
+    /// The index of the argument, if the mistake belongs to one.
+    pub argument: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Finds the mistakes in a command line: its arguments, without the program's name.
+pub type CheckCommand<'a> = dyn Fn(&[String]) -> Vec<CommandMistake> + 'a;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Expectation, ExpectationOutcome};
-use crate::units::duration;
+use super::{CommandDocument, Diagnostic, Expectation, ExpectationOutcome};
+use crate::units::{duration, grouped};
 
 /// A script without mistakes. The runner takes [`Script::steps`] in order: repeats are unrolled, and a step that
 /// another one refers to has been started before.
@@ -23,6 +23,8 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// The expectations in the order of the script; never empty.
     pub expectations: Vec<Expectation>,
+    /// What is allowed, but probably not intended.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// One step.
@@ -66,6 +68,8 @@ pub struct Run {
     pub throttled: bool,
     /// Its consumer group, without the run's prefix.
     pub group: Option<String>,
+    /// The document that it prints.
+    pub document: Option<CommandDocument>,
 }
 
 /// A signal to a command in the background.
@@ -94,6 +98,8 @@ pub enum Wait {
     Uncommitted(String, Bound),
     /// A command in the background has finished.
     Ended(String),
+    /// This time has passed, whatever happens in it.
+    Time(Duration),
 }
 
 /// A bound on a number.
@@ -112,6 +118,8 @@ impl Script {
     pub const MAX_BYTES: usize = 1024 * 1024;
     /// The most steps of a script, repeats unrolled.
     pub const MAX_STEPS: usize = 1000;
+    /// The longest wait for a time.
+    pub const MAX_WAIT: Duration = Duration::from_mins(1);
 
     /// The commands that are run, in order.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
@@ -178,7 +186,36 @@ impl Wait {
             Self::Records(topic, bound) => ("records", topic, bound.to_string()),
             Self::Uncommitted(topic, bound) => ("uncommitted", topic, bound.to_string()),
             Self::Ended(step) => ("ended", step, "ended".to_owned()),
+            Self::Time(time) => ("time", "wait", duration(*time)),
         }
+    }
+
+    /// What the script waits for, and how long: `waiting until lag of … at most 0, for at most 30 s`, `waiting for 5 s`.
+    #[must_use]
+    pub fn begun(&self, deadline: Duration) -> String {
+        match self {
+            Self::Time(_) => format!("waiting {}", Until(self)),
+            _ => format!("waiting {}, for at most {}", Until(self), duration(deadline)),
+        }
+    }
+
+    /// The same after the wait: `lag of … at most 0, after 2.3 s`, `5 s passed`.
+    #[must_use]
+    pub fn done(&self, after: Duration) -> String {
+        match self {
+            Self::Time(time) => format!("{} passed", duration(*time)),
+            _ => format!("{self}, after {}", duration(after)),
+        }
+    }
+}
+
+/// A wait after the word "wait" or "waiting".
+struct Until<'a>(&'a Wait);
+
+impl fmt::Display for Until<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if matches!(self.0, Wait::Time(_)) { "for" } else { "until" };
+        write!(f, "{word} {}", self.0)
     }
 }
 
@@ -205,35 +242,38 @@ impl fmt::Display for ProcessSignal {
     }
 }
 
-/// `at least 100`
+/// `at least 1,000`
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(least) => write!(f, "at least {least}"),
-            Self::AtMost(most) => write!(f, "at most {most}"),
-            Self::More(more) => write!(f, "{more} more than at the start"),
+            Self::AtLeast(least) => write!(f, "at least {}", grouped(*least)),
+            Self::AtMost(most) => write!(f, "at most {}", grouped(*most)),
+            Self::More(more) => write!(f, "{} more than at the start", grouped(*more)),
         }
     }
 }
 
-/// `lag of inventory-consumer-group at most 0`
+/// `lag of inventory-consumer-group at most 0`, `till has ended`, `5 s`
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Ended(step) = self {
-            return write!(f, "{step} has ended");
+        match self {
+            Self::Ended(step) => write!(f, "{step} has ended"),
+            Self::Time(time) => f.write_str(&duration(*time)),
+            _ => {
+                let (what, of, condition) = self.parts();
+                write!(f, "{what} of {of} {condition}")
+            }
         }
-        let (what, of, condition) = self.parts();
-        write!(f, "{what} of {of} {condition}")
     }
 }
 
-/// On one line: `orders: produce --count 10000`, `stop slow`, `wait until lag of … at most 0`.
+/// On one line: `orders: produce --count 10000`, `stop slow`, `wait until lag of … at most 0`, `wait for 5 s`.
 impl fmt::Display for StepAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run(run) => write!(f, "{}: {}", run.name, run.command_line),
             Self::Signal(signal, name) => write!(f, "{signal} {name}"),
-            Self::Wait(wait) => write!(f, "wait until {wait}"),
+            Self::Wait(wait) => write!(f, "wait {}", Until(wait)),
         }
     }
 }
@@ -266,6 +306,7 @@ mod tests {
             exit: 0,
             throttled: false,
             group: None,
+            document: None,
         };
         let outcomes = [
             step(StepAction::Wait(lag)).deadline_passed(Some(12)),
@@ -283,6 +324,12 @@ mod tests {
         lab.toml:7: run.seconds of till#2: expected done within 30 s, seen nothing
           the deadline of this step passed, so the run ended here
         ");
+        let wait = Wait::Time(Duration::from_secs(5));
+        let deadline = Duration::from_secs(30);
+        assert_eq!([wait.begun(deadline), wait.done(Duration::from_millis(5003))], ["waiting for 5 s", "5 s passed"]);
+        let wait = Wait::Ended("till".to_owned());
+        let shown = [wait.begun(deadline), wait.done(Duration::from_millis(2300))];
+        assert_eq!(shown, ["waiting until till has ended, for at most 30 s", "till has ended, after 2.3 s"]);
         assert_eq!((step_name("till#2"), step_name("till")), ("till", "till"));
     }
 }

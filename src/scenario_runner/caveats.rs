@@ -1,6 +1,6 @@
 //! Limits of what a run proves, as sentences for its report.
 
-use crate::scenario::{ProcessSignal, Script, StepAction};
+use crate::scenario::{ProcessSignal, Script, StepAction, Wait};
 
 /// What a run of this script does not show.
 pub(super) fn not_shown(script: &Script, embedded: bool) -> Vec<String> {
@@ -23,6 +23,9 @@ pub(super) fn not_shown(script: &Script, embedded: bool) -> Vec<String> {
         );
     } else {
         add("No process was killed: that no order is lost or counted twice is shown only for an undisturbed run.");
+    }
+    if script.steps.iter().any(|step| matches!(&step.action, StepAction::Wait(Wait::Time(_)))) {
+        add("The script waits for fixed times: what had happened by then depends on the speed of the machine.");
     }
     add("Lag is sampled: changes between two samples are not visible.");
     sentences

@@ -163,9 +163,10 @@ impl Runner<'_> {
             }
             StepAction::Signal(signal, name) => self.signal(step, deadline, *signal, name),
             StepAction::Wait(wait) => {
-                self.event(EventKind::Waiting, None, format!("waiting until {wait}"));
+                let began = self.started.elapsed();
+                self.event(EventKind::Waiting, None, wait.begun(step.deadline));
                 self.wait(step, deadline, wait)?;
-                self.event(EventKind::Held, None, wait.to_string());
+                self.event(EventKind::Held, None, wait.done(self.started.elapsed().saturating_sub(began)));
                 Ok(())
             }
         }
@@ -329,6 +330,12 @@ impl Runner<'_> {
             }),
             Wait::Uncommitted(topic, bound) => {
                 self.wait_for_number(step, deadline, *bound, |runner| runner.uncommitted(topic))
+            }
+            Wait::Time(time) => {
+                let end = Deadline::after(*time);
+                // The time is its own deadline, and the step has no other.
+                let deadline = Deadline::after(*time + step.deadline);
+                self.wait_until(step, deadline, |_| Ok(end.has_passed()), |_| None)
             }
             Wait::Ended(name) => {
                 let ended = |runner: &mut Self| Ok(!runner.running.iter().any(|running| running.run.name == *name));

@@ -38,7 +38,8 @@ pub fn documents() -> Examples {
     documents.push((
         "scripts",
         json!({ "schema": "foodstream.scripts/1", "scenarios": [
-            { "name": "flow", "description": "Events flow.", "file": "flow.toml", "steps": 3, "expectations": 2 },
+            { "name": "flow", "description": "Events flow.", "file": "flow.toml", "embedded": false,
+              "steps": 3, "expectations": 2 },
         ] }),
     ));
     documents

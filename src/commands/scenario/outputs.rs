@@ -72,7 +72,7 @@ fn junit(documents: &[ScenarioDocument]) -> Report {
             } else {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 let why = outcome.why.as_deref().map_or_else(String::new, |why| format!("; {why}"));
-                let message = format!("expected {}, seen {}{why}", outcome.expected, outcome.seen);
+                let message = format!("expected {}, seen {}{why}", outcome.expected, outcome.seen_text());
                 status.set_message(printable(&message).as_ref());
                 status
             };

@@ -85,7 +85,7 @@ fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> Stri
                 format::cut(&printable(&first.value)),
                 format::cut(&printable(&first.about)),
                 format::cut(&printable(&first.expected)),
-                format::value(&first.seen),
+                format::cut(&printable(&first.seen_text())),
                 first.line,
             )
         }
@@ -190,7 +190,7 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ht
                 }
                 None => format::cut(&printable(&expectation.expected)),
             }),
-            Cell::Number(format::value(&expectation.seen)),
+            Cell::Number(format::cut(&printable(&expectation.seen_text()))),
             verdict,
             Cell::Number(expectation.line.to_string()),
         ]

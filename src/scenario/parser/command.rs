@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::super::CheckCommand;
 use super::super::closest_match::closest_match;
 use super::super::command_line::{Word, split};
 use super::super::diagnostic::quoted;
+use super::super::{CheckCommand, CommandDocument, CommandMistake};
 use crate::topics::Names;
 
 /// A valid command line of a step.
@@ -59,24 +59,24 @@ const TUNING_PROPERTIES: [&str; 21] = [
     "transaction.timeout.ms",
 ];
 
-/// Parses a command line.
+/// Parses a command line. Everything that `check` finds is reported too, except about arguments that are not allowed
+/// anyway.
 ///
 /// # Errors
 ///
-/// All mistakes.
+/// All mistakes; only the first one if the line cannot be split into words.
 pub(super) fn read(typed: &str, check: &CheckCommand<'_>) -> Result<ParsedLine, Vec<LineError>> {
     let words = split(typed).map_err(|misfit| vec![(misfit.span, misfit.message, Some(misfit.hint.to_owned()))])?;
     let Some(command) = words.first() else {
         return Err(vec![(0..typed.len(), "the command line is empty".to_owned(), Some(allowed_commands()))]);
     };
     let mut errors: Vec<LineError> = check_command(command).into_iter().collect();
+    let is_command = errors.is_empty();
     errors.extend(words.iter().enumerate().skip(1).filter_map(|(at, word)| check_option(&words, at, word)));
     errors.extend(words.iter().filter_map(check_path));
     let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
-    if errors.is_empty()
-        && let Err(why) = check(&texts)
-    {
-        errors.push(parser_error(typed, &why));
+    if is_command {
+        check_arguments(&words, &texts, check, &mut errors);
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -89,6 +89,25 @@ pub(super) fn read(typed: &str, check: &CheckCommand<'_>) -> Result<ParsedLine, 
         _ => None,
     };
     Ok(ParsedLine { throttled: value_of(&texts, "--throttle").is_some(), group, arguments: texts })
+}
+
+/// The document of a command line, which may have mistakes.
+pub(super) fn document(typed: &str) -> Option<CommandDocument> {
+    let words: Vec<String> = split(typed).ok()?.into_iter().map(|word| word.text).collect();
+    CommandDocument::of(&words)
+}
+
+/// Adds what the program's parser finds. Options that only print information are left out: they end its check.
+fn check_arguments(words: &[Word], texts: &[String], check: &CheckCommand<'_>, errors: &mut Vec<LineError>) {
+    let asked = texts.iter().enumerate().filter(|(_, text)| !HELP_OPTIONS.contains(&text.as_str()));
+    let (places, asked): (Vec<usize>, Vec<String>) = asked.map(|(at, text)| (at, text.clone())).unzip();
+    for CommandMistake { argument, message, hint } in check(&asked) {
+        let word = argument.and_then(|at| words.get(*places.get(at)?));
+        let span = word.map_or(0..words.last().map_or(0, |last| last.span.end), |word| word.span.clone());
+        if !errors.iter().any(|(reported, ..)| *reported == span) {
+            errors.push((span, message, hint));
+        }
+    }
 }
 
 fn allowed_commands() -> String {
@@ -185,15 +204,6 @@ fn check_path(word: &Word) -> Option<LineError> {
     Some((word.span.clone(), message, Some("use a plain file name, as in metrics.txt".to_owned())))
 }
 
-/// Converts an error of the program's parser: the message is on its first line, a tip on a later one.
-fn parser_error(typed: &str, why: &str) -> LineError {
-    let mut lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or("not a foodstream command line");
-    let message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    let mut tips = lines.filter_map(|line| line.strip_prefix("tip: ").or_else(|| line.strip_prefix("hint: ")));
-    (0..typed.len(), message, tips.next().map(str::to_owned))
-}
-
 /// The value of an option, written as `--option value` or `--option=value`.
 fn value_of<'w>(words: &'w [String], option: &str) -> Option<&'w str> {
     let at = words
@@ -210,13 +220,13 @@ mod tests {
     use super::*;
 
     fn errors(line: &str) -> Vec<(String, String)> {
-        let errors = read(line, &|_| Ok(())).err().unwrap_or_default();
+        let errors = read(line, &|_| Vec::new()).err().unwrap_or_default();
         errors.into_iter().map(|(span, message, _)| (line[span].to_owned(), message)).collect()
     }
 
     #[test]
     fn parses_group_and_throttle() {
-        let facts = |line| read(line, &|_| Ok(())).map(|line| (line.group, line.throttled)).unwrap_or_default();
+        let facts = |line| read(line, &|_| Vec::new()).map(|line| (line.group, line.throttled)).unwrap_or_default();
         assert_eq!(facts("produce --count 10"), (None, false));
         assert_eq!(facts("inventory --throttle 5/s"), (Some("inventory-consumer-group".into()), true));
         assert_eq!(facts("inventory --throttle=5/s --group=mine"), (Some("mine".into()), true));
@@ -289,19 +299,25 @@ mod tests {
     }
 
     #[test]
-    fn parser_errors_keep_their_tip() {
-        let check = |_: &[String]| {
-            Err("error: unexpected argument '--cuont' found\n\n  tip: a similar argument exists: '--count'\n\nUsage: …"
-                .to_owned())
+    fn mistakes_of_the_check_have_the_place_of_their_argument() {
+        let mistake = |argument, message: &str| CommandMistake { argument, message: message.to_owned(), hint: None };
+        // The line without --help, which the check does not get.
+        let check = |words: &[String]| {
+            assert_eq!(words, ["produce", "-b", "--cuont", "5"]);
+            vec![mistake(Some(2), "unknown"), mistake(None, "incomplete"), mistake(Some(1), "no value")]
         };
-        let errors = read("produce --cuont 5", &check).err().unwrap_or_default();
+        let line = "produce --help -b --cuont 5";
+        let errors = read(line, &check).err().unwrap_or_default();
+        let shown: Vec<_> =
+            errors.iter().map(|(span, message, _)| format!("{}: {message}", &line[span.clone()])).collect();
         assert_eq!(
-            errors,
-            [(
-                0..17,
-                "unexpected argument '--cuont' found".into(),
-                Some("a similar argument exists: '--count'".into())
-            )]
+            shown,
+            [
+                "--help: option \"--help\" is not allowed in a step",
+                "-b: option \"-b\" is not allowed in a step",
+                "--cuont: unknown",
+                "produce --help -b --cuont 5: incomplete",
+            ]
         );
     }
 }

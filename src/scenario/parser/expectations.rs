@@ -7,8 +7,9 @@ use toml::de::DeValue;
 
 use super::super::diagnostic::{DiagnosticSink, quoted};
 use super::super::{Assertion, Expectation, LagValue, Measurement, RunValue, Script, Selector, Subject, Tolerance};
-use super::fields::{Fields, Located, text, wrong_type};
+use super::fields::{Fields, Located, in_text, text, wrong_type};
 use super::unroll::Unroller;
+use super::value_types;
 use crate::units::counted;
 
 const SUBJECTS: [&str; 3] = ["step", "total_of", "group"];
@@ -30,6 +31,9 @@ pub(super) fn read(
     let fields = Fields::within(value, &KEYS, "an expectation", sink)?;
     let measurement = measurement(&fields, None, unroller, sink);
     let assertion = assertion(&fields, measurement.as_ref(), unroller, sink);
+    if let (Some(measurement), Some(assertion)) = (&measurement, &assertion) {
+        value_types::check(&fields, measurement, assertion, unroller, sink);
+    }
     Some(Expectation { line: sink.line(fields.span.start), measurement: measurement?, assertion: assertion? })
 }
 
@@ -51,7 +55,11 @@ fn measurement(
         (several, _) => {
             let place = fields.key(several[1]).unwrap_or(fields.span.clone());
             sink.add(place, format!("{} in one expectation", several.join(" and ")), "keep one of them");
-            return None;
+            for subject in several {
+                // Only its mistakes matter: the expectation is invalid anyway.
+                drop(self::subject(fields, subject, unroller, sink));
+            }
+            None
         }
     };
     for window in fields.present(&["from", "until"]) {
@@ -74,11 +82,17 @@ fn measurement(
         (several, _) => {
             let place = fields.key(several[1]).unwrap_or(fields.span.clone());
             sink.add(place.clone(), format!("{} in one expectation", several.join(" and ")), "keep one of them");
+            for how in several {
+                let path = fields.text(how, sink);
+                drop(path.and_then(|path| self::selector(how, &path, sink)));
+            }
             (None, place)
         }
     };
     let measurement = Measurement { subject: subject?, selector: selector? };
     check_selector(&measurement, &place, unroller, sink);
+    let inherited = default.filter(|_| fields.present(&SELECTORS).is_empty());
+    check_path(&measurement, inherited, &place, unroller, sink);
     Some(measurement)
 }
 
@@ -181,20 +195,16 @@ fn special<T: Copy>(path: &Located<&str>, named: &[(&'static str, T)], sink: &mu
 
 /// Reports a value that its subject cannot have.
 fn check_selector(measurement: &Measurement, place: &Range<usize>, unroller: &Unroller, sink: &mut DiagnosticSink<'_>) {
-    let steps = match &measurement.subject {
-        Subject::Group { .. } => {
-            if !matches!(measurement.selector, Selector::Lag(_)) {
-                sink.add(
-                    place.clone(),
-                    format!("a group has no value {}", measurement.selector),
-                    "the values of a group begin with lag., as in lag.peak; see docs/scenarios.md",
-                );
-            }
-            return;
+    if let Subject::Group { .. } = measurement.subject {
+        if !matches!(measurement.selector, Selector::Lag(_)) {
+            sink.add(
+                place.clone(),
+                format!("a group has no value {}", measurement.selector),
+                "the values of a group begin with lag., as in lag.peak; see docs/scenarios.md",
+            );
         }
-        Subject::Step(step) => std::slice::from_ref(step),
-        Subject::TotalOf(steps) => steps.as_slice(),
-    };
+        return;
+    }
     if matches!(measurement.selector, Selector::Lag(_)) {
         sink.add(
             place.clone(),
@@ -203,7 +213,7 @@ fn check_selector(measurement: &Measurement, place: &Range<usize>, unroller: &Un
         );
         return;
     }
-    for step in steps {
+    for step in measurement.subject.steps() {
         let (runs, kills) = unroller.runs_and_kills(step);
         match measurement.selector {
             // Another mistake about this step has been reported.
@@ -220,6 +230,35 @@ fn check_selector(measurement: &Measurement, place: &Range<usize>, unroller: &Un
                 sink.add(place.clone(), format!("{step} is killed, so it has no document and no exit code"), hint);
             }
             _ => {}
+        }
+    }
+}
+
+/// Reports a path that the document of a step does not have. If the path is inherited from another measurement, its
+/// mistakes in the same document have been reported there.
+fn check_path(
+    measurement: &Measurement,
+    inherited: Option<&Measurement>,
+    place: &Range<usize>,
+    unroller: &Unroller,
+    sink: &mut DiagnosticSink<'_>,
+) {
+    let (Selector::Value(path) | Selector::Sum(path) | Selector::Count(path)) = &measurement.selector else { return };
+    let documents = |measurement: &Measurement| -> Vec<_> {
+        let steps = measurement.subject.steps().iter();
+        steps.filter_map(|step| Some((step.clone(), unroller.document(step)?))).collect()
+    };
+    let mut reported: Vec<_> =
+        inherited.map(documents).unwrap_or_default().into_iter().map(|(_, document)| document).collect();
+    for (step, document) in documents(measurement) {
+        if reported.contains(&document) {
+            continue;
+        }
+        reported.push(document);
+        if let Err(mistake) = document.values_at(path) {
+            let written = Located { value: path.as_str(), span: place.clone() };
+            let place = in_text(&written, &mistake.place, sink.text());
+            sink.add(place, format!("{step}: {}", mistake.message), mistake.hint.as_str());
         }
     }
 }
@@ -287,6 +326,7 @@ fn other(
         let other = Measurement { subject: Subject::Step(step.to_string()), selector: measurement?.selector.clone() };
         if known {
             check_selector(&other, &value.span(), unroller, sink);
+            check_path(&other, measurement, &value.span(), unroller, sink);
         }
         other
     } else {

@@ -11,7 +11,6 @@ use super::super::diagnostic::{DiagnosticSink, quoted};
 
 /// The longest name of a script or a step, in bytes.
 const MAX_NAME: usize = 64;
-const MAX_DURATION: Duration = Duration::from_hours(1);
 
 /// A value of the script with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,16 +141,24 @@ impl<'a> Fields<'a> {
         Some(Located { value: literal?, span: value.span() })
     }
 
-    /// A duration between `least` and an hour.
-    pub(super) fn time(&self, key: &str, least: Duration, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
+    /// A duration between `least` and `most`.
+    pub(super) fn time(
+        &self,
+        key: &str,
+        least: Duration,
+        most: Duration,
+        sink: &mut DiagnosticSink<'_>,
+    ) -> Option<Duration> {
         let typed = self.text(key, sink)?;
         match humantime::parse_duration(typed.value) {
-            Ok(time) if time >= least && time <= MAX_DURATION => Some(time),
+            Ok(time) if time >= least && time <= most => Some(time),
             Ok(time) => {
-                let (least, most) = (humantime::format_duration(least), humantime::format_duration(MAX_DURATION));
-                let found = humantime::format_duration(time);
+                let [least, most, found] = [least, most, time].map(humantime::format_duration);
                 let message = format!("{key} must be between {least} and {most}, not {found}");
-                sink.add(typed.span, message, None);
+                let hint = (key == "wait").then_some(
+                    "wait for what the script needs, as in { records = \"order-events\", at_least = 1000 }: it takes as long as it must",
+                );
+                sink.add(typed.span, message, hint);
                 None
             }
             Err(_) => {
@@ -184,6 +191,17 @@ pub(super) fn text<'a>(value: &'a Spanned<DeValue<'a>>, sink: &mut DiagnosticSin
         wrong_type(value, "a string", sink);
     }
     Some(Located { value: text?, span: value.span() })
+}
+
+/// The position in the script of a range within a string. If the string has escapes in the script, the position of all
+/// of it.
+pub(super) fn in_text(text: &Located<&str>, place: &Range<usize>, script: &str) -> Range<usize> {
+    let quotes = |many: usize| {
+        let start = text.span.start + many;
+        let inside = script.get(start..start + text.value.len()).is_some_and(|written| written == text.value);
+        (inside && !place.is_empty()).then(|| start + place.start..start + place.end)
+    };
+    quotes(1).or_else(|| quotes(3)).unwrap_or(text.span.clone())
 }
 
 pub(super) fn wrong_type(value: &Spanned<DeValue<'_>>, expected: &str, sink: &mut DiagnosticSink<'_>) {

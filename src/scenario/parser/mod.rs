@@ -7,6 +7,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod unroll;
+mod value_types;
 
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use fields::Fields;
 use unroll::Unroller;
 
 const DEFAULT_DEADLINE: Duration = Duration::from_mins(1);
+const MIN_DEADLINE: Duration = Duration::from_millis(1);
+/// The longest deadline.
+const MAX_DURATION: Duration = Duration::from_hours(1);
 /// The default time between two lag samples.
 const DEFAULT_SAMPLING: Duration = Duration::from_millis(200);
 const MIN_SAMPLING: Duration = Duration::from_millis(50);
@@ -33,7 +37,7 @@ impl Script {
     ///
     /// # Errors
     ///
-    /// All mistakes; only the syntax errors if the text is not TOML.
+    /// All mistakes; only the syntax errors if the text is not TOML. Warnings are in the script.
     pub fn parse(bytes: &[u8], check: &CheckCommand<'_>) -> Result<Self, Diagnostics> {
         let (text, mut sink) = match std::str::from_utf8(bytes) {
             _ if bytes.len() > Self::MAX_BYTES => {
@@ -63,7 +67,7 @@ impl Script {
         }
         match (sink.finish(), script) {
             (Some(diagnostics), _) => Err(diagnostics),
-            (None, Some(script)) => Ok(script),
+            (None, Some(script)) => Ok(Self { warnings: sink.warnings(), ..script }),
             (None, None) => Err(Diagnostics::unknown()),
         }
     }
@@ -76,8 +80,8 @@ fn read(table: &DeTable<'_>, check: &CheckCommand<'_>, sink: &mut DiagnosticSink
         fields.missing("the script has no name", "add name = \"…\" as its first line", sink);
     }
     let description = description(&fields, sink);
-    let deadline = fields.time("deadline", Duration::from_millis(1), sink).unwrap_or(DEFAULT_DEADLINE);
-    let sample_every = fields.time("sample_every", MIN_SAMPLING, sink).unwrap_or(DEFAULT_SAMPLING);
+    let deadline = fields.time("deadline", MIN_DEADLINE, MAX_DURATION, sink).unwrap_or(DEFAULT_DEADLINE);
+    let sample_every = fields.time("sample_every", MIN_SAMPLING, MAX_DURATION, sink).unwrap_or(DEFAULT_SAMPLING);
 
     let mut unroller = Unroller::new(deadline);
     if let Some(written) = steps::read(&fields, check, sink) {
@@ -88,7 +92,15 @@ fn read(table: &DeTable<'_>, check: &CheckCommand<'_>, sink: &mut DiagnosticSink
     }
     let expectations = expectations(&fields, &unroller, sink);
     let (steps, groups) = unroller.finish(&expectations);
-    Some(Script { name: name?.value.to_owned(), description: description?, sample_every, groups, steps, expectations })
+    Some(Script {
+        name: name?.value.to_owned(),
+        description: description?,
+        sample_every,
+        groups,
+        steps,
+        expectations,
+        warnings: Vec::new(),
+    })
 }
 
 fn description(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<String> {

@@ -9,7 +9,8 @@ use toml::de::DeValue;
 use super::super::diagnostic::{DiagnosticSink, quoted};
 use super::super::{Bound, CheckCommand, ProcessSignal, Run, Script, Wait};
 use super::command;
-use super::fields::{Fields, Located, wrong_type};
+use super::fields::{Fields, Located, in_text, wrong_type};
+use super::{MAX_DURATION, MIN_DEADLINE};
 use crate::topics::Names;
 use crate::units::{counted, grouped};
 
@@ -43,6 +44,8 @@ const VERBS: [&str; 7] = ["run", "stop", "kill", "pause", "resume", "wait", "ste
 const KEYS: [&str; 12] =
     ["run", "name", "background", "exit", "repeat", "stop", "kill", "pause", "resume", "wait", "deadline", "steps"];
 const WAIT_KEYS: [&str; 7] = ["lag", "records", "uncommitted", "ended", "at_least", "at_most", "more"];
+
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
 /// The keys that may be used together with a verb.
 fn allowed_with(verb: &str) -> &'static [&'static str] {
@@ -104,7 +107,7 @@ fn one(
         return invalid(value.span());
     };
     let span = fields.span.clone();
-    let deadline = fields.time("deadline", Duration::from_millis(1), sink);
+    let deadline = fields.time("deadline", MIN_DEADLINE, MAX_DURATION, sink);
     let verbs = fields.present(&VERBS);
     let [verb] = verbs[..] else {
         if verbs.is_empty() {
@@ -113,6 +116,10 @@ fn one(
         } else {
             let place = fields.key(verbs[1]).unwrap_or(span.clone());
             sink.add(place, format!("{} in one step", verbs.join(" and ")), "use a step for each");
+        }
+        for verb in verbs {
+            // Only its mistakes matter: the step is invalid anyway.
+            drop(action(&fields, verb, inside, check, sink));
         }
         return invalid(span);
     };
@@ -126,13 +133,23 @@ fn one(
             sink.add(place, format!("{other} cannot be combined with {verb}"), hint.as_str());
         }
     }
-    let what = match verb {
-        "run" => run(&fields, inside, check, sink).map(ParsedAction::Run),
-        "wait" => wait(&fields, sink),
-        "steps" => group(&fields, inside, check, sink),
-        _ => signal(&fields, verb, sink),
-    };
+    let what = action(&fields, verb, inside, check, sink);
     ParsedStep { span, deadline, what: what.unwrap_or(ParsedAction::Invalid) }
+}
+
+fn action(
+    fields: &Fields<'_>,
+    verb: &str,
+    inside: bool,
+    check: &CheckCommand<'_>,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<ParsedAction> {
+    match verb {
+        "run" => run(fields, inside, check, sink).map(ParsedAction::Run),
+        "wait" => wait(fields, sink),
+        "steps" => group(fields, inside, check, sink),
+        _ => signal(fields, verb, sink),
+    }
 }
 
 fn signal(fields: &Fields<'_>, verb: &str, sink: &mut DiagnosticSink<'_>) -> Option<ParsedAction> {
@@ -190,23 +207,13 @@ fn run(
         name: name.value.clone(),
         command_line: typed.value.to_owned(),
         throttled: line.as_ref().is_some_and(|line| line.throttled),
+        document: command::document(typed.value),
         group: line.as_ref().and_then(|line| line.group.clone()),
         arguments: line.map(|line| line.arguments).unwrap_or_default(),
         background,
         exit: i32::try_from(exit).unwrap_or_default(),
     };
     Some(ParsedRun { name, unnamed, repeat, run })
-}
-
-/// The position in the script of a range within a string. If the string has escapes in the script, the position of all
-/// of it.
-fn in_text(text: &Located<&str>, place: &Range<usize>, script: &str) -> Range<usize> {
-    let quotes = |many: usize| {
-        let start = text.span.start + many;
-        let inside = script.get(start..start + text.value.len()).is_some_and(|written| written == text.value);
-        (inside && !place.is_empty()).then(|| start + place.start..start + place.end)
-    };
-    quotes(1).or_else(|| quotes(3)).unwrap_or(text.span.clone())
 }
 
 fn repeat(fields: &Fields<'_>, inside: bool, sink: &mut DiagnosticSink<'_>) -> Option<usize> {
@@ -245,8 +252,15 @@ fn group(
 
 fn wait(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedAction> {
     let value = fields.get("wait")?;
-    let wait =
-        Fields::within(value, &WAIT_KEYS, "a table like { lag = \"inventory-consumer-group\", at_most = 0 }", sink)?;
+    if value.get_ref().is_str() {
+        if let Some(place) = fields.key("deadline") {
+            sink.add(place, "a wait for a time cannot have a deadline", "remove the deadline: the time is its end");
+        }
+        let time = fields.time("wait", MIN_WAIT, Script::MAX_WAIT, sink)?;
+        return Some(ParsedAction::Wait(Wait::Time(time), value.span()));
+    }
+    let expected = "a condition like { lag = \"inventory-consumer-group\", at_most = 0 } or a time like \"5s\"";
+    let wait = Fields::within(value, &WAIT_KEYS, expected, sink)?;
     let what = wait.present(&["lag", "records", "uncommitted", "ended"]);
     let [what] = what[..] else {
         if what.is_empty() {

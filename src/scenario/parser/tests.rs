@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Diagnostics, ProcessSignal, Script, StepAction, Wait};
+use super::super::{CommandMistake, Diagnostics, ProcessSignal, Script, StepAction, Wait};
 
 fn parse(text: &str) -> Result<Script, Diagnostics> {
-    Script::parse(text.as_bytes(), &|_| Ok(()))
+    Script::parse(text.as_bytes(), &|_| Vec::new())
 }
 
 /// The diagnostics of a script.
@@ -223,14 +223,17 @@ fn largest_scripts_are_rejected_quickly() {
 
 #[test]
 fn invalid_utf8_has_a_position() {
-    let diagnostics = Script::parse(b"name = \"lab\"\n# \xff\n", &|_| Ok(())).expect_err("no UTF-8");
+    let diagnostics = Script::parse(b"name = \"lab\"\n# \xff\n", &|_| Vec::new()).expect_err("no UTF-8");
     assert!(diagnostics.show("x.toml").starts_with("x.toml:2:3: invalid UTF-8"), "{diagnostics:?}");
 }
 
 #[test]
 fn command_line_check_errors_are_reported() {
-    let check =
-        |words: &[String]| if words.len() > 1 { Err("error: no such flag\n\n  tip: try none".into()) } else { Ok(()) };
+    let check = |words: &[String]| {
+        let mistake =
+            || CommandMistake { argument: Some(1), message: "no such flag".into(), hint: Some("try none".into()) };
+        if words.len() > 1 { vec![mistake()] } else { Vec::new() }
+    };
     let text = script(&ORDERS.replace("\"produce\"\n[[", "\"produce --cuont 5\"\n[["));
     insta::assert_snapshot!(Script::parse(text.as_bytes(), &check).expect_err("refused").show("x.toml"), @r#"
     x.toml:4:8: no such flag
@@ -292,7 +295,7 @@ proptest! {
 
     #[test]
     fn parsing_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(diagnostics) = Script::parse(&bytes, &|_| Ok(())) {
+        if let Err(diagnostics) = Script::parse(&bytes, &|_| Vec::new()) {
             prop_assert!(!diagnostics.show("x").is_empty());
         }
     }

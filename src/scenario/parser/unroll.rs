@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::diagnostic::{DiagnosticSink, quoted};
-use super::super::{Expectation, ProcessSignal, Run, Step, StepAction, Subject, Wait};
+use super::super::{CommandDocument, Expectation, ProcessSignal, Run, Step, StepAction, Subject, Wait};
 use super::fields::Located;
 use super::steps::{ParsedAction, ParsedRun, ParsedStep};
 
@@ -15,6 +15,8 @@ pub(super) struct Unroller {
     deadline: Duration,
     /// Every name with the line of its step. Filled before the steps are unrolled.
     lines: BTreeMap<String, usize>,
+    /// The documents of the steps, by name; `None` if it is unknown.
+    documents: BTreeMap<String, Option<CommandDocument>>,
     started: BTreeMap<String, Started>,
     groups: BTreeSet<String>,
     steps: Vec<Step>,
@@ -25,6 +27,8 @@ pub(super) struct Unroller {
 /// The state of a step that was started.
 struct Started {
     background: bool,
+    /// Its consumer group.
+    group: Option<String>,
     repeated: bool,
     /// Number of starts.
     runs: usize,
@@ -46,6 +50,7 @@ impl Unroller {
         Self {
             deadline,
             lines: BTreeMap::new(),
+            documents: BTreeMap::new(),
             started: BTreeMap::new(),
             groups: BTreeSet::new(),
             steps: Vec::new(),
@@ -83,7 +88,9 @@ impl Unroller {
                         let message =
                             format!("duplicate step name {}, first used on line {before}", quoted(&start.name.value));
                         sink.add(start.name.span.clone(), message, hint);
+                        self.documents.insert(start.name.value.clone(), None);
                     } else {
+                        self.documents.insert(start.name.value.clone(), start.run.document);
                         self.lines.insert(start.name.value.clone(), line);
                     }
                 }
@@ -126,8 +133,10 @@ impl Unroller {
     fn start(&mut self, start: &ParsedRun, repeated: bool, line: usize, sink: &mut DiagnosticSink<'_>) -> Run {
         let name = &start.name;
         let background = start.run.background;
+        self.warn_about_paused(name, start.run.group.as_deref(), "joins", sink);
         let started = self.started.entry(name.value.clone()).or_insert(Started {
             background,
+            group: start.run.group.clone(),
             repeated,
             runs: 0,
             kills: 0,
@@ -170,6 +179,10 @@ impl Unroller {
         if let Some((message, hint)) = mistake {
             sink.add(step.span.clone(), message, hint);
         }
+        if matches!(signal, ProcessSignal::Stop | ProcessSignal::Kill) {
+            let group = self.started.get(name).and_then(|started| started.group.as_deref());
+            self.warn_about_paused(step, group, "leaves", sink);
+        }
         let Some(started) = self.started.get_mut(name) else {
             return;
         };
@@ -194,6 +207,9 @@ impl Unroller {
                     }
                     Some(Phase::Running) | None => {}
                 }
+                let name = Located { value: step.clone(), span: place.clone() };
+                let group = self.started.get(step).and_then(|started| started.group.as_deref());
+                self.warn_about_paused(&name, group, "leaves", sink);
                 if let Some(started) = self.started.get_mut(step) {
                     started.phase = Phase::Ended(line);
                 }
@@ -203,7 +219,32 @@ impl Unroller {
                 self.check_group(group, place, sink);
                 wait.clone()
             }
-            Wait::Records(..) | Wait::Uncommitted(..) => wait.clone(),
+            Wait::Records(..) | Wait::Uncommitted(..) | Wait::Time(_) => wait.clone(),
+        }
+    }
+
+    /// Warns if a process joins or leaves its group while another member is paused. A paused member does not take part
+    /// in a rebalance, so the rebalance waits until the group removes it.
+    fn warn_about_paused(
+        &self,
+        joining: &Located<String>,
+        group: Option<&str>,
+        verb: &str,
+        sink: &mut DiagnosticSink<'_>,
+    ) {
+        let Some(group) = group else { return };
+        let name = &joining.value;
+        for (paused, started) in &self.started {
+            if paused == name || started.phase != Phase::Paused || started.group.as_deref() != Some(group) {
+                continue;
+            }
+            let message = format!(
+                "{name} {verb} {group} while its member {paused} is paused: the rebalance waits until the session of {paused} expires"
+            );
+            let hint = format!(
+                "resume or kill {paused} first, or give the next steps a deadline above its session.timeout.ms"
+            );
+            sink.warn(joining.span.clone(), &message, &hint);
         }
     }
 
@@ -268,6 +309,11 @@ impl Unroller {
             };
             sink.add(place.clone(), format!("no step uses the group {}", quoted(group)), hint.as_str());
         }
+    }
+
+    /// The document of a step, if it is known.
+    pub(super) fn document(&self, step: &str) -> Option<CommandDocument> {
+        self.documents.get(step).copied().flatten()
     }
 
     /// Number of starts and of kills of a step.

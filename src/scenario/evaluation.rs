@@ -43,6 +43,11 @@ pub fn failures(file: &str, outcomes: &[ExpectationOutcome]) -> String {
     lines.collect()
 }
 
+/// A value in a sentence: a string is quoted.
+fn quoted_value(value: &Value) -> String {
+    if value.is_string() { format!("\"{}\"", value_text(value)) } else { value_text(value) }
+}
+
 /// The outcome for an exit code: an unexpected one, or one that the script expects not to be 0.
 fn exit_outcome(script: &Script, outcome: &StepOutcome) -> Option<ExpectationOutcome> {
     let step = script
@@ -162,9 +167,9 @@ fn equal(value: &Value, expected_value: &Value, tolerance: Option<Tolerance>) ->
         _ if std::mem::discriminant(value) == std::mem::discriminant(expected_value) => Ok(value == expected_value),
         _ => Err(format!(
             "{} is {}, but {} is {}",
-            value_text(value),
+            quoted_value(value),
             kind(value),
-            value_text(expected_value),
+            quoted_value(expected_value),
             kind(expected_value)
         )),
     }
@@ -173,7 +178,7 @@ fn equal(value: &Value, expected_value: &Value, tolerance: Option<Tolerance>) ->
 fn number_of(value: &Value) -> Result<FixedPoint, String> {
     FixedPoint::of(value).ok_or_else(|| match value {
         Value::Number(_) => format!("{value} is too large to compare"),
-        _ => format!("expected a number, but {} is {}", value_text(value), kind(value)),
+        _ => format!("expected a number, but {} is {}", quoted_value(value), kind(value)),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::units::grouped;
 const LONGEST_SHOWN: usize = 200;
 
 /// A value on one line: a number with its thousands separated (`10,000`, `0.05`), money with its decimals
-/// (`278,883.30`), other text as it is, a list or an object as JSON, shortened.
+/// (`278,883.30`), other text as it is, a list of these in brackets, another list or an object as JSON, shortened.
 #[must_use]
 pub fn value_text(value: &Value) -> String {
     let text = match value {
@@ -25,6 +25,9 @@ pub fn value_text(value: &Value) -> String {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) if FixedPoint::of(value).is_some() => decimal(text),
         Value::String(text) => text.clone(),
+        Value::Array(members) if members.iter().all(|member| !member.is_array() && !member.is_object()) => {
+            format!("[{}]", members.iter().map(value_text).collect::<Vec<_>>().join(", "))
+        }
         Value::Array(_) | Value::Object(_) => value.to_string(),
     };
     let short: String = text.chars().take(LONGEST_SHOWN).collect();
@@ -71,7 +74,8 @@ mod tests {
         assert_eq!(value_text(&json!("identical")), "identical");
         assert_eq!(value_text(&json!("")), "\"\"");
         assert_eq!([value_text(&json!(null)), value_text(&json!(true))], ["nothing", "true"]);
-        assert_eq!(value_text(&json!([1000, "x"])), "[1000,\"x\"]");
+        assert_eq!(value_text(&json!([1000, "x"])), "[1,000, x]");
+        assert_eq!(value_text(&json!([{"a": 1000}])), "[{\"a\":1000}]");
         assert_eq!(value_text(&json!("x".repeat(1000))).chars().count(), LONGEST_SHOWN + 1);
     }
 }

@@ -126,16 +126,27 @@ mod tests {
         let connection = settings::common(&global, settings::Environment::default(), log).expect("defaults").connection;
         let shown = |mistake: CommandMistake| {
             let place = mistake.argument.map_or("-", |at| words[at].as_str());
-            format!("{place}: {}; {}", mistake.message, mistake.hint.unwrap_or_default())
+            let hint = mistake.hint.map_or_else(String::new, |hint| format!("; {hint}"));
+            format!("{place}: {}{hint}", mistake.message)
         };
         check(&words, &connection).into_iter().map(shown).collect()
     }
 
     #[test]
     fn all_mistakes_of_a_line_have_their_argument() {
-        insta::assert_snapshot!(found("produce --cuont 5 --rate 5 --seed x --failure-rate=200% extra --count 7").join("\n"), @"");
-        insta::assert_snapshot!(found("replay --undo --to-offset 5 --shift-by --nosuch").join("\n"), @"");
-        insta::assert_snapshot!(found("lag --isolation read_comitted").join("\n"), @"");
+        insta::assert_snapshot!(found("produce --cuont 5 --rate 5 --seed x --failure-rate=200% extra --count 7").join("\n"), @r#"
+        --cuont: unexpected argument '--cuont' found; a similar argument exists: '--count'
+        --seed: invalid value 'x' for '--seed <N>': expected an integer between 0 and 18446744073709551615
+        --failure-rate=200%: invalid value '200%' for '--failure-rate <SHARE>': expected a percentage from 0% to 100% or a number from 0 to 1, in steps of one billionth
+        extra: unexpected argument 'extra' found
+        "#);
+        insta::assert_snapshot!(found("replay --undo --to-offset 5 --shift-by --nosuch").join("\n"), @r#"
+        --shift-by: invalid value '--nosuch' for '--shift-by <-N>': expected a negative integer, as in -500
+        --undo: the argument '--undo' cannot be used with '--to-offset <OFFSET>'
+        "#);
+        insta::assert_snapshot!(found("lag --isolation read_comitted").join("\n"), @r#"
+        --isolation: invalid value 'read_comitted' for '--isolation <ISOLATION>'; a similar value exists: 'read_committed'
+        "#);
     }
 
     #[test]
@@ -148,7 +159,15 @@ mod tests {
             "inventory -X transaction.timeout.ms=soon",
             "replay --from-file -",
             "replay --initial-file a --after-file a",
-        ].map(|line| found(line).join("\n")).join("\n"), @"");
+        ].map(|line| found(line).join("\n")).join("\n"), @r#"
+        -: --orders-per-minute has no effect with --rate: event time follows the rate; add --start-time to choose the event time, or omit --orders-per-minute
+        -: --watch: the interval must be at least 50 ms; as in --watch 1s
+        -: --fail-if "many": invalid condition; use '>1000' or '>=10' (messages), or '>30s' (time behind)
+        -: --instance-id "a/b" cannot be used in topic names; use at most 200 letters, digits, '.', '_' and '-'
+        -: -X transaction.timeout.ms=soon: Invalid value for configuration property "transaction.timeout.ms"; see the allowed values of transaction.timeout.ms in librdkafka's CONFIGURATION.md
+        -: --from-file -: a step has no stdin; name a file
+        -: --initial-file and --after-file name the same file, a; use a different file for each
+        "#);
         for line in ["replay --from-file plan.csv", "inventory --throttle 5/s", "produce", "lag --fail-if >5"] {
             assert_eq!(found(line), Vec::<String>::new(), "{line}");
         }

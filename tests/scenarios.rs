@@ -112,8 +112,11 @@ fn unknown_names_have_a_suggestion() {
         (&["run", "crahs"][..], &["crahs: neither a file nor an embedded script", "did you mean crash?", &all][..]),
         (&["check", "nothing-like-it"], &["neither a file nor an embedded script", &all, "--all"]),
         (&["run", "scenarios"], &["scenarios: neither a file nor an embedded script", "--all means all of them"]),
-        (&["run", "crash.toml"], &["crash.toml cannot be read", "the embedded script of this name is crash,"]),
-        (&["run", "scenarios/replay.toml"], &["cannot be read", "the embedded script of this name is replay,"]),
+        (
+            &["run", "crash.toml"],
+            &["crash.toml cannot be read", "`foodstream scenario run crash` runs the embedded script"],
+        ),
+        (&["run", "scenarios/replay.toml"], &["cannot be read", "scenario show replay` prints it"]),
         (&["run", "lab/mine.toml"], &["lab/mine.toml cannot be read", "give a script, a directory of scripts"]),
         (
             &["check", "crahs", "rpelay", "crash"],
@@ -277,7 +280,7 @@ equals = 1
         [
             "lab.toml:3:1: unknown key \"dedline\"",
             "lab.toml:7:16: unexpected argument '--cuont' found",
-            "lab.toml:7:27: invalid value 'x' for '--rate <RATE>': expected a rate like 500/s",
+            "lab.toml:7:27: invalid value 'x' for '--rate <RATE>': expected a number of events per time, as in 500/s, 30/m or 1/10s; without a unit it is per second",
             "lab.toml:7:36: option \"-b\" is not allowed in a step",
             "lab.toml:12:14: expected true or false, found a string",
             "lab.toml:15:16: no step uses the group \"inventory-consumer-grop\"",

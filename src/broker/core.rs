@@ -13,7 +13,7 @@ use super::events::BrokerEvent;
 use super::fetch::WaitingFetches;
 use super::groups::Groups;
 use super::journal::Journal;
-use super::journal_entry::JournalEntry;
+use super::journal::JournalEntry;
 use super::journal_recovery::JournalRecovery;
 use super::log::{LogStorage, OpenFiles};
 use super::response::{DeferredResponse, Outbox, Ticket};

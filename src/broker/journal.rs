@@ -8,12 +8,16 @@
 use std::fs::File;
 use std::io::{self, Write};
 
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::directory::Directory;
 use super::ends::{EndsFile, JournalEnd};
-use super::journal_entry::{JournalEntry, JournalHeader};
+use super::groups::GroupEntry;
 use super::kill_points;
+use super::topics::TopicEntry;
+use super::transactions::TransactionEntry;
 
 pub const NAME: &str = "journal";
 /// Name of a rewritten journal until it is complete.
@@ -224,6 +228,33 @@ impl Journal {
         kept.ends.write_journal(&JournalEnd { clean: true, ..kept.end })?;
         kept.ends.sync()
     }
+}
+
+/// One line of the journal. An entry records the result of a request, not the request, so applying it cannot fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalEntry {
+    /// The journal's first line.
+    Head(JournalHeader),
+    /// Topics and their partitions.
+    Topic(TopicEntry),
+    /// Groups and their offsets.
+    Group(GroupEntry),
+    /// Producer ids and transactions.
+    Transaction(TransactionEntry),
+}
+
+/// The first line of a journal. Journals of earlier versions do not have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalHeader {
+    /// The cluster id of the data directory.
+    pub cluster_id: Uuid,
+    /// How often the journal was rewritten.
+    pub generation: u64,
+    /// Digest of the journal that this one replaced.
+    pub follows: u64,
+    /// The number of entries that the rewrite wrote.
+    pub entries: usize,
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::corruption::{Corruption, OpenError, listed};
 use super::directory::Directory;
 use super::ends::{self, EndsContents, EndsFile, JournalEnd};
 use super::events::BrokerEvent;
+use super::journal::JournalEntry;
 use super::journal::{self, Journal, JournalLine, JournalLines};
-use super::journal_entry::JournalEntry;
 
 /// What is recorded of a data directory before recovery.
 #[derive(Debug)]

@@ -109,7 +109,6 @@ mod faults;
 mod fetch;
 mod groups;
 mod journal;
-mod journal_entry;
 mod journal_recovery;
 mod kill_points;
 mod log;

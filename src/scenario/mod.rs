@@ -33,7 +33,7 @@ pub use evaluation::{evaluate, failures};
 pub use expectation::{Assertion, Expectation, LagValue, Measurement, RunValue, Selector, Subject, Tolerance};
 pub use lag_curve::predictions;
 pub use script::{Bound, ProcessSignal, Run, Script, Step, StepAction, Wait, step_name};
-pub use summary::summary;
+pub use summary::{not_shown, summary};
 pub use value_text::value_text;
 
 /// A mistake in a command line.

@@ -1,8 +1,8 @@
-//! Summary of several runs in one line.
+//! Sentences of a run's report: the summary of several runs in one line, and what a run does not show.
 
 use std::time::Duration;
 
-use super::{ScenarioDocument, ScenarioVerdict};
+use super::{ProcessSignal, ScenarioDocument, ScenarioVerdict, Script, StepAction, Wait};
 use crate::units::{counted, duration, grouped};
 
 /// The runs of several scripts in one line: how many passed, which failed, and how many expectations held. `scripts`
@@ -32,6 +32,36 @@ pub fn summary(documents: &[ScenarioDocument], scripts: usize) -> String {
     let seconds: f64 = documents.iter().map(|document| document.elapsed_seconds).sum();
     parts.push(duration(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
     format!("{}: {}\n", counted(scripts as u64, "scenario"), parts.join(", "))
+}
+
+/// What a run of this script does not show.
+#[must_use]
+pub fn not_shown(script: &Script, embedded: bool) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let mut add = |sentence: &str| sentences.push(sentence.to_owned());
+    if embedded {
+        add(
+            "The broker was a single process that keeps everything in memory: the run shows nothing about replication, disks or the loss of a machine.",
+        );
+        add(
+            "The speed is that of this machine, with client and broker on the same host; a cluster across a network has another.",
+        );
+    } else {
+        add("The cluster was used as is: its replication and its settings were not checked.");
+    }
+    let kills = script.steps.iter().any(|step| matches!(&step.action, StepAction::Signal(ProcessSignal::Kill, _)));
+    if kills {
+        add(
+            "Processes were killed, but no machine failed: records that the broker had acknowledged were never at risk.",
+        );
+    } else {
+        add("No process was killed: that no order is lost or counted twice is shown only for an undisturbed run.");
+    }
+    if script.steps.iter().any(|step| matches!(&step.action, StepAction::Wait(Wait::Time(_)))) {
+        add("The script waits for fixed times: what had happened by then depends on the speed of the machine.");
+    }
+    add("Lag is sampled: changes between two samples are not visible.");
+    sentences
 }
 
 #[cfg(test)]

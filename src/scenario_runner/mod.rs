@@ -4,7 +4,6 @@
 //! Layer 37. Only this program is run, never a shell. No process outlives the run: on a signal the processes are
 //! stopped in order, and if this process dies, they notice that the pipe on their stdin (the leash) was closed.
 
-mod caveats;
 mod child;
 mod environment;
 mod lag_sampling;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::caveats::not_shown;
 use super::child::ChildProcess;
 use super::environment::Environment;
 use super::lag_sampling::LagSampling;
@@ -14,7 +13,7 @@ use crate::exit::Failure;
 use crate::kafka::{EndOffset, Inspector, TopicPartition, librdkafka_info};
 use crate::scenario::{
     Bound, BrokerFacts, EndedBy, EventKind, ExpectationOutcome, ProcessSignal, Run, RunEvent, ScenarioDocument,
-    ScenarioVerdict, Script, Step, StepAction, StepOutcome, Wait, evaluate, predictions,
+    ScenarioVerdict, Script, Step, StepAction, StepOutcome, Wait, evaluate, not_shown, predictions,
 };
 
 /// How often processes and conditions are checked.

@@ -51,7 +51,7 @@ fn every_command_has_the_same_global_options() {
     };
     let expected = global_options("");
     let without_broker = ["completions", "man", "help"];
-    let nested = ["scenario run", "scenario check", "scenario list"].map(str::to_owned);
+    let nested = ["scenario run", "scenario check", "scenario list", "scenario show"].map(str::to_owned);
     for command in commands().into_iter().filter(|name| !without_broker.contains(&name.as_str())).chain(nested) {
         assert_eq!(global_options(&command), expected, "{command}");
     }

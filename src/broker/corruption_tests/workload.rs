@@ -22,7 +22,7 @@ use crate::broker::core::{Core, NodeSettings, Storage};
 use crate::broker::corruption::OpenError;
 use crate::broker::data_dir::DataDir;
 use crate::broker::events::BrokerEvent;
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::log::{Batch, IsolationLevel, Log};
 use crate::broker::response::{Client, MaybeDeferred, RequestContext};
 use crate::broker::topics::test_support::{NOW, make, name, text};

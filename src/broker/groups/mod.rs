@@ -17,7 +17,6 @@ mod memory;
 mod offsets;
 mod rebalance;
 mod requests;
-mod serde_hex;
 mod sync;
 mod timers;
 
@@ -44,7 +43,7 @@ use self::group::Group;
 use self::offsets::Offsets;
 use self::timers::{Timer, Timers};
 use super::core::NodeSettings;
-use super::journal_entry::JournalEntry;
+use super::journal::JournalEntry;
 use super::response::{DeferredResponse, Outbox, Ticket};
 use super::transactions::{ProducerIdentity, TransactionSupport};
 

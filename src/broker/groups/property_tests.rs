@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::group::GroupState;
 use super::test_support::{GROUP, JoinOptions, TestCoordinator, restored};
 use super::timers::Timer;
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::response::{DeferredResponse, MaybeDeferred, Ticket};
 
 /// Actors: the first two are static, the others dynamic.

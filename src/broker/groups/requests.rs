@@ -14,7 +14,7 @@ use super::member::{for_version, join_error};
 use super::{GroupContext, Groups, find_coordinator};
 use crate::broker::controlled_shutdown;
 use crate::broker::core::{Core, NodeSettings};
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::response::{DeferredResponse, MaybeDeferred, RequestContext, Ticket};
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 

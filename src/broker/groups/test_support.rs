@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::journal_entry::GroupEntry;
 use super::{GroupContext, Groups, str_bytes};
 use crate::broker::core::NodeSettings;
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::response::{Client, DeferredResponse, MaybeDeferred, Outbox, RequestContext, Ticket};
 use crate::broker::transactions::{ProducerIdentity, TransactionSupport};
 

@@ -6,10 +6,9 @@ use bytes::Bytes;
 
 use super::aborted::{AbortedEntry, AbortedTransaction};
 use super::batch::{Batch, StoredBatch};
-use super::digest::extend_digest;
 use super::header::{Header, marker_header};
 use super::records::Marker;
-use super::segment::Segment;
+use super::segment::{Segment, extend_digest};
 use super::{Log, LogStorage};
 use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;

@@ -4,10 +4,9 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use super::cleaner::{CleanableSegment, Cleaner, CleanerRules, OffsetMap};
-use super::digest;
 use super::open_files::OpenFiles;
 use super::recovery::CLEANED;
-use super::segment::{Segment, name_of};
+use super::segment::{Segment, digest_sum, name_of};
 use super::segment_data::SegmentData;
 use super::{Log, LogStorage};
 use crate::broker::directory::Directory;
@@ -107,7 +106,7 @@ impl Log {
             let at = self.segment_of(segment.base_offset);
             let closed_digest = self
                 .closed_digest
-                .wrapping_sub(digest::sum(&self.segments[at..at + bases.len()]))
+                .wrapping_sub(digest_sum(&self.segments[at..at + bases.len()]))
                 .wrapping_add(segment.closed_digest());
             // From here on, recovery accepts the new segment instead of the old one, and removes the merged ones.
             self.write_end_through(&LogEnd { pending_digest: closed_digest, ..self.current_end() })?;

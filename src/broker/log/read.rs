@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::header::{HEADER, Header, crc_agrees};
-use super::index::INTERVAL;
 use super::open_files::SegmentFile;
+use super::segment::INTERVAL;
 use super::segment::Segment;
 use super::segment_data::{CHECKSUM_MISMATCH, SegmentData};
 use super::{IsolationLevel, Log};

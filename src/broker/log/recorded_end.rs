@@ -5,12 +5,11 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Log;
-use super::digest;
-use super::missing_markers::DecidedMarker;
+use super::header::{Header, marker_header};
 use super::open_files::OpenFiles;
 use super::records::Marker;
 use super::recovery::Scan;
-use super::segment::{Segment, name_of, path_of};
+use super::segment::{Segment, digest_sum, extend_digest, name_of, path_of};
 use super::segment_data::SegmentData;
 use super::torn_write::find_whole_batch;
 use crate::broker::corruption::{Corruption, OpenError};
@@ -67,7 +66,7 @@ impl Log {
             return Err(missing(path_of(dir, end.active)).into());
         }
         self.load_closed(files, dir, &closed, recorded, now)?;
-        let sum = digest::sum(&self.segments);
+        let sum = digest_sum(&self.segments);
         if sum != end.closed_digest && sum != end.pending_digest {
             let Some(merged) = self.merged(&end) else { return Err(self.segments_mismatch(dir, &end)) };
             // Compaction put one segment in the place of several, and was killed before it removed them all.
@@ -77,7 +76,7 @@ impl Log {
             self.clear();
             self.load_closed(files, dir, &closed, recorded, now)?;
         }
-        self.closed_digest = digest::sum(&self.segments);
+        self.closed_digest = digest_sum(&self.segments);
         self.load_active(files, dir, recorded, now)?;
         let mut beyond_active = beyond.into_iter();
         let mut left = self.load_tail(recorded.max_unrecorded(), recorded)?;
@@ -237,4 +236,51 @@ impl Log {
 /// Whether a read failed because of the content, not because of the disk.
 pub(super) fn is_invalid(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
+}
+
+/// Markers that are restored at most.
+const MAX_MARKERS: usize = 8;
+
+/// Decided end of a transaction in one partition, from the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecidedMarker {
+    pub producer_id: i64,
+    pub epoch: i16,
+    /// Commit, otherwise abort.
+    pub commit: bool,
+    pub coordinator_epoch: i32,
+    /// When it was decided.
+    pub at: i64,
+}
+
+pub type MarkerBatch = (Header, Vec<u8>);
+
+impl Log {
+    /// The markers after the end of a truncated segment. `None` unless they reproduce the recorded end byte for byte.
+    pub(super) fn missing_markers(&self, active: &Segment, recorded: &RecordedEnd) -> Option<Vec<MarkerBatch>> {
+        let most = recorded.decided.len().min(MAX_MARKERS);
+        (1..=most).find_map(|count| {
+            let (mut markers, mut digest, mut size) = (Vec::new(), active.digest, active.size);
+            let mut offset = active.last_offset + 1;
+            for decided in &recorded.decided[recorded.decided.len() - count..] {
+                let (header, bytes) = self.marker(offset, decided);
+                digest = extend_digest(digest, bytes.first_chunk()?);
+                size += bytes.len() as u64;
+                offset += 1;
+                markers.push((header, bytes));
+            }
+            (digest == recorded.end.digest && size == recorded.end.size && offset == recorded.end.end)
+                .then_some(markers)
+        })
+    }
+
+    fn marker(&self, offset: i64, decided: &DecidedMarker) -> MarkerBatch {
+        let DecidedMarker { producer_id, epoch, commit, coordinator_epoch, at } = *decided;
+        let mut header = marker_header(offset, producer_id, epoch, at);
+        if self.settings.log_append_time {
+            header.set_log_append_time(at);
+        }
+        let bytes = header.write(&Marker { commit, coordinator_epoch }.record());
+        (Header::read(&bytes).unwrap_or(header), bytes)
+    }
 }

@@ -3,8 +3,7 @@
 use std::io;
 
 use super::Log;
-use super::digest;
-use super::segment::Segment;
+use super::segment::{Segment, digest_sum};
 use crate::broker::ends::LogEnd;
 use crate::broker::kill_points;
 
@@ -85,7 +84,7 @@ impl Log {
 
     fn remove_first(&mut self, count: usize) -> io::Result<()> {
         if count > 0 {
-            let removed = digest::sum(&self.segments[..count]);
+            let removed = digest_sum(&self.segments[..count]);
             let closed_digest = self.closed_digest.wrapping_sub(removed);
             let first = self.segments[count].base_offset;
             self.write_end_through(&LogEnd {

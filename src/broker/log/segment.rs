@@ -1,12 +1,12 @@
-//! A segment of a log: its data, index, and the figures that make most reads of it unnecessary.
+//! A segment of a log: its data, its sparse index, and the figures that make most reads of it unnecessary.
 
 use std::io;
 use std::path::PathBuf;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::batch::StoredBatch;
-use super::digest::extend_digest;
 use super::header::{HEADER, Header};
-use super::index::Index;
 use super::open_files::OpenFiles;
 use super::segment_data::{Position, SegmentData};
 use crate::broker::directory::Directory;
@@ -164,4 +164,80 @@ pub fn path_of(dir: &Directory, base_offset: i64) -> PathBuf {
 pub fn base_offset_of(name: &str) -> Option<i64> {
     let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 20)?;
     digits.parse().ok().filter(|offset| *offset >= 0)
+}
+
+/// Adds a batch header to a segment's digest.
+///
+/// A header holds the CRC of its batch, so the digest of all headers covers the segment's content, and also what the
+/// CRC does not cover: offsets, lengths and the order of batches. Recovery reads all headers anyway.
+#[must_use]
+pub fn extend_digest(digest: u64, front: &[u8; HEADER]) -> u64 {
+    xxh3_64_with_seed(front, digest)
+}
+
+impl Segment {
+    /// Digest of a closed segment. A log records the sum over its closed segments, so that one of them can be removed
+    /// or replaced.
+    #[must_use]
+    pub fn closed_digest(&self) -> u64 {
+        let mut place = [0; 16];
+        place[..8].copy_from_slice(&self.base_offset.to_be_bytes());
+        place[8..].copy_from_slice(&self.size.to_be_bytes());
+        xxh3_64_with_seed(&place, self.digest)
+    }
+}
+
+/// The sum of the digests of closed segments.
+#[must_use]
+pub fn digest_sum<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> u64 {
+    segments.into_iter().fold(0, |sum, segment| sum.wrapping_add(segment.closed_digest()))
+}
+
+/// Bytes between two entries, as Kafka's `index.interval.bytes`.
+pub const INTERVAL: u64 = 4096;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    base_offset: i64,
+    position: u64,
+    /// Largest timestamp of all earlier batches.
+    timestamp_before: i64,
+}
+
+/// 24 bytes per 4 KiB of log or more.
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    entries: Vec<Entry>,
+    since_last: u64,
+}
+
+impl Index {
+    pub fn add(&mut self, base_offset: i64, position: u64, size: u64, timestamp_before: i64) {
+        if self.entries.is_empty() || self.since_last > INTERVAL {
+            self.entries.push(Entry { base_offset, position, timestamp_before });
+            self.since_last = 0;
+        }
+        self.since_last += size;
+    }
+
+    /// Position at or before the batch that holds this offset, or the next one.
+    #[must_use]
+    pub fn floor(&self, offset: i64) -> u64 {
+        let after = self.entries.partition_point(|entry| entry.base_offset <= offset);
+        after.checked_sub(1).map_or(0, |at| self.entries[at].position)
+    }
+
+    /// Position at or after the end of all batches below this offset; `None` for the segment's end.
+    #[must_use]
+    pub fn ceiling(&self, offset: i64) -> Option<u64> {
+        let at = self.entries.partition_point(|entry| entry.base_offset < offset);
+        self.entries.get(at).map(|entry| entry.position)
+    }
+
+    /// Position at or before the first batch that reaches this timestamp.
+    #[must_use]
+    pub fn floor_of_time(&self, timestamp: i64) -> u64 {
+        let after = self.entries.partition_point(|entry| entry.timestamp_before < timestamp);
+        after.checked_sub(1).map_or(0, |at| self.entries[at].position)
+    }
 }

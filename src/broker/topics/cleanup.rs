@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::events::BrokerEvent;
-use super::super::journal_entry::JournalEntry;
+use super::super::journal::JournalEntry;
 use super::super::log::{Compacted, Compaction, ReplacedSegments};
 use super::{TopicEntry, Topics, configs};
 

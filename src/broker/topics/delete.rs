@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::core::Core;
 use super::super::events::BrokerEvent;
-use super::super::journal_entry::JournalEntry;
+use super::super::journal::JournalEntry;
 use super::super::response::RequestContext;
 use super::{ApiError, TopicEntry, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, configs, names};
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::core::Core;
 use super::super::directory::Directory;
 use super::super::events::BrokerEvent;
-use super::super::journal_entry::JournalEntry;
+use super::super::journal::JournalEntry;
 use super::super::log::{Log, remove_files};
 use super::{Overrides, Topic, TopicEntry, configs};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::test_support::{NOW, append, make, open};
 use super::*;
 use crate::broker::core::NodeSettings;
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 
 fn started(folder: &Path) -> Core {
     open(Storage::Directory(Directory::for_test(folder)))

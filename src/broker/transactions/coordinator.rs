@@ -15,7 +15,7 @@ use super::{
     BLOCK, Partitions, ProducerIdAndEpoch, ProducerIdentity, Transaction, TransactionEntry, TransactionResult,
     TransactionState, TransactionVersion, Transactions,
 };
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 
 /// A transaction marker for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use kafka_protocol::error::ResponseError;
 
 use super::test_support::{ID, TestCoordinator, identity};
 use super::{Marker, TransactionCoordinator, TransactionSupport};
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::transactions::{
     EXPIRATION_MS, ProducerIdAndEpoch, RETRY_MS, Transaction, TransactionEntry, TransactionResult, TransactionState,
     TransactionVersion,

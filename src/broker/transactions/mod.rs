@@ -7,7 +7,6 @@
 mod coordinator;
 mod hanging;
 mod listing;
-mod markers;
 mod requests;
 mod transaction;
 
@@ -15,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::journal_entry::JournalEntry;
+use super::journal::JournalEntry;
 pub use coordinator::{Marker, TransactionCoordinator, TransactionSupport};
 pub use hanging::TransactionOutcomes;
 pub use transaction::{

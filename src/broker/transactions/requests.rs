@@ -20,7 +20,7 @@ use super::{
 };
 use crate::broker::core::Core;
 use crate::broker::events::BrokerEvent;
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::response::RequestContext;
 use crate::broker::storage_error::describe_io_error;
 

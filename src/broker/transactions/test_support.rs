@@ -7,7 +7,7 @@ use std::io;
 use kafka_protocol::error::ResponseError;
 
 use super::{Marker, TransactionCoordinator, TransactionSupport};
-use crate::broker::journal_entry::JournalEntry;
+use crate::broker::journal::JournalEntry;
 use crate::broker::transactions::{
     ProducerIdAndEpoch, ProducerIdentity, TransactionEntry, TransactionResult, TransactionState, TransactionVersion,
     Transactions,

@@ -12,13 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 mod control;
-mod events;
-mod failures;
+mod messages;
 
 pub use control::{status, stop};
 
-use events::{describe, is_warning};
-use failures::{StartFailure, start_failure};
+use messages::{StartFailure, describe, is_warning, start_failure};
 
 use super::Context;
 use crate::broker::{BrokerConfig, BrokerEvent, Directory, NodeSettings, Server};

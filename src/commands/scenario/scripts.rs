@@ -98,7 +98,7 @@ pub(super) fn read(context: &Context, sources: Vec<Source>) -> Result<Vec<Script
     let lines = mistakes.join("\n");
     Err(Failure::new(Code::Usage, "the scripts have mistakes, and nothing was run:")
         .details(lines.trim_end().lines().map(str::to_owned))
-        .hint("docs/scenarios.md lists all keys; `foodstream scenario check FILE` checks again"))
+        .hint("docs/scenarios.md lists all keys, and `foodstream scenario show crash` prints an example"))
 }
 
 /// The scripts that arguments name: files, `.toml` files of directories sorted by name, and embedded scripts. A file or
@@ -190,9 +190,9 @@ fn unknown(path: &Path, error: &io::Error) -> Failure {
     let meant = path.file_stem().and_then(OsStr::to_str).and_then(|stem| closest_match(stem, names));
     let failure = unreadable(path, error);
     match meant {
-        Some(name) => {
-            failure.hint(format!("the embedded script of this name is {name}, without a directory and without .toml"))
-        }
+        Some(name) => failure.hint(format!(
+            "`foodstream scenario run {name}` runs the embedded script, `foodstream scenario show {name}` prints it"
+        )),
         None => failure,
     }
 }

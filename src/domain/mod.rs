@@ -2,7 +2,6 @@
 //!
 //! Layer 0: uses no other module of this crate. No clock, no randomness, no Kafka.
 
-mod bad_record;
 mod decision;
 mod decode;
 mod decode_error;
@@ -11,9 +10,9 @@ mod money;
 mod order;
 mod time;
 
-pub use bad_record::{BadReason, BadRecord};
 pub use decision::{Action, Decision, DecisionRecord, DecisionSource, Reason};
 pub use decode::{decode_decision, decode_order};
+pub use decode_error::{BadReason, BadRecord};
 pub use encode::{encode_decision, encode_order};
 pub use money::Cents;
 pub use order::{Lines, Order, OrderLine, OrderRecord, OrderStatus};

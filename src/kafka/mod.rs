@@ -8,7 +8,6 @@ mod acl;
 mod admin;
 mod background_drop;
 mod blocking_call;
-mod call_deadline;
 #[cfg(feature = "tls")]
 mod certificate;
 mod client_context;

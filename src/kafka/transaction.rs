@@ -9,7 +9,6 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::acl::{Operation, Permission};
-use super::call_deadline::CallDeadline;
 use super::client_context::Context;
 use super::connection::Connection;
 use super::coordinator_probe::{CoordinatorProbe, STATISTICS_MILLIS};
@@ -19,7 +18,7 @@ use super::headers::Headers;
 use super::native::{self, EnqueueResult, TopicHandle};
 use super::publisher::poke_metadata;
 use super::rebalance::GroupMetadata;
-use super::retry;
+use super::retry::{self, CallDeadline};
 use super::transaction_error::TransactionError;
 use super::{Sizes, TopicPartition, blocking_call};
 use crate::clock::{self, Deadline};

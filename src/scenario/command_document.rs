@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::closest_match::closest_match;
+use super::closest_match;
 use super::diagnostic::quoted;
 use super::fixed_point::FixedPoint;
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::closest_match::closest_match;
+use super::closest_match;
 use super::diagnostic::visible;
 use super::fixed_point::FixedPoint;
 use super::lag_curve::LagCurve;

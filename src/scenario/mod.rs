@@ -3,12 +3,10 @@
 //! Pure functions (layer 10): a script is parsed from bytes, and a run is evaluated from its document. The processes
 //! belong to `scenario_runner`.
 
-mod closest_match;
 mod command_document;
 mod command_line;
 mod diagnostic;
 mod document;
-mod embedded;
 mod evaluation;
 #[cfg(test)]
 mod evaluation_tests;
@@ -17,24 +15,19 @@ mod fixed_point;
 mod lag_curve;
 mod parser;
 mod script;
-mod summary;
-mod value_text;
 
-pub use closest_match::closest_match;
 pub use command_document::CommandDocument;
 pub use command_line::command_line;
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, closest_match};
 pub use document::{
     BrokerFacts, EndedBy, EventKind, ExpectationOutcome, LagSample, LagSeries, PartitionLagSample, Prediction,
-    RunEvent, ScenarioDocument, ScenarioVerdict, StepOutcome,
+    RunEvent, ScenarioDocument, ScenarioVerdict, StepOutcome, not_shown, summary,
 };
-pub use embedded::EmbeddedScript;
 pub use evaluation::{evaluate, failures};
 pub use expectation::{Assertion, Expectation, LagValue, Measurement, RunValue, Selector, Subject, Tolerance};
+pub use fixed_point::value_text;
 pub use lag_curve::predictions;
-pub use script::{Bound, ProcessSignal, Run, Script, Step, StepAction, Wait, step_name};
-pub use summary::{not_shown, summary};
-pub use value_text::value_text;
+pub use script::{Bound, EmbeddedScript, ProcessSignal, Run, Script, Step, StepAction, Wait, step_name};
 
 /// A mistake in a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -390,6 +390,10 @@ impl Runner<'_> {
 
     /// Stops every process, the latest first, and evaluates the expectations.
     fn end(mut self, halt: Option<Halt>) -> Result<ScenarioDocument, Failure> {
+        // A paused member would delay the others when they leave its group.
+        for running in &mut self.running {
+            running.process.send(ProcessSignal::Resume);
+        }
         while let Some(mut running) = self.running.pop() {
             let already = running.process.has_ended();
             running.process.stop(STOP_TIMEOUT);

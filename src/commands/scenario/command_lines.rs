@@ -144,9 +144,7 @@ mod tests {
         --shift-by: invalid value '--nosuch' for '--shift-by <-N>': expected a negative integer, as in -500
         --undo: the argument '--undo' cannot be used with '--to-offset <OFFSET>'
         "#);
-        insta::assert_snapshot!(found("lag --isolation read_comitted").join("\n"), @r#"
-        --isolation: invalid value 'read_comitted' for '--isolation <ISOLATION>'; a similar value exists: 'read_committed'
-        "#);
+        insta::assert_snapshot!(found("lag --isolation read_comitted").join("\n"), @"--isolation: invalid value 'read_comitted' for '--isolation <ISOLATION>'; a similar value exists: 'read_committed'");
     }
 
     #[test]

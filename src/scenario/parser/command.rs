@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::closest_match::closest_match;
+use super::super::closest_match;
 use super::super::command_line::{Word, split};
 use super::super::diagnostic::quoted;
 use super::super::{CheckCommand, CommandDocument, CommandMistake};

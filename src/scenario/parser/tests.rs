@@ -236,9 +236,9 @@ fn command_line_check_errors_are_reported() {
     };
     let text = script(&ORDERS.replace("\"produce\"\n[[", "\"produce --cuont 5\"\n[["));
     insta::assert_snapshot!(Script::parse(text.as_bytes(), &check).expect_err("refused").show("x.toml"), @r#"
-    x.toml:4:8: no such flag
+    x.toml:4:16: no such flag
       4 | run = "produce --cuont 5"
-        |        ^^^^^^^^^^^^^^^^^
+        |                ^^^^^^^
       hint: try none
     "#);
 }

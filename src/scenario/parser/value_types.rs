@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::super::closest_match::closest_match;
+use super::super::closest_match;
 use super::super::command_document::Values;
 use super::super::diagnostic::{DiagnosticSink, quoted};
 use super::super::fixed_point::FixedPoint;
